@@ -115,7 +115,7 @@ def _sum_of_squares(sizes: np.ndarray) -> float:
 
 
 def thinned_regions(interior: np.ndarray) -> np.ndarray:
-    """Number the cells and let them grow over the membrane until one-pixel dams remain.
+    """Return the cells, grown over the membrane until one-pixel dams remain.
 
     The scorer's own breadth-first flood: a pixel that sees exactly one region among its
     four neighbours joins it, any other becomes a dam; membrane pixels that touch a cell
