@@ -1,0 +1,175 @@
+"""Writing files and folders whole or not at all, and saying plainly why not."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from emseg_napari.jobs import UserError
+
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`, and put that file in its place at the end.
+
+    If the block fails, the temporary file goes and an older file at `path` stays as it was.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write. A link is followed, so the file that it points to is replaced.
+
+    Yields
+    ------
+    Path
+        A name in the same folder with the same suffix, which the block must write.
+
+    Raises
+    ------
+    UserError
+        If the folder is missing or not writable, or the disk is full.
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise UserError(
+            f"{path} cannot be written: the folder {target.parent} does not exist; make it first."
+        )
+    if target.is_dir():
+        raise UserError(f"{path} is a folder, so no file can be written there; choose another name.")
+    temporary = _beside(target, target.suffix)
+    try:
+        with _explained(path, temporary):
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Give a new empty folder beside `path`, and put it in the place of `path` at the end.
+
+    If the block fails, the new folder goes and an older folder at `path` stays as it was.
+
+    Raises
+    ------
+    UserError
+        As `replacing` does.
+    """
+    target = Path(os.path.realpath(path))
+    writable_folder(target.parent)
+    temporary = _beside(target)
+    try:
+        with _explained(path, temporary):
+            temporary.mkdir()
+            yield temporary
+            _swap(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def writable_folder(path: str | Path) -> Path:
+    """Make the folder `path` if it is not there, and check that files can be written into it.
+
+    Raises
+    ------
+    UserError
+        If it is a file, cannot be made, or is not writable.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file, but a folder is needed there; choose another folder.")
+    probe = _beside(folder / "probe")
+    with _explained(folder, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    return folder
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented JSON, whole or not at all."""
+    text = json.dumps(value, indent=2)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, cannot be read or is no JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check the name.") from None
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); check the file and its permissions."
+        ) from None
+    except ValueError:
+        raise UserError(f"{path} is damaged (it is no JSON text); restore it from a copy.") from None
+
+
+def _beside(target: Path, suffix: str = "") -> Path:
+    return target.parent / f".emseg-{secrets.token_hex(6)}{suffix}"
+
+
+def _flush(path: Path) -> None:
+    with open(path, "rb+") as file:  # Windows flushes only what is open for writing
+        os.fsync(file.fileno())
+
+
+def _swap(new: Path, target: Path) -> None:
+    """Rename `new` to `target`; an older folder there goes only when the new one stands."""
+    if not target.exists():
+        os.replace(new, target)
+        return
+    old = _beside(target)
+    os.replace(target, old)
+    try:
+        os.replace(new, target)
+    except OSError:
+        os.replace(old, target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _explained(path: str | Path, place: Path) -> Iterator[None]:
+    """Turn an operating system's error about `place` into a sentence about `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and not _concerns(error.filename, place):
+            raise
+        raise UserError(f"{path} cannot be written: {_reason(error)}.") from error
+
+
+def _concerns(filename: Any, place: Path) -> bool:
+    """Whether an error names `place`, something in it or a folder above it."""
+    named = Path(os.path.abspath(os.fsdecode(filename)))
+    place = Path(os.path.abspath(place))
+    return named.is_relative_to(place) or place.is_relative_to(named)
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in _FULL:
+        return "the disk is full; free some space or choose another disk"
+    if error.errno in _FORBIDDEN:
+        return "it is not writable, or open in another program; choose another place or close that program"
+    return f"{error.strerror or error}; choose another place"

@@ -1,0 +1,236 @@
+"""Image stacks in and out of files, and the checks that every stack passes.
+
+A stack is an array with axes (z, y, x). Formats: TIFF (multi-page, ImageJ, OME; any byte
+order and compression), single PNG, and folders of numbered TIFF or PNG slices.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from emseg_napari import files
+from emseg_napari.decoding import GREY_NEEDED, TIFF_SUFFIXES, read, tiff_text
+from emseg_napari.jobs import UserError
+from emseg_napari.labels import CONVENTIONS, Convention, normalise
+
+BIGTIFF_BYTES = 4_000_000_000
+_OWN = "emseg-napari "  # before the JSON, which tifffile would otherwise take for its own
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image stack.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TIFF or PNG file, or a folder of slices, which are ordered by the numbers in their names.
+
+    Returns
+    -------
+    numpy.ndarray
+        (z, y, x), native byte order. uint8, uint16 and float32 are as in the file; other integers
+        become uint16 where they all fit, else float32; other floats become float32.
+
+    Raises
+    ------
+    UserError
+        If it is missing, damaged, in colour, or has more than three axes.
+    """
+    return _supported(read(Path(path)))
+
+
+def read_labels(path: str | Path, convention: Convention | None = None) -> np.ndarray:
+    """Read labels.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `read_image`.
+    convention : Convention, optional
+        What the values mean. When not given, what the file's own description or an export's record
+        beside it says, else recognised from the values.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
+
+    Raises
+    ------
+    UserError
+        As for `read_image`, or if the values fit no convention or two.
+    """
+    path = Path(path)
+    return normalise(read(path), path.name, convention or _recorded_convention(path))
+
+
+def write_stack(path: str | Path, array: np.ndarray, description: dict[str, Any] | None = None) -> None:
+    """Write a stack as a deflated TIFF, whole or not at all; BigTIFF when it is large.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write.
+    array : numpy.ndarray
+        (z, y, x) or (y, x).
+    description : dict, optional
+        JSON values that `read_description` gives back.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    text = None if description is None else _OWN + json.dumps(description)
+    with files.replacing(path) as temporary:
+        tifffile.imwrite(
+            temporary,
+            array,
+            bigtiff=array.nbytes > BIGTIFF_BYTES,
+            photometric="minisblack",
+            compression="zlib",
+            description=text,
+            metadata=None,
+            ome=False,
+        )
+
+
+def read_description(path: str | Path) -> dict[str, Any]:
+    """Return what `write_stack` wrote as the description; empty for a file of other origin."""
+    path = Path(path)
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return {}
+    text = tiff_text(path)
+    return json.loads(text.removeprefix(_OWN)) if text.startswith(_OWN) else {}
+
+
+def check_image(image: np.ndarray, name: str) -> None:
+    """Raise `UserError` unless `image` can be trained on or predicted.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (z, y, x) or (y, x): real numbers, finite, not all the same.
+    name : str
+        What the user calls it; starts the sentence of an error.
+    """
+    if image.dtype.kind not in "uif":
+        raise UserError(f"{name} holds {image.dtype} values; an image of plain grey values is needed.")
+    if image.ndim == 3 and image.shape[-1] in (3, 4) and min(image.shape[:2]) > 4:
+        raise UserError(f"{name} looks like a colour image (shape {_size(image)}); {GREY_NEEDED}.")
+    if image.ndim not in (2, 3):
+        raise UserError(
+            f"{name} has {image.ndim} axes; an image with the axes (y, x) or (z, y, x) is needed."
+        )
+    if image.size == 0:
+        raise UserError(f"{name} has no pixels (shape {_size(image)}); choose another image.")
+    stack = as_stack(image)
+    _check_finite(stack, name)
+    if stack.min() == stack.max():
+        raise UserError(f"{name} has the same value ({stack.flat[0]}) in every pixel; choose another image.")
+
+
+def as_stack(image: np.ndarray) -> np.ndarray:
+    """Return a view with axes (z, y, x) of an image (z, y, x) or (y, x)."""
+    return image[np.newaxis] if image.ndim == 2 else image
+
+
+def check_pair(image: np.ndarray, labels: np.ndarray, image_name: str, labels_name: str) -> None:
+    """Raise `UserError` unless labels and image have the same shape."""
+    if image.shape != labels.shape:
+        raise UserError(
+            f"{labels_name} ({_size(labels)}) and {image_name} ({_size(image)}) differ in size; "
+            "choose labels that belong to this image."
+        )
+
+
+def parse_range(text: str) -> tuple[int, int]:
+    """Read a half-open range such as ``0:20``, which is the slices 0 to 19.
+
+    Raises
+    ------
+    UserError
+        If it is not FIRST:END with 0 <= FIRST < END.
+    """
+    match = re.fullmatch(r"\s*(\d+):(\d+)\s*", text, re.ASCII)
+    if not match or int(match[1]) >= int(match[2]):
+        raise UserError(
+            f"'{text}' is no range of slices; write FIRST:END with FIRST < END, "
+            "such as 0:20 for the slices 0 to 19."
+        )
+    return int(match[1]), int(match[2])
+
+
+def check_range(chosen: tuple[int, int] | None, depth: int, what: str) -> tuple[int, int]:
+    """Return the half-open range of slices, the whole stack when none is chosen.
+
+    Parameters
+    ----------
+    chosen : (int, int) or None
+        First slice and the one after the last.
+    depth : int
+        Number of slices of the stack.
+    what : str
+        What the user calls the range; starts the sentence of an error.
+
+    Raises
+    ------
+    UserError
+        If the range is empty or does not lie inside the stack.
+    """
+    first, end = chosen or (0, depth)
+    if not 0 <= first < end <= depth:
+        raise UserError(
+            f"{what}: {first}:{end} does not lie inside the stack, which has {_slices(depth)}; "
+            f"choose a range inside 0:{depth}."
+        )
+    return first, end
+
+
+def _check_finite(stack: np.ndarray, name: str) -> None:
+    if stack.dtype.kind != "f":
+        return
+    bad = [stack[z].size - int(np.count_nonzero(np.isfinite(stack[z]))) for z in range(len(stack))]
+    if any(bad):
+        first = next(z for z, count in enumerate(bad) if count)
+        raise UserError(
+            f"{name} has {sum(bad)} pixels that are no finite number (NaN or infinity), "
+            f"the first in slice {first}; replace them by grey values."
+        )
+
+
+def _supported(array: np.ndarray) -> np.ndarray:
+    """Give uint8, uint16 or float32 with the same values wherever one of them can hold them."""
+    if array.dtype in (np.uint8, np.uint16, np.float32):
+        return array
+    if array.dtype == bool:
+        return array.astype(np.uint8)
+    whole = array.dtype.kind in "ui" and array.size > 0
+    if whole and array.min() >= 0 and array.max() <= np.iinfo(np.uint16).max:
+        return array.astype(np.uint16)
+    return array.astype(np.float32)
+
+
+def _recorded_convention(path: Path) -> Convention | None:
+    """Return the convention that our own description of the file, or of its export, states."""
+    if path.is_dir():
+        record = path.parent / "export.json"
+        said = files.read_json(record) if record.is_file() else {}
+    else:
+        said = read_description(path)
+    convention = said.get("convention") if isinstance(said, dict) else None
+    return convention if convention in CONVENTIONS else None
+
+
+def _size(array: np.ndarray) -> str:
+    return " x ".join(map(str, array.shape))
+
+
+def _slices(count: int) -> str:
+    return f"{count} slice" + "s" * (count != 1)
