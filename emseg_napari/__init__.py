@@ -1,0 +1,25 @@
+"""Boundary masks from stacks of TEM images: label a little, train, correct, export.
+
+>>> from emseg_napari import train, predict
+
+Both run Keras in a process of their own, so they are safe in napari's console and in
+scripts with or without a ``__main__`` guard; importing this package imports no Keras.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emseg_napari.api import predict, train
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "predict", "train"]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("train", "predict"):
+        from emseg_napari import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'emseg_napari' has no attribute {name!r}")

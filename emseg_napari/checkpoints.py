@@ -1,0 +1,86 @@
+"""Checkpoints: written whole or not at all, and read without running what is in them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from emseg_napari.files import replacing
+from emseg_napari.jobs import UserError
+
+
+def save_checkpoint(model: keras.Model, path: Path) -> None:
+    """Write weights, optimiser and step to a ``.keras`` file, atomically."""
+    with replacing(path) as temporary:
+        model.save(temporary)
+
+
+def load_checkpoint(model: keras.Model, path: Path) -> None:
+    """Fill a network, and its optimiser if it is compiled, from a ``.keras`` file.
+
+    Only arrays are read: the network itself is built by `emseg_napari.networks`, so no code
+    and no layer described in the file is ever run.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, damaged, holds layers that are not Keras's own, or fits
+        another network.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is missing; choose another run, or train again.")
+    _refuse_foreign_layers(path)
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path} is damaged or holds another network ({reason}); train again.") from None
+
+
+def _refuse_foreign_layers(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError):
+        raise UserError(f"{path} is damaged (not a whole .keras file); train again.") from None
+    for module, name in _classes(config):
+        if module.split(".")[0] != "keras" or name in (
+            "Lambda",
+            "TFSMLayer",
+            "TorchModuleWrapper",
+            "function",
+        ):
+            raise UserError(
+                f"{path} holds {name}, a custom object that could run code, and is refused; "
+                "use a run that emseg-napari trained."
+            )
+
+
+def _classes(config: Any) -> Iterator[tuple[str, str]]:
+    """Yield module and class name of every object that a Keras configuration describes."""
+    if isinstance(config, dict):
+        if "class_name" in config:
+            yield str(config.get("module") or "keras"), str(config["class_name"])
+        for key, value in config.items():
+            # How it was compiled is not read either: we compile anew.
+            if key != "compile_config":
+                yield from _classes(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _classes(value)
+
+
+def export_onnx(model: keras.Model, path: Path) -> None:
+    """Write a float32 network to an ONNX file for `emseg_napari.prediction`, atomically.
+
+    Input and output are float32 (batch, y, x, 1) with free y and x.
+    """
+    # Keras exports what it has called: once, on the smallest image that passes the pooling.
+    model.predict_on_batch(keras.ops.zeros((1, 32, 32, 1)))
+    with replacing(path) as temporary:
+        model.export(temporary, format="onnx", verbose=False)

@@ -1,0 +1,171 @@
+"""The engine client: starts the engine process, feeds it, cancels it, keeps it warm."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
+
+from emseg_napari.jobs import Event, Failed, Finished
+from emseg_napari.protocol import LookAt, Request, Stop, receive, send
+
+CANCEL_SECONDS = 0.7
+
+
+class Engine:
+    """One engine process. It starts with its first job and stays warm for the next.
+
+    Use it as a context manager, or `close` it; it ends with this process in any case.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the engine
+        self._busy = threading.Lock()
+        self._sending = threading.Lock()
+        self._cancelled = False
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is running."""
+        return self._busy.locked()
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the engine process; None while there is none."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def run(self, job: str, **arguments: Any) -> Iterator[Event]:
+        """Do a job and yield its events; the last is `Finished` or `Failed`.
+
+        Failures come as an event, never as an exception, so that a generator worker can
+        pass them on to the window. Closing the generator ends the engine's job.
+
+        Parameters
+        ----------
+        job : str
+            "train" or "predict".
+        **arguments
+            Of `emseg_napari.training.train` or `emseg_napari.prediction.predict`.
+        """
+        if not self._busy.acquire(blocking=False):
+            yield Failed("The engine is busy with another job; wait for it or cancel it.")
+            return
+        over = False
+        try:
+            self._cancelled = False
+            self._start()
+            yield from self._events(Request(cast(Any, job), arguments))
+            over = True
+        except OSError as error:
+            over = True
+            yield Failed(
+                f"The engine process could not be started ({error}); see whether memory or disk is full."
+            )
+        finally:
+            if not over:  # the generator was closed in mid-job
+                self._end()
+            self._busy.release()
+
+    def _events(self, request: Request) -> Iterator[Event]:
+        process = self._process
+        assert process is not None and process.stdout is not None
+        with contextlib.suppress(OSError):  # if it is dead already, reading says so
+            self._send(request)
+        while True:
+            try:
+                event = receive(cast(BinaryIO, process.stdout))
+            except (EOFError, OSError):
+                yield self._death(process)
+                return
+            yield event
+            if isinstance(event, Finished | Failed):
+                return
+
+    def cancel(self) -> None:
+        """Stop the running job within a second, politely if it listens, else by ending the process.
+
+        Checkpoints on disk are whole either way. Callable from any thread.
+        """
+        process = self._process
+        if not self.busy or process is None:
+            return
+        self._cancelled = True
+        with contextlib.suppress(OSError):
+            self._send(Stop())
+        timer = threading.Timer(CANCEL_SECONDS, self._end_if_deaf, (process,))
+        timer.daemon = True
+        timer.start()
+
+    def _end_if_deaf(self, process: subprocess.Popen[bytes]) -> None:
+        if self._cancelled and self.busy and self._process is process:
+            process.kill()
+
+    def look_at(self, z: int | None) -> None:
+        """Tell a running training which slice to preview."""
+        if self.busy:
+            with contextlib.suppress(OSError):
+                self._send(LookAt(z))
+
+    def close(self) -> None:
+        """End the engine process."""
+        self._end()
+        self._log.close()
+
+    def _start(self) -> None:
+        if self.process_id is not None:
+            return
+        self._log.seek(0)
+        self._log.truncate()
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "emseg_napari.engine"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=environment,
+            # Ctrl+C on the terminal is ours to handle, and a closing terminal closes the pipe.
+            start_new_session=True,
+        )
+
+    def _send(self, message: object) -> None:
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        with self._sending:
+            send(cast(BinaryIO, process.stdin), message)
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def _death(self, process: subprocess.Popen[bytes]) -> Failed:
+        process.wait()
+        self._end()
+        if self._cancelled:
+            return Failed("Cancelled.", cancelled=True)
+        self._log.seek(0)
+        tail = self._log.read()[-2000:].decode(errors="replace")
+        return Failed(
+            f"The engine process ended unexpectedly (exit code {process.returncode}), perhaps for want of memory; "
+            "your labels are untouched, and the training can be resumed from its last checkpoint.",
+            details=tail,
+        )

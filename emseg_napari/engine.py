@@ -1,0 +1,99 @@
+"""The engine process: ``python -m emseg_napari.engine``, driven over stdin and stdout.
+
+It ends by itself when its stdin closes, so no orphan outlives the window, and it imports
+Keras only when it is asked to train, so predictions start at once.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import traceback
+from typing import Any, BinaryIO
+
+from emseg_napari.jobs import Cancelled, Event, Failed, Finished, UserError
+from emseg_napari.protocol import LookAt, Request, Stop, receive, send
+
+
+class _Engine:
+    def __init__(self, commands: BinaryIO, events: BinaryIO) -> None:
+        self._commands, self._events = commands, events
+        self._requests: queue.Queue[Request] = queue.Queue()
+        self._stop = threading.Event()
+        self._z: int | None = None
+
+    def serve(self) -> None:
+        threading.Thread(target=self._listen, daemon=True).start()
+        while True:
+            request = self._requests.get()
+            self._report(self._outcome(request))
+
+    def _listen(self) -> None:
+        """Take commands in, also in the middle of a job."""
+        while True:
+            try:
+                command = receive(self._commands)
+            except EOFError:
+                os._exit(0)  # the window is gone; a training step must not keep us alive
+            if isinstance(command, Request):
+                self._stop.clear()
+                self._requests.put(command)
+            elif isinstance(command, Stop):
+                self._stop.set()
+            elif isinstance(command, LookAt):
+                self._z = command.z
+
+    def _report(self, event: Event) -> None:
+        send(self._events, event)
+
+    def _outcome(self, request: Request) -> Event:
+        try:
+            return Finished(self._do(request))
+        except Cancelled:
+            return Failed("Cancelled.", cancelled=True)
+        except UserError as error:
+            return Failed(str(error))
+        except MemoryError:
+            return Failed(
+                "Out of memory; use a smaller batch, smaller patches or fewer slices.", details=_trace()
+            )
+        except Exception as error:
+            return Failed(f"The {request.job} job failed: {_short(error)}", details=_trace())
+
+    def _do(self, request: Request) -> Any:
+        contract = {"report": self._report, "should_stop": self._stop.is_set}
+        if request.job == "train":
+            from emseg_napari.training import train
+
+            return train(**request.arguments, **contract, in_view=lambda: self._z)
+        from emseg_napari.prediction import predict
+
+        # The slices went out one by one; the stack need not travel again.
+        predict(**request.arguments, **contract)
+        return None
+
+
+def _trace() -> str:
+    return traceback.format_exc()
+
+
+def _short(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
+
+
+def main() -> None:
+    """Serve the process that started this one."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # stdout carries events: whatever a library writes there must go elsewhere.
+    events = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    if hasattr(os, "nice"):
+        os.nice(10)  # the window comes first
+    _Engine(sys.stdin.buffer, events).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The contract of every long job: typed events out, a stop signal in.
+
+A long job is a function ``job(arrays, settings, report, should_stop)``. It calls
+``report`` with the events below and asks ``should_stop`` at least once a second of
+its own work; when that answers True it raises `Cancelled`. The same function runs in
+the engine process behind the window and directly on the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+class UserError(Exception):
+    """Something the user can mend: one sentence that says what is wrong and what to do."""
+
+
+class Cancelled(Exception):
+    """The job was asked to stop; what it had finished before is intact."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of everything a job reports."""
+
+
+@dataclass(frozen=True)
+class Message(Event):
+    """A sentence for the user, such as a warning that does not stop the job."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """How far the job is.
+
+    Attributes
+    ----------
+    fraction : float
+        Work done, 0 to 1.
+    seconds_left : float or None
+        Estimated time to the end in seconds; None while nobody can know.
+    text : str
+        What is being done, in a few words.
+    """
+
+    fraction: float
+    seconds_left: float | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class EpochEnded(Event):
+    """One epoch of training is over and its checkpoint is on disk.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Epochs (from 1) and optimiser steps done so far.
+    seconds : float
+        Training time so far in seconds.
+    loss : float
+        Mean training loss of the epoch.
+    accuracy : float
+        Pixel accuracy on training slices at threshold 0.5, 0 to 1.
+    held_out_accuracy : float or None
+        The same on the held-out slices; None if nothing is held out.
+    learning_rate : float
+        At the end of the epoch.
+    """
+
+    epoch: int
+    step: int
+    seconds: float
+    loss: float
+    accuracy: float
+    held_out_accuracy: float | None
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class PreviewReady(Event):
+    """The network's present opinion of one slice.
+
+    Attributes
+    ----------
+    epoch : int
+    z : int
+        Index of the slice.
+    probability : numpy.ndarray
+        Boundary probability, float32 (y, x), 0 to 1.
+    """
+
+    epoch: int
+    z: int
+    probability: np.ndarray
+
+
+@dataclass(frozen=True)
+class SlicePredicted(Event):
+    """One slice of a prediction is complete.
+
+    Attributes
+    ----------
+    z : int
+        Index of the slice in the image that the job was given.
+    probability : numpy.ndarray
+        Boundary probability, float32 (y, x), 0 to 1.
+    """
+
+    z: int
+    probability: np.ndarray
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """The job is over; `result` is what its function returned."""
+
+    result: Any = None
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """The job ended early.
+
+    Attributes
+    ----------
+    text : str
+        A sentence for the user.
+    cancelled : bool
+        True if the user asked for it.
+    details : str
+        Traceback for a bug report, empty for the user's own mistakes.
+    """
+
+    text: str
+    cancelled: bool = False
+    details: str = ""
+
+
+Report = Callable[[Event], None]
+ShouldStop = Callable[[], bool]
+
+
+def ignore(event: Event) -> None:
+    """Report to nobody."""
+
+
+def never() -> bool:
+    """Never stop."""
+    return False

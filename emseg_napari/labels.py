@@ -1,0 +1,189 @@
+"""The label convention and every conversion into and out of it.
+
+Inside the project a labels array is uint8 with axes (z, y, x) or (y, x):
+0 = unlabelled (counts for nothing), 1 = boundary, 2 = interior.
+
+ISBI 2012 files hold 0 = boundary and 255 = interior (Arganda-Carreras et al. 2015,
+doi:10.3389/fnana.2015.00142); 128 stands for unlabelled, an addition of this project.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from emseg_napari.jobs import UserError
+
+UNLABELLED, BOUNDARY, INTERIOR = 0, 1, 2
+ISBI_BOUNDARY, ISBI_UNLABELLED, ISBI_INTERIOR = 0, 128, 255
+
+Convention = Literal["isbi", "binary", "napari", "instances"]
+CONVENTIONS: dict[Convention, str] = {
+    "isbi": "0 = boundary, 128 = unlabelled, 255 = interior",
+    "binary": "0 = boundary, 1 = interior",
+    "napari": "0 = unlabelled, 1 = boundary, 2 = interior",
+    "instances": "every cell has a number of its own, 0 = boundary",
+}
+_VALUES = {
+    "isbi": {ISBI_BOUNDARY: BOUNDARY, ISBI_UNLABELLED: UNLABELLED, ISBI_INTERIOR: INTERIOR},
+    "binary": {0: BOUNDARY, 1: INTERIOR},
+    "napari": {0: UNLABELLED, 1: BOUNDARY, 2: INTERIOR},
+}
+
+
+class AmbiguousLabels(UserError):
+    """The values fit two conventions; only the user knows which one is meant."""
+
+
+class UnknownLabels(UserError):
+    """The values fit no convention.
+
+    Attributes
+    ----------
+    looks_like : Convention or None
+        The conversion worth offering.
+    """
+
+    def __init__(self, sentence: str, looks_like: Convention | None = None) -> None:
+        super().__init__(sentence)
+        self.looks_like = looks_like
+
+
+def distinct(array: np.ndarray) -> list[int]:
+    """Return the sorted distinct values of an integer array."""
+    if array.dtype == np.uint8:
+        return np.flatnonzero(np.bincount(array.ravel(), minlength=256)).tolist()
+    return np.unique(array).tolist()
+
+
+def recognise(array: np.ndarray, name: str) -> Convention:
+    """Return the convention that the values of a labels file or layer follow.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        Any shape; integer, or boolean for a mask.
+    name : str
+        What the user calls it; starts the sentence of an error.
+
+    Raises
+    ------
+    AmbiguousLabels
+        Only 0 and 1: boundary and interior, or unlabelled and boundary?
+    UnknownLabels
+        Values that no convention has.
+    """
+    if array.dtype == bool:
+        values = distinct(array.astype(np.uint8))
+    elif np.issubdtype(array.dtype, np.integer):
+        values = distinct(array)
+    else:
+        raise UnknownLabels(
+            f"{name} holds {array.dtype} values, which are no labels; use whole numbers ({CONVENTIONS['napari']}, or {CONVENTIONS['isbi']})."
+        )
+    found = set(values)
+    if found == {0, 1}:
+        raise AmbiguousLabels(
+            f"{name} holds only 0 and 1, which is either 'binary' ({CONVENTIONS['binary']}) or 'napari' ({CONVENTIONS['napari']}); say which one it is."
+        )
+    for convention in ("napari", "isbi"):
+        if found <= set(_VALUES[convention]):
+            return convention
+    raise _unknown(values, name)
+
+
+def _unknown(values: list[int], name: str) -> UnknownLabels:
+    strange = [v for v in values if v not in (0, 1, 2, 128, 255)] or values
+    listed = ", ".join(map(str, strange[:5])) + (", ..." if len(strange) > 5 else "")
+    instances = len(values) > 3 and values[0] >= 0
+    hint = (
+        "it looks like an instance map: convert it with the convention 'instances'"
+        if instances
+        else f"allowed are {CONVENTIONS['napari']}, or {CONVENTIONS['isbi']}"
+    )
+    return UnknownLabels(
+        f"{name} holds values outside the label convention ({listed}); {hint}.",
+        "instances" if instances else None,
+    )
+
+
+def normalise(array: np.ndarray, name: str, convention: Convention | None = None) -> np.ndarray:
+    """Convert labels of any convention to the project's own.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        Labels with axes (z, y, x) or (y, x).
+    name : str
+        What the user calls them.
+    convention : Convention, optional
+        Recognised from the values when it is not given.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 of the same shape: 0 unlabelled, 1 boundary, 2 interior.
+    """
+    convention = convention or recognise(array, name)
+    if convention == "instances":
+        return _from_instances(array)
+    table = _VALUES[convention]
+    present = array.astype(np.uint8) if array.dtype == bool else array
+    strange = [v for v in distinct(present) if v not in table]
+    if strange:
+        raise UnknownLabels(
+            f"{name} holds {strange[0]}, which the convention '{convention}' ({CONVENTIONS[convention]}) does not have; choose another convention or mend the values."
+        )
+    result = np.zeros(array.shape, np.uint8)
+    for value, label in table.items():
+        result[present == value] = label
+    return result
+
+
+def _from_instances(array: np.ndarray) -> np.ndarray:
+    """Boundary where the map is 0 or where the cell differs from the next pixel's in y or x."""
+    boundary = array == 0
+    for axis in (-2, -1):
+        here, there = [slice(None)] * array.ndim, [slice(None)] * array.ndim
+        here[axis], there[axis] = slice(None, -1), slice(1, None)
+        boundary[tuple(here)] |= array[tuple(here)] != array[tuple(there)]
+    return np.where(boundary, BOUNDARY, INTERIOR).astype(np.uint8)
+
+
+def to_isbi(labels: np.ndarray) -> np.ndarray:
+    """Convert the project's labels (0, 1, 2) to ISBI values (128, 0, 255), uint8."""
+    table = np.array([ISBI_UNLABELLED, ISBI_BOUNDARY, ISBI_INTERIOR], np.uint8)
+    return table[labels]
+
+
+def from_probability(probability: np.ndarray, threshold: float) -> np.ndarray:
+    """Label a boundary probability: boundary where it is at least `threshold`, else interior.
+
+    Parameters
+    ----------
+    probability : numpy.ndarray
+        Boundary probability, float32, 0 to 1, any shape.
+    threshold : float
+        0 to 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 of the same shape, 1 boundary or 2 interior.
+    """
+    return np.where(probability >= threshold, BOUNDARY, INTERIOR).astype(np.uint8)
+
+
+def check_trainable(labels: np.ndarray, name: str) -> None:
+    """Raise `UserError` unless both classes occur in `labels` (0, 1, 2)."""
+    counts = np.bincount(labels.ravel(), minlength=3)
+    if counts[BOUNDARY] == 0 and counts[INTERIOR] == 0:
+        raise UserError(
+            f"{name} has no labels in the chosen slices; label some boundary (1) and some interior (2) first."
+        )
+    for missing, word, value in ((BOUNDARY, "boundary", 1), (INTERIOR, "interior", 2)):
+        if counts[missing] == 0:
+            raise UserError(
+                f"{name} has no {word} pixels in the chosen slices; training needs both classes, so label some {word} ({value}) too."
+            )

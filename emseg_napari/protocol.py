@@ -1,0 +1,54 @@
+"""What the window's process and the engine process say to each other over two pipes.
+
+The window sends a `Request`, and while its job runs perhaps `Stop` and `LookAt`; the engine
+answers with the events of `emseg_napari.jobs`, the last of them `Finished` or `Failed`.
+Both ends are this package, so pickles are safe here; they never come from a file.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Literal
+
+
+@dataclass(frozen=True)
+class Request:
+    """Do a job.
+
+    Attributes
+    ----------
+    job : str
+        "train" or "predict".
+    arguments : dict
+        Keyword arguments of the function of that name, less the contract's callables.
+    """
+
+    job: Literal["train", "predict"]
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Break the running job off."""
+
+
+@dataclass(frozen=True)
+class LookAt:
+    """The user looks at slice `z` now (None: at no slice of this image)."""
+
+    z: int | None
+
+
+def send(stream: BinaryIO, message: object) -> None:
+    """Write one message; protocol 5 hands arrays to the pipe without a copy."""
+    pickle.dump(message, stream, protocol=5)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> Any:
+    """Read one message; `EOFError` when the other end is gone."""
+    try:
+        return pickle.load(stream)  # noqa: S301 -- from our own other end only
+    except pickle.UnpicklingError as error:
+        raise EOFError(str(error)) from None

@@ -1,0 +1,169 @@
+"""A run: the folder of one training. It opens wherever it is moved.
+
+settings.json   what was asked for
+run.json        what came of it (`RunRecord`)
+history.json    one row per epoch
+last.keras      network, optimiser and step to go on from
+best.keras      the kept weights
+network.onnx    the kept network, all that prediction needs
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from emseg_napari.files import read_json, write_json
+from emseg_napari.jobs import EpochEnded, UserError
+from emseg_napari.normalisation import Normalisation
+from emseg_napari.settings import Settings, TrainingSettings
+
+FORMAT = 1
+_PACKAGES = ("emseg-napari", "tensorflow", "keras", "onnxruntime", "numpy")
+
+
+class RunRecord(Settings):
+    """What a run knows of itself beside its settings.
+
+    Attributes
+    ----------
+    format : int
+        Version of the folder's layout.
+    versions : dict
+        Package name to version.
+    normalisation : Normalisation
+        How grey levels became network input.
+    scale : tuple of float
+        Factor (y, x) by which slices are resampled for the network.
+    image_shape : tuple of int
+        (z, y, x) of the stack that was given.
+    image_dtype : str
+        Its dtype.
+    trained_slices, held_out_slices : list of int
+        Indices into that stack.
+    label_counts : dict
+        Pixels of each class in the trained slices.
+    threshold : float
+        Boundary probability from which a pixel is boundary, chosen on held-out slices
+        (0.5 if there were none).
+    finished : bool
+        False while it trains and after it broke off.
+    """
+
+    format: int = FORMAT
+    versions: dict[str, str] = {}
+    normalisation: Normalisation = Normalisation()
+    scale: tuple[float, float] = (1.0, 1.0)
+    image_shape: tuple[int, int, int]
+    image_dtype: str
+    trained_slices: list[int]
+    held_out_slices: list[int]
+    label_counts: dict[str, int]
+    threshold: float = 0.5
+    finished: bool = False
+
+
+def versions() -> dict[str, str]:
+    """Return the installed versions of the packages that make a run."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # tensorflow-cpu or a source checkout
+            continue
+    return found
+
+
+class Run:
+    """A run folder, opened or about to be written.
+
+    Parameters
+    ----------
+    folder : Path
+    settings : TrainingSettings
+    record : RunRecord
+    history : list of EpochEnded
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: TrainingSettings,
+        record: RunRecord,
+        history: list[EpochEnded] | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.settings = settings
+        self.record = record
+        self.history = history or []
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Weights, optimiser and step to go on from."""
+        return self.folder / "last.keras"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The kept weights."""
+        return self.folder / "best.keras"
+
+    @property
+    def network_file(self) -> Path:
+        """The kept network for ONNX Runtime."""
+        return self.folder / "network.onnx"
+
+    def save(self) -> None:
+        """Write settings, record and history, each atomically."""
+        write_json(self.folder / "settings.json", self.settings.model_dump(mode="json"))
+        write_json(self.folder / "run.json", self.record.model_dump(mode="json"))
+        self.save_history()
+
+    def save_history(self) -> None:
+        """Write the history atomically."""
+        write_json(self.folder / "history.json", [asdict(row) for row in self.history])
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of the record and write it."""
+        self.record = self.record.model_copy(update=changes)
+        write_json(self.folder / "run.json", self.record.model_dump(mode="json"))
+
+
+def is_run(folder: Path) -> bool:
+    """Say whether a folder holds a run."""
+    return (Path(folder) / "run.json").is_file()
+
+
+def open_run(folder: Path | str) -> Run:
+    """Open a run folder.
+
+    Raises
+    ------
+    UserError
+        If there is no run, a file of it is damaged, or another version wrote it.
+    """
+    folder = Path(folder)
+    if not is_run(folder):
+        raise UserError(
+            f"{folder} is no run folder (it has no run.json); choose the folder that a training wrote."
+        )
+    found = read_json(folder / "run.json")
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        written = found.get("format") if isinstance(found, dict) else None
+        raise UserError(
+            f"{folder} was written by another version of emseg-napari (format {written}, this version reads {FORMAT}); "
+            "open it with that version or train again."
+        )
+    try:
+        settings = TrainingSettings(**read_json(folder / "settings.json"))
+        history = [EpochEnded(**row) for row in read_json(folder / "history.json")]
+        return Run(folder, settings, RunRecord(**found), history)
+    except (ValidationError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{folder} is damaged or from another version ({reason}); train again.") from None

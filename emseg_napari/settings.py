@@ -1,0 +1,267 @@
+"""Every number that a user can set, stated once.
+
+The forms in the window, the options of the command line and ``settings.json`` in a run
+folder are all made from these classes. A field's ``title`` is its name in the form and
+its ``description`` the tooltip and the command line's help; units stand in both.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from emseg_napari.jobs import UserError
+
+S = TypeVar("S", bound="Settings")
+NetworkName = Literal["compact", "reference"]
+
+
+def _half_open(value: tuple[int, int]) -> tuple[int, int]:
+    if not 0 <= value[0] < value[1]:
+        raise ValueError(f"{value[0]}:{value[1]} is no range; write first:end with 0 <= first < end")
+    return value
+
+
+SliceRange = Annotated[tuple[int, int], AfterValidator(_half_open)]
+
+
+class Settings(BaseModel):
+    """Base: frozen, and an unknown name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _number(default: Any, title: str, description: str, **limits: Any) -> Any:
+    """Declare a field under 'Advanced'."""
+    return Field(
+        default, title=title, description=description, json_schema_extra={"advanced": True}, **limits
+    )
+
+
+class TrainingSettings(Settings):
+    """What one training does. Defaults are the recipe of `compact`; see `recipe`."""
+
+    network: NetworkName = Field(
+        "compact",
+        title="Network",
+        description="compact: small U-Net at native resolution, good in minutes; reference: the published 26-million-parameter U-Net.",
+    )
+    minutes: float | None = Field(
+        3.0,
+        title="Minutes",
+        gt=0,
+        le=10_000,
+        description="Training time in minutes; ignored when epochs are given.",
+    )
+    epochs: int | None = Field(
+        None, title="Epochs", ge=1, le=100_000, description="Number of epochs; instead of minutes."
+    )
+    steps_per_epoch: int = _number(
+        100, "Steps per epoch", "Optimiser steps in an epoch, when epochs are given.", ge=1, le=100_000
+    )
+    slices: SliceRange | None = Field(
+        None,
+        title="Slices",
+        description="Slices to use, first:end (half-open); all labelled slices when not given.",
+    )
+    validate_slices: SliceRange | None = Field(
+        None,
+        title="Held-out slices",
+        description="Slices held out of the training to judge it, first:end (half-open); chosen automatically when not given.",
+    )
+    seed: int = _number(
+        0, "Seed", "Start of all random numbers; the same seed repeats a run.", ge=0, le=2**31 - 1
+    )
+    batch_size: int = _number(4, "Batch size", "Patches in one optimiser step.", ge=1, le=256)
+    patch_px: int = _number(
+        192,
+        "Patch size (px)",
+        "Side of the square training patch in pixels; a multiple of 16.",
+        ge=16,
+        le=2048,
+        multiple_of=16,
+    )
+    learning_rate: float = _number(3e-3, "Learning rate", "Peak learning rate.", gt=0, le=1)
+    warm_up: float = _number(
+        0.15, "Warm-up", "Part of the training in which the learning rate rises, 0 to 1.", ge=0, lt=1
+    )
+    anneal: bool = _number(
+        True, "Anneal", "Let the learning rate fall to 1 % along a cosine after the warm-up."
+    )
+    weight_decay: float = _number(
+        1e-4,
+        "Weight decay",
+        "AdamW's decoupled decay of the kernels, per step and unit of learning rate.",
+        ge=0,
+        le=1,
+    )
+    beta_2: float = _number(
+        0.99, "Second moment", "Momentum of AdamW's squared gradients, 0 to 1.", ge=0, lt=1
+    )
+    clip_norm: float = _number(
+        1.0, "Gradient clip", "Largest global gradient norm; 0 switches clipping off.", ge=0, le=1000
+    )
+    averaging: float = _number(
+        0.99,
+        "Weight averaging",
+        "Momentum of the running average of the weights that is kept, 0 (off) to 1.",
+        ge=0,
+        lt=1,
+    )
+    boundary_weight: float = _number(
+        3.0,
+        "Boundary weight",
+        "Weight of a boundary pixel in the cross-entropy; an interior pixel has 1.",
+        gt=0,
+        le=100,
+    )
+    dice_weight: float = _number(
+        1.0, "Dice weight", "Weight of the soft Dice loss beside the cross-entropy.", ge=0, le=100
+    )
+    mirror: Literal["none", "horizontal", "flips and turns"] = _number(
+        "flips and turns",
+        "Mirroring",
+        "Random mirroring of the patches; 'flips and turns' is all eight symmetries of the square.",
+    )
+    rotation_degrees: float = _number(
+        0.0, "Rotation (degrees)", "Largest random rotation in degrees.", ge=0, le=180
+    )
+    shift_fraction: float = _number(
+        0.0, "Shift", "Largest random shift as a part of the patch side, 0 to 1.", ge=0, le=1
+    )
+    shear_degrees: float = _number(0.0, "Shear (degrees)", "Largest random shear in degrees.", ge=0, le=45)
+    zoom_fraction: float = _number(
+        0.0, "Zoom", "Largest random zoom as a part of the size, 0 to 0.9.", ge=0, le=0.9
+    )
+    contrast: float = _number(
+        0.1,
+        "Contrast",
+        "Largest random change of contrast and brightness, in units of the normalised intensity.",
+        ge=0,
+        le=1,
+    )
+    precision: Literal["float32", "bfloat16"] = _number(
+        "float32",
+        "Precision",
+        "Arithmetic of the training; bfloat16 is faster for `reference` on processors that have it.",
+    )
+
+    @classmethod
+    def recipe(cls, network: NetworkName = "compact", **changes: Any) -> TrainingSettings:
+        """Return the recipe of a network with `changes`; None means "leave as it is".
+
+        A training lasts either minutes or epochs: the one that is given puts the other aside.
+
+        Raises
+        ------
+        UserError
+            If a value is outside its limits.
+        """
+        given = {k: v for k, v in changes.items() if v is not None}
+        values = _RECIPES[network] | given
+        if "epochs" in given:
+            values["minutes"] = None
+        elif "minutes" in given:
+            values["epochs"] = None
+        return validated(cls, network=network, **values)
+
+
+# The published recipe: slices resized to 256 x 256, batch 2, binary cross-entropy, Adam 1e-4,
+# 10 epochs of 1000 steps, small affine augmentation and horizontal mirroring.
+_RECIPES: dict[str, dict[str, Any]] = {
+    "compact": {},
+    "reference": {
+        "minutes": None,
+        "epochs": 10,
+        "steps_per_epoch": 1000,
+        "batch_size": 2,
+        "patch_px": 256,
+        "learning_rate": 1e-4,
+        "warm_up": 0.0,
+        "anneal": False,
+        "weight_decay": 0.0,
+        "beta_2": 0.999,
+        "clip_norm": 0.0,
+        "averaging": 0.0,
+        "boundary_weight": 1.0,
+        "dice_weight": 0.0,
+        "mirror": "horizontal",
+        "rotation_degrees": 0.2,
+        "shift_fraction": 0.05,
+        "shear_degrees": 0.05,
+        "zoom_fraction": 0.05,
+        "contrast": 0.0,
+    },
+}
+
+
+class PredictionSettings(Settings):
+    """What one prediction does."""
+
+    slices: SliceRange | None = Field(
+        None, title="Slices", description="Slices to predict, first:end (half-open); all when not given."
+    )
+    threshold: float | None = Field(
+        None,
+        title="Threshold",
+        ge=0,
+        le=1,
+        description="Boundary probability from which a pixel is boundary, 0 to 1; the run's own when not given.",
+    )
+    average_orientations: bool = Field(
+        True,
+        title="Average orientations",
+        description="Mean over the eight flips and turns: better, and eight times slower. Never used for `reference`, whose recipe has none.",
+    )
+    tile_px: int = _number(
+        1024,
+        "Tile size (px)",
+        "Side of the tiles into which a large slice is cut, in pixels; a multiple of 32.",
+        ge=64,
+        le=8192,
+        multiple_of=32,
+    )
+    threads: int = _number(0, "Threads", "Processor threads to use; 0 = all.", ge=0, le=1024)
+
+
+class ExportSettings(Settings):
+    """What an export of training labels writes."""
+
+    which: Literal["confirmed", "labelled", "all"] = Field(
+        "confirmed", title="Slices", description="Confirmed slices, slices with any label, or all slices."
+    )
+    file_format: Literal["TIFF stack", "numbered PNGs"] = Field(
+        "TIFF stack",
+        title="Format",
+        description="One TIFF file for images and one for labels, or folders of numbered PNG files.",
+    )
+    allow_unlabelled: bool = Field(
+        False,
+        title="With unlabelled pixels",
+        description="Also export slices that have unlabelled pixels; these are written as 128.",
+    )
+    include_proposals: bool = Field(
+        False,
+        title="With unconfirmed proposals",
+        description="Count pixels that the network proposed and nobody confirmed as labels.",
+    )
+
+
+def validated(settings_class: type[S], **values: Any) -> S:
+    """Make settings, turning pydantic's report into a sentence.
+
+    Raises
+    ------
+    UserError
+        Naming the field, the value and the limit.
+    """
+    try:
+        return settings_class(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        field = settings_class.model_fields.get(name)
+        title = field.title if field and field.title else name
+        reason = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{title}: {reason} (given: {first['input']!r}).") from None

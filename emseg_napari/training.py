@@ -1,0 +1,328 @@
+"""Training: a Keras loop in small steps, each of which can be stopped and resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from emseg_napari import networks
+from emseg_napari.checkpoints import export_onnx, load_checkpoint, save_checkpoint
+from emseg_napari.files import writable_folder
+from emseg_napari.jobs import (
+    Cancelled,
+    EpochEnded,
+    Message,
+    PreviewReady,
+    Progress,
+    Report,
+    ShouldStop,
+    UserError,
+    ignore,
+    never,
+)
+from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, from_probability
+from emseg_napari.metrics import best_threshold, pixel_accuracy
+from emseg_napari.normalisation import Normalisation
+from emseg_napari.patches import PatchSampler, network_scale
+from emseg_napari.prediction import SlicePredictor, load_predictor
+from emseg_napari.runs import Run, RunRecord, open_run, versions
+from emseg_napari.schedule import Schedule
+from emseg_napari.settings import PredictionSettings, TrainingSettings
+from emseg_napari.stacks import as_stack, check_image, check_pair, check_range
+
+SLICES_FOR_HOLD_OUT = 4
+_JUDGED_SLICES = 3
+_JUDGED_PX = 1024
+_REPORT_SECONDS = 0.5
+_CHECKPOINT_SECONDS = 120.0
+
+
+def train(
+    image: np.ndarray,
+    labels: np.ndarray,
+    settings: TrainingSettings | None = None,
+    report: Report = ignore,
+    should_stop: ShouldStop = never,
+    *,
+    folder: Path | str,
+    resume: bool = False,
+    in_view: Callable[[], int | None] = lambda: None,
+) -> Run:
+    """Train a network on a labelled stack.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (z, y, x) or (y, x), integer or float.
+    labels : numpy.ndarray
+        uint8 of the same shape: 0 unlabelled, 1 boundary, 2 interior.
+    settings : TrainingSettings, optional
+        The recipe; with `resume` the one that the run began with is taken.
+    report, should_stop : callable
+        The long-job contract, see `emseg_napari.jobs`.
+    folder : Path
+        The run folder to write.
+    resume : bool
+        Go on from the last checkpoint in `folder`.
+    in_view : callable
+        Says which slice to preview after each epoch, or None.
+
+    Returns
+    -------
+    Run
+        The finished run.
+
+    Raises
+    ------
+    UserError
+        If images, labels, settings or the folder cannot be used.
+    Cancelled
+        If `should_stop` answered True; the last checkpoint stays.
+    """
+    image, labels = as_stack(image), as_stack(labels)
+    folder = writable_folder(Path(folder))
+    settings = open_run(folder).settings if resume else settings or TrainingSettings()
+    check_pair(image, labels, "the image", "the labels")
+    trained, held_out = split(labels, settings, report)
+    check_image(image[trained], "The image")
+    check_trainable(labels[trained], "The labels")
+    run = Run(folder, settings, _record(image, labels, settings, trained, held_out))
+    training = _Training(image, labels, run)
+    training.begin(report, resume)
+    training.loop(report, should_stop, in_view)
+    return training.finish(report)
+
+
+def split(
+    labels: np.ndarray, settings: TrainingSettings, report: Report = ignore
+) -> tuple[list[int], list[int]]:
+    """Choose which slices train and which are held out.
+
+    An eighth of the labelled slices is held out, the last ones together, since neighbouring
+    slices resemble each other; nothing when fewer than four are labelled.
+
+    Returns
+    -------
+    trained, held_out : list of int
+        Disjoint indices of slices with labels.
+    """
+    first, end = check_range(settings.slices, len(labels), "The stack")
+    labelled = [z for z in range(first, end) if labels[z].any()]
+    if settings.validate_slices is not None:
+        low, high = check_range(settings.validate_slices, len(labels), "The stack")
+        held_out = [z for z in range(low, high) if labels[z].any()]
+    else:
+        held_out = labelled[-max(1, len(labelled) // 8) :] if len(labelled) >= SLICES_FOR_HOLD_OUT else []
+    trained = [z for z in labelled if z not in held_out]
+    if labelled and not trained:
+        raise UserError("All labelled slices are held out, so none is left to train on; hold out fewer.")
+    if not trained:
+        check_trainable(labels[first:end], "The labels")
+    if not held_out:
+        report(
+            Message(
+                f"{len(trained)} labelled slice(s): none is held out, so this run has no score of its own."
+            )
+        )
+    return trained, held_out
+
+
+def _record(
+    image: np.ndarray, labels: np.ndarray, settings: TrainingSettings, trained: list[int], held_out: list[int]
+) -> RunRecord:
+    counts = np.bincount(labels[trained].ravel(), minlength=3)
+    return RunRecord(
+        versions=versions(),
+        scale=network_scale(settings, image.shape[1:]),
+        image_shape=image.shape,
+        image_dtype=str(image.dtype),
+        trained_slices=trained,
+        held_out_slices=held_out,
+        label_counts={
+            "unlabelled": int(counts[UNLABELLED]),
+            "boundary": int(counts[BOUNDARY]),
+            "interior": int(counts[INTERIOR]),
+        },
+    )
+
+
+def masked_loss(boundary_weight: float, dice_weight: float) -> Callable[[Any, Any], Any]:
+    """Return the loss: weighted cross-entropy plus soft Dice over labelled pixels only.
+
+    Soft Dice after Milletari et al. 2016, doi:10.1109/3DV.2016.79.
+
+    Parameters
+    ----------
+    boundary_weight : float
+        Weight of a boundary pixel in the cross-entropy; interior has 1.
+    dice_weight : float
+        Weight of the Dice term; 0 leaves it out.
+
+    Returns
+    -------
+    callable
+        Of a target (batch, y, x, 2), see `PatchSampler.batch`, and a boundary
+        probability (batch, y, x, 1); its value is a scalar.
+    """
+
+    def loss(target: Any, probability: Any) -> Any:
+        boundary, labelled = target[..., :1], target[..., 1:]
+        probability = ops.clip(probability, 1e-6, 1 - 1e-6)
+        entropy = -boundary_weight * boundary * ops.log(probability) - (1 - boundary) * ops.log(
+            1 - probability
+        )
+        result = ops.sum(labelled * entropy) / (ops.sum(labelled) + 1)
+        if dice_weight:
+            overlap = ops.sum(labelled * boundary * probability)
+            total = ops.sum(labelled * (boundary + probability))
+            result += dice_weight * (1 - (2 * overlap + 1) / (total + 1))
+        return result
+
+    return loss
+
+
+def _compile(model: keras.Model, settings: TrainingSettings) -> None:
+    optimizer = keras.optimizers.AdamW(
+        settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        beta_2=settings.beta_2,
+        global_clipnorm=settings.clip_norm or None,
+        use_ema=settings.averaging > 0,
+        ema_momentum=settings.averaging or None,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    model.compile(optimizer, loss=masked_loss(settings.boundary_weight, settings.dice_weight))
+    optimizer.build(model.trainable_variables)
+
+
+class _Training:
+    """One training between its steps."""
+
+    def __init__(self, image: np.ndarray, labels: np.ndarray, run: Run) -> None:
+        self._image, self._labels, self._run = image, labels, run
+        trained = run.record.trained_slices
+        self._sampler = PatchSampler(image[trained], labels[trained], run.settings, run.record.normalisation)
+        self._schedule = Schedule(run.settings)
+        self._lowest_cost = float("inf")
+
+    def begin(self, report: Report, resume: bool) -> None:
+        """Build the network, or bring it to where the last checkpoint stood."""
+        report(Progress(0.0, None, "building the network"))
+        settings = self._run.settings
+        keras.utils.set_random_seed(settings.seed)
+        self._model = networks.build(settings.network, settings.precision == "bfloat16")
+        _compile(self._model, settings)
+        if resume:
+            self._resume()
+        self._run.save()
+        save_checkpoint(self._model, self._run.last_checkpoint)
+
+    def _resume(self) -> None:
+        earlier = open_run(self._run.folder)
+        if earlier.best_checkpoint.is_file():
+            load_checkpoint(self._model, earlier.best_checkpoint)
+            self._lowest_cost = self._judge(self._run.record.held_out_slices[:_JUDGED_SLICES])[1]
+        load_checkpoint(self._model, earlier.last_checkpoint)
+        step = int(self._model.optimizer.iterations)
+        self._run.history = [row for row in earlier.history if row.step <= step]
+        seconds = self._run.history[-1].seconds if self._run.history else 0.0
+        self._schedule = Schedule(self._run.settings, step, seconds)
+
+    def loop(self, report: Report, should_stop: ShouldStop, in_view: Callable[[], int | None]) -> None:
+        """Train until the time or the epochs are over."""
+        schedule, losses = self._schedule, []
+        reported = saved = schedule.seconds
+        for image, target in self._sampler.batches(schedule.step):
+            if schedule.fraction >= 1 and self._run.history:
+                return
+            if should_stop():
+                raise Cancelled
+            losses.append(self._do_step(image, target))
+            if schedule.epoch_is_over:
+                self._end_epoch(float(np.mean(losses)), report, in_view())
+                losses, saved = [], schedule.seconds
+                schedule.begin_epoch()
+            if schedule.seconds - saved > _CHECKPOINT_SECONDS:
+                save_checkpoint(self._model, self._run.last_checkpoint)
+                saved = schedule.seconds
+            if schedule.seconds - reported > _REPORT_SECONDS:
+                report(Progress(schedule.fraction, schedule.seconds_left, f"step {schedule.step}"))
+                reported = schedule.seconds
+
+    def _do_step(self, image: np.ndarray, target: np.ndarray) -> float:
+        self._model.optimizer.learning_rate = self._schedule.learning_rate
+        loss = float(self._model.train_on_batch(image, target))
+        self._schedule.step += 1
+        if not np.isfinite(loss):
+            raise UserError(
+                f"The training diverged at step {self._schedule.step} (loss {loss}); "
+                "lower the learning rate and train again."
+            )
+        return loss
+
+    def _end_epoch(self, loss: float, report: Report, z: int | None) -> None:
+        """Save, judge with the averaged weights, keep them if they are the best, tell."""
+        save_checkpoint(self._model, self._run.last_checkpoint)
+        present = self._model.get_weights()
+        if self._run.settings.averaging > 0:
+            self._model.optimizer.finalize_variable_values(self._model.trainable_variables)
+        row = self._judge_epoch(loss)
+        self._run.history.append(row)
+        self._run.save_history()
+        report(row)
+        if z is not None and 0 <= z < len(self._image):
+            report(PreviewReady(row.epoch, z, self._probability([z])[0]))
+        self._model.set_weights(present)
+
+    def _judge_epoch(self, loss: float) -> EpochEnded:
+        record, schedule = self._run.record, self._schedule
+        accuracy, _ = self._judge(record.trained_slices[-_JUDGED_SLICES:])
+        held_out, cost = self._judge(record.held_out_slices[:_JUDGED_SLICES])
+        # With nothing held out no honest score can choose, so the latest weights are kept.
+        if not record.held_out_slices or cost < self._lowest_cost:
+            self._lowest_cost = cost
+            save_checkpoint(self._model, self._run.best_checkpoint)
+        epoch = len(self._run.history) + 1
+        return EpochEnded(
+            epoch, schedule.step, schedule.seconds, loss, accuracy, held_out, schedule.learning_rate
+        )
+
+    def _judge(self, slices: list[int]) -> tuple[float | None, float]:
+        """Return pixel accuracy at 0.5 and mean weighted cross-entropy; None and inf of no slices."""
+        if not slices:
+            return None, float("inf")
+        labels = self._labels[slices][:, :_JUDGED_PX, :_JUDGED_PX]
+        probability = self._probability(slices, slice(0, _JUDGED_PX))
+        target = labels == BOUNDARY
+        right = np.where(target, probability, 1 - probability)
+        weight = np.where(target, self._run.settings.boundary_weight, 1.0) * (labels != UNLABELLED)
+        cost = float(np.sum(weight * -np.log(np.maximum(right, 1e-6))) / max(1.0, weight.sum()))
+        return pixel_accuracy(labels, from_probability(probability, 0.5)), cost
+
+    def _probability(self, slices: list[int], part: slice = slice(None)) -> np.ndarray:
+        """Predict slices (their `part` in y and x) once with the present weights, float32 (z, y, x)."""
+        predictor = SlicePredictor(self._run.record, self._model.predict_on_batch)
+        return np.stack([predictor.probability(self._image[z, part, part]) for z in slices])
+
+    def finish(self, report: Report) -> Run:
+        """Export the kept weights and choose the threshold on the held-out slices."""
+        report(Progress(1.0, None, "keeping the best network"))
+        # Built anew in float32: a network trained in mixed precision would export its casts.
+        network = networks.build(self._run.settings.network)
+        load_checkpoint(network, self._run.best_checkpoint)
+        export_onnx(network, self._run.network_file)
+        self._run.update(finished=True, threshold=self._choose_threshold())
+        return self._run
+
+    def _choose_threshold(self) -> float:
+        chosen = self._run.record.held_out_slices[:_JUDGED_SLICES]
+        if not chosen:
+            return 0.5
+        predictor = load_predictor(self._run, PredictionSettings())
+        probability = np.stack([predictor.probability(self._image[z]) for z in chosen])
+        return best_threshold(self._labels[chosen], probability)
