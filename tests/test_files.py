@@ -1,0 +1,191 @@
+import errno
+import json
+import os
+
+import pytest
+
+from emseg_napari import files
+from emseg_napari.jobs import UserError
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def write_half_of_file(path, error):
+    with files.replacing(path) as temporary:
+        temporary.write_text("half")
+        if isinstance(error, OSError):
+            error.filename = str(temporary)
+        raise error
+
+
+def write_half_of_folder(path, error):
+    with files.replacing_folder(path) as temporary:
+        (temporary / "half").touch()
+        raise error
+
+
+def test_a_new_file_appears_whole_under_its_own_name(tmp_path):
+    with files.replacing(tmp_path / "run.ome.tif") as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".tif"
+        temporary.write_text("new")
+        assert not (tmp_path / "run.ome.tif").exists()
+    assert names(tmp_path) == ["run.ome.tif"]
+    assert (tmp_path / "run.ome.tif").read_text() == "new"
+
+
+def test_a_failure_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "labels.tif"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError):
+        write_half_of_file(path, ZeroDivisionError())
+    assert names(tmp_path) == ["labels.tif"]
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EACCES, "not writable"),
+        (errno.EROFS, "not writable"),
+        (errno.EIO, os.strerror(errno.EIO)),
+    ],
+)
+def test_what_the_operating_system_refuses_is_said_in_a_sentence_with_the_path(tmp_path, code, reason):
+    path = tmp_path / "labels.tif"
+    path.write_text("old")
+    with pytest.raises(UserError, match=reason) as caught:
+        write_half_of_file(path, OSError(code, os.strerror(code)))
+    assert str(path) in str(caught.value)
+    assert names(tmp_path) == ["labels.tif"]
+    assert path.read_text() == "old"
+
+
+def test_an_error_about_another_file_is_not_blamed_on_this_one(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match="elsewhere"),
+        files.replacing(tmp_path / "a.bin") as temporary,
+    ):
+        temporary.write_bytes((tmp_path / "elsewhere.bin").read_bytes())
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"a\.tif cannot be written: the folder .*nowhere does not exist"):
+        files.write_json(tmp_path / "nowhere" / "a.tif", {})
+
+
+def test_a_folder_is_not_overwritten_by_a_file(tmp_path):
+    with pytest.raises(UserError, match="is a folder"):
+        files.write_json(tmp_path, {})
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="this user may write everywhere")
+def test_a_folder_that_is_not_writable_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="not writable"):
+        files.write_json(tmp_path / "a.json", {})
+    with pytest.raises(UserError, match="not writable"):
+        files.writable_folder(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_writing_through_a_link_keeps_the_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.json").write_text("1")
+    (tmp_path / "a.json").symlink_to(tmp_path / "real" / "a.json")
+    files.write_json(tmp_path / "a.json", 2)
+    assert (tmp_path / "a.json").is_symlink()
+    assert files.read_json(tmp_path / "real" / "a.json") == 2
+    assert names(tmp_path / "real") == ["a.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no file modes")
+def test_a_written_file_has_the_modes_that_any_new_file_has(tmp_path):
+    (tmp_path / "plain").touch()
+    files.write_json(tmp_path / "ours", 1)
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_writable_folder_makes_missing_parents_and_leaves_no_file(tmp_path):
+    folder = files.writable_folder(tmp_path / "a" / "b")
+    assert folder == tmp_path / "a" / "b"
+    assert names(folder) == []
+
+
+def test_a_file_is_no_writable_folder(tmp_path):
+    (tmp_path / "a").touch()
+    with pytest.raises(UserError, match="is a file, but a folder is needed"):
+        files.writable_folder(tmp_path / "a")
+    with pytest.raises(UserError, match=r"b cannot be written"):
+        files.writable_folder(tmp_path / "a" / "b")
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    target = tmp_path / "export"
+    target.mkdir()
+    (target / "old").touch()
+    with files.replacing_folder(target) as temporary:
+        (temporary / "new").touch()
+        assert names(target) == ["old"]
+    assert names(target) == ["new"]
+    assert names(tmp_path) == ["export"]
+
+
+def test_a_failure_keeps_the_old_folder(tmp_path):
+    target = tmp_path / "export"
+    target.mkdir()
+    (target / "old").touch()
+    with pytest.raises(UserError, match="disk is full"):
+        write_half_of_folder(target, OSError(errno.ENOSPC, "No space left on device"))
+    assert names(target) == ["old"]
+    assert names(tmp_path) == ["export"]
+
+
+def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    target = tmp_path / "export"
+    target.mkdir()
+    (target / "old").touch()
+    rename, calls = os.replace, []
+
+    def fail_second(source, destination):
+        calls.append(source)
+        if len(calls) == 2:
+            raise OSError(errno.EACCES, "Permission denied", str(source))
+        rename(source, destination)
+
+    monkeypatch.setattr(files.os, "replace", fail_second)
+    with pytest.raises(UserError, match="not writable"), files.replacing_folder(target) as temporary:
+        (temporary / "new").touch()
+    assert names(target) == ["old"]
+    assert names(tmp_path) == ["export"]
+
+
+def test_json_round_trip(tmp_path):
+    value = {"slices": [0, 3], "name": "Küste", "seconds": 0.1, "nothing": None}
+    files.write_json(tmp_path / "a.json", value)
+    assert files.read_json(tmp_path / "a.json") == value
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value
+
+
+def test_a_value_that_is_no_json_leaves_the_old_file(tmp_path):
+    files.write_json(tmp_path / "a.json", 1)
+    with pytest.raises(TypeError):
+        files.write_json(tmp_path / "a.json", {"a": object()})
+    assert files.read_json(tmp_path / "a.json") == 1
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": ', b"\xff\xfe\x00", b"II*\0"])
+def test_broken_json_is_said_in_a_sentence_with_the_path(tmp_path, content):
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"run\.json is damaged"):
+        files.read_json(tmp_path / "run.json")
+
+
+def test_missing_json_is_said_in_a_sentence_with_the_path(tmp_path):
+    with pytest.raises(UserError, match=r"run\.json does not exist"):
+        files.read_json(tmp_path / "run.json")
+    with pytest.raises(UserError, match=r"cannot be read"):
+        files.read_json(tmp_path)
