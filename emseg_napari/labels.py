@@ -52,9 +52,12 @@ class UnknownLabels(UserError):
 
 def distinct(array: np.ndarray) -> list[int]:
     """Return the sorted distinct values of an integer array."""
-    if array.dtype == np.uint8:
-        return np.flatnonzero(np.bincount(array.ravel(), minlength=256)).tolist()
-    return np.unique(array).tolist()
+    if array.dtype != np.uint8:
+        return np.unique(array).tolist()
+    present = np.zeros(256, bool)
+    for part in np.atleast_1d(array):  # an index array takes eight times the memory of its pixels
+        present[part] = True
+    return np.flatnonzero(present).tolist()
 
 
 def recognise(array: np.ndarray, name: str) -> Convention:
@@ -70,7 +73,7 @@ def recognise(array: np.ndarray, name: str) -> Convention:
     Raises
     ------
     AmbiguousLabels
-        Only 0 and 1: boundary and interior, or unlabelled and boundary?
+        Only 0 and 1, or only 1: boundary and interior, or unlabelled and boundary?
     UnknownLabels
         Values that no convention has.
     """
@@ -80,12 +83,14 @@ def recognise(array: np.ndarray, name: str) -> Convention:
         values = distinct(array)
     else:
         raise UnknownLabels(
-            f"{name} holds {array.dtype} values, which are no labels; use whole numbers ({CONVENTIONS['napari']}, or {CONVENTIONS['isbi']})."
+            f"{name} holds {array.dtype} values, which are no labels; use whole numbers "
+            f"({CONVENTIONS['napari']}, or {CONVENTIONS['isbi']})."
         )
     found = set(values)
-    if found == {0, 1}:
+    if 1 in found and found <= {0, 1}:
         raise AmbiguousLabels(
-            f"{name} holds only 0 and 1, which is either 'binary' ({CONVENTIONS['binary']}) or 'napari' ({CONVENTIONS['napari']}); say which one it is."
+            f"{name} holds only {' and '.join(map(str, values))}, which is either 'binary' "
+            f"({CONVENTIONS['binary']}) or 'napari' ({CONVENTIONS['napari']}); say which one it is."
         )
     for convention in ("napari", "isbi"):
         if found <= set(_VALUES[convention]):
@@ -133,7 +138,8 @@ def normalise(array: np.ndarray, name: str, convention: Convention | None = None
     strange = [v for v in distinct(present) if v not in table]
     if strange:
         raise UnknownLabels(
-            f"{name} holds {strange[0]}, which the convention '{convention}' ({CONVENTIONS[convention]}) does not have; choose another convention or mend the values."
+            f"{name} holds {strange[0]}, which the convention '{convention}' ({CONVENTIONS[convention]}) "
+            "does not have; choose another convention or mend the values."
         )
     result = np.zeros(array.shape, np.uint8)
     for value, label in table.items():
@@ -142,12 +148,14 @@ def normalise(array: np.ndarray, name: str, convention: Convention | None = None
 
 
 def _from_instances(array: np.ndarray) -> np.ndarray:
-    """Boundary where the map is 0 or where the cell differs from the next pixel's in y or x."""
+    """Boundary where the map is 0, and where a cell touches another one at its next pixel in y or x."""
     boundary = array == 0
-    for axis in (-2, -1):
-        here, there = [slice(None)] * array.ndim, [slice(None)] * array.ndim
-        here[axis], there[axis] = slice(None, -1), slice(1, None)
-        boundary[tuple(here)] |= array[tuple(here)] != array[tuple(there)]
+    for here, there in (
+        (np.s_[..., :-1, :], np.s_[..., 1:, :]),
+        (np.s_[..., :, :-1], np.s_[..., :, 1:]),
+    ):
+        # beside a 0 the boundary is already drawn, and drawing it again would thicken it
+        boundary[here] |= (array[here] != array[there]) & (array[there] != 0)
     return np.where(boundary, BOUNDARY, INTERIOR).astype(np.uint8)
 
 
@@ -177,13 +185,14 @@ def from_probability(probability: np.ndarray, threshold: float) -> np.ndarray:
 
 def check_trainable(labels: np.ndarray, name: str) -> None:
     """Raise `UserError` unless both classes occur in `labels` (0, 1, 2)."""
-    counts = np.bincount(labels.ravel(), minlength=3)
-    if counts[BOUNDARY] == 0 and counts[INTERIOR] == 0:
+    present = distinct(labels)
+    if BOUNDARY not in present and INTERIOR not in present:
         raise UserError(
             f"{name} has no labels in the chosen slices; label some boundary (1) and some interior (2) first."
         )
     for missing, word, value in ((BOUNDARY, "boundary", 1), (INTERIOR, "interior", 2)):
-        if counts[missing] == 0:
+        if missing not in present:
             raise UserError(
-                f"{name} has no {word} pixels in the chosen slices; training needs both classes, so label some {word} ({value}) too."
+                f"{name} has no {word} pixels in the chosen slices; training needs both classes, "
+                f"so label some {word} ({value}) too."
             )
