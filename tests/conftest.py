@@ -1,9 +1,16 @@
-"""What the tests share."""
+"""What the tests share, and a process of its own for every file whose tests import Keras.
+
+TensorFlow and software OpenGL end each other's process (README, "Architecture"), in pytest as in napari.
+"""
 
 import os
 
 os.environ["NAPARI_CONFIG"] = ""  # napari reads it once: the user's settings stay out of the tests
 
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +18,63 @@ import pytest
 from hypothesis import settings
 
 REAL_DATA = Path(__file__).parents[1] / ".." / "shared" / "data" / "isbi2012"
+IMPORTS_KERAS = re.compile(
+    r"^\s*(import|from) (keras|tensorflow|emseg_napari\.(training|networks|checkpoints))\b"
+    r"|^\s*from emseg_napari import .*\b(training|networks|checkpoints)\b",
+    re.MULTILINE,
+)
+SUMMARIES = pytest.StashKey[dict[str, str]]()
 
 # A deadline would fail on a busy machine; the same examples every time make a failure repeatable.
 settings.register_profile("emseg", deadline=None, derandomize=True, database=None)
 settings.load_profile("emseg")
+
+
+class KerasFile(pytest.File):
+    """A test file, collected as one test that runs it elsewhere."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        test = OwnProcess.from_parent(self, name="in_a_process_of_its_own")
+        test.add_marker(pytest.mark.timeout(1800))
+        yield test
+
+
+class OwnProcess(pytest.Item):
+    def runtest(self) -> None:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(self.path)]
+        done = subprocess.run(command, cwd=self.config.rootpath, capture_output=True, text=True)
+        lines = done.stdout.strip().splitlines() or [f"ended with {done.returncode}"]
+        self.config.stash[SUMMARIES][self.path.name] = lines[-1]
+        if done.returncode != 0:
+            pytest.fail(done.stdout + done.stderr)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str:
+        return str(excinfo.value)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[SUMMARIES] = {}
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a file that imports Keras as usual only where it is the one file asked for."""
+    folder = parent.config.invocation_params.dir
+    asked = {(folder / argument.split("::")[0]).resolve() for argument in parent.config.args}
+    if asked == {module_path.resolve()} or not IMPORTS_KERAS.search(module_path.read_text("utf-8")):
+        return None
+    return KerasFile.from_parent(parent, path=module_path)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for name, summary in config.stash[SUMMARIES].items():
+        terminalreporter.write_line(f"{name}: {summary}")
+
+
+@pytest.fixture(autouse=True)
+def no_tensorflow_beside_a_window(request: pytest.FixtureRequest) -> None:
+    """Fail with a sentence where the process would otherwise end with a segmentation fault."""
+    if "make_napari_viewer" in request.fixturenames and "tensorflow" in sys.modules:
+        pytest.fail("something imported TensorFlow into the window's process")
 
 
 @pytest.fixture(autouse=True)
