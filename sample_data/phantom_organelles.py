@@ -7,9 +7,41 @@ are in pixels, angles in radians.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One organelle, cut by a slice.
+
+    Attributes
+    ----------
+    radius, shape : float
+        Half of the longer axis; shorter over longer axis.
+    strength : float
+        Stain, 0 to about 1.
+    angle : float
+        Orientation.
+    seed : int
+        For what is random about it.
+    y, x : float
+        Centre.
+    """
+
+    radius: float
+    shape: float
+    strength: float
+    angle: float = 0.0
+    seed: int = 0
+    y: float = 0.0
+    x: float = 0.0
+
+
+# (stain; distance to the own neurite's membrane, negative outside; spot)
+Draw = Callable[[np.ndarray, np.ndarray, Spot], None]
 
 
 def step(x: np.ndarray | float) -> np.ndarray:
@@ -21,37 +53,6 @@ def step(x: np.ndarray | float) -> np.ndarray:
 def ridge(x: np.ndarray, width: np.ndarray | float) -> np.ndarray:
     """Return the profile of a stained line, 1 at x = 0."""
     return np.exp(-((x / width) ** 2))
-
-
-@dataclass(frozen=True)
-class Spot:
-    """One organelle, cut by a slice.
-
-    Attributes
-    ----------
-    y, x : float
-        Centre.
-    radius : float
-        Half of the longer axis.
-    angle, shape : float
-        Orientation; short over long axis.
-    strength : float
-        Stain, 0 to about 1.
-    seed : int
-        For what is random about it.
-    """
-
-    y: float
-    x: float
-    radius: float
-    angle: float = 0.0
-    shape: float = 1.0
-    strength: float = 1.0
-    seed: int = 0
-
-
-# (stain, distance to the own cell's boundary or negative outside, spot)
-Draw = Callable[[np.ndarray, np.ndarray, Spot], None]
 
 
 def _window(spot: Spot, reach: float, size: int) -> tuple[slice, slice]:
@@ -68,27 +69,28 @@ def _along_and_across(spot: Spot, window: tuple[slice, slice]) -> tuple[np.ndarr
 
 
 def mitochondrion(stain: np.ndarray, inside: np.ndarray, spot: Spot) -> None:
-    """Draw a dark body with a rim, cristae and a bright halo, kept off the cell's membrane."""
-    window = _window(spot, spot.radius + 8, len(stain))
+    """Draw a dark body with a rim, bright cristae and a halo, kept off the neurite's membrane."""
+    window = _window(spot, 1.15 * spot.radius + 8, len(stain))
     along, across = _along_and_across(spot, window)
-    rng = np.random.default_rng(spot.seed)
-    p = rng.uniform(0, 6, 4)
-    dent = (
-        1
-        + 0.07 * np.sin(2 * np.arctan2(across, along) + p[0])
-        + 0.05 * np.sin(3 * np.arctan2(across, along) + p[1])
-    )
-    depth = (dent - np.hypot(along, across / spot.shape) / spot.radius) * spot.radius * spot.shape
+    phases = np.random.default_rng(spot.seed).uniform(0, 2 * np.pi, 4)
+    turn = np.arctan2(across, along)
+    outline = 1 + 0.07 * np.sin(2 * turn + phases[0]) + 0.05 * np.sin(3 * turn + phases[1])
+    depth = (outline - np.hypot(along, across / spot.shape) / spot.radius) * spot.radius * spot.shape
     room = inside[window]
-    depth = np.minimum(depth, room - 4.5)
-    body = step(depth / 1.6) * (room > 0)
-    bend = 2.2 * np.sin(along / 8 + p[2]) + 1.2 * np.sin(along / 3.7 + across / 9 + p[3])
-    sheet = np.sin((across + bend) * 2 * np.pi / rng.uniform(6.5, 9.5))
-    cristae = step((sheet - 0.35) * 2.2) * step((np.sin(along / 5.1 + across / 2.9 + p[0]) + 0.55) * 2)
-    matrix = 0.42 + 0.1 * np.sin(along / 7 + p[1]) * np.sin(across / 6 + p[3])
-    fill = matrix + 0.2 * (sheet < -0.2) - 0.42 * cristae * step((depth - 4) / 1.5)
-    rim = 0.4 * ridge(depth - 0.8, 1.3) - 0.22 * ridge(depth - 3.3, 1.0) - 0.1 * ridge(depth + 3, 2)
-    stain[window] += spot.strength * (fill * body + rim * (room > 1.5))
+    depth = np.minimum(depth, room - 4)
+    body = _matrix(along, across, depth, phases) * step(depth / 1.5)
+    rim = 0.32 * ridge(depth - 0.6, 1.2) - 0.15 * ridge(depth - 3.0, 0.9) - 0.12 * ridge(depth + 3, 1.8)
+    stain[window] += spot.strength * (body + rim) * step(room - 1.5)
+
+
+def _matrix(along: np.ndarray, across: np.ndarray, depth: np.ndarray, phases: np.ndarray) -> np.ndarray:
+    """Return the stain inside a mitochondrion: patchy, with thin bright sheets that come and go."""
+    bend = 1.5 * np.sin(along / 9 + phases[2]) + 0.5 * np.sin(along / 3.1 + across / 7 + phases[3])
+    period = 5.2 + phases[0] / 2.2
+    sheet = np.cos((across + bend) * 2 * np.pi / period)
+    seen = step((np.sin(along / 6.1 + across / 3.7 + phases[1]) + 0.35) * 2) * step((depth - 3.5) / 1.5)
+    patches = 0.62 + 0.1 * np.sin(along / 6 + phases[1]) * np.sin(across / 5 + phases[3])
+    return patches + 0.14 * step(-2 * sheet) - 0.5 * step((sheet - 0.55) * 3) * seen
 
 
 def ring(stain: np.ndarray, inside: np.ndarray, spot: Spot) -> None:
@@ -96,52 +98,53 @@ def ring(stain: np.ndarray, inside: np.ndarray, spot: Spot) -> None:
     window = _window(spot, spot.radius + 4, len(stain))
     along, across = _along_and_across(spot, window)
     radius = np.hypot(along, across / spot.shape)
-    profile = ridge(radius - spot.radius, 1.15) - 0.35 * step((spot.radius - 1.5 - radius) / 1.2)
+    profile = ridge(radius - spot.radius, 1.05) - 0.4 * step((spot.radius - 1.5 - radius) / 1.2)
     stain[window] += spot.strength * profile * step(inside[window] - 3)
 
 
+def granule(stain: np.ndarray, inside: np.ndarray, spot: Spot) -> None:
+    """Draw a dark dot, a ribosome or a cut filament."""
+    window = _window(spot, 3 * spot.radius + 1, len(stain))
+    radius = np.hypot(*_along_and_across(spot, window))
+    stain[window] += spot.strength * ridge(radius, 1.2 * spot.radius) * step(inside[window] - 2.5)
+
+
 def dense_core(stain: np.ndarray, inside: np.ndarray, spot: Spot) -> None:
-    """Draw a dark granule, the core of a large vesicle."""
+    """Draw a dark blob with a bright halo, the core of a large vesicle."""
     window = _window(spot, spot.radius + 5, len(stain))
     radius = np.hypot(*_along_and_across(spot, window))
-    profile = step((spot.radius - radius) / 1.4) - 0.2 * ridge(radius - spot.radius - 2.5, 1.4)
+    profile = step((spot.radius - radius) / 1.4) - 0.25 * ridge(radius - spot.radius - 2.5, 1.4)
     stain[window] += spot.strength * profile * step(inside[window] - 3)
 
 
 def reticulum(stain: np.ndarray, inside: np.ndarray, spot: Spot) -> None:
-    """Draw a cisterna: a bent tube, two dark lines close together or one."""
+    """Draw a cisterna: a bent tube, seen as one dark line or as two close together."""
     window = _window(spot, spot.radius + 6, len(stain))
-    y, x = np.mgrid[window]
+    if min(side.stop - side.start for side in window) < 1:
+        return
     rng = np.random.default_rng(spot.seed)
-    points = _walk(rng, spot)
-    distance = np.full(y.shape, 1e3)
-    for point_y, point_x in points:
-        np.minimum(distance, np.hypot(y - point_y, x - point_x), out=distance)
-    half_width = rng.choice([0.0, 1.8, 2.4])
-    line = ridge(distance - half_width, 1.15) - 0.25 * ridge(distance, 1.2) * (half_width > 0)
+    half_width = rng.choice([0.0, 1.6, 2.2])
+    distance = _distance_to_walk(rng, spot, window)
+    line = ridge(distance - half_width, 1.05) - 0.3 * ridge(distance, 1.1) * (half_width > 0)
     stain[window] += spot.strength * line * step((inside[window] - 5) / 2)
 
 
-def _walk(rng: np.random.Generator, spot: Spot) -> np.ndarray:
-    """Return points half a pixel apart along a smooth random curve through the spot."""
-    count = int(4 * spot.radius * 0.9)
+def _distance_to_walk(rng: np.random.Generator, spot: Spot, window: tuple[slice, slice]) -> np.ndarray:
+    """Return the distance to a smooth random curve through the spot."""
+    count = int(3.6 * spot.radius) + 2
     turn = np.cumsum(rng.normal(0, 0.012, count)) + rng.normal(0, 0.018)
     heading = spot.angle + np.cumsum(turn * 0.5)
-    path = 0.5 * np.cumsum(np.stack([np.sin(heading), np.cos(heading)], 1), 0)
-    return path - path[count // 2] + (spot.y, spot.x)
+    path = 0.5 * np.cumsum(np.stack([np.sin(heading), np.cos(heading)]), 1)
+    y, x = path - path[:, count // 2, np.newaxis] + [[spot.y], [spot.x]]
+    grid_y, grid_x = np.mgrid[window]
+    return np.min([np.hypot(grid_y - v, grid_x - u) for v, u in zip(y, x, strict=True)], axis=0)
 
 
 def dense_spot(stain: np.ndarray, inside: np.ndarray, spot: Spot) -> None:
-    """Draw a synapse-like density: dark, ragged, on both sides of a membrane."""
+    """Draw a synapse-like density: dark and ragged, across whatever lies there."""
     window = _window(spot, 2.2 * spot.radius, len(stain))
     along, across = _along_and_across(spot, window)
-    rng = np.random.default_rng(spot.seed)
-    ragged = 1 + 0.35 * np.sin(along / 2.7 + rng.uniform(0, 6)) * np.sin(across / 2.3 + rng.uniform(0, 6))
-    blob = np.exp(-((np.hypot(along, across / spot.shape) / spot.radius) ** 2) * 1.3)
-    stain[window] += spot.strength * blob * ragged
-
-
-def nearby(spot: Spot, rng: np.random.Generator, spread: float) -> Spot:
-    """Return the same spot a little elsewhere."""
-    y, x = rng.normal(0, spread, 2)
-    return replace(spot, y=spot.y + y, x=spot.x + x)
+    noise = np.random.default_rng(spot.seed).standard_normal(along.shape)
+    ragged = 1 + 0.9 * ndimage.gaussian_filter(noise, 1.3) + 1.6 * ndimage.gaussian_filter(noise, 4)
+    radius = np.hypot(along, across / spot.shape) / spot.radius
+    stain[window] += spot.strength * ridge(radius, 0.85) * np.maximum(ragged, 0)
