@@ -1,0 +1,33 @@
+"""The questions that the window asks."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QMessageBox, QWidget
+
+from emseg_napari.jobs import UserError
+from emseg_napari.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
+
+
+def ask_convention(parent: QWidget, error: UserError) -> Convention | None:
+    """Ask which convention labels follow, when their values leave it open.
+
+    Returns
+    -------
+    Convention or None
+        None if the user gives up, or nothing can be offered.
+    """
+    choices: list[Convention] = []
+    if isinstance(error, AmbiguousLabels):
+        choices = ["binary", "napari"]
+    elif isinstance(error, UnknownLabels) and error.looks_like is not None:
+        choices = [error.looks_like]
+    if not choices:
+        return None
+    box = QMessageBox(QMessageBox.Icon.Question, "Which labels are these?", str(error), parent=parent)
+    buttons = {}
+    for convention in choices:
+        text = f"{convention}: {CONVENTIONS[convention]}"
+        buttons[box.addButton(text, QMessageBox.ButtonRole.AcceptRole)] = convention
+    box.addButton(QMessageBox.StandardButton.Cancel)
+    box.exec_() if hasattr(box, "exec_") else box.exec()
+    return buttons.get(box.clickedButton())

@@ -1,0 +1,118 @@
+"""Runs a job of the engine process from the window, through a napari thread worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from napari.qt.threading import create_worker
+from napari.utils import progress
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtWidgets import QWidget
+
+from emseg_napari.client import Engine
+from emseg_napari.jobs import Event, Failed, Finished, Progress
+
+
+class EngineJob(QObject):
+    """One engine and the job that it does now.
+
+    Signals
+    -------
+    event : Event
+        Every event of the job, on the GUI thread.
+    ended
+        The job is over, whatever way.
+    """
+
+    event = Signal(object)
+    ended = Signal()
+
+    def __init__(self, owner: QWidget) -> None:
+        super().__init__(owner)
+        self._engine = Engine()
+        self._worker: Any = None
+        self._bar: progress | None = None
+        self._window: QWidget | None = None
+        # The lambda holds the engine, not this object, which is half gone by then.
+        engine = self._engine
+        owner.destroyed.connect(lambda: engine.close())
+
+    @property
+    def running(self) -> bool:
+        """Whether a job is being done."""
+        return self._worker is not None
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the engine process."""
+        return self._engine.process_id
+
+    def start(self, job: str, title: str, **arguments: Any) -> None:
+        """Begin a job; `title` names it in the activity dock."""
+        self._watch_window()
+        self._bar = progress(total=100, desc=title)
+        self._worker = create_worker(_safely, self._engine.run(job, **arguments), _start_thread=False)
+        self._worker.yielded.connect(self._take)
+        self._worker.errored.connect(self._fail)
+        self._worker.finished.connect(self._finish)
+        self._worker.start()
+
+    def cancel(self) -> None:
+        """Stop the job within a second."""
+        self._engine.cancel()
+
+    def look_at(self, z: int | None) -> None:
+        """Tell a training which slice the user looks at."""
+        if self.running:
+            self._engine.look_at(z)
+
+    def close(self) -> None:
+        """End the engine process."""
+        self._engine.close()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Progress) and self._bar is not None:
+            self._bar.update(round(100 * event.fraction) - self._bar.n)
+        self.event.emit(event)
+        if isinstance(event, Finished | Failed):
+            self._finish()
+
+    def _fail(self, error: Exception) -> None:
+        self.event.emit(Failed(f"The job failed: {error}"))
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._worker is None:
+            return
+        self._worker = None
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        self.ended.emit()
+
+    def _watch_window(self) -> None:
+        """End the engine with the window, before napari waits for its workers."""
+        owner = self.parent()
+        window = owner.window() if isinstance(owner, QWidget) else None
+        if window is not None and window is not self._window:
+            self._window = window
+            window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Look whether a close event did close the window."""
+        if event.type() == QEvent.Type.Close:
+            QTimer.singleShot(0, self._close_if_gone)
+        return False
+
+    def _close_if_gone(self) -> None:
+        if self._window is not None and not self._window.isVisible():
+            self.close()
+
+
+def _safely(events: Iterator[Event]) -> Iterator[Event]:
+    """Pass events on; a RuntimeError that left a generator worker would vanish without a signal."""
+    try:
+        yield from events
+    except Exception as error:
+        yield Failed(f"The job failed: {type(error).__name__}: {error}")

@@ -1,0 +1,123 @@
+"""Forms made from settings classes: one magicgui widget per field."""
+
+from __future__ import annotations
+
+import math
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
+from magicgui.widgets.bases import ValueWidget
+from pydantic.fields import FieldInfo
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from emseg_napari.jobs import UserError
+from emseg_napari.settings import Settings
+from emseg_napari.stacks import parse_range
+
+
+class SettingsForm(QWidget):
+    """Edits one settings class; advanced fields fold away.
+
+    Parameters
+    ----------
+    settings_class : type of Settings
+    leave_out : tuple of str
+        Fields that the step asks for in another way.
+    """
+
+    def __init__(self, settings_class: type[Settings], leave_out: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self._fields = {n: f for n, f in settings_class.model_fields.items() if n not in leave_out}
+        self.widgets: dict[str, ValueWidget] = {n: _widget(n, f) for n, f in self._fields.items()}
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for advanced in (False, True):
+            names = [n for n, f in self._fields.items() if _is_advanced(f) is advanced]
+            if not names:
+                continue
+            part = Container(widgets=[self.widgets[n] for n in names], labels=True)
+            part.native.layout().setContentsMargins(0, 0, 0, 0)
+            layout.addWidget(_folded(part.native) if advanced else part.native)
+        self._parts = list(self.widgets.values())  # keeps magicgui's side alive
+
+    def values(self) -> dict[str, Any]:
+        """Return the values by field name; None where an optional field is empty.
+
+        Raises
+        ------
+        UserError
+            If a text is no number or no range.
+        """
+        return {name: _value(self._fields[name], widget) for name, widget in self.widgets.items()}
+
+    def set_values(self, values: dict[str, Any]) -> None:
+        """Show values; names that the form does not have are passed over."""
+        for name, value in values.items():
+            if name in self.widgets:
+                self.widgets[name].value = _text(value) if isinstance(self.widgets[name], LineEdit) else value
+
+
+def _is_advanced(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("advanced"))
+
+
+def _folded(content: QWidget) -> QCollapsible:
+    fold = QCollapsible("Advanced")
+    fold.setContent(content)
+    fold.collapse(animate=False)
+    return fold
+
+
+def _is_optional(field: FieldInfo) -> bool:
+    return NoneType in get_args(field.annotation)
+
+
+def _widget(name: str, field: FieldInfo) -> ValueWidget:
+    about: dict[str, Any] = {"name": name, "label": field.title, "tooltip": field.description}
+    kind = field.annotation
+    if _is_optional(field):
+        return LineEdit(value=_text(field.default), **about)
+    if get_origin(kind) is Literal:
+        return ComboBox(value=field.default, choices=list(get_args(kind)), **about)
+    if kind is bool:
+        return CheckBox(value=field.default, **(about | {"text": field.title, "label": ""}))
+    low, high = _limits(field)
+    if kind is int:
+        return SpinBox(value=field.default, min=int(low), max=int(min(high, 2**31 - 1)), **about)
+    return FloatSpinBox(value=field.default, min=low, max=high, step=_step(field.default), **about)
+
+
+def _limits(field: FieldInfo) -> tuple[float, float]:
+    low, high = -1e9, 1e9
+    for limit in field.metadata:
+        low = max(low, getattr(limit, "ge", low), getattr(limit, "gt", low))
+        high = min(high, getattr(limit, "le", high), getattr(limit, "lt", high))
+    return low, high
+
+
+def _step(value: float) -> float:
+    """Return a step of one unit in the second digit of the default."""
+    return 10.0 ** (math.floor(math.log10(abs(value))) - 1) if value else 0.01
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value[0]}:{value[1]}" if isinstance(value, tuple | list) else f"{value:g}"
+
+
+def _value(field: FieldInfo, widget: ValueWidget) -> Any:
+    if not isinstance(widget, LineEdit):
+        return widget.value
+    text = str(widget.value).strip()
+    if not text:
+        return None
+    if ":" in text or "slices" in widget.name:
+        return parse_range(text)
+    try:
+        return float(text) if float in get_args(field.annotation) else int(text)
+    except ValueError:
+        raise UserError(f"{field.title}: {text!r} is no number; write a number or leave it empty.") from None

@@ -1,0 +1,195 @@
+"""Step 1: open an image stack and its labels, or a saved session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari.qt.threading import create_worker
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout
+
+from emseg_napari.jobs import UserError
+from emseg_napari.labels import AmbiguousLabels, Convention, UnknownLabels
+from emseg_napari.sessions import Session, load_session, save_session
+from emseg_napari.stacks import check_image, read_image, read_labels
+from emseg_napari.widgets.dialogs import ask_convention
+from emseg_napari.widgets.layers import CORRECTIONS, add_labels, corrections_of, image_of, is_ours, labels_of
+from emseg_napari.widgets.preferences import recall, remember
+from emseg_napari.widgets.step import Step, enable
+from emseg_napari.widgets.workspace import Workspace
+
+_STACKS = "Images (*.tif *.tiff *.png);;All files (*)"
+SOURCE = "emseg source"
+
+
+class LoadStep(Step):
+    """Opens images, labels and sessions; any layer already in napari serves as well."""
+
+    def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
+        super().__init__(napari_viewer, workspace)
+        self._workers: list[Any] = []
+        rows = (
+            (
+                ("Open image stack...", "A TIFF file or a single image.", self._ask_image),
+                ("Open slice folder...", "A folder of numbered PNG or TIFF slices.", self._ask_folder),
+            ),
+            (
+                ("Open labels...", "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior).", self._ask_labels),
+                ("Open sample", "A made-up stack with exact labels, to try things out.", self._open_sample),
+            ),
+            (
+                ("Open session...", "A folder NAME.emseg that was saved here.", self._ask_session),
+                ("Save session...", "Labels, confirmed slices and run, in a folder NAME.emseg.", self._ask_save),
+            ),
+        )
+        self.buttons = {}
+        for row in rows:
+            line = QHBoxLayout()
+            for text, tooltip, action in row:
+                self.buttons[text] = self.button(text, tooltip, action)
+                line.addWidget(self.buttons[text])
+            self.rows.addLayout(line)
+        self.add_choices("image", "labels")
+        self.rows.addWidget(self.status)
+        self.workspace.changed.connect(self._update)
+        self._update()
+
+    def _update(self) -> None:
+        missing = None if self.workspace.labels is not None else "there are no labels to save"
+        enable(self.buttons["Save session..."], missing)
+
+    # -- asking -------------------------------------------------------------------------
+
+    def _ask_image(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open an image stack", self._folder(), _STACKS)
+        if path:
+            self.open_image(Path(path))
+
+    def _ask_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Open a folder of slices", self._folder())
+        if path:
+            self.open_image(Path(path))
+
+    def _ask_labels(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open labels", self._folder(), _STACKS)
+        if path:
+            self.open_labels(Path(path))
+
+    def _ask_session(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Open a session", self._folder())
+        if path:
+            self.open_session(Path(path))
+
+    def _ask_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the session", str(Path(self._folder()) / "session.emseg"))
+        if path:
+            self.save_session(Path(path))
+
+    def _folder(self) -> str:
+        return str(recall("folders").get("images") or Path.home())
+
+    def _open_sample(self) -> None:
+        self.viewer.open_sample("emseg-napari", "phantom")
+        self.say("Opened the sample: an image and its labels. Now press Train.")
+
+    # -- opening ------------------------------------------------------------------------
+
+    def open_image(self, path: Path) -> None:
+        """Read an image stack in the background and show it."""
+        self._read(path, lambda: _checked_image(path), lambda image: self._show_image(path, image))
+
+    def open_labels(self, path: Path, convention: Convention | None = None) -> None:
+        """Read labels in the background; asks for the convention when the values leave it open."""
+        self._read(path, lambda: read_labels(path, convention), lambda labels: self._show_labels(path, labels))
+
+    def open_session(self, folder: Path) -> None:
+        """Open a saved session in the background."""
+        self._read(folder, lambda: load_session(folder), self._show_session)
+
+    def _read(self, path: Path, read: Callable[[], Any], show: Callable[[Any], None]) -> None:
+        """Call `read` in a thread, then `show` with its result here."""
+        self.say(f"Reading {path.name}...")
+        worker = create_worker(outcome_of, read, _start_thread=False)
+
+        def take(outcome: tuple[Any, Exception | None]) -> None:
+            self._workers.remove(worker)
+            with self.guard():
+                result, error = outcome
+                if isinstance(error, AmbiguousLabels | UnknownLabels):
+                    self._convert(path, error)
+                elif error is not None:
+                    raise error
+                else:
+                    show(result)
+                    remember("folders", recall("folders") | {"images": str(path.parent)})
+
+        worker.returned.connect(take)
+        self._workers.append(worker)
+        worker.start()
+
+    def _convert(self, path: Path, error: UserError) -> None:
+        convention = ask_convention(self, error)
+        if convention is None:
+            raise error
+        self.open_labels(path, convention)
+
+    def _show_image(self, path: Path, image: Any) -> None:
+        layer = self.viewer.add_image(image, name=path.stem, metadata={SOURCE: str(path)})
+        self.workspace.choose("image", layer)
+        self.say(f"Opened {path.name}: {_shape(image)}, {image.dtype}.")
+
+    def _show_labels(self, path: Path, labels: Any) -> None:
+        image = self.workspace.image
+        like = image if image is not None and image_of(image).shape == labels.shape else None
+        self.workspace.choose("labels", add_labels(self.viewer, labels, path.stem, like))
+        warning = "" if like is not None or image is None else " Its shape differs from the image's."
+        self.say(f"Opened {path.name}: {_shape(labels)}.{warning}")
+
+    # -- sessions -----------------------------------------------------------------------
+
+    def save_session(self, folder: Path) -> None:
+        """Save the chosen image's place, labels, corrections and run."""
+        folder = folder if folder.suffix == ".emseg" else folder.with_suffix(".emseg")
+        image, labels = self.workspace.image, self.workspace.labels
+        if not is_ours(labels) or image is None:
+            raise UserError("Choose an image and a labels layer that was made or opened here; then save.")
+        source = image.metadata.get(SOURCE) or image.source.path
+        session = Session(
+            image_path=Path(source) if source else None,
+            image=None if source else image_of(image),
+            labels=labels_of(labels),
+            corrections=corrections_of(labels),
+            run=self.workspace.run,
+        )
+        save_session(folder, session)
+        self.say(f"Saved {folder.name}.")
+
+    def _show_session(self, session: Session) -> None:
+        image = session.image if session.image is not None else _checked_image(session.image_path)
+        name = session.image_path.stem if session.image_path else "image"
+        shown = self.viewer.add_image(image, name=name, metadata={SOURCE: str(session.image_path or "")})
+        layer = add_labels(self.viewer, session.labels, f"{name} labels", shown)
+        layer.metadata[CORRECTIONS] = session.corrections
+        self.workspace.choose("image", shown)
+        self.workspace.choose("labels", layer)
+        self.workspace.choose_run(session.run)
+        self.say(f"Opened the session with {len(session.corrections.confirmed)} confirmed slices.")
+
+
+def outcome_of(read: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    """Return result or error: an error raised in a worker thread would be shown as a traceback."""
+    try:
+        return read(), None
+    except Exception as error:
+        return None, error
+
+
+def _checked_image(path: Path) -> Any:
+    image = read_image(path)
+    check_image(image, path.name)
+    return image
+
+
+def _shape(array: Any) -> str:
+    return " x ".join(map(str, array.shape))

@@ -1,0 +1,41 @@
+"""Remembered settings: one JSON file in the user's configuration folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path
+
+from emseg_napari.files import read_json, write_json
+from emseg_napari.jobs import UserError
+
+
+def _file() -> Path:
+    """Where the settings are; EMSEG_CONFIG_DIR moves them."""
+    return Path(os.environ.get("EMSEG_CONFIG_DIR") or user_config_path("emseg-napari")) / "settings.json"
+
+
+def _all() -> dict[str, Any]:
+    try:
+        found = read_json(_file())
+    except UserError:  # none yet, or damaged: start anew
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def recall(section: str) -> dict[str, Any]:
+    """Return what was remembered under `section`, {} if nothing."""
+    found = _all().get(section, {})
+    return found if isinstance(found, dict) else {}
+
+
+def remember(section: str, values: dict[str, Any]) -> None:
+    """Remember JSON values under `section`; a full disk costs only the memory."""
+    file = _file()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, _all() | {section: values})
+    except (UserError, OSError):
+        return

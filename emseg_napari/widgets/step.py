@@ -1,0 +1,87 @@
+"""What every step widget has: a place for sentences, and a guard that turns errors into them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from napari.utils.notifications import show_info
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from emseg_napari.jobs import UserError
+from emseg_napari.widgets.workspace import LayerChoice, Workspace
+
+
+class Step(QWidget):
+    """Base of the steps.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    workspace : Workspace, optional
+        Shared by the steps of the dock; a step opened alone makes its own.
+    """
+
+    def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.workspace = workspace or Workspace(napari_viewer, self)
+        self.rows = QVBoxLayout(self)
+        self.rows.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+
+    def add_choices(self, *kinds: str) -> None:
+        """Add the choosers of the layers that this step works on."""
+        form = QFormLayout()
+        for kind in kinds:
+            form.addRow(kind.capitalize(), LayerChoice(self.workspace, kind))
+        self.rows.addLayout(form)
+
+    def button(self, text: str, tooltip: str, action: Callable[[], Any]) -> QPushButton:
+        """Make a button whose errors become sentences in the step."""
+        button = QPushButton(text)
+        button.setToolTip(tooltip)
+        button.clicked.connect(partial(self._guarded, action))
+        return button
+
+    def _guarded(self, action: Callable[[], Any], *_: Any) -> None:
+        with self.guard():
+            action()
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Show errors of the body as a sentence; nothing of the user's is lost by them."""
+        try:
+            yield
+        except UserError as error:
+            self.complain(str(error))
+        except MemoryError:
+            self.complain("Out of memory; work on fewer slices or close other layers.")
+        except Exception as error:
+            logging.getLogger(__name__).exception("unexpected error in a step")
+            self.complain(f"This should not have happened ({type(error).__name__}: {error}); your layers are untouched.")
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence."""
+        self.status.setStyleSheet("")
+        self.status.setText(sentence)
+
+    def complain(self, sentence: str) -> None:
+        """Show what is wrong and what to do."""
+        self.status.setStyleSheet("color: #ff6b5e;")
+        self.status.setText(sentence)
+        show_info(sentence)
+
+
+def enable(button: QPushButton, obstacle: str | None) -> None:
+    """Enable a button, or disable it and say in its tooltip what is in the way."""
+    tooltip = button.property("about") or button.toolTip()
+    button.setProperty("about", tooltip)
+    button.setEnabled(obstacle is None)
+    button.setToolTip(tooltip if obstacle is None else f"{tooltip}\n\nNot yet: {obstacle}")

@@ -1,0 +1,284 @@
+"""Step 2: train a network in the background while the user goes on painting."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+)
+
+from emseg_napari.files import writable_folder
+from emseg_napari.jobs import EpochEnded, Event, Failed, Finished, Message, PreviewReady, Progress, UserError
+from emseg_napari.labels import AmbiguousLabels, UnknownLabels
+from emseg_napari.runs import Run, is_run
+from emseg_napari.settings import TrainingSettings
+from emseg_napari.stacks import check_image, check_pair
+from emseg_napari.widgets.dialogs import ask_convention
+from emseg_napari.widgets.enginejob import EngineJob
+from emseg_napari.widgets.forms import SettingsForm
+from emseg_napari.widgets.layers import (
+    add_labels,
+    converted,
+    corrections_of,
+    image_of,
+    is_ours,
+    labels_of,
+    slice_in_view,
+)
+from emseg_napari.widgets.movie import LivePreview
+from emseg_napari.widgets.plots import HistoryPlot
+from emseg_napari.widgets.preferences import recall, remember
+from emseg_napari.widgets.step import Step, enable
+from emseg_napari.widgets.workspace import Workspace
+
+
+class TrainStep(Step):
+    """Trains a network on an image layer and its labels layer."""
+
+    def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
+        super().__init__(napari_viewer, workspace)
+        self.job = EngineJob(self)
+        self.job.event.connect(self._take)
+        self.job.ended.connect(self._update)
+        self.preview = LivePreview(napari_viewer)
+        self.folder: Path | None = None
+        self._trained_image: Any = None
+        self._build()
+        self._restore()
+        self.workspace.changed.connect(self._update)
+        self.viewer.dims.events.current_step.connect(self._look)
+        self._update()
+
+    # -- what it looks like -------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.add_choices("image", "labels")
+        self.new_labels = self.button(
+            "New labels", "Make an empty labels layer over the image: 1 boundary, 2 interior.", self._new_labels
+        )
+        self.rows.addWidget(self.new_labels)
+        self.form = SettingsForm(TrainingSettings, leave_out=("minutes", "epochs"))
+        self.form.widgets["network"].changed.connect(self._show_recipe)
+        self.amount = QDoubleSpinBox(decimals=2, minimum=0.01, maximum=100_000)
+        self.unit = QComboBox()
+        self.unit.addItems(["minutes", "epochs"])
+        for widget in (self.amount, self.unit):
+            widget.setToolTip("How long to train: minutes by the clock, or epochs of 'Steps per epoch' steps.")
+        length = QHBoxLayout()
+        length.addWidget(self.amount)
+        length.addWidget(self.unit)
+        rows = QFormLayout()
+        rows.addRow("Train for", length)
+        self.rows.addLayout(rows)
+        self.rows.addWidget(self.form)
+        self._build_options()
+        self._build_progress()
+
+    def _build_options(self) -> None:
+        self.include_proposals = QCheckBox("Train on unconfirmed proposals too")
+        self.include_proposals.setToolTip("Off: only what you painted or confirmed teaches the network.")
+        self.keep_movie = QCheckBox("Keep a movie of the epochs")
+        self.keep_movie.setToolTip("Collect the live proposal of the slice you look at now, one frame per epoch.")
+        for option in (self.include_proposals, self.keep_movie):
+            self.rows.addWidget(option)
+
+    def _build_progress(self) -> None:
+        self.train = self.button("Train", "Train a network in the background; you can go on painting.", self.start)
+        self.resume = self.button(
+            "Resume", "Go on from the last checkpoint of the training that broke off.", self._resume
+        )
+        self.cancel = self.button("Cancel", "Stop within a second; the last checkpoint stays.", self.job.cancel)
+        buttons = QHBoxLayout()
+        for button in (self.train, self.resume, self.cancel):
+            buttons.addWidget(button)
+        self.rows.addLayout(buttons)
+        self.bar = QProgressBar(maximum=1000)
+        self.bar.setFormat("")
+        self.plot = HistoryPlot()
+        self.figures = QLabel()
+        self.figures.setWordWrap(True)
+        self.save_movie = self.button("Save movie as GIF...", "Write the movie as an animated GIF.", self._save_movie)
+        for widget in (self.bar, self.status, self.figures, self.plot, self.save_movie):
+            self.rows.addWidget(widget)
+
+    def _update(self) -> None:
+        """Enable what can be done now and say what stands in the way of the rest."""
+        running = self.job.running
+        obstacle = "a training is running" if running else None
+        image, labels = self.workspace.image, self.workspace.labels
+        enable(self.new_labels, None if image is not None else "open an image first")
+        missing = "open an image first" if image is None else "make or open a labels layer" if labels is None else None
+        enable(self.train, obstacle or missing)
+        broken_off = self.folder is not None and is_run(self.folder) and self.workspace.run != self.folder
+        enable(self.resume, obstacle or (missing if broken_off else "no training broke off"))
+        enable(self.cancel, None if running else "nothing is running")
+        enable(self.save_movie, None if self.preview.frames else "no movie was kept")
+        if missing and not running and not self.status.text():
+            self.say(f"To train, {missing}.")
+
+    # -- what the user asks for ---------------------------------------------------------
+
+    def _restore(self) -> None:
+        remembered = recall("train")
+        network = remembered.get("network", "compact")
+        self.form.set_values({"network": network if network in ("compact", "reference") else "compact"})
+        self._show_recipe(self.form.widgets["network"].value)
+        self.keep_movie.setChecked(bool(remembered.get("keep_movie", False)))
+        with self.guard():
+            known = {k: v for k, v in remembered.items() if k in TrainingSettings.model_fields}
+            self._show(TrainingSettings.recipe(**known)) if known else None
+
+    def _show_recipe(self, network: str) -> None:
+        """Fill the form with a network's own recipe."""
+        self._show(TrainingSettings.recipe(network))
+
+    def _show(self, settings: TrainingSettings) -> None:
+        values = settings.model_dump()
+        with_epochs = settings.epochs is not None
+        self.unit.setCurrentText("epochs" if with_epochs else "minutes")
+        self.amount.setValue(float(values["epochs"] if with_epochs else values["minutes"]))
+        blocked = self.form.widgets["network"].changed.blocked()
+        with blocked:
+            self.form.set_values({k: v for k, v in values.items()})
+
+    def settings(self) -> TrainingSettings:
+        """Return what the form says."""
+        minutes = self.unit.currentText() == "minutes"
+        amount = self.amount.value() if minutes else int(self.amount.value())
+        return TrainingSettings.recipe(**self.form.values(), **{"minutes" if minutes else "epochs": amount})
+
+    def _new_labels(self) -> None:
+        image = self.workspace.image
+        if image is None:
+            raise UserError("Open an image first; the labels layer takes its size.")
+        import numpy as np
+
+        empty = np.zeros(image_of(image).shape if image.ndim > 2 else image.data.shape, np.uint8)
+        self.workspace.choose("labels", add_labels(self.viewer, empty, f"{image.name} labels", image))
+        self.say("Paint some boundary (1) and some interior (2), then press Train.")
+
+    def start(self, folder: Path | None = None) -> None:
+        """Begin a training in a new run folder; with `folder`, resume the one there."""
+        settings = self.settings()
+        image = image_of(self.workspace.image)
+        labels = self._labels_to_train_on()
+        if labels is None:
+            return
+        check_pair(image, labels, self.workspace.image.name, self.workspace.labels.name)
+        check_image(image, self.workspace.image.name)
+        self.folder = folder or self._new_folder(settings)
+        remember("train", settings.model_dump(mode="json") | {"keep_movie": self.keep_movie.isChecked()})
+        self._trained_image = self.workspace.image
+        if folder is None:
+            self.plot.clear()
+            self.preview.begin()
+        self.figures.clear()
+        self.say("Starting the engine (TensorFlow takes some seconds)...")
+        arguments = {"image": image, "labels": labels, "settings": settings, "folder": self.folder}
+        self.job.start("train", "Training", **arguments, resume=folder is not None)
+        self._update()
+        QTimer.singleShot(0, self._look)
+
+    def _labels_to_train_on(self) -> Any:
+        """Return labels without unconfirmed proposals; None if the user gave up a conversion."""
+        layer = self.workspace.labels
+        try:
+            labels = labels_of(layer)
+        except (AmbiguousLabels, UnknownLabels) as error:
+            convention = ask_convention(self, error)
+            if convention is None:
+                raise
+            layer = converted(self.viewer, layer, convention)
+            self.workspace.choose("labels", layer)
+            labels = labels_of(layer)
+        if not is_ours(layer):
+            return labels
+        return corrections_of(layer).trusted(labels, include_proposals=self.include_proposals.isChecked())
+
+    def _new_folder(self, settings: TrainingSettings) -> Path:
+        name = re.sub(r"[^\w-]+", "-", self.workspace.image.name).strip("-") or "image"
+        parent = Path(recall("folders").get("runs") or Path.home() / "emseg-runs")
+        return writable_folder(parent / f"{name}-{settings.network}-{time.strftime('%Y%m%d-%H%M%S')}")
+
+    def _resume(self) -> None:
+        if self.folder is None or not is_run(self.folder):
+            raise UserError("No training broke off here; press Train for a new one.")
+        self.start(self.folder)
+
+    def _look(self, *_: Any) -> None:
+        if self.job.running and not self.keep_movie.isChecked():
+            self.job.look_at(slice_in_view(self.viewer, self._trained_image))
+        elif self.job.running and not self.preview.frames:
+            # A movie stays on the slice on which it began.
+            self.job.look_at(slice_in_view(self.viewer, self._trained_image))
+
+    def _save_movie(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the movie", "training.gif", "Animated GIF (*.gif)")
+        if path:
+            self.preview.export_gif(Path(path))
+            self.say(f"Saved {path}.")
+
+    # -- what the engine says -----------------------------------------------------------
+
+    def _take(self, event: Event) -> None:
+        with self.guard():
+            if isinstance(event, Progress):
+                self._show_progress(event)
+            elif isinstance(event, EpochEnded):
+                self.plot.add(event)
+                self.figures.setText(_figures(event))
+            elif isinstance(event, PreviewReady) and self._trained_image in self.viewer.layers:
+                self.preview.show(event, self._trained_image, self.keep_movie.isChecked())
+            elif isinstance(event, Message):
+                self.say(event.text)
+            elif isinstance(event, Finished):
+                self._finished(event.result)
+            elif isinstance(event, Failed):
+                self._failed(event)
+
+    def _show_progress(self, event: Progress) -> None:
+        self.bar.setValue(round(1000 * event.fraction))
+        left = "" if event.seconds_left is None else f", {_duration(event.seconds_left)} left"
+        self.bar.setFormat(f"{event.text}{left}")
+        if self.status.text().startswith("Starting"):
+            self.say("Training; paint on, your strokes count in the next round.")
+
+    def _finished(self, run: Run) -> None:
+        self.preview.remove()
+        self.workspace.choose_run(run.folder)
+        self.bar.setFormat("done")
+        held_out = run.record.held_out_slices
+        judged = f"held-out slices: {held_out}" if held_out else "nothing was held out, so there is no score"
+        self.say(f"Trained: {run.folder.name} ({judged}). Now press Predict.")
+
+    def _failed(self, event: Failed) -> None:
+        self.bar.setFormat("")
+        if event.cancelled:
+            self.say("Cancelled; Resume goes on from the last checkpoint.")
+        else:
+            self.complain(event.text)
+
+
+def _figures(row: EpochEnded) -> str:
+    held_out = "none" if row.held_out_accuracy is None else f"{100 * row.held_out_accuracy:.1f} %"
+    return (
+        f"Epoch {row.epoch} (step {row.step}): pixel accuracy on trained slices {100 * row.accuracy:.1f} %, "
+        f"on held-out slices {held_out}; loss {row.loss:.3f}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
