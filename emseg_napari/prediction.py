@@ -181,7 +181,7 @@ def predict(
     settings = settings or PredictionSettings()
     image = as_stack(image)
     first, end = check_range(settings.slices, len(image), "The image")
-    check_image(image[first:end], "The image")
+    check_image(image, "The image", range(first, end))
     predictor = load_predictor(run if isinstance(run, Run) else open_run(run), settings)
     result = np.empty((end - first, *image.shape[1:]), np.float32)
     left = _clock(end - first)

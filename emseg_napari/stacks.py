@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def read_description(path: str | Path) -> dict[str, Any]:
     return json.loads(text.removeprefix(_OWN)) if text.startswith(_OWN) else {}
 
 
-def check_image(image: np.ndarray, name: str) -> None:
+def check_image(image: np.ndarray, name: str, slices: Sequence[int] | None = None) -> None:
     """Raise `UserError` unless `image` can be trained on or predicted.
 
     Parameters
@@ -119,6 +120,8 @@ def check_image(image: np.ndarray, name: str) -> None:
         (z, y, x) or (y, x): real numbers, finite, not all the same.
     name : str
         What the user calls it; starts the sentence of an error.
+    slices : sequence of int, optional
+        The slices that are used; the others may hold anything. All when not given.
     """
     if image.dtype.kind not in "uif":
         raise UserError(f"{name} holds {image.dtype} values; an image of plain grey values is needed.")
@@ -131,9 +134,11 @@ def check_image(image: np.ndarray, name: str) -> None:
     if image.size == 0:
         raise UserError(f"{name} has no pixels (shape {_size(image)}); choose another image.")
     stack = as_stack(image)
-    _check_finite(stack, name)
-    if stack.min() == stack.max():
-        raise UserError(f"{name} has the same value ({stack.flat[0]}) in every pixel; choose another image.")
+    used = range(len(stack)) if slices is None else slices
+    _check_finite(stack, name, used)
+    if min(stack[z].min() for z in used) == max(stack[z].max() for z in used):
+        value = stack[used[0]].flat[0]
+        raise UserError(f"{name} has the same value ({value}) in every pixel; choose another image.")
 
 
 def as_stack(image: np.ndarray) -> np.ndarray:
@@ -193,14 +198,14 @@ def check_range(chosen: tuple[int, int] | None, depth: int, what: str) -> tuple[
     return first, end
 
 
-def _check_finite(stack: np.ndarray, name: str) -> None:
+def _check_finite(stack: np.ndarray, name: str, slices: Sequence[int]) -> None:
     if stack.dtype.kind != "f":
         return
-    bad = [stack[z].size - int(np.count_nonzero(np.isfinite(stack[z]))) for z in range(len(stack))]
-    if any(bad):
-        first = next(z for z, count in enumerate(bad) if count)
+    bad = {z: stack[z].size - int(np.count_nonzero(np.isfinite(stack[z]))) for z in slices}
+    if any(bad.values()):
+        first = next(z for z, count in bad.items() if count)
         raise UserError(
-            f"{name} has {sum(bad)} pixels that are no finite number (NaN or infinity), "
+            f"{name} has {sum(bad.values())} pixels that are no finite number (NaN or infinity), "
             f"the first in slice {first}; replace them by grey values."
         )
 

@@ -85,12 +85,13 @@ def train(
         If `should_stop` answered True; the last checkpoint stays.
     """
     image, labels = as_stack(image), as_stack(labels)
-    folder = writable_folder(Path(folder))
     settings = open_run(folder).settings if resume else settings or TrainingSettings()
     check_pair(image, labels, "the image", "the labels")
     trained, held_out = split(labels, settings, report)
-    check_image(image[trained], "The image")
+    check_image(image, "The image", sorted(trained + held_out))
     check_trainable(labels[trained], "The labels")
+    # Made only now, so that a mistake leaves no empty folder behind.
+    folder = writable_folder(folder)
     run = Run(folder, settings, _record(image, labels, settings, trained, held_out))
     training = _Training(image, labels, run)
     training.begin(report, resume)
