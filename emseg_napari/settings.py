@@ -159,7 +159,7 @@ class TrainingSettings(Settings):
             If a value is outside its limits.
         """
         given = {k: v for k, v in changes.items() if v is not None}
-        values = _RECIPES[network] | given
+        values = _RECIPES.get(network, {}) | given
         if "epochs" in given:
             values["minutes"] = None
         elif "minutes" in given:

@@ -1,0 +1,97 @@
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from emseg_napari.jobs import UserError
+from emseg_napari.settings import (
+    ExportSettings,
+    PredictionSettings,
+    Settings,
+    TrainingSettings,
+    validated,
+)
+
+FIELDS = [
+    pytest.param(field, id=f"{settings.__name__}.{name}")
+    for settings in (TrainingSettings, PredictionSettings, ExportSettings)
+    for name, field in settings.model_fields.items()
+]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_field_has_what_a_form_needs(field):
+    assert field.title
+    assert field.description
+    assert field.description.endswith(".")
+    assert not field.is_required()
+
+
+@pytest.mark.parametrize("settings", [TrainingSettings, PredictionSettings, ExportSettings])
+def test_defaults_are_inside_their_own_limits(settings: type[Settings]):
+    assert settings(**settings().model_dump()) == settings()
+
+
+@pytest.mark.parametrize("network", ["compact", "reference"])
+def test_recipe_survives_the_run_folders_json(network):
+    recipe = TrainingSettings.recipe(network, slices=(0, 20), validate_slices=(18, 20))
+    assert TrainingSettings(**json.loads(json.dumps(recipe.model_dump(mode="json")))) == recipe
+
+
+def test_reference_recipe_is_the_published_one():
+    recipe = TrainingSettings.recipe("reference")
+    assert (recipe.epochs, recipe.steps_per_epoch, recipe.batch_size) == (10, 1000, 2)
+    assert (recipe.patch_px, recipe.learning_rate, recipe.minutes) == (256, 1e-4, None)
+    assert (recipe.rotation_degrees, recipe.shear_degrees) == (0.2, 0.05)
+    assert (recipe.shift_fraction, recipe.zoom_fraction, recipe.mirror) == (0.05, 0.05, "horizontal")
+    assert (recipe.boundary_weight, recipe.dice_weight, recipe.weight_decay) == (1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("given", "minutes", "epochs"), [("epochs", None, 7), ("minutes", 7, None)])
+@pytest.mark.parametrize("network", ["compact", "reference"])
+def test_training_lasts_the_minutes_or_the_epochs_that_are_given(network, given, minutes, epochs):
+    recipe = TrainingSettings.recipe(network, **{given: 7})
+    assert (recipe.minutes, recipe.epochs) == (minutes, epochs)
+
+
+def test_none_leaves_the_recipe_as_it_is():
+    assert TrainingSettings.recipe(seed=None, epochs=None) == TrainingSettings()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "title"),
+    [
+        ({"minutes": 0}, "Minutes"),
+        ({"minutes": float("nan")}, "Minutes"),
+        ({"epochs": 2.5}, "Epochs"),
+        ({"seed": -1}, "Seed"),
+        ({"patch_px": 100}, "Patch size (px)"),
+        ({"patch_px": 0}, "Patch size (px)"),
+        ({"batch_size": 0}, "Batch size"),
+        ({"learning_rate": "fast"}, "Learning rate"),
+        ({"slices": (5, 5)}, "Slices"),
+        ({"validate_slices": (-1, 5)}, "Held-out slices"),
+        ({"warm_up": 1.0}, "Warm-up"),
+        ({"zoom_fraction": 1.0}, "Zoom"),
+        ({"network": "vgg"}, "Network"),
+        ({"minuets": 3}, "minuets"),
+    ],
+)
+def test_wrong_value_gets_one_sentence_with_the_fields_name(wrong, title):
+    with pytest.raises(UserError) as error:
+        TrainingSettings.recipe(**wrong)
+    sentence = str(error.value)
+    assert sentence.startswith(f"{title}: ")
+    assert repr(next(iter(wrong.values()))) in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("tile_px", [32, 100, 8224])
+def test_tile_that_does_not_fit_the_networks_grid_is_refused(tile_px):
+    with pytest.raises(UserError, match="Tile size"):
+        validated(PredictionSettings, tile_px=tile_px)
+
+
+def test_settings_cannot_be_changed_afterwards():
+    with pytest.raises(ValidationError, match="frozen"):
+        TrainingSettings().seed = 3
