@@ -1,0 +1,170 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emseg_napari.augmentation import augment
+from emseg_napari.settings import TrainingSettings, validated
+
+SIDE = 32
+STILL = {"mirror": "none", "contrast": 0.0}
+AFFINE = st.fixed_dictionaries(
+    {
+        "rotation_degrees": st.floats(0, 180),
+        "shift_fraction": st.floats(0, 1),
+        "shear_degrees": st.floats(0, 45),
+        "zoom_fraction": st.floats(0, 0.9),
+    }
+)
+MIRRORS = st.sampled_from(["none", "horizontal", "flips and turns"])
+SEEDS = st.integers(0, 10_000)
+
+
+def settings(**changes) -> TrainingSettings:
+    return validated(TrainingSettings, **(STILL | changes))
+
+
+def random_labels(seed: int) -> np.ndarray:
+    """Blocks of boundary, interior and nothing, uint8 (y, x)."""
+    blocks = np.random.default_rng(seed).integers(0, 3, (SIDE // 8, SIDE // 8))
+    return np.kron(blocks, np.ones((8, 8))).astype(np.uint8)
+
+
+def spot(y: int, x: int) -> np.ndarray:
+    image = np.zeros((SIDE, SIDE), np.float32)
+    image[y, x] = 1
+    return image
+
+
+def centre_of(image: np.ndarray) -> np.ndarray:
+    """Centre of mass (y, x), measured from the centre of the patch."""
+    weights = image / image.sum()
+    grid = np.indices(image.shape) - (SIDE - 1) / 2
+    return (grid * weights).sum((1, 2))
+
+
+@given(affine=AFFINE, mirror=MIRRORS, seed=SEEDS)
+def test_labels_go_where_the_image_goes(affine, mirror, seed):
+    labels = random_labels(seed)
+    changed = augment(
+        labels.astype(np.float32), labels, settings(mirror=mirror, **affine), np.random.default_rng(seed)
+    )
+    # The nearest pixel has at least a quarter of the interpolated value: 0.75 * (2 - 0) is the worst case.
+    assert np.abs(changed[0] - changed[1]).max() <= 1.5 + 1e-5
+
+
+@given(affine=AFFINE, mirror=MIRRORS, seed=SEEDS)
+def test_smooth_image_and_its_own_labels_stay_consistent(affine, mirror, seed):
+    # A ramp, and the label of the ramp's upper half: off by less than a pixel's step after any change.
+    ramp = np.indices((SIDE, SIDE)).sum(0).astype(np.float32)
+    labels = np.where(ramp > 30.5, 2, 1).astype(np.uint8)
+    image, labels = augment(ramp, labels, settings(mirror=mirror, **affine), np.random.default_rng(seed))
+    assert (labels[image > 32.5] == 2).all()
+    assert (labels[image < 28.5] == 1).all()
+
+
+@given(affine=AFFINE, mirror=MIRRORS, contrast=st.floats(0, 1), seed=SEEDS)
+def test_shape_type_and_label_values_are_kept(affine, mirror, contrast, seed):
+    labels = random_labels(seed)
+    image, changed = augment(
+        labels.astype(np.float32),
+        labels,
+        settings(mirror=mirror, contrast=contrast, **affine),
+        np.random.default_rng(seed),
+    )
+    assert (image.shape, image.dtype) == ((SIDE, SIDE), np.float32)
+    assert (changed.shape, changed.dtype) == ((SIDE, SIDE), np.uint8)
+    assert set(np.unique(changed)) <= set(np.unique(labels))
+    assert np.isfinite(image).all()
+
+
+@given(affine=AFFINE, contrast=st.floats(0, 1), seed=SEEDS)
+def test_same_chances_give_the_same_patch(affine, contrast, seed):
+    patch, labels = spot(9, 20), random_labels(seed)
+    first, second = (
+        augment(patch, labels, settings(contrast=contrast, **affine), np.random.default_rng(seed))
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
+
+
+def test_nothing_allowed_changes_nothing():
+    patch, labels = spot(3, 5), random_labels(1)
+    image, unchanged = augment(patch, labels, settings(), np.random.default_rng(0))
+    np.testing.assert_array_equal(image, patch)
+    np.testing.assert_array_equal(unchanged, labels)
+
+
+@pytest.mark.parametrize(("mirror", "count"), [("none", 1), ("horizontal", 2), ("flips and turns", 8)])
+def test_mirroring_gives_each_of_its_orientations(mirror, count):
+    patch = np.arange(SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
+    random = np.random.default_rng(0)
+    chosen = settings(mirror=mirror)
+    seen = {augment(patch, patch > 9, chosen, random)[0].tobytes() for _ in range(100)}
+    assert len(seen) == count
+
+
+def test_horizontal_mirroring_leaves_up_and_down():
+    image, _ = augment(spot(3, 5), random_labels(0), settings(mirror="horizontal"), np.random.default_rng(0))
+    assert np.argwhere(image)[0][0] == 3
+
+
+@given(limit=st.floats(0, 0.3), seed=SEEDS)
+def test_shift_stays_inside_its_limit(limit, seed):
+    image, _ = augment(
+        spot(16, 16), random_labels(0), settings(shift_fraction=limit), np.random.default_rng(seed)
+    )
+    assert np.abs(centre_of(image) - 0.5).max() <= limit * SIDE + 1e-3
+
+
+@given(limit=st.floats(0, 180), seed=SEEDS)
+def test_rotation_stays_inside_its_limit_and_keeps_the_distance(limit, seed):
+    # A blob, since a single pixel's interpolation pulls its centre of mass about.
+    blob = np.exp(-((np.indices((SIDE, SIDE)) - np.array([16, 24])[:, None, None]) ** 2).sum(0) / 8)
+    before = centre_of(blob)
+    image, _ = augment(
+        blob.astype(np.float32),
+        random_labels(0),
+        settings(rotation_degrees=limit),
+        np.random.default_rng(seed),
+    )
+    after = centre_of(image)
+    turned = np.rad2deg(np.arctan2(*after) - np.arctan2(*before))
+    assert abs((turned + 180) % 360 - 180) <= limit + 1
+    assert np.linalg.norm(after) == pytest.approx(np.linalg.norm(before), abs=0.3)
+
+
+@given(limit=st.floats(0, 0.4), seed=SEEDS)
+def test_zoom_stays_inside_its_limit(limit, seed):
+    disc = (np.hypot(*(np.indices((SIDE, SIDE)) - 15.5)) < 8).astype(np.float32)
+    image, _ = augment(disc, random_labels(0), settings(zoom_fraction=limit), np.random.default_rng(seed))
+    for axis in (0, 1):
+        width = image.sum(axis).max()
+        assert 16 / (1 + limit) - 1.5 <= width <= 16 / (1 - limit) + 1.5
+
+
+@given(limit=st.floats(0.01, 1), seed=SEEDS)
+def test_contrast_stays_inside_its_limit(limit, seed):
+    patch = np.random.default_rng(seed).normal(size=(SIDE, SIDE)).astype(np.float32)
+    image, labels = augment(patch, random_labels(seed), settings(contrast=limit), np.random.default_rng(seed))
+    gain, shift = np.polyfit(patch.ravel(), image.ravel(), 1)
+    assert abs(gain - 1) <= limit + 1e-4
+    assert abs(shift) <= limit + 1e-4
+    np.testing.assert_array_equal(labels, random_labels(seed))
+
+
+def test_the_published_recipe_moves_a_patch_by_little():
+    recipe = TrainingSettings.recipe("reference", mirror="none")
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        image, _ = augment(spot(16, 16), random_labels(0), recipe, random)
+        assert np.abs(centre_of(image) - 0.5).max() <= 0.05 * SIDE + 0.5
+
+
+def test_what_comes_in_from_outside_repeats_the_nearest_pixel():
+    ramp = np.tile(np.arange(SIDE, dtype=np.float32), (SIDE, 1))
+    image, _ = augment(ramp, random_labels(0), settings(shift_fraction=1.0), np.random.default_rng(3))
+    assert image.min() >= 0
+    assert image.max() <= SIDE - 1
+    assert (image == ramp[0, 0]).any() or (image == ramp[0, -1]).any()

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emseg_napari.normalisation import Normalisation
+
+NORMALISATION = Normalisation()
+
+
+@pytest.fixture
+def picture(rng) -> np.ndarray:
+    """A membrane-like slice: bright cytoplasm, dark lines, noise."""
+    slice_ = rng.normal(170, 25, (120, 90))
+    slice_[::15] -= 90
+    return np.clip(slice_, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        pytest.param(lambda p: p.astype(np.uint16), id="uint16 of the same values"),
+        pytest.param(lambda p: p.astype(np.uint16) * 257, id="uint16 over its whole range"),
+        pytest.param(lambda p: p.astype(np.uint16) * 16 + 32768, id="12 bits above an offset"),
+        pytest.param(lambda p: p.astype(np.int16) * 7 - 900, id="int16 with negative values"),
+        pytest.param(lambda p: p / 255, id="float64 from 0 to 1"),
+        pytest.param(lambda p: p.astype(np.float32) / 255, id="float32 from 0 to 1"),
+        pytest.param(lambda p: (p / 255).astype(np.float64) * 2 - 1, id="float64 from -1 to 1"),
+    ],
+)
+def test_every_copy_of_an_image_is_the_same_network_input(picture, copy):
+    expected = NORMALISATION.apply(picture)
+    np.testing.assert_allclose(NORMALISATION.apply(copy(picture)), expected, atol=1e-4)
+
+
+@given(gain=st.floats(1e-3, 1e3), offset=st.floats(-100, 100))
+def test_gain_and_offset_of_the_microscope_do_not_matter(gain, offset):
+    ramp = np.linspace(0, 1, 400).reshape(20, 20)
+    changed = NORMALISATION.apply((ramp + offset) * gain)
+    np.testing.assert_allclose(changed, NORMALISATION.apply(ramp), atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [">u2", "<u2", ">f4", ">i2"])
+def test_byte_order_does_not_matter(picture, dtype):
+    result = NORMALISATION.apply(picture.astype(dtype))
+    assert result.dtype == np.float32
+    assert result.dtype.isnative
+    np.testing.assert_array_equal(result, NORMALISATION.apply(picture))
+
+
+def test_median_becomes_zero_and_the_percentiles_distance_one(rng):
+    result = NORMALISATION.apply(rng.normal(1000, 50, (200, 200)))
+    low, middle, high = np.percentile(result, (5, 50, 95))
+    assert middle == pytest.approx(0, abs=1e-4)
+    assert high - low == pytest.approx(1, abs=1e-4)
+
+
+def test_dirt_does_not_flatten_the_rest(picture):
+    dirty = picture.astype(np.uint16)
+    dirty[5:9, 5:9] = 65535
+    clean = np.ones(picture.shape, bool)
+    clean[5:9, 5:9] = False
+    difference = NORMALISATION.apply(dirty) - NORMALISATION.apply(picture)
+    assert np.abs(difference[clean]).max() < 0.05
+
+
+def test_slice_alone_equals_itself_in_a_stack(picture):
+    stack = np.stack([picture, picture // 3, picture[::-1]])
+    for together, alone in zip(NORMALISATION.apply(stack), stack, strict=True):
+        np.testing.assert_array_equal(together, NORMALISATION.apply(alone))
+
+
+@pytest.mark.parametrize("value", [0, 255])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_constant_slice_becomes_zero(value, dtype):
+    assert not NORMALISATION.apply(np.full((3, 8, 9), value, dtype)).any()
+
+
+def test_slice_with_few_bright_pixels_keeps_them_apart():
+    slice_ = np.zeros((100, 100), np.uint8)
+    slice_[40, 40] = 200
+    result = NORMALISATION.apply(slice_)
+    assert result[40, 40] == 1
+    assert np.count_nonzero(result) == 1
+
+
+def test_large_slice_is_measured_on_a_sample_that_is_good_enough(rng):
+    large = rng.normal(100, 10, (2100, 1900)).astype(np.float32)
+    low, high = np.percentile(NORMALISATION.apply(large), (5, 95))
+    assert high - low == pytest.approx(1, abs=0.02)
+
+
+def test_image_itself_is_left_alone(picture):
+    image = picture.astype(np.float32)
+    before = image.copy()
+    NORMALISATION.apply(image)
+    np.testing.assert_array_equal(image, before)
