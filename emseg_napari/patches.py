@@ -9,6 +9,7 @@ import numpy as np
 from skimage.transform import resize
 
 from emseg_napari.augmentation import augment
+from emseg_napari.jobs import UserError
 from emseg_napari.labels import BOUNDARY, UNLABELLED
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.settings import TrainingSettings
@@ -53,6 +54,11 @@ class PatchSampler:
         Patch and batch size, augmentation, seed.
     normalisation : Normalisation
         How grey levels become network input.
+
+    Raises
+    ------
+    UserError
+        If the resampling for `reference` loses every label.
     """
 
     def __init__(
@@ -63,8 +69,13 @@ class PatchSampler:
         self._images = [self._pad(resample(normalisation.apply(s), scale), "reflect") for s in image]
         self._labels = [self._pad(_shrink_labels(s, scale), "constant") for s in labels]
         counts = np.array([np.count_nonzero(s) for s in self._labels], float)
+        if not counts.any():
+            raise UserError(
+                f"No label is left in slices resized to {REFERENCE_PX} x {REFERENCE_PX} for `reference`; "
+                "label larger areas, or train `compact`."
+            )
         self._chance = counts / counts.sum()
-        # Positions only where they are few: in a fully labelled slice any pixel will do.
+        # Positions only where they are few: elsewhere a few throws find a labelled pixel.
         self._positions = [
             np.flatnonzero(s) if c < 0.5 * s.size else None for s, c in zip(self._labels, counts, strict=True)
         ]
@@ -99,16 +110,16 @@ class PatchSampler:
         return augment(self._images[z][window], self._labels[z][window], self._settings, random)
 
     def _window(self, z: int, random: np.random.Generator) -> tuple[slice, slice]:
-        """Place a patch at random so that it holds a randomly drawn labelled pixel."""
-        shape, size = self._labels[z].shape, self._settings.patch_px
+        """Place a patch at random so that it holds labelled pixels."""
+        labels, size = self._labels[z], self._settings.patch_px
         positions = self._positions[z]
-        if positions is None:
-            corner = [int(random.integers(n - size + 1)) for n in shape]
-        else:
-            pixel = np.unravel_index(random.choice(positions), shape)
-            wanted = [int(p) - int(random.integers(size)) for p in pixel]
-            corner = [min(max(0, w), n - size) for w, n in zip(wanted, shape, strict=True)]
-        return slice(corner[0], corner[0] + size), slice(corner[1], corner[1] + size)
+        while positions is None:
+            corner = [int(random.integers(n - size + 1)) for n in labels.shape]
+            if labels[window := _square(corner, size)].any():
+                return window
+        pixel = np.unravel_index(random.choice(positions), labels.shape)
+        wanted = [int(p) - int(random.integers(size)) for p in pixel]
+        return _square([min(max(0, w), n - size) for w, n in zip(wanted, labels.shape, strict=True)], size)
 
     def batches(self, first: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield batches for ever from number `first`, each made while the last one is used."""
@@ -118,6 +129,10 @@ class PatchSampler:
                 first += 1
                 ready, coming = coming, pool.submit(self.batch, first)
                 yield ready.result()
+
+
+def _square(corner: list[int], size: int) -> tuple[slice, slice]:
+    return slice(corner[0], corner[0] + size), slice(corner[1], corner[1] + size)
 
 
 def _shrink_labels(labels: np.ndarray, scale: tuple[float, float]) -> np.ndarray:

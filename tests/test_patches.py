@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emseg_napari.jobs import UserError
+from emseg_napari.normalisation import Normalisation
+from emseg_napari.patches import REFERENCE_PX, PatchSampler, network_scale, resample
+from emseg_napari.settings import TrainingSettings
+
+PATCH = 32
+
+
+def settings(network="compact", **changes) -> TrainingSettings:
+    plain = {"patch_px": PATCH, "batch_size": 3, "mirror": "none", "contrast": 0.0}
+    return TrainingSettings.recipe(network, **(plain | changes))
+
+
+def sampler(image: np.ndarray, labels: np.ndarray, **changes) -> PatchSampler:
+    return PatchSampler(image, labels, settings(**changes), Normalisation())
+
+
+def random_stack(shape: tuple[int, int, int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    return random.integers(0, 256, shape).astype(np.uint8), random.integers(1, 3, shape).astype(np.uint8)
+
+
+def sparse_stack(shape: tuple[int, int, int], *pixels: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    image, labels = random_stack(shape)
+    sparse = np.zeros_like(labels)
+    for number, pixel in enumerate(pixels):
+        sparse[pixel] = 1 + number % 2
+    return image, sparse
+
+
+def test_batch_has_the_shapes_and_types_that_the_network_wants():
+    image, target = sampler(*random_stack((2, 70, 90))).batch(0)
+    assert (image.shape, image.dtype) == ((3, PATCH, PATCH, 1), np.float32)
+    assert (target.shape, target.dtype) == ((3, PATCH, PATCH, 2), np.float32)
+
+
+def test_target_says_boundary_and_labelled():
+    image, labels = random_stack((1, PATCH, PATCH))
+    labels[0, :10] = 0
+    _, target = sampler(image, labels).batch(0)
+    np.testing.assert_array_equal(target[0, ..., 0], labels[0] == 1)
+    np.testing.assert_array_equal(target[0, ..., 1], labels[0] != 0)
+
+
+def test_patch_is_cut_from_image_and_labels_alike():
+    # The labels are the image's parity, so any shift between the two would show.
+    image, _ = random_stack((2, 80, 100))
+    cut, target = sampler(image, (1 + image % 2).astype(np.uint8)).batch(4)
+    normalised = Normalisation().apply(image)
+    for patch, boundary in zip(cut[..., 0], target[..., 0], strict=True):
+        levels = image.ravel()[np.abs(normalised.ravel()[None] - patch[:, :1]).argmin(1)]
+        np.testing.assert_array_equal(boundary[:, 0], levels % 2 == 0)
+
+
+def test_batch_depends_on_seed_and_number_alone():
+    stack = random_stack((3, 80, 70))
+    first, second = sampler(*stack, seed=5), sampler(*stack, seed=5)
+    second.batch(0)
+    second.batch(9)
+    for one, other in zip(first.batch(7), second.batch(7), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_other_seeds_and_other_numbers_give_other_batches():
+    stack = random_stack((3, 80, 70))
+    images = [sampler(*stack, seed=s).batch(n)[0].tobytes() for s, n in [(0, 0), (0, 1), (1, 0), (1, 1)]]
+    assert len(set(images)) == 4
+
+
+def test_stream_of_batches_begins_where_it_is_told():
+    source = sampler(*random_stack((3, 80, 70)))
+    stream = source.batches(5)
+    for number in (5, 6, 7):
+        np.testing.assert_array_equal(next(stream)[0], source.batch(number)[0])
+    stream.close()
+
+
+@pytest.mark.parametrize("pixel", [(0, 0, 0), (1, 299, 0), (1, 0, 199), (0, 299, 199), (1, 140, 77)])
+def test_every_patch_of_a_nearly_unlabelled_stack_holds_the_one_labelled_pixel(pixel):
+    source = sampler(*sparse_stack((2, 300, 200), pixel), mirror="flips and turns")
+    for number in range(10):
+        assert (source.batch(number)[1][..., 1].sum((1, 2)) == 1).all()
+
+
+def test_every_patch_of_a_half_labelled_slice_holds_labelled_pixels():
+    image, labels = random_stack((1, 300, 300))
+    labels[0, :, 170:] = 0
+    source = sampler(image, labels, batch_size=16)
+    for number in range(10):
+        assert (source.batch(number)[1][..., 1].sum((1, 2)) > 0).all()
+
+
+def test_slices_are_drawn_as_often_as_they_are_labelled():
+    image = np.zeros((3, 64, 64), np.uint8)
+    image[0, ::2], image[1, :, ::2] = 9, 9  # which slice it was shows in the patch
+    labels = np.ones(image.shape, np.uint8)
+    labels[1, 16:], labels[2] = 0, 0
+    source = sampler(image, labels, batch_size=32)
+    patches = np.concatenate([source.batch(n)[0] for n in range(10)])
+    rows = (patches[:, 1:] != patches[:, :-1]).all((1, 2, 3)).sum()
+    columns = (patches[:, :, 1:] != patches[:, :, :-1]).all((1, 2, 3)).sum()
+    assert rows + columns == 320
+    assert columns / 320 == pytest.approx(0.2, abs=0.06)
+
+
+def test_unlabelled_padding_brings_a_small_slice_to_the_patch_size():
+    image, labels = random_stack((1, 20, 25))
+    _, target = sampler(image, labels).batch(0)
+    assert (target[:, :20, :25, 1] == 1).all()
+    assert target[..., 1].sum() == 3 * 20 * 25
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 2), (31, 33), (33, 513), (513, 300)])
+def test_slices_of_any_size_give_patches(shape):
+    source = sampler(*random_stack((2, *shape)))
+    for number in range(3):
+        image, target = source.batch(number)
+        assert image.shape == (3, PATCH, PATCH, 1)
+        assert np.isfinite(image).all()
+        assert (target[..., 1].sum((1, 2)) > 0).all()
+
+
+@given(
+    rows=st.integers(1, 80), columns=st.integers(1, 80), share=st.floats(0, 1), seed=st.integers(0, 2**31 - 1)
+)
+def test_any_partly_labelled_slice_gives_labelled_patches(rows, columns, share, seed):
+    image, labels = random_stack((1, rows, columns), seed)
+    labels[np.random.default_rng(seed).random(labels.shape) > share] = 0
+    labels[0, rows // 2, columns // 2] = 1
+    image, target = sampler(image, labels, seed=seed).batch(0)
+    assert image.shape == (3, PATCH, PATCH, 1)
+    assert (target[..., 1].sum((1, 2)) > 0).all()
+
+
+def test_compact_works_at_native_resolution():
+    assert network_scale(settings(), (513, 300)) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (513, 300), (100, 700), (256, 256), (1, 1), (300, 1)])
+def test_reference_sees_256_by_256_whatever_the_size(shape):
+    slice_ = np.random.default_rng(0).random(shape).astype(np.float32)
+    result = resample(slice_, network_scale(settings("reference"), shape))
+    assert (result.shape, result.dtype) == ((REFERENCE_PX, REFERENCE_PX), np.float32)
+    assert slice_.min() - 1e-5 <= result.min() <= result.max() <= slice_.max() + 1e-5
+
+
+def test_resampling_keeps_image_and_labels_on_each_other():
+    columns = np.arange(600) // 150
+    labels = np.tile(1 + columns % 2, (1, 400, 1)).astype(np.uint8)
+    image = labels * np.uint8(100)
+    cut, target = sampler(image, labels, network="reference", patch_px=256, mirror="none").batch(0)
+    grey = cut[0, 128, :, 0]
+    dark = grey < (grey.min() + grey.max()) / 2
+    recipe_shift = 2  # the affine limits of the recipe move both by the same amount
+    assert np.count_nonzero(dark != (target[0, 128, :, 0] == 1)) <= recipe_shift
+
+
+def test_resampling_smooths_noise_away_instead_of_aliasing_it():
+    stripes = np.tile(np.array([0, 1], np.float32), (1024, 512))
+    result = resample(stripes, (0.25, 0.25))
+    assert np.ptp(result[4:-4, 4:-4]) < 0.2
+
+
+def test_labels_that_vanish_in_reference_s_resampling_are_refused_with_a_sentence():
+    source = {"network": "reference", "patch_px": 256}
+    with pytest.raises(UserError, match="label larger areas"):
+        sampler(*sparse_stack((1, 2048, 2048), (0, 1, 1)), **source)
