@@ -1,0 +1,48 @@
+"""The command line: ``emseg train``, ``predict``, ``export`` and ``demo``.
+
+Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 a fault of ours,
+2 something the user can mend, 130 stopped with Ctrl+C.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from emseg_napari import __version__
+from emseg_napari.cli.demo import demo
+from emseg_napari.cli.export import export
+from emseg_napari.cli.predict import predict
+from emseg_napari.cli.train import train
+
+app = typer.Typer(
+    name="emseg",
+    help="Boundary masks from stacks of TEM images. Ranges such as 0:20 are half-open: slices 0 to 19.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (train, predict, export, demo):
+    app.command()(_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"emseg-napari {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _emseg(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app(prog_name="emseg")

@@ -1,0 +1,33 @@
+"""``emseg demo``: open the window with something to try."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emseg_napari.cli.guard import guarded
+from emseg_napari.jobs import UserError
+
+
+@guarded
+def demo(
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="SESSION_OR_STACK", help="What to open; the sample when not given."),
+    ] = None,
+) -> None:
+    """Open napari with the sample stack, or with a session or stack of yours."""
+    if path is not None and not path.exists():
+        raise UserError(f"{path} does not exist; check the name, or leave it out to open the sample.")
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise UserError(
+            "The demo needs a screen (neither DISPLAY nor WAYLAND_DISPLAY is set); start it on a desktop."
+        )
+    # A process of its own: the command line never imports napari.
+    words = [sys.executable, "-m", "emseg_napari.widgets.demo", *([str(path)] if path else [])]
+    raise typer.Exit(subprocess.run(words, check=False).returncode)

@@ -1,0 +1,90 @@
+"""How a command ends: every failure becomes one sentence and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import signal
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+
+from emseg_napari import __version__
+from emseg_napari.jobs import ShouldStop, UserError
+
+FAULT, MISTAKE, STOPPED = 1, 2, 130
+
+
+class Stopped(Exception):
+    """The user pressed Ctrl+C; the sentence says what stays and how to go on."""
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a command so that it leaves with a sentence on stderr and an exit code."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except typer.Exit:
+            raise
+        except UserError as error:
+            _leave(str(error), MISTAKE)
+        except Stopped as error:
+            _leave(str(error), STOPPED)
+        except KeyboardInterrupt:
+            _leave("Stopped; nothing was written.", STOPPED)
+        except MemoryError:
+            _leave("Out of memory; use fewer slices, smaller patches or a smaller batch.", MISTAKE)
+        except OSError as error:
+            _leave(_about(error), MISTAKE)
+        except Exception as error:
+            _leave(_fault(error), FAULT)
+
+    return run
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[ShouldStop]:
+    """Give a function that says whether Ctrl+C was pressed; a second one interrupts at once."""
+    asked = threading.Event()
+
+    def ask(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    earlier = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+
+
+def _leave(sentence: str, code: int) -> NoReturn:
+    typer.echo(f"emseg: {sentence}", err=True)
+    raise typer.Exit(code)
+
+
+def _about(error: OSError) -> str:
+    what = error.filename or "A file"
+    if error.errno == errno.ENOSPC:
+        return f"{what} cannot be written: the disk is full; free some space or choose another disk."
+    return f"{what} cannot be used ({error.strerror or error}); check the file, its folder and permissions."
+
+
+def _fault(error: Exception) -> str:
+    """Write the details to a file, since nobody can read a traceback between progress bars."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="emseg-", suffix=".log", delete=False, encoding="utf-8"
+    ) as log:
+        log.write(f"emseg-napari {__version__}\n" + "".join(traceback.format_exception(error)))
+    reason = (str(error) or "no reason given").splitlines()[0][:200]
+    return (
+        f"This should not have happened ({type(error).__name__}: {reason}); "
+        f"the details are in {log.name}: please report them."
+    )

@@ -1,0 +1,88 @@
+"""Arguments that several commands share, and the checks whose sentences name the user's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from emseg_napari.files import writable_folder
+from emseg_napari.jobs import UserError
+from emseg_napari.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
+from emseg_napari.stacks import check_image, check_pair, check_range, read_image, read_labels
+
+STACK = "TIFF or PNG file, or a folder of numbered slices"
+TIFF_SUFFIXES = (".tif", ".tiff")
+
+ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help=f"Image stack: {STACK}.")]
+LabelsArgument = Annotated[Path, typer.Argument(metavar="LABELS", help=f"Labels of the same size: {STACK}.")]
+ConventionOption = Annotated[
+    Convention | None,
+    typer.Option(
+        help="What the values of the labels mean; recognised when not given. "
+        + "; ".join(f"{name}: {meaning}" for name, meaning in CONVENTIONS.items())
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write the figures as one JSON object to stdout.")]
+
+
+def read_pair(
+    image_path: Path, labels_path: Path, convention: Convention | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image and its labels.
+
+    Returns
+    -------
+    image : numpy.ndarray
+        (z, y, x), grey values.
+    labels : numpy.ndarray
+        uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
+
+    Raises
+    ------
+    UserError
+        If one cannot be read or they do not belong together.
+    """
+    image = read_image(image_path)
+    try:
+        labels = read_labels(labels_path, convention)
+    except AmbiguousLabels as error:
+        raise UserError(
+            f"{str(error).removesuffix('.')}: add --convention binary or --convention napari."
+        ) from None
+    except UnknownLabels as error:
+        if error.looks_like is None:
+            raise
+        raise UserError(f"{str(error).removesuffix('.')} (add --convention {error.looks_like}).") from None
+    check_pair(image, labels, image_path.name, labels_path.name)
+    return image, labels
+
+
+def checked_range(
+    chosen: tuple[int, int] | None, image: np.ndarray, path: Path, flag: str = "--slices"
+) -> tuple[int, int]:
+    """Return the half-open range of slices that `flag` asks for, checked, with usable grey values.
+
+    Raises
+    ------
+    UserError
+        Naming the file and the option.
+    """
+    first, end = check_range(chosen, len(image), f"{flag} of {path.name}")
+    check_image(image, path.name, range(first, end))
+    return first, end
+
+
+def check_tiff_target(path: Path, *sources: Path) -> None:
+    """Raise `UserError` unless a TIFF file can be written at `path`, which is none of the `sources`."""
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        raise UserError(f"{path} is no TIFF name; let the name end in .tif.")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, so no file can be written there; choose another name.")
+    if any(path.exists() and source.exists() and path.samefile(source) for source in sources):
+        raise UserError(f"{path} is the input itself and would be lost; choose another name for the output.")
+    if not path.parent.is_dir():
+        raise UserError(f"{path} cannot be written: {path.parent} is no folder; make it first.")
+    writable_folder(path.parent)

@@ -1,0 +1,146 @@
+"""Command-line options made from the settings classes, so that no number is stated twice."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import annotated_types
+import typer
+from pydantic.fields import FieldInfo
+
+from emseg_napari.settings import Settings, TrainingSettings
+from emseg_napari.stacks import parse_range
+
+C = TypeVar("C", bound=Callable[..., None])
+
+_LIMITS = (
+    (annotated_types.Gt, "gt", "more than"),
+    (annotated_types.Ge, "ge", "at least"),
+    (annotated_types.Lt, "lt", "less than"),
+    (annotated_types.Le, "le", "at most"),
+)
+
+
+def with_options_of(
+    settings_class: type[Settings], flags: Mapping[str, str] | None = None, leave_out: tuple[str, ...] = ()
+) -> Callable[[C], C]:
+    """Put an option for every field of a settings class in the place of a command's ``**options``.
+
+    An option that is not given is None, so that `recipe` or the class fill in their own default.
+
+    Parameters
+    ----------
+    settings_class : type
+        Its fields give names, types, help, limits and defaults.
+    flags : mapping
+        Field name to its spelling where that is not the name with dashes.
+    leave_out : tuple of str
+        Fields without an option.
+    """
+
+    def decorate(command: C) -> C:
+        own = list(inspect.signature(command, eval_str=True).parameters.values())[:-1]
+        derived = list(_parameters(settings_class, flags or {}, leave_out))
+        command.__signature__ = inspect.Signature(own + derived)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in own + derived}
+        return command
+
+    return decorate
+
+
+def given_values(settings_class: type[Settings], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that the user gave, ranges as pairs of numbers.
+
+    Raises
+    ------
+    UserError
+        If a range is malformed or empty.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    for name, value in given.items():
+        if _is_range(settings_class.model_fields[name]):
+            given[name] = parse_range(value)
+    return given
+
+
+def flag_of(name: str, flags: Mapping[str, str]) -> str:
+    """Return how the option of a field is spelt."""
+    return flags.get(name, "--" + name.replace("_", "-"))
+
+
+def _parameters(
+    settings_class: type[Settings], flags: Mapping[str, str], leave_out: tuple[str, ...]
+) -> Iterator[inspect.Parameter]:
+    for name, field in settings_class.model_fields.items():
+        if name in leave_out:
+            continue
+        kind = _kind(field)
+        option = typer.Option(
+            _spelling(flag_of(name, flags), kind),
+            help=_help(settings_class, name),
+            metavar="FIRST:END" if _is_range(field) else None,
+            show_default=False,
+            rich_help_panel="Advanced" if _is_advanced(field) else None,
+        )
+        yield inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+        )
+
+
+def _kind(field: FieldInfo) -> Any:
+    """Return the type that the command line reads: a range is text there, and None is not said."""
+    kind: Any = field.annotation
+    if get_origin(kind) in (Union, UnionType):
+        kind = next(k for k in get_args(kind) if k is not type(None))
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    return str if get_origin(kind) is tuple else kind
+
+
+def _is_range(field: FieldInfo) -> bool:
+    return "tuple" in str(field.annotation)
+
+
+def _is_advanced(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("advanced"))
+
+
+def _spelling(flag: str, kind: Any) -> str:
+    return f"{flag}/--no-{flag.removeprefix('--')}" if kind is bool else flag
+
+
+def _help(settings_class: type[Settings], name: str) -> str:
+    field = settings_class.model_fields[name]
+    parts = [field.description or "", _limits(field), _default(settings_class, name)]
+    return " ".join(filter(None, parts))
+
+
+def _limits(field: FieldInfo) -> str:
+    limits = [
+        f"{words} {getattr(limit, attribute)}"
+        for kind, attribute, words in _LIMITS
+        for limit in field.metadata
+        if isinstance(limit, kind)
+    ]
+    return f"Limits: {', '.join(limits)}." if limits else ""
+
+
+def _default(settings_class: type[Settings], name: str) -> str:
+    """Say the default, and that of the other recipe where it differs; nothing of a None."""
+    value = settings_class.model_fields[name].default
+    other = value
+    if settings_class is TrainingSettings and name != "network":
+        other = getattr(TrainingSettings.recipe("reference"), name)
+    if other != value:
+        return f"Default: {_shown(value)} (reference: {_shown(other)})."
+    return "" if value is None else f"Default: {_shown(value)}."
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "on", False: "off"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)

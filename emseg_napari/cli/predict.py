@@ -1,0 +1,111 @@
+"""``emseg predict``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+from emseg_napari import __version__
+from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
+from emseg_napari.cli.inputs import ImageArgument, JsonOption, check_tiff_target, checked_range
+from emseg_napari.cli.options import given_values, with_options_of
+from emseg_napari.cli.reporting import quiet_libraries, reporting, show_result
+from emseg_napari.jobs import Cancelled, UserError
+from emseg_napari.labels import from_probability, to_isbi
+from emseg_napari.runs import Run, open_run
+from emseg_napari.settings import PredictionSettings, validated
+from emseg_napari.stacks import read_description, read_image, write_stack
+
+Kind = Literal["labels", "probability", "interior"]
+MEANING: dict[Kind, str] = {
+    "labels": "0 = boundary, 255 = interior",
+    "probability": "boundary probability, 0 to 1",
+    "interior": "interior probability, 0 to 1",
+}
+
+
+@guarded
+@with_options_of(PredictionSettings)
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that a training wrote.")],
+    image: ImageArgument,
+    output: Annotated[Path, typer.Option(metavar="OUT.tif", help="TIFF file to write.")],
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            "--as",
+            help="labels: uint8, 0 boundary and 255 interior; probability: float32, 1 = boundary; "
+            "interior: float32, 1 = interior.",
+        ),
+    ] = "labels",
+    as_json: JsonOption = False,
+    **options: Any,
+) -> None:
+    """Predict the boundaries of a stack's slices and write exactly these slices."""
+    settings = validated(PredictionSettings, **given_values(PredictionSettings, options))
+    _check_target(output, image)
+    trained = open_run(run)
+    stack = read_image(image)
+    chosen = checked_range(settings.slices, stack, image)
+    started = time.monotonic()
+    try:
+        probability = _predict(stack, trained, settings)
+    except (Cancelled, KeyboardInterrupt):
+        raise Stopped(f"Stopped; {output} was not written.") from None
+    figures = _figures(trained, image, kind, chosen, settings)
+    write_stack(output, _values(probability, kind, figures["threshold"]), figures)
+    _show(output, figures, time.monotonic() - started, as_json)
+
+
+def _check_target(output: Path, image: Path) -> None:
+    """Refuse at once what could not be written at the end, and to overwrite what we did not write."""
+    check_tiff_target(output, image)
+    if output.exists() and read_description(output).get("software") != "emseg-napari predict":
+        raise UserError(
+            f"{output} exists and is no earlier prediction; choose another name, or remove it first."
+        )
+
+
+def _predict(stack: np.ndarray, run: Run, settings: PredictionSettings) -> np.ndarray:
+    with quiet_libraries() as stream, stop_on_interrupt() as should_stop, reporting(stream) as report:
+        from emseg_napari import prediction  # loads ONNX Runtime, which no other command needs
+
+        return prediction.predict(stack, run, settings, report, should_stop)
+
+
+def _values(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarray:
+    """Give (z, y, x) as it is written: uint8 labels, or a float32 probability."""
+    if kind == "labels":
+        return to_isbi(from_probability(probability, threshold))
+    return probability if kind == "probability" else 1 - probability
+
+
+def _figures(
+    run: Run, image: Path, kind: Kind, chosen: tuple[int, int], settings: PredictionSettings
+) -> dict[str, Any]:
+    threshold = run.record.threshold if settings.threshold is None else settings.threshold
+    figures = {
+        "software": "emseg-napari predict",
+        "version": __version__,
+        "run": run.folder.resolve().name,
+        "run_folder": str(run.folder.resolve()),
+        "image": image.name,
+        "slices": list(chosen),
+        "kind": kind,
+        "values": MEANING[kind],
+        "threshold": threshold,
+    }
+    return figures | ({"convention": "isbi"} if kind == "labels" else {})
+
+
+def _show(output: Path, figures: dict[str, Any], seconds: float, as_json: bool) -> None:
+    first, end = figures["slices"]
+    sentence = (
+        f"{output}: slices {first}:{end} of {figures['image']}, {figures['values']}; "
+        f"threshold {figures['threshold']:.2f}, {seconds:.1f} s"
+    )
+    show_result(sentence, {"output": str(output)} | figures | {"seconds": round(seconds, 2)}, as_json)

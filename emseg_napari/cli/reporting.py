@@ -1,0 +1,132 @@
+"""What a running command shows: a bar on a terminal, plain lines elsewhere; and its results."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import Progress as RichProgress
+
+from emseg_napari.jobs import EpochEnded, Event, Message, Progress, Report, SlicePredicted
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+def show_result(sentence: str, figures: dict[str, Any], as_json: bool) -> None:
+    """Write what came of a command to stdout: a sentence, or its figures as one JSON object."""
+    typer.echo(json.dumps(figures) if as_json else sentence)
+
+
+def accuracies(epoch: EpochEnded) -> str:
+    """Say how many pixels are right on training slices and, if there are any, on held-out ones."""
+    held_out = epoch.held_out_accuracy
+    text = f"pixel accuracy {epoch.accuracy:.2%}"
+    return text if held_out is None else f"{text}, held out {held_out:.2%}"
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[TextIO]:
+    """Keep off the terminal what C++ libraries write to stderr; an exception carries it as a note.
+
+    Yields
+    ------
+    TextIO
+        What is written here still reaches the user.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with (
+        tempfile.TemporaryFile() as log,
+        open(os.dup(terminal), "w", buffering=1, errors="replace") as stream,
+    ):
+        os.dup2(log.fileno(), 2)
+        try:
+            yield stream
+        except Exception as error:
+            log.seek(0)
+            error.add_note("Written to stderr meanwhile:\n" + log.read()[-20_000:].decode(errors="replace"))
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+
+
+@contextmanager
+def reporting(stream: TextIO) -> Iterator[Report]:
+    """Give the `report` of a long job that shows it on `stream`."""
+    console = Console(file=stream, highlight=False, markup=False, soft_wrap=True)
+    if not stream.isatty() or console.is_dumb_terminal:
+        yield _Lines(stream)
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with RichProgress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as progress:
+        yield _Bar(progress)
+
+
+class _Bar:
+    """A determinate bar with the time left, and above it a line per epoch and message."""
+
+    def __init__(self, progress: RichProgress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=1.0, left="")
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            left = _left(event.seconds_left)
+            self._progress.update(
+                self._task, completed=event.fraction, description=event.text, left=left, refresh=True
+            )
+        elif isinstance(event, Message | EpochEnded):
+            self._progress.console.print(_line(event))
+
+
+class _Lines:
+    """One line per message, stage and epoch, and for slices one every few seconds."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._slice_is_due = False
+        self._last = float("-inf")
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Message | EpochEnded):
+            self._write(_line(event))
+        elif isinstance(event, SlicePredicted):
+            self._slice_is_due = time.monotonic() - self._last >= SECONDS_BETWEEN_LINES
+        elif isinstance(event, Progress) and (self._slice_is_due or event.seconds_left is None):
+            self._slice_is_due = False
+            self._last = time.monotonic()
+            self._write(", ".join(filter(None, (event.text, _left(event.seconds_left)))))
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text + "\n")
+
+
+def _line(event: Message | EpochEnded) -> str:
+    if isinstance(event, Message):
+        return event.text
+    done = f"epoch {event.epoch}, step {event.step}, {_clock(event.seconds)}"
+    return f"{done}: loss {event.loss:.4f}, {accuracies(event)}"
+
+
+def _left(seconds: float | None) -> str:
+    return "" if seconds is None else f"{_clock(seconds)} left"
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02d}"

@@ -1,0 +1,149 @@
+"""``emseg train``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
+from emseg_napari.cli.inputs import (
+    ConventionOption,
+    ImageArgument,
+    JsonOption,
+    LabelsArgument,
+    checked_range,
+    read_pair,
+)
+from emseg_napari.cli.options import flag_of, given_values, with_options_of
+from emseg_napari.cli.reporting import accuracies, quiet_libraries, reporting, show_result
+from emseg_napari.files import writable_folder
+from emseg_napari.jobs import Cancelled, Progress, UserError
+from emseg_napari.labels import check_trainable
+from emseg_napari.runs import Run, is_run, open_run
+from emseg_napari.settings import TrainingSettings
+
+FLAGS = {"validate_slices": "--validate"}
+
+
+@guarded
+@with_options_of(TrainingSettings, FLAGS)
+def train(
+    image: ImageArgument,
+    labels: LabelsArgument,
+    output: Annotated[
+        Path,
+        typer.Option(
+            metavar="RUN", help="Run folder to write: new or empty, or with --resume that of the run."
+        ),
+    ],
+    convention: ConventionOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")] = False,
+    as_json: JsonOption = False,
+    **options: Any,
+) -> None:
+    """Train a network on the labelled slices of a stack and write a run folder."""
+    given = given_values(TrainingSettings, options)
+    settings = _resumed(output, given) if resume else _new(output, given)
+    stack, known = read_pair(image, labels, convention)
+    _check(stack, known, settings, (image, labels))
+    is_new = not output.exists()
+    writable_folder(output)
+    try:
+        run = _train(stack, known, settings, output, resume)
+    except (Cancelled, KeyboardInterrupt):
+        raise Stopped(_how_to_go_on(image, labels, output, convention)) from None
+    finally:
+        if is_new and output.is_dir() and not any(output.iterdir()):
+            output.rmdir()
+    show_result(_sentence(run), _figures(run), as_json)
+
+
+def _new(output: Path, given: dict[str, Any]) -> TrainingSettings:
+    """Return the settings of a new run, having seen that its folder is free."""
+    if "minutes" in given and "epochs" in given:
+        raise UserError("--minutes and --epochs exclude each other; give one of them.")
+    settings = TrainingSettings.recipe(**given)
+    if "steps_per_epoch" in given and settings.epochs is None:
+        raise UserError("--steps-per-epoch counts only with --epochs; give both, or --minutes alone.")
+    if is_run(output):
+        raise UserError(
+            f"{output} holds a run already; add --resume to go on with it, or choose another --output."
+        )
+    if output.is_dir() and any(output.iterdir()):
+        raise UserError(f"{output} is not empty; choose a new folder as --output.")
+    return settings
+
+
+def _resumed(output: Path, given: dict[str, Any]) -> TrainingSettings:
+    """Return the settings with which a run goes on: those it began with."""
+    if not is_run(output):
+        raise UserError(f"{output} holds no run to go on with; leave out --resume to start one.")
+    run = open_run(output)
+    for name, value in given.items():
+        if getattr(run.settings, name) != value:
+            raise UserError(
+                f"{flag_of(name, FLAGS)} differs from the settings of {output}, which a resumed run keeps; "
+                "leave it out, or start a new run."
+            )
+    if not run.last_checkpoint.is_file():
+        raise UserError(f"{run.last_checkpoint} is missing; choose another run, or train again.")
+    return run.settings
+
+
+def _check(
+    stack: np.ndarray, known: np.ndarray, settings: TrainingSettings, paths: tuple[Path, Path]
+) -> None:
+    """Find what is wrong before TensorFlow's seconds are spent."""
+    image_path, labels_path = paths
+    first, end = checked_range(settings.slices, stack, image_path)
+    check_trainable(known[first:end], labels_path.name)
+    if settings.validate_slices is not None:
+        checked_range(settings.validate_slices, stack, image_path, "--validate")
+
+
+def _train(
+    stack: np.ndarray, known: np.ndarray, settings: TrainingSettings, output: Path, resume: bool
+) -> Run:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with quiet_libraries() as stream, stop_on_interrupt() as should_stop, reporting(stream) as report:
+        report(Progress(0.0, None, "starting TensorFlow"))
+        from emseg_napari import training  # seconds, which no other command needs
+
+        return training.train(stack, known, settings, report, should_stop, folder=output, resume=resume)
+
+
+def _how_to_go_on(image: Path, labels: Path, output: Path, convention: str | None) -> str:
+    if not is_run(output):
+        return "Stopped; nothing was written."
+    words = ["emseg", "train", str(image), str(labels), "--output", str(output), "--resume"]
+    words += ["--convention", convention] if convention else []
+    return f"Stopped; the last checkpoint is kept, so resume with --resume: {shlex.join(words)}"
+
+
+def _figures(run: Run) -> dict[str, Any]:
+    last = run.history[-1]
+    return {
+        "run": str(run.folder),
+        "epochs": last.epoch,
+        "steps": last.step,
+        "seconds": round(last.seconds, 2),
+        "loss": last.loss,
+        "accuracy": last.accuracy,
+        "held_out_accuracy": last.held_out_accuracy,
+        "threshold": run.record.threshold,
+        "trained_slices": run.record.trained_slices,
+        "held_out_slices": run.record.held_out_slices,
+    }
+
+
+def _sentence(run: Run) -> str:
+    last = run.history[-1]
+    return (
+        f"{run.folder}: {last.step} steps in {last.seconds:.0f} s, {accuracies(last)}; "
+        f"threshold {run.record.threshold:.2f}"
+    )
