@@ -29,6 +29,7 @@ class Engine:
         self._busy = threading.Lock()
         self._sending = threading.Lock()
         self._cancelled = False
+        self._view: int | None = None
 
     def __enter__(self) -> Engine:
         return self
@@ -83,10 +84,11 @@ class Engine:
         assert process is not None and process.stdout is not None
         with contextlib.suppress(OSError):  # if it is dead already, reading says so
             self._send(request)
+            self._send(LookAt(self._view))
         while True:
             try:
                 event = receive(cast(BinaryIO, process.stdout))
-            except (EOFError, OSError):
+            except (EOFError, OSError, ValueError):  # ValueError: closed under our hands
                 yield self._death(process)
                 return
             yield event
@@ -113,7 +115,8 @@ class Engine:
             process.kill()
 
     def look_at(self, z: int | None) -> None:
-        """Tell a running training which slice to preview."""
+        """Tell the training, running or about to start, which slice to preview."""
+        self._view = z
         if self.busy:
             with contextlib.suppress(OSError):
                 self._send(LookAt(z))

@@ -35,7 +35,13 @@ _TOOLS = (
     ("Polygon", INTERIOR, "polygon", "Draw around an area to make it interior."),
 )
 # Faint: it lies over the labels. 1 proposed, 2 touched, 3 confirmed.
-_STATES = {0: (0, 0, 0, 0), 1: (1, 0.9, 0.2, 0.35), 2: (0.2, 1, 0.4, 0.35), 3: (0.1, 0.9, 0.9, 0.25), None: (0, 0, 0, 0)}
+_STATES = {
+    0: (0, 0, 0, 0),
+    1: (1, 0.9, 0.2, 0.35),
+    2: (0.2, 1, 0.4, 0.35),
+    3: (0.1, 0.9, 0.9, 0.25),
+    None: (0, 0, 0, 0),
+}
 
 
 class CorrectStep(Step):
@@ -70,7 +76,9 @@ class CorrectStep(Step):
             self.toggle_confirmed,
         )
         self.drop = self.button(
-            "Drop proposals", "Make unconfirmed proposals of this slice unlabelled again.", self.drop_proposals
+            "Drop proposals",
+            "Make unconfirmed proposals of this slice unlabelled again.",
+            self.drop_proposals,
         )
         line = QHBoxLayout()
         line.addWidget(self.confirm)
@@ -102,7 +110,11 @@ class CorrectStep(Step):
 
     def _unwatch(self) -> None:
         if self._watched is not None:
-            for event in (self._watched.events.paint, self._watched.events.data, self._watched.events.labels_update):
+            for event in (
+                self._watched.events.paint,
+                self._watched.events.data,
+                self._watched.events.labels_update,
+            ):
                 event.disconnect(self._later)
 
     def _later(self, *_: Any) -> None:
@@ -164,7 +176,9 @@ class CorrectStep(Step):
             if empty == labels_of(layer)[z].size:
                 raise UserError(f"Slice {z} has no labels yet; paint or predict first, then confirm.")
             corrections.confirm(z)
-            self.say(f"Slice {z} is confirmed" + (f"; {empty} of its pixels are unlabelled." if empty else "."))
+            self.say(
+                f"Slice {z} is confirmed" + (f"; {empty} of its pixels are unlabelled." if empty else ".")
+            )
         self._show_state()
 
     def drop_proposals(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QScrollArea, QToolBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QScrollArea, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from emseg_napari.widgets.correct import CorrectStep
 from emseg_napari.widgets.export import ExportStep
@@ -32,19 +32,28 @@ class Dock(QWidget):
         self.predict = PredictStep(napari_viewer, self.workspace)
         self.correct = CorrectStep(napari_viewer, self.workspace)
         self.export = ExportStep(napari_viewer, self.workspace)
-        self.steps = QToolBox()
-        titles = ("1  Load", "2  Train", "3  Predict", "4  Correct", "5  Export")
-        for title, step in zip(titles, (self.load, self.train, self.predict, self.correct, self.export), strict=True):
-            self.steps.addItem(_scrolling(step), title)
+        self.steps = QTabWidget()
+        for title, step in self._pages().items():
+            self.steps.addTab(_scrolling(step), title)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.steps)
-        self.setMinimumWidth(340)
+        self.setMinimumWidth(380)
+        # Expanding, or napari would push the steps into the upper half of the dock.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+    def _pages(self) -> dict[str, QWidget]:
+        return {
+            "1 Load": self.load,
+            "2 Train": self.train,
+            "3 Predict": self.predict,
+            "4 Correct": self.correct,
+            "5 Export": self.export,
+        }
 
     def show_step(self, step: QWidget) -> None:
         """Open the page of a step."""
-        pages = (self.load, self.train, self.predict, self.correct, self.export)
-        self.steps.setCurrentIndex(pages.index(step))
+        self.steps.setCurrentIndex(list(self._pages().values()).index(step))
 
 
 def _scrolling(step: QWidget) -> QScrollArea:

@@ -63,9 +63,8 @@ class EngineJob(QObject):
         self._engine.cancel()
 
     def look_at(self, z: int | None) -> None:
-        """Tell a training which slice the user looks at."""
-        if self.running:
-            self._engine.look_at(z)
+        """Tell the training, running or about to start, which slice the user looks at."""
+        self._engine.look_at(z)
 
     def close(self) -> None:
         """End the engine process."""

@@ -43,7 +43,9 @@ class ExportStep(Step):
 
     def _ask(self) -> None:
         start = recall("folders").get("exports") or str(Path.home())
-        path, _ = QFileDialog.getSaveFileName(self, "Export to a new folder", str(Path(start) / "training-labels"))
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Export to a new folder", str(Path(start) / "training-labels")
+        )
         if path:
             self.export_to(Path(path))
 
@@ -62,7 +64,9 @@ class ExportStep(Step):
         remember("export", settings.model_dump(mode="json"))
         self.say(f"Exporting {len(chosen)} slices...")
         self._worker = create_worker(
-            outcome_of, lambda: export_training_labels(image, labels, chosen, settings, folder), _start_thread=False
+            outcome_of,
+            lambda: export_training_labels(image, labels, chosen, settings, folder),
+            _start_thread=False,
         )
         self._worker.returned.connect(lambda outcome: self._finished(folder, len(chosen), outcome))
         self._worker.start()

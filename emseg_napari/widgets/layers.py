@@ -88,7 +88,12 @@ def adopt(layer: Labels) -> None:
     layer.opacity = 0.6
     layer.selected_label = BOUNDARY
     layer.brush_size = 5
-    if record_stroke not in layer.mouse_drag_callbacks:
+    watch_strokes(layer)
+
+
+def watch_strokes(layer: Labels) -> None:
+    """Record the strokes in a labels layer of ours, however it came into the viewer."""
+    if is_ours(layer) and record_stroke not in layer.mouse_drag_callbacks:
         layer.mouse_drag_callbacks.append(record_stroke)
 
 
@@ -121,7 +126,7 @@ def slice_in_view(viewer: Any, layer: Layer | None) -> int | None:
         return None
     if layer.ndim < 3:
         return 0
-    z = int(round(layer.world_to_data(viewer.dims.point)[-3]))
+    z = round(layer.world_to_data(viewer.dims.point)[-3])
     return z if 0 <= z < layer.data.shape[-3] else None
 
 
@@ -147,7 +152,7 @@ def record_stroke(layer: Labels, event: Any) -> Any:
         points.append(layer.world_to_data(event.position))
         yield
     track = np.array(points)
-    z = int(round(track[0][-3])) if layer.ndim >= 3 else 0
+    z = round(track[0][-3]) if layer.ndim >= 3 else 0
     corrections = corrections_of(layer)
     if 0 <= z < corrections.shape[0]:
         erased = mode == "erase" or layer.selected_label == 0

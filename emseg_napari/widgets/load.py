@@ -35,12 +35,20 @@ class LoadStep(Step):
                 ("Open slice folder...", "A folder of numbered PNG or TIFF slices.", self._ask_folder),
             ),
             (
-                ("Open labels...", "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior).", self._ask_labels),
-                ("Open sample", "A made-up stack with exact labels, to try things out.", self._open_sample),
+                (
+                    "Open labels...",
+                    "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior).",
+                    self._ask_labels,
+                ),
+                ("Open sample", "A made-up stack with exact labels, to try things out.", self.open_sample),
             ),
             (
                 ("Open session...", "A folder NAME.emseg that was saved here.", self._ask_session),
-                ("Save session...", "Labels, confirmed slices and run, in a folder NAME.emseg.", self._ask_save),
+                (
+                    "Save session...",
+                    "Labels, confirmed slices and run, in a folder NAME.emseg.",
+                    self._ask_save,
+                ),
             ),
         )
         self.buttons = {}
@@ -82,14 +90,17 @@ class LoadStep(Step):
             self.open_session(Path(path))
 
     def _ask_save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the session", str(Path(self._folder()) / "session.emseg"))
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save the session", str(Path(self._folder()) / "session.emseg")
+        )
         if path:
             self.save_session(Path(path))
 
     def _folder(self) -> str:
         return str(recall("folders").get("images") or Path.home())
 
-    def _open_sample(self) -> None:
+    def open_sample(self) -> None:
+        """Open the sample stack with its labels."""
         self.viewer.open_sample("emseg-napari", "phantom")
         self.say("Opened the sample: an image and its labels. Now press Train.")
 
@@ -101,7 +112,9 @@ class LoadStep(Step):
 
     def open_labels(self, path: Path, convention: Convention | None = None) -> None:
         """Read labels in the background; asks for the convention when the values leave it open."""
-        self._read(path, lambda: read_labels(path, convention), lambda labels: self._show_labels(path, labels))
+        self._read(
+            path, lambda: read_labels(path, convention), lambda labels: self._show_labels(path, labels)
+        )
 
     def open_session(self, folder: Path) -> None:
         """Open a saved session in the background."""

@@ -17,14 +17,16 @@ class HistoryPlot(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self._loss = _plot("loss", None)
-        self._accuracy = _plot("accuracy", "training time (s)")
+        self._accuracy = _plot("accuracy (%)", "training time (s)")
         for plot in (self._loss, self._accuracy):
             plot.setFixedHeight(120)
             layout.addWidget(plot)
         self._curves = {
             "loss": self._loss.plot(pen=pg.mkPen("#e0e0e0", width=2)),
             "accuracy": self._accuracy.plot(pen=pg.mkPen("#5aa0ff", width=2), name="trained slices"),
-            "held_out_accuracy": self._accuracy.plot(pen=pg.mkPen("#ff7a3c", width=2), name="held-out slices"),
+            "held_out_accuracy": self._accuracy.plot(
+                pen=pg.mkPen("#ff7a3c", width=2), name="held-out slices"
+            ),
         }
 
     def clear(self) -> None:
@@ -39,7 +41,9 @@ class HistoryPlot(QWidget):
 
     def _draw(self) -> None:
         for name, curve in self._curves.items():
-            points = [(row.seconds, getattr(row, name)) for row in self.rows if getattr(row, name) is not None]
+            points = [
+                (row.seconds, getattr(row, name)) for row in self.rows if getattr(row, name) is not None
+            ]
             curve.setData([x for x, _ in points], [y for _, y in points], symbol="o", symbolSize=4)
 
 
@@ -49,6 +53,8 @@ def _plot(left: str, bottom: str | None) -> pg.PlotWidget:
     if bottom:
         plot.setLabel("bottom", bottom)
         plot.addLegend(offset=(-10, -10), labelTextSize="8pt")
+    for axis in ("left", "bottom"):
+        plot.getAxis(axis).enableAutoSIPrefix(False)
     plot.setMouseEnabled(x=False, y=False)
     plot.setMenuEnabled(False)
     plot.hideButtons()

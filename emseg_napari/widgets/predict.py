@@ -139,7 +139,8 @@ class PredictStep(Step):
         chosen = {"scope": self.scope, "target": self.target}
         remember(
             "predict",
-            {k: w.currentText() for k, w in chosen.items()} | {"probability": self.with_probability.isChecked()},
+            {k: w.currentText() for k, w in chosen.items()}
+            | {"probability": self.with_probability.isChecked()},
         )
         self.say("Predicting...")
         self.job.start("predict", "Predicting", image=image, run=run.folder, settings=settings)
@@ -158,23 +159,33 @@ class PredictStep(Step):
         chosen = self.workspace.labels
         if self.target.currentText() == FILL:
             if not is_ours(chosen):
-                raise UserError("Filling needs a labels layer made or opened here; press 'New labels' in step Train.")
+                raise UserError(
+                    "Filling needs a labels layer made or opened here; press 'New labels' in step Train."
+                )
             if corrections_of(chosen).shape != shape:
-                raise UserError(f"{chosen.name} and {image.name} differ in size; choose labels of this image.")
+                raise UserError(
+                    f"{chosen.name} and {image.name} differ in size; choose labels of this image."
+                )
             if not isinstance(chosen.data, np.ndarray):
                 raise UserError(f"{chosen.name} is not in memory; choose '{OWN_LAYER}'.")
             return chosen
         for layer in self.viewer.layers:
             if layer.metadata.get(PROPOSAL_OF) == image.unique_id and corrections_of(layer).shape == shape:
                 return layer
-        layer = add_labels(self.viewer, np.zeros(image.data.shape[-len(shape) :], np.uint8), f"{image.name} proposal", image)
+        layer = add_labels(
+            self.viewer, np.zeros(image.data.shape[-len(shape) :], np.uint8), f"{image.name} proposal", image
+        )
         layer.metadata[PROPOSAL_OF] = image.unique_id
         return layer
 
     def _find_probability(self, image: Image, shape: tuple[int, ...]) -> Image:
         name = f"{image.name} boundary probability"
         for layer in self.viewer.layers:
-            if layer.name == name and layer.metadata.get(PROPOSAL_OF) == image.unique_id and layer.data.shape == shape:
+            if (
+                layer.name == name
+                and layer.metadata.get(PROPOSAL_OF) == image.unique_id
+                and layer.data.shape == shape
+            ):
                 return layer
         return self.viewer.add_image(
             np.zeros(shape, np.float32),
@@ -218,6 +229,7 @@ class PredictStep(Step):
         if self._target not in self.viewer.layers:
             raise UserError("The layer for the proposals was removed meanwhile; predict again.")
         self.workspace.choose("labels", self._target)
+        self.viewer.layers.selection.active = self._target
         self.say(f"Proposed in '{self._target.name}'. Correct it with the brush, then confirm slices.")
 
 

@@ -65,7 +65,9 @@ class Step(QWidget):
             self.complain("Out of memory; work on fewer slices or close other layers.")
         except Exception as error:
             logging.getLogger(__name__).exception("unexpected error in a step")
-            self.complain(f"This should not have happened ({type(error).__name__}: {error}); your layers are untouched.")
+            self.complain(
+                f"This should not have happened ({type(error).__name__}: {error}); your layers are untouched."
+            )
 
     def say(self, sentence: str) -> None:
         """Show a sentence."""

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QTimer
+import numpy as np
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -54,6 +54,7 @@ class TrainStep(Step):
         self.job.ended.connect(self._update)
         self.preview = LivePreview(napari_viewer)
         self.folder: Path | None = None
+        self.runs_folder = Path(recall("folders").get("runs") or Path.home() / "emseg-runs")
         self._trained_image: Any = None
         self._build()
         self._restore()
@@ -66,7 +67,9 @@ class TrainStep(Step):
     def _build(self) -> None:
         self.add_choices("image", "labels")
         self.new_labels = self.button(
-            "New labels", "Make an empty labels layer over the image: 1 boundary, 2 interior.", self._new_labels
+            "New labels",
+            "Make an empty labels layer over the image: 1 boundary, 2 interior.",
+            self._new_labels,
         )
         self.rows.addWidget(self.new_labels)
         self.form = SettingsForm(TrainingSettings, leave_out=("minutes", "epochs"))
@@ -75,7 +78,9 @@ class TrainStep(Step):
         self.unit = QComboBox()
         self.unit.addItems(["minutes", "epochs"])
         for widget in (self.amount, self.unit):
-            widget.setToolTip("How long to train: minutes by the clock, or epochs of 'Steps per epoch' steps.")
+            widget.setToolTip(
+                "How long to train: minutes by the clock, or epochs of 'Steps per epoch' steps."
+            )
         length = QHBoxLayout()
         length.addWidget(self.amount)
         length.addWidget(self.unit)
@@ -90,16 +95,22 @@ class TrainStep(Step):
         self.include_proposals = QCheckBox("Train on unconfirmed proposals too")
         self.include_proposals.setToolTip("Off: only what you painted or confirmed teaches the network.")
         self.keep_movie = QCheckBox("Keep a movie of the epochs")
-        self.keep_movie.setToolTip("Collect the live proposal of the slice you look at now, one frame per epoch.")
+        self.keep_movie.setToolTip(
+            "Collect the live proposal of the slice you look at now, one frame per epoch."
+        )
         for option in (self.include_proposals, self.keep_movie):
             self.rows.addWidget(option)
 
     def _build_progress(self) -> None:
-        self.train = self.button("Train", "Train a network in the background; you can go on painting.", self.start)
+        self.train = self.button(
+            "Train", "Train a network in the background; you can go on painting.", self.start
+        )
         self.resume = self.button(
             "Resume", "Go on from the last checkpoint of the training that broke off.", self._resume
         )
-        self.cancel = self.button("Cancel", "Stop within a second; the last checkpoint stays.", self.job.cancel)
+        self.cancel = self.button(
+            "Cancel", "Stop within a second; the last checkpoint stays.", self.job.cancel
+        )
         buttons = QHBoxLayout()
         for button in (self.train, self.resume, self.cancel):
             buttons.addWidget(button)
@@ -109,9 +120,16 @@ class TrainStep(Step):
         self.plot = HistoryPlot()
         self.figures = QLabel()
         self.figures.setWordWrap(True)
-        self.save_movie = self.button("Save movie as GIF...", "Write the movie as an animated GIF.", self._save_movie)
-        for widget in (self.bar, self.status, self.figures, self.plot, self.save_movie):
+        self.choose_folder = self.button("Runs folder...", "Where new runs are written.", self._ask_folder)
+        self.save_movie = self.button(
+            "Save movie as GIF...", "Write the movie as an animated GIF.", self._save_movie
+        )
+        for widget in (self.bar, self.status, self.figures, self.plot):
             self.rows.addWidget(widget)
+        last = QHBoxLayout()
+        for button in (self.save_movie, self.choose_folder):
+            last.addWidget(button)
+        self.rows.addLayout(last)
 
     def _update(self) -> None:
         """Enable what can be done now and say what stands in the way of the rest."""
@@ -119,7 +137,13 @@ class TrainStep(Step):
         obstacle = "a training is running" if running else None
         image, labels = self.workspace.image, self.workspace.labels
         enable(self.new_labels, None if image is not None else "open an image first")
-        missing = "open an image first" if image is None else "make or open a labels layer" if labels is None else None
+        missing = (
+            "open an image first"
+            if image is None
+            else "make or open a labels layer"
+            if labels is None
+            else None
+        )
         enable(self.train, obstacle or missing)
         broken_off = self.folder is not None and is_run(self.folder) and self.workspace.run != self.folder
         enable(self.resume, obstacle or (missing if broken_off else "no training broke off"))
@@ -151,7 +175,7 @@ class TrainStep(Step):
         self.amount.setValue(float(values["epochs"] if with_epochs else values["minutes"]))
         blocked = self.form.widgets["network"].changed.blocked()
         with blocked:
-            self.form.set_values({k: v for k, v in values.items()})
+            self.form.set_values(values)
 
     def settings(self) -> TrainingSettings:
         """Return what the form says."""
@@ -163,8 +187,6 @@ class TrainStep(Step):
         image = self.workspace.image
         if image is None:
             raise UserError("Open an image first; the labels layer takes its size.")
-        import numpy as np
-
         empty = np.zeros(image_of(image).shape if image.ndim > 2 else image.data.shape, np.uint8)
         self.workspace.choose("labels", add_labels(self.viewer, empty, f"{image.name} labels", image))
         self.say("Paint some boundary (1) and some interior (2), then press Train.")
@@ -187,9 +209,9 @@ class TrainStep(Step):
         self.figures.clear()
         self.say("Starting the engine (TensorFlow takes some seconds)...")
         arguments = {"image": image, "labels": labels, "settings": settings, "folder": self.folder}
+        self._look()
         self.job.start("train", "Training", **arguments, resume=folder is not None)
         self._update()
-        QTimer.singleShot(0, self._look)
 
     def _labels_to_train_on(self) -> Any:
         """Return labels without unconfirmed proposals; None if the user gave up a conversion."""
@@ -209,8 +231,9 @@ class TrainStep(Step):
 
     def _new_folder(self, settings: TrainingSettings) -> Path:
         name = re.sub(r"[^\w-]+", "-", self.workspace.image.name).strip("-") or "image"
-        parent = Path(recall("folders").get("runs") or Path.home() / "emseg-runs")
-        return writable_folder(parent / f"{name}-{settings.network}-{time.strftime('%Y%m%d-%H%M%S')}")
+        return writable_folder(
+            self.runs_folder / f"{name}-{settings.network}-{time.strftime('%Y%m%d-%H%M%S')}"
+        )
 
     def _resume(self) -> None:
         if self.folder is None or not is_run(self.folder):
@@ -218,11 +241,18 @@ class TrainStep(Step):
         self.start(self.folder)
 
     def _look(self, *_: Any) -> None:
-        if self.job.running and not self.keep_movie.isChecked():
-            self.job.look_at(slice_in_view(self.viewer, self._trained_image))
-        elif self.job.running and not self.preview.frames:
-            # A movie stays on the slice on which it began.
-            self.job.look_at(slice_in_view(self.viewer, self._trained_image))
+        """Preview the slice in view; a movie stays on the slice on which it began."""
+        if self.job.running and self.keep_movie.isChecked():
+            return
+        image = self._trained_image if self.job.running else self.workspace.image
+        self.job.look_at(slice_in_view(self.viewer, image))
+
+    def _ask_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Where to write runs", str(self.runs_folder))
+        if path:
+            self.runs_folder = Path(path)
+            remember("folders", recall("folders") | {"runs": path})
+            self.say(f"New runs go to {path}.")
 
     def _save_movie(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save the movie", "training.gif", "Animated GIF (*.gif)")

@@ -9,7 +9,7 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from emseg_napari.widgets.layers import is_ours
+from emseg_napari.widgets.layers import is_ours, watch_strokes
 
 _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
 
@@ -33,7 +33,11 @@ class Workspace(QObject):
         self.viewer = viewer
         self._chosen: dict[str, Layer | None] = {"image": None, "labels": None}
         self._run: Path | None = None
-        for event in (viewer.layers.events.inserted, viewer.layers.events.removed, viewer.layers.events.reordered):
+        for event in (
+            viewer.layers.events.inserted,
+            viewer.layers.events.removed,
+            viewer.layers.events.reordered,
+        ):
             event.connect(self._follow)
         self._follow()
 
@@ -71,6 +75,8 @@ class Workspace(QObject):
         return [layer for layer in self.viewer.layers if isinstance(layer, Image) and not _is_aid(layer)]
 
     def _follow(self, event: Any = None) -> None:
+        for layer in self.candidates("labels"):
+            watch_strokes(layer)
         for kind in self._chosen:
             found = self.candidates(kind)
             if self._chosen[kind] not in found:
@@ -100,7 +106,9 @@ class LayerChoice(QComboBox):
         self.setMinimumContentsLength(12)
         workspace.layers_changed.connect(self._refresh)
         workspace.changed.connect(self._refresh)
-        self.activated.connect(lambda index: workspace.choose(kind, self._layers[index]) if self._layers else None)
+        self.activated.connect(
+            lambda index: workspace.choose(kind, self._layers[index]) if self._layers else None
+        )
         self._refresh()
 
     def _refresh(self) -> None:
