@@ -229,8 +229,7 @@ def stroke_pixels(points: np.ndarray, radius: float, shape: tuple[int, int]) -> 
     shape : (int, int)
         Of the slice.
     """
-    painted = np.zeros(shape, bool)
-    points = np.asarray(points, float).reshape(-1, 2)
+    painted, points = np.zeros(shape, bool), np.asarray(points, float).reshape(-1, 2)
     for start, end in zip(points, points[1:] if len(points) > 1 else points, strict=False):
         _paint(painted, start, end, radius)
     y, x = np.nonzero(painted)

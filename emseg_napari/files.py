@@ -79,6 +79,29 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def adding_files(folder: str | Path) -> Iterator[Path]:
+    """Give a new empty folder inside `folder`, and move its files into `folder` at the end.
+
+    If the block fails, no file of it appears in `folder`, and older files there stay as they were.
+
+    Raises
+    ------
+    UserError
+        As `replacing` does.
+    """
+    folder = Path(os.path.realpath(folder))
+    temporary = _beside(writable_folder(folder) / "new")
+    try:
+        with _explained(folder, temporary):
+            temporary.mkdir()
+            yield temporary
+            for path in sorted(temporary.iterdir()):
+                os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def writable_folder(path: str | Path) -> Path:
     """Make the folder `path` if it is not there, and check that files can be written into it.
 

@@ -20,6 +20,12 @@ def write_half_of_file(path, error):
         raise error
 
 
+def add_half_of_files(folder, error):
+    with files.adding_files(folder) as temporary:
+        (temporary / "a").touch()
+        raise error
+
+
 def write_half_of_folder(path, error):
     with files.replacing_folder(path) as temporary:
         (temporary / "half").touch()
@@ -161,6 +167,24 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_pa
         (temporary / "new").touch()
     assert names(target) == ["old"]
     assert names(tmp_path) == ["export"]
+
+
+def test_files_are_added_together_beside_those_that_are_there(tmp_path):
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "other").touch()
+    with files.adding_files(tmp_path) as temporary:
+        (temporary / "a").write_text("new")
+        (temporary / "b").write_text("new")
+        assert (tmp_path / "a").read_text() == "old"
+        assert not (tmp_path / "b").exists()
+    assert names(tmp_path) == ["a", "b", "other"]
+    assert (tmp_path / "a").read_text() == "new"
+
+
+def test_a_failure_adds_none_of_the_files(tmp_path):
+    with pytest.raises(UserError, match="disk is full"):
+        add_half_of_files(tmp_path, OSError(errno.ENOSPC, "No space left on device"))
+    assert names(tmp_path) == []
 
 
 def test_json_round_trip(tmp_path):

@@ -1,0 +1,190 @@
+"""Training labels and their images to files that other programs read.
+
+Images keep every bit. Labels are written as ISBI values: 0 = boundary, 128 = unlabelled, 255 = interior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+
+from emseg_napari import __version__, files, stacks
+from emseg_napari.corrections import Corrections
+from emseg_napari.decoding import TIFF_SUFFIXES
+from emseg_napari.jobs import UserError
+from emseg_napari.labels import BOUNDARY, CONVENTIONS, INTERIOR, UNLABELLED, to_isbi
+from emseg_napari.settings import ExportSettings
+
+RECORD = "export.json"
+
+
+def chosen_slices(
+    labels: np.ndarray, corrections: Corrections | Collection[int], settings: ExportSettings
+) -> list[int]:
+    """Return the slices that the settings ask for, in order.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
+    corrections : Corrections or collection of int
+        Of these labels; or only the confirmed slices, when no label is a proposal.
+    settings : ExportSettings
+        `which` and `include_proposals` are used.
+
+    Raises
+    ------
+    UserError
+        If there are none.
+    """
+    if settings.which == "all":
+        return list(range(len(labels)))
+    if settings.which == "confirmed":
+        confirmed = corrections.confirmed if isinstance(corrections, Corrections) else corrections
+        chosen, missing = sorted(confirmed), "is confirmed; confirm the slices that are ready"
+    else:
+        if isinstance(corrections, Corrections):
+            labels = corrections.trusted(labels, settings.include_proposals)
+        chosen = np.flatnonzero(labels.any(axis=(1, 2))).tolist()
+        missing = "has labels; label or confirm some"
+    if not chosen:
+        raise UserError(f"There is nothing to export, because no slice {missing}, or choose other slices.")
+    return chosen
+
+
+def export_training_labels(
+    image: np.ndarray,
+    labels: np.ndarray,
+    chosen: Sequence[int],
+    settings: ExportSettings,
+    target: Path,
+) -> dict[str, Any]:
+    """Write the chosen slices of image and labels, all files or none.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (z, y, x), uint8, uint16 or float32.
+    labels : numpy.ndarray
+        uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior; already without unwanted proposals.
+    chosen : sequence of int
+        The slices; they are written in ascending order.
+    settings : ExportSettings
+        `file_format` and `allow_unlabelled` are used.
+    target : Path
+        A folder for `images` and `labels` (files with ``.tif``, or folders of slices numbered as in the
+        image); or a name ending in ``.tif`` for the labels, with the image beside it in NAME-images.tif.
+
+    Returns
+    -------
+    dict
+        The record, which is also written as `export.json` (NAME.json beside a ``.tif``).
+
+    Raises
+    ------
+    UserError
+        If slices have unlabelled pixels and this is not allowed, sizes differ, or the target holds
+        something that is no earlier export or cannot be written.
+    """
+    target, chosen = Path(target), sorted(set(chosen))
+    stacks.check_pair(image, labels, "the image", "the labels")
+    _check_chosen(labels, chosen, settings.allow_unlabelled)
+    record = _record(image, labels, chosen, settings)
+    single = target.suffix.lower() in TIFF_SUFFIXES
+    if single and settings.file_format != "TIFF stack":
+        raise UserError(f"{target} is the name of a file, but numbered PNGs need a folder; choose a folder.")
+    (_write_beside if single else _write_folder)(target, image[chosen], labels[chosen], record)
+    return record
+
+
+def _check_chosen(labels: np.ndarray, chosen: list[int], allow_unlabelled: bool) -> None:
+    if not chosen:
+        raise UserError("There is nothing to export, because no slice is chosen; choose some.")
+    outside = [z for z in chosen if not 0 <= z < len(labels)]
+    if outside:
+        raise UserError(
+            f"There is no slice {outside[0]} to export; choose slices from 0 to {len(labels) - 1}."
+        )
+    holes = [z for z in chosen if (labels[z] == UNLABELLED).any()]
+    if holes and not allow_unlabelled:
+        raise UserError(
+            f"Slices with unlabelled pixels ({_listed(holes)}) are not exported; "
+            "label them, choose other slices, or allow unlabelled pixels."
+        )
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
+
+
+def _record(
+    image: np.ndarray, labels: np.ndarray, chosen: list[int], settings: ExportSettings
+) -> dict[str, Any]:
+    kept = labels[chosen]
+    return {
+        "software": f"emseg-napari {__version__}",
+        "slices": [int(z) for z in chosen],
+        "file_format": settings.file_format,
+        "image_dtype": str(image.dtype),
+        "shape_zyx": list(kept.shape),
+        "convention": "isbi",
+        "values": CONVENTIONS["isbi"],
+        "boundary_pixels": int(np.count_nonzero(kept == BOUNDARY)),
+        "interior_pixels": int(np.count_nonzero(kept == INTERIOR)),
+        "unlabelled_pixels": int(np.count_nonzero(kept == UNLABELLED)),
+    }
+
+
+def _write_folder(target: Path, image: np.ndarray, labels: np.ndarray, record: dict[str, Any]) -> None:
+    taken = target.is_file() or (
+        target.is_dir() and any(target.iterdir()) and not (target / RECORD).is_file()
+    )
+    if taken:
+        raise UserError(
+            f"{target} holds something else than an earlier export; choose a new or empty folder."
+        )
+    with files.replacing_folder(target) as folder:
+        if record["file_format"] == "TIFF stack":
+            stacks.write_stack(folder / "images.tif", image)
+            stacks.write_stack(folder / "labels.tif", to_isbi(labels), {"convention": "isbi"})
+        else:
+            _write_slices(folder / "images", image, record["slices"])
+            _write_slices(folder / "labels", to_isbi(labels), record["slices"])
+        files.write_json(folder / RECORD, record)
+
+
+def _write_slices(folder: Path, stack: np.ndarray, numbers: list[int]) -> None:
+    """Write slices as PNG, or as TIFF where PNG has no such data type."""
+    folder.mkdir()
+    digits = max(4, len(str(max(numbers))))
+    for number, plane in zip(numbers, stack, strict=True):
+        path = folder / f"{number:0{digits}d}.png"
+        if plane.dtype in (np.uint8, np.uint16):
+            path.write_bytes(imagecodecs.png_encode(plane))
+        else:
+            stacks.write_stack(path.with_suffix(".tif"), plane)
+
+
+def _write_beside(target: Path, image: np.ndarray, labels: np.ndarray, record: dict[str, Any]) -> None:
+    """Write three files that share a name, each into its place only when all of them are complete."""
+    images, note = target.with_name(f"{target.stem}-images.tif"), target.with_suffix(".json")
+    if any(p.exists() for p in (target, images, note)) and not _is_record(note):
+        raise UserError(
+            f"{target} or its image or record is there and no earlier export; choose another name."
+        )
+    with files.adding_files(target.parent) as folder:
+        stacks.write_stack(folder / target.name, to_isbi(labels), {"convention": "isbi"})
+        stacks.write_stack(folder / images.name, image)
+        files.write_json(folder / note.name, record)
+
+
+def _is_record(path: Path) -> bool:
+    """Whether a JSON file is the record of an export."""
+    try:
+        return str(files.read_json(path)["software"]).startswith("emseg-napari")
+    except (UserError, KeyError, TypeError):
+        return False

@@ -1,0 +1,142 @@
+"""A session on disk: the folder NAME.emseg that brings labels and corrections back.
+
+It holds ``session.json``, ``labels.tif``, ``corrections.npz`` and, where the image is no file of its
+own, ``image.tif``. Paths are relative when they lie inside or beside the session, so that the session
+can be moved together with them; otherwise they are absolute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emseg_napari import files, stacks
+from emseg_napari.corrections import Corrections
+from emseg_napari.jobs import UserError
+
+FORMAT = 1
+
+
+@dataclass
+class Session:
+    """What is brought back.
+
+    Attributes
+    ----------
+    image_path : Path or None
+        The image's own file or folder; None when the image lives in the session.
+    image : numpy.ndarray or None
+        (z, y, x); None only in a session to be saved, whose image has a path.
+    labels : numpy.ndarray
+        uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
+    corrections : Corrections
+        Of these labels.
+    run : Path or None
+        Folder of the run in use; it may be gone.
+    """
+
+    image_path: Path | None
+    image: np.ndarray | None
+    labels: np.ndarray
+    corrections: Corrections
+    run: Path | None = None
+
+
+def save_session(folder: str | Path, session: Session) -> None:
+    """Write a session, each file whole or not at all.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written.
+    ValueError
+        If the session has neither an image nor its path.
+    """
+    folder = files.writable_folder(folder)
+    if session.image_path is None:
+        if session.image is None:
+            raise ValueError("a session needs an image or its path")
+        stacks.write_stack(folder / "image.tif", session.image)
+    stacks.write_stack(folder / "labels.tif", session.labels, {"convention": "napari"})
+    with files.replacing(folder / "corrections.npz") as path:
+        np.savez_compressed(path, **session.corrections.to_arrays())  # type: ignore[arg-type]
+    content = {
+        "format": FORMAT,
+        "image": None if session.image_path is None else _reference(session.image_path, folder),
+        "run": None if session.run is None else _reference(session.run, folder),
+    }
+    files.write_json(folder / "session.json", content)
+
+
+def load_session(folder: str | Path) -> Session:
+    """Read a session with its image.
+
+    Raises
+    ------
+    UserError
+        If the folder is no session, or a part is missing, damaged or does not fit the others.
+    """
+    folder = Path(folder)
+    content = _content(folder)
+    image_path = _resolved(content["image"], folder)
+    source = folder / "image.tif" if image_path is None else image_path
+    if not source.exists():
+        raise UserError(f"The image {source} of {folder.name} is missing; put it back there.")
+    image = stacks.read_image(source)
+    labels = stacks.read_labels(folder / "labels.tif", "napari")
+    stacks.check_pair(image, labels, source.name, f"{folder.name}/labels.tif")
+    corrections = _corrections(folder, labels)
+    return Session(image_path, image, labels, corrections, _resolved(content["run"], folder))
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    path = folder / "session.json"
+    if not path.is_file():
+        raise UserError(f"{folder} is no saved session (it has no session.json); choose a folder NAME.emseg.")
+    content = files.read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+        raise UserError(f"{path} is damaged (it states no format); restore it from a copy.")
+    if content["format"] > FORMAT:
+        raise UserError(f"{folder.name} was saved by a newer emseg-napari; update emseg-napari to open it.")
+    if not all(key in content and isinstance(content[key], str | None) for key in ("image", "run")):
+        raise UserError(f"{path} is damaged (image or run is missing); restore it from a copy.")
+    return content
+
+
+def _corrections(folder: Path, labels: np.ndarray) -> Corrections:
+    path = folder / "corrections.npz"
+    if not path.is_file():
+        raise UserError(f"{path} is missing; restore it from a copy of the session.")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            corrections = Corrections.from_arrays(arrays)
+    except Exception as error:  # a damaged archive raises anything at all
+        raise UserError(f"{path} is damaged ({error}); restore it from a copy of the session.") from error
+    if corrections.shape != labels.shape:
+        raise UserError(
+            f"{path} does not fit the labels beside it; restore both from one copy of the session."
+        )
+    return corrections
+
+
+def _reference(path: Path, folder: Path) -> str:
+    """Return how the session refers to a path: relative if it lies in the session's own parent folder."""
+    path, folder = Path(path).absolute(), folder.absolute()
+    if path.is_relative_to(folder):
+        return path.relative_to(folder).as_posix()
+    if path.is_relative_to(folder.parent):
+        return "../" + path.relative_to(folder.parent).as_posix()
+    return str(path)
+
+
+def _resolved(reference: str | None, folder: Path) -> Path | None:
+    """Return the path that `_reference` wrote, from where the session lies now."""
+    if reference is None:
+        return None
+    folder = folder.absolute()
+    if reference.startswith("../"):
+        return folder.parent / reference.removeprefix("../")
+    return folder / reference  # an absolute path stays as it is
