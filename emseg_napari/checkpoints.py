@@ -37,7 +37,7 @@ def load_checkpoint(model: keras.Model, path: Path) -> None:
     _refuse_foreign_layers(path)
     try:
         model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # Keras, HDF5 and zipfile each have their own for a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path} is damaged or holds another network ({reason}); train again.") from None
 
@@ -46,7 +46,7 @@ def _refuse_foreign_layers(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError):
+    except Exception:  # of the archive, its compression, its text or its JSON
         raise UserError(f"{path} is damaged (not a whole .keras file); train again.") from None
     for module, name in _classes(config):
         if module.split(".")[0] != "keras" or name in (
