@@ -56,14 +56,13 @@ class Furnisher:
     def _fill(self, number: int, radius: float) -> Iterator[Content]:
         area = (radius / 20) ** 2
         if radius > 13 and self.rng.random() < 0.62:
-            for _ in range(1 + (radius > 28) + (radius > 45)):
-                yield self._mitochondrion(number, radius)
+            yield from self._mitochondria(number, radius)
         # kind, mean number, spread over the radius, thickness in slices
         plan = [
             (self._tubule, 9 * min(area, 2.5) * (self.rng.random() < 0.6), 0.75, (6, 30)),
-            (self._vesicle, 45 * area * self.rng.choice([0.4, 1, 1.8]), 1.1, (0.6, 1.8)),
-            (self._granule, 70 * area, 1.15, (0.6, 1.4)),
-            (self._core, 3 * area, 0.95, (0.6, 1.6)),
+            (self._vesicle, 110 * area * self.rng.choice([0.5, 1.0, 1.6]), 1.1, (0.6, 1.8)),
+            (self._granule, 150 * area, 1.15, (0.6, 1.4)),
+            (self._core, 5 * area, 0.95, (0.6, 1.6)),
             (self._cisterna, 3.5 * area * (radius > 14), 0.8, (1.0, 3.5)),
         ]
         for kind, mean, spread, thickness in plan:
@@ -80,21 +79,27 @@ class Furnisher:
         spot = replace(spot, angle=self.rng.uniform(0, 2 * np.pi), seed=int(self.rng.integers(1 << 30)))
         return Content(draw, number, first, last, place, self.rng.normal(0, 0.5, 2), spot)
 
-    def _mitochondrion(self, number: int, room: float) -> Content:
+    def _mitochondria(self, number: int, room: float) -> list[Content]:
         u = self.rng.uniform
-        radius = min(u(16, 29), 1.15 * room)
-        spot = Spot(radius, u(0.55, 0.95), u(0.75, 1.1))
-        return self._content(mitochondrion, spot, number, max(0.0, 0.8 * room - 0.7 * radius), (6, 16))
+        placed: list[Content] = []
+        for _ in range(1 + int(room / 12)):
+            radius = min(u(16, 29), 1.15 * room)
+            spot = Spot(radius, u(0.55, 0.95), u(0.75, 1.1))
+            spread = max(0.0, 0.85 * room - 0.7 * radius)
+            new = self._content(mitochondrion, spot, number, spread, (6, 16))
+            if all(np.hypot(*(new.place - p.place)) > radius + p.spot.radius for p in placed):
+                placed.append(new)
+        return placed
 
     def _tubule(self) -> tuple[Draw, Spot]:
         return ring, Spot(1.8, 1, self.rng.uniform(0.2, 0.45))
 
     def _vesicle(self) -> tuple[Draw, Spot]:
         u = self.rng.uniform
-        return ring, Spot(u(2.8, 4.8), u(0.75, 1), u(0.1, 0.38))
+        return ring, Spot(u(2.4, 4.4), u(0.75, 1), u(0.25, 0.75))
 
     def _granule(self) -> tuple[Draw, Spot]:
-        return granule, Spot(self.rng.uniform(1.0, 1.9), 1, self.rng.uniform(0.1, 0.5))
+        return granule, Spot(self.rng.uniform(1.0, 2.0), 1, self.rng.uniform(0.2, 0.75))
 
     def _core(self) -> tuple[Draw, Spot]:
         return dense_core, Spot(self.rng.uniform(2.5, 5.5), 1, self.rng.uniform(0.15, 0.5))
@@ -112,4 +117,4 @@ def dense_spots(rng: np.random.Generator, plane: Plane, before: list[Spot]) -> l
 
 def _dense_spot(rng: np.random.Generator, y: float, x: float) -> Spot:
     u = rng.uniform
-    return Spot(u(8, 24), u(0.35, 0.8), u(0.5, 1.5), u(0, np.pi), int(rng.integers(1 << 30)), y, x)
+    return Spot(u(8, 28), u(0.35, 0.8), u(0.6, 1.6), u(0, np.pi), int(rng.integers(1 << 30)), y, x)

@@ -98,7 +98,7 @@ def ring(stain: np.ndarray, inside: np.ndarray, spot: Spot) -> None:
     window = _window(spot, spot.radius + 4, len(stain))
     along, across = _along_and_across(spot, window)
     radius = np.hypot(along, across / spot.shape)
-    profile = ridge(radius - spot.radius, 1.05) - 0.4 * step((spot.radius - 1.5 - radius) / 1.2)
+    profile = ridge(radius - spot.radius, 1.05) - 0.12 * step((spot.radius - 1.5 - radius) / 1.2)
     stain[window] += spot.strength * profile * step(inside[window] - 3)
 
 

@@ -61,7 +61,7 @@ class Neurite:
 
 def make_neurites(rng: np.random.Generator) -> list[Neurite]:
     """Throw neurites of very different sizes, large ones first, until the canvas is full."""
-    sizes = [(48, 62, 4), (28, 40, 14), (15, 24, 60), (8, 14, 130)]
+    sizes = [(48, 62, 4), (28, 40, 14), (16, 25, 55), (8, 14, 75)]
     placed: list[Neurite] = []
     for radius in np.concatenate([rng.uniform(*size) for size in sizes]):
         for _ in range(25):
@@ -80,7 +80,7 @@ def _neurite(rng: np.random.Generator, place: np.ndarray, radius: float) -> Neur
     return Neurite(
         place=place,
         radius=radius,
-        drift=rng.normal(0, 1.3, 2),
+        drift=rng.normal(0, 2.0, 2),
         wiggle=rng.normal(0, 2.6, 2),
         angle=rng.uniform(0, np.pi),
         elongation=float(np.exp(abs(rng.normal(0, 0.45)))),
@@ -115,7 +115,7 @@ class Tissue:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.neurites = make_neurites(rng)
-        bends = [(11, 32, 22), (2.8, 9, 12), (0.8, 4, 8)]
+        bends = [(12, 32, 16), (3, 9, 9), (0.9, 4, 6)]
         self.bends = [(size, [drifting(rng, *scale) for _ in "yx"]) for size, *scale in bends]
         self.width, self.stain, self.cleft = (drifting(rng, sigma, 8) for sigma in (14, 16, 18))
         self.rough = drifting(rng, 1.8, 3)
@@ -135,9 +135,9 @@ class Tissue:
         """Return the stain of the membranes at depth `t`, about 1 in their middle."""
         width = 1.35 + 0.3 * np.clip(self.width(t), -1.2, 2)
         cleft = np.clip(1.3 * (self.cleft(t) - 0.5), 0, 2)
-        stain = 1.2 + 0.28 * np.clip(self.stain(t), -1.8, 2) + 0.2 * self.rough(t)
+        stain = 1.14 + 0.28 * np.clip(self.stain(t), -1.6, 2) + 0.2 * self.rough(t)
         line = ridge(distance + 0.35 * self.rough(t) - cleft, width)
-        return stain * (line + 0.3 * ridge(distance, 2.8)) - 0.06 * ridge(distance - 7, 2.5)
+        return stain * (line + 0.22 * ridge(distance, 2.8)) - 0.06 * ridge(distance - 7, 2.5)
 
 
 def _claim(neurite: Neurite, number: int, t: float, warped: list[np.ndarray], held: tuple) -> None:

@@ -1,6 +1,7 @@
 import contextlib
 import functools
 import hashlib
+import importlib
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -8,10 +9,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from emseg_napari import samples
 from emseg_napari.jobs import UserError
-from emseg_napari.samples import isbi2012
+from emseg_napari.labels import BOUNDARY, INTERIOR
+from emseg_napari.metrics import v_rand
+from emseg_napari.samples import isbi2012, phantom, sample_folder
 
 SMALL = (3, 20, 20)
 
@@ -165,3 +169,60 @@ def test_labels_whose_boundary_share_is_impossible_are_refused(published, cache,
     half = np.zeros(SMALL, np.uint8)
     half[:, :, ::2] = 1
     assert "50% of the pixels" in refusal(published(raw=image, labels__membranes=half), cache)
+
+
+def test_phantom_is_a_stack_with_labels_for_every_pixel():
+    image, labels = phantom()
+    assert image.shape == labels.shape == (16, 384, 384)
+    assert image.dtype == labels.dtype == np.uint8
+    assert set(np.unique(labels)) == {BOUNDARY, INTERIOR}
+
+
+def test_phantom_has_as_much_boundary_as_real_neuropil_and_it_is_dark():
+    image, labels = phantom()
+    boundary = labels == BOUNDARY
+    assert 0.19 < boundary.mean() < 0.25
+    assert all(image[z][boundary[z]].mean() + 30 < image[z][~boundary[z]].mean() for z in range(16))
+
+
+def test_phantom_is_not_solved_by_smoothing_and_thresholding():
+    image, labels = phantom()
+    slices = [2, 13]
+    for sigma in (1, 2, 3):
+        smoothed = ndimage.gaussian_filter(image[slices].astype(np.float32), (0, sigma, sigma))
+        darkest, brightest = np.percentile(smoothed, (1, 99))
+        probability = np.clip((smoothed - darkest) / (brightest - darkest), 0, 1)
+        assert v_rand(labels[slices] == INTERIOR, probability).best < 0.8
+
+
+def test_phantom_is_small_enough_to_be_packaged():
+    files = list(sample_folder().glob("*.tif"))
+    assert len(files) == 2
+    assert sum(file.stat().st_size for file in files) < 3_000_000
+
+
+def test_phantom_is_what_its_script_draws(monkeypatch):
+    monkeypatch.syspath_prepend(str(sample_folder()))
+    script = importlib.import_module("make_phantom")
+    drawn_image, drawn_labels = next(script.make_slices())
+    image, labels = phantom()
+    # Another version of numpy or scipy may round differently, here and there.
+    assert np.abs(drawn_image.astype(int) - image[0]).mean() < 0.5
+    assert ((drawn_labels == 0) == (labels[0] == BOUNDARY)).mean() > 0.999
+
+
+def test_sample_folder_prefers_the_packaged_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "__file__", str(tmp_path / "package" / "samples.py"))
+    beside, packaged = tmp_path / "sample_data", tmp_path / "package" / "sample_data"
+    for folder in (beside, packaged):
+        folder.mkdir(parents=True)
+    (beside / "phantom.tif").touch()
+    assert sample_folder() == beside
+    (packaged / "phantom.tif").touch()
+    assert sample_folder() == packaged
+
+
+def test_missing_sample_files_are_said_to_be_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "__file__", str(tmp_path / "package" / "samples.py"))
+    with pytest.raises(UserError, match="install emseg-napari again"):
+        phantom()
