@@ -1,8 +1,87 @@
 """``emseg export``."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
 from emseg_napari.cli.guard import guarded
+from emseg_napari.cli.inputs import ConventionOption, JsonOption, LabelsArgument, read_pair
+from emseg_napari.cli.options import given_values, with_options_of
+from emseg_napari.cli.reporting import show_result
+from emseg_napari.exports import chosen_slices, export_training_labels
+from emseg_napari.jobs import UserError
+from emseg_napari.labels import UNLABELLED
+from emseg_napari.settings import ExportSettings, validated
+from emseg_napari.stacks import check_range, parse_range
+
+# A labels file has no proposals and no confirmed slices: all of its labels are somebody's own.
+WITHOUT_MEANING = ("which", "include_proposals", "file_format")
 
 
 @guarded
-def export() -> None:
-    """Write training labels."""
+@with_options_of(ExportSettings, leave_out=WITHOUT_MEANING)
+def export(
+    labels: LabelsArgument,
+    image: Annotated[Path, typer.Option(metavar="IMAGE", help="Image stack that the labels belong to.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER_OR_TIF",
+            help="Folder for images and labels; or a .tif for the labels, with the image beside it.",
+        ),
+    ],
+    slices: Annotated[
+        str | None,
+        typer.Option(metavar="FIRST:END", help="Exactly these slices; all that have labels when not given."),
+    ] = None,
+    numbered_pngs: Annotated[
+        bool, typer.Option("--numbered-pngs", help="Folders of numbered PNG files instead of TIFF stacks.")
+    ] = False,
+    convention: ConventionOption = None,
+    as_json: JsonOption = False,
+    **options: Any,
+) -> None:
+    """Write labelled slices and their images for other programs: 0 = boundary, 255 = interior."""
+    file_format = "numbered PNGs" if numbered_pngs else "TIFF stack"
+    given = given_values(ExportSettings, options)
+    settings = validated(ExportSettings, which="labelled", file_format=file_format, **given)
+    wanted = parse_range(slices) if slices else None
+    _check_target(output, image, labels)
+    stack, known = read_pair(image, labels, convention)
+    chosen = _chosen(known, wanted, settings, labels)
+    record = export_training_labels(stack, known, chosen, settings, output)
+    sentence = f"{output}: {len(chosen)} slices of images and labels ({record['values']})"
+    show_result(sentence, {"output": str(output)} | record, as_json)
+
+
+def _check_target(output: Path, *sources: Path) -> None:
+    """Refuse an output that would take the place of its own input."""
+    beside = output.with_name(f"{output.stem}-images.tif").resolve()
+    for source in sources:
+        if source.resolve().is_relative_to(output.resolve()) or source.resolve() == beside:
+            raise UserError(
+                f"{output} would take the place of {source}, which is an input; choose another --output."
+            )
+
+
+def _chosen(
+    known: np.ndarray, wanted: tuple[int, int] | None, settings: ExportSettings, path: Path
+) -> list[int]:
+    """Return the slices to export, all of them free of unlabelled pixels unless these are allowed."""
+    if wanted is None and not known.any():
+        raise UserError(f"{path.name} has no labels; label some boundary and some interior first.")
+    if wanted is None:
+        chosen = chosen_slices(known, (), settings)
+    else:
+        chosen = list(range(*check_range(wanted, len(known), f"--slices of {path.name}")))
+    holes = [z for z in chosen if (known[z] == UNLABELLED).any()]
+    if holes and not settings.allow_unlabelled:
+        raise UserError(
+            f"{path.name} has unlabelled pixels, the first in slice {holes[0]}; choose other --slices, "
+            "or add --allow-unlabelled to export them as 128."
+        )
+    return chosen

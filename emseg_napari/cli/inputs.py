@@ -8,13 +8,11 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from emseg_napari.files import writable_folder
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.stacks import check_image, check_pair, check_range, read_image, read_labels
 
 STACK = "TIFF or PNG file, or a folder of numbered slices"
-TIFF_SUFFIXES = (".tif", ".tiff")
 
 ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help=f"Image stack: {STACK}.")]
 LabelsArgument = Annotated[Path, typer.Argument(metavar="LABELS", help=f"Labels of the same size: {STACK}.")]
@@ -73,16 +71,3 @@ def checked_range(
     first, end = check_range(chosen, len(image), f"{flag} of {path.name}")
     check_image(image, path.name, range(first, end))
     return first, end
-
-
-def check_tiff_target(path: Path, *sources: Path) -> None:
-    """Raise `UserError` unless a TIFF file can be written at `path`, which is none of the `sources`."""
-    if path.suffix.lower() not in TIFF_SUFFIXES:
-        raise UserError(f"{path} is no TIFF name; let the name end in .tif.")
-    if path.is_dir():
-        raise UserError(f"{path} is a folder, so no file can be written there; choose another name.")
-    if any(path.exists() and source.exists() and path.samefile(source) for source in sources):
-        raise UserError(f"{path} is the input itself and would be lost; choose another name for the output.")
-    if not path.parent.is_dir():
-        raise UserError(f"{path} cannot be written: {path.parent} is no folder; make it first.")
-    writable_folder(path.parent)
