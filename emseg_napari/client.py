@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from emseg_napari.jobs import Event, Failed, Finished
 from emseg_napari.protocol import LookAt, Request, Stop, receive, send
@@ -25,7 +25,7 @@ class Engine:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the engine
+        self._log: IO[bytes] | None = None
         self._busy = threading.Lock()
         self._sending = threading.Lock()
         self._cancelled = False
@@ -122,15 +122,14 @@ class Engine:
                 self._send(LookAt(z))
 
     def close(self) -> None:
-        """End the engine process."""
+        """End the engine process; a later job would start another."""
         self._end()
-        self._log.close()
 
     def _start(self) -> None:
         if self.process_id is not None:
             return
-        self._log.seek(0)
-        self._log.truncate()
+        self._end()  # one that died between two jobs
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the process
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "emseg_napari.engine"],
@@ -149,26 +148,29 @@ class Engine:
         with self._sending:
             send(cast(BinaryIO, process.stdin), message)
 
-    def _end(self) -> None:
+    def _end(self) -> bytes:
+        """End the process and return the end of what it said on stderr."""
         process, self._process = self._process, None
-        if process is None:
-            return
+        log, self._log = self._log, None
+        if process is None or log is None:
+            return b""
         process.kill()
         process.wait()
-        for stream in (process.stdin, process.stdout):
+        log.seek(0)
+        tail = log.read()[-2000:]
+        for stream in (process.stdin, process.stdout, log):
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
+        return tail
 
     def _death(self, process: subprocess.Popen[bytes]) -> Failed:
         process.wait()
-        self._end()
+        tail = self._end()
         if self._cancelled:
             return Failed("Cancelled.", cancelled=True)
-        self._log.seek(0)
-        tail = self._log.read()[-2000:].decode(errors="replace")
         return Failed(
             f"The engine process ended unexpectedly (exit code {process.returncode}), perhaps for want of memory; "
             "your labels are untouched, and the training can be resumed from its last checkpoint.",
-            details=tail,
+            details=tail.decode(errors="replace"),
         )

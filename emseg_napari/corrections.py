@@ -38,8 +38,8 @@ class Corrections:
 
     Attributes
     ----------
-    proposal, previous : numpy.ndarray
-        uint8 (z, y, x): the label that the last prediction filled in, and the one before it; 0 = none.
+    proposal : numpy.ndarray
+        uint8 (z, y, x): the label that the last prediction filled in; 0 = none.
     touched : numpy.ndarray
         bool (z, y, x): pixels that a person has painted, also where this changed no label.
     confirmed : set of int
@@ -49,7 +49,6 @@ class Corrections:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = tuple(shape)
         self.proposal = np.zeros(shape, np.uint8)
-        self.previous = np.zeros(shape, np.uint8)
         self.touched = np.zeros(shape, bool)
         self.confirmed: set[int] = set()
 
@@ -76,7 +75,8 @@ class Corrections:
     def fill(self, labels: np.ndarray, z: int, proposed: np.ndarray) -> tuple[Indices, np.ndarray]:
         """Propose labels for the pixels of a slice that are unlabelled or still a proposal.
 
-        The proposal is recorded here; the caller sets the labels, through whatever keeps its undo.
+        The proposal is recorded here; the caller sets the labels, outside of any undo history: an undo of
+        a fill would bring back labels that no record calls a proposal.
 
         Parameters
         ----------
@@ -117,9 +117,8 @@ class Corrections:
         """
         if erased:
             # without its record, a label of a person's that undo brings back stays a person's
-            touched = self.touched[z][pixels]
-            for record in (self.proposal[z], self.previous[z]):
-                record[pixels] = np.where(touched, UNLABELLED, record[pixels])
+            record = self.proposal[z]
+            record[pixels] = np.where(self.touched[z][pixels], UNLABELLED, record[pixels])
         self.touched[z][pixels] = not erased
 
     def confirm(self, z: int) -> None:
@@ -163,7 +162,6 @@ class Corrections:
         """Return everything as arrays by name, to be saved."""
         return {
             "proposal": self.proposal,
-            "previous": self.previous,
             "touched": self.touched,
             "confirmed": np.array(sorted(self.confirmed), np.int64),
         }
@@ -178,7 +176,7 @@ class Corrections:
             If arrays are missing or do not fit each other.
         """
         corrections = cls(arrays["proposal"].shape)
-        for name in ("proposal", "previous", "touched"):
+        for name in ("proposal", "touched"):
             wanted, found = getattr(corrections, name), arrays[name]
             if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
                 raise ValueError(f"{name} has the shape {found.shape} and type {found.dtype}")
@@ -190,26 +188,15 @@ class Corrections:
     def _is_proposal(self, labels: np.ndarray, z: int) -> np.ndarray:
         if z in self.confirmed:
             return np.zeros(self.shape[1:], bool)
-        filled = self._present(labels[z], z)
+        filled = self.proposal[z]
         return (filled != UNLABELLED) & (labels[z] == filled) & ~self.touched[z]
-
-    def _present(self, plane: np.ndarray, z: int) -> np.ndarray:
-        """Return the last proposal, or the one before it if the labels show that the last was undone.
-
-        They show it where the two differ, by all of those pixels having the older label.
-        """
-        last, before = self.proposal[z], self.previous[z]
-        telling = (last != before) & (before != UNLABELLED) & (plane != UNLABELLED) & ~self.touched[z]
-        undone = telling.any() and not (telling & (plane != before)).any()
-        return before if undone else last
 
     def _record(self, plane: np.ndarray, z: int, proposed: np.ndarray) -> np.ndarray:
         """Keep `proposed` where it may be filled in, and return that mask; the rest keeps its record."""
-        present = self._present(plane, z)
-        free = (plane == UNLABELLED) | ((plane == present) & ~self.touched[z])
+        free = (plane == UNLABELLED) | ((plane == self.proposal[z]) & ~self.touched[z])
         free &= proposed != UNLABELLED
         self.touched[z][free] = False  # of the free ones only unlabelled ones were: that paint is gone
-        self.previous[z], self.proposal[z] = present, np.where(free, proposed, present)
+        self.proposal[z][free] = proposed[free]
         return free
 
     def _check(self, labels: np.ndarray) -> None:

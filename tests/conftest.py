@@ -93,3 +93,19 @@ def real_stack() -> tuple[np.ndarray, np.ndarray]:
     from emseg_napari.stacks import read_image, read_labels
 
     return read_image(REAL_DATA / "train-volume.tif"), read_labels(REAL_DATA / "train-labels.tif")
+
+
+@pytest.fixture
+def dock(make_napari_viewer_proxy, qtbot, tmp_path):  # type: ignore[no-untyped-def]
+    """The dock with all steps in a shown window; runs go to a temporary folder."""
+    from emseg_napari.widgets.dock import Dock
+
+    viewer = make_napari_viewer_proxy(show=True)
+    widget = Dock(viewer)
+    viewer.window.add_dock_widget(widget)
+    widget.train.runs_folder = tmp_path / "runs"
+    widget.window().resize(1400, 900)
+    yield widget
+    for step in (widget.train, widget.predict):
+        step.job.close()
+        qtbot.waitUntil(lambda step=step: not step.job.running, timeout=5000)

@@ -8,7 +8,6 @@ from emseg_napari.corrections import Corrections, SliceSummary, stroke_pixels
 
 SHAPE = (2, 3, 4)
 planes = arrays(np.uint8, SHAPE[1:], elements=st.integers(0, 2))
-full_planes = arrays(np.uint8, SHAPE[1:], elements=st.integers(1, 2))
 masks = arrays(bool, SHAPE[1:])
 slices = st.integers(0, SHAPE[0] - 1)
 
@@ -97,31 +96,6 @@ def test_every_pixel_is_unlabelled_or_proposed_or_trusted(before):
         assert np.array_equal(desk.corrections.is_proposal(desk.labels, z), proposed[z])
         assert summary.unlabelled == (desk.labels[z] == 0).sum()
         assert summary.proposed == proposed[z].sum()
-
-
-@given(full_planes, full_planes, full_planes)
-def test_labels_that_nobody_painted_are_never_trusted_even_after_undo(first, second, third):
-    desk = Desk()
-    desk.predict(0, first)
-    desk.predict(0, second)
-    desk.undo()
-    assert np.array_equal(desk.labels[0], first)
-    assert not desk.corrections.trusted(desk.labels).any()
-    desk.predict(0, third)
-    assert np.array_equal(desk.labels[0], third)
-    assert not desk.corrections.trusted(desk.labels).any()
-    desk.undo()
-    assert not desk.corrections.trusted(desk.labels).any()
-
-
-@given(full_planes, full_planes, masks, st.integers(0, 2))
-def test_after_an_undone_prediction_only_painted_pixels_are_trusted(first, second, mask, value):
-    desk = Desk()
-    desk.predict(0, first)
-    desk.predict(0, second)
-    desk.undo()
-    desk.paint(0, mask, value)
-    assert np.array_equal(desk.corrections.trusted(desk.labels)[0], np.where(mask, value, 0))
 
 
 def test_a_prediction_fills_what_is_unlabelled_and_nothing_else():
@@ -259,7 +233,7 @@ def test_saved_corrections_go_on_as_the_originals(before, prediction):
     ("name", "value"),
     [
         ("touched", np.zeros((2, 3, 5), bool)),
-        ("previous", np.zeros(SHAPE, np.int64)),
+        ("proposal", np.zeros(SHAPE, np.int64)),
         ("confirmed", np.array([2])),
         ("confirmed", np.array([-1])),
     ],

@@ -1,1 +1,1 @@
-"""The window: the only room that knows napari and Qt. It calls the floors below and holds no logic of its own."""
+"""The window: the only room that knows napari and Qt; it calls the floors below."""

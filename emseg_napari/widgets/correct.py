@@ -97,7 +97,7 @@ class CorrectStep(Step):
 
     def _follow(self) -> None:
         layer = self.workspace.labels
-        if layer is not self._watched:
+        if layer != self._watched:
             self._unwatch()
             if layer is not None:
                 for event in (layer.events.paint, layer.events.data, layer.events.labels_update):

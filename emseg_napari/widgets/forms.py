@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, Container, LineEdit, SpinBox
 from magicgui.widgets.bases import ValueWidget
 from pydantic.fields import FieldInfo
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -84,23 +83,18 @@ def _widget(name: str, field: FieldInfo) -> ValueWidget:
         return ComboBox(value=field.default, choices=list(get_args(kind)), **about)
     if kind is bool:
         return CheckBox(value=field.default, **(about | {"text": field.title, "label": ""}))
-    low, high = _limits(field)
     if kind is int:
-        return SpinBox(value=field.default, min=int(low), max=int(min(high, 2**31 - 1)), **about)
-    return FloatSpinBox(value=field.default, min=low, max=high, step=_step(field.default), **about)
+        low, high = _limits(field)
+        return SpinBox(value=field.default, min=low, max=high, **about)
+    # A text takes 3e-3 as well as 0.999, where a spin box would round.
+    return LineEdit(value=_text(field.default), **about)
 
 
-def _limits(field: FieldInfo) -> tuple[float, float]:
-    low, high = -1e9, 1e9
+def _limits(field: FieldInfo) -> tuple[int, int]:
+    low, high = -(2**31), 2**31 - 1
     for limit in field.metadata:
-        low = max(low, getattr(limit, "ge", low), getattr(limit, "gt", low))
-        high = min(high, getattr(limit, "le", high), getattr(limit, "lt", high))
+        low, high = max(low, getattr(limit, "ge", low)), min(high, getattr(limit, "le", high))
     return low, high
-
-
-def _step(value: float) -> float:
-    """Return a step of one unit in the second digit of the default."""
-    return 10.0 ** (math.floor(math.log10(abs(value))) - 1) if value else 0.01
 
 
 def _text(value: Any) -> str:
@@ -114,10 +108,12 @@ def _value(field: FieldInfo, widget: ValueWidget) -> Any:
         return widget.value
     text = str(widget.value).strip()
     if not text:
-        return None
+        return None if _is_optional(field) else field.default
     if ":" in text or "slices" in widget.name:
         return parse_range(text)
     try:
-        return float(text) if float in get_args(field.annotation) else int(text)
+        return int(text) if int in get_args(field.annotation) else float(text)
     except ValueError:
-        raise UserError(f"{field.title}: {text!r} is no number; write a number or leave it empty.") from None
+        raise UserError(
+            f"{field.title}: {text!r} is no number; write one such as 0.5, or leave it empty."
+        ) from None

@@ -156,5 +156,6 @@ def record_stroke(layer: Labels, event: Any) -> Any:
     corrections = corrections_of(layer)
     if 0 <= z < corrections.shape[0]:
         erased = mode == "erase" or layer.selected_label == 0
-        pixels = stroke_pixels(track[:, -2:], layer.brush_size / 2, corrections.shape[1:])
+        # As napari draws it: dabs at whole pixels, half a pixel wider than the half brush.
+        pixels = stroke_pixels(np.round(track[:, -2:]), layer.brush_size // 2 + 0.5, corrections.shape[1:])
         corrections.touch(z, pixels, erased=erased)

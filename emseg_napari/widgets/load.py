@@ -179,9 +179,10 @@ class LoadStep(Step):
         self.say(f"Saved {folder.name}.")
 
     def _show_session(self, session: Session) -> None:
-        image = session.image if session.image is not None else _checked_image(session.image_path)
         name = session.image_path.stem if session.image_path else "image"
-        shown = self.viewer.add_image(image, name=name, metadata={SOURCE: str(session.image_path or "")})
+        shown = self.viewer.add_image(
+            session.image, name=name, metadata={SOURCE: str(session.image_path or "")}
+        )
         layer = add_labels(self.viewer, session.labels, f"{name} labels", shown)
         layer.metadata[CORRECTIONS] = session.corrections
         self.workspace.choose("image", shown)

@@ -58,7 +58,7 @@ class Workspace(QObject):
 
     def choose(self, kind: str, layer: Layer | None) -> None:
         """Choose the "image" or "labels" layer."""
-        if self._chosen[kind] is not layer:
+        if self._chosen[kind] != layer:  # not `is`: napari hands plugins a new proxy each time
             self._chosen[kind] = layer
             self.changed.emit()
 

@@ -1,0 +1,66 @@
+"""Hands and eyes for the tests of the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QMessageBox, QWidget
+
+
+def wait_for(qtbot: QtBot, condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Serve the window until a condition holds."""
+    qtbot.waitUntil(condition, timeout=int(1000 * seconds))
+
+
+def canvas_of(widget: QWidget) -> QWidget:
+    """The canvas of the window that a widget lies in."""
+    return next(w for w in widget.window().findChildren(QWidget) if type(w).__name__ == "CanvasBackendDesktop")
+
+
+def drag(canvas: QWidget, start: QPoint, end: QPoint) -> None:
+    """Draw with the left mouse button held."""
+    QTest.mouseMove(canvas, start)
+    QTest.qWait(30)
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=start)
+    for i in range(1, 6):
+        QTest.mouseMove(canvas, start + (end - start) * (i / 5))
+        QTest.qWait(30)
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=end)
+    QTest.qWait(30)
+
+
+def middle(canvas: QWidget, dx: int = 0, dy: int = 0) -> QPoint:
+    """The middle of the canvas, moved by some pixels."""
+    return QPoint(canvas.width() // 2 + dx, canvas.height() // 2 + dy)
+
+
+def striped(shape: tuple[int, int, int] = (6, 64, 64), period: int = 16) -> tuple[np.ndarray, np.ndarray]:
+    """A stack with dark walls every `period` pixels, and its labels (1 boundary, 2 interior)."""
+    random = np.random.default_rng(0)
+    wall = (np.arange(shape[2]) % period < 3) | (np.arange(shape[1])[:, None] % period < 3)
+    image = np.where(wall, 60, 180)[None] + random.normal(0, 12, shape)
+    labels = np.broadcast_to(np.where(wall, 1, 2), shape)
+    return image.clip(0, 255).astype(np.uint8), labels.astype(np.uint8).copy()
+
+
+def answer_with(monkeypatch: Any, starts: str | None) -> list[str]:
+    """Answer message boxes with the button whose text starts so (None: Cancel); returns their texts."""
+    asked: list[str] = []
+
+    def press(box: QMessageBox) -> int:
+        asked.append(box.text())
+        for button in box.buttons():
+            cancel = box.standardButton(button) == QMessageBox.StandardButton.Cancel
+            if (starts is None and cancel) or (starts is not None and button.text().startswith(starts)):
+                button.click()
+        return 0
+
+    for name in ("exec", "exec_"):
+        if hasattr(QMessageBox, name):
+            monkeypatch.setattr(QMessageBox, name, press)
+    return asked
