@@ -181,6 +181,9 @@ def _explained(path: str | Path, place: Path) -> Iterator[None]:
         if error.filename is not None and not _concerns(error.filename, place):
             raise
         raise UserError(f"{path} cannot be written: {_reason(error)}.") from error
+    except UserError as error:
+        # About a file inside a temporary folder: the user knows only the name it was going to have.
+        raise UserError(str(error).replace(str(place), str(path))) from error
 
 
 def _concerns(filename: Any, place: Path) -> bool:

@@ -49,7 +49,7 @@ def export(
     file_format = "numbered PNGs" if numbered_pngs else "TIFF stack"
     given = given_values(ExportSettings, options)
     settings = validated(ExportSettings, which="labelled", file_format=file_format, **given)
-    wanted = parse_range(slices) if slices else None
+    wanted = None if slices is None else parse_range(slices)
     _check_target(output, image, labels)
     stack, known = read_pair(image, labels, convention)
     chosen = _chosen(known, wanted, settings, labels)

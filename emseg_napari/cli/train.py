@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,15 +53,11 @@ def train(
     settings = _resumed(output, given) if resume else _new(output, given)
     stack, known = read_pair(image, labels, convention)
     _check(stack, known, settings, (image, labels))
-    is_new = not output.exists()
-    writable_folder(output)
     try:
-        run = _train(stack, known, settings, output, resume)
+        with _folder(output):
+            run = _train(stack, known, settings, output, resume)
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(_how_to_go_on(image, labels, output, convention)) from None
-    finally:
-        if is_new and output.is_dir() and not any(output.iterdir()):
-            output.rmdir()
     show_result(_sentence(run), _figures(run), as_json)
 
 
@@ -104,6 +102,18 @@ def _check(
     check_trainable(known[first:end], labels_path.name)
     if settings.validate_slices is not None:
         checked_range(settings.validate_slices, stack, image_path, "--validate")
+
+
+@contextmanager
+def _folder(output: Path) -> Iterator[None]:
+    """Make the run folder while it is early to find that it cannot be; if nothing comes of it, it goes."""
+    is_new = not output.exists()
+    try:
+        writable_folder(output)
+        yield
+    finally:
+        if is_new and output.is_dir() and not any(output.iterdir()):
+            output.rmdir()
 
 
 def _train(
