@@ -25,11 +25,17 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
-from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, from_probability
+from emseg_napari.labels import (
+    BOUNDARY,
+    INTERIOR,
+    UNLABELLED,
+    check_trainable,
+    from_probability,
+    normalise,
+)
 from emseg_napari.metrics import best_threshold, pixel_accuracy
-from emseg_napari.normalisation import Normalisation
 from emseg_napari.patches import PatchSampler, network_scale
-from emseg_napari.prediction import SlicePredictor, load_predictor
+from emseg_napari.prediction import SlicePredictor, Window, load_predictor
 from emseg_napari.runs import Run, RunRecord, open_run, versions
 from emseg_napari.schedule import Schedule
 from emseg_napari.settings import PredictionSettings, TrainingSettings
@@ -40,6 +46,7 @@ _JUDGED_SLICES = 3
 _JUDGED_PX = 1024
 _REPORT_SECONDS = 0.5
 _CHECKPOINT_SECONDS = 120.0
+_WHOLE: Window = (slice(None), slice(None))
 
 
 def train(
@@ -87,15 +94,16 @@ def train(
     image, labels = as_stack(image), as_stack(labels)
     settings = open_run(folder).settings if resume else settings or TrainingSettings()
     check_pair(image, labels, "the image", "the labels")
+    labels = normalise(labels, "The labels array", "napari")
     trained, held_out = split(labels, settings, report)
     check_image(image, "The image", sorted(trained + held_out))
     check_trainable(labels[trained], "The labels")
     # Made only now, so that a mistake leaves no empty folder behind.
     folder = writable_folder(folder)
     run = Run(folder, settings, _record(image, labels, settings, trained, held_out))
-    training = _Training(image, labels, run)
+    training = _Training(image, labels, run, should_stop)
     training.begin(report, resume)
-    training.loop(report, should_stop, in_view)
+    training.loop(report, in_view)
     return training.finish(report)
 
 
@@ -112,10 +120,10 @@ def split(
     trained, held_out : list of int
         Disjoint indices of slices with labels.
     """
-    first, end = check_range(settings.slices, len(labels), "The stack")
+    first, end = check_range(settings.slices, len(labels), "Slices")
     labelled = [z for z in range(first, end) if labels[z].any()]
     if settings.validate_slices is not None:
-        low, high = check_range(settings.validate_slices, len(labels), "The stack")
+        low, high = check_range(settings.validate_slices, len(labels), "Held-out slices")
         held_out = [z for z in range(low, high) if labels[z].any()]
     else:
         held_out = labelled[-max(1, len(labelled) // 8) :] if len(labelled) >= SLICES_FOR_HOLD_OUT else []
@@ -150,6 +158,13 @@ def _record(
             "interior": int(counts[INTERIOR]),
         },
     )
+
+
+def most_labelled(labels: np.ndarray, side_px: int) -> Window:
+    """Return the window (y, x), of a grid with `side_px` steps, that has most labels of (z, y, x)."""
+    starts = [(y, x) for y in range(0, labels.shape[1], side_px) for x in range(0, labels.shape[2], side_px)]
+    windows = [(slice(y, y + side_px), slice(x, x + side_px)) for y, x in starts]
+    return max(windows, key=lambda window: np.count_nonzero(labels[:, *window]))
 
 
 def masked_loss(boundary_weight: float, dice_weight: float) -> Callable[[Any, Any], Any]:
@@ -204,8 +219,8 @@ def _compile(model: keras.Model, settings: TrainingSettings) -> None:
 class _Training:
     """One training between its steps."""
 
-    def __init__(self, image: np.ndarray, labels: np.ndarray, run: Run) -> None:
-        self._image, self._labels, self._run = image, labels, run
+    def __init__(self, image: np.ndarray, labels: np.ndarray, run: Run, should_stop: ShouldStop) -> None:
+        self._image, self._labels, self._run, self._should_stop = image, labels, run, should_stop
         trained = run.record.trained_slices
         self._sampler = PatchSampler(image[trained], labels[trained], run.settings, run.record.normalisation)
         self._schedule = Schedule(run.settings)
@@ -220,6 +235,10 @@ class _Training:
         _compile(self._model, settings)
         if resume:
             self._resume()
+        else:
+            # What an earlier run left here must not pass for this one's.
+            for path in (self._run.last_checkpoint, self._run.best_checkpoint, self._run.network_file):
+                path.unlink(missing_ok=True)
         self._run.save()
         save_checkpoint(self._model, self._run.last_checkpoint)
 
@@ -230,18 +249,26 @@ class _Training:
             self._lowest_cost = self._judge(self._run.record.held_out_slices[:_JUDGED_SLICES])[1]
         load_checkpoint(self._model, earlier.last_checkpoint)
         step = int(self._model.optimizer.iterations)
+        self._advance_dropout(step)
         self._run.history = [row for row in earlier.history if row.step <= step]
         seconds = self._run.history[-1].seconds if self._run.history else 0.0
         self._schedule = Schedule(self._run.settings, step, seconds)
 
-    def loop(self, report: Report, should_stop: ShouldStop, in_view: Callable[[], int | None]) -> None:
+    def _advance_dropout(self, steps: int) -> None:
+        """Bring the chances of dropout, which no checkpoint holds, to where they stood."""
+        for layer in self._model.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                state = layer.seed_generator.state
+                state.assign(state + ops.cast([0, steps], state.dtype))
+
+    def loop(self, report: Report, in_view: Callable[[], int | None]) -> None:
         """Train until the time or the epochs are over."""
         schedule, losses = self._schedule, []
         reported = saved = schedule.seconds
         for image, target in self._sampler.batches(schedule.step):
             if schedule.fraction >= 1 and self._run.history:
                 return
-            if should_stop():
+            if self._should_stop():
                 raise Cancelled
             losses.append(self._do_step(image, target))
             if schedule.epoch_is_over:
@@ -267,22 +294,25 @@ class _Training:
         return loss
 
     def _end_epoch(self, loss: float, report: Report, z: int | None) -> None:
-        """Save, judge with the averaged weights, keep them if they are the best, tell."""
-        save_checkpoint(self._model, self._run.last_checkpoint)
+        """Judge with the averaged weights, keep them if they are the best, save, tell."""
         present = self._model.get_weights()
         if self._run.settings.averaging > 0:
             self._model.optimizer.finalize_variable_values(self._model.trainable_variables)
         row = self._judge_epoch(loss)
+        seen = [z] if z is not None and 0 <= z < len(self._image) else []
+        previews = [PreviewReady(row.epoch, z, self._probability([z])[0]) for z in seen]
+        self._model.set_weights(present)
         self._run.history.append(row)
         self._run.save_history()
-        report(row)
-        if z is not None and 0 <= z < len(self._image):
-            report(PreviewReady(row.epoch, z, self._probability([z])[0]))
-        self._model.set_weights(present)
+        # Last of all: if the run breaks off before, it does this epoch's end again.
+        save_checkpoint(self._model, self._run.last_checkpoint)
+        for event in (row, *previews):
+            report(event)
 
     def _judge_epoch(self, loss: float) -> EpochEnded:
         record, schedule = self._run.record, self._schedule
         accuracy, _ = self._judge(record.trained_slices[-_JUDGED_SLICES:])
+        assert accuracy is not None  # some slice always trains
         held_out, cost = self._judge(record.held_out_slices[:_JUDGED_SLICES])
         # With nothing held out no honest score can choose, so the latest weights are kept.
         if not record.held_out_slices or cost < self._lowest_cost:
@@ -297,18 +327,26 @@ class _Training:
         """Return pixel accuracy at 0.5 and mean weighted cross-entropy; None and inf of no slices."""
         if not slices:
             return None, float("inf")
-        labels = self._labels[slices][:, :_JUDGED_PX, :_JUDGED_PX]
-        probability = self._probability(slices, slice(0, _JUDGED_PX))
+        labels, probability = self._judged(slices)
         target = labels == BOUNDARY
         right = np.where(target, probability, 1 - probability)
         weight = np.where(target, self._run.settings.boundary_weight, 1.0) * (labels != UNLABELLED)
         cost = float(np.sum(weight * -np.log(np.maximum(right, 1e-6))) / max(1.0, weight.sum()))
         return pixel_accuracy(labels, from_probability(probability, 0.5)), cost
 
-    def _probability(self, slices: list[int], part: slice = slice(None)) -> np.ndarray:
-        """Predict slices (their `part` in y and x) once with the present weights, float32 (z, y, x)."""
-        predictor = SlicePredictor(self._run.record, self._model.predict_on_batch)
-        return np.stack([predictor.probability(self._image[z, part, part]) for z in slices])
+    def _judged(
+        self, slices: list[int], predictor: SlicePredictor | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return labels and boundary probability of the part of slices that is judged."""
+        part = most_labelled(self._labels[slices], _JUDGED_PX)
+        return self._labels[slices][:, *part], self._probability(slices, part, predictor)
+
+    def _probability(
+        self, slices: list[int], part: Window = _WHOLE, predictor: SlicePredictor | None = None
+    ) -> np.ndarray:
+        """Predict a part of slices, by default with the present weights, float32 (z, y, x)."""
+        predictor = predictor or SlicePredictor(self._run.record, self._model.predict_on_batch)
+        return np.stack([predictor.probability(self._image[z][part], self._should_stop) for z in slices])
 
     def finish(self, report: Report) -> Run:
         """Export the kept weights and choose the threshold on the held-out slices."""
@@ -324,6 +362,4 @@ class _Training:
         chosen = self._run.record.held_out_slices[:_JUDGED_SLICES]
         if not chosen:
             return 0.5
-        predictor = load_predictor(self._run, PredictionSettings())
-        probability = np.stack([predictor.probability(self._image[z]) for z in chosen])
-        return best_threshold(self._labels[chosen], probability)
+        return best_threshold(*self._judged(chosen, load_predictor(self._run, PredictionSettings())))
