@@ -1,0 +1,342 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from emseg_napari.checkpoints import export_onnx
+from emseg_napari.jobs import Cancelled, Progress, SlicePredicted, UserError
+from emseg_napari.networks import build
+from emseg_napari.patches import network_scale
+from emseg_napari.prediction import (
+    GRID_PX,
+    HALO_PX,
+    SlicePredictor,
+    load_predictor,
+    predict,
+    tiles,
+)
+from emseg_napari.runs import Run, RunRecord
+from emseg_napari.settings import PredictionSettings, TrainingSettings
+
+SIZES = [(1, 1), (5, 7), (1, 40), (40, 1), (16, 16), (17, 33), (513, 300)]
+
+
+def record(scale: tuple[float, float] = (1.0, 1.0)) -> RunRecord:
+    return RunRecord(
+        scale=scale,
+        image_shape=(1, 64, 64),
+        image_dtype="uint8",
+        trained_slices=[0],
+        held_out_slices=[],
+        label_counts={},
+    )
+
+
+def random_network(name: str) -> keras.Model:
+    """He weights, and biases that are not zero, so that nothing hides in the padding."""
+    keras.utils.set_random_seed(1)
+    model = build(name)
+    random = np.random.default_rng(2)
+    for layer in model.layers:
+        if getattr(layer, "bias", None) is not None:
+            layer.bias.assign(random.normal(0, 0.1, layer.bias.shape))
+    return model
+
+
+def run_of(name: str, model: keras.Model, folder: Path, shape: tuple[int, int]) -> Run:
+    settings = TrainingSettings.recipe(name)
+    run = Run(folder, settings, record(network_scale(settings, shape)))
+    run.save()
+    export_onnx(model, run.network_file)
+    return run
+
+
+@pytest.fixture(scope="module")
+def compact() -> keras.Model:
+    return random_network("compact")
+
+
+@pytest.fixture(scope="module")
+def reference() -> keras.Model:
+    return random_network("reference")
+
+
+@pytest.fixture(scope="module")
+def compact_run(compact, tmp_path_factory) -> Run:
+    return run_of("compact", compact, tmp_path_factory.mktemp("compact"), (64, 64))
+
+
+@pytest.fixture
+def two_by_two() -> keras.Model:
+    """A network of `reference`'s kinds of layers: its whole export would take half a minute."""
+    image = x = keras.layers.Input((None, None, 1))
+    for _ in range(2):
+        x = keras.layers.Conv2D(4, 2, padding="same", activation="relu", bias_initializer="ones")(x)
+    x = keras.layers.MaxPooling2D(2)(x)
+    x = keras.layers.Conv2DTranspose(4, 2, strides=2, activation="relu")(x)
+    x = keras.layers.Conv2D(4, 2, padding="same")(keras.layers.Dropout(0.5)(x))
+    return keras.Model(image, keras.layers.Conv2D(1, 1, activation="sigmoid")(x))
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+
+
+def itself(tile: np.ndarray) -> np.ndarray:
+    """Stand-in for a network: its probability is its input."""
+    return tile
+
+
+def brighter_below(tile: np.ndarray) -> np.ndarray:
+    """Stand-in for a network that knows up from down: the pixel below."""
+    return np.concatenate([tile[:, 1:], tile[:, -1:]], axis=1)
+
+
+# Tiles
+
+
+def farthest_reach(model: keras.Model) -> int:
+    """Return how far, in pixels, an input pixel's influence goes in y or x."""
+    positive = keras.Model(model.input, model.layers[-2].output)  # before the sigmoid
+    before = model.get_weights()
+    for layer in model.layers:
+        if getattr(layer, "kernel", None) is not None:
+            layer.set_weights([np.full(layer.kernel.shape, 0.05, np.float32), 0 * layer.bias.numpy()])
+    length, reach = 2 * 160, 0
+    for axis in (1, 2):
+        shape = [16, 16, 16, 1]
+        shape[axis] = length
+        image = np.zeros(shape, np.float32)
+        for phase in range(16):
+            np.moveaxis(image, axis, 1)[phase, 160 + phase] = 1e6
+        touched = (positive.predict_on_batch(image) != 0).any((3 - axis, 3))
+        for phase, line in enumerate(touched):
+            reached = np.flatnonzero(line)
+            assert 0 < reached[0] < reached[-1] < length - 1  # the image is wide enough to measure in
+            reach = max(reach, 160 + phase - reached[0], reached[-1] - 160 - phase)
+    model.set_weights(before)
+    return int(reach)
+
+
+@pytest.mark.parametrize("network", ["compact", "reference"])
+def test_halo_covers_all_that_the_network_sees(network, request):
+    reach = farthest_reach(request.getfixturevalue(network))
+    assert HALO_PX - 3 * GRID_PX < reach <= HALO_PX
+
+
+@pytest.mark.parametrize("tile_px", [64, 96])
+def test_tiles_of_compact_leave_no_seam(compact, tile_px):
+    image = noise(400, 330)
+    whole = SlicePredictor(record(), compact.predict_on_batch, tile_px=1024).probability(image)
+    tiled = SlicePredictor(record(), compact.predict_on_batch, tile_px=tile_px).probability(image)
+    assert whole.std() > 0.01
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(410, 40), (40, 410)])
+def test_tiles_of_reference_leave_no_seam(reference, shape):
+    image = noise(*shape)
+    whole = SlicePredictor(record(), reference.predict_on_batch, tile_px=1024).probability(image)
+    tiled = SlicePredictor(record(), reference.predict_on_batch, tile_px=128).probability(image)
+    assert whole.std() > 0.01
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (400, 336), (64, 1040), (2048, 2048)])
+@pytest.mark.parametrize("tile_px", [64, 1024])
+def test_tiles_cover_every_pixel_once_and_start_on_the_grid(shape, tile_px):
+    count = np.zeros(shape, int)
+    for target, source, inner in tiles(shape, tile_px):
+        count[target] += 1
+        assert all(s.start % GRID_PX == 0 and (s.stop - s.start) % GRID_PX == 0 for s in source)
+        for kept, read, part in zip(target, source, inner, strict=True):
+            assert (kept.start, kept.stop) == (read.start + part.start, read.start + part.stop)
+    assert (count == 1).all()
+
+
+# Slices of any size, and orientations
+
+
+@pytest.mark.parametrize("shape", SIZES)
+def test_any_size_gives_a_probability_of_that_size(compact_run, shape):
+    result = load_predictor(compact_run, PredictionSettings(tile_px=256)).probability(noise(*shape))
+    assert (result.shape, result.dtype) == (shape, np.float32)
+    assert 0 <= result.min() <= result.max() <= 1
+
+
+@pytest.mark.parametrize("orientations", [1, 2, 4, 8])
+def test_every_orientation_is_turned_back(orientations):
+    image = noise(37, 50)
+    result = SlicePredictor(record(), itself, orientations).probability(image)
+    np.testing.assert_allclose(result, record().normalisation.apply(image), atol=1e-6)
+
+
+def test_eight_orientations_are_eight_different_ones():
+    seen = set()
+    SlicePredictor(record(), lambda tile: (seen.add(tile.tobytes()), tile)[1], 8).probability(noise(32, 32))
+    assert len(seen) == 8
+
+
+def test_averaging_forgets_what_the_network_knows_of_up_and_down():
+    image = noise(40, 64)
+    once, averaged = (SlicePredictor(record(), brighter_below, n) for n in (1, 8))
+    for turn in (np.rot90, np.flipud, np.fliplr, np.transpose):
+        turned = turn(image)
+        if turn is not np.fliplr:
+            assert not np.allclose(once.probability(turned), turn(once.probability(image)), atol=1e-3)
+        inner = (slice(8, -24), slice(8, -24))  # the padding to the grid lies below and to the right
+        np.testing.assert_allclose(
+            averaged.probability(turned)[inner], turn(averaged.probability(image))[inner], atol=1e-5
+        )
+
+
+def test_prediction_of_a_turned_image_is_the_turned_prediction(compact_run):
+    image = noise(45, 70)
+    predictor = load_predictor(compact_run, PredictionSettings())
+    upright = predictor.probability(image)
+    for turn in (np.rot90, np.flipud, np.transpose):
+        np.testing.assert_allclose(predictor.probability(turn(image)), turn(upright), atol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["compact", "reference"])
+def test_compact_is_averaged_when_asked_and_reference_never(compact_run, network):
+    run = Run(compact_run.folder, TrainingSettings.recipe(network), record())
+    once, averaged = (
+        load_predictor(run, PredictionSettings(average_orientations=a)).probability(noise(64, 64))
+        for a in (False, True)
+    )
+    assert np.array_equal(once, averaged) == (network == "reference")
+
+
+@pytest.mark.parametrize("shape", [(513, 300), (100, 700), (256, 256), (5, 7), (1, 1), (64, 1)])
+def test_reference_answers_at_full_size(shape):
+    seen = []
+    settings = TrainingSettings.recipe("reference")
+    predictor = SlicePredictor(
+        record(network_scale(settings, shape)), lambda tile: (seen.append(tile.shape), 0 * tile + 0.25)[1]
+    )
+    result = predictor.probability(noise(*shape))
+    assert seen == [(1, 256, 256, 1)]
+    assert (result.shape, result.dtype) == (shape, np.float32)
+    np.testing.assert_allclose(result, 0.25, atol=1e-6)
+
+
+def test_reference_s_resampling_puts_things_back_where_they_were():
+    image = np.zeros((600, 450), np.uint8)
+    image[200:320, 90:240] = 200
+    scale = network_scale(TrainingSettings.recipe("reference"), image.shape)
+    result = SlicePredictor(record(scale), lambda tile: (tile > 0.5).astype(np.float32)).probability(image)
+    wrong = (result > 0.5) != (image > 0)
+    rows, columns = np.nonzero(wrong)
+    assert wrong.mean() < 0.01
+    assert (np.minimum(abs(rows - 199.5), abs(rows - 319.5)) < 3)[(columns > 95) & (columns < 235)].all()
+
+
+# The networks of runs
+
+
+def test_onnx_runtime_answers_as_keras_does_for_compact(compact, compact_run):
+    image = noise(90, 130)
+    settings = PredictionSettings(average_orientations=False)
+    expected = SlicePredictor(compact_run.record, compact.predict_on_batch).probability(image)
+    np.testing.assert_allclose(load_predictor(compact_run, settings).probability(image), expected, atol=1e-5)
+
+
+def test_onnx_runtime_pads_two_by_two_convolutions_as_keras_does(two_by_two, tmp_path):
+    # They pad on one side only, which an export could get wrong.
+    image = noise(48, 32)
+    run = run_of("reference", two_by_two, tmp_path, (256, 256))
+    expected = SlicePredictor(run.record, two_by_two.predict_on_batch).probability(image)
+    assert expected.std() > 0.01
+    result = load_predictor(run, PredictionSettings()).probability(image)
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+def test_unfinished_run_gets_a_sentence(tmp_path):
+    Run(tmp_path, TrainingSettings(), record()).save()
+    with pytest.raises(UserError, match=r"has no finished network .*resume it"):
+        predict(noise(1, 20, 20), tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no network", None], ids=["empty", "text", "half"])
+def test_damaged_network_gets_a_sentence(compact_run, tmp_path, content):
+    run = Run(tmp_path, TrainingSettings(), record())
+    run.save()
+    whole = compact_run.network_file.read_bytes()
+    run.network_file.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(UserError, match=r"network\.onnx cannot be loaded .*it is damaged") as error:
+        predict(noise(1, 20, 20), run)
+    assert "\n" not in str(error.value)
+
+
+# The job
+
+
+class Story:
+    def __init__(self, stop_after: float = float("inf")) -> None:
+        self.events, self.left = [], stop_after
+
+    def __call__(self, event) -> None:
+        self.events.append(event)
+
+    def should_stop(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+FAST = {"average_orientations": False}
+
+
+def test_chosen_slices_are_predicted_and_told_one_by_one(compact_run):
+    image, story = noise(6, 40, 30), Story()
+    result = predict(image, compact_run, PredictionSettings(slices=(2, 5), **FAST), story)
+    assert (result.shape, result.dtype) == ((3, 40, 30), np.float32)
+    told = [event for event in story.events if isinstance(event, SlicePredicted)]
+    assert [event.z for event in told] == [2, 3, 4]
+    np.testing.assert_array_equal(np.stack([event.probability for event in told]), result)
+    progress = [event.fraction for event in story.events if isinstance(event, Progress)]
+    assert progress == pytest.approx([1 / 3, 2 / 3, 1])
+
+
+def test_slice_alone_is_predicted_as_in_its_stack(compact_run):
+    image = noise(3, 40, 30)
+    image[1] //= 3
+    together = predict(image, compact_run, PredictionSettings(**FAST))
+    for z in range(3):
+        alone = predict(image[z], compact_run.folder, PredictionSettings(**FAST))
+        np.testing.assert_array_equal(alone[0], together[z])
+
+
+@pytest.mark.parametrize("dtype", ["uint16", ">u2", "float32", "int32"])
+def test_type_of_the_image_does_not_matter(compact_run, dtype):
+    image = noise(1, 40, 30)
+    expected = predict(image, compact_run, PredictionSettings(**FAST))
+    np.testing.assert_allclose(
+        predict(image.astype(dtype) * 2, compact_run, PredictionSettings(**FAST)), expected, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("questions", [0, 1, 5])
+def test_cancel_ends_between_any_two_tiles(compact_run, questions):
+    story = Story(questions)
+    settings = PredictionSettings(tile_px=64, **FAST)
+    with pytest.raises(Cancelled):
+        predict(noise(2, 100, 180), compact_run, settings, story, story.should_stop)
+    assert len([e for e in story.events if isinstance(e, SlicePredicted)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("image", "settings", "sentence"),
+    [
+        (noise(3, 20, 20), {"slices": (2, 5)}, "2:5 does not lie inside the stack"),
+        (np.full((2, 20, 20), np.nan, np.float32), {}, "no finite number"),
+        (np.zeros((2, 20, 20), np.uint8), {}, "same value"),
+        (np.zeros((2, 20, 20), bool), {}, "bool"),
+        (noise(20, 20, 3), {}, "colour"),
+        (noise(2, 2, 20, 20), {}, "4 axes"),
+    ],
+)
+def test_what_cannot_be_predicted_gets_a_sentence(compact_run, image, settings, sentence):
+    with pytest.raises(UserError, match=sentence):
+        predict(image, compact_run, PredictionSettings(**settings))
