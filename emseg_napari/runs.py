@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from emseg_napari.files import read_json, write_json
 from emseg_napari.jobs import EpochEnded, UserError
@@ -23,6 +23,7 @@ from emseg_napari.normalisation import Normalisation
 from emseg_napari.settings import Settings, TrainingSettings
 
 FORMAT = 1
+_HISTORY = TypeAdapter(list[EpochEnded])
 _PACKAGES = ("emseg-napari", "tensorflow", "keras", "onnxruntime", "numpy")
 
 
@@ -55,7 +56,7 @@ class RunRecord(Settings):
     """
 
     format: int = FORMAT
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     normalisation: Normalisation = Normalisation()
     scale: tuple[float, float] = (1.0, 1.0)
     image_shape: tuple[int, int, int]
@@ -157,12 +158,12 @@ def open_run(folder: Path | str) -> Run:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         written = found.get("format") if isinstance(found, dict) else None
         raise UserError(
-            f"{folder} was written by another version of emseg-napari (format {written}, this version reads {FORMAT}); "
-            "open it with that version or train again."
+            f"{folder} was written by another version of emseg-napari (format {written}, this one reads "
+            f"{FORMAT}); open it with that version or train again."
         )
     try:
         settings = TrainingSettings(**read_json(folder / "settings.json"))
-        history = [EpochEnded(**row) for row in read_json(folder / "history.json")]
+        history = _HISTORY.validate_python(read_json(folder / "history.json"))
         return Run(folder, settings, RunRecord(**found), history)
     except (ValidationError, TypeError) as error:
         reason = str(error).splitlines()[0]

@@ -1,0 +1,158 @@
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+
+from emseg_napari.jobs import EpochEnded, UserError
+from emseg_napari.runs import FORMAT, Run, RunRecord, is_run, open_run, versions
+from emseg_napari.settings import TrainingSettings
+
+HISTORY = [
+    EpochEnded(1, 100, 12.5, 0.7, 0.9, 0.85, 3e-3),
+    EpochEnded(2, 200, 25.0, 0.5, 0.92, None, 1e-3),
+]
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    """A saved run as after two epochs."""
+    record = RunRecord(
+        versions=versions(),
+        scale=(0.5, 0.25),
+        image_shape=(20, 512, 1024),
+        image_dtype="uint16",
+        trained_slices=[0, 1, 2],
+        held_out_slices=[3],
+        label_counts={"unlabelled": 5, "boundary": 6, "interior": 7},
+        threshold=0.35,
+    )
+    folder = tmp_path / "run"
+    folder.mkdir()
+    run = Run(folder, TrainingSettings.recipe(seed=4, slices=(0, 4)), record, list(HISTORY))
+    run.save()
+    return run
+
+
+def edit(path: Path, **changes) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_run_opens_as_it_was_saved(run):
+    again = open_run(run.folder)
+    assert (again.settings, again.record, again.history) == (run.settings, run.record, HISTORY)
+
+
+@pytest.mark.parametrize("name", ["other name", "Größe 3 µm", "deep/er"])
+def test_run_opens_after_it_was_moved_or_renamed(run, tmp_path, name):
+    target = tmp_path / "elsewhere" / name
+    target.parent.mkdir(parents=True)
+    shutil.move(run.folder, target)
+    moved = open_run(str(target))
+    assert moved.record == run.record
+    assert moved.network_file == target / "network.onnx"
+    assert str(run.folder) not in "".join(p.read_text() for p in target.iterdir())
+
+
+def test_change_of_the_record_is_on_disk_at_once(run):
+    run.update(finished=True, threshold=0.6)
+    again = open_run(run.folder)
+    assert again.record.finished
+    assert again.record.threshold == 0.6
+    assert again.record.trained_slices == run.record.trained_slices
+
+
+def test_history_is_on_disk_at_once(run):
+    run.history.append(EpochEnded(3, 300, 40.0, 0.4, 0.93, 0.9, 1e-4))
+    run.save_history()
+    assert open_run(run.folder).history == run.history
+
+
+def test_record_names_the_versions_that_made_the_run():
+    assert {"keras", "onnxruntime", "numpy"} <= set(versions())
+
+
+def test_run_knows_a_run_folder_from_another(run, tmp_path):
+    assert is_run(run.folder)
+    assert not is_run(tmp_path)
+    assert not is_run(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("folder", ["", "nowhere"])
+def test_folder_without_a_run_gets_a_sentence(tmp_path, folder):
+    with pytest.raises(UserError, match=r"is no run folder \(it has no run\.json\); choose"):
+        open_run(tmp_path / folder)
+
+
+@pytest.mark.parametrize("written", [FORMAT + 1, 0, "1", None])
+def test_run_of_another_format_gets_a_sentence(run, written):
+    edit(run.folder / "run.json", format=written, something="new")
+    with pytest.raises(UserError, match=rf"another version of emseg-napari \(format {written}"):
+        open_run(run.folder)
+
+
+@pytest.mark.parametrize("name", ["settings.json", "history.json"])
+def test_missing_file_gets_a_sentence_that_names_it(run, name):
+    (run.folder / name).unlink()
+    with pytest.raises(UserError, match=rf"{name} does not exist"):
+        open_run(run.folder)
+
+
+@pytest.mark.parametrize("name", ["run.json", "settings.json", "history.json"])
+@pytest.mark.parametrize("content", [b"", b'{"form', b"\xff\xfe\x00"])
+def test_file_that_is_no_json_gets_a_sentence_that_names_it(run, name, content):
+    (run.folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=rf"{name} is damaged"):
+        open_run(run.folder)
+
+
+@pytest.mark.parametrize("name", ["run.json", "settings.json", "history.json"])
+@pytest.mark.parametrize("content", ["3", "null", '["a"]', '{"a": 1}', '"text"'])
+def test_file_with_the_wrong_contents_gets_one_sentence(run, name, content):
+    (run.folder / name).write_text(content)
+    with pytest.raises(UserError, match=r"is damaged|another version") as error:
+        open_run(run.folder)
+    assert "\n" not in str(error.value)
+    assert str(run.folder) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("run.json", {"image_shape": [1, 2]}),
+        ("run.json", {"threshold": "high"}),
+        ("run.json", {"scale": None}),
+        ("settings.json", {"batch_size": -1}),
+        ("settings.json", {"network": "vgg"}),
+        ("settings.json", {"unheard_of": 1}),
+    ],
+)
+def test_impossible_value_gets_a_sentence(run, name, changes):
+    edit(run.folder / name, **changes)
+    with pytest.raises(UserError, match=r"run is damaged or from another version"):
+        open_run(run.folder)
+
+
+@pytest.mark.parametrize("row", [{"epoch": "one"}, {"loss": None}, {"step": [3]}])
+def test_impossible_row_of_the_history_gets_a_sentence(run, row):
+    path = run.folder / "history.json"
+    rows = json.loads(path.read_text())
+    path.write_text(json.dumps([rows[0] | row]))
+    with pytest.raises(UserError, match=r"run is damaged or from another version"):
+        open_run(run.folder)
+
+
+def test_opening_a_run_never_unpickles(run, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (tmp_path.joinpath("trap").touch, ())
+
+    for name in ("run.json", "settings.json", "history.json"):
+        content = (run.folder / name).read_bytes()
+        (run.folder / name).write_bytes(pickle.dumps(Trap()))
+        with pytest.raises(UserError):
+            open_run(run.folder)
+        (run.folder / name).write_bytes(content)
+    assert not (tmp_path / "trap").exists()
+    assert open_run(run.folder).record == run.record
