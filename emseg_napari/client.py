@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from emseg_napari.jobs import Event, Failed, Finished
@@ -29,6 +30,7 @@ class Engine:
         self._busy = threading.Lock()
         self._sending = threading.Lock()
         self._cancelled = False
+        self._job = 0
         self._view: int | None = None
 
     def __enter__(self) -> Engine:
@@ -66,9 +68,11 @@ class Engine:
         over = False
         try:
             self._cancelled = False
+            self._job += 1
             self._start()
-            yield from self._events(Request(cast(Any, job), arguments))
-            over = True
+            for event in self._events(Request(cast(Any, job), arguments)):
+                over = isinstance(event, Finished | Failed)  # who leaves then keeps a warm engine
+                yield event
         except OSError as error:
             over = True
             yield Failed(
@@ -81,10 +85,13 @@ class Engine:
 
     def _events(self, request: Request) -> Iterator[Event]:
         process = self._process
-        assert process is not None and process.stdout is not None
-        with contextlib.suppress(OSError):  # if it is dead already, reading says so
+        assert process is not None  # `_start` made it
+        assert process.stdout is not None
+        with contextlib.suppress(OSError, ValueError):  # if it is dead already, reading says so
             self._send(request)
             self._send(LookAt(self._view))
+            if self._cancelled:  # a request takes back the stops before it
+                self._send(Stop())
         while True:
             try:
                 event = receive(cast(BinaryIO, process.stdout))
@@ -100,29 +107,31 @@ class Engine:
 
         Checkpoints on disk are whole either way. Callable from any thread.
         """
-        process = self._process
-        if not self.busy or process is None:
+        if not self.busy:
             return
         self._cancelled = True
-        with contextlib.suppress(OSError):
-            self._send(Stop())
-        timer = threading.Timer(CANCEL_SECONDS, self._end_if_deaf, (process,))
+        # First of all: while a large request goes out, the stop has to wait for it.
+        timer = threading.Timer(CANCEL_SECONDS, self._end_if_deaf, (self._job,))
         timer.daemon = True
         timer.start()
+        with contextlib.suppress(OSError, ValueError):
+            self._send(Stop())
 
-    def _end_if_deaf(self, process: subprocess.Popen[bytes]) -> None:
-        if self._cancelled and self.busy and self._process is process:
+    def _end_if_deaf(self, job: int) -> None:
+        process = self._process
+        if self._cancelled and self.busy and self._job == job and process is not None:
             process.kill()
 
     def look_at(self, z: int | None) -> None:
         """Tell the training, running or about to start, which slice to preview."""
         self._view = z
         if self.busy:
-            with contextlib.suppress(OSError):
-                self._send(LookAt(z))
+            with contextlib.suppress(OSError, ValueError):
+                self._send(LookAt(z), wait=False)  # `_events` tells it after the request
 
     def close(self) -> None:
-        """End the engine process; a later job would start another."""
+        """End the engine process, which cancels its job; a later job would start another."""
+        self._cancelled = True
         self._end()
 
     def _start(self) -> None:
@@ -130,38 +139,44 @@ class Engine:
             return
         self._end()  # one that died between two jobs
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the process
-        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
+        # It imports what this process would, and nothing from the working folder (-P): a random.py
+        # that lies beside the user's images is not Python's.
+        modules = os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[1])])
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "emseg_napari.engine"],
+            [sys.executable, "-P", "-m", "emseg_napari.engine"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=environment,
+            env=os.environ | quiet | {"PYTHONPATH": modules},
             # Ctrl+C on the terminal is ours to handle, and a closing terminal closes the pipe.
             start_new_session=True,
         )
 
-    def _send(self, message: object) -> None:
+    def _send(self, message: object, wait: bool = True) -> None:
         process = self._process
-        if process is None or process.stdin is None:
+        if process is None or process.stdin is None or not self._sending.acquire(blocking=wait):
             return
-        with self._sending:
+        try:
             send(cast(BinaryIO, process.stdin), message)
+        finally:
+            self._sending.release()
 
     def _end(self) -> bytes:
         """End the process and return the end of what it said on stderr."""
         process, self._process = self._process, None
         log, self._log = self._log, None
-        if process is None or log is None:
-            return b""
-        process.kill()
-        process.wait()
-        log.seek(0)
-        tail = log.read()[-2000:]
-        for stream in (process.stdin, process.stdout, log):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
+        tail, streams = b"", [log]
+        if process is not None:
+            process.kill()
+            process.wait()
+            streams += [process.stdin, process.stdout]
+        if log is not None:
+            log.seek(0)
+            tail = log.read()[-2000:]
+        for stream in filter(None, streams):
+            with contextlib.suppress(OSError):
+                stream.close()
         return tail
 
     def _death(self, process: subprocess.Popen[bytes]) -> Failed:
@@ -170,7 +185,8 @@ class Engine:
         if self._cancelled:
             return Failed("Cancelled.", cancelled=True)
         return Failed(
-            f"The engine process ended unexpectedly (exit code {process.returncode}), perhaps for want of memory; "
-            "your labels are untouched, and the training can be resumed from its last checkpoint.",
+            f"The engine process ended unexpectedly (exit code {process.returncode}), "
+            "perhaps for want of memory; your labels are untouched, and the training can be resumed "
+            "from its last checkpoint.",
             details=tail.decode(errors="replace"),
         )

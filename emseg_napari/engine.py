@@ -37,6 +37,9 @@ class _Engine:
                 command = receive(self._commands)
             except EOFError:
                 os._exit(0)  # the window is gone; a training step must not keep us alive
+            except BaseException:  # such as a stack too large for the memory: nobody would listen any more
+                traceback.print_exc()
+                os._exit(1)
             if isinstance(command, Request):
                 self._stop.clear()
                 self._requests.put(command)
@@ -63,7 +66,7 @@ class _Engine:
             return Failed(f"The {request.job} job failed: {_short(error)}", details=_trace())
 
     def _do(self, request: Request) -> Any:
-        contract = {"report": self._report, "should_stop": self._stop.is_set}
+        contract: dict[str, Any] = {"report": self._report, "should_stop": self._stop.is_set}
         if request.job == "train":
             from emseg_napari.training import train
 

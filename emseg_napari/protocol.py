@@ -49,6 +49,6 @@ def send(stream: BinaryIO, message: object) -> None:
 def receive(stream: BinaryIO) -> Any:
     """Read one message; `EOFError` when the other end is gone."""
     try:
-        return pickle.load(stream)  # noqa: S301 -- from our own other end only
+        return pickle.load(stream)  # from our own other end only
     except pickle.UnpicklingError as error:
         raise EOFError(str(error)) from None

@@ -45,7 +45,8 @@ class TrainingSettings(Settings):
     network: NetworkName = Field(
         "compact",
         title="Network",
-        description="compact: small U-Net at native resolution, good in minutes; reference: the published 26-million-parameter U-Net.",
+        description="compact: small U-Net at native resolution, good in minutes; "
+        "reference: the published 26-million-parameter U-Net.",
     )
     minutes: float | None = Field(
         3.0,
@@ -68,7 +69,8 @@ class TrainingSettings(Settings):
     validate_slices: SliceRange | None = Field(
         None,
         title="Held-out slices",
-        description="Slices held out of the training to judge it, first:end (half-open); chosen automatically when not given.",
+        description="Slices held out of the training to judge it, first:end (half-open); "
+        "chosen automatically when not given.",
     )
     seed: int = _number(
         0, "Seed", "Start of all random numbers; the same seed repeats a run.", ge=0, le=2**31 - 1
@@ -207,12 +209,14 @@ class PredictionSettings(Settings):
         title="Threshold",
         ge=0,
         le=1,
-        description="Boundary probability from which a pixel is boundary, 0 to 1; the run's own when not given.",
+        description="Boundary probability from which a pixel is boundary, 0 to 1; "
+        "the run's own when not given.",
     )
     average_orientations: bool = Field(
         True,
         title="Average orientations",
-        description="Mean over the eight flips and turns: better, and eight times slower. Never used for `reference`, whose recipe has none.",
+        description="Mean over the eight flips and turns: better, and eight times slower. "
+        "Never used for `reference`, whose recipe has none.",
     )
     tile_px: int = _number(
         1024,

@@ -12,10 +12,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from emseg_napari.client import Engine
+    from emseg_napari.runs import Run
 
 REAL_DATA = Path(__file__).parents[1] / ".." / "shared" / "data" / "isbi2012"
 IMPORTS_KERAS = re.compile(
@@ -109,3 +114,44 @@ def dock(make_napari_viewer_proxy, qtbot, tmp_path):  # type: ignore[no-untyped-
     for step in (widget.train, widget.predict):
         step.job.close()
         qtbot.waitUntil(lambda step=step: not step.job.running, timeout=5000)
+
+
+@pytest.fixture(scope="session")
+def tiny_stack() -> tuple[np.ndarray, np.ndarray]:
+    """Dark lines on a bright ground with noise: image uint8 and labels, both (5, 48, 40)."""
+    z, y, x = np.indices((5, 48, 40))
+    lines = (y + x + 3 * z) % 12 < 3
+    noise = np.random.default_rng(0).integers(0, 30, lines.shape)
+    return (np.where(lines, 60, 180) + noise).astype(np.uint8), np.where(lines, 1, 2).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator["Engine"]:
+    """One engine process for all tests, which must leave it idle."""
+    from emseg_napari.client import Engine
+
+    with Engine() as engine:
+        yield engine
+
+
+@pytest.fixture
+def own_engine() -> Iterator["Engine"]:
+    """An engine of the test's own, that it may end."""
+    from emseg_napari.client import Engine
+
+    with Engine() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def tiny_run(
+    engine: "Engine", tiny_stack: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> "Run":
+    """A finished run of `compact` after a few steps on `tiny_stack`."""
+    from emseg_napari.settings import TrainingSettings
+
+    settings = TrainingSettings.recipe(epochs=2, steps_per_epoch=10, patch_px=32, batch_size=2)
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    image, labels = tiny_stack
+    events = list(engine.run("train", image=image, labels=labels, settings=settings, folder=folder))
+    return events[-1].result  # type: ignore[attr-defined]

@@ -231,7 +231,9 @@ def test_exported_slices_read_back_bit_for_bit(loaded, qtbot, tmp_path, file_for
     loaded.export.export_to(tmp_path / "out")
     wait_for(qtbot, lambda: loaded.export.status.text().startswith("Exported"), 20)
     names = ("images.tif", "labels.tif") if file_format == "TIFF stack" else ("images", "labels")
-    np.testing.assert_array_equal(read_image(tmp_path / "out" / names[0]), loaded.workspace.image.data[[1, 4]])
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "out" / names[0]), loaded.workspace.image.data[[1, 4]]
+    )
     np.testing.assert_array_equal(read_labels(tmp_path / "out" / names[1]), layer.data[[1, 4]])
 
 

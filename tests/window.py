@@ -19,7 +19,9 @@ def wait_for(qtbot: QtBot, condition: Callable[[], bool], seconds: float = 60) -
 
 def canvas_of(widget: QWidget) -> QWidget:
     """The canvas of the window that a widget lies in."""
-    return next(w for w in widget.window().findChildren(QWidget) if type(w).__name__ == "CanvasBackendDesktop")
+    return next(
+        w for w in widget.window().findChildren(QWidget) if type(w).__name__ == "CanvasBackendDesktop"
+    )
 
 
 def drag(canvas: QWidget, start: QPoint, end: QPoint) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class CorrectStep(Step):
         grid = QGridLayout()
         self.tools = []
         for i, (text, label, mode, tooltip) in enumerate(_TOOLS):
-            button = self.button(text, tooltip, lambda label=label, mode=mode: self.use(label, mode))
+            button = self.button(text, tooltip, partial(self.use, label, mode))
             grid.addWidget(button, i // 3, i % 3)
             self.tools.append(button)
         self.rows.addLayout(grid)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from napari.qt.threading import create_worker
 from napari.utils import progress
@@ -33,7 +33,6 @@ class EngineJob(QObject):
         self._engine = Engine()
         self._worker: Any = None
         self._bar: progress | None = None
-        self._window: QWidget | None = None
         # The lambda holds the engine, not this object, which is half gone by then.
         engine = self._engine
         owner.destroyed.connect(lambda: engine.close())
@@ -92,11 +91,7 @@ class EngineJob(QObject):
 
     def _watch_window(self) -> None:
         """End the engine with the window, before napari waits for its workers."""
-        owner = self.parent()
-        window = owner.window() if isinstance(owner, QWidget) else None
-        if window is not None and window is not self._window:
-            self._window = window
-            window.installEventFilter(self)
+        self._owner().window().installEventFilter(self)  # again is no harm: Qt keeps one
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Look whether a close event did close the window."""
@@ -105,8 +100,11 @@ class EngineJob(QObject):
         return False
 
     def _close_if_gone(self) -> None:
-        if self._window is not None and not self._window.isVisible():
+        if not self._owner().window().isVisible():
             self.close()
+
+    def _owner(self) -> QWidget:
+        return cast(QWidget, self.parent())
 
 
 def _safely(events: Iterator[Event]) -> Iterator[Event]:

@@ -157,5 +157,5 @@ def record_stroke(layer: Labels, event: Any) -> Any:
     if 0 <= z < corrections.shape[0]:
         erased = mode == "erase" or layer.selected_label == 0
         # As napari draws it: dabs at whole pixels, half a pixel wider than the half brush.
-        pixels = stroke_pixels(np.round(track[:, -2:]), layer.brush_size // 2 + 0.5, corrections.shape[1:])
+        pixels = stroke_pixels(np.round(track[:, -2:]), layer.brush_size // 2 + 0.5, corrections.shape[1:])  # type: ignore[arg-type]
         corrections.touch(z, pixels, erased=erased)

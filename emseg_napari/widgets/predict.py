@@ -41,7 +41,7 @@ class PredictStep(Step):
         self.job.event.connect(self._take)
         self.job.ended.connect(self._update)
         self._image: Image | None = None
-        self._target: Labels | None = None
+        self._target: Any = None
         self._probability: Image | None = None
         self._threshold = 0.5
         self._build()

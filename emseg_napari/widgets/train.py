@@ -19,11 +19,10 @@ from qtpy.QtWidgets import (
     QProgressBar,
 )
 
-from emseg_napari.files import writable_folder
 from emseg_napari.jobs import EpochEnded, Event, Failed, Finished, Message, PreviewReady, Progress, UserError
-from emseg_napari.labels import AmbiguousLabels, UnknownLabels
+from emseg_napari.labels import AmbiguousLabels, UnknownLabels, check_trainable
 from emseg_napari.runs import Run, is_run
-from emseg_napari.settings import TrainingSettings
+from emseg_napari.settings import NetworkName, TrainingSettings
 from emseg_napari.stacks import check_image, check_pair
 from emseg_napari.widgets.dialogs import ask_convention
 from emseg_napari.widgets.enginejob import EngineJob
@@ -156,15 +155,13 @@ class TrainStep(Step):
 
     def _restore(self) -> None:
         remembered = recall("train")
-        network = remembered.get("network", "compact")
-        self.form.set_values({"network": network if network in ("compact", "reference") else "compact"})
-        self._show_recipe(self.form.widgets["network"].value)
-        self.keep_movie.setChecked(bool(remembered.get("keep_movie", False)))
-        with self.guard():
-            known = {k: v for k, v in remembered.items() if k in TrainingSettings.model_fields}
-            self._show(TrainingSettings.recipe(**known)) if known else None
+        self.keep_movie.setChecked(bool(remembered.pop("keep_movie", False)))
+        try:
+            self._show(TrainingSettings.recipe(**remembered))
+        except (UserError, TypeError):  # another version remembered them
+            self._show_recipe("compact")
 
-    def _show_recipe(self, network: str) -> None:
+    def _show_recipe(self, network: NetworkName) -> None:
         """Fill the form with a network's own recipe."""
         self._show(TrainingSettings.recipe(network))
 
@@ -179,9 +176,10 @@ class TrainStep(Step):
 
     def settings(self) -> TrainingSettings:
         """Return what the form says."""
-        minutes = self.unit.currentText() == "minutes"
-        amount = self.amount.value() if minutes else int(self.amount.value())
-        return TrainingSettings.recipe(**self.form.values(), **{"minutes" if minutes else "epochs": amount})
+        length = "minutes" if self.unit.currentText() == "minutes" else "epochs"
+        amount = self.amount.value() if length == "minutes" else int(self.amount.value())
+        values: dict[str, Any] = self.form.values() | {length: amount}
+        return TrainingSettings.recipe(**values)
 
     def _new_labels(self) -> None:
         image = self.workspace.image
@@ -196,10 +194,10 @@ class TrainStep(Step):
         settings = self.settings()
         image = image_of(self.workspace.image)
         labels = self._labels_to_train_on()
-        if labels is None:
-            return
-        check_pair(image, labels, self.workspace.image.name, self.workspace.labels.name)
-        check_image(image, self.workspace.image.name)
+        image_name, labels_name = self.workspace.image.name, self.workspace.labels.name
+        check_pair(image, labels, image_name, labels_name)
+        check_trainable(labels, labels_name)
+        check_image(image[labels.any(axis=(1, 2))], image_name)
         self.folder = folder or self._new_folder(settings)
         remember("train", settings.model_dump(mode="json") | {"keep_movie": self.keep_movie.isChecked()})
         self._trained_image = self.workspace.image
@@ -214,7 +212,7 @@ class TrainStep(Step):
         self._update()
 
     def _labels_to_train_on(self) -> Any:
-        """Return labels without unconfirmed proposals; None if the user gave up a conversion."""
+        """Return labels without unconfirmed proposals, converted if the user says how."""
         layer = self.workspace.labels
         try:
             labels = labels_of(layer)
@@ -231,9 +229,7 @@ class TrainStep(Step):
 
     def _new_folder(self, settings: TrainingSettings) -> Path:
         name = re.sub(r"[^\w-]+", "-", self.workspace.image.name).strip("-") or "image"
-        return writable_folder(
-            self.runs_folder / f"{name}-{settings.network}-{time.strftime('%Y%m%d-%H%M%S')}"
-        )
+        return self.runs_folder / f"{name}-{settings.network}-{time.strftime('%Y%m%d-%H%M%S')}"
 
     def _resume(self) -> None:
         if self.folder is None or not is_run(self.folder):

@@ -42,13 +42,13 @@ class Workspace(QObject):
         self._follow()
 
     @property
-    def image(self) -> Image | None:
-        """The image layer to work on."""
+    def image(self) -> Any:
+        """The image layer to work on, or None."""
         return self._chosen["image"]
 
     @property
-    def labels(self) -> Labels | None:
-        """The labels layer to work on."""
+    def labels(self) -> Any:
+        """The labels layer to work on, or None."""
         return self._chosen["labels"]
 
     @property
