@@ -175,7 +175,7 @@ def test_closing_the_window_in_mid_training_leaves_no_process_and_no_broken_chec
     command = [sys.executable, "-c", CLOSES_IN_MID_TRAINING, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    process, folder = done.stdout.splitlines()[0].split(maxsplit=1)
+    process, folder = done.stdout.splitlines()[-2].split(maxsplit=1)
     assert done.stdout.splitlines()[-1] == "ended"
     assert "Traceback" not in done.stderr
     with pytest.raises(ProcessLookupError):
