@@ -95,7 +95,10 @@ def _do(job: str, report: Report, **arguments: Any) -> Any:
     with Engine() as engine:
         for event in engine.run(job, **arguments):
             if isinstance(event, Failed):
-                raise UserError(event.text)
+                failure = UserError(event.text)
+                if event.details:
+                    failure.add_note(f"In the engine process:\n{event.details}")
+                raise failure
             if isinstance(event, Finished):
                 return event.result
             report(event)
