@@ -59,6 +59,8 @@ class LivePreview:
         movie = np.stack(self.frames)[:, None]
         if self._movie is not None and self._movie in self._viewer.layers:
             self._movie.data = movie
+            dims = self._viewer.dims  # napari does not notice that the layer has grown
+            dims.set_range(dims.ndim - 4, (0, len(movie) - 1, 1))
         elif len(self.frames) > 1:  # one epoch is no movie, and would only add a slider
             place = {"scale": (1, *place["scale"]), "translate": (0, *place["translate"])}
             self._movie = self._add(movie, "training movie (epochs)", place)

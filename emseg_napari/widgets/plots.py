@@ -41,10 +41,10 @@ class HistoryPlot(QWidget):
 
     def _draw(self) -> None:
         for name, curve in self._curves.items():
-            points = [
-                (row.seconds, getattr(row, name)) for row in self.rows if getattr(row, name) is not None
-            ]
-            curve.setData([x for x, _ in points], [y for _, y in points], symbol="o", symbolSize=4)
+            unit = 1 if name == "loss" else 100
+            rows = [row for row in self.rows if getattr(row, name) is not None]
+            values = [unit * getattr(row, name) for row in rows]
+            curve.setData([row.seconds for row in rows], values, symbol="o", symbolSize=4)
 
 
 def _plot(left: str, bottom: str | None) -> pg.PlotWidget:
