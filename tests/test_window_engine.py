@@ -56,6 +56,7 @@ def test_the_main_job_from_training_to_training_again(ready, qtbot, tmp_path):
     ready.predict.with_probability.setChecked(True)
     ready.predict.predict.click()
     wait_for(qtbot, lambda: not ready.predict.job.running)
+    assert ready.predict.bar.format() == "done"  # nothing came after the end
     proposal = ready.workspace.labels
     assert proposal.name == "sample proposal"
     probability = viewer.layers["sample boundary probability"].data

@@ -70,9 +70,10 @@ class EngineJob(QObject):
         self._engine.close()
 
     def _take(self, event: Event) -> None:
+        self.event.emit(event)
+        # Last: napari's bar serves the event loop, and with it our next event.
         if isinstance(event, Progress) and self._bar is not None:
             self._bar.update(round(100 * event.fraction) - self._bar.n)
-        self.event.emit(event)
         if isinstance(event, Finished | Failed):
             self._finish()
 
