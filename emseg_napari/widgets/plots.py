@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pyqtgraph as pg
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from emseg_napari.jobs import EpochEnded
 
@@ -20,6 +20,8 @@ class HistoryPlot(QWidget):
         self._accuracy = _plot("accuracy (%)", "training time (s)")
         for plot in (self._loss, self._accuracy):
             plot.setFixedHeight(120)
+            # Ignored: pyqtgraph would ask for a dock of 640 pixels.
+            plot.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             layout.addWidget(plot)
         self._curves = {
             "loss": self._loss.plot(pen=pg.mkPen("#e0e0e0", width=2)),

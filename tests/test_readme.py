@@ -1,0 +1,24 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+
+
+def test_the_python_example_of_the_readme_runs_in_a_script_without_a_main_guard(tmp_path):
+    example = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
+    shorter = example.replace("minutes=0.5", "epochs=1, steps_per_epoch=4, patch_px=64, batch_size=1")
+    assert shorter != example
+    check = "\nassert proposal.shape == (8, 384, 384)\nassert set(proposal.ravel()) <= {1, 2}\n"
+    (tmp_path / "example.py").write_text(shorter + check, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "phantom-run" / "network.onnx").is_file()
+
+
+def test_the_two_commands_of_the_readme_exist():
+    for script in re.findall(r"^bash (\S+)", README, re.MULTILINE):
+        assert (Path(__file__).parents[1] / script).is_file()
