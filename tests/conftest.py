@@ -20,6 +20,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from emseg_napari.client import Engine
+    from emseg_napari.jobs import Event
     from emseg_napari.runs import Run
 
 REAL_DATA = Path(__file__).parents[1] / ".." / "shared" / "data" / "isbi2012"
@@ -144,14 +145,19 @@ def own_engine() -> Iterator["Engine"]:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(
+def tiny_events(
     engine: "Engine", tiny_stack: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory
-) -> "Run":
-    """A finished run of `compact` after a few steps on `tiny_stack`."""
+) -> list["Event"]:
+    """What the engine told of a training of `compact`, a few steps on `tiny_stack`."""
     from emseg_napari.settings import TrainingSettings
 
     settings = TrainingSettings.recipe(epochs=2, steps_per_epoch=10, patch_px=32, batch_size=2)
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     image, labels = tiny_stack
-    events = list(engine.run("train", image=image, labels=labels, settings=settings, folder=folder))
-    return events[-1].result  # type: ignore[attr-defined]
+    return list(engine.run("train", image=image, labels=labels, settings=settings, folder=folder))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_events: list["Event"]) -> "Run":
+    """The finished run of that training."""
+    return tiny_events[-1].result  # type: ignore[attr-defined]

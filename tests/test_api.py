@@ -1,16 +1,16 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 import emseg_napari
 from emseg_napari import predict, train
-from emseg_napari.jobs import EpochEnded, Progress, SlicePredicted, UserError
-from emseg_napari.runs import Run
+from emseg_napari.jobs import Finished, Progress, SlicePredicted, UserError
+from emseg_napari.settings import TrainingSettings
 
-TINY = {"epochs": 1, "steps_per_epoch": 2, "patch_px": 32, "batch_size": 2}
 UNGUARDED = """
 import sys
 import numpy as np
@@ -37,12 +37,36 @@ def test_script_without_a_main_guard_trains_and_predicts(tiny_stack, tmp_path):
     assert (tmp_path / "run" / "network.onnx").is_file()
 
 
-def test_training_returns_its_run_tells_its_story_and_can_be_resumed(tiny_stack, tmp_path):
+class FakeEngine:
+    """Takes the job that it is given and ends at once."""
+
+    jobs: ClassVar[list] = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def run(self, job, **arguments):
+        self.jobs.append((job, arguments))
+        yield Progress(0.5)
+        yield Finished("the run")
+
+
+def test_training_hands_everything_to_the_engine(monkeypatch, tmp_path):
+    monkeypatch.setattr("emseg_napari.api.Engine", FakeEngine)
+    monkeypatch.chdir(tmp_path)
     events = []
-    run = train(*tiny_stack, tmp_path / "run", report=events.append, **TINY)
-    assert isinstance(run, Run)
-    assert [event for event in events if isinstance(event, EpochEnded)] == run.history
-    assert train(*tiny_stack, run.folder, resume=True).history == run.history
+    result = train([[1, 2]], [[0, 1]], "run", report=events.append, resume=True, network="reference", seed=3)
+    assert result == "the run"
+    assert events == [Progress(0.5)]
+    ((job, arguments),) = FakeEngine.jobs
+    assert job == "train"
+    assert arguments["settings"] == TrainingSettings.recipe("reference", seed=3)
+    assert (arguments["folder"], arguments["resume"]) == (tmp_path / "run", True)
+    np.testing.assert_array_equal(arguments["image"], np.array([[1, 2]]))
+    np.testing.assert_array_equal(arguments["labels"], np.array([[0, 1]]))
 
 
 @pytest.mark.parametrize("given", ["run", "folder", "text"])

@@ -87,8 +87,8 @@ DEAF = "send(os.fdopen(os.dup(1), 'wb'), Message('at work'))\nwhile True: pass\n
 # Jobs
 
 
-def test_training_tells_its_story_in_order_and_ends_with_its_run(engine, tiny_stack, tmp_path):
-    events = list(engine.run("train", **training(tiny_stack, tmp_path / "run")))
+def test_training_tells_its_story_in_order_and_ends_with_its_run(engine, tiny_events):
+    events = tiny_events
     kinds = [type(event) for event in events]
     assert isinstance(events[0], Progress)
     assert [e.epoch for e in events if isinstance(e, EpochEnded)] == [1, 2]
@@ -96,7 +96,7 @@ def test_training_tells_its_story_in_order_and_ends_with_its_run(engine, tiny_st
     run = events[-1].result
     assert isinstance(run, Run)
     assert run.record.finished
-    assert open_run(tmp_path / "run").history == run.history
+    assert open_run(run.folder).history == run.history
     assert not engine.busy
 
 
@@ -263,13 +263,13 @@ def test_closing_the_engine_under_a_running_job_ends_it_as_cancelled(fake_engine
 
 @linux
 def test_killed_engine_fails_with_a_sentence_and_its_training_goes_on_afterwards(
-    own_engine, tiny_stack, tmp_path
+    engine, tiny_stack, tmp_path
 ):
-    arguments = training(tiny_stack, tmp_path / "run", epochs=3, steps_per_epoch=50)
-    events = own_engine.run("train", **arguments)
+    arguments = training(tiny_stack, tmp_path / "run", epochs=3, steps_per_epoch=20)
+    events = engine.run("train", **arguments)
     until(events, EpochEnded)
     began = time.monotonic()
-    os.kill(own_engine.process_id, signal.SIGKILL)
+    os.kill(engine.process_id, signal.SIGKILL)
     failed = until(events, Failed)
     assert time.monotonic() - began < 2
     assert "ended unexpectedly (exit code -9)" in failed.text
@@ -277,8 +277,8 @@ def test_killed_engine_fails_with_a_sentence_and_its_training_goes_on_afterwards
     assert not failed.cancelled
     assert next(events, None) is None
 
-    resumed = list(own_engine.run("train", **(arguments | {"resume": True})))[-1].result
-    assert [(row.epoch, row.step) for row in resumed.history] == [(1, 50), (2, 100), (3, 150)]
+    resumed = list(engine.run("train", **(arguments | {"resume": True})))[-1].result
+    assert [(row.epoch, row.step) for row in resumed.history] == [(1, 20), (2, 40), (3, 60)]
 
 
 def test_engine_that_cannot_start_says_so_once(monkeypatch):

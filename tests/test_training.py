@@ -187,7 +187,7 @@ def test_another_seed_trains_another_network(tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("questions", range(0, 12, 2))
+@pytest.mark.parametrize("questions", [0, 2, 5, 9])
 def test_cancel_at_any_time_leaves_a_run_that_can_go_on(tmp_path, questions):
     with pytest.raises(Cancelled):
         train(*membranes(), tiny(), should_stop=Story(questions).should_stop, folder=tmp_path)
@@ -199,7 +199,7 @@ def test_cancel_at_any_time_leaves_a_run_that_can_go_on(tmp_path, questions):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("moment", ["best.keras", "history.json", "last.keras"])
+@pytest.mark.parametrize("moment", ["best.keras", "last.keras"])
 def test_training_that_dies_at_an_epoch_s_end_does_that_end_again(tmp_path, monkeypatch, moment):
     """Whatever file was the last to be written, no epoch is lost from the history."""
     unbroken = train(*membranes(), tiny(), folder=tmp_path / "unbroken")
