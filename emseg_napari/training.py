@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -25,28 +24,25 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
+from emseg_napari.judging import Judge
 from emseg_napari.labels import (
     BOUNDARY,
     INTERIOR,
     UNLABELLED,
     check_trainable,
-    from_probability,
     normalise,
 )
-from emseg_napari.metrics import best_threshold, pixel_accuracy
+from emseg_napari.losses import masked_loss
 from emseg_napari.patches import PatchSampler, network_scale
-from emseg_napari.prediction import SlicePredictor, Window, load_predictor
-from emseg_napari.runs import Run, RunRecord, open_run, versions
+from emseg_napari.prediction import SlicePredictor, load_predictor
+from emseg_napari.runs import Run, RunRecord, is_run, open_run, versions
 from emseg_napari.schedule import Schedule
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.stacks import as_stack, check_image, check_pair, check_range
 
 SLICES_FOR_HOLD_OUT = 4
-_JUDGED_SLICES = 3
-_JUDGED_PX = 1024
 _REPORT_SECONDS = 0.5
 _CHECKPOINT_SECONDS = 120.0
-_WHOLE: Window = (slice(None), slice(None))
 
 
 def train(
@@ -92,6 +88,9 @@ def train(
         If `should_stop` answered True; the last checkpoint stays.
     """
     image, labels = as_stack(image), as_stack(labels)
+    folder = Path(folder)
+    if is_run(folder) and not resume:
+        raise UserError(f"{folder} holds a run already; choose another folder, or resume it.")
     settings = open_run(folder).settings if resume else settings or TrainingSettings()
     check_pair(image, labels, "the image", "the labels")
     labels = normalise(labels, "The labels array", "napari")
@@ -160,48 +159,6 @@ def _record(
     )
 
 
-def most_labelled(labels: np.ndarray, side_px: int) -> Window:
-    """Return the window (y, x), of a grid with `side_px` steps, that has most labels of (z, y, x)."""
-    starts = [(y, x) for y in range(0, labels.shape[1], side_px) for x in range(0, labels.shape[2], side_px)]
-    windows = [(slice(y, y + side_px), slice(x, x + side_px)) for y, x in starts]
-    return max(windows, key=lambda window: np.count_nonzero(labels[:, *window]))
-
-
-def masked_loss(boundary_weight: float, dice_weight: float) -> Callable[[Any, Any], Any]:
-    """Return the loss: weighted cross-entropy plus soft Dice over labelled pixels only.
-
-    Soft Dice after Milletari et al. 2016, doi:10.1109/3DV.2016.79.
-
-    Parameters
-    ----------
-    boundary_weight : float
-        Weight of a boundary pixel in the cross-entropy; interior has 1.
-    dice_weight : float
-        Weight of the Dice term; 0 leaves it out.
-
-    Returns
-    -------
-    callable
-        Of a target (batch, y, x, 2), see `PatchSampler.batch`, and a boundary
-        probability (batch, y, x, 1); its value is a scalar.
-    """
-
-    def loss(target: Any, probability: Any) -> Any:
-        boundary, labelled = target[..., :1], target[..., 1:]
-        probability = ops.clip(probability, 1e-6, 1 - 1e-6)
-        entropy = -boundary_weight * boundary * ops.log(probability) - (1 - boundary) * ops.log(
-            1 - probability
-        )
-        result = ops.sum(labelled * entropy) / (ops.sum(labelled) + 1)
-        if dice_weight:
-            overlap = ops.sum(labelled * boundary * probability)
-            total = ops.sum(labelled * (boundary + probability))
-            result += dice_weight * (1 - (2 * overlap + 1) / (total + 1))
-        return result
-
-    return loss
-
-
 def _compile(model: keras.Model, settings: TrainingSettings) -> None:
     optimizer = keras.optimizers.AdamW(
         settings.learning_rate,
@@ -220,10 +177,11 @@ class _Training:
     """One training between its steps."""
 
     def __init__(self, image: np.ndarray, labels: np.ndarray, run: Run, should_stop: ShouldStop) -> None:
-        self._image, self._labels, self._run, self._should_stop = image, labels, run, should_stop
+        self._image, self._run, self._should_stop = image, run, should_stop
         trained = run.record.trained_slices
         self._sampler = PatchSampler(image[trained], labels[trained], run.settings, run.record.normalisation)
         self._schedule = Schedule(run.settings)
+        self._judge = Judge(image, labels, run.settings.boundary_weight, should_stop)
         self._lowest_cost = float("inf")
 
     def begin(self, report: Report, resume: bool) -> None:
@@ -235,10 +193,6 @@ class _Training:
         _compile(self._model, settings)
         if resume:
             self._resume()
-        else:
-            # What an earlier run left here must not pass for this one's.
-            for path in (self._run.last_checkpoint, self._run.best_checkpoint, self._run.network_file):
-                path.unlink(missing_ok=True)
         self._run.save()
         save_checkpoint(self._model, self._run.last_checkpoint)
 
@@ -246,7 +200,7 @@ class _Training:
         earlier = open_run(self._run.folder)
         if earlier.best_checkpoint.is_file():
             load_checkpoint(self._model, earlier.best_checkpoint)
-            self._lowest_cost = self._judge(self._run.record.held_out_slices[:_JUDGED_SLICES])[1]
+            self._lowest_cost = self._judge.score(self._run.record.held_out_slices, self._predictor)[1]
         load_checkpoint(self._model, earlier.last_checkpoint)
         step = int(self._model.optimizer.iterations)
         self._advance_dropout(step)
@@ -300,7 +254,10 @@ class _Training:
             self._model.optimizer.finalize_variable_values(self._model.trainable_variables)
         row = self._judge_epoch(loss)
         seen = [z] if z is not None and 0 <= z < len(self._image) else []
-        previews = [PreviewReady(row.epoch, z, self._probability([z])[0]) for z in seen]
+        previews = [
+            PreviewReady(row.epoch, z, self._predictor.probability(self._image[z], self._should_stop))
+            for z in seen
+        ]
         self._model.set_weights(present)
         self._run.history.append(row)
         self._run.save_history()
@@ -311,9 +268,9 @@ class _Training:
 
     def _judge_epoch(self, loss: float) -> EpochEnded:
         record, schedule = self._run.record, self._schedule
-        accuracy, _ = self._judge(record.trained_slices[-_JUDGED_SLICES:])
+        accuracy, _ = self._judge.score(record.trained_slices[::-1], self._predictor)
         assert accuracy is not None  # some slice always trains
-        held_out, cost = self._judge(record.held_out_slices[:_JUDGED_SLICES])
+        held_out, cost = self._judge.score(record.held_out_slices, self._predictor)
         # With nothing held out no honest score can choose, so the latest weights are kept.
         if not record.held_out_slices or cost < self._lowest_cost:
             self._lowest_cost = cost
@@ -323,30 +280,10 @@ class _Training:
             epoch, schedule.step, schedule.seconds, loss, accuracy, held_out, schedule.learning_rate
         )
 
-    def _judge(self, slices: list[int]) -> tuple[float | None, float]:
-        """Return pixel accuracy at 0.5 and mean weighted cross-entropy; None and inf of no slices."""
-        if not slices:
-            return None, float("inf")
-        labels, probability = self._judged(slices)
-        target = labels == BOUNDARY
-        right = np.where(target, probability, 1 - probability)
-        weight = np.where(target, self._run.settings.boundary_weight, 1.0) * (labels != UNLABELLED)
-        cost = float(np.sum(weight * -np.log(np.maximum(right, 1e-6))) / max(1.0, weight.sum()))
-        return pixel_accuracy(labels, from_probability(probability, 0.5)), cost
-
-    def _judged(
-        self, slices: list[int], predictor: SlicePredictor | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return labels and boundary probability of the part of slices that is judged."""
-        part = most_labelled(self._labels[slices], _JUDGED_PX)
-        return self._labels[slices][:, *part], self._probability(slices, part, predictor)
-
-    def _probability(
-        self, slices: list[int], part: Window = _WHOLE, predictor: SlicePredictor | None = None
-    ) -> np.ndarray:
-        """Predict a part of slices, by default with the present weights, float32 (z, y, x)."""
-        predictor = predictor or SlicePredictor(self._run.record, self._model.predict_on_batch)
-        return np.stack([predictor.probability(self._image[z][part], self._should_stop) for z in slices])
+    @property
+    def _predictor(self) -> SlicePredictor:
+        """Predicts once, in Keras, with the present weights."""
+        return SlicePredictor(self._run.record, self._model.predict_on_batch)
 
     def finish(self, report: Report) -> Run:
         """Export the kept weights and choose the threshold on the held-out slices."""
@@ -359,7 +296,5 @@ class _Training:
         return self._run
 
     def _choose_threshold(self) -> float:
-        chosen = self._run.record.held_out_slices[:_JUDGED_SLICES]
-        if not chosen:
-            return 0.5
-        return best_threshold(*self._judged(chosen, load_predictor(self._run, PredictionSettings())))
+        predictor = load_predictor(self._run, PredictionSettings())
+        return self._judge.threshold(self._run.record.held_out_slices, predictor)

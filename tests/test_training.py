@@ -11,9 +11,11 @@ from keras import layers, ops
 from emseg_napari import networks, training
 from emseg_napari.checkpoints import load_checkpoint
 from emseg_napari.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError
+from emseg_napari.judging import Judge, most_labelled
+from emseg_napari.losses import masked_loss
 from emseg_napari.runs import Run, open_run
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.training import masked_loss, most_labelled, split, train
+from emseg_napari.training import split, train
 
 SHAPE = (5, 48, 40)
 
@@ -230,15 +232,12 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-def test_new_training_leaves_nothing_of_an_older_run_in_its_folder(tmp_path):
-    train(*membranes(), tiny(), folder=tmp_path)
-    with pytest.raises(Cancelled):
-        train(*membranes(), tiny(seed=3), should_stop=Story(1).should_stop, folder=tmp_path)
-    run = open_run(tmp_path)
-    assert not run.history
-    assert run.last_checkpoint.is_file()
-    assert not run.best_checkpoint.exists()
-    assert not run.network_file.exists()
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
+    first = train(*membranes(), tiny(), folder=tmp_path)
+    kept = first.best_checkpoint.read_bytes()
+    with pytest.raises(UserError, match="holds a run already"):
+        train(*membranes(), tiny(), folder=tmp_path)
+    assert first.best_checkpoint.read_bytes() == kept
 
 
 @pytest.mark.usefixtures("quick")
@@ -262,10 +261,10 @@ def test_diverged_training_says_so(tmp_path, monkeypatch):
 def test_best_weights_are_kept_by_the_held_out_slices(tmp_path, monkeypatch):
     costs = iter([3.0, 1.0, 2.0])
 
-    def judge(self, slices):
+    def score(self, slices, predictor):
         return 0.5, next(costs) if slices == [4] else 0.0
 
-    monkeypatch.setattr(training._Training, "_judge", judge)
+    monkeypatch.setattr(Judge, "score", score)
     kept = []
     real = training.save_checkpoint
     monkeypatch.setattr(training, "save_checkpoint", lambda m, p: (kept.append(p.name), real(m, p)))
