@@ -12,17 +12,16 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel
 
 from emseg_napari.jobs import UserError
-from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, AmbiguousLabels, UnknownLabels
-from emseg_napari.stacks import as_stack
-from emseg_napari.widgets.dialogs import ask_convention
+from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.widgets.layers import (
     adopt,
     converted,
     corrections_of,
     is_ours,
-    labels_of,
+    is_paintable,
     placed,
     slice_in_view,
+    stack_of,
 )
 from emseg_napari.widgets.step import Step, enable
 from emseg_napari.widgets.workspace import AID, Workspace
@@ -123,22 +122,16 @@ class CorrectStep(Step):
         self._soon.start()
 
     def _layer(self) -> Labels:
-        """Return the labels layer, made ours if its values are the project's."""
-        layer = self.workspace.labels
+        """Return the labels layer, made ours; a copy of it where its pixels cannot be painted as they are."""
+        if is_ours(self.workspace.labels):
+            return self.workspace.labels
+        layer, labels = self.known_labels()
         if is_ours(layer):
             return layer
-        try:
-            labels = labels_of(layer)
-        except (AmbiguousLabels, UnknownLabels) as error:
-            convention = ask_convention(self, error)
-            if convention is None:
-                raise
-            layer = converted(self.viewer, layer, convention)
+        if is_paintable(layer) and np.array_equal(labels, stack_of(layer)):
+            adopt(layer)
         else:
-            if not np.array_equal(labels, as_stack(np.asarray(layer.data))):
-                layer = converted(self.viewer, layer, "isbi")
-            else:
-                adopt(layer)
+            layer = converted(self.viewer, layer, labels)
         self.workspace.choose("labels", layer)
         return layer
 
@@ -173,8 +166,9 @@ class CorrectStep(Step):
             corrections.unconfirm(z)
             self.say(f"Slice {z} is no longer confirmed.")
         else:
-            empty = int(np.count_nonzero(labels_of(layer)[z] == UNLABELLED))
-            if empty == labels_of(layer)[z].size:
+            plane = stack_of(layer)[z]
+            empty = int(np.count_nonzero(plane == UNLABELLED))
+            if empty == plane.size:
                 raise UserError(f"Slice {z} has no labels yet; paint or predict first, then confirm.")
             corrections.confirm(z)
             self.say(
@@ -186,7 +180,7 @@ class CorrectStep(Step):
         """Make unconfirmed proposals of the slice in view unlabelled."""
         layer = self._layer()
         z = self._slice(layer)
-        labels = labels_of(layer)
+        labels = stack_of(layer)
         y, x = np.nonzero(corrections_of(layer).is_proposal(labels, z))
         indices = (np.full(len(y), z), y, x) if layer.ndim == 3 else (y, x)
         layer.data_setitem(indices, UNLABELLED)
@@ -215,7 +209,7 @@ class CorrectStep(Step):
             self._hide_overlay()
 
     def _sentence(self, layer: Labels, z: int) -> str:
-        labels = labels_of(layer)
+        labels = stack_of(layer)
         summary = corrections_of(layer).summary(labels, z)
         total = labels[z].size
         own = total - summary.unlabelled - summary.proposed
@@ -224,7 +218,7 @@ class CorrectStep(Step):
         return f"Slice {z}: {shares}" + ("; confirmed" if summary.confirmed else "")
 
     def _show_overlay(self, layer: Labels, z: int) -> None:
-        labels, corrections = labels_of(layer), corrections_of(layer)
+        labels, corrections = stack_of(layer), corrections_of(layer)
         state = np.zeros(labels[z].shape, np.uint8)
         state[labels[z] != UNLABELLED] = 3 if z in corrections.confirmed else 2
         state[corrections.is_proposal(labels, z)] = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QFileDialog
 
 from emseg_napari.exports import chosen_slices, export_training_labels
+from emseg_napari.jobs import UserError
 from emseg_napari.settings import ExportSettings, validated
 from emseg_napari.stacks import check_pair
 from emseg_napari.widgets.forms import SettingsForm
-from emseg_napari.widgets.layers import corrections_of, image_of, is_ours, labels_of
+from emseg_napari.widgets.layers import corrections_of, image_of, is_ours
 from emseg_napari.widgets.load import outcome_of
-from emseg_napari.widgets.preferences import recall, remember
+from emseg_napari.widgets.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.step import Step, enable
 from emseg_napari.widgets.workspace import Workspace
 
@@ -32,7 +34,7 @@ class ExportStep(Step):
         )
         for widget in (self.form, self.export, self.status):
             self.rows.addWidget(widget)
-        with self.guard():
+        with suppress(UserError, TypeError):  # another version remembered them
             self.form.set_values(validated(ExportSettings, **recall("export")).model_dump())
         self.workspace.changed.connect(self._update)
         self._update()
@@ -42,18 +44,16 @@ class ExportStep(Step):
         enable(self.export, "open an image and its labels first" if missing else None)
 
     def _ask(self) -> None:
-        start = recall("folders").get("exports") or str(Path.home())
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Export to a new folder", str(Path(start) / "training-labels")
-        )
+        start = recall_folder("exports", Path.home()) / "training-labels"
+        path, _ = QFileDialog.getSaveFileName(self, "Export to a new folder", str(start))
         if path:
             self.export_to(Path(path))
 
     def export_to(self, folder: Path) -> None:
         """Export in the background to `folder`."""
         settings = validated(ExportSettings, **self.form.values())
-        image_layer, labels_layer = self.workspace.image, self.workspace.labels
-        image, labels = image_of(image_layer), labels_of(labels_layer)
+        image_layer, image = self.workspace.image, image_of(self.workspace.image)
+        labels_layer, labels = self.known_labels()
         check_pair(image, labels, image_layer.name, labels_layer.name)
         confirmed: set[int] = set()
         if is_ours(labels_layer):
@@ -75,5 +75,5 @@ class ExportStep(Step):
         with self.guard():
             if outcome[1] is not None:
                 raise outcome[1]
-            remember("folders", recall("folders") | {"exports": str(folder.parent)})
+            remember_folder("exports", folder.parent)
             self.say(f"Exported {count} slices to {folder}.")

@@ -109,10 +109,12 @@ def _value(field: FieldInfo, widget: ValueWidget) -> Any:
     text = str(widget.value).strip()
     if not text:
         return None if _is_optional(field) else field.default
-    if ":" in text or "slices" in widget.name:
-        return parse_range(text)
     try:
+        if "slices" in widget.name:
+            return parse_range(text)
         return int(text) if int in get_args(field.annotation) else float(text)
+    except UserError as error:
+        raise UserError(f"{field.title}: {error}") from None
     except ValueError:
         raise UserError(
             f"{field.title}: {text!r} is no number; write one such as 0.5, or leave it empty."

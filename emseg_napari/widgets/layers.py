@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from emseg_napari.corrections import Corrections, stroke_pixels
 from emseg_napari.jobs import UserError
-from emseg_napari.labels import BOUNDARY, INTERIOR, Convention, normalise
+from emseg_napari.labels import BOUNDARY, INTERIOR, normalise
 from emseg_napari.stacks import as_stack
 
 # A labels layer of ours carries its `Corrections` here, so every widget finds the same ones.
@@ -37,10 +39,17 @@ def image_of(layer: Image | None) -> np.ndarray:
         raise UserError("No image layer is chosen; open an image stack first (step Load).")
     if layer.rgb:
         raise UserError(f"{layer.name} is a colour image; convert it to one grey channel first.")
-    return _stack(layer)
+    return stack_of(layer)
 
 
-def _stack(layer: Layer) -> np.ndarray:
+def stack_of(layer: Layer) -> np.ndarray:
+    """Return a layer's pixels as a (z, y, x) stack: a view of them where they are in memory.
+
+    Raises
+    ------
+    UserError
+        If the layer has more than three axes.
+    """
     data: Any = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
     shape = tuple(data.shape)
     while len(shape) > 3 and shape[0] == 1:
@@ -54,19 +63,31 @@ def _stack(layer: Layer) -> np.ndarray:
 
 
 def labels_of(layer: Labels | None) -> np.ndarray:
-    """Return a labels layer's pixels as a (z, y, x) stack in the project's convention.
-
-    A layer of ours is a view of the layer's own pixels; any other is converted to a copy.
+    """Return a copy of a labels layer's pixels, uint8 (z, y, x), in the project's convention.
 
     Raises
     ------
     AmbiguousLabels, UnknownLabels
-        If the values follow no convention or two.
+        If the values follow no convention or two; one of ours may hold the number of a wrong brush.
     """
     if layer is None:
         raise UserError("No labels layer is chosen; press 'New labels' or open a labels file.")
-    stack = _stack(layer)
-    return stack if CORRECTIONS in layer.metadata else normalise(stack, layer.name)
+    return normalise(stack_of(layer), layer.name, "napari" if is_ours(layer) else None)
+
+
+def fits(layer: Layer | None, shape: tuple[int, ...]) -> bool:
+    """Say whether a layer has the shape (z, y, x) as a stack, without reading its pixels."""
+    own = () if layer is None else tuple(layer.data.shape)
+    while own[:1] == (1,):
+        own = own[1:]
+    while shape[:1] == (1,):
+        shape = shape[1:]
+    return layer is not None and own == shape
+
+
+def is_paintable(layer: Labels) -> bool:
+    """Say whether strokes and proposals can go right into the layer's pixels."""
+    return isinstance(layer.data, np.ndarray) and layer.data.flags.writeable and layer.ndim <= 3
 
 
 def is_ours(layer: Layer | None) -> bool:
@@ -81,7 +102,7 @@ def corrections_of(layer: Labels) -> Corrections:
 
 def adopt(layer: Labels) -> None:
     """Make ours a layer that holds 0, 1 and 2: colours, brush, and a record of strokes."""
-    shape = _stack(layer).shape
+    shape = stack_of(layer).shape
     if CORRECTIONS not in layer.metadata or corrections_of(layer).shape != shape:
         layer.metadata[CORRECTIONS] = Corrections(shape)
     layer.colormap = label_colours()
@@ -95,6 +116,15 @@ def watch_strokes(layer: Labels) -> None:
     """Record the strokes in a labels layer of ours, however it came into the viewer."""
     if is_ours(layer) and record_stroke not in layer.mouse_drag_callbacks:
         layer.mouse_drag_callbacks.append(record_stroke)
+
+
+def part_corrections(layers: Iterable[Labels]) -> None:
+    """Give a duplicate corrections of its own: napari duplicates pixels, but shares metadata."""
+    taken: list[Corrections] = []
+    for layer in filter(is_ours, layers):
+        if any(corrections_of(layer) is other for other in taken):
+            layer.metadata[CORRECTIONS] = deepcopy(corrections_of(layer))
+        taken.append(corrections_of(layer))
 
 
 def add_labels(viewer: Any, labels: np.ndarray, name: str, like: Layer | None = None) -> Labels:
@@ -114,10 +144,10 @@ def add_labels(viewer: Any, labels: np.ndarray, name: str, like: Layer | None = 
     return layer
 
 
-def converted(viewer: Any, layer: Labels, convention: Convention) -> Labels:
-    """Add a copy of a labels layer in the project's convention; the user's own stays as it is."""
-    labels = normalise(np.asarray(layer.data), layer.name, convention)
-    return add_labels(viewer, labels, f"{layer.name} (boundary labels)", layer)
+def converted(viewer: Any, layer: Labels, labels: np.ndarray) -> Labels:
+    """Add what a user's labels layer means, (z, y, x), as a layer of ours; his own stays as it is."""
+    shown = labels[0] if layer.ndim == 2 else labels
+    return add_labels(viewer, shown, f"{layer.name} (boundary labels)", layer)
 
 
 def slice_in_view(viewer: Any, layer: Layer | None) -> int | None:

@@ -12,10 +12,18 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.sessions import Session, load_session, save_session
-from emseg_napari.stacks import check_image, read_image, read_labels
+from emseg_napari.stacks import check_image, check_pair, read_image, read_labels
 from emseg_napari.widgets.dialogs import ask_convention
-from emseg_napari.widgets.layers import CORRECTIONS, add_labels, corrections_of, image_of, is_ours, labels_of
-from emseg_napari.widgets.preferences import recall, remember
+from emseg_napari.widgets.layers import (
+    CORRECTIONS,
+    add_labels,
+    corrections_of,
+    fits,
+    image_of,
+    is_ours,
+    labels_of,
+)
+from emseg_napari.widgets.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.step import Step, enable
 from emseg_napari.widgets.workspace import Workspace
 
@@ -97,7 +105,7 @@ class LoadStep(Step):
             self.save_session(Path(path))
 
     def _folder(self) -> str:
-        return str(recall("folders").get("images") or Path.home())
+        return str(recall_folder("images", Path.home()))
 
     def open_sample(self) -> None:
         """Open the sample stack with its labels."""
@@ -135,7 +143,7 @@ class LoadStep(Step):
                     raise error
                 else:
                     show(result)
-                    remember("folders", recall("folders") | {"images": str(path.parent)})
+                    remember_folder("images", path.parent)
 
         worker.returned.connect(take)
         self._workers.append(worker)
@@ -154,7 +162,7 @@ class LoadStep(Step):
 
     def _show_labels(self, path: Path, labels: Any) -> None:
         image = self.workspace.image
-        like = image if image is not None and image_of(image).shape == labels.shape else None
+        like = image if fits(image, labels.shape) else None
         self.workspace.choose("labels", add_labels(self.viewer, labels, path.stem, like))
         warning = "" if like is not None or image is None else " Its shape differs from the image's."
         self.say(f"Opened {path.name}: {_shape(labels)}.{warning}")
@@ -167,11 +175,13 @@ class LoadStep(Step):
         image, labels = self.workspace.image, self.workspace.labels
         if not is_ours(labels) or image is None:
             raise UserError("Choose an image and a labels layer that was made or opened here; then save.")
-        source = image.metadata.get(SOURCE) or image.source.path
+        pixels, marks = image_of(image), labels_of(labels)
+        check_pair(pixels, marks, image.name, labels.name)
+        source = image.metadata.get(SOURCE)  # not napari's own: what its readers open, ours may not
         session = Session(
             image_path=Path(source) if source else None,
-            image=None if source else image_of(image),
-            labels=labels_of(labels),
+            image=None if source else pixels,
+            labels=marks,
             corrections=corrections_of(labels),
             run=self.workspace.run,
         )

@@ -6,25 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QProgressBar
 
 from emseg_napari.jobs import Event, Failed, Finished, Message, Progress, SlicePredicted, UserError
 from emseg_napari.labels import from_probability
 from emseg_napari.runs import open_run
 from emseg_napari.settings import PredictionSettings, validated
-from emseg_napari.stacks import as_stack, check_image
+from emseg_napari.stacks import check_image
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.layers import (
     PROPOSAL_OF,
     add_labels,
     corrections_of,
+    fits,
     image_of,
     is_ours,
+    is_paintable,
+    placed,
     slice_in_view,
+    stack_of,
 )
-from emseg_napari.widgets.preferences import recall, remember
+from emseg_napari.widgets.preferences import recall, recall_folder, remember
 from emseg_napari.widgets.step import Step, enable
 from emseg_napari.widgets.workspace import Workspace
 
@@ -40,9 +44,11 @@ class PredictStep(Step):
         self.job = EngineJob(self)
         self.job.event.connect(self._take)
         self.job.ended.connect(self._update)
-        self._image: Image | None = None
+        self._image: Any = None
+        self._shape: tuple[int, ...] = ()
         self._target: Any = None
-        self._probability: Image | None = None
+        self._probability: Any = None
+        self._wants_probability = False
         self._threshold = 0.5
         self._build()
         self._restore()
@@ -83,8 +89,8 @@ class PredictStep(Step):
 
     def _restore(self) -> None:
         remembered = recall("predict")
-        self.scope.setCurrentText(remembered.get("scope", STACK))
-        self.target.setCurrentText(remembered.get("target", OWN_LAYER))
+        self.scope.setCurrentText(str(remembered.get("scope", STACK)))
+        self.target.setCurrentText(str(remembered.get("target", OWN_LAYER)))
         self.with_probability.setChecked(bool(remembered.get("probability", False)))
 
     def _update(self) -> None:
@@ -106,8 +112,8 @@ class PredictStep(Step):
             self.say(f"To predict, {obstacle}.")
 
     def _ask_run(self) -> None:
-        start = recall("folders").get("runs") or str(Path.home() / "emseg-runs")
-        path = QFileDialog.getExistingDirectory(self, "Choose a run folder", start)
+        start = recall_folder("runs", Path.home() / "emseg-runs")
+        path = QFileDialog.getExistingDirectory(self, "Choose a run folder", str(start))
         if path:
             self.set_run(Path(path))
 
@@ -128,14 +134,13 @@ class PredictStep(Step):
         image = image_of(image_layer)
         slices = self._slices(image)
         settings = validated(PredictionSettings, **self.form.values(), slices=slices)
-        check_image(image[slices[0] : slices[1]], image_layer.name)
-        self._image = image_layer
+        check_image(image, image_layer.name, range(*slices))
+        fills = self.target.currentText() == FILL
+        # Layers of our own come with the first slice: a prediction that fails leaves none.
+        self._target = self._layer_to_fill(image_layer, image.shape) if fills else None
+        self._probability, self._wants_probability = None, self.with_probability.isChecked()
+        self._image, self._shape = image_layer, image.shape
         self._threshold = run.record.threshold if settings.threshold is None else settings.threshold
-        self._target = self._find_target(image_layer, image.shape)
-        if self.with_probability.isChecked():
-            self._probability = self._find_probability(image_layer, image.shape)
-        else:
-            self._probability = None
         chosen = {"scope": self.scope, "target": self.target}
         remember(
             "predict",
@@ -154,49 +159,44 @@ class PredictStep(Step):
             raise UserError("The viewer shows no slice of the image; move the slider to one.")
         return z, z + 1
 
-    def _find_target(self, image: Image, shape: tuple[int, ...]) -> Labels:
-        """Return the labels layer that proposals go to, a new one unless it is surely ours."""
+    def _layer_to_fill(self, image: Image, shape: tuple[int, ...]) -> Labels:
+        """Return the chosen labels layer if it is surely ours and of this image."""
         chosen = self.workspace.labels
-        if self.target.currentText() == FILL:
-            if not is_ours(chosen):
-                raise UserError(
-                    "Filling needs a labels layer made or opened here; press 'New labels' in step Train."
-                )
-            if corrections_of(chosen).shape != shape:
-                raise UserError(
-                    f"{chosen.name} and {image.name} differ in size; choose labels of this image."
-                )
-            if not isinstance(chosen.data, np.ndarray):
-                raise UserError(f"{chosen.name} is not in memory; choose '{OWN_LAYER}'.")
-            return chosen
+        if chosen is None:
+            raise UserError("There are no labels to fill; press 'New labels' in step Train.")
+        if not is_ours(chosen) or not is_paintable(chosen):
+            raise UserError(
+                f"{chosen.name} was not made here; press a tool in step Correct to take it over, "
+                f"or choose '{OWN_LAYER}'."
+            )
+        if corrections_of(chosen).shape != shape:
+            raise UserError(f"{chosen.name} and {image.name} differ in size; choose labels of this image.")
+        return chosen
+
+    def _proposals(self, kind: type[Layer]) -> Any:
+        """Return the labels or image layer that earlier predictions of this image wrote, or None."""
         for layer in self.viewer.layers:
-            if layer.metadata.get(PROPOSAL_OF) == image.unique_id and corrections_of(layer).shape == shape:
+            ours = isinstance(layer, kind) and layer.metadata.get(PROPOSAL_OF) == self._image.unique_id
+            if ours and fits(layer, self._shape):
                 return layer
-        layer = add_labels(
-            self.viewer, np.zeros(image.data.shape[-len(shape) :], np.uint8), f"{image.name} proposal", image
-        )
-        layer.metadata[PROPOSAL_OF] = image.unique_id
+        return None
+
+    def _add_proposal(self) -> Labels:
+        empty = np.zeros(self._shape[-self._image.ndim :], np.uint8)
+        layer = add_labels(self.viewer, empty, f"{self._image.name} proposal", self._image)
+        layer.metadata[PROPOSAL_OF] = self._image.unique_id
         return layer
 
-    def _find_probability(self, image: Image, shape: tuple[int, ...]) -> Image:
-        name = f"{image.name} boundary probability"
-        for layer in self.viewer.layers:
-            if (
-                layer.name == name
-                and layer.metadata.get(PROPOSAL_OF) == image.unique_id
-                and layer.data.shape == shape
-            ):
-                return layer
+    def _add_probability(self) -> Image:
         return self.viewer.add_image(
-            np.zeros(shape, np.float32),
-            name=name,
+            np.zeros(self._shape, np.float32),
+            name=f"{self._image.name} boundary probability",
             contrast_limits=(0, 1),
             colormap="magma",
             opacity=0.7,
             visible=False,
-            scale=image.scale[-3:] if image.ndim > 2 else (1, *image.scale),
-            translate=image.translate[-3:] if image.ndim > 2 else (0, *image.translate),
-            metadata={PROPOSAL_OF: image.unique_id},
+            metadata={PROPOSAL_OF: self._image.unique_id},
+            **placed(self._image, 0),
         )
 
     # -- what the engine says -----------------------------------------------------------
@@ -218,6 +218,10 @@ class PredictStep(Step):
                 self.say("Cancelled; finished slices stay.") if event.cancelled else self.complain(event.text)
 
     def _show(self, event: SlicePredicted) -> None:
+        if self._target is None:
+            self._target = self._proposals(Labels) or self._add_proposal()
+        if self._wants_probability and self._probability is None:
+            self._probability = self._proposals(Image) or self._add_probability()
         if self._probability is not None and self._probability in self.viewer.layers:
             self._probability.data[event.z] = event.probability
             self._probability.refresh()
@@ -227,7 +231,7 @@ class PredictStep(Step):
     def _finished(self) -> None:
         self.bar.setFormat("done")
         if self._target not in self.viewer.layers:
-            raise UserError("The layer for the proposals was removed meanwhile; predict again.")
+            raise UserError(f"'{self._target.name}' was removed in the meantime; predict again.")
         self.workspace.choose("labels", self._target)
         self.viewer.layers.selection.active = self._target
         self.say(f"Proposed in '{self._target.name}'. Correct it with the brush, then confirm slices.")
@@ -239,7 +243,7 @@ def fill(layer: Labels, z: int, proposed: np.ndarray) -> None:
     Not by `data_setitem`: the undo history is the user's, and a hundred filled slices would
     push their strokes out of it. It stays right, since a fill never changes what they painted.
     """
-    labels = as_stack(layer.data)
+    labels = stack_of(layer)
     indices, values = corrections_of(layer).fill(labels, z, proposed)
     labels[indices] = values
     layer.refresh()

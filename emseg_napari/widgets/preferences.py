@@ -39,3 +39,14 @@ def remember(section: str, values: dict[str, Any]) -> None:
         write_json(file, _all() | {section: values})
     except (UserError, OSError):
         return
+
+
+def recall_folder(use: str, otherwise: Path) -> Path:
+    """Return the folder that was last used for "images", "runs" or "exports"."""
+    found = recall("folders").get(use)
+    return Path(found) if found and isinstance(found, str) else otherwise
+
+
+def remember_folder(use: str, folder: Path) -> None:
+    """Remember a folder for `recall_folder`."""
+    remember("folders", recall("folders") | {use: str(folder)})

@@ -8,11 +8,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.jobs import UserError
+from emseg_napari.labels import AmbiguousLabels, UnknownLabels, normalise
+from emseg_napari.widgets.dialogs import ask_convention
+from emseg_napari.widgets.layers import converted, labels_of, stack_of
 from emseg_napari.widgets.workspace import LayerChoice, Workspace
 
 
@@ -53,6 +57,23 @@ class Step(QWidget):
     def _guarded(self, action: Callable[[], Any], *_: Any) -> None:
         with self.guard():
             action()
+
+    def known_labels(self) -> tuple[Any, np.ndarray]:
+        """Return the chosen labels layer and its labels (0, 1, 2).
+
+        If the user has to say what its values mean, the layer is a converted copy.
+        """
+        layer = self.workspace.labels
+        try:
+            return layer, labels_of(layer)
+        except (AmbiguousLabels, UnknownLabels) as error:
+            convention = ask_convention(self, error)
+            if convention is None:
+                raise
+        labels = normalise(stack_of(layer), layer.name, convention)
+        layer = converted(self.viewer, layer, labels)
+        self.workspace.choose("labels", layer)
+        return layer, labels
 
     @contextmanager
     def guard(self) -> Iterator[None]:

@@ -20,25 +20,22 @@ from qtpy.QtWidgets import (
 )
 
 from emseg_napari.jobs import EpochEnded, Event, Failed, Finished, Message, PreviewReady, Progress, UserError
-from emseg_napari.labels import AmbiguousLabels, UnknownLabels, check_trainable
-from emseg_napari.runs import Run, is_run
+from emseg_napari.labels import check_trainable
+from emseg_napari.runs import Run, is_run, open_run
 from emseg_napari.settings import NetworkName, TrainingSettings
-from emseg_napari.stacks import check_image, check_pair
-from emseg_napari.widgets.dialogs import ask_convention
+from emseg_napari.stacks import check_image, check_pair, check_range
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.layers import (
     add_labels,
-    converted,
     corrections_of,
     image_of,
     is_ours,
-    labels_of,
     slice_in_view,
 )
 from emseg_napari.widgets.movie import LivePreview
 from emseg_napari.widgets.plots import HistoryPlot
-from emseg_napari.widgets.preferences import recall, remember
+from emseg_napari.widgets.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.step import Step, enable
 from emseg_napari.widgets.workspace import Workspace
 
@@ -53,7 +50,7 @@ class TrainStep(Step):
         self.job.ended.connect(self._update)
         self.preview = LivePreview(napari_viewer)
         self.folder: Path | None = None
-        self.runs_folder = Path(recall("folders").get("runs") or Path.home() / "emseg-runs")
+        self.runs_folder = recall_folder("runs", Path.home() / "emseg-runs")
         self._trained_image: Any = None
         self._build()
         self._restore()
@@ -185,23 +182,21 @@ class TrainStep(Step):
         image = self.workspace.image
         if image is None:
             raise UserError("Open an image first; the labels layer takes its size.")
-        empty = np.zeros(image_of(image).shape if image.ndim > 2 else image.data.shape, np.uint8)
+        empty = np.zeros(image_of(image).shape[-image.ndim :], np.uint8)
         self.workspace.choose("labels", add_labels(self.viewer, empty, f"{image.name} labels", image))
         self.say("Paint some boundary (1) and some interior (2), then press Train.")
 
     def start(self, folder: Path | None = None) -> None:
         """Begin a training in a new run folder; with `folder`, resume the one there."""
-        settings = self.settings()
+        settings = self.settings() if folder is None else open_run(folder).settings
         image = image_of(self.workspace.image)
         labels = self._labels_to_train_on()
-        image_name, labels_name = self.workspace.image.name, self.workspace.labels.name
-        check_pair(image, labels, image_name, labels_name)
-        check_trainable(labels, labels_name)
-        check_image(image[labels.any(axis=(1, 2))], image_name)
+        self._check(image, labels, settings)
         self.folder = folder or self._new_folder(settings)
-        remember("train", settings.model_dump(mode="json") | {"keep_movie": self.keep_movie.isChecked()})
         self._trained_image = self.workspace.image
         if folder is None:
+            keep_movie = {"keep_movie": self.keep_movie.isChecked()}
+            remember("train", settings.model_dump(mode="json") | keep_movie)
             self.plot.clear()
             self.preview.begin()
         self.figures.clear()
@@ -211,18 +206,18 @@ class TrainStep(Step):
         self.job.start("train", "Training", **arguments, resume=folder is not None)
         self._update()
 
+    def _check(self, image: np.ndarray, labels: np.ndarray, settings: TrainingSettings) -> None:
+        """Say with the layers' names, and before the engine starts, what it would refuse."""
+        image_name, labels_name = self.workspace.image.name, self.workspace.labels.name
+        check_pair(image, labels, image_name, labels_name)
+        first, end = check_range(settings.slices, len(labels), "Slices")
+        check_range(settings.validate_slices, len(labels), "Held-out slices")
+        check_trainable(labels[first:end], labels_name)
+        check_image(image, image_name, [z for z in range(first, end) if labels[z].any()])
+
     def _labels_to_train_on(self) -> Any:
         """Return labels without unconfirmed proposals, converted if the user says how."""
-        layer = self.workspace.labels
-        try:
-            labels = labels_of(layer)
-        except (AmbiguousLabels, UnknownLabels) as error:
-            convention = ask_convention(self, error)
-            if convention is None:
-                raise
-            layer = converted(self.viewer, layer, convention)
-            self.workspace.choose("labels", layer)
-            labels = labels_of(layer)
+        layer, labels = self.known_labels()
         if not is_ours(layer):
             return labels
         return corrections_of(layer).trusted(labels, include_proposals=self.include_proposals.isChecked())
@@ -247,7 +242,7 @@ class TrainStep(Step):
         path = QFileDialog.getExistingDirectory(self, "Where to write runs", str(self.runs_folder))
         if path:
             self.runs_folder = Path(path)
-            remember("folders", recall("folders") | {"runs": path})
+            remember_folder("runs", self.runs_folder)
             self.say(f"New runs go to {path}.")
 
     def _save_movie(self) -> None:

@@ -9,7 +9,7 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from emseg_napari.widgets.layers import is_ours, watch_strokes
+from emseg_napari.widgets.layers import is_ours, part_corrections, watch_strokes
 
 _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
 
@@ -75,6 +75,7 @@ class Workspace(QObject):
         return [layer for layer in self.viewer.layers if isinstance(layer, Image) and not _is_aid(layer)]
 
     def _follow(self, event: Any = None) -> None:
+        part_corrections(self.candidates("labels"))
         for layer in self.candidates("labels"):
             watch_strokes(layer)
         for kind in self._chosen:
