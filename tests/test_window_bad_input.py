@@ -22,7 +22,7 @@ from emseg_napari.settings import TrainingSettings
 from emseg_napari.stacks import read_labels
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers import add_labels, corrections_of, is_ours
-from emseg_napari.widgets.predict import FILL, SLICE
+from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE
 from emseg_napari.widgets.preferences import recall
 
 IMAGE, LABELS = striped((6, 40, 50))  # smaller than a patch
@@ -561,22 +561,32 @@ def test_a_layer_of_whole_numbers_is_filled_exported_and_saved(dock, qtbot, load
     np.testing.assert_array_equal(load_session(tmp_path / "work.emseg").labels, mine.data)
 
 
-def test_a_proposal_deleted_in_mid_prediction_is_said_and_the_next_one_comes(loaded, qtbot, tiny_run):
-    viewer = loaded.workspace.viewer
-    before = state(viewer)
+def test_layers_deleted_in_mid_prediction_are_said_and_the_next_prediction_comes(loaded, qtbot, tiny_run):
+    viewer, truth = loaded.workspace.viewer, loaded.workspace.labels
     loaded.predict.set_run(tiny_run.folder)
 
-    def delete(event):
-        if isinstance(event, SlicePredicted) and event.z == 0:
-            viewer.layers.remove("cells proposal")
+    def predict_and_delete(name):
+        def delete(event):
+            if isinstance(event, SlicePredicted) and event.z == 0:
+                viewer.layers.remove(name)
 
-    loaded.predict.job.event.connect(delete)
-    predict(loaded, qtbot)
+        loaded.predict.job.event.connect(delete)
+        predict(loaded, qtbot)
+        loaded.predict.job.event.disconnect(delete)
+
+    before = state(viewer)
+    predict_and_delete("cells proposal")
     assert_complaint(loaded.predict, "cells proposal", "predict again")
     assert_kept(viewer, before)
-    loaded.predict.job.event.disconnect(delete)
-    predict(loaded, qtbot)
+    truth.data[:] = 0
+    loaded.predict.target.setCurrentText(FILL)
+    predict_and_delete("truth")
+    assert_complaint(loaded.predict, "truth", "predict again")
+    loaded.predict.target.setCurrentText(OWN_LAYER)
+    predict_and_delete("cells")
+    assert loaded.workspace.labels.name == "cells proposal"
     assert loaded.workspace.labels.data.all()
+    assert not loaded.predict.predict.isEnabled()
 
 
 # -- a real training ------------------------------------------------------------------------
