@@ -1,16 +1,56 @@
-"""How good a network is on slices: a part of a few of them, so that judging stays short."""
+"""Which slices are held out of a training, and how good a network is on slices.
+
+Only a part of a few slices is compared, so that judging stays short.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from emseg_napari.jobs import ShouldStop
-from emseg_napari.labels import BOUNDARY, UNLABELLED, from_probability
+from emseg_napari.jobs import Message, Report, ShouldStop, UserError, ignore
+from emseg_napari.labels import BOUNDARY, UNLABELLED, check_trainable, from_probability
 from emseg_napari.metrics import best_threshold, pixel_accuracy
 from emseg_napari.prediction import SlicePredictor, Window
+from emseg_napari.settings import TrainingSettings
+from emseg_napari.stacks import check_range
 
+SLICES_FOR_HOLD_OUT = 4
 _SLICES = 3
 _SIDE_PX = 1024
+
+
+def split(
+    labels: np.ndarray, settings: TrainingSettings, report: Report = ignore
+) -> tuple[list[int], list[int]]:
+    """Choose which slices train and which are held out.
+
+    An eighth of the labelled slices is held out, the last ones together, since neighbouring
+    slices resemble each other; nothing when fewer than four are labelled.
+
+    Returns
+    -------
+    trained, held_out : list of int
+        Disjoint indices of slices with labels.
+    """
+    first, end = check_range(settings.slices, len(labels), "Slices")
+    labelled = [z for z in range(first, end) if labels[z].any()]
+    if settings.validate_slices is not None:
+        low, high = check_range(settings.validate_slices, len(labels), "Held-out slices")
+        held_out = [z for z in range(low, high) if labels[z].any()]
+    else:
+        held_out = labelled[-max(1, len(labelled) // 8) :] if len(labelled) >= SLICES_FOR_HOLD_OUT else []
+    trained = [z for z in labelled if z not in held_out]
+    if labelled and not trained:
+        raise UserError("All labelled slices are held out, so none is left to train on; hold out fewer.")
+    if not trained:
+        check_trainable(labels[first:end], "The labels")
+    if not held_out:
+        report(
+            Message(
+                f"{len(trained)} labelled slice(s): none is held out, so this run has no score of its own."
+            )
+        )
+    return trained, held_out
 
 
 class Judge:

@@ -46,7 +46,7 @@ class Session:
 
 
 def save_session(folder: str | Path, session: Session) -> None:
-    """Write a session, each file whole or not at all.
+    """Write a session, whole or not at all.
 
     Raises
     ------
@@ -55,20 +55,21 @@ def save_session(folder: str | Path, session: Session) -> None:
     ValueError
         If the session has neither an image nor its path.
     """
-    folder = files.writable_folder(folder)
-    if session.image_path is None:
-        if session.image is None:
-            raise ValueError("a session needs an image or its path")
-        stacks.write_stack(folder / "image.tif", session.image)
-    stacks.write_stack(folder / "labels.tif", session.labels, {"convention": "napari"})
-    with files.replacing(folder / "corrections.npz") as path:
-        np.savez_compressed(path, **session.corrections.to_arrays())  # type: ignore[arg-type]
+    folder = Path(folder)
+    inside = session.image if session.image_path is None else None
+    if session.image_path is None and inside is None:
+        raise ValueError("a session needs an image or its path")
     content = {
         "format": FORMAT,
         "image": None if session.image_path is None else _reference(session.image_path, folder),
         "run": None if session.run is None else _reference(session.run, folder),
     }
-    files.write_json(folder / "session.json", content)
+    with files.adding_files(folder) as new:
+        if inside is not None:
+            stacks.write_stack(new / "image.tif", inside)
+        stacks.write_stack(new / "labels.tif", session.labels, {"convention": "napari"})
+        np.savez_compressed(new / "corrections.npz", **session.corrections.to_arrays())  # type: ignore[arg-type]
+        files.write_json(new / "session.json", content)
 
 
 def load_session(folder: str | Path) -> Session:

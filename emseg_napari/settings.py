@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from emseg_napari.jobs import UserError
 
@@ -250,6 +251,17 @@ class ExportSettings(Settings):
         title="With unconfirmed proposals",
         description="Count pixels that the network proposed and nobody confirmed as labels.",
     )
+
+
+def is_advanced(field: FieldInfo) -> bool:
+    """Say whether a field folds away under 'Advanced'."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("advanced"))
+
+
+def is_range(field: FieldInfo) -> bool:
+    """Say whether a field is a range of slices, written FIRST:END."""
+    return "tuple" in str(field.annotation)
 
 
 def validated(settings_class: type[S], **values: Any) -> S:

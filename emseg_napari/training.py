@@ -15,7 +15,6 @@ from emseg_napari.files import writable_folder
 from emseg_napari.jobs import (
     Cancelled,
     EpochEnded,
-    Message,
     PreviewReady,
     Progress,
     Report,
@@ -24,7 +23,7 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
-from emseg_napari.judging import Judge
+from emseg_napari.judging import Judge, split
 from emseg_napari.labels import (
     BOUNDARY,
     INTERIOR,
@@ -38,9 +37,8 @@ from emseg_napari.prediction import SlicePredictor, load_predictor
 from emseg_napari.runs import Run, RunRecord, is_run, open_run, versions
 from emseg_napari.schedule import Schedule
 from emseg_napari.settings import PredictionSettings, TrainingSettings
-from emseg_napari.stacks import as_stack, check_image, check_pair, check_range
+from emseg_napari.stacks import as_stack, check_image, check_pair
 
-SLICES_FOR_HOLD_OUT = 4
 _REPORT_SECONDS = 0.5
 _CHECKPOINT_SECONDS = 120.0
 
@@ -104,40 +102,6 @@ def train(
     training.begin(report, resume)
     training.loop(report, in_view)
     return training.finish(report)
-
-
-def split(
-    labels: np.ndarray, settings: TrainingSettings, report: Report = ignore
-) -> tuple[list[int], list[int]]:
-    """Choose which slices train and which are held out.
-
-    An eighth of the labelled slices is held out, the last ones together, since neighbouring
-    slices resemble each other; nothing when fewer than four are labelled.
-
-    Returns
-    -------
-    trained, held_out : list of int
-        Disjoint indices of slices with labels.
-    """
-    first, end = check_range(settings.slices, len(labels), "Slices")
-    labelled = [z for z in range(first, end) if labels[z].any()]
-    if settings.validate_slices is not None:
-        low, high = check_range(settings.validate_slices, len(labels), "Held-out slices")
-        held_out = [z for z in range(low, high) if labels[z].any()]
-    else:
-        held_out = labelled[-max(1, len(labelled) // 8) :] if len(labelled) >= SLICES_FOR_HOLD_OUT else []
-    trained = [z for z in labelled if z not in held_out]
-    if labelled and not trained:
-        raise UserError("All labelled slices are held out, so none is left to train on; hold out fewer.")
-    if not trained:
-        check_trainable(labels[first:end], "The labels")
-    if not held_out:
-        report(
-            Message(
-                f"{len(trained)} labelled slice(s): none is held out, so this run has no score of its own."
-            )
-        )
-    return trained, held_out
 
 
 def _record(

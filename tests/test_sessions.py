@@ -1,3 +1,4 @@
+import errno
 import shutil
 
 import numpy as np
@@ -165,3 +166,17 @@ def test_a_folder_that_is_no_session_is_named(tmp_path):
         load_session(tmp_path)
     with pytest.raises(UserError, match="is no saved session"):
         load_session(tmp_path / "gone")
+
+
+def test_a_save_that_fails_midway_leaves_the_older_session_whole(tmp_path, monkeypatch):
+    older, newer = a_session(), a_session()
+    newer.labels = np.full_like(older.labels, 1)
+    save_session(tmp_path / "work.emseg", older)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(UserError, match="disk is full"):
+        save_session(tmp_path / "work.emseg", newer)
+    assert np.array_equal(load_session(tmp_path / "work.emseg").labels, older.labels)

@@ -11,11 +11,11 @@ from keras import layers, ops
 from emseg_napari import networks, training
 from emseg_napari.checkpoints import load_checkpoint
 from emseg_napari.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError
-from emseg_napari.judging import Judge, most_labelled
+from emseg_napari.judging import Judge, most_labelled, split
 from emseg_napari.losses import masked_loss
 from emseg_napari.runs import Run, open_run
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.training import split, train
+from emseg_napari.training import train
 
 SHAPE = (5, 48, 40)
 

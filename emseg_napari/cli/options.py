@@ -11,7 +11,7 @@ import annotated_types
 import typer
 from pydantic.fields import FieldInfo
 
-from emseg_napari.settings import Settings, TrainingSettings
+from emseg_napari.settings import Settings, TrainingSettings, is_advanced, is_range
 from emseg_napari.stacks import parse_range
 
 C = TypeVar("C", bound=Callable[..., None])
@@ -61,7 +61,7 @@ def given_values(settings_class: type[Settings], options: Mapping[str, Any]) -> 
     """
     given = {name: value for name, value in options.items() if value is not None}
     for name, value in given.items():
-        if _is_range(settings_class.model_fields[name]):
+        if is_range(settings_class.model_fields[name]):
             given[name] = parse_range(value)
     return given
 
@@ -81,9 +81,9 @@ def _parameters(
         option = typer.Option(
             _spelling(flag_of(name, flags), kind),
             help=_help(settings_class, name),
-            metavar="FIRST:END" if _is_range(field) else None,
+            metavar="FIRST:END" if is_range(field) else None,
             show_default=False,
-            rich_help_panel="Advanced" if _is_advanced(field) else None,
+            rich_help_panel="Advanced" if is_advanced(field) else None,
         )
         yield inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
@@ -98,15 +98,6 @@ def _kind(field: FieldInfo) -> Any:
     if get_origin(kind) is Annotated:
         kind = get_args(kind)[0]
     return str if get_origin(kind) is tuple else kind
-
-
-def _is_range(field: FieldInfo) -> bool:
-    return "tuple" in str(field.annotation)
-
-
-def _is_advanced(field: FieldInfo) -> bool:
-    extra = field.json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("advanced"))
 
 
 def _spelling(flag: str, kind: Any) -> str:

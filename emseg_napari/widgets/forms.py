@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from emseg_napari.jobs import UserError
-from emseg_napari.settings import Settings
+from emseg_napari.settings import Settings, is_advanced, is_range
 from emseg_napari.stacks import parse_range
 
 
@@ -33,7 +33,7 @@ class SettingsForm(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for advanced in (False, True):
-            names = [n for n, f in self._fields.items() if _is_advanced(f) is advanced]
+            names = [n for n, f in self._fields.items() if is_advanced(f) is advanced]
             if not names:
                 continue
             part = Container(widgets=[self.widgets[n] for n in names], labels=True)
@@ -58,11 +58,6 @@ class SettingsForm(QWidget):
                 self.widgets[name].value = _text(value) if isinstance(self.widgets[name], LineEdit) else value
 
 
-def _is_advanced(field: FieldInfo) -> bool:
-    extra = field.json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("advanced"))
-
-
 def _folded(content: QWidget) -> QCollapsible:
     fold = QCollapsible("Advanced")
     fold.setContent(content)
@@ -78,7 +73,9 @@ def _widget(name: str, field: FieldInfo) -> ValueWidget:
     about: dict[str, Any] = {"name": name, "label": field.title, "tooltip": field.description}
     kind = field.annotation
     if _is_optional(field):
-        return LineEdit(value=_text(field.default), **about)
+        text = LineEdit(value=_text(field.default), **about)
+        text.native.setPlaceholderText("FIRST:END" if is_range(field) else "automatic")
+        return text
     if get_origin(kind) is Literal:
         return ComboBox(value=field.default, choices=list(get_args(kind)), **about)
     if kind is bool:
@@ -110,7 +107,7 @@ def _value(field: FieldInfo, widget: ValueWidget) -> Any:
     if not text:
         return None if _is_optional(field) else field.default
     try:
-        if "slices" in widget.name:
+        if is_range(field):
             return parse_range(text)
         return int(text) if int in get_args(field.annotation) else float(text)
     except UserError as error:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from napari.qt.threading import create_worker
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout
+from qtpy.QtWidgets import QFileDialog, QGridLayout
 
 from emseg_napari.jobs import UserError
-from emseg_napari.labels import AmbiguousLabels, Convention, UnknownLabels
+from emseg_napari.labels import Convention
+from emseg_napari.samples import isbi2012
 from emseg_napari.sessions import Session, load_session, save_session
 from emseg_napari.stacks import check_image, check_pair, read_image, read_labels
 from emseg_napari.widgets.dialogs import ask_convention
@@ -37,35 +38,22 @@ class LoadStep(Step):
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self._workers: list[Any] = []
-        rows = (
-            (
-                ("Open image stack...", "A TIFF file or a single image.", self._ask_image),
-                ("Open slice folder...", "A folder of numbered PNG or TIFF slices.", self._ask_folder),
-            ),
-            (
-                (
-                    "Open labels...",
-                    "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior).",
-                    self._ask_labels,
-                ),
-                ("Open sample", "A made-up stack with exact labels, to try things out.", self.open_sample),
-            ),
-            (
-                ("Open session...", "A folder NAME.emseg that was saved here.", self._ask_session),
-                (
-                    "Save session...",
-                    "Labels, confirmed slices and run, in a folder NAME.emseg.",
-                    self._ask_save,
-                ),
-            ),
+        values = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
+        isbi = "30 labelled slices of Drosophila nerve cord, for research; downloaded at the first time."
+        actions = (
+            ("Open image stack...", "A TIFF file or a single image.", self._ask_image),
+            ("Open slice folder...", "A folder of numbered PNG or TIFF slices.", self._ask_folder),
+            ("Open labels...", values, self._ask_labels),
+            ("Open session...", "A folder NAME.emseg that was saved here.", self._ask_session),
+            ("Open sample", "A made-up stack with exact labels, to try things out.", self.open_sample),
+            ("Open ISBI 2012", isbi, self.open_isbi2012),
+            ("Save session...", "Labels, confirmed slices and run, in a folder NAME.emseg.", self._ask_save),
         )
-        self.buttons = {}
-        for row in rows:
-            line = QHBoxLayout()
-            for text, tooltip, action in row:
-                self.buttons[text] = self.button(text, tooltip, action)
-                line.addWidget(self.buttons[text])
-            self.rows.addLayout(line)
+        self.buttons = {text: self.button(text, tooltip, action) for text, tooltip, action in actions}
+        grid = QGridLayout()
+        for i, button in enumerate(self.buttons.values()):
+            grid.addWidget(button, i // 2, i % 2)
+        self.rows.addLayout(grid)
         self.add_choices("image", "labels")
         self.rows.addWidget(self.status)
         self.workspace.changed.connect(self._update)
@@ -112,58 +100,69 @@ class LoadStep(Step):
         self.viewer.open_sample("emseg-napari", "phantom")
         self.say("Opened the sample: an image and its labels. Now press Train.")
 
+    def open_isbi2012(self) -> None:
+        """Download, unless that was done before, and show the ISBI 2012 training stack."""
+
+        def show(pair: tuple[Any, Any]) -> None:
+            image = self.viewer.add_image(pair[0], name="ISBI 2012")
+            self.workspace.choose("image", image)
+            self.workspace.choose("labels", add_labels(self.viewer, pair[1], "ISBI 2012 labels", image))
+            self.say("Opened the ISBI 2012 training stack with its labels. Now press Train.")
+
+        self._read("ISBI 2012 (the first time it is downloaded)", isbi2012, show)
+
     # -- opening ------------------------------------------------------------------------
 
     def open_image(self, path: Path) -> None:
         """Read an image stack in the background and show it."""
-        self._read(path, lambda: _checked_image(path), lambda image: self._show_image(path, image))
+        self._read(path.name, lambda: _checked_image(path), lambda image: self._show_image(path, image))
 
     def open_labels(self, path: Path, convention: Convention | None = None) -> None:
         """Read labels in the background; asks for the convention when the values leave it open."""
-        self._read(
-            path, lambda: read_labels(path, convention), lambda labels: self._show_labels(path, labels)
-        )
+
+        def show(outcome: tuple[Any, Exception | None]) -> None:
+            labels, error = outcome
+            answer = ask_convention(self, error) if isinstance(error, UserError) else None
+            if answer is not None:
+                self.open_labels(path, answer)
+            elif error is not None:
+                raise error
+            else:
+                self._show_labels(path, labels)
+
+        self._read(path.name, lambda: outcome_of(lambda: read_labels(path, convention)), show)
 
     def open_session(self, folder: Path) -> None:
         """Open a saved session in the background."""
-        self._read(folder, lambda: load_session(folder), self._show_session)
+        self._read(folder.name, lambda: load_session(folder), lambda s: self._show_session(folder, s))
 
-    def _read(self, path: Path, read: Callable[[], Any], show: Callable[[Any], None]) -> None:
+    def _read(self, name: str, read: Callable[[], Any], show: Callable[[Any], None]) -> None:
         """Call `read` in a thread, then `show` with its result here."""
-        self.say(f"Reading {path.name}...")
+        self.say(f"Reading {name}...")
         worker = create_worker(outcome_of, read, _start_thread=False)
 
         def take(outcome: tuple[Any, Exception | None]) -> None:
             self._workers.remove(worker)
             with self.guard():
-                result, error = outcome
-                if isinstance(error, AmbiguousLabels | UnknownLabels):
-                    self._convert(path, error)
-                elif error is not None:
-                    raise error
-                else:
-                    show(result)
-                    remember_folder("images", path.parent)
+                if outcome[1] is not None:
+                    raise outcome[1]
+                show(outcome[0])
 
         worker.returned.connect(take)
         self._workers.append(worker)
         worker.start()
 
-    def _convert(self, path: Path, error: UserError) -> None:
-        convention = ask_convention(self, error)
-        if convention is None:
-            raise error
-        self.open_labels(path, convention)
-
     def _show_image(self, path: Path, image: Any) -> None:
         layer = self.viewer.add_image(image, name=path.stem, metadata={SOURCE: str(path)})
         self.workspace.choose("image", layer)
+        remember_folder("images", path.parent)
         self.say(f"Opened {path.name}: {_shape(image)}, {image.dtype}.")
 
     def _show_labels(self, path: Path, labels: Any) -> None:
         image = self.workspace.image
         like = image if fits(image, labels.shape) else None
         self.workspace.choose("labels", add_labels(self.viewer, labels, path.stem, like))
+        remember_folder("images", path.parent)
         warning = "" if like is not None or image is None else " Its shape differs from the image's."
         self.say(f"Opened {path.name}: {_shape(labels)}.{warning}")
 
@@ -188,7 +187,7 @@ class LoadStep(Step):
         save_session(folder, session)
         self.say(f"Saved {folder.name}.")
 
-    def _show_session(self, session: Session) -> None:
+    def _show_session(self, folder: Path, session: Session) -> None:
         name = session.image_path.stem if session.image_path else "image"
         shown = self.viewer.add_image(
             session.image, name=name, metadata={SOURCE: str(session.image_path or "")}
@@ -198,6 +197,7 @@ class LoadStep(Step):
         self.workspace.choose("image", shown)
         self.workspace.choose("labels", layer)
         self.workspace.choose_run(session.run)
+        remember_folder("images", folder.parent)
         self.say(f"Opened the session with {len(session.corrections.confirmed)} confirmed slices.")
 
 

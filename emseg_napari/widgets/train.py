@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from emseg_napari.jobs import EpochEnded, Event, Failed, Finished, Message, PreviewReady, Progress, UserError
+from emseg_napari.judging import split
 from emseg_napari.labels import check_trainable
 from emseg_napari.runs import Run, is_run, open_run
 from emseg_napari.settings import NetworkName, TrainingSettings
@@ -102,7 +103,10 @@ class TrainStep(Step):
             "Train", "Train a network in the background; you can go on painting.", self.start
         )
         self.resume = self.button(
-            "Resume", "Go on from the last checkpoint of the training that broke off.", self._resume
+            "Resume",
+            "Go on from the last checkpoint of the training that broke off; asks for its folder if that was "
+            "before this window was opened.",
+            self._resume,
         )
         self.cancel = self.button(
             "Cancel", "Stop within a second; the last checkpoint stays.", self.job.cancel
@@ -141,8 +145,7 @@ class TrainStep(Step):
             else None
         )
         enable(self.train, obstacle or missing)
-        broken_off = self.folder is not None and is_run(self.folder) and self.workspace.run != self.folder
-        enable(self.resume, obstacle or (missing if broken_off else "no training broke off"))
+        enable(self.resume, obstacle or missing)
         enable(self.cancel, None if running else "nothing is running")
         enable(self.save_movie, None if self.preview.frames else "no movie was kept")
         if missing and not running and not self.status.text():
@@ -211,9 +214,10 @@ class TrainStep(Step):
         image_name, labels_name = self.workspace.image.name, self.workspace.labels.name
         check_pair(image, labels, image_name, labels_name)
         first, end = check_range(settings.slices, len(labels), "Slices")
-        check_range(settings.validate_slices, len(labels), "Held-out slices")
         check_trainable(labels[first:end], labels_name)
-        check_image(image, image_name, [z for z in range(first, end) if labels[z].any()])
+        trained, held_out = split(labels, settings)
+        check_trainable(labels[trained], labels_name)
+        check_image(image, image_name, sorted(trained + held_out))
 
     def _labels_to_train_on(self) -> Any:
         """Return labels without unconfirmed proposals, converted if the user says how."""
@@ -227,9 +231,14 @@ class TrainStep(Step):
         return self.runs_folder / f"{name}-{settings.network}-{time.strftime('%Y%m%d-%H%M%S')}"
 
     def _resume(self) -> None:
-        if self.folder is None or not is_run(self.folder):
-            raise UserError("No training broke off here; press Train for a new one.")
-        self.start(self.folder)
+        broken_off = self.folder is not None and is_run(self.folder) and self.workspace.run != self.folder
+        folder = self.folder if broken_off else self._ask_broken_run()
+        if folder is not None:
+            self.start(folder)
+
+    def _ask_broken_run(self) -> Path | None:
+        path = QFileDialog.getExistingDirectory(self, "The run to go on with", str(self.runs_folder))
+        return Path(path) if path else None
 
     def _look(self, *_: Any) -> None:
         """Preview the slice in view; a movie stays on the slice on which it began."""
