@@ -101,7 +101,7 @@ def measure(image: Path | None, labels: Path | None, minutes: float, runs: Path)
     if labels is not None:
         dock.load.open_labels(labels)
         wait_until(lambda: dock.workspace.labels is not None, 60, "Opening the labels")
-    dock.window().resize(1400, 900)
+    dock.window().resize(1100, 750)
     rest(3)
     truth = dock.workspace.labels
     drawing = add_labels(viewer, np.zeros_like(image_of(dock.workspace.image)), "drawing", truth)
@@ -121,6 +121,10 @@ def measure(image: Path | None, labels: Path | None, minutes: float, runs: Path)
     dock.train.amount.setValue(minutes)
     dock.train.train.click()
     wait_until(lambda: len(dock.train.plot.rows) > 0, 120, "Starting the engine")
+    hand.stop()
+    pulse.phase = "training"
+    rest(8)
+    hand.start()
     pulse.phase = "painting + training"
     wait_until(
         lambda: "keeping" in dock.train.bar.format() or not dock.train.job.running,

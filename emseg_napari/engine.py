@@ -94,7 +94,7 @@ def main() -> None:
     events = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     if hasattr(os, "nice"):
-        os.nice(10)  # the window comes first
+        os.nice(19)  # the window comes first
     _Engine(sys.stdin.buffer, events).serve()
 
 

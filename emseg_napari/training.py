@@ -39,7 +39,7 @@ from emseg_napari.schedule import Schedule
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.stacks import as_stack, check_image, check_pair
 
-_REPORT_SECONDS = 0.5
+_REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
 
 

@@ -71,9 +71,11 @@ class EngineJob(QObject):
 
     def _take(self, event: Event) -> None:
         self.event.emit(event)
-        # Last: napari's bar serves the event loop, and with it our next event.
-        if isinstance(event, Progress) and self._bar is not None:
-            self._bar.update(round(100 * event.fraction) - self._bar.n)
+        # Last, since napari's bar serves the event loop and with it our next event; and only for
+        # whole per cents, since each time it paints the whole window.
+        percent = round(100 * event.fraction) if isinstance(event, Progress) else 0
+        if self._bar is not None and percent > self._bar.n:
+            self._bar.update(percent - self._bar.n)
         if isinstance(event, Finished | Failed):
             self._finish()
 
