@@ -180,8 +180,8 @@ def pixel_accuracy(truth_labels: np.ndarray, predicted_labels: np.ndarray) -> fl
     return float((truth_labels[labelled] == predicted_labels[labelled]).mean())
 
 
-def best_threshold(labels: np.ndarray, probability: np.ndarray) -> float:
-    """Return the threshold with the best F1 of the boundary class over labelled pixels.
+def best_threshold(labels: np.ndarray, probability: np.ndarray, boundary_weight: float = 1.0) -> float:
+    """Return the threshold with the best weighted accuracy over labelled pixels.
 
     Parameters
     ----------
@@ -189,6 +189,8 @@ def best_threshold(labels: np.ndarray, probability: np.ndarray) -> float:
         uint8: 0 unlabelled (counts for nothing), 1 boundary, 2 interior.
     probability : numpy.ndarray
         Boundary probability of the same shape, 0 to 1.
+    boundary_weight : float
+        What a boundary pixel counts where an interior pixel counts 1.
 
     Returns
     -------
@@ -200,11 +202,7 @@ def best_threshold(labels: np.ndarray, probability: np.ndarray) -> float:
     boundary, probability = labels[labelled] == BOUNDARY, probability[labelled]
     if not boundary.any():
         return 0.5
-    scores = np.array([_f1(boundary, probability >= threshold) for threshold in _CANDIDATES])
+    weight = np.where(boundary, boundary_weight, 1.0)
+    scores = np.array([weight[boundary == (probability >= t)].sum() for t in _CANDIDATES])
     best = np.flatnonzero(scores == scores.max())
     return _CANDIDATES[int(best[len(best) // 2])]
-
-
-def _f1(truth: np.ndarray, found: np.ndarray) -> float:
-    hits = np.count_nonzero(truth & found)
-    return 2 * hits / (np.count_nonzero(truth) + np.count_nonzero(found))

@@ -144,5 +144,12 @@ def test_best_threshold_takes_the_middle_of_equally_good_ones():
     assert best_threshold(labels, np.array([[1.0, 0.0]], np.float32)) == pytest.approx(0.5)
 
 
+def test_best_threshold_falls_as_a_boundary_pixel_counts_more():
+    labels = np.array([[1, 2, 2]], np.uint8)
+    probability = np.array([[0.32, 0.41, 0.42]], np.float32)
+    assert best_threshold(labels, probability, 1.0) > 0.42
+    assert best_threshold(labels, probability, 3.0) <= 0.32
+
+
 def test_best_threshold_without_boundary_labels_is_one_half():
     assert best_threshold(np.array([[2, 0]], np.uint8), np.array([[0.1, 0.9]], np.float32)) == 0.5
