@@ -10,6 +10,7 @@ import zipfile
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QFileDialog
 from window import canvas_of, drag, middle, striped, wait_for
 
 from emseg_napari.labels import from_probability
@@ -111,7 +112,7 @@ def test_only_the_slice_in_view_is_predicted_when_asked(ready, qtbot):
     assert filled.tolist() == [False, False, False, True, False]
 
 
-def test_cancel_ends_a_training_within_a_second_and_resume_finishes_it(ready, qtbot):
+def test_cancel_ends_a_training_within_a_second_and_resume_goes_on_with_it(ready, qtbot, monkeypatch):
     ready.train.amount.setValue(500)
     ready.train.train.click()
     wait_for(qtbot, lambda: len(ready.train.plot.rows) > 0, 60)
@@ -121,8 +122,14 @@ def test_cancel_ends_a_training_within_a_second_and_resume_finishes_it(ready, qt
     wait_for(qtbot, lambda: not ready.train.job.running, 5)
     assert time.monotonic() - began < 1.5  # a second, and what a busy machine adds
     assert "Cancelled" in ready.train.status.text()
-    assert ready.train.resume.isEnabled()
     np.testing.assert_array_equal(ready.workspace.labels.data, kept)
+
+    folder, epochs = ready.train.folder, len(ready.train.plot.rows)
+    ready.train.folder = None  # as after a new start of napari
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
+    ready.train.resume.click()
+    wait_for(qtbot, lambda: len(ready.train.plot.rows) > epochs, 60)
+    assert open_run(folder).history[epochs].epoch == epochs + 1
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
