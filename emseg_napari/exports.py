@@ -6,14 +6,13 @@ Images keep every bit. Labels are written as ISBI values: 0 = boundary, 128 = un
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
 
-from emseg_napari import files, stacks
+from emseg_napari import __version__, files, stacks
 from emseg_napari.corrections import Corrections
 from emseg_napari.decoding import TIFF_SUFFIXES
 from emseg_napari.jobs import UserError
@@ -127,7 +126,7 @@ def _record(
 ) -> dict[str, Any]:
     kept = labels[chosen]
     return {
-        "software": f"emseg-napari {version('emseg-napari')}",
+        "software": f"emseg-napari {__version__}",
         "slices": [int(z) for z in chosen],
         "file_format": settings.file_format,
         "image_dtype": str(image.dtype),
@@ -141,12 +140,11 @@ def _record(
 
 
 def _write_folder(target: Path, image: np.ndarray, labels: np.ndarray, record: dict[str, Any]) -> None:
-    taken = target.is_file() or (
-        target.is_dir() and any(target.iterdir()) and not (target / RECORD).is_file()
-    )
-    if taken:
+    strange = _strange_file(target)
+    if strange is not None:
         raise UserError(
-            f"{target} holds something else than an earlier export; choose a new or empty folder."
+            f"{target} holds something else than an earlier export ({strange.name}); "
+            "choose a new or empty folder."
         )
     with files.replacing_folder(target) as folder:
         if record["file_format"] == "TIFF stack":
@@ -156,6 +154,21 @@ def _write_folder(target: Path, image: np.ndarray, labels: np.ndarray, record: d
             _write_slices(folder / "images", image, record["slices"])
             _write_slices(folder / "labels", to_isbi(labels), record["slices"])
         files.write_json(folder / RECORD, record)
+
+
+def _strange_file(target: Path) -> Path | None:
+    """Return a file at or below `target` that no earlier export of ours has written."""
+    if target.is_file():
+        return target
+    found = [path for path in target.rglob("*") if not path.is_dir()] if target.is_dir() else []
+    ours: set[Path] = set()
+    if found and _is_record(target / RECORD):
+        names = [str(z) for z in files.read_json(target / RECORD).get("slices", [])]
+        ours = {target / name for name in (RECORD, "images.tif", "labels.tif")}
+        ours |= {
+            p for p in found if p.parent.name in ("images", "labels") and (p.stem.lstrip("0") or "0") in names
+        }
+    return next((path for path in sorted(found) if path not in ours), None)
 
 
 def _write_slices(folder: Path, stack: np.ndarray, numbers: list[int]) -> None:

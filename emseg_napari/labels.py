@@ -103,7 +103,8 @@ def _unknown(values: list[int], name: str) -> UnknownLabels:
     listed = ", ".join(map(str, strange[:5])) + (", ..." if len(strange) > 5 else "")
     instances = len(values) > 3 and values[0] >= 0
     hint = (
-        "it looks like an instance map: convert it with the convention 'instances'"
+        "it looks like an instance map (convert it with the convention 'instances'), "
+        "or like an image (choose the labels instead)"
         if instances
         else f"allowed are {CONVENTIONS['napari']}, or {CONVENTIONS['isbi']}"
     )
@@ -132,6 +133,11 @@ def normalise(array: np.ndarray, name: str, convention: Convention | None = None
     """
     convention = convention or recognise(array, name)
     if convention == "instances":
+        if set(distinct(array.astype(np.uint8) if array.dtype == bool else array)) <= set(_VALUES["isbi"]):
+            raise UnknownLabels(
+                f"{name} holds no instance map but ISBI labels ({CONVENTIONS['isbi']}); "
+                "choose that convention."
+            )
         return _from_instances(array)
     table = _VALUES[convention]
     present = array.astype(np.uint8) if array.dtype == bool else array

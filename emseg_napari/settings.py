@@ -54,7 +54,7 @@ class TrainingSettings(Settings):
         title="Minutes",
         gt=0,
         le=10_000,
-        description="Training time in minutes; ignored when epochs are given.",
+        description="Training time in minutes; or give epochs instead.",
     )
     epochs: int | None = Field(
         None, title="Epochs", ge=1, le=100_000, description="Number of epochs; instead of minutes."

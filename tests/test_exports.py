@@ -223,3 +223,15 @@ def test_nothing_to_export_is_said_with_what_to_do():
         exports.chosen_slices(nothing, Corrections(SHAPE), settings())
     with pytest.raises(UserError, match="no slice has labels; label"):
         exports.chosen_slices(nothing, set(), settings(which="labelled"))
+
+
+@pytest.mark.parametrize("stranger", ["note.txt", "images/note.txt", "images/0099.png"])
+def test_an_earlier_export_with_files_of_the_users_is_not_replaced(tmp_path, stranger):
+    image, labels = noise(), complete_labels()
+    target = tmp_path / "out"
+    exports.export_training_labels(image, labels, [0, 1], png(which="all"), target)
+    (target / stranger).write_text("mine")
+    with pytest.raises(UserError, match=r"choose a new or empty folder"):
+        exports.export_training_labels(image, labels, [0], settings(which="all"), target)
+    assert (target / stranger).read_text() == "mine"
+    assert (target / "images" / "0000.png").is_file()

@@ -146,3 +146,8 @@ def test_both_classes_are_needed_for_training():
         labels.check_trainable(array(0, 1), "truth")
     with pytest.raises(UserError, match=r"^truth has no boundary pixels .* label some boundary"):
         labels.check_trainable(array(2, 2), "truth")
+
+
+def test_isbi_labels_called_an_instance_map_are_refused():
+    with pytest.raises(labels.UnknownLabels, match="no instance map but ISBI labels"):
+        labels.normalise(np.array([[0, 255]], np.uint8), "labels.tif", "instances")

@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout
 
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED
@@ -23,7 +23,7 @@ from emseg_napari.widgets.layers import (
     slice_in_view,
     stack_of,
 )
-from emseg_napari.widgets.step import Step, enable
+from emseg_napari.widgets.step import Step, enable, wrapping_label
 from emseg_napari.widgets.workspace import AID, Workspace
 
 CONFIRM_KEY = "C"
@@ -85,12 +85,12 @@ class CorrectStep(Step):
         line.addWidget(self.drop)
         self.rows.addLayout(line)
         self.overlay = QCheckBox("Show what is proposed, touched, confirmed")
-        self.overlay.setToolTip("Yellow: proposed by the network. Green: touched by you. Cyan: confirmed.")
+        self.overlay.setToolTip(
+            "Yellow: proposed by the network. Green: yours (painted, or loaded). Cyan: confirmed."
+        )
         self.overlay.toggled.connect(self._later)
-        self.state, self.confirmed = QLabel(), QLabel()
+        self.state, self.confirmed = wrapping_label(), wrapping_label()
         for widget in (self.overlay, self.state, self.confirmed, self.status):
-            if isinstance(widget, QLabel):
-                widget.setWordWrap(True)
             self.rows.addWidget(widget)
 
     # -- following the user -------------------------------------------------------------

@@ -36,7 +36,7 @@ class Dock(QWidget):
         for title, step in self._pages().items():
             self.steps.addTab(_scrolling(step), title)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(0, 6, 0, 0)
         layout.addWidget(self.steps)
         self.setMinimumWidth(380)
         # Expanding, or napari would push the steps into the upper half of the dock.

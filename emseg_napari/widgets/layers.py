@@ -19,11 +19,15 @@ from emseg_napari.stacks import as_stack
 CORRECTIONS = "emseg corrections"
 PROPOSAL_OF = "emseg proposal of"
 
+Colour = tuple[float, float, float, float]
+ORANGE: Colour = (1.0, 0.3, 0.1, 1.0)
+YELLOW: Colour = (1.0, 0.85, 0.1, 1.0)
 
-def label_colours() -> DirectLabelColormap:
+
+def label_colours(boundary: Colour = ORANGE) -> DirectLabelColormap:
     """Boundary is visible, interior faint, unlabelled clear."""
     clear = (0.0, 0.0, 0.0, 0.0)
-    colours = {None: clear, 0: clear, BOUNDARY: (1.0, 0.3, 0.1, 1.0), INTERIOR: (0.25, 0.6, 1.0, 0.25)}
+    colours = {None: clear, 0: clear, BOUNDARY: boundary, INTERIOR: (0.25, 0.6, 1.0, 0.25)}
     return DirectLabelColormap(color_dict=colours)
 
 

@@ -170,7 +170,7 @@ class LoadStep(Step):
 
     def save_session(self, folder: Path) -> None:
         """Save the chosen image's place, labels, corrections and run."""
-        folder = folder if folder.suffix == ".emseg" else folder.with_suffix(".emseg")
+        folder = folder if folder.suffix == ".emseg" else folder.with_name(f"{folder.name}.emseg")
         image, labels = self.workspace.image, self.workspace.labels
         if not is_ours(labels) or image is None:
             raise UserError("Choose an image and a labels layer that was made or opened here; then save.")
@@ -185,7 +185,9 @@ class LoadStep(Step):
             run=self.workspace.run,
         )
         save_session(folder, session)
-        self.say(f"Saved {folder.name}.")
+        others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
+        warning = f" It holds '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
+        self.say(f"Saved {folder.name}.{warning}")
 
     def _show_session(self, folder: Path, session: Session) -> None:
         name = session.image_path.stem if session.image_path else "image"
@@ -198,7 +200,7 @@ class LoadStep(Step):
         self.workspace.choose("labels", layer)
         self.workspace.choose_run(session.run)
         remember_folder("images", folder.parent)
-        self.say(f"Opened the session with {len(session.corrections.confirmed)} confirmed slices.")
+        self.say(f"Opened the session ({len(session.corrections.confirmed)} slices confirmed).")
 
 
 def outcome_of(read: Callable[[], Any]) -> tuple[Any, Exception | None]:

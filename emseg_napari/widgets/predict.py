@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QProgressBar
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QProgressBar
 
 from emseg_napari.jobs import Event, Failed, Finished, Message, Progress, SlicePredicted, UserError
 from emseg_napari.labels import from_probability
@@ -18,18 +18,20 @@ from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.layers import (
     PROPOSAL_OF,
+    YELLOW,
     add_labels,
     corrections_of,
     fits,
     image_of,
     is_ours,
     is_paintable,
+    label_colours,
     placed,
     slice_in_view,
     stack_of,
 )
 from emseg_napari.widgets.preferences import recall, recall_folder, remember
-from emseg_napari.widgets.step import Step, enable
+from emseg_napari.widgets.step import Step, enable, wrapping_label
 from emseg_napari.widgets.workspace import Workspace
 
 OWN_LAYER, FILL = "a proposal layer of its own", "unlabelled pixels of the labels layer"
@@ -57,8 +59,7 @@ class PredictStep(Step):
 
     def _build(self) -> None:
         self.add_choices("image", "labels")
-        self.run_name = QLabel()
-        self.run_name.setWordWrap(True)
+        self.run_name = wrapping_label()
         self.choose_run = self.button("Choose run...", "The folder that a training wrote.", self._ask_run)
         self.scope, self.target = QComboBox(), QComboBox()
         self.scope.addItems([SLICE, STACK])
@@ -108,8 +109,8 @@ class PredictStep(Step):
         )
         enable(self.predict, obstacle)
         enable(self.cancel, None if running else "nothing is running")
-        if not self.status.text() and obstacle:
-            self.say(f"To predict, {obstacle}.")
+        if not running:
+            self.hint(obstacle, "predict")
 
     def _ask_run(self) -> None:
         start = recall_folder("runs", Path.home() / "emseg-runs")
@@ -185,6 +186,7 @@ class PredictStep(Step):
         empty = np.zeros(self._shape[-self._image.ndim :], np.uint8)
         layer = add_labels(self.viewer, empty, f"{self._image.name} proposal", self._image)
         layer.metadata[PROPOSAL_OF] = self._image.unique_id
+        layer.colormap = label_colours(YELLOW)  # to be told from the user's own labels below it
         return layer
 
     def _add_probability(self) -> Image:

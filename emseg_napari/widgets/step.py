@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import AmbiguousLabels, UnknownLabels, normalise
@@ -36,8 +36,7 @@ class Step(QWidget):
         self.workspace = workspace or Workspace(napari_viewer, self)
         self.rows = QVBoxLayout(self)
         self.rows.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.status = QLabel()
-        self.status.setWordWrap(True)
+        self.status = wrapping_label()
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
     def add_choices(self, *kinds: str) -> None:
@@ -90,6 +89,13 @@ class Step(QWidget):
                 f"This should not have happened ({type(error).__name__}: {error}); your layers are untouched."
             )
 
+    def hint(self, obstacle: str | None, wish: str) -> None:
+        """Say what is missing, where nothing else stands, and take it back when it is there."""
+        if obstacle and not self.status.text():
+            self.say(f"To {wish}, {obstacle}.")
+        elif not obstacle and self.status.text().startswith(f"To {wish}, "):
+            self.say("")
+
     def say(self, sentence: str) -> None:
         """Show a sentence."""
         self.status.setStyleSheet("")
@@ -100,6 +106,14 @@ class Step(QWidget):
         self.status.setStyleSheet("color: #ff6b5e;")
         self.status.setText(sentence)
         show_info(sentence)
+
+
+def wrapping_label() -> QLabel:
+    """Make a label that wraps, and whose long words do not widen the dock."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return label
 
 
 def enable(button: QPushButton, obstacle: str | None) -> None:

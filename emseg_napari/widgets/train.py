@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
 )
 
@@ -37,7 +36,7 @@ from emseg_napari.widgets.layers import (
 from emseg_napari.widgets.movie import LivePreview
 from emseg_napari.widgets.plots import HistoryPlot
 from emseg_napari.widgets.preferences import recall, recall_folder, remember, remember_folder
-from emseg_napari.widgets.step import Step, enable
+from emseg_napari.widgets.step import Step, enable, wrapping_label
 from emseg_napari.widgets.workspace import Workspace
 
 
@@ -53,6 +52,7 @@ class TrainStep(Step):
         self.folder: Path | None = None
         self.runs_folder = recall_folder("runs", Path.home() / "emseg-runs")
         self._trained_image: Any = None
+        self._subject = ""
         self._build()
         self._restore()
         self.workspace.changed.connect(self._update)
@@ -118,8 +118,7 @@ class TrainStep(Step):
         self.bar = QProgressBar(maximum=1000)
         self.bar.setFormat("")
         self.plot = HistoryPlot()
-        self.figures = QLabel()
-        self.figures.setWordWrap(True)
+        self.figures = wrapping_label()
         self.choose_folder = self.button("Runs folder...", "Where new runs are written.", self._ask_folder)
         self.save_movie = self.button(
             "Save movie as GIF...", "Write the movie as an animated GIF.", self._save_movie
@@ -148,8 +147,8 @@ class TrainStep(Step):
         enable(self.resume, obstacle or missing)
         enable(self.cancel, None if running else "nothing is running")
         enable(self.save_movie, None if self.preview.frames else "no movie was kept")
-        if missing and not running and not self.status.text():
-            self.say(f"To train, {missing}.")
+        if not running:
+            self.hint(missing, "train")
 
     # -- what the user asks for ---------------------------------------------------------
 
@@ -203,6 +202,8 @@ class TrainStep(Step):
             self.plot.clear()
             self.preview.begin()
         self.figures.clear()
+        count = int(np.count_nonzero(labels.any(axis=(1, 2))))
+        self._subject = f"'{self.workspace.labels.name}' (slices with labels: {count})"
         self.say("Starting the engine (TensorFlow takes some seconds)...")
         arguments = {"image": image, "labels": labels, "settings": settings, "folder": self.folder}
         self._look()
@@ -283,7 +284,7 @@ class TrainStep(Step):
         left = "" if event.seconds_left is None else f", {_duration(event.seconds_left)} left"
         self.bar.setFormat(f"{event.text}{left}")
         if self.status.text().startswith("Starting"):
-            self.say("Training; paint on, your strokes count in the next round.")
+            self.say(f"Training on {self._subject}; paint on, your strokes count in the next round.")
 
     def _finished(self, run: Run) -> None:
         self.preview.remove()
@@ -291,9 +292,11 @@ class TrainStep(Step):
         self.bar.setFormat("done")
         held_out = run.record.held_out_slices
         judged = f"held-out slices: {held_out}" if held_out else "nothing was held out, so there is no score"
-        self.say(f"Trained: {run.folder.name} ({judged}). Now press Predict.")
+        movie = " The movie is a hidden layer: show it and move its slider." if self.preview.frames else ""
+        self.say(f"Trained: {run.folder.name} ({judged}). Now press Predict.{movie}")
 
     def _failed(self, event: Failed) -> None:
+        self.preview.remove()
         self.bar.setFormat("")
         if event.cancelled:
             self.say("Cancelled; Resume goes on from the last checkpoint.")
