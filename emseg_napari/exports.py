@@ -6,13 +6,14 @@ Images keep every bit. Labels are written as ISBI values: 0 = boundary, 128 = un
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
 
-from emseg_napari import __version__, files, stacks
+from emseg_napari import files, stacks
 from emseg_napari.corrections import Corrections
 from emseg_napari.decoding import TIFF_SUFFIXES
 from emseg_napari.jobs import UserError
@@ -126,7 +127,7 @@ def _record(
 ) -> dict[str, Any]:
     kept = labels[chosen]
     return {
-        "software": f"emseg-napari {__version__}",
+        "software": f"emseg-napari {version('emseg-napari')}",
         "slices": [int(z) for z in chosen],
         "file_format": settings.file_format,
         "image_dtype": str(image.dtype),
