@@ -22,9 +22,15 @@ class Engine:
     """One engine process. It starts with its first job and stays warm for the next.
 
     Use it as a context manager, or `close` it; it ends with this process in any case.
+
+    Parameters
+    ----------
+    spared_cores : int
+        Processor cores that a training leaves to others, such as the window.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spared_cores: int = 0) -> None:
+        self._threads = max(1, (os.cpu_count() or 1) - spared_cores)
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._busy = threading.Lock()
@@ -143,12 +149,14 @@ class Engine:
         # that lies beside the user's images is not Python's.
         modules = os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[1])])
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
+        # TensorFlow's own variables; what the user has set stays.
+        threads = {name: str(self._threads) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "emseg_napari.engine"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=os.environ | quiet | {"PYTHONPATH": modules},
+            env=threads | os.environ | quiet | {"PYTHONPATH": modules},
             # Ctrl+C on the terminal is ours to handle, and a closing terminal closes the pipe.
             start_new_session=True,
         )

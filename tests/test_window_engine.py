@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
@@ -201,6 +202,13 @@ def test_the_live_proposal_follows_the_slice_in_view_and_goes_when_done(ready, q
     wait_for(qtbot, lambda: viewer.layers[name].translate[0] == 1, 30)
     assert viewer.layers[name] not in ready.workspace.candidates("image")
     assert viewer.layers.selection.active != viewer.layers[name]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_the_engine_of_a_window_leaves_it_a_core(ready, qtbot):
+    train(ready, qtbot)
+    environment = Path(f"/proc/{ready.train.job.process_id}/environ").read_bytes().split(b"\0")
+    assert f"TF_NUM_INTRAOP_THREADS={max(1, os.cpu_count() - 1)}".encode() in environment
 
 
 def test_a_stack_of_one_slice_trains_and_claims_no_score(dock, qtbot):

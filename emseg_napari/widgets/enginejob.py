@@ -30,7 +30,7 @@ class EngineJob(QObject):
 
     def __init__(self, owner: QWidget) -> None:
         super().__init__(owner)
-        self._engine = Engine()
+        self._engine = Engine(spared_cores=1)
         self._worker: Any = None
         self._bar: progress | None = None
         # The lambda holds the engine, not this object, which is half gone by then.
