@@ -6,6 +6,7 @@ multiples of its coarsest grid, so the result has no seam.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -136,7 +137,8 @@ def _onnx_network(path: Path, threads: int) -> Network:
             f"{path.parent} has no finished network (network.onnx); let its training end, or resume it."
         )
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    # As TensorFlow does; the window's engine is told to leave a core free.
+    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS", 0))
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

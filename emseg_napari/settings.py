@@ -227,7 +227,9 @@ class PredictionSettings(Settings):
         le=8192,
         multiple_of=32,
     )
-    threads: int = _number(0, "Threads", "Processor threads to use; 0 = all.", ge=0, le=1024)
+    threads: int = _number(
+        0, "Threads", "Processor threads to use; 0 = as many as the process may.", ge=0, le=1024
+    )
 
 
 class ExportSettings(Settings):
