@@ -64,9 +64,10 @@ class Engine:
         Parameters
         ----------
         job : str
-            "train" or "predict".
+            "train", "predict" or "evaluate".
         **arguments
-            Of `emseg_napari.training.train` or `emseg_napari.prediction.predict`.
+            Of the function of that name in `emseg_napari.training`, `emseg_napari.prediction` or
+            `emseg_napari.evaluation`.
         """
         if not self._busy.acquire(blocking=False):
             yield Failed("The engine is busy with another job; wait for it or cancel it.")

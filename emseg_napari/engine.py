@@ -71,6 +71,10 @@ class _Engine:
             from emseg_napari.training import train
 
             return train(**request.arguments, **contract, in_view=lambda: self._z)
+        if request.job == "evaluate":
+            from emseg_napari.evaluation import evaluate
+
+            return evaluate(**request.arguments, **contract)
         from emseg_napari.prediction import predict
 
         # The slices went out one by one; the stack need not travel again.

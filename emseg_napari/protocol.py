@@ -19,12 +19,12 @@ class Request:
     Attributes
     ----------
     job : str
-        "train" or "predict".
+        "train", "predict" or "evaluate".
     arguments : dict
         Keyword arguments of the function of that name, less the contract's callables.
     """
 
-    job: Literal["train", "predict"]
+    job: Literal["train", "predict", "evaluate"]
     arguments: dict[str, Any] = field(default_factory=dict)
 
 

@@ -232,6 +232,25 @@ class PredictionSettings(Settings):
     )
 
 
+class EvaluationSettings(Settings):
+    """What one evaluation compares."""
+
+    slices: SliceRange | None = Field(
+        None,
+        title="Slices",
+        description="Labelled slices to score, first:end (half-open); when not given, all that the run "
+        "was not trained on.",
+    )
+    threshold: float | None = Field(
+        None,
+        title="Threshold",
+        ge=0,
+        le=1,
+        description="Interior probability above which a pixel is interior, 0 to 1; the run's own "
+        "(one minus its boundary threshold) when not given, else 0.5.",
+    )
+
+
 class ExportSettings(Settings):
     """What an export of training labels writes."""
 
