@@ -1,7 +1,8 @@
 """Random changes of training patches: a rotated membrane is a membrane still.
 
-Image and labels of a patch change together; pixels that come in from outside repeat the
-nearest one, as in the published recipe.
+Image and labels change together. A patch is sampled from its whole slice, so what a rotation
+brings in from outside is tissue; only beyond the slice the nearest pixel is repeated, as in the
+published recipe, whose patches are whole slices.
 """
 
 from __future__ import annotations
@@ -9,34 +10,73 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from emseg_napari.labels import BOUNDARY, UNLABELLED
 from emseg_napari.settings import TrainingSettings
+
+Window = tuple[slice, slice]
+Pair = tuple[np.ndarray, np.ndarray]
+
+# Distance between the nodes of the elastic grid: some cells wide, so that cells bend as a whole.
+_ELASTIC_NODE_PX = 48
 
 
 def augment(
-    image: np.ndarray, labels: np.ndarray, settings: TrainingSettings, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Change a patch at random, within the limits of the settings.
+    image: np.ndarray,
+    labels: np.ndarray,
+    settings: TrainingSettings,
+    random: np.random.Generator,
+    window: Window = np.s_[:, :],
+) -> Pair:
+    """Cut a patch and change it at random, within the limits of the settings.
 
     Parameters
     ----------
     image : numpy.ndarray
-        Normalised image patch, float32 (y, x), square.
+        Normalised slice, float32 (y, x).
     labels : numpy.ndarray
         uint8 (y, x), 0 unlabelled, 1 boundary, 2 interior.
     settings : TrainingSettings
-        Its fields from `mirror` to `contrast`.
+        Its fields from `mirror` to `smudge`.
     random : numpy.random.Generator
         Where the chances come from.
+    window : tuple of slice
+        The patch, square; the whole slice if not given.
     """
-    matrix, offset = _affine(settings, image.shape, random)
+    patch, known = _warped(image, labels, settings, random, window)
+    patch, known = _mirrored(patch, known, settings.mirror, random)
+    if settings.thickness_px:
+        patch, known = _thickened(patch, known, settings.thickness_px, random)
+    return _discoloured(patch, settings, random), known
+
+
+def _warped(
+    image: np.ndarray,
+    labels: np.ndarray,
+    settings: TrainingSettings,
+    random: np.random.Generator,
+    window: Window,
+) -> Pair:
+    """Rotate, shear, shift, zoom and bend: sample the slice where the patch's pixels come from."""
+    shape = image[window].shape
+    matrix, offset = _affine(settings, shape, random)
+    bend = settings.elastic_px * random.uniform() if settings.elastic_px else 0.0
+    if matrix is None and not bend:
+        return image[window], labels[window]
+    corner = np.array([part.start or 0 for part in window])
+    if not bend:
+        places = {"matrix": matrix, "offset": offset + corner, "output_shape": shape, "mode": "nearest"}
+        return (
+            ndimage.affine_transform(image, order=1, **places),
+            ndimage.affine_transform(labels, order=0, **places),
+        )
+    coordinates = np.indices(shape, np.float32)
     if matrix is not None:
-        image = ndimage.affine_transform(image, matrix, offset, order=1, mode="nearest")
-        labels = ndimage.affine_transform(labels, matrix, offset, order=0, mode="nearest")
-    image, labels = _mirror(image, labels, settings.mirror, random)
-    if settings.contrast:
-        gain, shift = 1 + settings.contrast * random.uniform(-1, 1, 2)
-        image = image * np.float32(gain) + np.float32(shift - 1)
-    return image, labels
+        coordinates = np.tensordot(matrix, coordinates, 1) + offset[:, None, None]
+    coordinates = coordinates + bend * _smooth_field(shape, random) + corner[:, None, None]
+    return (
+        ndimage.map_coordinates(image, coordinates, order=1, mode="nearest"),
+        ndimage.map_coordinates(labels, coordinates, order=0, mode="nearest"),
+    )
 
 
 def _affine(
@@ -60,10 +100,51 @@ def _affine(
     return matrix, centre + shift - matrix @ centre
 
 
-def _mirror(
-    image: np.ndarray, labels: np.ndarray, mirror: str, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def _smooth_field(shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+    """Return smooth random displacements, (2, y, x), of about one pixel."""
+    nodes = [2 + n // _ELASTIC_NODE_PX for n in shape]
+    factors = [n / m for n, m in zip(shape, nodes, strict=True)]
+    coarse = random.standard_normal((2, *nodes))
+    return np.stack([ndimage.zoom(c, factors, order=2, mode="nearest", grid_mode=True) for c in coarse])
+
+
+def _mirrored(image: np.ndarray, labels: np.ndarray, mirror: str, random: np.random.Generator) -> Pair:
     if mirror == "none":
         return image, labels
     flip, turns = bool(random.integers(2)), int(random.integers(4)) if mirror == "flips and turns" else 0
     return tuple(np.rot90(a[:, ::-1] if flip else a, turns) for a in (image, labels))  # type: ignore[return-value]
+
+
+def _thickened(image: np.ndarray, labels: np.ndarray, most_px: int, random: np.random.Generator) -> Pair:
+    """Thicken the dark membranes and their labels, by up to so many pixels on each side."""
+    times = int(random.integers(most_px + 1))
+    cross = ndimage.generate_binary_structure(2, 1)
+    for _ in range(times):
+        image = ndimage.grey_erosion(image, footprint=cross)
+    if times:
+        grown = ndimage.binary_dilation(labels == BOUNDARY, cross, times) & (labels != UNLABELLED)
+        labels = np.where(grown, BOUNDARY, labels).astype(np.uint8)
+    return image, labels
+
+
+def _discoloured(image: np.ndarray, settings: TrainingSettings, random: np.random.Generator) -> np.ndarray:
+    """Change grey values only."""
+    if settings.contrast:
+        gain, shift = 1 + settings.contrast * random.uniform(-1, 1, 2)
+        image = image * np.float32(gain) + np.float32(shift - 1)
+    if settings.blur_px:
+        image = ndimage.gaussian_filter(image, settings.blur_px * random.uniform())
+    if settings.noise:
+        level = np.float32(settings.noise * random.uniform())
+        image = image + level * random.standard_normal(image.shape, np.float32)
+    if settings.smudge and random.uniform() < settings.smudge:
+        image = image * (1 - _smudge(image.shape, random))
+    return image
+
+
+def _smudge(shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+    """Return how much of the contrast a soft round stain takes, float32 (y, x), 0 to 0.9."""
+    centre, radius = random.uniform(0, 1, 2) * shape, random.uniform(0.05, 0.2) * min(shape)
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    squared = ((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / radius**2
+    return (0.9 * np.exp(-squared)).astype(np.float32)

@@ -107,7 +107,7 @@ class PatchSampler:
     def _patch(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         z = int(random.choice(len(self._images), p=self._chance))
         window = self._window(z, random)
-        return augment(self._images[z][window], self._labels[z][window], self._settings, random)
+        return augment(self._images[z], self._labels[z], self._settings, random, window)
 
     def _window(self, z: int, random: np.random.Generator) -> tuple[slice, slice]:
         """Place a patch at random so that it holds labelled pixels."""

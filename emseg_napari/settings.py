@@ -144,6 +144,23 @@ class TrainingSettings(Settings):
         ge=0,
         le=1,
     )
+    elastic_px: float = _number(
+        0.0, "Elastic (px)", "Largest random bending of the tissue, in pixels.", ge=0, le=50
+    )
+    thickness_px: int = _number(
+        0, "Thickness (px)", "Most pixels by which membranes are thickened on each side.", ge=0, le=10
+    )
+    blur_px: float = _number(
+        0.0, "Blur (px)", "Largest random blur: sigma of the Gaussian in pixels.", ge=0, le=10
+    )
+    noise: float = _number(
+        0.0,
+        "Noise",
+        "Largest random noise: standard deviation in units of the normalised intensity.",
+        ge=0,
+        le=2,
+    )
+    smudge: float = _number(0.0, "Smudges", "Chance that a patch has a stain, 0 to 1.", ge=0, le=1)
     precision: Literal["float32", "bfloat16"] = _number(
         "float32",
         "Precision",

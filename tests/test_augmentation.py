@@ -14,6 +14,7 @@ AFFINE = st.fixed_dictionaries(
         "shift_fraction": st.floats(0, 1),
         "shear_degrees": st.floats(0, 45),
         "zoom_fraction": st.floats(0, 0.9),
+        "elastic_px": st.sampled_from([0.0, 1.0]),
     }
 )
 MIRRORS = st.sampled_from(["none", "horizontal", "flips and turns"])
@@ -168,3 +169,57 @@ def test_what_comes_in_from_outside_repeats_the_nearest_pixel():
     assert image.min() >= 0
     assert image.max() <= SIDE - 1
     assert (image == ramp[0, 0]).any() or (image == ramp[0, -1]).any()
+
+
+def test_a_turned_patch_is_filled_with_the_tissue_around_it():
+    # Grey values are positions, so a repeated edge pixel would be a repeated value.
+    slice_ = np.add.outer(100.0 * np.arange(96), np.arange(96)).astype(np.float32)
+    window = np.s_[32:64, 32:64]
+    for seed in range(10):
+        patch, _ = augment(
+            slice_,
+            np.zeros((96, 96), np.uint8),
+            settings(rotation_degrees=180.0),
+            np.random.default_rng(seed),
+            window,
+        )
+        assert patch.shape == (32, 32)
+        assert len(np.unique(patch.round(2))) == patch.size
+
+
+def test_elastic_bending_stays_near_its_limit_and_is_smooth():
+    ramp = np.tile(np.arange(192, dtype=np.float32), (192, 1))
+    moved, _ = augment(
+        ramp, np.zeros((192, 192), np.uint8), settings(elastic_px=4.0), np.random.default_rng(2)
+    )
+    shift = moved[:, 20:-20] - ramp[:, 20:-20]
+    assert 1 < np.abs(shift).max() < 4 * 4  # normal deviates, so hardly ever beyond four times the limit
+    assert np.abs(np.diff(shift, axis=0)).max() < 1.0
+
+
+def test_thickening_widens_the_dark_membrane_and_its_label_alike():
+    image = np.ones((SIDE, SIDE), np.float32)
+    labels = np.full((SIDE, SIDE), 2, np.uint8)
+    image[:, 15:17], labels[:, 15:17], labels[:4] = 0, 1, 0
+    widths = set()
+    for seed in range(20):
+        dark, known = augment(image, labels, settings(thickness_px=2), np.random.default_rng(seed))
+        widths.add(int((dark[10] == 0).sum()))
+        np.testing.assert_array_equal(known[10] == 1, dark[10] == 0)
+        assert (known[:4] == 0).all()  # what nobody labelled stays unlabelled
+    assert widths == {2, 4, 6}
+
+
+@pytest.mark.parametrize(("limit", "measured"), [({"noise": 0.5}, np.std), ({"smudge": 1.0}, np.ptp)])
+def test_noise_and_smudges_change_grey_values_alone(limit, measured):
+    patch, labels = np.ones((SIDE, SIDE), np.float32), random_labels(0)
+    image, known = augment(patch, labels, settings(**limit), np.random.default_rng(1))
+    assert 0 < measured(image) < 1
+    assert image.dtype == np.float32
+    np.testing.assert_array_equal(known, labels)
+
+
+def test_blur_spreads_a_spot_and_keeps_its_sum():
+    image, _ = augment(spot(16, 16), random_labels(0), settings(blur_px=2.0), np.random.default_rng(1))
+    assert 0 < image.max() < 0.9
+    assert image.sum() == pytest.approx(1, abs=1e-3)
