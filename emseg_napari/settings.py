@@ -268,6 +268,18 @@ class EvaluationSettings(Settings):
     )
 
 
+class ErrorSettings(Settings):
+    """Which merges and splits are shown."""
+
+    smallest_px: int = Field(
+        100,
+        title="Smallest error (px)",
+        ge=1,
+        le=10_000_000,
+        description="Joined cells and cut-off pieces with fewer pixels than this are passed over.",
+    )
+
+
 class ExportSettings(Settings):
     """What an export of training labels writes."""
 
