@@ -1,27 +1,40 @@
 """How good a segmentation is, by the measures of the ISBI 2012 challenge.
 
-`v_rand` repeats the challenge's official scorer (Arganda-Carreras et al. 2015,
-doi:10.3389/fnana.2015.00142) down to its order of flooding, because published figures
-were made with it. Everything else here works on partial labels too.
+V_rand, V_info and pixel error repeat the challenge's official scorer (Arganda-Carreras et al. 2015,
+doi:10.3389/fnana.2015.00142), its quirks included, because published figures were made with it:
+
+- Interior is what lies strictly above a threshold, the float32 value against the double. The
+  thresholds are sums of 0.1, so the last falls just short of 1 and a probability of 1 passes it.
+- Found regions are thinned first, and a slice without any is one region (`emseg_napari.thinning`).
+- Of the regions of a slice all from the 65535th on are one.
+- V_info is 0 where the true cells or the found regions are one single region, even if both are the
+  same one. A slice without a true cell scores 0 in V_rand and V_info.
+- V_rand and V_info are means over slices, but the pixel error is counted over all slices at once.
+
+Compare on full slices only: small crops flatter. Partial labels can be scored too, but flatter as
+well, since nothing is known of what lies outside them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, repeat
 
 import numpy as np
-from scipy import ndimage
 
-from emseg_napari.labels import BOUNDARY, UNLABELLED
+from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED
+from emseg_napari.partitions import Agreement, TrueCells
+from emseg_napari.pixels import PixelCounts, count_pixels
+from emseg_napari.thinning import thinned_regions
 
-_WAITING = -1
+THRESHOLDS = tuple(accumulate(repeat(0.1, 10), initial=0.0))
 _CANDIDATES = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 
 @dataclass(frozen=True)
 class BestOfThresholds:
-    """A measure at every threshold of the interior probability.
+    """A measure at every official threshold of the interior probability.
 
     Attributes
     ----------
@@ -38,6 +51,54 @@ class BestOfThresholds:
     thresholds: tuple[float, ...]
     values: tuple[float, ...]
 
+    @classmethod
+    def of(cls, values: Sequence[float]) -> BestOfThresholds:
+        """Choose the best of the values at the official thresholds."""
+        best = int(np.argmax(values))
+        return cls(values[best], THRESHOLDS[best], THRESHOLDS, tuple(values))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One slice at one threshold, cells and pixels."""
+
+    agreement: Agreement
+    pixels: PixelCounts
+
+
+def comparisons(
+    truth: np.ndarray, interior_probability: np.ndarray, thresholds: Sequence[float]
+) -> Iterator[Comparison]:
+    """Compare one slice at every threshold; each takes some time, so they come one by one.
+
+    Parameters
+    ----------
+    truth : numpy.ndarray
+        uint8 (y, x): 0 unlabelled (in no true cell), 1 boundary, 2 interior.
+    interior_probability : numpy.ndarray
+        float32 (y, x), 0 to 1.
+    thresholds : sequence of float
+        Interior is what lies strictly above.
+    """
+    cells, exact = TrueCells(truth == INTERIOR), as_double(interior_probability)
+    known: dict[int, Comparison] = {}
+    for threshold in thresholds:
+        interior = exact > threshold
+        size = int(np.count_nonzero(interior))  # a higher threshold only takes away: equal size is equal
+        if size not in known:
+            agreement = cells.agreement(thinned_regions(interior))
+            known[size] = Comparison(agreement, count_pixels(truth, interior))
+        yield known[size]
+
+
+def as_double(probability: np.ndarray) -> np.ndarray:
+    """Return a probability as it is to be compared with thresholds.
+
+    numpy compares float32 with a number of Python's in float32, where 51/255 is no more than 0.2;
+    the scorer does it in double precision, where it is.
+    """
+    return probability.astype(np.float64)
+
 
 def v_rand(truth_interior: np.ndarray, interior_probability: np.ndarray) -> BestOfThresholds:
     """Return the foreground-restricted Rand score after border thinning.
@@ -45,7 +106,7 @@ def v_rand(truth_interior: np.ndarray, interior_probability: np.ndarray) -> Best
     Per slice V_rand = 2 sum p_ij^2 / (sum s_i^2 + sum t_j^2) over the pixels of the true
     cells, where p_ij, s_i and t_j are the shares of overlaps, found regions and true
     cells (Arganda-Carreras et al. 2015, doi:10.3389/fnana.2015.00142); then the mean over
-    slices, then the best threshold. Compare on full slices only: small crops flatter.
+    slices, then the best threshold.
 
     Parameters
     ----------
@@ -59,105 +120,43 @@ def v_rand(truth_interior: np.ndarray, interior_probability: np.ndarray) -> Best
     BestOfThresholds
         Values from 0 to 1; 1 is a perfect segmentation.
     """
-    if truth_interior.shape != interior_probability.shape:
-        raise ValueError(f"shapes differ: {truth_interior.shape} and {interior_probability.shape}")
-    slices = zip(_slices(truth_interior), _slices(interior_probability), strict=True)
-    per_slice = [_slice_values(truth, probability) for truth, probability in slices]
-    values = np.mean(per_slice, axis=0)
-    best = int(values.argmax())
-    thresholds = _thresholds()
-    return BestOfThresholds(float(values[best]), thresholds[best], thresholds, tuple(values.tolist()))
+    return _best_mean(truth_interior, interior_probability, lambda found: found.rand.score)
 
 
-def _thresholds() -> tuple[float, ...]:
-    # Accumulated as the scorer does: the last one falls just short of 1, so p = 1 passes it.
-    thresholds = [0.0]
-    while len(thresholds) < 11:
-        thresholds.append(thresholds[-1] + 0.1)
-    return tuple(thresholds)
+def v_info(truth_interior: np.ndarray, interior_probability: np.ndarray) -> BestOfThresholds:
+    """Return the foreground-restricted information score after border thinning.
 
-
-def _slices(stack: np.ndarray) -> Iterator[np.ndarray]:
-    return iter(stack if stack.ndim == 3 else stack[np.newaxis])
-
-
-def _slice_values(truth: np.ndarray, probability: np.ndarray) -> list[float]:
-    cells = ndimage.label(truth)[0]
-    exact = probability.astype(np.float64)  # 51/255 in float32 lies above 0.2 only when compared as double
-    values: list[float] = []
-    previous = None
-    for threshold in _thresholds():
-        interior = exact > threshold
-        if previous is None or not np.array_equal(interior, previous):
-            value = _rand_score(cells, thinned_regions(interior))
-        values.append(value)
-        previous = interior
-    return values
-
-
-def _rand_score(cells: np.ndarray, regions: np.ndarray) -> float:
-    """Return V_rand of one slice; a dam pixel in a true cell is a region of size one."""
-    inside = cells > 0
-    if not inside.any():
-        return 0.0
-    cell, region = cells[inside], regions[inside]
-    dams = np.count_nonzero(region == 0)
-    flooded = region > 0
-    width = int(region.max()) + 1
-    overlap = np.unique(cell[flooded].astype(np.int64) * width + region[flooded], return_counts=True)[1]
-    together = _sum_of_squares(overlap) + dams
-    found = _sum_of_squares(np.bincount(region[flooded])) + dams
-    return 2 * together / (found + _sum_of_squares(np.bincount(cell)))
-
-
-def _sum_of_squares(sizes: np.ndarray) -> float:
-    return float((sizes.astype(np.float64) ** 2).sum())
-
-
-def thinned_regions(interior: np.ndarray) -> np.ndarray:
-    """Return the cells, grown over the membrane until one-pixel dams remain.
-
-    The scorer's own breadth-first flood: a pixel that sees exactly one region among its
-    four neighbours joins it, any other becomes a dam; membrane pixels that touch a cell
-    come first, column by column.
-
-    Parameters
-    ----------
-    interior : numpy.ndarray
-        bool (y, x).
-
-    Returns
-    -------
-    numpy.ndarray
-        int32 (y, x): 0 on dams, else the region's number from 1; a slice without
-        interior is one region.
+    Per slice V_info = 2 I / (H(S) + H(T)) over the pixels of the true cells, with the mutual
+    information I and the entropies H of found regions S and true cells T; means, source,
+    parameters and result as of `v_rand`.
     """
-    regions, count = ndimage.label(interior)
-    if count == 0:
-        return np.ones(interior.shape, np.int32)
-    waiting = np.where(interior, regions, _WAITING)
-    # Transposed, so that column order is plain order; the rim of zeros acts as a dam.
-    padded = np.pad(waiting.T, 1)
-    flooded = np.array(_flood(padded.ravel().tolist(), padded.shape[1]), np.int32)
-    return np.ascontiguousarray(flooded.reshape(padded.shape)[1:-1, 1:-1].T)
+    return _best_mean(truth_interior, interior_probability, lambda found: found.information.score)
 
 
-def _flood(pixels: list[int], width: int) -> list[int]:
-    """Flood a padded picture, flattened row by row, in place."""
-    neighbours = (-width, -1, 1, width)
-    queue = [
-        at
-        for at, value in enumerate(pixels)
-        if value == _WAITING and any(pixels[at + step] > 0 for step in neighbours)
-    ]
-    for at in queue:  # grows while it is walked
-        if pixels[at] != _WAITING:
-            continue
-        seen = {pixels[at + step] for step in neighbours} - {0, _WAITING}
-        pixels[at] = seen.pop() if len(seen) == 1 else 0
-        # A dam passes the flood on too: what only dams surround becomes dam itself.
-        queue.extend(at + step for step in neighbours if pixels[at + step] == _WAITING)
-    return pixels
+def _best_mean(
+    truth_interior: np.ndarray, probability: np.ndarray, score: Callable[[Agreement], float]
+) -> BestOfThresholds:
+    pairs = zip(*_stacks(truth_interior, probability), strict=True)
+    per_slice = [[score(one.agreement) for one in comparisons(t, p, THRESHOLDS)] for t, p in pairs]
+    return BestOfThresholds.of(np.mean(per_slice, axis=0).tolist())
+
+
+def pixel_error(truth_interior: np.ndarray, interior_probability: np.ndarray) -> float:
+    """Return the official pixel error: one minus the interior's best F-score over the thresholds.
+
+    Parameters are those of `v_rand`.
+    """
+    truth, probability = _stacks(truth_interior, interior_probability)
+    exact = as_double(probability)
+    return 1 - max(count_pixels(truth, exact > t).interior_f1 for t in THRESHOLDS)
+
+
+def _stacks(truth_interior: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and probability (z, y, x)."""
+    if truth_interior.shape != probability.shape:
+        raise ValueError(f"shapes differ: {truth_interior.shape} and {probability.shape}")
+    truth = np.where(truth_interior, INTERIOR, BOUNDARY).astype(np.uint8)
+    return (truth, probability) if truth.ndim == 3 else (truth[np.newaxis], probability[np.newaxis])
 
 
 def pixel_accuracy(truth_labels: np.ndarray, predicted_labels: np.ndarray) -> float:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emseg_napari.metrics import best_threshold, pixel_accuracy, thinned_regions, v_rand
+from emseg_napari.metrics import best_threshold, pixel_accuracy, v_rand
+from emseg_napari.thinning import thinned_regions
 
 GOLDEN = Path(__file__).parents[1] / ".." / "shared" / "metrics"
 needs_golden = pytest.mark.skipif(

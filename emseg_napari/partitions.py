@@ -1,0 +1,130 @@
+"""How well found regions agree with true cells: the Rand and information scores of one slice.
+
+Only the pixels of true cells count. A pixel there that no region has (a dam between regions, number
+0) is a region of its own, of size one (Arganda-Carreras et al. 2015, doi:10.3389/fnana.2015.00142, and
+its scorer, whose quirks are told in `emseg_napari.metrics`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+# The scorer numbers regions in 16 bits, and all that come later share the last number.
+LAST_REGION = 65_535
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A score and its two parts, 0 to 1.
+
+    Attributes
+    ----------
+    score : float
+        Harmonic mean of the parts.
+    split : float
+        Falls where true cells were cut.
+    merge : float
+        Falls where true cells were joined.
+    """
+
+    score: float
+    split: float
+    merge: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Found regions against true cells.
+
+    Attributes
+    ----------
+    rand : Parts
+        From shares of pixels p_ij (overlaps), s_i (found regions) and t_j (true cells): split
+        sum p^2 / sum t^2, merge sum p^2 / sum s^2.
+    information : Parts
+        From the mutual information I and the entropies H of found regions S and true cells T:
+        split I / H(S), merge I / H(T). The score is 0 where an entropy is 0, as the scorer has it,
+        although its own part is 1 there: one single region cuts nothing.
+    """
+
+    rand: Parts
+    information: Parts
+
+
+_NO_CELL = Agreement(Parts(0.0, 0.0, 0.0), Parts(0.0, 0.0, 0.0))
+
+
+class TrueCells:
+    """The true cells of one slice: 4-connected parts of the interior.
+
+    Parameters
+    ----------
+    interior : numpy.ndarray
+        bool (y, x): True inside the true cells.
+    """
+
+    def __init__(self, interior: np.ndarray) -> None:
+        numbers = ndimage.label(interior)[0].ravel()
+        self._inside = np.flatnonzero(numbers)
+        self._cell = numbers[self._inside].astype(np.int64)
+        self._sizes = _counted(self._cell)
+
+    def agreement(self, regions: np.ndarray) -> Agreement:
+        """Compare with found regions.
+
+        Parameters
+        ----------
+        regions : numpy.ndarray
+            int32 (y, x): 0 on dams, else the region's number, up to which all numbers may occur.
+
+        Returns
+        -------
+        Agreement
+            All 0 where there is no true cell.
+        """
+        pixels = len(self._inside)
+        if pixels == 0:
+            return _NO_CELL
+        region = np.minimum(regions.ravel()[self._inside], LAST_REGION)
+        flooded = region > 0
+        cell, region = self._cell[flooded], region[flooded]
+        overlaps = _counted(cell * (LAST_REGION + 1) + region)
+        dams = pixels - len(region)
+        return Agreement(
+            _rand(overlaps, np.bincount(region), self._sizes, dams),
+            _information(overlaps, _counted(region), self._sizes, dams),
+        )
+
+
+def _counted(numbers: np.ndarray) -> np.ndarray:
+    """Return how often each number occurs, ascending, so that equal partitions sum up equally."""
+    return np.sort(np.unique(numbers, return_counts=True)[1])
+
+
+def _rand(overlaps: np.ndarray, found: np.ndarray, true: np.ndarray, dams: int) -> Parts:
+    together = _squares(overlaps) + dams
+    in_found, in_true = _squares(found) + dams, _squares(true)
+    return Parts(2 * together / (in_found + in_true), together / in_true, together / in_found)
+
+
+def _squares(sizes: np.ndarray) -> int:
+    return int((sizes**2).sum())
+
+
+def _information(overlaps: np.ndarray, found: np.ndarray, true: np.ndarray, dams: int) -> Parts:
+    pixels = int(true.sum())
+    singles = dams * np.log(pixels) / pixels
+    of_found, of_true = _entropy(found, pixels) + singles, _entropy(true, pixels)
+    if of_found == 0 or of_true == 0:
+        return Parts(0.0, float(of_found == 0), float(of_true == 0))
+    mutual = max(0.0, of_found + of_true - _entropy(overlaps, pixels) - singles)
+    return Parts(2 * mutual / (of_found + of_true), min(1.0, mutual / of_found), min(1.0, mutual / of_true))
+
+
+def _entropy(sizes: np.ndarray, pixels: int) -> float:
+    """Return the entropy in nats; exactly 0 of a single region."""
+    shares = sizes / pixels
+    return float(-(shares * np.log(shares)).sum())
