@@ -7,17 +7,49 @@ can be moved together with them; otherwise they are absolute.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from emseg_napari import files, stacks
 from emseg_napari.corrections import Corrections
 from emseg_napari.jobs import UserError
 
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Round:
+    """One evaluation in the history of a session: did the last corrections help?
+
+    Attributes
+    ----------
+    when : str
+        Local date and time, ISO 8601 to the second.
+    run : str
+        Name of the run's folder; empty if none was known.
+    corrected, confirmed : int
+        Slices that held a person's strokes, and slices that were confirmed.
+    slices : tuple of int
+        The slices that were scored; rounds compare where these are the same.
+    v_rand, v_info, accuracy : float
+        Mean over these slices at the run's threshold, 0 to 1.
+    """
+
+    when: str
+    run: str
+    corrected: int
+    confirmed: int
+    slices: tuple[int, ...]
+    v_rand: float
+    v_info: float
+    accuracy: float
+
+
+_ROUNDS = TypeAdapter(list[Round])
 
 
 @dataclass
@@ -36,6 +68,8 @@ class Session:
         Of these labels.
     run : Path or None
         Folder of the run in use; it may be gone.
+    rounds : list of Round
+        What was evaluated so far, oldest first.
     """
 
     image_path: Path | None
@@ -43,6 +77,7 @@ class Session:
     labels: np.ndarray
     corrections: Corrections
     run: Path | None = None
+    rounds: list[Round] = field(default_factory=list)
 
 
 def save_session(folder: str | Path, session: Session) -> None:
@@ -63,6 +98,7 @@ def save_session(folder: str | Path, session: Session) -> None:
         "format": FORMAT,
         "image": None if session.image_path is None else _reference(session.image_path, folder),
         "run": None if session.run is None else _reference(session.run, folder),
+        "rounds": [asdict(one) for one in session.rounds],
     }
     with files.adding_files(folder) as new:
         if inside is not None:
@@ -90,7 +126,8 @@ def load_session(folder: str | Path) -> Session:
     labels = stacks.read_labels(folder / "labels.tif", "napari")
     stacks.check_pair(image, labels, source.name, f"{folder.name}/labels.tif")
     corrections = _corrections(folder, labels)
-    return Session(image_path, image, labels, corrections, _resolved(content["run"], folder))
+    run, rounds = _resolved(content["run"], folder), _rounds(content, folder)
+    return Session(image_path, image, labels, corrections, run, rounds)
 
 
 def _content(folder: Path) -> dict[str, Any]:
@@ -121,6 +158,15 @@ def _corrections(folder: Path, labels: np.ndarray) -> Corrections:
             f"{path} does not fit the labels beside it; restore both from one copy of the session."
         )
     return corrections
+
+
+def _rounds(content: dict[str, Any], folder: Path) -> list[Round]:
+    try:
+        return _ROUNDS.validate_python(content.get("rounds", []))  # older sessions have none
+    except ValidationError:
+        raise UserError(
+            f"{folder / 'session.json'} is damaged (its history of rounds); restore it from a copy."
+        ) from None
 
 
 def _reference(path: Path, folder: Path) -> str:

@@ -183,6 +183,7 @@ class LoadStep(Step):
             labels=marks,
             corrections=corrections_of(labels),
             run=self.workspace.run,
+            rounds=self.workspace.rounds,
         )
         save_session(folder, session)
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
@@ -199,6 +200,7 @@ class LoadStep(Step):
         self.workspace.choose("image", shown)
         self.workspace.choose("labels", layer)
         self.workspace.choose_run(session.run)
+        self.workspace.set_rounds(session.rounds)
         remember_folder("images", folder.parent)
         self.say(f"Opened the session ({len(session.corrections.confirmed)} slices confirmed).")
 

@@ -9,6 +9,7 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
+from emseg_napari.sessions import Round
 from emseg_napari.widgets.layers import is_ours, part_corrections, watch_strokes
 
 _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
@@ -20,7 +21,7 @@ class Workspace(QObject):
     Signals
     -------
     changed
-        Another image, labels layer or run is chosen.
+        Another image, labels layer or run is chosen, or the history of evaluations is another.
     layers_changed
         Layers came, went or were renamed.
     """
@@ -33,6 +34,7 @@ class Workspace(QObject):
         self.viewer = viewer
         self._chosen: dict[str, Layer | None] = {"image": None, "labels": None}
         self._run: Path | None = None
+        self.rounds: list[Round] = []  # evaluations so far, oldest first
         for event in (
             viewer.layers.events.inserted,
             viewer.layers.events.removed,
@@ -67,6 +69,11 @@ class Workspace(QObject):
         if folder != self._run:
             self._run = folder
             self.changed.emit()
+
+    def set_rounds(self, rounds: list[Round]) -> None:
+        """Set the history of evaluations, oldest first."""
+        self.rounds = list(rounds)
+        self.changed.emit()
 
     def candidates(self, kind: str) -> list[Layer]:
         """Return the layers that can be chosen as "image" or "labels"."""
