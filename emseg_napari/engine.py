@@ -75,6 +75,10 @@ class _Engine:
             from emseg_napari.evaluation import evaluate
 
             return evaluate(**request.arguments, **contract)
+        if request.job == "review":
+            from emseg_napari.review import review
+
+            return review(**request.arguments, **contract)
         from emseg_napari.prediction import predict
 
         # The slices went out one by one; the stack need not travel again.

@@ -19,12 +19,12 @@ class Request:
     Attributes
     ----------
     job : str
-        "train", "predict" or "evaluate".
+        "train", "predict", "evaluate" or "review".
     arguments : dict
         Keyword arguments of the function of that name, less the contract's callables.
     """
 
-    job: Literal["train", "predict", "evaluate"]
+    job: Literal["train", "predict", "evaluate", "review"]
     arguments: dict[str, Any] = field(default_factory=dict)
 
 

@@ -1,0 +1,94 @@
+"""What the window asks for at once: the scores of a prediction, and where its errors are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emseg_napari.errors import SegmentationError, find_errors
+from emseg_napari.evaluation import Evaluation, evaluate
+from emseg_napari.jobs import Event, Progress, Report, ShouldStop, ignore, never
+from emseg_napari.settings import ErrorSettings, EvaluationSettings
+
+# Of the time: scores take eleven thresholds, the search for errors one.
+_SCORING = 0.75
+
+
+@dataclass(frozen=True)
+class Review:
+    """Scores and errors of one prediction.
+
+    Attributes
+    ----------
+    evaluation : Evaluation
+    errors : list of SegmentationError
+        Of the scored slices at `evaluation.threshold`, largest first.
+    """
+
+    evaluation: Evaluation
+    errors: list[SegmentationError]
+
+
+def review(
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    settings: EvaluationSettings | None = None,
+    report: Report = ignore,
+    should_stop: ShouldStop = never,
+    *,
+    error_settings: ErrorSettings | None = None,
+    trained_slices: Sequence[int] = (),
+    first_slice: int = 0,
+) -> Review:
+    """Score a prediction, then find its merges and splits in the slices that were scored.
+
+    Parameters
+    ----------
+    prediction, truth, settings, report, should_stop, trained_slices, first_slice
+        As of `emseg_napari.evaluation.evaluate`.
+    error_settings : ErrorSettings, optional
+
+    Raises
+    ------
+    UserError
+        As `evaluate` does.
+    Cancelled
+    """
+    part = _Parts(report)
+    evaluation = evaluate(
+        prediction,
+        truth,
+        settings,
+        part(0, _SCORING),
+        should_stop,
+        trained_slices=trained_slices,
+        first_slice=first_slice,
+    )
+    slices = [one.z for one in evaluation.per_slice]
+    here = [z - first_slice for z in slices]
+    # In double precision, as the scores compare it.
+    interior = prediction[here].astype(np.float64) > evaluation.threshold
+    errors = find_errors(
+        truth[here], interior, error_settings, part(_SCORING, 1), should_stop, slices=slices
+    )
+    return Review(evaluation, errors)
+
+
+class _Parts:
+    """Makes of the progress of parts that of the whole."""
+
+    def __init__(self, report: Report) -> None:
+        self._report, self._start = report, time.monotonic()
+
+    def __call__(self, first: float, end: float) -> Callable[[Event], None]:
+        def pass_on(event: Event) -> None:
+            if isinstance(event, Progress):
+                fraction = first + (end - first) * event.fraction
+                left = (time.monotonic() - self._start) * (1 / fraction - 1) if fraction > 0 else None
+                event = Progress(fraction, left, event.text)
+            self._report(event)
+
+        return pass_on
