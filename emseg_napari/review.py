@@ -71,9 +71,7 @@ def review(
     here = [z - first_slice for z in slices]
     # In double precision, as the scores compare it.
     interior = prediction[here].astype(np.float64) > evaluation.threshold
-    errors = find_errors(
-        truth[here], interior, error_settings, part(_SCORING, 1), should_stop, slices=slices
-    )
+    errors = find_errors(truth[here], interior, error_settings, part(_SCORING, 1), should_stop, slices=slices)
     return Review(evaluation, errors)
 
 
