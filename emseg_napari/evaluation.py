@@ -1,4 +1,4 @@
-"""How good a prediction is against the truth: every score of every slice at every threshold.
+"""The evaluation job: a prediction against the truth, every slice at every threshold.
 
 Thresholds are those of the interior probability, as in the ISBI 2012 challenge: interior is
 what lies strictly above.
@@ -6,107 +6,36 @@ what lies strictly above.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import takewhile
 
 import numpy as np
 
-from emseg_napari.jobs import Report, ShouldStop, ignore, never
+from emseg_napari.jobs import (
+    Cancelled,
+    Message,
+    Progress,
+    Report,
+    ShouldStop,
+    UserError,
+    ignore,
+    never,
+)
+from emseg_napari.metrics import ROUNDING, THRESHOLDS, BestOfThresholds, Comparison, comparisons
+from emseg_napari.pixels import total
+from emseg_napari.scores import Evaluation as Evaluation
+from emseg_napari.scores import Scores as Scores
+from emseg_napari.scores import SliceEvaluation as SliceEvaluation
 from emseg_napari.settings import EvaluationSettings
+from emseg_napari.stacks import as_stack
 
-
-@dataclass(frozen=True)
-class Scores:
-    """The measures of one segmentation, of a slice or as the mean over slices; all 0 to 1.
-
-    Attributes
-    ----------
-    v_rand, v_rand_split, v_rand_merge : float
-        Foreground-restricted Rand score after border thinning, and its two parts: split falls
-        where a true cell was cut, merge where two were joined.
-    v_info, v_info_split, v_info_merge : float
-        The same of information.
-    accuracy : float
-        Share of labelled pixels that are right; NaN if none is labelled.
-    boundary_f1, boundary_iou : float
-        Of the boundary class, over labelled pixels.
-    """
-
-    v_rand: float
-    v_rand_split: float
-    v_rand_merge: float
-    v_info: float
-    v_info_split: float
-    v_info_merge: float
-    accuracy: float
-    boundary_f1: float
-    boundary_iou: float
-
-
-@dataclass(frozen=True)
-class SliceEvaluation:
-    """One slice.
-
-    Attributes
-    ----------
-    z : int
-        Index in the labelled stack.
-    trained : bool
-        The run, or the network it started from, was trained on it: its score proves nothing.
-    scores : Scores
-        At `Evaluation.threshold`.
-    """
-
-    z: int
-    trained: bool
-    scores: Scores
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A prediction compared with the truth; means are over slices.
-
-    Attributes
-    ----------
-    v_rand, v_rand_threshold, v_info, v_info_threshold : float
-        The best over the official thresholds, which flatters, and where it lies.
-    pixel_error : float
-        The official one: 1 - best F-score of the interior.
-    threshold : float
-        The one that the run chose on other slices, or that was given.
-    at_threshold : Scores
-        Mean over slices at it: the honest figures.
-    thresholds : tuple of float
-        The official eleven.
-    per_threshold : tuple of Scores
-        Mean over slices at each.
-    per_slice : tuple of SliceEvaluation
-        Those that were scored.
-    left_out : tuple of int
-        Labelled slices that were not scored, because the run was trained on them.
-    """
-
-    v_rand: float
-    v_rand_threshold: float
-    v_info: float
-    v_info_threshold: float
-    pixel_error: float
-    threshold: float
-    at_threshold: Scores
-    thresholds: tuple[float, ...]
-    per_threshold: tuple[Scores, ...]
-    per_slice: tuple[SliceEvaluation, ...]
-    left_out: tuple[int, ...] = ()
-
-    @property
-    def trained_slices(self) -> tuple[int, ...]:
-        """Slices that were scored although the run was trained on them."""
-        return tuple(one.z for one in self.per_slice if one.trained)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything in plain values that JSON knows; None where nothing can be said."""
-        raise NotImplementedError
+_MOST_THREADS = 8
+_SECONDS_BETWEEN_QUESTIONS = 0.1
 
 
 def evaluate(
@@ -148,4 +77,130 @@ def evaluate(
     UserError
         If the shapes differ, a value is not between 0 and 1, or no slice has labels.
     """
-    raise NotImplementedError
+    settings = settings or EvaluationSettings()
+    prediction, truth = as_stack(prediction), as_stack(truth)
+    _check_sizes(prediction, truth)
+    chosen, left_out = _chosen(truth, settings.slices, frozenset(trained_slices), first_slice)
+    trained = [z for z in chosen if z in trained_slices]
+    _check_values(prediction[[z - first_slice for z in chosen]])
+    _say_what_is_trained(trained, left_out, report)
+    threshold = 0.5 if settings.threshold is None else settings.threshold
+
+    def compare(z: int) -> Iterator[Comparison]:
+        at = z - first_slice
+        return comparisons(truth[at], prediction[at], (*THRESHOLDS, threshold))
+
+    found = _in_threads(compare, chosen, report, should_stop)
+    return _summary(found, threshold, trained, left_out)
+
+
+def _chosen(
+    truth: np.ndarray, wanted: tuple[int, int] | None, trained: frozenset[int], first_slice: int
+) -> tuple[list[int], list[int]]:
+    """Return the slices to score, and those that are left out because they were trained on."""
+    first, end = wanted or (first_slice, first_slice + len(truth))
+    if not first_slice <= first < end <= first_slice + len(truth):
+        raise UserError(
+            f"The slices {first}:{end} do not lie inside what is to be compared; "
+            f"choose a range inside {first_slice}:{first_slice + len(truth)}."
+        )
+    labelled = [z for z in range(first, end) if truth[z - first_slice].any()]
+    if not labelled:
+        raise UserError(f"The slices {first}:{end} have no labels to compare with; choose labelled slices.")
+    unseen = [z for z in labelled if z not in trained]
+    if wanted is not None or not unseen:
+        return labelled, []
+    return unseen, [z for z in labelled if z in trained]
+
+
+def _check_sizes(prediction: np.ndarray, truth: np.ndarray) -> None:
+    if prediction.shape != truth.shape:
+        sizes = " and ".join(" x ".join(map(str, array.shape)) for array in (prediction, truth))
+        raise UserError(f"Prediction and labels differ in size ({sizes}); choose two that belong together.")
+
+
+def _check_values(prediction: np.ndarray) -> None:
+    low, high = float(prediction.min()), float(prediction.max())
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # NaN is neither
+        raise UserError(
+            f"The prediction holds {low if low < 0 or math.isnan(low) else high:g}, which is no probability; "
+            "give values from 0 to 1."
+        )
+
+
+def _say_what_is_trained(trained: Sequence[int], left_out: Sequence[int], report: Report) -> None:
+    if left_out:
+        report(Message(f"Left out, since the run was trained on them: slices {as_ranges(left_out)}."))
+    if trained:
+        report(Message(f"The run was trained on slices {as_ranges(trained)}: their scores prove nothing."))
+
+
+def as_ranges(slices: Sequence[int]) -> str:
+    """Write ascending indices as half-open ranges: 3, 5, 6, 7 are ``3, 5:8``."""
+    ends = [z for z in slices if z + 1 not in slices]
+    firsts = [z for z in slices if z - 1 not in slices]
+    pairs = zip(firsts, ends, strict=True)
+    return ", ".join(str(first) if first == last else f"{first}:{last + 1}" for first, last in pairs)
+
+
+def _in_threads(
+    compare: Callable[[int], Iterator[Comparison]],
+    slices: Sequence[int],
+    report: Report,
+    should_stop: ShouldStop,
+) -> dict[int, list[Comparison]]:
+    """Compare slices side by side, which the compiled flood allows, and report on each."""
+    stopped = threading.Event()
+
+    def finish(z: int) -> tuple[int, list[Comparison]]:
+        return z, list(takewhile(lambda _: not stopped.is_set(), compare(z)))
+
+    report(Progress(0.0, None, f"scoring {len(slices)} slices"))
+    started, found = time.monotonic(), {}
+    pool = ThreadPoolExecutor(min(len(slices), _threads()))
+    waiting: set[Future[tuple[int, list[Comparison]]]] = {pool.submit(finish, z) for z in slices}
+    try:
+        while waiting:
+            over, waiting = wait(waiting, _SECONDS_BETWEEN_QUESTIONS, FIRST_COMPLETED)
+            if should_stop():
+                raise Cancelled
+            for z, comparisons_ in (one.result() for one in over):
+                found[z] = comparisons_
+                left = (time.monotonic() - started) / len(found) * (len(slices) - len(found))
+                report(Progress(len(found) / len(slices), left, f"slice {z} scored"))
+    finally:
+        stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+    return dict(sorted(found.items()))
+
+
+def _threads() -> int:
+    """As many as ONNX Runtime and TensorFlow get; the window's engine is told to leave a core free."""
+    return min(_MOST_THREADS, int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1)
+
+
+def _summary(
+    found: Mapping[int, Sequence[Comparison]],
+    threshold: float,
+    trained: Sequence[int],
+    left_out: Sequence[int],
+) -> Evaluation:
+    official, own = len(THRESHOLDS), -1
+    means = [Scores.mean([Scores.of(one[k]) for one in found.values()]) for k in range(official)]
+    own_scores = {z: Scores.of(one[own]) for z, one in found.items()}
+    rand = BestOfThresholds.of([scores.v_rand for scores in means])
+    information = BestOfThresholds.of([scores.v_info for scores in means])
+    totals = [total(one[k].pixels for one in found.values()) for k in range(official)]
+    return Evaluation(
+        v_rand=rand.best,
+        v_rand_threshold=rand.threshold,
+        v_info=information.best,
+        v_info_threshold=information.threshold,
+        pixel_error=1 - max(pixels.interior_f1 for pixels in totals),
+        threshold=threshold,
+        at_threshold=Scores.mean(list(own_scores.values())),
+        thresholds=THRESHOLDS,
+        per_threshold=tuple(means),
+        per_slice=tuple(SliceEvaluation(z, z in trained, one) for z, one in own_scores.items()),
+        left_out=tuple(left_out),
+    )

@@ -28,6 +28,7 @@ from emseg_napari.partitions import Agreement, TrueCells
 from emseg_napari.pixels import PixelCounts, count_pixels
 from emseg_napari.thinning import thinned_regions
 
+ROUNDING = 1e-6  # by which the probabilities of other programs may pass 0 and 1
 THRESHOLDS = tuple(accumulate(repeat(0.1, 10), initial=0.0))
 _CANDIDATES = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
@@ -95,9 +96,9 @@ def as_double(probability: np.ndarray) -> np.ndarray:
     """Return a probability as it is to be compared with thresholds.
 
     numpy compares float32 with a number of Python's in float32, where 51/255 is no more than 0.2;
-    the scorer does it in double precision, where it is.
+    the scorer holds float32 and compares in double precision, where it is.
     """
-    return probability.astype(np.float64)
+    return probability.astype(np.float32, copy=False).astype(np.float64)
 
 
 def v_rand(truth_interior: np.ndarray, interior_probability: np.ndarray) -> BestOfThresholds:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -68,3 +69,8 @@ def count_pixels(truth: np.ndarray, interior: np.ndarray) -> PixelCounts:
     pairs = np.bincount((2 * truth + interior).ravel(), minlength=6).tolist()
     boundary, missed, invented, right = pairs[2 * BOUNDARY : 2 * INTERIOR + 2]
     return PixelCounts(boundary, right, missed, invented)
+
+
+def total(counts: Iterable[PixelCounts]) -> PixelCounts:
+    """Add the counts of several slices."""
+    return PixelCounts(*map(sum, zip(*map(astuple, counts), strict=True)))
