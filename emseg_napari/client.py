@@ -9,11 +9,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from emseg_napari.jobs import Event, Failed, Finished
-from emseg_napari.protocol import LookAt, Request, Stop, receive, send
+from emseg_napari.jobs import Event, Failed, Finished, Wishes
+from emseg_napari.protocol import Request, Stop, receive, send
 
 CANCEL_SECONDS = 0.7
 
@@ -37,7 +38,7 @@ class Engine:
         self._sending = threading.Lock()
         self._cancelled = False
         self._job = 0
-        self._view: int | None = None
+        self._wishes = Wishes()
 
     def __enter__(self) -> Engine:
         return self
@@ -75,6 +76,7 @@ class Engine:
         over = False
         try:
             self._cancelled = False
+            self._wishes = Wishes(self._wishes.z)
             self._job += 1
             self._start()
             for event in self._events(Request(cast(Any, job), arguments)):
@@ -96,7 +98,7 @@ class Engine:
         assert process.stdout is not None
         with contextlib.suppress(OSError, ValueError):  # if it is dead already, reading says so
             self._send(request)
-            self._send(LookAt(self._view))
+            self._send(self._wishes)
             if self._cancelled:  # a request takes back the stops before it
                 self._send(Stop())
         while True:
@@ -129,12 +131,15 @@ class Engine:
         if self._cancelled and self.busy and self._job == job and process is not None:
             process.kill()
 
-    def look_at(self, z: int | None) -> None:
-        """Tell the training, running or about to start, which slice to preview."""
-        self._view = z
+    def wish(self, **changes: Any) -> None:
+        """Change the `Wishes` of the job that runs or is about to start.
+
+        The slice in view stays for the jobs after it; the others are of one job.
+        """
+        self._wishes = replace(self._wishes, **changes)
         if self.busy:
             with contextlib.suppress(OSError, ValueError):
-                self._send(LookAt(z), wait=False)  # `_events` tells it after the request
+                self._send(self._wishes, wait=False)  # `_events` tells them after the request
 
     def close(self) -> None:
         """End the engine process, which cancels its job; a later job would start another."""

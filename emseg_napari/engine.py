@@ -10,11 +10,12 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from typing import Any, BinaryIO
 
-from emseg_napari.jobs import Cancelled, Event, Failed, Finished, UserError
-from emseg_napari.protocol import LookAt, Request, Stop, receive, send
+from emseg_napari.jobs import Cancelled, Event, Failed, Finished, UserError, Wishes
+from emseg_napari.protocol import Request, Stop, receive, send
 
 
 class _Engine:
@@ -22,7 +23,7 @@ class _Engine:
         self._commands, self._events = commands, events
         self._requests: queue.Queue[Request] = queue.Queue()
         self._stop = threading.Event()
-        self._z: int | None = None
+        self._wishes = Wishes()
 
     def serve(self) -> None:
         threading.Thread(target=self._listen, daemon=True).start()
@@ -42,11 +43,12 @@ class _Engine:
                 os._exit(1)
             if isinstance(command, Request):
                 self._stop.clear()
+                self._wishes = Wishes()
                 self._requests.put(command)
             elif isinstance(command, Stop):
                 self._stop.set()
-            elif isinstance(command, LookAt):
-                self._z = command.z
+            elif isinstance(command, Wishes):
+                self._wishes = command
 
     def _report(self, event: Event) -> None:
         send(self._events, event)
@@ -67,10 +69,11 @@ class _Engine:
 
     def _do(self, request: Request) -> Any:
         contract: dict[str, Any] = {"report": self._report, "should_stop": self._stop.is_set}
+        began = time.monotonic()
         if request.job == "train":
             from emseg_napari.training import train
 
-            return train(**request.arguments, **contract, in_view=lambda: self._z)
+            return train(**request.arguments, **contract, wishes=lambda: self._wishes, began=began)
         if request.job == "evaluate":
             from emseg_napari.evaluation import evaluate
 

@@ -72,6 +72,8 @@ class EpochEnded(Event):
         The same on the held-out slices; None if nothing is held out.
     learning_rate : float
         At the end of the epoch.
+    held_out_v_rand : float or None
+        V_rand at threshold 0.5 on what is held out; None where its labels have gaps.
     """
 
     epoch: int
@@ -81,6 +83,7 @@ class EpochEnded(Event):
     accuracy: float
     held_out_accuracy: float | None
     learning_rate: float
+    held_out_v_rand: float | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,25 @@ class Failed(Event):
     text: str
     cancelled: bool = False
     details: str = ""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user wants of the job while it runs.
+
+    Attributes
+    ----------
+    z : int or None
+        The slice that the user looks at, for previews.
+    paused : bool
+        Stand still until this is False again.
+    enough : bool
+        The training is good enough: end it now and keep the best network.
+    """
+
+    z: int | None = None
+    paused: bool = False
+    enough: bool = False
 
 
 Report = Callable[[Event], None]

@@ -1,15 +1,19 @@
-"""Which slices are held out of a training, and how good a network is on slices.
+"""What is held out of a training, and how good a network is on it.
 
-Only a part of a few slices is compared, so that judging stays short.
+Whole slices are held out, or, where too few have labels, a tile of the labelled area. Only a part
+of a few slices is compared, so that judging stays short.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
-from emseg_napari.jobs import Message, Report, ShouldStop, UserError, ignore
-from emseg_napari.labels import BOUNDARY, UNLABELLED, check_trainable, from_probability
-from emseg_napari.metrics import best_threshold, pixel_accuracy
+from emseg_napari.jobs import ShouldStop, UserError
+from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, from_probability
+from emseg_napari.metrics import best_threshold, comparisons, pixel_accuracy
 from emseg_napari.prediction import SlicePredictor, Window
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.stacks import check_range
@@ -17,11 +21,19 @@ from emseg_napari.stacks import check_range
 SLICES_FOR_HOLD_OUT = 4
 _SLICES = 3
 _SIDE_PX = 1024
+# Between a held-out tile and the labels that train: the network's patches overlap no further.
+_MARGIN_PX = 16
+# An eighth of the labelled area, as of the slices; a smaller one says nothing.
+_TILE_SIDE = 8**-0.5
+_SMALLEST_TILE_PX = 32
+# Below that part of labelled pixels, cells have gaps and their scores mean nothing.
+_DENSE = 0.9
+_CANDIDATES = np.round(np.arange(0.1, 0.91, 0.05), 2)
+
+Tile = tuple[int, int, int, int]
 
 
-def split(
-    labels: np.ndarray, settings: TrainingSettings, report: Report = ignore
-) -> tuple[list[int], list[int]]:
+def split(labels: np.ndarray, settings: TrainingSettings) -> tuple[list[int], list[int]]:
     """Choose which slices train and which are held out.
 
     An eighth of the labelled slices is held out, the last ones together, since neighbouring
@@ -44,13 +56,75 @@ def split(
         raise UserError("All labelled slices are held out, so none is left to train on; hold out fewer.")
     if not trained:
         check_trainable(labels[first:end], "The labels")
-    if not held_out:
-        report(
-            Message(
-                f"{len(trained)} labelled slice(s): none is held out, so this run has no score of its own."
-            )
-        )
     return trained, held_out
+
+
+def hold_out_tile(labels: np.ndarray, slices: list[int]) -> Tile | None:
+    """Choose a corner of the labelled area to judge by, where no whole slice can be spared.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        uint8 (z, y, x).
+    slices : list of int
+        Those that train.
+
+    Returns
+    -------
+    tuple of int or None
+        First y, end y, first x, end x; None if it would be tiny, or either side left without both classes.
+    """
+    rows, columns = (np.flatnonzero(labels[slices].any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    (top, bottom), (left, right) = ((int(n[0]), int(n[-1]) + 1) for n in (rows, columns))
+    height, width = (round(_TILE_SIDE * n) for n in (bottom - top, right - left))
+    if min(height, width) < _SMALLEST_TILE_PX:
+        return None
+    corners = [(y, y + height, x, x + width) for y in (top, bottom - height) for x in (left, right - width)]
+    fit = [c for c in corners if _both(only_tile(labels[slices], c)) and _both(but_tile(labels[slices], c))]
+    return max(fit, key=lambda c: np.count_nonzero(only_tile(labels[slices], c)), default=None)
+
+
+def only_tile(labels: np.ndarray, tile: Tile) -> np.ndarray:
+    """Return labels (z, y, x) of which only those in the tile are left."""
+    part = np.s_[:, tile[0] : tile[1], tile[2] : tile[3]]
+    result = np.zeros_like(labels)
+    result[part] = labels[part]
+    return result
+
+
+def but_tile(labels: np.ndarray, tile: Tile) -> np.ndarray:
+    """Return labels (z, y, x) without those in the tile and in a margin around it."""
+    top, bottom, left, right = tile
+    result = labels.copy()
+    result[
+        :,
+        max(0, top - _MARGIN_PX) : bottom + _MARGIN_PX,
+        max(0, left - _MARGIN_PX) : right + _MARGIN_PX,
+    ] = UNLABELLED
+    return result
+
+
+def _both(labels: np.ndarray) -> bool:
+    return bool((labels == BOUNDARY).any() and (labels == INTERIOR).any())
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How good a network is on slices.
+
+    Attributes
+    ----------
+    accuracy : float or None
+        Pixel accuracy at threshold 0.5, 0 to 1; None of no slices.
+    v_rand : float or None
+        Mean V_rand of the compared parts at 0.5; None unless nearly all of their pixels have labels.
+    cost : float
+        Mean weighted cross-entropy; infinite of no slices.
+    """
+
+    accuracy: float | None = None
+    v_rand: float | None = None
+    cost: float = float("inf")
 
 
 class Judge:
@@ -74,30 +148,61 @@ class Judge:
         self._image, self._labels = image, labels
         self._boundary_weight, self._should_stop = boundary_weight, should_stop
 
-    def score(self, slices: list[int], predictor: SlicePredictor) -> tuple[float | None, float]:
-        """Return pixel accuracy at 0.5 and mean weighted cross-entropy; None and inf of no slices."""
+    def score(self, slices: list[int], predictor: SlicePredictor, threshold: float = 0.5) -> Judgement:
+        """Judge the first few of `slices`."""
         if not slices:
-            return None, float("inf")
+            return Judgement()
         labels, probability = self._compared(slices[:_SLICES], predictor)
         target = labels == BOUNDARY
         right = np.where(target, probability, 1 - probability)
         weight = np.where(target, self._boundary_weight, 1.0) * (labels != UNLABELLED)
         cost = float(np.sum(weight * -np.log(np.maximum(right, 1e-6))) / max(1.0, weight.sum()))
-        return pixel_accuracy(labels, from_probability(probability, 0.5)), cost
+        v_rand = float(_rand(labels, probability, [threshold])[0]) if _is_dense(labels) else None
+        return Judgement(pixel_accuracy(labels, from_probability(probability, threshold)), v_rand, cost)
 
     def threshold(self, slices: list[int], predictor: SlicePredictor) -> float:
-        """Return the boundary probability that parts the classes best; 0.5 of no slices."""
+        """Return the boundary probability that parts the classes best; 0.5 of no slices.
+
+        Where nearly all pixels have labels it is the one with the best V_rand, else that with the
+        best accuracy, in which boundary weighs more than interior.
+        """
         if not slices:
             return 0.5
-        # Between counting all pixels alike (most accurate) and as the loss does (fewest gaps, each
-        # of which merges two cells): on ISBI slices this costs little of either.
-        weight = (1 + self._boundary_weight) / 2
-        return best_threshold(*self._compared(slices[:_SLICES], predictor), weight)
+        labels, probability = self._compared(slices[:_SLICES], predictor)
+        if _is_dense(labels):
+            return _best_of(_rand(labels, probability, _CANDIDATES))
+        # Between counting all pixels alike (most accurate) and as the loss does (fewest gaps).
+        return best_threshold(labels, probability, (1 + self._boundary_weight) / 2)
 
     def _compared(self, slices: list[int], predictor: SlicePredictor) -> tuple[np.ndarray, np.ndarray]:
         part = most_labelled(self._labels[slices], _SIDE_PX)
         probability = [predictor.probability(self._image[z][part], self._should_stop) for z in slices]
         return self._labels[slices][:, *part], np.stack(probability)
+
+
+def _is_dense(labels: np.ndarray) -> bool:
+    """Say whether nearly all pixels around the labels have labels."""
+    rows, columns = (np.flatnonzero(labels.any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    inside = labels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return float(np.mean(inside != UNLABELLED)) >= _DENSE
+
+
+def _rand(
+    labels: np.ndarray, probability: np.ndarray, thresholds: Sequence[float] | np.ndarray
+) -> np.ndarray:
+    """Return V_rand at thresholds of the boundary probability, the mean over slices."""
+    of_interior = [1 - t for t in thresholds]
+    scores = [
+        [found.agreement.rand.score for found in comparisons(known, 1 - p, of_interior)]
+        for known, p in zip(labels, probability, strict=True)
+    ]
+    return np.mean(scores, axis=0)
+
+
+def _best_of(scores: np.ndarray) -> float:
+    """Return the candidate in the middle of the best stretch: one lucky slice makes a narrow peak."""
+    smooth = np.convolve(np.pad(scores, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+    return float(_CANDIDATES[int(smooth.argmax())])
 
 
 def most_labelled(labels: np.ndarray, side_px: int) -> Window:

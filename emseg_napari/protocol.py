@@ -1,6 +1,6 @@
 """What the window's process and the engine process say to each other over two pipes.
 
-The window sends a `Request`, and while its job runs perhaps `Stop` and `LookAt`; the engine
+The window sends a `Request`, and while its job runs perhaps `Stop` and new `Wishes`; the engine
 answers with the events of `emseg_napari.jobs`, the last of them `Finished` or `Failed`.
 Both ends are this package, so pickles are safe here; they never come from a file.
 """
@@ -31,13 +31,6 @@ class Request:
 @dataclass(frozen=True)
 class Stop:
     """Break the running job off."""
-
-
-@dataclass(frozen=True)
-class LookAt:
-    """The user looks at slice `z` now (None: at no slice of this image)."""
-
-    z: int | None
 
 
 def send(stream: BinaryIO, message: object) -> None:

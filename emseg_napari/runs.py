@@ -3,6 +3,7 @@
 settings.json   what was asked for
 run.json        what came of it (`RunRecord`)
 history.json    one row per epoch
+steps.npy       learning rate and seconds of every step, so that it can be replayed
 last.keras      network, optimiser and step to go on from
 best.keras      the kept weights
 network.onnx    the kept network, all that prediction needs
@@ -11,13 +12,15 @@ network.onnx    the kept network, all that prediction needs
 from __future__ import annotations
 
 from dataclasses import asdict
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
-from emseg_napari.files import read_json, write_json
+from emseg_napari.files import read_json, replacing, write_json
 from emseg_napari.jobs import EpochEnded, UserError
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.settings import Settings, TrainingSettings
@@ -46,8 +49,20 @@ class RunRecord(Settings):
         Its dtype.
     trained_slices, held_out_slices : list of int
         Indices into that stack.
+    held_out_tile : tuple of int, optional
+        Where too few slices have labels: y and x ranges of the part of every trained slice that was
+        held out instead, (first y, end y, first x, end x).
+    start : str, optional
+        Name of the run whose weights this one started from.
+    start_slices : list of int
+        Slices of this stack that it, or a start before it, had been trained on.
+    fingerprints : list of str
+        Of all slices that these weights have ever been trained on, the starts' included.
     label_counts : dict
         Pixels of each class in the trained slices.
+    kept_epoch, kept_accuracy, kept_v_rand : int, float, float
+        The epoch whose weights were kept and how they scored on what was held out, at the
+        threshold; None if nothing was.
     threshold : float
         Boundary probability from which a pixel is boundary, chosen on held-out slices
         (0.5 if there were none).
@@ -63,9 +78,26 @@ class RunRecord(Settings):
     image_dtype: str
     trained_slices: list[int]
     held_out_slices: list[int]
+    held_out_tile: tuple[int, int, int, int] | None = None
+    start: str | None = None
+    start_slices: list[int] = Field(default_factory=list)
+    fingerprints: list[str] = Field(default_factory=list)
     label_counts: dict[str, int]
+    kept_epoch: int | None = None
+    kept_accuracy: float | None = None
+    kept_v_rand: float | None = None
     threshold: float = 0.5
     finished: bool = False
+
+    @property
+    def seen_slices(self) -> list[int]:
+        """Slices of this stack on which a score of this network proves nothing."""
+        return sorted({*self.trained_slices, *self.start_slices})
+
+
+def fingerprint(slice_: np.ndarray) -> str:
+    """Name a slice by its grey values: 16 hexadecimal digits, the same wherever it is met."""
+    return sha256(slice_.tobytes()).hexdigest()[:16]
 
 
 def versions() -> dict[str, str]:
@@ -120,6 +152,25 @@ class Run:
         """The kept network for ONNX Runtime."""
         return self.folder / "network.onnx"
 
+    def save_steps(self, steps: list[tuple[float, float]]) -> None:
+        """Write learning rate and seconds of every step so far, atomically."""
+        with replacing(self.folder / "steps.npy") as temporary, open(temporary, "wb") as file:
+            np.save(file, np.array(steps, np.float32).reshape(-1, 2))
+
+    def read_steps(self) -> np.ndarray:
+        """Return learning rate and seconds of every step, float32 (steps, 2).
+
+        Raises
+        ------
+        UserError
+            If they are missing or damaged.
+        """
+        path = self.folder / "steps.npy"
+        try:
+            return np.load(path, allow_pickle=False).reshape(-1, 2)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} is missing or damaged ({error}); train again.") from None
+
     def save(self) -> None:
         """Write settings, record and history, each atomically."""
         write_json(self.folder / "settings.json", self.settings.model_dump(mode="json"))
@@ -136,13 +187,16 @@ class Run:
         write_json(self.folder / "run.json", self.record.model_dump(mode="json"))
 
 
+STARTER = "starter"
+
+
 def is_run(folder: Path) -> bool:
     """Say whether a folder holds a run."""
     return (Path(folder) / "run.json").is_file()
 
 
 def open_run(folder: Path | str) -> Run:
-    """Open a run folder.
+    """Open a run folder, or by the name "starter" the network that comes with the package.
 
     Raises
     ------
@@ -150,6 +204,8 @@ def open_run(folder: Path | str) -> Run:
         If there is no run, a file of it is damaged, or another version wrote it.
     """
     folder = Path(folder)
+    if str(folder) == STARTER and not folder.exists():
+        folder = Path(__file__).parent / STARTER
     if not is_run(folder):
         raise UserError(
             f"{folder} is no run folder (it has no run.json); choose the folder that a training wrote."

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Collection
+
+import numpy as np
 
 from emseg_napari.settings import TrainingSettings
+
+# What comes after the last step: the network is exported and its threshold chosen.
+_FINISH_SECONDS = 5.0
+_EPOCH_SECONDS = 8.0, 60.0
+_PREVIEW_SECONDS = 8.0
 
 
 class Schedule:
@@ -14,26 +22,42 @@ class Schedule:
     A training in minutes follows the clock, so it always anneals on time however fast the
     machine is; a training in epochs follows its steps, so it repeats exactly.
 
+    Parameters
+    ----------
+    settings : TrainingSettings
+    spent : numpy.ndarray, optional
+        (steps, 2), learning rate and seconds of the steps that were done before.
+    late_seconds : float
+        What of the minutes went by before the training could begin, such as TensorFlow's import.
+
     Attributes
     ----------
     step : int
         Optimiser steps done.
     """
 
-    def __init__(self, settings: TrainingSettings, step: int = 0, earlier_seconds: float = 0.0) -> None:
+    def __init__(
+        self, settings: TrainingSettings, spent: np.ndarray | None = None, late_seconds: float = 0.0
+    ) -> None:
         self._settings = settings
-        self.step = step
-        self._started = time.monotonic() - earlier_seconds
-        self._epoch_began = earlier_seconds
+        self.step = 0 if spent is None else len(spent)
+        earlier = float(spent[-1, 1]) if self.step and spent is not None else 0.0
+        self._started = time.monotonic() - earlier
+        self._epoch_began = self._previewed = earlier
+        budget = 60 * (settings.minutes or 3.0)
+        # Half of the time is for training even where it is too short for the rest.
+        self._allotted_seconds = max(0.5 * budget, budget - late_seconds - _FINISH_SECONDS)
 
     @property
     def seconds(self) -> float:
-        """Training time so far in seconds, earlier sessions of a resumed run included."""
+        """Training time so far in seconds, earlier sessions of a resumed run included, pauses not."""
         return time.monotonic() - self._started
 
-    @property
-    def _allotted_seconds(self) -> float:
-        return 60 * (self._settings.minutes or 3.0)
+    def stand_still(self, seconds: float) -> None:
+        """Sleep, and do not count it."""
+        began = time.monotonic()
+        time.sleep(seconds)
+        self._started += time.monotonic() - began
 
     @property
     def fraction(self) -> float:
@@ -54,17 +78,25 @@ class Schedule:
     def epoch_is_over(self) -> bool:
         """Say whether the step just done closes an epoch.
 
-        In a training by the clock an epoch is a twentieth of the time, 4 to 60 seconds.
+        In a training by the clock an epoch is a twentieth of the time, 8 to 60 seconds.
         """
         s = self._settings
         if s.epochs is not None:
             return self.step % s.steps_per_epoch == 0
-        length = min(60.0, max(4.0, self._allotted_seconds / 20))
+        shortest, longest = _EPOCH_SECONDS
+        length = min(longest, max(shortest, self._allotted_seconds / 20))
         return self.seconds - self._epoch_began >= length or self.fraction >= 1
 
     def begin_epoch(self) -> None:
         """Start counting the next epoch's time now."""
-        self._epoch_began = self.seconds
+        self._epoch_began = self._previewed = self.seconds
+
+    def preview_is_due(self) -> bool:
+        """Say whether the user has waited long enough; if so, start waiting anew."""
+        due = self.seconds - self._previewed >= _PREVIEW_SECONDS
+        if due:
+            self._previewed = self.seconds
+        return due
 
     @property
     def learning_rate(self) -> float:
@@ -76,3 +108,48 @@ class Schedule:
             return s.learning_rate
         position = (fraction - s.warm_up) / (1 - s.warm_up)
         return s.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * position)))
+
+
+class Replay(Schedule):
+    """Repeats, step by step, what an earlier training by the clock did.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+    rates : numpy.ndarray
+        Learning rate of every step.
+    epoch_ends : collection of int
+        The steps after which its epochs ended.
+    spent : numpy.ndarray, optional
+        See `Schedule`.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        rates: np.ndarray,
+        epoch_ends: Collection[int],
+        spent: np.ndarray | None = None,
+    ) -> None:
+        super().__init__(settings, spent)
+        self._rates, self._epoch_ends = rates, frozenset(epoch_ends)
+
+    @property
+    def fraction(self) -> float:
+        """Part of the steps that is done, 0 to 1."""
+        return min(1.0, self.step / len(self._rates))
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated seconds to the end; None before the first step."""
+        return self.seconds / self.fraction * (1 - self.fraction) if self.step else None
+
+    @property
+    def epoch_is_over(self) -> bool:
+        """Say whether an epoch of the earlier training ended here."""
+        return self.step in self._epoch_ends
+
+    @property
+    def learning_rate(self) -> float:
+        """The one that this step had."""
+        return float(self._rates[min(self.step, len(self._rates) - 1)])

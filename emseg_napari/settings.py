@@ -49,6 +49,12 @@ class TrainingSettings(Settings):
         description="compact: small U-Net at native resolution, good in minutes; "
         "reference: the published 26-million-parameter U-Net.",
     )
+    start: str | None = Field(
+        None,
+        title="Start from",
+        description="Weights to begin with: 'starter', the network that comes with emseg-napari, or a run "
+        "folder; from nothing when not given.",
+    )
     minutes: float | None = Field(
         3.0,
         title="Minutes",

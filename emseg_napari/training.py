@@ -1,7 +1,8 @@
-"""Training: a Keras loop in small steps, each of which can be stopped and resumed."""
+"""Training: a Keras loop in small steps, each of which can be stopped, repeated and resumed."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,15 +16,17 @@ from emseg_napari.files import writable_folder
 from emseg_napari.jobs import (
     Cancelled,
     EpochEnded,
+    Message,
     PreviewReady,
     Progress,
     Report,
     ShouldStop,
     UserError,
+    Wishes,
     ignore,
     never,
 )
-from emseg_napari.judging import Judge, split
+from emseg_napari.judging import Judge, Judgement, but_tile, hold_out_tile, only_tile, split
 from emseg_napari.labels import (
     BOUNDARY,
     INTERIOR,
@@ -34,13 +37,14 @@ from emseg_napari.labels import (
 from emseg_napari.losses import masked_loss
 from emseg_napari.patches import PatchSampler, network_scale
 from emseg_napari.prediction import SlicePredictor, load_predictor
-from emseg_napari.runs import Run, RunRecord, is_run, open_run, versions
-from emseg_napari.schedule import Schedule
+from emseg_napari.runs import Run, RunRecord, fingerprint, is_run, open_run, versions
+from emseg_napari.schedule import Replay, Schedule
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.stacks import as_stack, check_image, check_pair
 
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
+_PAUSE_SECONDS = 0.1
 
 
 def train(
@@ -52,7 +56,9 @@ def train(
     *,
     folder: Path | str,
     resume: bool = False,
-    in_view: Callable[[], int | None] = lambda: None,
+    replay: Path | str | None = None,
+    wishes: Callable[[], Wishes] = Wishes,
+    began: float | None = None,
 ) -> Run:
     """Train a network on a labelled stack.
 
@@ -63,15 +69,19 @@ def train(
     labels : numpy.ndarray
         uint8 of the same shape: 0 unlabelled, 1 boundary, 2 interior.
     settings : TrainingSettings, optional
-        The recipe; with `resume` the one that the run began with is taken.
+        The recipe; with `resume` and `replay` that of the earlier run is taken.
     report, should_stop : callable
         The long-job contract, see `emseg_napari.jobs`.
     folder : Path
         The run folder to write.
     resume : bool
         Go on from the last checkpoint in `folder`.
-    in_view : callable
-        Says which slice to preview after each epoch, or None.
+    replay : Path, optional
+        A run to repeat step by step, with the learning rates that its clock gave it.
+    wishes : callable
+        Says what the user wants now: which slice to preview, whether to pause or to end.
+    began : float, optional
+        `time.monotonic` when the user asked for it; the minutes count from there.
 
     Returns
     -------
@@ -85,23 +95,56 @@ def train(
     Cancelled
         If `should_stop` answered True; the last checkpoint stays.
     """
+    began = time.monotonic() if began is None else began
     image, labels = as_stack(image), as_stack(labels)
     folder = Path(folder)
     if is_run(folder) and not resume:
         raise UserError(f"{folder} holds a run already; choose another folder, or resume it.")
-    settings = open_run(folder).settings if resume else settings or TrainingSettings()
+    if resume or replay:
+        settings = open_run(folder if resume else Path(replay or "")).settings
+    settings = settings or TrainingSettings()
     check_pair(image, labels, "the image", "the labels")
     labels = normalise(labels, "The labels array", "napari")
-    trained, held_out = split(labels, settings, report)
+    trained, held_out = split(labels, settings)
     check_image(image, "The image", sorted(trained + held_out))
     check_trainable(labels[trained], "The labels")
+    start = None if resume or settings.start is None else _opened_start(settings)
     # Made only now, so that a mistake leaves no empty folder behind.
     folder = writable_folder(folder)
     run = Run(folder, settings, _record(image, labels, settings, trained, held_out))
-    training = _Training(image, labels, run, should_stop)
-    training.begin(report, resume)
-    training.loop(report, in_view)
-    return training.finish(report)
+    if start is not None or resume:
+        _note_start(run, start or open_run(folder), image)
+    training = _Training(image, labels, run, report, should_stop, wishes)
+    training.begin(resume, Path(replay) if replay else None, start, began)
+    training.loop()
+    return training.finish()
+
+
+def _opened_start(settings: TrainingSettings) -> Run:
+    """Open the run whose weights a training starts from."""
+    start = open_run(settings.start or "")
+    if start.settings.network != settings.network:
+        raise UserError(
+            f"{settings.start} is a '{start.settings.network}' network and cannot start a "
+            f"'{settings.network}' one; choose the same network, or start from nothing."
+        )
+    return start
+
+
+def _note_start(run: Run, start: Run, image: np.ndarray) -> None:
+    """Record what a run goes on from, and which slices of this stack that had seen."""
+    earlier = start.record
+    seen = set(earlier.fingerprints)
+    resumed = start.folder == run.folder
+    known = [z for z, slice_ in enumerate(image) if fingerprint(slice_) in seen]
+    run.record = run.record.model_copy(
+        update={
+            "start": earlier.start if resumed else start.folder.name,
+            "start_slices": earlier.start_slices if resumed else known,
+            "fingerprints": sorted(seen.union(run.record.fingerprints)),
+            "normalisation": earlier.normalisation,
+        }
+    )
 
 
 def _record(
@@ -115,6 +158,8 @@ def _record(
         image_dtype=str(image.dtype),
         trained_slices=trained,
         held_out_slices=held_out,
+        held_out_tile=None if held_out else hold_out_tile(labels, trained),
+        fingerprints=[fingerprint(image[z]) for z in trained],
         label_counts={
             "unlabelled": int(counts[UNLABELLED]),
             "boundary": int(counts[BOUNDARY]),
@@ -140,37 +185,64 @@ def _compile(model: keras.Model, settings: TrainingSettings) -> None:
 class _Training:
     """One training between its steps."""
 
-    def __init__(self, image: np.ndarray, labels: np.ndarray, run: Run, should_stop: ShouldStop) -> None:
-        self._image, self._run, self._should_stop = image, run, should_stop
-        trained = run.record.trained_slices
-        self._sampler = PatchSampler(image[trained], labels[trained], run.settings, run.record.normalisation)
-        self._schedule = Schedule(run.settings)
-        self._judge = Judge(image, labels, run.settings.boundary_weight, should_stop)
+    def __init__(
+        self,
+        image: np.ndarray,
+        labels: np.ndarray,
+        run: Run,
+        report: Report,
+        should_stop: ShouldStop,
+        wishes: Callable[[], Wishes],
+    ) -> None:
+        self._image, self._run = image, run
+        self._report, self._should_stop, self._wishes = report, should_stop, wishes
+        record, settings = run.record, run.settings
+        self._judged = record.held_out_slices or (record.trained_slices if record.held_out_tile else [])
+        tile = record.held_out_tile
+        teaching, judging = (but_tile(labels, tile), only_tile(labels, tile)) if tile else (labels, labels)
+        trained = record.trained_slices
+        self._sampler = PatchSampler(image[trained], teaching[trained], settings, record.normalisation)
+        self._tutor = Judge(image, teaching, settings.boundary_weight, should_stop)
+        self._judge = Judge(image, judging, settings.boundary_weight, should_stop)
         self._lowest_cost = float("inf")
+        self._losses: list[float] = []
+        self._spent: list[tuple[float, float]] = []
 
-    def begin(self, report: Report, resume: bool) -> None:
+    def begin(self, resume: bool, replay: Path | None, start: Run | None, began: float) -> None:
         """Build the network, or bring it to where the last checkpoint stood."""
-        report(Progress(0.0, None, "building the network"))
+        self._report(Message(_what_is_held_out(self._run.record)))
+        self._report(Progress(0.0, None, "building the network"))
         settings = self._run.settings
         keras.utils.set_random_seed(settings.seed)
         self._model = networks.build(settings.network, settings.precision == "bfloat16")
+        if start is not None:
+            load_checkpoint(self._model, start.best_checkpoint)
         _compile(self._model, settings)
         if resume:
             self._resume()
+        self._schedule = self._new_schedule(replay, time.monotonic() - began)
         self._run.save()
-        save_checkpoint(self._model, self._run.last_checkpoint)
+        self._save()
+
+    def _new_schedule(self, replay: Path | None, late_seconds: float) -> Schedule:
+        spent = np.array(self._spent, np.float32).reshape(-1, 2)
+        if replay is None:
+            return Schedule(self._run.settings, spent, late_seconds)
+        earlier = open_run(replay)
+        return Replay(
+            self._run.settings, earlier.read_steps()[:, 0], [row.step for row in earlier.history], spent
+        )
 
     def _resume(self) -> None:
         earlier = open_run(self._run.folder)
         if earlier.best_checkpoint.is_file():
             load_checkpoint(self._model, earlier.best_checkpoint)
-            self._lowest_cost = self._judge.score(self._run.record.held_out_slices, self._predictor)[1]
+            self._lowest_cost = self._judge.score(self._judged, self._predictor).cost
         load_checkpoint(self._model, earlier.last_checkpoint)
         step = int(self._model.optimizer.iterations)
         self._advance_dropout(step)
         self._run.history = [row for row in earlier.history if row.step <= step]
-        seconds = self._run.history[-1].seconds if self._run.history else 0.0
-        self._schedule = Schedule(self._run.settings, step, seconds)
+        self._spent = [(float(rate), float(seconds)) for rate, seconds in earlier.read_steps()[:step]]
 
     def _advance_dropout(self, steps: int) -> None:
         """Bring the chances of dropout, which no checkpoint holds, to where they stood."""
@@ -179,86 +251,139 @@ class _Training:
                 state = layer.seed_generator.state
                 state.assign(state + ops.cast([0, steps], state.dtype))
 
-    def loop(self, report: Report, in_view: Callable[[], int | None]) -> None:
-        """Train until the time or the epochs are over."""
-        schedule, losses = self._schedule, []
+    def loop(self) -> None:
+        """Train until the time or the epochs are over, or the user says that it is enough."""
+        schedule = self._schedule
         reported = saved = schedule.seconds
         for image, target in self._sampler.batches(schedule.step):
             if schedule.fraction >= 1 and self._run.history:
                 return
+            self._wait_while_paused()
             if self._should_stop():
                 raise Cancelled
-            losses.append(self._do_step(image, target))
-            if schedule.epoch_is_over:
-                self._end_epoch(float(np.mean(losses)), report, in_view())
-                losses, saved = [], schedule.seconds
-                schedule.begin_epoch()
+            self._do_step(image, target)
+            enough = self._wishes().enough
+            if schedule.epoch_is_over or enough:
+                self._end_epoch()
+                saved = schedule.seconds
+                if enough:
+                    return
+            elif schedule.preview_is_due():
+                self._with_averaged_weights(lambda: self._preview(len(self._run.history) + 1))
             if schedule.seconds - saved > _CHECKPOINT_SECONDS:
-                save_checkpoint(self._model, self._run.last_checkpoint)
+                self._save()
                 saved = schedule.seconds
             if schedule.seconds - reported > _REPORT_SECONDS:
-                report(Progress(schedule.fraction, schedule.seconds_left, f"step {schedule.step}"))
+                self._report(Progress(schedule.fraction, schedule.seconds_left, f"step {schedule.step}"))
                 reported = schedule.seconds
 
-    def _do_step(self, image: np.ndarray, target: np.ndarray) -> float:
-        self._model.optimizer.learning_rate = self._schedule.learning_rate
+    def _wait_while_paused(self) -> None:
+        if not self._wishes().paused:
+            return
+        self._save()  # a pause may outlast the computer's day
+        self._report(Progress(self._schedule.fraction, None, f"paused at step {self._schedule.step}"))
+        while self._wishes().paused and not self._should_stop():
+            self._schedule.stand_still(_PAUSE_SECONDS)
+
+    def _do_step(self, image: np.ndarray, target: np.ndarray) -> None:
+        rate = self._schedule.learning_rate
+        self._model.optimizer.learning_rate = rate
         loss = float(self._model.train_on_batch(image, target))
         self._schedule.step += 1
+        self._spent.append((rate, self._schedule.seconds))
+        self._losses.append(loss)
         if not np.isfinite(loss):
             raise UserError(
                 f"The training diverged at step {self._schedule.step} (loss {loss}); "
                 "lower the learning rate and train again."
             )
-        return loss
 
-    def _end_epoch(self, loss: float, report: Report, z: int | None) -> None:
-        """Judge with the averaged weights, keep them if they are the best, save, tell."""
+    def _save(self) -> None:
+        # Steps first: of what they know more than the checkpoint, a resumed run forgets.
+        self._run.save_steps(self._spent)
+        save_checkpoint(self._model, self._run.last_checkpoint)
+
+    def _with_averaged_weights(self, do: Callable[[], None]) -> None:
         present = self._model.get_weights()
         if self._run.settings.averaging > 0:
             self._model.optimizer.finalize_variable_values(self._model.trainable_variables)
-        row = self._judge_epoch(loss)
-        seen = [z] if z is not None and 0 <= z < len(self._image) else []
-        previews = [
-            PreviewReady(row.epoch, z, self._predictor.probability(self._image[z], self._should_stop))
-            for z in seen
-        ]
+        do()
         self._model.set_weights(present)
-        self._run.history.append(row)
+
+    def _end_epoch(self) -> None:
+        """Judge the averaged weights, keep them if they are the best, save, tell."""
+        told: list[EpochEnded] = []
+        self._with_averaged_weights(lambda: told.append(self._judge_epoch()))
+        self._run.history += told
         self._run.save_history()
         # Last of all: if the run breaks off before, it does this epoch's end again.
-        save_checkpoint(self._model, self._run.last_checkpoint)
-        for event in (row, *previews):
-            report(event)
+        self._save()
+        self._report(told[0])
+        self._losses = []
+        self._schedule.begin_epoch()
 
-    def _judge_epoch(self, loss: float) -> EpochEnded:
+    def _judge_epoch(self) -> EpochEnded:
         record, schedule = self._run.record, self._schedule
-        accuracy, _ = self._judge.score(record.trained_slices[::-1], self._predictor)
-        assert accuracy is not None  # some slice always trains
-        held_out, cost = self._judge.score(record.held_out_slices, self._predictor)
-        # With nothing held out no honest score can choose, so the latest weights are kept.
-        if not record.held_out_slices or cost < self._lowest_cost:
-            self._lowest_cost = cost
-            save_checkpoint(self._model, self._run.best_checkpoint)
         epoch = len(self._run.history) + 1
+        trained = self._tutor.score(record.trained_slices[::-1], self._predictor)
+        assert trained.accuracy is not None  # some slice always trains
+        held_out = self._judge.score(self._judged, self._predictor)
+        # With nothing held out no honest score can choose, so the latest weights are kept.
+        if not self._judged or held_out.cost < self._lowest_cost:
+            self._lowest_cost = held_out.cost
+            save_checkpoint(self._model, self._run.best_checkpoint)
+            self._run.update(kept_epoch=epoch)
+        self._preview(epoch)
         return EpochEnded(
-            epoch, schedule.step, schedule.seconds, loss, accuracy, held_out, schedule.learning_rate
+            epoch,
+            schedule.step,
+            schedule.seconds,
+            float(np.mean(self._losses)),
+            trained.accuracy,
+            held_out.accuracy,
+            self._spent[-1][0],
+            held_out.v_rand,
         )
+
+    def _preview(self, epoch: int) -> None:
+        z = self._wishes().z
+        if z is not None and 0 <= z < len(self._image):
+            self._report(
+                PreviewReady(epoch, z, self._predictor.probability(self._image[z], self._should_stop))
+            )
 
     @property
     def _predictor(self) -> SlicePredictor:
         """Predicts once, in Keras, with the present weights."""
         return SlicePredictor(self._run.record, self._model.predict_on_batch)
 
-    def finish(self, report: Report) -> Run:
-        """Export the kept weights and choose the threshold on the held-out slices."""
-        report(Progress(1.0, None, "keeping the best network"))
+    def finish(self) -> Run:
+        """Export the kept weights and choose the threshold on what was held out."""
+        self._report(Progress(1.0, None, "keeping the best network"))
         # Built anew in float32: a network trained in mixed precision would export its casts.
         network = networks.build(self._run.settings.network)
         load_checkpoint(network, self._run.best_checkpoint)
         export_onnx(network, self._run.network_file)
-        self._run.update(finished=True, threshold=self._choose_threshold())
+        threshold, kept = self._judge_kept()
+        self._run.update(
+            finished=True, threshold=threshold, kept_accuracy=kept.accuracy, kept_v_rand=kept.v_rand
+        )
         return self._run
 
-    def _choose_threshold(self) -> float:
+    def _judge_kept(self) -> tuple[float, Judgement]:
         predictor = load_predictor(self._run, PredictionSettings())
-        return self._judge.threshold(self._run.record.held_out_slices, predictor)
+        threshold = self._judge.threshold(self._judged, predictor)
+        return threshold, self._judge.score(self._judged, predictor, threshold)
+
+
+def _what_is_held_out(record: RunRecord) -> str:
+    count = len(record.trained_slices)
+    if record.held_out_slices:
+        return f"Training on {count} slices; judged on {len(record.held_out_slices)} that are held out."
+    if record.held_out_tile:
+        top, bottom, left, right = record.held_out_tile
+        return (
+            f"Training on {count} labelled slice(s), judged on a corner of them that is held out "
+            f"(y {top}:{bottom}, x {left}:{right}); label four slices for a score on whole ones."
+        )
+    return f"Training on {count} labelled slice(s): none is held out, so this run has no score of its own."

@@ -144,13 +144,13 @@ def test_unforeseen_error_comes_with_its_traceback(engine):
 
 
 def test_preview_follows_the_slice_in_view(engine, tiny_stack, tmp_path):
-    engine.look_at(3)  # before the job: the user looked at this slice when it began
+    engine.wish(z=3)  # before the job: the user looked at this slice when it began
     events = engine.run("train", **training(tiny_stack, tmp_path / "run", **LONG))
     assert until(events, PreviewReady).z == 3
-    engine.look_at(1)
+    engine.wish(z=1)
     seen = [until(events, PreviewReady).z for _ in range(3)]
     assert seen[-1] == 1
-    engine.look_at(None)
+    engine.wish(z=None)
     engine.cancel()
     assert until(events, Failed).cancelled
 
@@ -205,7 +205,7 @@ def test_cancel_while_a_large_stack_goes_out_neither_waits_nor_is_lost(fake_engi
         time.sleep(0.01)
     time.sleep(0.3)
     began = time.monotonic()
-    engine.look_at(3)
+    engine.wish(z=3)
     assert time.monotonic() - began < 0.1
     engine.cancel()
     thread.join(5)

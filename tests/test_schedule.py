@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emseg_napari import schedule as module
-from emseg_napari.schedule import Schedule
+from emseg_napari.schedule import Replay, Schedule
 from emseg_napari.settings import TrainingSettings
 
 
@@ -14,6 +14,14 @@ def clock(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     return now
+
+
+FINISH = module._FINISH_SECONDS
+
+
+def steps(count: int, seconds: float = 0.0) -> np.ndarray:
+    """What a training that came so far has written down."""
+    return np.column_stack([np.full(count, 1e-3), np.linspace(0, seconds, count)])
 
 
 def in_epochs(**changes) -> TrainingSettings:
@@ -35,17 +43,18 @@ def test_training_in_minutes_follows_the_clock_whatever_the_step(clock):
     schedule.step = 10_000
     assert schedule.fraction == 0
     clock[0] += 30
-    assert schedule.fraction == 0.25
-    assert schedule.seconds_left == 90
+    assert schedule.fraction == pytest.approx(30 / (120 - FINISH))
+    assert schedule.seconds_left == 90 - FINISH
     clock[0] += 500
     assert schedule.fraction == 1
     assert schedule.seconds_left == 0
 
 
 def test_resumed_training_has_only_the_rest_of_its_minutes(clock):
-    schedule = Schedule(TrainingSettings.recipe(minutes=2), step=50, earlier_seconds=90)
+    schedule = Schedule(TrainingSettings.recipe(minutes=2), spent=steps(50, seconds=90))
+    assert schedule.step == 50
     assert schedule.seconds == 90
-    assert schedule.seconds_left == 30
+    assert schedule.seconds_left == 30 - FINISH
 
 
 def test_epoch_in_steps_ends_at_every_multiple(clock):
@@ -59,7 +68,7 @@ def test_epoch_in_steps_ends_at_every_multiple(clock):
 
 
 @pytest.mark.parametrize(
-    ("minutes", "seconds"), [(0.1, 4), (2, 6), (3, 9), (100, 60)], ids=lambda value: str(value)
+    ("minutes", "seconds"), [(1, 8), (4, 11.75), (100, 60)], ids=lambda value: str(value)
 )
 def test_epoch_by_the_clock_is_a_twentieth_of_the_time_within_limits(clock, minutes, seconds):
     schedule = Schedule(TrainingSettings.recipe(minutes=minutes))
@@ -113,5 +122,43 @@ def test_reference_keeps_its_learning_rate():
 @given(warm_up=st.floats(0, 0.99), anneal=st.booleans(), step=st.integers(0, 40))
 def test_learning_rate_is_never_above_its_peak_nor_zero(warm_up, anneal, step):
     settings = in_epochs(learning_rate=0.01, warm_up=warm_up, anneal=anneal)
-    rate = Schedule(settings, step).learning_rate
+    rate = Schedule(settings, steps(step)).learning_rate
     assert 0.0001 * (1 - 1e-9) <= rate <= 0.01
+
+
+def test_what_went_by_before_the_training_counts_as_its_time(clock):
+    schedule = Schedule(TrainingSettings.recipe(minutes=1), late_seconds=10)
+    assert schedule.seconds_left == 50 - FINISH
+
+
+def test_half_of_a_short_time_is_for_training_whatever_else_takes_long(clock):
+    assert Schedule(TrainingSettings.recipe(minutes=0.1), late_seconds=30).seconds_left == pytest.approx(3)
+
+
+def test_standing_still_takes_no_training_time(clock, monkeypatch):
+    schedule = Schedule(TrainingSettings.recipe(minutes=1))
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    schedule.stand_still(1000)
+    assert schedule.seconds == 0
+    assert schedule.fraction == 0
+
+
+def test_preview_is_due_every_few_seconds(clock):
+    schedule = Schedule(TrainingSettings.recipe(minutes=60))
+    assert not schedule.preview_is_due()
+    clock[0] += 9
+    assert schedule.preview_is_due()
+    assert not schedule.preview_is_due()
+
+
+def test_replay_repeats_rates_and_epochs_step_by_step(clock):
+    rates_then = np.array([0.1, 0.4, 0.3, 0.2])
+    replay = Replay(TrainingSettings.recipe(minutes=5), rates_then, {2, 4})
+    seen, ends = [], []
+    while replay.fraction < 1:
+        seen.append(replay.learning_rate)
+        replay.step += 1
+        clock[0] += 100  # whatever the clock says
+        ends += [replay.step] if replay.epoch_is_over else []
+    assert seen == pytest.approx(rates_then)
+    assert ends == [2, 4]

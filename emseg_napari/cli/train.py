@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,7 @@ from emseg_napari.labels import check_trainable
 from emseg_napari.runs import Run, is_run, open_run
 from emseg_napari.settings import TrainingSettings
 
-FLAGS = {"validate_slices": "--validate"}
+FLAGS = {"validate_slices": "--validate", "start": "--from"}
 
 
 @guarded
@@ -121,10 +122,13 @@ def _train(
 ) -> Run:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_libraries() as stream, stop_on_interrupt() as should_stop, reporting(stream) as report:
+        began = time.monotonic()
         report(Progress(0.0, None, "starting TensorFlow"))
         from emseg_napari import training  # seconds, which no other command needs
 
-        return training.train(stack, known, settings, report, should_stop, folder=output, resume=resume)
+        return training.train(
+            stack, known, settings, report, should_stop, folder=output, resume=resume, began=began
+        )
 
 
 def _how_to_go_on(image: Path, labels: Path, output: Path, convention: str | None) -> str:

@@ -61,9 +61,9 @@ class EngineJob(QObject):
         """Stop the job within a second."""
         self._engine.cancel()
 
-    def look_at(self, z: int | None) -> None:
-        """Tell the training, running or about to start, which slice the user looks at."""
-        self._engine.look_at(z)
+    def wish(self, **changes: Any) -> None:
+        """Change the `Wishes` of the job that runs or is about to start."""
+        self._engine.wish(**changes)
 
     def close(self) -> None:
         """End the engine process."""

@@ -246,7 +246,7 @@ class TrainStep(Step):
         if self.job.running and self.keep_movie.isChecked():
             return
         image = self._trained_image if self.job.running else self.workspace.image
-        self.job.look_at(slice_in_view(self.viewer, image))
+        self.job.wish(z=slice_in_view(self.viewer, image))
 
     def _ask_folder(self) -> None:
         path = QFileDialog.getExistingDirectory(self, "Where to write runs", str(self.runs_folder))
