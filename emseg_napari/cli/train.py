@@ -46,29 +46,31 @@ def train(
     ],
     convention: ConventionOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Repeat this run step by step: its settings and its learning rates."
+        ),
+    ] = None,
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
     """Train a network on the labelled slices of a stack and write a run folder."""
     given = given_values(TrainingSettings, options)
-    settings = _resumed(output, given) if resume else _new(output, given)
+    settings = _resumed(output, given) if resume else _new(output, given, replay)
     stack, known = read_pair(image, labels, convention)
     _check(stack, known, settings, (image, labels))
     try:
         with _folder(output):
-            run = _train(stack, known, settings, output, resume)
+            run = _train(stack, known, settings, {"folder": output, "resume": resume, "replay": replay})
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(_how_to_go_on(image, labels, output, convention)) from None
     show_result(_sentence(run), _figures(run), as_json)
 
 
-def _new(output: Path, given: dict[str, Any]) -> TrainingSettings:
+def _new(output: Path, given: dict[str, Any], replay: Path | None) -> TrainingSettings:
     """Return the settings of a new run, having seen that its folder is free."""
-    if "minutes" in given and "epochs" in given:
-        raise UserError("--minutes and --epochs exclude each other; give one of them.")
-    settings = TrainingSettings.recipe(**given)
-    if "steps_per_epoch" in given and settings.epochs is None:
-        raise UserError("--steps-per-epoch counts only with --epochs; give both, or --minutes alone.")
+    settings = _replayed(replay, given) if replay else _asked_for(given)
     if is_run(output):
         raise UserError(
             f"{output} holds a run already; add --resume to go on with it, or choose another --output."
@@ -78,20 +80,42 @@ def _new(output: Path, given: dict[str, Any]) -> TrainingSettings:
     return settings
 
 
+def _asked_for(given: dict[str, Any]) -> TrainingSettings:
+    if "minutes" in given and "epochs" in given:
+        raise UserError("--minutes and --epochs exclude each other; give one of them.")
+    settings = TrainingSettings.recipe(**given)
+    if "steps_per_epoch" in given and settings.epochs is None:
+        raise UserError("--steps-per-epoch counts only with --epochs; give both, or --minutes alone.")
+    return settings
+
+
+def _replayed(replay: Path, given: dict[str, Any]) -> TrainingSettings:
+    """Return the settings of a run to be repeated, having seen that it has steps to repeat."""
+    run = open_run(replay)
+    _refuse_others(given, run)
+    if not len(run.read_steps()):
+        raise UserError(f"{replay} has no steps to repeat; choose a run that was trained.")
+    return run.settings
+
+
 def _resumed(output: Path, given: dict[str, Any]) -> TrainingSettings:
     """Return the settings with which a run goes on: those it began with."""
     if not is_run(output):
         raise UserError(f"{output} holds no run to go on with; leave out --resume to start one.")
     run = open_run(output)
-    for name, value in given.items():
-        if getattr(run.settings, name) != value:
-            raise UserError(
-                f"{flag_of(name, FLAGS)} differs from the settings of {output}, which a resumed run keeps; "
-                "leave it out, or start a new run."
-            )
+    _refuse_others(given, run)
     if not run.last_checkpoint.is_file():
         raise UserError(f"{run.last_checkpoint} is missing; choose another run, or train again.")
     return run.settings
+
+
+def _refuse_others(given: dict[str, Any], run: Run) -> None:
+    for name, value in given.items():
+        if getattr(run.settings, name) != value:
+            raise UserError(
+                f"{flag_of(name, FLAGS)} differs from the settings of {run.folder}, which are kept; "
+                "leave it out, or start a new run."
+            )
 
 
 def _check(
@@ -117,18 +141,14 @@ def _folder(output: Path) -> Iterator[None]:
             output.rmdir()
 
 
-def _train(
-    stack: np.ndarray, known: np.ndarray, settings: TrainingSettings, output: Path, resume: bool
-) -> Run:
+def _train(stack: np.ndarray, known: np.ndarray, settings: TrainingSettings, whereto: dict[str, Any]) -> Run:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_libraries() as stream, stop_on_interrupt() as should_stop, reporting(stream) as report:
         began = time.monotonic()
         report(Progress(0.0, None, "starting TensorFlow"))
         from emseg_napari import training  # seconds, which no other command needs
 
-        return training.train(
-            stack, known, settings, report, should_stop, folder=output, resume=resume, began=began
-        )
+        return training.train(stack, known, settings, report, should_stop, began=began, **whereto)
 
 
 def _how_to_go_on(image: Path, labels: Path, output: Path, convention: str | None) -> str:
@@ -149,6 +169,9 @@ def _figures(run: Run) -> dict[str, Any]:
         "loss": last.loss,
         "accuracy": last.accuracy,
         "held_out_accuracy": last.held_out_accuracy,
+        "kept_epoch": run.record.kept_epoch,
+        "kept_accuracy": run.record.kept_accuracy,
+        "kept_v_rand": run.record.kept_v_rand,
         "threshold": run.record.threshold,
         "trained_slices": run.record.trained_slices,
         "held_out_slices": run.record.held_out_slices,
@@ -156,8 +179,12 @@ def _figures(run: Run) -> dict[str, Any]:
 
 
 def _sentence(run: Run) -> str:
-    last = run.history[-1]
-    return (
-        f"{run.folder}: {last.step} steps in {last.seconds:.0f} s, {accuracies(last)}; "
-        f"threshold {run.record.threshold:.2f}"
+    last, record = run.history[-1], run.record
+    v_rand = "" if record.kept_v_rand is None else f", V_rand {record.kept_v_rand:.4f}"
+    kept = (
+        ""
+        if record.kept_accuracy is None
+        else f"; kept: accuracy {record.kept_accuracy:.2%}{v_rand} held out"
     )
+    done = f"{run.folder}: {last.step} steps in {last.seconds:.0f} s, {accuracies(last)}"
+    return f"{done}{kept}; threshold {record.threshold:.2f}"

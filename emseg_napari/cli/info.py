@@ -1,0 +1,100 @@
+"""``emseg info``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from emseg_napari.cli.guard import guarded
+from emseg_napari.cli.inputs import JsonOption
+from emseg_napari.cli.reporting import show_result
+from emseg_napari.runs import Run, open_run
+from emseg_napari.settings import TrainingSettings
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or 'starter'.")]
+
+
+@guarded
+def info(run: RunArgument, as_json: JsonOption = False) -> None:
+    """Print what a run was trained on, from which start, and how it scored."""
+    figures = _figures(open_run(run))
+    show_result("\n".join(_lines(figures)), figures, as_json)
+
+
+def _figures(run: Run) -> dict[str, Any]:
+    record, last = run.record, run.history[-1] if run.history else None
+    recipe = TrainingSettings.recipe(run.settings.network).model_dump()
+    own = {k: v for k, v in run.settings.model_dump(mode="json").items() if v != recipe[k]}
+    return {
+        "run": str(run.folder),
+        "network": run.settings.network,
+        "finished": record.finished,
+        "image_shape": record.image_shape,
+        "trained_slices": record.trained_slices,
+        "held_out_slices": record.held_out_slices,
+        "held_out_tile": record.held_out_tile,
+        "start": record.start,
+        "start_slices": record.start_slices,
+        "label_counts": record.label_counts,
+        "epochs": last.epoch if last else 0,
+        "steps": last.step if last else 0,
+        "seconds": round(last.seconds, 1) if last else 0.0,
+        "kept_epoch": record.kept_epoch,
+        "accuracy": record.kept_accuracy,
+        "v_rand": record.kept_v_rand,
+        "threshold": record.threshold,
+        "settings": own,
+        "versions": record.versions,
+    }
+
+
+def _lines(f: dict[str, Any]) -> list[str]:
+    size = " x ".join(map(str, f["image_shape"]))
+    state = "finished" if f["finished"] else "broken off"
+    lines = [
+        f"{f['run']}: {f['network']}, {state}; {f['steps']} steps, "
+        f"{f['epochs']} epochs, {f['seconds']:.0f} s",
+        f"trained on slices {_ranges(f['trained_slices'])} of a stack of {size} "
+        f"({', '.join(f'{count} {name}' for name, count in f['label_counts'].items())} pixels)",
+        _start(f),
+        _score(f),
+    ]
+    if f["settings"]:
+        lines.append("not as in the recipe: " + ", ".join(f"{k} {v}" for k, v in f["settings"].items()))
+    lines.append("made with " + ", ".join(f"{name} {number}" for name, number in f["versions"].items()))
+    return lines
+
+
+def _start(f: dict[str, Any]) -> str:
+    if f["start"] is None:
+        return "started from nothing"
+    seen = f"which had seen slices {_ranges(f['start_slices'])} of this stack: scores there prove nothing"
+    return f"started from {f['start']}" + (
+        f", {seen}" if f["start_slices"] else ", which had not seen this stack"
+    )
+
+
+def _score(f: dict[str, Any]) -> str:
+    if f["held_out_slices"]:
+        place = f"held-out slices {_ranges(f['held_out_slices'])}"
+    elif f["held_out_tile"]:
+        top, bottom, left, right = f["held_out_tile"]
+        place = f"the held-out corner y {top}:{bottom}, x {left}:{right} (small parts flatter)"
+    else:
+        return f"nothing was held out, so there is no score; threshold {f['threshold']:.2f}"
+    if f["accuracy"] is None:
+        return f"judged on {place}, but not scored yet"
+    v_rand = "" if f["v_rand"] is None else f", V_rand {f['v_rand']:.4f}"
+    return (
+        f"weights of epoch {f['kept_epoch']}: accuracy {f['accuracy']:.2%}{v_rand} on {place}, "
+        f"at threshold {f['threshold']:.2f}, which was chosen there"
+    )
+
+
+def _ranges(slices: list[int]) -> str:
+    """Write 0, 1, 2, 5 as 0:3, 5:6."""
+    starts = [z for z in slices if z - 1 not in slices]
+    ends = [z + 1 for z in slices if z + 1 not in slices]
+    return ", ".join(f"{first}:{end}" for first, end in zip(starts, ends, strict=True))

@@ -1,0 +1,77 @@
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from emseg_napari.cli import app
+from emseg_napari.jobs import EpochEnded
+from emseg_napari.runs import Run, RunRecord
+from emseg_napari.settings import TrainingSettings
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Write a run with a record of our own making and return what ``emseg info`` prints."""
+
+    def save(*options: str, **changes):
+        record = {
+            "image_shape": (9, 64, 64),
+            "image_dtype": "uint8",
+            "trained_slices": [0, 1, 2, 5],
+            "held_out_slices": [6, 7],
+            "label_counts": {"unlabelled": 1, "boundary": 2, "interior": 3},
+            "kept_epoch": 2,
+            "kept_accuracy": 0.9125,
+            "kept_v_rand": 0.9712,
+            "threshold": 0.4,
+            "finished": True,
+        } | changes
+        rows = [EpochEnded(n, 50 * n, 4.0 * n, 0.5, 0.9, 0.91, 1e-3) for n in (1, 2)]
+        settings = TrainingSettings.recipe(minutes=1, seed=7)
+        folder = tmp_path / "run"
+        folder.mkdir()
+        Run(folder, settings, RunRecord(**record), rows).save()
+        result = CliRunner().invoke(app, ["info", str(folder), *options])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return save
+
+
+def test_info_says_what_was_trained_on_and_how_it_scored(saved):
+    said = saved()
+    assert "compact, finished; 100 steps, 2 epochs, 8 s" in said
+    assert "trained on slices 0:3, 5:6 of a stack of 9 x 64 x 64" in said
+    assert "accuracy 91.25%, V_rand 0.9712 on held-out slices 6:8, at threshold 0.40" in said
+    assert "started from nothing" in said
+    assert "minutes 1.0, seed 7" in said
+
+
+def test_info_warns_of_a_start_that_had_seen_the_stack(saved):
+    said = saved(start="starter", start_slices=[6, 7])
+    assert "started from starter, which had seen slices 6:8 of this stack: scores there prove nothing" in said
+
+
+def test_info_says_when_nothing_was_held_out(saved):
+    said = saved(held_out_slices=[], kept_accuracy=None, kept_v_rand=None)
+    assert "nothing was held out, so there is no score" in said
+
+
+def test_info_says_that_a_corner_flatters(saved):
+    assert "corner y 0:22, x 42:64 (small parts flatter)" in saved(
+        held_out_slices=[], held_out_tile=(0, 22, 42, 64)
+    )
+
+
+def test_info_as_json_has_the_figures(saved):
+    figures = json.loads(saved("--json"))
+    assert figures["trained_slices"] == [0, 1, 2, 5]
+    assert np.isclose(figures["v_rand"], 0.9712)
+    assert figures["settings"] == {"minutes": 1.0, "seed": 7}
+
+
+def test_info_of_no_run_is_a_sentence(tmp_path):
+    result = CliRunner().invoke(app, ["info", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "is no run folder" in result.output
