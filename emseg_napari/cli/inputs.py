@@ -43,9 +43,25 @@ def read_pair(
     UserError
         If one cannot be read or they do not belong together.
     """
-    image = read_image(image_path)
+    image, labels = read_image(image_path), read_known(labels_path, convention)
+    check_pair(image, labels, image_path.name, labels_path.name)
+    return image, labels
+
+
+def read_known(path: Path, convention: Convention | None) -> np.ndarray:
+    """Read labels; if they cannot be told, the sentence names the option to add.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
+
+    Raises
+    ------
+    UserError
+    """
     try:
-        labels = read_labels(labels_path, convention)
+        return read_labels(path, convention)
     except AmbiguousLabels as error:
         raise UserError(
             f"{str(error).removesuffix('.')}: add --convention binary or --convention napari."
@@ -54,8 +70,6 @@ def read_pair(
         if error.looks_like is None:
             raise
         raise UserError(f"{str(error).removesuffix('.')} (add --convention {error.looks_like}).") from None
-    check_pair(image, labels, image_path.name, labels_path.name)
-    return image, labels
 
 
 def checked_range(

@@ -1,0 +1,88 @@
+"""What ``emseg evaluate`` prints: the means, with the best beside the honest ones, and every slice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from emseg_napari.scores import Evaluation, SliceEvaluation
+
+Row = Sequence[str]
+
+
+def show_scores(evaluation: Evaluation, held_out: Sequence[int]) -> None:
+    """Write tables to a terminal, plain lines elsewhere.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    held_out : sequence of int
+        Scored slices that chose the run's threshold and weights.
+    """
+    count = len(evaluation.per_slice)
+    at = f"at {evaluation.threshold:g}"
+    _show(
+        f"Mean over {count} slice" + "s" * (count != 1),
+        ("", "best", "", at, "split", "merge"),
+        _means(evaluation),
+    )
+    _show(
+        f"Slices, {at}",
+        ("slice", "V_rand", "V_info", "accuracy", "boundary F1", ""),
+        _slices(evaluation, held_out),
+    )
+
+
+def _means(evaluation: Evaluation) -> list[Row]:
+    at = evaluation.at_threshold
+    best = (evaluation.v_rand, evaluation.v_rand_threshold), (evaluation.v_info, evaluation.v_info_threshold)
+    rand, information = ((_share(value), f"at {threshold:.1f}") for value, threshold in best)
+    return [
+        ("V_rand", *rand, _share(at.v_rand), _share(at.v_rand_split), _share(at.v_rand_merge)),
+        ("V_info", *information, _share(at.v_info), _share(at.v_info_split), _share(at.v_info_merge)),
+        ("pixel error", _share(evaluation.pixel_error), "", "", "", ""),
+        ("accuracy", "", "", _share(at.accuracy), "", ""),
+        ("boundary F1", "", "", _share(at.boundary_f1), "", ""),
+        ("boundary IoU", "", "", _share(at.boundary_iou), "", ""),
+    ]
+
+
+def _slices(evaluation: Evaluation, held_out: Sequence[int]) -> list[Row]:
+    return [_slice(one, one.z in held_out) for one in evaluation.per_slice]
+
+
+def _slice(one: SliceEvaluation, held_out: bool) -> Row:
+    note = "trained on" if one.trained else "held out" if held_out else ""
+    scores = (one.scores.v_rand, one.scores.v_info, one.scores.accuracy, one.scores.boundary_f1)
+    return (str(one.z), *map(_share, scores), note)
+
+
+def _share(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _show(title: str, head: Row, rows: Sequence[Row]) -> None:
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal or console.is_dumb_terminal:
+        typer.echo("\n".join((title, *_lines([head, *rows]), "")))
+        return
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column, name in enumerate(head):
+        table.add_column(name, justify="left" if column in (0, len(head) - 1) else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _lines(rows: Sequence[Row]) -> list[str]:
+    """Align columns with spaces."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
+    return ["  ".join(row).rstrip() for row in padded]
