@@ -155,7 +155,7 @@ def _in_threads(
     def finish(z: int) -> tuple[int, list[Comparison]]:
         return z, list(takewhile(lambda _: not stopped.is_set(), compare(z)))
 
-    report(Progress(0.0, None, f"scoring {len(slices)} slices"))
+    report(Progress(0.0, None, f"scoring slices {as_ranges(slices)}"))
     started, found = time.monotonic(), {}
     pool = ThreadPoolExecutor(min(len(slices), _threads()))
     waiting: set[Future[tuple[int, list[Comparison]]]] = {pool.submit(finish, z) for z in slices}

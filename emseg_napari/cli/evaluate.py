@@ -14,7 +14,7 @@ from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
 from emseg_napari.cli.inputs import STACK, ConventionOption, JsonOption, LabelsArgument, read_known
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import reporting, show_result
-from emseg_napari.cli.scoretables import show_scores
+from emseg_napari.cli.scoretables import Source, show_scores
 from emseg_napari.jobs import Cancelled, Message, UserError
 from emseg_napari.settings import EvaluationSettings, validated
 
@@ -66,21 +66,22 @@ def evaluate(
     found, known = read_prediction(prediction, kind, interior), read_known(labels, convention)
     match = matching.matched(found, known, settings.slices, labels.name)
     maker = matching.maker_of(found, run)
-    if settings.threshold is None:
-        threshold = matching.threshold_of(found, maker, run is not None)
-        settings = settings.model_copy(update={"threshold": threshold})
-    doubt = matching.doubt_about(found, known, match, maker)
-    trained = match.here(maker.record.seen_slices) if maker else []
-    evaluation = _evaluate(found, known, settings, match, trained, doubt)
+    own = matching.threshold_of(found, maker, run is not None)
+    source: Source = "given" if settings.threshold is not None else "run" if own is not None else "default"
+    if source == "run":
+        settings = settings.model_copy(update={"threshold": own})
+    notes = matching.notes_about(found, known, match, maker)
+    evaluation = _evaluate(found, known, settings, match, matching.seen_by(maker, found, match), notes)
     held_out = match.here(maker.record.held_out_slices) if maker else []
     if not as_json:
-        show_scores(evaluation, held_out)
+        show_scores(evaluation, source, held_out)
         return
     sources = {
         "prediction": str(prediction),
         "kind": found.kind,
         "labels": str(labels),
         "run": str(maker.folder) if maker else None,
+        "threshold_from": source,
         "held_out_slices": held_out,
     }
     show_result("", evaluation.as_dict() | sources | {"seconds": round(time.monotonic() - started, 2)}, True)
@@ -92,16 +93,16 @@ def _evaluate(
     settings: EvaluationSettings,
     match: Match,
     trained: list[int],
-    doubt: str | None,
+    notes: list[str],
 ) -> Evaluation:
     from emseg_napari import evaluation
 
     compared = prediction.interior(match.first - match.begin, match.end - match.begin)
     truth = known[match.first : match.end]
     try:
-        with stop_on_interrupt() as should_stop, reporting(sys.stderr) as report:
-            if doubt:
-                report(Message(doubt))
+        with stop_on_interrupt() as should_stop, reporting(sys.stderr, by_slices=True) as report:
+            for note in notes:
+                report(Message(note))
             return evaluation.evaluate(
                 compared,
                 truth,

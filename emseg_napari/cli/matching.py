@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from emseg_napari.evaluation import as_ranges
 from emseg_napari.jobs import UserError
 from emseg_napari.predictions import Prediction, interior_threshold
 from emseg_napari.runs import Run, is_run, open_run
@@ -106,23 +107,43 @@ def maker_of(prediction: Prediction, folder: Path | None) -> Run | None:
         return None
 
 
-def threshold_of(prediction: Prediction, maker: Run | None, is_given: bool) -> float:
-    """Return where the interior begins: by the run that is given, else by the file, its run, or 0.5."""
+def seen_by(maker: Run | None, prediction: Prediction, match: Match) -> list[int]:
+    """Return which of the labels' slices the run was trained on: by what they show, else by number."""
+    if maker is None:
+        return []
+    if not _has_fingerprints(maker, prediction):
+        return match.here(maker.record.seen_slices)
+    known, marks = set(maker.record.fingerprints), prediction.record["fingerprints"]
+    return [z for z in range(match.first, match.end) if marks[z - match.begin] in known]
+
+
+def _has_fingerprints(maker: Run, prediction: Prediction) -> bool:
+    marks = prediction.record.get("fingerprints", ())
+    return bool(maker.record.fingerprints) and len(marks) == len(prediction.values)
+
+
+def threshold_of(prediction: Prediction, maker: Run | None, is_given: bool) -> float | None:
+    """Return where the interior begins: by the run that is given, else by the file, else by its run."""
     own = None if maker is None else interior_threshold(maker.record.threshold)
     order = (own, prediction.threshold) if is_given else (prediction.threshold, own)
-    return next((one for one in order if one is not None), 0.5)
+    return next((one for one in order if one is not None), None)
 
 
-def doubt_about(prediction: Prediction, known: np.ndarray, match: Match, maker: Run | None) -> str | None:
-    """Say what is not certain about which slices the run was trained on; None if all is."""
+def notes_about(prediction: Prediction, known: np.ndarray, match: Match, maker: Run | None) -> list[str]:
+    """Say what the scores themselves do not: which of them flatter, or that nobody knows."""
     if maker is None:
         gone = prediction.record.get("run_folder")
         why = f"its run is no longer in {gone}" if gone else f"{prediction.name} names no run"
-        return f"Not known which slices it was trained on: {why}; add --run RUN."
-    if maker.record.image_shape == known.shape or match.shift:
-        return None
-    sizes = [" x ".join(map(str, shape)) for shape in (maker.record.image_shape, known.shape)]
-    return (
-        f"The run was trained on a stack of {sizes[0]}, the labels are {sizes[1]}: "
-        "slices of the same number are taken to be the same."
-    )
+        return [f"Not known which slices it was trained on: {why}; add --run RUN."]
+    notes = []
+    if held_out := match.here(maker.record.held_out_slices):
+        notes.append(
+            f"On slices {as_ranges(held_out)} the run chose its threshold and weights: they flatter."
+        )
+    if not (maker.record.image_shape == known.shape or match.shift or _has_fingerprints(maker, prediction)):
+        sizes = [" x ".join(map(str, shape)) for shape in (maker.record.image_shape, known.shape)]
+        notes.append(
+            f"The run was trained on a stack of {sizes[0]}, the labels are {sizes[1]}: "
+            "slices of the same number are taken to be the same."
+        )
+    return notes

@@ -18,7 +18,7 @@ from emseg_napari.decoding import TIFF_SUFFIXES
 from emseg_napari.files import writable_folder
 from emseg_napari.jobs import Cancelled, UserError
 from emseg_napari.labels import from_probability, to_isbi
-from emseg_napari.runs import Run, open_run
+from emseg_napari.runs import Run, fingerprint, open_run
 from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.stacks import read_description, read_image, write_stack
 
@@ -59,7 +59,9 @@ def predict(
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(f"Stopped; {output} was not written.") from None
     figures = _figures(trained, image, kind, chosen, settings)
-    write_stack(output, _values(probability, kind, figures["threshold"]), figures)
+    # By what they show `emseg evaluate` knows again which slices the run was trained on.
+    marks = [fingerprint(slice_) for slice_ in stack[slice(*chosen)]]
+    write_stack(output, _values(probability, kind, figures["threshold"]), figures | {"fingerprints": marks})
     _show(output, figures, time.monotonic() - started, as_json)
 
 
@@ -81,7 +83,11 @@ def _check_target(output: Path, image: Path) -> None:
 
 
 def _predict(stack: np.ndarray, run: Run, settings: PredictionSettings) -> np.ndarray:
-    with quiet_libraries() as stream, stop_on_interrupt() as should_stop, reporting(stream) as report:
+    with (
+        quiet_libraries() as stream,
+        stop_on_interrupt() as should_stop,
+        reporting(stream, by_slices=True) as report,
+    ):
         from emseg_napari import prediction  # loads ONNX Runtime, which no other command needs
 
         return prediction.predict(stack, run, settings, report, should_stop)

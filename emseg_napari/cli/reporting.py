@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
-from emseg_napari.jobs import EpochEnded, Event, Message, Progress, Report, SlicePredicted
+from emseg_napari.jobs import EpochEnded, Event, Message, Progress, Report
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -61,11 +61,19 @@ def quiet_libraries() -> Iterator[TextIO]:
 
 
 @contextmanager
-def reporting(stream: TextIO) -> Iterator[Report]:
-    """Give the `report` of a long job that shows it on `stream`."""
+def reporting(stream: TextIO, by_slices: bool = False) -> Iterator[Report]:
+    """Give the `report` of a long job that shows it on `stream`.
+
+    Parameters
+    ----------
+    stream : TextIO
+    by_slices : bool
+        The job has no epochs to tell of: elsewhere than on a terminal a line says every few seconds
+        how far it is.
+    """
     console = Console(file=stream, highlight=False, markup=False, soft_wrap=True)
     if not stream.isatty() or console.is_dumb_terminal:
-        yield _Lines(stream)
+        yield _Lines(stream, by_slices)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -97,20 +105,19 @@ class _Bar:
 class _Lines:
     """One line per message, stage and epoch, and for slices one every few seconds."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._slice_is_due = False
+    def __init__(self, stream: TextIO, by_slices: bool) -> None:
+        self._stream, self._by_slices = stream, by_slices
         self._last = float("-inf")
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Message | EpochEnded):
             self._write(_line(event))
-        elif isinstance(event, SlicePredicted):
-            self._slice_is_due = time.monotonic() - self._last >= SECONDS_BETWEEN_LINES
-        elif isinstance(event, Progress) and (self._slice_is_due or event.seconds_left is None):
-            self._slice_is_due = False
+        elif isinstance(event, Progress) and (event.seconds_left is None or self._is_due()):
             self._last = time.monotonic()
             self._write(", ".join(filter(None, (event.text, _left(event.seconds_left)))))
+
+    def _is_due(self) -> bool:
+        return self._by_slices and time.monotonic() - self._last >= SECONDS_BETWEEN_LINES
 
     def _write(self, text: str) -> None:
         self._stream.write(text + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 from rich import box
@@ -15,28 +15,38 @@ if TYPE_CHECKING:
     from emseg_napari.scores import Evaluation, SliceEvaluation
 
 Row = Sequence[str]
+Source = Literal["given", "run", "default"]
+_SOURCES: dict[Source, str] = {
+    "given": "given",
+    "run": "the run's own threshold",
+    "default": "no threshold is known",
+}
 
 
-def show_scores(evaluation: Evaluation, held_out: Sequence[int]) -> None:
+def show_scores(evaluation: Evaluation, source: Source, held_out: Sequence[int]) -> None:
     """Write tables to a terminal, plain lines elsewhere.
 
     Parameters
     ----------
     evaluation : Evaluation
+    source : str
+        Where its threshold comes from.
     held_out : sequence of int
         Scored slices that chose the run's threshold and weights.
     """
-    count = len(evaluation.per_slice)
-    at = f"at {evaluation.threshold:g}"
+    from emseg_napari.evaluation import as_ranges
+
+    slices = [one.z for one in evaluation.per_slice]
+    at, words = f"at {evaluation.threshold:g}", "slice" if len(slices) == 1 else "slices"
     _show(
-        f"Mean over {count} slice" + "s" * (count != 1),
+        f"Mean over {len(slices)} {words} ({as_ranges(slices)})",
         ("", "best", "", at, "split", "merge"),
         _means(evaluation),
     )
     _show(
-        f"Slices, {at}",
+        f"Each slice {at} ({_SOURCES[source]})",
         ("slice", "V_rand", "V_info", "accuracy", "boundary F1", ""),
-        _slices(evaluation, held_out),
+        [_slice(one, one.z in held_out) for one in evaluation.per_slice],
     )
 
 
@@ -52,10 +62,6 @@ def _means(evaluation: Evaluation) -> list[Row]:
         ("boundary F1", "", "", _share(at.boundary_f1), "", ""),
         ("boundary IoU", "", "", _share(at.boundary_iou), "", ""),
     ]
-
-
-def _slices(evaluation: Evaluation, held_out: Sequence[int]) -> list[Row]:
-    return [_slice(one, one.z in held_out) for one in evaluation.per_slice]
 
 
 def _slice(one: SliceEvaluation, held_out: bool) -> Row:
