@@ -12,6 +12,7 @@ from keras import ops
 
 from emseg_napari import networks
 from emseg_napari.checkpoints import export_onnx, load_checkpoint, save_checkpoint
+from emseg_napari.devices import Devices
 from emseg_napari.files import writable_folder
 from emseg_napari.jobs import (
     Cancelled,
@@ -204,6 +205,7 @@ class _Training:
         self._sampler = PatchSampler(image[trained], teaching[trained], settings, record.normalisation)
         self._tutor = Judge(image, teaching, settings.boundary_weight, should_stop)
         self._judge = Judge(image, judging, settings.boundary_weight, should_stop)
+        self._devices = Devices()
         self._lowest_cost = float("inf")
         self._losses: list[float] = []
         self._spent: list[tuple[float, float]] = []
@@ -211,15 +213,18 @@ class _Training:
     def begin(self, resume: bool, replay: Path | None, start: Run | None, began: float) -> None:
         """Build the network, or bring it to where the last checkpoint stood."""
         self._report(Message(_what_is_held_out(self._run.record)))
+        self._report(Message(self._devices.words))
         self._report(Progress(0.0, None, "building the network"))
         settings = self._run.settings
         keras.utils.set_random_seed(settings.seed)
-        self._model = networks.build(settings.network, settings.precision == "bfloat16")
-        if start is not None:
-            load_checkpoint(self._model, start.best_checkpoint)
-        _compile(self._model, settings)
+        with self._devices.scope():
+            self._model = networks.build(settings.network, settings.precision == "bfloat16")
+            if start is not None:
+                load_checkpoint(self._model, start.best_checkpoint)
+            _compile(self._model, settings)
         if resume:
             self._resume()
+        self._devices.warm_up(self._model, *self._sampler.batch(0))
         self._schedule = self._new_schedule(replay, time.monotonic() - began)
         self._run.save()
         self._save()
@@ -288,7 +293,7 @@ class _Training:
     def _do_step(self, image: np.ndarray, target: np.ndarray) -> None:
         rate = self._schedule.learning_rate
         self._model.optimizer.learning_rate = rate
-        loss = float(self._model.train_on_batch(image, target))
+        loss = self._devices.train_on_batch(self._model, image, target)
         self._schedule.step += 1
         self._spent.append((rate, self._schedule.seconds))
         self._losses.append(loss)
@@ -355,7 +360,8 @@ class _Training:
     @property
     def _predictor(self) -> SlicePredictor:
         """Predicts once, in Keras, with the present weights."""
-        return SlicePredictor(self._run.record, self._model.predict_on_batch)
+        # Of several devices each predicts the whole, so only the first answer is taken.
+        return SlicePredictor(self._run.record, lambda x: self._model.predict_on_batch(x)[: len(x)])
 
     def finish(self) -> Run:
         """Export the kept weights and choose the threshold on what was held out."""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 REAL_DATA = Path(__file__).parents[1] / ".." / "shared" / "data" / "isbi2012"
 IMPORTS_KERAS = re.compile(
-    r"^\s*(import|from) (keras|tensorflow|emseg_napari\.(training|networks|checkpoints|losses))\b"
-    r"|^\s*from emseg_napari import .*\b(training|networks|checkpoints|losses)\b",
+    r"^\s*(import|from) (keras|tensorflow|emseg_napari\.(training|networks|checkpoints|losses|devices))\b"
+    r"|^\s*from emseg_napari import .*\b(training|networks|checkpoints|losses|devices)\b",
     re.MULTILINE,
 )
 SUMMARIES = pytest.StashKey[dict[str, str]]()
