@@ -50,7 +50,8 @@ def split(labels: np.ndarray, settings: TrainingSettings) -> tuple[list[int], li
         low, high = check_range(settings.validate_slices, len(labels), "Held-out slices")
         held_out = [z for z in range(low, high) if labels[z].any()]
     else:
-        held_out = labelled[-max(1, len(labelled) // 8) :] if len(labelled) >= SLICES_FOR_HOLD_OUT else []
+        enough = settings.hold_out and len(labelled) >= SLICES_FOR_HOLD_OUT
+        held_out = labelled[-max(1, len(labelled) // 8) :] if enough else []
     trained = [z for z in labelled if z not in held_out]
     if labelled and not trained:
         raise UserError("All labelled slices are held out, so none is left to train on; hold out fewer.")

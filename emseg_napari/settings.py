@@ -79,6 +79,12 @@ class TrainingSettings(Settings):
         description="Slices held out of the training to judge it, first:end (half-open); "
         "chosen automatically when not given.",
     )
+    hold_out: bool = Field(
+        True,
+        title="Hold out",
+        description="Keep an eighth of the labels from the training to judge it by; off: all labels teach, "
+        "and the run has no score of its own.",
+    )
     seed: int = _number(
         0, "Seed", "Start of all random numbers; the same seed repeats a run.", ge=0, le=2**31 - 1
     )
@@ -283,6 +289,69 @@ class ErrorSettings(Settings):
         ge=1,
         le=10_000_000,
         description="Joined cells and cut-off pieces with fewer pixels than this are passed over.",
+    )
+
+
+class InstanceSettings(Settings):
+    """How a boundary probability becomes cells.
+
+    The defaults were chosen on ISBI 2012 slices that the network had not seen, and the overlap on the
+    phantom, whose cells are known through the slices (`benchmarks/README.md`).
+    """
+
+    link: bool = Field(
+        False,
+        title="Link through the slices",
+        description="Give cells of neighbouring slices that overlap one number, so that a neurite keeps "
+        "one colour; else every cell of every slice has a number of its own.",
+    )
+    size_px: int = Field(
+        100,
+        title="Smallest cell (px)",
+        ge=0,
+        le=10_000_000,
+        description="Smaller fragments are joined to the neighbour with the weakest boundary, in pixels.",
+    )
+    neck_px: float = Field(
+        3.0,
+        title="Neck (px)",
+        ge=0.25,
+        le=1000,
+        description="Where a gap in the boundary joins two cells, they start apart if the way through "
+        "the gap is narrower, in half width, than both of them by at least this many pixels.",
+    )
+    join_below: float = Field(
+        0.55,
+        title="Join below",
+        ge=0,
+        le=1,
+        description="Pieces become one cell where the mean boundary probability between them is lower "
+        "than this, 0 to 1: higher gives fewer and larger cells.",
+    )
+    seed_below: float = _number(
+        0.35,
+        "Interior below",
+        "Boundary probability below which a pixel is surely interior, 0 to 1; cells start there.",
+        gt=0,
+        le=1,
+    )
+    outlines: bool = _number(
+        False, "Outlines", "Leave one pixel of 0 where two cells touch; else every pixel is in a cell."
+    )
+    overlap: float = _number(
+        0.15,
+        "Least overlap",
+        "Cells of two slices are linked from this overlap on (shared pixels divided by those of "
+        "either), 0 to 1.",
+        gt=0,
+        le=1,
+    )
+    gap_slices: int = _number(
+        1,
+        "Gap (slices)",
+        "Slices, such as damaged ones, over which a cell that has ended may be linked again.",
+        ge=0,
+        le=20,
     )
 
 

@@ -159,7 +159,7 @@ def _record(
         image_dtype=str(image.dtype),
         trained_slices=trained,
         held_out_slices=held_out,
-        held_out_tile=None if held_out else hold_out_tile(labels, trained),
+        held_out_tile=hold_out_tile(labels, trained) if settings.hold_out and not held_out else None,
         fingerprints=[fingerprint(image[z]) for z in trained],
         label_counts={
             "unlabelled": int(counts[UNLABELLED]),

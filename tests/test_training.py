@@ -425,6 +425,16 @@ def test_a_corner_is_held_out_where_no_slice_can_be(tmp_path):
     assert 0 <= run.history[0].held_out_v_rand <= 1
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("depth", [1, 5])
+def test_nothing_is_held_out_from_whom_does_not_want_it(tmp_path, depth):
+    image, labels = membranes((depth, 128, 160))
+    run = train(image, labels, tiny(epochs=1, hold_out=False), folder=tmp_path)
+    assert run.record.trained_slices == list(range(depth))
+    assert (run.record.held_out_slices, run.record.held_out_tile) == ([], None)
+    assert run.history[0].held_out_accuracy is None
+
+
 def test_what_is_held_out_never_teaches_and_keeps_its_distance():
     labels = membranes((2, 128, 128))[1]
     tile = hold_out_tile(labels, [0, 1])
