@@ -82,6 +82,10 @@ class _Engine:
             from emseg_napari.review import review
 
             return review(**request.arguments, **contract)
+        if request.job == "segment":
+            from emseg_napari.instances import instances
+
+            return instances(**request.arguments, **contract)
         from emseg_napari.prediction import predict
 
         # The slices went out one by one; the stack need not travel again.

@@ -19,12 +19,13 @@ class Request:
     Attributes
     ----------
     job : str
-        "train", "predict", "evaluate" or "review".
+        "train", "predict", "evaluate", "review" or "segment".
     arguments : dict
-        Keyword arguments of the function of that name, less the contract's callables.
+        Keyword arguments of the function of that name (of `instances` for "segment"), less the
+        contract's callables.
     """
 
-    job: Literal["train", "predict", "evaluate", "review"]
+    job: Literal["train", "predict", "evaluate", "review", "segment"]
     arguments: dict[str, Any] = field(default_factory=dict)
 
 

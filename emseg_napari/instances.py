@@ -1,0 +1,176 @@
+"""From a boundary probability to cells: every pixel in one cell, and a closed boundary around each.
+
+Seeds are the places where a cell is widest; a watershed (Beucher and Lantuejoul 1979) grows them
+over the boundary probability, so their fronts meet on its ridges; then pieces between which the
+boundary is weak are joined, and fragments too small to be a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import ndimage
+from skimage.morphology import h_maxima
+from skimage.segmentation import watershed
+
+from emseg_napari.jobs import Cancelled, Message, Progress, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.linking import Linker, time_left
+from emseg_napari.regions import Regions, outlined
+from emseg_napari.settings import InstanceSettings
+from emseg_napari.stacks import as_stack
+
+_ROUNDING = 1e-6  # by which the probabilities of other programs may pass 0 and 1
+_PER_PX = 4  # distances are counted in quarter pixels: whole numbers compare exactly
+_NEEDED = "a boundary probability is needed, floats from 0 to 1 or uint8 from 0 to 255"
+
+
+def instances(
+    probability: np.ndarray,
+    settings: InstanceSettings | None = None,
+    report: Report = ignore,
+    should_stop: ShouldStop = never,
+) -> np.ndarray:
+    """Divide the slices of a boundary probability into cells.
+
+    A slice in which all pixels are boundary, or none, is one cell, as the ISBI 2012 challenge's
+    scorer has it; a `Message` says so.
+
+    Parameters
+    ----------
+    probability : numpy.ndarray
+        Boundary probability (z, y, x) or (y, x): float from 0 to 1, or uint8 from 0 to 255 for it.
+    settings : InstanceSettings, optional
+    report : callable
+        Gets a `Progress` per slice.
+    should_stop : callable
+        When it answers True, `Cancelled` is raised.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 (z, y, x). Every pixel has the number of its cell, from 1, and the pixels of a cell in a
+        slice hang together (by their sides). Numbers occur in one slice only, unless `settings.link`
+        asks for `emseg_napari.linking.link`. With `settings.outlines` a cell has 0 where it touches
+        another at its next pixel in y or x.
+
+    Raises
+    ------
+    UserError
+        If the values are no probability.
+    """
+    settings = settings or InstanceSettings()
+    check_probability(probability, "The probability")
+    stack = as_stack(probability)
+    result, left = np.empty(stack.shape, np.int32), time_left(len(stack))
+    number = Linker(settings).next if settings.link else _numbering()
+    for z, slice_ in enumerate(stack):
+        cells = number(cells_of_slice(_as_float(slice_), settings, should_stop))
+        if cells.min() == cells.max():
+            report(Message(f"Slice {z} is one single cell: it has no boundary, or nothing else."))
+        result[z] = outlined(cells) if settings.outlines else cells
+        report(Progress((z + 1) / len(stack), left(z + 1), f"cells of slice {z}"))
+    return result
+
+
+def check_probability(probability: np.ndarray, name: str) -> None:
+    """Raise `UserError` unless an array holds boundary probabilities.
+
+    Parameters
+    ----------
+    probability : numpy.ndarray
+        As for `instances`.
+    name : str
+        What the user calls it; starts the sentence.
+    """
+    if probability.dtype.kind != "f" and probability.dtype != np.uint8:
+        raise UserError(f"{name} holds {probability.dtype} values; {_NEEDED}.")
+    if probability.ndim not in (2, 3) or probability.size == 0:
+        size = " x ".join(map(str, probability.shape)) or "a single number"
+        raise UserError(f"{name} is no stack of slices ({size}); {_NEEDED}, with the axes (z, y, x).")
+    if probability.dtype == np.uint8:
+        return
+    for z, slice_ in enumerate(as_stack(probability)):
+        wrong = ~((slice_ >= -_ROUNDING) & (slice_ <= 1 + _ROUNDING))  # NaN is neither
+        if wrong.any():
+            value = slice_[wrong][0]
+            raise UserError(f"{name} holds {value:g} in slice {z}, which is no probability; {_NEEDED}.")
+
+
+def cells_of_slice(
+    probability: np.ndarray, settings: InstanceSettings, should_stop: ShouldStop = never
+) -> np.ndarray:
+    """Divide one slice into cells.
+
+    Parameters
+    ----------
+    probability : numpy.ndarray
+        Boundary probability, float (y, x), 0 to 1.
+    settings : InstanceSettings
+    should_stop : callable
+        Asked between the steps.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 (y, x), from 1 in reading order; no 0.
+    """
+    _ask(should_stop)
+    seeds, count = seeds_of_slice(probability, settings)
+    if count <= 1:
+        return np.ones(probability.shape, np.int32)
+    _ask(should_stop)
+    regions = Regions(watershed(probability, seeds), probability)
+    _ask(should_stop)
+    regions.join_weak(settings.join_below)
+    regions.join_small(settings.size_px)
+    return regions.numbers()
+
+
+def seeds_of_slice(probability: np.ndarray, settings: InstanceSettings) -> tuple[np.ndarray, int]:
+    """Return where the cells of one slice begin to grow.
+
+    Interior is what lies below `settings.seed_below`. Seeds are the places of it that lie farthest
+    from the boundary, where every way to a place that lies farther still passes a neck closer to the
+    boundary by `settings.neck_px` (h-maxima of the distance). A region of interior without such a
+    place, a thin one, is a seed as a whole if it has `settings.size_px` pixels.
+
+    Returns
+    -------
+    seeds : numpy.ndarray
+        int32 (y, x): 0 outside the seeds, each of which hangs together by the sides of its pixels.
+    count : int
+        How many there are.
+    """
+    interior = probability < settings.seed_below
+    if interior.all():  # then nothing would be there to measure distances to
+        return interior.astype(np.int32), 1
+    distance = np.round(_PER_PX * ndimage.distance_transform_edt(interior)).astype(np.int32)
+    wide = h_maxima(distance, round(_PER_PX * settings.neck_px)) > 0
+    regions, count = ndimage.label(interior)
+    thin = np.bincount(regions.ravel(), minlength=count + 1) >= settings.size_px
+    thin[regions[wide]] = False
+    thin[0] = False
+    return ndimage.label(wide | thin[regions])
+
+
+def _as_float(slice_: np.ndarray) -> np.ndarray:
+    return slice_ / np.float32(255) if slice_.dtype == np.uint8 else slice_
+
+
+def _numbering() -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that goes on counting the cells of one slice after the other."""
+    last = 0
+
+    def number(cells: np.ndarray) -> np.ndarray:
+        nonlocal last
+        numbered = cells + last
+        last += int(cells.max())
+        return numbered
+
+    return number
+
+
+def _ask(should_stop: ShouldStop) -> None:
+    if should_stop():
+        raise Cancelled

@@ -1,0 +1,148 @@
+"""Regions of a slice that touch each other: joined where the boundary between them is weak.
+
+The boundary between two regions is as strong as the mean boundary probability along it: of each
+step from a pixel of one to the next pixel (in y or x) of the other, the larger of the two
+probabilities. Joining the weakest first, with means kept up to date, is mean boundary agglomeration
+(Nunez-Iglesias et al. 2013, doi:10.1371/journal.pone.0071715).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+import numpy as np
+
+_STEPS = ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]))
+
+
+class Regions:
+    """The regions of one slice, to be joined.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray
+        int (y, x): the region of each pixel, 0 to some hundred thousand.
+    probability : numpy.ndarray
+        Boundary probability, float (y, x), 0 to 1.
+    """
+
+    def __init__(self, numbers: np.ndarray, probability: np.ndarray) -> None:
+        self._numbers = numbers
+        self._size = np.bincount(numbers.ravel()).tolist()
+        self._joined_to = list(range(len(self._size)))
+        # Of each region its neighbours, and of each of them the border: sum of probability, and steps.
+        self._borders: list[dict[int, tuple[float, int]]] = [{} for _ in self._size]
+        for one, other, total, steps in _borders(numbers, probability):
+            self._borders[one][other] = self._borders[other][one] = (total, steps)
+
+    def join_weak(self, strength: float) -> None:
+        """Join neighbours, the weakest boundary first, until none is weaker than `strength`."""
+        waiting = [
+            (_mean(border), one, other, border[1])
+            for one, borders in enumerate(self._borders)
+            for other, border in borders.items()
+            if one < other and _mean(border) < strength
+        ]
+        heapq.heapify(waiting)
+        while waiting:
+            _, one, other, steps = heapq.heappop(waiting)
+            if self._borders[one].get(other, (0, 0))[1] != steps:  # joined or grown since
+                continue
+            kept = self._join(one, other)
+            for third, border in self._borders[kept].items():
+                if _mean(border) < strength:
+                    heapq.heappush(waiting, (_mean(border), kept, third, border[1]))
+
+    def join_small(self, size_px: int) -> None:
+        """Join each region of fewer than `size_px` pixels, the smallest first, to its weakest neighbour."""
+        waiting = [(size, one) for one, size in enumerate(self._size) if 0 < size < size_px]
+        heapq.heapify(waiting)
+        while waiting:
+            size, one = heapq.heappop(waiting)
+            borders = self._borders[one]
+            if self._joined_to[one] != one or self._size[one] != size or not borders:
+                continue
+            kept = self._join(one, min(borders, key=lambda other: (_mean(borders[other]), other)))
+            if self._size[kept] < size_px:
+                heapq.heappush(waiting, (self._size[kept], kept))
+
+    def numbers(self) -> np.ndarray:
+        """Return the regions as they are now: int32 (y, x), 1, 2, ... in reading order."""
+        for one in range(len(self._joined_to)):
+            self._joined_to[one] = self._last(one)
+        return in_reading_order(np.array(self._joined_to)[self._numbers] + 1)
+
+    def _last(self, one: int) -> int:
+        while self._joined_to[one] != one:
+            one = self._joined_to[one]
+        return one
+
+    def _join(self, one: int, other: int) -> int:
+        """Make two neighbours one and return its number, that of the one with more neighbours."""
+        kept, gone = sorted((one, other), key=lambda region: -len(self._borders[region]))
+        self._joined_to[gone] = kept
+        self._size[kept] += self._size[gone]
+        for third, (total, steps) in self._borders[gone].items():
+            del self._borders[third][gone]
+            if third != kept:
+                known, counted = self._borders[kept].get(third, (0.0, 0))
+                joint = (known + total, counted + steps)
+                self._borders[kept][third] = self._borders[third][kept] = joint
+        self._borders[gone] = {}
+        return kept
+
+
+def in_reading_order(numbers: np.ndarray) -> np.ndarray:
+    """Number regions 1, 2, ... in the order in which one meets them, row by row.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray
+        int (y, x), not negative; 0 stays 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 (y, x).
+    """
+    pixels = numbers.ravel()
+    first = np.full(int(pixels.max(initial=0)) + 1, -1)
+    first[pixels[::-1]] = np.arange(pixels.size)[::-1]  # the last to be written is the first pixel
+    present = np.flatnonzero(first[1:] >= 0) + 1
+    new = np.zeros(len(first), np.int32)
+    new[present[np.argsort(first[present])]] = np.arange(1, len(present) + 1)
+    return new[numbers]
+
+
+def outlined(numbers: np.ndarray) -> np.ndarray:
+    """Return regions with 0 where one touches another at its next pixel in y or x.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray
+        int (y, x).
+    """
+    edge = np.zeros(numbers.shape, bool)
+    for here, there in _STEPS:
+        edge[here] |= numbers[here] != numbers[there]
+    return np.where(edge, 0, numbers)
+
+
+def _mean(border: tuple[float, int]) -> float:
+    return border[0] / border[1]
+
+
+def _borders(numbers: np.ndarray, probability: np.ndarray) -> Iterator[tuple[int, int, float, int]]:
+    """Yield each pair of neighbours, the lower number first, with the sum and the number of its steps."""
+    width = int(numbers.max()) + 1
+    keys, strengths = [], []
+    for here, there in _STEPS:
+        differs = numbers[here] != numbers[there]
+        one, other = (numbers[side][differs].astype(np.int64) for side in (here, there))
+        keys.append(np.minimum(one, other) * width + np.maximum(one, other))
+        strengths.append(np.maximum(probability[here], probability[there])[differs])
+    pairs, which = np.unique(np.concatenate(keys), return_inverse=True)
+    totals = np.bincount(which, np.concatenate(strengths), len(pairs))
+    steps = np.bincount(which, minlength=len(pairs))
+    return zip(*(c.tolist() for c in (pairs // width, pairs % width, totals, steps)), strict=True)
