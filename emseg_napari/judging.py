@@ -158,7 +158,7 @@ class Judge:
         right = np.where(target, probability, 1 - probability)
         weight = np.where(target, self._boundary_weight, 1.0) * (labels != UNLABELLED)
         cost = float(np.sum(weight * -np.log(np.maximum(right, 1e-6))) / max(1.0, weight.sum()))
-        v_rand = float(_rand(labels, probability, [threshold])[0]) if _is_dense(labels) else None
+        v_rand = float(_rand(labels, probability, [threshold])[0]) if is_dense(labels) else None
         return Judgement(pixel_accuracy(labels, from_probability(probability, threshold)), v_rand, cost)
 
     def threshold(self, slices: list[int], predictor: SlicePredictor) -> float:
@@ -170,8 +170,9 @@ class Judge:
         if not slices:
             return 0.5
         labels, probability = self._compared(slices[:_SLICES], predictor)
-        if _is_dense(labels):
-            return _best_of(_rand(labels, probability, _CANDIDATES))
+        if is_dense(labels):
+            scores = smoothed(_rand(labels, probability, _CANDIDATES))
+            return float(_CANDIDATES[int(scores.argmax())])
         # Between counting all pixels alike (most accurate) and as the loss does (fewest gaps).
         return best_threshold(labels, probability, (1 + self._boundary_weight) / 2)
 
@@ -181,8 +182,8 @@ class Judge:
         return self._labels[slices][:, *part], np.stack(probability)
 
 
-def _is_dense(labels: np.ndarray) -> bool:
-    """Say whether nearly all pixels around the labels have labels."""
+def is_dense(labels: np.ndarray) -> bool:
+    """Say whether nearly all pixels around the labels (z, y, x) have labels, so that cells are whole."""
     rows, columns = (np.flatnonzero(labels.any(axis=axes)) for axes in ((0, 2), (0, 1)))
     inside = labels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return float(np.mean(inside != UNLABELLED)) >= _DENSE
@@ -200,10 +201,9 @@ def _rand(
     return np.mean(scores, axis=0)
 
 
-def _best_of(scores: np.ndarray) -> float:
-    """Return the candidate in the middle of the best stretch: one lucky slice makes a narrow peak."""
-    smooth = np.convolve(np.pad(scores, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
-    return float(_CANDIDATES[int(smooth.argmax())])
+def smoothed(scores: np.ndarray) -> np.ndarray:
+    """Let the scores of neighbouring thresholds flow together: one lucky slice makes a narrow peak."""
+    return np.convolve(np.pad(scores, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
 
 
 def most_labelled(labels: np.ndarray, side_px: int) -> Window:
