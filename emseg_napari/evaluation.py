@@ -82,7 +82,8 @@ def evaluate(
     _check_sizes(prediction, truth)
     chosen, left_out = _chosen(truth, settings.slices, frozenset(trained_slices), first_slice)
     trained = [z for z in chosen if z in trained_slices]
-    _check_values(prediction[[z - first_slice for z in chosen]])
+    for z in chosen:
+        _check_values(prediction[z - first_slice])
     _say_what_is_trained(trained, left_out, report)
     threshold = 0.5 if settings.threshold is None else settings.threshold
 

@@ -7,6 +7,7 @@ its scorer, whose quirks are told in `emseg_napari.metrics`).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,12 +117,15 @@ def _squares(sizes: np.ndarray) -> int:
 
 def _information(overlaps: np.ndarray, found: np.ndarray, true: np.ndarray, dams: int) -> Parts:
     pixels = int(true.sum())
-    singles = dams * np.log(pixels) / pixels
+    singles = dams * math.log(pixels) / pixels
     of_found, of_true = _entropy(found, pixels) + singles, _entropy(true, pixels)
     if of_found == 0 or of_true == 0:
         return Parts(0.0, float(of_found == 0), float(of_true == 0))
-    mutual = max(0.0, of_found + of_true - _entropy(overlaps, pixels) - singles)
-    return Parts(2 * mutual / (of_found + of_true), min(1.0, mutual / of_found), min(1.0, mutual / of_true))
+    of_both = _entropy(overlaps, pixels) + singles
+    # What each says beyond the other: exactly nothing where one only divides the other.
+    split, merge = 1 - (of_both - of_true) / of_found, 1 - (of_both - of_found) / of_true
+    mutual = of_found + of_true - of_both
+    return Parts(max(0.0, 2 * mutual / (of_found + of_true)), max(0.0, split), max(0.0, merge))
 
 
 def _entropy(sizes: np.ndarray, pixels: int) -> float:
