@@ -1,0 +1,167 @@
+"""What a network reaches in a given time, from few and many labels.
+
+    python benchmarks/training.py IMAGE LABELS RESULTS [--only NAME ...] [--seeds 0 1 2]
+
+One row a training, each by the command line and with the wall clock from its start. Trained on
+slices of 0:20, scored on 20:24 at the threshold that the run chose by itself. A row that stands in
+the RESULTS folder is not trained again, so the hours can be spent in parts; what is there is
+printed as tables. `starter-0-20` is a starter network that has not seen the scored slices
+(benchmarks/make_starter.py --slices 0:20, into RESULTS/starter-0-20).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from scribbles import scribble
+
+from emseg_napari import predict
+from emseg_napari.evaluation import evaluate
+from emseg_napari.labels import to_isbi
+from emseg_napari.predictions import interior_threshold
+from emseg_napari.runs import open_run
+from emseg_napari.settings import EvaluationSettings
+from emseg_napari.stacks import read_image, read_labels
+
+SCORED = (20, 24)
+Labels = Callable[[np.ndarray], np.ndarray]
+
+
+def first(count: int) -> Labels:
+    """Labels on so many slices, spread over 0:20."""
+    chosen = [10] if count == 1 else np.linspace(1, 18, count).round().astype(int).tolist()
+    return lambda labels: _only(labels, sorted({10, *chosen[: count - 1]}) if count == 3 else chosen)
+
+
+def _only(labels: np.ndarray, slices: list[int]) -> np.ndarray:
+    kept = np.zeros_like(labels)
+    kept[slices] = labels[slices]
+    return kept
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training: its labels, its options, and a row whose network it starts from."""
+
+    name: str
+    seconds: float
+    options: list[str] = field(default_factory=list)
+    labels: Labels = lambda labels: labels
+    start: str | None = None
+
+
+ROWS = [
+    *(Row(f"compact {s} s", s) for s in (60, 180, 600)),
+    *(Row(f"reference {s} s", s, ["--network", "reference"]) for s in (60, 180, 600)),
+    Row("one slice 60 s", 60, labels=first(1)),
+    Row("scribbles 180 s", 180, labels=lambda labels: scribble(labels, 0.03, seed=0)),
+    Row("three slices 30 s, from one slice", 30, labels=first(3), start="one slice 60 s"),
+    Row("three slices 30 s, from nothing", 30, labels=first(3)),
+    *(Row(f"{n} labelled, 60 s, from nothing", 60, labels=first(n)) for n in (3, 10)),
+    *(Row(f"{n} labelled, 60 s, from a starter", 60, labels=first(n), start="starter") for n in (1, 3, 10)),
+]
+
+
+class Bench:
+    def __init__(self, image: Path, labels: Path, results: Path) -> None:
+        self.image, self.results = image, results
+        self._known = read_labels(labels)
+        self._stack = read_image(image)
+
+    def do(self, row: Row, seed: int) -> None:
+        folder = self.folder(row.name, seed)
+        if (folder / "score.json").is_file():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        taught = folder / "labels.tif"
+        within = self._known.copy()
+        within[20:] = 0
+        tifffile.imwrite(taught, to_isbi(row.labels(within)))
+        words = [sys.executable, "-m", "emseg_napari", "train", str(self.image), str(taught)]
+        words += ["--output", str(folder / "run"), "--minutes", str(row.seconds / 60), "--seed", str(seed)]
+        words += row.options
+        if row.start:
+            words += ["--from", str(self.start(row.start, seed))]
+        began = time.monotonic()
+        subprocess.run(words, check=True, stderr=subprocess.DEVNULL)
+        wall = time.monotonic() - began
+        figures = self.score(folder / "run") | {"wall_seconds": wall}
+        (folder / "score.json").write_text(json.dumps(figures))
+
+    def start(self, name: str, seed: int) -> Path:
+        return (
+            self.results / "starter-0-20" if name == "starter" else self.folder(name, seed).absolute() / "run"
+        )
+
+    def folder(self, name: str, seed: int) -> Path:
+        return self.results / name.replace(" ", "-").replace(",", "") / str(seed)
+
+    def score(self, folder: Path) -> dict[str, float]:
+        run = open_run(folder)
+        settings = EvaluationSettings(slices=SCORED, threshold=interior_threshold(run.record.threshold))
+        interior = np.zeros(self._stack.shape, np.float32)
+        interior[slice(*SCORED)] = 1 - predict(self._stack, run, slices=SCORED)
+        found = evaluate(interior, self._known, settings)
+        return {
+            "steps": run.history[-1].step,
+            "threshold": run.record.threshold,
+            "v_rand": found.at_threshold.v_rand,
+            "v_info": found.at_threshold.v_info,
+            "accuracy": found.at_threshold.accuracy,
+            "best_v_rand": found.v_rand,
+            "best_v_info": found.v_info,
+            "seconds_to_90": _seconds_to(run, 0.90),
+            "seconds_to_92": _seconds_to(run, 0.92),
+        }
+
+    def table(self, rows: list[Row], seeds: list[int]) -> Iterator[str]:
+        names = ["wall_seconds", "steps", "v_rand", "best_v_rand", "v_info", "best_v_info", "accuracy"]
+        names += ["threshold", "seconds_to_90", "seconds_to_92"]
+        yield "| training | seeds | " + " | ".join(n.replace("_", " ") for n in names) + " |"
+        yield "|---|---" + "|---" * len(names) + "|"
+        for row in rows:
+            done = [self.folder(row.name, seed) / "score.json" for seed in seeds]
+            scores = [json.loads(path.read_text()) for path in done if path.is_file()]
+            if scores:
+                middle = [np.median([s[n] for s in scores]) for n in names]
+                cells = [
+                    f"{v:.0f}" if abs(v) > 2 else f"{v:.4f}" if np.isfinite(v) else "never" for v in middle
+                ]
+                yield f"| {row.name} | {len(scores)} | " + " | ".join(cells) + " |"
+
+
+def _seconds_to(run, accuracy: float) -> float:
+    """Return when the accuracy on the held-out slices first was so high; infinity if never."""
+    reached = [row.seconds for row in run.history if (row.held_out_accuracy or 0) >= accuracy]
+    return reached[0] if reached else float("inf")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("image", type=Path)
+    parser.add_argument("labels", type=Path)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--only", nargs="*", help="names of rows, or parts of them")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    chosen = parser.parse_args()
+    bench = Bench(chosen.image, chosen.labels, chosen.results)
+    rows = [row for row in ROWS if not chosen.only or any(part in row.name for part in chosen.only)]
+    for seed in chosen.seeds:
+        for row in rows:
+            bench.do(row, seed)
+    print("\n".join(bench.table(ROWS, chosen.seeds)))
+
+
+if __name__ == "__main__":
+    main()
