@@ -155,8 +155,8 @@ def _pictures(picture: SlicePicture, review: Review) -> str:
     below = grey(picture.image) if picture.image is not None else predicted
     counts = error_counts(review)[picture.z]
     caption = (
-        f"<span class=merge>{counts['merge']} merges</span>, "
-        f"<span class=split>{counts['split']} splits</span>"
+        f"<span class=merge>merges: {counts['merge']}</span>, "
+        f"<span class=split>splits: {counts['split']}</span>"
     )
     shown = [
         ("prediction", predicted),
@@ -179,5 +179,5 @@ def _errors(review: Review) -> str:
         for e in review.errors[:LARGEST_ERRORS]
     ]
     total = Counter(error.kind for error in review.errors)
-    words = f"In all {total['merge']} merges and {total['split']} splits; the largest:"
+    words = f"Merges: {total['merge']}, splits: {total['split']}; the largest of them:"
     return f"<p>{words}</p>" + _table(["Kind", "slice", "y", "x", "size (px)"], rows)

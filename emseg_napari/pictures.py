@@ -103,7 +103,7 @@ def curves_svg(at: Sequence[float], curves: Sequence[Curve], label: str) -> str:
         parts.append(f'<polyline points="{points}" fill="none" stroke="{curve.colour}" stroke-width="2"/>')
         for x, y in (_place(*mark) for mark in curve.marks):
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{curve.colour}" stroke="black"/>')
-        parts.append(_text(0.02, 0.14 - 0.08 * row, curve.name, "start", curve.colour))
+        parts.append(_text(0.8, 0.5 - 0.09 * row, curve.name, "end", curve.colour))
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">{"".join(parts)}</svg>'
 
 

@@ -93,7 +93,7 @@ def test_the_page_tells_figures_notes_facts_and_the_source_and_is_whole(report):
         "trained on: proves nothing",
         "cells-compact & friends",
         "9.9",
-        "3 merges and 0 splits",
+        "Merges: 3, splits: 0",
         "doi:10.3389/fnana.2015.00142",
     ):
         assert words in text

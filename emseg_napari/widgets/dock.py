@@ -1,4 +1,4 @@
-"""One dock with all the steps in order: Load, Train, Predict, Correct, Export."""
+"""One dock with all the steps in order: Load, Train, Predict, Correct, Evaluate, Export."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from emseg_napari.widgets.correct import CorrectStep
+from emseg_napari.widgets.evaluate import EvaluateStep
 from emseg_napari.widgets.export import ExportStep
 from emseg_napari.widgets.load import LoadStep
 from emseg_napari.widgets.predict import PredictStep
@@ -20,7 +21,7 @@ class Dock(QWidget):
 
     Attributes
     ----------
-    load, train, predict, correct, export
+    load, train, predict, correct, evaluate, export
         The step widgets.
     """
 
@@ -31,8 +32,10 @@ class Dock(QWidget):
         self.train = TrainStep(napari_viewer, self.workspace)
         self.predict = PredictStep(napari_viewer, self.workspace)
         self.correct = CorrectStep(napari_viewer, self.workspace)
+        self.evaluate = EvaluateStep(napari_viewer, self.workspace)
         self.export = ExportStep(napari_viewer, self.workspace)
         self.steps = QTabWidget()
+        self.steps.tabBar().setStyleSheet("QTabBar::tab { padding: 4px 6px; }")  # or not all would be seen
         for title, step in self._pages().items():
             self.steps.addTab(_scrolling(step), title)
         layout = QVBoxLayout(self)
@@ -44,11 +47,12 @@ class Dock(QWidget):
 
     def _pages(self) -> dict[str, QWidget]:
         return {
-            "1 Load": self.load,
-            "2 Train": self.train,
-            "3 Predict": self.predict,
-            "4 Correct": self.correct,
-            "5 Export": self.export,
+            "Load": self.load,
+            "Train": self.train,
+            "Predict": self.predict,
+            "Correct": self.correct,
+            "Evaluate": self.evaluate,
+            "Export": self.export,
         }
 
     def show_step(self, step: QWidget) -> None:

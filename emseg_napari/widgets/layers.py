@@ -18,6 +18,7 @@ from emseg_napari.stacks import as_stack
 # A labels layer of ours carries its `Corrections` here, so every widget finds the same ones.
 CORRECTIONS = "emseg corrections"
 PROPOSAL_OF = "emseg proposal of"
+RUN = "emseg run"  # folder of the run that wrote a proposal or probability, as text
 
 Colour = tuple[float, float, float, float]
 ORANGE: Colour = (1.0, 0.3, 0.1, 1.0)

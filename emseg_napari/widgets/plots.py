@@ -1,10 +1,12 @@
-"""Curves that grow while a network trains."""
+"""Curves: those that grow while a network trains, and scores over thresholds."""
 
 from __future__ import annotations
 
 import pyqtgraph as pg
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
+from emseg_napari.evaluation import Evaluation
 from emseg_napari.jobs import EpochEnded
 
 
@@ -47,6 +49,46 @@ class HistoryPlot(QWidget):
             rows = [row for row in self.rows if getattr(row, name) is not None]
             values = [unit * getattr(row, name) for row in rows]
             curve.setData([row.seconds for row in rows], values, symbol="o", symbolSize=4)
+
+
+class ThresholdPlot(QWidget):
+    """V_rand and V_info over the official thresholds; marks where the run's own and the best ones lie."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        plot = _plot("score", "threshold of the interior probability")
+        plot.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+        plot.setXRange(0, 1)
+        layout.addWidget(plot)
+        self._own = pg.InfiniteLine(angle=90, pen=pg.mkPen("#a0a0a0", style=Qt.PenStyle.DashLine))
+        plot.addItem(self._own)
+        colours = {"v_rand": "#ff7a3c", "v_info": "#5aa0ff"}
+        titles = {"v_rand": "V_rand", "v_info": "V_info"}
+        self._curves = {
+            name: plot.plot(
+                pen=pg.mkPen(c, width=2), symbol="o", symbolSize=4, symbolBrush=c, name=titles[name]
+            )
+            for name, c in colours.items()
+        }
+        self._marks = {
+            kind: plot.plot(pen=None, symbol=symbol, symbolSize=size, symbolBrush="#ffffff", name=title)
+            for kind, symbol, size, title in (("own", "d", 10, "run's own"), ("best", "star", 13, "best"))
+        }
+
+    def show_evaluation(self, evaluation: Evaluation) -> None:
+        """Draw the curves of an evaluation."""
+        for name, curve in self._curves.items():
+            curve.setData(evaluation.thresholds, [getattr(one, name) for one in evaluation.per_threshold])
+        self._own.setValue(evaluation.threshold)
+        own = [getattr(evaluation.at_threshold, name) for name in self._curves]
+        self._marks["own"].setData([evaluation.threshold] * 2, own)
+        best = [
+            (evaluation.v_rand_threshold, evaluation.v_rand),
+            (evaluation.v_info_threshold, evaluation.v_info),
+        ]
+        self._marks["best"].setData([x for x, _ in best], [y for _, y in best])
 
 
 def _plot(left: str, bottom: str | None) -> pg.PlotWidget:

@@ -18,6 +18,7 @@ from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.layers import (
     PROPOSAL_OF,
+    RUN,
     YELLOW,
     add_labels,
     corrections_of,
@@ -47,6 +48,7 @@ class PredictStep(Step):
         self.job.event.connect(self._take)
         self.job.ended.connect(self._update)
         self._image: Any = None
+        self._run: Path | None = None
         self._shape: tuple[int, ...] = ()
         self._target: Any = None
         self._probability: Any = None
@@ -140,7 +142,7 @@ class PredictStep(Step):
         # Layers of our own come with the first slice: a prediction that fails leaves none.
         self._target = self._layer_to_fill(image_layer, image.shape) if fills else None
         self._probability, self._wants_probability = None, self.with_probability.isChecked()
-        self._image, self._shape = image_layer, image.shape
+        self._image, self._shape, self._run = image_layer, image.shape, run.folder
         self._threshold = run.record.threshold if settings.threshold is None else settings.threshold
         chosen = {"scope": self.scope, "target": self.target}
         remember(
@@ -201,6 +203,10 @@ class PredictStep(Step):
             **placed(self._image, 0),
         )
 
+    def _signed(self, layer: Any) -> Any:
+        layer.metadata[RUN] = str(self._run)
+        return layer
+
     # -- what the engine says -----------------------------------------------------------
 
     def _take(self, event: Event) -> None:
@@ -221,9 +227,9 @@ class PredictStep(Step):
 
     def _show(self, event: SlicePredicted) -> None:
         if self._target is None:
-            self._target = self._proposals(Labels) or self._add_proposal()
+            self._target = self._signed(self._proposals(Labels) or self._add_proposal())
         if self._wants_probability and self._probability is None:
-            self._probability = self._proposals(Image) or self._add_probability()
+            self._probability = self._signed(self._proposals(Image) or self._add_probability())
         if self._probability is not None and self._probability in self.viewer.layers:
             self._probability.data[event.z] = event.probability
             self._probability.refresh()

@@ -1,0 +1,152 @@
+"""Merges and splits as a layer and as a list, and the way to each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels, Layer
+from napari.utils.colormaps import DirectLabelColormap
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from emseg_napari.errors import MERGE, SPLIT, SegmentationError, error_map
+from emseg_napari.widgets.scoretable import Cell, ScoreTable
+from emseg_napari.widgets.step import wrapping_label
+from emseg_napari.widgets.workspace import AID
+
+NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
+MERGE_COLOUR, SPLIT_COLOUR = "#ff1f70", "#3f8cff"
+MOST_ROWS = 1000
+_ZOOM = 4.0  # screen pixels for one of the image
+_FIELD_PX = 400.0  # on the screen, into which a long wall must fit
+_CLEAR = (0.0, 0.0, 0.0, 0.0)
+_COLUMNS = {
+    "Error": "merge: a membrane between two true cells was not found (red); "
+    "split: a false membrane cuts a true cell (blue).",
+    "Slice": "Slice",
+    "Size (px)": "Pixels of the smaller of the two cells that were joined, or of the smaller piece.",
+    "y": "Row of the middle of the wall.",
+    "x": "Column of the middle of the wall.",
+}
+
+
+class ErrorList(QWidget):
+    """Shows the errors of an evaluation, largest first, and goes to them.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._over: Any = None
+        self._layer: Any = None
+        self.errors: list[SegmentationError] = []
+        self.summary = wrapping_label()
+        self.table = ScoreTable(_COLUMNS)
+        self.table.chosen.connect(self._go)
+        previous, following = QPushButton(f"Previous ({PREVIOUS_KEY})"), QPushButton(f"Next ({NEXT_KEY})")
+        for button, by in ((previous, -1), (following, 1)):
+            button.setToolTip("Go there: the slice comes up and the wall lies in the middle.")
+            button.clicked.connect(lambda *_, by=by: self.table.step(by))
+        line = QHBoxLayout()
+        line.addWidget(previous)
+        line.addWidget(following)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.addWidget(self.summary)
+        layout.addWidget(self.table, 1)
+        layout.addLayout(line)
+        self._bind_keys()
+
+    def _bind_keys(self) -> None:
+        viewer = self._viewer
+        for key, by in ((NEXT_KEY, 1), (PREVIOUS_KEY, -1)):
+            viewer.bind_key(key, lambda _, by=by: self.table.step(by), overwrite=True)
+        self.destroyed.connect(lambda: _release_keys(viewer))
+
+    def show_errors(self, errors: Sequence[SegmentationError], over: Layer, shape: tuple[int, ...]) -> None:
+        """List errors and draw them over a layer.
+
+        Parameters
+        ----------
+        errors : sequence of SegmentationError
+            Largest first.
+        over : napari.layers.Layer
+            The true labels, in whose slices the errors count.
+        shape : tuple of int
+            (z, y, x) of it.
+        """
+        self.errors, self._over = list(errors), over
+        merges = sum(error.kind == "merge" for error in errors)
+        more = f" The {MOST_ROWS} largest are listed." if len(errors) > MOST_ROWS else ""
+        self.summary.setText(
+            f"{_count(merges, 'merge')} (red: membrane missing), "
+            f"{_count(len(errors) - merges, 'split')} (blue: false membrane).{more}"
+        )
+        self.table.fill([(error, _cells(error)) for error in self.errors[:MOST_ROWS]])
+        self._draw(error_map(self.errors, shape))
+
+    def _draw(self, walls: np.ndarray) -> None:
+        over, active = self._over, self._viewer.layers.selection.active
+        if self._layer is not None and self._layer in self._viewer.layers:
+            self._viewer.layers.remove(self._layer)
+        shown = walls[0] if over.ndim == 2 else walls
+        colours = {None: _CLEAR, 0: _CLEAR, MERGE: MERGE_COLOUR, SPLIT: SPLIT_COLOUR}
+        self._layer = self._viewer.add_labels(
+            shown,
+            name="errors: merge red, split blue",
+            metadata={AID: True},
+            colormap=DirectLabelColormap(color_dict=colours),
+            opacity=1,
+            scale=over.scale[-shown.ndim :],
+            translate=over.translate[-shown.ndim :],
+        )
+        if active is not None and active in self._viewer.layers:
+            self._viewer.layers.selection.active = active
+
+    def _go(self, error: SegmentationError) -> None:
+        """Bring the slice up, and the wall into the middle of the canvas."""
+        if self._layer is None or self._layer not in self._viewer.layers:
+            return
+        y, x = error.centre
+        show_place(self._viewer, self._layer, (error.z, y, x))
+        extent = max(np.ptp(axis) for axis in error.pixels) + 1
+        scale = float(self._layer.scale[-1])
+        self._viewer.camera.zoom = min(_ZOOM, _FIELD_PX / extent) / scale
+
+
+def show_place(viewer: Any, layer: Layer, place: tuple[int, int, int]) -> None:
+    """Bring the slice of a pixel (z, y, x) up, and the pixel into the middle."""
+    world = layer.data_to_world(place[-layer.ndim :])
+    offset = viewer.dims.ndim - len(world)  # other layers may have more axes
+    for axis, value in enumerate(world):
+        viewer.dims.set_point(axis + offset, value)
+    shown = [float(world[axis - offset]) for axis in viewer.dims.displayed if axis >= offset]
+    viewer.camera.center = (*viewer.camera.center[: 3 - len(shown)], *shown)
+
+
+def show_slice(viewer: Any, layer: Labels, z: int) -> None:
+    """Bring a slice of a layer up and leave the camera where it is."""
+    if layer.ndim < 3:
+        return
+    place = (*(0,) * (layer.ndim - 3), z, 0, 0)
+    viewer.dims.set_point(viewer.dims.ndim - 3, layer.data_to_world(place)[-3])
+
+
+def _cells(error: SegmentationError) -> list[Cell]:
+    merge = error.kind == "merge"
+    kind = Cell(error.kind, float(not merge), colour=MERGE_COLOUR if merge else SPLIT_COLOUR)
+    return [kind, *(Cell(str(n), n) for n in (error.z, error.size_px, *error.centre))]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _release_keys(viewer: Any) -> None:
+    for key in (NEXT_KEY, PREVIOUS_KEY):
+        viewer.bind_key(key, None, overwrite=True)

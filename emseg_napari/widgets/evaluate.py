@@ -1,0 +1,225 @@
+"""Step 5: the scores of a prediction, on slices that were not trained on, and where its errors are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari.qt.threading import create_worker
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QProgressBar
+
+from emseg_napari.evaluation import as_ranges
+from emseg_napari.jobs import Event, Failed, Finished, Message, Progress, UserError
+from emseg_napari.pages import write_report
+from emseg_napari.reports import write_csv
+from emseg_napari.review import Review
+from emseg_napari.settings import ErrorSettings, EvaluationSettings, validated
+from emseg_napari.widgets.comparison import Comparison, compare, record_of
+from emseg_napari.widgets.dialogs import ask_convention
+from emseg_napari.widgets.enginejob import EngineJob
+from emseg_napari.widgets.forms import SettingsForm
+from emseg_napari.widgets.load import outcome_of
+from emseg_napari.widgets.paper import report_of
+from emseg_napari.widgets.picks import PredictionPick, TruthPick
+from emseg_napari.widgets.preferences import recall, recall_folder, remember, remember_folder
+from emseg_napari.widgets.provenance import run_folder
+from emseg_napari.widgets.results import Results
+from emseg_napari.widgets.rounds import round_of, with_round
+from emseg_napari.widgets.step import Step, enable, wrapping_label
+from emseg_napari.widgets.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class _Done:
+    """An evaluation that ended, for the files that are written of it."""
+
+    comparison: Comparison
+    review: Review
+    error_settings: ErrorSettings
+    notes: list[str]
+
+
+class EvaluateStep(Step):
+    """Scores a prediction against true labels in the background."""
+
+    def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
+        super().__init__(napari_viewer, workspace)
+        self.job = EngineJob(self)
+        self.job.event.connect(self._take)
+        self.job.ended.connect(self._update)
+        self._asked: tuple[Comparison, ErrorSettings] | None = None
+        self._messages: list[str] = []
+        self._done: _Done | None = None
+        self._workers: list[Any] = []
+        self._build()
+        self.workspace.changed.connect(self._update)
+        self.workspace.layers_changed.connect(self._update)
+        self._update()
+
+    # -- what it looks like -------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.prediction = PredictionPick(self.workspace)
+        self.truth = TruthPick(self.workspace, self.prediction)
+        self.run_name = wrapping_label()
+        rows = QFormLayout()
+        rows.addRow("Prediction", self.prediction)
+        rows.addRow("Truth", self.truth)
+        rows.addRow("Run", self.run_name)
+        self.rows.addLayout(rows)
+        self.form, self.error_form = SettingsForm(EvaluationSettings), SettingsForm(ErrorSettings)
+        with suppress(UserError, TypeError):  # another version remembered them
+            self.error_form.set_values(validated(ErrorSettings, **recall("evaluate")).model_dump())
+        self.form.widgets["slices"].native.setPlaceholderText("FIRST:END (all that were not trained on)")
+        self.form.widgets["threshold"].native.setPlaceholderText("the run's own")
+        self.evaluate = self.button("Evaluate", "Score the prediction and look for its errors.", self.start)
+        self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
+        self.save_csv = self.button("Save CSV...", "The scores of all slices and their means.", self._ask_csv)
+        self.save_report = self.button(
+            "Save report...", "One page with pictures, for any browser and for paper.", self._ask_report
+        )
+        self.bar = QProgressBar(maximum=1000)
+        self.bar.setFormat("")
+        self.results = Results(self.viewer, self.workspace)
+        for widget in (self.form, self.error_form):
+            self.rows.addWidget(widget)
+        self._add_line(self.evaluate, self.cancel)
+        for widget in (self.bar, self.status, self.results):
+            self.rows.addWidget(widget)
+        self._add_line(self.save_csv, self.save_report)
+        for pick in (self.prediction, self.truth):
+            pick.picked.connect(self._update)
+
+    def _add_line(self, *buttons: Any) -> None:
+        line = QHBoxLayout()
+        for button in buttons:
+            line.addWidget(button)
+        self.rows.addLayout(line)
+
+    def _update(self) -> None:
+        layer = self.prediction.layer
+        folder = None if layer is None else run_folder(layer, record_of(layer), self.workspace)
+        self.run_name.setText("unknown" if folder is None else folder.name)
+        running = self.job.running
+        obstacle = (
+            "an evaluation is running"
+            if running
+            else "choose a prediction first (step Predict makes one)"
+            if layer is None
+            else "choose the true labels first"
+            if self.truth.layer is None
+            else None
+        )
+        enable(self.evaluate, obstacle)
+        enable(self.cancel, None if running else "nothing is running")
+        if not running:
+            self.hint(obstacle, "evaluate")
+        for button in (self.save_csv, self.save_report):
+            enable(button, None if self._done else "evaluate first")
+
+    # -- evaluating ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Evaluate in the background."""
+        settings = validated(EvaluationSettings, **self.form.values())
+        error_settings = validated(ErrorSettings, **self.error_form.values())
+        if self.prediction.layer is None or self.truth.layer is None:
+            raise UserError("Choose a prediction and the true labels first.")
+        comparison = compare(self.prediction.layer, self.truth.layer, self.workspace, self._ask)
+        settings = comparison.settled(settings)
+        remember("evaluate", error_settings.model_dump(mode="json"))
+        self._asked, self._messages = (comparison, error_settings), []
+        self.say("Evaluating...")
+        self.job.start(
+            "review",
+            "Evaluating",
+            prediction=comparison.interior,
+            truth=comparison.truth,
+            settings=settings,
+            error_settings=error_settings,
+            trained_slices=comparison.origin.trained,
+            first_slice=comparison.first_slice,
+        )
+        self._update()
+
+    def _ask(self, error: UserError) -> Any:
+        return ask_convention(self, error)
+
+    def _take(self, event: Event) -> None:
+        with self.guard():
+            if isinstance(event, Progress):
+                left = "" if event.seconds_left is None else f", {event.seconds_left:.0f} s left"
+                self.bar.setValue(round(1000 * event.fraction))
+                self.bar.setFormat(f"{event.text}{left}")
+            elif isinstance(event, Message):
+                self._messages.append(event.text)
+            elif isinstance(event, Finished):
+                self._finished(event.result)
+            elif isinstance(event, Failed):
+                self.bar.setFormat("")
+                self.say("Cancelled.") if event.cancelled else self.complain(event.text)
+
+    def _finished(self, review: Review) -> None:
+        assert self._asked is not None  # `start` set it
+        comparison, error_settings = self._asked
+        self.bar.setFormat("done")
+        if comparison.truth_layer not in self.viewer.layers:
+            raise UserError(f"'{comparison.truth_name}' was removed in the meantime; evaluate again.")
+        notes = self._messages + comparison.notes
+        self._done = _Done(comparison, review, error_settings, notes)
+        latest = round_of(comparison, review.evaluation, self.workspace)
+        self.workspace.set_rounds(with_round(self.workspace.rounds, latest))
+        self.results.show_review(comparison, review)
+        self.say(" ".join([f"Scored slices {as_ranges(latest.slices)}.", *notes]))
+
+    # -- files --------------------------------------------------------------------------
+
+    def _ask_csv(self) -> None:
+        path = self._ask_path("Save the scores", "scores.csv", "CSV (*.csv)")
+        if path:
+            self.write_csv(path)
+
+    def _ask_report(self) -> None:
+        path = self._ask_path("Save the report", "evaluation.html", "Web page (*.html)")
+        if path:
+            self.write_report(path)
+
+    def _ask_path(self, title: str, name: str, kind: str) -> Path | None:
+        start = recall_folder("reports", Path.home()) / name
+        path, _ = QFileDialog.getSaveFileName(self, title, str(start), kind)
+        return Path(path) if path else None
+
+    def write_csv(self, path: Path) -> None:
+        """Write the scores of the last evaluation in the background."""
+        done = self._last()
+        self._write(path, lambda: write_csv(path, done.review))
+
+    def write_report(self, path: Path) -> None:
+        """Write the last evaluation as one page in the background."""
+        done = self._last()
+        report = report_of(done.comparison, done.review, done.error_settings, done.notes, self.workspace)
+        self._write(path, lambda: write_report(path, report))
+
+    def _last(self) -> _Done:
+        if self._done is None:
+            raise UserError("There is nothing to write yet; evaluate first.")
+        return self._done
+
+    def _write(self, path: Path, write: Callable[[], None]) -> None:
+        self.say(f"Writing {path.name}...")
+        worker = create_worker(outcome_of, write, _start_thread=False)
+
+        def take(outcome: tuple[Any, Exception | None]) -> None:
+            self._workers.remove(worker)
+            with self.guard():
+                if outcome[1] is not None:
+                    raise outcome[1]
+                remember_folder("reports", path.parent)
+                self.say(f"Wrote {path}.")
+
+        worker.returned.connect(take)
+        self._workers.append(worker)
+        worker.start()

@@ -1,0 +1,100 @@
+"""The history of evaluations: did the last corrections help?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+
+from emseg_napari.evaluation import Evaluation, as_ranges
+from emseg_napari.sessions import Round
+from emseg_napari.widgets.comparison import Comparison
+from emseg_napari.widgets.layers import corrections_of, fits, is_ours
+from emseg_napari.widgets.scoretable import Cell, ScoreTable
+from emseg_napari.widgets.workspace import Workspace
+
+BETTER, WORSE = "#57c26b", "#ff6b5e"
+_DIFFERENCE = "below it the difference to the last round that scored the same slices."
+_COLUMNS = {
+    "Round": "When, with which run, on which slices.",
+    "Labels": "Slices that held your strokes, and slices that you had confirmed.",
+    "V_rand": f"At the run's own threshold; {_DIFFERENCE}",
+    "V_info": f"At the run's own threshold; {_DIFFERENCE}",
+    "Accuracy": f"Per cent of the labelled pixels; {_DIFFERENCE}",
+}
+
+
+def round_of(comparison: Comparison, evaluation: Evaluation, workspace: Workspace) -> Round:
+    """Return the row of the history for an evaluation that has just ended."""
+    corrected, confirmed = _work_done(comparison, workspace)
+    mean, run = evaluation.at_threshold, comparison.origin.run
+    return Round(
+        when=datetime.now().isoformat(timespec="seconds"),
+        run=run.folder.name if run else "",
+        corrected=corrected,
+        confirmed=confirmed,
+        slices=tuple(one.z for one in evaluation.per_slice),
+        v_rand=mean.v_rand,
+        v_info=mean.v_info,
+        accuracy=mean.accuracy,
+    )
+
+
+def _work_done(comparison: Comparison, workspace: Workspace) -> tuple[int, int]:
+    """Count the slices with strokes and the confirmed ones, over all our labels of the stack."""
+    painted: set[int] = set()
+    confirmed: set[int] = set()
+    for layer in filter(is_ours, workspace.candidates("labels")):
+        if fits(layer, tuple(comparison.truth_layer.data.shape)):
+            marks = corrections_of(layer)
+            painted |= set(np.flatnonzero(marks.touched.any(axis=(1, 2))).tolist())
+            confirmed |= marks.confirmed
+    return len(painted), len(confirmed)
+
+
+def with_round(rounds: Sequence[Round], latest: Round) -> list[Round]:
+    """Return the history with one more row; the same again, a moment later, replaces the last one."""
+    again = bool(rounds) and replace(rounds[-1], when=latest.when) == latest
+    return [*(rounds[:-1] if again else rounds), latest]
+
+
+class RoundsTable(ScoreTable):
+    """One row for each evaluation, the latest first."""
+
+    def __init__(self) -> None:
+        super().__init__(_COLUMNS)
+
+    def show_rounds(self, rounds: Sequence[Round]) -> None:
+        """Show a history, which is ordered oldest first."""
+        rows = [(i, _cells(one, _before(rounds, i), i)) for i, one in enumerate(rounds)]
+        self.fill(rows[::-1])
+
+
+def _before(rounds: Sequence[Round], i: int) -> Round | None:
+    """Return the last round before the i-th that scored the same slices."""
+    return next((one for one in reversed(rounds[:i]) if one.slices == rounds[i].slices), None)
+
+
+def _cells(one: Round, before: Round | None, i: int) -> list[Cell]:
+    when = datetime.fromisoformat(one.when).strftime("%d %b %H:%M")
+    slices = f"slices {as_ranges(one.slices)}"
+    name = Cell(f"{when}\n{one.run or 'no run'}\n{slices}", i, f"{one.when}\n{one.run}\n{slices}")
+    labels = Cell(f"{one.corrected} painted\n{one.confirmed} confirmed", one.confirmed)
+    return [
+        name,
+        labels,
+        _figure(one.v_rand, before.v_rand if before else None, 4),
+        _figure(one.v_info, before.v_info if before else None, 4),
+        _figure(100 * one.accuracy, 100 * before.accuracy if before else None, 2),
+    ]
+
+
+def _figure(value: float, before: float | None, digits: int) -> Cell:
+    text = f"{value:.{digits}f}"
+    if before is None:
+        return Cell(text, value, "The first round on these slices.")
+    difference = round(value - before, digits)
+    colour = BETTER if difference > 0 else WORSE if difference < 0 else ""
+    return Cell(f"{text}\n{difference:+.{digits}f}", value, colour=colour)
