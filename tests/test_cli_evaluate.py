@@ -271,6 +271,16 @@ def test_ctrl_c_ends_with_a_sentence(desk: Desk, monkeypatch: pytest.MonkeyPatch
     assert result.stderr.endswith("emseg: Stopped; nothing was scored.\n")
 
 
+def test_scoring_loads_no_network(desk: Desk) -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from emseg_napari.cli import app;"
+        f"done = CliRunner().invoke(app, ['evaluate', {str(desk.labels)!r}, {str(desk.labels)!r}]);"
+        "assert done.exit_code == 0, done.output;"
+        "assert not {'keras', 'tensorflow', 'onnxruntime', 'napari'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 # Mistakes
 
 
