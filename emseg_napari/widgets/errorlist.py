@@ -116,7 +116,7 @@ class ErrorList(QWidget):
         show_place(self._viewer, self._layer, (error.z, y, x))
         extent = max(np.ptp(axis) for axis in error.pixels) + 1
         scale = float(self._layer.scale[-1])
-        self._viewer.camera.zoom = min(_ZOOM, _FIELD_PX / extent) / scale
+        self._viewer.scene.camera.zoom = min(_ZOOM, _FIELD_PX / extent) / scale
 
 
 def show_place(viewer: Any, layer: Layer, place: tuple[int, int, int]) -> None:
@@ -126,7 +126,8 @@ def show_place(viewer: Any, layer: Layer, place: tuple[int, int, int]) -> None:
     for axis, value in enumerate(world):
         viewer.dims.set_point(axis + offset, value)
     shown = [float(world[axis - offset]) for axis in viewer.dims.displayed if axis >= offset]
-    viewer.camera.center = (*viewer.camera.center[: 3 - len(shown)], *shown)
+    camera = viewer.scene.camera
+    camera.center = (*camera.center[: 3 - len(shown)], *shown)
 
 
 def show_slice(viewer: Any, layer: Labels, z: int) -> None:

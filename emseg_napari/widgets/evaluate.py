@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,8 @@ class EvaluateStep(Step):
         self.job.ended.connect(self._update)
         self._asked: tuple[Comparison, ErrorSettings] | None = None
         self._messages: list[str] = []
+        self._described: Any = None
+        self._record: Mapping[str, Any] = {}
         self._done: _Done | None = None
         self._workers: list[Any] = []
         self._build()
@@ -101,7 +103,9 @@ class EvaluateStep(Step):
 
     def _update(self) -> None:
         layer = self.prediction.layer
-        folder = None if layer is None else run_folder(layer, record_of(layer), self.workspace)
+        if layer != self._described:  # its file is asked once
+            self._described, self._record = layer, {} if layer is None else record_of(layer)
+        folder = None if layer is None else run_folder(layer, self._record, self.workspace)
         self.run_name.setText("unknown" if folder is None else folder.name)
         running = self.job.running
         obstacle = (
