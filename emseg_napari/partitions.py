@@ -92,11 +92,11 @@ class TrueCells:
         region = np.minimum(regions.ravel()[self._inside], LAST_REGION)
         flooded = region > 0
         cell, region = self._cell[flooded], region[flooded]
-        overlaps = _counted(cell * (LAST_REGION + 1) + region)
+        overlaps, found = _counted(cell * (LAST_REGION + 1) + region), _counted(region)
         dams = pixels - len(region)
         return Agreement(
-            _rand(overlaps, np.bincount(region), self._sizes, dams),
-            _information(overlaps, _counted(region), self._sizes, dams),
+            _rand(overlaps, found, self._sizes, dams),
+            _information(overlaps, found, self._sizes, dams),
         )
 
 
