@@ -15,6 +15,7 @@ from emseg_napari.normalisation import Normalisation
 from emseg_napari.settings import TrainingSettings
 
 REFERENCE_PX = 256
+_GRID_PX = 16
 
 
 def network_scale(settings: TrainingSettings, shape: tuple[int, int]) -> tuple[float, float]:
@@ -66,7 +67,10 @@ class PatchSampler:
     ) -> None:
         self._settings = settings
         scale = network_scale(settings, image.shape[1:])
-        self._images = [self._pad(resample(normalisation.apply(s), scale), "reflect") for s in image]
+        images = [resample(normalisation.apply(s), scale) for s in image]
+        # No larger than the slices: what would be added has no labels.
+        self._size = min(settings.patch_px, _GRID_PX * -(-max(images[0].shape) // _GRID_PX))
+        self._images = [self._pad(s, "reflect") for s in images]
         self._labels = [self._pad(_shrink_labels(s, scale), "constant") for s in labels]
         counts = np.array([np.count_nonzero(s) for s in self._labels], float)
         if not counts.any():
@@ -82,7 +86,7 @@ class PatchSampler:
 
     def _pad(self, slice_: np.ndarray, mode: str) -> np.ndarray:
         """Bring a slice that is smaller than a patch to its size; padding is unlabelled."""
-        missing = [max(0, self._settings.patch_px - n) for n in slice_.shape]
+        missing = [max(0, self._size - n) for n in slice_.shape]
         # np.pad cannot mirror what is one pixel wide.
         usable = mode if mode == "constant" or min(slice_.shape) > 1 else "edge"
         return np.pad(slice_, [(0, m) for m in missing], mode=usable)  # type: ignore[call-overload]
@@ -111,7 +115,7 @@ class PatchSampler:
 
     def _window(self, z: int, random: np.random.Generator) -> tuple[slice, slice]:
         """Place a patch at random so that it holds labelled pixels."""
-        labels, size = self._labels[z], self._settings.patch_px
+        labels, size = self._labels[z], self._size
         positions = self._positions[z]
         while positions is None:
             corner = [int(random.integers(n - size + 1)) for n in labels.shape]

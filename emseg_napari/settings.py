@@ -88,9 +88,9 @@ class TrainingSettings(Settings):
     seed: int = _number(
         0, "Seed", "Start of all random numbers; the same seed repeats a run.", ge=0, le=2**31 - 1
     )
-    batch_size: int = _number(4, "Batch size", "Patches in one optimiser step.", ge=1, le=256)
+    batch_size: int = _number(2, "Batch size", "Patches in one optimiser step.", ge=1, le=256)
     patch_px: int = _number(
-        192,
+        256,
         "Patch size (px)",
         "Side of the square training patch in pixels; a multiple of 16.",
         ge=16,
@@ -207,8 +207,6 @@ _RECIPES: dict[str, dict[str, Any]] = {
         "minutes": None,
         "epochs": 10,
         "steps_per_epoch": 1000,
-        "batch_size": 2,
-        "patch_px": 256,
         "learning_rate": 1e-4,
         "warm_up": 0.0,
         "anneal": False,
@@ -339,7 +337,7 @@ class InstanceSettings(Settings):
         False, "Outlines", "Leave one pixel of 0 where two cells touch; else every pixel is in a cell."
     )
     overlap: float = _number(
-        0.15,
+        0.1,
         "Least overlap",
         "Cells of two slices are linked from this overlap on (shared pixels divided by those of "
         "either), 0 to 1.",
