@@ -522,12 +522,18 @@ def test_evaluating_again_replaces_the_errors_and_their_layer_may_be_deleted(eva
     viewer = evaluated.viewer
     viewer.layers.remove("errors: merge red, split blue")
     evaluated.results.errors.table.step(1)  # goes nowhere and says nothing
-    for _ in range(2):
+    for predicted in (PREDICTED, TRUTH):
         evaluated.evaluate.click()
-        answer(evaluated, a_review(TRUTH, TRUTH, V_RAND))
+        answer(evaluated, a_review(TRUTH, predicted, V_RAND))
+        assert layer_of(evaluated, "errors: merge red, split blue").data.any() == (predicted is PREDICTED)
     assert [layer.name for layer in viewer.layers].count("errors: merge red, split blue") == 1
     assert evaluated.results.errors.table.rowCount() == 0
     assert "0 merges" in evaluated.results.errors.summary.text()
+    evaluated.prediction.choose(viewer.add_labels(PREDICTED[4], name="flat"))
+    evaluated.truth.choose(viewer.add_labels(TRUTH[4], name="flat truth"))
+    evaluated.evaluate.click()
+    answer(evaluated, a_review(TRUTH[4:5], PREDICTED[4:5], {0: 0.7}))
+    assert layer_of(evaluated, "errors: merge red, split blue").ndim == 2
 
 
 def test_the_plot_has_both_curves_and_marks_own_and_best(evaluated):
@@ -556,6 +562,10 @@ def test_a_round_shows_the_difference_to_the_last_one_on_the_same_slices(step):
     ]
     assert column(table, 2) == ["0.8500\n+0.0500", "0.5000", "0.8000"]
     assert column(table, 4)[0] == "94.00\n-1.00"
+    step.workspace.set_rounds([a_round(0.8, slices=(1, 4, 6, 8, 10), run="stack-compact-20260102-100000")])
+    _, run, slices = column(table, 0)[0].split("\n")
+    assert (run, slices) == ("stack-compa...00", "5 slices")
+    assert "stack-compact-20260102-100000\nslices 1, 4, 6, 8, 10" in table.item(0, 0).toolTip()
 
 
 def test_the_same_evaluation_again_is_no_further_round():

@@ -91,10 +91,17 @@ class ErrorList(QWidget):
         self._draw(error_map(self.errors, shape))
 
     def _draw(self, walls: np.ndarray) -> None:
-        over, active = self._over, self._viewer.layers.selection.active
-        if self._layer is not None and self._layer in self._viewer.layers:
-            self._viewer.layers.remove(self._layer)
+        """Show the walls in the layer of before, if it is there and fits: a new one takes napari a moment."""
+        over = self._over
         shown = walls[0] if over.ndim == 2 else walls
+        place = {"scale": over.scale[-shown.ndim :], "translate": over.translate[-shown.ndim :]}
+        if self._layer is not None and self._layer in self._viewer.layers:
+            if self._layer.data.shape == shown.shape:
+                self._layer.data = shown
+                self._layer.scale, self._layer.translate = place["scale"], place["translate"]
+                return
+            self._viewer.layers.remove(self._layer)
+        active = self._viewer.layers.selection.active
         colours = {None: _CLEAR, 0: _CLEAR, MERGE: MERGE_COLOUR, SPLIT: SPLIT_COLOUR}
         self._layer = self._viewer.add_labels(
             shown,
@@ -102,8 +109,7 @@ class ErrorList(QWidget):
             metadata={AID: True},
             colormap=DirectLabelColormap(color_dict=colours),
             opacity=1,
-            scale=over.scale[-shown.ndim :],
-            translate=over.translate[-shown.ndim :],
+            **place,
         )
         if active is not None and active in self._viewer.layers:
             self._viewer.layers.selection.active = active

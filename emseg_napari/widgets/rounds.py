@@ -16,6 +16,7 @@ from emseg_napari.widgets.scoretable import Cell, ScoreTable
 from emseg_napari.widgets.workspace import Workspace
 
 BETTER, WORSE = "#57c26b", "#ff6b5e"
+_LETTERS = 15  # of the first column, so that the figures stay in view
 _DIFFERENCE = "below it the difference to the last round that scored the same slices."
 _COLUMNS = {
     "Round": "When, with which run, on which slices.",
@@ -79,8 +80,9 @@ def _before(rounds: Sequence[Round], i: int) -> Round | None:
 
 def _cells(one: Round, before: Round | None, i: int) -> list[Cell]:
     when = datetime.fromisoformat(one.when).strftime("%d %b %H:%M")
-    slices = f"slices {as_ranges(one.slices)}"
-    name = Cell(f"{when}\n{one.run or 'no run'}\n{slices}", i, f"{one.when}\n{one.run}\n{slices}")
+    run, slices = one.run or "no run", f"slices {as_ranges(one.slices)}"
+    short = slices if len(slices) <= _LETTERS else f"{len(one.slices)} slices"
+    name = Cell(f"{when}\n{_elided(run)}\n{short}", i, f"{one.when}\n{run}\n{slices}")
     labels = Cell(f"{one.corrected} painted\n{one.confirmed} confirmed", one.confirmed)
     return [
         name,
@@ -89,6 +91,10 @@ def _cells(one: Round, before: Round | None, i: int) -> list[Cell]:
         _figure(one.v_info, before.v_info if before else None, 4),
         _figure(100 * one.accuracy, 100 * before.accuracy if before else None, 2),
     ]
+
+
+def _elided(name: str) -> str:
+    return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 4]}...{name[-2:]}"
 
 
 def _figure(value: float, before: float | None, digits: int) -> Cell:
