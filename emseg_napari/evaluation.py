@@ -177,7 +177,8 @@ def _in_threads(
 
 def _threads() -> int:
     """As many as ONNX Runtime and TensorFlow get; the window's engine is told to leave a core free."""
-    return min(_MOST_THREADS, int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1)
+    allowed = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return min(_MOST_THREADS, int(allowed or 0) or os.cpu_count() or 1)
 
 
 def _summary(
