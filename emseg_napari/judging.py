@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emseg_napari.gaps import close_gaps
 from emseg_napari.jobs import ShouldStop, UserError
 from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, from_probability
 from emseg_napari.metrics import best_threshold, comparisons, pixel_accuracy
@@ -149,11 +150,19 @@ class Judge:
         self._image, self._labels = image, labels
         self._boundary_weight, self._should_stop = boundary_weight, should_stop
 
-    def score(self, slices: list[int], predictor: SlicePredictor, threshold: float = 0.5) -> Judgement:
+    def score(
+        self,
+        slices: list[int],
+        predictor: SlicePredictor,
+        threshold: float = 0.5,
+        gap_threshold: float | None = None,
+    ) -> Judgement:
         """Judge the first few of `slices`."""
         if not slices:
             return Judgement()
         labels, probability = self._compared(slices[:_SLICES], predictor)
+        if gap_threshold is not None:
+            probability = np.stack([close_gaps(p, gap_threshold, threshold) for p in probability])
         target = labels == BOUNDARY
         right = np.where(target, probability, 1 - probability)
         weight = np.where(target, self._boundary_weight, 1.0) * (labels != UNLABELLED)
@@ -162,19 +171,29 @@ class Judge:
         return Judgement(pixel_accuracy(labels, from_probability(probability, threshold)), v_rand, cost)
 
     def threshold(self, slices: list[int], predictor: SlicePredictor) -> float:
-        """Return the boundary probability that parts the classes best; 0.5 of no slices.
+        """Return the boundary probability with the best accuracy; see `thresholds`."""
+        return self.thresholds(slices, predictor)[0]
 
-        Where nearly all pixels have labels it is the one with the best V_rand, else that with the
-        best accuracy, in which boundary weighs more than interior.
+    def thresholds(self, slices: list[int], predictor: SlicePredictor) -> tuple[float, float | None]:
+        """Choose how probabilities become labels.
+
+        Returns
+        -------
+        threshold : float
+            The boundary probability with the best accuracy; 0.5 of no slices.
+        gap_threshold : float or None
+            The lower one with the best V_rand, at which cells are parted; None where labels have
+            gaps or no lower one is better.
         """
         if not slices:
-            return 0.5
+            return 0.5, None
         labels, probability = self._compared(slices[:_SLICES], predictor)
-        if is_dense(labels):
-            scores = smoothed(_rand(labels, probability, _CANDIDATES))
-            return float(_CANDIDATES[int(scores.argmax())])
-        # Between counting all pixels alike (most accurate) and as the loss does (fewest gaps).
-        return best_threshold(labels, probability, (1 + self._boundary_weight) / 2)
+        threshold = best_threshold(labels, probability)
+        lower = _CANDIDATES[threshold >= _CANDIDATES]
+        if not is_dense(labels) or len(lower) < 2:
+            return threshold, None
+        gap_threshold = float(lower[int(smoothed(_rand(labels, probability, lower)).argmax())])
+        return threshold, gap_threshold if gap_threshold < threshold else None
 
     def _compared(self, slices: list[int], predictor: SlicePredictor) -> tuple[np.ndarray, np.ndarray]:
         part = most_labelled(self._labels[slices], _SIDE_PX)

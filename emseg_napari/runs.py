@@ -6,7 +6,8 @@ history.json    one row per epoch
 steps.npy       learning rate and seconds of every step, so that it can be replayed
 last.keras      network, optimiser and step to go on from
 best.keras      the kept weights
-network.onnx    the kept network, all that prediction needs
+network.onnx    the kept network, or the trees: all that prediction needs
+ridge.json      instead of it, the fitted ridge filter
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from emseg_napari.settings import Settings, TrainingSettings
 
 FORMAT = 1
 _HISTORY = TypeAdapter(list[EpochEnded])
-_PACKAGES = ("emseg-napari", "tensorflow", "keras", "onnxruntime", "numpy")
+_PACKAGES = ("emseg-napari", "tensorflow", "keras", "onnxruntime", "numpy", "scikit-image", "scikit-learn")
 
 
 class RunRecord(Settings):
@@ -64,8 +65,10 @@ class RunRecord(Settings):
         The epoch whose weights were kept and how they scored on what was held out, at the
         threshold; None if nothing was.
     threshold : float
-        Boundary probability from which a pixel is boundary, chosen on held-out slices
-        (0.5 if there were none).
+        Boundary probability from which a pixel is boundary: the most accurate on what was held out
+        (0.5 if nothing was).
+    gap_threshold : float, optional
+        The lower one at which cells are parted best there; see `emseg_napari.gaps`.
     finished : bool
         False while it trains and after it broke off.
     """
@@ -87,6 +90,7 @@ class RunRecord(Settings):
     kept_accuracy: float | None = None
     kept_v_rand: float | None = None
     threshold: float = 0.5
+    gap_threshold: float | None = None
     finished: bool = False
 
     @property
@@ -151,6 +155,11 @@ class Run:
     def network_file(self) -> Path:
         """The kept network for ONNX Runtime."""
         return self.folder / "network.onnx"
+
+    @property
+    def ridge_file(self) -> Path:
+        """The fitted ridge filter."""
+        return self.folder / "ridge.json"
 
     def save_steps(self, steps: list[tuple[float, float]]) -> None:
         """Write learning rate and seconds of every step so far, atomically."""

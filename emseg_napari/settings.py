@@ -15,7 +15,10 @@ from pydantic.fields import FieldInfo
 from emseg_napari.jobs import UserError
 
 S = TypeVar("S", bound="Settings")
-NetworkName = Literal["compact", "reference"]
+NetworkName = Literal["compact", "reference", "ridge", "trees"]
+# Methods without a network, fitted at one go in seconds, and the settings that mean something to them.
+BASELINES = ("ridge", "trees")
+_OF_BASELINES = ("network", "slices", "validate_slices", "hold_out", "seed")
 
 
 def _half_open(value: tuple[int, int]) -> tuple[int, int]:
@@ -47,7 +50,9 @@ class TrainingSettings(Settings):
         "compact",
         title="Network",
         description="compact: small U-Net at native resolution, good in minutes; "
-        "reference: the published 26-million-parameter U-Net.",
+        "reference: the published 26-million-parameter U-Net; "
+        "trees: no network but boosted trees on the features of every pixel, fitted in seconds; "
+        "ridge: no learning but a ridge filter, whose few numbers are fitted in seconds.",
     )
     start: str | None = Field(
         None,
@@ -188,10 +193,17 @@ class TrainingSettings(Settings):
         Raises
         ------
         UserError
-            If a value is outside its limits.
+            If a value is outside its limits, or of a setting that the network does not have.
         """
         given = {k: v for k, v in changes.items() if v is not None}
-        values = _RECIPES.get(network, {}) | given
+        recipe = _RECIPES.get(network, {})
+        for name in cls.model_fields.keys() & given.keys():
+            field = cls.model_fields[name]
+            if not applies(name, network) and given[name] != recipe.get(name, field.default):
+                raise UserError(
+                    f"{field.title} means nothing to '{network}', which is fitted at one go; leave it out."
+                )
+        values = recipe | given
         if "epochs" in given:
             values["minutes"] = None
         elif "minutes" in given:
@@ -223,7 +235,14 @@ _RECIPES: dict[str, dict[str, Any]] = {
         "zoom_fraction": 0.05,
         "contrast": 0.0,
     },
+    "ridge": {"minutes": None},
+    "trees": {"minutes": None},
 }
+
+
+def applies(name: str, network: str) -> bool:
+    """Say whether a training setting means something to a network."""
+    return network not in BASELINES or name in _OF_BASELINES
 
 
 class PredictionSettings(Settings):
@@ -244,7 +263,13 @@ class PredictionSettings(Settings):
         True,
         title="Average orientations",
         description="Mean over the eight flips and turns: better, and eight times slower. "
-        "Never used for `reference`, whose recipe has none.",
+        "Used for `compact` only; the others have none in their recipe.",
+    )
+    close_gaps: bool = Field(
+        True,
+        title="Close gaps",
+        description="Part cells also where their membrane is weak, by a line one pixel thin; how weak it may "
+        "be was chosen on held-out slices.",
     )
     tile_px: int = _number(
         1024,
@@ -311,7 +336,7 @@ class InstanceSettings(Settings):
         description="Smaller fragments are joined to the neighbour with the weakest boundary, in pixels.",
     )
     neck_px: float = Field(
-        3.0,
+        6.0,
         title="Neck (px)",
         ge=0.25,
         le=1000,
@@ -319,7 +344,7 @@ class InstanceSettings(Settings):
         "the gap is narrower, in half width, than both of them by at least this many pixels.",
     )
     join_below: float = Field(
-        0.55,
+        0.6,
         title="Join below",
         ge=0,
         le=1,

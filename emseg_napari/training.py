@@ -27,7 +27,7 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
-from emseg_napari.judging import Judge, Judgement, but_tile, hold_out_tile, only_tile, split
+from emseg_napari.judging import Judge, but_tile, hold_out_tile, only_tile, split
 from emseg_napari.labels import (
     BOUNDARY,
     INTERIOR,
@@ -370,16 +370,21 @@ class _Training:
         network = networks.build(self._run.settings.network)
         load_checkpoint(network, self._run.best_checkpoint)
         export_onnx(network, self._run.network_file)
-        threshold, kept = self._judge_kept()
-        self._run.update(
-            finished=True, threshold=threshold, kept_accuracy=kept.accuracy, kept_v_rand=kept.v_rand
-        )
+        self._judge_kept()
+        self._run.update(finished=True)
         return self._run
 
-    def _judge_kept(self) -> tuple[float, Judgement]:
+    def _judge_kept(self) -> None:
+        """Choose how probabilities become labels, and score these."""
         predictor = load_predictor(self._run, PredictionSettings())
-        threshold = self._judge.threshold(self._judged, predictor)
-        return threshold, self._judge.score(self._judged, predictor, threshold)
+        threshold, gap_threshold = self._judge.thresholds(self._judged, predictor)
+        kept = self._judge.score(self._judged, predictor, threshold, gap_threshold)
+        self._run.update(
+            threshold=threshold,
+            gap_threshold=gap_threshold,
+            kept_accuracy=kept.accuracy,
+            kept_v_rand=kept.v_rand,
+        )
 
 
 def _what_is_held_out(record: RunRecord) -> str:

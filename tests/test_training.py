@@ -63,7 +63,7 @@ def quick(monkeypatch):
     """Train a small network and leave out the export, which takes seconds."""
     monkeypatch.setattr(networks, "build", small_network)
     monkeypatch.setattr(training, "export_onnx", lambda model, path: path.write_bytes(b"network"))
-    monkeypatch.setattr(training._Training, "_judge_kept", lambda self: (0.5, Judgement()))
+    monkeypatch.setattr(training._Training, "_judge_kept", lambda self: None)
 
 
 def last_weights(run: Run) -> list[np.ndarray]:
@@ -157,7 +157,7 @@ def test_exported_network_is_the_kept_one(run):
 
 def test_training_in_epochs_repeats_exactly_with_its_seed_even_when_broken_off(run, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "export_onnx", lambda model, path: path.write_bytes(b""))
-    monkeypatch.setattr(training._Training, "_judge_kept", lambda self: (0.5, Judgement()))
+    monkeypatch.setattr(training._Training, "_judge_kept", lambda self: None)
     with pytest.raises(Cancelled):
         train(*membranes(), tiny(epochs=3), should_stop=Story(5).should_stop, folder=tmp_path)
     resumed = train(*membranes(), folder=tmp_path, resume=True)
