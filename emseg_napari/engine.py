@@ -71,7 +71,7 @@ class _Engine:
         contract: dict[str, Any] = {"report": self._report, "should_stop": self._stop.is_set}
         began = time.monotonic()
         if request.job == "train":
-            from emseg_napari.training import train
+            from emseg_napari.methods import train
 
             return train(**request.arguments, **contract, wishes=lambda: self._wishes, began=began)
         if request.job == "evaluate":

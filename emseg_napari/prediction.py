@@ -1,4 +1,4 @@
-"""Prediction: a run's network over slices, on ONNX Runtime alone.
+"""Prediction: a run's network over slices, without Keras.
 
 A large slice is cut into tiles that overlap by a halo as wide as the network sees, at
 multiples of its coarsest grid, so the result has no seam.
@@ -6,22 +6,21 @@ multiples of its coarsest grid, so the result has no seam.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from skimage.transform import resize
 
+from emseg_napari.gaps import close_gaps
+from emseg_napari.inference import Finish, Network, load_network
 from emseg_napari.jobs import (
     Cancelled,
     Progress,
     Report,
     ShouldStop,
     SlicePredicted,
-    UserError,
     ignore,
     never,
 )
@@ -30,13 +29,11 @@ from emseg_napari.runs import Run, RunRecord, open_run
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.stacks import as_stack, check_image, check_range
 
-# Both networks: pooling by 16 in all, and no output pixel depends on an input pixel that is
+# Both U-Nets: pooling by 16 in all, and no output pixel depends on an input pixel that is
 # more than 112 away (sum over the levels of two 3x3 convolutions at their pixel size).
 GRID_PX = 16
 HALO_PX = 112
 
-
-Network = Callable[[np.ndarray], np.ndarray]
 Window = tuple[slice, slice]
 
 
@@ -54,12 +51,19 @@ class SlicePredictor:
         Over how many of the eight flips and turns to average.
     tile_px : int
         Side of a tile in pixels, a multiple of 16.
+    finish : callable
+        Maps what the network gave for the whole slice, float32 (y, x), to the probability.
     """
 
     def __init__(
-        self, record: RunRecord, network: Network, orientations: int = 1, tile_px: int = 1024
+        self,
+        record: RunRecord,
+        network: Network,
+        orientations: int = 1,
+        tile_px: int = 1024,
+        finish: Finish = lambda probability: probability,
     ) -> None:
-        self._record, self._network = record, network
+        self._record, self._network, self._finish = record, network, finish
         self._orientations, self._tile_px = orientations, tile_px
 
     def probability(self, slice_: np.ndarray, should_stop: ShouldStop = never) -> np.ndarray:
@@ -84,6 +88,7 @@ class SlicePredictor:
             back = np.rot90(self._tiled(turned, should_stop), -turns)
             total += back[:, ::-1] if flip else back
         total /= self._orientations
+        total = self._finish(total)
         if total.shape == slice_.shape:
             return total
         return np.clip(resize(total, slice_.shape, order=1, preserve_range=True), 0, 1).astype(np.float32)
@@ -119,39 +124,16 @@ def _tile_axis(start: int, tile_px: int, length: int) -> tuple[slice, slice, sli
 
 
 def load_predictor(run: Run, settings: PredictionSettings) -> SlicePredictor:
-    """Load a run's network into ONNX Runtime.
+    """Load what a run predicts with.
 
     Raises
     ------
     UserError
-        If the run has no usable ``network.onnx``.
+        If the run has no usable ``network.onnx`` (of a ridge filter ``ridge.json``).
     """
-    orientations = 8 if settings.average_orientations and run.settings.network != "reference" else 1
-    network = _onnx_network(run.network_file, settings.threads)
-    return SlicePredictor(run.record, network, orientations, settings.tile_px)
-
-
-def _onnx_network(path: Path, threads: int) -> Network:
-    if not path.is_file():
-        raise UserError(
-            f"{path.parent} has no finished network (network.onnx); let its training end, or resume it."
-        )
-    options = onnxruntime.SessionOptions()
-    # As TensorFlow does; the window's engine is told to leave a core free.
-    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS", 0))
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has an exception class for every status
-        raise UserError(
-            f"{path} cannot be loaded ({_first_line(error)}); it is damaged: train again."
-        ) from None
-    name = session.get_inputs()[0].name
-    return lambda image: session.run(None, {name: image})[0]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+    orientations = 8 if settings.average_orientations and run.settings.network == "compact" else 1
+    network, finish = load_network(run, settings.threads)
+    return SlicePredictor(run.record, network, orientations, settings.tile_px, finish)
 
 
 def predict(
@@ -184,14 +166,22 @@ def predict(
     image = as_stack(image)
     first, end = check_range(settings.slices, len(image), "The image")
     check_image(image, "The image", range(first, end))
-    predictor = load_predictor(run if isinstance(run, Run) else open_run(run), settings)
+    run = run if isinstance(run, Run) else open_run(run)
+    predictor = load_predictor(run, settings)
     result = np.empty((end - first, *image.shape[1:]), np.float32)
     left = _clock(end - first)
     for done, z in enumerate(range(first, end), start=1):
-        result[done - 1] = predictor.probability(image[z], should_stop)
+        result[done - 1] = _closed(predictor.probability(image[z], should_stop), run.record, settings)
         report(SlicePredicted(z, result[done - 1]))
         report(Progress(done / (end - first), left(done), f"slice {z} predicted"))
     return result
+
+
+def _closed(probability: np.ndarray, record: RunRecord, settings: PredictionSettings) -> np.ndarray:
+    threshold = record.threshold if settings.threshold is None else settings.threshold
+    if not settings.close_gaps or record.gap_threshold is None or record.gap_threshold >= threshold:
+        return probability
+    return close_gaps(probability, record.gap_threshold, threshold)
 
 
 def _clock(total: int) -> Callable[[int], float]:

@@ -197,9 +197,9 @@ class TrainingSettings(Settings):
         """
         given = {k: v for k, v in changes.items() if v is not None}
         recipe = _RECIPES.get(network, {})
-        for name in cls.model_fields.keys() & given.keys():
+        for name in [n for n in cls.model_fields if n in given and not applies(n, network)]:
             field = cls.model_fields[name]
-            if not applies(name, network) and given[name] != recipe.get(name, field.default):
+            if given[name] != recipe.get(name, field.default):
                 raise UserError(
                     f"{field.title} means nothing to '{network}', which is fitted at one go; leave it out."
                 )

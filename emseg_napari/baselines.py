@@ -1,0 +1,199 @@
+"""Training of the baselines: a ridge filter whose settings are fitted, and boosted trees.
+
+Neither needs Keras. They keep the long-job contract and write a run like any other, with one row of
+history; a run that is broken off leaves nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emseg_napari.files import adding_files, writable_folder, write_json
+from emseg_napari.fitting import Example, fit_ridge
+from emseg_napari.jobs import (
+    EpochEnded,
+    Message,
+    PreviewReady,
+    Progress,
+    Report,
+    ShouldStop,
+    UserError,
+    Wishes,
+    ignore,
+    never,
+)
+from emseg_napari.judging import Judge, but_tile, most_labelled, only_tile
+from emseg_napari.labels import BOUNDARY, INTERIOR, distinct
+from emseg_napari.prediction import Window, load_predictor
+from emseg_napari.preparation import prepare, what_is_held_out
+from emseg_napari.runs import Run, is_run
+from emseg_napari.settings import PredictionSettings, TrainingSettings
+
+_FILTER_SLICES = 4
+_FILTER_SIDE_PX = 1024
+# Part of the work that is fitting; the rest is judging.
+_FITTED = 0.9
+
+
+def train(
+    image: np.ndarray,
+    labels: np.ndarray,
+    settings: TrainingSettings,
+    report: Report = ignore,
+    should_stop: ShouldStop = never,
+    *,
+    folder: Path | str,
+    wishes: Callable[[], Wishes] = Wishes,
+    began: float | None = None,
+    **_: Any,
+) -> Run:
+    """Fit a baseline to a labelled stack.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (z, y, x) or (y, x), integer or float.
+    labels : numpy.ndarray
+        uint8 of the same shape: 0 unlabelled, 1 boundary, 2 interior.
+    settings : TrainingSettings
+        With network "ridge" or "trees".
+    report, should_stop : callable
+        The long-job contract, see `emseg_napari.jobs`.
+    folder : Path
+        The run folder to write.
+    wishes : callable
+        Says which slice to preview at the end. A fit of seconds neither pauses nor ends early.
+    began : float, optional
+        `time.monotonic` when the user asked for it.
+
+    Returns
+    -------
+    Run
+        The finished run.
+
+    Raises
+    ------
+    UserError
+        If images, labels, settings or the folder cannot be used.
+    Cancelled
+        If `should_stop` answered True; nothing is written then.
+    """
+    began = time.monotonic() if began is None else began
+    if is_run(Path(folder)):
+        raise UserError(f"{folder} holds a run already; choose another folder.")
+    prepared = prepare(image, labels, settings)
+    report(Message(what_is_held_out(prepared.record)))
+    report(Progress(0.0, None, f"fitting {settings.network}"))
+    with adding_files(writable_folder(folder)) as unfinished:
+        run = Run(unfinished, settings, prepared.record)
+        fitting = _Fitting(prepared.image, prepared.labels, run, report, should_stop)
+        _FITS[settings.network](fitting)
+        fitting.finish(time.monotonic() - began, wishes().z)
+    return Run(Path(folder), settings, run.record, run.history)
+
+
+class _Fitting:
+    """One fit: its data, and whom to tell."""
+
+    def __init__(
+        self, image: np.ndarray, labels: np.ndarray, run: Run, report: Report, should_stop: ShouldStop
+    ) -> None:
+        self.image, self.run, self.should_stop, self._report = image, run, should_stop, report
+        self._started = time.monotonic()
+        record = run.record
+        tile = record.held_out_tile
+        self.labels, judging = (but_tile(labels, tile), only_tile(labels, tile)) if tile else (labels, labels)
+        self._judged = record.held_out_slices or (record.trained_slices if tile else [])
+        weight = run.settings.boundary_weight
+        self._tutor = Judge(image, self.labels, weight, should_stop)
+        self._judge = Judge(image, judging, weight, should_stop)
+
+    def told(self, fraction: float) -> None:
+        """Report progress, `fraction` of the fit itself."""
+        spent = time.monotonic() - self._started
+        left = spent / fraction * (1 - fraction) if fraction > 0 else None
+        self._report(Progress(_FITTED * fraction, left, f"fitting {self.run.settings.network}"))
+
+    def normalised(self, z: int) -> np.ndarray:
+        """Return a slice as float32 (y, x) in the run's units."""
+        return self.run.record.normalisation.apply(self.image[z])
+
+    def finish(self, seconds: float, z: int | None) -> None:
+        """Judge what was fitted, write the record and tell."""
+        self._report(Progress(_FITTED, None, "judging"))
+        run = self.run
+        predictor = load_predictor(run, PredictionSettings())
+        trained = self._tutor.score(run.record.trained_slices[::-1], predictor)
+        held_out = self._judge.score(self._judged, predictor)
+        threshold, gap_threshold = self._judge.thresholds(self._judged, predictor)
+        kept = self._judge.score(self._judged, predictor, threshold, gap_threshold)
+        accuracy = trained.accuracy or 0.0
+        run.history = [
+            EpochEnded(1, 1, seconds, trained.cost, accuracy, held_out.accuracy, 0.0, held_out.v_rand)
+        ]
+        run.record = run.record.model_copy(
+            update={
+                "kept_epoch": 1,
+                "kept_accuracy": kept.accuracy,
+                "kept_v_rand": kept.v_rand,
+                "threshold": threshold,
+                "gap_threshold": gap_threshold,
+                "finished": True,
+            }
+        )
+        run.save()
+        self._report(run.history[0])
+        if z is not None and 0 <= z < len(self.image):
+            self._report(PreviewReady(1, z, predictor.probability(self.image[z], self.should_stop)))
+        self._report(Progress(1.0, None, "done"))
+
+
+def _fit_ridge(fitting: _Fitting) -> None:
+    examples = [
+        Example(fitting.normalised(z)[part], fitting.labels[z][part]) for z, part in _examples(fitting)
+    ]
+    weight = (1 + fitting.run.settings.boundary_weight) / 2
+    found = fit_ridge(examples, weight, fitting.told, fitting.should_stop)
+    write_json(fitting.run.ridge_file, found.model_dump(mode="json"))
+
+
+def _examples(fitting: _Fitting) -> list[tuple[int, Window]]:
+    """Choose parts of some slices, spread over those that have both classes."""
+    labels, trained = fitting.labels, fitting.run.record.trained_slices
+    parts = [(z, most_labelled(labels[[z]], _FILTER_SIDE_PX)) for z in trained]
+    both = [(z, part) for z, part in parts if {BOUNDARY, INTERIOR} <= set(distinct(labels[z][part]))]
+    if both:
+        count = min(_FILTER_SLICES, len(both))
+        return [both[i] for i in np.linspace(0, len(both) - 1, count).round().astype(int)]
+    found = []
+    for kind in (BOUNDARY, INTERIOR):  # scribbles of one class here, of the other one there
+        most = sorted(trained, key=lambda z, kind=kind: -np.count_nonzero(labels[z] == kind))  # type: ignore[misc]
+        found += [
+            (z, most_labelled(labels[[z]] == kind, _FILTER_SIDE_PX)) for z in most[: _FILTER_SLICES // 2]
+        ]
+    return found
+
+
+def _fit_trees(fitting: _Fitting) -> None:
+    from emseg_napari import trees  # scikit-learn takes seconds, which the ridge filter does not need
+
+    trained, seed = fitting.run.record.trained_slices, fitting.run.settings.seed
+    features, is_boundary = trees.sample_pixels(
+        lambda k: fitting.normalised(trained[k]),
+        fitting.labels[trained],
+        np.random.default_rng(seed),
+        lambda part: fitting.told(part / 2),
+        fitting.should_stop,
+    )
+    model = trees.fit_trees(
+        features, is_boundary, seed, lambda part: fitting.told((1 + part) / 2), fitting.should_stop
+    )
+    trees.export_trees(model, fitting.run.network_file)
+
+
+_FITS: dict[str, Callable[[_Fitting], None]] = {"ridge": _fit_ridge, "trees": _fit_trees}

@@ -1,0 +1,127 @@
+"""Fits the settings of the ridge filter to labelled slices: one after the other, by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emseg_napari.jobs import Cancelled, ShouldStop, never
+from emseg_napari.judging import is_dense, smoothed
+from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED
+from emseg_napari.metrics import comparisons
+from emseg_napari.ridge import SIGMAS_PX, RidgeFit, boundary, strength
+
+SMALLEST_PX = (1, 25, 50, 100, 200, 400)
+_FIRST_SMALLEST_PX = 100
+_LOW_QUANTILES = np.arange(0.5, 0.81, 0.05)
+_HIGH_QUANTILES = (0.0, 0.5, 0.75, 0.9)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A normalised part of a slice, float32 (y, x), and its labels, uint8 (0, 1, 2)."""
+
+    image: np.ndarray
+    labels: np.ndarray
+
+
+def fit_ridge(
+    examples: Sequence[Example],
+    boundary_weight: float = 2.0,
+    told: Callable[[float], None] = lambda fraction: None,
+    should_stop: ShouldStop = never,
+) -> RidgeFit:
+    """Find the settings whose boundaries come closest to the labels.
+
+    Where nearly all pixels have labels that is the best V_rand, else the best accuracy.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        Both classes must occur.
+    boundary_weight : float
+        What a boundary pixel counts in the accuracy where an interior pixel counts 1.
+    told : callable
+        Gets the part of the work that is done, 0 to 1.
+    should_stop : callable
+        When it answers True, `Cancelled` is raised.
+    """
+    return _Fit(examples, boundary_weight, should_stop).run(told)
+
+
+class _Fit:
+    def __init__(self, examples: Sequence[Example], boundary_weight: float, should_stop: ShouldStop) -> None:
+        self._examples, self._weight, self._should_stop = examples, boundary_weight, should_stop
+        self._dense = all(is_dense(e.labels[np.newaxis]) for e in examples)
+
+    def run(self, told: Callable[[float], None]) -> RidgeFit:
+        dark = self._boundary_is_dark()
+        tried = []
+        for done, sigma_px in enumerate(SIGMAS_PX, start=1):
+            tried.append((*self._best_low(self._strengths(sigma_px, dark)), sigma_px))
+            told(done / (len(SIGMAS_PX) + 1))
+        _, low, sigma_px = max(tried)
+        found = self._strengths(sigma_px, dark)
+        smallest_px = max(SMALLEST_PX, key=lambda size: self._quality(found, low, low, size))
+        highs = np.quantile(np.concatenate([s[s >= low] for s in found]), _HIGH_QUANTILES)
+        # Hysteresis moves V_rand little, for it wipes out what parts no cells: pixels count as much here.
+        high = max(highs.tolist(), key=lambda high: self._quality(found, low, high, smallest_px, pixels=True))
+        spread = float(np.std(np.concatenate([s.ravel() for s in found]))) / 2
+        return RidgeFit(
+            dark=dark,
+            sigma_px=sigma_px,
+            low=low,
+            high=high,
+            smallest_px=smallest_px,
+            spread=max(spread, 1e-6),
+        )
+
+    def _boundary_is_dark(self) -> bool:
+        mean = {
+            kind: np.concatenate([e.image[e.labels == kind] for e in self._examples]).mean()
+            for kind in (BOUNDARY, INTERIOR)
+        }
+        return bool(mean[BOUNDARY] <= mean[INTERIOR])
+
+    def _strengths(self, sigma_px: float, dark: bool) -> list[np.ndarray]:
+        found = []
+        for example in self._examples:
+            self._ask()
+            found.append(strength(example.image, sigma_px, dark))
+        return found
+
+    def _best_low(self, strengths: list[np.ndarray]) -> tuple[float, float]:
+        """Return quality and value of the best lower threshold."""
+        known = [s[e.labels != UNLABELLED] for s, e in zip(strengths, self._examples, strict=True)]
+        lows = np.quantile(np.concatenate(known), _LOW_QUANTILES)
+        scores = smoothed(np.array([self._quality(strengths, t, t, _FIRST_SMALLEST_PX) for t in lows]))
+        return float(scores.max()), float(lows[int(scores.argmax())])
+
+    def _quality(
+        self, strengths: list[np.ndarray], low: float, high: float, smallest_px: int, pixels: bool = False
+    ) -> float:
+        """Say how good the boundaries of all examples are, 0 to 1; with `pixels`, their pixels too."""
+        v_rand, right = [], np.zeros(2)
+        for example, found in zip(self._examples, strengths, strict=True):
+            self._ask()
+            found = boundary(found, low, high, smallest_px)
+            right += self._right_and_all(example.labels, found)
+            if self._dense:
+                v_rand.append(_v_rand(example.labels, found))
+        accuracy = [right[0] / right[1]] if pixels or not self._dense else []
+        return float(np.mean([*accuracy, *([np.mean(v_rand)] if v_rand else [])]))
+
+    def _right_and_all(self, labels: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Return the weights of pixels that are right, and of all that have labels."""
+        weight = np.where(labels == BOUNDARY, self._weight, 1.0) * (labels != UNLABELLED)
+        return np.array([weight[found == (labels == BOUNDARY)].sum(), weight.sum()])
+
+    def _ask(self) -> None:
+        if self._should_stop():
+            raise Cancelled
+
+
+def _v_rand(labels: np.ndarray, found: np.ndarray) -> float:
+    return next(comparisons(labels, (~found).astype(np.float32), [0.5])).agreement.rand.score

@@ -1,0 +1,44 @@
+"""One `train` for all methods: it hands a training to Keras, or a baseline to its fit.
+
+Nothing heavy is imported before it is known which one it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emseg_napari.jobs import UserError
+from emseg_napari.runs import Run, open_run
+from emseg_napari.settings import BASELINES, TrainingSettings
+
+
+def train(
+    image: np.ndarray, labels: np.ndarray, settings: TrainingSettings | None = None, **arguments: Any
+) -> Run:
+    """Train whatever network the settings name.
+
+    Parameters, result and errors are those of `emseg_napari.training.train`. A baseline can be neither
+    resumed nor replayed nor start from another run.
+    """
+    earlier = arguments["folder"] if arguments.get("resume") else arguments.get("replay")
+    if earlier:
+        refuse_baseline(open_run(Path(earlier)))
+    if settings is not None and settings.network in BASELINES and not earlier:
+        from emseg_napari import baselines
+
+        return baselines.train(image, labels, settings, **arguments)
+    from emseg_napari import training
+
+    return training.train(image, labels, settings, **arguments)
+
+
+def refuse_baseline(run: Run) -> None:
+    """Raise `UserError` if there is nothing in a run to go on from or to repeat."""
+    if run.settings.network in BASELINES:
+        raise UserError(
+            f"{run.folder} was fitted at one go ('{run.settings.network}'), so it can be neither resumed nor "
+            "replayed; train again in a new folder, the same seed gives the same run."
+        )
