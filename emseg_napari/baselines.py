@@ -92,8 +92,8 @@ def train(
     with adding_files(writable_folder(folder)) as unfinished:
         run = Run(unfinished, settings, prepared.record)
         fitting = _Fitting(prepared.image, prepared.labels, run, report, should_stop)
-        _FITS[settings.network](fitting)
-        fitting.finish(time.monotonic() - began, wishes().z)
+        steps = _FITS[settings.network](fitting)
+        fitting.finish(steps, time.monotonic() - began, wishes().z)
     return Run(Path(folder), settings, run.record, run.history)
 
 
@@ -123,7 +123,7 @@ class _Fitting:
         """Return a slice as float32 (y, x) in the run's units."""
         return self.run.record.normalisation.apply(self.image[z])
 
-    def finish(self, seconds: float, z: int | None) -> None:
+    def finish(self, steps: int, seconds: float, z: int | None) -> None:
         """Judge what was fitted, write the record and tell."""
         self._report(Progress(_FITTED, None, "judging"))
         run = self.run
@@ -134,7 +134,7 @@ class _Fitting:
         kept = self._judge.score(self._judged, predictor, threshold, gap_threshold)
         accuracy = trained.accuracy or 0.0
         run.history = [
-            EpochEnded(1, 1, seconds, trained.cost, accuracy, held_out.accuracy, 0.0, held_out.v_rand)
+            EpochEnded(1, steps, seconds, trained.cost, accuracy, held_out.accuracy, 0.0, held_out.v_rand)
         ]
         run.record = run.record.model_copy(
             update={
@@ -153,13 +153,15 @@ class _Fitting:
         self._report(Progress(1.0, None, "done"))
 
 
-def _fit_ridge(fitting: _Fitting) -> None:
+def _fit_ridge(fitting: _Fitting) -> int:
+    """Write the fitted filter and return how many settings were tried."""
     examples = [
         Example(fitting.normalised(z)[part], fitting.labels[z][part]) for z, part in _examples(fitting)
     ]
     weight = (1 + fitting.run.settings.boundary_weight) / 2
-    found = fit_ridge(examples, weight, fitting.told, fitting.should_stop)
+    found, tried = fit_ridge(examples, weight, fitting.told, fitting.should_stop)
     write_json(fitting.run.ridge_file, found.model_dump(mode="json"))
+    return tried
 
 
 def _examples(fitting: _Fitting) -> list[tuple[int, Window]]:
@@ -179,7 +181,8 @@ def _examples(fitting: _Fitting) -> list[tuple[int, Window]]:
     return found
 
 
-def _fit_trees(fitting: _Fitting) -> None:
+def _fit_trees(fitting: _Fitting) -> int:
+    """Write the fitted trees and return their number."""
     from emseg_napari import trees  # scikit-learn takes seconds, which the ridge filter does not need
 
     trained, seed = fitting.run.record.trained_slices, fitting.run.settings.seed
@@ -194,6 +197,7 @@ def _fit_trees(fitting: _Fitting) -> None:
         features, is_boundary, seed, lambda part: fitting.told((1 + part) / 2), fitting.should_stop
     )
     trees.export_trees(model, fitting.run.network_file)
+    return trees.TREES
 
 
-_FITS: dict[str, Callable[[_Fitting], None]] = {"ridge": _fit_ridge, "trees": _fit_trees}
+_FITS: dict[str, Callable[[_Fitting], int]] = {"ridge": _fit_ridge, "trees": _fit_trees}

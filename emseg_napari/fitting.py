@@ -32,7 +32,7 @@ def fit_ridge(
     boundary_weight: float = 2.0,
     told: Callable[[float], None] = lambda fraction: None,
     should_stop: ShouldStop = never,
-) -> RidgeFit:
+) -> tuple[RidgeFit, int]:
     """Find the settings whose boundaries come closest to the labels.
 
     Where nearly all pixels have labels that is the best V_rand, else the best accuracy.
@@ -47,6 +47,13 @@ def fit_ridge(
         Gets the part of the work that is done, 0 to 1.
     should_stop : callable
         When it answers True, `Cancelled` is raised.
+
+    Returns
+    -------
+    RidgeFit
+        The best settings.
+    int
+        How many were tried.
     """
     return _Fit(examples, boundary_weight, should_stop).run(told)
 
@@ -54,9 +61,10 @@ def fit_ridge(
 class _Fit:
     def __init__(self, examples: Sequence[Example], boundary_weight: float, should_stop: ShouldStop) -> None:
         self._examples, self._weight, self._should_stop = examples, boundary_weight, should_stop
+        self._tried = 0
         self._dense = all(is_dense(e.labels[np.newaxis]) for e in examples)
 
-    def run(self, told: Callable[[float], None]) -> RidgeFit:
+    def run(self, told: Callable[[float], None]) -> tuple[RidgeFit, int]:
         dark = self._boundary_is_dark()
         tried = []
         for done, sigma_px in enumerate(SIGMAS_PX, start=1):
@@ -68,15 +76,8 @@ class _Fit:
         highs = np.quantile(np.concatenate([s[s >= low] for s in found]), _HIGH_QUANTILES)
         # Hysteresis moves V_rand little, for it wipes out what parts no cells: pixels count as much here.
         high = max(highs.tolist(), key=lambda high: self._quality(found, low, high, smallest_px, pixels=True))
-        spread = float(np.std(np.concatenate([s.ravel() for s in found]))) / 2
-        return RidgeFit(
-            dark=dark,
-            sigma_px=sigma_px,
-            low=low,
-            high=high,
-            smallest_px=smallest_px,
-            spread=max(spread, 1e-6),
-        )
+        numbers = {"sigma_px": sigma_px, "low": low, "high": high, "smallest_px": smallest_px}
+        return RidgeFit(dark=dark, spread=_spread(found), **numbers), self._tried
 
     def _boundary_is_dark(self) -> bool:
         mean = {
@@ -103,6 +104,7 @@ class _Fit:
         self, strengths: list[np.ndarray], low: float, high: float, smallest_px: int, pixels: bool = False
     ) -> float:
         """Say how good the boundaries of all examples are, 0 to 1; with `pixels`, their pixels too."""
+        self._tried += 1
         v_rand, right = [], np.zeros(2)
         for example, found in zip(self._examples, strengths, strict=True):
             self._ask()
@@ -125,3 +127,8 @@ class _Fit:
 
 def _v_rand(labels: np.ndarray, found: np.ndarray) -> float:
     return next(comparisons(labels, (~found).astype(np.float32), [0.5])).agreement.rand.score
+
+
+def _spread(strengths: list[np.ndarray]) -> float:
+    """Return half the standard deviation, or next to nothing for images of one grey."""
+    return max(1e-6, float(np.std(np.concatenate([s.ravel() for s in strengths]))) / 2)

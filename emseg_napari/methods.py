@@ -16,7 +16,11 @@ from emseg_napari.settings import BASELINES, TrainingSettings
 
 
 def train(
-    image: np.ndarray, labels: np.ndarray, settings: TrainingSettings | None = None, **arguments: Any
+    image: np.ndarray,
+    labels: np.ndarray,
+    settings: TrainingSettings | None = None,
+    *contract: Any,
+    **arguments: Any,
 ) -> Run:
     """Train whatever network the settings name.
 
@@ -29,10 +33,10 @@ def train(
     if settings is not None and settings.network in BASELINES and not earlier:
         from emseg_napari import baselines
 
-        return baselines.train(image, labels, settings, **arguments)
+        return baselines.train(image, labels, settings, *contract, **arguments)
     from emseg_napari import training
 
-    return training.train(image, labels, settings, **arguments)
+    return training.train(image, labels, settings, *contract, **arguments)
 
 
 def refuse_baseline(run: Run) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from emseg_napari import methods
 from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
 from emseg_napari.cli.inputs import (
     ConventionOption,
@@ -27,8 +28,9 @@ from emseg_napari.cli.reporting import accuracies, quiet_libraries, reporting, s
 from emseg_napari.files import writable_folder
 from emseg_napari.jobs import Cancelled, Progress, UserError
 from emseg_napari.labels import check_trainable
+from emseg_napari.methods import refuse_baseline
 from emseg_napari.runs import Run, is_run, open_run
-from emseg_napari.settings import TrainingSettings
+from emseg_napari.settings import BASELINES, TrainingSettings
 
 FLAGS = {"validate_slices": "--validate", "start": "--from"}
 
@@ -92,6 +94,7 @@ def _asked_for(given: dict[str, Any]) -> TrainingSettings:
 def _replayed(replay: Path, given: dict[str, Any]) -> TrainingSettings:
     """Return the settings of a run to be repeated, having seen that it has steps to repeat."""
     run = open_run(replay)
+    refuse_baseline(run)
     _refuse_others(given, run)
     if not len(run.read_steps()):
         raise UserError(f"{replay} has no steps to repeat; choose a run that was trained.")
@@ -103,6 +106,7 @@ def _resumed(output: Path, given: dict[str, Any]) -> TrainingSettings:
     if not is_run(output):
         raise UserError(f"{output} holds no run to go on with; leave out --resume to start one.")
     run = open_run(output)
+    refuse_baseline(run)
     _refuse_others(given, run)
     if not run.last_checkpoint.is_file():
         raise UserError(f"{run.last_checkpoint} is missing; choose another run, or train again.")
@@ -145,10 +149,9 @@ def _train(stack: np.ndarray, known: np.ndarray, settings: TrainingSettings, whe
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_libraries() as stream, stop_on_interrupt() as should_stop, reporting(stream) as report:
         began = time.monotonic()
-        report(Progress(0.0, None, "starting TensorFlow"))
-        from emseg_napari import training  # seconds, which no other command needs
-
-        return training.train(stack, known, settings, report, should_stop, began=began, **whereto)
+        if settings.network not in BASELINES:
+            report(Progress(0.0, None, "starting TensorFlow"))
+        return methods.train(stack, known, settings, report, should_stop, began=began, **whereto)
 
 
 def _how_to_go_on(image: Path, labels: Path, output: Path, convention: str | None) -> str:
