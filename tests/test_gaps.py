@@ -22,7 +22,7 @@ def test_a_weak_stretch_of_membrane_is_closed_by_a_line_one_pixel_thin():
     assert (closed[:10].sum(axis=1) == 3).all()
 
 
-@pytest.mark.parametrize("threshold", [0.4, 0.45, 0.5, 0.65, 0.7, 0.9])
+@pytest.mark.parametrize("threshold", [0.4, 0.45, 0.5, 0.65, 0.7, 0.8])
 def test_closed_gaps_part_cells_in_the_scores_too(threshold):
     """Scores compare one minus the probability with one minus the threshold, in double precision."""
     interior = 1 - close_gaps(weak_membrane(), 0.2, threshold)
