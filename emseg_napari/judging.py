@@ -174,8 +174,10 @@ class Judge:
         """Return the boundary probability with the best accuracy; see `thresholds`."""
         return self.thresholds(slices, predictor)[0]
 
-    def thresholds(self, slices: list[int], predictor: SlicePredictor) -> tuple[float, float | None]:
-        """Choose how probabilities become labels.
+    def thresholds(
+        self, slices: list[int], predictor: SlicePredictor, most: int = _SLICES
+    ) -> tuple[float, float | None]:
+        """Choose how probabilities become labels, by the first `most` of `slices`.
 
         Returns
         -------
@@ -187,7 +189,7 @@ class Judge:
         """
         if not slices:
             return 0.5, None
-        labels, probability = self._compared(slices[:_SLICES], predictor)
+        labels, probability = self._compared(slices[:most], predictor)
         threshold = best_threshold(labels, probability)
         lower = _CANDIDATES[threshold >= _CANDIDATES]
         if not is_dense(labels) or len(lower) < 2:
