@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -29,15 +29,19 @@ from emseg_napari.jobs import (
 )
 from emseg_napari.judging import Judge, but_tile, most_labelled, only_tile
 from emseg_napari.labels import BOUNDARY, INTERIOR, distinct
-from emseg_napari.prediction import Window, load_predictor
+from emseg_napari.prediction import SlicePredictor, Window, load_predictor
 from emseg_napari.preparation import prepare, what_is_held_out
-from emseg_napari.runs import Run, is_run
+from emseg_napari.runs import Run, fingerprint, is_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 
 _FILTER_SLICES = 4
 _FILTER_SIDE_PX = 1024
 # Part of the work that is fitting; the rest is judging.
 _FITTED = 0.9
+# Slices that choose the thresholds beside what is held out. Fits of so few numbers score on trained slices
+# hardly better than on others, while two held-out slices may choose any threshold (benchmarks/README.md).
+_THRESHOLD_SLICES = 4
+T = TypeVar("T")
 
 
 def train(
@@ -112,6 +116,7 @@ class _Fitting:
         weight = run.settings.boundary_weight
         self._tutor = Judge(image, self.labels, weight, should_stop)
         self._judge = Judge(image, judging, weight, should_stop)
+        self._chooser = Judge(image, labels, weight, should_stop)
 
     def told(self, fraction: float) -> None:
         """Report progress, `fraction` of the fit itself."""
@@ -127,10 +132,12 @@ class _Fitting:
         """Judge what was fitted, write the record and tell."""
         self._report(Progress(_FITTED, None, "judging"))
         run = self.run
-        predictor = load_predictor(run, PredictionSettings())
-        trained = self._tutor.score(run.record.trained_slices[::-1], predictor)
+        predictor = cast(SlicePredictor, _Remembering(load_predictor(run, PredictionSettings())))
+        some = spread_over(run.record.trained_slices, _THRESHOLD_SLICES)
+        trained = self._tutor.score(some, predictor)
         held_out = self._judge.score(self._judged, predictor)
-        threshold, gap_threshold = self._judge.thresholds(self._judged, predictor)
+        chosen = sorted({*self._judged, *some})
+        threshold, gap_threshold = self._chooser.thresholds(chosen, predictor, len(chosen))
         kept = self._judge.score(self._judged, predictor, threshold, gap_threshold)
         accuracy = trained.accuracy or 0.0
         run.history = [
@@ -153,6 +160,26 @@ class _Fitting:
         self._report(Progress(1.0, None, "done"))
 
 
+class _Remembering:
+    """A predictor that is asked for the same slices several times."""
+
+    def __init__(self, predictor: SlicePredictor) -> None:
+        self._predictor = predictor
+        self._known: dict[str, np.ndarray] = {}
+
+    def probability(self, slice_: np.ndarray, should_stop: ShouldStop = never) -> np.ndarray:
+        name = fingerprint(slice_)
+        if name not in self._known:
+            self._known[name] = self._predictor.probability(slice_, should_stop)
+        return self._known[name]
+
+
+def spread_over(items: list[T], most: int) -> list[T]:
+    """Return at most so many items, evenly spread."""
+    places = np.linspace(0, len(items) - 1, min(most, len(items)))
+    return [items[i] for i in places.round().astype(int)]
+
+
 def _fit_ridge(fitting: _Fitting) -> int:
     """Write the fitted filter and return how many settings were tried."""
     examples = [
@@ -170,8 +197,7 @@ def _examples(fitting: _Fitting) -> list[tuple[int, Window]]:
     parts = [(z, most_labelled(labels[[z]], _FILTER_SIDE_PX)) for z in trained]
     both = [(z, part) for z, part in parts if {BOUNDARY, INTERIOR} <= set(distinct(labels[z][part]))]
     if both:
-        count = min(_FILTER_SLICES, len(both))
-        return [both[i] for i in np.linspace(0, len(both) - 1, count).round().astype(int)]
+        return spread_over(both, _FILTER_SLICES)
     found = []
     for kind in (BOUNDARY, INTERIOR):  # scribbles of one class here, of the other one there
         most = sorted(trained, key=lambda z, kind=kind: -np.count_nonzero(labels[z] == kind))  # type: ignore[misc]
