@@ -185,8 +185,7 @@ def _fit_ridge(fitting: _Fitting) -> int:
     examples = [
         Example(fitting.normalised(z)[part], fitting.labels[z][part]) for z, part in _examples(fitting)
     ]
-    weight = (1 + fitting.run.settings.boundary_weight) / 2
-    found, tried = fit_ridge(examples, weight, fitting.told, fitting.should_stop)
+    found, tried = fit_ridge(examples, told=fitting.told, should_stop=fitting.should_stop)
     write_json(fitting.run.ridge_file, found.model_dump(mode="json"))
     return tried
 

@@ -130,7 +130,7 @@ class TrainingSettings(Settings):
         lt=1,
     )
     boundary_weight: float = _number(
-        3.0,
+        1.0,
         "Boundary weight",
         "Weight of a boundary pixel in the cross-entropy; an interior pixel has 1.",
         gt=0,
@@ -226,7 +226,6 @@ _RECIPES: dict[str, dict[str, Any]] = {
         "beta_2": 0.999,
         "clip_norm": 0.0,
         "averaging": 0.0,
-        "boundary_weight": 1.0,
         "dice_weight": 0.0,
         "mirror": "horizontal",
         "rotation_degrees": 0.2,
@@ -344,12 +343,13 @@ class InstanceSettings(Settings):
         "the gap is narrower, in half width, than both of them by at least this many pixels.",
     )
     join_below: float = Field(
-        0.6,
+        0.7,
         title="Join below",
         ge=0,
         le=1,
         description="Pieces become one cell where the mean boundary probability between them is lower "
-        "than this, 0 to 1: higher gives fewer and larger cells.",
+        "than this, 0 to 1 (along more than 30 pixels a lower one counts as much): higher gives fewer "
+        "and larger cells.",
     )
     seed_below: float = _number(
         0.35,

@@ -27,21 +27,14 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
-from emseg_napari.judging import Judge, but_tile, hold_out_tile, only_tile, split
-from emseg_napari.labels import (
-    BOUNDARY,
-    INTERIOR,
-    UNLABELLED,
-    check_trainable,
-    normalise,
-)
+from emseg_napari.judging import Judge, but_tile, only_tile
 from emseg_napari.losses import masked_loss
-from emseg_napari.patches import PatchSampler, network_scale
+from emseg_napari.patches import PatchSampler
 from emseg_napari.prediction import SlicePredictor, load_predictor
-from emseg_napari.runs import Run, RunRecord, fingerprint, is_run, open_run, versions
+from emseg_napari.preparation import prepare, what_is_held_out
+from emseg_napari.runs import Run, fingerprint, is_run, open_run
 from emseg_napari.schedule import Replay, Schedule
 from emseg_napari.settings import PredictionSettings, TrainingSettings
-from emseg_napari.stacks import as_stack, check_image, check_pair
 
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
@@ -97,25 +90,20 @@ def train(
         If `should_stop` answered True; the last checkpoint stays.
     """
     began = time.monotonic() if began is None else began
-    image, labels = as_stack(image), as_stack(labels)
     folder = Path(folder)
     if is_run(folder) and not resume:
         raise UserError(f"{folder} holds a run already; choose another folder, or resume it.")
     if resume or replay:
         settings = open_run(folder if resume else Path(replay or "")).settings
     settings = settings or TrainingSettings()
-    check_pair(image, labels, "the image", "the labels")
-    labels = normalise(labels, "The labels array", "napari")
-    trained, held_out = split(labels, settings)
-    check_image(image, "The image", sorted(trained + held_out))
-    check_trainable(labels[trained], "The labels")
+    prepared = prepare(image, labels, settings)
     start = None if resume or settings.start is None else _opened_start(settings)
     # Made only now, so that a mistake leaves no empty folder behind.
     folder = writable_folder(folder)
-    run = Run(folder, settings, _record(image, labels, settings, trained, held_out))
+    run = Run(folder, settings, prepared.record)
     if start is not None or resume:
-        _note_start(run, start or open_run(folder), image)
-    training = _Training(image, labels, run, report, should_stop, wishes)
+        _note_start(run, start or open_run(folder), prepared.image)
+    training = _Training(prepared.image, prepared.labels, run, report, should_stop, wishes)
     training.begin(resume, Path(replay) if replay else None, start, began)
     training.loop()
     return training.finish()
@@ -145,27 +133,6 @@ def _note_start(run: Run, start: Run, image: np.ndarray) -> None:
             "fingerprints": sorted(seen.union(run.record.fingerprints)),
             "normalisation": earlier.normalisation,
         }
-    )
-
-
-def _record(
-    image: np.ndarray, labels: np.ndarray, settings: TrainingSettings, trained: list[int], held_out: list[int]
-) -> RunRecord:
-    counts = np.bincount(labels[trained].ravel(), minlength=3)
-    return RunRecord(
-        versions=versions(),
-        scale=network_scale(settings, image.shape[1:]),
-        image_shape=image.shape,
-        image_dtype=str(image.dtype),
-        trained_slices=trained,
-        held_out_slices=held_out,
-        held_out_tile=hold_out_tile(labels, trained) if settings.hold_out and not held_out else None,
-        fingerprints=[fingerprint(image[z]) for z in trained],
-        label_counts={
-            "unlabelled": int(counts[UNLABELLED]),
-            "boundary": int(counts[BOUNDARY]),
-            "interior": int(counts[INTERIOR]),
-        },
     )
 
 
@@ -212,7 +179,7 @@ class _Training:
 
     def begin(self, resume: bool, replay: Path | None, start: Run | None, began: float) -> None:
         """Build the network, or bring it to where the last checkpoint stood."""
-        self._report(Message(_what_is_held_out(self._run.record)))
+        self._report(Message(what_is_held_out(self._run.record)))
         self._report(Message(self._devices.words))
         self._report(Progress(0.0, None, "building the network"))
         settings = self._run.settings
@@ -385,16 +352,3 @@ class _Training:
             kept_accuracy=kept.accuracy,
             kept_v_rand=kept.v_rand,
         )
-
-
-def _what_is_held_out(record: RunRecord) -> str:
-    count = len(record.trained_slices)
-    if record.held_out_slices:
-        return f"Training on {count} slices; judged on {len(record.held_out_slices)} that are held out."
-    if record.held_out_tile:
-        top, bottom, left, right = record.held_out_tile
-        return (
-            f"Training on {count} labelled slice(s), judged on a corner of them that is held out "
-            f"(y {top}:{bottom}, x {left}:{right}); label four slices for a score on whole ones."
-        )
-    return f"Training on {count} labelled slice(s): none is held out, so this run has no score of its own."
