@@ -7,7 +7,8 @@ history; a run that is broken off leaves nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -93,12 +94,26 @@ def train(
     prepared = prepare(image, labels, settings)
     report(Message(what_is_held_out(prepared.record)))
     report(Progress(0.0, None, f"fitting {settings.network}"))
-    with adding_files(writable_folder(folder)) as unfinished:
+    with _new_run(Path(folder)) as unfinished:
         run = Run(unfinished, settings, prepared.record)
         fitting = _Fitting(prepared.image, prepared.labels, run, report, should_stop)
         steps = _FITS[settings.network](fitting)
         fitting.finish(steps, time.monotonic() - began, wishes().z)
     return Run(Path(folder), settings, run.record, run.history)
+
+
+@contextmanager
+def _new_run(folder: Path) -> Iterator[Path]:
+    """Give a folder whose files move to `folder` at the end; if there is none, `folder` stays as it was."""
+    is_new = not folder.exists()
+    try:
+        with adding_files(writable_folder(folder)) as unfinished:
+            yield unfinished
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 class _Fitting:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.jobs import UserError
-from emseg_napari.runs import Run, open_run
+from emseg_napari.runs import Run, open_run, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
 
 
@@ -37,12 +36,3 @@ def train(
     from emseg_napari import training
 
     return training.train(image, labels, settings, *contract, **arguments)
-
-
-def refuse_baseline(run: Run) -> None:
-    """Raise `UserError` if there is nothing in a run to go on from or to repeat."""
-    if run.settings.network in BASELINES:
-        raise UserError(
-            f"{run.folder} was fitted at one go ('{run.settings.network}'), so it can be neither resumed nor "
-            "replayed; train again in a new folder, the same seed gives the same run."
-        )

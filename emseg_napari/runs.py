@@ -24,7 +24,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from emseg_napari.files import read_json, replacing, write_json
 from emseg_napari.jobs import EpochEnded, UserError
 from emseg_napari.normalisation import Normalisation
-from emseg_napari.settings import Settings, TrainingSettings
+from emseg_napari.settings import BASELINES, Settings, TrainingSettings
 
 FORMAT = 1
 _HISTORY = TypeAdapter(list[EpochEnded])
@@ -233,3 +233,12 @@ def open_run(folder: Path | str) -> Run:
     except (ValidationError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{folder} is damaged or from another version ({reason}); train again.") from None
+
+
+def refuse_baseline(run: Run) -> None:
+    """Raise `UserError` if a run is a baseline's, in which there is nothing to go on from or to repeat."""
+    if run.settings.network in BASELINES:
+        raise UserError(
+            f"{run.folder} was fitted at one go ('{run.settings.network}'), so it can be neither resumed nor "
+            "replayed; train again in a new folder: the same seed gives the same run."
+        )

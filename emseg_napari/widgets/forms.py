@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -40,6 +41,11 @@ class SettingsForm(QWidget):
             part.native.layout().setContentsMargins(0, 0, 0, 0)
             layout.addWidget(_folded(part.native) if advanced else part.native)
         self._parts = list(self.widgets.values())  # keeps magicgui's side alive
+
+    def show_only(self, names: Collection[str]) -> None:
+        """Hide the rows of all other fields; they keep their values."""
+        for name, widget in self.widgets.items():
+            widget.visible = name in names
 
     def values(self) -> dict[str, Any]:
         """Return the values by field name; None where an optional field is empty.

@@ -16,13 +16,14 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QProgressBar,
+    QWidget,
 )
 
 from emseg_napari.jobs import EpochEnded, Event, Failed, Finished, Message, PreviewReady, Progress, UserError
 from emseg_napari.judging import split
 from emseg_napari.labels import check_trainable
-from emseg_napari.runs import Run, is_run, open_run
-from emseg_napari.settings import NetworkName, TrainingSettings
+from emseg_napari.runs import Run, is_run, open_run, refuse_baseline
+from emseg_napari.settings import BASELINES, NetworkName, TrainingSettings, applies
 from emseg_napari.stacks import check_image, check_pair, check_range
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
@@ -81,10 +82,12 @@ class TrainStep(Step):
         length = QHBoxLayout()
         length.addWidget(self.amount)
         length.addWidget(self.unit)
-        rows = QFormLayout()
+        self.length = QWidget()
+        rows = QFormLayout(self.length)
+        rows.setContentsMargins(0, 0, 0, 0)
         rows.addRow("Train for", length)
-        self.rows.addLayout(rows)
-        self.rows.addWidget(self.form)
+        for part in (self.length, self.form):
+            self.rows.addWidget(part)
         self._build_options()
         self._build_progress()
 
@@ -168,17 +171,21 @@ class TrainStep(Step):
         values = settings.model_dump()
         with_epochs = settings.epochs is not None
         self.unit.setCurrentText("epochs" if with_epochs else "minutes")
-        self.amount.setValue(float(values["epochs"] if with_epochs else values["minutes"]))
+        self.amount.setValue(float(settings.epochs or settings.minutes or self.amount.value()))
         blocked = self.form.widgets["network"].changed.blocked()
         with blocked:
             self.form.set_values(values)
+        # A baseline is fitted at one go: what it has no use for would only puzzle.
+        self.form.show_only([name for name in values if applies(name, settings.network)])
+        self.length.setVisible(applies("minutes", settings.network))
 
     def settings(self) -> TrainingSettings:
         """Return what the form says."""
         length = "minutes" if self.unit.currentText() == "minutes" else "epochs"
         amount = self.amount.value() if length == "minutes" else int(self.amount.value())
         values: dict[str, Any] = self.form.values() | {length: amount}
-        return TrainingSettings.recipe(**values)
+        network = values["network"]
+        return TrainingSettings.recipe(**{k: v for k, v in values.items() if applies(k, network)})
 
     def _new_labels(self) -> None:
         image = self.workspace.image
@@ -190,7 +197,7 @@ class TrainStep(Step):
 
     def start(self, folder: Path | None = None) -> None:
         """Begin a training in a new run folder; with `folder`, resume the one there."""
-        settings = self.settings() if folder is None else open_run(folder).settings
+        settings = self.settings() if folder is None else self._resumable(folder).settings
         image = image_of(self.workspace.image)
         labels = self._labels_to_train_on()
         self._check(image, labels, settings)
@@ -204,11 +211,17 @@ class TrainStep(Step):
         self.figures.clear()
         count = int(np.count_nonzero(labels.any(axis=(1, 2))))
         self._subject = f"'{self.workspace.labels.name}' (slices with labels: {count})"
-        self.say("Starting the engine (TensorFlow takes some seconds)...")
+        wait = "" if settings.network in BASELINES else " (TensorFlow takes some seconds)"
+        self.say(f"Starting the engine{wait}...")
         arguments = {"image": image, "labels": labels, "settings": settings, "folder": self.folder}
         self._look()
         self.job.start("train", "Training", **arguments, resume=folder is not None)
         self._update()
+
+    def _resumable(self, folder: Path) -> Run:
+        run = open_run(folder)
+        refuse_baseline(run)
+        return run
 
     def _check(self, image: np.ndarray, labels: np.ndarray, settings: TrainingSettings) -> None:
         """Say with the layers' names, and before the engine starts, what it would refuse."""
@@ -299,7 +312,9 @@ class TrainStep(Step):
         self.preview.remove()
         self.bar.setFormat("")
         if event.cancelled:
-            self.say("Cancelled; Resume goes on from the last checkpoint.")
+            kept = self.folder is not None and is_run(self.folder)
+            rest = "Resume goes on from the last checkpoint" if kept else "nothing was written"
+            self.say(f"Cancelled; {rest}.")
         else:
             self.complain(event.text)
 
