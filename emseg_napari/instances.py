@@ -1,8 +1,8 @@
 """From a boundary probability to cells: every pixel in one cell, and a closed boundary around each.
 
 Seeds are the places where a cell is widest; a watershed (Beucher and Lantuejoul 1979) grows them
-over the boundary probability, so their fronts meet on its ridges; then pieces between which the
-boundary is weak are joined, and fragments too small to be a cell.
+over the boundary probability, so their fronts meet on its ridges; then fragments too small to be a
+cell are joined to a neighbour, and pieces between which the boundary is weak.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
-from skimage.morphology import h_maxima
+from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from emseg_napari.jobs import Cancelled, Message, Progress, Report, ShouldStop, UserError, ignore, never
@@ -122,18 +122,18 @@ def cells_of_slice(
     _ask(should_stop)
     regions = Regions(watershed(probability, seeds), probability)
     _ask(should_stop)
-    regions.join_weak(settings.join_below)
     regions.join_small(settings.size_px)
+    regions.join_weak(settings.join_below)
     return regions.numbers()
 
 
 def seeds_of_slice(probability: np.ndarray, settings: InstanceSettings) -> tuple[np.ndarray, int]:
     """Return where the cells of one slice begin to grow.
 
-    Interior is what lies below `settings.seed_below`. Seeds are the places of it that lie farthest
-    from the boundary, where every way to a place that lies farther still passes a neck closer to the
-    boundary by `settings.neck_px` (h-maxima of the distance). A region of interior without such a
-    place, a thin one, is a seed as a whole if it has `settings.size_px` pixels.
+    Interior is what lies below `settings.seed_below`. Seeds are its wide places: those from which
+    every way to another, or out, comes closer to the boundary by more than `settings.neck_px`
+    (extended maxima of the distance). A region of interior without such a place, a thin one, is a
+    seed as a whole.
 
     Returns
     -------
@@ -146,11 +146,11 @@ def seeds_of_slice(probability: np.ndarray, settings: InstanceSettings) -> tuple
     if interior.all():  # then nothing would be there to measure distances to
         return interior.astype(np.int32), 1
     distance = np.round(_PER_PX * ndimage.distance_transform_edt(interior)).astype(np.int32)
-    wide = h_maxima(distance, round(_PER_PX * settings.neck_px)) > 0
+    lowered = reconstruction(distance - round(_PER_PX * settings.neck_px), distance)
+    wide = local_maxima(lowered)  # not `h_maxima`, which parts equally wide places whatever the neck
     regions, count = ndimage.label(interior)
-    thin = np.bincount(regions.ravel(), minlength=count + 1) >= settings.size_px
-    thin[regions[wide]] = False
-    thin[0] = False
+    thin = np.ones(count + 1, bool)
+    thin[0], thin[regions[wide]] = False, False
     return ndimage.label(wide | thin[regions])
 
 

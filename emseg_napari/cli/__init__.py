@@ -1,4 +1,4 @@
-"""The command line: ``emseg train``, ``predict``, ``evaluate``, ``info``, ``export`` and ``demo``.
+"""The command line: ``emseg train``, ``predict``, ``segment``, ``evaluate``, ``info``, ``export`` and ``demo``.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 a fault of ours,
 2 something the user can mend, 130 stopped with Ctrl+C.
@@ -16,6 +16,7 @@ from emseg_napari.cli.evaluate import evaluate
 from emseg_napari.cli.export import export
 from emseg_napari.cli.info import info
 from emseg_napari.cli.predict import predict
+from emseg_napari.cli.segment import segment
 from emseg_napari.cli.train import train
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (train, predict, evaluate, info, export, demo):
+for _command in (train, predict, segment, evaluate, info, export, demo):
     app.command()(_command)
 
 

@@ -1,0 +1,320 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy import ndimage
+
+from emseg_napari.instances import cells_of_slice, instances
+from emseg_napari.jobs import Cancelled, Message, Progress, UserError
+from emseg_napari.labels import INTERIOR, normalise
+from emseg_napari.linking import link
+from emseg_napari.metrics import v_rand
+from emseg_napari.regions import Regions, in_reading_order, outlined
+from emseg_napari.settings import InstanceSettings
+
+STEPS = ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]))
+
+
+def rooms(wall: float = 1.0, gap_px: int = 0) -> np.ndarray:
+    """Two rooms of 40 x 19 pixels, with a wall of two pixels between them and perhaps a gap in it."""
+    probability = np.zeros((40, 40), np.float32)
+    probability[:, 19:21] = wall
+    begin = 20 - gap_px // 2
+    probability[begin : begin + gap_px, 19:21] = 0
+    return probability
+
+
+def slice_of(text: str) -> np.ndarray:
+    """A picture of cells: one digit a pixel."""
+    return np.array([[int(digit) for digit in line] for line in text.split()])
+
+
+def partition(cells: np.ndarray) -> list[np.ndarray]:
+    """Cells without their numbers: each slice in reading order."""
+    return [in_reading_order(slice_) for slice_ in cells]
+
+
+@st.composite
+def fields(draw: st.DrawFn, slices: int = 1) -> np.ndarray:
+    """Smooth random probabilities with ridges, islands, gaps and plateaus."""
+    shape = (slices, *draw(st.tuples(st.integers(1, 24), st.integers(1, 24))))
+    noise = np.random.default_rng(draw(st.integers(0, 2**32))).random(shape)
+    sigma = draw(st.sampled_from([0, 0.7, 1.5, 3]))
+    field = ndimage.gaussian_filter(noise, (0, sigma, sigma))
+    field = (field - field.min()) / max(np.ptp(field), 1e-9)
+    return np.round(field, draw(st.sampled_from([0, 1, 7]))).astype(np.float32)
+
+
+some_settings = st.builds(
+    InstanceSettings,
+    size_px=st.integers(0, 60),
+    neck_px=st.floats(0.25, 4),
+    join_below=st.floats(0, 1),
+    seed_below=st.floats(0.01, 1),
+)
+
+
+# -- cells of a slice ----------------------------------------------------------------------
+
+
+@given(fields(slices=2), some_settings)
+def test_every_pixel_is_in_one_cell_and_every_cell_hangs_together_in_one_slice(probability, settings):
+    cells = instances(probability, settings)
+    assert cells.dtype == np.int32
+    assert set(np.unique(cells)) == set(range(1, cells.max() + 1))
+    for number in np.unique(cells):
+        inside = cells == number
+        assert inside.any(axis=(1, 2)).sum() == 1
+        assert ndimage.label(inside.any(axis=0))[1] == 1  # by the sides of its pixels
+
+
+@given(fields(), some_settings)
+def test_no_fragment_is_left_and_no_boundary_is_weaker_than_asked_for(probability, settings):
+    cells = cells_of_slice(probability[0], settings)
+    sizes = np.bincount(cells.ravel())[1:]
+    if len(sizes) == 1:
+        return
+    assert sizes.min() >= settings.size_px
+    assert min(strengths(cells, probability[0])) >= settings.join_below - 1e-9
+
+
+def strengths(cells: np.ndarray, probability: np.ndarray) -> list[float]:
+    """Strength of each boundary between two cells, counted step by step."""
+    steps: dict[tuple[int, int], list[float]] = {}
+    for here, there in STEPS:
+        for one, other, *two in zip(
+            *(a[side].ravel() for a in (cells, probability) for side in (here, there)), strict=True
+        ):
+            if one != other:
+                steps.setdefault((min(one, other), max(one, other)), []).append(float(max(two)))
+    length = {pair: max(0.0, np.log2(len(values) / 30)) for pair, values in steps.items()}
+    return [float(np.mean(values) + 0.055 * length[pair]) for pair, values in steps.items()]
+
+
+@pytest.mark.parametrize("gap_px", [0, 1, 5, 9])
+def test_a_leak_between_two_cells_is_closed_along_the_wall(gap_px):
+    probability = rooms(gap_px=gap_px)
+    assert ndimage.label(probability < 0.5)[1] == (1 if gap_px else 2)
+    cells = cells_of_slice(probability, InstanceSettings())
+    assert (cells[:, :19] == 1).all()
+    assert (cells[:, 21:] == 2).all()
+
+
+def test_one_cell_with_a_wide_passage_stays_one():
+    cells = cells_of_slice(rooms(gap_px=26), InstanceSettings())
+    assert set(np.unique(cells)) == {1}
+
+
+def test_a_leak_wider_than_the_neck_asked_for_joins_cells():
+    probability = rooms(gap_px=9)  # half as wide as 5, the rooms as 19 and more
+    for neck_px, count in ((12.0, 2), (16.0, 1)):
+        settings = InstanceSettings(neck_px=neck_px)
+        assert cells_of_slice(probability, settings).max() == count
+
+
+@pytest.mark.parametrize(("join_below", "count"), [(0.45, 2), (0.55, 1)])
+def test_pieces_are_joined_where_the_boundary_between_them_is_weak(join_below, count):
+    settings = InstanceSettings(join_below=join_below)
+    assert cells_of_slice(rooms(wall=0.5), settings).max() == count
+
+
+def test_a_fragment_goes_to_the_neighbour_with_the_weakest_boundary():
+    probability = np.zeros((20, 45), np.float32)
+    probability[:, 19], probability[:, 24] = 0.95, 0.8  # between them a room of 20 x 4 pixels
+    apart = cells_of_slice(probability, InstanceSettings(size_px=60))
+    assert apart.max() == 3
+    joined = cells_of_slice(probability, InstanceSettings(size_px=150))
+    assert joined.max() == 2
+    assert (joined[:, 20:] == 2).all()
+    assert (joined[:, :19] == 1).all()
+
+
+def test_a_neurite_thinner_than_the_neck_stays_unless_it_is_a_small_fragment():
+    probability = np.ones((30, 60), np.float32)
+    probability[2:12, 2:58] = probability[16:26, 2:58] = 0
+    probability[13:15, 2:58] = 0  # two pixels wide, 112 in all
+    cells = cells_of_slice(probability, InstanceSettings(neck_px=3.0, size_px=100))
+    assert [set(cells[y, 2:58]) for y in (2, 14, 25)] == [{1}, {2}, {3}]
+    assert cells_of_slice(probability, InstanceSettings(neck_px=3.0, size_px=400)).max() == 2
+
+
+def test_outlines_are_0_where_cells_touch_and_leave_the_rest():
+    probability = np.stack([rooms(gap_px=3)] * 2)
+    cells = instances(probability, InstanceSettings())
+    lines = instances(probability, InstanceSettings(outlines=True))
+    kept = lines > 0
+    np.testing.assert_array_equal(lines[kept], cells[kept])
+    np.testing.assert_array_equal(kept, normalise(cells, "cells", "instances") == INTERIOR)
+    assert (~kept).sum() == 2 * 40
+
+
+def test_a_uint8_probability_gives_the_same_cells():
+    bytes_ = (255 * np.stack([rooms(wall=0.8, gap_px=3)])).astype(np.uint8)
+    np.testing.assert_array_equal(instances(bytes_), instances(bytes_ / np.float32(255)))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_slice_without_boundary_or_without_interior_is_one_cell_and_is_told_of(value):
+    events = []
+    stack = np.stack([rooms(), np.full((40, 40), value, np.float32)])
+    cells = instances(stack, report=events.append)
+    assert set(np.unique(cells[1])) == {3}
+    assert [e.text for e in events if isinstance(e, Message)] == [
+        "Slice 1 is one single cell: it has no boundary, or nothing else."
+    ]
+
+
+def test_a_single_slice_is_a_stack_of_one():
+    cells = instances(rooms())
+    assert cells.shape == (1, 40, 40)
+    np.testing.assert_array_equal(cells, instances(rooms()[None]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (np.full((2, 8, 8), np.nan, np.float32), "nan in slice 0"),
+        (np.full((2, 8, 8), 1.5, np.float32), "1.5 in slice 0"),
+        (np.full((2, 8, 8), -0.5, np.float64), "-0.5 in slice 0"),
+        (np.full((2, 8, 8), np.inf, np.float32), "inf in slice 0"),
+        (np.ones((2, 8, 8), np.int32), "holds int32 values"),
+        (np.ones((2, 8, 8), bool), "holds bool values"),
+        (np.ones((2, 8, 8, 3), np.float32), "2 x 8 x 8 x 3"),
+        (np.ones((0, 8, 8), np.float32), "0 x 8 x 8"),
+        (np.float32(0.5).reshape(()), "a single number"),
+    ],
+)
+def test_what_is_no_probability_is_refused_with_a_sentence(wrong, sentence):
+    with pytest.raises(UserError, match=sentence) as caught:
+        instances(wrong)
+    assert "boundary probability is needed" in str(caught.value)
+
+
+def test_progress_comes_with_every_slice_and_ends_at_one():
+    events = []
+    instances(np.stack([rooms()] * 3), report=events.append)
+    assert [e.fraction for e in events if isinstance(e, Progress)] == [1 / 3, 2 / 3, 1]
+    assert events[-1].seconds_left == 0
+
+
+@pytest.mark.parametrize("job", [instances, lambda stack, **how: link((stack < 1).astype(int), **how)])
+def test_a_stop_is_obeyed_in_the_middle(job):
+    seen = []
+    with pytest.raises(Cancelled):
+        job(np.stack([rooms()] * 3), report=seen.append, should_stop=lambda: bool(seen))
+    assert len(seen) == 1
+
+
+def test_holes_in_true_membranes_are_closed(real_stack):
+    truth = real_stack[1][20:21]
+    probability = (truth == 1).astype(np.float32)
+    holes = np.random.default_rng(0).random(probability.shape) < 2e-3
+    probability[ndimage.binary_dilation(holes, np.ones((1, 7, 7)))] = 0
+    cells = normalise(instances(probability), "cells", "instances") == INTERIOR
+    plain, closed = (v_rand(truth == INTERIOR, p).best for p in (1 - probability, cells.astype(np.float32)))
+    assert closed > plain + 0.2
+
+
+# -- regions -------------------------------------------------------------------------------
+
+
+def test_fragments_grow_until_they_are_large_enough():
+    numbers = np.repeat(np.arange(8), 2)[None]  # eight regions of two pixels in a row
+    regions = Regions(numbers, np.ones(numbers.shape))
+    regions.join_small(5)
+    assert np.bincount(regions.numbers().ravel())[1:].min() >= 5
+
+
+def test_joining_weighs_a_boundary_by_its_length():
+    # 1 and 2 meet below with 3: 1-3 over two steps of .9, 2-3 over one of .1; 1-2 over .2.
+    numbers = slice_of("112 333")
+    probability = np.array([[0.9, 0.9, 0.1], [0.9, 0.9, 0.1]])
+    regions = Regions(numbers, probability)
+    regions.join_weak(0.5)  # 2-3 is .1, then 1 to the rest is .9 three times
+    np.testing.assert_array_equal(regions.numbers(), slice_of("112 222"))
+
+
+@given(arrays.arrays(np.int32, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.integers(0, 5)))
+def test_reading_order_keeps_the_regions_and_counts_them_as_they_come(numbers):
+    ordered = in_reading_order(numbers)
+    np.testing.assert_array_equal(ordered == 0, numbers == 0)
+    met = [n for n in dict.fromkeys(ordered.ravel().tolist()) if n]
+    assert met == list(range(1, len(met) + 1))
+    pairs = set(zip(numbers.ravel().tolist(), ordered.ravel().tolist(), strict=True))
+    assert len(pairs) == len(np.unique(numbers)) == len(np.unique(ordered))
+
+
+def test_outlines_part_regions_at_their_sides_only():
+    np.testing.assert_array_equal(outlined(slice_of("112 133 133")), slice_of("100 033 033"))
+
+
+# -- linking -------------------------------------------------------------------------------
+
+stacks = arrays.arrays(
+    np.int32,
+    st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(1, 6)),
+    elements=st.integers(0, 6),
+)
+link_settings = st.builds(InstanceSettings, overlap=st.floats(0.01, 1), gap_slices=st.integers(0, 3))
+
+
+@given(stacks, link_settings)
+def test_linking_changes_numbers_and_no_cell(cells, settings):
+    linked = link(cells, settings)
+    assert linked.dtype == np.int32
+    np.testing.assert_array_equal(linked == 0, cells == 0)
+    for before, after in zip(partition(cells), partition(linked), strict=True):
+        np.testing.assert_array_equal(before, after)  # so two cells of a slice never share a number
+
+
+@given(stacks, link_settings, st.randoms(use_true_random=False))
+def test_linking_depends_on_no_number_that_comes_in(cells, settings, random):
+    other = np.stack([np.array([0, *random.sample(range(1, 99), 6)])[slice_] for slice_ in cells])
+    np.testing.assert_array_equal(link(other, settings), link(cells, settings))
+
+
+@given(stacks, link_settings)
+def test_linking_again_changes_nothing(cells, settings):
+    linked = link(cells, settings)
+    np.testing.assert_array_equal(link(linked, settings), linked)
+
+
+def test_the_larger_part_of_a_cell_that_splits_keeps_its_number():
+    cells = np.stack([slice_of("1111 1111"), slice_of("3222 3222")])
+    np.testing.assert_array_equal(link(cells)[1], slice_of("2111 2111"))
+
+
+def test_cells_that_merge_have_the_number_of_the_larger_and_get_theirs_back_when_they_part():
+    apart, together = slice_of("1222 1222"), slice_of("1111 1111")
+    linked = link(np.stack([apart, together, apart]))
+    np.testing.assert_array_equal(linked[1], 2 * together)
+    np.testing.assert_array_equal(linked[2], linked[0])
+
+
+@pytest.mark.parametrize(("gap_slices", "numbers"), [(0, {3, 4}), (1, {1, 2})])
+def test_a_damaged_slice_is_bridged_as_far_as_the_gap_goes(gap_slices, numbers):
+    apart, damaged = slice_of("1122 1122"), np.zeros((2, 4), int)
+    linked = link(np.stack([apart, damaged, apart]), InstanceSettings(gap_slices=gap_slices))
+    assert set(np.unique(linked[2])) == numbers
+
+
+def test_each_cell_is_linked_to_one_and_the_best_overlap_comes_first():
+    # 2 overlaps 1 by 2/7 and 3 by 4/4; so 1 is left without, and starts anew.
+    cells = np.stack([slice_of("111111"), slice_of("122222"), slice_of("033330")])
+    linked = link(cells, InstanceSettings(overlap=0.2))
+    assert linked[1].tolist() == [[2, 1, 1, 1, 1, 1]]
+    assert linked[2].tolist() == [[0, 1, 1, 1, 1, 0]]
+
+
+def test_less_overlap_than_asked_for_is_no_link():
+    cells = np.stack([slice_of("1111 0000"), slice_of("0011 0011")])  # 2 of 6 pixels
+    assert link(cells, InstanceSettings(overlap=0.34)).max() == 2
+    assert link(cells, InstanceSettings(overlap=0.33)).max() == 1
+
+
+def test_segmenting_with_link_is_segmenting_and_then_linking():
+    probability = np.stack([rooms(), rooms(gap_px=3), np.roll(rooms(), 2, axis=1)])
+    linked = instances(probability, InstanceSettings(link=True))
+    np.testing.assert_array_equal(linked, link(instances(probability)))
+    assert linked.max() == 2
