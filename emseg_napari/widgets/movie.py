@@ -30,6 +30,7 @@ class LivePreview:
         self._live: Image | None = None
         self._movie: Image | None = None
         self.frames: list[np.ndarray] = []
+        self._epoch = 0  # of the last frame
 
     def begin(self) -> None:
         """Start a new training: the live layer is used again, an old movie stays the user's."""
@@ -55,7 +56,10 @@ class LivePreview:
         self._live = None
 
     def _grow(self, preview: PreviewReady, place: dict[str, Any]) -> None:
+        if self.frames and self._epoch == preview.epoch:
+            self.frames.pop()  # previews come within an epoch too, its last one is the frame
         self.frames.append(preview.probability)
+        self._epoch = preview.epoch
         movie = np.stack(self.frames)[:, None]
         if self._movie is not None and self._movie in self._viewer.layers:
             self._movie.data = movie

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import pyqtgraph as pg
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from emseg_napari.evaluation import Evaluation
 from emseg_napari.jobs import EpochEnded
 
+_SCORES = {
+    "accuracy": ("#5aa0ff", "accuracy, trained"),
+    "held_out_accuracy": ("#ff7a3c", "accuracy, held out"),
+    "held_out_v_rand": ("#7ed957", "V_rand, held out"),
+}
+
 
 class HistoryPlot(QWidget):
-    """Loss, and accuracy on training and held-out slices, over training time."""
+    """Loss, accuracy on trained slices and on what is held out, and V_rand there, over training time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -19,18 +25,17 @@ class HistoryPlot(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self._loss = _plot("loss", None)
-        self._accuracy = _plot("accuracy (%)", "training time (s)")
-        for plot in (self._loss, self._accuracy):
-            plot.setFixedHeight(120)
+        self._scores = _plot("score (%)", "training time (s)", legend=False)
+        # Above the plot: within, it would lie on the curves.
+        key = QLabel(" &nbsp; ".join(f"<font color={c}>\u2501 {name}</font>" for c, name in _SCORES.values()))
+        for plot, height in ((self._loss, 110), (self._scores, 170)):
+            plot.setFixedHeight(height)
+        for widget in (self._loss, key, self._scores):
             # Ignored: pyqtgraph would ask for a dock of 640 pixels.
-            plot.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            layout.addWidget(plot)
-        self._curves = {
-            "loss": self._loss.plot(pen=pg.mkPen("#e0e0e0", width=2)),
-            "accuracy": self._accuracy.plot(pen=pg.mkPen("#5aa0ff", width=2), name="trained slices"),
-            "held_out_accuracy": self._accuracy.plot(
-                pen=pg.mkPen("#ff7a3c", width=2), name="held-out slices"
-            ),
+            widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            layout.addWidget(widget)
+        self._curves = {"loss": self._loss.plot(pen=pg.mkPen("#e0e0e0", width=2))} | {
+            name: self._scores.plot(pen=pg.mkPen(colour, width=2)) for name, (colour, _) in _SCORES.items()
         }
 
     def clear(self) -> None:
@@ -91,11 +96,12 @@ class ThresholdPlot(QWidget):
         self._marks["best"].setData([x for x, _ in best], [y for _, y in best])
 
 
-def _plot(left: str, bottom: str | None) -> pg.PlotWidget:
+def _plot(left: str, bottom: str | None, legend: bool = True) -> pg.PlotWidget:
     plot = pg.PlotWidget(background=None)
     plot.setLabel("left", left)
     if bottom:
         plot.setLabel("bottom", bottom)
+    if bottom and legend:
         plot.addLegend(offset=(-10, -10), labelTextSize="8pt")
     for axis in ("left", "bottom"):
         plot.getAxis(axis).enableAutoSIPrefix(False)

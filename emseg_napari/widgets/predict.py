@@ -32,10 +32,12 @@ from emseg_napari.widgets.layers import (
     stack_of,
 )
 from emseg_napari.widgets.preferences import recall, recall_folder, remember
+from emseg_napari.widgets.starts import starter
 from emseg_napari.widgets.step import Step, enable, wrapping_label
 from emseg_napari.widgets.workspace import Workspace
 
 OWN_LAYER, FILL = "a proposal layer of its own", "unlabelled pixels of the labels layer"
+_NO_TRAINING = "No training needed: the starter network proposes at once."
 SLICE, STACK = "slice in view", "whole stack"
 
 
@@ -70,7 +72,15 @@ class PredictStep(Step):
         self.target.setToolTip("Where proposals go. What you painted or confirmed is never changed.")
         rows = QFormLayout()
         rows.addRow("Run", self.run_name)
-        rows.addRow("", self.choose_run)
+        self.use_starter = self.button(
+            "Starter network",
+            "The network that comes with emseg-napari: a first proposal without any training.",
+            self._use_starter,
+        )
+        which = QHBoxLayout()
+        for button in (self.choose_run, self.use_starter):
+            which.addWidget(button)
+        rows.addRow("", which)
         rows.addRow("Predict", self.scope)
         rows.addRow("Write to", self.target)
         self.rows.addLayout(rows)
@@ -97,7 +107,7 @@ class PredictStep(Step):
         self.with_probability.setChecked(bool(remembered.get("probability", False)))
 
     def _update(self) -> None:
-        run = self.workspace.run
+        run = self.run
         self.run_name.setText(run.name if run else "none yet")
         running = self.job.running
         obstacle = (
@@ -111,8 +121,27 @@ class PredictStep(Step):
         )
         enable(self.predict, obstacle)
         enable(self.cancel, None if running else "nothing is running")
+        enable(self.use_starter, None if starter() else "this installation has no starter network")
         if not running:
             self.hint(obstacle, "predict")
+            self._hint_at_starter(ready=obstacle is None)
+
+    @property
+    def run(self) -> Path | None:
+        """The run that predicts: the chosen one, or the starter network while there is none."""
+        return self.workspace.run or starter()
+
+    def _hint_at_starter(self, ready: bool) -> None:
+        untrained = ready and self.workspace.run is None
+        if untrained and not self.status.text():
+            self.say(_NO_TRAINING)
+        elif not untrained and self.status.text() == _NO_TRAINING:
+            self.say("")
+
+    def _use_starter(self) -> None:
+        folder = starter()
+        if folder is not None:
+            self.set_run(folder)
 
     def _ask_run(self) -> None:
         start = recall_folder("runs", Path.home() / "emseg-runs")
@@ -124,15 +153,15 @@ class PredictStep(Step):
         """Choose the run whose network predicts."""
         run = open_run(folder)
         self.workspace.choose_run(run.folder)
-        held_out = [row.held_out_accuracy for row in run.history if row.held_out_accuracy is not None]
-        score = f", accuracy {100 * held_out[-1]:.1f} % on held-out slices" if held_out else ""
+        accuracy = run.record.kept_accuracy
+        score = "" if accuracy is None else f", accuracy {100 * accuracy:.1f} % on what was held out"
         self.say(f"{folder.name}: {run.settings.network}{score}.")
 
     def start(self) -> None:
         """Predict in the background; proposals appear slice by slice."""
-        if self.workspace.run is None:
+        if self.run is None:
             raise UserError("Train a network or choose a run first.")
-        run = open_run(self.workspace.run)
+        run = open_run(self.run)
         image_layer = self.workspace.image
         image = image_of(image_layer)
         slices = self._slices(image)

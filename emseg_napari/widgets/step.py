@@ -91,9 +91,10 @@ class Step(QWidget):
 
     def hint(self, obstacle: str | None, wish: str) -> None:
         """Say what is missing, where nothing else stands, and take it back when it is there."""
-        if obstacle and not self.status.text():
+        hinted = self.status.text().startswith(f"To {wish}, ")
+        if obstacle and (hinted or not self.status.text()):
             self.say(f"To {wish}, {obstacle}.")
-        elif not obstacle and self.status.text().startswith(f"To {wish}, "):
+        elif hinted:
             self.say("")
 
     def say(self, sentence: str) -> None:

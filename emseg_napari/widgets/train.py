@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from emseg_napari.labels import check_trainable
 from emseg_napari.runs import Run, is_run, open_run, refuse_baseline
 from emseg_napari.settings import BASELINES, NetworkName, TrainingSettings, applies
 from emseg_napari.stacks import check_image, check_pair, check_range
+from emseg_napari.widgets.augmented import AugmentedSamples, sampler_of
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.layers import (
@@ -37,6 +39,9 @@ from emseg_napari.widgets.layers import (
 from emseg_napari.widgets.movie import LivePreview
 from emseg_napari.widgets.plots import HistoryPlot
 from emseg_napari.widgets.preferences import recall, recall_folder, remember, remember_folder
+from emseg_napari.widgets.sentences import duration, figures, judged_on, outcome
+from emseg_napari.widgets.starts import StartChoice, has_few_labels
+from emseg_napari.widgets.steering import Steering
 from emseg_napari.widgets.step import Step, enable, wrapping_label
 from emseg_napari.widgets.workspace import Workspace
 
@@ -53,7 +58,8 @@ class TrainStep(Step):
         self.folder: Path | None = None
         self.runs_folder = recall_folder("runs", Path.home() / "emseg-runs")
         self._trained_image: Any = None
-        self._subject = ""
+        self._subject = self._judged_on = ""
+        self._samples: AugmentedSamples | None = None
         self._build()
         self._restore()
         self.workspace.changed.connect(self._update)
@@ -70,8 +76,10 @@ class TrainStep(Step):
             self._new_labels,
         )
         self.rows.addWidget(self.new_labels)
-        self.form = SettingsForm(TrainingSettings, leave_out=("minutes", "epochs"))
+        self.form = SettingsForm(TrainingSettings, leave_out=("minutes", "epochs", "start"))
         self.form.widgets["network"].changed.connect(self._show_recipe)
+        self.start_from = StartChoice()
+        self.start_from.activated.connect(lambda index: self._guarded(partial(self._choose_start, index)))
         self.amount = QDoubleSpinBox(decimals=2, minimum=0.01, maximum=100_000)
         self.unit = QComboBox()
         self.unit.addItems(["minutes", "epochs"])
@@ -86,7 +94,13 @@ class TrainStep(Step):
         rows = QFormLayout(self.length)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.addRow("Train for", length)
-        for part in (self.length, self.form):
+        rows.addRow("Start from", self.start_from)
+        self.show_samples = self.button(
+            "Show augmented samples",
+            "Nine patches of your own data with their labels, changed at random as the training would.",
+            self._show_samples,
+        )
+        for part in (self.length, self.form, self.show_samples):
             self.rows.addWidget(part)
         self._build_options()
         self._build_progress()
@@ -111,22 +125,22 @@ class TrainStep(Step):
             "before this window was opened.",
             self._resume,
         )
-        self.cancel = self.button(
-            "Cancel", "Stop within a second; the last checkpoint stays.", self.job.cancel
-        )
         buttons = QHBoxLayout()
-        for button in (self.train, self.resume, self.cancel):
+        for button in (self.train, self.resume):
             buttons.addWidget(button)
         self.rows.addLayout(buttons)
         self.bar = QProgressBar(maximum=1000)
         self.bar.setFormat("")
+        self.steering = Steering(self, self.job, self.bar)
+        self.cancel = self.steering.cancel
         self.plot = HistoryPlot()
         self.figures = wrapping_label()
+        self.about = wrapping_label()
         self.choose_folder = self.button("Runs folder...", "Where new runs are written.", self._ask_folder)
         self.save_movie = self.button(
             "Save movie as GIF...", "Write the movie as an animated GIF.", self._save_movie
         )
-        for widget in (self.bar, self.status, self.figures, self.plot):
+        for widget in (self.steering, self.bar, self.status, self.about, self.figures, self.plot):
             self.rows.addWidget(widget)
         last = QHBoxLayout()
         for button in (self.save_movie, self.choose_folder):
@@ -148,16 +162,36 @@ class TrainStep(Step):
         )
         enable(self.train, obstacle or missing)
         enable(self.resume, obstacle or missing)
-        enable(self.cancel, None if running else "nothing is running")
+        network = self.form.widgets["network"].value
+        enable(
+            self.show_samples, missing or (f"'{network}' cuts no patches" if network in BASELINES else None)
+        )
+        self.steering.update_buttons()
+        self._fit_start()
         enable(self.save_movie, None if self.preview.frames else "no movie was kept")
         if not running:
             self.hint(missing, "train")
+
+    def _fit_start(self) -> None:
+        labels = self.workspace.labels
+        self.start_from.fit(self.form.widgets["network"].value, has_few_labels(labels))
+
+    def showEvent(self, event: Any) -> None:
+        """Count the labels that were painted in the meantime."""
+        self._fit_start()
+        super().showEvent(event)
+
+    def enterEvent(self, event: Any) -> None:
+        """Count the labels that were painted in the meantime."""
+        self._fit_start()
+        super().enterEvent(event)
 
     # -- what the user asks for ---------------------------------------------------------
 
     def _restore(self) -> None:
         remembered = recall("train")
         self.keep_movie.setChecked(bool(remembered.pop("keep_movie", False)))
+        remembered.pop("start", None)  # belongs to the labels of then
         try:
             self._show(TrainingSettings.recipe(**remembered))
         except (UserError, TypeError):  # another version remembered them
@@ -166,6 +200,7 @@ class TrainStep(Step):
     def _show_recipe(self, network: NetworkName) -> None:
         """Fill the form with a network's own recipe."""
         self._show(TrainingSettings.recipe(network))
+        self._update()
 
     def _show(self, settings: TrainingSettings) -> None:
         values = settings.model_dump()
@@ -183,7 +218,7 @@ class TrainStep(Step):
         """Return what the form says."""
         length = "minutes" if self.unit.currentText() == "minutes" else "epochs"
         amount = self.amount.value() if length == "minutes" else int(self.amount.value())
-        values: dict[str, Any] = self.form.values() | {length: amount}
+        values: dict[str, Any] = self.form.values() | {length: amount, "start": self.start_from.start}
         network = values["network"]
         return TrainingSettings.recipe(**{k: v for k, v in values.items() if applies(k, network)})
 
@@ -200,7 +235,7 @@ class TrainStep(Step):
         settings = self.settings() if folder is None else self._resumable(folder).settings
         image = image_of(self.workspace.image)
         labels = self._labels_to_train_on()
-        self._check(image, labels, settings)
+        self._judged_on = judged_on(self._check(image, labels, settings))
         self.folder = folder or self._new_folder(settings)
         self._trained_image = self.workspace.image
         if folder is None:
@@ -208,7 +243,9 @@ class TrainStep(Step):
             remember("train", settings.model_dump(mode="json") | keep_movie)
             self.plot.clear()
             self.preview.begin()
-        self.figures.clear()
+        for label in (self.figures, self.about):
+            label.clear()
+        self.steering.begin(settings.network)
         count = int(np.count_nonzero(labels.any(axis=(1, 2))))
         self._subject = f"'{self.workspace.labels.name}' (slices with labels: {count})"
         wait = "" if settings.network in BASELINES else " (TensorFlow takes some seconds)"
@@ -223,8 +260,11 @@ class TrainStep(Step):
         refuse_baseline(run)
         return run
 
-    def _check(self, image: np.ndarray, labels: np.ndarray, settings: TrainingSettings) -> None:
-        """Say with the layers' names, and before the engine starts, what it would refuse."""
+    def _check(self, image: np.ndarray, labels: np.ndarray, settings: TrainingSettings) -> list[int]:
+        """Say with the layers' names, and before the engine starts, what it would refuse.
+
+        Returns the slices that are held out.
+        """
         image_name, labels_name = self.workspace.image.name, self.workspace.labels.name
         check_pair(image, labels, image_name, labels_name)
         first, end = check_range(settings.slices, len(labels), "Slices")
@@ -232,6 +272,17 @@ class TrainStep(Step):
         trained, held_out = split(labels, settings)
         check_trainable(labels[trained], labels_name)
         check_image(image, image_name, sorted(trained + held_out))
+        return held_out
+
+    def _choose_start(self, index: int) -> None:
+        self.start_from.choose(index, lambda: self._ask_run("The run to start from"))
+
+    def _show_samples(self) -> None:
+        image, labels = image_of(self.workspace.image), self._labels_to_train_on()
+        settings = self.settings()
+        self._check(image, labels, settings)
+        self._samples = self._samples or AugmentedSamples(self)
+        self._samples.begin(sampler_of(image, labels, settings))
 
     def _labels_to_train_on(self) -> Any:
         """Return labels without unconfirmed proposals, converted if the user says how."""
@@ -246,12 +297,12 @@ class TrainStep(Step):
 
     def _resume(self) -> None:
         broken_off = self.folder is not None and is_run(self.folder) and self.workspace.run != self.folder
-        folder = self.folder if broken_off else self._ask_broken_run()
+        folder = self.folder if broken_off else self._ask_run("The run to go on with")
         if folder is not None:
             self.start(folder)
 
-    def _ask_broken_run(self) -> Path | None:
-        path = QFileDialog.getExistingDirectory(self, "The run to go on with", str(self.runs_folder))
+    def _ask_run(self, title: str) -> Path | None:
+        path = QFileDialog.getExistingDirectory(self, title, str(self.runs_folder))
         return Path(path) if path else None
 
     def _look(self, *_: Any) -> None:
@@ -282,11 +333,11 @@ class TrainStep(Step):
                 self._show_progress(event)
             elif isinstance(event, EpochEnded):
                 self.plot.add(event)
-                self.figures.setText(_figures(event))
+                self.figures.setText(figures(event, self._judged_on))
             elif isinstance(event, PreviewReady) and self._trained_image in self.viewer.layers:
                 self.preview.show(event, self._trained_image, self.keep_movie.isChecked())
             elif isinstance(event, Message):
-                self.say(event.text)
+                self.about.setText(f"{self.about.text()}\n{event.text}".strip())
             elif isinstance(event, Finished):
                 self._finished(event.result)
             elif isinstance(event, Failed):
@@ -294,7 +345,7 @@ class TrainStep(Step):
 
     def _show_progress(self, event: Progress) -> None:
         self.bar.setValue(round(1000 * event.fraction))
-        left = "" if event.seconds_left is None else f", {_duration(event.seconds_left)} left"
+        left = "" if event.seconds_left is None else f", {duration(event.seconds_left)} left"
         self.bar.setFormat(f"{event.text}{left}")
         if self.status.text().startswith("Starting"):
             self.say(f"Training on {self._subject}; paint on, your strokes count in the next round.")
@@ -303,10 +354,8 @@ class TrainStep(Step):
         self.preview.remove()
         self.workspace.choose_run(run.folder)
         self.bar.setFormat("done")
-        held_out = run.record.held_out_slices
-        judged = f"held-out slices: {held_out}" if held_out else "nothing was held out, so there is no score"
         movie = " The movie is a hidden layer: show it and move its slider." if self.preview.frames else ""
-        self.say(f"Trained: {run.folder.name} ({judged}). Now press Predict.{movie}")
+        self.say(f"{outcome(run)} Now press Predict.{movie}")
 
     def _failed(self, event: Failed) -> None:
         self.preview.remove()
@@ -317,16 +366,3 @@ class TrainStep(Step):
             self.say(f"Cancelled; {rest}.")
         else:
             self.complain(event.text)
-
-
-def _figures(row: EpochEnded) -> str:
-    held_out = "none" if row.held_out_accuracy is None else f"{100 * row.held_out_accuracy:.1f} %"
-    return (
-        f"Epoch {row.epoch} (step {row.step}): pixel accuracy on trained slices {100 * row.accuracy:.1f} %, "
-        f"on held-out slices {held_out}; loss {row.loss:.3f}"
-    )
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,68 @@
+"""What a training says of itself, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from emseg_napari.evaluation import as_ranges
+from emseg_napari.jobs import EpochEnded
+from emseg_napari.runs import Run, RunRecord
+
+
+def figures(row: EpochEnded, where: str) -> str:
+    """Return the scores of an epoch; `where` names what is held out."""
+    scores = _scores(row.held_out_accuracy, row.held_out_v_rand)
+    return (
+        f"Epoch {row.epoch} (step {row.step}): pixel accuracy on trained slices {100 * row.accuracy:.1f} %, "
+        + (f"on {where} {scores}" if scores else "nothing is held out")
+        + f"; loss {row.loss:.3f}"
+    )
+
+
+def outcome(run: Run) -> str:
+    """Return which weights a training kept, and how good they are."""
+    sentences = [f"Trained: {run.folder.name}.", _kept(run), _score(run.record)]
+    seen = run.record.start_slices
+    if seen:
+        proves = " The score counts slices that the start had seen, so it flatters." * _flatters(run.record)
+        sentences.append(
+            f"'{run.record.start}', from which it started, had been trained on slices {as_ranges(seen)} "
+            f"of this image.{proves}"
+        )
+    return " ".join(filter(None, sentences))
+
+
+def judged_on(held_out: Sequence[int]) -> str:
+    """Name what a network is judged on; where no slice is held out, it can only be a corner."""
+    return f"held-out slices {as_ranges(held_out)}" if held_out else "the held-out corner"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as 2 min 05 s."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _kept(run: Run) -> str:
+    if len(run.history) < 2:
+        return ""
+    which = "averaged weights" if run.settings.averaging > 0 else "weights"
+    return f"Kept: the {which} of epoch {run.record.kept_epoch} of {len(run.history)}."
+
+
+def _score(record: RunRecord) -> str:
+    scores = _scores(record.kept_accuracy, record.kept_v_rand)
+    if not scores:
+        return "No score: nothing was held out."
+    return f"Score on {judged_on(record.held_out_slices)}: {scores.replace('%', '% pixel accuracy', 1)}."
+
+
+def _scores(accuracy: float | None, v_rand: float | None) -> str:
+    if accuracy is None:
+        return ""
+    return f"{100 * accuracy:.1f} %" + ("" if v_rand is None else f", V_rand {v_rand:.3f}")
+
+
+def _flatters(record: RunRecord) -> bool:
+    judged = record.held_out_slices or (record.trained_slices if record.held_out_tile else [])
+    return not set(judged).isdisjoint(record.start_slices)

@@ -1,0 +1,155 @@
+"""What a training starts from: nothing, the starter network, or a run of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QStandardItemModel
+from qtpy.QtWidgets import QComboBox
+
+from emseg_napari import runs
+from emseg_napari.jobs import UserError
+from emseg_napari.judging import SLICES_FOR_HOLD_OUT
+from emseg_napari.runs import STARTER, is_run, open_run
+from emseg_napari.settings import BASELINES
+from emseg_napari.stacks import as_stack
+from emseg_napari.widgets.layers import corrections_of, is_ours
+
+STARTER_FOLDER = Path(runs.__file__).parent / STARTER
+# From so many labelled slices on, a training of its own is the default.
+ENOUGH_SLICES = SLICES_FOR_HOLD_OUT
+_ABOUT = (
+    "The weights that the training begins with: random ones, those of the starter network that comes with "
+    "emseg-napari (better while few slices have labels), or those of a run of yours."
+)
+
+
+def starter() -> Path | None:
+    """Return the folder of the network that comes with the package, None where it is missing."""
+    return STARTER_FOLDER if is_run(STARTER_FOLDER) else None
+
+
+def has_few_labels(layer: Labels | None) -> bool:
+    """Say whether fewer than four slices hold labels of a person's."""
+    if layer is None:
+        return True
+    if not isinstance(layer.data, np.ndarray):  # counting would read all of it
+        return False
+    labels = as_stack(np.squeeze(layer.data))
+    found = 0
+    for z, plane in enumerate(labels):
+        found += bool(plane.any() and _has_own(layer, labels, z))
+        if found == ENOUGH_SLICES:
+            return False
+    return True
+
+
+def _has_own(layer: Labels, labels: np.ndarray, z: int) -> bool:
+    if not is_ours(layer) or corrections_of(layer).shape != labels.shape:
+        return True
+    return bool(((labels[z] != 0) & ~corrections_of(layer).is_proposal(labels, z)).any())
+
+
+class StartChoice(QComboBox):
+    """Chooses a start that the network can have.
+
+    Until the user chooses, it is the starter network while labels are few, else nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._network = "compact"
+        self._few_labels = True
+        self._own: Path | None = None
+        self._wish: tuple[str | None] | None = None  # in a tuple, since "nothing" is a wish too
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(12)
+        self.setToolTip(_ABOUT)
+        self._refresh()
+
+    @property
+    def start(self) -> str | None:
+        """What is chosen, as `TrainingSettings.start` has it."""
+        if self._network in BASELINES:
+            return None
+        wish = self._wish[0] if self._wish else self._proposal()
+        return None if wish is None or self._misfit(wish) else wish
+
+    def fit(self, network: str, few_labels: bool) -> None:
+        """Offer what can start a network on such labels."""
+        if (network, few_labels) != (self._network, self._few_labels):
+            self._network, self._few_labels = network, few_labels
+            self._refresh()
+
+    def choose(self, index: int, ask: Callable[[], Path | None]) -> None:
+        """Take the user's choice; `ask` asks for a run folder.
+
+        Raises
+        ------
+        UserError
+            If that run cannot start this network; the choice of before stays.
+        """
+        try:
+            start = self.itemData(index)
+            if index == self.count() - 1:
+                folder = ask()
+                if folder is None:
+                    return
+                start = str(folder)
+                self._check(start)
+                self._own = folder
+            self._wish = (start,)
+        finally:
+            self._refresh()
+
+    def _proposal(self) -> str | None:
+        return STARTER if self._few_labels and starter() else None
+
+    def _check(self, start: str) -> None:
+        reason = self._misfit(start)
+        if reason:
+            raise UserError(f"{reason}; choose another run, or another network.")
+        if not open_run(start).best_checkpoint.is_file():
+            raise UserError(f"{start} has no weights yet; resume that training first, or choose another run.")
+
+    def _misfit(self, start: str) -> str | None:
+        """Say why a run cannot start the network, None if it can."""
+        try:
+            found = open_run(_folder(start)).settings.network
+        except UserError as error:
+            return str(error).rstrip(".")
+        if found == self._network:
+            return None
+        return f"{Path(start).name} is a '{found}' network and cannot start a '{self._network}' one"
+
+    def _refresh(self) -> None:
+        chosen = self.start
+        self.clear()
+        self.addItem("nothing", None)
+        if starter():
+            self._offer("starter network", STARTER)
+        if self._own is not None:
+            self._offer(self._own.name, str(self._own))
+        self.addItem("a run of mine...", None)
+        self.setCurrentIndex(0 if chosen is None else self.findData(chosen))
+
+    def _offer(self, title: str, start: str) -> None:
+        self.addItem(title, start)
+        reason = self._misfit(start)
+        model = self.model()
+        assert isinstance(model, QStandardItemModel)
+        model.item(self.count() - 1).setEnabled(reason is None)
+        self.setItemData(self.count() - 1, reason or _ABOUT, Qt.ItemDataRole.ToolTipRole)
+
+    def wheelEvent(self, event: Any) -> None:
+        """Leave the wheel to the page: it would ask for a folder."""
+        event.ignore()
+
+
+def _folder(start: str) -> Path:
+    return STARTER_FOLDER if start == STARTER else Path(start)
