@@ -152,11 +152,11 @@ def main() -> None:
     parser.add_argument("image", type=Path)
     parser.add_argument("labels", type=Path)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--only", nargs="*", help="names of rows, or parts of them")
+    parser.add_argument("--only", nargs="*", help="names of rows")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     chosen = parser.parse_args()
     bench = Bench(chosen.image, chosen.labels, chosen.results)
-    rows = [row for row in ROWS if not chosen.only or any(part in row.name for part in chosen.only)]
+    rows = [row for row in ROWS if not chosen.only or row.name in chosen.only]
     for seed in chosen.seeds:
         for row in rows:
             bench.do(row, seed)
