@@ -1,8 +1,9 @@
 """From a boundary probability to cells: every pixel in one cell, and a closed boundary around each.
 
-Seeds are the places where a cell is widest; a watershed (Beucher and Lantuejoul 1979) grows them
-over the boundary probability, so their fronts meet on its ridges; then fragments too small to be a
-cell are joined to a neighbour, and pieces between which the boundary is weak.
+Seeds are the places where a cell is widest. A watershed (Beucher and Lantuejoul 1979) grows them,
+first over the interior from wide to narrow, so that fronts meet in the gaps of a boundary, then over
+the boundary, so that they meet on its ridge. Then fragments too small to be a cell are joined to a
+neighbour, and pieces between which the boundary is weak.
 """
 
 from __future__ import annotations
@@ -116,24 +117,33 @@ def cells_of_slice(
         int32 (y, x), from 1 in reading order; no 0.
     """
     _ask(should_stop)
-    seeds, count = seeds_of_slice(probability, settings)
+    interior = probability < settings.seed_below
+    if interior.all():  # then nothing would be there to measure distances to
+        return np.ones(probability.shape, np.int32)
+    distance = ndimage.distance_transform_edt(interior)
+    seeds, count = seeds_of(distance, settings.neck_px)
     if count <= 1:
         return np.ones(probability.shape, np.int32)
     _ask(should_stop)
-    regions = Regions(watershed(probability, seeds), probability)
+    regions = Regions(watershed(np.where(interior, -distance, probability), seeds), probability)
     _ask(should_stop)
     regions.join_small(settings.size_px)
     regions.join_weak(settings.join_below)
     return regions.numbers()
 
 
-def seeds_of_slice(probability: np.ndarray, settings: InstanceSettings) -> tuple[np.ndarray, int]:
+def seeds_of(distance: np.ndarray, neck_px: float) -> tuple[np.ndarray, int]:
     """Return where the cells of one slice begin to grow.
 
-    Interior is what lies below `settings.seed_below`. Seeds are its wide places: those from which
-    every way to another, or out, comes closer to the boundary by more than `settings.neck_px`
-    (extended maxima of the distance). A region of interior without such a place, a thin one, is a
-    seed as a whole.
+    Seeds are the wide places of the interior: those from which every way to another, or out, comes
+    closer to the boundary by more than `neck_px` (extended maxima of the distance). A region of
+    interior without such a place, a thin one, is a seed as a whole.
+
+    Parameters
+    ----------
+    distance : numpy.ndarray
+        float (y, x): of interior pixels to the nearest boundary pixel, in pixels; 0 elsewhere.
+    neck_px : float
 
     Returns
     -------
@@ -142,13 +152,10 @@ def seeds_of_slice(probability: np.ndarray, settings: InstanceSettings) -> tuple
     count : int
         How many there are.
     """
-    interior = probability < settings.seed_below
-    if interior.all():  # then nothing would be there to measure distances to
-        return interior.astype(np.int32), 1
-    distance = np.round(_PER_PX * ndimage.distance_transform_edt(interior)).astype(np.int32)
-    lowered = reconstruction(distance - round(_PER_PX * settings.neck_px), distance)
+    steps = np.round(_PER_PX * distance).astype(np.int32)
+    lowered = reconstruction(steps - round(_PER_PX * neck_px), steps)
     wide = local_maxima(lowered)  # not `h_maxima`, which parts equally wide places whatever the neck
-    regions, count = ndimage.label(interior)
+    regions, count = ndimage.label(distance > 0)
     thin = np.ones(count + 1, bool)
     thin[0], thin[regions[wide]] = False, False
     return ndimage.label(wide | thin[regions])

@@ -101,6 +101,14 @@ def test_a_leak_between_two_cells_is_closed_along_the_wall(gap_px):
     assert (cells[:, 21:] == 2).all()
 
 
+def test_a_leak_is_closed_where_it_is_however_unlike_the_cells_are():
+    probability = np.pad(rooms(gap_px=5), [(0, 30), (0, 60)])  # much more room on the right
+    probability[40:, 19:21] = 1
+    cells = cells_of_slice(probability, InstanceSettings())
+    assert (cells[:, :19] == 1).all()
+    assert (cells[:, 21:] == 2).all()
+
+
 def test_one_cell_with_a_wide_passage_stays_one():
     cells = cells_of_slice(rooms(gap_px=26), InstanceSettings())
     assert set(np.unique(cells)) == {1}

@@ -1,4 +1,4 @@
-"""The command line: ``emseg train``, ``predict``, ``segment``, ``evaluate``, ``info``, ``export`` and ``demo``.
+"""The command line: ``emseg train``, ``predict``, ``segment``, ``evaluate``, ``info``, ``export``, ``demo``.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 a fault of ours,
 2 something the user can mend, 130 stopped with Ctrl+C.

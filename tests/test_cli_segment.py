@@ -1,0 +1,197 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner, Result
+
+from emseg_napari import instances as segmentation
+from emseg_napari.cli import app
+from emseg_napari.jobs import Cancelled
+from emseg_napari.linking import link
+from emseg_napari.settings import InstanceSettings
+from emseg_napari.stacks import read_description, read_labels, write_stack
+
+RECORD = {
+    "software": "emseg-napari predict",
+    "kind": "probability",
+    "run": "mine",
+    "run_folder": "/runs/mine",
+}
+
+
+def emseg(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def probability() -> np.ndarray:
+    """Four rooms with leaks, that move a little from slice to slice: float32 (5, 60, 60)."""
+    stack = np.zeros((5, 60, 60), np.float32)
+    for z in range(5):
+        stack[z, 28 + z : 30 + z] = stack[z, :, 29 - z : 31 - z] = 0.9
+        stack[z, 10:13] = 0
+    return stack
+
+
+@pytest.fixture
+def predicted(tmp_path: Path, probability: np.ndarray) -> Path:
+    """The same as `emseg predict` writes it."""
+    write_stack(tmp_path / "predicted.tif", probability, RECORD | {"slices": [19, 24]})
+    return tmp_path / "predicted.tif"
+
+
+def segmented(source: Path, *options: object) -> np.ndarray:
+    """The cells that a command which succeeds writes."""
+    output = source.with_name("cells.tif")
+    result = emseg("segment", source, "--output", output, *options)
+    assert result.exit_code == 0, result.output
+    return tifffile.imread(output)
+
+
+def refused(source: Path, *options: object) -> str:
+    """The sentence of a command that fails and writes nothing."""
+    before = sorted(source.parent.iterdir())
+    words = () if "--output" in options else ("--output", source.with_name("cells.tif"))
+    result = emseg("segment", source, *words, *options)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("emseg: ")
+    assert result.stderr.count("\n") == 1
+    assert sorted(source.parent.iterdir()) == before
+    return result.stderr
+
+
+def test_cells_are_those_of_the_function_and_the_file_says_what_they_are(predicted, probability):
+    cells = segmented(predicted)
+    assert cells.dtype == np.uint16
+    np.testing.assert_array_equal(cells, segmentation.instances(probability))
+    said = read_description(predicted.with_name("cells.tif"))
+    assert said["software"] == "emseg-napari segment"
+    assert said["cells_per_slice"] == [4] * 5
+    assert (said["run"], said["run_folder"], said["slices"]) == ("mine", "/runs/mine", [19, 24])
+    assert InstanceSettings(**said["settings"]) == InstanceSettings()
+
+
+def test_link_gives_a_cell_one_number_through_the_slices(predicted, probability):
+    cells = segmented(predicted, "--link")
+    np.testing.assert_array_equal(cells, link(segmentation.instances(probability)))
+    assert set(np.unique(cells)) == {1, 2, 3, 4}
+
+
+def test_written_cells_are_labels_to_the_other_commands(predicted):
+    segmented(predicted, "--link")
+    labels = read_labels(predicted.with_name("cells.tif"))
+    assert set(np.unique(labels)) == {1, 2}
+    boundary = predicted.with_name("boundary.tif")
+    tifffile.imwrite(boundary, np.where(labels == 1, 0, 255).astype(np.uint8))
+    result = emseg("evaluate", predicted.with_name("cells.tif"), boundary, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["v_rand"] == pytest.approx(1)
+
+
+def test_json_gives_the_figures(predicted):
+    result = emseg("segment", predicted, "--output", predicted.with_name("c.tif"), "--json", "--neck-px", 3)
+    figures = json.loads(result.stdout)
+    assert figures["cells"] == 20
+    assert figures["settings"]["neck_px"] == 3
+    assert figures["output"] == str(predicted.with_name("c.tif"))
+    assert "fingerprints" not in figures
+
+
+@pytest.mark.parametrize(
+    ("convert", "options"),
+    [
+        (lambda p: np.round(255 * p).astype(np.uint8), ("--as", "probability")),
+        (lambda p: np.round(255 * p).astype(np.uint8) + np.uint8(1), ()),  # not only 0 and 255
+        (lambda p: np.round(255 * (1 - p)).astype(np.uint8), ("--interior",)),
+        (lambda p: 1 - p, ("--interior",)),
+        (lambda p: p.astype(np.float64), ()),
+        (lambda p: np.where(p > 0.5, 0, 255).astype(np.uint8), ()),  # ISBI labels
+        (lambda p: np.where(p > 0.5, 1, 2).astype(np.uint8), ()),  # labels of napari
+    ],
+)
+def test_files_of_other_origin_are_read_for_what_they_are(tmp_path, probability, convert, options):
+    tifffile.imwrite(tmp_path / "other.tif", convert(probability))
+    cells = segmented(tmp_path / "other.tif", *options)
+    assert [len(np.unique(slice_)) for slice_ in cells] == [4] * 5
+
+
+@pytest.mark.parametrize("kind", ["interior", "labels"])
+def test_what_predict_wrote_of_the_interior_or_as_labels_is_converted(tmp_path, probability, kind):
+    values = 1 - probability if kind == "interior" else np.where(probability > 0.5, 0, 255).astype(np.uint8)
+    convention = {"convention": "isbi"} if kind == "labels" else {}
+    write_stack(tmp_path / "p.tif", values, RECORD | {"kind": kind} | convention)
+    assert segmented(tmp_path / "p.tif").max() == 20
+
+
+def test_an_earlier_result_is_replaced_and_nothing_else(predicted):
+    first, second = segmented(predicted), segmented(predicted, "--outlines")
+    assert first.min() == 1
+    assert second.min() == 0
+    other = predicted.with_name("other.tif")
+    tifffile.imwrite(other, first)
+    assert "other.tif exists and holds no cells" in refused(predicted, "--output", other)
+    assert "would be lost" in refused(predicted, "--output", predicted)
+
+
+@pytest.mark.parametrize(
+    ("array", "parts"),
+    [
+        (np.full((2, 9, 9), 1.5, np.float32), ("wrong.tif", "1.5 in slice 0")),
+        (np.full((2, 9, 9), np.nan, np.float32), ("wrong.tif", "nan in slice 0")),
+        (np.full((2, 9, 9), 7, np.int32), ("wrong.tif",)),
+        (np.eye(9, dtype=np.uint8)[None], ("wrong.tif",)),
+        (np.array([[[0, 128], [255, 0]]], np.uint8).repeat(2, axis=0), ("wrong.tif",)),
+    ],
+)
+def test_files_that_hold_no_probability_end_with_a_sentence_that_names_them(tmp_path, array, parts):
+    tifffile.imwrite(tmp_path / "wrong.tif", array, photometric="minisblack")
+    sentence = refused(tmp_path / "wrong.tif", *(("--as", "labels") if array.max() == 255 else ()))
+    assert all(part in sentence for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (("--as", "labels", "--interior"), "exclude each other"),
+        (("--neck-px", "0"), "Neck (px)"),
+        (("--join-below", "2"), "Join below"),
+        (("--output", "cells.png"), "no TIFF name"),
+        (("--output", "/nowhere/cells.tif"), "make it first"),
+    ],
+)
+def test_options_that_make_no_sense_end_with_a_sentence(predicted, options, part):
+    assert part in refused(predicted, *options)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    assert "missing.tif" in refused(tmp_path / "missing.tif")
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_probability_without_boundary_or_interior_is_one_cell_a_slice_and_is_told_of(tmp_path, value):
+    write_stack(tmp_path / "p.tif", np.full((1, 20, 20), value, np.float32), RECORD)
+    result = emseg("segment", tmp_path / "p.tif", "--output", tmp_path / "cells.tif")
+    assert "Slice 0 is one single cell" in result.stderr
+    assert set(np.unique(tifffile.imread(tmp_path / "cells.tif"))) == {1}
+
+
+def test_ctrl_c_leaves_nothing_and_says_so(predicted, monkeypatch):
+    def stop(*_: object) -> None:
+        raise Cancelled
+
+    monkeypatch.setattr(segmentation, "instances", stop)
+    result = emseg("segment", predicted, "--output", predicted.with_name("cells.tif"))
+    assert result.exit_code == 130
+    assert "cells.tif was not written" in result.stderr
+    assert not predicted.with_name("cells.tif").exists()
+
+
+def test_more_cells_than_fit_16_bits_are_written_in_32(predicted, monkeypatch):
+    many = np.arange(70_000, dtype=np.int32).reshape(1, 250, 280) + 1
+    monkeypatch.setattr(segmentation, "instances", lambda *_: many)
+    cells = segmented(predicted)
+    assert cells.dtype == np.int32
+    np.testing.assert_array_equal(cells, many[0])
