@@ -15,6 +15,8 @@ from emseg_napari.ridge import SIGMAS_PX, RidgeFit, boundary, strength
 
 SMALLEST_PX = (1, 25, 50, 100, 200, 400)
 _FIRST_SMALLEST_PX = 100
+# Beside V_rand, where that is known.
+_ACCURACY_COUNTS = 0.1
 _LOW_QUANTILES = np.arange(0.5, 0.81, 0.05)
 _HIGH_QUANTILES = (0.0, 0.5, 0.75, 0.9)
 
@@ -74,8 +76,7 @@ class _Fit:
         found = self._strengths(sigma_px, dark)
         smallest_px = max(SMALLEST_PX, key=lambda size: self._quality(found, low, low, size))
         highs = np.quantile(np.concatenate([s[s >= low] for s in found]), _HIGH_QUANTILES)
-        # Hysteresis moves V_rand little, for it wipes out what parts no cells: pixels count as much here.
-        high = max(highs.tolist(), key=lambda high: self._quality(found, low, high, smallest_px, pixels=True))
+        high = max(highs.tolist(), key=lambda high: self._quality(found, low, high, smallest_px))
         numbers = {"sigma_px": sigma_px, "low": low, "high": high, "smallest_px": smallest_px}
         return RidgeFit(dark=dark, spread=_spread(found), **numbers), self._tried
 
@@ -100,10 +101,8 @@ class _Fit:
         scores = smoothed(np.array([self._quality(strengths, t, t, _FIRST_SMALLEST_PX) for t in lows]))
         return float(scores.max()), float(lows[int(scores.argmax())])
 
-    def _quality(
-        self, strengths: list[np.ndarray], low: float, high: float, smallest_px: int, pixels: bool = False
-    ) -> float:
-        """Say how good the boundaries of all examples are, 0 to 1; with `pixels`, their pixels too."""
+    def _quality(self, strengths: list[np.ndarray], low: float, high: float, smallest_px: int) -> float:
+        """Say how good the boundaries of all examples are; a little accuracy decides between equal cells."""
         self._tried += 1
         v_rand, right = [], np.zeros(2)
         for example, found in zip(self._examples, strengths, strict=True):
@@ -112,8 +111,8 @@ class _Fit:
             right += self._right_and_all(example.labels, found)
             if self._dense:
                 v_rand.append(_v_rand(example.labels, found))
-        accuracy = [right[0] / right[1]] if pixels or not self._dense else []
-        return float(np.mean([*accuracy, *([np.mean(v_rand)] if v_rand else [])]))
+        accuracy = float(right[0] / right[1])
+        return float(np.mean(v_rand)) + _ACCURACY_COUNTS * accuracy if self._dense else accuracy
 
     def _right_and_all(self, labels: np.ndarray, found: np.ndarray) -> np.ndarray:
         """Return the weights of pixels that are right, and of all that have labels."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
 from emseg_napari.features import RECIPE_KEY, FeatureRecipe, pixel_features
 from emseg_napari.files import replacing
@@ -131,7 +132,9 @@ def fit_trees(
         validation_fraction=None,
         n_iter_no_change=TREES + 1,
     )
-    return model.fit(features, is_boundary)
+    # One thread: it takes two seconds, while on a busy machine several wait for each other's slices of time.
+    with threadpool_limits(1):
+        return model.fit(features, is_boundary)
 
 
 def export_trees(model: HistGradientBoostingClassifier, path: Path) -> None:
