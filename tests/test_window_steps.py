@@ -267,3 +267,62 @@ def test_the_writer_saves_labels_in_the_isbi_convention(loaded, tmp_path):
 
 def test_the_window_holds_no_tensorflow(loaded):
     assert not {"tensorflow", "keras"} & set(sys.modules)
+
+
+# -- baselines ----------------------------------------------------------------------------
+
+
+def shown_fields(step: TrainStep) -> set[str]:
+    return {name for name, widget in step.form.widgets.items() if not widget.native.isHidden()}
+
+
+@pytest.mark.parametrize("network", ["ridge", "trees"])
+def test_choosing_a_baseline_hides_what_means_nothing_to_it(loaded, network):
+    everything = shown_fields(loaded.train)
+    loaded.train.form.widgets["batch_size"].value = 7
+    loaded.train.form.widgets["network"].value = network
+    assert shown_fields(loaded.train) == {"network", "slices", "validate_slices", "hold_out", "seed"}
+    assert loaded.train.length.isHidden()
+    assert loaded.train.settings() == TrainingSettings.recipe(network)
+    loaded.train.form.widgets["network"].value = "compact"
+    assert shown_fields(loaded.train) == everything
+    assert not loaded.train.length.isHidden()
+    assert loaded.train.settings() == TrainingSettings.recipe("compact")
+
+
+def test_every_network_is_explained_in_the_chooser_s_tooltip(loaded):
+    tooltip = loaded.train.form.widgets["network"].tooltip
+    assert all(f"{network}: " in tooltip for network in loaded.train.form.widgets["network"].choices)
+
+
+def test_a_chosen_baseline_is_remembered(loaded, qtbot, monkeypatch):
+    monkeypatch.setattr(loaded.train.job, "start", lambda *_, **__: None)
+    loaded.train.form.widgets["network"].value = "trees"
+    loaded.train.train.click()
+    later = TrainStep(loaded.workspace.viewer, loaded.workspace)
+    qtbot.addWidget(later)
+    assert later.settings() == TrainingSettings.recipe("trees")
+    assert later.length.isHidden()
+
+
+@pytest.mark.parametrize("network", ["ridge", "trees"])
+def test_a_baseline_is_fitted_and_predicts_from_the_window(loaded, qtbot, network):
+    loaded.train.form.widgets["network"].value = network
+    loaded.train.train.click()
+    wait_for(qtbot, lambda: not loaded.train.job.running)
+    assert loaded.train.status.text().startswith("Trained"), loaded.train.status.text()
+    assert len(loaded.train.plot.rows) == 1
+    loaded.predict.predict.click()
+    wait_for(qtbot, lambda: not loaded.predict.job.running)
+    proposal = loaded.workspace.labels
+    assert "proposal" in proposal.name
+    assert np.mean(proposal.data == striped()[1]) > 0.85
+
+
+def test_resuming_a_baseline_is_refused_with_a_sentence(loaded, qtbot):
+    loaded.train.form.widgets["network"].value = "ridge"
+    loaded.train.train.click()
+    wait_for(qtbot, lambda: not loaded.train.job.running)
+    with loaded.train.guard():
+        loaded.train.start(loaded.train.folder)
+    assert "neither resumed nor replayed" in loaded.train.status.text()
