@@ -16,7 +16,7 @@ from pathlib import Path
 
 from emseg_napari import predict, train
 from emseg_napari.labels import INTERIOR, from_probability
-from emseg_napari.metrics import pixel_accuracy, v_rand
+from emseg_napari.scoring.metrics import pixel_accuracy, v_rand
 from emseg_napari.stacks import read_image, read_labels
 
 TRAINED, SCORED = (0, 20), (20, 24)

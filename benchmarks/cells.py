@@ -4,7 +4,7 @@
 
 Predicts slices with a run that was not trained on them, and scores against the labels: plain
 thresholds of the boundary probability (the best of all, and the run's own), and the cells that
-`emseg_napari.instances` makes of the same probability, parted by lines of one pixel.
+`emseg_napari.cells.instances` makes of the same probability, parted by lines of one pixel.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.instances import instances
+from emseg_napari.cells.instances import instances
 from emseg_napari.labels import INTERIOR, normalise
-from emseg_napari.metrics import BestOfThresholds, v_info, v_rand
 from emseg_napari.prediction import predict
 from emseg_napari.runs import open_run
+from emseg_napari.scoring.metrics import BestOfThresholds, v_info, v_rand
 from emseg_napari.settings import InstanceSettings, PredictionSettings
 from emseg_napari.stacks import parse_range, read_image, read_labels
 

@@ -25,10 +25,10 @@ import tifffile
 from scribbles import scribble
 
 from emseg_napari import predict
-from emseg_napari.evaluation import evaluate
 from emseg_napari.labels import to_isbi
-from emseg_napari.predictions import interior_threshold
 from emseg_napari.runs import open_run
+from emseg_napari.scoring.evaluation import evaluate
+from emseg_napari.scoring.predictions import interior_threshold
 from emseg_napari.settings import EvaluationSettings
 from emseg_napari.stacks import read_image, read_labels
 

@@ -68,7 +68,7 @@ class Engine:
             "train", "predict" or "evaluate".
         **arguments
             Of the function of that name in `emseg_napari.training`, `emseg_napari.prediction` or
-            `emseg_napari.evaluation`.
+            `emseg_napari.scoring.evaluation`.
         """
         if not self._busy.acquire(blocking=False):
             yield Failed("The engine is busy with another job; wait for it or cancel it.")

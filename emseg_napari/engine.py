@@ -75,15 +75,15 @@ class _Engine:
 
             return train(**request.arguments, **contract, wishes=lambda: self._wishes, began=began)
         if request.job == "evaluate":
-            from emseg_napari.evaluation import evaluate
+            from emseg_napari.scoring.evaluation import evaluate
 
             return evaluate(**request.arguments, **contract)
         if request.job == "review":
-            from emseg_napari.review import review
+            from emseg_napari.scoring.review import review
 
             return review(**request.arguments, **contract)
         if request.job == "segment":
-            from emseg_napari.instances import instances
+            from emseg_napari.cells.instances import instances
 
             return instances(**request.arguments, **contract)
         from emseg_napari.prediction import predict

@@ -10,8 +10,8 @@ import numpy as np
 from emseg_napari.jobs import Cancelled, ShouldStop, never
 from emseg_napari.judging import is_dense, smoothed
 from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED
-from emseg_napari.metrics import comparisons
 from emseg_napari.ridge import SIGMAS_PX, RidgeFit, boundary, strength
+from emseg_napari.scoring.metrics import comparisons
 
 SMALLEST_PX = (1, 25, 50, 100, 200, 400)
 _FIRST_SMALLEST_PX = 100

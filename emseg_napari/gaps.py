@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emseg_napari.thinning import thinned_regions
+from emseg_napari.scoring.thinning import thinned_regions
 
 
 def close_gaps(probability: np.ndarray, gap_threshold: float, threshold: float) -> np.ndarray:
@@ -21,7 +21,7 @@ def close_gaps(probability: np.ndarray, gap_threshold: float, threshold: float) 
         Boundary probability of a slice, float32 (y, x), 0 to 1.
     gap_threshold : float
         Cells are the connected parts below it; the dams between them, where they have grown until
-        they meet, are the lines (see `emseg_napari.thinning`).
+        they meet, are the lines (see `emseg_napari.scoring.thinning`).
     threshold : float
         Boundary is what reaches it.
 

@@ -14,8 +14,8 @@ import numpy as np
 from emseg_napari.gaps import close_gaps
 from emseg_napari.jobs import ShouldStop, UserError
 from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, from_probability
-from emseg_napari.metrics import best_threshold, comparisons, pixel_accuracy
 from emseg_napari.prediction import SlicePredictor, Window
+from emseg_napari.scoring.metrics import best_threshold, comparisons, pixel_accuracy
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.stacks import check_range
 

@@ -10,13 +10,13 @@ import pytest
 import tifffile
 from typer.testing import CliRunner, Result
 
-from emseg_napari import evaluation
 from emseg_napari.cli import app, matching
-from emseg_napari.evaluation import evaluate
 from emseg_napari.jobs import Cancelled
 from emseg_napari.labels import to_isbi
 from emseg_napari.runs import Run, RunRecord, fingerprint
 from emseg_napari.samples import phantom
+from emseg_napari.scoring import evaluation
+from emseg_napari.scoring.evaluation import evaluate
 from emseg_napari.settings import EvaluationSettings, TrainingSettings
 from emseg_napari.stacks import write_stack
 

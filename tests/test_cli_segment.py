@@ -6,10 +6,10 @@ import pytest
 import tifffile
 from typer.testing import CliRunner, Result
 
-from emseg_napari import instances as segmentation
+from emseg_napari.cells import instances as segmentation
+from emseg_napari.cells.linking import link
 from emseg_napari.cli import app
 from emseg_napari.jobs import Cancelled
-from emseg_napari.linking import link
 from emseg_napari.settings import InstanceSettings
 from emseg_napari.stacks import read_description, read_labels, write_stack
 

@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 
-from emseg_napari import evaluation
-from emseg_napari.evaluation import as_ranges, evaluate
 from emseg_napari.jobs import Cancelled, Finished, Message, Progress, UserError
-from emseg_napari.metrics import THRESHOLDS, pixel_error, v_info, v_rand
+from emseg_napari.scoring import evaluation
+from emseg_napari.scoring.evaluation import as_ranges, evaluate
+from emseg_napari.scoring.metrics import THRESHOLDS, pixel_error, v_info, v_rand
 from emseg_napari.settings import EvaluationSettings
 
 CELLS = np.array(

@@ -20,8 +20,8 @@ from emseg_napari.settings import EvaluationSettings, validated
 
 if TYPE_CHECKING:
     from emseg_napari.cli.matching import Match
-    from emseg_napari.evaluation import Evaluation
-    from emseg_napari.predictions import Prediction
+    from emseg_napari.scoring.evaluation import Evaluation
+    from emseg_napari.scoring.predictions import Prediction
 
 
 @guarded
@@ -60,7 +60,7 @@ def evaluate(
         raise UserError("--as labels and --interior exclude each other; give one of them.")
     settings = validated(EvaluationSettings, **given_values(EvaluationSettings, options))
     from emseg_napari.cli import matching  # these load scipy, which no other command needs
-    from emseg_napari.predictions import read_prediction
+    from emseg_napari.scoring.predictions import read_prediction
 
     started = time.monotonic()
     found, known = read_prediction(prediction, kind, interior), read_known(labels, convention)
@@ -95,7 +95,7 @@ def _evaluate(
     trained: list[int],
     notes: list[str],
 ) -> Evaluation:
-    from emseg_napari import evaluation
+    from emseg_napari.scoring import evaluation
 
     compared = prediction.interior(match.first - match.begin, match.end - match.begin)
     truth = known[match.first : match.end]

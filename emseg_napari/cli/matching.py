@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.evaluation import as_ranges
 from emseg_napari.jobs import UserError
-from emseg_napari.predictions import Prediction, interior_threshold
 from emseg_napari.runs import Run, is_run, open_run
+from emseg_napari.scoring.evaluation import as_ranges
+from emseg_napari.scoring.predictions import Prediction, interior_threshold
 from emseg_napari.stacks import check_range
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from emseg_napari.scores import Evaluation, SliceEvaluation
+    from emseg_napari.scoring.scores import Evaluation, SliceEvaluation
 
 Row = Sequence[str]
 Source = Literal["given", "run", "default"]
@@ -34,7 +34,7 @@ def show_scores(evaluation: Evaluation, source: Source, held_out: Sequence[int])
     held_out : sequence of int
         Scored slices that chose the run's threshold and weights.
     """
-    from emseg_napari.evaluation import as_ranges
+    from emseg_napari.scoring.evaluation import as_ranges
 
     slices = [one.z for one in evaluation.per_slice]
     at, words = f"at {evaluation.threshold:g}", "slice" if len(slices) == 1 else "slices"

@@ -56,7 +56,9 @@ def segment(
         raise UserError("--as labels and --interior exclude each other; give one of them.")
     settings = validated(InstanceSettings, **given_values(InstanceSettings, options))
     _check_target(output, probability)
-    from emseg_napari.predictions import read_prediction  # loads scipy, which other commands do without
+    from emseg_napari.scoring.predictions import (
+        read_prediction,  # loads scipy, which other commands do without
+    )
 
     started = time.monotonic()
     found = read_prediction(probability, kind, interior)
@@ -88,7 +90,7 @@ def _check_target(output: Path, source: Path) -> None:
 
 
 def _segment(boundary: np.ndarray, settings: InstanceSettings) -> np.ndarray:
-    from emseg_napari.instances import instances
+    from emseg_napari.cells.instances import instances
 
     with stop_on_interrupt() as should_stop, reporting(sys.stderr, by_slices=True) as report:
         return instances(boundary, settings, report, should_stop)

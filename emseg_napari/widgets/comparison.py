@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels, Layer
 
-from emseg_napari.evaluation import as_ranges
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import INTERIOR, UNLABELLED, AmbiguousLabels, Convention, UnknownLabels, normalise
-from emseg_napari.predictions import KINDS, Kind, Prediction
+from emseg_napari.scoring.evaluation import as_ranges
+from emseg_napari.scoring.predictions import KINDS, Kind, Prediction
 from emseg_napari.settings import EvaluationSettings
 from emseg_napari.stacks import check_pair, check_range, read_description
 from emseg_napari.widgets.layers import PROPOSAL_OF, corrections_of, image_of, is_ours, labels_of, stack_of

@@ -10,7 +10,7 @@ from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from emseg_napari.errors import MERGE, SPLIT, SegmentationError, error_map
+from emseg_napari.scoring.errors import MERGE, SPLIT, SegmentationError, error_map
 from emseg_napari.widgets.scoretable import Cell, ScoreTable
 from emseg_napari.widgets.step import wrapping_label
 from emseg_napari.widgets.workspace import AID

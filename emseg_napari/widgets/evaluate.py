@@ -11,11 +11,11 @@ from typing import Any
 from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QProgressBar
 
-from emseg_napari.evaluation import as_ranges
 from emseg_napari.jobs import Event, Failed, Finished, Message, Progress, UserError
-from emseg_napari.pages import write_report
-from emseg_napari.reports import write_csv
-from emseg_napari.review import Review
+from emseg_napari.scoring.evaluation import as_ranges
+from emseg_napari.scoring.pages import write_report
+from emseg_napari.scoring.reports import write_csv
+from emseg_napari.scoring.review import Review
 from emseg_napari.settings import ErrorSettings, EvaluationSettings, validated
 from emseg_napari.widgets.comparison import Comparison, compare, record_of
 from emseg_napari.widgets.dialogs import ask_convention

@@ -6,8 +6,8 @@ import pyqtgraph as pg
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from emseg_napari.evaluation import Evaluation
 from emseg_napari.jobs import EpochEnded
+from emseg_napari.scoring.evaluation import Evaluation
 
 _SCORES = {
     "accuracy": ("#5aa0ff", "accuracy, trained"),

@@ -9,10 +9,10 @@ from typing import Any
 
 from napari.layers import Labels, Layer
 
-from emseg_napari.evaluation import as_ranges
 from emseg_napari.jobs import UserError
-from emseg_napari.predictions import Prediction, interior_threshold
 from emseg_napari.runs import Run, fingerprint, open_run
+from emseg_napari.scoring.evaluation import as_ranges
+from emseg_napari.scoring.predictions import Prediction, interior_threshold
 from emseg_napari.widgets.layers import RUN, fits, image_of
 from emseg_napari.widgets.workspace import Workspace
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
-from emseg_napari.evaluation import Evaluation, as_ranges
+from emseg_napari.scoring.evaluation import Evaluation, as_ranges
 from emseg_napari.sessions import Round
 from emseg_napari.widgets.comparison import Comparison
 from emseg_napari.widgets.layers import corrections_of, fits, is_ours

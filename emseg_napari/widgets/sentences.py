@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emseg_napari.evaluation import as_ranges
 from emseg_napari.jobs import EpochEnded
 from emseg_napari.runs import Run, RunRecord
+from emseg_napari.scoring.evaluation import as_ranges
 
 
 def figures(row: EpochEnded, where: str) -> str:

@@ -20,9 +20,9 @@ from scipy import ndimage
 
 from emseg_napari.jobs import Cancelled, Progress, Report, ShouldStop, ignore, never
 from emseg_napari.labels import BOUNDARY, INTERIOR
+from emseg_napari.scoring.thinning import thinned_regions
+from emseg_napari.scoring.walls import Picture, Pixels, Sizes, Wall, walls
 from emseg_napari.settings import ErrorSettings
-from emseg_napari.thinning import thinned_regions
-from emseg_napari.walls import Picture, Pixels, Sizes, Wall, walls
 
 MERGE, SPLIT = 1, 2
 

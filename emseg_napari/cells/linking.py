@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from emseg_napari.cells.regions import in_reading_order
 from emseg_napari.jobs import Cancelled, Progress, Report, ShouldStop, ignore, never
-from emseg_napari.regions import in_reading_order
 from emseg_napari.settings import InstanceSettings
 from emseg_napari.stacks import as_stack
 

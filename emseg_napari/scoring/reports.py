@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.evaluation import Evaluation, Scores
 from emseg_napari.files import replacing
-from emseg_napari.review import Review
+from emseg_napari.scoring.evaluation import Evaluation, Scores
+from emseg_napari.scoring.review import Review
 
 WORST_SLICES = 3
 

@@ -23,7 +23,7 @@ from emseg_napari.labels import (
     distinct,
     normalise,
 )
-from emseg_napari.metrics import ROUNDING
+from emseg_napari.scoring.metrics import ROUNDING
 from emseg_napari.stacks import read_description
 
 Kind = Literal["labels", "probability", "interior"]

@@ -26,11 +26,11 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
-from emseg_napari.metrics import ROUNDING, THRESHOLDS, BestOfThresholds, Comparison, comparisons
-from emseg_napari.pixels import total
-from emseg_napari.scores import Evaluation as Evaluation
-from emseg_napari.scores import Scores as Scores
-from emseg_napari.scores import SliceEvaluation as SliceEvaluation
+from emseg_napari.scoring.metrics import ROUNDING, THRESHOLDS, BestOfThresholds, Comparison, comparisons
+from emseg_napari.scoring.pixels import total
+from emseg_napari.scoring.scores import Evaluation as Evaluation
+from emseg_napari.scoring.scores import Scores as Scores
+from emseg_napari.scoring.scores import SliceEvaluation as SliceEvaluation
 from emseg_napari.settings import EvaluationSettings
 from emseg_napari.stacks import as_stack
 

@@ -15,9 +15,9 @@ from scipy import ndimage
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
+from emseg_napari.cells.linking import Linker, time_left
+from emseg_napari.cells.regions import Regions, outlined
 from emseg_napari.jobs import Cancelled, Message, Progress, Report, ShouldStop, UserError, ignore, never
-from emseg_napari.linking import Linker, time_left
-from emseg_napari.regions import Regions, outlined
 from emseg_napari.settings import InstanceSettings
 from emseg_napari.stacks import as_stack
 
@@ -52,7 +52,7 @@ def instances(
     numpy.ndarray
         int32 (z, y, x). Every pixel has the number of its cell, from 1, and the pixels of a cell in a
         slice hang together (by their sides). Numbers occur in one slice only, unless `settings.link`
-        asks for `emseg_napari.linking.link`. With `settings.outlines` a cell has 0 where it touches
+        asks for `emseg_napari.cells.linking.link`. With `settings.outlines` a cell has 0 where it touches
         another at its next pixel in y or x.
 
     Raises

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.errors import error_map
-from emseg_napari.evaluation import Evaluation
 from emseg_napari.files import replacing
 from emseg_napari.labels import BOUNDARY, INTERIOR
-from emseg_napari.pictures import Curve, as_png, curves_svg, error_picture, grey, label_picture
-from emseg_napari.reports import EvaluationReport, SlicePicture, error_counts
-from emseg_napari.review import Review
+from emseg_napari.scoring.errors import error_map
+from emseg_napari.scoring.evaluation import Evaluation
+from emseg_napari.scoring.pictures import Curve, as_png, curves_svg, error_picture, grey, label_picture
+from emseg_napari.scoring.reports import EvaluationReport, SlicePicture, error_counts
+from emseg_napari.scoring.review import Review
 
 LARGEST_ERRORS = 10
 V_RAND_COLOUR, V_INFO_COLOUR = "#d0541c", "#2f6fd0"
