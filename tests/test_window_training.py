@@ -290,7 +290,7 @@ def test_without_a_starter_the_button_says_so(loaded):
 
 def test_augmented_samples_are_nine_patches_of_the_users_labels_within_a_second(loaded, qtbot):
     step = loaded.train
-    step.form.set_values({"patch_px": 32, "mirror": "none", "contrast": "0"})
+    step.form.set_values({"patch_px": 32, "mirror": "none", "contrast": 0.0})
     began = time.monotonic()
     step.show_samples.click()
     assert time.monotonic() - began < 1
@@ -310,12 +310,12 @@ def test_augmented_samples_are_nine_patches_of_the_users_labels_within_a_second(
 
 def test_samples_follow_the_settings(loaded):
     spread = {}
-    for noise in ("0", "2"):
+    for noise in (0.0, 2.0):
         loaded.train.form.set_values({"patch_px": 32, "noise": noise})
         loaded.train.show_samples.click()
         spread[noise] = loaded.train._samples._image.std()
     loaded.train._samples.close()
-    assert spread["2"] > 1.5 * spread["0"]
+    assert spread[2.0] > 1.5 * spread[0.0]
 
 
 def test_samples_without_labels_are_a_sentence(loaded):
