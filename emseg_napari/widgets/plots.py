@@ -27,7 +27,9 @@ class HistoryPlot(QWidget):
         self._loss = _plot("loss", None)
         self._scores = _plot("score (%)", "training time (s)", legend=False)
         # Above the plot: within, it would lie on the curves.
-        key = QLabel(" &nbsp; ".join(f"<font color={c}>\u2501 {name}</font>" for c, name in _SCORES.values()))
+        entries = (f"<font color={colour}>\u2501 {name}</font>" for colour, name in _SCORES.values())
+        key = QLabel(" &nbsp;".join(entries))
+        key.setStyleSheet("font-size: 8pt;")
         for plot, height in ((self._loss, 110), (self._scores, 170)):
             plot.setFixedHeight(height)
         for widget in (self._loss, key, self._scores):
