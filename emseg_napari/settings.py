@@ -352,7 +352,7 @@ class InstanceSettings(Settings):
         "and larger cells.",
     )
     seed_below: float = _number(
-        0.35,
+        0.25,
         "Interior below",
         "Boundary probability below which a pixel is surely interior, 0 to 1; cells start there.",
         gt=0,
