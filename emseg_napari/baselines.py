@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
-from emseg_napari.judging import Judge, but_tile, most_labelled, only_tile
+from emseg_napari.judging import Judge, but_tile, most_labelled, only_tile, spread_over
 from emseg_napari.labels import BOUNDARY, INTERIOR, distinct
 from emseg_napari.prediction import SlicePredictor, Window, load_predictor
 from emseg_napari.preparation import prepare, what_is_held_out
@@ -42,7 +42,6 @@ _FITTED = 0.9
 # Slices that choose the thresholds beside what is held out. Fits of so few numbers score on trained slices
 # hardly better than on others, while two held-out slices may choose any threshold (benchmarks/README.md).
 _THRESHOLD_SLICES = 4
-T = TypeVar("T")
 
 
 def train(
@@ -152,7 +151,7 @@ class _Fitting:
         trained = self._tutor.score(some, predictor)
         held_out = self._judge.score(self._judged, predictor)
         chosen = sorted({*self._judged, *some})
-        threshold, gap_threshold = self._chooser.thresholds(chosen, predictor, len(chosen))
+        threshold, gap_threshold = self._chooser.thresholds(chosen, predictor)
         kept = self._judge.score(self._judged, predictor, threshold, gap_threshold)
         accuracy = trained.accuracy or 0.0
         run.history = [
@@ -187,12 +186,6 @@ class _Remembering:
         if name not in self._known:
             self._known[name] = self._predictor.probability(slice_, should_stop)
         return self._known[name]
-
-
-def spread_over(items: list[T], most: int) -> list[T]:
-    """Return at most so many items, evenly spread."""
-    places = np.linspace(0, len(items) - 1, min(most, len(items)))
-    return [items[i] for i in places.round().astype(int)]
 
 
 def _fit_ridge(fitting: _Fitting) -> int:

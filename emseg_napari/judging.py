@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from emseg_napari.scoring.metrics import best_threshold, comparisons, pixel_accu
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.stacks import check_range
 
+T = TypeVar("T")
+
 SLICES_FOR_HOLD_OUT = 4
 _SLICES = 3
 _SIDE_PX = 1024
@@ -29,7 +32,7 @@ _TILE_SIDE = 8**-0.5
 _SMALLEST_TILE_PX = 32
 # Below that part of labelled pixels, cells have gaps and their scores mean nothing.
 _DENSE = 0.9
-_CANDIDATES = np.round(np.arange(0.1, 0.91, 0.05), 2)
+_CANDIDATES = np.round(np.arange(0.05, 0.91, 0.05), 2)
 
 Tile = tuple[int, int, int, int]
 
@@ -170,14 +173,8 @@ class Judge:
         v_rand = float(_rand(labels, probability, [threshold])[0]) if is_dense(labels) else None
         return Judgement(pixel_accuracy(labels, from_probability(probability, threshold)), v_rand, cost)
 
-    def threshold(self, slices: list[int], predictor: SlicePredictor) -> float:
-        """Return the boundary probability with the best accuracy; see `thresholds`."""
-        return self.thresholds(slices, predictor)[0]
-
-    def thresholds(
-        self, slices: list[int], predictor: SlicePredictor, most: int = _SLICES
-    ) -> tuple[float, float | None]:
-        """Choose how probabilities become labels, by the first `most` of `slices`.
+    def thresholds(self, slices: list[int], predictor: SlicePredictor) -> tuple[float, float | None]:
+        """Choose how probabilities become labels, by all of `slices`.
 
         Returns
         -------
@@ -189,7 +186,7 @@ class Judge:
         """
         if not slices:
             return 0.5, None
-        labels, probability = self._compared(slices[:most], predictor)
+        labels, probability = self._compared(slices, predictor)
         threshold = best_threshold(labels, probability)
         lower = _CANDIDATES[threshold >= _CANDIDATES]
         if not is_dense(labels) or len(lower) < 2:
@@ -225,6 +222,12 @@ def _rand(
 def smoothed(scores: np.ndarray) -> np.ndarray:
     """Let the scores of neighbouring thresholds flow together: one lucky slice makes a narrow peak."""
     return np.convolve(np.pad(scores, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+
+
+def spread_over(items: list[T], most: int) -> list[T]:
+    """Return at most so many items, evenly spread."""
+    places = np.linspace(0, len(items) - 1, min(most, len(items)))
+    return [items[i] for i in places.round().astype(int)]
 
 
 def most_labelled(labels: np.ndarray, side_px: int) -> Window:

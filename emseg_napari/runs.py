@@ -66,7 +66,7 @@ class RunRecord(Settings):
         threshold; None if nothing was.
     threshold : float
         Boundary probability from which a pixel is boundary: the most accurate on what was held out
-        (0.5 if nothing was).
+        and some trained slices.
     gap_threshold : float, optional
         The lower one at which cells are parted best there; see `emseg_napari.gaps`.
     finished : bool

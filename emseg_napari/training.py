@@ -27,7 +27,7 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
-from emseg_napari.judging import Judge, but_tile, only_tile
+from emseg_napari.judging import Judge, but_tile, only_tile, spread_over
 from emseg_napari.losses import masked_loss
 from emseg_napari.patches import PatchSampler
 from emseg_napari.prediction import SlicePredictor, load_predictor
@@ -39,6 +39,7 @@ from emseg_napari.settings import PredictionSettings, TrainingSettings
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
 _PAUSE_SECONDS = 0.1
+_THRESHOLD_SLICES = 4
 
 
 def train(
@@ -172,6 +173,7 @@ class _Training:
         self._sampler = PatchSampler(image[trained], teaching[trained], settings, record.normalisation)
         self._tutor = Judge(image, teaching, settings.boundary_weight, should_stop)
         self._judge = Judge(image, judging, settings.boundary_weight, should_stop)
+        self._chooser = Judge(image, labels, settings.boundary_weight, should_stop)
         self._devices = Devices()
         self._lowest_cost = float("inf")
         self._losses: list[float] = []
@@ -344,7 +346,9 @@ class _Training:
     def _judge_kept(self) -> None:
         """Choose how probabilities become labels, and score these."""
         predictor = load_predictor(self._run, PredictionSettings())
-        threshold, gap_threshold = self._judge.thresholds(self._judged, predictor)
+        # Two held-out slices alone choose badly, since a single gap between large cells decides.
+        some = spread_over(self._run.record.trained_slices, _THRESHOLD_SLICES)
+        threshold, gap_threshold = self._chooser.thresholds(sorted({*self._judged, *some}), predictor)
         kept = self._judge.score(self._judged, predictor, threshold, gap_threshold)
         self._run.update(
             threshold=threshold,
