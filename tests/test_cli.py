@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 
 from emseg_napari import __version__, prediction
 from emseg_napari.cli import app, main
+from emseg_napari.cli.options import flag_of
+from emseg_napari.cli.train import FLAGS
 from emseg_napari.jobs import Cancelled
 from emseg_napari.labels import INTERIOR, to_isbi
 from emseg_napari.runs import Run, open_run
@@ -116,7 +118,7 @@ def test_every_number_of_the_settings_is_an_option(command: str, settings_class:
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300", "TERM": "dumb"}).output
     shown = re.sub(r"[\s│]+", " ", shown)
     for name, field in settings_class.model_fields.items():
-        flag = "--validate" if name == "validate_slices" else "--" + name.replace("_", "-")
+        flag = flag_of(name, FLAGS)
         assert re.search(rf"{flag}\b", shown), flag
         assert field.description in shown, flag
 
