@@ -31,6 +31,7 @@ def instances(
     settings: InstanceSettings | None = None,
     report: Report = ignore,
     should_stop: ShouldStop = never,
+    first_slice: int = 0,
 ) -> np.ndarray:
     """Divide the slices of a boundary probability into cells.
 
@@ -46,6 +47,8 @@ def instances(
         Gets a `Progress` per slice.
     should_stop : callable
         When it answers True, `Cancelled` is raised.
+    first_slice : int
+        What messages call the first slice.
 
     Returns
     -------
@@ -61,20 +64,21 @@ def instances(
         If the values are no probability.
     """
     settings = settings or InstanceSettings()
-    check_probability(probability, "The probability")
+    check_probability(probability, "The probability", first_slice)
     stack = as_stack(probability)
     result, left = np.empty(stack.shape, np.int32), time_left(len(stack))
     number = Linker(settings).next if settings.link else _numbering()
-    for z, slice_ in enumerate(stack):
+    for z, slice_ in enumerate(stack, first_slice):
         cells = number(cells_of_slice(_as_float(slice_), settings, should_stop))
         if cells.min() == cells.max():
             report(Message(f"Slice {z} is one single cell: it has no boundary, or nothing else."))
-        result[z] = outlined(cells) if settings.outlines else cells
-        report(Progress((z + 1) / len(stack), left(z + 1), f"cells of slice {z}"))
+        done = z - first_slice + 1
+        result[done - 1] = outlined(cells) if settings.outlines else cells
+        report(Progress(done / len(stack), left(done), f"cells of slice {z}"))
     return result
 
 
-def check_probability(probability: np.ndarray, name: str) -> None:
+def check_probability(probability: np.ndarray, name: str, first_slice: int = 0) -> None:
     """Raise `UserError` unless an array holds boundary probabilities.
 
     Parameters
@@ -83,6 +87,8 @@ def check_probability(probability: np.ndarray, name: str) -> None:
         As for `instances`.
     name : str
         What the user calls it; starts the sentence.
+    first_slice : int
+        What the sentence calls the first slice.
     """
     if probability.dtype.kind != "f" and probability.dtype != np.uint8:
         raise UserError(f"{name} holds {probability.dtype} values; {_NEEDED}.")
@@ -91,7 +97,7 @@ def check_probability(probability: np.ndarray, name: str) -> None:
         raise UserError(f"{name} is no stack of slices ({size}); {_NEEDED}, with the axes (z, y, x).")
     if probability.dtype == np.uint8:
         return
-    for z, slice_ in enumerate(as_stack(probability)):
+    for z, slice_ in enumerate(as_stack(probability), first_slice):
         wrong = ~((slice_ >= -_ROUNDING) & (slice_ <= 1 + _ROUNDING))  # NaN is neither
         if wrong.any():
             value = slice_[wrong][0]

@@ -1,4 +1,4 @@
-"""One dock with all the steps in order: Load, Train, Predict, Correct, Evaluate, Export."""
+"""One dock with all the steps in order: Load, Train, Predict, Correct, Evaluate, Cells, Export."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
+from emseg_napari.widgets.cells import CellsStep
 from emseg_napari.widgets.correct import CorrectStep
 from emseg_napari.widgets.evaluate import EvaluateStep
 from emseg_napari.widgets.export import ExportStep
@@ -21,7 +22,7 @@ class Dock(QWidget):
 
     Attributes
     ----------
-    load, train, predict, correct, evaluate, export
+    load, train, predict, correct, evaluate, cells, export
         The step widgets.
     """
 
@@ -33,9 +34,10 @@ class Dock(QWidget):
         self.predict = PredictStep(napari_viewer, self.workspace)
         self.correct = CorrectStep(napari_viewer, self.workspace)
         self.evaluate = EvaluateStep(napari_viewer, self.workspace)
+        self.cells = CellsStep(napari_viewer, self.workspace)
         self.export = ExportStep(napari_viewer, self.workspace)
         self.steps = QTabWidget()
-        self.steps.tabBar().setStyleSheet("QTabBar::tab { padding: 4px 6px; }")  # or not all would be seen
+        self.steps.tabBar().setStyleSheet("QTabBar::tab { padding: 4px 4px; }")  # or not all would be seen
         for title, step in self._pages().items():
             self.steps.addTab(_scrolling(step), title)
         layout = QVBoxLayout(self)
@@ -52,6 +54,7 @@ class Dock(QWidget):
             "Predict": self.predict,
             "Correct": self.correct,
             "Evaluate": self.evaluate,
+            "Cells": self.cells,
             "Export": self.export,
         }
 
