@@ -17,7 +17,6 @@ from emseg_napari.settings import NetworkName
 
 COMPACT_WIDTH = 16
 COMPACT_LEVELS = 3
-COMPACT_BOTTOM = 3
 
 
 def build(network: NetworkName, mixed_precision: bool = False) -> keras.Model:
@@ -47,11 +46,12 @@ def _convolve(x: Any, filters: int, kernel_px: int, count: int, policy: str) -> 
     return x
 
 
-def _double(x: Any, filters: int, policy: str) -> Any:
-    """Double the size with a transposed convolution."""
-    return layers.Conv2DTranspose(
+def _enlarge(x: Any, filters: int, skip: Any, policy: str) -> Any:
+    """Double the size and concatenate with the encoder's features of that size."""
+    x = layers.Conv2DTranspose(
         filters, 2, strides=2, activation="relu", kernel_initializer="he_normal", dtype=policy
     )(x)
+    return layers.Concatenate(dtype=policy)([skip, x])
 
 
 def _reference(policy: str) -> keras.Model:
@@ -67,8 +67,7 @@ def _reference(policy: str) -> keras.Model:
     x = layers.Dropout(0.5, dtype=policy)(_convolve(x, 1024, 3, 2, policy))
     decoder = zip((512, 256, 256, 128), (512, 256, 128, 64), (2, 2, 2, 3), strict=True)
     for enlarged, filters, count in decoder:
-        x = layers.Concatenate(dtype=policy)([skips.pop(), _double(x, enlarged, policy)])
-        x = _convolve(x, filters, 2, count, policy)
+        x = _convolve(_enlarge(x, enlarged, skips.pop(), policy), filters, 2, count, policy)
     x = layers.Conv2D(1, 1, dtype=policy)(x)
     return keras.Model(image, layers.Activation("sigmoid", dtype="float32", name="boundary")(x))
 
@@ -78,9 +77,7 @@ def _compact(policy: str) -> keras.Model:
 
     The 4x4 convolution of stride 2 and the 2x2 transposed one are space-to-depth and
     depth-to-space with their neighbouring convolution in a single standard layer: at half
-    the resolution a step costs a quarter and the same kernels see twice as far. Skips are
-    added, and the decoder has one convolution a level: at equal time that learned more than
-    concatenation with two (benchmarks/README.md).
+    the resolution a step costs a quarter and the same kernels see twice as far.
     """
     image = layers.Input((None, None, 1), name="image")
     x = layers.Conv2D(
@@ -97,10 +94,9 @@ def _compact(policy: str) -> keras.Model:
         x = _convolve(x, COMPACT_WIDTH * 2**level, 3, 2, policy)
         skips.append(x)
         x = layers.MaxPooling2D(2, dtype=policy)(x)
-    x = _convolve(x, COMPACT_WIDTH * 2**COMPACT_LEVELS, 3, COMPACT_BOTTOM, policy)
+    x = _convolve(x, COMPACT_WIDTH * 2**COMPACT_LEVELS, 3, 2, policy)
     for level in reversed(range(COMPACT_LEVELS)):
         filters = COMPACT_WIDTH * 2**level
-        x = layers.Add(dtype=policy)([skips.pop(), _double(x, filters, policy)])
-        x = _convolve(x, filters, 3, 1, policy)
+        x = _convolve(_enlarge(x, filters, skips.pop(), policy), filters, 3, 2, policy)
     x = layers.Conv2DTranspose(1, 2, strides=2, dtype=policy)(x)
     return keras.Model(image, layers.Activation("sigmoid", dtype="float32", name="boundary")(x))

@@ -93,9 +93,9 @@ class TrainingSettings(Settings):
     seed: int = _number(
         0, "Seed", "Start of all random numbers; the same seed repeats a run.", ge=0, le=2**31 - 1
     )
-    batch_size: int = _number(2, "Batch size", "Patches in one optimiser step.", ge=1, le=256)
+    batch_size: int = _number(4, "Batch size", "Patches in one optimiser step.", ge=1, le=256)
     patch_px: int = _number(
-        256,
+        192,
         "Patch size (px)",
         "Side of the square training patch in pixels; a multiple of 16.",
         ge=16,
@@ -219,6 +219,8 @@ _RECIPES: dict[str, dict[str, Any]] = {
         "minutes": None,
         "epochs": 10,
         "steps_per_epoch": 1000,
+        "batch_size": 2,
+        "patch_px": 256,
         "learning_rate": 1e-4,
         "warm_up": 0.0,
         "anneal": False,

@@ -112,7 +112,7 @@ def dock(make_napari_viewer_proxy, qtbot, tmp_path):  # type: ignore[no-untyped-
     widget.train.runs_folder = tmp_path / "runs"
     widget.window().resize(1400, 900)
     yield widget
-    for step in (widget.train, widget.predict):
+    for step in (widget.train, widget.predict, widget.evaluate, widget.cells):
         step.job.close()
         qtbot.waitUntil(lambda step=step: not step.job.running, timeout=5000)
 

@@ -138,7 +138,7 @@ def test_napari_finds_a_valid_manifest(ask) -> None:
         "from npe2 import PluginManager; m = PluginManager(); m.discover();"
         "p = m.get_manifest('emseg-napari'); print(p.display_name, len(p.contributions.widgets))"
     )
-    assert answer == "emseg: EM segmentation 6"
+    assert answer == "emseg: EM segmentation 8"
 
 
 def test_manifest_names_only_things_that_exist(ask) -> None:
