@@ -32,6 +32,7 @@ _TILE_SIDE = 8**-0.5
 _SMALLEST_TILE_PX = 32
 # Below that part of labelled pixels, cells have gaps and their scores mean nothing.
 _DENSE = 0.9
+_NEARLY = 0.01
 _CANDIDATES = np.round(np.arange(0.05, 0.91, 0.05), 2)
 
 Tile = tuple[int, int, int, int]
@@ -181,8 +182,8 @@ class Judge:
         threshold : float
             The boundary probability with the best accuracy; 0.5 of no slices.
         gap_threshold : float or None
-            The lower one with the best V_rand, at which cells are parted; None where labels have
-            gaps or no lower one is better.
+            The lower one with the best V_rand, or nearly so, at which cells are parted; None where
+            labels have gaps or no lower one is better.
         """
         if not slices:
             return 0.5, None
@@ -191,7 +192,9 @@ class Judge:
         lower = _CANDIDATES[threshold >= _CANDIDATES]
         if not is_dense(labels) or len(lower) < 2:
             return threshold, None
-        gap_threshold = float(lower[int(smoothed(_rand(labels, probability, lower)).argmax())])
+        scores = smoothed(_rand(labels, probability, lower))
+        # The lowest of nearly equal ones: a gap merges large cells, a needless line splits small ones.
+        gap_threshold = float(lower[np.flatnonzero(scores >= scores.max() - _NEARLY)[0]])
         return threshold, gap_threshold if gap_threshold < threshold else None
 
     def _compared(self, slices: list[int], predictor: SlicePredictor) -> tuple[np.ndarray, np.ndarray]:
