@@ -32,7 +32,7 @@ _TILE_SIDE = 8**-0.5
 _SMALLEST_TILE_PX = 32
 # Below that part of labelled pixels, cells have gaps and their scores mean nothing.
 _DENSE = 0.9
-_NEARLY = 0.01
+_NEARLY = 0.003
 _CANDIDATES = np.round(np.arange(0.05, 0.91, 0.05), 2)
 
 Tile = tuple[int, int, int, int]
@@ -171,7 +171,7 @@ class Judge:
         right = np.where(target, probability, 1 - probability)
         weight = np.where(target, self._boundary_weight, 1.0) * (labels != UNLABELLED)
         cost = float(np.sum(weight * -np.log(np.maximum(right, 1e-6))) / max(1.0, weight.sum()))
-        v_rand = float(_rand(labels, probability, [threshold])[0]) if is_dense(labels) else None
+        v_rand = float(_agreement(labels, probability, [threshold])[0, 0]) if is_dense(labels) else None
         return Judgement(pixel_accuracy(labels, from_probability(probability, threshold)), v_rand, cost)
 
     def thresholds(self, slices: list[int], predictor: SlicePredictor) -> tuple[float, float | None]:
@@ -182,8 +182,8 @@ class Judge:
         threshold : float
             The boundary probability with the best accuracy; 0.5 of no slices.
         gap_threshold : float or None
-            The lower one with the best V_rand, or nearly so, at which cells are parted; None where
-            labels have gaps or no lower one is better.
+            The lower one with the best V_rand and V_info, or nearly so, at which cells are parted;
+            None where labels have gaps or no lower one is better.
         """
         if not slices:
             return 0.5, None
@@ -192,7 +192,7 @@ class Judge:
         lower = _CANDIDATES[threshold >= _CANDIDATES]
         if not is_dense(labels) or len(lower) < 2:
             return threshold, None
-        scores = smoothed(_rand(labels, probability, lower))
+        scores = smoothed(_agreement(labels, probability, lower).mean(axis=0))
         # The lowest of nearly equal ones: a gap merges large cells, a needless line splits small ones.
         gap_threshold = float(lower[np.flatnonzero(scores >= scores.max() - _NEARLY)[0]])
         return threshold, gap_threshold if gap_threshold < threshold else None
@@ -210,16 +210,17 @@ def is_dense(labels: np.ndarray) -> bool:
     return float(np.mean(inside != UNLABELLED)) >= _DENSE
 
 
-def _rand(
+def _agreement(
     labels: np.ndarray, probability: np.ndarray, thresholds: Sequence[float] | np.ndarray
 ) -> np.ndarray:
-    """Return V_rand at thresholds of the boundary probability, the mean over slices."""
+    """Return V_rand and V_info, (2, thresholds), the means over slices."""
     of_interior = [1 - t for t in thresholds]
-    scores = [
-        [found.agreement.rand.score for found in comparisons(known, 1 - p, of_interior)]
+    found = [
+        [one.agreement for one in comparisons(known, 1 - p, of_interior)]
         for known, p in zip(labels, probability, strict=True)
     ]
-    return np.mean(scores, axis=0)
+    scores = [[(one.rand.score, one.information.score) for one in slice_] for slice_ in found]
+    return np.mean(scores, axis=0).T
 
 
 def smoothed(scores: np.ndarray) -> np.ndarray:
