@@ -215,6 +215,8 @@ def open_run(folder: Path | str) -> Run:
     folder = Path(folder)
     if str(folder) == STARTER and not folder.exists():
         folder = Path(__file__).parent / STARTER
+        if not is_run(folder):
+            raise UserError("This version comes without a starter network; choose a run folder instead.")
     if not is_run(folder):
         raise UserError(
             f"{folder} is no run folder (it has no run.json); choose the folder that a training wrote."

@@ -57,8 +57,7 @@ class TrainingSettings(Settings):
     start: str | None = Field(
         None,
         title="Start from",
-        description="Weights to begin with: 'starter', the network that comes with emseg-napari, or a run "
-        "folder; from nothing when not given.",
+        description="Folder of the run whose weights to begin with; from nothing when not given.",
     )
     minutes: float | None = Field(
         3.0,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from emseg_napari import runs
 from emseg_napari.jobs import EpochEnded, UserError
 from emseg_napari.runs import FORMAT, Run, RunRecord, is_run, open_run, versions
 from emseg_napari.settings import TrainingSettings
@@ -156,3 +157,10 @@ def test_opening_a_run_never_unpickles(run, tmp_path):
         (run.folder / name).write_bytes(content)
     assert not (tmp_path / "trap").exists()
     assert open_run(run.folder).record == run.record
+
+
+def test_a_missing_starter_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, "STARTER", "absent")
+    with pytest.raises(UserError, match="comes without a starter network"):
+        open_run("absent")

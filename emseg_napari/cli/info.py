@@ -13,7 +13,7 @@ from emseg_napari.cli.reporting import show_result
 from emseg_napari.runs import Run, open_run
 from emseg_napari.settings import TrainingSettings
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or 'starter'.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that a training wrote.")]
 
 
 @guarded
