@@ -43,7 +43,7 @@ class Dock(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 6, 0, 0)
         layout.addWidget(self.steps)
-        self.setMinimumWidth(380)
+        self.setMinimumWidth(400)
         # Expanding, or napari would push the steps into the upper half of the dock.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
