@@ -32,7 +32,7 @@ IMPORTS_KERAS = re.compile(
 SUMMARIES = pytest.StashKey[dict[str, str]]()
 
 # A deadline would fail on a busy machine; the same examples every time make a failure repeatable.
-settings.register_profile("emseg", deadline=None, derandomize=True, database=None)
+settings.register_profile("emseg", max_examples=30, deadline=None, derandomize=True, database=None)
 settings.load_profile("emseg")
 
 
