@@ -28,7 +28,7 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
-from emseg_napari.judging import Judge, but_tile, most_labelled, only_tile, spread_over
+from emseg_napari.judging import THRESHOLD_SLICES, Jury, most_labelled, spread_over
 from emseg_napari.labels import BOUNDARY, INTERIOR, distinct
 from emseg_napari.prediction import SlicePredictor, Window, load_predictor
 from emseg_napari.preparation import prepare, what_is_held_out
@@ -39,9 +39,6 @@ _FILTER_SLICES = 4
 _FILTER_SIDE_PX = 1024
 # Part of the work that is fitting; the rest is judging.
 _FITTED = 0.9
-# Slices that choose the thresholds beside what is held out. Fits of so few numbers score on trained slices
-# hardly better than on others, while two held-out slices may choose any threshold (benchmarks/README.md).
-_THRESHOLD_SLICES = 4
 
 
 def train(
@@ -123,14 +120,8 @@ class _Fitting:
     ) -> None:
         self.image, self.run, self.should_stop, self._report = image, run, should_stop, report
         self._started = time.monotonic()
-        record = run.record
-        tile = record.held_out_tile
-        self.labels, judging = (but_tile(labels, tile), only_tile(labels, tile)) if tile else (labels, labels)
-        self._judged = record.held_out_slices or (record.trained_slices if tile else [])
-        weight = run.settings.boundary_weight
-        self._tutor = Judge(image, self.labels, weight, should_stop)
-        self._judge = Judge(image, judging, weight, should_stop)
-        self._chooser = Judge(image, labels, weight, should_stop)
+        self._jury = Jury(image, labels, run.record, run.settings.boundary_weight, should_stop)
+        self.labels = self._jury.teaching
 
     def told(self, fraction: float) -> None:
         """Report progress, `fraction` of the fit itself."""
@@ -147,25 +138,15 @@ class _Fitting:
         self._report(Progress(_FITTED, None, "judging"))
         run = self.run
         predictor = cast(SlicePredictor, _Remembering(load_predictor(run, PredictionSettings())))
-        some = spread_over(run.record.trained_slices, _THRESHOLD_SLICES)
-        trained = self._tutor.score(some, predictor)
-        held_out = self._judge.score(self._judged, predictor)
-        chosen = sorted({*self._judged, *some})
-        threshold, gap_threshold = self._chooser.thresholds(chosen, predictor)
-        kept = self._judge.score(self._judged, predictor, threshold, gap_threshold)
+        jury = self._jury
+        trained = jury.tutor.score(spread_over(run.record.trained_slices, THRESHOLD_SLICES), predictor)
+        held_out = jury.judge.score(jury.held_out, predictor)
         accuracy = trained.accuracy or 0.0
         run.history = [
             EpochEnded(1, steps, seconds, trained.cost, accuracy, held_out.accuracy, 0.0, held_out.v_rand)
         ]
         run.record = run.record.model_copy(
-            update={
-                "kept_epoch": 1,
-                "kept_accuracy": kept.accuracy,
-                "kept_v_rand": kept.v_rand,
-                "threshold": threshold,
-                "gap_threshold": gap_threshold,
-                "finished": True,
-            }
+            update=jury.verdict(predictor) | {"kept_epoch": 1, "finished": True}
         )
         run.save()
         self._report(run.history[0])

@@ -65,10 +65,9 @@ class Engine:
         Parameters
         ----------
         job : str
-            "train", "predict" or "evaluate".
+            One of `emseg_napari.protocol.Request`.
         **arguments
-            Of the function of that name in `emseg_napari.training`, `emseg_napari.prediction` or
-            `emseg_napari.scoring.evaluation`.
+            Of the function that `emseg_napari.engine` calls for it.
         """
         if not self._busy.acquire(blocking=False):
             yield Failed("The engine is busy with another job; wait for it or cancel it.")

@@ -16,6 +16,7 @@ from emseg_napari.gaps import close_gaps
 from emseg_napari.jobs import ShouldStop, UserError
 from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, from_probability
 from emseg_napari.prediction import SlicePredictor, Window
+from emseg_napari.runs import RunRecord
 from emseg_napari.scoring.metrics import best_threshold, comparisons, pixel_accuracy
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.stacks import check_range
@@ -32,6 +33,8 @@ _TILE_SIDE = 8**-0.5
 _SMALLEST_TILE_PX = 32
 # Below that part of labelled pixels, cells have gaps and their scores mean nothing.
 _DENSE = 0.9
+# Slices that choose the thresholds beside what is held out (benchmarks/README.md).
+THRESHOLD_SLICES = 4
 _NEARLY = 0.003
 _CANDIDATES = np.round(np.arange(0.05, 0.91, 0.05), 2)
 
@@ -121,9 +124,9 @@ class Judgement:
     Attributes
     ----------
     accuracy : float or None
-        Pixel accuracy at threshold 0.5, 0 to 1; None of no slices.
+        Pixel accuracy at the threshold, 0 to 1; None of no slices.
     v_rand : float or None
-        Mean V_rand of the compared parts at 0.5; None unless nearly all of their pixels have labels.
+        Mean V_rand of the compared parts there; None unless nearly all of their pixels have labels.
     cost : float
         Mean weighted cross-entropy; infinite of no slices.
     """
@@ -201,6 +204,58 @@ class Judge:
         part = most_labelled(self._labels[slices], _SIDE_PX)
         probability = [predictor.probability(self._image[z][part], self._should_stop) for z in slices]
         return self._labels[slices][:, *part], np.stack(probability)
+
+
+class Jury:
+    """The judges of one training: of what teaches, of what is held out, and of both.
+
+    Parameters
+    ----------
+    image, labels : numpy.ndarray
+        Of the whole stack, (z, y, x); labels uint8.
+    record : RunRecord
+        Says what is held out.
+    boundary_weight, should_stop
+        See `Judge`.
+
+    Attributes
+    ----------
+    teaching : numpy.ndarray
+        The labels less a held-out tile.
+    held_out : list of int
+        Slices that hold what is held out; empty if nothing is.
+    tutor, judge : Judge
+        Of what teaches, and of what is held out.
+    """
+
+    def __init__(
+        self,
+        image: np.ndarray,
+        labels: np.ndarray,
+        record: RunRecord,
+        boundary_weight: float,
+        should_stop: ShouldStop,
+    ) -> None:
+        tile, self._trained = record.held_out_tile, record.trained_slices
+        self.held_out = record.held_out_slices or (record.trained_slices if tile else [])
+        self.teaching = but_tile(labels, tile) if tile else labels
+        judging = only_tile(labels, tile) if tile else labels
+        self.tutor, self.judge, self._chooser = (
+            Judge(image, some, boundary_weight, should_stop) for some in (self.teaching, judging, labels)
+        )
+
+    def verdict(self, predictor: SlicePredictor) -> dict[str, float | None]:
+        """Choose how probabilities become labels and score these: fields of the run's record."""
+        # Two held-out slices alone choose badly, since a single gap between large cells decides.
+        some = spread_over(self._trained, THRESHOLD_SLICES)
+        threshold, gap_threshold = self._chooser.thresholds(sorted({*self.held_out, *some}), predictor)
+        kept = self.judge.score(self.held_out, predictor, threshold, gap_threshold)
+        return {
+            "threshold": threshold,
+            "gap_threshold": gap_threshold,
+            "kept_accuracy": kept.accuracy,
+            "kept_v_rand": kept.v_rand,
+        }
 
 
 def is_dense(labels: np.ndarray) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -27,7 +28,7 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
-from emseg_napari.judging import Judge, but_tile, only_tile, spread_over
+from emseg_napari.judging import Judgement, Jury
 from emseg_napari.losses import masked_loss
 from emseg_napari.patches import PatchSampler
 from emseg_napari.prediction import SlicePredictor, load_predictor
@@ -39,7 +40,6 @@ from emseg_napari.settings import PredictionSettings, TrainingSettings
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
 _PAUSE_SECONDS = 0.1
-_THRESHOLD_SLICES = 4
 
 
 def train(
@@ -166,14 +166,11 @@ class _Training:
         self._image, self._run = image, run
         self._report, self._should_stop, self._wishes = report, should_stop, wishes
         record, settings = run.record, run.settings
-        self._judged = record.held_out_slices or (record.trained_slices if record.held_out_tile else [])
-        tile = record.held_out_tile
-        teaching, judging = (but_tile(labels, tile), only_tile(labels, tile)) if tile else (labels, labels)
+        self._jury = Jury(image, labels, record, settings.boundary_weight, should_stop)
         trained = record.trained_slices
-        self._sampler = PatchSampler(image[trained], teaching[trained], settings, record.normalisation)
-        self._tutor = Judge(image, teaching, settings.boundary_weight, should_stop)
-        self._judge = Judge(image, judging, settings.boundary_weight, should_stop)
-        self._chooser = Judge(image, labels, settings.boundary_weight, should_stop)
+        self._sampler = PatchSampler(
+            image[trained], self._jury.teaching[trained], settings, record.normalisation
+        )
         self._devices = Devices()
         self._lowest_cost = float("inf")
         self._losses: list[float] = []
@@ -211,7 +208,7 @@ class _Training:
         earlier = open_run(self._run.folder)
         if earlier.best_checkpoint.is_file():
             load_checkpoint(self._model, earlier.best_checkpoint)
-            self._lowest_cost = self._judge.score(self._judged, self._predictor).cost
+            self._lowest_cost = self._score_held_out().cost
         load_checkpoint(self._model, earlier.last_checkpoint)
         step = int(self._model.optimizer.iterations)
         self._advance_dropout(step)
@@ -243,7 +240,8 @@ class _Training:
                 if enough:
                     return
             elif schedule.preview_is_due():
-                self._with_averaged_weights(lambda: self._preview(len(self._run.history) + 1))
+                with self._averaged_weights():
+                    self._preview(len(self._run.history) + 1)
             if schedule.seconds - saved > _CHECKPOINT_SECONDS:
                 self._save()
                 saved = schedule.seconds
@@ -277,33 +275,34 @@ class _Training:
         self._run.save_steps(self._spent)
         save_checkpoint(self._model, self._run.last_checkpoint)
 
-    def _with_averaged_weights(self, do: Callable[[], None]) -> None:
+    @contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
         present = self._model.get_weights()
         if self._run.settings.averaging > 0:
             self._model.optimizer.finalize_variable_values(self._model.trainable_variables)
-        do()
+        yield
         self._model.set_weights(present)
 
     def _end_epoch(self) -> None:
         """Judge the averaged weights, keep them if they are the best, save, tell."""
-        told: list[EpochEnded] = []
-        self._with_averaged_weights(lambda: told.append(self._judge_epoch()))
-        self._run.history += told
+        with self._averaged_weights():
+            row = self._judge_epoch()
+        self._run.history.append(row)
         self._run.save_history()
         # Last of all: if the run breaks off before, it does this epoch's end again.
         self._save()
-        self._report(told[0])
+        self._report(row)
         self._losses = []
         self._schedule.begin_epoch()
 
     def _judge_epoch(self) -> EpochEnded:
         record, schedule = self._run.record, self._schedule
         epoch = len(self._run.history) + 1
-        trained = self._tutor.score(record.trained_slices[::-1], self._predictor)
+        trained = self._jury.tutor.score(record.trained_slices[::-1], self._predictor)
         assert trained.accuracy is not None  # some slice always trains
-        held_out = self._judge.score(self._judged, self._predictor)
+        held_out = self._score_held_out()
         # With nothing held out no honest score can choose, so the latest weights are kept.
-        if not self._judged or held_out.cost < self._lowest_cost:
+        if not self._jury.held_out or held_out.cost < self._lowest_cost:
             self._lowest_cost = held_out.cost
             save_checkpoint(self._model, self._run.best_checkpoint)
             self._run.update(kept_epoch=epoch)
@@ -318,6 +317,9 @@ class _Training:
             self._spent[-1][0],
             held_out.v_rand,
         )
+
+    def _score_held_out(self) -> Judgement:
+        return self._jury.judge.score(self._jury.held_out, self._predictor)
 
     def _preview(self, epoch: int) -> None:
         z = self._wishes().z
@@ -345,14 +347,4 @@ class _Training:
 
     def _judge_kept(self) -> None:
         """Choose how probabilities become labels, and score these."""
-        predictor = load_predictor(self._run, PredictionSettings())
-        # Two held-out slices alone choose badly, since a single gap between large cells decides.
-        some = spread_over(self._run.record.trained_slices, _THRESHOLD_SLICES)
-        threshold, gap_threshold = self._chooser.thresholds(sorted({*self._judged, *some}), predictor)
-        kept = self._judge.score(self._judged, predictor, threshold, gap_threshold)
-        self._run.update(
-            threshold=threshold,
-            gap_threshold=gap_threshold,
-            kept_accuracy=kept.accuracy,
-            kept_v_rand=kept.v_rand,
-        )
+        self._run.update(**self._jury.verdict(load_predictor(self._run, PredictionSettings())))

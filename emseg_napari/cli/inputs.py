@@ -8,6 +8,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from emseg_napari.decoding import TIFF_SUFFIXES
+from emseg_napari.files import writable_folder
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.stacks import check_image, check_pair, check_range, read_image, read_labels
@@ -85,3 +87,14 @@ def checked_range(
     first, end = check_range(chosen, len(image), f"{flag} of {path.name}")
     check_image(image, path.name, range(first, end))
     return first, end
+
+
+def check_tiff_place(output: Path) -> None:
+    """Raise `UserError` at once if no TIFF file could be written as `output` at the end."""
+    if output.suffix.lower() not in TIFF_SUFFIXES:
+        raise UserError(f"{output} is no TIFF name; let the name end in .tif.")
+    if output.is_dir():
+        raise UserError(f"{output} is a folder, so no file can be written there; choose another name.")
+    if not output.parent.is_dir():
+        raise UserError(f"{output} cannot be written: {output.parent} is no folder; make it first.")
+    writable_folder(output.parent)

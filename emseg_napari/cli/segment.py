@@ -13,11 +13,9 @@ import typer
 
 from emseg_napari import __version__
 from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
-from emseg_napari.cli.inputs import STACK, JsonOption
+from emseg_napari.cli.inputs import STACK, JsonOption, check_tiff_place
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import reporting, show_result
-from emseg_napari.decoding import TIFF_SUFFIXES
-from emseg_napari.files import writable_folder
 from emseg_napari.jobs import Cancelled, UserError
 from emseg_napari.settings import InstanceSettings, validated
 from emseg_napari.stacks import read_description, write_stack
@@ -74,13 +72,7 @@ def segment(
 
 def _check_target(output: Path, source: Path) -> None:
     """Refuse at once what could not be written at the end, and to overwrite what we did not write."""
-    if output.suffix.lower() not in TIFF_SUFFIXES:
-        raise UserError(f"{output} is no TIFF name; let the name end in .tif.")
-    if output.is_dir():
-        raise UserError(f"{output} is a folder, so no file can be written there; choose another name.")
-    if not output.parent.is_dir():
-        raise UserError(f"{output} cannot be written: {output.parent} is no folder; make it first.")
-    writable_folder(output.parent)
+    check_tiff_place(output)
     if output.exists() and source.exists() and output.samefile(source):
         raise UserError(f"{output} is the probability itself and would be lost; choose another --output.")
     if output.exists() and read_description(output).get("software") != SOFTWARE:

@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from emseg_napari.judging import but_tile, hold_out_tile, most_labelled, split
+from emseg_napari.judging import but_tile, hold_out_tile, most_labelled, split, spread_over
 from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.patches import PatchSampler
@@ -73,7 +73,7 @@ def sampler_of(image: np.ndarray, labels: np.ndarray, settings: TrainingSettings
     settings : TrainingSettings
     """
     trained, held_out = split(labels, settings)
-    some = [trained[i] for i in np.unique(np.linspace(0, len(trained) - 1, _SLICES).round().astype(int))]
+    some = spread_over(trained, _SLICES)
     image, labels = image[some], labels[some]
     tile = hold_out_tile(labels, list(range(len(some)))) if settings.hold_out and not held_out else None
     labels = but_tile(labels, tile) if tile else labels
