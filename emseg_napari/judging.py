@@ -6,19 +6,19 @@ of a few slices is compared, so that judging stays short.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
-from emseg_napari.gaps import close_gaps
+from emseg_napari.cells.gaps import close_gaps, closings
 from emseg_napari.jobs import ShouldStop, UserError
 from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, from_probability
 from emseg_napari.prediction import SlicePredictor, Window
 from emseg_napari.runs import RunRecord
 from emseg_napari.scoring.metrics import best_threshold, comparisons, pixel_accuracy
-from emseg_napari.settings import TrainingSettings
+from emseg_napari.settings import JOIN_BELOW, TrainingSettings
 from emseg_napari.stacks import check_range
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ _DENSE = 0.9
 # Slices that choose the thresholds beside what is held out (benchmarks/README.md).
 THRESHOLD_SLICES = 4
 _NEARLY = 0.003
-_CANDIDATES = np.round(np.arange(0.05, 0.91, 0.05), 2)
+_LEVELS = (0.4, 0.5, 0.6, JOIN_BELOW, 0.8, 0.9)
 
 Tile = tuple[int, int, int, int]
 
@@ -162,43 +162,41 @@ class Judge:
         slices: list[int],
         predictor: SlicePredictor,
         threshold: float = 0.5,
-        gap_threshold: float | None = None,
+        join_below: float | None = None,
     ) -> Judgement:
-        """Judge the first few of `slices`."""
+        """Judge the first few of `slices`, with closed gaps if `join_below` is given."""
         if not slices:
             return Judgement()
         labels, probability = self._compared(slices[:_SLICES], predictor)
-        if gap_threshold is not None:
-            probability = np.stack([close_gaps(p, gap_threshold, threshold) for p in probability])
+        if join_below is not None:
+            probability = np.stack([close_gaps(p, threshold, join_below) for p in probability])
         target = labels == BOUNDARY
         right = np.where(target, probability, 1 - probability)
         weight = np.where(target, self._boundary_weight, 1.0) * (labels != UNLABELLED)
         cost = float(np.sum(weight * -np.log(np.maximum(right, 1e-6))) / max(1.0, weight.sum()))
-        v_rand = float(_agreement(labels, probability, [threshold])[0, 0]) if is_dense(labels) else None
+        v_rand = float(_agreement(labels, probability, threshold)[0]) if is_dense(labels) else None
         return Judgement(pixel_accuracy(labels, from_probability(probability, threshold)), v_rand, cost)
 
-    def thresholds(self, slices: list[int], predictor: SlicePredictor) -> tuple[float, float | None]:
+    def choose(self, slices: list[int], predictor: SlicePredictor) -> tuple[float, float]:
         """Choose how probabilities become labels, by all of `slices`.
 
         Returns
         -------
         threshold : float
             The boundary probability with the best accuracy; 0.5 of no slices.
-        gap_threshold : float or None
-            The lower one with the best V_rand and V_info, or nearly so, at which cells are parted;
-            None where labels have gaps or no lower one is better.
+        join_below : float
+            See `close_gaps`: the usual, unless V_rand and V_info are clearly better with another.
         """
         if not slices:
-            return 0.5, None
+            return 0.5, JOIN_BELOW
         labels, probability = self._compared(slices, predictor)
         threshold = best_threshold(labels, probability)
-        lower = _CANDIDATES[threshold >= _CANDIDATES]
-        if not is_dense(labels) or len(lower) < 2:
-            return threshold, None
-        scores = smoothed(_agreement(labels, probability, lower).mean(axis=0))
-        # The lowest of nearly equal ones: a gap merges large cells, a needless line splits small ones.
-        gap_threshold = float(lower[np.flatnonzero(scores >= scores.max() - _NEARLY)[0]])
-        return threshold, gap_threshold if gap_threshold < threshold else None
+        if not is_dense(labels):
+            return threshold, JOIN_BELOW
+        closed = zip(*(closings(p, threshold, _LEVELS) for p in probability), strict=True)
+        scores = smoothed(np.array([_agreement(labels, p, threshold).mean() for p in closed]))
+        near = [level for level, score in zip(_LEVELS, scores, strict=True) if score > scores.max() - _NEARLY]
+        return threshold, min(near, key=lambda level: abs(level - JOIN_BELOW))
 
     def _compared(self, slices: list[int], predictor: SlicePredictor) -> tuple[np.ndarray, np.ndarray]:
         part = most_labelled(self._labels[slices], _SIDE_PX)
@@ -248,11 +246,11 @@ class Jury:
         """Choose how probabilities become labels and score these: fields of the run's record."""
         # Two held-out slices alone choose badly, since a single gap between large cells decides.
         some = spread_over(self._trained, THRESHOLD_SLICES)
-        threshold, gap_threshold = self._chooser.thresholds(sorted({*self.held_out, *some}), predictor)
-        kept = self.judge.score(self.held_out, predictor, threshold, gap_threshold)
+        threshold, join_below = self._chooser.choose(sorted({*self.held_out, *some}), predictor)
+        kept = self.judge.score(self.held_out, predictor, threshold, join_below)
         return {
             "threshold": threshold,
-            "gap_threshold": gap_threshold,
+            "join_below": join_below,
             "kept_accuracy": kept.accuracy,
             "kept_v_rand": kept.v_rand,
         }
@@ -265,21 +263,17 @@ def is_dense(labels: np.ndarray) -> bool:
     return float(np.mean(inside != UNLABELLED)) >= _DENSE
 
 
-def _agreement(
-    labels: np.ndarray, probability: np.ndarray, thresholds: Sequence[float] | np.ndarray
-) -> np.ndarray:
-    """Return V_rand and V_info, (2, thresholds), the means over slices."""
-    of_interior = [1 - t for t in thresholds]
+def _agreement(labels: np.ndarray, probability: Iterable[np.ndarray], threshold: float) -> np.ndarray:
+    """Return V_rand and V_info, the means over slices."""
     found = [
-        [one.agreement for one in comparisons(known, 1 - p, of_interior)]
+        next(iter(comparisons(known, 1 - p, [1 - threshold]))).agreement
         for known, p in zip(labels, probability, strict=True)
     ]
-    scores = [[(one.rand.score, one.information.score) for one in slice_] for slice_ in found]
-    return np.mean(scores, axis=0).T
+    return np.mean([(one.rand.score, one.information.score) for one in found], axis=0)
 
 
 def smoothed(scores: np.ndarray) -> np.ndarray:
-    """Let the scores of neighbouring thresholds flow together: one lucky slice makes a narrow peak."""
+    """Let the scores of neighbouring levels flow together: one lucky slice makes a narrow peak."""
     return np.convolve(np.pad(scores, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from skimage.transform import resize
 
-from emseg_napari.gaps import close_gaps
+from emseg_napari.cells.gaps import close_gaps
 from emseg_napari.inference import Finish, Network, load_network
 from emseg_napari.jobs import (
     Cancelled,
@@ -179,9 +179,7 @@ def predict(
 
 def _closed(probability: np.ndarray, record: RunRecord, settings: PredictionSettings) -> np.ndarray:
     threshold = record.threshold if settings.threshold is None else settings.threshold
-    if not settings.close_gaps or record.gap_threshold is None or record.gap_threshold >= threshold:
-        return probability
-    return close_gaps(probability, record.gap_threshold, threshold)
+    return close_gaps(probability, threshold, record.join_below) if settings.close_gaps else probability
 
 
 def _clock(total: int) -> Callable[[int], float]:

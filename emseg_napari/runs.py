@@ -24,7 +24,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from emseg_napari.files import read_json, replacing, write_json
 from emseg_napari.jobs import EpochEnded, UserError
 from emseg_napari.normalisation import Normalisation
-from emseg_napari.settings import BASELINES, Settings, TrainingSettings
+from emseg_napari.settings import BASELINES, JOIN_BELOW, Settings, TrainingSettings
 
 FORMAT = 1
 _HISTORY = TypeAdapter(list[EpochEnded])
@@ -67,8 +67,8 @@ class RunRecord(Settings):
     threshold : float
         Boundary probability from which a pixel is boundary: the most accurate on what was held out
         and some trained slices.
-    gap_threshold : float, optional
-        The lower one at which cells are parted best there; see `emseg_napari.gaps`.
+    join_below : float
+        Mean boundary probability from which a boundary parts two cells best there; its gaps are closed.
     finished : bool
         False while it trains and after it broke off.
     """
@@ -90,7 +90,7 @@ class RunRecord(Settings):
     kept_accuracy: float | None = None
     kept_v_rand: float | None = None
     threshold: float = 0.5
-    gap_threshold: float | None = None
+    join_below: float = JOIN_BELOW
     finished: bool = False
 
     @property

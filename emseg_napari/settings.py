@@ -19,6 +19,8 @@ NetworkName = Literal["compact", "reference", "ridge", "trees"]
 # Methods without a network, fitted at one go in seconds, and the settings that mean something to them.
 BASELINES = ("ridge", "trees")
 _OF_BASELINES = ("network", "slices", "validate_slices", "hold_out", "seed")
+# From this mean boundary probability on, a boundary parts two cells (benchmarks/README.md).
+JOIN_BELOW = 0.7
 
 
 def _half_open(value: tuple[int, int]) -> tuple[int, int]:
@@ -269,8 +271,7 @@ class PredictionSettings(Settings):
     close_gaps: bool = Field(
         True,
         title="Close gaps",
-        description="Part cells also where their membrane is weak, by a line one pixel thin; how weak it may "
-        "be was chosen on held-out slices.",
+        description="Where a membrane is strong as a whole, close its gaps by a line one pixel thin.",
     )
     tile_px: int = _number(
         1024,
@@ -345,7 +346,7 @@ class InstanceSettings(Settings):
         "the gap is narrower, in half width, than both of them by at least this many pixels.",
     )
     join_below: float = Field(
-        0.7,
+        JOIN_BELOW,
         title="Join below",
         ge=0,
         le=1,

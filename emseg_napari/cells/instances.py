@@ -107,7 +107,22 @@ def check_probability(probability: np.ndarray, name: str, first_slice: int = 0) 
 def cells_of_slice(
     probability: np.ndarray, settings: InstanceSettings, should_stop: ShouldStop = never
 ) -> np.ndarray:
-    """Divide one slice into cells.
+    """Divide one slice into cells; the parameters are those of `fragments_of_slice`.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 (y, x), from 1 in reading order; no 0.
+    """
+    regions = fragments_of_slice(probability, settings, should_stop)
+    regions.join_weak(settings.join_below)
+    return regions.numbers()
+
+
+def fragments_of_slice(
+    probability: np.ndarray, settings: InstanceSettings, should_stop: ShouldStop = never
+) -> Regions:
+    """Divide one slice into pieces of cells, between which boundaries may be weak.
 
     Parameters
     ----------
@@ -117,25 +132,24 @@ def cells_of_slice(
     should_stop : callable
         Asked between the steps.
 
-    Returns
-    -------
-    numpy.ndarray
-        int32 (y, x), from 1 in reading order; no 0.
     """
     _ask(should_stop)
     interior = probability < settings.seed_below
     if interior.all():  # then nothing would be there to measure distances to
-        return np.ones(probability.shape, np.int32)
+        return _whole(probability)
     distance = ndimage.distance_transform_edt(interior)
     seeds, count = seeds_of(distance, settings.neck_px)
     if count <= 1:
-        return np.ones(probability.shape, np.int32)
+        return _whole(probability)
     _ask(should_stop)
     regions = Regions(watershed(np.where(interior, -distance, probability), seeds), probability)
     _ask(should_stop)
     regions.join_small(settings.size_px)
-    regions.join_weak(settings.join_below)
-    return regions.numbers()
+    return regions
+
+
+def _whole(probability: np.ndarray) -> Regions:
+    return Regions(np.ones(probability.shape, np.int32), probability)
 
 
 def seeds_of(distance: np.ndarray, neck_px: float) -> tuple[np.ndarray, int]:
