@@ -47,7 +47,9 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--slices", type=parse_range, default=(0, 24))
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--threshold", type=float, default=0.5)
+    parser.add_argument(
+        "--threshold", type=float, help="of the labels; chosen on trained slices if not given"
+    )
     chosen = parser.parse_args()
     run = train(
         read_image(chosen.image),
@@ -60,7 +62,8 @@ def main() -> None:
         seed=SEED,
         **OTHER_MICROSCOPES,
     )
-    run.update(threshold=chosen.threshold)
+    if chosen.threshold is not None:
+        run.update(threshold=chosen.threshold)
     halve_weights(run)
 
 

@@ -13,8 +13,7 @@ import numpy as np
 class Devices:
     """The devices of this process, ready to train on.
 
-    GPUs take memory as they need it, and several share each batch. TensorFlow only; another
-    backend of Keras chooses its devices itself.
+    GPUs take memory as they need it, and several share each batch.
 
     Parameters
     ----------
@@ -29,9 +28,6 @@ class Devices:
 
     def __init__(self, names: list[str] | None = None) -> None:
         self._strategy: Any = None
-        if keras.backend.backend() != "tensorflow":
-            self.words = f"Computing with Keras on {keras.backend.backend()}."
-            return
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")

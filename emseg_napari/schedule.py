@@ -11,7 +11,7 @@ import numpy as np
 from emseg_napari.settings import TrainingSettings
 
 # What comes after the last step: the network is exported and its threshold chosen.
-_FINISH_SECONDS = 5.0
+_FINISH_SECONDS = 7.0
 _EPOCH_SECONDS = 8.0, 60.0
 _PREVIEW_SECONDS = 8.0
 

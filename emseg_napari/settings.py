@@ -59,7 +59,8 @@ class TrainingSettings(Settings):
     start: str | None = Field(
         None,
         title="Start from",
-        description="Folder of the run whose weights to begin with; from nothing when not given.",
+        description="Run whose weights to begin with, or 'starter', the network that comes with the package; "
+        "from nothing when not given.",
     )
     minutes: float | None = Field(
         3.0,

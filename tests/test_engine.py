@@ -101,6 +101,14 @@ def test_training_tells_its_story_in_order_and_ends_with_its_run(engine, tiny_ev
     assert not engine.busy
 
 
+def test_a_keras_that_is_set_to_another_backend_trains_all_the_same(tiny_stack, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "of which nobody heard")
+    with_it = Engine()
+    events = list(with_it.run("train", **training(tiny_stack, tmp_path / "run", epochs=1)))
+    with_it.close()
+    assert isinstance(events[-1], Finished)
+
+
 def test_process_stays_warm_for_the_next_job(engine, tiny_stack, tiny_run):
     first = list(engine.run("predict", image=tiny_stack[0], run=tiny_run.folder))
     process_id = engine.process_id

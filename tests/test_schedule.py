@@ -68,7 +68,7 @@ def test_epoch_in_steps_ends_at_every_multiple(clock):
 
 
 @pytest.mark.parametrize(
-    ("minutes", "seconds"), [(1, 8), (4, 11.75), (100, 60)], ids=lambda value: str(value)
+    ("minutes", "seconds"), [(1, 8), (4, (240 - FINISH) / 20), (100, 60)], ids=lambda value: str(value)
 )
 def test_epoch_by_the_clock_is_a_twentieth_of_the_time_within_limits(clock, minutes, seconds):
     schedule = Schedule(TrainingSettings.recipe(minutes=minutes))

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from emseg_napari.cli.guard import guarded
-from emseg_napari.cli.inputs import JsonOption
+from emseg_napari.cli.inputs import JsonOption, RunArgument
 from emseg_napari.cli.reporting import show_result
 from emseg_napari.runs import Run, open_run
 from emseg_napari.settings import TrainingSettings
-
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that a training wrote.")]
 
 
 @guarded
@@ -45,6 +40,7 @@ def _figures(run: Run) -> dict[str, Any]:
         "accuracy": record.kept_accuracy,
         "v_rand": record.kept_v_rand,
         "threshold": record.threshold,
+        "join_below": record.join_below,
         "settings": own,
         "versions": record.versions,
     }

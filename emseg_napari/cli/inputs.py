@@ -17,6 +17,13 @@ from emseg_napari.stacks import check_image, check_pair, check_range, read_image
 STACK = "TIFF or PNG file, or a folder of numbered slices"
 
 ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help=f"Image stack: {STACK}.")]
+RunArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="Run folder that a training wrote, or 'starter', the network that comes with the package.",
+    ),
+]
 LabelsArgument = Annotated[Path, typer.Argument(metavar="LABELS", help=f"Labels of the same size: {STACK}.")]
 ConventionOption = Annotated[
     Convention | None,

@@ -11,7 +11,7 @@ import typer
 
 from emseg_napari import __version__
 from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
-from emseg_napari.cli.inputs import ImageArgument, JsonOption, check_tiff_place, checked_range
+from emseg_napari.cli.inputs import ImageArgument, JsonOption, RunArgument, check_tiff_place, checked_range
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import quiet_libraries, reporting, show_result
 from emseg_napari.jobs import Cancelled, UserError
@@ -31,7 +31,7 @@ MEANING: dict[Kind, str] = {
 @guarded
 @with_options_of(PredictionSettings)
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that a training wrote.")],
+    run: RunArgument,
     image: ImageArgument,
     output: Annotated[Path, typer.Option(metavar="OUT.tif", help="TIFF file to write.")],
     kind: Annotated[
