@@ -36,7 +36,7 @@ _DENSE = 0.9
 # Slices that choose the thresholds beside what is held out (benchmarks/README.md).
 THRESHOLD_SLICES = 4
 _NEARLY = 0.003
-_LEVELS = (0.4, 0.5, 0.6, JOIN_BELOW, 0.8)
+_LEVELS = (0.5, 0.6, JOIN_BELOW, 0.8, 0.9)
 
 Tile = tuple[int, int, int, int]
 
