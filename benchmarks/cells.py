@@ -46,7 +46,9 @@ def main() -> None:
     if seen:
         parser.error(f"the run was trained on the slices {sorted(seen)}")
     truth = read_labels(chosen.labels)[slice(*chosen.slices)] == INTERIOR
-    probability = predict(read_image(chosen.image), run, PredictionSettings(slices=chosen.slices, close_gaps=False))
+    probability = predict(
+        read_image(chosen.image), run, PredictionSettings(slices=chosen.slices, close_gaps=False)
+    )
     best, own = v_rand(truth, 1 - probability), run.record.threshold
     row(f"best threshold, {1 - best.threshold:.1f} for V_rand", truth, 1 - probability)
     row(f"run's own threshold, {own:.2f}", truth, (probability < own).astype(np.float32))
