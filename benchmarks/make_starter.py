@@ -5,8 +5,8 @@
 Trains `compact` long on all the labelled slices of the ISBI 2012 stack, with augmentation for other
 microscopes, and writes a run folder whose two copies of the weights are small: float16 in
 ``network.onnx`` (cast back to float32 as it is loaded) and the same values, compressed, in
-``best.keras``. Nothing is held out of it, so the threshold is that of a second starter, trained
-with ``--slices 0:20`` and judged on slices that it had not seen.
+``best.keras``. Nothing is held out of it, so the threshold to give it is one that suits a second
+starter, trained with ``--slices 0:20``, on the slices that this had not seen.
 """
 
 from __future__ import annotations

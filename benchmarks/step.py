@@ -72,7 +72,6 @@ def keras_step() -> dict[str, Callable[[], Any]]:
 def torch_step() -> dict[str, Callable[[], Any]]:
     import torch
 
-    torch.set_num_threads(2)
     values, target = (torch.from_numpy(a).permute(0, 3, 1, 2) for a in batch())
     values = values.contiguous(memory_format=torch.channels_last)
     found = {}

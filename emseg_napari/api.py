@@ -9,7 +9,7 @@ import numpy as np
 
 from emseg_napari.client import Engine
 from emseg_napari.jobs import Failed, Finished, Report, SlicePredicted, UserError, ignore
-from emseg_napari.runs import Run
+from emseg_napari.runs import Run, open_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings, validated
 
 
@@ -62,7 +62,7 @@ def predict(image: np.ndarray, run: Run | Path | str, report: Report = ignore, *
     image : numpy.ndarray
         (z, y, x) or (y, x), any grey levels and size.
     run : Run, Path or str
-        A finished run or its folder.
+        A finished run, its folder, or "starter", the network that comes with the package.
     report : callable
         Gets the events of `emseg_napari.jobs` as they come.
     **settings
@@ -85,7 +85,7 @@ def predict(image: np.ndarray, run: Run | Path | str, report: Report = ignore, *
             found.append(event.probability)
         report(event)
 
-    folder = run.folder if isinstance(run, Run) else Path(run)
+    folder = (run if isinstance(run, Run) else open_run(run)).folder
     chosen = validated(PredictionSettings, **settings)
     _do("predict", collect, image=np.asarray(image), run=folder.absolute(), settings=chosen)
     return np.stack(found)

@@ -28,11 +28,11 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
-from emseg_napari.judging import THRESHOLD_SLICES, Jury, most_labelled, spread_over
+from emseg_napari.judging import Jury, Remembering, most_labelled, spread_over
 from emseg_napari.labels import BOUNDARY, INTERIOR, distinct
 from emseg_napari.prediction import SlicePredictor, Window, load_predictor
 from emseg_napari.preparation import prepare, what_is_held_out
-from emseg_napari.runs import Run, fingerprint, is_run
+from emseg_napari.runs import Run, is_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 
 _FILTER_SLICES = 4
@@ -137,10 +137,9 @@ class _Fitting:
         """Judge what was fitted, write the record and tell."""
         self._report(Progress(_FITTED, None, "judging"))
         run = self.run
-        predictor = cast(SlicePredictor, _Remembering(load_predictor(run, PredictionSettings())))
+        predictor = cast(SlicePredictor, Remembering(load_predictor(run, PredictionSettings())))
         jury = self._jury
-        trained = jury.tutor.score(spread_over(run.record.trained_slices, THRESHOLD_SLICES), predictor)
-        held_out = jury.judge.score(jury.held_out, predictor)
+        trained, held_out = jury.trained(predictor), jury.held_out(predictor)
         accuracy = trained.accuracy or 0.0
         run.history = [
             EpochEnded(1, steps, seconds, trained.cost, accuracy, held_out.accuracy, 0.0, held_out.v_rand)
@@ -153,20 +152,6 @@ class _Fitting:
         if z is not None and 0 <= z < len(self.image):
             self._report(PreviewReady(1, z, predictor.probability(self.image[z], self.should_stop)))
         self._report(Progress(1.0, None, "done"))
-
-
-class _Remembering:
-    """A predictor that is asked for the same slices several times."""
-
-    def __init__(self, predictor: SlicePredictor) -> None:
-        self._predictor = predictor
-        self._known: dict[str, np.ndarray] = {}
-
-    def probability(self, slice_: np.ndarray, should_stop: ShouldStop = never) -> np.ndarray:
-        name = fingerprint(slice_)
-        if name not in self._known:
-            self._known[name] = self._predictor.probability(slice_, should_stop)
-        return self._known[name]
 
 
 def _fit_ridge(fitting: _Fitting) -> int:

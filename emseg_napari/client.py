@@ -153,8 +153,7 @@ class Engine:
         # It imports what this process would, and nothing from the working folder (-P): a random.py
         # that lies beside the user's images is not Python's.
         modules = os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[1])])
-        # Whatever backend the user set Keras to: no other trains here (benchmarks/README.md).
-        own = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1", "KERAS_BACKEND": "tensorflow"}
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
         # Obeyed by TensorFlow and by `prediction`; what the user has set stays.
         threads = {name: str(self._threads) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")}
         self._process = subprocess.Popen(
@@ -162,7 +161,7 @@ class Engine:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=threads | os.environ | own | {"PYTHONPATH": modules},
+            env=threads | os.environ | quiet | {"PYTHONPATH": modules},
             # Ctrl+C on the terminal is ours to handle, and a closing terminal closes the pipe.
             start_new_session=True,
         )

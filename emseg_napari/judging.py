@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 
 from emseg_napari.cells.gaps import close_gaps, closings
-from emseg_napari.jobs import ShouldStop, UserError
+from emseg_napari.jobs import ShouldStop, UserError, never
 from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, from_probability
 from emseg_napari.prediction import SlicePredictor, Window
-from emseg_napari.runs import RunRecord
+from emseg_napari.runs import RunRecord, fingerprint
 from emseg_napari.scoring.metrics import best_threshold, comparisons, pixel_accuracy
 from emseg_napari.settings import JOIN_BELOW, TrainingSettings
 from emseg_napari.stacks import check_range
@@ -26,15 +26,15 @@ T = TypeVar("T")
 SLICES_FOR_HOLD_OUT = 4
 _SLICES = 3
 _SIDE_PX = 1024
-# Between a held-out tile and the labels that train: the network's patches overlap no further.
+# Between a held-out tile and the labels that train: neighbouring pixels are no independent witnesses.
 _MARGIN_PX = 16
 # An eighth of the labelled area, as of the slices; a smaller one says nothing.
 _TILE_SIDE = 8**-0.5
 _SMALLEST_TILE_PX = 32
 # Below that part of labelled pixels, cells have gaps and their scores mean nothing.
 _DENSE = 0.9
-# Slices that choose the thresholds beside what is held out (benchmarks/README.md).
-THRESHOLD_SLICES = 4
+# Of each side, slices that choose how probabilities become labels (benchmarks/README.md).
+_CHOOSING_SLICES = 4
 _NEARLY = 0.003
 _LEVELS = (0.5, 0.6, JOIN_BELOW, 0.8, 0.9)
 
@@ -59,7 +59,8 @@ def split(labels: np.ndarray, settings: TrainingSettings) -> tuple[list[int], li
         held_out = [z for z in range(low, high) if labels[z].any()]
     else:
         enough = settings.hold_out and len(labelled) >= SLICES_FOR_HOLD_OUT
-        held_out = labelled[-max(1, len(labelled) // 8) :] if enough else []
+        fit = [z for z in labelled if _both(labels[z])] if enough else []
+        held_out = fit[-max(1, len(labelled) // 8) :]
     trained = [z for z in labelled if z not in held_out]
     if labelled and not trained:
         raise UserError("All labelled slices are held out, so none is left to train on; hold out fewer.")
@@ -164,12 +165,13 @@ class Judge:
         threshold: float = 0.5,
         join_below: float | None = None,
     ) -> Judgement:
-        """Judge the first few of `slices`, with closed gaps if `join_below` is given."""
+        """Judge by some slices, with closed gaps if `join_below` is given."""
         if not slices:
             return Judgement()
-        labels, probability = self._compared(slices[:_SLICES], predictor)
+        labels, probability = self._compared(slices, predictor)
         if join_below is not None:
-            probability = np.stack([close_gaps(p, threshold, join_below) for p in probability])
+            stop = self._should_stop
+            probability = np.stack([close_gaps(p, threshold, join_below, stop) for p in probability])
         target = labels == BOUNDARY
         right = np.where(target, probability, 1 - probability)
         weight = np.where(target, self._boundary_weight, 1.0) * (labels != UNLABELLED)
@@ -193,7 +195,7 @@ class Judge:
         threshold = best_threshold(labels, probability)
         if not is_dense(labels):
             return threshold, JOIN_BELOW
-        closed = zip(*(closings(p, threshold, _LEVELS) for p in probability), strict=True)
+        closed = zip(*(closings(p, threshold, _LEVELS, self._should_stop) for p in probability), strict=True)
         scores = smoothed(np.array([_agreement(labels, p, threshold).mean() for p in closed]))
         near = [level for level, score in zip(_LEVELS, scores, strict=True) if score > scores.max() - _NEARLY]
         return threshold, min(near, key=lambda level: abs(level - JOIN_BELOW))
@@ -205,7 +207,7 @@ class Judge:
 
 
 class Jury:
-    """The judges of one training: of what teaches, of what is held out, and of both.
+    """Judges one training by what teaches and by what is held out, a few slices of each.
 
     Parameters
     ----------
@@ -219,11 +221,9 @@ class Jury:
     Attributes
     ----------
     teaching : numpy.ndarray
-        The labels less a held-out tile.
-    held_out : list of int
-        Slices that hold what is held out; empty if nothing is.
-    tutor, judge : Judge
-        Of what teaches, and of what is held out.
+        The labels less a held-out tile and its margin.
+    can_choose : bool
+        Whether anything is held out.
     """
 
     def __init__(
@@ -234,26 +234,56 @@ class Jury:
         boundary_weight: float,
         should_stop: ShouldStop,
     ) -> None:
-        tile, self._trained = record.held_out_tile, record.trained_slices
-        self.held_out = record.held_out_slices or (record.trained_slices if tile else [])
-        self.teaching = but_tile(labels, tile) if tile else labels
-        judging = only_tile(labels, tile) if tile else labels
-        self.tutor, self.judge, self._chooser = (
-            Judge(image, some, boundary_weight, should_stop) for some in (self.teaching, judging, labels)
+        tile, self._trained, self._held_out = (
+            record.held_out_tile,
+            record.trained_slices,
+            record.judged_slices,
         )
+        self.can_choose = bool(self._held_out)
+        self.teaching = but_tile(labels, tile) if tile else labels
+        held_out = only_tile(labels, tile) if tile else labels
+        self._teacher, self._judge, self._chooser = (
+            Judge(image, some, boundary_weight, should_stop) for some in (self.teaching, held_out, labels)
+        )
+
+    def trained(self, predictor: SlicePredictor) -> Judgement:
+        """Judge at 0.5 by what teaches."""
+        return self._teacher.score(spread_over(self._trained, _SLICES), predictor)
+
+    def held_out(
+        self, predictor: SlicePredictor, threshold: float = 0.5, join_below: float | None = None
+    ) -> Judgement:
+        """Judge by what is held out."""
+        return self._judge.score(spread_over(self._held_out, _SLICES), predictor, threshold, join_below)
 
     def verdict(self, predictor: SlicePredictor) -> dict[str, float | None]:
         """Choose how probabilities become labels and score these: fields of the run's record."""
+        predictor = cast(SlicePredictor, Remembering(predictor))
         # Two held-out slices alone choose badly, since a single gap between large cells decides.
-        some = spread_over(self._trained, THRESHOLD_SLICES)
-        threshold, join_below = self._chooser.choose(sorted({*self.held_out, *some}), predictor)
-        kept = self.judge.score(self.held_out, predictor, threshold, join_below)
+        some = {z for side in (self._held_out, self._trained) for z in spread_over(side, _CHOOSING_SLICES)}
+        threshold, join_below = self._chooser.choose(sorted(some), predictor)
+        kept = self.held_out(predictor, threshold, join_below)
         return {
             "threshold": threshold,
             "join_below": join_below,
             "kept_accuracy": kept.accuracy,
             "kept_v_rand": kept.v_rand,
         }
+
+
+class Remembering:
+    """A predictor that is asked for the same slices several times."""
+
+    def __init__(self, predictor: SlicePredictor) -> None:
+        self._predictor = predictor
+        self._known: dict[str, np.ndarray] = {}
+
+    def probability(self, slice_: np.ndarray, should_stop: ShouldStop = never) -> np.ndarray:
+        """Predict a slice, or remember it."""
+        name = fingerprint(slice_)
+        if name not in self._known:
+            self._known[name] = self._predictor.probability(slice_, should_stop)
+        return self._known[name]
 
 
 def is_dense(labels: np.ndarray) -> bool:
@@ -266,7 +296,7 @@ def is_dense(labels: np.ndarray) -> bool:
 def _agreement(labels: np.ndarray, probability: Iterable[np.ndarray], threshold: float) -> np.ndarray:
     """Return V_rand and V_info, the means over slices."""
     found = [
-        next(iter(comparisons(known, 1 - p, [1 - threshold]))).agreement
+        next(comparisons(known, 1 - p, [1 - threshold])).agreement
         for known, p in zip(labels, probability, strict=True)
     ]
     return np.mean([(one.rand.score, one.information.score) for one in found], axis=0)

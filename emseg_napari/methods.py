@@ -5,6 +5,7 @@ Nothing heavy is imported before it is known which one it is.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ def train(
         from emseg_napari import baselines
 
         return baselines.train(image, labels, settings, *contract, **arguments)
+    # Whatever backend the user set Keras to: no other trains here (benchmarks/README.md).
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     from emseg_napari import training
 
     return training.train(image, labels, settings, *contract, **arguments)

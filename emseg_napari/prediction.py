@@ -160,7 +160,8 @@ def predict(
     Returns
     -------
     numpy.ndarray
-        float32 (z, y, x) of the chosen slices, 0 to 1, 1 = boundary.
+        float32 (z, y, x) of the chosen slices, 0 to 1, 1 = boundary; with `close_gaps` the lines that
+        close gaps are raised to the threshold.
     """
     settings = settings or PredictionSettings()
     image = as_stack(image)
@@ -171,15 +172,21 @@ def predict(
     result = np.empty((end - first, *image.shape[1:]), np.float32)
     left = _clock(end - first)
     for done, z in enumerate(range(first, end), start=1):
-        result[done - 1] = _closed(predictor.probability(image[z], should_stop), run.record, settings)
+        result[done - 1] = _closed(
+            predictor.probability(image[z], should_stop), run.record, settings, should_stop
+        )
         report(SlicePredicted(z, result[done - 1]))
         report(Progress(done / (end - first), left(done), f"slice {z} predicted"))
     return result
 
 
-def _closed(probability: np.ndarray, record: RunRecord, settings: PredictionSettings) -> np.ndarray:
+def _closed(
+    probability: np.ndarray, record: RunRecord, settings: PredictionSettings, should_stop: ShouldStop
+) -> np.ndarray:
+    if not settings.close_gaps:
+        return probability
     threshold = record.threshold if settings.threshold is None else settings.threshold
-    return close_gaps(probability, threshold, record.join_below) if settings.close_gaps else probability
+    return close_gaps(probability, threshold, record.join_below, should_stop)
 
 
 def _clock(total: int) -> Callable[[int], float]:

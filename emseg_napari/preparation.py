@@ -6,12 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emseg_napari.jobs import UserError
 from emseg_napari.judging import hold_out_tile, split
 from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, normalise
 from emseg_napari.patches import network_scale
-from emseg_napari.runs import RunRecord, fingerprint, versions
+from emseg_napari.runs import Run, RunRecord, fingerprint, open_run, versions
+from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.stacks import as_stack, check_image, check_pair
+
+# What a run keeps when it is resumed, whatever was labelled in the meantime.
+_KEPT = (
+    "trained_slices",
+    "held_out_slices",
+    "held_out_tile",
+    "fingerprints",
+    "start",
+    "start_slices",
+    "normalisation",
+    "kept_epoch",
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,9 @@ class Prepared:
     record: RunRecord
 
 
-def prepare(image: np.ndarray, labels: np.ndarray, settings: TrainingSettings) -> Prepared:
+def prepare(
+    image: np.ndarray, labels: np.ndarray, settings: TrainingSettings, resumed: Run | None = None
+) -> Prepared:
     """Check image and labels, and choose what trains and what is held out.
 
     Parameters
@@ -42,6 +58,9 @@ def prepare(image: np.ndarray, labels: np.ndarray, settings: TrainingSettings) -
         (z, y, x) or (y, x), integer or float.
     labels : numpy.ndarray
         uint8 of the same shape: 0 unlabelled, 1 boundary, 2 interior.
+    settings : TrainingSettings
+    resumed : Run, optional
+        The run that goes on. It keeps its division, or else it would be judged by what it was trained on.
 
     Raises
     ------
@@ -51,9 +70,16 @@ def prepare(image: np.ndarray, labels: np.ndarray, settings: TrainingSettings) -
     image, labels = as_stack(image), as_stack(labels)
     check_pair(image, labels, "the image", "the labels")
     labels = normalise(labels, "The labels array", "napari")
-    trained, held_out = split(labels, settings)
+    if resumed:
+        _check_same_image(image, resumed)
+        trained, held_out = resumed.record.trained_slices, resumed.record.held_out_slices
+    else:
+        trained, held_out = split(labels, settings)
     check_image(image, "The image", sorted(trained + held_out))
     check_trainable(labels[trained], "The labels")
+    if held_out:
+        check_trainable(labels[held_out], "The held-out slices")
+    _check_no_leak(image, trained, held_out)
     counts = np.bincount(labels[trained].ravel(), minlength=3)
     record = RunRecord(
         versions=versions(),
@@ -70,11 +96,67 @@ def prepare(image: np.ndarray, labels: np.ndarray, settings: TrainingSettings) -
             "interior": int(counts[INTERIOR]),
         },
     )
+    if resumed:
+        record = record.model_copy(update={name: getattr(resumed.record, name) for name in _KEPT})
     return Prepared(image, labels, record)
 
 
+def _check_same_image(image: np.ndarray, run: Run) -> None:
+    record = run.record
+    if image.shape == record.image_shape and all(
+        fingerprint(image[z]) in record.fingerprints for z in record.trained_slices
+    ):
+        return
+    raise UserError(
+        f"{run.folder.name} was trained on another image than this; choose that one, or train a new run."
+    )
+
+
+def _check_no_leak(image: np.ndarray, trained: list[int], held_out: list[int]) -> None:
+    seen = {fingerprint(image[z]): z for z in trained}
+    for z in held_out:
+        twin = seen.get(fingerprint(image[z]))
+        if twin is not None:
+            raise UserError(
+                f"Slice {z} of the image, which is held out, is the same as slice {twin}, which trains, so "
+                "its score would mean nothing; remove the labels of one of them."
+            )
+
+
+def opened_start(settings: TrainingSettings) -> Run | None:
+    """Open the run whose weights a training starts from, None if it starts from nothing.
+
+    Raises
+    ------
+    UserError
+        If it is no run, or its weights are missing or fit another network.
+    """
+    if settings.start is None:
+        return None
+    start = open_run(settings.start)
+    if start.settings.network != settings.network:
+        raise UserError(
+            f"{settings.start} is a '{start.settings.network}' network and cannot start a "
+            f"'{settings.network}' one; choose the same network, or start from nothing."
+        )
+    if not start.best_checkpoint.is_file():
+        raise UserError(
+            f"{settings.start} has no weights yet; resume that training first, or choose another run."
+        )
+    return start
+
+
 def what_is_held_out(record: RunRecord) -> str:
-    """Say in a sentence what a run is trained and judged on."""
+    """Say what a run is trained and judged on."""
+    if set(record.judged_slices).isdisjoint(record.start_slices):
+        return _division(record)
+    return (
+        f"{_division(record)} '{record.start}', from which it starts, had been trained on slices "
+        f"{as_ranges(record.start_slices)} of this image, so the score will flatter."
+    )
+
+
+def _division(record: RunRecord) -> str:
     count = len(record.trained_slices)
     if record.held_out_slices:
         return f"Training on {count} slices; judged on {len(record.held_out_slices)} that are held out."

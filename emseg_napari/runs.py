@@ -94,6 +94,11 @@ class RunRecord(Settings):
     finished: bool = False
 
     @property
+    def judged_slices(self) -> list[int]:
+        """Slices that hold what is held out; empty if nothing is."""
+        return self.held_out_slices or (self.trained_slices if self.held_out_tile else [])
+
+    @property
     def seen_slices(self) -> list[int]:
         """Slices of this stack on which a score of this network proves nothing."""
         return sorted({*self.trained_slices, *self.start_slices})

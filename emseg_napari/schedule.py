@@ -146,8 +146,8 @@ class Replay(Schedule):
 
     @property
     def epoch_is_over(self) -> bool:
-        """Say whether an epoch of the earlier training ended here."""
-        return self.step in self._epoch_ends
+        """Say whether an epoch of the earlier training, or all of it, ended here."""
+        return self.step in self._epoch_ends or self.step == len(self._rates)
 
     @property
     def learning_rate(self) -> float:

@@ -147,43 +147,49 @@ class TrainingSettings(Settings):
         "Random mirroring of the patches; 'flips and turns' is all eight symmetries of the square.",
     )
     rotation_degrees: float = _number(
-        0.0, "Rotation (degrees)", "Largest random rotation in degrees.", ge=0, le=180
+        0.0, "Rotation (degrees)", "Largest random rotation in degrees; 0 = off.", ge=0, le=180
     )
     shift_fraction: float = _number(
-        0.0, "Shift", "Largest random shift as a part of the patch side, 0 to 1.", ge=0, le=1
+        0.0, "Shift", "Largest random shift as a part of the patch side, 0 (off) to 1.", ge=0, le=1
     )
-    shear_degrees: float = _number(0.0, "Shear (degrees)", "Largest random shear in degrees.", ge=0, le=45)
+    shear_degrees: float = _number(
+        0.0, "Shear (degrees)", "Largest random shear in degrees; 0 = off.", ge=0, le=45
+    )
     zoom_fraction: float = _number(
-        0.0, "Zoom", "Largest random zoom as a part of the size, 0 to 0.9.", ge=0, le=0.9
+        0.0, "Zoom", "Largest random zoom as a part of the size, 0 (off) to 0.9.", ge=0, le=0.9
     )
     contrast: float = _number(
         0.1,
         "Contrast",
-        "Largest random change of contrast and brightness, in units of the normalised intensity.",
+        "Largest random change of contrast and brightness, in units of the normalised intensity; 0 = off.",
         ge=0,
         le=1,
     )
     elastic_px: float = _number(
-        0.0, "Elastic (px)", "Largest random bending of the tissue, in pixels.", ge=0, le=50
+        0.0, "Elastic (px)", "Largest random bending of the tissue, in pixels; 0 = off.", ge=0, le=50
     )
     thickness_px: int = _number(
-        0, "Thickness (px)", "Most pixels by which membranes are thickened on each side.", ge=0, le=10
+        0,
+        "Thickness (px)",
+        "Most pixels by which membranes are thickened on each side; 0 = off.",
+        ge=0,
+        le=10,
     )
     blur_px: float = _number(
-        0.0, "Blur (px)", "Largest random blur: sigma of the Gaussian in pixels.", ge=0, le=10
+        0.0, "Blur (px)", "Largest random blur: sigma of the Gaussian in pixels; 0 = off.", ge=0, le=10
     )
     noise: float = _number(
         0.0,
         "Noise",
-        "Largest random noise: standard deviation in units of the normalised intensity.",
+        "Largest random noise: standard deviation in units of the normalised intensity; 0 = off.",
         ge=0,
         le=2,
     )
-    smudge: float = _number(0.0, "Smudges", "Chance that a patch has a stain, 0 to 1.", ge=0, le=1)
+    smudge: float = _number(0.0, "Smudges", "Chance that a patch has a stain, 0 (off) to 1.", ge=0, le=1)
     precision: Literal["float32", "bfloat16"] = _number(
         "float32",
         "Precision",
-        "Arithmetic of the training; bfloat16 is faster for `reference` on processors that have it.",
+        "Arithmetic of the training; bfloat16 may be faster or slower, depending on the processor.",
     )
 
     @classmethod

@@ -28,11 +28,11 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
-from emseg_napari.judging import Judgement, Jury
+from emseg_napari.judging import Jury
 from emseg_napari.losses import masked_loss
 from emseg_napari.patches import PatchSampler
 from emseg_napari.prediction import SlicePredictor, load_predictor
-from emseg_napari.preparation import prepare, what_is_held_out
+from emseg_napari.preparation import opened_start, prepare, what_is_held_out
 from emseg_napari.runs import Run, fingerprint, is_run, open_run
 from emseg_napari.schedule import Replay, Schedule
 from emseg_napari.settings import PredictionSettings, TrainingSettings
@@ -94,45 +94,31 @@ def train(
     folder = Path(folder)
     if is_run(folder) and not resume:
         raise UserError(f"{folder} holds a run already; choose another folder, or resume it.")
-    if resume or replay:
-        settings = open_run(folder if resume else Path(replay or "")).settings
-    settings = settings or TrainingSettings()
-    prepared = prepare(image, labels, settings)
-    start = None if resume or settings.start is None else _opened_start(settings)
+    repeated = folder if resume else replay
+    earlier = open_run(repeated) if repeated else None
+    settings = (earlier.settings if earlier else settings) or TrainingSettings()
+    prepared = prepare(image, labels, settings, earlier if resume else None)
+    start = None if resume else opened_start(settings)
     # Made only now, so that a mistake leaves no empty folder behind.
     folder = writable_folder(folder)
     run = Run(folder, settings, prepared.record)
-    if start is not None or resume:
-        _note_start(run, start or open_run(folder), prepared.image)
+    if start is not None:
+        _note_start(run, start, prepared.image)
     training = _Training(prepared.image, prepared.labels, run, report, should_stop, wishes)
     training.begin(resume, Path(replay) if replay else None, start, began)
     training.loop()
     return training.finish()
 
 
-def _opened_start(settings: TrainingSettings) -> Run:
-    """Open the run whose weights a training starts from."""
-    start = open_run(settings.start or "")
-    if start.settings.network != settings.network:
-        raise UserError(
-            f"{settings.start} is a '{start.settings.network}' network and cannot start a "
-            f"'{settings.network}' one; choose the same network, or start from nothing."
-        )
-    return start
-
-
 def _note_start(run: Run, start: Run, image: np.ndarray) -> None:
-    """Record what a run goes on from, and which slices of this stack that had seen."""
-    earlier = start.record
-    seen = set(earlier.fingerprints)
-    resumed = start.folder == run.folder
-    known = [z for z, slice_ in enumerate(image) if fingerprint(slice_) in seen]
+    """Record what a run starts from, and which slices of this stack that had seen."""
+    seen = set(start.record.fingerprints)
     run.record = run.record.model_copy(
         update={
-            "start": earlier.start if resumed else start.folder.name,
-            "start_slices": earlier.start_slices if resumed else known,
+            "start": start.folder.name,
+            "start_slices": [z for z, slice_ in enumerate(image) if fingerprint(slice_) in seen],
             "fingerprints": sorted(seen.union(run.record.fingerprints)),
-            "normalisation": earlier.normalisation,
+            "normalisation": start.record.normalisation,
         }
     )
 
@@ -208,7 +194,7 @@ class _Training:
         earlier = open_run(self._run.folder)
         if earlier.best_checkpoint.is_file():
             load_checkpoint(self._model, earlier.best_checkpoint)
-            self._lowest_cost = self._score_held_out().cost
+            self._lowest_cost = self._jury.held_out(self._predictor).cost
         load_checkpoint(self._model, earlier.last_checkpoint)
         step = int(self._model.optimizer.iterations)
         self._advance_dropout(step)
@@ -280,8 +266,10 @@ class _Training:
         present = self._model.get_weights()
         if self._run.settings.averaging > 0:
             self._model.optimizer.finalize_variable_values(self._model.trainable_variables)
-        yield
-        self._model.set_weights(present)
+        try:
+            yield
+        finally:
+            self._model.set_weights(present)
 
     def _end_epoch(self) -> None:
         """Judge the averaged weights, keep them if they are the best, save, tell."""
@@ -296,17 +284,16 @@ class _Training:
         self._schedule.begin_epoch()
 
     def _judge_epoch(self) -> EpochEnded:
-        record, schedule = self._run.record, self._schedule
+        schedule = self._schedule
         epoch = len(self._run.history) + 1
-        trained = self._jury.tutor.score(record.trained_slices[::-1], self._predictor)
+        self._preview(epoch)
+        trained, held_out = self._jury.trained(self._predictor), self._jury.held_out(self._predictor)
         assert trained.accuracy is not None  # some slice always trains
-        held_out = self._score_held_out()
         # With nothing held out no honest score can choose, so the latest weights are kept.
-        if not self._jury.held_out or held_out.cost < self._lowest_cost:
+        if not self._jury.can_choose or held_out.cost < self._lowest_cost:
             self._lowest_cost = held_out.cost
             save_checkpoint(self._model, self._run.best_checkpoint)
             self._run.update(kept_epoch=epoch)
-        self._preview(epoch)
         return EpochEnded(
             epoch,
             schedule.step,
@@ -317,9 +304,6 @@ class _Training:
             self._spent[-1][0],
             held_out.v_rand,
         )
-
-    def _score_held_out(self) -> Judgement:
-        return self._jury.judge.score(self._jury.held_out, self._predictor)
 
     def _preview(self, epoch: int) -> None:
         z = self._wishes().z
@@ -335,7 +319,7 @@ class _Training:
         return SlicePredictor(self._run.record, lambda x: self._model.predict_on_batch(x)[: len(x)])
 
     def finish(self) -> Run:
-        """Export the kept weights and choose the threshold on what was held out."""
+        """Export the kept weights and choose how their probabilities become labels."""
         self._report(Progress(1.0, None, "keeping the best network"))
         # Built anew in float32: a network trained in mixed precision would export its casts.
         network = networks.build(self._run.settings.network)

@@ -42,15 +42,17 @@ def saved(tmp_path):
 def test_info_says_what_was_trained_on_and_how_it_scored(saved):
     said = saved()
     assert "compact, finished; 100 steps, 2 epochs, 8 s" in said
-    assert "trained on slices 0:3, 5:6 of a stack of 9 x 64 x 64" in said
+    assert "trained on slices 0:3, 5 of a stack of 9 x 64 x 64" in said
     assert "accuracy 91.25%, V_rand 0.9712 on held-out slices 6:8, at threshold 0.40" in said
     assert "started from nothing" in said
+    assert "non-commercial" not in said
     assert "minutes 1.0, seed 7" in said
 
 
 def test_info_warns_of_a_start_that_had_seen_the_stack(saved):
     said = saved(start="starter", start_slices=[6, 7])
     assert "started from starter, which had seen slices 6:8 of this stack: scores there prove nothing" in said
+    assert "non-commercial" in said
 
 
 def test_info_says_when_nothing_was_held_out(saved):

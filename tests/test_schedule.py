@@ -162,3 +162,12 @@ def test_replay_repeats_rates_and_epochs_step_by_step(clock):
         ends += [replay.step] if replay.epoch_is_over else []
     assert seen == pytest.approx(rates_then)
     assert ends == [2, 4]
+
+
+def test_replay_of_a_run_without_a_whole_epoch_ends_with_its_last_step():
+    replay = Replay(TrainingSettings.recipe(minutes=1), np.full(3, 1e-3), [])
+    over = []
+    for step in (1, 2, 3):
+        replay.step = step
+        over.append(replay.epoch_is_over)
+    assert over == [False, False, True]

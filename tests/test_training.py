@@ -230,6 +230,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
     run = train(*membranes(), tiny(), folder=tmp_path)
     again = train(*membranes(), folder=tmp_path, resume=True)
     assert again.history == run.history
+    assert again.record == run.record
     assert_same_weights(run, again)
 
 

@@ -14,10 +14,13 @@ import numpy as np
 
 from emseg_napari.cells.instances import fragments_of_slice
 from emseg_napari.cells.regions import outlined
+from emseg_napari.jobs import ShouldStop, never
 from emseg_napari.settings import InstanceSettings
 
 
-def close_gaps(probability: np.ndarray, threshold: float, join_below: float) -> np.ndarray:
+def close_gaps(
+    probability: np.ndarray, threshold: float, join_below: float, should_stop: ShouldStop = never
+) -> np.ndarray:
     """Raise to `threshold` the thin lines between cells.
 
     Parameters
@@ -28,20 +31,24 @@ def close_gaps(probability: np.ndarray, threshold: float, join_below: float) -> 
         Boundary is what reaches it.
     join_below : float
         Mean boundary probability from which a boundary parts two cells, see `InstanceSettings`.
+    should_stop : callable
+        When it answers True, `Cancelled` is raised.
 
     Returns
     -------
     numpy.ndarray
         float32 (y, x); a copy that differs only on the lines.
     """
-    return next(closings(probability, threshold, [join_below]))
+    return next(closings(probability, threshold, [join_below], should_stop))
 
 
-def closings(probability: np.ndarray, threshold: float, levels: Iterable[float]) -> Iterator[np.ndarray]:
+def closings(
+    probability: np.ndarray, threshold: float, levels: Iterable[float], should_stop: ShouldStop = never
+) -> Iterator[np.ndarray]:
     """Yield what `close_gaps` returns for each of the ascending `levels` of `join_below`."""
     # The next number above: 1 - float32(0.65) is more than 0.35, so that scores would see the line open.
     raised = min(np.nextafter(np.float32(threshold), np.float32(2)), np.float32(1))
-    regions = fragments_of_slice(probability, InstanceSettings())
+    regions = fragments_of_slice(probability, InstanceSettings(), should_stop)
     for level in levels:
         regions.join_weak(level)
         lines = (outlined(regions.numbers()) == 0) & (probability < threshold)

@@ -107,12 +107,9 @@ def check_probability(probability: np.ndarray, name: str, first_slice: int = 0) 
 def cells_of_slice(
     probability: np.ndarray, settings: InstanceSettings, should_stop: ShouldStop = never
 ) -> np.ndarray:
-    """Divide one slice into cells; the parameters are those of `fragments_of_slice`.
+    """Divide one slice into cells: int32 (y, x), from 1 in reading order; no 0.
 
-    Returns
-    -------
-    numpy.ndarray
-        int32 (y, x), from 1 in reading order; no 0.
+    The parameters are those of `fragments_of_slice`.
     """
     regions = fragments_of_slice(probability, settings, should_stop)
     regions.join_weak(settings.join_below)
@@ -131,7 +128,6 @@ def fragments_of_slice(
     settings : InstanceSettings
     should_stop : callable
         Asked between the steps.
-
     """
     _ask(should_stop)
     interior = probability < settings.seed_below

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from emseg_napari.cli.guard import guarded
 from emseg_napari.cli.inputs import JsonOption, RunArgument
 from emseg_napari.cli.reporting import show_result
-from emseg_napari.runs import Run, open_run
+from emseg_napari.runs import STARTER, Run, open_run
+from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.settings import TrainingSettings
 
 
@@ -52,11 +54,15 @@ def _lines(f: dict[str, Any]) -> list[str]:
     lines = [
         f"{f['run']}: {f['network']}, {state}; {f['steps']} steps, "
         f"{f['epochs']} epochs, {f['seconds']:.0f} s",
-        f"trained on slices {_ranges(f['trained_slices'])} of a stack of {size} "
+        f"trained on slices {as_ranges(f['trained_slices'])} of a stack of {size} "
         f"({', '.join(f'{count} {name}' for name, count in f['label_counts'].items())} pixels)",
         _start(f),
         _score(f),
     ]
+    if STARTER in (f["start"], Path(f["run"]).name):
+        lines.append(
+            "its weights are for research and non-commercial use, as the images that the starter saw"
+        )
     if f["settings"]:
         lines.append("not as in the recipe: " + ", ".join(f"{k} {v}" for k, v in f["settings"].items()))
     lines.append("made with " + ", ".join(f"{name} {number}" for name, number in f["versions"].items()))
@@ -66,7 +72,7 @@ def _lines(f: dict[str, Any]) -> list[str]:
 def _start(f: dict[str, Any]) -> str:
     if f["start"] is None:
         return "started from nothing"
-    seen = f"which had seen slices {_ranges(f['start_slices'])} of this stack: scores there prove nothing"
+    seen = f"which had seen slices {as_ranges(f['start_slices'])} of this stack: scores there prove nothing"
     return f"started from {f['start']}" + (
         f", {seen}" if f["start_slices"] else ", which had not seen this stack"
     )
@@ -74,7 +80,7 @@ def _start(f: dict[str, Any]) -> str:
 
 def _score(f: dict[str, Any]) -> str:
     if f["held_out_slices"]:
-        place = f"held-out slices {_ranges(f['held_out_slices'])}"
+        place = f"held-out slices {as_ranges(f['held_out_slices'])}"
     elif f["held_out_tile"]:
         top, bottom, left, right = f["held_out_tile"]
         place = f"the held-out corner y {top}:{bottom}, x {left}:{right} (small parts flatter)"
@@ -85,12 +91,5 @@ def _score(f: dict[str, Any]) -> str:
     v_rand = "" if f["v_rand"] is None else f", V_rand {f['v_rand']:.4f}"
     return (
         f"weights of epoch {f['kept_epoch']}: accuracy {f['accuracy']:.2%}{v_rand} on {place}, "
-        f"at threshold {f['threshold']:.2f}, which was chosen there"
+        f"at threshold {f['threshold']:.2f}, which was chosen there and on trained slices"
     )
-
-
-def _ranges(slices: list[int]) -> str:
-    """Write 0, 1, 2, 5 as 0:3, 5:6."""
-    starts = [z for z in slices if z - 1 not in slices]
-    ends = [z + 1 for z in slices if z + 1 not in slices]
-    return ", ".join(f"{first}:{end}" for first, end in zip(starts, ends, strict=True))

@@ -28,6 +28,7 @@ from emseg_napari.cli.reporting import accuracies, quiet_libraries, reporting, s
 from emseg_napari.files import writable_folder
 from emseg_napari.jobs import Cancelled, Progress, UserError
 from emseg_napari.labels import check_trainable
+from emseg_napari.preparation import opened_start
 from emseg_napari.runs import Run, is_run, open_run, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
 
@@ -65,7 +66,7 @@ def train(
         with _folder(output):
             run = _train(stack, known, settings, {"folder": output, "resume": resume, "replay": replay})
     except (Cancelled, KeyboardInterrupt):
-        raise Stopped(_how_to_go_on(image, labels, output, convention)) from None
+        raise Stopped(_how_to_go_on([image, labels], output, convention, replay)) from None
     show_result(_sentence(run), _figures(run), as_json)
 
 
@@ -87,6 +88,7 @@ def _asked_for(given: dict[str, Any]) -> TrainingSettings:
     settings = TrainingSettings.recipe(**given)
     if "steps_per_epoch" in given and settings.epochs is None:
         raise UserError("--steps-per-epoch counts only with --epochs; give both, or --minutes alone.")
+    opened_start(settings)
     return settings
 
 
@@ -153,10 +155,11 @@ def _train(stack: np.ndarray, known: np.ndarray, settings: TrainingSettings, whe
         return methods.train(stack, known, settings, report, should_stop, began=began, **whereto)
 
 
-def _how_to_go_on(image: Path, labels: Path, output: Path, convention: str | None) -> str:
+def _how_to_go_on(stacks: list[Path], output: Path, convention: str | None, replay: Path | None) -> str:
     if not is_run(output):
         return "Stopped; nothing was written."
-    words = ["emseg", "train", str(image), str(labels), "--output", str(output), "--resume"]
+    words = ["emseg", "train", *map(str, stacks), "--output", str(output), "--resume"]
+    words += ["--replay", str(replay)] if replay else []
     words += ["--convention", convention] if convention else []
     return f"Stopped; the last checkpoint is kept, so resume with --resume: {shlex.join(words)}"
 
@@ -177,6 +180,8 @@ def _figures(run: Run) -> dict[str, Any]:
         "threshold": run.record.threshold,
         "trained_slices": run.record.trained_slices,
         "held_out_slices": run.record.held_out_slices,
+        "start": run.record.start,
+        "start_slices": run.record.start_slices,
     }
 
 

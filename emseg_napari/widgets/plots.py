@@ -40,9 +40,9 @@ class HistoryPlot(QWidget):
             name: self._scores.plot(pen=pg.mkPen(colour, width=2)) for name, (colour, _) in _SCORES.items()
         }
 
-    def clear(self) -> None:
-        """Forget the last training."""
-        self.rows = []
+    def show_rows(self, rows: list[EpochEnded]) -> None:
+        """Show these epochs instead of the last training's."""
+        self.rows = list(rows)
         self._draw()
 
     def add(self, row: EpochEnded) -> None:

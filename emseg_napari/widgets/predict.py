@@ -74,7 +74,8 @@ class PredictStep(Step):
         rows.addRow("Run", self.run_name)
         self.use_starter = self.button(
             "Starter network",
-            "The network that comes with emseg-napari: a first proposal without any training.",
+            "The network that comes with emseg-napari: a first proposal without any training, for research "
+            "and non-commercial use.",
             self._use_starter,
         )
         which = QHBoxLayout()
@@ -85,7 +86,9 @@ class PredictStep(Step):
         rows.addRow("Write to", self.target)
         self.rows.addLayout(rows)
         self.with_probability = QCheckBox("Also show the boundary probability")
-        self.with_probability.setToolTip("An image layer of float32, 0 to 1, 1 = boundary.")
+        self.with_probability.setToolTip(
+            "An image layer of float32, 0 to 1, 1 = boundary; lines that close gaps show in it."
+        )
         self.rows.addWidget(self.with_probability)
         self.form = SettingsForm(PredictionSettings, leave_out=("slices",))
         self.rows.addWidget(self.form)

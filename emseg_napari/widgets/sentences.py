@@ -24,7 +24,8 @@ def outcome(run: Run) -> str:
     sentences = [f"Trained: {run.folder.name}.", _kept(run), _score(run.record)]
     seen = run.record.start_slices
     if seen:
-        proves = " The score counts slices that the start had seen, so it flatters." * _flatters(run.record)
+        flatters = not set(run.record.judged_slices).isdisjoint(seen)
+        proves = " The score counts slices that the start had seen, so it flatters." * flatters
         sentences.append(
             f"'{run.record.start}', from which it started, had been trained on slices {as_ranges(seen)} "
             f"of this image.{proves}"
@@ -61,8 +62,3 @@ def _scores(accuracy: float | None, v_rand: float | None) -> str:
     if accuracy is None:
         return ""
     return f"{100 * accuracy:.1f} %" + ("" if v_rand is None else f", V_rand {v_rand:.3f}")
-
-
-def _flatters(record: RunRecord) -> bool:
-    judged = record.held_out_slices or (record.trained_slices if record.held_out_tile else [])
-    return not set(judged).isdisjoint(record.start_slices)

@@ -173,6 +173,8 @@ class TrainStep(Step):
             self.hint(missing, "train")
 
     def _fit_start(self) -> None:
+        if self.job.running:  # counting reads the stack, and the start is chosen
+            return
         labels = self.workspace.labels
         self.start_from.fit(self.form.widgets["network"].value, has_few_labels(labels))
 
@@ -232,17 +234,19 @@ class TrainStep(Step):
 
     def start(self, folder: Path | None = None) -> None:
         """Begin a training in a new run folder; with `folder`, resume the one there."""
-        settings = self.settings() if folder is None else self._resumable(folder).settings
+        resumed = None if folder is None else self._resumable(folder)
+        settings = resumed.settings if resumed else self.settings()
         image = image_of(self.workspace.image)
         labels = self._labels_to_train_on()
-        self._judged_on = judged_on(self._check(image, labels, settings))
+        held_out = self._check(image, labels, settings)
+        self._judged_on = judged_on(resumed.record.held_out_slices if resumed else held_out)
         self.folder = folder or self._new_folder(settings)
         self._trained_image = self.workspace.image
-        if folder is None:
+        if not resumed:
             keep_movie = {"keep_movie": self.keep_movie.isChecked()}
             remember("train", settings.model_dump(mode="json") | keep_movie)
-            self.plot.clear()
-            self.preview.begin()
+        self.plot.show_rows(resumed.history if resumed else [])
+        self.preview.begin()
         for label in (self.figures, self.about):
             label.clear()
         self.steering.begin(settings.network)
@@ -252,7 +256,7 @@ class TrainStep(Step):
         self.say(f"Starting the engine{wait}...")
         arguments = {"image": image, "labels": labels, "settings": settings, "folder": self.folder}
         self._look()
-        self.job.start("train", "Training", **arguments, resume=folder is not None)
+        self.job.start("train", "Training", **arguments, resume=resumed is not None)
         self._update()
 
     def _resumable(self, folder: Path) -> Run:
@@ -296,7 +300,8 @@ class TrainStep(Step):
         return self.runs_folder / f"{name}-{settings.network}-{time.strftime('%Y%m%d-%H%M%S')}"
 
     def _resume(self) -> None:
-        broken_off = self.folder is not None and is_run(self.folder) and self.workspace.run != self.folder
+        last = open_run(self.folder) if self.folder is not None and is_run(self.folder) else None
+        broken_off = last is not None and not last.record.finished
         folder = self.folder if broken_off else self._ask_run("The run to go on with")
         if folder is not None:
             self.start(folder)

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from emseg_napari.jobs import UserError
+from emseg_napari.preparation import opened_start, prepare, what_is_held_out
+from emseg_napari.runs import Run
+from emseg_napari.settings import TrainingSettings
+
+
+@pytest.fixture
+def stack() -> tuple[np.ndarray, np.ndarray]:
+    """Eight slices of noise, labelled in stripes."""
+    image = np.random.default_rng(0).integers(0, 255, (8, 128, 128), np.uint8)
+    labels = np.full(image.shape, 2, np.uint8)
+    labels[:, np.arange(128) // 8 % 2 == 0] = 1
+    return image, labels
+
+
+def settings(**changes) -> TrainingSettings:
+    return TrainingSettings.recipe(**changes)
+
+
+def begun(tmp_path, image, labels, **changes) -> Run:
+    return Run(tmp_path / "run", settings(), prepare(image, labels, settings(**changes)).record)
+
+
+def test_the_same_slice_on_both_sides_is_refused(stack):
+    image, labels = stack
+    image[7] = image[2]
+    with pytest.raises(UserError, match="is the same as slice 2"):
+        prepare(image, labels, settings())
+    assert prepare(image, labels, settings(hold_out=False)).record.held_out_slices == []
+
+
+def test_held_out_slices_of_one_class_are_refused_where_they_were_asked_for(stack):
+    image, labels = stack
+    labels[6] = 2
+    with pytest.raises(UserError, match="held-out slices"):
+        prepare(image, labels, settings(validate_slices=(6, 7)))
+
+
+def test_slices_with_both_classes_are_held_out(stack):
+    image, labels = stack
+    labels[7] = 2
+    record = prepare(image, labels, settings()).record
+    assert record.held_out_slices == [6]
+    assert record.trained_slices == [0, 1, 2, 3, 4, 5, 7]
+
+
+def test_a_resumed_run_keeps_its_division_whatever_was_labelled_since(stack, tmp_path):
+    image, labels = stack
+    few = labels.copy()
+    few[4:] = 0
+    run = begun(tmp_path, image, few)
+    again = prepare(image, labels, settings(), run).record
+    for name in ("trained_slices", "held_out_slices", "held_out_tile", "fingerprints"):
+        assert getattr(again, name) == getattr(run.record, name)
+
+
+def test_a_resumed_run_keeps_its_held_out_tile(stack, tmp_path):
+    image, labels = stack
+    part = np.zeros_like(labels)
+    part[0, :, 20:] = labels[0, :, 20:]
+    run = begun(tmp_path, image, part)
+    assert run.record.held_out_tile
+    assert prepare(image, labels, settings(), run).record.held_out_tile == run.record.held_out_tile
+
+
+@pytest.mark.parametrize("change", ["other grey levels", "fewer slices"])
+def test_a_run_is_not_resumed_on_another_image(stack, tmp_path, change):
+    image, labels = stack
+    run = begun(tmp_path, image, labels)
+    other, known = (image[:7], labels[:7]) if change == "fewer slices" else (image + 1, labels)
+    with pytest.raises(UserError, match="another image"):
+        prepare(other, known, settings(), run)
+
+
+def test_a_start_without_weights_is_refused(stack, tmp_path):
+    run = begun(tmp_path, *stack)
+    run.folder.mkdir()
+    run.save()
+    with pytest.raises(UserError, match="has no weights yet"):
+        opened_start(settings(start=str(run.folder)))
+    assert opened_start(settings()) is None
+
+
+def test_that_the_start_had_seen_what_is_held_out_is_said(stack):
+    record = prepare(*stack, settings()).record
+    assert "flatter" not in what_is_held_out(record)
+    seen = record.model_copy(update={"start": "starter", "start_slices": [6, 7]})
+    assert "'starter', from which it starts, had been trained on slices 6:8" in what_is_held_out(seen)
+    unseen = record.model_copy(update={"start": "starter", "start_slices": [0]})
+    assert "flatter" not in what_is_held_out(unseen)
