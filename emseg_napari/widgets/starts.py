@@ -25,8 +25,8 @@ STARTER_FOLDER = Path(runs.__file__).parent / STARTER
 ENOUGH_SLICES = SLICES_FOR_HOLD_OUT
 _ABOUT = (
     "The weights that the training begins with: random ones, those of the starter network that comes with "
-    "emseg-napari (better while few slices have labels), or those of a run of yours. The starter network, and "
-    "what starts from it, is for research and non-commercial use."
+    "emseg-napari (better while few slices have labels), or those of a run of yours. The starter network "
+    "and what starts from it are for research and non-commercial use."
 )
 
 
