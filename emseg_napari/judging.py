@@ -36,7 +36,8 @@ _DENSE = 0.9
 # Of each side, slices that choose how probabilities become labels (benchmarks/README.md).
 _CHOOSING_SLICES = 4
 _NEARLY = 0.003
-_LEVELS = (0.5, 0.6, JOIN_BELOW, 0.8, 0.9)
+# None above the usual: on slices that train, boundaries are stronger than on others.
+_LEVELS = (0.3, 0.4, 0.5, 0.6, JOIN_BELOW)
 
 Tile = tuple[int, int, int, int]
 
@@ -187,7 +188,7 @@ class Judge:
         threshold : float
             The boundary probability with the best accuracy; 0.5 of no slices.
         join_below : float
-            See `close_gaps`: the usual, unless V_rand and V_info are clearly better with another.
+            See `close_gaps`: the usual, unless V_rand and V_info are clearly better with a lower one.
         """
         if not slices:
             return 0.5, JOIN_BELOW
