@@ -11,7 +11,7 @@ from keras import layers, ops
 from emseg_napari import networks, training
 from emseg_napari.checkpoints import load_checkpoint
 from emseg_napari.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
-from emseg_napari.judging import Judge, Judgement, but_tile, hold_out_tile, most_labelled, only_tile, split
+from emseg_napari.judging import Judgement, Jury, but_tile, hold_out_tile, most_labelled, only_tile, split
 from emseg_napari.losses import masked_loss
 from emseg_napari.runs import Run, open_run
 from emseg_napari.settings import TrainingSettings
@@ -263,11 +263,7 @@ def test_diverged_training_says_so(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("quick")
 def test_best_weights_are_kept_by_the_held_out_slices(tmp_path, monkeypatch):
     costs = iter([3.0, 1.0, 2.0])
-
-    def score(self, slices, predictor):
-        return Judgement(accuracy=0.5, cost=next(costs) if slices == [4] else 0.0)
-
-    monkeypatch.setattr(Judge, "score", score)
+    monkeypatch.setattr(Jury, "held_out", lambda *_: Judgement(accuracy=0.5, cost=next(costs)))
     kept = []
     real = training.save_checkpoint
     monkeypatch.setattr(training, "save_checkpoint", lambda m, p: (kept.append(p.name), real(m, p)))
@@ -361,6 +357,7 @@ def test_resuming_where_no_run_is_gets_a_sentence_and_leaves_no_folder(tmp_path)
 def labelled(*slices: int, depth: int = 20) -> np.ndarray:
     labels = np.zeros((depth, 4, 4), np.uint8)
     labels[list(slices)] = 1
+    labels[list(slices), :2] = 2
     return labels
 
 
@@ -384,7 +381,7 @@ def test_last_eighth_of_the_labelled_slices_is_held_out(slices, held_out):
 
 def test_partly_labelled_slices_count_as_labelled():
     labels = labelled(3, 4, 5)
-    labels[9, 2, 2] = 2
+    labels[9, 2, 2:] = 2, 1
     assert split(labels, tiny()) == ([3, 4, 5], [9])
 
 
