@@ -132,7 +132,7 @@ class TrainingSettings(Settings):
         lt=1,
     )
     boundary_weight: float = _number(
-        3.0,
+        1.0,
         "Boundary weight",
         "Weight of a boundary pixel in the cross-entropy; an interior pixel has 1.",
         gt=0,
@@ -236,7 +236,6 @@ _RECIPES: dict[str, dict[str, Any]] = {
         "beta_2": 0.999,
         "clip_norm": 0.0,
         "averaging": 0.0,
-        "boundary_weight": 1.0,
         "dice_weight": 0.0,
         "mirror": "horizontal",
         "rotation_degrees": 0.2,
