@@ -35,7 +35,8 @@ _SMALLEST_TILE_PX = 32
 _DENSE = 0.9
 # Of each side, slices that choose how probabilities become labels (benchmarks/README.md).
 _CHOOSING_SLICES = 4
-_NEARLY = 0.003
+# By what V_rand and V_info of a handful of slices differ by chance.
+_NEARLY = 0.01
 # None above the usual: on slices that train, boundaries are stronger than on others.
 _LEVELS = (0.3, 0.4, 0.5, 0.6, JOIN_BELOW)
 
