@@ -18,7 +18,7 @@ def scribble(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     Parameters
     ----------
     labels : numpy.ndarray
-        uint8 (z, y, x), 1 boundary, 2 interior, everywhere.
+        uint8 (z, y, x), 1 boundary, 2 interior, everywhere or nowhere in a slice.
     share : float
         Part of the pixels of every slice that the strokes cover, 0 to 1.
     seed : int
@@ -30,7 +30,7 @@ def scribble(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
         uint8 of the same shape, 0 where nobody drew.
     """
     random = np.random.default_rng(seed)
-    return np.stack([_scribble_slice(slice_, share, random) for slice_ in labels])
+    return np.stack([_scribble_slice(slice_, share, random) if slice_.any() else slice_ for slice_ in labels])
 
 
 def _scribble_slice(labels: np.ndarray, share: float, random: np.random.Generator) -> np.ndarray:

@@ -7,7 +7,7 @@ slices of 0:20, scored on 20:24 at the threshold that the run chose by itself. A
 the RESULTS folder is not trained again, so the hours can be spent in parts; what is there is
 printed as tables. `starter-0-20` is a starter network that has not seen the scored slices
 (benchmarks/make_starter.py --slices 0:20, into RESULTS/starter-0-20). `--plot` draws the accuracy on
-the two held-out slices over time, of the longest runs of `compact` and `reference` (needs matplotlib).
+the two held-out slices over time (needs matplotlib).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from emseg_napari.settings import EvaluationSettings
 from emseg_napari.stacks import read_image, read_labels
 
 SCORED = (20, 24)
-NETWORKS = ("compact", "reference")
+PLOTTED = ("compact 60 s", "compact 180 s", "compact 600 s", "reference 600 s")
 Labels = Callable[[np.ndarray], np.ndarray]
 
 
@@ -145,10 +145,10 @@ class Bench:
                 yield f"| {row.name} | {len(scores)} | " + " | ".join(cells) + " |"
 
 
-def sooner(compact: Run, reference: Run) -> Iterator[str]:
+def sooner(compact: list[Run], reference: Run) -> Iterator[str]:
     """Say how many times sooner `compact` was as accurate as the levels, at 0.5 on the held-out slices."""
     for level in (0.90, 0.92):
-        one, other = _seconds_to(compact, level), _seconds_to(reference, level)
+        one, other = min(_seconds_to(run, level) for run in compact), _seconds_to(reference, level)
         more = "more than " if np.isinf(other) else ""
         times = min(other, reference.history[-1].seconds) / one
         yield f"{level:.0%}: `compact` after {one:.0f} s, {more}{times:.0f} times sooner than `reference`"
@@ -168,7 +168,8 @@ def plot(runs: list[Run], path: Path) -> None:
     axes = figure.subplots()
     for run in runs:
         minutes = [row.seconds / 60 for row in run.history]
-        axes.plot(minutes, [row.held_out_accuracy for row in run.history], label=run.settings.network)
+        name = f"{run.settings.network}, {run.settings.minutes:g} min"
+        axes.plot(minutes, [row.held_out_accuracy for row in run.history], label=name)
     for level in (0.90, 0.92):
         axes.axhline(level, color="grey", linewidth=0.5)
     axes.set(xlabel="minutes", ylabel="pixel accuracy at 0.5, held-out slices", ylim=(0.7, 0.95))
@@ -193,12 +194,12 @@ def main() -> None:
         for row in rows:
             bench.do(row, seed)
     print("\n".join(bench.table(ROWS, chosen.seeds)))
-    longest = [bench.folder(f"{name} 600 s", chosen.seeds[0]) / "run" for name in NETWORKS]
-    if all(map(is_run, longest)):
-        runs = [open_run(folder) for folder in longest]
-        print("\n".join(sooner(*runs)))
+    folders = [bench.folder(name, chosen.seeds[0]) / "run" for name in PLOTTED]
+    if all(map(is_run, folders)):
+        *compact, reference = map(open_run, folders)
+        print("\n".join(sooner(compact, reference)))
         if chosen.plot:
-            plot(runs, chosen.plot)
+            plot([*compact, reference], chosen.plot)
 
 
 if __name__ == "__main__":
