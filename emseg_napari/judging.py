@@ -181,7 +181,7 @@ class Judge:
         v_rand = float(_agreement(labels, probability, threshold)[0]) if is_dense(labels) else None
         return Judgement(pixel_accuracy(labels, from_probability(probability, threshold)), v_rand, cost)
 
-    def choose(self, slices: list[int], predictor: SlicePredictor) -> tuple[float, float | None]:
+    def choose(self, slices: list[int], predictor: SlicePredictor) -> tuple[float, float]:
         """Choose how probabilities become labels, by all of `slices`.
 
         Returns
@@ -189,8 +189,7 @@ class Judge:
         threshold : float
             The boundary probability with the best accuracy; 0.5 of no slices.
         join_below : float
-            See `close_gaps`: the usual, unless V_rand and V_info are clearly better with a lower one; None
-            if they are clearly better with gaps left open.
+            See `close_gaps`: the usual, unless V_rand and V_info are clearly better with a lower one.
         """
         if not slices:
             return 0.5, JOIN_BELOW
@@ -200,8 +199,6 @@ class Judge:
             return threshold, JOIN_BELOW
         closed = zip(*(closings(p, threshold, _LEVELS, self._should_stop) for p in probability), strict=True)
         scores = smoothed(np.array([_agreement(labels, p, threshold).mean() for p in closed]))
-        if _agreement(labels, probability, threshold).mean() > scores.max() + _NEARLY:
-            return threshold, None
         near = [level for level, score in zip(_LEVELS, scores, strict=True) if score > scores.max() - _NEARLY]
         return threshold, min(near, key=lambda level: abs(level - JOIN_BELOW))
 

@@ -183,7 +183,7 @@ def predict(
 def _closed(
     probability: np.ndarray, record: RunRecord, settings: PredictionSettings, should_stop: ShouldStop
 ) -> np.ndarray:
-    if not settings.close_gaps or record.join_below is None:
+    if not settings.close_gaps:
         return probability
     threshold = record.threshold if settings.threshold is None else settings.threshold
     return close_gaps(probability, threshold, record.join_below, should_stop)

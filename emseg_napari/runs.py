@@ -67,9 +67,8 @@ class RunRecord(Settings):
     threshold : float
         Boundary probability from which a pixel is boundary: the most accurate on what was held out
         and some trained slices.
-    join_below : float, optional
+    join_below : float
         Mean boundary probability from which a boundary parts two cells best there; its gaps are closed.
-        None if all gaps are best left open.
     finished : bool
         False while it trains and after it broke off.
     """
@@ -91,7 +90,7 @@ class RunRecord(Settings):
     kept_accuracy: float | None = None
     kept_v_rand: float | None = None
     threshold: float = 0.5
-    join_below: float | None = JOIN_BELOW
+    join_below: float = JOIN_BELOW
     finished: bool = False
 
     @property

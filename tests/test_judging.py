@@ -42,14 +42,6 @@ def test_where_boundaries_are_weak_weaker_ones_part_cells():
     assert join_below < 0.6
 
 
-def test_gaps_stay_open_where_closing_them_cuts_cells():
-    """A short stretch of strong boundary between two wide parts of one cell."""
-    probability, labels = np.full((1, 64, 96), 0.05, np.float32), np.full((1, 64, 96), 2, np.uint8)
-    for array, boundary in ((probability, 0.95), (labels, 1)):
-        array[:, :26, 46:50] = array[:, 38:, 46:50] = boundary
-    assert judge(labels, probability).choose([0], Known())[1] is None
-
-
 def test_closing_the_gap_parts_the_cells_and_costs_no_accuracy():
     labels = weak_spot()[1]
     open_, closed = (judge(labels).score([0], Known(), 0.65, level) for level in (None, 0.7))
