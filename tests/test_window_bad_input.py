@@ -17,6 +17,7 @@ from window import answer_with, striped, wait_for
 
 from emseg_napari.jobs import EpochEnded, SlicePredicted
 from emseg_napari.labels import to_isbi
+from emseg_napari.runs import STARTER, fingerprint, open_run
 from emseg_napari.sessions import load_session
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.stacks import read_labels
@@ -392,7 +393,7 @@ def test_damaged_settings_do_not_hinder_the_start(
         (settings_folder / "settings.json").write_bytes(damage)
         dock = Dock(viewer)
         qtbot.addWidget(dock)
-        assert dock.train.settings() == TrainingSettings()
+        assert dock.train.settings() == TrainingSettings(start=STARTER)
         for step in (dock.train, dock.predict, dock.export):
             assert "color" not in step.status.styleSheet()
         dock.load.buttons["Open image stack..."].click()
@@ -628,6 +629,9 @@ def test_a_damaged_checkpoint_and_a_runs_folder_that_is_none_are_said(loaded, qt
     train(loaded, qtbot)
     assert_complaint(loaded.train, tmp_path / "file", "choose another")
 
+    image = loaded.workspace.image.data
+    seen = [fingerprint(slice_) for slice_ in image]
+    open_run(run_copy).update(finished=False, image_shape=image.shape, fingerprints=seen)
     loaded.train.folder = run_copy  # as after a training that broke off
     loaded.workspace.changed.emit()
     checkpoint = run_copy / "last.keras"
