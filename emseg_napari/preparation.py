@@ -10,7 +10,7 @@ from emseg_napari.jobs import UserError
 from emseg_napari.judging import hold_out_tile, split
 from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, normalise
 from emseg_napari.patches import network_scale
-from emseg_napari.runs import Run, RunRecord, fingerprint, open_run, versions
+from emseg_napari.runs import Run, RunRecord, fingerprint, versions
 from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.stacks import as_stack, check_image, check_pair
@@ -121,29 +121,6 @@ def _check_no_leak(image: np.ndarray, trained: list[int], held_out: list[int]) -
                 f"Slice {z} of the image, which is held out, is the same as slice {twin}, which trains, so "
                 "its score would mean nothing; remove the labels of one of them."
             )
-
-
-def opened_start(settings: TrainingSettings) -> Run | None:
-    """Open the run whose weights a training starts from, None if it starts from nothing.
-
-    Raises
-    ------
-    UserError
-        If it is no run, or its weights are missing or fit another network.
-    """
-    if settings.start is None:
-        return None
-    start = open_run(settings.start)
-    if start.settings.network != settings.network:
-        raise UserError(
-            f"{settings.start} is a '{start.settings.network}' network and cannot start a "
-            f"'{settings.network}' one; choose the same network, or start from nothing."
-        )
-    if not start.best_checkpoint.is_file():
-        raise UserError(
-            f"{settings.start} has no weights yet; resume that training first, or choose another run."
-        )
-    return start
 
 
 def what_is_held_out(record: RunRecord) -> str:

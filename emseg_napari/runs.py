@@ -249,3 +249,26 @@ def refuse_baseline(run: Run) -> None:
             f"{run.folder} was fitted at one go ('{run.settings.network}'), so it can be neither resumed nor "
             "replayed; train again in a new folder: the same seed gives the same run."
         )
+
+
+def opened_start(settings: TrainingSettings) -> Run | None:
+    """Open the run whose weights a training starts from, None if it starts from nothing.
+
+    Raises
+    ------
+    UserError
+        If it is no run, or its weights are missing or fit another network.
+    """
+    if settings.start is None:
+        return None
+    start = open_run(settings.start)
+    if start.settings.network != settings.network:
+        raise UserError(
+            f"{settings.start} is a '{start.settings.network}' network and cannot start a "
+            f"'{settings.network}' one; choose the same network, or start from nothing."
+        )
+    if not start.best_checkpoint.is_file():
+        raise UserError(
+            f"{settings.start} has no weights yet; resume that training first, or choose another run."
+        )
+    return start

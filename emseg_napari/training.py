@@ -32,8 +32,8 @@ from emseg_napari.judging import Jury
 from emseg_napari.losses import masked_loss
 from emseg_napari.patches import PatchSampler
 from emseg_napari.prediction import SlicePredictor, load_predictor
-from emseg_napari.preparation import opened_start, prepare, what_is_held_out
-from emseg_napari.runs import Run, fingerprint, is_run, open_run
+from emseg_napari.preparation import prepare, what_is_held_out
+from emseg_napari.runs import Run, fingerprint, is_run, open_run, opened_start
 from emseg_napari.schedule import Replay, Schedule
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 

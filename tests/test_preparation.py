@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from emseg_napari.jobs import UserError
-from emseg_napari.preparation import opened_start, prepare, what_is_held_out
-from emseg_napari.runs import Run
+from emseg_napari.preparation import prepare, what_is_held_out
+from emseg_napari.runs import Run, opened_start
 from emseg_napari.settings import TrainingSettings
 
 

@@ -28,8 +28,7 @@ from emseg_napari.cli.reporting import accuracies, quiet_libraries, reporting, s
 from emseg_napari.files import writable_folder
 from emseg_napari.jobs import Cancelled, Progress, UserError
 from emseg_napari.labels import check_trainable
-from emseg_napari.preparation import opened_start
-from emseg_napari.runs import Run, is_run, open_run, refuse_baseline
+from emseg_napari.runs import Run, is_run, open_run, opened_start, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
 
 FLAGS = {"validate_slices": "--validate", "start": "--from"}
