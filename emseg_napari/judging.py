@@ -236,11 +236,8 @@ class Jury:
         boundary_weight: float,
         should_stop: ShouldStop,
     ) -> None:
-        tile, self._trained, self._held_out = (
-            record.held_out_tile,
-            record.trained_slices,
-            record.judged_slices,
-        )
+        tile = record.held_out_tile
+        self._trained, self._held_out = record.trained_slices, record.judged_slices
         self.can_choose = bool(self._held_out)
         self.teaching = but_tile(labels, tile) if tile else labels
         held_out = only_tile(labels, tile) if tile else labels

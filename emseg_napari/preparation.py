@@ -79,7 +79,8 @@ def prepare(
     check_trainable(labels[trained], "The labels")
     if held_out:
         check_trainable(labels[held_out], "The held-out slices")
-    _check_no_leak(image, trained, held_out)
+    fingerprints = [fingerprint(image[z]) for z in trained]
+    _check_no_leak(image, held_out, dict(zip(fingerprints, trained, strict=True)))
     counts = np.bincount(labels[trained].ravel(), minlength=3)
     record = RunRecord(
         versions=versions(),
@@ -89,7 +90,7 @@ def prepare(
         trained_slices=trained,
         held_out_slices=held_out,
         held_out_tile=hold_out_tile(labels, trained) if settings.hold_out and not held_out else None,
-        fingerprints=[fingerprint(image[z]) for z in trained],
+        fingerprints=fingerprints,
         label_counts={
             "unlabelled": int(counts[UNLABELLED]),
             "boundary": int(counts[BOUNDARY]),
@@ -112,10 +113,9 @@ def _check_same_image(image: np.ndarray, run: Run) -> None:
     )
 
 
-def _check_no_leak(image: np.ndarray, trained: list[int], held_out: list[int]) -> None:
-    seen = {fingerprint(image[z]): z for z in trained}
+def _check_no_leak(image: np.ndarray, held_out: list[int], trained: dict[str, int]) -> None:
     for z in held_out:
-        twin = seen.get(fingerprint(image[z]))
+        twin = trained.get(fingerprint(image[z]))
         if twin is not None:
             raise UserError(
                 f"Slice {z} of the image, which is held out, is the same as slice {twin}, which trains, so "
