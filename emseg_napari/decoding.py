@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,16 +48,28 @@ def read(path: Path) -> np.ndarray:
 
 def tiff_text(path: Path) -> str:
     """Return the description of a TIFF file's first page, empty if there is none."""
-    return _guarded(_first_description, path)
+    return guarded(_first_description, path)
 
 
-def _folder(folder: Path) -> np.ndarray:
+def slice_paths(folder: Path) -> list[Path]:
+    """Return the TIFF and PNG files of a folder in the order of the numbers in their names.
+
+    Raises
+    ------
+    UserError
+        If there are none, or the folder cannot be read.
+    """
     try:
         paths = sorted(filter(_is_slice, folder.iterdir()), key=_natural)
     except OSError as error:
         raise UserError(f"{folder} cannot be read ({error.strerror}); check its permissions.") from error
     if not paths:
         raise UserError(f"{folder} has no TIFF or PNG files; choose a folder of numbered slices.")
+    return paths
+
+
+def _folder(folder: Path) -> np.ndarray:
+    paths = slice_paths(folder)
     slices = [_file(p) for p in paths]
     usual = Counter(map(_kind, slices)).most_common(1)[0][0]
     for path, array in zip(paths, slices, strict=True):
@@ -93,13 +105,13 @@ def _file(path: Path) -> np.ndarray:
     suffix = path.suffix.lower()
     if suffix not in TIFF_SUFFIXES + PNG_SUFFIXES:
         raise UserError(f"{path.name} is neither TIFF nor PNG; save the image as TIFF.")
-    array = _guarded(_tiff if suffix in TIFF_SUFFIXES else _png, path)
+    array = guarded(_tiff if suffix in TIFF_SUFFIXES else _png, path)
     if array.dtype.kind not in "buif":
         raise UserError(f"{path.name} holds {array.dtype} values; save it with 8, 16 or 32 bits.")
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _guarded(reader: Callable[[Path], T], path: Path) -> T:
+def guarded(reader: Callable[[Path], T], path: Path) -> T:
     """Call `reader`; decoders raise anything at all on damaged files, and it all means the same."""
     try:
         if path.stat().st_size == 0:
@@ -132,32 +144,60 @@ def _png(path: Path) -> np.ndarray:
 
 def _tiff(path: Path) -> np.ndarray:
     with tifffile.TiffFile(path) as file:
-        _check_complete(file, path)
-        if len(file.series) != 1:
-            sizes = ", ".join(_size(s.shape) for s in file.series[:3])
-            raise UserError(
-                f"{path.name} has pages of different sizes ({sizes}); save it as one stack of equal slices."
-            )
-        series = file.series[0]
-        if any(page is None for page in series.pages):
-            raise UserError(
-                f"{path.name} is a part of a set of OME-TIFF files; save the whole stack as one file."
-            )
+        series = checked_series(file, path)
         array, axes = series.asarray(), series.axes
     if "S" in axes:
         array, axes = _as_grey(np.moveaxis(array, axes.index("S"), -1), path.name), axes.replace("S", "")
     return _as_stack(array, axes, path.name)
 
 
-def _as_stack(array: np.ndarray, axes: str, name: str) -> np.ndarray:
-    """Give (z, y, x); of tifffile's letters C is channel, and Z, T (time), I and Q (unknown) may all be z."""
-    channels = array.shape[axes.index("C")] if "C" in axes else 1
-    if channels > 1 and (array.ndim > 3 or channels <= MOST_CHANNELS):
-        raise UserError(f"{name} has {channels} channels; {GREY_NEEDED}.")
-    if array.ndim > 3:
+def checked_series(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
+    """Return the one stack of pages that a TIFF file holds.
+
+    Raises
+    ------
+    UserError
+        If the file is cut off, holds several stacks, or only a part of one.
+    """
+    _check_complete(file, path)
+    if len(file.series) != 1:
+        sizes = ", ".join(_size(s.shape) for s in file.series[:3])
         raise UserError(
-            f"{name} has {array.ndim} axes ({_size(array.shape)}); save a single stack with the axes z, y, x."
+            f"{path.name} has pages of different sizes ({sizes}); save it as one stack of equal slices."
         )
+    series = file.series[0]
+    if any(page is None for page in series.pages):
+        raise UserError(
+            f"{path.name} is a part of a set of OME-TIFF files; save the whole stack as one file."
+        )
+    return series
+
+
+def check_axes(shape: Sequence[int], axes: str, name: str) -> None:
+    """Raise `UserError` unless an array is one grey stack.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    axes : str
+        tifffile's letters: C is channel, S is colour, and Z, T (time), I and Q (unknown) may all be z.
+    name : str
+        What the user calls it; starts the sentence.
+    """
+    if "S" in axes:
+        raise UserError(f"{name} is a colour image ({shape[axes.index('S')]} channels); {GREY_NEEDED}.")
+    channels = shape[axes.index("C")] if "C" in axes else 1
+    if channels > 1 and (len(shape) > 3 or channels <= MOST_CHANNELS):
+        raise UserError(f"{name} has {channels} channels; {GREY_NEEDED}.")
+    if len(shape) > 3:
+        raise UserError(
+            f"{name} has {len(shape)} axes ({_size(shape)}); save a single stack with the axes z, y, x."
+        )
+
+
+def _as_stack(array: np.ndarray, axes: str, name: str) -> np.ndarray:
+    """Give (z, y, x)."""
+    check_axes(array.shape, axes, name)
     return array if array.ndim == 3 else array[np.newaxis]
 
 
@@ -202,5 +242,5 @@ def _next_page(file: tifffile.TiffFile) -> int:
     return struct.unpack(layout.offsetformat, handle.read(layout.offsetsize))[0]
 
 
-def _size(shape: tuple[int, ...]) -> str:
+def _size(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))

@@ -1,7 +1,7 @@
 """Image stacks in and out of files, and the checks that every stack passes.
 
 A stack is an array with axes (z, y, x). Formats: TIFF (multi-page, ImageJ, OME; any byte
-order and compression), single PNG, and folders of numbered TIFF or PNG slices.
+order and compression), single PNG, and folders of numbered TIFF or PNG slices; `volumes` reads the others.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,30 @@ from emseg_napari import files
 from emseg_napari.decoding import GREY_NEEDED, TIFF_SUFFIXES, read, tiff_text
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import CONVENTIONS, Convention, normalise
+from emseg_napari.volumes.opening import called, is_container, open_volume, read_whole
+from emseg_napari.volumes.volume import Voxel
 
 BIGTIFF_BYTES = 4_000_000_000
+_PER_CENTIMETRE = {
+    "angstrom": 1e8,
+    "nanometer": 1e7,
+    "micrometer": 1e4,
+    "millimeter": 10.0,
+    "centimeter": 1.0,
+}
 _OWN = "emseg-napari "  # before the JSON, which tifffile would otherwise take for its own
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, *, fills: bool = False) -> np.ndarray:
     """Read an image stack.
 
     Parameters
     ----------
     path : str or Path
-        A TIFF or PNG file, or a folder of slices, which are ordered by the numbers in their names.
+        A TIFF or PNG file, or a folder of slices, which are ordered by the numbers in their names; or
+        whatever `volumes.opening.open_volume` takes.
+    fills : bool
+        Whether chunks of Zarr or N5 without a file are the fill value, and no error.
 
     Returns
     -------
@@ -41,9 +54,9 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises
     ------
     UserError
-        If it is missing, damaged, in colour, or has more than three axes.
+        If it is missing, damaged, in colour, has more than three axes, or does not fit into memory.
     """
-    return _supported(read(Path(path)))
+    return supported(_read(Path(path), fills))
 
 
 def read_labels(path: str | Path, convention: Convention | None = None) -> np.ndarray:
@@ -68,10 +81,15 @@ def read_labels(path: str | Path, convention: Convention | None = None) -> np.nd
         As for `read_image`, or if the values fit no convention or two.
     """
     path = Path(path)
-    return normalise(read(path), path.name, convention or _recorded_convention(path))
+    return normalise(_read(path, fills=True), called(path), convention or recorded_convention(path))
 
 
-def write_stack(path: str | Path, array: np.ndarray, description: dict[str, Any] | None = None) -> None:
+def write_stack(
+    path: str | Path,
+    array: np.ndarray,
+    description: dict[str, Any] | None = None,
+    voxel: Voxel | None = None,
+) -> None:
     """Write a stack as a deflated TIFF, whole or not at all; BigTIFF when it is large.
 
     Parameters
@@ -82,13 +100,16 @@ def write_stack(path: str | Path, array: np.ndarray, description: dict[str, Any]
         (z, y, x) or (y, x).
     description : dict, optional
         JSON values that `read_description` gives back.
+    voxel : Voxel, optional
+        Its size goes into the file's resolution (y and x) and description.
 
     Raises
     ------
     UserError
         If the file cannot be written.
     """
-    text = None if description is None else _OWN + json.dumps(description)
+    described = (description or {}) | ({"voxel": asdict(voxel)} if voxel else {})
+    text = _OWN + json.dumps(described) if described or description is not None else None
     with files.replacing(path) as temporary:
         tifffile.imwrite(
             temporary,
@@ -99,7 +120,16 @@ def write_stack(path: str | Path, array: np.ndarray, description: dict[str, Any]
             description=text,
             metadata=None,
             ome=False,
+            **_resolution(voxel),
         )
+
+
+def _resolution(voxel: Voxel | None) -> dict[str, Any]:
+    """Return the tags for pixels per centimetre, the smallest unit that TIFF has."""
+    if voxel is None or voxel.unit not in _PER_CENTIMETRE:
+        return {}
+    per = _PER_CENTIMETRE[voxel.unit]
+    return {"resolution": (per / voxel.size[2], per / voxel.size[1]), "resolutionunit": "CENTIMETER"}
 
 
 def read_description(path: str | Path) -> dict[str, Any]:
@@ -111,12 +141,12 @@ def read_description(path: str | Path) -> dict[str, Any]:
     return json.loads(text.removeprefix(_OWN)) if text.startswith(_OWN) else {}
 
 
-def check_image(image: np.ndarray, name: str, slices: Sequence[int] | None = None) -> None:
+def check_image(image: Any, name: str, slices: Sequence[int] | None = None) -> None:
     """Raise `UserError` unless `image` can be trained on or predicted.
 
     Parameters
     ----------
-    image : numpy.ndarray
+    image : numpy.ndarray or Volume
         (z, y, x) or (y, x): real numbers, finite, not all the same.
     name : str
         What the user calls it; starts the sentence of an error.
@@ -134,19 +164,15 @@ def check_image(image: np.ndarray, name: str, slices: Sequence[int] | None = Non
     if image.size == 0:
         raise UserError(f"{name} has no pixels (shape {_size(image)}); choose another image.")
     stack = as_stack(image)
-    used = range(len(stack)) if slices is None else slices
-    _check_finite(stack, name, used)
-    if min(stack[z].min() for z in used) == max(stack[z].max() for z in used):
-        value = stack[used[0]].flat[0]
-        raise UserError(f"{name} has the same value ({value}) in every pixel; choose another image.")
+    _check_values(stack, name, range(len(stack)) if slices is None else slices)
 
 
-def as_stack(image: np.ndarray) -> np.ndarray:
-    """Return a view with axes (z, y, x) of an image (z, y, x) or (y, x)."""
+def as_stack(image: Any) -> Any:
+    """Return a view with axes (z, y, x) of an image (z, y, x) or (y, x); a volume is one already."""
     return image[np.newaxis] if image.ndim == 2 else image
 
 
-def check_pair(image: np.ndarray, labels: np.ndarray, image_name: str, labels_name: str) -> None:
+def check_pair(image: Any, labels: Any, image_name: str, labels_name: str) -> None:
     """Raise `UserError` unless labels and image have the same shape."""
     if image.shape != labels.shape:
         raise UserError(
@@ -198,19 +224,28 @@ def check_range(chosen: tuple[int, int] | None, depth: int, what: str) -> tuple[
     return first, end
 
 
-def _check_finite(stack: np.ndarray, name: str, slices: Sequence[int]) -> None:
-    if stack.dtype.kind != "f":
-        return
-    bad = {z: stack[z].size - int(np.count_nonzero(np.isfinite(stack[z]))) for z in slices}
+def _check_values(stack: np.ndarray, name: str, slices: Sequence[int]) -> None:
+    """Raise `UserError` unless the slices, each of which is read once, are finite and not of one value."""
+    bad, ends = {}, set()
+    for z in slices:
+        plane = stack[z]
+        bad[z] = plane.size - int(np.count_nonzero(np.isfinite(plane))) if stack.dtype.kind == "f" else 0
+        ends |= {plane.min(), plane.max()}
     if any(bad.values()):
         first = next(z for z, count in bad.items() if count)
         raise UserError(
             f"{name} has {sum(bad.values())} pixels that are no finite number (NaN or infinity), "
             f"the first in slice {first}; replace them by grey values."
         )
+    if len(ends) == 1:
+        raise UserError(f"{name} has the same value ({ends.pop()}) in every pixel; choose another image.")
 
 
-def _supported(array: np.ndarray) -> np.ndarray:
+def _read(path: Path, fills: bool = False) -> np.ndarray:
+    return read_whole(open_volume(path, fills=fills)) if is_container(path) else read(path)
+
+
+def supported(array: np.ndarray) -> np.ndarray:
     """Give uint8, uint16 or float32 with the same values wherever one of them can hold them."""
     if array.dtype in (np.uint8, np.uint16, np.float32):
         return array
@@ -222,7 +257,7 @@ def _supported(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32)
 
 
-def _recorded_convention(path: Path) -> Convention | None:
+def recorded_convention(path: Path) -> Convention | None:
     """Return the convention that our own description of the file, or of its export, states."""
     if path.is_dir():
         record = path.parent / "export.json"
@@ -233,7 +268,7 @@ def _recorded_convention(path: Path) -> Convention | None:
     return convention if convention in CONVENTIONS else None
 
 
-def _size(array: np.ndarray) -> str:
+def _size(array: Any) -> str:
     return " x ".join(map(str, array.shape))
 
 

@@ -1,0 +1,91 @@
+"""Images and labels of any size from files: in memory where they are small, else read as asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from emseg_napari.jobs import UserError
+from emseg_napari.labels import Convention
+from emseg_napari.sparse import SparseStack, normalised
+from emseg_napari.stacks import read_description, read_image, read_labels, recorded_convention
+from emseg_napari.volumes.opening import is_container, open_volume
+from emseg_napari.volumes.units import voxel_of
+from emseg_napari.volumes.volume import Volume, Voxel
+
+# Up to that size an image is read as a whole, which makes every later look at it quick.
+LARGE_BYTES = 2**30
+
+
+def open_image(path: str | Path, *, fills: bool = False) -> np.ndarray | Volume:
+    """Open an image.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `stacks.read_image`.
+    fills : bool
+        Whether chunks without a file are the fill value; else whoever reads one gets a `BrokenChunk`, which
+        here means at once if the image is small.
+
+    Returns
+    -------
+    numpy.ndarray or Volume
+        (z, y, x).
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    volume = _large(Path(path), fills)
+    return read_image(path, fills=fills) if volume is None else volume
+
+
+def open_labels(path: str | Path, convention: Convention | None = None) -> SparseStack:
+    """Read the slices that have labels; chunks without a file have none.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `stacks.read_labels`.
+    convention : Convention, optional
+        What the values mean; see there.
+
+    Raises
+    ------
+    UserError
+        As `stacks.read_labels`.
+    """
+    volume = _large(Path(path), fills=True)
+    if volume is None:
+        return SparseStack.of(read_labels(path, convention))
+    return normalised(volume, volume.name, convention or recorded_convention(Path(path)))
+
+
+def voxel_of_file(path: str | Path) -> Voxel | None:
+    """Return the size of a voxel as a file states it; None if it does not, or is none of a volume."""
+    stated = read_description(path).get("voxel") if Path(path).is_file() else None
+    if isinstance(stated, dict):  # of our own exports
+        return voxel_of(stated.get("size", ()), stated.get("unit"))
+    try:
+        return open_volume(path, fills=True).voxel
+    except UserError:  # such as grey values saved as three equal colours, which `stacks` reads
+        return None
+
+
+def _large(path: Path, fills: bool) -> Volume | None:
+    """Return the volume that is too large to be read as a whole, if it is."""
+    try:
+        volume = open_volume(path, fills=fills)
+    except UserError:
+        if is_container(path) or _bytes_on_disk(path) > LARGE_BYTES // 2:
+            raise
+        return None  # `stacks` reads it or says why not
+    return volume if volume.nbytes > LARGE_BYTES else None
+
+
+def _bytes_on_disk(path: Path) -> int:
+    found = path.iterdir() if path.is_dir() else [path] if path.exists() else []
+    return sum(one.stat().st_size for one in found if one.is_file())

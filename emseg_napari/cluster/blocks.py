@@ -1,0 +1,178 @@
+"""What is done to a block, and what is told of it, wherever it is done."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from emseg_napari.jobs import (
+    BlockDone,
+    BlockFailed,
+    Cancelled,
+    Message,
+    Progress,
+    Report,
+    ShouldStop,
+    UserError,
+)
+
+_TICK_S = 1e-3  # some clocks tick no faster, and a first block may take no time by them
+
+
+class Block(Protocol):
+    """A part of a volume that is written as one file."""
+
+    @property
+    def index(self) -> tuple[int, ...]:
+        """Which block it is along (z, y, x)."""
+        ...
+
+    @property
+    def window(self) -> tuple[slice, ...]:
+        """The voxels that it covers along (z, y, x)."""
+        ...
+
+
+class BlockWork(Protocol):
+    """What is done to every block, in three steps, so that reading and writing need not wait for computing.
+
+    It is a small thing that can be pickled (paths and settings) and that opens what it needs once per
+    process, when it is first asked. A block is done in full by one process. The same block gives the same
+    bytes wherever and however often it is done, and its file is replaced as a whole: on a cluster a block
+    whose worker was lost is done again.
+    """
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """Files and folders, inputs and output, that every worker must see under these names."""
+        ...
+
+    def read(self, block: Any) -> Any:
+        """Read what the block is computed from."""
+        ...
+
+    def compute(self, block: Any, given: Any, should_stop: ShouldStop) -> Any:
+        """Compute the block's result from what was read; raises `Cancelled` when told to stop."""
+        ...
+
+    def write(self, block: Any, result: Any) -> Any:
+        """Write the result, and return what the process that ordered the work is to know of it: little."""
+        ...
+
+
+class StopsAll(UserError):
+    """What ails this block would ail all others."""
+
+
+class Tally:
+    """Counts what was done and tells it.
+
+    Parameters
+    ----------
+    total : int
+        Number of blocks to do.
+    report : callable
+        Gets a `BlockDone` or `BlockFailed` and a `Progress` per block.
+
+    Attributes
+    ----------
+    failures : list of BlockFailed
+        What could not be done so far.
+    workers : int or None
+        How many processes work for us now; None = this one alone.
+    """
+
+    def __init__(self, total: int, report: Report) -> None:
+        self.failures: list[BlockFailed] = []
+        self.workers: int | None = None
+        self._total, self._report = total, report
+        self._done = self._voxels = 0
+        self.start()
+
+    def done(self, block: Block, told: Any) -> None:
+        """Tell that a block is done."""
+        self._done += 1
+        self._voxels += voxels(block)
+        self._report(BlockDone(block, told))
+        self._progress()
+
+    def failed(self, failure: BlockFailed) -> None:
+        """Tell that a block failed."""
+        self.failures.append(failure)
+        self._report(failure)
+        self._progress()
+
+    def start(self) -> None:
+        """Count time from now."""
+        self._started = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Tell a sentence."""
+        self._report(Message(text))
+
+    def _progress(self) -> None:
+        ended = self._done + len(self.failures)
+        seconds = max(time.monotonic() - self._started, _TICK_S)
+        left = seconds / ended * (self._total - ended)
+        self._report(Progress(ended / self._total, left, self._words(ended, seconds)))
+
+    def _words(self, ended: int, seconds: float) -> str:
+        words = [
+            f"{ended} of {self._total} blocks",
+            f"{self._voxels / 1e6 / seconds:.2f} megavoxels a second",
+        ]
+        if self.workers is not None:
+            words.append(f"{self.workers} worker{'s' * (self.workers != 1)}")
+        if self.failures:
+            words.append(f"{len(self.failures)} failed")
+        return ", ".join(words)
+
+
+def voxels(block: Block) -> int:
+    """Count the voxels of a block."""
+    count = 1
+    for side in block.window:
+        count *= side.stop - side.start
+    return count
+
+
+def write(work: BlockWork, block: Block, result: Any) -> Any:
+    """Write a block's result; what keeps one from being written would keep all others.
+
+    Raises
+    ------
+    StopsAll
+        If the output is full, read-only or gone.
+    """
+    try:
+        return work.write(block, result)
+    except UserError as error:
+        raise StopsAll(str(error)) from error
+    except OSError as error:
+        raise StopsAll(
+            f"Block {block.index} cannot be written ({error.strerror or error}); mend that and start again, "
+            "which goes on with the blocks that are missing."
+        ) from error
+
+
+def failure(block: Block, error: Exception) -> BlockFailed:
+    """Say why a block failed; raises `error` again if it concerns more than that block."""
+    if isinstance(error, Cancelled | StopsAll):
+        raise error
+    return BlockFailed(block.index, _sentence(error), _details(error))
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "There was not enough memory for it; close other programs, or choose smaller blocks or tiles."
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"It failed unexpectedly ({what}); start again to retry it, and report it if it fails again."
+
+
+def _details(error: Exception) -> str:
+    return "" if isinstance(error, UserError) else "".join(traceback.format_exception(error))

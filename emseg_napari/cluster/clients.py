@@ -1,0 +1,134 @@
+"""Connections to Dask schedulers: one of our own on this machine, or one that runs already."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+from emseg_napari.jobs import UserError
+
+SECONDS_TO_CONNECT = 5.0
+SECONDS_TO_CLOSE = 5.0
+AGAIN = "give the same command again, which goes on with the blocks that are missing"
+
+
+@contextmanager
+def open_client(scheduler: str, workers: int | None) -> Iterator[Any]:
+    """Connect to a scheduler for a while.
+
+    Parameters
+    ----------
+    scheduler : str
+        "local", or the address of a scheduler that runs already.
+    workers : int or None
+        How many processes "local" starts; None = one for every core that this process may use.
+
+    Yields
+    ------
+    distributed.Client
+
+    Raises
+    ------
+    UserError
+        If Dask is not installed, or nobody answers at the address.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise UserError(
+            'Schedulers need Dask, which is not installed; run: pip install "emseg-napari[cluster]"'
+        ) from None
+    with ExitStack() as stack, _quiet():
+        if scheduler != "local":
+            _knock(scheduler)
+        target = stack.enter_context(_own_cluster(workers)) if scheduler == "local" else scheduler
+        client = Client(target, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+        try:
+            yield client
+        finally:
+            client.close(timeout=SECONDS_TO_CLOSE)
+
+
+def _knock(address: str) -> None:
+    """Ask whether a scheduler is there, since a `Client` would wait for ever for one that says nothing."""
+    # In a thread of its own: the caller's may run an event loop, as in a notebook.
+    with ThreadPoolExecutor(1, "emseg-knocks") as pool:
+        try:
+            kind = pool.submit(asyncio.run, _kind(address)).result()
+        except (OSError, ValueError, TypeError, MemoryError) as error:  # others speak of absurd lengths
+            raise UserError(_nobody(address)) from error
+    if kind != "Scheduler":
+        raise UserError(_nobody(address))
+
+
+async def _kind(address: str) -> Any:
+    from distributed import rpc
+
+    async with asyncio.timeout(SECONDS_TO_CONNECT), rpc(address) as there:
+        return (await there.identity()).get("type")
+
+
+def _nobody(address: str) -> str:
+    return (
+        f"No Dask scheduler answers at {address}; check the address, start one there with 'dask scheduler', "
+        "or leave it away to work without."
+    )
+
+
+def lost(client: Any) -> bool:
+    """Whether the scheduler has gone."""
+    return client.status != "running"
+
+
+def dashboard(client: Any) -> str | None:
+    """Give the address of the page that shows what the workers do, if the scheduler has one."""
+    with suppress(KeyError):
+        return str(client.dashboard_link) or None
+    return None
+
+
+@contextmanager
+def _own_cluster(workers: int | None) -> Iterator[Any]:
+    from dask.system import CPU_COUNT
+    from distributed import LocalCluster
+
+    try:
+        cluster = LocalCluster(
+            n_workers=workers or CPU_COUNT,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            memory_limit=None,  # Dask would guess one, and pause the workers that come near it
+            silence_logs=logging.CRITICAL,
+        )
+    except (RuntimeError, OSError) as error:
+        raise UserError(
+            f"The worker processes did not start ({error}); leave the scheduler away, or in a script call "
+            "this below 'if __name__ == \"__main__\":' only."
+        ) from error
+    with cluster:
+        yield cluster
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask's own log off the terminal: what concerns the user is told as an event."""
+    names = ("distributed", "tornado", "bokeh")
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith(names)]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            # Versions that differ are named in a sentence.
+            warnings.filterwarnings("ignore", module="distributed")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

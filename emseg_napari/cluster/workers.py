@@ -1,0 +1,104 @@
+"""Whether a Dask worker can do our blocks: it has the same libraries and sees the same files."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from emseg_napari.cluster.blocks import StopsAll
+
+# What a block's bytes depend on, and what blocks travel with.
+PACKAGES = (
+    "emseg-napari",
+    "cloudpickle",
+    "dask",
+    "distributed",
+    "numcodecs",
+    "numpy",
+    "onnxruntime",
+    "scikit-image",
+    "scipy",
+    "zarr",
+)
+
+# Names and versions, hashable; None stands for a package that is not there.
+Versions = tuple[tuple[str, str | None], ...]
+
+
+def versions_here() -> Versions:
+    """List the versions of this process."""
+    from distributed.versions import get_package_info
+
+    return _versions(get_package_info(PACKAGES))
+
+
+def check_cluster(client: Any, paths: Sequence[Path]) -> None:
+    """Refuse a scheduler some of whose workers cannot do our blocks.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    paths : sequence of Path
+        Files and folders that every worker must see.
+
+    Raises
+    ------
+    UserError
+        If a worker, or the scheduler itself, has other versions, or a worker sees other files.
+    """
+    found = client.get_versions(packages=PACKAGES)
+    here = versions_here()
+    _check_versions("The scheduler", _versions(found["scheduler"]["packages"]), here)
+    for address, there in found["workers"].items():
+        _check_versions(f"The worker {address}", _versions(there["packages"]), here)
+    # Anything else is an error of a worker that ended meanwhile, which concerns nobody.
+    for answer in client.run(unseen, list(paths), on_error="return").values():
+        if isinstance(answer, str):
+            raise StopsAll(answer)
+
+
+@lru_cache(maxsize=8)
+def check_this_worker(versions: Versions, paths: tuple[Path, ...]) -> None:
+    """Refuse work, in a worker that joined late, as `check_cluster` does."""
+    from distributed import get_worker
+
+    _check_versions(f"The worker {get_worker().address}", versions_here(), versions)
+    missing = unseen(paths)
+    if missing is not None:
+        raise StopsAll(missing)
+
+
+def unseen(paths: Sequence[Path]) -> str | None:
+    """Give a sentence about a path that this process does not see."""
+    for path in paths:
+        if not os.path.exists(path):
+            return (
+                f"A worker on the host {socket.gethostname()} sees no {path}; the run, the image and the "
+                "output must lie on a file system that all workers share, under the same names."
+            )
+    return None
+
+
+def _versions(packages: dict[str, str | None]) -> Versions:
+    python = ".".join(str(packages.get("python")).split(".")[:2])
+    return (("Python", python), *((name, packages.get(name)) for name in PACKAGES))
+
+
+def _check_versions(who: str, theirs: Versions, ours: Versions) -> None:
+    pairs = [(there, here) for there, here in zip(theirs, ours, strict=True) if there != here]
+    if pairs:
+        has = ", ".join(_words(there) for there, _ in pairs)
+        needs = ", ".join(_words(here) for _, here in pairs)
+        raise StopsAll(
+            f"{who} has {has}, but this process {needs}; give all of them the same environment and "
+            "start again."
+        )
+
+
+def _words(package: tuple[str, str | None]) -> str:
+    name, version = package
+    return f"no {name}" if version is None else f"{name} {version}"

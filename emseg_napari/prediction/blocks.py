@@ -1,0 +1,234 @@
+"""What is done to one block of a volume: what the network sees of it is read, predicted and written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from emseg_napari.cells.gaps import close_gaps
+from emseg_napari.jobs import ShouldStop, UserError
+from emseg_napari.labels import ISBI_BOUNDARY, ISBI_INTERIOR
+from emseg_napari.normalisation import Levels
+from emseg_napari.prediction.grid import Known
+from emseg_napari.prediction.predictor import SlicePredictor
+from emseg_napari.prediction.slabs import Plane, Slabs, slab_of
+from emseg_napari.prediction.stacks import load_predictor
+from emseg_napari.prediction.tiles import grown, tiles, whole, within
+from emseg_napari.resampling import Window
+from emseg_napari.runs import open_run
+from emseg_napari.settings import PredictionSettings
+from emseg_napari.volumes.layout import Block
+from emseg_napari.volumes.output import VolumeOutput
+from emseg_napari.volumes.volume import Volume
+
+Kind = Literal["labels", "probability", "interior"]
+
+# Gaps are closed tile by tile, each seen with about one cell around it.
+_GAPS_TILE_PX, _GAPS_CONTEXT_PX = 1024, 96
+_GAPS_THREADS = 4  # each takes some hundred megabytes
+_SLICES_REMEMBERED = 512
+_WINDOWS_REMEMBERED = 4096
+_BAND = 32  # rows that are encoded at once
+
+
+@dataclass(frozen=True)
+class PredictionWork:
+    """Predicts blocks, see `emseg_napari.cluster.BlockWork`.
+
+    Attributes
+    ----------
+    volume : Volume
+    run : Path
+    output : Path
+        As `VolumeOutput.prepare` made it.
+    settings : PredictionSettings
+        With the threshold to use.
+    kind : str
+        "probability" of the boundary or of the "interior", uint8 0 to 255, or "labels", 0 = boundary and
+        255 = interior.
+    first : int
+        The slice of the volume that is slice 0 of the output.
+    levels : mapping
+        What grey levels mean in those slices of the volume of which a part cannot be read.
+    """
+
+    volume: Volume
+    run: Path
+    output: Path
+    settings: PredictionSettings
+    kind: Kind
+    first: int = 0
+    levels: Mapping[int, Levels] = field(default_factory=dict, hash=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What was opened stays in its process.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """Files and folders that every worker must see."""
+        source = Path(self.volume.source)
+        file = next(one for one in (source, *source.parents) if one.exists())
+        return [self.run, self.output, *([file] if self.volume.source else [])]
+
+    def read(self, block: Block) -> list[tuple[Known, Levels]]:
+        """Read what the network sees of a block, slice by slice.
+
+        Raises
+        ------
+        BrokenChunk
+            If a chunk of it is missing or damaged.
+        UserError
+            If pixels of it are no finite numbers.
+        """
+        slices, *window = block.window
+        return [self._read(z, (window[0], window[1])) for z in range(slices.start, slices.stop)]
+
+    def _read(self, z: int, window: Window) -> tuple[Known, Levels]:
+        plane = self.plane(self.first + z)
+        seen = self._seen(window)
+        values = plane[seen]
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise UserError(_not_finite(values, seen, plane.z, self.volume.name))
+        return Known(values, seen, plane.shape), self.levels.get(plane.z) or self._levels(plane.z)
+
+    def plane(self, z: int) -> Plane:
+        """Return a slice of the volume, of which windows can be read."""
+        return Plane(self._slabs, (self.volume.shape[1], self.volume.shape[2]), z)
+
+    def slices(self, block: Block) -> range:
+        """Return the slices of the volume that a block covers."""
+        return range(self.first + block.window[0].start, self.first + block.window[0].stop)
+
+    def together(self, block: Block) -> range:
+        """Return the slices of the volume that are read together with a block's first."""
+        window = self._seen((block.window[1], block.window[2]))
+        return slab_of(self.volume, self.slices(block).start, window)
+
+    def compute(self, block: Block, given: list[tuple[Known, Levels]], should_stop: ShouldStop) -> np.ndarray:
+        """Predict a block, uint8 (z, y, x)."""
+        _, rows, columns = block.window
+        return np.stack([self._predict(*one, (rows, columns), should_stop) for one in given])
+
+    def _predict(self, slice_: Known, levels: Levels, window: Window, should_stop: ShouldStop) -> np.ndarray:
+        seen = self._grown(window)
+        probability = self._predictor.window(slice_, seen, levels, should_stop)
+        if self.settings.close_gaps:
+            probability = self._closed(probability, should_stop)
+        return encoded(probability[within(window, seen)], self.kind, self._threshold)
+
+    def write(self, block: Block, values: np.ndarray) -> None:
+        """Write a block."""
+        self._files.write(block, values)
+
+    def _seen(self, window: Window) -> Window:
+        rows, columns = window
+        return self._seen_of(rows.start, rows.stop, columns.start, columns.stop)
+
+    @cached_property
+    def _seen_of(self) -> Callable[[int, int, int, int], Window]:
+        """The pixels that a window needs; blocks of all slices have the same windows."""
+
+        def seen(top: int, bottom: int, left: int, right: int) -> Window:
+            grown_ = self._grown((slice(top, bottom), slice(left, right)))
+            return self._predictor.seen(self.volume.shape[1:], grown_)
+
+        return lru_cache(_WINDOWS_REMEMBERED)(seen)
+
+    def _grown(self, window: Window) -> Window:
+        margin = _GAPS_CONTEXT_PX if self.settings.close_gaps else 0
+        return grown(window, margin, self.volume.shape[1:])
+
+    def _closed(self, probability: np.ndarray, should_stop: ShouldStop) -> np.ndarray:
+        closed = np.empty_like(probability)
+
+        def close(tile: Window) -> None:
+            seen = grown(tile, _GAPS_CONTEXT_PX, probability.shape)
+            lines = close_gaps(probability[seen], self._threshold, self._join_below, should_stop)
+            closed[tile] = lines[within(tile, seen)]
+
+        # Unlike the network it uses one thread, and takes as long as the network in all orientations.
+        with ThreadPoolExecutor(min(_GAPS_THREADS, self.settings.threads or os.cpu_count() or 1)) as pool:
+            list(pool.map(close, tiles(whole(probability.shape), _GAPS_TILE_PX)))
+        return closed
+
+    @cached_property
+    def _files(self) -> VolumeOutput:
+        return VolumeOutput(self.output)
+
+    @cached_property
+    def _predictor(self) -> SlicePredictor:
+        return load_predictor(open_run(self.run), self.settings)
+
+    @cached_property
+    def _threshold(self) -> float:
+        return threshold_of(open_run(self.run).record.threshold, self.settings)
+
+    @cached_property
+    def _join_below(self) -> float:
+        return open_run(self.run).record.join_below
+
+    @cached_property
+    def _levels(self) -> Callable[[int], Levels]:
+        return lru_cache(_SLICES_REMEMBERED)(lambda z: self._predictor.levels(self.plane(z)))
+
+    @cached_property
+    def _slabs(self) -> Slabs:
+        return Slabs(self.volume)
+
+
+def threshold_of(threshold: float, settings: PredictionSettings) -> float:
+    """Return the threshold that the settings ask for, else that of the run."""
+    return threshold if settings.threshold is None else settings.threshold
+
+
+def encoded(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarray:
+    """Say a boundary probability in uint8.
+
+    Parameters
+    ----------
+    probability : numpy.ndarray
+        Float32, 0 to 1.
+    kind : str
+        "probability": 255 times that; "interior": 255 less; "labels": 0 = boundary, 255 = interior.
+    threshold : float
+        Boundary is what reaches it. Rounding carries no pixel over it: the same ones reach it of 255ths.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 of the same shape.
+    """
+    amounts = np.empty(probability.shape, np.uint8)
+    for first in range(0, len(probability), _BAND):  # intermediate values stay in the processor's cache
+        band = slice(first, first + _BAND)
+        amounts[band] = _encoded(probability[band], kind, threshold)
+    return amounts
+
+
+def _encoded(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarray:
+    boundary = probability >= threshold
+    if kind == "labels":
+        return np.where(boundary, np.uint8(ISBI_BOUNDARY), np.uint8(ISBI_INTERIOR))
+    # The 255th that is the threshold itself stays free: the interior's readers would round it the other way.
+    least, most = min(255, np.floor(threshold * 255) + 1), max(0, np.ceil(threshold * 255) - 1)
+    # Products, since choosing by a mask that changes from pixel to pixel takes twenty times as long.
+    at_least, at_most = boundary * np.uint8(least), np.maximum(boundary * np.uint8(255), np.uint8(most))
+    amounts = np.clip(np.rint(probability * 255).astype(np.uint8), at_least, at_most)
+    return amounts if kind == "probability" else 255 - amounts
+
+
+def _not_finite(values: np.ndarray, seen: Window, z: int, name: str) -> str:
+    y, x = (int(n) for n in np.argwhere(~np.isfinite(values))[0])
+    return (
+        f"{name} has {np.count_nonzero(~np.isfinite(values))} pixels that are no finite number "
+        f"(NaN or infinity) here or just beside, the first in slice {z} at y {y + seen[0].start}, "
+        f"x {x + seen[1].start}; replace them by grey values and start again."
+    )

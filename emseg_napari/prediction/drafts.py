@@ -1,0 +1,42 @@
+"""A first look at a large slice: eight times sooner than its prediction, and drawn part by part."""
+
+from __future__ import annotations
+
+from emseg_napari.jobs import Drafted, Report, ShouldStop
+from emseg_napari.prediction.predictor import SlicePredictor
+from emseg_napari.prediction.tiles import tiles, whole
+from emseg_napari.resampling import Readable
+
+_TILE_PX = 1024  # twice that for slices of more: less of it is halo
+_MOST_PARTS = 16  # more would keep the prediction waiting for long
+
+
+def draft(
+    predictor: SlicePredictor, slice_: Readable, z: int, report: Report, should_stop: ShouldStop
+) -> None:
+    """Predict a slice in one orientation and report it as it comes, if a good prediction takes a while.
+
+    Slices of more than 64 megapixels are left out: their own tiles come sooner than such a look ends.
+
+    Parameters
+    ----------
+    predictor : SlicePredictor
+        The good one.
+    slice_ : array or other Readable
+        (y, x).
+    z : int
+        What the reports call the slice.
+    report : callable
+        Gets a `Drafted` for each part.
+    should_stop : callable
+        Asked before each part; when it answers True, `Cancelled` is raised.
+    """
+    tile_px = _TILE_PX * (1 + (max(slice_.shape) > 2 * _TILE_PX))
+    parts = list(tiles(whole(slice_.shape), tile_px))
+    quick = predictor.quick()
+    if not 1 < len(parts) <= _MOST_PARTS or quick is None:
+        return
+    pixels = slice_[whole(slice_.shape)]  # once: parts overlap, and lie in the same chunks of a file
+    levels = quick.levels(pixels)
+    for part in parts:
+        report(Drafted(z, part, quick.window(pixels, part, levels, should_stop)))

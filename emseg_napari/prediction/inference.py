@@ -1,0 +1,170 @@
+"""What a finished run maps images with: its U-Net or trees in ONNX Runtime, or its ridge filter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Thread
+from weakref import WeakValueDictionary
+
+import numpy as np
+import onnxruntime
+from pydantic import ValidationError
+from scipy import ndimage
+
+from emseg_napari import ridge
+from emseg_napari.features import RECIPE_KEY, FeatureRecipe, pixel_features
+from emseg_napari.files import read_json
+from emseg_napari.jobs import Cancelled, ShouldStop, UserError, never
+from emseg_napari.prediction.predictor import Method, Network, StoppableNetwork
+from emseg_napari.prediction.tiles import HALOS, halo_of
+from emseg_napari.runs import Run
+
+# What two strokes of the ridge filter's clean-up are seen to hang together by, where it sees but a window.
+_CONTEXT_PX = 128
+# The published network and the trees keep so much of a pixel that larger tiles would need several gigabytes.
+_LARGEST_PX = {"compact": 2304, "reference": 512, "trees": 1024}
+_SECONDS_BETWEEN_QUESTIONS = 0.05
+# A network that somebody holds is not loaded again, which would cost its buffers once more, too.
+_HELD: WeakValueDictionary[tuple[Path, int, int, int], onnxruntime.InferenceSession] = WeakValueDictionary()
+
+
+def load_method(run: Run, threads: int) -> Method:
+    """Load what a run predicts with.
+
+    Parameters
+    ----------
+    run : Run
+    threads : int
+        Processor threads to use; 0 = as many as the process may.
+
+    Raises
+    ------
+    UserError
+        If its file is missing or damaged.
+    """
+    network = run.settings.network
+    if network == "ridge":
+        fit = _ridge_fit(run.ridge_file)
+        return Method(
+            _per_slice(lambda image: ridge.strength(image, fit.sigma_px, fit.dark)),
+            halo_of(ridge.reach_px(fit.sigma_px)),
+            finish=lambda strength: ridge.probability(strength, fit),
+            context_px=_CONTEXT_PX,
+        )
+    session = _session(run.network_file, threads)
+    if network == "trees":
+        recipe = _recipe(session, run.network_file)
+        return Method(_per_slice(_trees(session, recipe)), halo_of(recipe.reach_px), _LARGEST_PX[network])
+    run_ = stoppable(session)
+    return Method(lambda image: run_(image, never), HALOS[network], _LARGEST_PX[network], stoppable=run_)
+
+
+def stoppable(session: onnxruntime.InferenceSession) -> StoppableNetwork:
+    """Return what a session does, until it is told to stop: then it ends within a tenth of a second or so.
+
+    A tile of a large slice takes seconds, and an engine that does not listen for so long is ended, so that
+    the next job would have to wait for a new one.
+    """
+    name = session.get_inputs()[0].name
+
+    def run(image: np.ndarray, should_stop: ShouldStop) -> np.ndarray:
+        options, over = onnxruntime.RunOptions(), Event()
+        watch = Thread(target=_watch, args=(options, over, should_stop), daemon=True)
+        watch.start()
+        try:
+            found: np.ndarray = session.run(None, {name: image}, options)[0]
+        except Exception as error:  # ONNX Runtime has one class for all that fails
+            if options.terminate:
+                raise Cancelled from error
+            raise
+        finally:
+            over.set()
+            watch.join()
+        return found
+
+    return run
+
+
+def _watch(options: onnxruntime.RunOptions, over: Event, should_stop: ShouldStop) -> None:
+    while not over.wait(_SECONDS_BETWEEN_QUESTIONS):
+        if should_stop():
+            options.terminate = True
+            return
+
+
+def _per_slice(function: Callable[[np.ndarray], np.ndarray]) -> Network:
+    return lambda image: function(image[0, ..., 0])[np.newaxis, ..., np.newaxis]
+
+
+def _recipe(session: onnxruntime.InferenceSession, path: Path) -> FeatureRecipe:
+    try:
+        return FeatureRecipe.model_validate_json(session.get_modelmeta().custom_metadata_map[RECIPE_KEY])
+    except (KeyError, ValidationError):
+        raise UserError(f"{path} holds no trees; choose another run, or train again.") from None
+
+
+def _trees(
+    session: onnxruntime.InferenceSession, recipe: FeatureRecipe
+) -> Callable[[np.ndarray], np.ndarray]:
+    def probability(image: np.ndarray) -> np.ndarray:
+        features = pixel_features(image, recipe.sigmas_px)
+        found = session.run(None, {"features": features.reshape(-1, features.shape[-1])})[0]
+        return ndimage.gaussian_filter(found.reshape(image.shape), recipe.smoothing_px)
+
+    return probability
+
+
+def _ridge_fit(path: Path) -> ridge.RidgeFit:
+    if not path.is_file():
+        raise UserError(f"{path.parent} has no fitted filter (ridge.json); train again.")
+    try:
+        return ridge.RidgeFit(**read_json(path))
+    except (ValidationError, TypeError):
+        raise UserError(f"{path} is damaged; train again.") from None
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    if not path.is_file():
+        raise UserError(
+            f"{path.parent} has no finished network (network.onnx); let its training end, or resume it."
+        )
+    # As TensorFlow does; the window's engine is told to leave a core free.
+    threads = threads or int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or 0)
+    stat = path.stat()
+    key = path.resolve(), stat.st_mtime_ns, stat.st_size, threads
+    session = _HELD.get(key) or _loaded(path, threads)
+    _HELD[key] = session
+    return session
+
+
+def _loaded(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Threads that wait for each other would spin, at the cost of those that read, write and draw.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A second run would get all of its memory anew, as one piece, which makes none quicker.
+    options.enable_mem_pattern = False
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(_model(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has an exception class for every status
+        raise UserError(
+            f"{path} cannot be loaded ({_first_line(error)}); it is damaged: train again."
+        ) from None
+
+
+def _model(path: Path) -> str | bytes:
+    """Return what to load of a network: its file, or, of runs of before, what it is rewritten to."""
+    with path.open("rb") as file:
+        as_keras_exports = b"tf2onnx" in file.read(64)
+    if not as_keras_exports:
+        return str(path)
+    from emseg_napari.prediction.lean import lean  # its libraries take 0.1 s, which new runs do not need
+
+    return lean(path) or str(path)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -1,0 +1,164 @@
+"""Slices of which a part cannot be read.
+
+The grey levels of such a slice are those of the pixels that can be read, and the output notes them. So what
+is not broken is predicted, and by the same levels whoever predicts it. Once the slice reads otherwise, such
+as when it was mended, its blocks are predicted anew: no slice has the levels of two occasions, and in the
+end the bytes are those of a volume that never was broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from emseg_napari.cluster import Where, do_blocks
+from emseg_napari.jobs import BlockFailed, Cancelled, Event, Message, Report, ShouldStop, UserError
+from emseg_napari.normalisation import Levels
+from emseg_napari.prediction.blocks import PredictionWork
+from emseg_napari.prediction.slabs import Plane, Slabs
+from emseg_napari.runs import open_run
+from emseg_napari.volumes.differences import PARTIAL
+from emseg_napari.volumes.holes import holed
+from emseg_napari.volumes.layout import Block
+from emseg_napari.volumes.output import VolumeOutput
+
+_MOST_LISTED = 8
+
+
+class PartialLevels:
+    """Finds and notes the grey levels of slices of which a part cannot be read.
+
+    Parameters
+    ----------
+    work : PredictionWork
+    output : VolumeOutput
+    report, should_stop : callable
+        See `emseg_napari.jobs`.
+    """
+
+    def __init__(
+        self, work: PredictionWork, output: VolumeOutput, report: Report, should_stop: ShouldStop
+    ) -> None:
+        self._work, self._output, self._report, self._should_stop = work, output, report, should_stop
+        self._normalisation = open_run(work.run).record.normalisation
+        self._slabs, self._holed = Slabs(work.volume), Slabs(holed(work.volume))
+
+    def still_valid(self) -> dict[int, Levels]:
+        """Return the levels that an earlier prediction noted, by the volume's slices.
+
+        Slices that read otherwise now lose their blocks and their note.
+        """
+        noted = self._noted
+        whole = {z: self._all_read(z) for z in noted}
+        changed = [z for z in noted if noted[z] != (whole[z] or self._readable(z))]
+        if changed:
+            self._output.remove_slices(z - self._work.first for z in changed)
+            self._report(Message(f"Predicted anew, because the volume reads otherwise: {_listed(changed)}."))
+        return self._note({z: noted[z] for z in noted if z not in changed and whole[z] is None})
+
+    def done(self, work: PredictionWork, blocks: Sequence[Block], where: Where) -> tuple[BlockFailed, ...]:
+        """Predict blocks, those that fail once more if other grey levels than the slice's may help.
+
+        Parameters
+        ----------
+        work : PredictionWork
+            With the levels that are still valid.
+        blocks : sequence of Block
+            The most wanted first.
+        where : Where
+            Who predicts.
+
+        Returns
+        -------
+        tuple of BlockFailed
+            The blocks that are missing now, and why.
+        """
+        failures = do_blocks(work, blocks, where, self._held_back, self._should_stop)
+        failed = {failure.index for failure in failures}
+        again = [block for block in blocks if block.index in failed]
+        found = self._found({z for block in again for z in work.slices(block)} - set(work.levels))
+        again = [block for block in again if found.keys() & set(work.slices(block))]
+        waiting = {block.index for block in again}
+        final = [failure for failure in failures if failure.index not in waiting]
+        for failure in final:
+            self._report(failure)
+        if again:
+            work = replace(work, levels={**work.levels, **found})
+            final += do_blocks(work, again, where, self._report, self._should_stop)
+            # Of some slices all blocks see what is broken.
+            self._note({z: levels for z, levels in self._noted.items() if self._is_begun(z)})
+        return tuple(final)
+
+    def _held_back(self, event: Event) -> None:
+        if not isinstance(event, BlockFailed):
+            self._report(event)
+
+    def _found(self, slices: set[int]) -> dict[int, Levels]:
+        """Return, and note, the levels of those slices of the volume that cannot be read as a whole.
+
+        Slices of which blocks are there already keep waiting: they were predicted when all could be read.
+        """
+        if self._output.blocks.grid[1:] == (1, 1):
+            return {}  # a slice that is one block fails with its chunk
+        waiting = [z for z in sorted(slices) if not self._is_begun(z) and not self._all_read(z)]
+        found = {z: levels for z in waiting if (levels := self._readable(z))}
+        if found:
+            self._note(self._noted | found)
+        return found
+
+    def _note(self, levels: dict[int, Levels]) -> dict[int, Levels]:
+        noted = {str(z): asdict(one) for z, one in sorted(levels.items())}
+        if levels != self._noted:
+            self._output.amend({PARTIAL: noted})
+        return levels
+
+    @property
+    def _noted(self) -> dict[int, Levels]:
+        return {int(z): Levels(**levels) for z, levels in self._output.record.get(PARTIAL, {}).items()}
+
+    def _is_begun(self, z: int) -> bool:
+        return self._output.holds_any(z - self._work.first)
+
+    def _all_read(self, z: int) -> Levels | None:
+        try:
+            return self._levels(self._slabs, z)
+        except UserError:
+            return None
+
+    def _readable(self, z: int) -> Levels | None:
+        """Return the levels of what can be read; None if that is nothing, or all the same."""
+        levels = self._levels(self._holed, z)
+        return levels if levels.scale else None
+
+    def _levels(self, slabs: Slabs, z: int) -> Levels:
+        if self._should_stop():
+            raise Cancelled
+        _, height, width = self._work.volume.shape
+        return self._normalisation.levels(Plane(slabs, (height, width), z))
+
+
+def sentence_on(record: Mapping[str, Any]) -> str:
+    """Say of which slices a prediction, by its record, could not read a part; "" if there are none."""
+    slices = noted_in(record)
+    if not slices:
+        return ""
+    has, them = ("has", "it") if len(slices) == 1 else ("have", "them")
+    return (
+        f"{_listed(slices)} cannot be read as a whole and {has} the grey levels of the rest; once the volume "
+        f"is mended, the same command predicts {them} anew."
+    )
+
+
+def noted_in(record: Mapping[str, Any]) -> list[int]:
+    """Return the slices of a volume that its prediction says to have the grey levels of a part."""
+    return sorted(map(int, record.get(PARTIAL, {})))
+
+
+def _listed(slices: Collection[int]) -> str:
+    first, *others = sorted(slices)
+    if not others:
+        return f"Slice {first}"
+    more = others[_MOST_LISTED:]
+    listed = ", ".join(map(str, [first, *others[:_MOST_LISTED]]))
+    return f"Slices {listed}" + (f" and {len(more)} more" if more else "")

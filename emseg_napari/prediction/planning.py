@@ -1,0 +1,134 @@
+"""What there is to do to predict a volume: into which blocks, from what, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emseg_napari.cluster import HERE, Where
+from emseg_napari.jobs import UserError
+from emseg_napari.prediction.blocks import Kind, PredictionWork
+from emseg_napari.prediction.records import record_of
+from emseg_napari.runs import Run
+from emseg_napari.settings import PredictionSettings
+from emseg_napari.stacks import check_range
+from emseg_napari.volumes.layout import Block, Layout
+from emseg_napari.volumes.volume import Volume, filled
+
+_CHUNK_PX, _BLOCK_PX = 512, 2048
+
+
+@dataclass(frozen=True)
+class VolumeTask:
+    """What is to be predicted of a volume, and how.
+
+    Attributes
+    ----------
+    output : Path or str
+        The folder to write, usually NAME.zarr: a new one, or one that the same prediction began.
+    settings : PredictionSettings
+    kind : str
+        "probability" of the boundary or of the "interior", uint8 0 to 255, or "labels", 0 = boundary and
+        255 = interior.
+    near : int or None
+        The slice of the volume that comes first, with a quick look at it; the others follow by their
+        distance.
+    where : Where
+        Which processes predict.
+    """
+
+    output: Path | str
+    settings: PredictionSettings = field(default_factory=PredictionSettings)
+    kind: Kind = "probability"
+    near: int | None = None
+    where: Where = HERE
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What makes an output.
+
+    Attributes
+    ----------
+    work : PredictionWork
+        Done to each of its blocks.
+    layout : Layout
+        How it lies on disk.
+    record : dict
+        What it says of itself.
+    near : int or None
+        The slice of the volume that comes first; None = the first one, and nobody watches.
+    """
+
+    work: PredictionWork
+    layout: Layout
+    record: dict[str, Any]
+    near: int | None
+
+    @property
+    def slices(self) -> range:
+        """The slices of the volume that are predicted."""
+        return range(self.work.first, self.work.first + self.layout.shape[0])
+
+
+def planned(volume: Volume, run: Run, task: VolumeTask) -> Plan:
+    """Plan a prediction; nothing is written.
+
+    Raises
+    ------
+    UserError
+        If the volume has no grey values or no such slices.
+    """
+    settings = task.settings
+    volume = filled(volume, settings.missing_is_empty)
+    if volume.dtype.kind not in "uif":
+        raise UserError(
+            f"{volume.name} holds {volume.dtype} values; an image of plain grey values is needed."
+        )
+    first, end = check_range(settings.slices, len(volume), volume.name)
+    threads = settings.threads or task.where.threads
+    settings = settings.model_copy(update={"threads": threads})
+    output = Path(task.output).absolute()
+    work = PredictionWork(volume, run.folder.resolve(), output, settings, task.kind, first)
+    return Plan(work, _layout(work, end - first), record_of(work, run, end - first), task.near)
+
+
+def _layout(work: PredictionWork, depth: int) -> Layout:
+    height, width = work.volume.shape[1:]
+    return Layout(
+        (depth, height, width),
+        "uint8",
+        chunk=(1, _CHUNK_PX, _CHUNK_PX),
+        shard=(1, _block_px(height), _block_px(width)),
+        voxel=work.volume.voxel,
+        labels=work.kind == "labels",
+        first=work.first,
+    )
+
+
+def _block_px(length: int) -> int:
+    """Return the side of a block: large ones have less halo, a gigabyte of memory bounds them."""
+    return min(_BLOCK_PX, _CHUNK_PX * -(-length // _CHUNK_PX))
+
+
+def outward(blocks: Sequence[Block], work: PredictionWork, near: int | None) -> list[Block]:
+    """Order blocks: those of slice `near` of the volume first, then others by their distance from it.
+
+    Where chunks are deep, slices that are read together go together, column by column. None is the first
+    slice.
+    """
+    near = work.first if near is None else near
+
+    def key(block: Block) -> tuple[int, ...]:
+        slices, together = work.slices(block), work.together(block)
+        away = -1 if near in slices else _distance(together, near)
+        return away, together.start, *block.index[1:], _distance(slices, near), block.index[0]
+
+    return sorted(blocks, key=key)
+
+
+def _distance(slices: range, near: int) -> int:
+    """Return how many slices lie between some slices and slice `near`; 0 if it is one of them."""
+    return max(slices.start - near, near + 1 - slices.stop, 0)

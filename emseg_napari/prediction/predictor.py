@@ -1,0 +1,228 @@
+"""The prediction of slices, or of windows of slices that are too large to be read.
+
+Whatever part is asked for and into whatever tiles it is cut, what comes out is the prediction of the whole
+slice: tiles overlap by as much as the network sees, and lie where its grid has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from emseg_napari.jobs import Cancelled, ShouldStop, never
+from emseg_napari.normalisation import Levels
+from emseg_napari.prediction.grid import Grid
+from emseg_napari.prediction.tiles import (
+    ORIENTATIONS,
+    WIDEST,
+    Halo,
+    Orientation,
+    grown,
+    hull,
+    tiles,
+    whole,
+    within,
+)
+from emseg_napari.resampling import Readable, Window
+from emseg_napari.runs import RunRecord
+
+# Maps float32 (1, y, x, 1), y and x multiples of 16, to the same shape.
+Network = Callable[[np.ndarray], np.ndarray]
+# The same, and raises `Cancelled` when told to stop.
+StoppableNetwork = Callable[[np.ndarray, ShouldStop], np.ndarray]
+# Maps what the network gave, float32 (y, x), to the boundary probability.
+Finish = Callable[[np.ndarray], np.ndarray]
+
+
+def _unchanged(probability: np.ndarray) -> np.ndarray:
+    return probability
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a run predicts with.
+
+    Attributes
+    ----------
+    network : callable
+        Maps float32 (1, y, x, 1), y and x multiples of 16, to a boundary probability of the same shape.
+    halo : Halo
+        How far it looks.
+    largest_px : int
+        The largest tile that needs no more than a gigabyte or so.
+    finish : callable
+        Maps what the network gave for a whole slice, float32 (y, x), to the probability.
+    context_px : int
+        How much around a window `finish` is shown, where it does not see the whole slice.
+    stoppable : callable, optional
+        The network again, if it can be stopped in the middle of a tile.
+    """
+
+    network: Network
+    halo: Halo = WIDEST
+    largest_px: int = 2048
+    finish: Finish = _unchanged
+    context_px: int = 0
+    stoppable: StoppableNetwork | None = None
+
+    def mapped(self, image: np.ndarray, should_stop: ShouldStop) -> np.ndarray:
+        """Do what `network` does, but raise `Cancelled` when told to stop, as soon as it can."""
+        return self.stoppable(image, should_stop) if self.stoppable else self.network(image)
+
+
+class SlicePredictor:
+    """Predicts slices of any size.
+
+    Parameters
+    ----------
+    record : RunRecord
+        Normalisation and scale of the run.
+    method : Method or callable
+        What it predicts with, or only its network.
+    orientations : int
+        Over how many of the eight flips and turns to average.
+    tile_px : int
+        Side of a tile in pixels of the network.
+    """
+
+    def __init__(
+        self, record: RunRecord, method: Method | Network, orientations: int = 1, tile_px: int = 1024
+    ) -> None:
+        self._record = record
+        self._method = method if isinstance(method, Method) else Method(method)
+        self._orientations = ORIENTATIONS[:orientations]
+        self._tile_px = min(tile_px, self._method.largest_px)
+
+    def quick(self) -> SlicePredictor | None:
+        """Return the same with a single orientation; None if there is but one."""
+        if len(self._orientations) == 1:
+            return None
+        return SlicePredictor(self._record, self._method, 1, self._tile_px)
+
+    def probability(self, slice_: np.ndarray, should_stop: ShouldStop = never) -> np.ndarray:
+        """Predict one slice.
+
+        Parameters
+        ----------
+        slice_ : numpy.ndarray
+            (y, x), any dtype and size.
+        should_stop : callable
+            Asked before each tile.
+
+        Returns
+        -------
+        numpy.ndarray
+            Boundary probability, float32 (y, x), 0 to 1.
+        """
+        return self.probability_and_spread(slice_, should_stop)[0]
+
+    def probability_and_spread(
+        self, slice_: np.ndarray, should_stop: ShouldStop = never
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Predict one slice, and say where the orientations disagree; parameters as of `probability`.
+
+        Returns
+        -------
+        probability : numpy.ndarray
+            Boundary probability, float32 (y, x), 0 to 1.
+        spread : numpy.ndarray or None
+            Standard deviation over the orientations, float32 (y, x), 0 to 0.5; None if there is but one.
+        """
+        grid = Grid(slice_.shape, self._record.scale)
+        everything = whole(slice_.shape)
+        image = _View(slice_, self.levels(slice_), grid, should_stop)
+        moments = self._tiled(image, grid.needed(everything), 1 + (len(self._orientations) > 1))
+        probability = grid.enlarged(self._method.finish(moments[0]), everything)
+        if len(moments) == 1:
+            return probability, None
+        spread = np.sqrt(np.maximum(moments[1] - moments[0] ** 2, 0))
+        return probability, grid.enlarged(spread, everything)
+
+    def levels(self, slice_: Readable) -> Levels:
+        """Find what the grey levels of a slice mean, for `window`."""
+        return self._record.normalisation.levels(slice_)
+
+    def seen(self, shape: tuple[int, int], window: Window) -> Window:
+        """Return the pixels of a slice that `window` reads for a window.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            (y, x) of the slice.
+        window : Window
+            (y, x), inside it.
+        """
+        grid = Grid(shape, self._record.scale)
+        region = grown(grid.needed(window), self._method.context_px, grid.shape)
+        return grid.pixels(
+            hull([o.source(region, grid.shape, self._method.halo) for o in self._orientations])
+        )
+
+    def window(
+        self, slice_: Readable, window: Window, levels: Levels, should_stop: ShouldStop = never
+    ) -> np.ndarray:
+        """Predict a window of a slice, of which no more is read than the network sees.
+
+        It is that window of `probability`, up to rounding errors below 1e-4. Only the clean-up of a ridge
+        filter follows boundaries farther than a window can: it sees `Method.context_px` around it.
+
+        Parameters
+        ----------
+        slice_ : array or other Readable
+            (y, x), any dtype and size.
+        window : Window
+            (y, x), inside the slice.
+        levels : Levels
+            Of the slice, from `levels`.
+        should_stop : callable
+            Asked before each tile.
+
+        Returns
+        -------
+        numpy.ndarray
+            Boundary probability, float32 (y, x), 0 to 1.
+        """
+        grid = Grid(slice_.shape, self._record.scale)
+        kept = grid.needed(window)
+        seen = grown(kept, self._method.context_px, grid.shape)
+        mean = self._tiled(_View(slice_, levels, grid, should_stop), seen)[0]
+        return grid.enlarged(self._method.finish(mean)[within(kept, seen)], window)
+
+    def _tiled(self, view: _View, window: Window, count: int = 1) -> np.ndarray:
+        """Return the first moments over the orientations in a window of the network's image.
+
+        That is the mean and, if the `count` is 2, the mean of the squares, float32 (count, y, x).
+        """
+        moments = np.empty((count, *(part.stop - part.start for part in window)), np.float32)
+        for tile in tiles(window, self._tile_px):
+            self._tile(view, tile, moments[:, *within(tile, window)])
+        return moments
+
+    def _tile(self, view: _View, tile: Window, moments: np.ndarray) -> None:
+        """Fill in the moments of a tile."""
+        sources = [o.source(tile, view.grid.shape, self._method.halo) for o in self._orientations]
+        read = hull(sources)
+        pixels = view.grid.read(view.slice_, view.levels, read)
+        for number, (orientation, source) in enumerate(zip(self._orientations, sources, strict=True)):
+            if view.should_stop():
+                raise Cancelled
+            found = self._mapped(pixels[within(source, read)], orientation, view)[within(tile, source)]
+            for power, moment in enumerate(moments, start=1):
+                np.add(moment if number else 0, found if power == 1 else found**2, out=moment)
+        moments /= len(sources)
+
+    def _mapped(self, pixels: np.ndarray, orientation: Orientation, view: _View) -> np.ndarray:
+        turned = np.ascontiguousarray(orientation.turned(pixels))
+        return orientation.back(self._method.mapped(turned[None, ..., None], view.should_stop)[0, ..., 0])
+
+
+@dataclass(frozen=True)
+class _View:
+    """What is predicted of."""
+
+    slice_: Readable
+    levels: Levels
+    grid: Grid
+    should_stop: ShouldStop

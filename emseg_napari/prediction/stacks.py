@@ -1,0 +1,96 @@
+"""The prediction of stacks that fit in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from emseg_napari.cells.gaps import close_gaps
+from emseg_napari.jobs import Progress, Report, ShouldStop, SlicePredicted, ignore, never
+from emseg_napari.prediction.drafts import draft
+from emseg_napari.prediction.inference import load_method
+from emseg_napari.prediction.predictor import SlicePredictor
+from emseg_napari.runs import Run, RunRecord, open_run
+from emseg_napari.settings import PredictionSettings
+from emseg_napari.stacks import as_stack, check_image, check_range
+from emseg_napari.volumes.volume import filled
+
+
+def load_predictor(run: Run, settings: PredictionSettings) -> SlicePredictor:
+    """Load what a run predicts with.
+
+    Raises
+    ------
+    UserError
+        If the run has no usable ``network.onnx`` (of a ridge filter ``ridge.json``).
+    """
+    orientations = 8 if settings.average_orientations and run.settings.network == "compact" else 1
+    return SlicePredictor(run.record, load_method(run, settings.threads), orientations, settings.tile_px)
+
+
+def predict(
+    image: np.ndarray,
+    run: Run | Path | str,
+    settings: PredictionSettings | None = None,
+    report: Report = ignore,
+    should_stop: ShouldStop = never,
+    *,
+    first_look: bool = False,
+) -> np.ndarray:
+    """Predict the boundary probability of slices.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (z, y, x) or (y, x), integer or float, any size.
+    run : Run, Path or str
+        A finished run or its folder.
+    settings : PredictionSettings, optional
+    report : callable
+        Gets a `SlicePredicted` and a `Progress` per slice.
+    should_stop : callable
+        When it answers True, `Cancelled` is raised.
+    first_look : bool
+        Report the first slice as `Drafted`, too, if it is large: for somebody who watches.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (z, y, x) of the chosen slices, 0 to 1, 1 = boundary; with `close_gaps` the lines that
+        close gaps are raised to the threshold.
+    """
+    settings = settings or PredictionSettings()
+    image = filled(as_stack(image), settings.missing_is_empty)
+    first, end = check_range(settings.slices, len(image), "The image")
+    check_image(image, "The image", range(first, end))
+    run = run if isinstance(run, Run) else open_run(run)
+    predictor = load_predictor(run, settings)
+    result = np.empty((end - first, *image.shape[1:]), np.float32)
+    if first_look:
+        draft(predictor, image[first], first, report, should_stop)
+    left = _clock(end - first)
+    for done, z in enumerate(range(first, end), start=1):
+        result[done - 1] = _closed(
+            predictor.probability(image[z], should_stop), run.record, settings, should_stop
+        )
+        report(SlicePredicted(z, result[done - 1]))
+        report(Progress(done / (end - first), left(done), f"slice {z} predicted"))
+    return result
+
+
+def _closed(
+    probability: np.ndarray, record: RunRecord, settings: PredictionSettings, should_stop: ShouldStop
+) -> np.ndarray:
+    if not settings.close_gaps:
+        return probability
+    threshold = record.threshold if settings.threshold is None else settings.threshold
+    return close_gaps(probability, threshold, record.join_below, should_stop)
+
+
+def _clock(total: int) -> Callable[[int], float]:
+    """Return a function that says how many seconds are left after `done` of `total`."""
+    started = time.monotonic()
+    return lambda done: (time.monotonic() - started) / done * (total - done)

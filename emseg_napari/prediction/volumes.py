@@ -1,0 +1,138 @@
+"""The prediction of volumes of any size, block by block, into an output on disk.
+
+A block is one file of the output, and what is in it depends on the volume, the run and the settings alone:
+not on who predicted it, when, or which other blocks there are. So what was broken off is gone on with, and
+ends with the same bytes. Where a part of the volume cannot be read, see `partial`.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emseg_napari.cluster import Where, started
+from emseg_napari.jobs import BlockFailed, Message, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.prediction.drafts import draft
+from emseg_napari.prediction.partial import PartialLevels, sentence_on
+from emseg_napari.prediction.planning import Plan, VolumeTask, outward, planned
+from emseg_napari.prediction.predictor import SlicePredictor
+from emseg_napari.prediction.stacks import load_predictor
+from emseg_napari.runs import Run, open_run
+from emseg_napari.volumes.output import VolumeOutput
+from emseg_napari.volumes.volume import Volume, volume_of
+
+__all__ = ["VolumePrediction", "VolumeTask", "predict_volume"]
+
+
+@dataclass(frozen=True)
+class VolumePrediction:
+    """What came of one prediction of a volume.
+
+    Attributes
+    ----------
+    record : dict
+        What the output says of itself.
+    done, skipped : int
+        Blocks that were predicted now, and those that had been before.
+    failures : tuple of BlockFailed
+        The blocks that are missing, and why.
+    voxels : int
+        Voxels predicted now.
+    seconds : float
+        It took, the coarser levels not counted.
+    """
+
+    record: dict[str, Any]
+    done: int
+    skipped: int
+    failures: tuple[BlockFailed, ...]
+    voxels: int
+    seconds: float
+
+    @property
+    def warning(self) -> str:
+        """What to know of slices of which a part cannot be read; "" if there are none."""
+        return sentence_on(self.record)
+
+
+def predict_volume(
+    volume: Volume | np.ndarray,
+    run: Run | Path | str,
+    task: VolumeTask,
+    report: Report = ignore,
+    should_stop: ShouldStop = never,
+) -> VolumePrediction:
+    """Predict a volume of any size into an OME-Zarr, or go on with that where it was broken off.
+
+    No more is in memory than some blocks. Gaps in membranes are closed tile by tile, each seen with 96
+    pixels around it, which may differ in single lines from what `predict` finds in a whole slice.
+
+    Parameters
+    ----------
+    volume : Volume or array
+        (z, y, x), grey values.
+    run : Run, Path or str
+        A finished run or its folder.
+    task : VolumeTask
+        Into what, and how.
+    report : callable
+        Gets a `BlockDone` or `BlockFailed` and a `Progress` for each block, and before them a `Drafted` for
+        each part of a first look.
+    should_stop : callable
+        When it answers True, `Cancelled` is raised; what is done stays.
+
+    Returns
+    -------
+    VolumePrediction
+
+    Raises
+    ------
+    UserError
+        If run, volume or output cannot be used, or the output was begun with others.
+    Cancelled
+    """
+    run = run if isinstance(run, Run) else open_run(run)
+    # What keeps it from predicting is said before a new output is made.
+    predictor = load_predictor(run, task.settings)
+    plan = planned(volume_of(volume), run, task)
+    is_new = not plan.work.output.exists()
+    with started(task.where) if is_new else nullcontext(task.where) as where:
+        written = VolumeOutput.begin(plan.work.output, plan.layout, plan.record)
+        # At once: what is there of a large output takes a while to list.
+        _look(predictor, plan, written, report, should_stop)
+        return _run(plan, written, where, report, should_stop)
+
+
+def _look(
+    predictor: SlicePredictor, plan: Plan, written: VolumeOutput, report: Report, should_stop: ShouldStop
+) -> None:
+    """Give a first look at the slice in view if it has not been predicted."""
+    z = plan.near
+    if z is None or z not in plan.slices or written.holds_slice(z - plan.work.first):
+        return
+    with suppress(UserError):  # what cannot be read is told of its block
+        draft(predictor, plan.work.plane(z), z, report, should_stop)
+
+
+def _run(
+    plan: Plan, written: VolumeOutput, where: Where, report: Report, should_stop: ShouldStop
+) -> VolumePrediction:
+    """Do the blocks that are missing, then the coarser levels."""
+    partial = PartialLevels(plan.work, written, report, should_stop)
+    work = replace(plan.work, levels=partial.still_valid())
+    missing = written.ready()
+    skipped = len(written.blocks) - len(missing)
+    if skipped and missing:
+        report(Message(f"{work.output}: {skipped} of {len(written.blocks)} blocks are there already."))
+    began = time.monotonic()
+    failures = partial.done(work, outward(missing, work, plan.near), where)
+    seconds = time.monotonic() - began
+    written.finish(report, should_stop, where)
+    failed = {failure.index for failure in failures}
+    voxels = sum(int(np.prod(block.shape)) for block in missing if block.index not in failed)
+    return VolumePrediction(written.record, len(missing) - len(failed), skipped, failures, voxels, seconds)

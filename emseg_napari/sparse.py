@@ -1,0 +1,136 @@
+"""Stacks of which only some slices are held, such as the labels of five slices of two thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from emseg_napari.labels import Convention, conversion, distinct, recognise
+from emseg_napari.volumes.volume import Volume
+
+# What training, live learning and judging take slices of.
+Stack = np.ndarray | Volume
+
+
+class SparseStack:
+    """A stack (z, y, x) that holds some slices; all others are 0.
+
+    It is asked for slices as an array is: ``stack[z]``, ``stack[2:4]``, ``stack[[2, 7]]``. Pickled, it is
+    as large as the slices that it holds.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        (z, y, x).
+    dtype : numpy.dtype
+    planes : mapping of int to numpy.ndarray
+        (y, x) each; not copied.
+    """
+
+    ndim = 3
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        dtype: Any = np.uint8,
+        planes: Mapping[int, np.ndarray] | None = None,
+    ) -> None:
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        self._planes = dict(sorted((planes or {}).items()))
+
+    @classmethod
+    def of(cls, stack: Any, slices: Iterable[int] | None = None) -> SparseStack:
+        """Hold the slices of an array-like stack (z, y, x) that are not all 0.
+
+        Parameters
+        ----------
+        stack : array-like
+            Read slice by slice; slices of an array in memory are views of it.
+        slices : iterable of int, optional
+            Where to look; all when not given.
+        """
+        looked_at = range(len(stack)) if slices is None else slices
+        planes = ((int(z), np.asarray(stack[z])) for z in looked_at)  # one at a time in memory
+        return cls(tuple(stack.shape), stack.dtype, {z: plane for z, plane in planes if plane.any()})
+
+    @property
+    def held(self) -> list[int]:
+        """The slices that are held, in order."""
+        return list(self._planes)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: int | slice | Sequence[int]) -> np.ndarray:
+        if isinstance(key, int | np.integer):
+            z = range(len(self))[key]
+            return self._planes[z] if z in self._planes else np.zeros(self.shape[1:], self.dtype)
+        every = range(len(self))
+        chosen = every[key] if isinstance(key, slice) else [every[z] for z in key]
+        result = np.zeros((len(chosen), *self.shape[1:]), self.dtype)
+        for place, z in enumerate(chosen):
+            if z in self._planes:
+                result[place] = self._planes[z]
+        return result
+
+    def __setitem__(self, z: int, plane: np.ndarray) -> None:
+        """Replace a slice; it is not copied."""
+        if plane.shape != self.shape[1:]:
+            raise ValueError(f"a slice of shape {plane.shape} for a stack of shape {self.shape}")
+        self._planes = dict(sorted({**self._planes, z: plane}.items()))
+
+    def mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> SparseStack:
+        """Return another stack, of what `change` makes of each slice that is held."""
+        planes = {z: change(plane) for z, plane in self._planes.items()}
+        dtype = next((plane.dtype for plane in planes.values()), self.dtype)
+        return SparseStack(self.shape, dtype, planes)
+
+
+def normalised(stack: Any, name: str, convention: Convention | None = None) -> SparseStack:
+    """Return labels of any convention, read slice by slice, as our own: 0, 1, 2.
+
+    Parameters
+    ----------
+    stack : array-like
+        (z, y, x).
+    name, convention
+        As for `labels.normalise`.
+
+    Raises
+    ------
+    AmbiguousLabels, UnknownLabels
+        As `labels.normalise`.
+    """
+    if convention is None and np.dtype(stack.dtype).kind not in "iub":
+        recognise(np.zeros(0, stack.dtype), name)  # refuses it before all of it is read
+    change = conversion(_values(stack), name, convention)
+    planes = ((z, change(np.asarray(stack[z]))) for z in range(len(stack)))  # one at a time in memory
+    return SparseStack(tuple(stack.shape), np.uint8, {z: plane for z, plane in planes if plane.any()})
+
+
+def _values(stack: Any) -> np.ndarray:
+    found: set[int] = set()
+    for z in range(len(stack)):
+        plane = np.asarray(stack[z])
+        found.update(distinct(plane.view(np.uint8) if plane.dtype == bool else plane))
+    return np.array(sorted(found), stack.dtype)
+
+
+def labelled_slices(labels: Any, slices: Iterable[int] | None = None) -> list[int]:
+    """Return which slices of labels (z, y, x), an array or a `SparseStack`, are not all 0."""
+    asked = range(len(labels)) if slices is None else slices
+    if isinstance(labels, SparseStack):
+        held = set(labels.held)
+        asked = (z for z in asked if z in held)
+    return [z for z in asked if labels[z].any()]
+
+
+def stacked(stack: Any, slices: Sequence[int]) -> np.ndarray:
+    """Return some slices of anything that is asked for slices, as an array (z, y, x)."""
+    if isinstance(stack, np.ndarray):
+        return stack[list(slices)]
+    if not slices:
+        return np.zeros((0, *stack.shape[1:]), stack.dtype)
+    return np.stack([stack[z] for z in slices])

@@ -1,0 +1,80 @@
+"""The axes z, y, x: which arrays have them, and what belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emseg_napari.jobs import UserError
+
+Size = tuple[int, int, int]
+Window = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Voxel:
+    """How large a voxel is.
+
+    Attributes
+    ----------
+    size : (float, float, float)
+        Along z, y, x.
+    unit : str
+        Of the size, as OME-Zarr spells it, such as "nanometer".
+    """
+
+    size: tuple[float, float, float]
+    unit: str
+
+
+def check_grey(shape: tuple[int, ...], dtype: Any, name: str) -> None:
+    """Raise `UserError` unless an array is one stack of plain numbers, leading axes of length 1 aside.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of at least two axes, z, y, x last.
+    dtype : numpy.dtype
+    name : str
+        What the user calls it; starts the sentence.
+    """
+    if np.dtype(dtype).kind not in "buif":
+        raise UserError(f"{name} holds {dtype} values; an image of plain grey values is needed.")
+    sizes = " x ".join(map(str, shape))
+    if len(shape) < 2:
+        raise UserError(f"{name} has the shape {sizes or 'of one number'}; an image (z, y, x) is needed.")
+    if 0 in shape:
+        raise UserError(f"{name} has no pixels (shape {sizes}); choose another image.")
+    if len(shape) == 3 and shape[-1] in (3, 4) and min(shape[:2]) > 4:
+        raise UserError(f"{name} looks like a colour image (shape {sizes}); save it as greyscale.")
+    if any(length > 1 for length in shape[:-3]):
+        raise UserError(
+            f"{name} has {len(shape)} axes ({sizes}); "
+            "save one channel of one point in time as a stack with the axes z, y, x."
+        )
+
+
+def last_three(sizes: Sequence[int]) -> Size:
+    """Return what belongs to z, y, x of an array with any number of axes."""
+    z, y, x = [1, 1, 1, *map(int, sizes)][-3:]
+    return z, y, x
+
+
+def size_of(window: Window) -> Size:
+    """Return how many voxels a window has along z, y, x."""
+    z, y, x = (part.stop - part.start for part in window)
+    return z, y, x
+
+
+def on_axes(window: Window, ndim: int) -> tuple[int | slice, ...]:
+    """Return the window of an array with any number of axes, those before z being of length 1."""
+    return (0,) * (ndim - 3) + window[max(0, 3 - ndim) :]
+
+
+def name_of(path: Path, dataset: str = "") -> str:
+    """Return what a file, or a dataset in it, is called in sentences."""
+    return f"{path.name}/{dataset}" if dataset else path.name

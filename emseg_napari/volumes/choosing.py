@@ -1,0 +1,99 @@
+"""Which dataset of a container is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emseg_napari.jobs import UserError
+
+CREMI_RAW = "volumes/raw"  # https://cremi.org/data
+_MOST_LISTED = 8
+
+
+class SeveralVolumes(UserError):
+    """A container holds several volumes, and only the user knows which one is meant.
+
+    Attributes
+    ----------
+    datasets : tuple of str
+        Their paths in the container.
+    """
+
+    def __init__(self, sentence: str, datasets: tuple[str, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.datasets = datasets
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An array in a container.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Axes in the order z, y, x.
+    dtype : numpy.dtype
+    """
+
+    shape: Sequence[int]
+    dtype: Any
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether it is a stack of numbers, leading axes of length 1 aside."""
+        plain = np.dtype(self.dtype).kind in "buif"
+        return plain and len(self.shape) >= 3 and all(n == 1 for n in self.shape[:-3])
+
+
+def choose(datasets: Mapping[str, Dataset], name: str) -> str:
+    """Return the path of the dataset that is meant where none is given.
+
+    Parameters
+    ----------
+    datasets : mapping
+        All datasets of a container by their paths in it.
+    name : str
+        What the user calls the container.
+
+    Raises
+    ------
+    SeveralVolumes
+        Listing them if several could be meant.
+    UserError
+        If there is none.
+    """
+    volumes = {path: one for path, one in datasets.items() if one.is_volume}
+    if CREMI_RAW in volumes:
+        return CREMI_RAW
+    if len(volumes) == 1:
+        return next(iter(volumes))
+    if not volumes:
+        held = f"holds {listed(datasets)}" if datasets else "holds no dataset"
+        raise UserError(f"{name} {held}, but an image with the axes z, y, x is needed; choose another file.")
+    first = next(iter(volumes))
+    raise SeveralVolumes(
+        f"{name} holds {len(volumes)} volumes, {listed(volumes)}; "
+        f"go on with the path of the one to open, such as {name}/{first}.",
+        tuple(volumes),
+    )
+
+
+def unknown_dataset(datasets: Mapping[str, Dataset], dataset: str, name: str) -> UserError:
+    """Return the error for a dataset that a container does not have."""
+    held = f"it holds {listed(datasets)}" if datasets else "it holds none"
+    return UserError(f"{name} has no dataset {dataset}; {held}.")
+
+
+def listed(datasets: Mapping[str, Dataset]) -> str:
+    """Spell datasets with their shapes for the user."""
+    spelled = [f"{path} ({' x '.join(map(str, one.shape))})" for path, one in datasets.items()]
+    return ", ".join(spelled[:_MOST_LISTED]) + (", ..." if len(spelled) > _MOST_LISTED else "")
+
+
+def looks_like_labels(dataset: str, dtype: Any) -> bool:
+    """Whether a dataset lies in a folder of labels, as those of CREMI and OME-Zarr do."""
+    return np.dtype(dtype).kind in "bui" and "labels" in dataset.split("/")

@@ -1,0 +1,92 @@
+"""Arrays that are a folder with a file for every chunk, as those of Zarr and N5."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emseg_napari.volumes.axes import Size, Window, on_axes, size_of
+from emseg_napari.volumes.chunks import Reopened, chunks_over, missing_chunk, read_or_tell
+
+
+@dataclass(frozen=True)
+class ChunkFilePixels(Reopened):
+    """An array in a folder, opened in each process at the first reading.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the array itself.
+    name : str
+        What the user calls it.
+    shape, chunks : (int, int, int)
+    dtype : numpy.dtype
+    fills : bool
+        Whether chunks without a file are the array's fill value, and no error.
+    """
+
+    folder: Path
+    name: str
+    shape: Size
+    dtype: np.dtype[Any]
+    chunks: Size
+    fills: bool = False
+
+    @cached_property
+    @abstractmethod
+    def _array(self) -> Any:
+        """The array, as its library opens it."""
+
+    @cached_property
+    @abstractmethod
+    def _in_a_file(self) -> Size:
+        """Voxels along z, y, x that lie in one file."""
+
+    @property
+    @abstractmethod
+    def _fill_value(self) -> Any:
+        """What a chunk without a file holds."""
+
+    @abstractmethod
+    def _file(self, place: tuple[int, ...]) -> str:
+        """Return the name of a file in the folder, by its place on all axes of the array."""
+
+    @abstractmethod
+    def _values(self, window: tuple[int | slice, ...]) -> Any:
+        """Return the values in a window on all axes."""
+
+    def read(self, window: Window) -> np.ndarray:
+        """Return the voxels of a window."""
+        if not self.fills:
+            self._check_files(window)
+        elif not any((self.folder / file).is_file() for _, file in self._files(window)):
+            # Labels of a few slices are mostly that, and asking for files is much quicker than reading.
+            return np.full(size_of(window), self._fill_value, self.dtype)
+        return read_or_tell(self._read, window, self.shape, self.chunks, self.name)
+
+    def _read(self, window: Window) -> np.ndarray:
+        return np.asarray(self._values(on_axes(window, self._array.ndim))).reshape(size_of(window))
+
+    def _check_files(self, window: Window) -> None:
+        """Raise `BrokenChunk` where a file is not there; a library would return the fill value."""
+        for part, file in self._files(window):
+            if not (self.folder / file).is_file():
+                raise missing_chunk(self.name, _first(part, window, self.chunks), file)
+
+    def _files(self, window: Window) -> Iterator[tuple[Window, str]]:
+        """Give voxels and name of each file that a window touches."""
+        ndim = self._array.ndim
+        for index, part in chunks_over(window, self.shape, self._in_a_file):
+            yield part, self._file((0,) * (ndim - 3) + index[max(0, 3 - ndim) :])
+
+
+def _first(part: Window, window: Window, chunks: Size) -> Size:
+    """Return the first chunk that both windows touch."""
+    k, j, i = (max(p.start, w.start) // c for p, w, c in zip(part, window, chunks, strict=True))
+    return k, j, i

@@ -1,0 +1,90 @@
+"""Reading by chunks, and telling which one is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from emseg_napari.jobs import UserError
+from emseg_napari.volumes.axes import Size, Window
+from emseg_napari.volumes.volume import BrokenChunk
+
+Read = Callable[[Window], np.ndarray]
+
+
+class Reopened:
+    """Base of what opens a file when it is first read, in each process anew.
+
+    Attributes whose names begin with an underscore, such as open files, are not pickled.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
+
+
+def chunks_over(window: Window, shape: Size, chunks: Size) -> Iterator[tuple[Size, Window]]:
+    """Give index and voxels, cut off at the end of the volume, of each chunk that a window touches."""
+    ranges = [range(w.start // c, -(-w.stop // c)) for w, c in zip(window, chunks, strict=True)]
+    first = [places.start for places in ranges]
+    for offset in np.ndindex(*map(len, ranges)):
+        k, j, i = (int(o) + f for o, f in zip(offset, first, strict=True))
+        z, y, x = (
+            slice(n * c, min((n + 1) * c, s)) for n, c, s in zip((k, j, i), chunks, shape, strict=True)
+        )
+        yield (k, j, i), (z, y, x)
+
+
+def read_or_tell(read: Read, window: Window, shape: Size, chunks: Size, name: str) -> np.ndarray:
+    """Read a window; where that fails, find the chunk that cannot be read.
+
+    Parameters
+    ----------
+    read : callable
+        Reads a window, or raises anything at all: so do decoders on damaged files.
+    window : (slice, slice, slice)
+    shape, chunks : (int, int, int)
+        Of the volume and of one of its chunks.
+    name : str
+        What the user calls it.
+
+    Raises
+    ------
+    BrokenChunk
+        Naming the first chunk that cannot be read.
+    UserError
+        If it does not fit into memory, or each chunk can be read alone.
+    """
+    try:
+        return read(window)
+    except UserError:
+        raise
+    except MemoryError:
+        raise UserError(f"a part of {name} does not fit into memory; choose a smaller part.") from None
+    except Exception as error:
+        for index, part in chunks_over(window, shape, chunks):
+            _try(read, index, part, name)
+        raise UserError(f"{name} cannot be read ({_one_line(error)}); try again.") from error
+
+
+def missing_chunk(name: str, index: Size, file: str) -> BrokenChunk:
+    """Return the error for a chunk whose file is not there."""
+    return BrokenChunk(
+        f"chunk {index} of {name} is missing (no file {file}); copy the volume again, or, if what wrote it "
+        "leaves out empty chunks, add --missing-is-empty (in the window 'Missing chunks are empty', under "
+        "'Advanced').",
+        index,
+    )
+
+
+def _try(read: Read, index: Size, part: Window, name: str) -> None:
+    try:
+        read(part)
+    except Exception as error:
+        sentence = f"chunk {index} of {name} is damaged ({_one_line(error)}); copy the volume again."
+        raise BrokenChunk(sentence, index) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,162 @@
+"""How an output lies on disk: its voxels, its chunks, and the blocks that are one file each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, overload
+
+import numpy as np
+
+from emseg_napari.jobs import UserError
+from emseg_napari.volumes.axes import Size, Window
+from emseg_napari.volumes.volume import Voxel
+
+OutputType = Literal["uint8", "uint16", "int32", "float32"]
+Version = Literal["0.5", "0.4"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What an output holds and how it is cut into files.
+
+    Attributes
+    ----------
+    shape : (int, int, int)
+        Voxels along z, y, x.
+    dtype : str
+        "uint8", "uint16", "int32" or "float32".
+    chunk : (int, int, int)
+        What is compressed together, in voxels: the least that a reader has to fetch.
+    shard : (int, int, int) or None
+        What is written into one file, a multiple of the chunk; None for a file a chunk.
+    voxel : Voxel or None
+        Size of a voxel where it is known.
+    version : "0.5" or "0.4"
+        Of OME-Zarr. 0.4 is Zarr 2, which has no shards.
+    labels : bool
+        Values are names and not amounts, so coarser levels take the most frequent one, not the mean.
+    first : int
+        The slice of the image that is its slice 0: so it lies on the image.
+
+    Raises
+    ------
+    UserError
+        If the files cannot be cut so.
+    """
+
+    shape: Size
+    dtype: OutputType
+    chunk: Size = (1, 512, 512)
+    shard: Size | None = (1, 2048, 2048)
+    voxel: Voxel | None = None
+    version: Version = "0.5"
+    labels: bool = False
+    first: int = 0
+
+    def __post_init__(self) -> None:
+        for what, size in (("An output", self.shape), ("A chunk", self.chunk), ("A shard", self.block)):
+            if len(size) != 3 or min(size) < 1:
+                raise UserError(
+                    f"{what} of {sized(size)} voxels is not possible; three sizes of 1 or more are needed."
+                )
+        if self.version == "0.4" and self.shard is not None:
+            raise UserError("OME-Zarr 0.4 has no shards; leave them out, or write version 0.5.")
+        if any(of % by for of, by in zip(self.block, self.chunk, strict=True)):
+            raise UserError(
+                f"A shard of {sized(self.block)} voxels is no multiple of a chunk of {sized(self.chunk)}; "
+                f"make it {sized(_multiple(self.block, self.chunk))}."
+            )
+
+    @property
+    def block(self) -> Size:
+        """Voxels along z, y, x that share one file."""
+        return self.shard or self.chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A part of an output that is one file.
+
+    Attributes
+    ----------
+    index : (int, int, int)
+        Its place among the blocks along z, y, x.
+    window : (slice, slice, slice)
+        The voxels that it covers, cut off at the end of the volume.
+    """
+
+    index: Size
+    window: Window
+
+    @property
+    def shape(self) -> Size:
+        """Voxels along z, y, x."""
+        z, y, x = (part.stop - part.start for part in self.window)
+        return z, y, x
+
+
+class Blocks(Sequence[Block]):
+    """All blocks of a volume, x fastest; none is made before it is asked for.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Of the volume in voxels.
+    size : (int, int, int)
+        Of a block in voxels.
+    """
+
+    def __init__(self, shape: Size, size: Size) -> None:
+        self._shape, self._size = shape, size
+        self.grid = ceil_divided(shape, size)
+
+    def __len__(self) -> int:
+        k, j, i = self.grid
+        return k * j * i
+
+    @overload
+    def __getitem__(self, position: int) -> Block: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[Block]: ...
+    def __getitem__(self, position: int | slice) -> Block | list[Block]:
+        if isinstance(position, slice):
+            return [self[n] for n in range(*position.indices(len(self)))]
+        n = range(len(self))[position]
+        _, rows, columns = self.grid
+        return self.at((n // (rows * columns), n // columns % rows, n % columns))
+
+    def __iter__(self) -> Iterator[Block]:
+        return (self.at((int(k), int(j), int(i))) for k, j, i in np.ndindex(*self.grid))
+
+    def at(self, index: Size) -> Block:
+        """Return the block whose place along z, y, x is `index`."""
+        z, y, x = (
+            slice(place * size, min((place + 1) * size, end))
+            for place, size, end in zip(index, self._size, self._shape, strict=True)
+        )
+        return Block(index, (z, y, x))
+
+    def over(self, window: Window) -> list[Block]:
+        """Return the blocks that have voxels inside `window`."""
+        ks, js, iis = (
+            range(part.start // size, -(-part.stop // size))
+            for part, size in zip(window, self._size, strict=True)
+        )
+        return [self.at((k, j, i)) for k in ks for j in js for i in iis]
+
+
+def ceil_divided(size: Size, by: Size) -> Size:
+    """Divide along every axis, rounding up."""
+    z, y, x = (-(-s // b) for s, b in zip(size, by, strict=True))
+    return z, y, x
+
+
+def sized(size: Sequence[int]) -> str:
+    """Spell a size for the user."""
+    return " x ".join(map(str, size))
+
+
+def _multiple(size: Size, of: Size) -> Size:
+    z, y, x = (n * by for n, by in zip(ceil_divided(size, of), of, strict=True))
+    return z, y, x

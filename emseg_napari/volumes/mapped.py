@@ -1,0 +1,35 @@
+"""Arrays over a file: another process maps the file again instead of being sent the pixels."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emseg_napari.volumes.axes import last_three
+from emseg_napari.volumes.tiffs import MappedPixels
+
+
+def mapped_again(array: Any) -> tuple[type[MappedPixels], tuple[Any, ...]] | None:
+    """Return what pickle makes an array's pixels of; None if it lies over no file with a name.
+
+    Parameters
+    ----------
+    array : array
+        A `numpy.memmap` or a part of one whose pixels follow each other. Not one that is changed in memory
+        only (mode "c"), nor of a class of its own, whose file may go with it.
+    """
+    if type(array) is not np.memmap or array.mode == "c" or not array.flags.c_contiguous:
+        return None
+    if not array.filename or not Path(array.filename).is_file():
+        return None
+    place = Path(array.filename), last_three(array.shape), array.dtype, _offset(array)
+    return MappedPixels, place
+
+
+def _offset(array: Any) -> int:
+    """Return where an array begins in its file: its own `offset` is that of the whole it is a part of."""
+    first_mapped = array.offset - array.offset % mmap.ALLOCATIONGRANULARITY
+    return int(first_mapped + array.ctypes.data - np.frombuffer(array._mmap, np.uint8).ctypes.data)

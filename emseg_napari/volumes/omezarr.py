@@ -1,0 +1,107 @@
+"""The metadata of OME-Zarr 0.4 and 0.5, written and read.
+
+Specifications: https://ngff.openmicroscopy.org/0.4 and https://ngff.openmicroscopy.org/0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import zarr
+
+from emseg_napari.volumes.axes import Size
+from emseg_napari.volumes.layout import Layout, OutputType
+from emseg_napari.volumes.volume import Voxel
+
+# Values from black to white; elsewhere a viewer knows better than we do.
+_WINDOWS: dict[str, float] = {"uint8": 255.0, "float32": 1.0}
+
+
+def attributes(layout: Layout, factors: Sequence[Size], name: str) -> dict[str, Any]:
+    """Return the attributes of an OME-Zarr group.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of level 0.
+    factors : sequence of (int, int, int)
+        How many voxels of level 0 make one of each level along z, y, x; the first is (1, 1, 1).
+    name : str
+        What viewers call the image.
+    """
+    content: dict[str, Any] = {"multiscales": [_multiscale(layout, factors, name)]}
+    if layout.labels:
+        content["image-label"] = {"version": layout.version}
+    elif layout.dtype in _WINDOWS:
+        content["omero"] = _shown(_WINDOWS[layout.dtype], name)
+    if layout.version == "0.4":
+        return content
+    return {"ome": {"version": layout.version, **content}}
+
+
+def layout_of(group: zarr.Group, array: zarr.Array) -> Layout:
+    """Return the layout of an output from its group and its level 0.
+
+    Raises
+    ------
+    KeyError, IndexError, TypeError, ValueError, UserError
+        If the metadata is none of ours.
+    """
+    version, content = _content(group.attrs.asdict())
+    multiscale = content["multiscales"][0]
+    units = [axis.get("unit") for axis in multiscale["axes"]]
+    placed = multiscale["datasets"][0]["coordinateTransformations"]
+    scale = placed[0]["scale"]
+    first = round(placed[1]["translation"][0] / scale[0]) if len(placed) > 1 else 0
+    return Layout(
+        shape=cast(Size, array.shape),
+        dtype=cast(OutputType, array.dtype.name),
+        chunk=cast(Size, array.chunks),
+        shard=cast("Size | None", array.shards),
+        voxel=Voxel(tuple(scale), units[0]) if units[0] else None,
+        version=version,
+        labels="image-label" in content,
+        first=first,
+    )
+
+
+def level_count(group: zarr.Group) -> int:
+    """Return how many levels a viewer is told of."""
+    _, content = _content(group.attrs.asdict())
+    return len(content["multiscales"][0]["datasets"])
+
+
+def _content(attributes: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    if "ome" in attributes:
+        return attributes["ome"]["version"], attributes["ome"]
+    return attributes["multiscales"][0]["version"], attributes
+
+
+def _multiscale(layout: Layout, factors: Sequence[Size], name: str) -> dict[str, Any]:
+    unit = {"unit": layout.voxel.unit} if layout.voxel else {}
+    size = layout.voxel.size if layout.voxel else (1.0, 1.0, 1.0)
+    multiscale: dict[str, Any] = {
+        "name": name,
+        "axes": [{"name": axis, "type": "space", **unit} for axis in "zyx"],
+        "datasets": [_dataset(level, size, factor, layout.first) for level, factor in enumerate(factors)],
+        "type": "mode" if layout.labels else "mean",
+    }
+    return {"version": "0.4", **multiscale} if layout.version == "0.4" else multiscale
+
+
+def _dataset(level: int, size: Sequence[float], factor: Size, first: int) -> dict[str, Any]:
+    """Place the centre of a level's first voxel in the middle of those that it stands for."""
+    scale = [float(s * f) for s, f in zip(size, factor, strict=True)]
+    shift = [float(s * (f - 1) / 2) for s, f in zip(size, factor, strict=True)]
+    shift[0] += float(size[0] * first)
+    transformations: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+    if any(shift):
+        transformations.append({"type": "translation", "translation": shift})
+    return {"path": str(level), "coordinateTransformations": transformations}
+
+
+def _shown(white: float, name: str) -> dict[str, Any]:
+    window = {"min": 0.0, "start": 0.0, "end": white, "max": white}
+    channel = {"label": name, "color": "FFFFFF", "active": True, "window": window}
+    return {"channels": [channel], "rdefs": {"model": "greyscale"}}

@@ -1,0 +1,200 @@
+"""Any file or folder to a volume.
+
+Libraries are imported with the format that needs them: together they take most of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from emseg_napari.decoding import PNG_SUFFIXES, TIFF_SUFFIXES
+from emseg_napari.jobs import UserError
+from emseg_napari.volumes.axes import name_of
+from emseg_napari.volumes.volume import Volume
+
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
+MRC_SUFFIXES = (".mrc", ".rec", ".st", ".mrcs")
+_ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+_N5_MARK = "attributes.json"
+_GIB = 1 << 30
+
+
+def open_volume(path: str | Path, dataset: str | None = None, *, fills: bool = False) -> Volume:
+    """Open a stack of any size; nothing but what describes it is read.
+
+    Parameters
+    ----------
+    path : str or Path
+        OME-Zarr, Zarr, N5, HDF5, MRC, TIFF, PNG, or a folder of numbered slices. A dataset inside a
+        container is addressed by going on with the path (``a.h5/volumes/raw``, ``b.zarr/0``). Where none
+        is given it is a multiscale image's full resolution, CREMI's volumes/raw, or the only volume.
+    dataset : str, optional
+        Path of a dataset in the container, in place of going on with the path.
+    fills : bool
+        Whether a chunk of Zarr or N5 without a file is the fill value, as where a writer leaves out what
+        is empty, and not a `BrokenChunk`.
+
+    Returns
+    -------
+    Volume
+        Axes (z, y, x); leading axes of length 1 are dropped.
+
+    Raises
+    ------
+    UserError
+        If it is missing, damaged, of another format or no single grey stack, or several datasets could
+        be meant.
+    """
+    whole = Path(path).absolute() / (dataset or "").strip("/")
+    there = next(one for one in (whole, *whole.parents) if one.exists())
+    inner = whole.relative_to(there).as_posix() if there != whole else ""
+    if there.is_file():
+        return _open_file(there, inner, whole)
+    return _open_folder(there, inner, whole, fills)
+
+
+def open_levels(path: str | Path, *, fills: bool = False) -> list[Volume]:
+    """Open all resolutions of a multiscale image, the finest first.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `open_volume`. Where it names one level, or anything that has no others, that is all.
+    fills : bool
+        As for `open_volume`.
+
+    Raises
+    ------
+    UserError
+        As `open_volume`.
+    """
+    volume = open_volume(path, fills=fills)
+    folder = Path(volume.source)
+    if not folder.is_dir() or folder == Path(path).absolute():
+        return [volume]
+    others = [level for level in _levels(folder) if level != folder]
+    return [volume, *(open_volume(level, fills=fills) for level in others)]
+
+
+def called(path: str | Path) -> str:
+    """Return what a file, or a dataset in a container, is called in sentences: ``a.h5/volumes/raw``."""
+    whole = Path(path).absolute()
+    there = next(one for one in (whole, *whole.parents) if one.exists())
+    container = (
+        (_root(there, _has_zarr_mark, ".zarr") or _root(there, _has_n5_mark, ".n5"))
+        if there.is_dir()
+        else there
+    )
+    return name_of(container, _below(container, whole)) if container else Path(path).name
+
+
+def is_container(path: str | Path) -> bool:
+    """Whether a path is none of the files and folders of slices that `decoding.read` takes."""
+    path = Path(path).absolute()
+    there = next(one for one in (path, *path.parents) if one.exists())
+    if there.is_dir():
+        return (
+            _root(there, _has_zarr_mark, ".zarr") is not None or _root(there, _has_n5_mark, ".n5") is not None
+        )
+    return there.suffix.lower() in HDF5_SUFFIXES + MRC_SUFFIXES
+
+
+def read_whole(volume: Volume) -> np.ndarray:
+    """Read all of a volume into memory.
+
+    Returns
+    -------
+    numpy.ndarray
+        (z, y, x), of the volume's dtype.
+
+    Raises
+    ------
+    UserError
+        If there is not memory enough, or a part of it cannot be read.
+    """
+    free = psutil.virtual_memory().available
+    if volume.nbytes > free:
+        raise UserError(
+            f"{volume.name} takes {volume.nbytes / _GIB:.1f} GiB of memory, of which "
+            f"{free / _GIB:.1f} GiB are free; save a part of it as a file."
+        )
+    return volume[...]
+
+
+def _open_file(file: Path, inner: str, whole: Path) -> Volume:
+    suffix = file.suffix.lower()
+    if suffix in HDF5_SUFFIXES:
+        from emseg_napari.volumes.hdf5 import open_hdf5
+
+        return open_hdf5(file, inner)
+    if inner:
+        raise UserError(f"{whole} does not exist: {file.name} is a file without datasets; check the name.")
+    if suffix in MRC_SUFFIXES:
+        from emseg_napari.volumes.mrc import open_mrc
+
+        return open_mrc(file)
+    if suffix in TIFF_SUFFIXES:
+        from emseg_napari.volumes.tiffs import open_tiff
+
+        return open_tiff(file)
+    if suffix in PNG_SUFFIXES:
+        from emseg_napari.volumes.slices import open_slices
+
+        return open_slices(file)
+    raise UserError(f"{file.name} has a format that is not read; save it as OME-Zarr, HDF5, MRC or TIFF.")
+
+
+def _open_folder(folder: Path, inner: str, whole: Path, fills: bool) -> Volume:
+    root = _root(folder, _has_zarr_mark, ".zarr")
+    if root is not None:
+        from emseg_napari.volumes.zarrs import open_zarr
+
+        return open_zarr(root, _below(root, whole), fills)
+    root = _root(folder, _has_n5_mark, ".n5")
+    if root is not None:
+        from emseg_napari.volumes.n5 import open_n5
+
+        return open_n5(root, _below(root, whole), fills)
+    if inner:
+        raise UserError(f"{whole} does not exist; check the name.")
+    from emseg_napari.volumes.slices import open_slices
+
+    return open_slices(folder)
+
+
+def _levels(folder: Path) -> list[Path]:
+    if _has_zarr_mark(folder):
+        from emseg_napari.volumes.zarrs import zarr_levels
+
+        return zarr_levels(folder)
+    if _has_n5_mark(folder):
+        from emseg_napari.volumes.n5 import n5_levels
+
+        return n5_levels(folder)
+    return [folder]
+
+
+def _root(folder: Path, marked: Callable[[Path], bool], suffix: str) -> Path | None:
+    """Return the container that a folder lies in, the outermost one that is named or marked so."""
+    around = [folder, *folder.parents]
+    named = [one for one in around if one.suffix.lower() == suffix]
+    if named:
+        return named[-1]
+    beyond = next((n for n, one in enumerate(around) if not marked(one)), len(around))
+    return around[beyond - 1] if beyond else None
+
+
+def _has_zarr_mark(folder: Path) -> bool:
+    return any((folder / mark).is_file() for mark in _ZARR_MARKS)
+
+
+def _has_n5_mark(folder: Path) -> bool:
+    return (folder / _N5_MARK).is_file()
+
+
+def _below(root: Path, whole: Path) -> str:
+    return "" if whole == root else whole.relative_to(root).as_posix()

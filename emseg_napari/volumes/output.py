@@ -1,0 +1,271 @@
+"""Outputs of any size: multiscale OME-Zarr that is written block by block and can be gone on with.
+
+A block is one file, which is written whole or not at all: a file that is there is done, whoever wrote it.
+So writers need no lock and no list of what is done, and a killed one costs what it had in hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from emseg_napari import files
+from emseg_napari.cluster import HERE, Where
+from emseg_napari.jobs import Report, ShouldStop, UserError, ignore, never
+from emseg_napari.volumes import omezarr, pyramid
+from emseg_napari.volumes.axes import Size, Window
+from emseg_napari.volumes.blockfiles import IN_USE_S, BlockFiles, DurableStore, create_group
+from emseg_napari.volumes.differences import LATER, Begun, check_same
+from emseg_napari.volumes.layout import Block, Blocks, Layout
+from emseg_napari.volumes.volume import Voxel
+
+__all__ = ["Block", "Blocks", "Layout", "VolumeOutput"]
+
+_OURS = "emseg"  # the attribute that holds the record
+
+
+class VolumeOutput:
+    """An output on disk, to write into and to read from, also while others write.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of an output that `prepare` made. Nothing is opened before it is needed, and only the path is
+        pickled.
+
+    Attributes
+    ----------
+    path : Path
+    ndim : int
+        3.
+    """
+
+    ndim = 3
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()  # workers may stand elsewhere
+        self._files = BlockFiles(self.path)
+
+    def __reduce__(self) -> tuple[type[VolumeOutput], tuple[Path]]:
+        return VolumeOutput, (self.path,)
+
+    def __repr__(self) -> str:
+        return f"VolumeOutput({str(self.path)!r})"
+
+    @classmethod
+    def prepare(
+        cls, path: str | Path, layout: Layout, record: Mapping[str, Any] | None = None
+    ) -> VolumeOutput:
+        """Create an output, or open one to go on with, and make it `ready`; all else as `begin`."""
+        output = cls.begin(path, layout, record)
+        output.ready()
+        return output
+
+    @classmethod
+    def begin(cls, path: str | Path, layout: Layout, record: Mapping[str, Any] | None = None) -> VolumeOutput:
+        """Create an output, whole or not at all, or open an earlier one.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder, usually NAME.zarr; none, an empty one, or an earlier output.
+        layout : Layout
+            What it holds and how it is cut into files.
+        record : mapping
+            JSON values that say how the voxels come about; an earlier output must have the same.
+
+        Raises
+        ------
+        UserError
+            If something else is there, layout or record differ, or it cannot be written.
+        """
+        output = cls(path)
+        if _is_free(output.path):
+            with files.replacing_folder(path) as temporary:
+                create_group(temporary, layout, _attributes(layout, record or {}, output.path.name, levels=1))
+        else:
+            _check_ours(output)
+            check_same(output.path, Begun(output.layout, output.record), Begun(layout, record or {}))
+            output._note(record or {})
+        return output
+
+    def ready(self) -> list[Block]:
+        """Make it such as if it had been broken off in level 0, which takes a while if it is large.
+
+        Returns
+        -------
+        list of Block
+            Those that are `missing`.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written.
+        """
+        missing = self.missing()
+        if missing:
+            files.writable_folder(self.path)
+            pyramid.forget(self.path, self.layout, missing)
+            self._tell_viewers(1)  # of coarser levels only when they are complete
+        self._remove_leftovers()
+        return missing
+
+    @cached_property
+    def _group(self) -> zarr.Group:
+        if not self.path.is_dir():  # Zarr would make it
+            raise FileNotFoundError(f"{self.path} is not there")
+        return zarr.open_group(store=DurableStore(self.path), mode="r+")
+
+    @cached_property
+    def layout(self) -> Layout:
+        """What it holds and how it is cut into files."""
+        return omezarr.layout_of(self._group, self._files.array)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """How its voxels come about, as `prepare` was told."""
+        record: Any = self._group.attrs[_OURS]
+        return dict(record)
+
+    def amend(self, changes: Mapping[str, Any]) -> None:
+        """Change values of the record."""
+        self._group.update_attributes({_OURS: {**self.record, **changes}})
+
+    @property
+    def shape(self) -> Size:
+        """Voxels along z, y, x."""
+        return self._files.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the voxels."""
+        return np.dtype(self._files.array.dtype)
+
+    @property
+    def voxel(self) -> Voxel | None:
+        """Size of a voxel where it is known."""
+        return self.layout.voxel
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """Read full resolution; what has not been written yet is 0."""
+        return self._files[key]
+
+    @property
+    def blocks(self) -> Blocks:
+        """The parts that are one file each, x fastest."""
+        return self._files.blocks
+
+    def missing(self) -> list[Block]:
+        """Return the blocks that are still to write, in the order of `blocks`."""
+        return list(self._files.missing())
+
+    def holds(self, window: Window) -> bool:
+        """Say whether all blocks that have voxels in a window (z, y, x) of slices are there."""
+        return all(self._files.file(block).exists() for block in self.blocks.over(window))
+
+    def holds_slice(self, z: int) -> bool:
+        """Say whether all blocks that have voxels in slice `z` are there."""
+        return all(self._files.file(block).exists() for block in self._over_slice(z))
+
+    def holds_any(self, z: int) -> bool:
+        """Say whether a block that has voxels in slice `z` is there."""
+        return any(self._files.file(block).exists() for block in self._over_slice(z))
+
+    def remove_slices(self, slices: Iterable[int]) -> None:
+        """Remove all blocks that have voxels in some slices; `ready` then does what follows from that."""
+        for z in slices:
+            for block in self._over_slice(z):
+                self._files.file(block).unlink(missing_ok=True)
+
+    def _over_slice(self, z: int) -> list[Block]:
+        _, height, width = self.shape
+        return self.blocks.over((slice(z, z + 1), slice(0, height), slice(0, width)))
+
+    @property
+    def levels(self) -> list[zarr.Array]:
+        """The resolutions that viewers are told of, to read: full first, each next one coarser."""
+        return [BlockFiles(self.path, level).array for level in range(omezarr.level_count(self._group))]
+
+    def write(self, block: Block, values: np.ndarray) -> None:
+        """Write one block, whole or not at all; the same values give the same bytes.
+
+        Parameters
+        ----------
+        block : Block
+            One of `blocks`.
+        values : numpy.ndarray
+            Of the block's shape (z, y, x) and the output's dtype.
+
+        Raises
+        ------
+        UserError
+            If the folder is not writable or the disk is full; what was written before stays.
+        """
+        self._files.write(block, values)
+
+    def finish(self, report: Report = ignore, should_stop: ShouldStop = never, where: Where = HERE) -> None:
+        """Write the coarser levels that are not there, and tell viewers of them.
+
+        Parameters
+        ----------
+        report, should_stop : callable
+            See `emseg_napari.jobs`; only `Progress` and `Message` are told.
+        where : Where
+            Which processes do it.
+
+        Raises
+        ------
+        Cancelled
+            If it was asked to stop; what is written stays.
+        UserError
+            If they cannot be written, or a block is damaged.
+        """
+        pyramid.write_levels(self.path, self.layout, report, should_stop, where)
+        self._tell_viewers(len(pyramid.level_factors(self.layout)))
+        self._remove_leftovers()
+
+    def _note(self, record: Mapping[str, Any]) -> None:
+        """Keep what may be said later than at the beginning."""
+        if record.get(LATER) and not self.record.get(LATER):
+            self.amend({LATER: True})
+
+    def _remove_leftovers(self) -> None:
+        files.remove_leftovers(self.path, IN_USE_S)
+        for level in range(len(pyramid.level_factors(self.layout))):
+            BlockFiles(self.path, level).remove_leftovers()
+
+    def _tell_viewers(self, levels: int) -> None:
+        if omezarr.level_count(self._group) != levels:
+            self._group.update_attributes(_attributes(self.layout, self.record, self.path.name, levels))
+
+
+def _attributes(layout: Layout, record: Mapping[str, Any], name: str, levels: int) -> dict[str, Any]:
+    factors = pyramid.level_factors(layout)[:levels]
+    return {**omezarr.attributes(layout, factors, name.removesuffix(".zarr")), _OURS: dict(record)}
+
+
+def _is_free(path: Path) -> bool:
+    if path.is_dir():
+        return next(path.iterdir(), None) is None
+    if path.exists() or path.is_symlink():
+        raise UserError(f"{path} is a file, but an output is a folder; choose another name.")
+    return True
+
+
+def _check_ours(output: VolumeOutput) -> None:
+    try:
+        ours = _OURS in output._group.attrs and bool(output.layout)
+    except (OSError, ValueError, LookupError, TypeError, UserError):
+        ours = False
+    if not ours:
+        raise UserError(
+            f"{output.path} exists and is no earlier output of emseg; choose another name or remove it."
+        )

@@ -1,0 +1,116 @@
+"""Volumes that are read slice by slice: folders of numbered TIFF or PNG files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emseg_napari import decoding
+from emseg_napari.jobs import UserError
+from emseg_napari.volumes.axes import Size, Window, check_grey, size_of
+from emseg_napari.volumes.chunks import Reopened
+from emseg_napari.volumes.volume import BrokenChunk, Volume
+
+_KEPT = 2  # tiles of one slice are asked for one after the other
+
+
+class SlicePixels(Reopened, ABC):
+    """Base of what decodes whole slices, of which the last ones are kept."""
+
+    shape: Size
+    dtype: np.dtype[Any]
+
+    @property
+    def chunks(self) -> Size:
+        """One slice."""
+        return 1, self.shape[1], self.shape[2]
+
+    @cached_property
+    def _slice(self) -> Callable[[int], np.ndarray]:
+        return lru_cache(_KEPT)(self.read_slice)
+
+    @abstractmethod
+    def read_slice(self, z: int) -> np.ndarray:
+        """Return one slice (y, x)."""
+
+    def read(self, window: Window) -> np.ndarray:
+        """Return the voxels of a window."""
+        block = np.empty(size_of(window), self.dtype)
+        for n, z in enumerate(range(window[0].start, window[0].stop)):
+            block[n] = self._slice(z)[window[1:]]
+        return block
+
+
+@dataclass(frozen=True)
+class FilePixels(SlicePixels):
+    """Files of one slice each.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+        In the order of the slices.
+    shape : (int, int, int)
+    dtype : numpy.dtype
+        Those of the first slice, which the others must share.
+    """
+
+    paths: tuple[Path, ...]
+    shape: Size
+    dtype: np.dtype[Any]
+
+    def read_slice(self, z: int) -> np.ndarray:
+        """Return one slice (y, x).
+
+        Raises
+        ------
+        BrokenChunk
+            If its file is damaged, or of another size or type than the first.
+        """
+        path = self.paths[z]
+        try:
+            array = decoding.read(path)
+        except UserError as error:
+            raise BrokenChunk(f"slice {z}: {error}", (z, 0, 0)) from error
+        if array.shape != (1, *self.shape[1:]) or array.dtype != self.dtype:
+            raise BrokenChunk(
+                f"slice {z}: {path.parent.name}/{path.name} ({_kind(array)}) is unlike the first slice of "
+                f"its folder ({_kind(self)}); remove it or save it like that one.",
+                (z, 0, 0),
+            )
+        return array[0]
+
+
+def open_slices(path: Path) -> Volume:
+    """Open a folder of numbered slices, of which only the first is read at once.
+
+    Parameters
+    ----------
+    path : Path
+        A folder with TIFF or PNG files, ordered by the numbers in their names; other files are ignored.
+        Or one such file.
+
+    Raises
+    ------
+    UserError
+        If there are none, or the first is no single grey slice.
+    """
+    paths = decoding.slice_paths(path) if path.is_dir() else [path]
+    first = decoding.read(paths[0])
+    if len(first) != 1:
+        raise UserError(
+            f"{path.name}/{paths[0].name} is a stack of {len(first)} slices; "
+            "choose that file itself, not its folder."
+        )
+    check_grey(first.shape, first.dtype, path.name)
+    pixels = FilePixels(tuple(paths), (len(paths), *first.shape[1:]), first.dtype)
+    return Volume(path.name, str(path), pixels)
+
+
+def _kind(array: Any) -> str:
+    return f"{' x '.join(map(str, array.shape[1:]))} pixels, {array.dtype}"

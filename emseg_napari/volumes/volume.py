@@ -1,0 +1,249 @@
+"""A stack of any size, read where it is asked for.
+
+A `Volume` stands where an array with axes (z, y, x) stands: it has a shape and a dtype and gives
+numpy arrays for what is asked in brackets. What lies behind it are `Pixels`, one class a file format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar, cast
+
+import numpy as np
+
+from emseg_napari.jobs import UserError
+from emseg_napari.volumes.axes import Size, Voxel, Window, check_grey, last_three, on_axes, size_of
+from emseg_napari.volumes.indexing import Part, complete
+
+__all__ = ["BrokenChunk", "Pixels", "Size", "Volume", "Voxel", "Window", "filled", "volume_of"]
+
+S = TypeVar("S")
+
+
+class BrokenChunk(UserError):
+    """A part of a volume that is missing or cannot be decoded; the rest may be well.
+
+    Parameters
+    ----------
+    sentence : str
+        For the user.
+    index : (int, int, int)
+        Its place among the volume's chunks along z, y, x.
+    """
+
+    def __init__(self, sentence: str, index: Size) -> None:
+        super().__init__(sentence)
+        self.index = index
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BrokenChunk, (str(self), self.index)
+
+
+class Pixels(Protocol):
+    """What a file format gives: axes (z, y, x), and it can be pickled without an open file."""
+
+    @property
+    def shape(self) -> Size:
+        """Voxels along z, y, x."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the file, in any byte order."""
+        ...
+
+    @property
+    def chunks(self) -> Size | None:
+        """What has to be read together, in voxels; None if any part can be read alone."""
+        ...
+
+    def read(self, window: Window) -> np.ndarray:
+        """Return the voxels of a window, whose slices lie inside the shape and have step 1.
+
+        Raises
+        ------
+        BrokenChunk
+            If a chunk of it is missing or damaged.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A stack of any size, read where it is asked for.
+
+    Attributes
+    ----------
+    name : str
+        What the user calls it; starts the sentence of an error.
+    source : str
+        Path by which it can be opened again, with the dataset inside a container
+        (``/data/a.h5/volumes/raw``); empty for an array in memory.
+    pixels : Pixels
+        What reads it.
+    voxel : Voxel or None
+        Size of a voxel where it is known.
+    is_labels : bool
+        Whether the file says that its values are names and not grey values.
+    """
+
+    name: str
+    source: str
+    pixels: Pixels = field(repr=False)
+    voxel: Voxel | None = None
+    is_labels: bool = False
+
+    @property
+    def shape(self) -> Size:
+        """Voxels along z, y, x."""
+        return self.pixels.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of what is read, in native byte order."""
+        return self.pixels.dtype.newbyteorder("=")
+
+    @property
+    def chunks(self) -> Size | None:
+        """What lies together on disk, in voxels; None if any part can be read alone."""
+        return self.pixels.chunks
+
+    @property
+    def ndim(self) -> int:
+        """3."""
+        return 3
+
+    @property
+    def size(self) -> int:
+        """Number of voxels."""
+        z, y, x = self.shape
+        return z * y * x
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes that the whole would take."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[z] for z in range(len(self)))
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """Return what numpy would return for the same key.
+
+        Parameters
+        ----------
+        key : int, slice, sequence of int, or tuple of int and slice
+            As for an array; only the first axis takes a sequence.
+
+        Returns
+        -------
+        numpy.ndarray
+            In native byte order.
+
+        Raises
+        ------
+        BrokenChunk
+            If a chunk of it is missing or damaged.
+        IndexError
+            If the key lies outside.
+        """
+        keys = complete(key)
+        z, y, x = (Part.of(one, length) for one, length in zip(keys, self.shape, strict=True))
+        if z.places is None:
+            return self._read(z.cover, y.cover, x.cover)[z.inside, y.inside, x.inside]
+        slices = np.empty((len(z.places), y.stop - y.start, x.stop - x.start), self.dtype)
+        for n, place in enumerate(z.places):
+            slices[n] = self._read(slice(place, place + 1), y.cover, x.cover)[0]
+        return slices[:, y.inside, x.inside]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[...].astype(dtype or self.dtype, copy=False)
+
+    def _read(self, *window: slice) -> np.ndarray:
+        if any(part.start == part.stop for part in window):
+            return np.empty([part.stop - part.start for part in window], self.dtype)
+        z, y, x = window
+        return np.asarray(self.pixels.read((z, y, x))).astype(self.dtype, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayPixels:
+    """An array in memory, or a lazy one that reads itself, such as one of dask.
+
+    Attributes
+    ----------
+    array : array
+        (y, x), (z, y, x), or more axes of which all but the last three have length 1.
+    """
+
+    array: Any
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if isinstance(self.array, np.memmap):
+            from emseg_napari.volumes.mapped import mapped_again
+
+            return mapped_again(self.array) or (ArrayPixels, (self.array,))
+        return ArrayPixels, (self.array,)
+
+    @property
+    def shape(self) -> Size:
+        """Voxels along z, y, x."""
+        return last_three(self.array.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the array."""
+        return np.dtype(self.array.dtype)
+
+    @property
+    def chunks(self) -> Size | None:
+        """Of a lazy array; the largest where they differ."""
+        chunks = getattr(self.array, "chunks", None)
+        return last_three([one if isinstance(one, int) else max(one) for one in chunks]) if chunks else None
+
+    def read(self, window: Window) -> np.ndarray:
+        """Return the voxels of a window."""
+        return np.asarray(self.array[on_axes(window, self.array.ndim)]).reshape(size_of(window))
+
+
+def volume_of(array: Any, name: str = "The image", voxel: Voxel | None = None) -> Volume:
+    """Make a volume of an array.
+
+    Parameters
+    ----------
+    array : numpy, zarr or dask array, or Volume
+        (z, y, x) or (y, x), grey values; further leading axes of length 1 are dropped. A Volume is
+        returned as it is.
+    name : str
+        What the user calls it.
+    voxel : Voxel, optional
+        Size of a voxel.
+
+    Raises
+    ------
+    UserError
+        If it is no single grey stack.
+    """
+    if isinstance(array, Volume):
+        return array
+    check_grey(array.shape, array.dtype, name)
+    return Volume(name, "", ArrayPixels(array), voxel)
+
+
+def filled(stack: S, fills: bool = True) -> S:
+    """Return a stack whose chunks without a file are the fill value, or else an error.
+
+    Parameters
+    ----------
+    stack : Volume or array
+        (z, y, x). Whatever is no Zarr or N5 volume is returned as it is.
+    fills : bool
+    """
+    pixels: Any = getattr(stack, "pixels", None)
+    if getattr(pixels, "fills", fills) == fills:
+        return stack
+    return replace(cast(Any, stack), pixels=replace(pixels, fills=fills))
