@@ -1,9 +1,7 @@
 """From a boundary probability to cells: every pixel in one cell, and a closed boundary around each.
 
-Seeds are the places where a cell is widest. A watershed (Beucher and Lantuejoul 1979) grows them,
-first over the interior from wide to narrow, so that fronts meet in the gaps of a boundary, then over
-the boundary, so that they meet on its ridge. Then fragments too small to be a cell are joined to a
-neighbour, and pieces between which the boundary is weak.
+A watershed makes fragments (`emseg_napari.cells.flooding`). Then those too small to be a cell are joined
+to a neighbour, and pieces between which the boundary is weak.
 """
 
 from __future__ import annotations
@@ -11,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import ndimage
-from skimage.morphology import local_maxima, reconstruction
-from skimage.segmentation import watershed
 
+from emseg_napari.cells.flooding import ask, flooded
+from emseg_napari.cells.joining import cells_of_tiles
 from emseg_napari.cells.linking import Linker, time_left
 from emseg_napari.cells.regions import Regions, outlined
-from emseg_napari.jobs import Cancelled, Message, Progress, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.cells.tiles import CUT, Cut
+from emseg_napari.jobs import Message, Progress, Report, ShouldStop, UserError, ignore, never
 from emseg_napari.settings import InstanceSettings
 from emseg_napari.stacks import as_stack
 
 _ROUNDING = 1e-6  # by which the probabilities of other programs may pass 0 and 1
-_PER_PX = 4  # distances are counted in quarter pixels: whole numbers compare exactly
 _NEEDED = "a boundary probability is needed, floats from 0 to 1 or uint8 from 0 to 255"
 
 
@@ -69,7 +66,7 @@ def instances(
     result, left = np.empty(stack.shape, np.int32), time_left(len(stack))
     number = Linker(settings).next if settings.link else _numbering()
     for z, slice_ in enumerate(stack, first_slice):
-        cells = number(cells_of_slice(_as_float(slice_), settings, should_stop))
+        cells = number(cells_of_slice(as_float(slice_), settings, should_stop))
         if cells.min() == cells.max():
             report(Message(f"Slice {z} is one single cell: it has no boundary, or nothing else."))
         done = z - first_slice + 1
@@ -105,12 +102,17 @@ def check_probability(probability: np.ndarray, name: str, first_slice: int = 0) 
 
 
 def cells_of_slice(
-    probability: np.ndarray, settings: InstanceSettings, should_stop: ShouldStop = never
+    probability: np.ndarray,
+    settings: InstanceSettings,
+    should_stop: ShouldStop = never,
+    cut: Cut = CUT,
 ) -> np.ndarray:
     """Divide one slice into cells: int32 (y, x), from 1 in reading order; no 0.
 
-    The parameters are those of `fragments_of_slice`.
+    The parameters are those of `fragments_of_slice`, and `cut`: which slices are cut into tiles.
     """
+    if cut.grid(probability.shape) != (1, 1):
+        return cells_of_tiles(probability, settings, cut, should_stop)
     regions = fragments_of_slice(probability, settings, should_stop)
     regions.join_weak(settings.join_below)
     return regions.numbers()
@@ -129,55 +131,15 @@ def fragments_of_slice(
     should_stop : callable
         Asked between the steps.
     """
-    _ask(should_stop)
-    interior = probability < settings.seed_below
-    if interior.all():  # then nothing would be there to measure distances to
-        return _whole(probability)
-    distance = ndimage.distance_transform_edt(interior)
-    seeds, count = seeds_of(distance, settings.neck_px)
-    if count <= 1:
-        return _whole(probability)
-    _ask(should_stop)
-    regions = Regions(watershed(np.where(interior, -distance, probability), seeds), probability)
-    _ask(should_stop)
+    numbers, _ = flooded(probability, settings, should_stop)
+    regions = Regions(numbers, probability)
+    ask(should_stop)
     regions.join_small(settings.size_px)
     return regions
 
 
-def _whole(probability: np.ndarray) -> Regions:
-    return Regions(np.ones(probability.shape, np.int32), probability)
-
-
-def seeds_of(distance: np.ndarray, neck_px: float) -> tuple[np.ndarray, int]:
-    """Return where the cells of one slice begin to grow.
-
-    Seeds are the wide places of the interior: those from which every way to another, or out, comes
-    closer to the boundary by more than `neck_px` (extended maxima of the distance). A region of
-    interior without such a place, a thin one, is a seed as a whole.
-
-    Parameters
-    ----------
-    distance : numpy.ndarray
-        float (y, x): of interior pixels to the nearest boundary pixel, in pixels; 0 elsewhere.
-    neck_px : float
-
-    Returns
-    -------
-    seeds : numpy.ndarray
-        int32 (y, x): 0 outside the seeds, each of which hangs together by the sides of its pixels.
-    count : int
-        How many there are.
-    """
-    steps = np.round(_PER_PX * distance).astype(np.int32)
-    lowered = reconstruction(steps - round(_PER_PX * neck_px), steps)
-    wide = local_maxima(lowered)  # not `h_maxima`, which parts equally wide places whatever the neck
-    regions, count = ndimage.label(distance > 0)
-    thin = np.ones(count + 1, bool)
-    thin[0], thin[regions[wide]] = False, False
-    return ndimage.label(wide | thin[regions])
-
-
-def _as_float(slice_: np.ndarray) -> np.ndarray:
+def as_float(slice_: np.ndarray) -> np.ndarray:
+    """Return a probability as float from 0 to 1; uint8 is divided by 255 in float32."""
     return slice_ / np.float32(255) if slice_.dtype == np.uint8 else slice_
 
 
@@ -192,8 +154,3 @@ def _numbering() -> Callable[[np.ndarray], np.ndarray]:
         return numbered
 
     return number
-
-
-def _ask(should_stop: ShouldStop) -> None:
-    if should_stop():
-        raise Cancelled

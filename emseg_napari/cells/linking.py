@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from emseg_napari.cells.overlaps import Overlaps, overlaps
 from emseg_napari.cells.regions import in_reading_order
 from emseg_napari.jobs import Cancelled, Progress, Report, ShouldStop, ignore, never
 from emseg_napari.settings import InstanceSettings
@@ -74,7 +75,7 @@ class Linker:
     def __init__(self, settings: InstanceSettings) -> None:
         self._overlap = settings.overlap
         self._before: deque[np.ndarray] = deque(maxlen=settings.gap_slices + 1)  # the nearest first
-        self._last = 0
+        self._chain = Chain(settings.gap_slices + 1)
 
     def next(self, cells: np.ndarray) -> np.ndarray:
         """Return the next slice with the numbers of the slices before.
@@ -90,38 +91,69 @@ class Linker:
             int32 (y, x).
         """
         own = in_reading_order(cells)
-        number = self._carried(own)
-        fresh = np.flatnonzero(number == 0)
-        number[fresh] = self._last + 1 + np.arange(len(fresh))
-        self._last += len(fresh)
-        linked = np.concatenate([[0], number]).astype(np.int32)[own]
-        self._before.appendleft(linked)
-        return linked
+        pairs = [overlaps(earlier, own, self._overlap) for earlier in self._before]
+        self._before.appendleft(own)
+        number = self._chain.next(int(own.max(initial=0)), pairs)
+        return np.concatenate([[0], number]).astype(np.int32)[own]
 
-    def _carried(self, own: np.ndarray) -> np.ndarray:
-        """Return for each cell, from 1, the number that it carries on, 0 for none."""
-        number = np.zeros(int(own.max(initial=0)), np.int64)
-        seen = np.zeros(self._last + 1, bool)
-        for earlier in self._before:
-            for old, cell in _pairs(earlier, own, self._overlap):
-                if not seen[old] and number[cell - 1] == 0:
+
+class Chain:
+    """The numbers of the cells of one slice after the other, told from their overlaps alone.
+
+    Parameters
+    ----------
+    reach : int
+        With how many slices before a slice is compared.
+
+    Attributes
+    ----------
+    last : int
+        The highest number so far.
+    """
+
+    def __init__(self, reach: int) -> None:
+        self.last = 0
+        self._before: deque[np.ndarray] = deque(maxlen=reach)  # numbers of slices, nearest first
+
+    def next(self, count: int, pairs: Sequence[Overlaps]) -> np.ndarray:
+        """Return the numbers of the next slice's cells.
+
+        Parameters
+        ----------
+        count : int
+            How many cells it has.
+        pairs : sequence of Overlaps
+            With the slice before, then the one before that, and so on, as far as it reaches.
+
+        Returns
+        -------
+        numpy.ndarray
+            int64 (count,).
+        """
+        number = self._carried(count, pairs)
+        fresh = np.flatnonzero(number == 0)
+        number[fresh] = self.last + 1 + np.arange(len(fresh))
+        self.last += len(fresh)
+        self._before.appendleft(number)
+        return number
+
+    def _carried(self, count: int, pairs: Sequence[Overlaps]) -> np.ndarray:
+        """Return for each cell the number that it carries on, 0 for none."""
+        number = np.zeros(count, np.int64)
+        seen: set[int] = set()
+        for earlier, known in zip(pairs, self._before, strict=True):
+            for old, cell in _best_first(known[earlier.earlier - 1], earlier):
+                if old not in seen and number[cell - 1] == 0:
                     number[cell - 1] = old
-                    seen[old] = True
-            seen[earlier] = True  # what a nearer slice shows has not ended before it
+                    seen.add(old)
+            seen.update(known.tolist())  # what a nearer slice shows has not ended before it
         return number
 
 
-def _pairs(earlier: np.ndarray, later: np.ndarray, least: float) -> list[tuple[int, int]]:
-    """Return the pairs of numbers that overlap by at least `least`, those that overlap most first."""
-    width = int(later.max(initial=0)) + 1
-    both = (earlier > 0) & (later > 0)
-    keys, shared = np.unique(earlier[both].astype(np.int64) * width + later[both], return_counts=True)
-    one, other = keys // width, keys % width
-    union = np.bincount(earlier.ravel())[one] + np.bincount(later.ravel())[other] - shared
-    overlap = shared / union
-    order = np.argsort(-overlap, kind="stable")  # equal ones in reading order
-    order = order[overlap[order] >= least]
-    return list(zip(one[order].tolist(), other[order].tolist(), strict=True))
+def _best_first(old: np.ndarray, pairs: Overlaps) -> Iterator[tuple[int, int]]:
+    """Yield old numbers and cells, those that overlap most first, and of equal ones the lowest numbers."""
+    order = np.lexsort((pairs.later, old, -pairs.overlap))
+    return zip(old[order].tolist(), pairs.later[order].tolist(), strict=True)
 
 
 def time_left(total: int) -> Callable[[int], float]:

@@ -11,12 +11,67 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 SHORT, PER_DOUBLING = 30, 0.055  # steps up to which length does not count, and what it counts then
 _STEPS = ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]))
+
+
+class Borders(NamedTuple):
+    """The borders between regions.
+
+    Attributes
+    ----------
+    one, other : numpy.ndarray
+        int64 (n,): the regions, the lower number first; each pair once, in order.
+    total : numpy.ndarray
+        float64 (n,): sum of the boundary probability over the steps.
+    steps : numpy.ndarray
+        int64 (n,): how many steps there are from one to the other.
+    """
+
+    one: np.ndarray
+    other: np.ndarray
+    total: np.ndarray
+    steps: np.ndarray
+
+    @classmethod
+    def summed(cls, one: np.ndarray, other: np.ndarray, total: np.ndarray, steps: np.ndarray) -> Borders:
+        """Add up borders between the same two regions; a region has none with itself."""
+        apart = one != other
+        one, other = one[apart].astype(np.int64), other[apart].astype(np.int64)
+        keys = np.minimum(one, other) << 32 | np.maximum(one, other)
+        pairs, which = np.unique(keys, return_inverse=True)
+        sums = (np.bincount(which, amount[apart], len(pairs)) for amount in (total, steps))
+        return cls(pairs >> 32, pairs & 0xFFFFFFFF, next(sums), next(sums).astype(np.int64))
+
+    @classmethod
+    def within(cls, numbers: np.ndarray, probability: np.ndarray) -> Borders:
+        """Measure those of a picture; parameters as of `Regions`."""
+        steps = []
+        for here, there in _STEPS:
+            apart = numbers[here] != numbers[there]
+            steps.append([a[side][apart] for a in (numbers, probability) for side in (here, there)])
+        return cls.across(*(np.concatenate(parts) for parts in zip(*steps, strict=True)))
+
+    @classmethod
+    def across(
+        cls, one: np.ndarray, other: np.ndarray, probability: np.ndarray, beyond: np.ndarray
+    ) -> Borders:
+        """Measure those that are crossed by steps from pixels to the next.
+
+        Parameters
+        ----------
+        one, other : numpy.ndarray
+            int (n,): the region on this side and on the other.
+        probability, beyond : numpy.ndarray
+            float (n,): boundary probability on this side and on the other.
+        """
+        apart = one != other
+        strength = _exact(np.maximum(probability, beyond)[apart])
+        return cls.summed(one[apart], other[apart], strength, np.ones(strength.shape))
 
 
 class Regions:
@@ -31,12 +86,35 @@ class Regions:
     """
 
     def __init__(self, numbers: np.ndarray, probability: np.ndarray) -> None:
+        self._keep(numbers, np.bincount(numbers.ravel()), Borders.within(numbers, probability))
+
+    @classmethod
+    def of_parts(cls, sizes: np.ndarray, borders: Borders) -> Regions:
+        """Make regions of which only sizes and borders are known.
+
+        Parameters
+        ----------
+        sizes : numpy.ndarray
+            int (n,): pixels of region 0, 1, 2, ...
+        borders : Borders
+            Between them.
+
+        Returns
+        -------
+        Regions
+            Its picture is one row: a pixel for each region.
+        """
+        regions = cls.__new__(cls)
+        regions._keep(np.arange(len(sizes))[None], sizes, borders)
+        return regions
+
+    def _keep(self, numbers: np.ndarray, sizes: np.ndarray, borders: Borders) -> None:
         self._numbers = numbers
-        self._size = np.bincount(numbers.ravel()).tolist()
+        self._size = sizes.tolist()
         self._joined_to = list(range(len(self._size)))
         # Of each region its neighbours, and of each of them the border: sum of probability, and steps.
         self._borders: list[dict[int, tuple[float, int]]] = [{} for _ in self._size]
-        for one, other, total, steps in _borders(numbers, probability):
+        for one, other, total, steps in zip(*(c.tolist() for c in borders), strict=True):
             self._borders[one][other] = self._borders[other][one] = (total, steps)
 
     def join_weak(self, strength: float) -> None:
@@ -109,13 +187,30 @@ def in_reading_order(numbers: np.ndarray) -> np.ndarray:
     numpy.ndarray
         int32 (y, x).
     """
-    pixels = numbers.ravel()
-    first = np.full(int(pixels.max(initial=0)) + 1, -1)
-    first[pixels[::-1]] = np.arange(pixels.size)[::-1]  # the last to be written is the first pixel
+    first = first_pixels(numbers)
     present = np.flatnonzero(first[1:] >= 0) + 1
     new = np.zeros(len(first), np.int32)
     new[present[np.argsort(first[present])]] = np.arange(1, len(present) + 1)
     return new[numbers]
+
+
+def first_pixels(numbers: np.ndarray) -> np.ndarray:
+    """Return where one meets each region first, row by row.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray
+        int (y, x), not negative.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (n,): of number 0, 1, 2, ... the place of its first pixel; -1 for what does not occur.
+    """
+    pixels = numbers.ravel()
+    first = np.full(int(pixels.max(initial=0)) + 1, -1)
+    first[pixels[::-1]] = np.arange(pixels.size)[::-1]  # the last to be written is the first pixel
+    return first
 
 
 def outlined(numbers: np.ndarray) -> np.ndarray:
@@ -132,21 +227,11 @@ def outlined(numbers: np.ndarray) -> np.ndarray:
     return np.where(edge, 0, numbers)
 
 
+def _exact(probability: np.ndarray) -> np.ndarray:
+    """Round to 30 binary places: sums of up to 8 million of these are exact in any order and grouping."""
+    return np.round(probability.astype(np.float64) * 2**30) / 2**30
+
+
 def _strength(border: tuple[float, int]) -> float:
     total, steps = border
     return total / steps + PER_DOUBLING * math.log2(max(steps, SHORT) / SHORT)
-
-
-def _borders(numbers: np.ndarray, probability: np.ndarray) -> Iterator[tuple[int, int, float, int]]:
-    """Yield each pair of neighbours, the lower number first, with the sum and the number of its steps."""
-    width = int(numbers.max()) + 1
-    keys, strengths = [], []
-    for here, there in _STEPS:
-        differs = numbers[here] != numbers[there]
-        one, other = (numbers[side][differs].astype(np.int64) for side in (here, there))
-        keys.append(np.minimum(one, other) * width + np.maximum(one, other))
-        strengths.append(np.maximum(probability[here], probability[there])[differs])
-    pairs, which = np.unique(np.concatenate(keys), return_inverse=True)
-    totals = np.bincount(which, np.concatenate(strengths), len(pairs))
-    steps = np.bincount(which, minlength=len(pairs))
-    return zip(*(c.tolist() for c in (pairs // width, pairs % width, totals, steps)), strict=True)

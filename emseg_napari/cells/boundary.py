@@ -1,0 +1,194 @@
+"""Boundary probability read from a volume, whatever the volume says it in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from emseg_napari.cells.instances import check_probability
+from emseg_napari.cells.tiles import Part
+from emseg_napari.jobs import UserError
+from emseg_napari.stacks import read_description
+from emseg_napari.volumes.differences import PARTIAL
+from emseg_napari.volumes.opening import open_volume, read_whole
+from emseg_napari.volumes.output import VolumeOutput
+from emseg_napari.volumes.volume import Volume
+
+Kind = Literal["probability", "interior", "labels"]
+KINDS: dict[Kind, str] = {
+    "probability": "the probability of the boundary",
+    "interior": "the probability of the interior",
+    "labels": "labels",
+}
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A volume to be divided into cells.
+
+    Attributes
+    ----------
+    volume : Volume
+    kind : str
+        What it holds. "probability": of the boundary; "interior": of the interior, either as float from
+        0 to 1 or as uint8 from 0 to 255; "labels": 0 boundary and 255 interior.
+    waiting : frozenset of int
+        Slices that are going to be predicted anew, see `waiting_in`; `part` refuses them.
+
+    Raises
+    ------
+    UserError
+        If its values cannot be that.
+    """
+
+    volume: Volume
+    kind: Kind = "probability"
+    waiting: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.kind == "labels" and self.volume.dtype.kind not in "bui":
+            raise UserError(
+                f"{self.volume.name} holds {self.volume.dtype} values, which are no labels; "
+                "say that it is a probability."
+            )
+        if self.kind != "labels":
+            check_probability(np.zeros((1, 1, 1), self.volume.dtype), self.volume.name)
+
+    def part(self, z: int, part: Part) -> np.ndarray:
+        """Read a part of a slice.
+
+        Returns
+        -------
+        numpy.ndarray
+            Boundary probability (y, x), uint8 from 0 to 255 or float from 0 to 1.
+
+        Raises
+        ------
+        UserError
+            If it cannot be read, or a value is no probability or no label.
+        """
+        if z in self.waiting:
+            raise UserError(
+                f"slice {z} of {self.volume.name} was predicted while a part of its image could not be read, "
+                "and by the grey levels of the rest; mend the image and predict it anew first."
+            )
+        return self._converted(self.volume[z, part[0], part[1]], z)
+
+    def whole(self) -> np.ndarray:
+        """Read all of it into memory.
+
+        Returns
+        -------
+        numpy.ndarray
+            Boundary probability (z, y, x), uint8 from 0 to 255 or float from 0 to 1.
+
+        Raises
+        ------
+        UserError
+            As `part`, or if there is not memory enough.
+        """
+        return self._converted(read_whole(self.volume), 0)
+
+    def _converted(self, values: np.ndarray, first: int) -> np.ndarray:
+        """Return the boundary probability that values from slice `first` on stand for."""
+        if self.kind == "labels":
+            self._check_labels(values, first)
+            return np.where(values == 0, np.uint8(255), np.uint8(0))
+        check_probability(values, self.volume.name, first)
+        return values if self.kind == "probability" else complement(values)
+
+    def _check_labels(self, values: np.ndarray, first: int) -> None:
+        wrong = (values != 0) & (values != 255)
+        if wrong.any():
+            z = first + (int(wrong.any(axis=(1, 2)).argmax()) if wrong.ndim == 3 else 0)
+            raise UserError(
+                f"{self.volume.name} holds {values[wrong][0]} in slice {z}; labels of 0 (boundary) and 255 "
+                "(interior) are needed, or say that it is a probability."
+            )
+
+
+def complement(values: np.ndarray) -> np.ndarray:
+    """Return the probability of the boundary from that of the interior, or the other way round."""
+    return 255 - values if values.dtype == np.uint8 else 1 - values
+
+
+def open_boundary(
+    path: str | Path, kind: Kind | None = None, *, fills: bool = False
+) -> tuple[Boundary, dict[str, Any]]:
+    """Open what is to be divided into cells.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `emseg_napari.volumes.opening.open_volume`.
+    kind : str, optional
+        What it holds; when not given, what `emseg predict` says of it, else floats are a probability of
+        the boundary.
+    fills : bool
+        Whether chunks of Zarr or N5 without a file are the fill value, and no error.
+
+    Returns
+    -------
+    boundary : Boundary
+    record : dict
+        What `emseg predict` says of it; empty for volumes of other origin.
+
+    Raises
+    ------
+    UserError
+        If it cannot be opened, cannot be that, or does not say what it is.
+    """
+    volume, record = open_volume(path, fills=fills), read_record(path)
+    said = record["kind"] if record.get("kind") in KINDS else None
+    if kind is not None and said not in (None, kind):
+        raise UserError(f"{volume.name} says of itself that it holds {KINDS[said]}; read it as such.")
+    found = kind or said or ("probability" if volume.dtype.kind == "f" else None)
+    if found is None:
+        raise UserError(
+            f"{volume.name} does not say what its {volume.dtype} values mean; say that they are labels, or a "
+            "probability (--as labels, --as probability)."
+        )
+    return Boundary(volume, found), record if said else {}
+
+
+def boundary_of(volume: Volume) -> Boundary:
+    """Take a volume for what it says that it holds; one that says nothing for the boundary's probability."""
+    said = said_of(volume).get("kind")
+    return Boundary(volume, said if said in KINDS else "probability")
+
+
+def said_of(volume: Volume) -> dict[str, Any]:
+    """Return what this package says of a volume that it wrote; empty for those of other origin."""
+    if not volume.source:
+        return {}
+    level = Path(volume.source)
+    return read_record(level) or read_record(level.parent)
+
+
+def first_slice(said: Mapping[str, Any]) -> int:
+    """Return which slice of the image a prediction, or what was made of it, begins with."""
+    return int(said.get("slices", (0,))[0])
+
+
+def waiting_in(volume: Volume) -> frozenset[int]:
+    """Return the slices of a prediction that will be predicted anew once their image can be read.
+
+    Their tiles must not become cells meanwhile: those of one slice would come from two predictions.
+    """
+    said = said_of(volume)
+    first = first_slice(said)
+    return frozenset(int(z) - first for z in said.get(PARTIAL, {}))
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Return what this package says of a file or folder that it wrote; empty for those of other origin."""
+    if Path(path).is_file():
+        return read_description(path)
+    try:
+        return VolumeOutput(path).record
+    except (OSError, LookupError, TypeError, ValueError):
+        return {}

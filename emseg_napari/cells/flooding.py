@@ -1,0 +1,104 @@
+"""From a boundary probability to fragments of cells.
+
+Seeds are the places where a cell is widest. A watershed (Beucher and Lantuejoul 1979) grows them,
+first over the interior from wide to narrow, so that fronts meet in the gaps of a boundary, then over
+the boundary, so that they meet on its ridge.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+from skimage.morphology import local_maxima, reconstruction
+from skimage.segmentation import watershed
+
+from emseg_napari.cells.regions import first_pixels
+from emseg_napari.jobs import Cancelled, ShouldStop, never
+from emseg_napari.settings import InstanceSettings
+
+# Times the pixels of a slice that is divided at once it is less than two distances can differ by, 1 / 8192.
+_LESS = 4e-12
+_PER_PX = 4  # distances are counted in quarter pixels: whole numbers compare exactly
+
+
+def flooded(
+    probability: np.ndarray, settings: InstanceSettings, should_stop: ShouldStop = never
+) -> tuple[np.ndarray, np.ndarray]:
+    """Grow seeds over a slice, or a part of one, until they meet.
+
+    Parameters
+    ----------
+    probability : numpy.ndarray
+        Boundary probability, float (y, x), 0 to 1.
+    settings : InstanceSettings
+    should_stop : callable
+        Asked between the steps.
+
+    Returns
+    -------
+    numbers : numpy.ndarray
+        int32 (y, x): the seed from which a pixel was reached, from 1 in reading order of the seeds.
+    first : numpy.ndarray
+        int64 (n,): place of the first pixel of seed 1, 2, ... in reading order, counted from 0.
+    """
+    ask(should_stop)
+    interior = probability < settings.seed_below
+    if interior.all():  # then nothing would be there to measure distances to
+        return _one(probability.shape)
+    distance = ndimage.distance_transform_edt(interior)
+    seeds, count = seeds_of(distance, settings.neck_px)
+    if count <= 1:
+        return _one(probability.shape)
+    ask(should_stop)
+    height = _with_order(np.where(interior, -distance, probability), seeds)
+    return watershed(height, seeds), first_pixels(seeds)[1:]
+
+
+def _with_order(height: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Let seeds of one height start in reading order.
+
+    Left to the watershed, their order would follow from all of the picture; so it is the same in every
+    part of a slice that one looks at.
+    """
+    places = np.flatnonzero(seeds)
+    height.flat[places] -= _LESS * (seeds.size - places)
+    return height
+
+
+def _one(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones(shape, np.int32), np.zeros(1, np.int64)
+
+
+def seeds_of(distance: np.ndarray, neck_px: float) -> tuple[np.ndarray, int]:
+    """Return where the cells of one slice begin to grow.
+
+    Seeds are the wide places of the interior: those from which every way to another, or out, comes
+    closer to the boundary by more than `neck_px` (extended maxima of the distance). A region of
+    interior without such a place, a thin one, is a seed as a whole.
+
+    Parameters
+    ----------
+    distance : numpy.ndarray
+        float (y, x): of interior pixels to the nearest boundary pixel, in pixels; 0 elsewhere.
+    neck_px : float
+
+    Returns
+    -------
+    seeds : numpy.ndarray
+        int32 (y, x): 0 outside the seeds, each of which hangs together by the sides of its pixels.
+    count : int
+        How many there are.
+    """
+    steps = np.round(_PER_PX * distance).astype(np.int32)
+    lowered = reconstruction(steps - round(_PER_PX * neck_px), steps)
+    wide = local_maxima(lowered)  # not `h_maxima`, which parts equally wide places whatever the neck
+    regions, count = ndimage.label(distance > 0)
+    thin = np.ones(count + 1, bool)
+    thin[0], thin[regions[wide]] = False, False
+    return ndimage.label(wide | thin[regions])
+
+
+def ask(should_stop: ShouldStop) -> None:
+    """Raise `Cancelled` if asked to stop."""
+    if should_stop():
+        raise Cancelled

@@ -1,0 +1,164 @@
+"""What is kept on disk while the cells of a volume are made.
+
+It lies in a hidden folder beside the output, and goes when all cells have their numbers:
+
+    fragments.zarr   of every tile its fragments (or cells, where a slice is one tile), numbered from 1
+    pieces/          of every tile what joins its fragments with those of other tiles
+    links.../        what depends on all slices: cells of tiles, overlaps of slices, numbers
+
+A file that is there is whole, and is what any other process would have written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from emseg_napari import files
+from emseg_napari.cells.overlaps import Overlaps
+from emseg_napari.cells.tiles import Cut, Part, Piece, Place
+from emseg_napari.volumes.layout import Block
+from emseg_napari.volumes.output import VolumeOutput
+
+Tables = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The hidden folder.
+
+    Attributes
+    ----------
+    folder : Path
+    cut : Cut
+        How slices are cut into tiles.
+    fragments : VolumeOutput
+        int32 (z, y, x), a block a tile.
+    broken : tuple of (int, int, int)
+        Tiles without fragments, (z, y, x), for want of readable probabilities: they count as 0.
+    """
+
+    folder: Path
+    cut: Cut
+    fragments: VolumeOutput
+    broken: tuple[tuple[int, int, int], ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of a slice."""
+        return self.fragments.shape[1:]
+
+    @property
+    def whole(self) -> bool:
+        """Whether a slice is one tile, whose fragments are cells already."""
+        return self.cut.grid(self.shape) == (1, 1)
+
+    def tiles(self, z: int) -> dict[Place, Part]:
+        """Return the tiles of a slice that have fragments."""
+        tiles = self.cut.tiles(self.shape)
+        return {place: tile for place, tile in tiles.items() if (z, *place) not in self.broken}
+
+    # -- tables --------------------------------------------------------------------------------
+
+    def save_piece(self, index: tuple[int, int, int], piece: Piece) -> None:
+        """Keep what joins the fragments of a tile."""
+        save(self._piece(index), piece.arrays())
+
+    def pieces(self, z: int) -> dict[Place, Piece]:
+        """Return the pieces of a slice, of all its tiles that have fragments."""
+        return {place: Piece.of_arrays(load(self._piece((z, *place)))) for place in self.tiles(z)}
+
+    def save_cells(self, z: int, cells: dict[Place, np.ndarray]) -> None:
+        """Keep of each tile of a slice the cell of fragment 0, 1, 2, ..."""
+        save(self._link("cells", z), {f"{j}-{i}": cell for (j, i), cell in cells.items()})
+
+    def save_overlaps(self, z: int, count: int, pairs: Iterable[Overlaps]) -> None:
+        """Keep how many cells a slice has, and how they overlap with those of slices before."""
+        tables = {f"{n}-{name}": a for n, one in enumerate(pairs) for name, a in one._asdict().items()}
+        save(self._link("overlaps", z), tables | {"count": np.array(count)})
+
+    def overlaps(self, z: int) -> tuple[int, list[Overlaps]]:
+        """Return what `save_overlaps` kept."""
+        tables = load(self._link("overlaps", z))
+        pairs = range(len(tables) // len(Overlaps._fields))
+        found = [Overlaps(*(tables[f"{n}-{name}"] for name in Overlaps._fields)) for n in pairs]
+        return int(tables["count"]), found
+
+    def save_numbers(self, z: int, numbers: np.ndarray) -> None:
+        """Keep the numbers of the cells 0, 1, 2, ... of a slice."""
+        if not self._link("numbers", z).exists():
+            save(self._link("numbers", z), {"numbers": numbers})
+
+    def without(self, table: str) -> list[Block]:
+        """Return the slices that have no such table yet, each as a block."""
+        height, width = self.shape
+        slices = range(self.fragments.shape[0])
+        return [
+            Block((z, 0, 0), (slice(z, z + 1), slice(0, height), slice(0, width)))
+            for z in slices
+            if not self._link(table, z).exists()
+        ]
+
+    def _piece(self, index: tuple[int, int, int]) -> Path:
+        return self.folder / "pieces" / ("-".join(map(str, index)) + ".npz")
+
+    def _link(self, table: str, z: int) -> Path:
+        # What follows from a tile's absence must not be taken for true when the tile is there.
+        mark = hashlib.sha256(repr(self.broken).encode()).hexdigest()[:12] if self.broken else "all"
+        return self.folder / f"links-{mark}" / table / f"{z}.npz"
+
+    # -- pictures ------------------------------------------------------------------------------
+
+    def cells(self, z: int, part: Part) -> np.ndarray:
+        """Return the cells of a part of a slice: int32 (y, x), from 1 in each slice; 0 where it is broken."""
+        fragments = self.fragments[z, part[0], part[1]]
+        if self.whole:
+            return fragments
+        cells = loaded(self._link("cells", z))
+        for place, tile in self.tiles(z).items():
+            inside = _inside(tile, part)
+            if inside is not None:
+                fragments[inside] = cells["{}-{}".format(*place)][fragments[inside]]
+        return fragments
+
+    def numbered(self, z: int, part: Part) -> np.ndarray:
+        """Return the same with the numbers of the volume."""
+        return loaded(self._link("numbers", z))["numbers"][self.cells(z, part)]
+
+
+def save(path: Path, tables: Tables) -> None:
+    """Write tables, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing(path) as temporary:
+        np.savez(temporary, allow_pickle=False, **tables)
+
+
+def load(path: Path) -> Tables:
+    """Read what `save` wrote."""
+    with np.load(path, allow_pickle=False) as tables:
+        return dict(tables)
+
+
+def loaded(path: Path) -> Tables:
+    """Read what `save` wrote, from memory if it was read lately."""
+    stat = path.stat()  # the name alone may be that of an earlier segmentation
+    return _loaded(path, stat.st_ino, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _loaded(path: Path, *_: int) -> Tables:
+    return load(path)
+
+
+def _inside(tile: Part, part: Part) -> Part | None:
+    """Return where a tile lies in a part of the slice; None if it lies outside."""
+    (top, left), (bottom, right) = (
+        [max(t.start, p.start) - p.start for t, p in zip(tile, part, strict=True)],
+        [min(t.stop, p.stop) - p.start for t, p in zip(tile, part, strict=True)],
+    )
+    return (slice(top, bottom), slice(left, right)) if top < bottom and left < right else None

@@ -1,0 +1,74 @@
+"""The stages in which a volume is divided into cells, told of as one job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from emseg_napari.cluster import BlockWork, Where, do_blocks
+from emseg_napari.jobs import (
+    BlockDone,
+    BlockFailed,
+    Cancelled,
+    Event,
+    Message,
+    Progress,
+    Report,
+    ShouldStop,
+    UserError,
+)
+from emseg_napari.volumes.layout import Block
+
+FLOOD, JOIN, OVERLAP, NUMBER, FINISH = "cells", "joining tiles", "overlaps", "numbers", "coarser levels"
+# Part of the time that each stage takes, about.
+_SHARES = {FLOOD: 0.85, JOIN: 0.02, OVERLAP: 0.05, NUMBER: 0.05, FINISH: 0.03}
+
+
+class Stages:
+    """Does one stage after the other, and tells of all as of one job."""
+
+    def __init__(self, where: Where, report: Report, should_stop: ShouldStop) -> None:
+        self.where, self._report, self.should_stop = where, report, should_stop
+        self._said: set[Message] = set()
+
+    def ask(self) -> None:
+        """Raise `Cancelled` if asked to stop."""
+        if self.should_stop():
+            raise Cancelled
+
+    def tell(self, event: Event) -> None:
+        """Report something that is no stage's."""
+        self._report(event)
+
+    def do(self, stage: str, step: BlockWork, blocks: Sequence[Block]) -> list[BlockFailed]:
+        """Do a stage, and return what failed."""
+        if not blocks:  # nothing to start workers for
+            return []
+        return do_blocks(step, blocks, self.where, self.report(stage), self.should_stop)
+
+    def must(self, stage: str, step: BlockWork, blocks: Sequence[Block]) -> None:
+        """Do a stage of which all is needed."""
+        failures = self.do(stage, step, blocks)
+        if failures:
+            raise UserError(f"Slice {failures[0].index[0]} cannot be gone on with: {failures[0].text}")
+
+    def _say(self, message: Message) -> None:
+        """Tell once what every stage says, such as whom it works with."""
+        if message not in self._said:
+            self._said.add(message)
+            self._report(message)
+
+    def report(self, stage: str) -> Report:
+        """Give the report of a stage."""
+        names = list(_SHARES)
+        before = sum(_SHARES[name] for name in names[: names.index(stage)])
+
+        def report(event: Event) -> None:
+            if isinstance(event, Progress):
+                fraction = min(before + _SHARES[stage] * event.fraction, 1.0)
+                self._report(Progress(fraction, event.seconds_left, f"{stage}: {event.text}"))
+            elif isinstance(event, Message):
+                self._say(event)
+            elif not isinstance(event, BlockDone) or stage == NUMBER:
+                self._report(event)
+
+        return report

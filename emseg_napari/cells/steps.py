@@ -1,0 +1,170 @@
+"""What is done to one block on the way from boundary probability to numbered cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from emseg_napari.cells.boundary import Boundary
+from emseg_napari.cells.flooding import ask
+from emseg_napari.cells.instances import as_float, cells_of_slice
+from emseg_napari.cells.joining import joined
+from emseg_napari.cells.overlaps import Overlaps, Shared
+from emseg_napari.cells.parts import Parts
+from emseg_napari.cells.regions import outlined
+from emseg_napari.cells.tiles import Part, Piece, Place, flood_tile
+from emseg_napari.jobs import ShouldStop
+from emseg_napari.settings import InstanceSettings
+from emseg_napari.volumes.layout import Block
+from emseg_napari.volumes.output import VolumeOutput
+
+
+@dataclass(frozen=True)
+class Step:
+    """What all steps need.
+
+    Attributes
+    ----------
+    boundary : Boundary
+        What to read.
+    parts : Parts
+        What the steps leave to each other.
+    settings : InstanceSettings
+    """
+
+    boundary: Boundary
+    parts: Parts
+    settings: InstanceSettings
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """Files and folders that every worker must see under these names."""
+        source = Path(self.boundary.volume.source)  # may go on inside a file
+        found = [path for path in (source, *source.parents) if path.exists()]
+        return [self.parts.folder, *(found[:1] if self.boundary.volume.source else [])]
+
+    @property
+    def reach(self) -> int:
+        """With how many slices before a slice is compared."""
+        return self.settings.gap_slices + 1 if self.settings.link else 0
+
+
+@dataclass(frozen=True)
+class Flood(Step):
+    """The cells of a slice, or the fragments of one of its tiles."""
+
+    def read(self, block: Block) -> np.ndarray:
+        """Read the boundary probability that the tile sees."""
+        return self.boundary.part(block.index[0], self._seen(block))
+
+    def compute(
+        self, block: Block, given: np.ndarray, should_stop: ShouldStop
+    ) -> tuple[np.ndarray, Piece | None]:
+        """Return the fragments, int32 (y, x), and of a tile what joins them with others."""
+        probability = as_float(given)
+        if self.parts.whole:
+            return cells_of_slice(probability, self.settings, should_stop, self.parts.cut), None
+        tile, width = _part(block), self.parts.shape[1]
+        return flood_tile(probability, tile, self._seen(block), width, self.settings, should_stop)
+
+    def write(self, block: Block, result: tuple[np.ndarray, Piece | None]) -> None:
+        """Write both, the fragments last: with them the tile is done."""
+        fragments, piece = result
+        if piece is not None:
+            self.parts.save_piece(block.index, piece)
+        self.parts.fragments.write(block, fragments[None])
+
+    def _seen(self, block: Block) -> Part:
+        return self.parts.cut.seen(_part(block), self.parts.shape)
+
+
+@dataclass(frozen=True)
+class Join(Step):
+    """The cells of a slice that was cut into tiles."""
+
+    def read(self, block: Block) -> dict[Place, Piece]:
+        """Read what is known of the fragments."""
+        return self.parts.pieces(block.index[0])
+
+    def compute(
+        self, block: Block, given: dict[Place, Piece], should_stop: ShouldStop
+    ) -> dict[Place, np.ndarray]:
+        """Return of each tile the cells of its fragments."""
+        ask(should_stop)
+        return joined(given, self.settings)[0]
+
+    def write(self, block: Block, result: dict[Place, np.ndarray]) -> None:
+        """Write them."""
+        self.parts.save_cells(block.index[0], result)
+
+
+@dataclass(frozen=True)
+class Overlap(Step):
+    """How many cells a slice has, and how they overlap with those of slices before."""
+
+    def read(self, block: Block) -> None:
+        """Read nothing: `compute` reads tile by tile."""
+
+    def compute(self, block: Block, given: None, should_stop: ShouldStop) -> tuple[int, list[Overlaps]]:
+        """Return the number of cells, and the overlaps with the slice before, the one before that, ..."""
+        z, count = block.index[0], 0
+        shared = [Shared() for _ in self._before(z)]
+        for tile in self.parts.cut.tiles(self.parts.shape).values():
+            ask(should_stop)
+            cells = self.parts.cells(z, tile)
+            count = max(count, int(cells.max()))
+            for one, earlier in zip(shared, self._before(z), strict=True):
+                one.add(self.parts.cells(earlier, tile), cells)
+        return count, [one.overlaps(self.settings.overlap) for one in shared]
+
+    def write(self, block: Block, result: tuple[int, list[Overlaps]]) -> None:
+        """Write both."""
+        self.parts.save_overlaps(block.index[0], *result)
+
+    def _before(self, z: int) -> range:
+        return range(z - 1, max(z - 1 - self.reach, -1), -1)
+
+
+@dataclass(frozen=True)
+class Number(Step):
+    """The numbered cells of a block of the output.
+
+    Attributes
+    ----------
+    output : VolumeOutput
+    """
+
+    output: VolumeOutput
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """Files and folders that every worker must see under these names."""
+        return [self.output.path, *super().paths]
+
+    def read(self, block: Block) -> np.ndarray:
+        """Read numbers, for outlines of one row and column more."""
+        more = int(self.settings.outlines)
+        y, x = (
+            slice(part.start, min(part.stop + more, end))
+            for part, end in zip(_part(block), self.parts.shape, strict=True)
+        )
+        return np.stack(
+            [self.parts.numbered(z, (y, x)) for z in range(*block.window[0].indices(len(self.output)))]
+        )
+
+    def compute(self, block: Block, given: np.ndarray, should_stop: ShouldStop) -> np.ndarray:
+        """Return int32 (z, y, x) of the block."""
+        ask(should_stop)
+        shown = np.stack([outlined(slice_) for slice_ in given]) if self.settings.outlines else given
+        return shown[tuple(slice(length) for length in block.shape)]
+
+    def write(self, block: Block, result: np.ndarray) -> None:
+        """Write them."""
+        self.output.write(block, result)
+
+
+def _part(block: Block) -> Part:
+    return block.window[1], block.window[2]
