@@ -1,0 +1,153 @@
+"""A network between the steps of its training: weights, optimiser and the devices they run on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from emseg_napari import networks
+from emseg_napari.checkpoints import export_onnx, load_checkpoint, save_checkpoint
+from emseg_napari.devices import Devices
+from emseg_napari.jobs import UserError
+from emseg_napari.losses import Loss, held_loss, masked_loss
+from emseg_napari.prediction import SlicePredictor
+from emseg_napari.runs import Run, RunRecord
+from emseg_napari.settings import TrainingSettings
+
+
+def compile_network(model: keras.Model, settings: TrainingSettings, loss: Loss | None = None) -> None:
+    """Give a network its optimiser, AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), and its loss."""
+    optimizer = keras.optimizers.AdamW(
+        settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        beta_2=settings.beta_2,
+        global_clipnorm=settings.clip_norm or None,
+        use_ema=settings.averaging > 0,
+        ema_momentum=settings.averaging or None,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    model.compile(optimizer, loss or masked_loss(settings.boundary_weight, settings.dice_weight))
+    optimizer.build(model.trainable_variables)
+
+
+class Learner:
+    """A network that learns.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+    devices : Devices
+    start : Run, optional
+        The run whose kept weights to begin with; fresh ones, drawn with the seed, if not given.
+    loss : callable, optional
+        Another than that of the settings.
+
+    Attributes
+    ----------
+    model : keras.Model
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        devices: Devices,
+        start: Run | None = None,
+        loss: Loss | None = None,
+    ) -> None:
+        self._settings, self._devices = settings, devices
+        keras.utils.set_random_seed(settings.seed)
+        with devices.scope():
+            self.model = networks.build(settings.network, settings.precision == "bfloat16")
+            if start is not None:
+                load_checkpoint(self.model, start.best_checkpoint)
+            compile_network(self.model, settings, loss)
+
+    def load(self, path: Path) -> None:
+        """Read weights, optimiser and step."""
+        load_checkpoint(self.model, path)
+
+    def go_on_from(self, path: Path) -> None:
+        """Read them, and bring the chances of dropout, which no checkpoint holds, to where they stood."""
+        self.load(path)
+        for layer in self.model.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                state = layer.seed_generator.state
+                state.assign(state + keras.ops.cast([0, self.steps], state.dtype))
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps done, those before a resumption included."""
+        return int(self.model.optimizer.iterations)
+
+    def step(self, image: np.ndarray, target: np.ndarray, learning_rate: float) -> float:
+        """Do one step on a batch of `PatchSampler` and return its loss.
+
+        Raises
+        ------
+        UserError
+            If the loss is no number any more.
+        """
+        self.model.optimizer.learning_rate = learning_rate
+        loss = self._devices.train_on_batch(self.model, image, target)
+        if not np.isfinite(loss):
+            raise UserError(
+                f"The training diverged at step {self.steps} (loss {loss}); "
+                "lower the learning rate and train again."
+            )
+        return loss
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let the network have the running average of its weights for a while."""
+        present = self.model.get_weights()
+        # Before the first step there is no average yet.
+        if self._settings.averaging > 0 and self.steps:
+            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        try:
+            yield
+        finally:
+            self.model.set_weights(present)
+
+    def predictor(self, record: RunRecord) -> SlicePredictor:
+        """Predict in Keras, with the present weights, as a run with that record does."""
+        # Of several devices each predicts the whole, so only the first answer is taken.
+        return SlicePredictor(record, lambda x: self.model.predict_on_batch(x)[: len(x)])
+
+    def save(self, path: Path) -> None:
+        """Write weights, optimiser and step, atomically."""
+        save_checkpoint(self.model, path)
+
+
+class HeldLearner(Learner):
+    """A network that goes on learning, and is held to its start's opinion where nobody labelled.
+
+    Parameters
+    ----------
+    settings, devices, start
+        See `Learner`.
+    hold : float
+        How strongly, see `held_loss`.
+    """
+
+    def __init__(self, settings: TrainingSettings, devices: Devices, start: Run, hold: float) -> None:
+        super().__init__(settings, devices, start, held_loss(settings, hold))
+        with devices.scope():
+            self._start = networks.build(settings.network)
+            load_checkpoint(self._start, start.best_checkpoint)
+
+    def step(self, image: np.ndarray, target: np.ndarray, learning_rate: float) -> float:
+        """Do one step on a batch of `LivePatches` and return its loss."""
+        opinion = self._start.predict_on_batch(image)[: len(image)]
+        return super().step(image, np.concatenate([target, opinion], axis=-1), learning_rate)
+
+
+def export_kept(run: Run) -> None:
+    """Write the kept weights of a run as the network that predictions use."""
+    # Built anew in float32: a network trained in mixed precision would export its casts.
+    network = networks.build(run.settings.network)
+    load_checkpoint(network, run.best_checkpoint)
+    export_onnx(network, run.network_file)

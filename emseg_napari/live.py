@@ -1,0 +1,255 @@
+"""Live learning: a network goes on learning while its user corrects, and shows what it thinks by now.
+
+Nothing is held out meanwhile, so its run claims no score. Labels come in slice by slice; the slice in
+view is predicted again every few seconds while the weights change, and at once when it is another one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from emseg_napari.devices import Devices
+from emseg_napari.files import writable_folder
+from emseg_napari.jobs import (
+    Cancelled,
+    EpochEnded,
+    Message,
+    Progress,
+    Report,
+    ShouldStop,
+    UserError,
+    Wishes,
+    ignore,
+    never,
+)
+from emseg_napari.judging import Jury, is_dense
+from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, normalise
+from emseg_napari.learner import HeldLearner, export_kept
+from emseg_napari.patches import LivePatches
+from emseg_napari.prediction import load_predictor
+from emseg_napari.preparation import Prepared, label_counts, prepare_live
+from emseg_napari.protocol import Mailbox
+from emseg_napari.resting import PAUSED, Rest
+from emseg_napari.runs import Run, fingerprint, is_run
+from emseg_napari.settings import LiveSettings, PredictionSettings
+from emseg_napari.showing import View, Window
+from emseg_napari.sparse import SparseStack, Stack
+from emseg_napari.stacks import check_image, check_pair
+
+_SAVE_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
+_REPORT_SECONDS = 1.0
+# Below that part of labelled pixels a slice does not choose the threshold: corrections are where the
+# network fails.
+_MOSTLY = 0.125
+_SLICES_FOR_CLOSING = 4  # fewer choose no level of closing: a single gap between large cells would decide
+
+
+def live(
+    image: Stack,
+    labels: np.ndarray | SparseStack,
+    settings: LiveSettings | None = None,
+    report: Report = ignore,
+    should_stop: ShouldStop = never,
+    *,
+    folder: Path | str,
+    wishes: Callable[[], Wishes] = Wishes,
+    inbox: Mailbox | None = None,
+) -> Run:
+    """Go on training a network on labels that change, until the wish for `enough` keeps it.
+
+    Parameters
+    ----------
+    image : numpy.ndarray or Volume
+        (z, y, x) or (y, x), integer or float. Of a volume only slices with labels and those in view are read.
+    labels : numpy.ndarray, Volume or SparseStack
+        uint8 of the same shape, what the user labelled or confirmed so far, maybe nothing:
+        0 unlabelled, 1 boundary, 2 interior.
+    settings : LiveSettings, optional
+    report : callable
+        Gets a `PreviewReady` of the slice in view again and again (its epoch counts the updates of labels
+        that it knows of), and a `Progress` whose text says what is going on.
+    should_stop : callable
+        When it answers True, `Cancelled` is raised.
+    folder : Path
+        The run folder to write; saved once a minute.
+    wishes : callable
+        Says what the user wants now: which slice to show, whether to pause or to end.
+    inbox : Mailbox, optional
+        Where what is `Taught` comes in.
+
+    Returns
+    -------
+    Run
+        The finished run, with the last weights.
+
+    Raises
+    ------
+    UserError
+        If images, labels, the start or the folder cannot be used.
+    Cancelled
+        If `should_stop` answered True; what was saved last stays.
+    """
+    settings = settings or LiveSettings()
+    if is_run(Path(folder)):
+        raise UserError(f"{folder} holds a run already; choose another folder.")
+    prepared, start = prepare_live(image, labels, settings)
+    run = Run(writable_folder(folder), settings.training(start.settings), prepared.record)
+    learning = _Live(prepared, run, settings, Window(report, should_stop, wishes, inbox or Mailbox()))
+    learning.begin(start)
+    learning.loop()
+    return learning.finish()
+
+
+class _Live:
+    """One live learning between its steps."""
+
+    def __init__(self, prepared: Prepared, run: Run, settings: LiveSettings, window: Window) -> None:
+        self._image, self._labels = prepared.image, prepared.labels
+        self._run, self._settings, self._window = run, settings, window
+        normalisation = run.record.normalisation
+        self._patches = LivePatches(self._image, run.settings, normalisation, settings.recent)
+        self._taught: dict[int, str] = {}
+        self._updates = 0
+        self._told, self._told_at = "", 0.0
+        self._losses: deque[float] = deque(maxlen=100)
+        self._spent: list[tuple[float, float]] = []
+
+    def begin(self, start: Run) -> None:
+        """Build the network and take in what is labelled already."""
+        window, devices = self._window, Devices()
+        window.report(Message("Learning live: nothing is held out, so this run has no score of its own."))
+        window.report(Message(devices.words))
+        window.report(Progress(0.0, None, "building the network"))
+        self._learner = HeldLearner(self._run.settings, devices, start, self._settings.hold)
+        devices.warm_up(self._learner.model, *self._patches.empty_batch())
+        # A step on nothing, so that the first stroke need not wait until the step is compiled.
+        self._step(self._patches.empty_batch(), 0.0)
+        for z in self._labels.held:
+            self._learn_from(z)
+        self._rest = Rest(self._settings.idle_seconds, self._settings.on_battery)
+        self._view = View(self._image, window)
+        self._run.save()
+        self._save()
+
+    def loop(self) -> None:
+        """Learn, show, rest and save until the user says that it is enough."""
+        resting = ""
+        while not self._window.wishes().enough:
+            if self._window.should_stop():
+                raise Cancelled
+            self._take_in(_LOOK_SECONDS if resting else 0.0)
+            resting = self._rest.reason(self._window.wishes().paused, bool(self._patches))
+            self._tell(resting)
+            if not resting:
+                self._step(self._patches.batch(len(self._spent)), self._settings.learning_rate)
+            if resting != PAUSED:
+                self._show(resting)
+            if time.monotonic() - self._saved_at > _SAVE_SECONDS and len(self._spent) > self._saved_steps:
+                self._save()
+
+    def _tell(self, resting: str) -> None:
+        """Say what is going on: at once when it is something else, the steps once a second."""
+        if resting != self._told or (not resting and time.monotonic() - self._told_at > _REPORT_SECONDS):
+            self._told, self._told_at = resting, time.monotonic()
+            words = resting or f"learning, step {len(self._spent)}"
+            self._window.report(Progress(0.0, None, words))
+
+    def _take_in(self, seconds: float) -> None:
+        """Learn of what was labelled meanwhile."""
+        for taught in self._window.inbox.take(seconds):
+            labels = normalise(taught.labels, "The labels", "napari")
+            check_pair(self._image[taught.z], labels, "the slice", "its labels")
+            changed, self._labels[taught.z] = labels != self._labels[taught.z], labels
+            self._learn_from(taught.z, changed)
+            self._updates += 1
+            self._rest.wake()
+            self._view.hurry()
+
+    def _learn_from(self, z: int, changed: np.ndarray | None = None) -> None:
+        labels = self._labels[z]
+        try:
+            check_image(self._image, "The image", [z])
+        except UserError as error:  # one dead slice must not end the work on the others
+            self._window.report(Message(str(error)))
+            return
+        self._patches.update(z, labels, changed)
+        if z not in self._taught and labels.any():
+            self._taught[z] = fingerprint(self._image[z])
+
+    def _step(self, batch: tuple[np.ndarray, np.ndarray], learning_rate: float) -> None:
+        began = time.monotonic()
+        self._losses.append(self._learner.step(*batch, learning_rate))
+        seconds = self._spent[-1][1] if self._spent else 0.0
+        self._spent.append((learning_rate, seconds + time.monotonic() - began))
+
+    def _show(self, resting: str) -> None:
+        steps = len(self._spent)
+        z = self._view.slice_due(steps, bool(resting))
+        if z is not None:
+            with self._learner.averaged():
+                self._view.show(z, steps, self._updates, self._learner.predictor(self._run.record))
+
+    def _save(self) -> None:
+        run, taught = self._run, sorted(self._taught)
+        # First of all: a record may name slices that the weights on disk have not seen, never the reverse.
+        run.update(
+            trained_slices=taught,
+            fingerprints=sorted({*run.record.fingerprints, *self._taught.values()}),
+            label_counts=label_counts(self._labels[taught]),
+        )
+        run.save_steps(self._spent)
+        self._learner.save(run.last_checkpoint)
+        with self._learner.averaged():
+            self._learner.save(run.best_checkpoint)
+        self._saved_at, self._saved_steps = time.monotonic(), len(self._spent)
+
+    def finish(self) -> Run:
+        """Keep what was learned as a run that predicts."""
+        self._window.report(Progress(1.0, None, "keeping the network"))
+        self._save()
+        export_kept(self._run)
+        self._close_history()
+        self._run.update(**self._verdict(), finished=True)
+        return self._run
+
+    def _close_history(self) -> None:
+        """Tell of all steps as of one epoch."""
+        if labelled := self._where(lambda labels: bool(labels.any())):
+            with self._learner.averaged():
+                found = self._jury(labelled).trained(self._learner.predictor(self._run.record))
+            assert found.accuracy is not None  # some pixel is labelled
+            rate, seconds = self._spent[-1]
+            loss = float(np.mean(self._losses))
+            row = EpochEnded(1, len(self._spent), seconds, loss, found.accuracy, None, rate)
+            self._run.history = [row]
+            self._run.save_history()
+            self._run.update(kept_epoch=1)
+            self._window.report(row)
+
+    def _verdict(self) -> dict[str, float | None]:
+        """Choose how probabilities become labels, or leave as it is what few labels cannot decide."""
+        mostly = self._where(_can_choose)
+        predictor = load_predictor(self._run, PredictionSettings())
+        found = self._jury(mostly).verdict(predictor) if mostly else {}
+        if len(mostly) < _SLICES_FOR_CLOSING:
+            found.pop("join_below", None)
+        return found
+
+    def _where(self, fit: Callable[[np.ndarray], bool]) -> list[int]:
+        return [z for z in self._run.record.trained_slices if fit(self._labels[z])]
+
+    def _jury(self, slices: list[int]) -> Jury:
+        record = self._run.record.model_copy(update={"trained_slices": slices})
+        weight = self._run.settings.boundary_weight
+        return Jury(self._image, self._labels, record, weight, self._window.should_stop)
+
+
+def _can_choose(labels: np.ndarray) -> bool:
+    mostly = bool(np.mean(labels != UNLABELLED) >= _MOSTLY)
+    return mostly and {BOUNDARY, INTERIOR} <= {*distinct(labels)} and is_dense(labels[None])

@@ -1,0 +1,73 @@
+"""Where to look next in a whole stack: a network's doubts against the labels of the moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from emseg_napari.jobs import Cancelled, Event, Progress, Report, ShouldStop, ignore, never
+from emseg_napari.places import Place, places_of_slice
+from emseg_napari.prediction import load_predictor
+from emseg_napari.runs import Run, open_run
+from emseg_napari.settings import PredictionSettings
+from emseg_napari.sparse import SparseStack
+
+
+@dataclass(frozen=True)
+class SliceSearched(Event):
+    """The places of one slice, the largest gain first."""
+
+    z: int
+    places: list[Place]
+
+
+def search_places(
+    image: np.ndarray,
+    labels: np.ndarray | SparseStack,
+    run: Run | Path | str,
+    report: Report = ignore,
+    should_stop: ShouldStop = never,
+    *,
+    confirmed: Collection[int] = (),
+    first: int = 0,
+) -> None:
+    """Report the places of all slices that are not confirmed, those near slice `first` first.
+
+    Parameters
+    ----------
+    image : numpy.ndarray or Volume
+        (z, y, x).
+    labels : numpy.ndarray or SparseStack
+        uint8 (z, y, x), 0 to 4: the state of every pixel (see `emseg_napari.labels`).
+    run : Run, Path or str
+        Whose network doubts.
+    report : callable
+        Gets a `SliceSearched` and a `Progress` for each slice.
+    should_stop : callable
+        When it answers True, `Cancelled` is raised.
+    confirmed : collection of int
+        Slices that need no look.
+    first : int
+        The slice in view.
+
+    Raises
+    ------
+    UserError
+        If the run cannot be used.
+    """
+    run = run if isinstance(run, Run) else open_run(run)
+    predictor = load_predictor(run, PredictionSettings())
+    order = sorted(set(range(len(labels))).difference(confirmed), key=lambda z: (abs(z - first), z))
+    started = time.monotonic()
+    for done, z in enumerate(order, start=1):
+        if should_stop():
+            raise Cancelled
+        around = [labels[n] if 0 <= n < len(labels) else None for n in (z - 1, z + 1)]
+        probability, spread = predictor.probability_and_spread(image[z], should_stop)
+        report(SliceSearched(z, places_of_slice(z, labels[z], probability, spread, around)))
+        left = (time.monotonic() - started) / done * (len(order) - done)
+        report(Progress(done / len(order), left, f"slice {z} searched"))

@@ -1,0 +1,134 @@
+"""One click on what is no membrane, or no cell: an island, a speck, a ring around an organelle."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from emseg_napari.jobs import UserError
+from emseg_napari.labels import INTERIOR
+from emseg_napari.repairs.cells import beside, interior_under, membrane_near, parted
+from emseg_napari.repairs.edits import Edit, Pixel, Point, edit_of, is_membrane, pixel_at
+from emseg_napari.repairs.removing import removal
+from emseg_napari.repairs.skeletons import CORNERS_TOO, Skeleton, skeleton_of
+from emseg_napari.repairs.windows import Window, box_of, growing_windows, window_around
+
+LARGEST_PX = 512  # what is higher or wider is no island or organelle, but tissue
+LEAST_SHARE = 0.5  # of the outline of a false cell that one other cell must have
+_FIRST_PX, _MARGIN_PX = 64, 32
+_SHORTEST_PX = 3  # of a wall
+_SURE = 0.95  # mean probability from which no membrane is weak
+
+
+def fill_interior(labels: np.ndarray, point: Point, probability: np.ndarray | None = None) -> Edit:
+    """Make interior of a false island or ring.
+
+    A click on membrane, or close to an island, removes the island with all that it encloses. A click
+    inside a cell gives the cell to the one that has most of its outline, or else to the one from which
+    the weakest membrane parts it: that membrane goes, and so do loose pieces in the cell; what parts it
+    from others stays.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        uint8 (y, x): a slice's labels with their states.
+    point : (float, float)
+        y and x of the click.
+    probability : numpy.ndarray, optional
+        Its boundary probability, float32 (y, x), 0 to 1: it says which membrane is weak.
+
+    Returns
+    -------
+    Edit
+        To interior.
+
+    Raises
+    ------
+    UserError
+        If the membrane under the click is no island, or the cell lies between several others.
+    """
+    pixel, near = pixel_at(point, labels.shape), membrane_near(labels, point)
+    island = None if near is None else _island(labels, near)
+    if island is not None:
+        return edit_of(labels, island[1], INTERIOR, island[0].origin)
+    if not labels[pixel] & 1:
+        return _without_cell(labels, pixel, probability)
+    raise UserError(
+        f"The membrane at ({pixel[0]}, {pixel[1]}) hangs together with others; "
+        "click inside the false cell, or drop the membrane segment by segment."
+    )
+
+
+def _room(labels: np.ndarray, pixel: Pixel) -> Window | None:
+    """Return a window that holds all that hangs together with a pixel; None if that is too large.
+
+    Membrane hangs together over corners too, interior does not.
+    """
+    value = labels[pixel] & 1
+    for window in growing_windows(pixel, _FIRST_PX, labels.shape):
+        here = labels[window.top : window.bottom, window.left : window.right] & 1 == value
+        numbers = ndimage.label(here, CORNERS_TOO if value else None)[0]
+        box = box_of(numbers == numbers[pixel[0] - window.top, pixel[1] - window.left])
+        top, left, bottom, right = np.add(box, (window.top, window.left) * 2).tolist()
+        if max(bottom - top, right - left) > LARGEST_PX:
+            return None
+        pairs = zip((top, left, bottom, right), window.box, (0, 0, *labels.shape), strict=True)
+        if not any(at == cut != edge for at, cut, edge in pairs):
+            return window_around([(top, left), (bottom - 1, right - 1)], _MARGIN_PX, labels.shape)
+    return None
+
+
+def _island(labels: np.ndarray, pixel: Pixel) -> tuple[Window, np.ndarray] | None:
+    """Return the filled island around a pixel of membrane, bool (y, x) in a window; None if it is none."""
+    window = _room(labels, pixel)
+    if window is None:
+        return None
+    numbers = ndimage.label(is_membrane(window.of(labels)), CORNERS_TOO)[0]
+    filled = ndimage.binary_fill_holes(numbers == numbers[window.local(pixel)])
+    return (window, filled) if _lies_in_one_cell(labels, window, filled) else None
+
+
+def _lies_in_one_cell(labels: np.ndarray, window: Window, filled: np.ndarray) -> bool:
+    """Return whether all that touches a filled island, bool (y, x) in the window, is a single cell."""
+    outline = ndimage.binary_dilation(filled) & ~filled & window.in_slice
+    numbers = ndimage.label(~is_membrane(window.of(labels)))[0][outline]
+    return len(numbers) > 0 and bool(numbers[0] > 0 and (numbers == numbers[0]).all())
+
+
+def _without_cell(labels: np.ndarray, pixel: Pixel, probability: np.ndarray | None) -> Edit:
+    window = _room(labels, pixel)
+    if window is None:
+        raise UserError(
+            f"This cell is larger than {LARGEST_PX} px; merge it with the one to which it belongs."
+        )
+    skeleton = skeleton_of(window.of(labels))
+    own = beside(skeleton, *interior_under(labels, window, [pixel]))
+    walls = _walls(labels, window, skeleton, own)
+    if not walls:
+        raise UserError("No membrane parts this cell from another; click inside the false cell.")
+    outline = own.any(axis=0) & ((skeleton.beside > 0) & ~own).any(axis=0)
+    wall = max(walls, key=np.count_nonzero)
+    if np.count_nonzero(wall) < LEAST_SHARE * np.count_nonzero(outline):
+        wall = _weakest(walls, skeleton, None if probability is None else window.of(probability))
+    loose = own.any(axis=0) & (own | (skeleton.beside == 0)).all(axis=0)
+    return removal(labels, window, skeleton, wall | loose)
+
+
+def _walls(labels: np.ndarray, window: Window, skeleton: Skeleton, own: np.ndarray) -> list[np.ndarray]:
+    """Return the pixels of the lines, bool (n,) each, that part a cell from each of its neighbours."""
+    cells = ndimage.label(~is_membrane(window.of(labels)) & window.in_slice)[0]
+    cell_of = np.zeros(int(skeleton.regions.max()) + 1, int)
+    cell_of[skeleton.regions[cells > 0]] = cells[cells > 0]  # all pixels of a region are of one
+    neighbours = np.where(own | (skeleton.beside == 0), 0, cell_of[skeleton.beside])
+    walls = (parted(skeleton, own, neighbours == n) for n in np.unique(neighbours[:, own.any(axis=0)]) if n)
+    return [wall for wall in walls if np.count_nonzero(wall) >= _SHORTEST_PX]
+
+
+def _weakest(walls: list[np.ndarray], skeleton: Skeleton, probability: np.ndarray | None) -> np.ndarray:
+    """Return the wall that is least probable, if there is one that is not sure."""
+    if probability is not None:
+        likely = probability[skeleton.y, skeleton.x]
+        weakest = min(walls, key=lambda wall: likely[wall].mean())
+        if likely[weakest].mean() <= _SURE:
+            return weakest
+    raise UserError("This cell lies between several others; merge it with the one to which it belongs.")

@@ -1,0 +1,147 @@
+"""What ``session.json`` states, and the paths in it that survive a move of the session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from emseg_napari import files
+from emseg_napari.jobs import UserError
+
+FORMAT = 2
+_PlainName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
+_Length = Annotated[int, Field(ge=1)]
+_Slice = Annotated[int, Field(ge=0)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One evaluation in the history of a session: did the last corrections help?
+
+    Attributes
+    ----------
+    when : str
+        Local date and time, ISO 8601 to the second.
+    run : str
+        Name of the run's folder; empty if none was known.
+    corrected, confirmed : int
+        Slices that held a person's strokes, and slices that were confirmed.
+    slices : tuple of int
+        The slices that were scored; rounds compare where these are the same.
+    v_rand, v_info, accuracy : float
+        Mean over these slices at the run's threshold, 0 to 1.
+    """
+
+    when: str
+    run: str
+    corrected: int
+    confirmed: int
+    slices: tuple[int, ...]
+    v_rand: float
+    v_info: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a layer lies in the world.
+
+    Attributes
+    ----------
+    scale, translate : (float, float, float)
+        Size of a voxel, and where the first one lies, along z, y, x in `unit`.
+    unit : str
+        As OME-Zarr spells it, such as "nanometer"; "pixel" where none is known.
+    """
+
+    scale: tuple[_Size, _Size, _Size] = (1.0, 1.0, 1.0)
+    translate: tuple[_Number, _Number, _Number] = (0.0, 0.0, 0.0)
+    unit: str = "pixel"
+
+
+class Contents(BaseModel):
+    """What ``session.json`` states.
+
+    Attributes
+    ----------
+    image, run : str or None
+        Paths as `reference` writes them; None for an image that is copied in.
+    copied, labels : str
+        Names of such an image and of the folder of slices.
+    shape : (int, int, int) or None
+        Of the labels, (z, y, x); None in format 1.
+    dtype : str
+        Of the labels.
+    confirmed, rounds, settings, name, image_place, labels_place
+        As in `Session`.
+    """
+
+    format: int = FORMAT
+    image: str | None
+    run: str | None
+    copied: _PlainName = "image.tif"
+    labels: _PlainName = "labels"
+    shape: tuple[_Length, _Length, _Length] | None = None
+    dtype: Literal["uint8"] = "uint8"
+    confirmed: list[_Slice] = []
+    rounds: list[Round] = []
+    settings: dict[str, Any] = {}
+    name: str = ""
+    image_place: Placement | None = None
+    labels_place: Placement | None = None
+
+
+def read_contents(folder: Path) -> Contents:
+    """Read and check ``session.json``.
+
+    Raises
+    ------
+    UserError
+        If the folder is no session, or one of a newer format, or the file is damaged.
+    """
+    path = folder / "session.json"
+    if not path.is_file():
+        raise UserError(f"{folder} is no saved session (it has no session.json); choose a folder NAME.emseg.")
+    stated = files.read_json(path)
+    if not isinstance(stated, dict) or not isinstance(stated.get("format"), int):
+        raise UserError(f"{path} is damaged (it states no format); restore it from a copy.")
+    if stated["format"] > FORMAT:
+        raise UserError(f"{folder.name} was saved by a newer emseg-napari; update emseg-napari to open it.")
+    try:
+        contents = Contents.model_validate(stated)
+    except ValidationError as error:
+        entry = ".".join(map(str, error.errors()[0]["loc"]))
+        raise UserError(f"{path} is damaged (its entry '{entry}'); restore it from a copy.") from None
+    if contents.format >= 2 and contents.shape is None:
+        raise UserError(f"{path} is damaged (its entry 'shape'); restore it from a copy.")
+    return contents
+
+
+def write_contents(folder: Path, contents: Contents) -> None:
+    """Write ``session.json``, whole or not at all."""
+    files.write_json(folder / "session.json", contents.model_dump(mode="json"))
+
+
+def reference(path: Path, folder: Path) -> str:
+    """Return how a session refers to a path: relative if it lies in the session's own parent folder."""
+    path, folder = Path(path).absolute(), folder.absolute()
+    if path.is_relative_to(folder):
+        return path.relative_to(folder).as_posix()
+    if path.is_relative_to(folder.parent):
+        return "../" + path.relative_to(folder.parent).as_posix()
+    return str(path)
+
+
+def resolved(stated: str | None, folder: Path) -> Path | None:
+    """Return the path that `reference` wrote, from where the session lies now."""
+    if stated is None:
+        return None
+    folder = folder.absolute()
+    if stated.startswith("../"):
+        return folder.parent / stated.removeprefix("../")
+    return folder / stated  # an absolute path stays as it is

@@ -1,0 +1,187 @@
+"""Which sessions are open in a window, and which were left by one that ended before it saved them.
+
+The recovery folder holds work that has no name yet, as sessions, and for every open session, named or
+not, a marker: a small file that says where the session lies, and that is locked as long as its window's
+process lives. The lock goes with the process however that ends.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import secrets
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from platformdirs import user_data_path
+
+from emseg_napari import files
+from emseg_napari.jobs import UserError
+from emseg_napari.sessions.contents import read_contents
+from emseg_napari.sessions.slicefiles import slice_files
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_LOCKED_AT = 2**30  # a byte far behind the text: Windows lets nobody read a byte that is locked
+_ABANDONED_S = 86_400.0  # a temporary name of another process that is so old
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """A session that no window holds any more.
+
+    Attributes
+    ----------
+    folder : Path
+        Of the session.
+    when : datetime
+        Local time of its last change.
+    image : str
+        File name of the image; the labels layer's name where the image has no file.
+    slices : int
+        How many slices have labels, at least 1.
+    named : bool
+        Whether the user had saved it under a name, so that it lies outside the recovery folder.
+    """
+
+    folder: Path
+    when: datetime
+    image: str
+    slices: int
+    named: bool
+
+
+def recovery_folder() -> Path:
+    """Return the folder of unsaved work, which may not exist yet; EMSEG_DATA_DIR moves it."""
+    return Path(os.environ.get("EMSEG_DATA_DIR") or user_data_path("emseg-napari")) / "recovery"
+
+
+def new_recovery() -> Path:
+    """Return a new name in the recovery folder: YYYYMMDD-HHMMSS-PROCESS-NUMBER.emseg."""
+    return recovery_folder() / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}-{next(_numbers)}.emseg"
+
+
+def is_unsaved(folder: Path) -> bool:
+    """Whether a session lies in the recovery folder, so that the user has not named it."""
+    return _real(folder).parent == _real(recovery_folder())
+
+
+def recoverable() -> list[Recovery]:
+    """Return the sessions with labels that no living window holds, the last changed first."""
+    markers = _markers()
+    here = recovery_folder()
+    unsaved = here.glob("*.emseg") if here.is_dir() else ()
+    open_now = {folder for folder, alive in markers.values() if alive}
+    left = {folder for folder, _ in markers.values()} | {_real(folder) for folder in unsaved}
+    found = [_described(folder) for folder in left - open_now]
+    return sorted((one for one in found if one.slices), key=lambda one: one.when, reverse=True)
+
+
+def open_elsewhere(folder: str | Path) -> bool:
+    """Whether some window, of this process or another one, has a session open."""
+    return (_real(folder), True) in _markers().values()
+
+
+def discard(folder: str | Path) -> None:
+    """Offer a session no more; work without a name is deleted, a named session stays as it is.
+
+    Raises
+    ------
+    UserError
+        If it cannot be deleted.
+    """
+    if open_elsewhere(folder):
+        return
+    _forget(_real(folder))
+    if is_unsaved(Path(folder)):
+        files.remove(folder)
+
+
+class Marker:
+    """Says that this process has a session open, until `close` or the end of the process.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the session. Markers of it that a process left when it was killed are removed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        here = files.writable_folder(recovery_folder())
+        files.remove_leftovers(here, _ABANDONED_S)
+        self._path = here / f"{os.getpid()}-{secrets.token_hex(4)}.open"
+        self._file = self._path.open("x", encoding="utf-8")
+        _lock(self._file)
+        json.dump({"folder": str(_real(folder))}, self._file)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        _forget(_real(folder))
+
+    def close(self) -> None:
+        """Take the marker away: the session was left as it should be."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def _markers() -> dict[Path, tuple[Path, bool]]:
+    """Return for every marker the session's folder, and whether its process lives."""
+    here, found = recovery_folder(), {}
+    for path in here.glob("*.open") if here.is_dir() else ():
+        with suppress(UserError, OSError, TypeError, KeyError):  # being made or removed at this moment
+            found[path] = Path(files.read_json(path)["folder"]), _is_locked(path)
+    return found
+
+
+def _forget(folder: Path) -> None:
+    """Remove the markers of a session whose processes are gone."""
+    for path, (marked, alive) in _markers().items():
+        if marked == folder and not alive:
+            path.unlink(missing_ok=True)
+
+
+def _described(folder: Path) -> Recovery:
+    image, labels = "", "labels"
+    with suppress(UserError):
+        contents = read_contents(folder)
+        image, labels = Path(contents.image or contents.name).name, contents.labels
+    slices = list(slice_files(folder / labels).values())
+    times = [path.stat().st_mtime for path in (folder / "session.json", *slices) if path.exists()]
+    when = datetime.fromtimestamp(max(times, default=0.0))
+    return Recovery(folder, when, image, len(slices), not is_unsaved(folder))
+
+
+def _real(folder: str | Path) -> Path:
+    return Path(os.path.realpath(folder))
+
+
+def _lock(file: IO[str]) -> None:
+    """Lock a file for this process; another process' look at the lock is waited for."""
+    if sys.platform == "win32":
+        file.seek(_LOCKED_AT)
+        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+        file.seek(0)
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("r+", encoding="utf-8") as file:
+        try:
+            if sys.platform == "win32":
+                file.seek(_LOCKED_AT)
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+            else:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # goes when the file is closed
+        except OSError:
+            return True
+    return False

@@ -1,0 +1,266 @@
+"""A session on disk: the folder NAME.emseg that brings labels and all that belongs to them back.
+
+``session.json`` names everything else. Labels lie in ``labels``, one small file per slice (see
+`slicefiles`). The image is referred to, by a path that is relative where it lies inside or beside the
+session, so that both can be moved together, or it is copied in as ``image.tif``. Sessions of format 1
+are still read (see `format1`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emseg_napari import files, stacks
+from emseg_napari.anysize import open_image
+from emseg_napari.jobs import UserError
+from emseg_napari.sessions.contents import (
+    Contents,
+    Placement,
+    Round,
+    read_contents,
+    reference,
+    resolved,
+    write_contents,
+)
+from emseg_napari.sessions.format1 import PARTS, read_old_labels
+from emseg_napari.sessions.images import is_there, write_image
+from emseg_napari.sessions.scratch import new_labels, slices_in_use
+from emseg_napari.sessions.slicefiles import (
+    SlicesRead,
+    read_slices,
+    set_aside,
+    unreadable_files,
+    write_slice,
+)
+from emseg_napari.volumes.opening import open_volume
+from emseg_napari.volumes.volume import BrokenChunk, Volume
+
+__all__ = ["MissingImage", "Placement", "Round", "Session", "contents_of", "load_session", "save_session"]
+
+
+@dataclass
+class Session:
+    """What is brought back.
+
+    Attributes
+    ----------
+    image_path : Path or None
+        The image's own file or folder, with the dataset inside a container; None when the image lives in
+        the session, or nobody knows where it is.
+    image : numpy.ndarray, Volume or None
+        (z, y, x); None only in a session to be saved, whose image has a path, or is not kept.
+    labels : numpy.ndarray
+        uint8 (z, y, x), 0 to 4: the state of every pixel (see `labels`).
+    confirmed : set of int
+        Slices whose labels, proposals too, all count as the user's.
+    run : Path or None
+        Folder of the run in use; it may be gone.
+    rounds : list of Round
+        What was evaluated so far, oldest first.
+    settings : dict
+        JSON values that the window keeps.
+    name : str
+        Of the labels layer; empty if none is known.
+    image_place, labels_place : Placement or None
+        Where the layers lie, and so the size of a voxel; None if that is not known.
+    warnings : list of str
+        One sentence about each slice that could not be read and is empty here.
+    unreadable : set of int
+        These slices.
+    """
+
+    image_path: Path | None
+    image: np.ndarray | Volume | None
+    labels: np.ndarray
+    confirmed: set[int] = field(default_factory=set)
+    run: Path | None = None
+    rounds: list[Round] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    image_place: Placement | None = None
+    labels_place: Placement | None = None
+    warnings: list[str] = field(default_factory=list)
+    unreadable: set[int] = field(default_factory=set)
+
+
+class MissingImage(UserError):
+    """The image to which a session refers is not there; `load_session` takes its new place.
+
+    Attributes
+    ----------
+    path : Path
+        Where it was expected.
+    """
+
+    def __init__(self, path: Path, session: str) -> None:
+        super().__init__(
+            f"The image {path} of {session} is missing; put it back there or choose its new place."
+        )
+        self.path = path
+
+
+def save_session(folder: str | Path, session: Session, copy_image: bool = False) -> None:
+    """Write a whole session; an older one in the folder counts until the new one is complete.
+
+    Parameters
+    ----------
+    folder : str or Path
+        NAME.emseg; made if it is not there.
+    session : Session
+        What to write.
+    copy_image : bool
+        Copy the image in although it has a path.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written, or an image that is to be copied cannot be read.
+    ValueError
+        If the session has neither an image nor its path.
+    """
+    folder = Path(folder)
+    image = _image_to_copy(session) if copy_image or session.image_path is None else None
+    older = _parts(folder)
+    names = {"copied": _free_name(folder, "image", ".tif"), "labels": _free_name(folder, "labels")}
+    contents = contents_of(folder, session).model_copy(update=names)
+    with files.adding_files(folder) as new:
+        if image is not None:
+            contents.image = None
+            write_image(new / contents.copied, image)
+        write_all_slices(new / contents.labels, session.labels)
+        _keep_unreadable(folder, session, new / contents.labels)
+        write_contents(new, contents)  # by their names, this one takes its place after the others
+    for path in older:
+        with suppress(UserError):  # it only takes space
+            files.remove(path)
+
+
+def contents_of(folder: Path, session: Session) -> Contents:
+    """Return what ``session.json`` in `folder` is to state; an image without a path is copied in."""
+    image, run = session.image_path, session.run
+    return Contents(
+        image=None if image is None else reference(image, folder),
+        run=None if run is None else reference(run, folder),
+        shape=session.labels.shape,
+        confirmed=sorted(map(int, session.confirmed)),
+        rounds=session.rounds,
+        settings=session.settings,
+        name=session.name,
+        image_place=session.image_place,
+        labels_place=session.labels_place,
+    )
+
+
+def write_all_slices(folder: Path, labels: np.ndarray) -> None:
+    """Make the folder of slices and write all that have labels."""
+    folder.mkdir()
+    for z in slices_in_use(labels):
+        write_slice(folder, z, np.asarray(labels[z], np.uint8))
+
+
+def _keep_unreadable(folder: Path, session: Session, new: Path) -> None:
+    """Take slice files that nobody could read along when a session is saved over itself."""
+    try:
+        old = folder / read_contents(folder).labels
+    except UserError:  # there is none yet
+        return
+    for z in sorted(session.unreadable):
+        set_aside(old, z)
+    for path in unreadable_files(old):
+        shutil.copy2(path, new / path.name)
+
+
+def load_session(folder: str | Path, image: str | Path | None = None) -> Session:
+    """Read a session with its image.
+
+    Parameters
+    ----------
+    folder : str or Path
+        NAME.emseg.
+    image : str or Path, optional
+        The new place of an image that is no longer where the session says.
+
+    Returns
+    -------
+    Session
+        A slice of labels that cannot be read is empty in it, and named in its `warnings`.
+
+    Raises
+    ------
+    MissingImage
+        If the image is gone.
+    UserError
+        If the folder is no session, or a part is missing, damaged or does not fit the others.
+    """
+    folder = Path(folder)
+    stated = read_contents(folder)
+    path = resolved(stated.image, folder) if image is None else Path(image)
+    source = folder / stated.copied if path is None else path
+    if not is_there(source):
+        raise MissingImage(source, folder.name)
+    pixels = _open_image(source)
+    found, confirmed = _labels(folder, stated)
+    stacks.check_pair(pixels, found.labels, source.name, f"the labels of {folder.name}")
+    return Session(
+        image_path=path,
+        image=pixels,
+        labels=found.labels,
+        confirmed=confirmed,
+        run=resolved(stated.run, folder),
+        rounds=stated.rounds,
+        settings=stated.settings,
+        name=stated.name,
+        image_place=stated.image_place,
+        labels_place=stated.labels_place,
+        warnings=found.warnings,
+        unreadable=found.unreadable,
+    )
+
+
+def _open_image(source: Path) -> np.ndarray | Volume:
+    """Open an image; one of which a chunk is broken is a volume, since the labels are well."""
+    try:
+        return open_image(source)
+    except BrokenChunk:
+        return open_volume(source)
+
+
+def _labels(folder: Path, stated: Contents) -> tuple[SlicesRead, set[int]]:
+    """Return labels and confirmed slices."""
+    if stated.shape is None:
+        labels, confirmed = read_old_labels(folder)
+        return SlicesRead(labels), confirmed
+    found = read_slices(folder / stated.labels, new_labels(stated.shape))
+    return found, {z for z in stated.confirmed if z < len(found.labels)}
+
+
+def _image_to_copy(session: Session) -> np.ndarray | Volume:
+    if session.image is not None:
+        return session.image
+    if session.image_path is None:
+        raise ValueError("a session needs an image or its path")
+    return open_image(session.image_path)
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Return the files and folders of the session that is in `folder` now, but for its session.json."""
+    try:
+        stated = read_contents(folder)
+    except UserError:  # none yet, or damaged: what is there is not known to be ours
+        return []
+    names = PARTS if stated.shape is None else (stated.labels,)
+    copied = (stated.copied,) if stated.image is None else ()
+    return [folder / name for name in (*names, *copied)]
+
+
+def _free_name(folder: Path, stem: str, suffix: str = "") -> str:
+    """Return the first of labels, labels-2, ... that is not taken."""
+    names = (f"{stem}{f'-{i}' if i > 1 else ''}{suffix}" for i in itertools.count(1))
+    return next(name for name in names if not (folder / name).exists())

@@ -1,0 +1,128 @@
+"""Keeping one session folder up to date, piece by piece: a slice, the state, a page of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from emseg_napari import files
+from emseg_napari.jobs import UserError
+from emseg_napari.sessions.contents import Contents, read_contents, write_contents
+from emseg_napari.sessions.images import pages
+from emseg_napari.sessions.recovery import Marker, discard, is_unsaved
+from emseg_napari.sessions.slicefiles import set_aside, slice_files, unreadable_files, write_slice
+from emseg_napari.sessions.store import Session, contents_of, save_session
+
+
+class SessionWriter:
+    """Writes to one session folder, each piece whole or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        A session to go on with, or a folder that does not exist yet: it is made with the first labels.
+
+    Attributes
+    ----------
+    exists : bool
+        Whether there is a session in the folder, so that its state can be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.exists = False
+        self._contents: Contents | None = None
+        self._marker: Marker | None = None
+        self._image: Generator[None, None, None] | None = None
+        self._unreadable: set[int] = set()
+
+    @property
+    def copying(self) -> bool:
+        """Whether slices of the image are still to be copied."""
+        return self._image is not None
+
+    def resume(self, session: Session) -> bool:
+        """Go on with the session that is in the folder; False if there is none.
+
+        Raises
+        ------
+        UserError
+            If another session is there, or it cannot be read or written.
+        """
+        if not (self.folder / "session.json").exists():
+            return False
+        self._mark()
+        contents = read_contents(self.folder)
+        if contents.shape is None:  # of format 1, which knows no slices
+            save_session(self.folder, session)
+            contents = read_contents(self.folder)
+        if contents.shape != session.labels.shape:
+            raise UserError(f"{self.folder} holds labels of another image; save under another name.")
+        for folder in (self.folder, self.folder / contents.labels):
+            files.remove_leftovers(folder)
+        self._contents, self.exists, self._unreadable = contents, True, set(session.unreadable)
+        return True
+
+    def create(self, session: Session) -> None:
+        """Make the folder, still without labels."""
+        contents = contents_of(self.folder, session)
+        with files.replacing_folder(self.folder) as new:
+            (new / contents.labels).mkdir()
+            write_contents(new, contents)
+        self._mark()
+        self._contents, self.exists = contents, True
+        if session.image_path is None and session.image is not None:
+            self._image = pages(self.folder / contents.copied, session.image)
+
+    def write_slice(self, z: int, plane: np.ndarray) -> None:
+        """Write the labels of one slice, uint8 (y, x), 0 to 4; a file that could not be read is kept."""
+        assert self._contents is not None
+        folder = self.folder / self._contents.labels
+        if z in self._unreadable:
+            set_aside(folder, z)
+            self._unreadable.discard(z)
+        write_slice(folder, z, plane)
+
+    def write_state(self, session: Session) -> None:
+        """Write all of a session but image and labels, if it differs from what was written last."""
+        assert self._contents is not None
+        names = {"labels": self._contents.labels, "copied": self._contents.copied}
+        contents = contents_of(self.folder, session).model_copy(update=names)
+        if contents != self._contents:
+            write_contents(self.folder, contents)
+            self._contents = contents
+
+    def copy_image(self, session: Session) -> None:
+        """Copy one more slice of an image without a file, while `copying`."""
+        assert self._image is not None
+        try:
+            next(self._image)
+        except StopIteration:
+            self._image = None
+        except Exception:  # the file was given up: the next try begins with the first slice
+            assert self._contents is not None
+            assert session.image is not None
+            self._image = pages(self.folder / self._contents.copied, session.image)
+            raise
+
+    def close(self) -> None:
+        """Leave the session; one in the recovery folder without labels is deleted."""
+        if self._image is not None:
+            self._image.close()
+        if self._marker is not None:
+            self._marker.close()
+        if self.exists and is_unsaved(self.folder) and not self._has_labels():
+            with suppress(UserError):  # it only takes space
+                discard(self.folder)
+
+    def _has_labels(self) -> bool:
+        assert self._contents is not None
+        folder = self.folder / self._contents.labels
+        return bool(slice_files(folder) or unreadable_files(folder))
+
+    def _mark(self) -> None:
+        with suppress(UserError, OSError):  # a session elsewhere is saved although the home folder is full
+            self._marker = self._marker or Marker(self.folder)
