@@ -12,6 +12,8 @@ from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.patches import PatchSampler
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.sparse import SparseStack, stacked
+from emseg_napari.volumes.volume import Volume
 from emseg_napari.widgets.layers import label_colours
 
 _GRID = 3
@@ -61,20 +63,22 @@ class AugmentedSamples(QDialog):
         self.grid.setPixmap(QPixmap.fromImage(shown).scaled(_SHOWN_PX, _SHOWN_PX, keep, smooth))
 
 
-def sampler_of(image: np.ndarray, labels: np.ndarray, settings: TrainingSettings) -> PatchSampler:
+def sampler_of(
+    image: np.ndarray | Volume, labels: np.ndarray | SparseStack, settings: TrainingSettings
+) -> PatchSampler:
     """Return a sampler whose batches are nine patches such as a training would see.
 
     Parameters
     ----------
-    image : numpy.ndarray
+    image : numpy.ndarray or Volume
         (z, y, x).
-    labels : numpy.ndarray
+    labels : numpy.ndarray or SparseStack
         uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior; both classes in slices that train.
     settings : TrainingSettings
     """
     trained, held_out = split(labels, settings)
     some = spread_over(trained, _SLICES)
-    image, labels = image[some], labels[some]
+    image, labels = stacked(image, some), labels[some]
     tile = hold_out_tile(labels, list(range(len(some)))) if settings.hold_out and not held_out else None
     labels = but_tile(labels, tile) if tile else labels
     if settings.network == "compact":  # `reference` sees whole slices

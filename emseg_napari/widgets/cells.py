@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QProgressBar
+from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout
 
-from emseg_napari.cells.instances import check_probability
+from emseg_napari.cells.boundary import boundary_of, said_of
+from emseg_napari.cells.records import cells_record
+from emseg_napari.cells.volumes import Destination, VolumeCells
 from emseg_napari.jobs import Event, Failed, Finished, Message, Progress, UserError
-from emseg_napari.labels import BOUNDARY, UNLABELLED, AmbiguousLabels, UnknownLabels, normalise
+from emseg_napari.labels import BOUNDARY, UNLABELLED
+from emseg_napari.sessions.scratch import new_labels, slices_in_use
 from emseg_napari.settings import InstanceSettings, validated
-from emseg_napari.widgets.dialogs import ask_convention
+from emseg_napari.volumes.opening import open_levels
+from emseg_napari.volumes.volume import filled, volume_of
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
-from emseg_napari.widgets.layers import PROPOSAL_OF, fits, image_of, labels_of, slice_in_view, stack_of
+from emseg_napari.widgets.jobbar import JobBar
+from emseg_napari.widgets.keeping import SOURCE
+from emseg_napari.widgets.layers import (
+    PROPOSAL_OF,
+    fits,
+    placed,
+    slice_in_view,
+    stack_of,
+    understood,
+    volume_of_layer,
+)
 from emseg_napari.widgets.picks import PredictionPick
 from emseg_napari.widgets.preferences import recall, remember
 from emseg_napari.widgets.step import Step, enable
+from emseg_napari.widgets.volumelayers import layer_of
+from emseg_napari.widgets.volumetarget import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.workspace import Workspace
 
 SLICE, STACK = "slice in view", "whole stack"
+LAYER = "a labels layer"
+_WHOLE = (slice(None), slice(None))
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
@@ -38,6 +57,7 @@ class CellsStep(Step):
         self._shape: tuple[int, ...] = ()
         self._slices = (0, 0)
         self._linked = False
+        self._output: Path | None = None
         self._notes: list[str] = []
         self._own: dict[Any, Any] = {}  # source layer's id to the layer of its cells
         self._build()
@@ -60,21 +80,35 @@ class CellsStep(Step):
         rows = QFormLayout()
         rows.addRow("Boundaries", self.source)
         rows.addRow("Divide", self.scope)
+        self.target = QComboBox()
+        self.target.addItems([LAYER, FILE])
+        self.target.setToolTip(
+            "Where the numbers go. On disk: those of a stack that may be larger than memory."
+        )
+        self.target.currentTextChanged.connect(self._show_target)
+        rows.addRow("Write to", self.target)
         self.rows.addLayout(rows)
+        self.volume = VolumeTarget("cells", "the number of each pixel's cell")
+        self.rows.addWidget(self.volume)
         self.form = SettingsForm(InstanceSettings)
         self.find = self.button("Find cells", "Give every cell a number and a colour.", self.start)
         self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
         buttons = QHBoxLayout()
         buttons.addWidget(self.find)
         buttons.addWidget(self.cancel)
-        self.bar = QProgressBar(maximum=1000)
-        self.bar.setFormat("")
+        self.bar = JobBar()
         self.rows.addWidget(self.form)
         self.rows.addLayout(buttons)
         for widget in (self.bar, self.status):
             self.rows.addWidget(widget)
 
+    def _show_target(self) -> None:
+        to_file = self.target.currentText() == FILE
+        self.volume.setVisible(to_file)
+        self.scope.setEnabled(not to_file)
+
     def _restore(self) -> None:
+        self._show_target()
         remembered = recall("cells")
         self.scope.setCurrentText(str(remembered.pop("scope", STACK)))
         with suppress(UserError, TypeError):  # another version remembered them
@@ -91,6 +125,8 @@ class CellsStep(Step):
         )
         enable(self.find, obstacle)
         enable(self.cancel, None if running else "nothing is running")
+        if self.source.layer is not None:
+            self.volume.suggest(self.source.layer.name)
         if not running:
             self.hint(obstacle, "find cells")
 
@@ -102,29 +138,48 @@ class CellsStep(Step):
         if source is None:
             raise UserError("Choose a boundary probability or labels first.")
         settings = validated(InstanceSettings, **self.form.values())
-        stack = image_of(source) if isinstance(source, Image) else self._labels_of(source)
-        first, end = self._range(source, len(stack))
-        probability = stack[first:end]
-        if not isinstance(source, Image):
-            probability = _certain(probability, source.name, first)
-        check_probability(probability, source.name, first)
         remember("cells", settings.model_dump(mode="json") | {"scope": self.scope.currentText()})
-        self._source, self._shape, self._slices = source, stack.shape, (first, end)
-        self._linked, self._notes = settings.link, []
-        self.say("Finding cells...")
-        work = {"probability": probability, "settings": settings, "first_slice": first}
-        self.job.start("segment", "Finding cells", **work)
+        self._source, self._linked, self._notes, self._output = source, settings.link, [], None
+        if self.target.currentText() == FILE:
+            self._start_volume(settings)
+        else:
+            self._start_layer(settings)
         self._update()
 
-    def _labels_of(self, layer: Labels) -> np.ndarray:
-        """Return the layer's labels (0, 1, 2); the user says what its values mean if they do not."""
-        try:
-            return labels_of(layer)
-        except (AmbiguousLabels, UnknownLabels) as error:
-            convention = ask_convention(self, error)
-            if convention is None:
-                raise
-            return normalise(stack_of(layer), layer.name, convention)
+    def _start_volume(self, settings: InstanceSettings) -> None:
+        """Find the cells of the whole stack, to an output on disk."""
+        source = self._source
+        if not isinstance(source, Image):
+            raise UserError(f"{source.name} holds labels; cells on disk need a boundary probability.")
+        path, where = self.volume.chosen()
+        self._output = path
+        volume = volume_of(volume_of_layer(source), source.name)
+
+        def prepare() -> dict[str, Any]:
+            record = cells_record(boundary_of(volume), said_of(volume), settings)
+            destination = Destination(path, record)
+            return {"volume": volume, "destination": destination, "settings": settings, "where": where}
+
+        self.say(f"Finding cells, to {path}...")
+        self.job.start("segment_volume", "Finding cells", prepare)
+
+    def _start_layer(self, settings: InstanceSettings) -> None:
+        source, stack = self._source, filled(volume_of_layer(self._source), settings.missing_is_empty)
+        first, end = self._range(source, len(stack))
+        refuse_many(source.name, (end - first, *stack.shape[1:]), "divide in memory")
+        self._shape, self._slices = stack.shape, (first, end)
+
+        def prepare() -> dict[str, Any]:
+            if isinstance(source, Image):
+                boundary = boundary_of(volume_of(stack, source.name))
+                probability = np.stack([boundary.part(z, _WHOLE) for z in range(first, end)])
+            else:
+                labels, _ = understood(source, self.ask_convention)
+                probability = _certain(labels[first:end], source.name, first)
+            return {"probability": probability, "settings": settings, "first_slice": first}
+
+        self.say("Finding cells...")
+        self.job.start("segment", "Finding cells", prepare)
 
     def _range(self, layer: Layer, depth: int) -> tuple[int, int]:
         if self.scope.currentText() == STACK:
@@ -139,31 +194,60 @@ class CellsStep(Step):
     def _take(self, event: Event) -> None:
         with self.guard():
             if isinstance(event, Progress):
-                left = "" if event.seconds_left is None else f", {event.seconds_left:.0f} s left"
-                self.bar.setValue(round(1000 * event.fraction))
-                self.bar.setFormat(f"{event.text}{left}")
+                self.bar.show_progress(event)
             elif isinstance(event, Message):
                 self._notes.append(event.text)
             elif isinstance(event, Finished):
-                self._finished(event.result)
+                self._finished(event.result) if self._output is None else self._volume_finished(event.result)
             elif isinstance(event, Failed):
-                self.bar.setFormat("")
-                self.say("Cancelled; nothing was changed.") if event.cancelled else self.complain(event.text)
+                self._failed(event)
+
+    def _failed(self, event: Failed) -> None:
+        self.bar.setFormat("")
+        if not event.cancelled:
+            self.complain(event.text)
+        elif self._output is None:
+            self.say("Cancelled; nothing was changed.")
+        else:
+            self.say(f"Cancelled; what is done stays beside {self._output}: press Find cells to go on.")
+
+    def _volume_finished(self, result: VolumeCells) -> None:
+        self.bar.setFormat("done")
+        data, shown, _ = layer_of(open_levels(result.output.path, fills=True))
+        lying = placed(self._source, 0)
+        earlier = [
+            layer for layer in self.viewer.layers if layer.metadata.get(SOURCE) == shown["metadata"][SOURCE]
+        ]
+        for layer in earlier:
+            self.viewer.layers.remove(layer)
+        ours = {"name": f"{self._image_name()} cells", "opacity": 0.5}
+        layer = self.viewer.add_labels(data, **shown | lying | ours)
+        if result.failures:
+            first = result.failures[0]
+            raise UserError(
+                f"{len(result.failures)} parts have no cells, the first {first.index}: {first.text} All "
+                f"others are in {self._output}; press Find cells to try these again."
+            )
+        count = "All" if result.cells is None else f"{result.cells}"
+        self.say(" ".join([f"{count} cells are in '{layer.name}', on disk in {self._output}.", *self._notes]))
 
     def _finished(self, cells: np.ndarray) -> None:
         self.bar.setFormat("done")
         layer = self._layer()
-        layer.data = self._among_others(cells, stack_of(layer)).reshape(layer.data.shape)
+        self._put(cells, layer)
         self.say(" ".join([self._result(int(cells.max()), layer.name), *self._notes]))
 
-    def _among_others(self, cells: np.ndarray, stack: np.ndarray) -> np.ndarray:
-        """Return the cells, those of a single slice with numbers that the rest of the stack has not."""
+    def _put(self, cells: np.ndarray, layer: Labels) -> None:
+        """Show the cells, those of a single slice with numbers that the rest of the stack has not."""
         first, end = self._slices
+        stack = stack_of(layer)
         if end - first == len(stack):
-            return cells
+            layer.data = cells.reshape(layer.data.shape)
+            return
         stack[first:end] = 0
-        stack[first:end] = np.where(cells > 0, cells + stack.max(), 0)
-        return stack
+        highest = max((int(stack[z].max()) for z in slices_in_use(stack)), default=0)
+        stack[first:end] = np.where(cells > 0, cells + highest, 0)
+        layer.refresh()
 
     def _layer(self) -> Any:
         """Return the layer that holds the cells of this source, a new one if there is none."""
@@ -174,7 +258,7 @@ class CellsStep(Step):
 
     def _add_layer(self) -> Labels:
         """Add an empty layer for the cells, placed as their source is."""
-        source, data = self._source, np.zeros(self._shape, np.int32)
+        source, data = self._source, new_labels(self._shape, np.int32)
         data = data[0] if source.ndim == 2 else data
         place = _PLACE if source.ndim == data.ndim else ()
         where = {name: getattr(source, name) for name in place} or {
@@ -208,4 +292,4 @@ def _certain(labels: np.ndarray, name: str, first: int) -> np.ndarray:
             f"{name} has unlabelled pixels, the first in slice {first + unlabelled[0]}; label or predict "
             "them first, or choose a boundary probability."
         )
-    return np.where(labels == BOUNDARY, 255, 0).astype(np.uint8)
+    return np.multiply(labels == BOUNDARY, np.uint8(255))

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from napari.layers import Labels, Layer
 
+from emseg_napari.corrections import is_own
 from emseg_napari.jobs import UserError
-from emseg_napari.labels import INTERIOR, UNLABELLED, AmbiguousLabels, Convention, UnknownLabels, normalise
+from emseg_napari.labels import INTERIOR, UNLABELLED
 from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.scoring.predictions import KINDS, Kind, Prediction
 from emseg_napari.settings import EvaluationSettings
+from emseg_napari.sparse import SparseStack, labelled_slices
 from emseg_napari.stacks import check_pair, check_range, read_description
-from emseg_napari.widgets.layers import PROPOSAL_OF, corrections_of, image_of, is_ours, labels_of, stack_of
-from emseg_napari.widgets.load import SOURCE
+from emseg_napari.volumes.volume import BrokenChunk, Volume
+from emseg_napari.widgets.keeping import SOURCE
+from emseg_napari.widgets.layers import (
+    PROPOSAL_OF,
+    Ask,
+    is_ours,
+    stack_of,
+    trusted_of,
+    understood,
+    volume_of_layer,
+)
 from emseg_napari.widgets.provenance import Provenance, provenance_of
 from emseg_napari.widgets.workspace import Workspace
-
-Ask = Callable[[UserError], Convention | None]
 
 
 @dataclass(frozen=True)
@@ -35,9 +44,9 @@ class Comparison:
         The prediction is a probability and no labels.
     stack_shape : tuple of int
         (z, y, x) of the truth layer.
-    interior : numpy.ndarray
-        float32 (z, y, x), 0 to 1: predicted interior probability.
-    truth : numpy.ndarray
+    interior : SparseStack
+        float32 (z, y, x), 0 to 1: predicted interior probability, of the slices that are compared.
+    truth : SparseStack
         uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior; only 0 in slices that were not predicted.
     first_slice : int
         Index of the first of these slices in the truth layer, where all slices are counted.
@@ -52,8 +61,8 @@ class Comparison:
     truth_name: str
     has_threshold: bool
     stack_shape: tuple[int, ...]
-    interior: np.ndarray
-    truth: np.ndarray
+    interior: SparseStack
+    truth: SparseStack
     first_slice: int
     origin: Provenance
     notes: list[str] = field(default_factory=list)
@@ -61,7 +70,7 @@ class Comparison:
     @property
     def slices(self) -> list[int]:
         """Slices of the truth layer that have labels and a prediction."""
-        return [self.first_slice + z for z in np.flatnonzero(self.truth.any(axis=(1, 2))).tolist()]
+        return [self.first_slice + z for z in self.truth.held]
 
     def settled(self, settings: EvaluationSettings) -> EvaluationSettings:
         """Return settings with the run's own threshold, and a range that lies in these slices.
@@ -93,7 +102,7 @@ class Comparison:
 
 
 def compare(prediction_layer: Layer, truth_layer: Labels, workspace: Workspace, ask: Ask) -> Comparison:
-    """Make arrays of two layers.
+    """Make arrays of two layers; takes a while, and may be called in any thread.
 
     Parameters
     ----------
@@ -102,7 +111,7 @@ def compare(prediction_layer: Layer, truth_layer: Labels, workspace: Workspace, 
     workspace : Workspace
         Knows the image and the run.
     ask : callable
-        Asks the user for the convention, where the values of labels leave it open.
+        Asks the user for the convention, where the values of labels leave it open; called in that thread.
 
     Raises
     ------
@@ -116,14 +125,13 @@ def compare(prediction_layer: Layer, truth_layer: Labels, workspace: Workspace, 
         )
     prediction, truth = _prediction(prediction_layer, workspace, ask), _truth(truth_layer, ask)
     first, end = _common_slices(prediction, truth, truth_layer.name)
-    labelled = [z for z in range(first, end) if truth[z].any()]
-    scored = [z for z in labelled if _is_predicted(prediction_layer, prediction.values[z - first])]
+    labelled = labelled_slices(truth, range(first, end))
+    scored = [z for z in labelled if _is_predicted(prediction_layer, prediction.values, z - first)]
     if not scored:
         raise UserError(_nothing(prediction_layer.name, truth_layer.name, bool(labelled)))
     low, shape = scored[0], (scored[-1] + 1 - scored[0], *truth.shape[1:])
-    interior, known = np.zeros(shape, np.float32), np.zeros(shape, np.uint8)
-    for z in scored:
-        interior[z - low], known[z - low] = _interior(prediction, z - first), truth[z]
+    interior = {z - low: _interior(prediction, z - first) for z in scored}
+    known = SparseStack(shape, np.uint8, {z - low: truth[z] for z in scored})
     places = {z: z - first for z in scored}
     origin = provenance_of(prediction_layer, prediction, truth.shape, places, workspace)
     return Comparison(
@@ -132,22 +140,21 @@ def compare(prediction_layer: Layer, truth_layer: Labels, workspace: Workspace, 
         truth_name=truth_layer.name,
         has_threshold=prediction.kind != "labels",
         stack_shape=truth.shape,
-        interior=interior,
+        interior=SparseStack(shape, np.float32, interior),
         truth=known,
         first_slice=low,
         origin=origin,
-        notes=origin.notes + _notes(prediction_layer, scored, labelled, known),
+        notes=origin.notes
+        + _notes(prediction_layer, scored, labelled, known, isinstance(prediction.values, Volume)),
     )
 
 
 def _prediction(layer: Layer, workspace: Workspace, ask: Ask) -> Prediction:
     if isinstance(layer, Labels):
-        return Prediction(layer.name, _labels(layer, ask), "labels", {})
-    values, record = image_of(layer), record_of(layer)
-    if values.dtype.kind == "f":
-        values = values.astype(np.float32, copy=False)
+        return Prediction(layer.name, understood(layer, ask)[0], "labels", {})
+    values, record = volume_of_layer(layer), record_of(layer)
     grey_levels = values.dtype == np.uint8 and layer == workspace.image and not record
-    if values.dtype not in (np.float32, np.uint8) or grey_levels:
+    if not (values.dtype.kind == "f" or values.dtype == np.uint8) or grey_levels:
         raise UserError(
             f"{layer.name} holds grey levels and no prediction; choose a boundary probability, or labels "
             "that were predicted."
@@ -166,34 +173,30 @@ def record_of(layer: Layer) -> Mapping[str, Any]:
     return record if record.get("kind") in KINDS else {}
 
 
-def _labels(layer: Labels, ask: Ask) -> np.ndarray:
-    try:
-        return labels_of(layer)
-    except (AmbiguousLabels, UnknownLabels) as error:
-        convention = ask(error)
-        if convention is None:
-            raise
-    return normalise(stack_of(layer), layer.name, convention)
-
-
-def _truth(layer: Labels, ask: Ask) -> np.ndarray:
+def _truth(layer: Labels, ask: Ask) -> SparseStack:
     """Return the labels that a person stands for."""
-    labels = _labels(layer, ask)
-    return corrections_of(layer).trusted(labels) if is_ours(layer) else labels
+    return trusted_of(layer, understood(layer, ask)[0])
 
 
-def _common_slices(prediction: Prediction, truth: np.ndarray, name: str) -> tuple[int, int]:
+def _common_slices(prediction: Prediction, truth: SparseStack, name: str) -> tuple[int, int]:
     """Return which slices of the truth the prediction shows: all of them, or those that its file names."""
     first, end = 0, len(truth)
     if prediction.slices and len(prediction.values) < len(truth) >= prediction.slices[1]:
         first, end = prediction.slices
-    check_pair(prediction.values, truth[first:end], prediction.name, name)
+    check_pair(prediction.values, SparseStack((end - first, *truth.shape[1:])), prediction.name, name)
     return first, end
 
 
-def _is_predicted(layer: Layer, values: np.ndarray) -> bool:
-    """Say whether a slice was predicted: till then it is all 0, in labels and in layers of ours."""
-    return bool(values.any()) or not (isinstance(layer, Labels) or PROPOSAL_OF in layer.metadata)
+def _is_predicted(layer: Layer, values: Any, z: int) -> bool:
+    """Say whether a slice was predicted: till then it is all 0, in labels and in layers of ours.
+
+    On disk all of it must be there.
+    """
+    try:
+        plane = values[z]
+    except BrokenChunk:
+        return False
+    return bool(plane.any()) or not (isinstance(layer, Labels) or PROPOSAL_OF in layer.metadata)
 
 
 def _nothing(prediction: str, truth: str, labelled: bool) -> str:
@@ -206,7 +209,7 @@ def _nothing(prediction: str, truth: str, labelled: bool) -> str:
 
 def _interior(prediction: Prediction, z: int) -> np.ndarray:
     if prediction.kind != "labels":
-        return prediction.interior(z, z + 1)[0]
+        return prediction.interior(z, z + 1)[0].astype(np.float32, copy=False)
     labels = prediction.values[z]
     if (labels == UNLABELLED).any():
         raise UserError(
@@ -216,13 +219,16 @@ def _interior(prediction: Prediction, z: int) -> np.ndarray:
     return (labels == INTERIOR).astype(np.float32)
 
 
-def _notes(layer: Layer, scored: list[int], labelled: list[int], truth: np.ndarray) -> list[str]:
+def _notes(
+    layer: Layer, scored: list[int], labelled: list[int], truth: SparseStack, on_disk: bool
+) -> list[str]:
     notes = []
     waiting = [z for z in labelled if z not in scored]
     if waiting:
-        notes.append(f"Not predicted yet, so not scored: slices {as_ranges(waiting)}.")
+        why = "Not predicted yet, or not all there on disk" if on_disk else "Not predicted yet"
+        notes.append(f"{why}, so not scored: slices {as_ranges(waiting)}.")
     if isinstance(layer, Labels) and PROPOSAL_OF in layer.metadata and is_ours(layer):
-        painted = [z for z in scored if corrections_of(layer).touched[z].any()]
+        painted = [z for z in scored if is_own(stack_of(layer)[z]).any()]
         if painted:
             notes.append(
                 f"You painted in {layer.name}, slices {as_ranges(painted)}: they count as they are now."

@@ -1,30 +1,46 @@
-"""Step 4: correct labels with napari's own tools and confirm slices."""
+"""Step 4: correct labels with brushes and repair tools, where it pays most, and confirm slices."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel
 
+from emseg_napari.corrections import is_proposal, summary
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED
+from emseg_napari.sparse import SparseStack
+from emseg_napari.volumes.volume import Volume
+from emseg_napari.widgets.background import outcome_of
+from emseg_napari.widgets.history import Confirmed
+from emseg_napari.widgets.keys import KeySheet, bind
 from emseg_napari.widgets.layers import (
+    NO_LABELS,
     adopt,
-    converted,
-    corrections_of,
+    confirmed_in,
+    connect_while,
+    finest,
+    history_of,
     is_ours,
     is_paintable,
-    placed,
+    refuse_confirmed,
+    set_pixels,
+    show_slice,
     slice_in_view,
     stack_of,
+    volume_of_layer,
 )
-from emseg_napari.widgets.step import Step, enable, wrapping_label
-from emseg_napari.widgets.workspace import AID, Workspace
+from emseg_napari.widgets.livepanel import LivePanel
+from emseg_napari.widgets.placelist import PlaceList
+from emseg_napari.widgets.repairpanel import RepairPanel
+from emseg_napari.widgets.step import Step, enable, in_columns, wrapping_label
+from emseg_napari.widgets.strip import SliceStrip
+from emseg_napari.widgets.workspace import Workspace
 
 CONFIRM_KEY = "C"
 _TOOLS = (
@@ -34,14 +50,15 @@ _TOOLS = (
     ("Fill interior", INTERIOR, "fill", "Click in an area to make all of it interior."),
     ("Polygon", INTERIOR, "polygon", "Draw around an area to make it interior."),
 )
-# Faint: it lies over the labels. 1 proposed, 2 touched, 3 confirmed.
-_STATES = {
-    0: (0, 0, 0, 0),
-    1: (1, 0.9, 0.2, 0.35),
-    2: (0.2, 1, 0.4, 0.35),
-    3: (0.1, 0.9, 0.9, 0.25),
-    None: (0, 0, 0, 0),
-}
+
+_STRIP = (
+    "One column for each slice: grey raw, yellow proposed, orange touched, green confirmed; the dark bar is "
+    "the estimated error. A click goes there."
+)
+
+
+class NotOurs(UserError):
+    """The labels layer is somebody else's: it has to be taken over first."""
 
 
 class CorrectStep(Step):
@@ -49,26 +66,31 @@ class CorrectStep(Step):
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self._overlay: Labels | None = None
         self._watched: Labels | None = None
+        self._stripped: Labels | None = None
+        self._taken_over: Labels | None = None
+        self._sheet: KeySheet | None = None
+        self._plane: tuple[Any, int, np.ndarray] | None = None
         self._soon = QTimer(self, singleShot=True, interval=150)
         self._soon.timeout.connect(self._show_state)
         self._build()
         self.workspace.changed.connect(self._follow)
-        self.viewer.dims.events.current_step.connect(self._later)
-        self.viewer.bind_key(CONFIRM_KEY, self._confirm_by_key, overwrite=True)
-        viewer = self.viewer
-        self.destroyed.connect(lambda: _release_key(viewer))
+        self.workspace.edited.connect(self._later)
+        self.workspace.edited.connect(self._count)
+        self.workspace.replayed.connect(self._show_replayed)
+        connect_while(self, self.viewer.dims.events.current_step, self._later)
+        self.destroyed.connect(lambda: self._unwatch())  # a bound method would not be called
+        self._bind_keys()
         self._follow()
 
     def _build(self) -> None:
         self.add_choices("labels")
         grid = QGridLayout()
         self.tools = []
-        for i, (text, label, mode, tooltip) in enumerate(_TOOLS):
-            button = self.button(text, tooltip, partial(self.use, label, mode))
-            grid.addWidget(button, i // 3, i % 3)
-            self.tools.append(button)
+        for text, label, mode, tooltip in _TOOLS:
+            self.tools.append(self.button(text, tooltip, partial(self.use, label, mode)))
+        self.keys = self.button("Keys (F1)", "All keys of the loop on one page.", self.show_keys)
+        in_columns([*self.tools, self.keys], grid)
         self.rows.addLayout(grid)
         self.confirm = self.button(
             f"Confirm slice ({CONFIRM_KEY})",
@@ -83,15 +105,37 @@ class CorrectStep(Step):
         line = QHBoxLayout()
         line.addWidget(self.confirm)
         line.addWidget(self.drop)
-        self.rows.addLayout(line)
-        self.overlay = QCheckBox("Show what is proposed, touched, confirmed")
-        self.overlay.setToolTip(
-            "Yellow: proposed by the network. Green: yours (painted, or loaded). Cyan: confirmed."
-        )
-        self.overlay.toggled.connect(self._later)
-        self.state, self.confirmed = wrapping_label(), wrapping_label()
-        for widget in (self.overlay, self.state, self.confirmed, self.status):
+        self.repairs, self.places, self.live = RepairPanel(self), PlaceList(self), LivePanel(self)
+        self.strip = SliceStrip()
+        self.strip.setToolTip(_STRIP)
+        self.strip.clicked.connect(self._go_to)
+        self.strip.counted.connect(self._show_totals)
+        self.state = wrapping_label()
+        for title, part in (
+            ("Repair", self.repairs),
+            ("Where to look next", self.places),
+            ("Learn meanwhile", self.live),
+        ):
+            self.rows.addWidget(QLabel(f"<b>{title}</b>"))
+            self.rows.addWidget(part)
+        self.rows.addWidget(QLabel("<b>Slices</b>"))
+        self.rows.addWidget(self.strip)
+        self.confirmed = wrapping_label()
+        for widget in (self.state, self.confirmed):
             self.rows.addWidget(widget)
+        self.rows.addLayout(line)
+        self.rows.addWidget(self.status)
+
+    def _bind_keys(self) -> None:
+        actions: dict[str, Callable[[], Any]] = {
+            CONFIRM_KEY: self.toggle_confirmed,
+            "T": self.toggle_visible,
+            "O": self.toggle_outlines,
+            ",": partial(self._move, -1),
+            ".": partial(self._move, 1),
+            "F1": self.show_keys,
+        }
+        bind(self.viewer, self, {key: partial(self.guarded, action) for key, action in actions.items()})
 
     # -- following the user -------------------------------------------------------------
 
@@ -100,42 +144,113 @@ class CorrectStep(Step):
         if layer != self._watched:
             self._unwatch()
             if layer is not None:
-                for event in (layer.events.paint, layer.events.data, layer.events.labels_update):
+                for event in _shown(layer):
                     event.connect(self._later)
             self._watched = layer
         obstacle = None if layer is not None else "make or open a labels layer first"
         for button in (*self.tools, self.confirm, self.drop):
             enable(button, obstacle)
+        self.repairs.set_obstacle(
+            obstacle or ("open an image first" if self.workspace.image is None else None)
+        )
+        self.places.update_buttons()
+        self.live.update_buttons()
+        self._show_strip()
         self._later()
+
+    def _show_strip(self) -> None:
+        layer = self.workspace.labels if is_ours(self.workspace.labels) else None
+        if layer != self._stripped:
+            self._stripped = layer
+            self.strip.show_layer(layer)
 
     def _unwatch(self) -> None:
         if self._watched is not None:
-            for event in (
-                self._watched.events.paint,
-                self._watched.events.data,
-                self._watched.events.labels_update,
-            ):
+            for event in _shown(self._watched):
                 event.disconnect(self._later)
 
     def _later(self, *_: Any) -> None:
         """Show the state when the user pauses, not at every mouse move."""
         self._soon.start()
 
-    def _layer(self) -> Labels:
-        """Return the labels layer, made ours; a copy of it where its pixels cannot be painted as they are."""
-        if is_ours(self.workspace.labels):
-            return self.workspace.labels
-        layer, labels = self.known_labels()
-        if is_ours(layer):
-            return layer
-        if is_paintable(layer) and np.array_equal(labels, stack_of(layer)):
-            adopt(layer)
-        else:
-            layer = converted(self.viewer, layer, labels)
-        self.workspace.choose("labels", layer)
+    def _show_replayed(self, layer: Labels, slices: set[int]) -> None:
+        """Bring into view what undo or redo changed."""
+        if layer == self.workspace.labels and slices and slice_in_view(self.viewer, layer) not in slices:
+            show_slice(self.viewer, layer, min(slices))
+
+    def own_layer(self) -> Labels:
+        """Return the labels layer, which is ours.
+
+        Raises
+        ------
+        NotOurs
+            If it is not; who does something by `guarded` finds it taken over, and the thing done.
+        """
+        layer = self.workspace.labels
+        if layer is None:
+            raise UserError(NO_LABELS)
+        if not is_ours(layer):
+            raise NotOurs(f"{layer.name} was not made here; press a tool to take it over.")
         return layer
 
-    def _slice(self, layer: Labels) -> int:
+    def guarded(self, action: Callable[[], Any], *_: Any) -> None:
+        """Do something whose errors become sentences, after labels of somebody else's are made ours."""
+        with self.guard():
+            try:
+                action()
+            except NotOurs:
+                self._take_over(partial(self.guarded, action))
+
+    def _take_over(self, then: Callable[[], None]) -> None:
+        """Make the labels layer ours, or a copy of it where its pixels cannot be painted as they are."""
+        layer = self.workspace.labels
+        if self._taken_over == layer:
+            return  # the second press of somebody impatient
+        self._taken_over = layer
+
+        def done(outcome: tuple[Any, Exception | None]) -> None:
+            self._taken_over = None
+            own, error = outcome
+            if error is not None:
+                raise error
+            if not is_ours(own):
+                adopt(own)
+                self.workspace.follow()
+                self._follow()
+            self.workspace.choose("labels", own)
+            self.say("")
+            then()
+
+        self.in_background(
+            f"Looking through {layer.name}...", lambda: outcome_of(lambda: self._ours(layer)), done
+        )
+
+    def _ours(self, layer: Labels) -> Labels:
+        """Return what can be ours: the layer itself, or a copy that is; in a thread."""
+        known, labels = self.known_labels(layer)
+        if is_ours(known) or (is_paintable(layer) and _are_same(labels, stack_of(layer))):
+            return known
+        return self.show_converted(layer, labels)
+
+    def image(self) -> np.ndarray | Volume:
+        """Return the image (z, y, x) of the labels layer."""
+        image, labels = self.workspace.image, self.workspace.labels
+        pixels = volume_of_layer(image)
+        if labels is not None and volume_of_layer(labels).shape != pixels.shape:
+            raise UserError(f"{image.name} and {labels.name} differ in size; choose labels of this image.")
+        return pixels
+
+    def image_plane(self, z: int) -> np.ndarray:
+        """Return a slice of the image, (y, x); a tool that asks for it at every move reads it once."""
+        image, pixels = self.image(), finest(self.workspace.image)
+        if isinstance(image, np.ndarray):
+            return image[z]
+        if self._plane is None or self._plane[0] is not pixels or self._plane[1] != z:
+            self._plane = pixels, z, image[z]
+        return self._plane[2]
+
+    def slice_of(self, layer: Labels) -> int:
+        """Return the slice in view."""
         z = slice_in_view(self.viewer, layer)
         if z is None:
             raise UserError("The viewer shows no slice of the labels; move the slider to one.")
@@ -145,7 +260,7 @@ class CorrectStep(Step):
 
     def use(self, label: int | None, mode: str) -> None:
         """Select a napari tool with the right label."""
-        layer = self._layer()
+        layer = self.own_layer()
         self.viewer.layers.selection.active = layer
         layer.n_edit_dimensions = 2
         layer.contiguous = True
@@ -153,92 +268,99 @@ class CorrectStep(Step):
             layer.selected_label = label
         layer.mode = mode
 
-    def _confirm_by_key(self, viewer: Any) -> None:
-        with self.guard():
-            self.toggle_confirmed()
-
     def toggle_confirmed(self) -> None:
         """Confirm the slice in view, or take that back."""
-        layer = self._layer()
-        z = self._slice(layer)
-        corrections = corrections_of(layer)
-        if z in corrections.confirmed:
-            corrections.unconfirm(z)
+        layer = self.own_layer()
+        z = self.slice_of(layer)
+        confirmed = confirmed_in(layer)
+        if z in confirmed:
             self.say(f"Slice {z} is no longer confirmed.")
         else:
             plane = stack_of(layer)[z]
             empty = int(np.count_nonzero(plane == UNLABELLED))
             if empty == plane.size:
                 raise UserError(f"Slice {z} has no labels yet; paint or predict first, then confirm.")
-            corrections.confirm(z)
             self.say(
                 f"Slice {z} is confirmed" + (f"; {empty} of its pixels are unlabelled." if empty else ".")
             )
-        self._show_state()
+        step = Confirmed(confirmed, z)
+        step.redo()
+        history_of(layer).add(step)
 
     def drop_proposals(self) -> None:
         """Make unconfirmed proposals of the slice in view unlabelled."""
-        layer = self._layer()
-        z = self._slice(layer)
-        labels = stack_of(layer)
-        y, x = np.nonzero(corrections_of(layer).is_proposal(labels, z))
-        indices = (np.full(len(y), z), y, x) if layer.ndim == 3 else (y, x)
-        layer.data_setitem(indices, UNLABELLED)
+        layer = self.own_layer()
+        z = self.slice_of(layer)
+        refuse_confirmed(layer, z)
+        y, x = np.nonzero(is_proposal(stack_of(layer)[z]))
+        set_pixels(layer, z, y, x, UNLABELLED)
         self.say(f"{len(y)} proposed pixels of slice {z} are unlabelled again (Ctrl+Z brings them back).")
-        self._show_state()
+
+    def toggle_visible(self) -> None:
+        """Show or hide the labels."""
+        layer = self._shown_layer()
+        layer.visible = not layer.visible
+
+    def toggle_outlines(self) -> None:
+        """Show the labels as outlines, or filled."""
+        layer = self._shown_layer()
+        layer.contour = 0 if layer.contour else 1
+
+    def _shown_layer(self) -> Labels:
+        if self.workspace.labels is None:
+            raise UserError("No labels layer is chosen; make or open one first.")
+        return self.workspace.labels
+
+    def _move(self, by: int) -> None:
+        layer = self._shown_layer()
+        z = self.slice_of(layer) + by
+        if 0 <= z < len(volume_of_layer(layer)):
+            show_slice(self.viewer, layer, z)
+
+    def _go_to(self, z: int) -> None:
+        show_slice(self.viewer, self.workspace.labels, z)
+
+    def show_keys(self) -> None:
+        """Show all keys of the loop on one page."""
+        self._sheet = self._sheet or KeySheet(self)
+        self._sheet.show()
 
     # -- what shows ---------------------------------------------------------------------
 
+    def show_errors(self, errors: Mapping[int, float]) -> None:
+        """Show the estimated errors of slices."""
+        self.strip.show_errors(errors)
+
+    def _count(self, layer: Labels, slices: set[int]) -> None:
+        if layer == self._stripped:
+            self.strip.count(slices)
+
     def _show_state(self) -> None:
         layer = self.workspace.labels
-        if layer is None or not is_ours(layer):
+        if not is_ours(layer):
             self.state.setText("")
             self.confirmed.setText("")
-            self._hide_overlay()
             return
-        corrections, z = corrections_of(layer), slice_in_view(self.viewer, layer)
+        z = slice_in_view(self.viewer, layer)
+        self.strip.show_place(z)
         if z is not None:
-            self.state.setText(self._sentence(layer, z))
-            mark = "Unconfirm" if z in corrections.confirmed else "Confirm"
+            self.strip.found[z] = summary(stack_of(layer)[z], z in confirmed_in(layer))
+            self.state.setText(self.strip.sentence(z))
+            mark = "Unconfirm" if z in confirmed_in(layer) else "Confirm"
             self.confirm.setText(f"{mark} slice ({CONFIRM_KEY})")
-        confirmed = ", ".join(map(str, sorted(corrections.confirmed))) or "none yet"
-        self.confirmed.setText(f"Confirmed slices: {confirmed}")
-        if self.overlay.isChecked() and z is not None:
-            self._show_overlay(layer, z)
-        else:
-            self._hide_overlay()
+        self._show_totals()
 
-    def _sentence(self, layer: Labels, z: int) -> str:
-        labels = stack_of(layer)
-        summary = corrections_of(layer).summary(labels, z)
-        total = labels[z].size
-        own = total - summary.unlabelled - summary.proposed
-        parts = (("unlabelled", summary.unlabelled), ("proposed", summary.proposed), ("yours", own))
-        shares = ", ".join(f"{name} {100 * count / total:.1f} %" for name, count in parts)
-        return f"Slice {z}: {shares}" + ("; confirmed" if summary.confirmed else "")
-
-    def _show_overlay(self, layer: Labels, z: int) -> None:
-        labels, corrections = stack_of(layer), corrections_of(layer)
-        state = np.zeros(labels[z].shape, np.uint8)
-        state[labels[z] != UNLABELLED] = 3 if z in corrections.confirmed else 2
-        state[corrections.is_proposal(labels, z)] = 1
-        place = placed(layer, z)
-        if self._overlay is not None and self._overlay in self.viewer.layers:
-            self._overlay.data = state[None]
-            self._overlay.translate = place["translate"]
-            return
-        active = self.viewer.layers.selection.active
-        colours = DirectLabelColormap(color_dict=_STATES)
-        self._overlay = self.viewer.add_labels(
-            state[None], name="state of the slice", metadata={AID: True}, colormap=colours, **place
-        )
-        self.viewer.layers.selection.active = active
-
-    def _hide_overlay(self) -> None:
-        if self._overlay is not None and self._overlay in self.viewer.layers:
-            self.viewer.layers.remove(self._overlay)
-        self._overlay = None
+    def _show_totals(self) -> None:
+        counts = ", ".join(f"{count} {state}" for state, count in self.strip.totals().items() if count)
+        slices = sorted(confirmed_in(self.workspace.labels)) if is_ours(self.workspace.labels) else []
+        confirmed = ", ".join(map(str, slices)) or "none yet"
+        self.confirmed.setText(f"Slices: {counts or 'none'}. Confirmed slices: {confirmed}")
 
 
-def _release_key(viewer: Any) -> None:
-    viewer.bind_key(CONFIRM_KEY, None, overwrite=True)
+def _are_same(labels: SparseStack, stack: np.ndarray) -> bool:
+    return all(np.array_equal(labels[z], stack[z]) for z in range(len(stack)))
+
+
+def _shown(layer: Labels) -> tuple[Any, Any, Any]:
+    """Return the events after which a layer may show something else."""
+    return layer.events.paint, layer.events.set_data, layer.events.labels_update

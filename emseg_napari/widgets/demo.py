@@ -128,7 +128,6 @@ class MainJob:
         """Paint a stroke of boundary over the proposal and confirm the slice."""
         correct = self.dock.correct
         self.dock.show_step(correct)
-        correct.overlay.setChecked(True)
         correct.tools[0].click()
         layer = self.dock.workspace.labels
         before = as_stack(layer.data).copy()
@@ -188,7 +187,7 @@ def _by_itself(viewer: napari.Viewer, dock: Dock, output: Path, minutes: float) 
     try:
         folder = writable_folder(output.absolute())
         # Runs of the demo stay with the rest of what it leaves.
-        dock.train.runs_folder = writable_folder(folder / "runs")
+        dock.workspace.runs_folder = writable_folder(folder / "runs")
         MainJob(viewer, dock, folder, minutes).run()
     except UserError as error:
         sys.stderr.write(f"emseg: {error}\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtWidgets import QMessageBox, QWidget
 
 from emseg_napari.jobs import UserError
@@ -28,6 +30,17 @@ def ask_convention(parent: QWidget, error: UserError) -> Convention | None:
     for convention in choices:
         text = f"{convention}: {CONVENTIONS[convention]}"
         buttons[box.addButton(text, QMessageBox.ButtonRole.AcceptRole)] = convention
+    return buttons.get(_answer(box))
+
+
+def is_sure(parent: QWidget, sentence: str, action: str) -> bool:
+    """Ask before something that cannot be taken back; `action` is the button that does it."""
+    box = QMessageBox(QMessageBox.Icon.Warning, f"{action}?", sentence, parent=parent)
+    yes = box.addButton(action, QMessageBox.ButtonRole.DestructiveRole)
+    return _answer(box) == yes
+
+
+def _answer(box: QMessageBox) -> Any:
     box.addButton(QMessageBox.StandardButton.Cancel)
     box.exec_() if hasattr(box, "exec_") else box.exec()
-    return buttons.get(box.clickedButton())
+    return box.clickedButton()

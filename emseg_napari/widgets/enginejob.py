@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from napari.qt.threading import create_worker
@@ -12,6 +13,9 @@ from qtpy.QtWidgets import QWidget
 
 from emseg_napari.client import Engine
 from emseg_napari.jobs import Event, Failed, Finished, Progress
+from emseg_napari.widgets.background import outcome_of, sentence_of
+
+Prepare = Callable[[], dict[str, Any]]
 
 
 class EngineJob(QObject):
@@ -20,7 +24,7 @@ class EngineJob(QObject):
     Signals
     -------
     event : Event
-        Every event of the job, on the GUI thread.
+        Every event of the job, on the GUI thread; that it was impossible is one, too.
     ended
         The job is over, whatever way.
     """
@@ -32,25 +36,63 @@ class EngineJob(QObject):
         super().__init__(owner)
         self._engine = Engine(spared_cores=1)
         self._worker: Any = None
+        self._prepare: Prepare | None = None  # while that is being called
         self._bar: progress | None = None
         # The lambda holds the engine, not this object, which is half gone by then.
         engine = self._engine
         owner.destroyed.connect(lambda: engine.close())
+        owner.destroyed.connect(lambda: setattr(self, "_prepare", None))
 
     @property
     def running(self) -> bool:
-        """Whether a job is being done."""
+        """Whether a job is being prepared or done."""
         return self._worker is not None
+
+    @property
+    def preparing(self) -> bool:
+        """Whether the engine has not begun."""
+        return self._prepare is not None
 
     @property
     def process_id(self) -> int | None:
         """Of the engine process."""
         return self._engine.process_id
 
-    def start(self, job: str, title: str, **arguments: Any) -> None:
-        """Begin a job; `title` names it in the activity dock."""
+    def start(self, job: str, title: str, prepare: Prepare, begin: Callable[[], None] = lambda: None) -> None:
+        """Begin a job.
+
+        Parameters
+        ----------
+        job : str
+            One of `emseg_napari.protocol.Request`.
+        title : str
+            Names it in the activity dock.
+        prepare : callable
+            Returns the arguments of the job, or raises what stands against it; called in a thread, since
+            it may look through whole stacks.
+        begin : callable
+            Called here when the job was found possible, just before the engine begins it.
+        """
         self._watch_window()
         self._bar = progress(total=100, desc=title)
+        self._prepare = prepare
+
+        def go_on(outcome: tuple[dict[str, Any], Exception | None]) -> None:
+            if prepare is self._prepare:  # else it was cancelled, and perhaps another one was begun
+                self._go_on(job, begin, *outcome)
+
+        self._worker = create_worker(outcome_of, prepare, _start_thread=False)
+        self._worker.returned.connect(go_on)
+        self._worker.start()
+
+    def _go_on(
+        self, job: str, begin: Callable[[], None], arguments: dict[str, Any], error: Exception | None
+    ) -> None:
+        self._prepare = None
+        if error is not None:
+            self._take(Failed(sentence_of(error)))
+            return
+        begin()
         self._worker = create_worker(_safely, self._engine.run(job, **arguments), _start_thread=False)
         self._worker.yielded.connect(self._take)
         self._worker.errored.connect(self._fail)
@@ -59,17 +101,28 @@ class EngineJob(QObject):
 
     def cancel(self) -> None:
         """Stop the job within a second."""
-        self._engine.cancel()
+        if self.preparing:
+            self._prepare = None
+            self._take(Failed("Cancelled.", cancelled=True))
+        else:
+            self._engine.cancel()
 
     def wish(self, **changes: Any) -> None:
         """Change the `Wishes` of the job that runs or is about to start."""
         self._engine.wish(**changes)
 
+    def teach(self, z: int, labels: Any) -> None:
+        """Tell a live job what is labelled of slice `z`: uint8 (y, x), 0, 1, 2."""
+        self._engine.teach(z, labels)
+
     def close(self) -> None:
-        """End the engine process."""
+        """End the job and the engine process."""
+        self.cancel()
         self._engine.close()
 
     def _take(self, event: Event) -> None:
+        if isinstance(event, Failed) and event.details:
+            logging.getLogger(__name__).error("%s\n%s", event.text, event.details)
         self.event.emit(event)
         # Last, since napari's bar serves the event loop and with it our next event; and only for
         # whole per cents, since each time it paints the whole window.

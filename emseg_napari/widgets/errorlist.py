@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels, Layer
+from napari.layers import Layer
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.scoring.errors import MERGE, SPLIT, SegmentationError, error_map
+from emseg_napari.sessions.scratch import new_labels
+from emseg_napari.widgets.keys import bind
+from emseg_napari.widgets.layers import lying_as, show_place
 from emseg_napari.widgets.scoretable import Cell, ScoreTable
 from emseg_napari.widgets.step import wrapping_label
 from emseg_napari.widgets.workspace import AID
@@ -60,13 +64,6 @@ class ErrorList(QWidget):
         layout.addWidget(self.summary)
         layout.addWidget(self.table, 1)
         layout.addLayout(line)
-        self._bind_keys()
-
-    def _bind_keys(self) -> None:
-        viewer = self._viewer
-        for key, by in ((NEXT_KEY, 1), (PREVIOUS_KEY, -1)):
-            viewer.bind_key(key, lambda _, by=by: self.table.step(by), overwrite=True)
-        self.destroyed.connect(lambda: _release_keys(viewer))
 
     def show_errors(self, errors: Sequence[SegmentationError], over: Layer, shape: tuple[int, ...]) -> None:
         """List errors and draw them over a layer.
@@ -81,6 +78,9 @@ class ErrorList(QWidget):
             (z, y, x) of it.
         """
         self.errors, self._over = list(errors), over
+        # Now, since the list of places to look at has the same keys: they go to what was found last.
+        moves = {NEXT_KEY: partial(self.table.step, 1), PREVIOUS_KEY: partial(self.table.step, -1)}
+        bind(self._viewer, self, moves)
         merges = sum(error.kind == "merge" for error in errors)
         more = f" The {MOST_ROWS} largest are listed." if len(errors) > MOST_ROWS else ""
         self.summary.setText(
@@ -88,13 +88,13 @@ class ErrorList(QWidget):
             f"{_count(len(errors) - merges, 'split')} (blue: false membrane).{more}"
         )
         self.table.fill([(error, _cells(error)) for error in self.errors[:MOST_ROWS]])
-        self._draw(error_map(self.errors, shape))
+        self._draw(error_map(self.errors, shape, new_labels(shape)))
 
     def _draw(self, walls: np.ndarray) -> None:
         """Show the walls in the layer of before, if it is there and fits: a new one takes napari a moment."""
         over = self._over
         shown = walls[0] if over.ndim == 2 else walls
-        place = {"scale": over.scale[-shown.ndim :], "translate": over.translate[-shown.ndim :]}
+        place = lying_as(over, shown.ndim)
         if self._layer is not None and self._layer in self._viewer.layers:
             if self._layer.data.shape == shown.shape:
                 self._layer.data = shown
@@ -125,25 +125,6 @@ class ErrorList(QWidget):
         self._viewer.scene.camera.zoom = min(_ZOOM, _FIELD_PX / extent) / scale
 
 
-def show_place(viewer: Any, layer: Layer, place: tuple[int, int, int]) -> None:
-    """Bring the slice of a pixel (z, y, x) up, and the pixel into the middle."""
-    world = layer.data_to_world(place[-layer.ndim :])
-    offset = viewer.dims.ndim - len(world)  # other layers may have more axes
-    for axis, value in enumerate(world):
-        viewer.dims.set_point(axis + offset, value)
-    shown = [float(world[axis - offset]) for axis in viewer.dims.displayed if axis >= offset]
-    camera = viewer.scene.camera
-    camera.center = (*camera.center[: 3 - len(shown)], *shown)
-
-
-def show_slice(viewer: Any, layer: Labels, z: int) -> None:
-    """Bring a slice of a layer up and leave the camera where it is."""
-    if layer.ndim < 3:
-        return
-    place = (*(0,) * (layer.ndim - 3), z, 0, 0)
-    viewer.dims.set_point(viewer.dims.ndim - 3, layer.data_to_world(place)[-3])
-
-
 def _cells(error: SegmentationError) -> list[Cell]:
     merge = error.kind == "merge"
     kind = Cell(error.kind, float(not merge), colour=MERGE_COLOUR if merge else SPLIT_COLOUR)
@@ -152,8 +133,3 @@ def _cells(error: SegmentationError) -> list[Cell]:
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _release_keys(viewer: Any) -> None:
-    for key in (NEXT_KEY, PREVIOUS_KEY):
-        viewer.bind_key(key, None, overwrite=True)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari.qt.threading import create_worker
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QProgressBar
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout
 
 from emseg_napari.jobs import Event, Failed, Finished, Message, Progress, UserError
 from emseg_napari.scoring.evaluation import as_ranges
@@ -18,18 +17,26 @@ from emseg_napari.scoring.reports import write_csv
 from emseg_napari.scoring.review import Review
 from emseg_napari.settings import ErrorSettings, EvaluationSettings, validated
 from emseg_napari.widgets.comparison import Comparison, compare, record_of
-from emseg_napari.widgets.dialogs import ask_convention
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
-from emseg_napari.widgets.load import outcome_of
+from emseg_napari.widgets.jobbar import JobBar
 from emseg_napari.widgets.paper import report_of
 from emseg_napari.widgets.picks import PredictionPick, TruthPick
 from emseg_napari.widgets.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.provenance import run_folder
 from emseg_napari.widgets.results import Results
-from emseg_napari.widgets.rounds import round_of, with_round
+from emseg_napari.widgets.rounds import Work, round_of, with_round, work_done
 from emseg_napari.widgets.step import Step, enable, wrapping_label
 from emseg_napari.widgets.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """An evaluation that the engine does, and the work that the user has done until then."""
+
+    comparison: Comparison
+    error_settings: ErrorSettings
+    work: Work
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,20 @@ class _Done:
     notes: list[str]
 
 
+def _arguments(
+    comparison: Comparison, settings: EvaluationSettings, error_settings: ErrorSettings
+) -> dict[str, Any]:
+    """Return what the engine is given."""
+    return {
+        "prediction": comparison.interior,
+        "truth": comparison.truth,
+        "settings": comparison.settled(settings),
+        "error_settings": error_settings,
+        "trained_slices": comparison.origin.trained,
+        "first_slice": comparison.first_slice,
+    }
+
+
 class EvaluateStep(Step):
     """Scores a prediction against true labels in the background."""
 
@@ -50,12 +71,11 @@ class EvaluateStep(Step):
         self.job = EngineJob(self)
         self.job.event.connect(self._take)
         self.job.ended.connect(self._update)
-        self._asked: tuple[Comparison, ErrorSettings] | None = None
+        self._asked: _Asked | None = None
         self._messages: list[str] = []
         self._described: Any = None
         self._record: Mapping[str, Any] = {}
         self._done: _Done | None = None
-        self._workers: list[Any] = []
         self._build()
         self.workspace.changed.connect(self._update)
         self.workspace.layers_changed.connect(self._update)
@@ -83,8 +103,7 @@ class EvaluateStep(Step):
         self.save_report = self.button(
             "Save report...", "One page with pictures, for any browser and for paper.", self._ask_report
         )
-        self.bar = QProgressBar(maximum=1000)
-        self.bar.setFormat("")
+        self.bar = JobBar()
         self.results = Results(self.viewer, self.workspace)
         for widget in (self.form, self.error_form):
             self.rows.addWidget(widget)
@@ -132,32 +151,29 @@ class EvaluateStep(Step):
         error_settings = validated(ErrorSettings, **self.error_form.values())
         if self.prediction.layer is None or self.truth.layer is None:
             raise UserError("Choose a prediction and the true labels first.")
-        comparison = compare(self.prediction.layer, self.truth.layer, self.workspace, self._ask)
-        settings = comparison.settled(settings)
-        remember("evaluate", error_settings.model_dump(mode="json"))
-        self._asked, self._messages = (comparison, error_settings), []
-        self.say("Evaluating...")
-        self.job.start(
-            "review",
-            "Evaluating",
-            prediction=comparison.interior,
-            truth=comparison.truth,
-            settings=settings,
-            error_settings=error_settings,
-            trained_slices=comparison.origin.trained,
-            first_slice=comparison.first_slice,
-        )
+        prediction, truth = self.prediction.layer, self.truth.layer
+        asked: _Asked | None = None
+
+        def prepare() -> dict[str, Any]:
+            nonlocal asked
+            comparison = compare(prediction, truth, self.workspace, self.ask_convention)
+            asked = _Asked(comparison, error_settings, work_done(truth, self.workspace))
+            return _arguments(comparison, settings, error_settings)
+
+        self.say("Looking through both layers...")
+        self.job.start("review", "Evaluating", prepare, lambda: self._begin(asked))
         self._update()
 
-    def _ask(self, error: UserError) -> Any:
-        return ask_convention(self, error)
+    def _begin(self, asked: _Asked | None) -> None:
+        assert asked is not None  # it was prepared
+        remember("evaluate", asked.error_settings.model_dump(mode="json"))
+        self._asked, self._messages = asked, []
+        self.say("Evaluating...")
 
     def _take(self, event: Event) -> None:
         with self.guard():
             if isinstance(event, Progress):
-                left = "" if event.seconds_left is None else f", {event.seconds_left:.0f} s left"
-                self.bar.setValue(round(1000 * event.fraction))
-                self.bar.setFormat(f"{event.text}{left}")
+                self.bar.show_progress(event)
             elif isinstance(event, Message):
                 self._messages.append(event.text)
             elif isinstance(event, Finished):
@@ -168,13 +184,13 @@ class EvaluateStep(Step):
 
     def _finished(self, review: Review) -> None:
         assert self._asked is not None  # `start` set it
-        comparison, error_settings = self._asked
+        comparison = self._asked.comparison
         self.bar.setFormat("done")
         if comparison.truth_layer not in self.viewer.layers:
             raise UserError(f"'{comparison.truth_name}' was removed in the meantime; evaluate again.")
         notes = self._messages + comparison.notes
-        self._done = _Done(comparison, review, error_settings, notes)
-        latest = round_of(comparison, review.evaluation, self.workspace)
+        self._done = _Done(comparison, review, self._asked.error_settings, notes)
+        latest = round_of(comparison, review.evaluation, self._asked.work)
         self.workspace.set_rounds(with_round(self.workspace.rounds, latest))
         self.results.show_review(comparison, review)
         self.say(" ".join([f"Scored slices {as_ranges(latest.slices)}.", *notes]))
@@ -213,17 +229,8 @@ class EvaluateStep(Step):
         return self._done
 
     def _write(self, path: Path, write: Callable[[], None]) -> None:
-        self.say(f"Writing {path.name}...")
-        worker = create_worker(outcome_of, write, _start_thread=False)
+        def told(_: Any) -> None:
+            remember_folder("reports", path.parent)
+            self.say(f"Wrote {path}.")
 
-        def take(outcome: tuple[Any, Exception | None]) -> None:
-            self._workers.remove(worker)
-            with self.guard():
-                if outcome[1] is not None:
-                    raise outcome[1]
-                remember_folder("reports", path.parent)
-                self.say(f"Wrote {path}.")
-
-        worker.returned.connect(take)
-        self._workers.append(worker)
-        worker.start()
+        self.in_background(f"Writing {path.name}...", write, told)

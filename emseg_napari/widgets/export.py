@@ -1,4 +1,4 @@
-"""Step 5: write corrected labels as training labels that others, and we, can train on."""
+"""Step 7: write corrected labels as training labels that others, and we, can train on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QFileDialog
 
 from emseg_napari.exports import chosen_slices, export_training_labels
@@ -14,8 +13,13 @@ from emseg_napari.jobs import UserError
 from emseg_napari.settings import ExportSettings, validated
 from emseg_napari.stacks import check_pair
 from emseg_napari.widgets.forms import SettingsForm
-from emseg_napari.widgets.layers import corrections_of, image_of, is_ours
-from emseg_napari.widgets.load import outcome_of
+from emseg_napari.widgets.layers import (
+    confirmed_in,
+    is_ours,
+    trusted_of,
+    volume_of_layer,
+    voxel_of_layer,
+)
 from emseg_napari.widgets.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.step import Step, enable
 from emseg_napari.widgets.workspace import Workspace
@@ -26,7 +30,6 @@ class ExportStep(Step):
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self._worker: Any = None
         self.add_choices("image", "labels")
         self.form = SettingsForm(ExportSettings)
         self.export = self.button(
@@ -52,28 +55,21 @@ class ExportStep(Step):
     def export_to(self, folder: Path) -> None:
         """Export in the background to `folder`."""
         settings = validated(ExportSettings, **self.form.values())
-        image_layer, image = self.workspace.image, image_of(self.workspace.image)
-        labels_layer, labels = self.known_labels()
-        check_pair(image, labels, image_layer.name, labels_layer.name)
-        confirmed: set[int] = set()
-        if is_ours(labels_layer):
-            corrections = corrections_of(labels_layer)
-            confirmed = set(corrections.confirmed)
-            labels = corrections.trusted(labels, include_proposals=settings.include_proposals)
-        chosen = chosen_slices(labels, confirmed, settings)
-        remember("export", settings.model_dump(mode="json"))
-        self.say(f"Exporting {len(chosen)} slices...")
-        self._worker = create_worker(
-            outcome_of,
-            lambda: export_training_labels(image, labels, chosen, settings, folder),
-            _start_thread=False,
-        )
-        self._worker.returned.connect(lambda outcome: self._finished(folder, len(chosen), outcome))
-        self._worker.start()
+        image_layer, labels_layer = self.workspace.image, self.workspace.labels
+        image, voxel = volume_of_layer(image_layer), voxel_of_layer(image_layer)
 
-    def _finished(self, folder: Path, count: int, outcome: tuple[Any, Exception | None]) -> None:
-        with self.guard():
-            if outcome[1] is not None:
-                raise outcome[1]
-            remember_folder("exports", folder.parent)
-            self.say(f"Exported {count} slices to {folder}.")
+        def export() -> int:
+            layer, labels = self.known_labels(labels_layer)
+            check_pair(image, labels, image_layer.name, layer.name)
+            confirmed = set(confirmed_in(layer)) if is_ours(layer) else set()
+            trusted = trusted_of(layer, labels, settings.include_proposals)
+            chosen = chosen_slices(trusted, confirmed, settings)
+            export_training_labels(image, trusted, chosen, settings, folder, voxel)
+            return len(chosen)
+
+        self.in_background("Exporting...", export, lambda count: self._finished(folder, count, settings))
+
+    def _finished(self, folder: Path, count: int, settings: ExportSettings) -> None:
+        remember("export", settings.model_dump(mode="json"))
+        remember_folder("exports", folder.parent)
+        self.say(f"Exported {count} slices to {folder}.")

@@ -2,38 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from copy import deepcopy
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
+from qtpy.QtCore import QObject
 
-from emseg_napari.corrections import Corrections, stroke_pixels
+from emseg_napari.corrections import plain, trusted
 from emseg_napari.jobs import UserError
-from emseg_napari.labels import BOUNDARY, INTERIOR, normalise
+from emseg_napari.labels import (
+    BOUNDARY,
+    INTERIOR,
+    PROPOSED_BOUNDARY,
+    PROPOSED_INTERIOR,
+    AmbiguousLabels,
+    Convention,
+    UnknownLabels,
+    normalise,
+)
+from emseg_napari.sessions.contents import Placement
+from emseg_napari.sessions.scratch import new_labels, slices_in_use
+from emseg_napari.sparse import SparseStack, normalised
 from emseg_napari.stacks import as_stack
+from emseg_napari.volumes.volume import Volume, Voxel, volume_of
+from emseg_napari.widgets.history import History
 
-# A labels layer of ours carries its `Corrections` here, so every widget finds the same ones.
-CORRECTIONS = "emseg corrections"
+# A labels layer of ours carries its confirmed slices and its history here, so every widget finds the same.
+CONFIRMED = "emseg confirmed"
+HISTORY = "emseg history"
 PROPOSAL_OF = "emseg proposal of"
+# Of a layer that shows a volume: the array in it, and the volume that this array reads.
+VOLUME = "emseg volume"
 RUN = "emseg run"  # folder of the run that wrote a proposal or probability, as text
 
+NO_LABELS = "No labels layer is chosen; press 'New labels' or open a labels file."
+_NO_UNIT = "pixel"
+# Those of somebody else's that have labels come into memory.
+_MOST_FOREIGN_BYTES = 2**32
+
+Ask = Callable[[UserError], Convention | None]
 Colour = tuple[float, float, float, float]
 ORANGE: Colour = (1.0, 0.3, 0.1, 1.0)
 YELLOW: Colour = (1.0, 0.85, 0.1, 1.0)
 
 
-def label_colours(boundary: Colour = ORANGE) -> DirectLabelColormap:
-    """Boundary is visible, interior faint, unlabelled clear."""
+def label_colours() -> DirectLabelColormap:
+    """Boundary is visible, interior faint, unlabelled clear; what is only proposed is yellow and green."""
     clear = (0.0, 0.0, 0.0, 0.0)
-    colours = {None: clear, 0: clear, BOUNDARY: boundary, INTERIOR: (0.25, 0.6, 1.0, 0.25)}
-    return DirectLabelColormap(color_dict=colours)
+    own = {BOUNDARY: ORANGE, INTERIOR: (0.25, 0.6, 1.0, 0.25)}
+    proposed = {PROPOSED_BOUNDARY: YELLOW, PROPOSED_INTERIOR: (0.4, 1.0, 0.5, 0.12)}
+    return DirectLabelColormap(color_dict={None: clear, 0: clear} | own | proposed)
 
 
-def image_of(layer: Image | None) -> np.ndarray:
-    """Return an image layer's pixels as a (z, y, x) stack.
+def volume_of_layer(layer: Layer | None) -> np.ndarray | Volume:
+    """Return a layer's pixels as a (z, y, x) stack from which slices are taken; nothing is read yet.
+
+    Of pixels in memory it is a view; of others, such as a dask array, a volume; of a multiscale layer the
+    finest level.
 
     Raises
     ------
@@ -42,33 +70,41 @@ def image_of(layer: Image | None) -> np.ndarray:
     """
     if layer is None:
         raise UserError("No image layer is chosen; open an image stack first (step Load).")
-    if layer.rgb:
+    if getattr(layer, "rgb", False):
         raise UserError(f"{layer.name} is a colour image; convert it to one grey channel first.")
-    return stack_of(layer)
-
-
-def stack_of(layer: Layer) -> np.ndarray:
-    """Return a layer's pixels as a (z, y, x) stack: a view of them where they are in memory.
-
-    Raises
-    ------
-    UserError
-        If the layer has more than three axes.
-    """
-    data: Any = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-    shape = tuple(data.shape)
-    while len(shape) > 3 and shape[0] == 1:
-        data, shape = data[0], shape[1:]
-    if len(shape) not in (2, 3):
+    data: Any = finest(layer)
+    if any(length != 1 for length in data.shape[:-3]):
         raise UserError(
-            f"{layer.name} has {len(shape)} axes; emseg needs a stack (z, y, x) or a single image (y, x): "
-            "split the layer first."
+            f"{layer.name} has {len(data.shape)} axes; emseg needs a stack (z, y, x) or a single image "
+            "(y, x): split the layer first."
         )
-    return as_stack(np.asarray(data))
+    if isinstance(data, np.ndarray):
+        return as_stack(data[(0,) * (data.ndim - 3)] if data.ndim > 3 else data)
+    behind = layer.metadata.get(VOLUME, (None, None))
+    known = behind[1] if behind[0] is data else volume_of(data, layer.name)
+    return replace(known, name=layer.name, voxel=voxel_of_layer(layer))
 
 
-def labels_of(layer: Labels | None) -> np.ndarray:
-    """Return a copy of a labels layer's pixels, uint8 (z, y, x), in the project's convention.
+def finest(layer: Layer) -> Any:
+    """Return a layer's own array, of a multiscale layer the finest."""
+    return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+
+
+def stack_of(layer: Labels) -> np.ndarray:
+    """Return the pixels (z, y, x) of a labels layer of ours: what is written there is in the layer."""
+    return cast(np.ndarray, volume_of_layer(layer))
+
+
+def labels_of(layer: Labels | None, convention: Convention | None = None) -> SparseStack:
+    """Return a copy of a labels layer's pixels, uint8 (z, y, x): 0, 1, 2, proposals among them.
+
+    It takes a while, and may be called in any thread.
+
+    Parameters
+    ----------
+    layer : napari.layers.Labels
+    convention : Convention, optional
+        What the values of a layer of somebody else's mean; recognised when not given.
 
     Raises
     ------
@@ -76,8 +112,72 @@ def labels_of(layer: Labels | None) -> np.ndarray:
         If the values follow no convention or two; one of ours may hold the number of a wrong brush.
     """
     if layer is None:
-        raise UserError("No labels layer is chosen; press 'New labels' or open a labels file.")
-    return normalise(stack_of(layer), layer.name, "napari" if is_ours(layer) else None)
+        raise UserError(NO_LABELS)
+    if is_ours(layer) and convention is None:
+        return _painted(layer).mapped(lambda plane: normalise(plain(plane), layer.name, "napari"))
+    stack = volume_of_layer(layer)
+    if isinstance(stack, Volume | np.memmap):
+        _refuse_large(layer.name, stack.nbytes)
+    return normalised(stack, layer.name, convention)
+
+
+def understood(layer: Labels | None, ask: Ask) -> tuple[SparseStack, Convention | None]:
+    """Return a layer's labels, and what the user said that its values mean if he had to be asked.
+
+    Parameters
+    ----------
+    layer : napari.layers.Labels
+    ask : callable
+        Asks for the convention, where the values leave it open; None gives up.
+
+    Raises
+    ------
+    UserError
+        As `labels_of`, of which a user has given up to say what they mean.
+    """
+    try:
+        return labels_of(layer), None
+    except (AmbiguousLabels, UnknownLabels) as error:
+        convention = ask(error)
+        if convention is None:
+            raise
+    return labels_of(layer, convention), convention
+
+
+def _painted(layer: Labels) -> SparseStack:
+    """Return the slices of a layer of ours that hold labels; they are views."""
+    stack = stack_of(layer)
+    return SparseStack.of(stack, slices_in_use(stack))
+
+
+def _refuse_large(name: str, nbytes: int) -> None:
+    if nbytes > _MOST_FOREIGN_BYTES:
+        raise UserError(
+            f"{name} ({nbytes / 2**30:.0f} GiB) is too large to be taken over at once; save "
+            "the slices that have labels as a stack of their own, with the same slices of the image."
+        )
+
+
+def trusted_of(layer: Labels, labels: SparseStack, include_proposals: bool = False) -> SparseStack:
+    """Return, of a layer's labels (`labels_of`), those that a person has made or confirmed."""
+    if not is_ours(layer):
+        return labels
+    confirmed, painted = confirmed_in(layer), _painted(layer)
+    planes = {z: trusted_plane(painted[z], z in confirmed or include_proposals) for z in painted.held}
+    return SparseStack(painted.shape, np.uint8, {z: plane for z, plane in planes.items() if plane.any()})
+
+
+def trusted_plane(plane: np.ndarray, with_proposals: bool) -> np.ndarray:
+    """Return what counts of one slice of ours, uint8 (y, x), a copy: 0, 1, 2."""
+    return trusted(plane[np.newaxis], {0} if with_proposals else ())[0]
+
+
+def dense(labels: SparseStack) -> np.ndarray:
+    """Return labels as an array that can be painted on."""
+    result = new_labels(labels.shape)
+    for z in labels.held:
+        result[z] = labels[z]
+    return result
 
 
 def fits(layer: Layer | None, shape: tuple[int, ...]) -> bool:
@@ -97,54 +197,90 @@ def is_paintable(layer: Labels) -> bool:
 
 def is_ours(layer: Layer | None) -> bool:
     """Say whether a labels layer surely holds the project's convention."""
-    return layer is not None and CORRECTIONS in layer.metadata
+    return layer is not None and CONFIRMED in layer.metadata
 
 
-def corrections_of(layer: Labels) -> Corrections:
-    """Return the corrections of a labels layer of ours."""
-    return layer.metadata[CORRECTIONS]
+def confirmed_in(layer: Labels) -> set[int]:
+    """Return the confirmed slices of a labels layer of ours."""
+    return layer.metadata[CONFIRMED]
+
+
+def refuse_confirmed(layer: Labels, z: int) -> None:
+    """Raise `UserError` if a slice is confirmed: all its labels are the person's."""
+    if z in confirmed_in(layer):
+        raise UserError(f"Slice {z} is confirmed, so nothing in it is only proposed; unconfirm it first (C).")
+
+
+def set_pixels(layer: Labels, z: int, y: np.ndarray, x: np.ndarray, values: Any) -> None:
+    """Give pixels of a slice new labels, in one step that napari can undo."""
+    layer.data_setitem((y, x) if layer.ndim == 2 else (np.full(len(y), z), y, x), values)
+
+
+def history_of(layer: Labels) -> History:
+    """Return what was done to a labels layer of ours."""
+    return layer.metadata[HISTORY]
 
 
 def adopt(layer: Labels) -> None:
-    """Make ours a layer that holds 0, 1 and 2: colours, brush, and a record of strokes."""
-    shape = stack_of(layer).shape
-    if CORRECTIONS not in layer.metadata or corrections_of(layer).shape != shape:
-        layer.metadata[CORRECTIONS] = Corrections(shape)
+    """Make ours a layer that holds 0 to 4: colours, brush, confirmed slices and history."""
+    layer.metadata.setdefault(CONFIRMED, set())
     layer.colormap = label_colours()
     layer.opacity = 0.6
     layer.selected_label = BOUNDARY
     layer.brush_size = 5
-    watch_strokes(layer)
+    watch(layer)
 
 
-def watch_strokes(layer: Labels) -> None:
-    """Record the strokes in a labels layer of ours, however it came into the viewer."""
-    if is_ours(layer) and record_stroke not in layer.mouse_drag_callbacks:
-        layer.mouse_drag_callbacks.append(record_stroke)
+def connect_while(owner: QObject, event: Any, callback: Callable[..., Any]) -> None:
+    """Connect a napari event until a Qt object is destroyed: napari would call half of it."""
+    event.connect(callback)
+    owner.destroyed.connect(lambda: event.disconnect(callback))
 
 
-def part_corrections(layers: Iterable[Labels]) -> None:
-    """Give a duplicate corrections of its own: napari duplicates pixels, but shares metadata."""
-    taken: list[Corrections] = []
-    for layer in filter(is_ours, layers):
-        if any(corrections_of(layer) is other for other in taken):
-            layer.metadata[CORRECTIONS] = deepcopy(corrections_of(layer))
-        taken.append(corrections_of(layer))
+def watch(layer: Labels) -> History:
+    """Follow what is done to a labels layer of ours, however it came into the viewer.
+
+    A duplicate gets marks of its own: napari duplicates pixels, but shares metadata.
+    """
+    known = layer.metadata.get(HISTORY)
+    if known is not None and known.layer == layer:
+        return known
+    layer.metadata[CONFIRMED] = set(confirmed_in(layer))
+    layer.metadata[HISTORY] = History(layer)
+    layer.events.selected_label.connect(lambda event: _paint_own(layer))
+    # napari's own would look through all pixels for the highest label
+    layer.bind_key("M", _paint_boundary, overwrite=True)
+    return history_of(layer)
 
 
-def add_labels(viewer: Any, labels: np.ndarray, name: str, like: Layer | None = None) -> Labels:
+def _paint_boundary(layer: Labels) -> None:
+    layer.selected_label = BOUNDARY
+
+
+def _paint_own(layer: Labels) -> None:
+    """Nobody paints proposals, and a number that means nothing would not be seen."""
+    if layer.selected_label > INTERIOR:
+        layer.selected_label = INTERIOR if layer.selected_label == PROPOSED_INTERIOR else BOUNDARY
+
+
+def add_labels(
+    viewer: Any, labels: np.ndarray, name: str, like: Layer | None = None, confirmed: Iterable[int] = ()
+) -> Labels:
     """Add a labels layer of ours, placed over the layer `like`.
 
     Parameters
     ----------
     viewer : napari.Viewer
     labels : numpy.ndarray
-        uint8 (z, y, x) or (y, x), 0, 1, 2.
+        uint8 (z, y, x) or (y, x), 0 to 4.
     name : str
     like : napari.layers.Layer, optional
+    confirmed : iterable of int
+        Slices.
     """
-    place = {"scale": like.scale[-labels.ndim :], "translate": like.translate[-labels.ndim :]} if like else {}
-    layer = viewer.add_labels(labels, name=name, **place)
+    place = lying_as(like, labels.ndim) if like else {}
+    # Ours from the first moment, so that whoever sees it come follows its history.
+    layer = viewer.add_labels(labels, name=name, metadata={CONFIRMED: set(confirmed)}, **place)
     adopt(layer)
     return layer
 
@@ -153,6 +289,17 @@ def converted(viewer: Any, layer: Labels, labels: np.ndarray) -> Labels:
     """Add what a user's labels layer means, (z, y, x), as a layer of ours; his own stays as it is."""
     shown = labels[0] if layer.ndim == 2 else labels
     return add_labels(viewer, shown, f"{layer.name} (boundary labels)", layer)
+
+
+def proposals_of(viewer: Any, image: Image | None, kind: type[Layer]) -> Any:
+    """Return the labels or image layer that predictions of an image layer wrote, or None."""
+    if image is None:
+        return None
+    for layer in viewer.layers:
+        ours = isinstance(layer, kind) and layer.metadata.get(PROPOSAL_OF) == image.unique_id
+        if ours and fits(layer, tuple(image.data.shape)):
+            return layer
+    return None
 
 
 def slice_in_view(viewer: Any, layer: Layer | None) -> int | None:
@@ -165,32 +312,60 @@ def slice_in_view(viewer: Any, layer: Layer | None) -> int | None:
     return z if 0 <= z < layer.data.shape[-3] else None
 
 
-def placed(layer: Layer, z: int) -> dict[str, Any]:
-    """Return scale and translate that put a (1, y, x) picture on slice z of `layer`."""
-    if layer.ndim == 2:
-        return {"scale": (1, *layer.scale), "translate": (0, *layer.translate)}
-    scale, translate = np.array(layer.scale[-3:]), np.array(layer.translate[-3:])
-    return {"scale": scale, "translate": translate + scale * (z, 0, 0)}
+def show_place(viewer: Any, layer: Layer, place: tuple[int, int, int]) -> None:
+    """Bring the slice of a pixel (z, y, x) up, and the pixel into the middle."""
+    world = layer.data_to_world(place[-layer.ndim :])
+    offset = viewer.dims.ndim - len(world)  # other layers may have more axes
+    for axis, value in enumerate(world):
+        viewer.dims.set_point(axis + offset, value)
+    shown = [float(world[axis - offset]) for axis in viewer.dims.displayed if axis >= offset]
+    camera = viewer.scene.camera
+    camera.center = (*camera.center[: 3 - len(shown)], *shown)
 
 
-def record_stroke(layer: Labels, event: Any) -> Any:
-    """Count a brush stroke as touched, also where it agrees with the proposal.
-
-    napari tells only of pixels whose value changed; agreeing is a correction too.
-    """
-    mode = str(layer.mode)
-    if mode not in ("paint", "erase") or CORRECTIONS not in layer.metadata:
+def show_slice(viewer: Any, layer: Layer, z: int) -> None:
+    """Bring a slice of a layer up and leave the camera where it is."""
+    if layer.ndim < 3:
         return
-    points = [layer.world_to_data(event.position)]
-    yield
-    while event.type == "mouse_move":
-        points.append(layer.world_to_data(event.position))
-        yield
-    track = np.array(points)
-    z = round(track[0][-3]) if layer.ndim >= 3 else 0
-    corrections = corrections_of(layer)
-    if 0 <= z < corrections.shape[0]:
-        erased = mode == "erase" or layer.selected_label == 0
-        # As napari draws it: dabs at whole pixels, half a pixel wider than the half brush.
-        pixels = stroke_pixels(np.round(track[:, -2:]), layer.brush_size // 2 + 0.5, corrections.shape[1:])  # type: ignore[arg-type]
-        corrections.touch(z, pixels, erased=erased)
+    place = (*(0,) * (layer.ndim - 3), z, 0, 0)
+    viewer.dims.set_point(viewer.dims.ndim - 3, layer.data_to_world(place)[-3])
+
+
+def lying_as(layer: Layer, ndim: int) -> dict[str, Any]:
+    """Return scale, translate and units of the last axes of a layer, for another one that lies over it."""
+    return {name: getattr(layer, name)[-ndim:] for name in ("scale", "translate", "units")}
+
+
+def placed(layer: Layer, z: int) -> dict[str, Any]:
+    """Return scale, translate and units that put a (1, y, x) picture on slice z of `layer`."""
+    if layer.ndim == 2:
+        units = (layer.units[0], *layer.units)
+        return {"scale": (1, *layer.scale), "translate": (0, *layer.translate), "units": units}
+    place = lying_as(layer, 3)
+    return place | {"translate": np.array(place["translate"]) + np.array(place["scale"]) * (z, 0, 0)}
+
+
+def place_of(layer: Layer) -> Placement:
+    """Return where a layer lies; of units that differ from axis to axis, none."""
+    names = {str(unit) for unit in layer.units[-3:]}
+    scale, translate = _last_three(layer.scale, 1.0), _last_three(layer.translate, 0.0)
+    return Placement(scale, translate, names.pop() if len(names) == 1 else _NO_UNIT)
+
+
+def _last_three(values: Iterable[float], missing: float) -> tuple[float, float, float]:
+    z, y, x = [missing, *map(float, values)][-3:]
+    return z, y, x
+
+
+def voxel_of_layer(layer: Layer) -> Voxel | None:
+    """Return the size of a layer's voxel; None where nobody has given one."""
+    place = place_of(layer)
+    known = place.unit != _NO_UNIT or set(place.scale) != {1.0}
+    return Voxel(place.scale, place.unit) if known else None
+
+
+def lying_at(place: Placement | None) -> dict[str, Any]:
+    """Return what puts a new layer (z, y, x) to a place that was kept."""
+    if place is None:
+        return {}
+    return {"scale": place.scale, "translate": place.translate, "units": (place.unit,) * 3}

@@ -6,30 +6,42 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari.qt.threading import create_worker
-from qtpy.QtWidgets import QFileDialog, QGridLayout
+import numpy as np
+from napari.layers import Image, Labels, Layer
+from pint import Unit
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QGroupBox, QHBoxLayout
 
+from emseg_napari.anysize import LARGE_BYTES, open_image, open_labels, voxel_of_file
 from emseg_napari.jobs import UserError
-from emseg_napari.labels import Convention
+from emseg_napari.labels import AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.samples import isbi2012
-from emseg_napari.sessions import Session, load_session, save_session
-from emseg_napari.stacks import check_image, check_pair, read_image, read_labels
-from emseg_napari.widgets.dialogs import ask_convention
+from emseg_napari.sessions.recovery import discard, recoverable
+from emseg_napari.sessions.store import MissingImage
+from emseg_napari.stacks import check_image, check_pair
+from emseg_napari.volumes.opening import HDF5_SUFFIXES, is_container
+from emseg_napari.volumes.volume import BrokenChunk, Volume
+from emseg_napari.widgets.background import outcome_of
+from emseg_napari.widgets.dialogs import is_sure
+from emseg_napari.widgets.keeping import SESSION, SOURCE, LayerData, session_layers
 from emseg_napari.widgets.layers import (
-    CORRECTIONS,
+    VOLUME,
     add_labels,
-    corrections_of,
+    dense,
+    finest,
     fits,
-    image_of,
     is_ours,
     labels_of,
+    volume_of_layer,
+    voxel_of_layer,
 )
 from emseg_napari.widgets.preferences import recall_folder, remember_folder
-from emseg_napari.widgets.step import Step, enable
+from emseg_napari.widgets.step import Step, enable, wrapping_label
+from emseg_napari.widgets.volumelayers import volume_layers
 from emseg_napari.widgets.workspace import Workspace
 
-_STACKS = "Images (*.tif *.tiff *.png);;All files (*)"
-SOURCE = "emseg source"
+_STACKS = "Images (*.tif *.tiff *.png *.h5 *.hdf5 *.hdf *.mrc *.rec);;All files (*)"
+_FOLDER_SUFFIXES = (".zarr", ".n5")
+_FOLDERS = "A folder of numbered PNG or TIFF slices, or a volume of any size in Zarr, OME-Zarr or N5."
 
 
 class LoadStep(Step):
@@ -37,12 +49,16 @@ class LoadStep(Step):
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self._workers: list[Any] = []
+        self._described: Any = None
         values = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
         isbi = "30 labelled slices of Drosophila nerve cord, for research; downloaded at the first time."
         actions = (
-            ("Open image stack...", "A TIFF file or a single image.", self._ask_image),
-            ("Open slice folder...", "A folder of numbered PNG or TIFF slices.", self._ask_folder),
+            (
+                "Open image stack...",
+                "TIFF, HDF5 or MRC of any size, or a single image.",
+                self._ask_image,
+            ),
+            ("Open slice folder...", _FOLDERS, self._ask_folder),
             ("Open labels...", values, self._ask_labels),
             ("Open session...", "A folder NAME.emseg that was saved here.", self._ask_session),
             ("Open sample", "A made-up stack with exact labels, to try things out.", self.open_sample),
@@ -54,14 +70,40 @@ class LoadStep(Step):
         for i, button in enumerate(self.buttons.values()):
             grid.addWidget(button, i // 2, i % 2)
         self.rows.addLayout(grid)
+        self.copy_image = QCheckBox("Save a copy of the image in the session")
+        self.copy_image.setToolTip("Off: the session remembers where the image is. A copy moves with it.")
+        self.rows.addWidget(self.copy_image)
+        self._build_recovery()
         self.add_choices("image", "labels")
+        self.about = wrapping_label()
+        self.about.setToolTip("Size of the chosen image and of its voxels, along z, y, x.")
+        self.rows.addWidget(self.about)
         self.rows.addWidget(self.status)
+        self.workspace.keeper.noted.connect(self.say)
+        self.workspace.keeper.trouble.connect(self._tell_trouble)
         self.workspace.changed.connect(self._update)
         self._update()
 
     def _update(self) -> None:
         missing = None if self.workspace.labels is not None else "there are no labels to save"
         enable(self.buttons["Save session..."], missing)
+        image = self.workspace.image
+        if image != self._described:
+            for layer, follow in ((self._described, "disconnect"), (image, "connect")):
+                if layer is not None:
+                    for event in (layer.events.scale, layer.events.units):
+                        getattr(event, follow)(self._describe)
+            self._described = image
+        self._describe()
+
+    def _describe(self, *_: Any) -> None:
+        self.about.setText("" if self._described is None else description_of(self._described))
+
+    def _tell_trouble(self, sentence: str) -> None:
+        if sentence:
+            self.complain(f"{sentence} It is tried again; until then your last strokes are not on disk.")
+        else:
+            self.say("All is on disk again.")
 
     # -- asking -------------------------------------------------------------------------
 
@@ -114,49 +156,34 @@ class LoadStep(Step):
     # -- opening ------------------------------------------------------------------------
 
     def open_image(self, path: Path) -> None:
-        """Read an image stack in the background and show it."""
-        self._read(path.name, lambda: _checked_image(path), lambda image: self._show_image(path, image))
+        """Open an image in the background and show it; what is large is read as it is looked at."""
+        self._read(path.name, lambda: opened_layers(path), lambda layers: self._show_layers(path, layers))
 
     def open_labels(self, path: Path, convention: Convention | None = None) -> None:
         """Read labels in the background; asks for the convention when the values leave it open."""
 
-        def show(outcome: tuple[Any, Exception | None]) -> None:
-            labels, error = outcome
-            answer = ask_convention(self, error) if isinstance(error, UserError) else None
-            if answer is not None:
-                self.open_labels(path, answer)
-            elif error is not None:
-                raise error
-            else:
-                self._show_labels(path, labels)
+        def read() -> np.ndarray:
+            try:
+                return dense(open_labels(path, convention))
+            except (AmbiguousLabels, UnknownLabels) as error:
+                answer = self.ask_convention(error)
+                if answer is None:
+                    raise
+                return dense(open_labels(path, answer))
 
-        self._read(path.name, lambda: outcome_of(lambda: read_labels(path, convention)), show)
-
-    def open_session(self, folder: Path) -> None:
-        """Open a saved session in the background."""
-        self._read(folder.name, lambda: load_session(folder), lambda s: self._show_session(folder, s))
+        self._read(path.name, read, lambda labels: self._show_labels(path, labels))
 
     def _read(self, name: str, read: Callable[[], Any], show: Callable[[Any], None]) -> None:
-        """Call `read` in a thread, then `show` with its result here."""
-        self.say(f"Reading {name}...")
-        worker = create_worker(outcome_of, read, _start_thread=False)
+        self.in_background(f"Reading {name}...", read, show)
 
-        def take(outcome: tuple[Any, Exception | None]) -> None:
-            self._workers.remove(worker)
-            with self.guard():
-                if outcome[1] is not None:
-                    raise outcome[1]
-                show(outcome[0])
-
-        worker.returned.connect(take)
-        self._workers.append(worker)
-        worker.start()
-
-    def _show_image(self, path: Path, image: Any) -> None:
-        layer = self.viewer.add_image(image, name=path.stem, metadata={SOURCE: str(path)})
-        self.workspace.choose("image", layer)
+    def _show_layers(self, path: Path, layers: list[LayerData]) -> None:
+        shown = [self.viewer.add_layer(Layer.create(*one)) for one in layers]
+        for kind, of_kind in (("labels", Labels), ("image", Image)):
+            fit = [layer for layer in shown if isinstance(layer, of_kind)]
+            if fit:
+                self.workspace.choose(kind, fit[0])
         remember_folder("images", path.parent)
-        self.say(f"Opened {path.name}: {_shape(image)}, {image.dtype}.")
+        self.say(f"Opened {path.name}: {description_of(shown[0])}.")
 
     def _show_labels(self, path: Path, labels: Any) -> None:
         image = self.workspace.image
@@ -164,60 +191,160 @@ class LoadStep(Step):
         self.workspace.choose("labels", add_labels(self.viewer, labels, path.stem, like))
         remember_folder("images", path.parent)
         warning = "" if like is not None or image is None else " Its shape differs from the image's."
-        self.say(f"Opened {path.name}: {_shape(labels)}.{warning}")
+        self.say(f"Opened {path.name}: {' x '.join(map(str, labels.shape))}.{warning}")
 
     # -- sessions -----------------------------------------------------------------------
 
     def save_session(self, folder: Path) -> None:
-        """Save the chosen image's place, labels, corrections and run."""
+        """Save the chosen image's place, labels, confirmations and run, and keep them there from then on."""
         folder = folder if folder.suffix == ".emseg" else folder.with_name(f"{folder.name}.emseg")
+        folder = folder.absolute()
         image, labels = self.workspace.image, self.workspace.labels
         if not is_ours(labels) or image is None:
             raise UserError("Choose an image and a labels layer that was made or opened here; then save.")
-        pixels, marks = image_of(image), labels_of(labels)
-        check_pair(pixels, marks, image.name, labels.name)
-        source = image.metadata.get(SOURCE)  # not napari's own: what its readers open, ours may not
-        session = Session(
-            image_path=Path(source) if source else None,
-            image=None if source else pixels,
-            labels=marks,
-            corrections=corrections_of(labels),
-            run=self.workspace.run,
-            rounds=self.workspace.rounds,
-        )
-        save_session(folder, session)
+        keeper, copy, text = self.workspace.keeper, self.copy_image.isChecked(), f"Saving {folder.name}..."
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
         warning = f" It holds '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
-        self.say(f"Saved {folder.name}.{warning}")
+        said = f"Saved {folder.name}; what you change is kept there from now on.{warning}"
 
-    def _show_session(self, folder: Path, session: Session) -> None:
-        name = session.image_path.stem if session.image_path else "image"
-        shown = self.viewer.add_image(
-            session.image, name=name, metadata={SOURCE: str(session.image_path or "")}
-        )
-        layer = add_labels(self.viewer, session.labels, f"{name} labels", shown)
-        layer.metadata[CORRECTIONS] = session.corrections
-        self.workspace.choose("image", shown)
-        self.workspace.choose("labels", layer)
-        self.workspace.choose_run(session.run)
-        self.workspace.set_rounds(session.rounds)
+        def save(_: None) -> None:
+            self.in_background(text, keeper.saving(labels, image, folder, copy), lambda _: self.say(said))
+
+        pixels = volume_of_layer(image)
+        self.in_background(text, lambda: check_pair(pixels, labels_of(labels), image.name, labels.name), save)
+
+    def open_session(self, folder: Path, image: Path | None = None) -> None:
+        """Open a saved session in the background; asks where its image is if that has moved."""
+
+        def show(outcome: tuple[Any, Exception | None]) -> None:
+            layers, error = outcome
+            if isinstance(error, MissingImage):
+                found = self._ask_moved(error)
+                if found is not None:
+                    self.open_session(folder, found)
+                    return
+            if error is not None:
+                raise error
+            self._show_session(folder, layers)
+
+        self._read(folder.name, lambda: outcome_of(lambda: session_layers(folder, image)), show)
+
+    def _ask_moved(self, error: MissingImage) -> Path | None:
+        container = container_of(error.path)
+        title = f"Where is {container.name} now?"
+        if container.suffix.lower() in ("", *_FOLDER_SUFFIXES):
+            path = QFileDialog.getExistingDirectory(self, title, self._folder())
+        else:
+            path, _ = QFileDialog.getOpenFileName(self, title, self._folder(), _STACKS)
+        return moved_to(error.path, Path(path)) if path else None
+
+    def _show_session(self, folder: Path, layers: list[LayerData]) -> None:
+        (pixels, shown, _), (labels, ours, _) = layers
+        image = self.viewer.add_layer(Layer.create(pixels, shown, "image"))
+        self.workspace.choose("image", image)
+        session = ours["metadata"][SESSION][1]
+        self.viewer.add_labels(labels, **ours)
         remember_folder("images", folder.parent)
-        self.say(f"Opened the session ({len(session.corrections.confirmed)} slices confirmed).")
+        warnings = " ".join(["", *session.warnings])
+        self.say(f"Opened the session ({len(session.confirmed)} slices confirmed).{warnings}")
+
+    # -- work that was not saved ----------------------------------------------------------
+
+    def _build_recovery(self) -> None:
+        self.recovered = QComboBox()
+        self.recovered.setToolTip("Sessions with labels that no window has open and that were not closed.")
+        self.restore = self.button("Restore", "Open it and go on.", self._restore)
+        self.discard = self.button("Discard", "Do not offer it again; a saved session stays.", self._discard)
+        self.recovery = QGroupBox("Work that was not saved")
+        line = QHBoxLayout(self.recovery)
+        line.addWidget(self.recovered, 1)
+        line.addWidget(self.restore)
+        line.addWidget(self.discard)
+        self.rows.addWidget(self.recovery)
+        self.look_for_lost_work()
+
+    def look_for_lost_work(self) -> None:
+        """Offer the sessions that a window left behind."""
+        self.recovered.clear()
+        for one in recoverable():
+            text = f"{one.when:%Y-%m-%d %H:%M} {one.image} ({one.slices} slices with labels)"
+            self.recovered.addItem(text, one.folder)
+        self.recovery.setVisible(self.recovered.count() > 0)
+
+    def showEvent(self, event: Any) -> None:
+        """Offer what was let go of meanwhile, such as a layer that was removed."""
+        self.look_for_lost_work()
+        super().showEvent(event)
+
+    def _restore(self) -> None:
+        folder = self.recovered.currentData()
+        self.recovered.removeItem(self.recovered.currentIndex())
+        self.recovery.setVisible(self.recovered.count() > 0)
+        self.open_session(folder)
+
+    def _discard(self) -> None:
+        work = self.recovered.currentText()
+        if is_sure(self, f"The labels of {work} are deleted, if nothing has saved them.", "Discard"):
+            discard(self.recovered.currentData())
+            self.look_for_lost_work()
 
 
-def outcome_of(read: Callable[[], Any]) -> tuple[Any, Exception | None]:
-    """Return result or error: an error raised in a worker thread would be shown as a traceback."""
-    try:
-        return read(), None
-    except Exception as error:
-        return None, error
+def container_of(path: Path) -> Path:
+    """Return the file or folder that a path goes on into, as in ``a.h5/volumes/raw``; else itself."""
+    suffixes = (*HDF5_SUFFIXES, *_FOLDER_SUFFIXES)
+    return next((one for one in reversed(path.parents) if one.suffix.lower() in suffixes), path)
 
 
-def _checked_image(path: Path) -> Any:
-    image = read_image(path)
+def moved_to(old: Path, new: Path) -> Path:
+    """Return where an image is whose container the user has found again: the same dataset in it."""
+    inner = old.relative_to(container_of(old))
+    goes_on = new.suffix.lower() in HDF5_SUFFIXES if new.is_file() else (new / inner).exists()
+    return new / inner if goes_on else new
+
+
+def opened_layers(path: Path) -> list[LayerData]:
+    """Open a file or folder as layers; what is small is in memory.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    if is_container(path):
+        return [_in_memory(one) for one in volume_layers(path)]
+    image = open_image(path)
+    if isinstance(image, Volume):
+        return volume_layers(path)
     check_image(image, path.name)
-    return image
+    voxel = voxel_of_file(path)
+    place = {} if voxel is None else {"scale": voxel.size, "units": (voxel.unit,) * 3}
+    return [(image, {"name": path.stem, "metadata": {SOURCE: str(path)}} | place, "image")]
 
 
-def _shape(array: Any) -> str:
-    return " x ".join(map(str, array.shape))
+def _in_memory(layer: LayerData) -> LayerData:
+    """Return the layer of a volume with its pixels in memory if they are few and all there."""
+    _, shown, kind = layer
+    volume = shown["metadata"][VOLUME][1]
+    if volume.nbytes > LARGE_BYTES:
+        return layer
+    try:
+        pixels = volume[...]
+    except BrokenChunk:  # the rest can be worked on
+        return layer
+    if kind == "image":
+        check_image(pixels, volume.name)
+    kept = {name: value for name, value in shown.items() if name not in ("multiscale", "contrast_limits")}
+    return pixels, kept, kind
+
+
+def description_of(layer: Layer) -> str:
+    """Return size, size of a voxel and kind of the numbers of a layer in words."""
+    shape, voxel = finest(layer).shape, voxel_of_layer(layer)
+    words = [" x ".join(map(str, shape)), str(finest(layer).dtype)]
+    if voxel is not None:
+        words.insert(1, f"{' x '.join(f'{size:g}' for size in voxel.size)} {_short(voxel.unit)}")
+    return ", ".join(words)
+
+
+def _short(unit: str) -> str:
+    return f"{Unit(unit):~P}"

@@ -66,7 +66,8 @@ class LivePreview:
             dims = self._viewer.dims  # napari does not notice that the layer has grown
             dims.set_range(dims.ndim - 4, (0, len(movie) - 1, 1))
         elif len(self.frames) > 1:  # one epoch is no movie, and would only add a slider
-            place = {"scale": (1, *place["scale"]), "translate": (0, *place["translate"])}
+            units = ("pixel", *place["units"])
+            place = {"scale": (1, *place["scale"]), "translate": (0, *place["translate"]), "units": units}
             self._movie = self._add(movie, "training movie (epochs)", place)
             self._movie.visible = False
 

@@ -12,7 +12,7 @@ from emseg_napari.scoring.reports import EvaluationReport, SlicePicture, worst_s
 from emseg_napari.scoring.review import Review
 from emseg_napari.settings import ErrorSettings
 from emseg_napari.widgets.comparison import Comparison
-from emseg_napari.widgets.layers import fits, image_of
+from emseg_napari.widgets.layers import fits, volume_of_layer
 from emseg_napari.widgets.workspace import Workspace
 
 
@@ -55,7 +55,7 @@ def _facts(comparison: Comparison, review: Review, error_settings: ErrorSettings
 
 def _pictures(comparison: Comparison, review: Review, workspace: Workspace) -> list[SlicePicture]:
     layer = workspace.image
-    image = image_of(layer) if fits(layer, comparison.stack_shape) and not layer.rgb else None
+    image = volume_of_layer(layer) if fits(layer, comparison.stack_shape) and not layer.rgb else None
     pictures = []
     for z in worst_slices(review.evaluation):
         at = z - comparison.first_slice

@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QProgressBar
+from napari.layers import Image, Labels
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout
 
-from emseg_napari.jobs import Event, Failed, Finished, Message, Progress, SlicePredicted, UserError
-from emseg_napari.labels import from_probability
-from emseg_napari.runs import open_run
+from emseg_napari.jobs import (
+    BlockDone,
+    Drafted,
+    Event,
+    Failed,
+    Finished,
+    Message,
+    Progress,
+    SlicePredicted,
+    UserError,
+)
+from emseg_napari.runs import Run, open_run
 from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.stacks import check_image
+from emseg_napari.widgets.draft import DraftLayer
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
+from emseg_napari.widgets.growing import GrowingLayer, stored_probability
+from emseg_napari.widgets.jobbar import JobBar
 from emseg_napari.widgets.layers import (
-    PROPOSAL_OF,
-    RUN,
-    YELLOW,
-    add_labels,
-    corrections_of,
-    fits,
-    image_of,
     is_ours,
     is_paintable,
-    label_colours,
-    placed,
+    proposals_of,
     slice_in_view,
     stack_of,
+    volume_of_layer,
 )
 from emseg_napari.widgets.preferences import recall, recall_folder, remember
+from emseg_napari.widgets.proposals import Proposals, Source
 from emseg_napari.widgets.starts import starter
 from emseg_napari.widgets.step import Step, enable, wrapping_label
+from emseg_napari.widgets.volumetarget import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.workspace import Workspace
+
+if TYPE_CHECKING:
+    from emseg_napari.prediction.volumes import VolumePrediction
 
 OWN_LAYER, FILL = "a proposal layer of its own", "unlabelled pixels of the labels layer"
 _NO_TRAINING = "No training needed: the starter network proposes at once."
@@ -48,14 +59,11 @@ class PredictStep(Step):
         super().__init__(napari_viewer, workspace)
         self.job = EngineJob(self)
         self.job.event.connect(self._take)
-        self.job.ended.connect(self._update)
+        self.job.ended.connect(self._end)
         self._image: Any = None
-        self._run: Path | None = None
-        self._shape: tuple[int, ...] = ()
-        self._target: Any = None
-        self._probability: Any = None
-        self._wants_probability = False
-        self._threshold = 0.5
+        self._proposals: Proposals | None = None
+        self._growing: GrowingLayer | None = None
+        self._draft = DraftLayer(self.viewer, self._image)
         self._build()
         self._restore()
         self.workspace.changed.connect(self._update)
@@ -67,9 +75,13 @@ class PredictStep(Step):
         self.choose_run = self.button("Choose run...", "The folder that a training wrote.", self._ask_run)
         self.scope, self.target = QComboBox(), QComboBox()
         self.scope.addItems([SLICE, STACK])
-        self.target.addItems([OWN_LAYER, FILL])
+        self.target.addItems([OWN_LAYER, FILL, FILE])
         self.scope.setToolTip("Predict the slice that you look at, or all slices of the image.")
-        self.target.setToolTip("Where proposals go. What you painted or confirmed is never changed.")
+        self.target.setToolTip(
+            "Where proposals go. What you painted or confirmed is never changed. On disk: the boundary "
+            "probability of the whole stack, which may be larger than memory and can be gone on with after "
+            "Cancel; then predict a slice in view to propose labels from it."
+        )
         rows = QFormLayout()
         rows.addRow("Run", self.run_name)
         self.use_starter = self.button(
@@ -85,9 +97,12 @@ class PredictStep(Step):
         rows.addRow("Predict", self.scope)
         rows.addRow("Write to", self.target)
         self.rows.addLayout(rows)
-        self.with_probability = QCheckBox("Also show the boundary probability")
+        self.volume = VolumeTarget("boundaries", "boundary probability, 0 to 255")
+        self.rows.addWidget(self.volume)
+        self.with_probability = QCheckBox("Keep the boundary probability")
         self.with_probability.setToolTip(
-            "An image layer of float32, 0 to 1, 1 = boundary; lines that close gaps show in it."
+            "An image layer, float32, 0 to 1, 1 = boundary, hidden at first; closed gaps show in it. "
+            "The repair tools follow it."
         )
         self.rows.addWidget(self.with_probability)
         self.form = SettingsForm(PredictionSettings, leave_out=("slices",))
@@ -98,16 +113,17 @@ class PredictStep(Step):
         buttons.addWidget(self.predict)
         buttons.addWidget(self.cancel)
         self.rows.addLayout(buttons)
-        self.bar = QProgressBar(maximum=1000)
-        self.bar.setFormat("")
+        self.bar = JobBar()
         for widget in (self.bar, self.status):
             self.rows.addWidget(widget)
 
     def _restore(self) -> None:
         remembered = recall("predict")
         self.scope.setCurrentText(str(remembered.get("scope", STACK)))
+        self.target.currentTextChanged.connect(self._show_target)
         self.target.setCurrentText(str(remembered.get("target", OWN_LAYER)))
-        self.with_probability.setChecked(bool(remembered.get("probability", False)))
+        self._show_target()
+        self.with_probability.setChecked(bool(remembered.get("probability", True)))
 
     def _update(self) -> None:
         run = self.run
@@ -125,9 +141,17 @@ class PredictStep(Step):
         enable(self.predict, obstacle)
         enable(self.cancel, None if running else "nothing is running")
         enable(self.use_starter, None if starter() else "this installation has no starter network")
+        if self.workspace.image is not None:
+            self.volume.suggest(self.workspace.image.name)
         if not running:
             self.hint(obstacle, "predict")
             self._hint_at_starter(ready=obstacle is None)
+
+    def _show_target(self) -> None:
+        to_file = self.target.currentText() == FILE
+        self.volume.setVisible(to_file)
+        self.scope.setEnabled(not to_file)
+        self.with_probability.setVisible(not to_file)
 
     @property
     def run(self) -> Path | None:
@@ -161,32 +185,75 @@ class PredictStep(Step):
         self.say(f"{folder.name}: {run.settings.network}{score}.")
 
     def start(self) -> None:
-        """Predict in the background; proposals appear slice by slice."""
+        """Predict in the background; proposals appear slice by slice, or block by block."""
         if self.run is None:
             raise UserError("Train a network or choose a run first.")
         run = open_run(self.run)
-        image_layer = self.workspace.image
-        image = image_of(image_layer)
-        slices = self._slices(image)
-        settings = validated(PredictionSettings, **self.form.values(), slices=slices)
-        check_image(image, image_layer.name, range(*slices))
-        fills = self.target.currentText() == FILL
-        # Layers of our own come with the first slice: a prediction that fails leaves none.
-        self._target = self._layer_to_fill(image_layer, image.shape) if fills else None
-        self._probability, self._wants_probability = None, self.with_probability.isChecked()
-        self._image, self._shape, self._run = image_layer, image.shape, run.folder
-        self._threshold = run.record.threshold if settings.threshold is None else settings.threshold
+        self._image, self._growing, self._proposals = self.workspace.image, None, None
+        self._draft = DraftLayer(self.viewer, self._image)
+        if self.target.currentText() == FILE:
+            self._start_volume(run)
+        else:
+            self._start_layers(run)
         chosen = {"scope": self.scope, "target": self.target}
         remember(
             "predict",
             {k: w.currentText() for k, w in chosen.items()}
             | {"probability": self.with_probability.isChecked()},
         )
-        self.say("Predicting...")
-        self.job.start("predict", "Predicting", image=image, run=run.folder, settings=settings)
         self._update()
 
-    def _slices(self, image: np.ndarray) -> tuple[int, int]:
+    def _start_volume(self, run: Run) -> None:
+        """Predict the whole stack to an output on disk, the slice in view first."""
+        path, where = self.volume.chosen()
+        work = {
+            "volume": volume_of_layer(self._image),
+            "run": run.folder,
+            "output": path,
+            "settings": validated(PredictionSettings, **self.form.values()),
+            "where": where,
+            "near": slice_in_view(self.viewer, self._image),
+        }
+        self._growing = GrowingLayer(self.viewer, self._image, path, run.folder)
+        self.say(f"Predicting to {path}...")
+        self.job.start("predict_volume", "Predicting", lambda: work)
+
+    def _start_layers(self, run: Run) -> None:
+        image = volume_of_layer(self._image)
+        slices = self._slices(image)
+        refuse_many(self._image.name, (slices[1] - slices[0], *image.shape[1:]), "propose at once")
+        settings = validated(PredictionSettings, **self.form.values(), slices=slices)
+        fills = self.target.currentText() == FILL
+        target = self._layer_to_fill(self._image, image.shape) if fills else None
+        threshold = run.record.threshold if settings.threshold is None else settings.threshold
+        source = Source(self._image, image.shape, run.folder, threshold)
+        self._proposals = Proposals(self.viewer, source, target, self.with_probability.isChecked())
+        if self.scope.currentText() == SLICE and self._take_stored(run, settings, slices[0]):
+            return
+        name = self._image.name
+
+        def prepare() -> dict[str, Any]:
+            if isinstance(image, np.ndarray):  # the engine looks at what it reads
+                check_image(image, name, range(*slices))
+            return {"image": image, "run": run.folder, "settings": settings, "first_look": True}
+
+        self.say("Predicting...")
+        self.job.start("predict", "Predicting", prepare)
+
+    def _take_stored(self, run: Run, settings: PredictionSettings, z: int) -> bool:
+        """Propose a slice from the prediction on disk, if it is there."""
+        layer = proposals_of(self.viewer, self._image, Image)
+        stored = stored_probability(layer, run, settings, z)
+        if stored is None:
+            return False
+        layer.visible = False  # labels show now what it shows
+        assert self._proposals is not None
+        self._proposals.show(SlicePredicted(z, stored))
+        self._end()
+        self._finished()
+        return True
+
+    def _slices(self, image: Sized) -> tuple[int, int]:
         if self.scope.currentText() == STACK:
             return 0, len(image)
         z = slice_in_view(self.viewer, self.workspace.image)
@@ -204,40 +271,9 @@ class PredictStep(Step):
                 f"{chosen.name} was not made here; press a tool in step Correct to take it over, "
                 f"or choose '{OWN_LAYER}'."
             )
-        if corrections_of(chosen).shape != shape:
+        if stack_of(chosen).shape != shape:
             raise UserError(f"{chosen.name} and {image.name} differ in size; choose labels of this image.")
         return chosen
-
-    def _proposals(self, kind: type[Layer]) -> Any:
-        """Return the labels or image layer that earlier predictions of this image wrote, or None."""
-        for layer in self.viewer.layers:
-            ours = isinstance(layer, kind) and layer.metadata.get(PROPOSAL_OF) == self._image.unique_id
-            if ours and fits(layer, self._shape):
-                return layer
-        return None
-
-    def _add_proposal(self) -> Labels:
-        empty = np.zeros(self._shape[-self._image.ndim :], np.uint8)
-        layer = add_labels(self.viewer, empty, f"{self._image.name} proposal", self._image)
-        layer.metadata[PROPOSAL_OF] = self._image.unique_id
-        layer.colormap = label_colours(YELLOW)  # to be told from the user's own labels below it
-        return layer
-
-    def _add_probability(self) -> Image:
-        return self.viewer.add_image(
-            np.zeros(self._shape, np.float32),
-            name=f"{self._image.name} boundary probability",
-            contrast_limits=(0, 1),
-            colormap="magma",
-            opacity=0.7,
-            visible=False,
-            metadata={PROPOSAL_OF: self._image.unique_id},
-            **placed(self._image, 0),
-        )
-
-    def _signed(self, layer: Any) -> Any:
-        layer.metadata[RUN] = str(self._run)
-        return layer
 
     # -- what the engine says -----------------------------------------------------------
 
@@ -245,45 +281,66 @@ class PredictStep(Step):
         with self.guard():
             if isinstance(event, SlicePredicted):
                 self._show(event)
+            elif isinstance(event, Drafted):
+                self._draft.take(event)
             elif isinstance(event, Progress):
-                left = "" if event.seconds_left is None else f", {event.seconds_left:.0f} s left"
-                self.bar.setValue(round(1000 * event.fraction))
-                self.bar.setFormat(f"{event.text}{left}")
+                self.bar.show_progress(event)
             elif isinstance(event, Message):
                 self.say(event.text)
             elif isinstance(event, Finished):
-                self._finished()
+                self._finished() if self._growing is None else self._volume_finished(event.result)
             elif isinstance(event, Failed):
-                self.bar.setFormat("")
-                self.say("Cancelled; finished slices stay.") if event.cancelled else self.complain(event.text)
+                self._failed(event)
+            elif isinstance(event, BlockDone):
+                self._show_block(event)
+
+    def _failed(self, event: Failed) -> None:
+        self.bar.setFormat("")
+        if not event.cancelled:
+            self.complain(event.text)
+        elif self._growing is None:
+            self.say("Cancelled; finished slices stay.")
+        else:
+            self.say("Cancelled; what is done stays on disk. Press Predict to go on where it stopped.")
 
     def _show(self, event: SlicePredicted) -> None:
-        if self._target is None:
-            self._target = self._signed(self._proposals(Labels) or self._add_proposal())
-        if self._wants_probability and self._probability is None:
-            self._probability = self._signed(self._proposals(Image) or self._add_probability())
-        if self._probability is not None and self._probability in self.viewer.layers:
-            self._probability.data[event.z] = event.probability
-            self._probability.refresh()
-        if self._target in self.viewer.layers:
-            fill(self._target, event.z, from_probability(event.probability, self._threshold))
+        assert self._proposals is not None
+        self._draft.remove()
+        self._proposals.show(event)
+
+    def _show_block(self, event: BlockDone) -> None:
+        assert self._growing is not None
+        self._growing.take(event)
+        self._draft.clear(event.block)
+
+    def _end(self) -> None:
+        self._draft.remove()
+        if self._proposals is not None:
+            self._proposals.end()
+        self._update()
 
     def _finished(self) -> None:
+        assert self._proposals is not None
         self.bar.setFormat("done")
-        if self._target not in self.viewer.layers:
-            raise UserError(f"'{self._target.name}' was removed in the meantime; predict again.")
-        self.workspace.choose("labels", self._target)
-        self.viewer.layers.selection.active = self._target
-        self.say(f"Proposed in '{self._target.name}'. Correct it with the brush, then confirm slices.")
+        target = self._proposals.target
+        if target not in self.viewer.layers:
+            raise UserError(f"'{target.name}' was removed in the meantime; predict again.")
+        self.workspace.choose("labels", target)
+        self.viewer.layers.selection.active = target
+        self.say(f"Proposed in '{target.name}'. Correct it with the brush, then confirm slices.")
 
-
-def fill(layer: Labels, z: int, proposed: np.ndarray) -> None:
-    """Write a proposal for one slice into a labels layer of ours, where the user left room.
-
-    Not by `data_setitem`: the undo history is the user's, and a hundred filled slices would
-    push their strokes out of it. It stays right, since a fill never changes what they painted.
-    """
-    labels = stack_of(layer)
-    indices, values = corrections_of(layer).fill(labels, z, proposed)
-    labels[indices] = values
-    layer.refresh()
+    def _volume_finished(self, result: VolumePrediction) -> None:
+        assert self._growing is not None
+        self.bar.setFormat("done")
+        layer = self._growing.complete()
+        if result.failures:
+            first = result.failures[0]
+            raise UserError(
+                f"{len(result.failures)} blocks could not be predicted, the first {first.index}: "
+                f"{first.text} All others are in {self._growing.path}; press Predict to try these again. "
+                f"{result.warning}".rstrip()
+            )
+        self.say(
+            f"'{layer.name}' is in {self._growing.path}. To correct a slice, predict the slice in view: its "
+            "labels are proposed from there."
+        )

@@ -13,7 +13,7 @@ from emseg_napari.jobs import UserError
 from emseg_napari.runs import Run, fingerprint, open_run
 from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.scoring.predictions import Prediction, interior_threshold
-from emseg_napari.widgets.layers import RUN, fits, image_of
+from emseg_napari.widgets.layers import RUN, fits, volume_of_layer
 from emseg_napari.widgets.workspace import Workspace
 
 
@@ -94,7 +94,7 @@ def _marks(
         return {z: told[index] for z, index in scored.items()}
     if not fits(image, shape):
         return {}
-    pixels = image_of(image)
+    pixels = volume_of_layer(image)
     return {z: fingerprint(pixels[z]) for z in scored}
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-import numpy as np
+from napari.layers import Labels
 
+from emseg_napari.corrections import is_own
 from emseg_napari.scoring.evaluation import Evaluation, as_ranges
-from emseg_napari.sessions import Round
+from emseg_napari.sessions.scratch import slices_in_use
+from emseg_napari.sessions.store import Round
 from emseg_napari.widgets.comparison import Comparison
-from emseg_napari.widgets.layers import corrections_of, fits, is_ours
+from emseg_napari.widgets.layers import confirmed_in, fits, is_ours, stack_of
 from emseg_napari.widgets.scoretable import Cell, ScoreTable
 from emseg_napari.widgets.workspace import Workspace
 
@@ -20,39 +22,46 @@ _LETTERS = 15  # of the first column, so that the figures stay in view
 _DIFFERENCE = "below it the difference to the last round that scored the same slices."
 _COLUMNS = {
     "Round": "When, with which run, on which slices.",
-    "Labels": "Slices that held your strokes, and slices that you had confirmed.",
+    "Labels": "Slices that held labels of your own, and slices that you had confirmed.",
     "V_rand": f"At the run's own threshold; {_DIFFERENCE}",
     "V_info": f"At the run's own threshold; {_DIFFERENCE}",
     "Accuracy": f"Per cent of the labelled pixels; {_DIFFERENCE}",
 }
 
 
-def round_of(comparison: Comparison, evaluation: Evaluation, workspace: Workspace) -> Round:
+@dataclass(frozen=True)
+class Work:
+    """How many slices held labels of a person's, and how many were confirmed."""
+
+    corrected: int
+    confirmed: int
+
+
+def work_done(truth: Labels, workspace: Workspace) -> Work:
+    """Count over all our labels of a stack; takes a while, and may be called in any thread."""
+    painted: set[int] = set()
+    confirmed: set[int] = set()
+    for layer in filter(is_ours, workspace.candidates("labels")):
+        if fits(layer, tuple(truth.data.shape)):
+            stack = stack_of(layer)
+            painted |= {z for z in slices_in_use(stack) if is_own(stack[z]).any()}
+            confirmed |= confirmed_in(layer)
+    return Work(len(painted), len(confirmed))
+
+
+def round_of(comparison: Comparison, evaluation: Evaluation, work: Work) -> Round:
     """Return the row of the history for an evaluation that has just ended."""
-    corrected, confirmed = _work_done(comparison, workspace)
     mean, run = evaluation.at_threshold, comparison.origin.run
     return Round(
         when=datetime.now().isoformat(timespec="seconds"),
         run=run.folder.name if run else "",
-        corrected=corrected,
-        confirmed=confirmed,
+        corrected=work.corrected,
+        confirmed=work.confirmed,
         slices=tuple(one.z for one in evaluation.per_slice),
         v_rand=mean.v_rand,
         v_info=mean.v_info,
         accuracy=mean.accuracy,
     )
-
-
-def _work_done(comparison: Comparison, workspace: Workspace) -> tuple[int, int]:
-    """Count the slices with strokes and the confirmed ones, over all our labels of the stack."""
-    painted: set[int] = set()
-    confirmed: set[int] = set()
-    for layer in filter(is_ours, workspace.candidates("labels")):
-        if fits(layer, tuple(comparison.truth_layer.data.shape)):
-            marks = corrections_of(layer)
-            painted |= set(np.flatnonzero(marks.touched.any(axis=(1, 2))).tolist())
-            confirmed |= marks.confirmed
-    return len(painted), len(confirmed)
 
 
 def with_round(rounds: Sequence[Round], latest: Round) -> list[Round]:

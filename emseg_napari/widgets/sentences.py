@@ -39,8 +39,14 @@ def judged_on(held_out: Sequence[int]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as 2 min 05 s."""
+    """Return a time as 2 min 05 s, a long one as 3 h 20 min or 4 d 3 h."""
     minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 

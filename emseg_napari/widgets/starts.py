@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from napari.layers import Labels
@@ -13,16 +13,19 @@ from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox
 
 from emseg_napari import runs
+from emseg_napari.corrections import is_own
 from emseg_napari.jobs import UserError
 from emseg_napari.judging import SLICES_FOR_HOLD_OUT
 from emseg_napari.runs import STARTER, is_run, open_run
+from emseg_napari.sessions.scratch import slices_in_use
 from emseg_napari.settings import BASELINES
-from emseg_napari.stacks import as_stack
-from emseg_napari.widgets.layers import corrections_of, is_ours
+from emseg_napari.widgets.layers import confirmed_in, is_ours, volume_of_layer
 
 STARTER_FOLDER = Path(runs.__file__).parent / STARTER
 # From so many labelled slices on, a training of its own is the default.
 ENOUGH_SLICES = SLICES_FOR_HOLD_OUT
+# Of labels larger than memory so much is looked at, whenever the mouse comes to the button.
+_MOST_BYTES = 2**28
 _ABOUT = (
     "The weights that the training begins with: random ones, those of the starter network that comes with "
     "emseg-napari (better while few slices have labels), or those of a run of yours. The starter network "
@@ -36,24 +39,25 @@ def starter() -> Path | None:
 
 
 def has_few_labels(layer: Labels | None) -> bool:
-    """Say whether fewer than four slices hold labels of a person's."""
+    """Say whether fewer than four slices hold labels of a person's; takes a while where most are proposed."""
     if layer is None:
         return True
     if not isinstance(layer.data, np.ndarray):  # counting would read all of it
         return False
-    labels = as_stack(np.squeeze(layer.data))
+    labels = cast(np.ndarray, volume_of_layer(layer))
+    used = slices_in_use(labels)
     found = 0
-    for z, plane in enumerate(labels):
-        found += bool(plane.any() and _has_own(layer, labels, z))
+    for z in used if len(used) == len(labels) else used[: _MOST_BYTES // labels[0].nbytes]:
+        found += _has_own(layer, z, labels[z])
         if found == ENOUGH_SLICES:
             return False
     return True
 
 
-def _has_own(layer: Labels, labels: np.ndarray, z: int) -> bool:
-    if not is_ours(layer) or corrections_of(layer).shape != labels.shape:
-        return True
-    return bool(((labels[z] != 0) & ~corrections_of(layer).is_proposal(labels, z)).any())
+def _has_own(layer: Labels, z: int, plane: np.ndarray) -> bool:
+    if not is_ours(layer) or z in confirmed_in(layer):
+        return bool(plane.any())
+    return bool(is_own(plane).any())
 
 
 class StartChoice(QComboBox):
@@ -81,10 +85,16 @@ class StartChoice(QComboBox):
         wish = self._wish[0] if self._wish else self._proposal()
         return None if wish is None or self._misfit(wish) else wish
 
-    def fit(self, network: str, few_labels: bool) -> None:
-        """Offer what can start a network on such labels."""
-        if (network, few_labels) != (self._network, self._few_labels):
-            self._network, self._few_labels = network, few_labels
+    def fit_network(self, network: str) -> None:
+        """Offer what can start a network."""
+        if network != self._network:
+            self._network = network
+            self._refresh()
+
+    def fit_labels(self, few_labels: bool) -> None:
+        """Propose what suits so many labels."""
+        if few_labels != self._few_labels:
+            self._few_labels = few_labels
             self._refresh()
 
     def choose(self, index: int, ask: Callable[[], Path | None]) -> None:

@@ -41,12 +41,14 @@ class Steering(QWidget):
         """Start anew, for a training of this network."""
         self._network, self._ending = network, False
         self._show(paused=False)
+        self.update_buttons()
 
     def update_buttons(self) -> None:
         """Enable what can be done now."""
         idle = None if self._job.running else "nothing is running"
         fitted = f"'{self._network}' is fitted at one go" if self._network in BASELINES else None
-        obstacle = idle or fitted or ("the training is ending" if self._ending else None)
+        early = "the training has not begun" if self._job.preparing else None
+        obstacle = idle or early or fitted or ("the training is ending" if self._ending else None)
         for button in (self.pause, self.good_enough):
             enable(button, obstacle)
         enable(self.cancel, idle)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import numpy as np
+from napari.qt.threading import create_worker
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QGridLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from emseg_napari.jobs import UserError
-from emseg_napari.labels import AmbiguousLabels, UnknownLabels, normalise
+from emseg_napari.labels import Convention
+from emseg_napari.sparse import SparseStack
+from emseg_napari.widgets.background import in_window, make_room, outcome_of, sentence_of
 from emseg_napari.widgets.dialogs import ask_convention
-from emseg_napari.widgets.layers import converted, labels_of, stack_of
+from emseg_napari.widgets.layers import converted, dense, understood
 from emseg_napari.widgets.workspace import LayerChoice, Workspace
 
 
@@ -32,8 +33,12 @@ class Step(QWidget):
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__()
+        make_room()
         self.viewer = napari_viewer
         self.workspace = workspace or Workspace(napari_viewer, self)
+        workers: list[Any] = []  # who else would hold them
+        self._workers = workers
+        self.destroyed.connect(lambda: workers.clear())
         self.rows = QVBoxLayout(self)
         self.rows.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.status = wrapping_label()
@@ -50,44 +55,65 @@ class Step(QWidget):
         """Make a button whose errors become sentences in the step."""
         button = QPushButton(text)
         button.setToolTip(tooltip)
-        button.clicked.connect(partial(self._guarded, action))
+        button.clicked.connect(partial(self.guarded, action))
         return button
 
-    def _guarded(self, action: Callable[[], Any], *_: Any) -> None:
+    def guarded(self, action: Callable[[], Any], *_: Any) -> None:
+        """Do something whose errors become sentences in the step."""
         with self.guard():
             action()
 
-    def known_labels(self) -> tuple[Any, np.ndarray]:
-        """Return the chosen labels layer and its labels (0, 1, 2).
+    def known_labels(self, layer: Any) -> tuple[Any, SparseStack]:
+        """Return a labels layer and its labels (0, 1, 2); takes a while, and may be called in any thread.
 
         If the user has to say what its values mean, the layer is a converted copy.
         """
-        layer = self.workspace.labels
-        try:
-            return layer, labels_of(layer)
-        except (AmbiguousLabels, UnknownLabels) as error:
-            convention = ask_convention(self, error)
-            if convention is None:
-                raise
-        labels = normalise(stack_of(layer), layer.name, convention)
-        layer = converted(self.viewer, layer, labels)
-        self.workspace.choose("labels", layer)
-        return layer, labels
+        labels, named = understood(layer, self.ask_convention)
+        return (layer if named is None else self.show_converted(layer, labels)), labels
+
+    def ask_convention(self, error: UserError) -> Convention | None:
+        """Ask what the values of labels mean, from any thread."""
+        return in_window(lambda: ask_convention(self, error))
+
+    def show_converted(self, layer: Any, labels: SparseStack) -> Any:
+        """Add what a layer means as one of ours, and choose it; from any thread."""
+        pixels = dense(labels)
+
+        def show() -> Any:
+            copy = converted(self.viewer, layer, pixels)
+            self.workspace.choose("labels", copy)
+            return copy
+
+        return in_window(show)
 
     @contextmanager
     def guard(self) -> Iterator[None]:
         """Show errors of the body as a sentence; nothing of the user's is lost by them."""
         try:
             yield
-        except UserError as error:
-            self.complain(str(error))
-        except MemoryError:
-            self.complain("Out of memory; work on fewer slices or close other layers.")
         except Exception as error:
-            logging.getLogger(__name__).exception("unexpected error in a step")
-            self.complain(
-                f"This should not have happened ({type(error).__name__}: {error}); your layers are untouched."
-            )
+            self.complain(sentence_of(error))
+
+    def in_background(
+        self, sentence: str | None, work: Callable[[], Any], done: Callable[[Any], None]
+    ) -> None:
+        """Say a sentence, if any, call `work` in a thread, then `done` with its result here."""
+        if sentence is not None:
+            self.say(sentence)
+        worker = create_worker(outcome_of, work, _start_thread=False)
+
+        def take(outcome: tuple[Any, Exception | None]) -> None:
+            if worker not in self._workers:
+                return  # the window was closed meanwhile
+            self._workers.remove(worker)
+            with self.guard():
+                if outcome[1] is not None:
+                    raise outcome[1]
+                done(outcome[0])
+
+        worker.returned.connect(take)
+        self._workers.append(worker)
+        worker.start()
 
     def hint(self, obstacle: str | None, wish: str) -> None:
         """Say what is missing, where nothing else stands, and take it back when it is there."""
@@ -107,6 +133,16 @@ class Step(QWidget):
         self.status.setStyleSheet("color: #ff6b5e;")
         self.status.setText(sentence)
         show_info(sentence)
+
+
+def in_columns(buttons: Sequence[QPushButton], grid: QGridLayout, columns: int = 3) -> None:
+    """Lay buttons out in columns of equal width, which do not widen the dock."""
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setSpacing(4)
+    for i, button in enumerate(buttons):
+        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        button.setStyleSheet("padding: 4px 1px;")
+        grid.addWidget(button, i // columns, i % columns)
 
 
 def wrapping_label() -> QLabel:

@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-import re
-import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QFileDialog,
-    QFormLayout,
-    QHBoxLayout,
-    QProgressBar,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout
 
 from emseg_napari.jobs import EpochEnded, Event, Failed, Finished, Message, PreviewReady, Progress, UserError
-from emseg_napari.judging import split
-from emseg_napari.labels import check_trainable
+from emseg_napari.patches import PatchSampler
 from emseg_napari.runs import Run, is_run, open_run, refuse_baseline
-from emseg_napari.settings import BASELINES, NetworkName, TrainingSettings, applies
-from emseg_napari.stacks import check_image, check_pair, check_range
+from emseg_napari.sessions.scratch import new_labels
+from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.widgets.augmented import AugmentedSamples, sampler_of
+from emseg_napari.widgets.background import outcome_of
 from emseg_napari.widgets.enginejob import EngineJob
-from emseg_napari.widgets.forms import SettingsForm
+from emseg_napari.widgets.jobbar import JobBar
 from emseg_napari.widgets.layers import (
     add_labels,
-    corrections_of,
-    image_of,
-    is_ours,
+    connect_while,
     slice_in_view,
+    trusted_of,
+    volume_of_layer,
 )
+from emseg_napari.widgets.lessons import Lesson, lesson_of
 from emseg_napari.widgets.movie import LivePreview
 from emseg_napari.widgets.plots import HistoryPlot
-from emseg_napari.widgets.preferences import recall, recall_folder, remember, remember_folder
-from emseg_napari.widgets.sentences import duration, figures, judged_on, outcome
-from emseg_napari.widgets.starts import StartChoice, has_few_labels
+from emseg_napari.widgets.preferences import recall, remember, remember_folder
+from emseg_napari.widgets.sentences import figures, judged_on, outcome
+from emseg_napari.widgets.starts import has_few_labels
 from emseg_napari.widgets.steering import Steering
 from emseg_napari.widgets.step import Step, enable, wrapping_label
+from emseg_napari.widgets.trainform import TrainForm
 from emseg_napari.widgets.workspace import Workspace
 
 
@@ -56,14 +47,13 @@ class TrainStep(Step):
         self.job.ended.connect(self._update)
         self.preview = LivePreview(napari_viewer)
         self.folder: Path | None = None
-        self.runs_folder = recall_folder("runs", Path.home() / "emseg-runs")
         self._trained_image: Any = None
         self._subject = self._judged_on = ""
+        self._begun = self._counting = self._recount = False
         self._samples: AugmentedSamples | None = None
         self._build()
-        self._restore()
         self.workspace.changed.connect(self._update)
-        self.viewer.dims.events.current_step.connect(self._look)
+        connect_while(self, self.viewer.dims.events.current_step, self._look)
         self._update()
 
     # -- what it looks like -------------------------------------------------------------
@@ -76,34 +66,22 @@ class TrainStep(Step):
             self._new_labels,
         )
         self.rows.addWidget(self.new_labels)
-        self.form = SettingsForm(TrainingSettings, leave_out=("minutes", "epochs", "start"))
-        self.form.widgets["network"].changed.connect(self._show_recipe)
-        self.start_from = StartChoice()
-        self.start_from.activated.connect(lambda index: self._guarded(partial(self._choose_start, index)))
-        self.amount = QDoubleSpinBox(decimals=2, minimum=0.01, maximum=100_000)
-        self.unit = QComboBox()
-        self.unit.addItems(["minutes", "epochs"])
-        for widget in (self.amount, self.unit):
-            widget.setToolTip(
-                "How long to train: minutes by the clock, or epochs of 'Steps per epoch' steps."
-            )
-        length = QHBoxLayout()
-        length.addWidget(self.amount)
-        length.addWidget(self.unit)
-        self.length = QWidget()
-        rows = QFormLayout(self.length)
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.addRow("Train for", length)
-        rows.addRow("Start from", self.start_from)
+        self.recipe = TrainForm()
+        self.recipe.changed.connect(self._update)
+        self.form, self.start_from = self.recipe.form, self.recipe.start_from
+        self.amount, self.unit, self.length = self.recipe.amount, self.recipe.unit, self.recipe.length
+        self.settings = self.recipe.settings
+        self.start_from.activated.connect(lambda index: self.guarded(partial(self._choose_start, index)))
         self.show_samples = self.button(
             "Show augmented samples",
             "Nine patches of your own data with their labels, changed at random as the training would.",
             self._show_samples,
         )
-        for part in (self.length, self.form, self.show_samples):
+        for part in (self.recipe, self.show_samples):
             self.rows.addWidget(part)
         self._build_options()
         self._build_progress()
+        self.recipe.restore()
 
     def _build_options(self) -> None:
         self.include_proposals = QCheckBox("Train on unconfirmed proposals too")
@@ -112,6 +90,7 @@ class TrainStep(Step):
         self.keep_movie.setToolTip(
             "Collect the live proposal of the slice you look at now, one frame per epoch."
         )
+        self.keep_movie.setChecked(bool(recall("train").get("keep_movie", False)))
         for option in (self.include_proposals, self.keep_movie):
             self.rows.addWidget(option)
 
@@ -129,8 +108,7 @@ class TrainStep(Step):
         for button in (self.train, self.resume):
             buttons.addWidget(button)
         self.rows.addLayout(buttons)
-        self.bar = QProgressBar(maximum=1000)
-        self.bar.setFormat("")
+        self.bar = JobBar()
         self.steering = Steering(self, self.job, self.bar)
         self.cancel = self.steering.cancel
         self.plot = HistoryPlot()
@@ -162,7 +140,7 @@ class TrainStep(Step):
         )
         enable(self.train, obstacle or missing)
         enable(self.resume, obstacle or missing)
-        network = self.form.widgets["network"].value
+        network = self.recipe.network
         enable(
             self.show_samples, missing or (f"'{network}' cuts no patches" if network in BASELINES else None)
         )
@@ -173,10 +151,24 @@ class TrainStep(Step):
             self.hint(missing, "train")
 
     def _fit_start(self) -> None:
-        if self.job.running:  # counting reads the stack, and the start is chosen
+        """Count the labels in the background, since the start that is proposed depends on it."""
+        self.start_from.fit_network(self.recipe.network)
+        layer = self.workspace.labels
+        if self.job.running:  # the start is chosen
             return
-        labels = self.workspace.labels
-        self.start_from.fit(self.form.widgets["network"].value, has_few_labels(labels))
+        if self._counting:
+            self._recount = True
+            return
+
+        def show(outcome: tuple[bool, Exception | None]) -> None:
+            self._counting = False
+            if self._recount or layer != self.workspace.labels:
+                self._fit_start()
+            elif outcome[1] is None:  # else a later look at the layer will say what is wrong with it
+                self.start_from.fit_labels(outcome[0])
+
+        self._counting, self._recount = True, False
+        self.in_background(None, lambda: outcome_of(lambda: has_few_labels(layer)), show)
 
     def showEvent(self, event: Any) -> None:
         """Count the labels that were painted in the meantime."""
@@ -190,45 +182,11 @@ class TrainStep(Step):
 
     # -- what the user asks for ---------------------------------------------------------
 
-    def _restore(self) -> None:
-        remembered = recall("train")
-        self.keep_movie.setChecked(bool(remembered.pop("keep_movie", False)))
-        remembered.pop("start", None)  # belongs to the labels of then
-        try:
-            self._show(TrainingSettings.recipe(**remembered))
-        except (UserError, TypeError):  # another version remembered them
-            self._show_recipe("compact")
-
-    def _show_recipe(self, network: NetworkName) -> None:
-        """Fill the form with a network's own recipe."""
-        self._show(TrainingSettings.recipe(network))
-        self._update()
-
-    def _show(self, settings: TrainingSettings) -> None:
-        values = settings.model_dump()
-        with_epochs = settings.epochs is not None
-        self.unit.setCurrentText("epochs" if with_epochs else "minutes")
-        self.amount.setValue(float(settings.epochs or settings.minutes or self.amount.value()))
-        blocked = self.form.widgets["network"].changed.blocked()
-        with blocked:
-            self.form.set_values(values)
-        # A baseline is fitted at one go: what it has no use for would only puzzle.
-        self.form.show_only([name for name in values if applies(name, settings.network)])
-        self.length.setVisible(applies("minutes", settings.network))
-
-    def settings(self) -> TrainingSettings:
-        """Return what the form says."""
-        length = "minutes" if self.unit.currentText() == "minutes" else "epochs"
-        amount = self.amount.value() if length == "minutes" else int(self.amount.value())
-        values: dict[str, Any] = self.form.values() | {length: amount, "start": self.start_from.start}
-        network = values["network"]
-        return TrainingSettings.recipe(**{k: v for k, v in values.items() if applies(k, network)})
-
     def _new_labels(self) -> None:
         image = self.workspace.image
         if image is None:
             raise UserError("Open an image first; the labels layer takes its size.")
-        empty = np.zeros(image_of(image).shape[-image.ndim :], np.uint8)
+        empty = new_labels(volume_of_layer(image).shape[-image.ndim :])
         self.workspace.choose("labels", add_labels(self.viewer, empty, f"{image.name} labels", image))
         self.say("Paint some boundary (1) and some interior (2), then press Train.")
 
@@ -236,12 +194,28 @@ class TrainStep(Step):
         """Begin a training in a new run folder; with `folder`, resume the one there."""
         resumed = None if folder is None else self._resumable(folder)
         settings = resumed.settings if resumed else self.settings()
-        image = image_of(self.workspace.image)
-        labels = self._labels_to_train_on()
-        held_out = self._check(image, labels, settings)
-        self._judged_on = judged_on(resumed.record.held_out_slices if resumed else held_out)
-        self.folder = folder or self._new_folder(settings)
-        self._trained_image = self.workspace.image
+        folder = folder or self.workspace.new_run_folder(settings.network)
+        read, lesson = self._reader(settings), None
+        self._trained_image, self._begun = self.workspace.image, False
+
+        def prepare() -> dict[str, Any]:
+            nonlocal lesson
+            lesson = read()
+            work = {"image": lesson.image, "labels": lesson.labels, "settings": settings}
+            return work | {"folder": folder, "resume": resumed is not None}
+
+        self.say("Looking through the labels...")
+        self._look()
+        self.job.start("train", "Training", prepare, lambda: self._begin(folder, settings, lesson, resumed))
+        self._update()
+
+    def _begin(
+        self, folder: Path, settings: TrainingSettings, lesson: Lesson | None, resumed: Run | None
+    ) -> None:
+        """Show that the engine begins."""
+        assert lesson is not None  # it was prepared
+        self.folder, self._begun = folder, True
+        self._judged_on = judged_on(resumed.record.held_out_slices if resumed else lesson.held_out)
         if not resumed:
             keep_movie = {"keep_movie": self.keep_movie.isChecked()}
             remember("train", settings.model_dump(mode="json") | keep_movie)
@@ -250,54 +224,44 @@ class TrainStep(Step):
         for label in (self.figures, self.about):
             label.clear()
         self.steering.begin(settings.network)
-        count = int(np.count_nonzero(labels.any(axis=(1, 2))))
-        self._subject = f"'{self.workspace.labels.name}' (slices with labels: {count})"
+        self._subject = f"'{lesson.labels_name}' (slices with labels: {len(lesson.labels.held)})"
         wait = "" if settings.network in BASELINES else " (TensorFlow takes some seconds)"
         self.say(f"Starting the engine{wait}...")
-        arguments = {"image": image, "labels": labels, "settings": settings, "folder": self.folder}
-        self._look()
-        self.job.start("train", "Training", **arguments, resume=resumed is not None)
-        self._update()
 
     def _resumable(self, folder: Path) -> Run:
         run = open_run(folder)
         refuse_baseline(run)
         return run
 
-    def _check(self, image: np.ndarray, labels: np.ndarray, settings: TrainingSettings) -> list[int]:
-        """Say with the layers' names, and before the engine starts, what it would refuse.
+    def _reader(self, settings: TrainingSettings) -> Callable[[], Lesson]:
+        """Return what reads image and labels, in a thread."""
+        image_layer, labels_layer = self.workspace.image, self.workspace.labels
+        image, with_proposals = volume_of_layer(image_layer), self.include_proposals.isChecked()
 
-        Returns the slices that are held out.
-        """
-        image_name, labels_name = self.workspace.image.name, self.workspace.labels.name
-        check_pair(image, labels, image_name, labels_name)
-        first, end = check_range(settings.slices, len(labels), "Slices")
-        check_trainable(labels[first:end], labels_name)
-        trained, held_out = split(labels, settings)
-        check_trainable(labels[trained], labels_name)
-        check_image(image, image_name, sorted(trained + held_out))
-        return held_out
+        def read() -> Lesson:
+            layer, labels = self.known_labels(labels_layer)
+            trusted = trusted_of(layer, labels, with_proposals)
+            return lesson_of(image, trusted, (image_layer.name, layer.name), settings)
+
+        return read
 
     def _choose_start(self, index: int) -> None:
         self.start_from.choose(index, lambda: self._ask_run("The run to start from"))
 
     def _show_samples(self) -> None:
-        image, labels = image_of(self.workspace.image), self._labels_to_train_on()
         settings = self.settings()
-        self._check(image, labels, settings)
+        read = self._reader(settings)
+
+        def sampler() -> PatchSampler:
+            lesson = read()
+            return sampler_of(lesson.image, lesson.labels, settings)
+
+        self.in_background("Looking through the labels...", sampler, self._show_sampler)
+
+    def _show_sampler(self, sampler: PatchSampler) -> None:
+        self.say("")
         self._samples = self._samples or AugmentedSamples(self)
-        self._samples.begin(sampler_of(image, labels, settings))
-
-    def _labels_to_train_on(self) -> Any:
-        """Return labels without unconfirmed proposals, converted if the user says how."""
-        layer, labels = self.known_labels()
-        if not is_ours(layer):
-            return labels
-        return corrections_of(layer).trusted(labels, include_proposals=self.include_proposals.isChecked())
-
-    def _new_folder(self, settings: TrainingSettings) -> Path:
-        name = re.sub(r"[^\w-]+", "-", self.workspace.image.name).strip("-") or "image"
-        return self.runs_folder / f"{name}-{settings.network}-{time.strftime('%Y%m%d-%H%M%S')}"
+        self._samples.begin(sampler)
 
     def _resume(self) -> None:
         last = open_run(self.folder) if self.folder is not None and is_run(self.folder) else None
@@ -307,7 +271,7 @@ class TrainStep(Step):
             self.start(folder)
 
     def _ask_run(self, title: str) -> Path | None:
-        path = QFileDialog.getExistingDirectory(self, title, str(self.runs_folder))
+        path = QFileDialog.getExistingDirectory(self, title, str(self.workspace.runs_folder))
         return Path(path) if path else None
 
     def _look(self, *_: Any) -> None:
@@ -318,10 +282,10 @@ class TrainStep(Step):
         self.job.wish(z=slice_in_view(self.viewer, image))
 
     def _ask_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Where to write runs", str(self.runs_folder))
+        path = QFileDialog.getExistingDirectory(self, "Where to write runs", str(self.workspace.runs_folder))
         if path:
-            self.runs_folder = Path(path)
-            remember_folder("runs", self.runs_folder)
+            self.workspace.runs_folder = Path(path)
+            remember_folder("runs", self.workspace.runs_folder)
             self.say(f"New runs go to {path}.")
 
     def _save_movie(self) -> None:
@@ -349,9 +313,7 @@ class TrainStep(Step):
                 self._failed(event)
 
     def _show_progress(self, event: Progress) -> None:
-        self.bar.setValue(round(1000 * event.fraction))
-        left = "" if event.seconds_left is None else f", {duration(event.seconds_left)} left"
-        self.bar.setFormat(f"{event.text}{left}")
+        self.bar.show_progress(event)
         if self.status.text().startswith("Starting"):
             self.say(f"Training on {self._subject}; paint on, your strokes count in the next round.")
 
@@ -366,7 +328,7 @@ class TrainStep(Step):
         self.preview.remove()
         self.bar.setFormat("")
         if event.cancelled:
-            kept = self.folder is not None and is_run(self.folder)
+            kept = self._begun and self.folder is not None and is_run(self.folder)
             rest = "Resume goes on from the last checkpoint" if kept else "nothing was written"
             self.say(f"Cancelled; {rest}.")
         else:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from emseg_napari.sessions import Round
-from emseg_napari.widgets.layers import is_ours, part_corrections, watch_strokes
+from emseg_napari.sessions.store import Round
+from emseg_napari.widgets.history import History
+from emseg_napari.widgets.keeping import Keeper
+from emseg_napari.widgets.layers import connect_while, is_ours, watch
+from emseg_napari.widgets.preferences import recall_folder
 
 _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
 
@@ -24,24 +29,33 @@ class Workspace(QObject):
         Another image, labels layer or run is chosen, or the history of evaluations is another.
     layers_changed
         Layers came, went or were renamed.
+    edited : napari.layers.Labels, set of int
+        Labels or confirmation of these slices of a layer of ours changed.
+    replayed : napari.layers.Labels, set of int
+        The same by undo or redo, perhaps out of view.
     """
 
     changed = Signal()
     layers_changed = Signal()
+    edited = Signal(object, object)
+    replayed = Signal(object, object)
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.viewer = viewer
         self._chosen: dict[str, Layer | None] = {"image": None, "labels": None}
         self._run: Path | None = None
+        self._histories: list[History] = []
+        self.runs_folder = recall_folder("runs", Path.home() / "emseg-runs")  # where new ones are written
         self.rounds: list[Round] = []  # evaluations so far, oldest first
+        self.keeper = Keeper(self)
         for event in (
             viewer.layers.events.inserted,
             viewer.layers.events.removed,
             viewer.layers.events.reordered,
         ):
-            event.connect(self._follow)
-        self._follow()
+            connect_while(self, event, self.follow)
+        self.follow()
 
     @property
     def image(self) -> Any:
@@ -70,6 +84,11 @@ class Workspace(QObject):
             self._run = folder
             self.changed.emit()
 
+    def new_run_folder(self, kind: str) -> Path:
+        """Name the folder of a run that begins now on the chosen image."""
+        name = re.sub(r"[^\w-]+", "-", self.image.name).strip("-") or "image"
+        return self.runs_folder / f"{name}-{kind}-{time.strftime('%Y%m%d-%H%M%S')}"
+
     def set_rounds(self, rounds: list[Round]) -> None:
         """Set the history of evaluations, oldest first."""
         self.rounds = list(rounds)
@@ -81,10 +100,18 @@ class Workspace(QObject):
             return [layer for layer in self.viewer.layers if isinstance(layer, Labels) and not _is_aid(layer)]
         return [layer for layer in self.viewer.layers if isinstance(layer, Image) and not _is_aid(layer)]
 
-    def _follow(self, event: Any = None) -> None:
-        part_corrections(self.candidates("labels"))
-        for layer in self.candidates("labels"):
-            watch_strokes(layer)
+    def follow(self, event: Any = None) -> None:
+        """Follow layers that came, went, or are ours now."""
+        histories = [watch(layer) for layer in filter(is_ours, self.candidates("labels"))]
+        # Bound methods, which Qt lets go of with this object: a history lives as long as its layer.
+        for history in set(histories).difference(self._histories):
+            history.changed.connect(self._tell_edited)
+            history.replayed.connect(self._tell_replayed)
+        for history in set(self._histories).difference(histories):
+            history.changed.disconnect(self._tell_edited)
+            history.replayed.disconnect(self._tell_replayed)
+        self._histories = histories
+        self.keeper.follow([history.layer for history in histories])
         for kind in self._chosen:
             found = self.candidates(kind)
             if self._chosen[kind] not in found:
@@ -92,6 +119,12 @@ class Workspace(QObject):
                 best = [layer for layer in found if is_ours(layer)] or found
                 self.choose(kind, best[0] if best else None)
         self.layers_changed.emit()
+
+    def _tell_edited(self, slices: set[int]) -> None:
+        self.edited.emit(cast(History, self.sender()).layer, slices)
+
+    def _tell_replayed(self, slices: set[int]) -> None:
+        self.replayed.emit(cast(History, self.sender()).layer, slices)
 
 
 AID = "emseg aid"

@@ -1,0 +1,53 @@
+"""What a thread does for the window: its result or its error, and how it asks the window meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from qtpy.QtCore import QThreadPool
+from superqt.utils import ensure_main_thread
+
+from emseg_napari.jobs import UserError
+
+T = TypeVar("T")
+_NO_LIMIT_MS = 10**9  # a user may think over a question
+_THREADS = 16  # which mostly wait: for the engine, a disk or the user
+
+
+def make_room() -> None:
+    """Let threads begin at once: Qt's pool has one a core, and each job of an engine takes one to its end."""
+    pool = QThreadPool.globalInstance()
+    pool.setMaxThreadCount(max(pool.maxThreadCount(), _THREADS))
+
+
+def outcome_of(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    """Return result or error: an error raised in a worker thread would be shown as a traceback."""
+    try:
+        return work(), None
+    except Exception as error:
+        return None, error
+
+
+def in_window(work: Callable[[], T]) -> T:
+    """Do something on the GUI thread, such as to ask or to add a layer, and wait for its result."""
+    result, error = _outcome_in_window(work)
+    if error is not None:
+        raise error
+    return result
+
+
+@ensure_main_thread(await_return=True, timeout=_NO_LIMIT_MS)
+def _outcome_in_window(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    return outcome_of(work)
+
+
+def sentence_of(error: Exception) -> str:
+    """Return what the user is told of an error; one that nobody expected is logged."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "Out of memory; work on fewer slices or close other layers."
+    logging.getLogger(__name__).error("unexpected error in a step", exc_info=error)
+    return f"This should not have happened ({type(error).__name__}: {error}); your layers are untouched."

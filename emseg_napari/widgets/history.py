@@ -1,0 +1,209 @@
+"""Undo and redo of everything that is done to a labels layer, in its true order.
+
+napari keeps its own history of pixels that were painted, filled or set through the layer. What has no
+such entry, a confirmed slice or a prediction filled in, is kept here, with a mark for every entry of
+napari's, so that Ctrl+Z takes back the last one, whoever keeps it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import QObject, Signal
+
+from emseg_napari.corrections import is_proposal
+from emseg_napari.labels import UNLABELLED
+
+_MOST_PAINTED = 100  # entries that napari keeps
+
+
+class Step(Protocol):
+    """Something done that can be taken back and done again."""
+
+    @property
+    def slices(self) -> set[int]:
+        """Which slices it changes."""
+
+    def undo(self) -> None:
+        """Take it back."""
+
+    def redo(self) -> None:
+        """Do it again."""
+
+
+class Painted:
+    """One entry of napari's own history: strokes, fills, polygons, repairs."""
+
+    def __init__(self, layer: Labels, slices: set[int]) -> None:
+        self.slices = slices
+        self.undo, self.redo = layer.undo, layer.redo
+
+
+class Confirmed:
+    """A slice was confirmed, or that was taken back."""
+
+    def __init__(self, confirmed: set[int], z: int) -> None:
+        self._confirmed, self.slices = confirmed, {z}
+        self.undo = self.redo
+
+    def redo(self) -> None:
+        """Turn it round, which undoes it, too."""
+        self._confirmed.symmetric_difference_update(self.slices)
+
+
+class Replaced:
+    """All labels of a slice were replaced.
+
+    Parameters
+    ----------
+    planes : callable
+        Returns the layer's present pixels, (z, y, x).
+    z : int
+    before : numpy.ndarray
+        (y, x): what stood there.
+    """
+
+    def __init__(self, planes: Callable[[], np.ndarray], z: int, before: np.ndarray) -> None:
+        self._planes, self._z, self.slices = planes, z, {z}
+        self._other = _packed(before)
+        self.undo = self.redo
+
+    def redo(self) -> None:
+        """Exchange the labels with those of before, which undoes it, too."""
+        plane = self._planes()[self._z]
+        other = _unpacked(self._other, plane)
+        self._other = _packed(plane)
+        plane[:] = other
+
+
+class Filled:
+    """Proposals of a network were filled in, slice by slice.
+
+    Parameters
+    ----------
+    planes : callable
+        Returns the layer's present pixels (z, y, x).
+    confirmed : set of int
+        The layer's confirmed slices, which stay as they are.
+    """
+
+    def __init__(self, planes: Callable[[], np.ndarray], confirmed: set[int]) -> None:
+        self._planes, self._confirmed = planes, confirmed
+        self._others: dict[int, bytes] = {}
+        self.undo = self.redo
+
+    @property
+    def slices(self) -> set[int]:
+        """Which slices hold some."""
+        return set(self._others)
+
+    def remember(self, z: int) -> None:
+        """Keep a slice as it is, before it is filled for the first time."""
+        self._others.setdefault(z, _packed(self._planes()[z]))
+
+    def redo(self) -> None:
+        """Exchange proposals with what stood there, which undoes it, too; labels of a person's stay."""
+        labels = self._planes()
+        for z, kept in self._others.items():
+            if z in self._confirmed:
+                continue
+            other = _unpacked(kept, labels[z])
+            self._others[z] = _packed(labels[z])
+            free = is_proposal(labels[z]) | (labels[z] == UNLABELLED)
+            labels[z][free] = np.where(is_proposal(other), other, UNLABELLED)[free]
+
+
+def _packed(plane: np.ndarray) -> bytes:
+    return zlib.compress(plane.tobytes(), 1)
+
+
+def _unpacked(packed: bytes, like: np.ndarray) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(packed), like.dtype).reshape(like.shape)
+
+
+class History(QObject):
+    """What was done to one labels layer.
+
+    Parameters
+    ----------
+    layer : napari.layers.Labels
+        Ctrl+Z and Ctrl+Shift+Z come here from now on, while it is selected.
+
+    Signals
+    -------
+    changed : set of int
+        These slices are not what they were: labels or confirmation.
+    replayed : set of int
+        The same, by undo or redo, and perhaps out of view.
+    """
+
+    changed = Signal(object)
+    replayed = Signal(object)
+
+    def __init__(self, layer: Labels) -> None:
+        super().__init__()
+        self.layer = layer
+        self._done: list[Step] = []
+        self._undone: list[Step] = []
+        self._reaches_back = True  # to napari's entries of before this history
+        layer.events.paint.connect(self._painted)
+        layer.events.data.connect(self._replaced)
+        layer.bind_key("Control-Z", self.undo, overwrite=True)
+        layer.bind_key("Control-Shift-Z", self.redo, overwrite=True)
+
+    def add(self, step: Step) -> None:
+        """Note a step that has just been done."""
+        self._done.append(step)
+        self._undone.clear()
+        painted = [one for one in self._done if isinstance(one, Painted)]
+        if len(painted) > _MOST_PAINTED:  # napari has forgotten it, and what was before cannot be reached
+            del self._done[: self._done.index(painted[0]) + 1]
+        self.changed.emit(step.slices)
+
+    def undo(self, *_: Any) -> None:
+        """Take the last step back."""
+        if self._done:
+            step = self._done.pop()
+            step.undo()
+            self._undone.append(step)
+            self._replayed(step)
+        elif self._reaches_back:
+            self.layer.undo()
+
+    def redo(self, *_: Any) -> None:
+        """Do the last undone step again."""
+        if self._undone:
+            step = self._undone.pop()
+            step.redo()
+            self._done.append(step)
+            self._replayed(step)
+
+    def _replayed(self, step: Step) -> None:
+        self.layer.refresh()
+        self.changed.emit(step.slices)
+        self.replayed.emit(step.slices)
+
+    def _painted(self, event: Any) -> None:
+        self.add(Painted(self.layer, _slices_of(event.value, self.layer.ndim)))
+
+    def _replaced(self, event: Any) -> None:
+        """Follow pixels that were exchanged as a whole, which leaves nothing to undo."""
+        self._done, self._undone, self._reaches_back = [], [], False
+        self.changed.emit(set(range(self.layer.data.shape[-3] if self.layer.ndim > 2 else 1)))
+
+
+def _slices_of(entry: list[Any], ndim: int) -> set[int]:
+    """Return which slices an entry of napari's history changes: boxes with a mask, or lists of pixels."""
+    if ndim < 3:
+        return {0}
+    found: set[int] = set()
+    for atom in entry:
+        if hasattr(atom, "slice_key"):
+            found.update(range(atom.slice_key[-3].start, atom.slice_key[-3].stop))
+        else:
+            found.update(np.unique(atom[0][-3]).tolist())
+    return found

@@ -1,0 +1,363 @@
+"""Keeps what the user does to labels on disk, from the first stroke on and without being asked."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from emseg_napari.jobs import UserError
+from emseg_napari.sessions.autosave import Autosave
+from emseg_napari.sessions.recovery import new_recovery, open_elsewhere
+from emseg_napari.sessions.scratch import slices_in_use, want_of_room
+from emseg_napari.sessions.store import Session, load_session
+from emseg_napari.volumes.opening import open_levels, open_volume
+from emseg_napari.volumes.volume import Volume
+from emseg_napari.widgets.layers import (
+    CONFIRMED,
+    confirmed_in,
+    finest,
+    fits,
+    label_colours,
+    lying_at,
+    place_of,
+    stack_of,
+    volume_of_layer,
+)
+
+if TYPE_CHECKING:
+    from emseg_napari.widgets.workspace import Workspace
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+# Of an image layer: the file that it was opened from by this plugin.
+SOURCE = "emseg source"
+# Of a layer: the session that it was opened from, its folder and, of labels, its content.
+SESSION = "emseg session"
+_KEPT = "emseg autosave"
+_ASK_MS = 500
+_MANY_SLICES = 8  # copies of more at once would be felt
+
+
+class Kept:
+    """How one labels layer is kept on disk, whichever workspaces it is seen in.
+
+    Attributes
+    ----------
+    folder : Path or None
+        Of its session; it goes on there where its autosave was closed and labels change again.
+    image : napari.layers.Image or None
+        That the session names.
+    """
+
+    def __init__(self, layer: Labels, autosave: Autosave) -> None:
+        self.layer, self.autosave = layer, autosave
+        self.folder: Path | None = None
+        self.image: Any = None
+        self._array: Any = None
+        self._changed: dict[int, None] = {}
+        self._read: Mapping[int, int] | None = None  # while it is compared
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the layer's present pixels are being kept."""
+        return self.autosave.folder is not None and self._array is self.layer.data
+
+    def begin(self, folder: Path | None, session: Session, image: Image | None) -> None:
+        """Keep the layer in a folder, or where it was kept before, or in the recovery folder."""
+        self.image = image
+        before, self.folder = self.folder, folder or self.folder or new_recovery()
+        self._array = self.layer.data
+        self.autosave.begin(self.folder, session)
+        if before is not None:  # nobody looked on meanwhile
+            self.note(slices_in_use(session.labels))
+
+    def note(self, slices: Iterable[int]) -> None:
+        """Note that slices changed or are just about to change: napari often tells before it acts."""
+        self._changed.update(dict.fromkeys(slices))
+
+    def compare(self, read: Mapping[int, int]) -> None:
+        """Find out in the background what was painted since the labels were read, with these marks."""
+        labels, self._read = stack_of(self.layer), read
+        worker = create_worker(_changed_since, labels, read, _start_thread=False)
+        worker.returned.connect(self._take)
+        worker.start()
+
+    def end_comparing(self) -> None:
+        """Find it out at once: nobody will be there to be told."""
+        if self._read is not None:
+            self._take(_changed_since(stack_of(self.layer), self._read))
+
+    def _take(self, changed: list[int]) -> None:
+        if self._read is not None:
+            self._read = None
+            self.note(changed)
+            self.hand_on()
+
+    def hand_on(self) -> None:
+        """Hand what changed to the autosave."""
+        labels, changed = stack_of(self.layer), self._changed
+        self._changed = {}
+        self.autosave.note_state(
+            confirmed=set(confirmed_in(self.layer)), name=self.layer.name, labels_place=place_of(self.layer)
+        )
+        if self.image is not None:
+            self.autosave.note_state(image_place=place_of(self.image))
+        for z in changed:
+            if z < len(labels):
+                self.autosave.note(z, labels[z] if len(changed) <= _MANY_SLICES else None)
+        self.folder = self.autosave.folder or self.folder  # it may have been saved under a name
+
+
+class Keeper(QObject):
+    """Autosaves every labels layer of ours in a workspace.
+
+    Signals
+    -------
+    trouble : str
+        Why something cannot be written; empty when all could be.
+    noted : str
+        What the user should know of how labels are kept.
+    """
+
+    trouble = Signal(str)
+    noted = Signal(str)
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self._workspace = workspace
+        self._mine: list[Kept] = []
+        self._work: Any = None
+        self._soon = QTimer(self, singleShot=True, interval=0)
+        self._soon.timeout.connect(partial(_hand_on, self._mine))
+        # Asked here, not told by the threads that write: they may outlive this object.
+        self._told = self._warned = ""
+        self._ask = QTimer(self, interval=_ASK_MS)
+        self._ask.timeout.connect(self._tell_trouble)
+        workspace.edited.connect(self._note)
+        workspace.changed.connect(self._note_work)
+        # not by this object, which is half gone by then
+        mine = self._mine
+        workspace.destroyed.connect(lambda: _end(mine))
+
+    def folder(self, layer: Any) -> Path | None:
+        """Return where a layer's labels are kept, None before its first stroke."""
+        kept = self._kept(layer)
+        return None if kept is None else kept.autosave.folder
+
+    def follow(self, layers: list[Labels]) -> None:
+        """Let go of layers that were removed, and go on with the sessions from which others were opened."""
+        _hand_on(self._mine)
+        for kept in list(self._mine):
+            if kept.layer not in layers:
+                kept.end_comparing()
+                kept.autosave.close(timeout=0)  # its thread writes what is left
+                self._mine.remove(kept)
+        for layer in layers:
+            opened = layer.metadata.pop(SESSION, None)
+            if opened is not None:
+                self._go_on(layer, *opened)
+
+    def _go_on(self, layer: Labels, folder: Path, session: Session, read: dict[int, int]) -> None:
+        """Keep a layer where it was opened from, with what was painted since."""
+        labels = stack_of(layer)
+        kept = self._ensure(layer)
+        images = [one for one in self._workspace.candidates("image") if one.metadata.get(SESSION) == folder]
+        kept.begin(folder, replace(session, labels=labels), images[-1] if images else None)
+        kept.compare(read)
+        if images:
+            self._workspace.choose("image", images[-1])
+        self._workspace.choose("labels", layer)
+        self._workspace.choose_run(session.run)
+        self._workspace.set_rounds(session.rounds)
+
+    def saving(self, layer: Labels, image: Image, folder: Path, copy_image: bool) -> Callable[[], None]:
+        """Return what saves a layer as a named session, where it is kept from then on; takes a while.
+
+        Raises
+        ------
+        UserError
+            Here or there, if it cannot be written.
+        """
+        if open_elsewhere(folder) and self.folder(layer) != folder:
+            raise UserError(f"{folder.name} is open in a window; choose another name.")
+        session, kept = self._session(layer, image), self._ensure(layer)
+        if session.image is None and session.image_path is None:
+            if not copy_image:
+                raise UserError(f"{_unknown_file(image)}; tick 'Save a copy of the image in the session'.")
+            session = replace(session, image=volume_of_layer(image))
+        if not kept.is_current:  # strokes during the saving have a place then, too
+            kept.begin(None, session, image)
+        kept.image = image
+        kept.hand_on()
+        return partial(kept.autosave.save_as, folder, session, copy_image)
+
+    def _tell_trouble(self) -> None:
+        sentence = next((kept.autosave.trouble for kept in self._mine if kept.autosave.trouble), "")
+        if sentence != self._told:
+            self._told = sentence
+            self.trouble.emit(sentence)
+        room = next(filter(None, (want_of_room(kept.layer.data) for kept in self._mine)), "")
+        if room and room != self._warned:
+            self.noted.emit(room)
+        self._warned = room
+
+    def _kept(self, layer: Any) -> Kept | None:
+        kept = layer.metadata.get(_KEPT)
+        return kept if kept is not None and kept.layer == layer else None  # a duplicate shares metadata
+
+    def _ensure(self, layer: Labels) -> Kept:
+        kept = self._kept(layer)
+        if kept is None:
+            kept = layer.metadata[_KEPT] = Kept(layer, Autosave())
+        if kept not in self._mine:
+            self._mine.append(kept)
+            self._ask.start()
+        return kept
+
+    def _note(self, layer: Labels, slices: set[int]) -> None:
+        image = self._image_of(layer)
+        kept = self._kept(layer)
+        if (kept is None or not kept.is_current) and image is None:
+            return  # there is nothing that these labels would belong to
+        kept = self._ensure(layer)
+        if not kept.is_current:
+            session = self._session(layer, image)
+            kept.begin(None, session, image)
+            if session.image is None and session.image_path is None:
+                self.noted.emit(
+                    f"{_unknown_file(image)}: '{layer.name}' is kept without it, and to restore it you will "
+                    "be asked for a file of the image."
+                )
+        kept.note(slices)
+        self._soon.start()
+
+    def _note_work(self) -> None:
+        layer, work = self._workspace.labels, (self._workspace.run, self._workspace.rounds)
+        kept = None if layer is None else self._kept(layer)
+        if kept is not None and work != self._work:  # not where only another layer was chosen
+            kept.autosave.note_state(run=work[0], rounds=work[1])
+        self._work = work
+
+    def _image_of(self, layer: Labels) -> Any:
+        shape = volume_of_layer(layer).shape
+        chosen = self._workspace.image
+        candidates = [chosen] if chosen is not None else []
+        candidates += self._workspace.candidates("image")
+        return next((image for image in candidates if fits(image, shape)), None)
+
+    def _session(self, layer: Labels, image: Image) -> Session:
+        source = source_of(image)
+        keeps_pixels = source is None and image is not None and is_in_memory(image)
+        return Session(
+            image_path=source,
+            image=volume_of_layer(image) if keeps_pixels else None,
+            labels=stack_of(layer),
+            confirmed=set(confirmed_in(layer)),
+            run=self._workspace.run,
+            rounds=self._workspace.rounds,
+            name=layer.name,
+            image_place=None if image is None else place_of(image),
+            labels_place=place_of(layer),
+        )
+
+
+def is_in_memory(layer: Layer) -> bool:
+    """Say whether a layer's pixels are in memory, so that a copy of them can be kept."""
+    return isinstance(finest(layer), np.ndarray) and not isinstance(finest(layer), np.memmap)
+
+
+def source_of(image: Image | None) -> Path | None:
+    """Return the file from which the plugin can open an image again, None where it knows none.
+
+    That napari itself opened it is enough only of what is too large to be copied: we may not read the
+    file as it does.
+    """
+    if image is None:
+        return None
+    known = image.metadata.get(SOURCE)
+    if known or is_in_memory(image) or image.source.path is None:
+        return Path(known) if known else None
+    try:
+        fits_it = open_volume(image.source.path, fills=True).shape == volume_of_layer(image).shape
+    except UserError:
+        return None
+    return Path(image.source.path).absolute() if fits_it else None
+
+
+def _unknown_file(image: Image) -> str:
+    return f"{image.name} is too large to be copied unasked and has no file that could be opened again"
+
+
+def _hand_on(mine: list[Kept]) -> None:
+    for kept in mine:
+        kept.hand_on()
+
+
+def _end(mine: list[Kept]) -> None:
+    """Write what is left."""
+    for kept in mine:
+        kept.end_comparing()
+    _hand_on(mine)
+    for kept in mine:
+        kept.autosave.close()
+
+
+def _marks(labels: np.ndarray) -> dict[int, int]:
+    """Return a number for each slice that may hold labels, which changes with it."""
+    return {z: zlib.crc32(np.ascontiguousarray(labels[z]).data) for z in slices_in_use(labels)}
+
+
+def _changed_since(labels: np.ndarray, read: Mapping[int, int]) -> list[int]:
+    return [z for z, mark in _marks(labels).items() if mark != read.get(z)]
+
+
+def session_layers(folder: Path, image: Path | None = None) -> list[LayerData]:
+    """Read a session and return its image and its labels as napari layers.
+
+    Parameters
+    ----------
+    folder : Path
+        NAME.emseg.
+    image : Path, optional
+        The new place of an image that is gone.
+
+    Raises
+    ------
+    UserError, MissingImage
+        If it cannot be read, or a window has it open.
+    """
+    folder = Path(folder).absolute()
+    if open_elsewhere(folder):
+        raise UserError(f"{folder.name} is open in a window already; close it there first.")
+    session = load_session(folder, image)
+    path = session.image_path
+    name = path.stem if path else "image"
+    labels = session.labels
+    ours = {
+        "name": session.name or f"{name} labels",
+        "colormap": label_colours(),
+        "opacity": 0.6,
+        "metadata": {CONFIRMED: set(session.confirmed), SESSION: (folder, session, _marks(labels))},
+    } | lying_at(session.labels_place)
+    return [_image_layer(session, path, name, folder), (labels, ours, "labels")]
+
+
+def _image_layer(session: Session, path: Path | None, name: str, folder: Path) -> LayerData:
+    pixels: Any = session.image
+    shown: dict[str, Any] = {"name": name, "metadata": {SOURCE: str(path or "")}}
+    if isinstance(pixels, Volume):
+        from emseg_napari.widgets.volumelayers import layer_of  # it needs this room's names
+
+        levels = [pixels] if path is None else open_levels(path, fills=True)
+        pixels, shown, _ = layer_of(levels)
+    shown["metadata"] |= {SOURCE: str(path or ""), SESSION: folder}
+    return pixels, shown | lying_at(session.image_place), "image"

@@ -1,0 +1,68 @@
+"""What a training is given: an image, labels that a person stands for, and what stands against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emseg_napari.judging import split
+from emseg_napari.labels import check_trainable, distinct
+from emseg_napari.settings import TrainingSettings
+from emseg_napari.sparse import SparseStack, labelled_slices
+from emseg_napari.stacks import check_image, check_pair, check_range
+from emseg_napari.volumes.volume import Volume, filled
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Image and labels of a training, checked.
+
+    Attributes
+    ----------
+    image : numpy.ndarray or Volume
+        (z, y, x).
+    labels : SparseStack
+        uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
+    labels_name : str
+        Of their layer.
+    held_out : list of int
+        Slices that do not train.
+    """
+
+    image: np.ndarray | Volume
+    labels: SparseStack
+    labels_name: str
+    held_out: list[int]
+
+
+def lesson_of(image: Any, labels: SparseStack, names: tuple[str, str], settings: TrainingSettings) -> Lesson:
+    """Say with the layers' names, and before the engine starts, what it would refuse; takes a while.
+
+    Parameters
+    ----------
+    image, labels
+        As the attributes of a `Lesson`.
+    names : (str, str)
+        Of their layers.
+    settings : TrainingSettings
+
+    Raises
+    ------
+    UserError
+        If the settings cannot train on them.
+    """
+    check_pair(image, labels, *names)
+    first, end = check_range(settings.slices, len(labels), "Slices")
+    values = {z: distinct(labels[z]) for z in labelled_slices(labels, range(first, end))}
+    check_trainable(_union(values.values()), names[1])
+    trained, held_out = split(labels, settings)
+    check_trainable(_union(values[z] for z in trained), names[1])
+    image = filled(image, settings.missing_is_empty)
+    check_image(image, names[0], sorted(trained + held_out))
+    return Lesson(image, labels, names[1], held_out)
+
+
+def _union(values: Any) -> np.ndarray:
+    return np.array(sorted(set().union(*values)), np.uint8)
