@@ -8,14 +8,28 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.client import Engine
-from emseg_napari.jobs import Failed, Finished, Report, SlicePredicted, UserError, ignore
+from emseg_napari.jobs import Failed, Finished, Message, Report, SlicePredicted, UserError, ignore
+from emseg_napari.labels import INTERIOR, normalise
+from emseg_napari.pairing import paired
 from emseg_napari.runs import Run, open_run
-from emseg_napari.settings import PredictionSettings, TrainingSettings, validated
+from emseg_napari.scoring.predictions import Kind, Prediction, prediction_of
+from emseg_napari.scoring.scores import Evaluation
+from emseg_napari.settings import (
+    EvaluationSettings,
+    InstanceSettings,
+    PredictionSettings,
+    TrainingSettings,
+    validated,
+)
+from emseg_napari.sparse import SparseStack
+from emseg_napari.stacks import as_stack
+from emseg_napari.volumes.opening import read_whole
+from emseg_napari.volumes.volume import Volume, volume_of
 
 
 def train(
-    image: np.ndarray,
-    labels: np.ndarray,
+    image: np.ndarray | Volume,
+    labels: np.ndarray | Volume,
     output: Path | str,
     report: Report = ignore,
     resume: bool = False,
@@ -25,10 +39,12 @@ def train(
 
     Parameters
     ----------
-    image : numpy.ndarray
-        (z, y, x) or (y, x), uint8, uint16 or float, any scale of grey levels.
-    labels : numpy.ndarray
-        uint8 of the same shape: 0 unlabelled (counts for nothing), 1 boundary, 2 interior.
+    image : numpy.ndarray, Volume, or zarr or dask array
+        (z, y, x) or (y, x), uint8, uint16 or float, any scale of grey levels. Of what is not in memory only
+        the slices are read that have labels.
+    labels : numpy.ndarray, Volume, or zarr or dask array
+        uint8 of the same shape: 0 unlabelled (counts for nothing), 1 boundary, 2 interior. They are read
+        slice by slice.
     output : Path or str
         The run folder to write.
     report : callable
@@ -50,16 +66,18 @@ def train(
         One sentence that says what is wrong and what to do.
     """
     recipe = TrainingSettings.recipe(**settings)
-    arguments = {"image": np.asarray(image), "labels": np.asarray(labels), "settings": recipe}
+    arguments = {"image": _stack(image, "The image"), "labels": _labelled(labels), "settings": recipe}
     return _do("train", report, **arguments, folder=Path(output).absolute(), resume=resume)
 
 
-def predict(image: np.ndarray, run: Run | Path | str, report: Report = ignore, **settings: Any) -> np.ndarray:
+def predict(
+    image: np.ndarray | Volume, run: Run | Path | str, report: Report = ignore, **settings: Any
+) -> np.ndarray:
     """Predict the boundary probability of slices in the engine process.
 
     Parameters
     ----------
-    image : numpy.ndarray
+    image : numpy.ndarray, Volume, or zarr or dask array
         (z, y, x) or (y, x), any grey levels and size.
     run : Run, Path or str
         A finished run, its folder, or "starter", the network that comes with the package.
@@ -87,8 +105,118 @@ def predict(image: np.ndarray, run: Run | Path | str, report: Report = ignore, *
 
     folder = (run if isinstance(run, Run) else open_run(run)).folder
     chosen = validated(PredictionSettings, **settings)
-    _do("predict", collect, image=np.asarray(image), run=folder.absolute(), settings=chosen)
+    _do("predict", collect, image=_stack(image, "The image"), run=folder.absolute(), settings=chosen)
     return np.stack(found)
+
+
+def evaluate(
+    prediction: np.ndarray | Volume,
+    labels: np.ndarray | Volume,
+    run: Run | Path | str | None = None,
+    report: Report = ignore,
+    *,
+    kind: Kind | None = None,
+    **settings: Any,
+) -> Evaluation:
+    """Score a prediction against labels in the engine process, as ``emseg evaluate`` does.
+
+    Parameters
+    ----------
+    prediction : numpy.ndarray, Volume, or zarr or dask array
+        (z, y, x) or (y, x) of all slices, or of exactly the range ``slices``: a boundary probability, as
+        floats from 0 to 1 or uint8 from 0 to 255; or labels, 1 boundary and 2 interior.
+    labels : numpy.ndarray, Volume, or zarr or dask array
+        uint8 (z, y, x) or (y, x): 0 unlabelled (counts for nothing), 1 boundary, 2 interior.
+    run : Run, Path or str, optional
+        The run that made the prediction: its threshold is taken, and slices that it was trained on are
+        left out where others have labels.
+    report : callable
+        Gets the events of `emseg_napari.jobs` as they come.
+    kind : str, optional
+        What the prediction holds: "probability" (of the boundary), "interior" (its probability) or
+        "labels"; told by its values when not given.
+    **settings
+        Fields of `emseg_napari.settings.EvaluationSettings`: ``slices=(8, 16)``, ``threshold=0.5`` (of the
+        interior probability).
+
+    Returns
+    -------
+    Evaluation
+        The scores of the ISBI 2012 challenge, of all slices and of each.
+
+    Raises
+    ------
+    UserError
+        One sentence that says what is wrong and what to do.
+    """
+    chosen = validated(EvaluationSettings, **settings)
+    known = normalise(_array(labels, "The labels"), "The labels", "napari")
+    pair = paired(_prediction(prediction, "The prediction", kind), known, chosen, run)
+    for note in pair.notes:
+        report(Message(note))
+    return _do("evaluate", report, **pair.job)
+
+
+def segment(
+    probability: np.ndarray | Volume, report: Report = ignore, *, kind: Kind | None = None, **settings: Any
+) -> np.ndarray:
+    """Divide slices into cells in the engine process, as ``emseg segment`` does for what fits into memory.
+
+    Parameters
+    ----------
+    probability : numpy.ndarray, Volume, or zarr or dask array
+        (z, y, x) or (y, x): a boundary probability, as floats from 0 to 1 or uint8 from 0 to 255; or labels,
+        1 boundary and 2 interior.
+    report : callable
+        Gets the events of `emseg_napari.jobs` as they come.
+    kind : str, optional
+        As for `evaluate`.
+    **settings
+        Fields of `emseg_napari.settings.InstanceSettings`, such as ``link=True``.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 (z, y, x): every pixel has the number of its cell, from 1.
+
+    Raises
+    ------
+    UserError
+        One sentence that says what is wrong and what to do.
+    """
+    chosen = validated(InstanceSettings, **settings)
+    boundary = _prediction(probability, "The probability", kind).boundary()
+    return _do("segment", report, probability=boundary, settings=chosen)
+
+
+def _prediction(array: Any, name: str, kind: Kind | None) -> Prediction:
+    values = _array(array, name)
+    ours = values.dtype.kind in "ui" and values.size > 0 and values.max() <= INTERIOR
+    return prediction_of(values, name, kind, {"convention": "napari"} if ours else {})
+
+
+def _array(array: Any, name: str) -> np.ndarray:
+    """Return an array (z, y, x) in memory."""
+    found = _stack(array, name)
+    values = as_stack(read_whole(found) if isinstance(found, Volume) else found)
+    if values.ndim != 3 or not values.size:
+        size = " x ".join(map(str, values.shape)) or "a single number"
+        raise UserError(f"{name} is no stack of slices ({size}); give one with the axes (z, y, x).")
+    return values
+
+
+def _stack(array: Any, name: str) -> np.ndarray | Volume:
+    """Return an array in memory, or a volume of one that reads itself."""
+    if isinstance(array, Volume):
+        return array
+    lazy = hasattr(array, "chunks") or isinstance(array, np.memmap)
+    return volume_of(array, name) if lazy else np.asarray(array)
+
+
+def _labelled(labels: Any) -> np.ndarray | SparseStack:
+    """Return the slices with labels: the others need not go to the other process."""
+    stack = as_stack(_stack(labels, "The labels"))
+    return SparseStack.of(stack) if stack.ndim == 3 else stack
 
 
 def _do(job: str, report: Report, **arguments: Any) -> Any:

@@ -34,6 +34,7 @@ from emseg_napari.prediction import SlicePredictor, Window, load_predictor
 from emseg_napari.preparation import prepare, what_is_held_out
 from emseg_napari.runs import Run, is_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
+from emseg_napari.sparse import SparseStack, Stack
 
 _FILTER_SLICES = 4
 _FILTER_SIDE_PX = 1024
@@ -42,8 +43,8 @@ _FITTED = 0.9
 
 
 def train(
-    image: np.ndarray,
-    labels: np.ndarray,
+    image: Stack,
+    labels: np.ndarray | SparseStack,
     settings: TrainingSettings,
     report: Report = ignore,
     should_stop: ShouldStop = never,
@@ -57,9 +58,9 @@ def train(
 
     Parameters
     ----------
-    image : numpy.ndarray
-        (z, y, x) or (y, x), integer or float.
-    labels : numpy.ndarray
+    image : numpy.ndarray or Volume
+        (z, y, x) or (y, x), integer or float. Of a volume only labelled slices are read.
+    labels : numpy.ndarray, Volume or SparseStack
         uint8 of the same shape: 0 unlabelled, 1 boundary, 2 interior.
     settings : TrainingSettings
         With network "ridge" or "trees".
@@ -116,7 +117,7 @@ class _Fitting:
     """One fit: its data, and whom to tell."""
 
     def __init__(
-        self, image: np.ndarray, labels: np.ndarray, run: Run, report: Report, should_stop: ShouldStop
+        self, image: Stack, labels: SparseStack, run: Run, report: Report, should_stop: ShouldStop
     ) -> None:
         self.image, self.run, self.should_stop, self._report = image, run, should_stop, report
         self._started = time.monotonic()

@@ -13,10 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from emseg_napari.jobs import Event, Failed, Finished, Wishes
-from emseg_napari.protocol import Request, Stop, receive, send
+import numpy as np
+
+from emseg_napari.jobs import Event, Failed, Finished, UserError, Wishes
+from emseg_napari.protocol import Mailbox, Request, Stop, Taught, packed, receive, send
 
 CANCEL_SECONDS = 0.7
+# So often a thread that passes messages on looks whether its job is over.
+_LOOK_SECONDS = 0.5
 
 
 class Engine:
@@ -39,6 +43,7 @@ class Engine:
         self._cancelled = False
         self._job = 0
         self._wishes = Wishes()
+        self._outbox = Mailbox()
 
     def __enter__(self) -> Engine:
         return self
@@ -77,10 +82,14 @@ class Engine:
             self._cancelled = False
             self._wishes = Wishes(self._wishes.z)
             self._job += 1
+            request = Request(cast(Any, job), packed(arguments))
             self._start()
-            for event in self._events(Request(cast(Any, job), arguments)):
+            for event in self._events(request):
                 over = isinstance(event, Finished | Failed)  # who leaves then keeps a warm engine
                 yield event
+        except UserError as error:
+            over = True
+            yield Failed(str(error))
         except OSError as error:
             over = True
             yield Failed(
@@ -89,6 +98,7 @@ class Engine:
         finally:
             if not over:  # the generator was closed in mid-job
                 self._end()
+            self._outbox = Mailbox()  # what this job was not told any more, no other needs to hear
             self._busy.release()
 
     def _events(self, request: Request) -> Iterator[Event]:
@@ -97,9 +107,10 @@ class Engine:
         assert process.stdout is not None
         with contextlib.suppress(OSError, ValueError):  # if it is dead already, reading says so
             self._send(request)
-            self._send(self._wishes)
+            self._outbox.post(Wishes, self._wishes)
             if self._cancelled:  # a request takes back the stops before it
                 self._send(Stop())
+        threading.Thread(target=self._pass_on, args=(self._outbox,), daemon=True).start()
         while True:
             try:
                 event = receive(cast(BinaryIO, process.stdout))
@@ -137,8 +148,30 @@ class Engine:
         """
         self._wishes = replace(self._wishes, **changes)
         if self.busy:
-            with contextlib.suppress(OSError, ValueError):
-                self._send(self._wishes, wait=False)  # `_events` tells them after the request
+            self._outbox.post(Wishes, self._wishes)
+
+    def teach(self, z: int, labels: np.ndarray) -> None:
+        """Tell the "live" job that runs or is about to start what is labelled of a slice by now.
+
+        Returns at once, from any thread; of what the engine could not take in yet, the newest labels of
+        each slice are kept. Call it only from the copying of that job's labels on to its end.
+
+        Parameters
+        ----------
+        z : int
+            Index of the slice.
+        labels : numpy.ndarray
+            uint8 (y, x): 0 unlabelled, 1 boundary, 2 interior; all of the slice. It is copied.
+        """
+        self._outbox.post(z, Taught(z, np.array(labels, np.uint8)))
+
+    def _pass_on(self, outbox: Mailbox) -> None:
+        """Send what is posted during a job; in a thread of its own, since the pipe may be full."""
+        while outbox is self._outbox:
+            for message in outbox.take(_LOOK_SECONDS):
+                if outbox is self._outbox:
+                    with contextlib.suppress(OSError, ValueError):
+                        self._send(message)
 
     def close(self) -> None:
         """End the engine process, which cancels its job; a later job would start another."""
@@ -166,14 +199,11 @@ class Engine:
             start_new_session=True,
         )
 
-    def _send(self, message: object, wait: bool = True) -> None:
+    def _send(self, message: object) -> None:
         process = self._process
-        if process is None or process.stdin is None or not self._sending.acquire(blocking=wait):
-            return
-        try:
-            send(cast(BinaryIO, process.stdin), message)
-        finally:
-            self._sending.release()
+        if process is not None and process.stdin is not None:
+            with self._sending:
+                send(cast(BinaryIO, process.stdin), message)
 
     def _end(self) -> bytes:
         """End the process and return the end of what it said on stderr."""

@@ -15,7 +15,7 @@ import traceback
 from typing import Any, BinaryIO
 
 from emseg_napari.jobs import Cancelled, Event, Failed, Finished, UserError, Wishes
-from emseg_napari.protocol import Request, Stop, receive, send
+from emseg_napari.protocol import Mailbox, Request, Stop, Taught, receive, send, unpacked
 
 
 class _Engine:
@@ -24,6 +24,7 @@ class _Engine:
         self._requests: queue.Queue[Request] = queue.Queue()
         self._stop = threading.Event()
         self._wishes = Wishes()
+        self._inbox = Mailbox()
 
     def serve(self) -> None:
         threading.Thread(target=self._listen, daemon=True).start()
@@ -43,12 +44,14 @@ class _Engine:
                 os._exit(1)
             if isinstance(command, Request):
                 self._stop.clear()
-                self._wishes = Wishes()
+                self._wishes, self._inbox = Wishes(), Mailbox()
                 self._requests.put(command)
             elif isinstance(command, Stop):
                 self._stop.set()
             elif isinstance(command, Wishes):
                 self._wishes = command
+            elif isinstance(command, Taught):
+                self._inbox.post(command.z, command)
 
     def _report(self, event: Event) -> None:
         send(self._events, event)
@@ -69,27 +72,45 @@ class _Engine:
 
     def _do(self, request: Request) -> Any:
         contract: dict[str, Any] = {"report": self._report, "should_stop": self._stop.is_set}
-        began = time.monotonic()
+        arguments, began = unpacked(request.arguments), time.monotonic()
         if request.job == "train":
             from emseg_napari.methods import train
 
-            return train(**request.arguments, **contract, wishes=lambda: self._wishes, began=began)
+            return train(**arguments, **contract, wishes=lambda: self._wishes, began=began)
+        if request.job == "live":
+            from emseg_napari.live import live
+
+            return live(**arguments, **contract, wishes=lambda: self._wishes, inbox=self._inbox)
         if request.job == "evaluate":
             from emseg_napari.scoring.evaluation import evaluate
 
-            return evaluate(**request.arguments, **contract)
+            return evaluate(**arguments, **contract)
         if request.job == "review":
             from emseg_napari.scoring.review import review
 
-            return review(**request.arguments, **contract)
+            return review(**arguments, **contract)
         if request.job == "segment":
             from emseg_napari.cells.instances import instances
 
-            return instances(**request.arguments, **contract)
+            return instances(**arguments, **contract)
+        if request.job == "search":
+            from emseg_napari.placesearch import search_places
+
+            return search_places(**arguments, **contract)
+        if request.job == "predict_volume":
+            from emseg_napari.prediction.volumes import VolumeTask, predict_volume
+
+            image, run = arguments.pop("volume"), arguments.pop("run")
+            return predict_volume(image, run, VolumeTask(**arguments), **contract)
+        if request.job == "segment_volume":
+            from emseg_napari.cells.boundary import boundary_of
+            from emseg_napari.cells.volumes import segment_volume
+
+            return segment_volume(boundary_of(arguments.pop("volume")), **arguments, **contract)
         from emseg_napari.prediction import predict
 
         # The slices went out one by one; the stack need not travel again.
-        predict(**request.arguments, **contract)
+        predict(**arguments, **contract)
         return None
 
 

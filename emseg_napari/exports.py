@@ -6,6 +6,7 @@ Images keep every bit. Labels are written as ISBI values: 0 = boundary, 128 = un
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,28 +15,31 @@ import imagecodecs
 import numpy as np
 
 from emseg_napari import files, stacks
-from emseg_napari.corrections import Corrections
-from emseg_napari.decoding import TIFF_SUFFIXES
+from emseg_napari.decoding import PNG_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import BOUNDARY, CONVENTIONS, INTERIOR, UNLABELLED, to_isbi
 from emseg_napari.settings import ExportSettings
+from emseg_napari.sparse import SparseStack, labelled_slices, stacked
+from emseg_napari.volumes.opening import HDF5_SUFFIXES, MRC_SUFFIXES
+from emseg_napari.volumes.volume import Volume, Voxel, filled
 
 RECORD = "export.json"
+_OTHER_FORMATS = {".zarr", ".n5", *HDF5_SUFFIXES, *MRC_SUFFIXES, *PNG_SUFFIXES}
 
 
 def chosen_slices(
-    labels: np.ndarray, corrections: Corrections | Collection[int], settings: ExportSettings
+    labels: np.ndarray | SparseStack, confirmed: Collection[int], settings: ExportSettings
 ) -> list[int]:
     """Return the slices that the settings ask for, in order.
 
     Parameters
     ----------
     labels : numpy.ndarray
-        uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
-    corrections : Corrections or collection of int
-        Of these labels; or only the confirmed slices, when no label is a proposal.
+        uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior; already without unwanted proposals.
+    confirmed : collection of int
+        Slices.
     settings : ExportSettings
-        `which` and `include_proposals` are used.
+        `which` is used.
 
     Raises
     ------
@@ -45,12 +49,9 @@ def chosen_slices(
     if settings.which == "all":
         return list(range(len(labels)))
     if settings.which == "confirmed":
-        confirmed = corrections.confirmed if isinstance(corrections, Corrections) else corrections
         chosen, missing = sorted(confirmed), "is confirmed; confirm the slices that are ready"
     else:
-        if isinstance(corrections, Corrections):
-            labels = corrections.trusted(labels, settings.include_proposals)
-        chosen = np.flatnonzero(labels.any(axis=(1, 2))).tolist()
+        chosen = labelled_slices(labels)
         missing = "has labels; label or confirm some"
     if not chosen:
         raise UserError(f"There is nothing to export, because no slice {missing}, or choose other slices.")
@@ -58,27 +59,30 @@ def chosen_slices(
 
 
 def export_training_labels(
-    image: np.ndarray,
-    labels: np.ndarray,
+    image: np.ndarray | Volume,
+    labels: np.ndarray | SparseStack,
     chosen: Sequence[int],
     settings: ExportSettings,
     target: Path,
+    voxel: Voxel | None = None,
 ) -> dict[str, Any]:
     """Write the chosen slices of image and labels, all files or none.
 
     Parameters
     ----------
-    image : numpy.ndarray
-        (z, y, x), uint8, uint16 or float32.
-    labels : numpy.ndarray
+    image : numpy.ndarray or Volume
+        (z, y, x), uint8, uint16 or float32; only the chosen slices are read.
+    labels : numpy.ndarray or SparseStack
         uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior; already without unwanted proposals.
     chosen : sequence of int
         The slices; they are written in ascending order.
     settings : ExportSettings
-        `file_format` and `allow_unlabelled` are used.
+        `file_format`, `allow_unlabelled` and `missing_is_empty` are used.
     target : Path
         A folder for `images` and `labels` (files with ``.tif``, or folders of slices numbered as in the
         image); or a name ending in ``.tif`` for the labels, with the image beside it in NAME-images.tif.
+    voxel : Voxel, optional
+        Size of a voxel of the image, for the record and TIFF files.
 
     Returns
     -------
@@ -88,21 +92,49 @@ def export_training_labels(
     Raises
     ------
     UserError
-        If slices have unlabelled pixels and this is not allowed, sizes differ, or the target holds
-        something that is no earlier export or cannot be written.
+        If slices have unlabelled pixels and this is not allowed, sizes differ, the target's name is that of
+        another format, or it holds something that is no earlier export or cannot be written.
     """
     target, chosen = Path(target), sorted(set(chosen))
+    _check_name(target)
+    image = filled(image, settings.missing_is_empty)
     stacks.check_pair(image, labels, "the image", "the labels")
     _check_chosen(labels, chosen, settings.allow_unlabelled)
-    record = _record(image, labels, chosen, settings)
+    kept = labels[chosen]
+    export = _Export(stacked(image, chosen), kept, voxel, _record(image, kept, chosen, settings, voxel))
     single = target.suffix.lower() in TIFF_SUFFIXES
     if single and settings.file_format != "TIFF stack":
         raise UserError(f"{target} is the name of a file, but numbered PNGs need a folder; choose a folder.")
-    (_write_beside if single else _write_folder)(target, image[chosen], labels[chosen], record)
-    return record
+    (_write_beside if single else _write_folder)(target, export)
+    return export.record
 
 
-def _check_chosen(labels: np.ndarray, chosen: list[int], allow_unlabelled: bool) -> None:
+def _check_name(target: Path) -> None:
+    """Refuse names of formats that would not be in what bears them."""
+    if target.suffix.lower() in _OTHER_FORMATS:
+        raise UserError(
+            f"{target} cannot be written: training labels are exported as TIFF or numbered PNG files, not as "
+            f"{target.suffix}; give the name of a folder, or one that ends in .tif."
+        )
+
+
+@dataclass(frozen=True)
+class _Export:
+    """What is written: image and labels (z, y, x) of the chosen slices, and what is said of them."""
+
+    image: np.ndarray
+    labels: np.ndarray
+    voxel: Voxel | None
+    record: dict[str, Any]
+
+    def write_image(self, path: Path) -> None:
+        stacks.write_stack(path, self.image, voxel=self.voxel)
+
+    def write_labels(self, path: Path) -> None:
+        stacks.write_stack(path, to_isbi(self.labels), {"convention": "isbi"}, self.voxel)
+
+
+def _check_chosen(labels: np.ndarray | SparseStack, chosen: list[int], allow_unlabelled: bool) -> None:
     if not chosen:
         raise UserError("There is nothing to export, because no slice is chosen; choose some.")
     outside = [z for z in chosen if not 0 <= z < len(labels)]
@@ -123,15 +155,19 @@ def _listed(numbers: list[int]) -> str:
 
 
 def _record(
-    image: np.ndarray, labels: np.ndarray, chosen: list[int], settings: ExportSettings
+    image: np.ndarray | Volume,
+    kept: np.ndarray,
+    chosen: list[int],
+    settings: ExportSettings,
+    voxel: Voxel | None,
 ) -> dict[str, Any]:
-    kept = labels[chosen]
     return {
         "software": f"emseg-napari {version('emseg-napari')}",
         "slices": [int(z) for z in chosen],
         "file_format": settings.file_format,
         "image_dtype": str(image.dtype),
         "shape_zyx": list(kept.shape),
+        "voxel": asdict(voxel) if voxel else None,
         "convention": "isbi",
         "values": CONVENTIONS["isbi"],
         "boundary_pixels": int(np.count_nonzero(kept == BOUNDARY)),
@@ -140,7 +176,7 @@ def _record(
     }
 
 
-def _write_folder(target: Path, image: np.ndarray, labels: np.ndarray, record: dict[str, Any]) -> None:
+def _write_folder(target: Path, export: _Export) -> None:
     strange = _strange_file(target)
     if strange is not None:
         raise UserError(
@@ -148,13 +184,13 @@ def _write_folder(target: Path, image: np.ndarray, labels: np.ndarray, record: d
             "choose a new or empty folder."
         )
     with files.replacing_folder(target) as folder:
-        if record["file_format"] == "TIFF stack":
-            stacks.write_stack(folder / "images.tif", image)
-            stacks.write_stack(folder / "labels.tif", to_isbi(labels), {"convention": "isbi"})
+        if export.record["file_format"] == "TIFF stack":
+            export.write_image(folder / "images.tif")
+            export.write_labels(folder / "labels.tif")
         else:
-            _write_slices(folder / "images", image, record["slices"])
-            _write_slices(folder / "labels", to_isbi(labels), record["slices"])
-        files.write_json(folder / RECORD, record)
+            _write_slices(folder / "images", export.image, export.record["slices"])
+            _write_slices(folder / "labels", to_isbi(export.labels), export.record["slices"])
+        files.write_json(folder / RECORD, export.record)
 
 
 def _strange_file(target: Path) -> Path | None:
@@ -184,7 +220,7 @@ def _write_slices(folder: Path, stack: np.ndarray, numbers: list[int]) -> None:
             stacks.write_stack(path.with_suffix(".tif"), plane)
 
 
-def _write_beside(target: Path, image: np.ndarray, labels: np.ndarray, record: dict[str, Any]) -> None:
+def _write_beside(target: Path, export: _Export) -> None:
     """Write three files that share a name, each into its place only when all of them are complete."""
     images, note = target.with_name(f"{target.stem}-images.tif"), target.with_suffix(".json")
     if any(p.exists() for p in (target, images, note)) and not _is_record(note):
@@ -192,9 +228,9 @@ def _write_beside(target: Path, image: np.ndarray, labels: np.ndarray, record: d
             f"{target} or its image or record is there and no earlier export; choose another name."
         )
     with files.adding_files(target.parent) as folder:
-        stacks.write_stack(folder / target.name, to_isbi(labels), {"convention": "isbi"})
-        stacks.write_stack(folder / images.name, image)
-        files.write_json(folder / note.name, record)
+        export.write_labels(folder / target.name)
+        export.write_image(folder / images.name)
+        files.write_json(folder / note.name, export.record)
 
 
 def _is_record(path: Path) -> bool:

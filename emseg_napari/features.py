@@ -33,12 +33,18 @@ class FeatureRecipe(Settings):
     sigmas_px: tuple[float, ...] = (0.7, 1.0, 1.6, 3.5, 5.0, 10.0)
     smoothing_px: float = 2.0
 
+    @property
+    def reach_px(self) -> int:
+        """How far from a pixel its smoothed probability looks, in pixels."""
+        # The structure tensor smooths twice; the Hessian takes two slopes.
+        feature = max(2 * int(_TRUNCATE * sigma_px + 0.5) + 2 for sigma_px in self.sigmas_px)
+        return feature + int(4 * self.smoothing_px + 0.5)
+
 
 def pixel_features(image: np.ndarray, sigmas_px: tuple[float, ...]) -> np.ndarray:
     """Compute the features of every pixel.
 
-    A feature looks no further than twice three sigmas and two pixels, so tiles that overlap by that
-    have no seam.
+    A feature looks no further than twice three sigmas and two pixels.
 
     Parameters
     ----------

@@ -7,13 +7,15 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from emseg_napari.jobs import UserError
 
+_PREFIX = ".emseg-"  # of every temporary name
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -52,8 +54,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
             yield temporary
             _flush(temporary)
             os.replace(temporary, target)
+            _flush_folder(target.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only file system refuses to remove what is not there, too
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -75,15 +79,17 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
             temporary.mkdir()
             yield temporary
             _swap(temporary, target)
+            _flush_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
 def adding_files(folder: str | Path) -> Iterator[Path]:
-    """Give a new empty folder inside `folder`, and move its files into `folder` at the end.
+    """Give a new empty folder inside `folder`, and move what it holds into `folder` at the end.
 
-    If the block fails, no file of it appears in `folder`, and older files there stay as they were.
+    If the block fails, nothing of it appears in `folder`, and older files there stay as they were.
+    Files and folders take their places in the order of their names; a folder's place must be free.
 
     Raises
     ------
@@ -98,6 +104,7 @@ def adding_files(folder: str | Path) -> Iterator[Path]:
             yield temporary
             for path in sorted(temporary.iterdir()):
                 os.replace(path, folder / path.name)
+            _flush_folder(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -119,6 +126,48 @@ def writable_folder(path: str | Path) -> Path:
         probe.touch()
         probe.unlink()
     return folder
+
+
+def remove(path: str | Path) -> None:
+    """Remove a file, or a folder with all that it holds; nothing happens if it is not there.
+
+    Raises
+    ------
+    UserError
+        If it cannot be removed.
+    """
+    path = Path(path)
+    with _explained(path, path, "removed"):
+        if path.is_dir() and not path.is_symlink():
+            gone = _beside(path)
+            os.replace(path, gone)  # at once: a killed removal must leave no half of it under its name
+            shutil.rmtree(gone, ignore_errors=True)
+        elif path.is_symlink() or path.exists():
+            path.unlink()
+        else:
+            return
+        _flush_folder(path.parent)
+
+
+def is_temporary(name: str) -> bool:
+    """Say whether a file or folder is called as those that a writer has in hand."""
+    return name.startswith(_PREFIX)
+
+
+def remove_leftovers(folder: str | Path, age_s: float = 0.0) -> None:
+    """Remove what killed writers left in `folder`, if it is `age_s` seconds old.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where nobody else has been writing for so long.
+    age_s : float
+        Since the last change, in seconds.
+    """
+    for path in Path(folder).glob(f"{_PREFIX}*"):
+        with suppress(OSError, UserError):  # it only takes space
+            if time.time() - path.stat().st_mtime >= age_s:
+                remove(path)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -149,12 +198,24 @@ def read_json(path: str | Path) -> Any:
 
 
 def _beside(target: Path, suffix: str = "") -> Path:
-    return target.parent / f".emseg-{secrets.token_hex(6)}{suffix}"
+    return target.parent / f"{_PREFIX}{secrets.token_hex(6)}{suffix}"
 
 
 def _flush(path: Path) -> None:
     with open(path, "rb+") as file:  # Windows flushes only what is open for writing
         os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Let a new name in `folder` outlive a power cut, where the file system can do that."""
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _swap(new: Path, target: Path) -> None:
@@ -173,14 +234,14 @@ def _swap(new: Path, target: Path) -> None:
 
 
 @contextmanager
-def _explained(path: str | Path, place: Path) -> Iterator[None]:
+def _explained(path: str | Path, place: Path, wish: str = "written") -> Iterator[None]:
     """Turn an operating system's error about `place` into a sentence about `path`."""
     try:
         yield
     except OSError as error:
         if error.filename is not None and not _concerns(error.filename, place):
             raise
-        raise UserError(f"{path} cannot be written: {_reason(error)}.") from error
+        raise UserError(f"{path} cannot be {wish}: {_reason(error)}.") from error
     except UserError as error:
         # About a file inside a temporary folder: the user knows only the name it was going to have.
         raise UserError(str(error).replace(str(place), str(path))) from error

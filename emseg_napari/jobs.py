@@ -121,6 +121,60 @@ class SlicePredicted(Event):
 
 
 @dataclass(frozen=True)
+class Drafted(Event):
+    """A first look at a part of a slice whose prediction takes a while.
+
+    Attributes
+    ----------
+    z : int
+        Index of the slice in the image that the job was given.
+    window : (slice, slice)
+        The part, (y, x).
+    probability : numpy.ndarray
+        Boundary probability, float32 (y, x), 0 to 1, in a single orientation and with its gaps open.
+    """
+
+    z: int
+    window: tuple[slice, slice]
+    probability: np.ndarray
+
+
+@dataclass(frozen=True)
+class BlockDone(Event):
+    """One block of a volume is done and on disk.
+
+    Attributes
+    ----------
+    block : Any
+        Which one, as the job was given it.
+    told : Any
+        What the work tells of it.
+    """
+
+    block: Any
+    told: Any = None
+
+
+@dataclass(frozen=True)
+class BlockFailed(Event):
+    """One block of a volume could not be done; the others go on.
+
+    Attributes
+    ----------
+    index : tuple of int
+        Which one along (z, y, x).
+    text : str
+        A sentence that says why.
+    details : str
+        Traceback for a bug report, empty for the user's own mistakes.
+    """
+
+    index: tuple[int, ...]
+    text: str
+    details: str = ""
+
+
+@dataclass(frozen=True)
 class Finished(Event):
     """The job is over; `result` is what its function returned."""
 

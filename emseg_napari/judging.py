@@ -6,7 +6,7 @@ of a few slices is compared, so that judging stays short.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -19,6 +19,7 @@ from emseg_napari.prediction import SlicePredictor, Window
 from emseg_napari.runs import RunRecord, fingerprint
 from emseg_napari.scoring.metrics import best_threshold, comparisons, pixel_accuracy
 from emseg_napari.settings import JOIN_BELOW, TrainingSettings
+from emseg_napari.sparse import SparseStack, Stack, labelled_slices
 from emseg_napari.stacks import check_range
 
 T = TypeVar("T")
@@ -41,9 +42,10 @@ _NEARLY = 0.01
 _LEVELS = (0.3, 0.4, 0.5, 0.6, JOIN_BELOW)
 
 Tile = tuple[int, int, int, int]
+Labels = np.ndarray | SparseStack
 
 
-def split(labels: np.ndarray, settings: TrainingSettings) -> tuple[list[int], list[int]]:
+def split(labels: Labels, settings: TrainingSettings) -> tuple[list[int], list[int]]:
     """Choose which slices train and which are held out.
 
     An eighth of the labelled slices is held out, the last ones together, since neighbouring
@@ -55,10 +57,10 @@ def split(labels: np.ndarray, settings: TrainingSettings) -> tuple[list[int], li
         Disjoint indices of slices with labels.
     """
     first, end = check_range(settings.slices, len(labels), "Slices")
-    labelled = [z for z in range(first, end) if labels[z].any()]
+    labelled = labelled_slices(labels, range(first, end))
     if settings.validate_slices is not None:
         low, high = check_range(settings.validate_slices, len(labels), "Held-out slices")
-        held_out = [z for z in range(low, high) if labels[z].any()]
+        held_out = labelled_slices(labels, range(low, high))
     else:
         enough = settings.hold_out and len(labelled) >= SLICES_FOR_HOLD_OUT
         fit = [z for z in labelled if _both(labels[z])] if enough else []
@@ -67,17 +69,17 @@ def split(labels: np.ndarray, settings: TrainingSettings) -> tuple[list[int], li
     if labelled and not trained:
         raise UserError("All labelled slices are held out, so none is left to train on; hold out fewer.")
     if not trained:
-        check_trainable(labels[first:end], "The labels")
+        check_trainable(labels[labelled], "The labels")
     return trained, held_out
 
 
-def hold_out_tile(labels: np.ndarray, slices: list[int]) -> Tile | None:
+def hold_out_tile(labels: Labels, slices: list[int]) -> Tile | None:
     """Choose a corner of the labelled area to judge by, where no whole slice can be spared.
 
     Parameters
     ----------
     labels : numpy.ndarray
-        uint8 (z, y, x).
+        uint8 (z, y, x), or a `SparseStack`.
     slices : list of int
         Those that train.
 
@@ -86,34 +88,43 @@ def hold_out_tile(labels: np.ndarray, slices: list[int]) -> Tile | None:
     tuple of int or None
         First y, end y, first x, end x; None if it would be tiny, or either side left without both classes.
     """
-    rows, columns = (np.flatnonzero(labels[slices].any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    labels = labels[slices]
+    rows, columns = (np.flatnonzero(labels.any(axis=axes)) for axes in ((0, 2), (0, 1)))
     (top, bottom), (left, right) = ((int(n[0]), int(n[-1]) + 1) for n in (rows, columns))
     height, width = (round(_TILE_SIDE * n) for n in (bottom - top, right - left))
     if min(height, width) < _SMALLEST_TILE_PX:
         return None
     corners = [(y, y + height, x, x + width) for y in (top, bottom - height) for x in (left, right - width)]
-    fit = [c for c in corners if _both(only_tile(labels[slices], c)) and _both(but_tile(labels[slices], c))]
-    return max(fit, key=lambda c: np.count_nonzero(only_tile(labels[slices], c)), default=None)
+    fit = [c for c in corners if _both(only_tile(labels, c)) and _both(but_tile(labels, c))]
+    return max(fit, key=lambda c: np.count_nonzero(only_tile(labels, c)), default=None)
 
 
 def only_tile(labels: np.ndarray, tile: Tile) -> np.ndarray:
-    """Return labels (z, y, x) of which only those in the tile are left."""
-    part = np.s_[:, tile[0] : tile[1], tile[2] : tile[3]]
+    """Return labels (z, y, x) or (y, x) of which only those in the tile are left."""
+    part = np.s_[..., tile[0] : tile[1], tile[2] : tile[3]]
     result = np.zeros_like(labels)
     result[part] = labels[part]
     return result
 
 
 def but_tile(labels: np.ndarray, tile: Tile) -> np.ndarray:
-    """Return labels (z, y, x) without those in the tile and in a margin around it."""
+    """Return labels (z, y, x) or (y, x) without those in the tile and in a margin around it."""
     top, bottom, left, right = tile
     result = labels.copy()
     result[
-        :,
+        ...,
         max(0, top - _MARGIN_PX) : bottom + _MARGIN_PX,
         max(0, left - _MARGIN_PX) : right + _MARGIN_PX,
     ] = UNLABELLED
     return result
+
+
+def _each(labels: Labels, change: Callable[[np.ndarray, Tile], np.ndarray], tile: Tile | None) -> Labels:
+    if tile is None:
+        return labels
+    if isinstance(labels, SparseStack):
+        return labels.mapped(lambda plane: change(plane, tile))
+    return change(labels, tile)
 
 
 def _both(labels: np.ndarray) -> bool:
@@ -154,9 +165,7 @@ class Judge:
         When it answers True, `Cancelled` is raised.
     """
 
-    def __init__(
-        self, image: np.ndarray, labels: np.ndarray, boundary_weight: float, should_stop: ShouldStop
-    ) -> None:
+    def __init__(self, image: Stack, labels: Labels, boundary_weight: float, should_stop: ShouldStop) -> None:
         self._image, self._labels = image, labels
         self._boundary_weight, self._should_stop = boundary_weight, should_stop
 
@@ -181,7 +190,9 @@ class Judge:
         v_rand = float(_agreement(labels, probability, threshold)[0]) if is_dense(labels) else None
         return Judgement(pixel_accuracy(labels, from_probability(probability, threshold)), v_rand, cost)
 
-    def choose(self, slices: list[int], predictor: SlicePredictor) -> tuple[float, float]:
+    def choose(
+        self, slices: list[int], predictor: SlicePredictor, usual: float = JOIN_BELOW
+    ) -> tuple[float, float]:
         """Choose how probabilities become labels, by all of `slices`.
 
         Returns
@@ -189,18 +200,18 @@ class Judge:
         threshold : float
             The boundary probability with the best accuracy; 0.5 of no slices.
         join_below : float
-            See `close_gaps`: the usual, unless V_rand and V_info are clearly better with a lower one.
+            See `close_gaps`: the usual, unless V_rand and V_info are clearly better with another one.
         """
         if not slices:
-            return 0.5, JOIN_BELOW
+            return 0.5, usual
         labels, probability = self._compared(slices, predictor)
         threshold = best_threshold(labels, probability)
         if not is_dense(labels):
-            return threshold, JOIN_BELOW
+            return threshold, usual
         closed = zip(*(closings(p, threshold, _LEVELS, self._should_stop) for p in probability), strict=True)
         scores = smoothed(np.array([_agreement(labels, p, threshold).mean() for p in closed]))
         near = [level for level, score in zip(_LEVELS, scores, strict=True) if score > scores.max() - _NEARLY]
-        return threshold, min(near, key=lambda level: abs(level - JOIN_BELOW))
+        return threshold, min(near, key=lambda level: abs(level - usual))
 
     def _compared(self, slices: list[int], predictor: SlicePredictor) -> tuple[np.ndarray, np.ndarray]:
         part = most_labelled(self._labels[slices], _SIDE_PX)
@@ -213,8 +224,10 @@ class Jury:
 
     Parameters
     ----------
-    image, labels : numpy.ndarray
-        Of the whole stack, (z, y, x); labels uint8.
+    image : numpy.ndarray or Volume
+        The whole stack, (z, y, x).
+    labels : numpy.ndarray or SparseStack
+        Its labels, uint8.
     record : RunRecord
         Says what is held out.
     boundary_weight, should_stop
@@ -230,17 +243,18 @@ class Jury:
 
     def __init__(
         self,
-        image: np.ndarray,
-        labels: np.ndarray,
+        image: Stack,
+        labels: Labels,
         record: RunRecord,
         boundary_weight: float,
         should_stop: ShouldStop,
     ) -> None:
         tile = record.held_out_tile
         self._trained, self._held_out = record.trained_slices, record.judged_slices
+        self._usual = record.join_below
         self.can_choose = bool(self._held_out)
-        self.teaching = but_tile(labels, tile) if tile else labels
-        held_out = only_tile(labels, tile) if tile else labels
+        self.teaching = _each(labels, but_tile, tile)
+        held_out = _each(labels, only_tile, tile)
         self._teacher, self._judge, self._chooser = (
             Judge(image, some, boundary_weight, should_stop) for some in (self.teaching, held_out, labels)
         )
@@ -260,7 +274,7 @@ class Jury:
         predictor = cast(SlicePredictor, Remembering(predictor))
         # Two held-out slices alone choose badly, since a single gap between large cells decides.
         some = {z for side in (self._held_out, self._trained) for z in spread_over(side, _CHOOSING_SLICES)}
-        threshold, join_below = self._chooser.choose(sorted(some), predictor)
+        threshold, join_below = self._chooser.choose(sorted(some), predictor, self._usual)
         kept = self.held_out(predictor, threshold, join_below)
         return {
             "threshold": threshold,

@@ -1,7 +1,8 @@
 """The label convention and every conversion into and out of it.
 
 Inside the project a labels array is uint8 with axes (z, y, x) or (y, x):
-0 = unlabelled (counts for nothing), 1 = boundary, 2 = interior.
+0 = unlabelled (counts for nothing), 1 = boundary, 2 = interior. In a layer on which somebody works,
+3 and 4 are boundary and interior that a network has only proposed (see `corrections`).
 
 ISBI 2012 files hold 0 = boundary and 255 = interior (Arganda-Carreras et al. 2015,
 doi:10.3389/fnana.2015.00142); 128 stands for unlabelled, an addition of this project.
@@ -9,6 +10,8 @@ doi:10.3389/fnana.2015.00142); 128 stands for unlabelled, an addition of this pr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -16,6 +19,7 @@ import numpy as np
 from emseg_napari.jobs import UserError
 
 UNLABELLED, BOUNDARY, INTERIOR = 0, 1, 2
+PROPOSED_BOUNDARY, PROPOSED_INTERIOR = 3, 4
 ISBI_BOUNDARY, ISBI_UNLABELLED, ISBI_INTERIOR = 0, 128, 255
 
 Convention = Literal["isbi", "binary", "napari", "instances"]
@@ -25,7 +29,8 @@ CONVENTIONS: dict[Convention, str] = {
     "napari": "0 = unlabelled, 1 = boundary, 2 = interior",
     "instances": "every cell has a number of its own, 0 = boundary",
 }
-_VALUES = {
+_FEW = 16  # values that are looked for one by one
+_VALUES: dict[str, dict[int, int]] = {
     "isbi": {ISBI_BOUNDARY: BOUNDARY, ISBI_UNLABELLED: UNLABELLED, ISBI_INTERIOR: INTERIOR},
     "binary": {0: BOUNDARY, 1: INTERIOR},
     "napari": {0: UNLABELLED, 1: BOUNDARY, 2: INTERIOR},
@@ -52,11 +57,20 @@ class UnknownLabels(UserError):
 
 def distinct(array: np.ndarray) -> list[int]:
     """Return the sorted distinct values of an integer array."""
+    parts = array if array.ndim > 2 else [array]  # slices, so that little memory is taken beside the array
+    return sorted(set().union(*map(_distinct, parts)))
+
+
+def _distinct(array: np.ndarray) -> list[int]:
+    if array.size == 0:
+        return []
+    low, high = array.min(), array.max()
+    if array.dtype.kind in "ui" and int(high) - int(low) < _FEW:  # many times faster than sorting
+        return [value for value in range(int(low), int(high) + 1) if (array == value).any()]
     if array.dtype != np.uint8:
         return np.unique(array).tolist()
     present = np.zeros(256, bool)
-    for part in np.atleast_1d(array):  # an index array takes eight times the memory of its pixels
-        present[part] = True
+    present[array] = True
     return np.flatnonzero(present).tolist()
 
 
@@ -131,25 +145,47 @@ def normalise(array: np.ndarray, name: str, convention: Convention | None = None
     numpy.ndarray
         uint8 of the same shape: 0 unlabelled, 1 boundary, 2 interior.
     """
-    convention = convention or recognise(array, name)
+    present = array.astype(np.uint8) if array.dtype == bool else array
+    return conversion(np.array(distinct(present), array.dtype), name, convention)(array)
+
+
+def conversion(
+    values: np.ndarray, name: str, convention: Convention | None = None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what converts parts of a stack, whose values are known, as `normalise` converts all of it.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        All that occur in the stack, in its own type.
+    name, convention
+        As for `normalise`.
+    """
+    convention = convention or recognise(values, name)
+    found = distinct(values.astype(np.uint8) if values.dtype == bool else values)
     if convention == "instances":
-        if set(distinct(array.astype(np.uint8) if array.dtype == bool else array)) <= set(_VALUES["isbi"]):
+        if set(found) <= set(_VALUES["isbi"]):
             raise UnknownLabels(
                 f"{name} holds no instance map but ISBI labels ({CONVENTIONS['isbi']}); "
                 "choose that convention."
             )
-        return _from_instances(array)
+        return _from_instances
     table = _VALUES[convention]
-    present = array.astype(np.uint8) if array.dtype == bool else array
-    strange = [v for v in distinct(present) if v not in table]
+    strange = [v for v in found if v not in table]
     if strange:
         raise UnknownLabels(
             f"{name} holds {strange[0]}, which the convention '{convention}' ({CONVENTIONS[convention]}) "
             "does not have; choose another convention or mend the values."
         )
+    return partial(_translated, table=table)
+
+
+def _translated(array: np.ndarray, table: dict[int, int]) -> np.ndarray:
+    if all(value == label for value, label in table.items()):
+        return array.astype(np.uint8)
     result = np.zeros(array.shape, np.uint8)
     for value, label in table.items():
-        result[present == value] = label
+        result[array == value] = label
     return result
 
 
@@ -186,7 +222,7 @@ def from_probability(probability: np.ndarray, threshold: float) -> np.ndarray:
     numpy.ndarray
         uint8 of the same shape, 1 boundary or 2 interior.
     """
-    return np.where(probability >= threshold, BOUNDARY, INTERIOR).astype(np.uint8)
+    return np.where(probability >= threshold, np.uint8(BOUNDARY), np.uint8(INTERIOR))
 
 
 def check_trainable(labels: np.ndarray, name: str) -> None:

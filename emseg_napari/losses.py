@@ -7,8 +7,12 @@ from typing import Any
 
 from keras import ops
 
+from emseg_napari.settings import TrainingSettings
 
-def masked_loss(boundary_weight: float, dice_weight: float) -> Callable[[Any, Any], Any]:
+Loss = Callable[[Any, Any], Any]
+
+
+def masked_loss(boundary_weight: float, dice_weight: float) -> Loss:
     """Return the loss: weighted cross-entropy plus soft Dice over labelled pixels only.
 
     Soft Dice after Milletari et al. 2016, doi:10.1109/3DV.2016.79.
@@ -39,5 +43,38 @@ def masked_loss(boundary_weight: float, dice_weight: float) -> Callable[[Any, An
             total = ops.sum(labelled * (boundary + probability))
             result += dice_weight * (1 - (2 * overlap + 1) / (total + 1))
         return result
+
+    return loss
+
+
+def held_loss(settings: TrainingSettings, hold: float) -> Loss:
+    """Return the loss of settings, plus a hold on what nobody labelled: there the start's opinion stays.
+
+    A few strokes say nothing of the other pixels, and steps towards them alone carry a network far from
+    what it knew. The hold is no label: it pulls nowhere as long as the network agrees with its start, so
+    no proposal can confirm itself. After Li & Hoiem 2016, doi:10.1007/978-3-319-46493-0_37.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        Weights of the loss over labelled pixels.
+    hold : float
+        Weight of the hold.
+
+    Returns
+    -------
+    callable
+        Of a target (batch, y, x, 3), whose third channel is the start's boundary probability, and a
+        boundary probability (batch, y, x, 1); its value is a scalar.
+    """
+    masked = masked_loss(settings.boundary_weight, settings.dice_weight)
+
+    def loss(target: Any, probability: Any) -> Any:
+        unlabelled = ops.cast(target[..., 1:2] == 0, "float32")
+        start, now = (ops.clip(p, 1e-6, 1 - 1e-6) for p in (target[..., 2:], probability))
+        # Kullback-Leibler divergence: nothing where both agree.
+        apart = start * ops.log(start / now) + (1 - start) * ops.log((1 - start) / (1 - now))
+        held = ops.sum(unlabelled * apart) / (ops.sum(unlabelled) + 1)
+        return masked(target[..., :2], probability) + hold * held
 
     return loss

@@ -13,11 +13,13 @@ import numpy as np
 
 from emseg_napari.runs import Run, open_run, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
+from emseg_napari.sparse import SparseStack
+from emseg_napari.volumes.volume import Volume
 
 
 def train(
-    image: np.ndarray,
-    labels: np.ndarray,
+    image: np.ndarray | Volume,
+    labels: np.ndarray | SparseStack,
     settings: TrainingSettings | None = None,
     *contract: Any,
     **arguments: Any,

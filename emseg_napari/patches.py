@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 
 import numpy as np
-from skimage.transform import resize
 
 from emseg_napari.augmentation import augment
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import BOUNDARY, UNLABELLED
 from emseg_napari.normalisation import Normalisation
+from emseg_napari.resampling import resample
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.sparse import Stack
 
 REFERENCE_PX = 256
 _GRID_PX = 16
+_WHOLE = 0.9  # from that part of labelled pixels on, a slice counts as labelled as a whole
+# As many changes of labels count as the latest.
+_RECENT_CHANGES = 8
 
 
 def network_scale(settings: TrainingSettings, shape: tuple[int, int]) -> tuple[float, float]:
@@ -27,16 +33,6 @@ def network_scale(settings: TrainingSettings, shape: tuple[int, int]) -> tuple[f
     if settings.network == "reference":
         return REFERENCE_PX / shape[0], REFERENCE_PX / shape[1]
     return 1.0, 1.0
-
-
-def resample(slice_: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
-    """Resample a float32 (y, x) slice by `scale`, smoothed against aliasing when it shrinks."""
-    if scale == (1.0, 1.0):
-        return slice_
-    shape = tuple(max(1, round(n * s)) for n, s in zip(slice_.shape, scale, strict=True))
-    return resize(slice_, shape, order=1, anti_aliasing=min(scale) < 1, preserve_range=True).astype(
-        np.float32
-    )
 
 
 class PatchSampler:
@@ -66,12 +62,20 @@ class PatchSampler:
         self, image: np.ndarray, labels: np.ndarray, settings: TrainingSettings, normalisation: Normalisation
     ) -> None:
         self._settings = settings
-        scale = network_scale(settings, image.shape[1:])
-        images = [resample(normalisation.apply(s), scale) for s in image]
-        # No larger than the slices: what would be added has no labels.
-        self._size = min(settings.patch_px, _GRID_PX * -(-max(images[0].shape) // _GRID_PX))
+        self._scale = network_scale(settings, image.shape[1:])
+        images = [resample(normalisation.apply(s), self._scale) for s in image]
+        self._size = _side_px(settings, images[0].shape)
         self._images = [self._pad(s, "reflect") for s in images]
-        self._labels = [self._pad(_shrink_labels(s, scale), "constant") for s in labels]
+        self._label(labels)
+
+    def relabelled(self, labels: np.ndarray) -> PatchSampler:
+        """Return one with other labels of the same slices."""
+        other = copy(self)
+        other._label(labels)
+        return other
+
+    def _label(self, labels: np.ndarray) -> None:
+        self._labels = [self._pad(_shrink_labels(s, self._scale), "constant") for s in labels]
         counts = np.array([np.count_nonzero(s) for s in self._labels], float)
         if not counts.any():
             raise UserError(
@@ -79,6 +83,8 @@ class PatchSampler:
                 "label larger areas, or train `compact`."
             )
         self._chance = counts / counts.sum()
+        in_part = [np.count_nonzero(s) < _WHOLE * s.size for s in labels]
+        self._weights = np.where(in_part, self._settings.touched_weight, 1.0).astype(np.float32)
         # Positions only where they are few: elsewhere a few throws find a labelled pixel.
         self._positions = [
             np.flatnonzero(s) if c < 0.5 * s.size else None for s, c in zip(self._labels, counts, strict=True)
@@ -99,19 +105,24 @@ class PatchSampler:
         image : numpy.ndarray
             float32 (batch, y, x, 1).
         target : numpy.ndarray
-            float32 (batch, y, x, 2): channel 0 is 1 on boundary, channel 1 is 1 where the
-            pixel is labelled.
+            float32 (batch, y, x, 2): channel 0 is 1 on boundary, channel 1 is the pixel's weight, 0
+            where it is not labelled.
         """
         random = np.random.default_rng([self._settings.seed, number])
-        pairs = [self._patch(random) for _ in range(self._settings.batch_size)]
-        image = np.stack([i for i, _ in pairs])[..., None]
-        labels = np.stack([label for _, label in pairs])
-        return image, np.stack([labels == BOUNDARY, labels != UNLABELLED], axis=-1).astype(np.float32)
+        slices, patches = zip(*(self._draw(random) for _ in range(self._settings.batch_size)), strict=True)
+        image, target = _stacked(list(patches))
+        target[..., 1] *= self._weights[list(slices), None, None]
+        return image, target
 
-    def _patch(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def patch(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return one patch: float32 (y, x), and its labels, uint8 (y, x)."""
+        return self._draw(random)[1]
+
+    def _draw(self, random: np.random.Generator) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
+        """Return a slice's number and a patch of it."""
         z = int(random.choice(len(self._images), p=self._chance))
         window = self._window(z, random)
-        return augment(self._images[z], self._labels[z], self._settings, random, window)
+        return z, augment(self._images[z], self._labels[z], self._settings, random, window)
 
     def _window(self, z: int, random: np.random.Generator) -> tuple[slice, slice]:
         """Place a patch at random so that it holds labelled pixels."""
@@ -133,6 +144,93 @@ class PatchSampler:
                 first += 1
                 ready, coming = coming, pool.submit(self.batch, first)
                 yield ready.result()
+
+
+class LivePatches:
+    """Cuts batches of patches around labels that change, some of them around what changed last.
+
+    Batch n depends on the seed, n and the labels of the moment. All patches weigh the same, however
+    few labels they hold: beside a whole labelled slice, a stroke would else count for nothing.
+
+    Parameters
+    ----------
+    image : numpy.ndarray or Volume
+        (z, y, x), the whole stack.
+    settings : TrainingSettings
+        Patch and batch size, augmentation, seed.
+    normalisation : Normalisation
+    recent : float
+        Part of the patches that hold only labels that changed last, 0 to 1.
+    """
+
+    def __init__(
+        self, image: Stack, settings: TrainingSettings, normalisation: Normalisation, recent: float
+    ) -> None:
+        self._image, self._settings = image, settings
+        self._normalisation, self._part = normalisation, recent
+        self._slices: dict[int, PatchSampler] = {}
+        self._counts: dict[int, int] = {}
+        self._recent: deque[tuple[int, np.ndarray]] = deque(maxlen=_RECENT_CHANGES)
+        self._latest: list[PatchSampler] = []
+
+    def __bool__(self) -> bool:
+        """Say whether there are labels."""
+        return bool(self._slices)
+
+    def update(self, z: int, labels: np.ndarray, changed: np.ndarray | None = None) -> None:
+        """Take in the labels of a slice, uint8 (y, x), and which of them changed now, bool (y, x)."""
+        if cutter := self._cutter(z, labels):
+            self._slices[z], self._counts[z] = cutter, int(np.count_nonzero(labels))
+        else:
+            self._slices.pop(z, None)
+        if changed is not None:
+            self._recent.append((z, np.where(changed, labels, UNLABELLED)))
+        for i, (other, known) in enumerate(self._recent):
+            if other == z:  # what was erased or changed again since teaches no more
+                self._recent[i] = z, np.where(known == labels, known, UNLABELLED)
+        self._latest = [found for change in self._recent if (found := self._cutter(*change))]
+
+    def _cutter(self, z: int, labels: np.ndarray) -> PatchSampler | None:
+        try:
+            if z in self._slices:
+                return self._slices[z].relabelled(labels[None])
+            return PatchSampler(self._image[z : z + 1], labels[None], self._settings, self._normalisation)
+        except UserError:  # no label is left
+            return None
+
+    def batch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return batch `number` as `PatchSampler` does, channel 1 of the target weighing the pixels."""
+        random = np.random.default_rng([self._settings.seed, number])
+        image, target = _stacked([self._patch(random) for _ in range(self._settings.batch_size)])
+        labelled = target[..., 1:]
+        labelled *= labelled[0].size / np.maximum(1, labelled.sum(axis=(1, 2, 3), keepdims=True))
+        return image, target
+
+    def empty_batch(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return a batch without labels, of which nothing is learned."""
+        scale = network_scale(self._settings, self._image.shape[1:])
+        shape = resample(np.zeros(self._image.shape[1:], np.float32), scale).shape
+        side = _side_px(self._settings, shape)
+        empty = np.zeros((self._settings.batch_size, side, side, 2), np.float32)
+        return empty[..., :1], empty
+
+    def _patch(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        if self._latest and random.uniform() < self._part:
+            return self._latest[int(random.integers(len(self._latest)))].patch(random)
+        slices = sorted(self._slices)
+        counts = np.array([self._counts[z] for z in slices], float)
+        return self._slices[int(random.choice(slices, p=counts / counts.sum()))].patch(random)
+
+
+def _stacked(patches: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    image = np.stack([one for one, _ in patches])[..., None]
+    labels = np.stack([label for _, label in patches])
+    return image, np.stack([labels == BOUNDARY, labels != UNLABELLED], axis=-1).astype(np.float32)
+
+
+def _side_px(settings: TrainingSettings, shape: tuple[int, ...]) -> int:
+    """Return the side of a patch: no larger than the slices, since what would be added has no labels."""
+    return min(settings.patch_px, _GRID_PX * -(-max(shape) // _GRID_PX))
 
 
 def _square(corner: list[int], size: int) -> tuple[slice, slice]:

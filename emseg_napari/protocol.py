@@ -1,15 +1,23 @@
 """What the window's process and the engine process say to each other over two pipes.
 
-The window sends a `Request`, and while its job runs perhaps `Stop` and new `Wishes`; the engine
-answers with the events of `emseg_napari.jobs`, the last of them `Finished` or `Failed`.
-Both ends are this package, so pickles are safe here; they never come from a file.
+The window sends a `Request`, and while its job runs perhaps `Stop`, new `Wishes` and what was
+`Taught`; the engine answers with the events of `emseg_napari.jobs`, the last of them `Finished` or
+`Failed`. Both ends are this package, so pickles are safe here; they never come from a file.
 """
 
 from __future__ import annotations
 
 import pickle
+import threading
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, cast
+
+import cloudpickle
+import numpy as np
+
+from emseg_napari.jobs import UserError
+from emseg_napari.volumes.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -19,19 +27,129 @@ class Request:
     Attributes
     ----------
     job : str
-        "train", "predict", "evaluate", "review" or "segment".
+        "train", "live", "predict", "predict_volume", "evaluate", "review", "segment",
+        "segment_volume" or "search".
     arguments : dict
-        Keyword arguments of the function of that name (of `instances` for "segment"), less the
-        contract's callables.
+        Keyword arguments of the function of that name (of `instances` for "segment"; of
+        `segment_volume` with the volume for its boundary), less the contract's callables.
     """
 
-    job: Literal["train", "predict", "evaluate", "review", "segment"]
+    job: Literal[
+        "train",
+        "live",
+        "predict",
+        "predict_volume",
+        "evaluate",
+        "review",
+        "segment",
+        "segment_volume",
+        "search",
+    ]
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Stop:
     """Break the running job off."""
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """What the user has labelled of one slice by now; a "live" job learns it.
+
+    Attributes
+    ----------
+    z : int
+        Index of the slice.
+    labels : numpy.ndarray
+        uint8 (y, x): 0 unlabelled, 1 boundary, 2 interior.
+    """
+
+    z: int
+    labels: np.ndarray
+
+
+class Mailbox:
+    """Keeps the newest message of each kind until somebody takes it; for any thread.
+
+    So a slow reader misses what is out of date, but never the newest, and who posts never waits.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, Any] = {}
+        self._posted = threading.Condition()
+
+    def post(self, kind: Hashable, message: Any) -> None:
+        """Put a message in, in place of an older one of that kind."""
+        with self._posted:
+            self._waiting[kind] = message
+            self._posted.notify_all()
+
+    def take(self, seconds: float | None = 0.0) -> list[Any]:
+        """Take all messages out; wait for one up to so many seconds, for ever if None."""
+        with self._posted:
+            self._posted.wait_for(lambda: bool(self._waiting), seconds)
+            messages = list(self._waiting.values())
+            self._waiting.clear()
+            return messages
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A volume on its way to another process, where it opens its file again.
+
+    Attributes
+    ----------
+    name : str
+        What the user calls it.
+    content : bytes
+        Its pickle.
+    """
+
+    name: str
+    content: bytes
+
+
+def packed(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments of a job of which volumes can be sent, and say before that which cannot.
+
+    Raises
+    ------
+    UserError
+        If a volume holds what no other process can have, such as an open file.
+    """
+    return {name: _packed(value) if isinstance(value, Volume) else value for name, value in arguments.items()}
+
+
+def _packed(volume: Volume) -> Packed:
+    try:
+        return Packed(volume.name, cloudpickle.dumps(volume, protocol=5))
+    except Exception as error:  # whatever stands behind a lazy array raises what it likes
+        raise UserError(
+            f"{volume.name} cannot be read by another process ({type(error).__name__}: {error}); save it as "
+            "OME-Zarr or TIFF and open that."
+        ) from None
+
+
+def unpacked(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments as they were before `packed`.
+
+    Raises
+    ------
+    UserError
+        If a volume cannot be opened here.
+    """
+    return {name: _unpacked(one) if isinstance(one, Packed) else one for name, one in arguments.items()}
+
+
+def _unpacked(volume: Packed) -> Volume:
+    try:
+        return cast(Volume, pickle.loads(volume.content))  # from our own other end only
+    except Exception as error:
+        raise UserError(
+            f"{volume.name} cannot be opened in the engine process ({type(error).__name__}: {error}); save "
+            "it as OME-Zarr or TIFF and open that."
+        ) from None
 
 
 def send(stream: BinaryIO, message: object) -> None:

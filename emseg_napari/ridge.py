@@ -48,6 +48,14 @@ class RidgeFit(Settings):
     spread: float = Field(gt=0)
 
 
+def reach_px(sigma_px: float) -> int:
+    """Return how far from a pixel its `strength` looks, in pixels.
+
+    The ridge's Gaussian has longer tails, but beyond five sigmas they change less than a rounding error.
+    """
+    return int(5 * RIDGE_WIDTH * sigma_px + 0.5)
+
+
 def strength(image: np.ndarray, sigma_px: float, dark: bool = True) -> np.ndarray:
     """Return how much every pixel looks like boundary.
 
@@ -59,7 +67,7 @@ def strength(image: np.ndarray, sigma_px: float, dark: bool = True) -> np.ndarra
     Returns
     -------
     numpy.ndarray
-        float32 (y, x), in units of the image; it looks no further than 10 `sigma_px`.
+        float32 (y, x), in units of the image.
     """
     bright = image if dark else -image
     ridge = sato(bright, [RIDGE_WIDTH * sigma_px], black_ridges=True, mode="reflect")

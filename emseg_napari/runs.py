@@ -25,6 +25,7 @@ from emseg_napari.files import read_json, replacing, write_json
 from emseg_napari.jobs import EpochEnded, UserError
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.settings import BASELINES, JOIN_BELOW, Settings, TrainingSettings
+from emseg_napari.stacks import supported
 
 FORMAT = 1
 _HISTORY = TypeAdapter(list[EpochEnded])
@@ -105,8 +106,12 @@ class RunRecord(Settings):
 
 
 def fingerprint(slice_: np.ndarray) -> str:
-    """Name a slice by its grey values: 16 hexadecimal digits, the same wherever it is met."""
-    return sha256(slice_.tobytes()).hexdigest()[:16]
+    """Name a slice by its grey values: 16 hexadecimal digits, the same wherever it is met.
+
+    Slices of other types than uint8, uint16 and float32 are named as `stacks.read_image` would give them,
+    so that a volume that is read slice by slice is known from the same file read as a whole.
+    """
+    return sha256(supported(slice_).tobytes()).hexdigest()[:16]
 
 
 def versions() -> dict[str, str]:

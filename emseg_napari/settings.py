@@ -18,7 +18,7 @@ S = TypeVar("S", bound="Settings")
 NetworkName = Literal["compact", "reference", "ridge", "trees"]
 # Methods without a network, fitted at one go in seconds, and the settings that mean something to them.
 BASELINES = ("ridge", "trees")
-_OF_BASELINES = ("network", "slices", "validate_slices", "hold_out", "seed")
+_OF_BASELINES = ("network", "slices", "validate_slices", "hold_out", "seed", "missing_is_empty")
 # From this mean boundary probability on, a boundary parts two cells (benchmarks/README.md).
 JOIN_BELOW = 0.7
 
@@ -42,6 +42,16 @@ def _number(default: Any, title: str, description: str, **limits: Any) -> Any:
     """Declare a field under 'Advanced'."""
     return Field(
         default, title=title, description=description, json_schema_extra={"advanced": True}, **limits
+    )
+
+
+def _missing_is_empty() -> Any:
+    """Declare the field of everything that reads an image."""
+    return _number(
+        False,
+        "Missing chunks are empty",
+        "Take chunks of a Zarr or N5 volume that have no file for empty (the fill value), as where its "
+        "writer leaves out what is empty; else they are told by their place, and what needs them fails.",
     )
 
 
@@ -138,6 +148,14 @@ class TrainingSettings(Settings):
         gt=0,
         le=100,
     )
+    touched_weight: float = _number(
+        1.0,
+        "Weight of strokes",
+        "Weight of a labelled pixel in slices that have labels only in part, such as strokes in slices that "
+        "nobody confirmed; in slices labelled as a whole it is 1.",
+        gt=0,
+        le=100,
+    )
     dice_weight: float = _number(
         1.0, "Dice weight", "Weight of the soft Dice loss beside the cross-entropy.", ge=0, le=100
     )
@@ -191,6 +209,7 @@ class TrainingSettings(Settings):
         "Precision",
         "Arithmetic of the training; bfloat16 may be faster or slower, depending on the processor.",
     )
+    missing_is_empty: bool = _missing_is_empty()
 
     @classmethod
     def recipe(cls, network: NetworkName = "compact", **changes: Any) -> TrainingSettings:
@@ -254,6 +273,84 @@ def applies(name: str, network: str) -> bool:
     return network not in BASELINES or name in _OF_BASELINES
 
 
+# As of the starter: it keeps a network that learns on for long from learning its few labels by heart.
+_STRONG_AUGMENTATION = {
+    "mirror": "flips and turns",
+    "rotation_degrees": 45.0,
+    "zoom_fraction": 0.4,
+    "contrast": 0.3,
+    "elastic_px": 3.0,
+    "thickness_px": 1,
+    "blur_px": 1.2,
+    "noise": 0.25,
+    "smudge": 0.1,
+}
+
+
+class LiveSettings(Settings):
+    """How a network goes on learning while its user corrects."""
+
+    start: str = Field(
+        "starter",
+        title="Start from",
+        description="Run whose weights to begin with, or 'starter', the network that comes with the package.",
+    )
+    idle_seconds: float = Field(
+        30.0,
+        title="Rest after (s)",
+        gt=0,
+        le=3600,
+        description="Seconds after the last correction at which learning rests until the next one.",
+    )
+    on_battery: bool = Field(
+        False,
+        title="On battery too",
+        description="Learn without mains power too; else it waits until the computer is plugged in.",
+    )
+    recent: float = _number(
+        0.5,
+        "Recent corrections",
+        "Part of the patches that is cut around the latest corrections, 0 to 1; the others come from all "
+        "labels.",
+        ge=0,
+        le=1,
+    )
+    hold: float = _number(
+        30.0,
+        "Hold",
+        "How strongly the network keeps the opinion of its start where nobody labelled, 0 (not at all) to "
+        "1000; without it a few strokes carry it far off.",
+        ge=0,
+        le=1000,
+    )
+    learning_rate: float = _number(1e-3, "Learning rate", "Constant learning rate.", gt=0, le=1)
+    averaging: float = _number(
+        0.9, "Weight averaging", "Momentum of the running average of the weights, 0 (off) to 1.", ge=0, lt=1
+    )
+    seed: int = _number(0, "Seed", "Start of all random numbers.", ge=0, le=2**31 - 1)
+
+    def training(self, start: TrainingSettings) -> TrainingSettings:
+        """Return the recipe that the start was trained with, in even steps, without an end, and with much
+        augmentation: a few labels are seen again and again.
+
+        The weights of loss and classes stay, since its probabilities, and so its threshold, follow from them.
+        """
+        changes = {
+            "start": self.start,
+            "minutes": None,
+            "epochs": None,
+            "slices": None,
+            "validate_slices": None,
+            "hold_out": False,
+            "seed": self.seed,
+            "learning_rate": self.learning_rate,
+            "warm_up": 0.0,
+            "anneal": False,
+            "averaging": self.averaging,
+        }
+        return start.model_copy(update=changes | _STRONG_AUGMENTATION)
+
+
 class PredictionSettings(Settings):
     """What one prediction does."""
 
@@ -279,10 +376,12 @@ class PredictionSettings(Settings):
         title="Close gaps",
         description="Where a membrane is strong as a whole, close its gaps by a line one pixel thin.",
     )
+    missing_is_empty: bool = _missing_is_empty()
     tile_px: int = _number(
-        1024,
+        2304,  # a block of an output with the margin in which its gaps are closed is one tile
         "Tile size (px)",
-        "Side of the tiles into which a large slice is cut, in pixels; a multiple of 32.",
+        "Side of the tiles into which a large slice is cut, in pixels; a multiple of 32. Tiles leave no "
+        "seam; smaller ones take less memory and more time.",
         ge=64,
         le=8192,
         multiple_of=32,
@@ -385,6 +484,7 @@ class InstanceSettings(Settings):
         ge=0,
         le=20,
     )
+    missing_is_empty: bool = _missing_is_empty()
 
 
 class ExportSettings(Settings):
@@ -408,6 +508,7 @@ class ExportSettings(Settings):
         title="With unconfirmed proposals",
         description="Count pixels that the network proposed and nobody confirmed as labels.",
     )
+    missing_is_empty: bool = _missing_is_empty()
 
 
 def is_advanced(field: FieldInfo) -> bool:

@@ -5,6 +5,7 @@ Histogram gradient boosting as of Ke et al. 2017 (LightGBM), by scikit-learn.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from emseg_napari.features import RECIPE_KEY, FeatureRecipe, pixel_features
 from emseg_napari.files import replacing
 from emseg_napari.jobs import Cancelled, ShouldStop, never
 from emseg_napari.labels import BOUNDARY, INTERIOR
-from emseg_napari.prediction import tiles
+from emseg_napari.prediction.tiles import grown, tiles, whole, within
+from emseg_napari.resampling import Window
 
 RECIPE = FeatureRecipe()
 TREES = 60
@@ -63,14 +65,15 @@ def sample_pixels(
     """
     drawn: dict[int, list[np.ndarray]] = {BOUNDARY: [], INTERIOR: []}
     counts = dict.fromkeys(drawn, 0)
-    for z, target, source, inner in _windows(labels, random):
+    for z, window in _windows(labels, random):
         if should_stop():
             raise Cancelled
         if min(counts.values()) >= PIXELS_PER_CLASS:
             break
-        found = pixel_features(image_of(z)[source], RECIPE.sigmas_px)[inner]
+        seen = grown(window, RECIPE.reach_px, labels.shape[1:])
+        found = pixel_features(image_of(z)[seen], RECIPE.sigmas_px)[within(window, seen)]
         for kind, parts in drawn.items():
-            pixels = _some(labels[z][target] == kind, PIXELS_PER_CLASS - counts[kind], random)
+            pixels = _some(labels[z][window] == kind, PIXELS_PER_CLASS - counts[kind], random)
             parts.append(found[pixels])
             counts[kind] += len(parts[-1])
         told(min(counts.values()) / PIXELS_PER_CLASS)
@@ -80,13 +83,13 @@ def sample_pixels(
     return features, np.arange(2 * size) < size
 
 
-def _windows(labels: np.ndarray, random: np.random.Generator) -> Iterator[tuple[int, Any, Any, Any]]:
-    """Yield slice, target, source and inner window of all that have labels, in random order."""
+def _windows(labels: np.ndarray, random: np.random.Generator) -> Iterator[tuple[int, Window]]:
+    """Yield slice and window of all that have labels, in random order."""
     windows = [
-        (z, *window)
+        (z, window)
         for z in range(len(labels))
-        for window in tiles(labels.shape[1:], _WINDOW_PX)
-        if labels[z][window[0]].any()
+        for window in tiles(whole(labels.shape[1:]), _WINDOW_PX)
+        if labels[z][window].any()
     ]
     for number in random.permutation(len(windows)):
         yield windows[number]
@@ -132,6 +135,8 @@ def fit_trees(
         validation_fraction=None,
         n_iter_no_change=TREES + 1,
     )
+    # Else joblib looks for an optional system tool and warns where it is missing.
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
     # One thread: it takes two seconds, while on a busy machine several wait for each other's slices of time.
     with threadpool_limits(1):
         return model.fit(features, is_boundary)

@@ -14,6 +14,7 @@ from emseg_napari import __version__
 from emseg_napari.cli.demo import demo
 from emseg_napari.cli.evaluate import evaluate
 from emseg_napari.cli.export import export
+from emseg_napari.cli.guard import Commands
 from emseg_napari.cli.info import info
 from emseg_napari.cli.predict import predict
 from emseg_napari.cli.segment import segment
@@ -21,6 +22,7 @@ from emseg_napari.cli.train import train
 
 app = typer.Typer(
     name="emseg",
+    cls=Commands,
     help="Boundary masks from stacks of TEM images. Ranges such as 0:20 are half-open: slices 0 to 19.",
     no_args_is_help=True,
     add_completion=False,

@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
+from emseg_napari.anysize import voxel_of_file
 from emseg_napari.cli.guard import guarded
-from emseg_napari.cli.inputs import ConventionOption, JsonOption, LabelsArgument, read_pair
+from emseg_napari.cli.inputs import ConventionOption, JsonOption, LabelsArgument, open_pair
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.reporting import show_result
+from emseg_napari.cli.reporting import counted, show_result
 from emseg_napari.exports import chosen_slices, export_training_labels
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import UNLABELLED
 from emseg_napari.settings import ExportSettings, validated
+from emseg_napari.sparse import SparseStack
 from emseg_napari.stacks import check_range, parse_range
+from emseg_napari.volumes.opening import called
 
 # A labels file has no proposals and no confirmed slices: all of its labels are somebody's own.
 WITHOUT_MEANING = ("which", "include_proposals", "file_format")
@@ -51,10 +53,10 @@ def export(
     settings = validated(ExportSettings, which="labelled", file_format=file_format, **given)
     wanted = None if slices is None else parse_range(slices)
     _check_target(output, image, labels)
-    stack, known = read_pair(image, labels, convention)
+    stack, known = open_pair(image, labels, convention, fills=settings.missing_is_empty)
     chosen = _chosen(known, wanted, settings, labels)
-    record = export_training_labels(stack, known, chosen, settings, output)
-    sentence = f"{output}: {len(chosen)} slices of images and labels ({record['values']})"
+    record = export_training_labels(stack, known, chosen, settings, output, voxel_of_file(image))
+    sentence = f"{output}: {counted(len(chosen), 'slice')} of images and labels ({record['values']})"
     show_result(sentence, {"output": str(output)} | record, as_json)
 
 
@@ -69,19 +71,19 @@ def _check_target(output: Path, *sources: Path) -> None:
 
 
 def _chosen(
-    known: np.ndarray, wanted: tuple[int, int] | None, settings: ExportSettings, path: Path
+    known: SparseStack, wanted: tuple[int, int] | None, settings: ExportSettings, path: Path
 ) -> list[int]:
     """Return the slices to export, all of them free of unlabelled pixels unless these are allowed."""
-    if wanted is None and not known.any():
-        raise UserError(f"{path.name} has no labels; label some boundary and some interior first.")
+    if wanted is None and not known.held:
+        raise UserError(f"{called(path)} has no labels; label some boundary and some interior first.")
     if wanted is None:
         chosen = chosen_slices(known, (), settings)
     else:
-        chosen = list(range(*check_range(wanted, len(known), f"--slices of {path.name}")))
+        chosen = list(range(*check_range(wanted, len(known), f"--slices of {called(path)}")))
     holes = [z for z in chosen if (known[z] == UNLABELLED).any()]
     if holes and not settings.allow_unlabelled:
         raise UserError(
-            f"{path.name} has unlabelled pixels, the first in slice {holes[0]}; choose other --slices, "
+            f"{called(path)} has unlabelled pixels, the first in slice {holes[0]}; choose other --slices, "
             "or add --allow-unlabelled to export them as 128."
         )
     return chosen

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import functools
+import re
 import signal
+import sys
 import tempfile
 import threading
 import traceback
@@ -13,11 +15,40 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from emseg_napari import __version__
 from emseg_napari.jobs import ShouldStop, UserError
 
 FAULT, MISTAKE, STOPPED = 1, 2, 130
+# What is said of words that are no options or values: typer's own class, or click's with an older typer.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+
+class Commands(TyperGroup):
+    """The commands; words that none of them knows are a mistake as any other: one sentence."""
+
+    def main(self, *arguments: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Do what the command line says, and leave with the exit code."""
+        try:
+            result = super().main(*arguments, standalone_mode=False, **extra)  # type: ignore[misc]
+        except _UsageError as error:
+            if not standalone_mode:
+                raise
+            _tell_usage(error)
+            result = MISTAKE
+        if standalone_mode:
+            sys.exit(result)
+        return result
+
+
+def _tell_usage(error: Any) -> None:
+    """Write what is wrong with the words; nothing if help was shown instead."""
+    message = " ".join(error.format_message().replace("Value error, ", "").split())
+    message = re.sub(r"\. (Did you mean .*\?)$", r" (\1)", message)
+    if message:
+        whose = error.ctx.command_path if error.ctx else "emseg"
+        typer.echo(f"emseg: {message.rstrip('.')}; see '{whose} --help'.", err=True)
 
 
 class Stopped(Exception):

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from emseg_napari.cli.guard import guarded
-from emseg_napari.cli.inputs import JsonOption, RunArgument
-from emseg_napari.cli.reporting import show_result
-from emseg_napari.runs import STARTER, Run, open_run
+from emseg_napari.cli.inputs import JsonOption
+from emseg_napari.cli.outputinfo import output_lines, read_output
+from emseg_napari.cli.reporting import counted, show_result
+from emseg_napari.runs import STARTER, Run, is_run, open_run
 from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.settings import TrainingSettings
 
+WhatArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN|FILE",
+        help="Run folder that a training wrote, or 'starter'; or a .tif or .zarr that 'emseg predict' or "
+        "'emseg segment' wrote.",
+    ),
+]
+
 
 @guarded
-def info(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Print what a run was trained on, from which start, and how it scored."""
-    figures = _figures(open_run(run))
+def info(what: WhatArgument, as_json: JsonOption = False) -> None:
+    """Print what a run was trained on and how it scored, or what a prediction or cells were made from."""
+    if what.exists() and not is_run(what):
+        record = read_output(what)
+        show_result("\n".join(output_lines(what, record)), {"output": str(what)} | record, as_json)
+        return
+    figures = _figures(open_run(what))
     show_result("\n".join(_lines(figures)), figures, as_json)
 
 
@@ -52,8 +68,8 @@ def _lines(f: dict[str, Any]) -> list[str]:
     size = " x ".join(map(str, f["image_shape"]))
     state = "finished" if f["finished"] else "broken off"
     lines = [
-        f"{f['run']}: {f['network']}, {state}; {f['steps']} steps, "
-        f"{f['epochs']} epochs, {f['seconds']:.0f} s",
+        f"{f['run']}: {f['network']}, {state}; {counted(f['steps'], 'step')}, "
+        f"{counted(f['epochs'], 'epoch')}, {f['seconds']:.0f} s",
         f"trained on slices {as_ranges(f['trained_slices'])} of a stack of {size} "
         f"({', '.join(f'{count} {name}' for name, count in f['label_counts'].items())} pixels)",
         _start(f),

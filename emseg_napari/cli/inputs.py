@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
+from emseg_napari.anysize import open_image, open_labels
 from emseg_napari.decoding import TIFF_SUFFIXES
 from emseg_napari.files import writable_folder
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
-from emseg_napari.stacks import check_image, check_pair, check_range, read_image, read_labels
+from emseg_napari.settings import PredictionSettings
+from emseg_napari.sparse import SparseStack, Stack
+from emseg_napari.stacks import check_image, check_pair, check_range
+from emseg_napari.volumes.opening import called
 
-STACK = "TIFF or PNG file, or a folder of numbered slices"
+STACK = "TIFF, PNG, OME-Zarr, N5, HDF5 or MRC, or a folder of numbered slices"
 
 ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help=f"Image stack: {STACK}.")]
 RunArgument = Annotated[
@@ -32,19 +38,23 @@ ConventionOption = Annotated[
         + "; ".join(f"{name}: {meaning}" for name, meaning in CONVENTIONS.items())
     ),
 ]
+MissingIsEmptyOption = Annotated[
+    bool,
+    typer.Option("--missing-is-empty", help=PredictionSettings.model_fields["missing_is_empty"].description),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the figures as one JSON object to stdout.")]
 
 
-def read_pair(
-    image_path: Path, labels_path: Path, convention: Convention | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read an image and its labels.
+def open_pair(
+    image_path: Path, labels_path: Path, convention: Convention | None, *, fills: bool = False
+) -> tuple[Stack, SparseStack]:
+    """Open an image of any size, with `fills` as for `anysize.open_image`, and read its labels.
 
     Returns
     -------
-    image : numpy.ndarray
+    image : numpy.ndarray or Volume
         (z, y, x), grey values.
-    labels : numpy.ndarray
+    labels : SparseStack
         uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
 
     Raises
@@ -52,25 +62,32 @@ def read_pair(
     UserError
         If one cannot be read or they do not belong together.
     """
-    image, labels = read_image(image_path), read_known(labels_path, convention)
-    check_pair(image, labels, image_path.name, labels_path.name)
+    with _naming_the_option():
+        image, labels = open_image(image_path, fills=fills), open_labels(labels_path, convention)
+    check_pair(image, labels, called(image_path), called(labels_path))
     return image, labels
 
 
-def read_known(path: Path, convention: Convention | None) -> np.ndarray:
+def read_known(path: Path, convention: Convention | None) -> SparseStack:
     """Read labels; if they cannot be told, the sentence names the option to add.
 
     Returns
     -------
-    numpy.ndarray
+    SparseStack
         uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
 
     Raises
     ------
     UserError
     """
+    with _naming_the_option():
+        return open_labels(path, convention)
+
+
+@contextmanager
+def _naming_the_option() -> Iterator[None]:
     try:
-        return read_labels(path, convention)
+        yield
     except AmbiguousLabels as error:
         raise UserError(
             f"{str(error).removesuffix('.')}: add --convention binary or --convention napari."
@@ -78,7 +95,8 @@ def read_known(path: Path, convention: Convention | None) -> np.ndarray:
     except UnknownLabels as error:
         if error.looks_like is None:
             raise
-        raise UserError(f"{str(error).removesuffix('.')} (add --convention {error.looks_like}).") from None
+        option = f"--convention {error.looks_like}"
+        raise UserError(str(error).replace(f"the convention '{error.looks_like}'", option)) from None
 
 
 def checked_range(
@@ -91,15 +109,15 @@ def checked_range(
     UserError
         Naming the file and the option.
     """
-    first, end = check_range(chosen, len(image), f"{flag} of {path.name}")
-    check_image(image, path.name, range(first, end))
+    first, end = check_range(chosen, len(image), f"{flag} of {called(path)}")
+    check_image(image, called(path), range(first, end))
     return first, end
 
 
 def check_tiff_place(output: Path) -> None:
     """Raise `UserError` at once if no TIFF file could be written as `output` at the end."""
     if output.suffix.lower() not in TIFF_SUFFIXES:
-        raise UserError(f"{output} is no TIFF name; let the name end in .tif.")
+        raise UserError(f"{output} is no TIFF name; let the name end in .tif, or in .zarr.")
     if output.is_dir():
         raise UserError(f"{output} is a folder, so no file can be written there; choose another name.")
     if not output.parent.is_dir():

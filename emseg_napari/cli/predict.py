@@ -10,15 +10,19 @@ import numpy as np
 import typer
 
 from emseg_napari import __version__
+from emseg_napari.anysize import voxel_of_file
+from emseg_napari.cli import volumes
 from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
 from emseg_napari.cli.inputs import ImageArgument, JsonOption, RunArgument, check_tiff_place, checked_range
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import quiet_libraries, reporting, show_result
+from emseg_napari.cluster import Where
 from emseg_napari.jobs import Cancelled, UserError
 from emseg_napari.labels import from_probability, to_isbi
 from emseg_napari.runs import Run, fingerprint, open_run
 from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.stacks import read_description, read_image, write_stack
+from emseg_napari.volumes.opening import called
 
 Kind = Literal["labels", "probability", "interior"]
 MEANING: dict[Kind, str] = {
@@ -33,23 +37,44 @@ MEANING: dict[Kind, str] = {
 def predict(
     run: RunArgument,
     image: ImageArgument,
-    output: Annotated[Path, typer.Option(metavar="OUT.tif", help="TIFF file to write.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            metavar="OUT.tif|OUT.zarr",
+            help="TIFF file to write, or for volumes of any size an OME-Zarr folder, with which the same "
+            "command goes on if it was broken off.",
+        ),
+    ],
     kind: Annotated[
         Kind,
         typer.Option(
             "--as",
             help="labels: uint8, 0 boundary and 255 interior; probability: float32, 1 = boundary; "
-            "interior: float32, 1 = interior.",
+            "interior: float32, 1 = interior; in OUT.zarr both are uint8, 255 = 1.",
         ),
     ] = "labels",
+    scheduler: volumes.SchedulerOption = None,
+    workers: volumes.WorkersOption = None,
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
     """Predict the boundaries of a stack's slices and write exactly these slices."""
     settings = validated(PredictionSettings, **given_values(PredictionSettings, options))
+    where = Where(scheduler, workers)
+    if output.suffix.lower() == volumes.SUFFIX:
+        volumes.predict_to_zarr(volumes.Task(open_run(run), image, output, kind, settings), where, as_json)
+        return
+    if scheduler is not None:
+        raise UserError(f"{output} is one file, which a scheduler cannot spread; let its name end in .zarr.")
     _check_target(output, image)
-    trained = open_run(run)
-    stack = read_image(image)
+    volumes.check_memory(image, settings)
+    _predict_to_tiff(open_run(run), image, output, kind, settings, as_json)
+
+
+def _predict_to_tiff(
+    trained: Run, image: Path, output: Path, kind: Kind, settings: PredictionSettings, as_json: bool
+) -> None:
+    stack = read_image(image, fills=settings.missing_is_empty)
     chosen = checked_range(settings.slices, stack, image)
     started = time.monotonic()
     try:
@@ -59,7 +84,8 @@ def predict(
     figures = _figures(trained, image, kind, chosen, settings)
     # By what they show `emseg evaluate` knows again which slices the run was trained on.
     marks = [fingerprint(slice_) for slice_ in stack[slice(*chosen)]]
-    write_stack(output, _values(probability, kind, figures["threshold"]), figures | {"fingerprints": marks})
+    values = _values(probability, kind, figures["threshold"])
+    write_stack(output, values, figures | {"fingerprints": marks}, voxel_of_file(image))
     _show(output, figures, time.monotonic() - started, as_json)
 
 
@@ -101,7 +127,7 @@ def _figures(
         "version": __version__,
         "run": run.folder.resolve().name,
         "run_folder": str(run.folder.resolve()),
-        "image": image.name,
+        "image": called(image),
         "slices": list(chosen),
         "kind": kind,
         "values": MEANING[kind],

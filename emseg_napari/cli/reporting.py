@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
-from emseg_napari.jobs import EpochEnded, Event, Message, Progress, Report
+from emseg_napari.jobs import BlockFailed, EpochEnded, Event, Message, Progress, Report
 
 SECONDS_BETWEEN_LINES = 5.0
+_LISTED = 20
 
 
 def show_result(sentence: str, figures: dict[str, Any], as_json: bool) -> None:
@@ -69,11 +70,13 @@ def reporting(stream: TextIO, by_slices: bool = False) -> Iterator[Report]:
     stream : TextIO
     by_slices : bool
         The job has no epochs to tell of: elsewhere than on a terminal a line says every few seconds
-        how far it is.
+        how far it is, and at the end that all is done.
     """
     console = Console(file=stream, highlight=False, markup=False, soft_wrap=True)
     if not stream.isatty() or console.is_dumb_terminal:
-        yield _Lines(stream, by_slices)
+        lines = _Lines(stream, by_slices)
+        yield lines
+        lines.end()
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -103,21 +106,34 @@ class _Bar:
 
 
 class _Lines:
-    """One line per message, stage and epoch, and for slices one every few seconds."""
+    """One line per message, stage and epoch; for slices one every few seconds, and one when all are done."""
 
     def __init__(self, stream: TextIO, by_slices: bool) -> None:
         self._stream, self._by_slices = stream, by_slices
         self._last = float("-inf")
+        self._unsaid = ""
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Message | EpochEnded):
             self._write(_line(event))
-        elif isinstance(event, Progress) and (event.seconds_left is None or self._is_due()):
-            self._last = time.monotonic()
-            self._write(", ".join(filter(None, (event.text, _left(event.seconds_left)))))
+        elif isinstance(event, Progress):
+            self._progress(event)
 
-    def _is_due(self) -> bool:
-        return self._by_slices and time.monotonic() - self._last >= SECONDS_BETWEEN_LINES
+    def _progress(self, event: Progress) -> None:
+        self._unsaid = event.text
+        if event.seconds_left is None:
+            self._write(event.text)
+        elif self._by_slices and event.fraction >= 1:
+            self.end()
+        elif self._by_slices and time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            self._write(f"{event.text}, {event.fraction:.0%}, {_left(event.seconds_left)}")
+
+    def end(self) -> None:
+        """Say that all is done, unless that was said."""
+        if self._by_slices and self._unsaid:
+            self._write(f"{self._unsaid}, 100%")
+            self._unsaid = ""
 
     def _write(self, text: str) -> None:
         self._stream.write(text + "\n")
@@ -137,3 +153,22 @@ def _left(seconds: float | None) -> str:
 def _clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes}:{seconds:02d}"
+
+
+def blocks(count: int) -> str:
+    """Return a number of blocks in words."""
+    return counted(count, "block")
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things in words."""
+    return f"{count} {what}" + "s" * (count != 1)
+
+
+def list_failures(failures: Sequence[BlockFailed]) -> None:
+    """Say on the terminal which blocks are missing, and why."""
+    typer.echo(f"emseg: {blocks(len(failures))} failed, the others are done:", err=True)
+    for failure in failures[:_LISTED]:
+        typer.echo(f"  block {failure.index}: {failure.text}", err=True)
+    if len(failures) > _LISTED:
+        typer.echo(f"  and {len(failures) - _LISTED} more; --json lists all", err=True)

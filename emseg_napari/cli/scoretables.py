@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 from rich import box
@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from emseg_napari.pairing import Source
     from emseg_napari.scoring.scores import Evaluation, SliceEvaluation
 
 Row = Sequence[str]
-Source = Literal["given", "run", "default"]
 _SOURCES: dict[Source, str] = {
     "given": "given",
     "run": "the run's own threshold",
@@ -23,38 +23,36 @@ _SOURCES: dict[Source, str] = {
 }
 
 
-def show_scores(evaluation: Evaluation, source: Source, held_out: Sequence[int]) -> None:
+def show_scores(evaluation: Evaluation, source: Source | None, held_out: Sequence[int]) -> None:
     """Write tables to a terminal, plain lines elsewhere.
 
     Parameters
     ----------
     evaluation : Evaluation
-    source : str
-        Where its threshold comes from.
+    source : str or None
+        Where its threshold comes from; None for labels, which have none.
     held_out : sequence of int
         Scored slices that chose the run's threshold and weights.
     """
     from emseg_napari.scoring.evaluation import as_ranges
 
     slices = [one.z for one in evaluation.per_slice]
-    at, words = f"at {evaluation.threshold:g}", "slice" if len(slices) == 1 else "slices"
+    words = "slice" if len(slices) == 1 else "slices"
+    head, means = _means_of_labels(evaluation) if source is None else _means(evaluation)
+    _show(f"Mean over {len(slices)} {words} ({as_ranges(slices)})", head, means)
     _show(
-        f"Mean over {len(slices)} {words} ({as_ranges(slices)})",
-        ("", "best", "", at, "split", "merge"),
-        _means(evaluation),
-    )
-    _show(
-        f"Each slice {at} ({_SOURCES[source]})",
+        "Each slice" if source is None else f"Each slice {_at(evaluation)} ({_SOURCES[source]})",
         ("slice", "V_rand", "V_info", "accuracy", "boundary F1", ""),
         [_slice(one, one.z in held_out) for one in evaluation.per_slice],
     )
 
 
-def _means(evaluation: Evaluation) -> list[Row]:
+def _means(evaluation: Evaluation) -> tuple[Row, list[Row]]:
+    """Return the head and the rows of a probability's table: the best beside the honest."""
     at = evaluation.at_threshold
     best = (evaluation.v_rand, evaluation.v_rand_threshold), (evaluation.v_info, evaluation.v_info_threshold)
     rand, information = ((_share(value), f"at {threshold:.1f}") for value, threshold in best)
-    return [
+    return ("", "best", "", _at(evaluation), "split", "merge"), [
         ("V_rand", *rand, _share(at.v_rand), _share(at.v_rand_split), _share(at.v_rand_merge)),
         ("V_info", *information, _share(at.v_info), _share(at.v_info_split), _share(at.v_info_merge)),
         ("pixel error", _share(evaluation.pixel_error), "", "", "", ""),
@@ -62,6 +60,23 @@ def _means(evaluation: Evaluation) -> list[Row]:
         ("boundary F1", "", "", _share(at.boundary_f1), "", ""),
         ("boundary IoU", "", "", _share(at.boundary_iou), "", ""),
     ]
+
+
+def _means_of_labels(evaluation: Evaluation) -> tuple[Row, list[Row]]:
+    """Return the head and the rows of a table without thresholds."""
+    at = evaluation.at_threshold
+    return ("", "score", "split", "merge"), [
+        ("V_rand", *map(_share, (at.v_rand, at.v_rand_split, at.v_rand_merge))),
+        ("V_info", *map(_share, (at.v_info, at.v_info_split, at.v_info_merge))),
+        ("pixel error", _share(evaluation.pixel_error), "", ""),
+        ("accuracy", _share(at.accuracy), "", ""),
+        ("boundary F1", _share(at.boundary_f1), "", ""),
+        ("boundary IoU", _share(at.boundary_iou), "", ""),
+    ]
+
+
+def _at(evaluation: Evaluation) -> str:
+    return f"at {evaluation.threshold:g}"
 
 
 def _slice(one: SliceEvaluation, held_out: bool) -> Row:

@@ -12,17 +12,18 @@ import numpy as np
 import typer
 
 from emseg_napari import __version__
+from emseg_napari.anysize import voxel_of_file
+from emseg_napari.cells.records import SOFTWARE, inherited, meaning
 from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
 from emseg_napari.cli.inputs import STACK, JsonOption, check_tiff_place
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.reporting import reporting, show_result
+from emseg_napari.cli.reporting import counted, reporting, show_result
+from emseg_napari.cli.volumes import SUFFIX, SchedulerOption, WorkersOption
+from emseg_napari.cluster import Where
 from emseg_napari.jobs import Cancelled, UserError
 from emseg_napari.settings import InstanceSettings, validated
 from emseg_napari.stacks import read_description, write_stack
-
-SOFTWARE = "emseg-napari segment"
-# What `emseg predict` says of its file holds for the cells too: by it `emseg evaluate` knows the run.
-INHERITED = ("run", "run_folder", "image", "slices", "fingerprints")
+from emseg_napari.volumes.opening import called, is_container
 
 
 @guarded
@@ -34,7 +35,14 @@ def segment(
             metavar="PROBABILITY", help=f"Boundary probability as 'emseg predict' writes it: {STACK}."
         ),
     ],
-    output: Annotated[Path, typer.Option(metavar="CELLS.tif", help="TIFF file to write.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            metavar="CELLS.tif|CELLS.zarr",
+            help="TIFF file to write, or for volumes of any size an OME-Zarr folder, with which the same "
+            "command goes on if it was broken off.",
+        ),
+    ],
     kind: Annotated[
         Literal["labels", "probability"] | None,
         typer.Option(
@@ -46,6 +54,8 @@ def segment(
     interior: Annotated[
         bool, typer.Option("--interior", help="PROBABILITY holds the probability of the interior.")
     ] = False,
+    scheduler: SchedulerOption = None,
+    workers: WorkersOption = None,
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
@@ -53,21 +63,41 @@ def segment(
     if interior and kind == "labels":
         raise UserError("--as labels and --interior exclude each other; give one of them.")
     settings = validated(InstanceSettings, **given_values(InstanceSettings, options))
-    _check_target(output, probability)
-    from emseg_napari.scoring.predictions import (
-        read_prediction,  # loads scipy, which other commands do without
-    )
+    where = Where(scheduler, workers)
+    if output.suffix.lower() == SUFFIX:
+        from emseg_napari.cli.cells import Task, segment_to_zarr  # loads scipy, which others do without
 
+        segment_to_zarr(Task(probability, "interior" if interior else kind, output, settings), where, as_json)
+        return
+    if scheduler is not None:
+        raise UserError(f"{output} is one file, which a scheduler cannot spread; let its name end in .zarr.")
+    _check_target(output, probability)
     started = time.monotonic()
-    found = read_prediction(probability, kind, interior)
-    boundary = 1 - found.interior(0, len(found.values))
+    boundary, made_from, record = _read(probability, kind, interior, settings.missing_is_empty)
     try:
         cells = _segment(boundary, settings)
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(f"Stopped; {output} was not written.") from None
-    figures = _figures(cells, probability, settings)
-    write_stack(output, _smallest_type(cells), _inherited(found.record) | figures)
+    figures = _figures(cells, probability, made_from, settings)
+    write_stack(output, _smallest_type(cells), inherited(record) | figures, voxel_of_file(probability))
     _show(output, figures, time.monotonic() - started, as_json)
+
+
+def _read(
+    path: Path, kind: Literal["labels", "probability"] | None, interior: bool, fills: bool
+) -> tuple[np.ndarray, str, Mapping[str, Any]]:
+    """Return the boundary probability (z, y, x), uint8 0 to 255 or float 0 to 1, what it was, its record."""
+    from emseg_napari.cells.boundary import open_boundary  # loads scipy, which others do without
+    from emseg_napari.scoring.matching import Names, taken_for
+    from emseg_napari.scoring.predictions import read_prediction
+
+    if is_container(path):
+        source, record = open_boundary(path, "interior" if interior else kind, fills=fills)
+        return source.whole(), source.kind, record
+    found = read_prediction(path, kind, interior)
+    boundary = found.boundary()
+    typer.echo(taken_for(found, Names(interior="--interior")), err=True)
+    return boundary, found.kind, found.record
 
 
 def _check_target(output: Path, source: Path) -> None:
@@ -88,22 +118,19 @@ def _segment(boundary: np.ndarray, settings: InstanceSettings) -> np.ndarray:
         return instances(boundary, settings, report, should_stop)
 
 
-def _figures(cells: np.ndarray, source: Path, settings: InstanceSettings) -> dict[str, Any]:
+def _figures(cells: np.ndarray, source: Path, made_from: str, settings: InstanceSettings) -> dict[str, Any]:
     return {
         "software": SOFTWARE,
         "version": __version__,
-        "probability": source.name,
+        "probability": called(source),
+        "made_from": made_from,
         "kind": "labels",
         "convention": "instances",
-        "values": "every cell has a number of its own" + ("; 0 where two touch" if settings.outlines else ""),
+        "values": meaning(settings),
         "cells": len(np.unique(cells[cells > 0])),
         "cells_per_slice": [len(np.unique(slice_[slice_ > 0])) for slice_ in cells],
         "settings": settings.model_dump(),
     }
-
-
-def _inherited(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: record[name] for name in INHERITED if name in record}
 
 
 def _smallest_type(cells: np.ndarray) -> np.ndarray:
@@ -115,7 +142,7 @@ def _show(output: Path, figures: dict[str, Any], seconds: float, as_json: bool) 
     per_slice = figures["cells_per_slice"]
     linked = "linked through the slices" if figures["settings"]["link"] else "each in its slice"
     sentence = (
-        f"{output}: {len(per_slice)} slices, {np.mean(per_slice):.0f} cells in a slice, "
+        f"{output}: {counted(len(per_slice), 'slice')}, {np.mean(per_slice):.0f} cells in a slice, "
         f"{figures['cells']} in all, {linked}; {seconds:.1f} s"
     )
     show_result(sentence, {"output": str(output)} | figures | {"seconds": round(seconds, 2)}, as_json)

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from emseg_napari import methods
@@ -20,8 +19,7 @@ from emseg_napari.cli.inputs import (
     ImageArgument,
     JsonOption,
     LabelsArgument,
-    checked_range,
-    read_pair,
+    open_pair,
 )
 from emseg_napari.cli.options import flag_of, given_values, with_options_of
 from emseg_napari.cli.reporting import accuracies, quiet_libraries, reporting, show_result
@@ -30,6 +28,9 @@ from emseg_napari.jobs import Cancelled, Progress, UserError
 from emseg_napari.labels import check_trainable
 from emseg_napari.runs import Run, is_run, open_run, opened_start, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
+from emseg_napari.sparse import SparseStack, Stack, labelled_slices
+from emseg_napari.stacks import check_image, check_range
+from emseg_napari.volumes.opening import called
 
 FLAGS = {"validate_slices": "--validate", "start": "--from"}
 
@@ -59,7 +60,7 @@ def train(
     """Train a network on the labelled slices of a stack and write a run folder."""
     given = given_values(TrainingSettings, options)
     settings = _resumed(output, given) if resume else _new(output, given, replay)
-    stack, known = read_pair(image, labels, convention)
+    stack, known = open_pair(image, labels, convention, fills=settings.missing_is_empty)
     _check(stack, known, settings, (image, labels))
     try:
         with _folder(output):
@@ -122,15 +123,19 @@ def _refuse_others(given: dict[str, Any], run: Run) -> None:
             )
 
 
-def _check(
-    stack: np.ndarray, known: np.ndarray, settings: TrainingSettings, paths: tuple[Path, Path]
-) -> None:
+def _check(stack: Stack, known: SparseStack, settings: TrainingSettings, paths: tuple[Path, Path]) -> None:
     """Find what is wrong before TensorFlow's seconds are spent."""
     image_path, labels_path = paths
-    first, end = checked_range(settings.slices, stack, image_path)
-    check_trainable(known[first:end], labels_path.name)
+    asked = [("--slices", settings.slices)]
     if settings.validate_slices is not None:
-        checked_range(settings.validate_slices, stack, image_path, "--validate")
+        asked.append(("--validate", settings.validate_slices))
+    for flag, chosen in asked:
+        first, end = check_range(chosen, len(stack), f"{flag} of {called(image_path)}")
+        labelled = labelled_slices(known, range(first, end))
+        if flag == "--slices":
+            check_trainable(known[labelled], called(labels_path))
+        if labelled:
+            check_image(stack, called(image_path), labelled)
 
 
 @contextmanager
@@ -145,7 +150,7 @@ def _folder(output: Path) -> Iterator[None]:
             output.rmdir()
 
 
-def _train(stack: np.ndarray, known: np.ndarray, settings: TrainingSettings, whereto: dict[str, Any]) -> Run:
+def _train(stack: Stack, known: SparseStack, settings: TrainingSettings, whereto: dict[str, Any]) -> Run:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_libraries() as stream, stop_on_interrupt() as should_stop, reporting(stream) as report:
         began = time.monotonic()

@@ -148,7 +148,9 @@ def segmentation_errors(
     return sorted(errors, key=lambda error: -error.size_px)
 
 
-def error_map(errors: Iterable[SegmentationError], shape: tuple[int, ...]) -> np.ndarray:
+def error_map(
+    errors: Iterable[SegmentationError], shape: tuple[int, ...], drawn: np.ndarray | None = None
+) -> np.ndarray:
     """Draw the walls of all errors.
 
     Parameters
@@ -156,13 +158,15 @@ def error_map(errors: Iterable[SegmentationError], shape: tuple[int, ...]) -> np
     errors : iterable of SegmentationError
     shape : tuple of int
         (z, y, x) of the stack in which `z` of the errors counts.
+    drawn : numpy.ndarray, optional
+        uint8 of that shape, of 0, to draw on; a new one when not given.
 
     Returns
     -------
     numpy.ndarray
         uint8 (z, y, x): 0 nothing, 1 a merge, 2 a split.
     """
-    drawn = np.zeros(shape, np.uint8)
+    drawn = np.zeros(shape, np.uint8) if drawn is None else drawn
     for error in errors:
         drawn[error.z][error.pixels] = MERGE if error.kind == "merge" else SPLIT
     return drawn

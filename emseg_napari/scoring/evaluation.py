@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from emseg_napari.scoring.scores import Evaluation as Evaluation
 from emseg_napari.scoring.scores import Scores as Scores
 from emseg_napari.scoring.scores import SliceEvaluation as SliceEvaluation
 from emseg_napari.settings import EvaluationSettings
+from emseg_napari.sparse import SparseStack, labelled_slices
 from emseg_napari.stacks import as_stack
 
 _MOST_THREADS = 8
@@ -39,8 +41,8 @@ _SECONDS_BETWEEN_QUESTIONS = 0.1
 
 
 def evaluate(
-    prediction: np.ndarray,
-    truth: np.ndarray,
+    prediction: np.ndarray | SparseStack,
+    truth: np.ndarray | SparseStack,
     settings: EvaluationSettings | None = None,
     report: Report = ignore,
     should_stop: ShouldStop = never,
@@ -52,10 +54,10 @@ def evaluate(
 
     Parameters
     ----------
-    prediction : numpy.ndarray
+    prediction : numpy.ndarray or SparseStack
         Interior probability, float32 (z, y, x), 0 to 1, compared as it is; of a boundary
         probability it is one minus that, of labels 1 where they say interior, else 0.
-    truth : numpy.ndarray
+    truth : numpy.ndarray or SparseStack
         uint8 of the same shape: 0 unlabelled (counts for nothing), 1 boundary, 2 interior.
         Slices without labels are skipped.
     settings : EvaluationSettings, optional
@@ -96,7 +98,7 @@ def evaluate(
 
 
 def _chosen(
-    truth: np.ndarray, wanted: tuple[int, int] | None, trained: frozenset[int], first_slice: int
+    truth: np.ndarray | SparseStack, wanted: tuple[int, int] | None, trained: frozenset[int], first_slice: int
 ) -> tuple[list[int], list[int]]:
     """Return the slices to score, and those that are left out because they were trained on."""
     first, end = wanted or (first_slice, first_slice + len(truth))
@@ -105,7 +107,8 @@ def _chosen(
             f"The slices {first}:{end} do not lie inside what is to be compared; "
             f"choose a range inside {first_slice}:{first_slice + len(truth)}."
         )
-    labelled = [z for z in range(first, end) if truth[z - first_slice].any()]
+    here = labelled_slices(truth, range(first - first_slice, end - first_slice))
+    labelled = [first_slice + z for z in here]
     if not labelled:
         raise UserError(f"The slices {first}:{end} have no labels to compare with; choose labelled slices.")
     unseen = [z for z in labelled if z not in trained]
@@ -114,7 +117,7 @@ def _chosen(
     return unseen, [z for z in labelled if z in trained]
 
 
-def _check_sizes(prediction: np.ndarray, truth: np.ndarray) -> None:
+def _check_sizes(prediction: Any, truth: Any) -> None:
     if prediction.shape != truth.shape:
         sizes = " and ".join(" x ".join(map(str, array.shape)) for array in (prediction, truth))
         raise UserError(f"Prediction and labels differ in size ({sizes}); choose two that belong together.")
@@ -168,7 +171,8 @@ def _in_threads(
             for z, comparisons_ in (one.result() for one in over):
                 found[z] = comparisons_
                 left = (time.monotonic() - started) / len(found) * (len(slices) - len(found))
-                report(Progress(len(found) / len(slices), left, f"slice {z} scored"))
+                text = f"{len(found)} of {len(slices)} slices scored"
+                report(Progress(len(found) / len(slices), left, text))
     finally:
         stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)

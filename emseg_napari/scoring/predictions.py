@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from emseg_napari.anysize import LARGE_BYTES
+from emseg_napari.cells.boundary import complement, read_record
 from emseg_napari.decoding import read
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import (
@@ -24,9 +26,11 @@ from emseg_napari.labels import (
     normalise,
 )
 from emseg_napari.scoring.metrics import ROUNDING
-from emseg_napari.stacks import read_description
+from emseg_napari.volumes.opening import called, is_container, open_volume, read_whole
+from emseg_napari.volumes.volume import Volume
 
 Kind = Literal["labels", "probability", "interior"]
+Reason = Literal["given", "said", "seen"]
 KINDS: dict[Kind, str] = {
     "labels": "labels",
     "probability": "boundary probability",
@@ -44,18 +48,21 @@ class Prediction:
     ----------
     name : str
         Of the file; starts the sentence of an error.
-    values : numpy.ndarray
+    values : numpy.ndarray, Volume or SparseStack
         (z, y, x): uint8 labels (0, 1, 2), or a probability as uint8 (0 to 255) or float32 (0 to 1).
     kind : str
         "labels", "probability" (of the boundary) or "interior" (its probability).
     record : mapping
         What `emseg predict` wrote about it; empty for files of other origin.
+    reason : str
+        Why it is taken for that kind: the user has "given" it, the file "said" it, or its values were "seen".
     """
 
     name: str
-    values: np.ndarray
+    values: Any
     kind: Kind
     record: Mapping[str, Any]
+    reason: Reason = "given"
 
     @property
     def slices(self) -> tuple[int, int] | None:
@@ -98,10 +105,28 @@ class Prediction:
         self._refuse(~inside, first, "is no probability", _PROBABILITY)
         return values if self.kind == "interior" else 1 - values
 
+    def boundary(self) -> np.ndarray:
+        """Return the boundary probability of all slices.
+
+        Returns
+        -------
+        numpy.ndarray
+            (z, y, x): float32 from 0 to 1, or uint8 from 0 to 255 if the values are that.
+
+        Raises
+        ------
+        UserError
+            As `interior`.
+        """
+        interior = self.interior(0, len(self.values))  # also checks the values, by their place
+        if self.kind == "labels":
+            return 1 - interior
+        return self.values if self.kind == "probability" else complement(self.values)
+
     def _refuse(self, wrong: np.ndarray, first: int, what: str, needed: str) -> None:
         if wrong.any():
             z, y, x = (int(axis[0]) for axis in np.nonzero(wrong))
-            value = self.values[first + z, y, x]
+            value = self.values[first + z : first + z + 1][0, y, x]
             raise UserError(f"{self.name}: {value:g} in slice {first + z} {what}; {needed} is needed.")
 
 
@@ -111,7 +136,11 @@ def interior_threshold(boundary_threshold: float) -> float:
 
 
 def read_prediction(
-    path: str | Path, kind: Literal["labels", "probability"] | None = None, interior: bool = False
+    path: str | Path,
+    kind: Literal["labels", "probability"] | None = None,
+    interior: bool = False,
+    *,
+    fills: bool = False,
 ) -> Prediction:
     """Read a prediction.
 
@@ -124,6 +153,8 @@ def read_prediction(
         are labels, but uint8 with others than 0 and 255, or 0, 1 and 2, is a probability.
     interior : bool
         It is a probability, and the interior's; otherwise a probability is the boundary's.
+    fills : bool
+        Whether chunks of Zarr or N5 without a file are the fill value, and no error.
 
     Raises
     ------
@@ -133,16 +164,52 @@ def read_prediction(
     if interior and kind == "labels":
         raise UserError("Labels are no interior probability; say that it is one or the other.")
     path = Path(path)
-    values, record = read(path), read_description(path)
+    return prediction_of(
+        _values(path, fills), called(path), "interior" if interior else kind, read_record(path)
+    )
+
+
+def _values(path: Path, fills: bool) -> Any:
+    """Return an array, or the volume if it is large and ours: of others all values are looked at."""
+    if not is_container(path):
+        return read(path)
+    volume = open_volume(path, fills=fills)
+    return volume if volume.nbytes > LARGE_BYTES and read_record(path) else read_whole(volume)
+
+
+def prediction_of(
+    values: np.ndarray | Volume, name: str, kind: Kind | None = None, record: Mapping[str, Any] | None = None
+) -> Prediction:
+    """Find out what an array holds, and check that it is a prediction.
+
+    Parameters
+    ----------
+    values : numpy.ndarray or Volume
+        (z, y, x): a probability, or labels of any convention; of a volume ours, as its record says.
+    name : str
+        What the user calls it; starts the sentence of an error.
+    kind : str, optional
+        What the user says that it holds; else what the record says; else see `read_prediction`.
+    record : mapping, optional
+        What is written about it, if anything.
+
+    Raises
+    ------
+    UserError
+        If it is neither, or its record says that it is something else.
+    """
+    record = record or {}
     said: Kind | None = record["kind"] if record.get("kind") in KINDS else None
-    found = "interior" if interior else kind or said or _recognised(values)
+    found = kind or said or _recognised(np.asarray(values))
     if said not in (None, found) and (said, found) != ("labels", "interior"):  # the same picture
         raise UserError(
-            f"{path.name} says of itself that it holds {KINDS[said]}, not {KINDS[found]}; read it as such."
+            f"{name} says of itself that it holds {KINDS[said]}, not {KINDS[found]}; read it as such."
         )
     convert = _as_labels if found == "labels" else _as_probability
-    values = convert(values, path.name, record.get("convention"))
-    return Prediction(path.name, values, found, record if said else {})
+    reason: Reason = "given" if kind else "said" if said else "seen"
+    return Prediction(
+        name, convert(values, name, record.get("convention")), found, record if said else {}, reason
+    )
 
 
 def _recognised(values: np.ndarray) -> Kind:
@@ -157,15 +224,36 @@ def _is_isbi(values: np.ndarray) -> bool:
     return values.dtype.kind in "ui" and set(distinct(values)) <= {0, 255}
 
 
-def _as_labels(values: np.ndarray, name: str, convention: Convention | None) -> np.ndarray:
+@dataclass(frozen=True)
+class _Labels:
+    """Labels of a volume, converted where they are asked for."""
+
+    volume: Volume
+    name: str
+    convention: Convention | None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.volume.shape
+
+    def __len__(self) -> int:
+        return len(self.volume)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        return _as_labels(self.volume[key], self.name, self.convention)
+
+
+def _as_labels(values: Any, name: str, convention: Convention | None) -> Any:
+    if isinstance(values, Volume):
+        return _Labels(values, name, convention)
     try:
         return normalise(values, name, convention or ("isbi" if _is_isbi(values) else None))
     except (AmbiguousLabels, UnknownLabels):
         raise UserError(f"{name} holds neither {_LABELS} nor {_PROBABILITY}; save it as one.") from None
 
 
-def _as_probability(values: np.ndarray, name: str, convention: Convention | None) -> np.ndarray:
-    if values.dtype == np.uint8:
+def _as_probability(values: Any, name: str, convention: Convention | None) -> Any:
+    if values.dtype == np.uint8 or isinstance(values, Volume):
         return values
     if values.dtype.kind != "f":
         raise UserError(f"{name} holds {values.dtype} values; {_PROBABILITY} is needed.")

@@ -12,6 +12,7 @@ from emseg_napari.jobs import Event, Progress, Report, ShouldStop, ignore, never
 from emseg_napari.scoring.errors import SegmentationError, find_errors
 from emseg_napari.scoring.evaluation import Evaluation, evaluate
 from emseg_napari.settings import ErrorSettings, EvaluationSettings
+from emseg_napari.sparse import SparseStack
 
 # Of the time: scores take eleven thresholds, the search for errors one.
 _SCORING = 0.75
@@ -33,8 +34,8 @@ class Review:
 
 
 def review(
-    prediction: np.ndarray,
-    truth: np.ndarray,
+    prediction: np.ndarray | SparseStack,
+    truth: np.ndarray | SparseStack,
     settings: EvaluationSettings | None = None,
     report: Report = ignore,
     should_stop: ShouldStop = never,

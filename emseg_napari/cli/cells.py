@@ -1,0 +1,75 @@
+"""``emseg segment`` into an OME-Zarr, for volumes of any size."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from emseg_napari.cells.boundary import Kind, open_boundary
+from emseg_napari.cells.records import cells_record
+from emseg_napari.cells.volumes import Destination, VolumeCells, segment_volume
+from emseg_napari.cli.guard import FAULT, Stopped, stop_on_interrupt
+from emseg_napari.cli.reporting import blocks, counted, list_failures, reporting, show_result
+from emseg_napari.cluster import Where
+from emseg_napari.jobs import Cancelled
+from emseg_napari.settings import InstanceSettings
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is divided into cells, and where they go."""
+
+    probability: Path
+    kind: Kind | None
+    output: Path
+    settings: InstanceSettings
+
+
+def segment_to_zarr(task: Task, where: Where, as_json: bool) -> None:
+    """Divide a volume into cells, or go on; what could not be read is listed.
+
+    Raises
+    ------
+    typer.Exit
+        If some slices have no cells.
+    """
+    boundary, said = open_boundary(task.probability, task.kind, fills=task.settings.missing_is_empty)
+    destination = Destination(task.output, cells_record(boundary, said, task.settings))
+    started = time.monotonic()
+    try:
+        with stop_on_interrupt() as should_stop, reporting(sys.stderr, by_slices=True) as report:
+            found = segment_volume(boundary, destination, task.settings, report, should_stop, where)
+    except (Cancelled, KeyboardInterrupt):
+        raise Stopped(
+            f"Stopped; what is done is kept beside {task.output}: give the same command again to go on."
+        ) from None
+    seconds = round(time.monotonic() - started, 2)
+    show_result(_sentence(task, found, seconds), _figures(task, found, seconds), as_json)
+    if found.failures:
+        list_failures(found.failures)
+        raise typer.Exit(FAULT)
+
+
+def _sentence(task: Task, found: VolumeCells, seconds: float) -> str:
+    if found.cells is None:
+        return f"{task.output} was complete already."
+    linked = "linked through the slices" if task.settings.link else "each in its slice"
+    slices = counted(len(found.output), "slice")
+    sentence = f"{task.output}: {slices}, {counted(found.cells, 'cell')} in all, {linked}; {seconds:.1f} s"
+    return sentence + (f"; {blocks(len(found.failures))} failed" if found.failures else "")
+
+
+def _figures(task: Task, found: VolumeCells, seconds: float) -> dict[str, Any]:
+    return {
+        "output": str(task.output),
+        **found.output.record,
+        "cells": found.cells,
+        "blocks_failed": len(found.failures),
+        "failures": [{"block": list(failure.index), "text": failure.text} for failure in found.failures],
+        "seconds": seconds,
+    }

@@ -1,0 +1,133 @@
+"""``emseg predict`` into an OME-Zarr, for volumes of any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import psutil
+import typer
+
+from emseg_napari.cli.guard import FAULT, Stopped, stop_on_interrupt
+from emseg_napari.cli.reporting import blocks, list_failures, quiet_libraries, reporting, show_result
+from emseg_napari.cluster import Where
+from emseg_napari.jobs import Cancelled, UserError
+from emseg_napari.runs import Run
+from emseg_napari.settings import PredictionSettings
+from emseg_napari.volumes.opening import called, open_volume
+
+if TYPE_CHECKING:
+    from emseg_napari.prediction.blocks import Kind
+    from emseg_napari.prediction.volumes import VolumePrediction
+
+SUFFIX = ".zarr"
+_GIB = 2**30
+# Of a stack that is predicted as a whole: the image, its probability and what is written.
+_BYTES_A_VOXEL = 6
+
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="local|tcp://HOST:PORT",
+        help="For outputs in .zarr: who computes; 'local' = processes on this machine, or the address of a "
+        "Dask scheduler whose workers see the same folders. This process when not given.",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="For --scheduler local: number of processes; one for every core when not given."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is predicted, and into what."""
+
+    run: Run
+    image: Path
+    output: Path
+    kind: Kind
+    settings: PredictionSettings
+
+
+def predict_to_zarr(task: Task, where: Where, as_json: bool) -> None:
+    """Predict a volume, or go on, and say how many blocks were done; those that failed are listed.
+
+    Raises
+    ------
+    typer.Exit
+        If some blocks failed.
+    """
+    volume = open_volume(task.image)
+    try:
+        with (
+            quiet_libraries() as stream,
+            stop_on_interrupt() as should_stop,
+            reporting(stream, by_slices=True) as report,
+        ):
+            from emseg_napari.prediction.volumes import VolumeTask, predict_volume  # loads ONNX Runtime
+
+            wanted = VolumeTask(task.output, task.settings, task.kind, where=where)
+            found = predict_volume(volume, task.run, wanted, report, should_stop)
+    except (Cancelled, KeyboardInterrupt):
+        raise Stopped(
+            f"Stopped; what is done stays in {task.output}: give the same command again to go on."
+        ) from None
+    show_result(_sentence(task, found), _figures(task, found), as_json)
+    if found.failures:
+        list_failures(found.failures)
+        if found.warning:
+            typer.echo(f"emseg: {found.warning}", err=True)
+        raise typer.Exit(FAULT)
+
+
+def check_memory(image: Path, settings: PredictionSettings) -> None:
+    """Raise `UserError` if an image is too large to be predicted as a whole, as into a TIFF file."""
+    try:
+        volume = open_volume(image)
+    except UserError:
+        return  # whoever reads it says why
+    first, end = settings.slices or (0, len(volume))
+    chosen = volume.size // len(volume) * min(end - first, len(volume))
+    needed, free = volume.nbytes + _BYTES_A_VOXEL * chosen, psutil.virtual_memory().available
+    if needed > free:
+        raise UserError(
+            f"{called(image)} takes about {needed / _GIB:.1f} GiB of memory to predict into a TIFF file, and "
+            f"{free / _GIB:.1f} GiB are free; let the name of --output end in .zarr, which takes volumes of "
+            "any size."
+        )
+
+
+def _sentence(task: Task, found: VolumePrediction) -> str:
+    first, end = found.record["slices"]
+    parts = [
+        f"{task.output}: slices {first}:{end} of {called(task.image)}, {found.record['values']}; "
+        f"threshold {found.record['threshold']:.2f}; {blocks(found.done)} predicted in {found.seconds:.1f} s"
+    ]
+    if found.done:
+        parts.append(f"{_speed(found):.2f} megavoxels a second")
+    if found.skipped:
+        parts.append(f"{found.skipped} there before")
+    if found.failures:
+        parts.append(f"{len(found.failures)} failed")
+    return ", ".join(parts)
+
+
+def _figures(task: Task, found: VolumePrediction) -> dict[str, Any]:
+    return {
+        "output": str(task.output),
+        **found.record,
+        "blocks_done": found.done,
+        "blocks_skipped": found.skipped,
+        "blocks_failed": len(found.failures),
+        "failures": [{"block": list(failure.index), "text": failure.text} for failure in found.failures],
+        "megavoxels_per_second": round(_speed(found), 3),
+        "seconds": round(found.seconds, 2),
+    }
+
+
+def _speed(found: VolumePrediction) -> float:
+    return found.voxels / 1e6 / found.seconds if found.seconds else 0.0
