@@ -54,8 +54,8 @@ def gflop() -> float:
 
 
 def keras_step() -> dict[str, Callable[[], Any]]:
-    from emseg_napari import training
     from emseg_napari.devices import Devices
+    from emseg_napari.learner import compile_network
     from emseg_napari.networks import build
     from emseg_napari.settings import TrainingSettings
 
@@ -64,7 +64,7 @@ def keras_step() -> dict[str, Callable[[], Any]]:
     found = {}
     for precision in ("float32", "bfloat16"):
         model = build("compact", precision == "bfloat16")
-        training._compile(model, TrainingSettings.recipe("compact"))
+        compile_network(model, TrainingSettings.recipe("compact"))
         found[precision] = lambda model=model: devices.train_on_batch(model, image, target)
     return found
 

@@ -17,7 +17,7 @@ minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
 
 with tempfile.TemporaryDirectory() as folder:
     viewer, dock = open_window()
-    dock.train.runs_folder = Path(folder)
+    dock.workspace.runs_folder = Path(folder)
     job = MainJob(viewer, dock, Path(folder), minutes)
     wait_until(lambda: dock.workspace.image is not None, 60, "Opening the sample")
     dock.window().resize(1500, 950)
@@ -26,12 +26,15 @@ with tempfile.TemporaryDirectory() as folder:
     job.predict()
     viewer.layers["phantom labels"].visible = False
     viewer.dims.set_point(0, 12)
-    dock.correct.tools[0].click()
+    places = dock.correct.places
+    places.search.click()
+    wait_until(lambda: not places.job.running, 300, "Finding places")
+    places.go(1)
     for widget in dock.window().findChildren(QWidget):
         if type(widget).__name__ == "NapariQtNotification":
             widget.close()
-    viewer.reset_view()
-    dock.show_step(dock.train)
+    viewer.scene.camera.zoom /= 1.5  # some tissue around the place
+    dock.show_step(dock.correct)
     QTest.qWait(500)
     viewer.screenshot(str(HERE / "window.png"), canvas_only=False, flash=False)
     viewer.close()
