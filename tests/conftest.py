@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from emseg_napari.runs import Run
 
 REAL_DATA = Path(__file__).parents[1] / ".." / "shared" / "data" / "isbi2012"
+OF_KERAS = "(training|live|learner|networks|checkpoints|losses|devices)"
 IMPORTS_KERAS = re.compile(
-    r"^\s*(import|from) (keras|tensorflow|emseg_napari\.(training|networks|checkpoints|losses|devices))\b"
-    r"|^\s*from emseg_napari import .*\b(training|networks|checkpoints|losses|devices)\b",
+    rf"^\s*(import|from) (keras|tensorflow|emseg_napari\.{OF_KERAS})\b"
+    rf"|^\s*from emseg_napari import .*\b{OF_KERAS}\b",
     re.MULTILINE,
 )
-SUMMARIES = pytest.StashKey[dict[str, str]]()
 
 # A deadline would fail on a busy machine; the same examples every time make a failure repeatable.
 settings.register_profile("emseg", max_examples=30, deadline=None, derandomize=True, database=None)
@@ -50,16 +50,12 @@ class OwnProcess(pytest.Item):
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(self.path)]
         done = subprocess.run(command, cwd=self.config.rootpath, capture_output=True, text=True)
         lines = done.stdout.strip().splitlines() or [f"ended with {done.returncode}"]
-        self.config.stash[SUMMARIES][self.path.name] = lines[-1]
+        self.user_properties.append(("summary", lines[-1]))
         if done.returncode != 0:
             pytest.fail(done.stdout + done.stderr)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str:
         return str(excinfo.value)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[SUMMARIES] = {}
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -71,9 +67,10 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     return KerasFile.from_parent(parent, path=module_path)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for name, summary in config.stash[SUMMARIES].items():
-        terminalreporter.write_line(f"{name}: {summary}")
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for _, summary in report.user_properties:
+            terminalreporter.write_line(f"{report.location[0]}: {summary}")
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +85,14 @@ def settings_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     """The folder of the plugin's own settings: an empty one, never the user's."""
     folder = tmp_path_factory.mktemp("settings")
     monkeypatch.setenv("EMSEG_CONFIG_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of unsaved work: an empty one, never the user's."""
+    folder = tmp_path_factory.mktemp("data")
+    monkeypatch.setenv("EMSEG_DATA_DIR", str(folder))
     return folder
 
 
@@ -109,7 +114,7 @@ def dock(make_napari_viewer_proxy, qtbot, tmp_path):  # type: ignore[no-untyped-
     viewer = make_napari_viewer_proxy(show=True)
     widget = Dock(viewer)
     viewer.window.add_dock_widget(widget)
-    widget.train.runs_folder = tmp_path / "runs"
+    widget.workspace.runs_folder = tmp_path / "runs"
     widget.window().resize(1400, 900)
     yield widget
     for step in (widget.train, widget.predict, widget.evaluate, widget.cells):

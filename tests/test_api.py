@@ -1,40 +1,21 @@
-import subprocess
-import sys
+import json
 from pathlib import Path
 from typing import ClassVar
 
+import dask.array
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import emseg_napari
-from emseg_napari import predict, train
-from emseg_napari.jobs import Finished, Progress, SlicePredicted, UserError
-from emseg_napari.settings import TrainingSettings
-
-UNGUARDED = """
-import sys
-import numpy as np
-from emseg_napari import predict, train
-
-print("script runs")
-image, labels = np.load("image.npy"), np.load("labels.npy")
-run = train(image, labels, output="run", epochs=1, steps_per_epoch=2, patch_px=32, batch_size=2)
-probability = predict(image, run, slices=(1, 3))
-print(probability.shape, probability.dtype, "tensorflow" in sys.modules, "keras" in sys.modules)
-"""
-
-
-def test_script_without_a_main_guard_trains_and_predicts(tiny_stack, tmp_path):
-    for name, array in zip(("image", "labels"), tiny_stack, strict=True):
-        np.save(tmp_path / f"{name}.npy", array)
-    (tmp_path / "script.py").write_text(UNGUARDED)
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "script.py"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["script runs", "(2, 48, 40) float32 False False"]
-    assert done.stderr == ""
-    assert (tmp_path / "run" / "network.onnx").is_file()
+from emseg_napari import evaluate, predict, segment, train
+from emseg_napari.cells.instances import instances
+from emseg_napari.cli import app
+from emseg_napari.jobs import Finished, Message, Progress, SlicePredicted, UserError
+from emseg_napari.labels import to_isbi
+from emseg_napari.scoring.evaluation import evaluate as scored
+from emseg_napari.settings import InstanceSettings, TrainingSettings
+from emseg_napari.stacks import write_stack
 
 
 class FakeEngine:
@@ -66,7 +47,7 @@ def test_training_hands_everything_to_the_engine(monkeypatch, tmp_path):
     assert arguments["settings"] == TrainingSettings.recipe("reference", seed=3)
     assert (arguments["folder"], arguments["resume"]) == (tmp_path / "run", True)
     np.testing.assert_array_equal(arguments["image"], np.array([[1, 2]]))
-    np.testing.assert_array_equal(arguments["labels"], np.array([[0, 1]]))
+    np.testing.assert_array_equal(arguments["labels"], np.array([[[0, 1]]]))
 
 
 @pytest.mark.parametrize("given", ["run", "folder", "text"])
@@ -129,7 +110,90 @@ def test_report_that_raises_ends_the_job(tiny_stack, tiny_run):
         predict(tiny_stack[0], tiny_run, report=annoyed)
 
 
-def test_package_offers_two_functions_and_knows_no_others():
-    assert {"train", "predict", "__version__"} == set(emseg_napari.__all__)
+@pytest.fixture
+def field():
+    """A labelled stack and a boundary probability that is right in most of it: (4, 30, 40)."""
+    labels = np.full((4, 30, 40), 2, np.uint8)
+    labels[:, 14:16] = labels[:, :, 19:21] = 1
+    noise = np.random.default_rng(0).normal(0, 0.1, labels.shape)
+    return labels, np.clip(np.where(labels == 1, 0.8, 0.2) + noise, 0, 1).astype(np.float32)
+
+
+class HereEngine(FakeEngine):
+    """Does what it is given in this process, which is quicker than to start another."""
+
+    def run(self, job, **arguments):
+        yield Finished({"evaluate": scored, "segment": instances}[job](**arguments))
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    monkeypatch.setattr("emseg_napari.api.Engine", HereEngine)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_scores_are_those_of_the_command_line(field, tmp_path):
+    labels, probability = field
+    write_stack(tmp_path / "labels.tif", to_isbi(labels))
+    write_stack(tmp_path / "p.tif", probability)
+    words = ["evaluate", *(str(tmp_path / name) for name in ("p.tif", "labels.tif")), "--json"]
+    expected = json.loads(CliRunner().invoke(app, words).stdout)
+    found = evaluate(probability, labels).as_dict()
+    assert {name: expected[name] for name in found} == found
+
+
+def test_a_run_tells_scoring_its_threshold_and_what_it_saw(field, tiny_run):
+    labels, probability = field
+    events = []
+    found = evaluate(probability[1:3], labels, tiny_run, events.append, slices=(1, 3))
+    assert found.threshold == pytest.approx(1 - tiny_run.record.threshold)
+    assert [one.z for one in found.per_slice] == [1, 2]
+    assert any("is taken for the boundary probability" in e.text for e in events if isinstance(e, Message))
+    assert [event.fraction for event in events if isinstance(event, Progress)][-1] == 1
+
+
+@pytest.mark.usefixtures("at_once")
+def test_labels_probabilities_of_the_interior_and_lazy_arrays_are_scored(field):
+    labels, probability = field
+    assert evaluate(labels, labels).v_rand == 1
+    expected = evaluate(probability[0], labels[0]).as_dict()
+    assert evaluate(1 - (1 - probability[:1]), labels[:1]).as_dict() == expected
+    lazy = dask.array.from_array(1 - probability[:1], chunks=10)
+    assert evaluate(lazy, labels[:1], kind="interior").as_dict() == expected
+
+
+def test_cells_are_those_of_the_job(field):
+    cells = segment(field[1], link=True)
+    np.testing.assert_array_equal(cells, instances(field[1], InstanceSettings(link=True)))
+    assert len(np.unique(cells)) == 4
+
+
+@pytest.mark.usefixtures("at_once")
+def test_labels_are_divided_into_cells_as_the_probability_that_they_are(field):
+    certain = (field[0] == 1).astype(np.float32)
+    np.testing.assert_array_equal(segment(field[0][0]), segment(certain[0]))
+    np.testing.assert_array_equal(segment(1 - certain, kind="interior"), segment(certain))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "settings", "sentence"),
+    [
+        (lambda p: p[:2], {}, "say with slices which 2 of The labels they are"),
+        (lambda p: p[:, 1:], {}, "differ in size"),
+        (lambda p: p + 7, {}, r"^The prediction: .* is no probability"),
+        (lambda p: (p * 60000).astype(np.uint16), {}, "holds neither labels"),
+        (lambda p: p[None], {}, "is no stack of slices"),
+        (lambda p: p, {"treshold": 0.5}, "^treshold: "),
+        (lambda p: p, {"run": "nowhere"}, "is no run folder"),
+    ],
+)
+def test_what_cannot_be_scored_is_a_sentence(field, wrong, settings, sentence):
+    labels, probability = field
+    with pytest.raises(UserError, match=sentence):
+        evaluate(wrong(probability), labels, **settings)
+
+
+def test_package_offers_four_functions_and_knows_no_others():
+    assert {"train", "predict", "evaluate", "segment", "__version__"} == set(emseg_napari.__all__)
     with pytest.raises(AttributeError, match="no attribute 'fit'"):
         emseg_napari.fit  # noqa: B018

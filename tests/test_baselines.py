@@ -234,6 +234,18 @@ def test_tiles_have_no_seam(runs, network):
 
 
 @both
+def test_windows_are_those_of_the_whole_slice(runs, stack, network):
+    """Of the ridge filter but for pieces that its clean-up follows farther than a window sees."""
+    slice_ = np.tile(stack[0][0], (5, 5))[:450, :401]
+    predictor = load_predictor(runs[network], PredictionSettings())
+    whole = predictor.probability(slice_)
+    for window in (np.s_[0:70, 0:90], np.s_[181:250, 133:260], np.s_[400:450, 390:401]):
+        found = predictor.window(slice_, window, predictor.levels(slice_))
+        differing = abs(found - whole[window]) > 1e-4
+        assert np.mean(differing) <= (0.02 if network == "ridge" else 0)
+
+
+@both
 def test_grey_levels_may_have_any_scale(runs, stack, network):
     found = predict(stack[0], runs[network])
     wide = predict(stack[0].astype(np.uint16) * 200, runs[network])

@@ -218,6 +218,37 @@ def test_onnx_network_answers_as_keras_does(model, tmp_path):
         )
 
 
+def opposite(model: keras.Model) -> keras.Model:
+    """A network that answers wrongly, called once since Keras exports no other."""
+    wrong = keras.Model(model.input, 1 - model.output)
+    wrong.predict_on_batch(IMAGE)
+    return wrong
+
+
+def test_wrong_export_is_done_again(model, tmp_path, monkeypatch):
+    export, wrong, calls = model.export, opposite(model), []
+
+    def wrong_at_first(path, **options):
+        (export if calls else wrong.export)(path, **options)
+        calls.append(path)
+
+    monkeypatch.setattr(model, "export", wrong_at_first)
+    export_onnx(model, tmp_path / "network.onnx")
+    assert len(calls) == 2
+    np.testing.assert_allclose(
+        onnx_output(tmp_path / "network.onnx", IMAGE), model.predict_on_batch(IMAGE), atol=1e-5
+    )
+
+
+def test_export_that_stays_wrong_is_refused_and_leaves_the_old_network(model, tmp_path, monkeypatch):
+    (tmp_path / "network.onnx").write_bytes(b"the old one")
+    monkeypatch.setattr(model, "export", opposite(model).export)
+    with pytest.raises(UserError, match=r"network\.onnx could not be written.*otherwise than Keras"):
+        export_onnx(model, tmp_path / "network.onnx")
+    assert (tmp_path / "network.onnx").read_bytes() == b"the old one"
+    assert os.listdir(tmp_path) == ["network.onnx"]
+
+
 def test_network_trained_in_bfloat16_is_exported_in_float32(tmp_path):
     mixed = trained(mixed_precision=True)
     save_checkpoint(mixed, tmp_path / "best.keras")

@@ -250,7 +250,7 @@ def test_prediction_through_the_real_command_line(
     done = emseg("predict", training[0].folder, sample[0], "--output", output, "--slices", "0:2")
     assert done.returncode == 0
     assert done.stdout.startswith(f"{output}: slices 0:2 of image.tif")
-    assert re.fullmatch(r"slice 0 predicted, \d+:\d\d left\n", done.stderr)
+    assert re.fullmatch(r"slice 0 predicted, 50%, \d+:\d\d left\nslice 1 predicted, 100%\n", done.stderr)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are a Unix thing")

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from typer.testing import CliRunner, Result
 
-from emseg_napari import training
+from emseg_napari import learner
 from emseg_napari.cli import app
 from emseg_napari.labels import to_isbi
 from emseg_napari.samples import phantom
@@ -303,11 +303,14 @@ def test_numbers_outside_their_limits(desk: Desk, words: tuple[str, object], nam
 )
 def test_words_that_are_no_options_or_values(desk: Desk, words: tuple[str, object]) -> None:
     before = state(desk.folder)
-    result = desk.train(*words)
-    assert result.exit_code == 2
-    assert words[0] in result.stderr
-    assert "Traceback" not in result.stderr
+    assert_sentence(desk.train(*words), words[0], "see 'emseg train --help'")
     assert state(desk.folder) == before
+
+
+def test_a_command_that_is_none_or_lacks_a_file() -> None:
+    assert_sentence(emseg("trian"), "No such command 'trian' (Did you mean 'train'?); see 'emseg --help'")
+    assert_sentence(emseg("evaluate"), "Missing argument 'PREDICTION'; see 'emseg evaluate --help'")
+    assert "Usage:" in emseg().output
 
 
 # Unusual stacks that are no mistake
@@ -489,7 +492,7 @@ def test_a_disk_that_fills_up_in_mid_training(desk: Desk, run: Path, monkeypatch
         Path(path).write_bytes(b"half of it")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr(training.keras.Model, "save", fail)
+    monkeypatch.setattr(learner.keras.Model, "save", fail)
     assert_sentence(
         desk.train("--output", run, "--resume"), run / "last.keras", "the disk is full", "free some space"
     )

@@ -10,7 +10,8 @@ import pytest
 import tifffile
 from typer.testing import CliRunner, Result
 
-from emseg_napari.cli import app, matching
+from emseg_napari import pairing
+from emseg_napari.cli import app
 from emseg_napari.jobs import Cancelled
 from emseg_napari.labels import to_isbi
 from emseg_napari.runs import Run, RunRecord, fingerprint
@@ -111,7 +112,21 @@ def test_labels_are_scored(desk: Desk) -> None:
     found = desk.probability < 0.4
     figures = desk.figures(desk.write("p.tif", np.where(found, 255, 0).astype(np.uint8)))
     assert said(figures, evaluate(found.astype(np.float32), desk.truth).as_dict())
-    assert figures["kind"] == "labels"
+    assert (figures["kind"], figures["threshold_from"]) == ("labels", None)
+
+
+def test_labels_are_shown_without_thresholds(desk: Desk) -> None:
+    shown = desk.evaluate(desk.labels)
+    assert "threshold" not in shown.output
+    lines = shown.stdout.splitlines()
+    assert lines[1].split() == ["score", "split", "merge"]
+    assert lines[2].split() == ["V_rand", "1.0000", "1.0000", "1.0000"]
+    assert "Each slice" in lines
+
+
+def test_a_runs_threshold_means_nothing_to_labels(desk: Desk) -> None:
+    run = desk.run(threshold=0.0)  # no probability of the interior is above 1
+    assert desk.figures(desk.labels, "--run", run)["accuracy"] == 1
 
 
 def test_the_truth_has_full_marks_read_as_labels_and_as_interior(desk: Desk) -> None:
@@ -145,6 +160,29 @@ def test_a_run_that_is_given_knows_its_threshold_and_slices(desk: Desk) -> None:
     assert (figures["run"], figures["held_out_slices"]) == (str(run), [4])
 
 
+@pytest.mark.parametrize(
+    ("convert", "words", "sentence"),
+    [
+        (lambda p: p, (), "the boundary probability from 0 to 1, since it holds floats; add --interior if"),
+        (lambda p: 1 - p, ("--interior",), "the interior probability from 0 to 1, as you say."),
+        (
+            lambda p: (255 * p).astype(np.uint8),
+            (),
+            "the boundary probability from 0 to 255, since it holds 8-bit values that are no labels; add",
+        ),
+        (lambda p: np.where(p < 0.4, 255, 0).astype(np.uint8), (), "labels, since it holds no other values."),
+    ],
+)
+def test_what_a_file_is_taken_for_is_said(desk: Desk, convert, words, sentence: str) -> None:
+    result = desk.evaluate(desk.write("p.tif", convert(desk.probability)), *words)
+    assert f"p.tif is taken for {sentence}" in result.stderr
+
+
+def test_a_file_of_ours_is_taken_for_what_it_says(desk: Desk) -> None:
+    said = "predicted.tif is taken for the boundary probability from 0 to 1, as it says itself."
+    assert said in desk.evaluate(desk.predicted()).stderr
+
+
 # Slices
 
 
@@ -169,6 +207,11 @@ def test_a_run_that_is_gone_is_no_error_but_is_said(desk: Desk) -> None:
     result = desk.evaluate(desk.predicted())
     assert result.exit_code == 0
     assert f"Not known which slices it was trained on: its run is no longer in {desk.folder}" in result.stderr
+
+
+def test_another_run_than_the_file_names_is_told(desk: Desk) -> None:
+    said = desk.evaluate(desk.predicted(run="other"), "--run", desk.run()).stderr
+    assert "predicted.tif says that the run other made it, and not run." in said
 
 
 def test_a_spoilt_run_that_the_file_names_is_no_error(desk: Desk) -> None:
@@ -240,7 +283,10 @@ def test_json_is_the_only_thing_on_stdout(desk: Desk) -> None:
 def test_a_terminal_gets_tables_and_a_bar(desk: Desk) -> None:
     import pty
 
-    main, end = pty.openpty()
+    try:
+        main, end = pty.openpty()
+    except OSError as error:
+        pytest.skip(f"this system gives no pseudo-terminal ({error})")
     command = [sys.executable, "-m", "emseg_napari", "evaluate", desk.labels, desk.labels]
     with subprocess.Popen(command, stdout=end, stderr=end, env=os.environ | {"TERM": "xterm"}) as process:
         os.close(end)
@@ -258,7 +304,7 @@ def test_a_terminal_gets_tables_and_a_bar(desk: Desk) -> None:
     assert process.returncode == 0
     assert "100%" in text
     assert re.search(r"─{20}", text)
-    assert re.search(r"V_rand +1\.0000 +at 0\.0 +1\.0000", text)
+    assert re.search(r"V_rand +1\.0000 +1\.0000 +1\.0000", text)
 
 
 def test_ctrl_c_ends_with_a_sentence(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,6 +360,23 @@ def test_thresholds_outside_are_a_sentence(desk: Desk, value: object) -> None:
     assert "Threshold: " in desk.refuses(desk.labels, "--threshold", value)
 
 
+def test_the_image_itself_is_no_prediction(desk: Desk) -> None:
+    image = desk.write("image.tif", desk.image)
+    assert "taken for the boundary probability from 0 to 255" in desk.evaluate(image).stderr
+    said = desk.refuses(image, "--run", desk.run(fingerprints=True))
+    assert "image.tif is no prediction but the image that run was trained on (slice 0)" in said
+
+
+def test_an_instance_map_or_an_image_of_16_bits_is_no_prediction(desk: Desk) -> None:
+    image = desk.write("image.tif", desk.image.astype(np.uint16) + 300)
+    assert "holds neither labels" in desk.refuses(image)
+    assert "holds uint16 values; a probability" in desk.refuses(image, "--as", "probability")
+
+
+def test_labels_have_no_threshold_to_give(desk: Desk) -> None:
+    assert "leave out --threshold" in desk.refuses(desk.labels, "--threshold", 0.5)
+
+
 def test_no_labels_in_the_range_is_a_sentence(desk: Desk) -> None:
     desk.truth[3:5] = 0
     desk.labels = desk.write("labels.tif", to_isbi(desk.truth))
@@ -354,5 +417,5 @@ def test_a_permission_that_is_missing_hides_the_run_that_the_file_names(
         raise PermissionError
 
     desk.run()
-    monkeypatch.setattr(matching, "is_run", forbidden)
+    monkeypatch.setattr(pairing, "is_run", forbidden)
     assert "Not known which slices" in desk.evaluate(desk.predicted()).stderr

@@ -8,6 +8,7 @@ from emseg_napari.cli import app
 from emseg_napari.jobs import EpochEnded
 from emseg_napari.runs import Run, RunRecord
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.stacks import write_stack
 
 
 @pytest.fixture
@@ -76,4 +77,21 @@ def test_info_as_json_has_the_figures(saved):
 def test_info_of_no_run_is_a_sentence(tmp_path):
     result = CliRunner().invoke(app, ["info", str(tmp_path)])
     assert result.exit_code == 2
-    assert "is no run folder" in result.output
+    assert "is no run folder, and nothing that 'emseg predict' or" in result.output
+
+
+def test_info_of_a_prediction_says_who_made_it_of_what(tmp_path):
+    record = {
+        "software": "emseg-napari predict",
+        "version": "0.1.0",
+        "values": "boundary probability, 0 to 1",
+    }
+    record |= {"run": "r", "run_folder": "/runs/r", "image": "i.tif", "slices": [2, 3], "threshold": 0.4}
+    write_stack(tmp_path / "p.tif", np.zeros((1, 4, 4), np.float32), record)
+    result = CliRunner().invoke(app, ["info", str(tmp_path / "p.tif")])
+    assert result.stdout.splitlines() == [
+        f"{tmp_path / 'p.tif'}: prediction, boundary probability, 0 to 1",
+        "predicted by the run r in /runs/r, threshold 0.40",
+        "slices 2:3 of i.tif",
+        "made with emseg-napari 0.1.0",
+    ]

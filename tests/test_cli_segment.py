@@ -7,11 +7,14 @@ import tifffile
 from typer.testing import CliRunner, Result
 
 from emseg_napari.cells import instances as segmentation
+from emseg_napari.cells import volumes
 from emseg_napari.cells.linking import link
 from emseg_napari.cli import app
 from emseg_napari.jobs import Cancelled
 from emseg_napari.settings import InstanceSettings
 from emseg_napari.stacks import read_description, read_labels, write_stack
+from emseg_napari.volumes.output import Layout, VolumeOutput
+from emseg_napari.volumes.volume import Voxel
 
 RECORD = {
     "software": "emseg-napari predict",
@@ -74,6 +77,30 @@ def test_cells_are_those_of_the_function_and_the_file_says_what_they_are(predict
     assert InstanceSettings(**said["settings"]) == InstanceSettings()
 
 
+@pytest.mark.parametrize("name", ["cells.tif", "cells.zarr"])
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("probability", "boundary probability"),
+        ("interior", "interior probability"),
+        ("labels", "boundary and interior labels"),
+    ],
+)
+def test_what_cells_were_made_from_is_told(tmp_path, probability, kind, what, name):
+    labels = np.where(probability >= 0.5, 0, 255).astype(np.uint8)
+    values = {"probability": probability, "interior": 1 - probability, "labels": labels}[kind]
+    write_stack(tmp_path / "p.tif", values, RECORD | {"kind": kind, "image": "i.tif", "slices": [19, 24]})
+    emseg("segment", tmp_path / "p.tif", "--output", tmp_path / name, "--neck-px", 3)
+    assert json.loads(emseg("info", tmp_path / name, "--json").stdout)["made_from"] == kind
+    assert emseg("info", tmp_path / name).stdout.splitlines()[:5] == [
+        f"{tmp_path / name}: cells, every cell has a number of its own",
+        f"made from the {what} p.tif",
+        "predicted by the run mine in /runs/mine",
+        "slices 19:24 of i.tif",
+        "other than by default: neck_px 3.0",
+    ]
+
+
 def test_link_gives_a_cell_one_number_through_the_slices(predicted, probability):
     cells = segmented(predicted, "--link")
     np.testing.assert_array_equal(cells, link(segmentation.instances(probability)))
@@ -116,6 +143,15 @@ def test_files_of_other_origin_are_read_for_what_they_are(tmp_path, probability,
     tifffile.imwrite(tmp_path / "other.tif", convert(probability))
     cells = segmented(tmp_path / "other.tif", *options)
     assert [len(np.unique(slice_)) for slice_ in cells] == [4] * 5
+
+
+def test_it_is_said_what_values_are_taken_for(tmp_path, probability):
+    tifffile.imwrite(tmp_path / "other.tif", np.round(200 * probability).astype(np.uint8))
+    result = emseg("segment", tmp_path / "other.tif", "--output", tmp_path / "cells.tif")
+    said = (
+        "other.tif is taken for the boundary probability from 0 to 255, since it holds 8-bit values that are"
+    )
+    assert said in result.stderr
 
 
 @pytest.mark.parametrize("kind", ["interior", "labels"])
@@ -195,3 +231,116 @@ def test_more_cells_than_fit_16_bits_are_written_in_32(predicted, monkeypatch):
     cells = segmented(predicted)
     assert cells.dtype == np.int32
     np.testing.assert_array_equal(cells, many[0])
+
+
+# -- volumes of any size -------------------------------------------------------------------
+
+
+@pytest.fixture
+def predicted_volume(tmp_path: Path, probability: np.ndarray) -> Path:
+    """The same as `emseg predict` writes it into an OME-Zarr."""
+    voxel = Voxel((50.0, 4.0, 4.0), "nanometer")
+    layout = Layout(probability.shape, "uint8", chunk=(1, 60, 60), shard=None, voxel=voxel)
+    output = VolumeOutput.prepare(tmp_path / "predicted.zarr", layout, RECORD | {"slices": [19, 24]})
+    for block in output.blocks:
+        output.write(block, np.round(255 * probability[block.window]).astype(np.uint8))
+    return output.path
+
+
+@pytest.mark.parametrize("options", [(), ("--link",), ("--outlines", "--neck-px", 3)])
+def test_a_volume_has_the_cells_of_the_stack(predicted_volume, options):
+    cells = predicted_volume.with_name("cells.zarr")
+    result = emseg("segment", predicted_volume, "--output", cells, *options, "--json")
+    assert result.exit_code == 0, result.output
+    written = VolumeOutput(cells)
+    np.testing.assert_array_equal(written[:], segmented(predicted_volume, *options))
+    assert written.voxel == Voxel((50.0, 4.0, 4.0), "nanometer")
+    assert (written.record["run"], written.record["slices"]) == ("mine", [19, 24])
+    assert written.layout.first == 19
+    assert json.loads(result.stdout)["cells"] == written[:].max()
+    again = emseg("segment", predicted_volume, "--output", cells, *options)
+    assert "was complete already" in again.stdout
+
+
+def test_cells_are_not_gone_on_with_from_another_prediction(tmp_path, probability):
+    for network in ("one", "other"):
+        output = VolumeOutput.prepare(
+            tmp_path / network / "p.zarr", Layout(probability.shape, "uint8"), RECORD | {"network": network}
+        )
+        for block in output.blocks:
+            output.write(block, np.round(255 * probability[block.window]).astype(np.uint8))
+    cells = ("--output", tmp_path / "cells.zarr")
+    assert emseg("segment", tmp_path / "one" / "p.zarr", *cells).exit_code == 0
+    assert "was begun otherwise: the probability was" in refused(tmp_path / "other" / "p.zarr", *cells)
+
+
+def test_cells_are_not_gone_on_with_from_another_file_of_the_same_name(tmp_path, probability):
+    cells = ("--output", tmp_path / "cells.zarr", "--as", "probability")
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(
+            tmp_path / folder / "p.tif", probability.astype(np.float32), photometric="minisblack"
+        )
+    assert emseg("segment", tmp_path / "one" / "p.tif", *cells).exit_code == 0
+    assert "was begun otherwise: the probability was" in refused(tmp_path / "other" / "p.tif", *cells)
+
+
+def test_a_tiff_becomes_a_volume_too(predicted):
+    cells = predicted.with_name("cells.zarr")
+    result = emseg("segment", predicted, "--output", cells)
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(VolumeOutput(cells)[:], segmented(predicted))
+    assert VolumeOutput(cells).record["run"] == "mine"
+
+
+def test_a_damaged_chunk_is_listed_and_the_rest_is_done(predicted_volume):
+    (predicted_volume / "0" / "c" / "2" / "0" / "0").write_bytes(b"not what it was")
+    cells = predicted_volume.with_name("cells.zarr")
+    result = emseg("segment", predicted_volume, "--output", cells)
+    assert result.exit_code == 1
+    assert "1 block failed" in result.stdout
+    assert "block (2, 0, 0): chunk (2, 0, 0) of predicted.zarr/0 is damaged" in result.stderr
+    assert VolumeOutput(cells)[:].any(axis=(1, 2)).tolist() == [True, True, False, True, True]
+
+
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(predicted_volume, monkeypatch):
+    def stop(*_: object) -> None:
+        raise Cancelled
+
+    cells = predicted_volume.with_name("cells.zarr")
+    with monkeypatch.context() as patch:
+        patch.setattr(volumes, "Number", stop)
+        result = emseg("segment", predicted_volume, "--output", cells)
+    assert result.exit_code == 130
+    assert "give the same command again to go on" in result.stderr
+    assert emseg("segment", predicted_volume, "--output", cells).exit_code == 0
+    np.testing.assert_array_equal(VolumeOutput(cells)[:], segmented(predicted_volume))
+
+
+def test_a_volume_that_does_not_say_what_it_holds_is_asked_about(tmp_path, probability):
+    layout = Layout(probability.shape, "uint8")
+    other = VolumeOutput.prepare(tmp_path / "other.zarr", layout, {})
+    for block in other.blocks:
+        other.write(block, np.where(probability[block.window] > 0.5, 0, 255).astype(np.uint8))
+    output = ("--output", tmp_path / "cells.zarr")
+    assert "--as labels, --as probability" in refused(other.path, *output)
+    assert emseg("segment", other.path, *output, "--as", "labels").exit_code == 0
+    assert VolumeOutput(tmp_path / "cells.zarr")[:].max() == 20
+
+
+def test_a_volume_is_not_read_as_what_it_says_it_is_not(predicted_volume):
+    output = ("--output", predicted_volume.with_name("cells.zarr"))
+    assert "says of itself" in refused(predicted_volume, *output, "--as", "labels")
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "part"),
+    [
+        ("cells.tif", ("--scheduler", "local"), "let its name end in .zarr"),
+        ("cells.zarr", ("--scheduler", "nowhere"), "is no scheduler"),
+        ("cells.zarr", ("--workers", "2"), "goes with the scheduler 'local'"),
+        ("predicted.zarr", (), "was written by emseg-napari predict, so that emseg-napari segment cannot go"),
+    ],
+)
+def test_places_and_outputs_that_cannot_be_used_end_with_a_sentence(predicted_volume, output, options, part):
+    assert part in refused(predicted_volume, "--output", predicted_volume.with_name(output), *options)

@@ -4,9 +4,9 @@ import sys
 import numpy as np
 
 from emseg_napari.devices import Devices, _words
+from emseg_napari.learner import compile_network
 from emseg_napari.networks import build
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.training import _compile
 
 # A process of its own: TensorFlow divides the processor only before its first use.
 TWO_DEVICES = """
@@ -19,7 +19,7 @@ tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceCo
 import keras
 from emseg_napari.devices import Devices
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.training import _compile
+from emseg_napari.learner import compile_network
 
 random = np.random.default_rng(0)
 image = random.random((4, 16, 16, 1)).astype(np.float32)
@@ -31,7 +31,7 @@ def trained(devices):
     with devices.scope():
         x = keras.layers.Input((None, None, 1))
         model = keras.Model(x, keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(x))
-        _compile(model, TrainingSettings.recipe(dice_weight=0.0))
+        compile_network(model, TrainingSettings.recipe(dice_weight=0.0))
     devices.warm_up(model, image, target)
     losses = [devices.train_on_batch(model, image, target) for _ in range(4)]
     return losses, np.concatenate([weight.ravel() for weight in model.get_weights()])
@@ -59,7 +59,7 @@ def test_devices_are_said_in_words(monkeypatch):
 def test_a_single_device_takes_the_whole_batch():
     devices = Devices()
     model = build("compact")
-    _compile(model, TrainingSettings.recipe())
+    compile_network(model, TrainingSettings.recipe())
     image = np.zeros((1, 32, 32, 1), np.float32)
     devices.warm_up(model, image, np.ones((1, 32, 32, 2), np.float32))
     assert devices.count == 1

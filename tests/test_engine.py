@@ -22,8 +22,9 @@ from emseg_napari.jobs import (
     Progress,
     SlicePredicted,
 )
+from emseg_napari.protocol import Mailbox
 from emseg_napari.runs import Run, open_run
-from emseg_napari.settings import PredictionSettings, TrainingSettings
+from emseg_napari.settings import LiveSettings, PredictionSettings, TrainingSettings
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 LONG = {"epochs": 1000, "steps_per_epoch": 20}
@@ -101,14 +102,6 @@ def test_training_tells_its_story_in_order_and_ends_with_its_run(engine, tiny_ev
     assert not engine.busy
 
 
-def test_a_keras_that_is_set_to_another_backend_trains_all_the_same(tiny_stack, tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", "of which nobody heard")
-    with_it = Engine()
-    events = list(with_it.run("train", **training(tiny_stack, tmp_path / "run", epochs=1)))
-    with_it.close()
-    assert isinstance(events[-1], Finished)
-
-
 def test_process_stays_warm_for_the_next_job(engine, tiny_stack, tiny_run):
     first = list(engine.run("predict", image=tiny_stack[0], run=tiny_run.folder))
     process_id = engine.process_id
@@ -162,6 +155,107 @@ def test_preview_follows_the_slice_in_view(engine, tiny_stack, tmp_path):
     engine.wish(z=None)
     engine.cancel()
     assert until(events, Failed).cancelled
+
+
+# Live mode
+
+
+def test_what_is_taught_in_the_middle_of_a_live_job_is_learned_and_kept(
+    engine, tiny_stack, tiny_run, tmp_path
+):
+    image, labels = tiny_stack
+    settings = LiveSettings(start=str(tiny_run.folder), on_battery=True)
+    job = {"image": image, "labels": 0 * labels, "settings": settings, "folder": tmp_path / "live"}
+    engine.wish(z=2)
+    events = engine.run("live", **job)
+    first = until(events, PreviewReady)
+    assert (first.epoch, first.z) == (0, 2)
+    engine.teach(2, labels[2])
+    while (later := until(events, PreviewReady)).epoch == 0:
+        pass
+    while np.array_equal(later.probability, first.probability):
+        later = until(events, PreviewReady)
+    engine.wish(enough=True)
+    run = until(events, Finished).result
+    assert open_run(run.folder).record.trained_slices == [2]
+    assert next(events, None) is None
+    predicted = list(engine.run("predict", image=image, run=run.folder))
+    assert isinstance(predicted[-1], Finished)
+
+
+ECHO = """
+events = os.fdopen(os.dup(1), 'wb')
+commands = os.fdopen(os.dup(0), 'rb')
+send(events, Message('at work'))
+time.sleep(1)
+while True:
+    command = receive(commands)
+    if isinstance(command, Taught):
+        send(events, Message(f'{command.z}: {command.labels[0, 0]}'))
+    elif isinstance(command, Wishes):
+        send(events, Message(f'wishes: {command.z}'))
+        if command.enough:
+            send(events, Finished())
+"""
+
+
+def test_teaching_a_busy_engine_never_waits_and_never_loses_the_newest(fake_engine):
+    engine = fake_engine(ECHO)
+    events = engine.run("live")
+    next(events)  # and now it is deaf for a while
+    labels = np.zeros((1000, 1000), np.uint8)  # more than fits into a pipe
+    for number in range(1, 51):
+        labels[:] = number
+        began = time.monotonic()
+        engine.teach(number % 2, labels)
+        engine.wish(z=number)
+        assert time.monotonic() - began < 0.1
+    labels[:] = 255  # it keeps a copy, and the user paints on
+    said = []
+    while {"0: 50", "1: 49", "wishes: 50"} - set(said):
+        said.append(next(events).text)
+    assert len(said) < 20
+    engine.wish(enough=True)
+    until(events, Finished)
+
+
+def test_what_is_taught_before_the_engine_runs_goes_to_the_job_that_is_about_to_start(fake_engine):
+    engine = fake_engine(ECHO)
+    engine.teach(4, np.full((2, 2), 1))
+    events = engine.run("live")
+    said = []
+    while "4: 1" not in said:
+        said.append(next(events).text)
+    engine.wish(enough=True)
+    until(events, Finished)
+
+
+def test_what_one_job_was_not_told_any_more_is_not_told_to_the_next(fake_engine):
+    engine = fake_engine(ECHO)
+    events = engine.run("live")
+    next(events)
+    engine.teach(0, np.full((1000, 1000), 1))
+    engine.teach(1, np.full((1000, 1000), 1))
+    engine.cancel()  # deaf, so its process ends
+    assert until(events, Failed).cancelled
+    assert next(events, None) is None
+    events = engine.run("live")
+    next(events)
+    engine.wish(enough=True)
+    told = [event for event in events if isinstance(event, Message)]
+    assert all(event.text.startswith("wishes") for event in told)
+
+
+def test_a_mailbox_keeps_the_newest_of_each_kind_and_wakes_who_waits():
+    box = Mailbox()
+    assert box.take(0.01) == []
+    for message in (1, 2, 3):
+        box.post("odd" if message % 2 else "even", message)
+    assert sorted(box.take()) == [2, 3]
+    threading.Timer(0.1, box.post, ("odd", 5)).start()
+    began = time.monotonic()
+    assert box.take(5) == [5]
+    assert time.monotonic() - began < 2
 
 
 def test_busy_engine_refuses_a_second_job(engine, tiny_stack, tiny_run):

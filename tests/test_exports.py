@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from emseg_napari import exports, stacks
-from emseg_napari.corrections import Corrections
 from emseg_napari.jobs import UserError
 from emseg_napari.settings import ExportSettings
 
@@ -150,6 +149,13 @@ def test_pngs_do_not_fit_into_one_file(tmp_path):
         exports.export_training_labels(noise(), complete_labels(), [0], png(), tmp_path / "e.tif")
 
 
+@pytest.mark.parametrize("name", ["e.zarr", "e.N5", "e.h5", "e.png"])
+def test_names_of_other_formats_are_refused(tmp_path, name):
+    with pytest.raises(UserError, match=r"exported as TIFF or numbered PNG files, not as \.\w+; give the"):
+        exports.export_training_labels(noise(), complete_labels(), [0], settings(), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_no_earlier_export_is_never_overwritten(tmp_path):
     folder = tmp_path / "e"
     folder.mkdir()
@@ -195,32 +201,19 @@ def test_a_disk_that_fills_up_leaves_the_earlier_export(tmp_path, monkeypatch, n
     assert {p: (tmp_path / p).read_bytes() for p in contents(tmp_path)} == before
 
 
-def proposals_and_a_label():
-    labels, corrections = np.zeros(SHAPE, np.uint8), Corrections(SHAPE)
-    for z in (2, 4):
-        indices, values = corrections.fill(labels, z, np.ones(SHAPE[1:], np.uint8))
-        labels[indices] = values
-    labels[6, 0, 0] = 1
-    return labels, corrections
-
-
 def test_confirmed_labelled_or_all_slices_are_chosen():
-    labels, corrections = proposals_and_a_label()
-    corrections.confirm(4)
-    corrections.confirm(0)
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[[4, 6], 0, 0] = 1
     choose = exports.chosen_slices
-    assert choose(labels, corrections, settings(which="confirmed")) == [0, 4]
     assert choose(labels, {9, 3}, settings(which="confirmed")) == [3, 9]
-    assert choose(labels, corrections, settings(which="labelled")) == [4, 6]
-    assert choose(labels, corrections, settings(which="labelled", include_proposals=True)) == [2, 4, 6]
-    assert choose(labels, set(), settings(which="labelled")) == [2, 4, 6]
-    assert choose(labels, corrections, settings(which="all")) == list(range(13))
+    assert choose(labels, {9, 3}, settings(which="labelled")) == [4, 6]
+    assert choose(labels, set(), settings(which="all")) == list(range(13))
 
 
 def test_nothing_to_export_is_said_with_what_to_do():
     nothing = np.zeros(SHAPE, np.uint8)
     with pytest.raises(UserError, match="no slice is confirmed; confirm"):
-        exports.chosen_slices(nothing, Corrections(SHAPE), settings())
+        exports.chosen_slices(nothing, set(), settings())
     with pytest.raises(UserError, match="no slice has labels; label"):
         exports.chosen_slices(nothing, set(), settings(which="labelled"))
 

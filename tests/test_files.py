@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import stat
 
 import pytest
 
@@ -185,6 +186,64 @@ def test_a_failure_adds_none_of_the_files(tmp_path):
     with pytest.raises(UserError, match="disk is full"):
         add_half_of_files(tmp_path, OSError(errno.ENOSPC, "No space left on device"))
     assert names(tmp_path) == []
+
+
+def test_files_and_folders_are_removed_if_they_are_there(tmp_path):
+    (tmp_path / "folder" / "below").mkdir(parents=True)
+    (tmp_path / "folder" / "below" / "a").touch()
+    (tmp_path / "b").touch()
+    for name in ("folder", "b", "never there"):
+        files.remove(tmp_path / name)
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_is_removed_vanishes_at_once(tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").touch()
+    monkeypatch.setattr(files.shutil, "rmtree", lambda path, **_: None)  # killed before it
+    files.remove(tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_removing_a_link_keeps_what_it_points_to(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    files.remove(tmp_path / "link")
+    assert names(tmp_path) == ["real"]
+
+
+def test_what_cannot_be_removed_is_named(tmp_path, monkeypatch):
+    def refuse(path):
+        raise OSError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(files.Path, "unlink", refuse)
+    (tmp_path / "a").touch()
+    with pytest.raises(UserError, match=r"a cannot be removed: it is not writable"):
+        files.remove(tmp_path / "a")
+
+
+def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
+    for name in ("a", ".emseg-1.tif", ".emseg-2.tif"):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / ".emseg-1.tif", (0, 0))
+    files.remove_leftovers(tmp_path, age_s=3600)
+    assert names(tmp_path) == [".emseg-2.tif", "a"]
+    files.remove_leftovers(tmp_path)
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders cannot be flushed there")
+def test_a_new_name_is_flushed_to_the_disk_too(tmp_path, monkeypatch):
+    order, flush, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(files.os, "fsync", lambda handle: (order.append(kind(handle)), flush(handle)))
+    monkeypatch.setattr(files.os, "replace", lambda *names: (order.append("rename"), replace(*names)))
+    files.write_json(tmp_path / "a.json", 1)
+    assert order == ["file", "rename", "folder"]
+
+
+def kind(handle):
+    return "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"
 
 
 def test_json_round_trip(tmp_path):

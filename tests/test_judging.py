@@ -42,6 +42,13 @@ def test_where_boundaries_are_weak_weaker_ones_part_cells():
     assert join_below < 0.6
 
 
+@pytest.mark.parametrize("usual", [0.3, 0.5, 0.7])
+def test_a_level_that_is_as_good_as_any_is_kept(usual):
+    """Between sure cells every level parts them alike."""
+    sure, labels = np.where(weak_spot()[1] == 1, 0.95, 0.05).astype(np.float32), weak_spot()[1]
+    assert judge(labels, sure).choose([0], Known(), usual)[1] == usual
+
+
 def test_closing_the_gap_parts_the_cells_and_costs_no_accuracy():
     labels = weak_spot()[1]
     open_, closed = (judge(labels).score([0], Known(), 0.65, level) for level in (None, 0.7))
@@ -61,6 +68,7 @@ def test_labels_with_gaps_cannot_say_where_cells_part():
 
 def test_of_nothing_nothing_is_chosen():
     assert judge(weak_spot()[1]).choose([], Known()) == (0.5, JOIN_BELOW)
+    assert judge(weak_spot()[1]).choose([], Known(), 0.4) == (0.5, 0.4)
 
 
 def test_closing_is_what_the_judge_scored():

@@ -3,6 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emseg_napari import normalisation
+from emseg_napari.jobs import UserError
 from emseg_napari.normalisation import Normalisation
 
 NORMALISATION = Normalisation()
@@ -100,3 +102,60 @@ def test_image_itself_is_left_alone(picture):
     before = image.copy()
     NORMALISATION.apply(image)
     np.testing.assert_array_equal(image, before)
+
+
+class OnDisk:
+    """A slice that is read window by window; some rows of it may be unreadable."""
+
+    def __init__(self, pixels: np.ndarray, broken: tuple[int, int] = (0, 0)) -> None:
+        self._pixels, self._broken, self.shape, self.read = pixels, broken, pixels.shape, 0
+
+    def __getitem__(self, window: tuple[slice, slice]) -> np.ndarray:
+        if window[0].start < self._broken[1] and window[0].stop > self._broken[0]:
+            raise UserError("Rows are damaged.")
+        self.read += self._pixels[window].size
+        return self._pixels[window]
+
+
+@pytest.fixture
+def large(rng, monkeypatch) -> np.ndarray:
+    """Of a size that counts as too large to be read as a whole."""
+    monkeypatch.setattr(normalisation, "_WHOLE_PIXELS", 1 << 18)
+    monkeypatch.setattr(normalisation, "_WINDOW_PX", 32)
+    return rng.normal(170, 25, (900, 700)).clip(0, 255).astype(np.uint8)
+
+
+def test_of_a_large_slice_only_windows_are_read_and_they_are_enough(large):
+    slice_ = OnDisk(large)
+    levels = NORMALISATION.levels(slice_)
+    assert slice_.read == 64 * 32 * 32
+    whole = NORMALISATION.levels(large[:600, :400])
+    assert levels.middle == pytest.approx(whole.middle, abs=1)
+    assert levels.scale == pytest.approx(whole.scale, rel=0.03)
+
+
+def test_a_large_slice_on_disk_has_the_levels_that_it_has_in_memory(large):
+    assert NORMALISATION.levels(OnDisk(large)) == NORMALISATION.levels(large)
+
+
+def test_a_slice_that_fits_has_on_disk_the_levels_that_it_has_in_memory(picture):
+    assert NORMALISATION.levels(OnDisk(picture)) == NORMALISATION.levels(picture)
+    assert np.array_equal(NORMALISATION.levels(picture).apply(picture), NORMALISATION.apply(picture))
+
+
+@pytest.mark.parametrize("height", [300, 900])
+def test_a_slice_whose_sampled_pixels_cannot_be_read_has_no_levels(large, height):
+    with pytest.raises(UserError, match="damaged"):
+        NORMALISATION.levels(OnDisk(large[:height], (0, 20)))
+
+
+def test_what_lies_between_the_windows_of_a_large_slice_does_not_matter(large):
+    assert NORMALISATION.levels(OnDisk(large, (40, 120))) == NORMALISATION.levels(large)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_no_numbers_do_not_count(picture, value):
+    holed = picture.astype(np.float32)
+    holed[::7] = value
+    levels, plain = NORMALISATION.levels(holed), NORMALISATION.levels(np.delete(picture, np.s_[::7], 0))
+    assert levels == plain

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from emseg_napari.jobs import UserError
 from emseg_napari.normalisation import Normalisation
-from emseg_napari.patches import REFERENCE_PX, PatchSampler, network_scale, resample
+from emseg_napari.patches import REFERENCE_PX, LivePatches, PatchSampler, network_scale
+from emseg_napari.resampling import resample
 from emseg_napari.settings import TrainingSettings
 
 PATCH = 32
@@ -110,6 +111,17 @@ def test_slices_are_drawn_as_often_as_they_are_labelled():
     assert columns / 320 == pytest.approx(0.2, abs=0.06)
 
 
+def test_strokes_weigh_what_the_settings_say_and_whole_slices_one():
+    image, labels = random_stack((2, 40, 40))
+    labels[1, :, 20:] = 0  # a slice that has labels only in part
+    target = sampler(image, labels, touched_weight=0.25, batch_size=40).batch(0)[1]
+    weights = [set(np.unique(one)) for one in target[..., 1]]
+    assert all(found <= {0, 0.25} or found <= {0, 1} for found in weights)
+    assert {0.25} < set().union(*weights)
+    assert 1 in set().union(*weights)
+    np.testing.assert_array_equal(sampler(image, labels).batch(0)[1][..., 1] % 1, 0)
+
+
 def test_unlabelled_padding_brings_a_small_slice_to_the_patch_size():
     image, labels = random_stack((1, 20, 25))
     _, target = sampler(image, labels).batch(0)
@@ -174,3 +186,78 @@ def test_labels_that_vanish_in_reference_s_resampling_are_refused_with_a_sentenc
     source = {"network": "reference", "patch_px": 256}
     with pytest.raises(UserError, match="label larger areas"):
         sampler(*sparse_stack((1, 2048, 2048), (0, 1, 1)), **source)
+
+
+# Labels that change
+
+
+def live_patches(image: np.ndarray, recent: float = 0.5) -> LivePatches:
+    return LivePatches(image, settings(), Normalisation(), recent)
+
+
+def test_every_patch_weighs_the_same_however_few_labels_it_has():
+    image, labels = sparse_stack((2, 80, 70), (0, 9, 9), (0, 60, 60), (0, 60, 61))
+    patches = live_patches(image)
+    patches.update(0, labels[0])
+    patches.update(1, np.full((80, 70), 2, np.uint8))
+    for number in range(5):
+        _, target = patches.batch(number)
+        assert target.shape == (3, PATCH, PATCH, 2)
+        np.testing.assert_allclose(target[..., 1].sum(axis=(1, 2)), PATCH**2, rtol=1e-5)
+
+
+def test_recent_patches_hold_only_what_changed():
+    image, labels = random_stack((3, 80, 70))
+    patches = live_patches(image, recent=1.0)
+    for z in range(3):
+        patches.update(z, labels[z])
+    changed = np.zeros((80, 70), bool)
+    changed[40:43, 20:30] = True
+    patches.update(1, labels[1], changed)
+    for number in range(5):
+        assert (np.count_nonzero(patches.batch(number)[1][..., 1], axis=(1, 2)) <= 30).all()
+
+
+def test_latest_changes_and_all_labels_share_the_patches():
+    image, labels = random_stack((2, 64, 64))
+    patches = live_patches(image, recent=0.25)
+    patches.update(0, labels[0])
+    patches.update(1, labels[1], np.arange(64 * 64).reshape(64, 64) == 2080)
+    few = [np.count_nonzero(patches.batch(n)[1][..., 1], axis=(1, 2)) == 1 for n in range(40)]
+    assert 0.15 < np.mean(few) < 0.35
+
+
+def test_what_was_erased_or_changed_again_is_not_cut():
+    image, labels = random_stack((1, 80, 70))
+    patches = live_patches(image, recent=1.0)
+    everything = np.ones((80, 70), bool)
+    patches.update(0, labels[0], everything)
+    other = np.zeros((80, 70), np.uint8)
+    other[3, 5] = 3 - labels[0, 3, 5]
+    patches.update(0, other, other != labels[0])
+    for number in range(3):
+        _, target = patches.batch(number)
+        assert (np.count_nonzero(target[..., 1], axis=(1, 2)) == 1).all()
+        np.testing.assert_array_equal(target[..., 0].any(axis=(1, 2)), other[3, 5] == 1)
+    patches.update(0, np.zeros((80, 70), np.uint8))
+    assert not patches
+
+
+def test_an_empty_batch_has_the_shape_of_the_others():
+    image, labels = random_stack((1, 20, 24))
+    patches = live_patches(image)
+    patches.update(0, labels[0])
+    for empty, full in zip(patches.empty_batch(), patches.batch(0), strict=True):
+        assert (empty.shape, empty.dtype, empty.any()) == (full.shape, full.dtype, False)
+
+
+def test_live_batches_depend_on_seed_number_and_labels_alone():
+    image, labels = random_stack((2, 80, 70))
+    one, other = live_patches(image), live_patches(image)
+    for z in range(2):
+        one.update(z, labels[z], labels[z] == 1)
+    one.batch(0)
+    for z in range(2):
+        other.update(z, labels[z], labels[z] == 1)
+    np.testing.assert_array_equal(one.batch(7)[0], other.batch(7)[0])
+    assert not np.array_equal(one.batch(8)[0], one.batch(7)[0])

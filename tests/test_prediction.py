@@ -3,19 +3,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from skimage.transform import resize
 
 from emseg_napari.checkpoints import export_onnx
 from emseg_napari.jobs import Cancelled, Progress, SlicePredicted, UserError
 from emseg_napari.networks import build
 from emseg_napari.patches import network_scale
-from emseg_napari.prediction import (
-    GRID_PX,
-    HALO_PX,
-    SlicePredictor,
-    load_predictor,
-    predict,
-    tiles,
-)
+from emseg_napari.prediction import Method, SlicePredictor, load_predictor, predict
+from emseg_napari.prediction.tiles import GRID_PX, HALOS, ORIENTATIONS, Halo, tiles
 from emseg_napari.runs import Run, RunRecord
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 
@@ -96,63 +91,165 @@ def brighter_below(tile: np.ndarray) -> np.ndarray:
 # Tiles
 
 
-def farthest_reach(model: keras.Model) -> int:
-    """Return how far, in pixels, an input pixel's influence goes in y or x."""
+def seen_from(model: keras.Model, distances: range, backwards: bool) -> list[int]:
+    """Return from which distances, in pixels, something is seen in a tile whose edge lies on the grid.
+
+    Found by impulses before or after the tile, along y and x: with positive weights no two can cancel.
+    """
     positive = keras.Model(model.input, model.layers[-2].output)  # before the sigmoid
-    before = model.get_weights()
+    weights = model.get_weights()
     for layer in model.layers:
         if getattr(layer, "kernel", None) is not None:
             layer.set_weights([np.full(layer.kernel.shape, 0.05, np.float32), 0 * layer.bias.numpy()])
-    length, reach = 2 * 160, 0
+    edge = GRID_PX * (2 + distances[-1] // GRID_PX)
+    seen = set()
     for axis in (1, 2):
-        shape = [16, 16, 16, 1]
-        shape[axis] = length
-        image = np.zeros(shape, np.float32)
-        for phase in range(16):
-            np.moveaxis(image, axis, 1)[phase, 160 + phase] = 1e6
-        touched = (positive.predict_on_batch(image) != 0).any((3 - axis, 3))
-        for phase, line in enumerate(touched):
-            reached = np.flatnonzero(line)
-            assert 0 < reached[0] < reached[-1] < length - 1  # the image is wide enough to measure in
-            reach = max(reach, 160 + phase - reached[0], reached[-1] - 160 - phase)
-    model.set_weights(before)
-    return int(reach)
+        image = np.zeros((len(distances), 2 * edge, GRID_PX, 1), np.float32)
+        for impulse, distance in zip(image, distances, strict=True):
+            impulse[edge - distance if backwards else edge + distance - 1] = 1e6
+        found = positive.predict_on_batch(image if axis == 1 else image.swapaxes(1, 2)) != 0
+        lines = found.any((3 - axis, 3))
+        inside = lines[:, edge:] if backwards else lines[:, :edge]
+        seen |= {distance for distance, line in zip(distances, inside, strict=True) if line.any()}
+    model.set_weights(weights)
+    return sorted(seen)
 
 
 @pytest.mark.parametrize("network", ["compact", "reference"])
-def test_halo_covers_all_that_the_network_sees(network, request):
-    reach = farthest_reach(request.getfixturevalue(network))
-    assert HALO_PX - 3 * GRID_PX < reach <= HALO_PX
+def test_halo_is_as_wide_as_the_network_sees_and_no_wider(network, request):
+    model, halo = request.getfixturevalue(network), HALOS[network]
+    for width, backwards in ((halo.before, True), (halo.after, False)):
+        seen = seen_from(model, range(width - GRID_PX + 1, width + 3 * GRID_PX, 3), backwards)
+        assert width - GRID_PX < seen[-1] <= width
 
 
-@pytest.mark.parametrize("tile_px", [64, 96])
-def test_tiles_of_compact_leave_no_seam(compact, tile_px):
-    image = noise(400, 330)
-    whole = SlicePredictor(record(), compact.predict_on_batch, tile_px=1024).probability(image)
-    tiled = SlicePredictor(record(), compact.predict_on_batch, tile_px=tile_px).probability(image)
-    assert whole.std() > 0.01
-    np.testing.assert_allclose(tiled, whole, atol=1e-5)
-
-
-@pytest.mark.parametrize("shape", [(410, 40), (40, 410)])
-def test_tiles_of_reference_leave_no_seam(reference, shape):
-    image = noise(*shape)
-    whole = SlicePredictor(record(), reference.predict_on_batch, tile_px=1024).probability(image)
-    tiled = SlicePredictor(record(), reference.predict_on_batch, tile_px=128).probability(image)
-    assert whole.std() > 0.01
-    np.testing.assert_allclose(tiled, whole, atol=1e-5)
-
-
-@pytest.mark.parametrize("shape", [(16, 16), (400, 336), (64, 1040), (2048, 2048)])
+@pytest.mark.parametrize("window", [(0, 16, 0, 16), (0, 513, 0, 300), (100, 2148, 32, 1200)])
 @pytest.mark.parametrize("tile_px", [64, 1024])
-def test_tiles_cover_every_pixel_once_and_start_on_the_grid(shape, tile_px):
-    count = np.zeros(shape, int)
-    for target, source, inner in tiles(shape, tile_px):
-        count[target] += 1
-        assert all(s.start % GRID_PX == 0 and (s.stop - s.start) % GRID_PX == 0 for s in source)
-        for kept, read, part in zip(target, source, inner, strict=True):
-            assert (kept.start, kept.stop) == (read.start + part.start, read.start + part.stop)
-    assert (count == 1).all()
+def test_tiles_cover_every_pixel_once_and_are_no_larger_than_asked(window, tile_px):
+    top, bottom, left, right = window
+    count = np.zeros((bottom, right), int)
+    for tile in tiles((slice(top, bottom), slice(left, right)), tile_px):
+        assert all(0 < part.stop - part.start <= tile_px for part in tile)
+        count[tile] += 1
+    assert (count[top:, left:] == 1).all()
+    assert count.sum() == (bottom - top) * (right - left)
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS, ids=str)
+@pytest.mark.parametrize("shape", [(33, 40), (513, 300), (16, 1)])
+def test_what_is_read_for_a_tile_lies_on_the_grid_of_the_turned_slice(orientation, shape):
+    """What is read is marked, as the padded turned slice sees it."""
+    padding = [(GRID_PX, GRID_PX)] * 2
+    for tile in tiles((slice(0, shape[0]), slice(0, shape[1])), 64):
+        source = orientation.source(tile, shape, Halo(32, 48))
+        mark = np.zeros(np.add(shape, 2 * GRID_PX), bool)
+        mark[tuple(slice(part.start + GRID_PX, part.stop + GRID_PX) for part in source)] = True
+        assert np.pad(np.ones(shape, bool), padding)[mark].any()
+        for lines in (mark.any(1), mark.any(0)) if orientation.turns % 2 == 0 else (mark.any(0), mark.any(1)):
+            assert np.count_nonzero(lines) % GRID_PX == 0
+        rows, columns = np.nonzero(orientation.turned(mark))
+        assert (rows.min() % GRID_PX, columns.min() % GRID_PX) == (0, 0)
+
+
+# Windows: what is predicted of a part is that part of the whole
+
+
+def untiled(slice_: np.ndarray, run_record: RunRecord, network, orientations: int) -> np.ndarray:
+    """The prediction of a whole slice, said as plainly as can be."""
+    shape = [max(1, round(n * s)) for n, s in zip(slice_.shape, run_record.scale, strict=True)]
+    image = resize(run_record.normalisation.apply(slice_), shape, order=1, preserve_range=True)
+    total = np.zeros(shape)
+    for flip in (False, True)[: 1 + orientations // 5]:
+        for turns in range(min(4, orientations)):
+            turned = np.rot90(image[:, ::-1] if flip else image, turns)
+            padded = np.pad(turned, [(0, -n % GRID_PX) for n in turned.shape], mode="reflect")
+            found = network(padded.astype(np.float32)[None, ..., None])[0, ..., 0]
+            back = np.rot90(found[: turned.shape[0], : turned.shape[1]], -turns)
+            total += back[:, ::-1] if flip else back
+    return resize(total / orientations, slice_.shape, order=1, preserve_range=True)
+
+
+class OnDisk:
+    """A slice of which only windows can be read, and that remembers what was."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self._pixels, self.shape, self.read = pixels, pixels.shape, np.zeros(pixels.shape, int)
+
+    def __getitem__(self, window: tuple[slice, slice]) -> np.ndarray:
+        for part, n in zip(window, self.shape, strict=True):
+            assert 0 <= part.start < part.stop <= n
+        self.read[window] += 1
+        return self._pixels[window]
+
+
+def corners(shape: tuple[int, int]) -> list[tuple[slice, slice]]:
+    """Windows at the faces and inside, odd in every respect."""
+    height, width = shape
+    return [
+        (slice(0, 40), slice(0, 33)),
+        (slice(height - 37, height), slice(width - 50, width)),
+        (slice(height // 2 - 20, height // 2 + 31), slice(width // 3, width // 3 + 41)),
+        (slice(0, height), slice(width - 1, width)),
+    ]
+
+
+@pytest.mark.parametrize("orientations", [1, 8])
+@pytest.mark.parametrize("shape", [(513, 300), (340, 333), (64, 450)])
+def test_windows_of_compact_are_those_of_the_untiled_prediction(compact, shape, orientations):
+    image = noise(*shape)
+    method = Method(compact.predict_on_batch, HALOS["compact"])
+    expected = untiled(image, record(), compact.predict_on_batch, orientations)
+    predictor = SlicePredictor(record(), method, orientations, tile_px=96)
+    assert expected.std() > 0.005
+    for window in corners(shape):
+        found = predictor.window(OnDisk(image), window, predictor.levels(image))
+        np.testing.assert_allclose(found, expected[window], atol=1e-5)
+
+
+@pytest.mark.parametrize("tile_px", [64, 160, 1024])
+def test_tiles_of_compact_leave_no_seam(compact, tile_px):
+    image = noise(401, 330)
+    method = Method(compact.predict_on_batch, HALOS["compact"])
+    expected = untiled(image, record(), compact.predict_on_batch, 1)
+    found = SlicePredictor(record(), method, tile_px=tile_px).probability(image)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(830, 90), (90, 830), (513, 300)])
+def test_windows_of_reference_are_those_of_the_untiled_prediction_at_half_the_size(reference, shape):
+    image, half = noise(*shape), record((0.5, 0.5))
+    method = Method(reference.predict_on_batch, HALOS["reference"])
+    expected = untiled(image, half, reference.predict_on_batch, 1)
+    predictor = SlicePredictor(half, method, tile_px=128)
+    assert expected.std() > 0.001
+    window = (slice(shape[0] // 2 - 41, shape[0] // 2 + 40), slice(shape[1] - 70, shape[1]))
+    found = predictor.window(OnDisk(image), window, predictor.levels(image))
+    np.testing.assert_allclose(found, expected[window], atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [(0.5, 0.5), (0.37, 2.3), (1.7, 0.9), (2, 1)])
+@pytest.mark.parametrize("shape", [(513, 300), (100, 71)])
+def test_windows_of_resampled_slices_are_those_of_the_whole(scale, shape):
+    image = noise(*shape)
+    expected = untiled(image, record(scale), itself, 8)
+    predictor = SlicePredictor(record(scale), Method(itself, Halo(16, 16)), 8, tile_px=64)
+    np.testing.assert_allclose(predictor.probability(image), expected.clip(0, 1), atol=1e-5)
+    for window in corners(shape):
+        found = predictor.window(OnDisk(image), window, predictor.levels(image))
+        np.testing.assert_allclose(found, expected.clip(0, 1)[window], atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_no_more_is_read_than_the_network_sees(scale):
+    slice_ = OnDisk(noise(3000, 3000))
+    predictor = SlicePredictor(record((scale, scale)), Method(itself, Halo(32, 32)), 8)
+    levels = record().normalisation.levels(noise(64, 64))
+    predictor.window(slice_, (slice(1000, 1512), slice(2000, 2512)), levels)
+    rows, columns = (np.flatnonzero(slice_.read.any(axis)) for axis in (1, 0))
+    margin = (32 + 2 * GRID_PX) / scale
+    assert slice_.read.max() == 1
+    assert (rows[0], columns[0]) >= (1000 - margin, 2000 - margin)
+    assert (rows[-1], columns[-1]) < (1512 + margin, 2512 + margin)
 
 
 # Slices of any size, and orientations
@@ -176,6 +273,28 @@ def test_eight_orientations_are_eight_different_ones():
     seen = set()
     SlicePredictor(record(), lambda tile: (seen.add(tile.tobytes()), tile)[1], 8).probability(noise(32, 32))
     assert len(seen) == 8
+
+
+def test_where_orientations_disagree_the_spread_says_so():
+    """The network sees a step between its left and right half, so four of eight orientations find it."""
+    half = np.zeros((32, 32), np.float32)
+    half[:, 16:] = 1
+    predictor = SlicePredictor(record(), lambda tile: 0 * tile + half[None, ..., None], 8)
+    probability, spread = predictor.probability_and_spread(noise(32, 32))
+    np.testing.assert_allclose(probability, 0.5, atol=1e-6)
+    np.testing.assert_allclose(spread, 0.5, atol=1e-6)
+
+
+def test_orientations_that_agree_have_no_spread():
+    predictor = SlicePredictor(record((0.5, 0.5)), itself, 8)
+    probability, spread = predictor.probability_and_spread(noise(64, 48))
+    assert spread.shape == probability.shape == (64, 48)
+    assert spread.dtype == np.float32
+    assert spread.max() < 2e-3
+
+
+def test_one_orientation_has_no_spread():
+    assert SlicePredictor(record(), itself).probability_and_spread(noise(32, 32))[1] is None
 
 
 def test_averaging_forgets_what_the_network_knows_of_up_and_down():

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from emseg_napari.jobs import UserError
-from emseg_napari.preparation import prepare, what_is_held_out
+from emseg_napari.preparation import noting_start, prepare, what_is_held_out
 from emseg_napari.runs import Run, opened_start
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.sparse import SparseStack
+from emseg_napari.volumes.volume import Volume
 
 
 @pytest.fixture
@@ -91,3 +93,43 @@ def test_that_the_start_had_seen_what_is_held_out_is_said(stack):
     assert "'starter', from which it starts, had been trained on slices 6:8" in what_is_held_out(seen)
     unseen = record.model_copy(update={"start": "starter", "start_slices": [0]})
     assert "flatter" not in what_is_held_out(unseen)
+
+
+class Counting:
+    """Pixels of a volume that notes which slices are read."""
+
+    def __init__(self, array):
+        self.array, self.read_slices, self.chunks = array, [], None
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def read(self, window):
+        self.read_slices += range(window[0].start, window[0].stop)
+        return self.array[window]
+
+
+def test_of_a_volume_only_slices_with_labels_are_read_and_the_record_is_the_same(stack, tmp_path):
+    image, labels = stack
+    labels[[0, 3, 4]] = 0
+    pixels = Counting(image)
+    volume = Volume("cells", "", pixels)
+    in_memory = prepare(image, labels, settings()).record
+    for some in (labels, SparseStack.of(labels)):
+        prepared = prepare(volume, some, settings())
+        assert prepared.record == in_memory
+        assert prepared.labels.held == [1, 2, 5, 6, 7]
+    assert set(pixels.read_slices) == {1, 2, 5, 6, 7}
+    resumed = Run(tmp_path / "run", settings(), in_memory)
+    assert prepare(volume, labels, settings(), resumed).record == in_memory
+    assert set(pixels.read_slices) == {1, 2, 5, 6, 7}
+
+
+def test_what_a_start_has_seen_is_looked_for_in_the_slices_of_a_volume_that_are_used(stack, tmp_path):
+    image, labels = stack
+    start = Run(tmp_path / "run", settings(), prepare(image, labels, settings()).record)
+    labels[[0, 3, 4]] = 0
+    pixels = Counting(image)
+    record = prepare(Volume("cells", "", pixels), labels, settings()).record
+    found = noting_start(record, start, Volume("cells", "", pixels))
+    assert found.start_slices == [1, 2, 5, 6]  # 7 had been held out there, too
+    assert set(pixels.read_slices) == {1, 2, 5, 6, 7}
+    assert noting_start(record, start, image).start_slices == [0, 1, 2, 3, 4, 5, 6]

@@ -8,8 +8,7 @@ from emseg_napari.fitting import Example, fit_ridge
 from emseg_napari.jobs import Cancelled
 from emseg_napari.labels import BOUNDARY, INTERIOR
 from emseg_napari.normalisation import Normalisation
-from emseg_napari.prediction import HALO_PX
-from emseg_napari.ridge import SIGMAS_PX, RidgeFit, boundary, probability, strength
+from emseg_napari.ridge import SIGMAS_PX, RidgeFit, boundary, probability, reach_px, strength
 
 
 def walls(side_px: int = 96, thickness_px: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -33,10 +32,12 @@ def test_a_dark_line_is_strong_and_a_bright_one_is_not():
     assert dark < 0
 
 
-def test_the_widest_filter_looks_no_further_than_the_halo_of_a_tile():
+@pytest.mark.parametrize("sigma_px", SIGMAS_PX)
+def test_a_filter_looks_no_further_than_it_says(sigma_px):
     image = np.random.default_rng(0).normal(size=(300, 300)).astype(np.float32)
-    part = strength(image[: 150 + HALO_PX, : 150 + HALO_PX], SIGMAS_PX[-1])
-    np.testing.assert_allclose(part[:150, :150], strength(image, SIGMAS_PX[-1])[:150, :150], atol=1e-5)
+    end = 150 + reach_px(sigma_px)
+    part = strength(image[:end, :end], sigma_px)
+    np.testing.assert_allclose(part[:150, :150], strength(image, sigma_px)[:150, :150], atol=1e-5)
 
 
 # Hysteresis and clean-up

@@ -1,29 +1,33 @@
 import errno
+import os
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from emseg_napari import files, stacks
-from emseg_napari.corrections import Corrections
 from emseg_napari.jobs import UserError
-from emseg_napari.sessions import Session, load_session, save_session
+from emseg_napari.sessions import scratch, slicefiles
+from emseg_napari.sessions import store as sessions
+from emseg_napari.sessions.store import MissingImage, Placement, Round, Session, load_session, save_session
+from emseg_napari.sessions.writer import SessionWriter
 
 SHAPE = (3, 5, 6)
+ROUND = Round("2026-01-31T12:00:00", "first", 2, 1, (0, 2), 0.98, 0.97, 0.95)
 
 
 def a_session(image_path=None, run=None):
-    labels, corrections = np.zeros(SHAPE, np.uint8), Corrections(SHAPE)
-    indices, values = corrections.fill(labels, 1, np.full(SHAPE[1:], 2, np.uint8))
-    labels[indices] = values
-    labels[0, 0] = 1
-    corrections.touch(1, (np.array([0]), np.array([1])))
-    corrections.confirm(0)
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[1] = 4
+    labels[1, 0, 1], labels[0, 0] = 2, 1
     image = np.arange(90, dtype=np.uint16).reshape(SHAPE)
     if image_path is not None:
         image_path.parent.mkdir(parents=True, exist_ok=True)
         stacks.write_stack(image_path, image)
-    return Session(image_path, None if image_path else image, labels, corrections, run)
+    image = None if image_path else image
+    return Session(image_path, image, labels, {0}, run, [ROUND], {"live": {"on": True}}, "membranes")
 
 
 def check_same(read, saved):
@@ -31,11 +35,12 @@ def check_same(read, saved):
     assert read.image.dtype == np.uint16
     assert read.labels.dtype == np.uint8
     assert np.array_equal(read.labels, saved.labels)
-    assert read.corrections.confirmed == {0}
-    assert np.array_equal(
-        read.corrections.is_proposal(read.labels), saved.corrections.is_proposal(saved.labels)
-    )
-    assert read.corrections.summary(read.labels, 1).touched == 1
+    assert (read.confirmed, read.rounds, read.settings) == ({0}, [ROUND], {"live": {"on": True}})
+    assert (read.name, read.warnings) == ("membranes", [])
+
+
+def contents(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
 def test_a_session_comes_back_with_an_image_that_had_no_file(tmp_path):
@@ -84,12 +89,12 @@ def test_saving_again_replaces_the_session(tmp_path):
     changed.labels[2] = 1
     save_session(tmp_path / "cells.emseg", changed)
     assert np.array_equal(load_session(tmp_path / "cells.emseg").labels, changed.labels)
-    assert sorted(p.name for p in (tmp_path / "cells.emseg").iterdir()) == [
-        "corrections.npz",
-        "image.tif",
-        "labels.tif",
-        "session.json",
-    ]
+    # the new files had to stand before the old ones went
+    names = ["image-2.tif", *(f"labels-2/000{z}.png" for z in range(3)), "session.json"]
+    assert contents(tmp_path / "cells.emseg") == names
+    save_session(tmp_path / "cells.emseg", a_session())
+    names = ["image.tif", "labels/0000.png", "labels/0001.png", "session.json"]
+    assert contents(tmp_path / "cells.emseg") == names
 
 
 def test_a_session_without_any_image_is_refused(tmp_path):
@@ -99,38 +104,130 @@ def test_a_session_without_any_image_is_refused(tmp_path):
         save_session(tmp_path / "cells.emseg", session)
 
 
+def test_a_copied_image_is_no_longer_needed_where_it_was(tmp_path):
+    saved = a_session(tmp_path / "cells.tif")
+    save_session(tmp_path / "cells.emseg", saved, copy_image=True)
+    (tmp_path / "cells.tif").unlink()
+    read = load_session(tmp_path / "cells.emseg")
+    check_same(read, saved)
+    assert read.image_path is None
+
+
+def test_an_image_that_was_referred_to_inside_the_session_survives_another_save(tmp_path):
+    folder = tmp_path / "cells.emseg"
+    saved = a_session(folder / "image.tif")
+    for _ in range(2):
+        save_session(folder, saved)
+    check_same(load_session(folder), saved)
+
+
 @pytest.fixture
 def saved(tmp_path):
     save_session(tmp_path / "cells.emseg", a_session())
     return tmp_path / "cells.emseg"
 
 
-@pytest.mark.parametrize(
-    ("part", "sentence"),
-    [
-        ("session.json", r"cells\.emseg is no saved session"),
-        ("labels.tif", r"labels\.tif does not exist"),
-        ("corrections.npz", r"corrections\.npz is missing"),
-        ("image.tif", r"The image .*image\.tif of cells\.emseg is missing"),
-    ],
-)
-def test_a_missing_part_is_named(saved, part, sentence):
+def cut_off(path, kept):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+
+
+@pytest.mark.parametrize("part", ["session.json", "image.tif"])
+def test_a_missing_part_is_named(saved, part):
     (saved / part).unlink()
-    with pytest.raises(UserError, match=sentence):
+    sentence = {
+        "session.json": r"cells\.emseg is no saved session",
+        "image.tif": r"The image .*image\.tif of cells\.emseg is missing; put it back there or choose",
+    }
+    with pytest.raises(UserError, match=sentence[part]):
         load_session(saved)
 
 
-@pytest.mark.parametrize("part", ["session.json", "labels.tif", "corrections.npz", "image.tif"])
+def test_a_missing_image_is_taken_from_its_new_place(tmp_path):
+    saved = a_session(tmp_path / "cells.tif")
+    save_session(tmp_path / "cells.emseg", saved)
+    (tmp_path / "elsewhere").mkdir()
+    new = (tmp_path / "cells.tif").rename(tmp_path / "elsewhere" / "cells.tif")
+    with pytest.raises(MissingImage) as caught:
+        load_session(tmp_path / "cells.emseg")
+    assert caught.value.path == tmp_path / "cells.tif"
+    read = load_session(tmp_path / "cells.emseg", image=new)
+    check_same(read, saved)
+    assert read.image_path == new
+
+
+def test_another_image_in_its_place_is_refused(tmp_path):
+    save_session(tmp_path / "cells.emseg", a_session(tmp_path / "cells.tif"))
+    stacks.write_stack(tmp_path / "cells.tif", np.zeros((3, 5, 7), np.uint8))
+    with pytest.raises(UserError, match=r"labels of cells\.emseg \(3 x 5 x 6\) and cells\.tif \(3 x 5 x 7\)"):
+        load_session(tmp_path / "cells.emseg")
+
+
+@pytest.mark.parametrize("part", ["session.json", "image.tif"])
 @pytest.mark.parametrize("kept", [0, 0.5, 0.9])
 def test_a_damaged_part_is_named(saved, part, kept):
-    content = (saved / part).read_bytes()
-    (saved / part).write_bytes(content[: int(kept * len(content))])
+    cut_off(saved / part, kept)
     with pytest.raises(UserError, match=rf"{part} is (damaged|empty|cut off)"):
         load_session(saved)
 
 
+@pytest.mark.parametrize("kept", [0, 0.5, 0.9])
+def test_a_damaged_slice_costs_no_other(saved, kept):
+    cut_off(saved / "labels" / "0001.png", kept)
+    read, whole = load_session(saved), a_session().labels
+    assert np.array_equal(read.labels[0], whole[0])
+    assert not read.labels[1].any()
+    assert len(read.warnings) == 1
+    assert "Slice 1 is without its labels: 0001.png is" in read.warnings[0]
+
+
 @pytest.mark.parametrize(
-    "content", [[], {}, {"format": "1"}, {"format": 1}, {"format": 1, "image": 3, "run": None}]
+    ("plane", "sentence"),
+    [
+        (np.ones((5, 7), np.uint8), r"0001\.png \(5 x 7, uint8\) does not fit the stack"),
+        (np.ones((5, 6), np.uint16), r"0001\.png \(5 x 6, uint16\) does not fit the stack"),
+    ],
+)
+def test_a_slice_that_holds_something_else_is_empty_and_named(saved, plane, sentence):
+    slicefiles.write_slice(saved / "labels", 1, plane)
+    read = load_session(saved)
+    assert not read.labels[1].any()
+    assert re.search(sentence, read.warnings[0])
+
+
+def test_pixels_of_another_number_cost_only_themselves(saved):
+    plane = np.ones((5, 6), np.uint8)
+    plane[0, 0] = 5
+    slicefiles.write_slice(saved / "labels", 1, plane)
+    read = load_session(saved)
+    assert read.labels[1].sum() == 29
+    assert "Slice 1 held 1 pixels" in read.warnings[0]
+
+
+def test_a_slice_outside_of_the_stack_is_named(saved):
+    slicefiles.write_slice(saved / "labels", 3, np.ones((5, 6), np.uint8))
+    assert re.search(r"0003\.png lies outside the stack, which has 3", load_session(saved).warnings[0])
+
+
+def test_what_a_killed_writer_left_is_no_slice(saved):
+    (saved / "labels" / ".emseg-0123456789ab.png").write_bytes(b"half")
+    check_same(load_session(saved), a_session())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        {},
+        {"format": "1"},
+        {"format": 1},
+        {"format": 1, "image": 3, "run": None},
+        {"format": 2, "image": None, "run": None},
+        {"format": 2, "image": None, "run": None, "shape": [3, 0, 6]},
+        {"format": 2, "image": None, "run": None, "shape": [3, 5, 6], "labels": "../labels"},
+        {"format": 2, "image": None, "run": None, "shape": [3, 5, 6], "confirmed": [-1]},
+        {"format": 2, "image": None, "run": None, "shape": [3, 5, 6], "dtype": "int64"},
+    ],
 )
 def test_a_session_file_without_its_entries_is_damaged(saved, content):
     files.write_json(saved / "session.json", content)
@@ -139,25 +236,8 @@ def test_a_session_file_without_its_entries_is_damaged(saved, content):
 
 
 def test_a_session_of_the_future_asks_for_an_update(saved):
-    files.write_json(saved / "session.json", {"format": 2, "image": None, "run": None})
+    files.write_json(saved / "session.json", {"format": 3, "image": None, "run": None})
     with pytest.raises(UserError, match=r"cells\.emseg was saved by a newer emseg-napari; update"):
-        load_session(saved)
-
-
-def test_parts_that_do_not_fit_each_other_are_refused(saved):
-    stacks.write_stack(saved / "labels.tif", np.zeros((3, 5, 7), np.uint8))
-    with pytest.raises(
-        UserError, match=r"cells\.emseg/labels\.tif \(3 x 5 x 7\) and image\.tif \(3 x 5 x 6\)"
-    ):
-        load_session(saved)
-    stacks.write_stack(saved / "image.tif", np.zeros((3, 5, 7), np.uint8))
-    with pytest.raises(UserError, match=r"corrections\.npz does not fit the labels"):
-        load_session(saved)
-
-
-def test_pickled_objects_are_never_loaded(saved):
-    np.savez(saved / "corrections.npz", proposal=np.array([{}], object))
-    with pytest.raises(UserError, match=r"corrections\.npz is damaged"):
         load_session(saved)
 
 
@@ -168,15 +248,182 @@ def test_a_folder_that_is_no_session_is_named(tmp_path):
         load_session(tmp_path / "gone")
 
 
-def test_a_save_that_fails_midway_leaves_the_older_session_whole(tmp_path, monkeypatch):
-    older, newer = a_session(), a_session()
-    newer.labels = np.full_like(older.labels, 1)
-    save_session(tmp_path / "work.emseg", older)
+@pytest.mark.parametrize("failing", ["write_slice", "write_contents"])
+def test_a_save_that_fails_midway_leaves_the_older_session_whole(saved, monkeypatch, failing):
+    newer = a_session()
+    newer.labels, newer.confirmed = np.full_like(newer.labels, 1), {1, 2}
 
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(np, "savez_compressed", full)
+    monkeypatch.setattr(sessions, failing, full)
     with pytest.raises(UserError, match="disk is full"):
-        save_session(tmp_path / "work.emseg", newer)
-    assert np.array_equal(load_session(tmp_path / "work.emseg").labels, older.labels)
+        save_session(saved, newer)
+    check_same(load_session(saved), a_session())
+    assert contents(saved) == ["image.tif", "labels/0000.png", "labels/0001.png", "session.json"]
+
+
+@pytest.mark.parametrize("done", range(3))
+def test_a_save_that_is_killed_while_files_take_their_places_leaves_the_older_session(
+    saved, monkeypatch, done
+):
+    newer, rename, placed = a_session(), os.replace, []
+    newer.labels = np.full_like(newer.labels, 1)
+
+    def killed(source, target):
+        if Path(target).parent == saved:
+            placed.append(target)
+        if len(placed) > done:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(files.os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_session(saved, newer)
+    check_same(load_session(saved), a_session())
+
+
+# -- format 1 ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A session of format 1: a proposal fills slice 1, where a person has touched one pixel of it."""
+    folder = tmp_path / "cells.emseg"
+    folder.mkdir()
+    labels, proposal, touched = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, bool)
+    labels[1] = proposal[1] = 2
+    labels[1, 4] = proposal[1, 4] = 1
+    touched[1, 0, 1], labels[1, 2, 2], labels[0, 0] = True, 1, 1
+    stacks.write_stack(folder / "labels.tif", labels, {"convention": "napari"})
+    arrays = {"proposal": proposal, "touched": touched, "confirmed": np.array([0])}
+    np.savez_compressed(folder / "corrections.npz", **arrays)
+    stacks.write_stack(folder / "image.tif", np.arange(90, dtype=np.uint16).reshape(SHAPE))
+    files.write_json(folder / "session.json", {"format": 1, "image": None, "run": "../runs/first"})
+    return folder
+
+
+def test_a_session_of_format_1_comes_back_with_its_proposals(old):
+    read = load_session(old)
+    wanted = np.zeros(SHAPE, np.uint8)
+    wanted[1], wanted[1, 4], wanted[1, 0, 1], wanted[1, 2, 2], wanted[0, 0] = 4, 3, 2, 1, 1
+    assert np.array_equal(read.labels, wanted)
+    assert (read.confirmed, read.rounds, read.settings, read.warnings) == ({0}, [], {}, [])
+    assert read.run == old.parent / "runs" / "first"
+    assert np.array_equal(read.image, a_session().image)
+    assert read.image_path is None
+
+
+def test_saving_over_a_session_of_format_1_makes_it_one_of_format_2(old):
+    read = load_session(old)
+    save_session(old, read)
+    assert np.array_equal(load_session(old).labels, read.labels)
+    assert contents(old) == ["image-2.tif", "labels/0000.png", "labels/0001.png", "session.json"]
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [("labels.tif", r"labels\.tif does not exist"), ("corrections.npz", r"corrections\.npz is missing")],
+)
+def test_a_missing_part_of_format_1_is_named(old, part, sentence):
+    (old / part).unlink()
+    with pytest.raises(UserError, match=sentence):
+        load_session(old)
+
+
+@pytest.mark.parametrize("part", ["labels.tif", "corrections.npz"])
+@pytest.mark.parametrize("kept", [0, 0.5, 0.9])
+def test_a_damaged_part_of_format_1_is_named(old, part, kept):
+    cut_off(old / part, kept)
+    with pytest.raises(UserError, match=rf"{part} is (damaged|empty|cut off)"):
+        load_session(old)
+
+
+def test_parts_of_format_1_that_do_not_fit_each_other_are_refused(old):
+    stacks.write_stack(old / "labels.tif", np.zeros((3, 5, 7), np.uint8))
+    with pytest.raises(UserError, match=r"corrections\.npz does not fit the labels"):
+        load_session(old)
+
+
+def test_pickled_objects_are_never_loaded(old):
+    np.savez(old / "corrections.npz", proposal=np.array([{}], object))
+    with pytest.raises(UserError, match=r"corrections\.npz is damaged"):
+        load_session(old)
+
+
+def test_where_layers_lie_comes_back(tmp_path):
+    saved = a_session()
+    saved.image_place = Placement((50.0, 4.0, 4.0), (100.0, 0.0, -8.0), "nanometer")
+    saved.labels_place = Placement((50.0, 4.0, 4.0), (100.0, 0.0, -4.0), "nanometer")
+    save_session(tmp_path / "cells.emseg", saved)
+    read = load_session(tmp_path / "cells.emseg")
+    assert (read.image_place, read.labels_place) == (saved.image_place, saved.labels_place)
+
+
+def test_a_session_of_before_places_were_kept_opens(saved):
+    stated = files.read_json(saved / "session.json")
+    del stated["image_place"], stated["labels_place"]
+    files.write_json(saved / "session.json", stated)
+    read = load_session(saved)
+    assert read.image_place is None
+    assert read.labels.any()
+
+
+def test_a_size_of_nothing_is_damage(saved):
+    stated = files.read_json(saved / "session.json")
+    stated["image_place"] = {"scale": [0, 1, 1]}
+    files.write_json(saved / "session.json", stated)
+    with pytest.raises(UserError, match="image_place"):
+        load_session(saved)
+
+
+def test_a_session_saved_over_itself_keeps_files_that_nobody_could_read(saved):
+    read = spoiled(saved)
+    read.image = np.zeros(SHAPE, np.uint16)
+    save_session(saved, read, copy_image=True)
+    assert [p.read_bytes() for p in saved.rglob("0001-unreadable.png")] == [b"what is left of a slice"]
+    assert load_session(saved).warnings == []
+
+
+def test_labels_of_a_stack_larger_than_memory_come_back_as_holes(tmp_path):
+    labels = scratch.new_labels((1000, 4096, 4096))
+    labels[3, 5], labels[999, 4095, 4095] = 1, 4
+    save_session(tmp_path / "big.emseg", Session(tmp_path / "gone.tif", None, labels))
+    assert sorted(p.name for p in (tmp_path / "big.emseg" / "labels").iterdir()) == ["0003.png", "0999.png"]
+    found = slicefiles.read_slices(tmp_path / "big.emseg" / "labels", scratch.new_labels(labels.shape))
+    assert list(scratch.slices_in_use(found.labels)) == [3, 999]
+    assert np.array_equal(found.labels[999], labels[999])
+
+
+def spoiled(folder):
+    (folder / "labels" / "0001.png").write_bytes(b"what is left of a slice")
+    read = load_session(folder)
+    assert read.unreadable == {1}
+    return read
+
+
+@pytest.mark.parametrize("value", [0, 2])
+def test_a_slice_file_that_cannot_be_read_is_kept_aside_by_the_next_stroke(saved, value):
+    """Whether the stroke leaves labels in that slice or none."""
+    read = spoiled(saved)
+    writer = SessionWriter(saved)
+    writer.resume(read)
+    for _ in range(2):
+        writer.write_slice(1, np.full(SHAPE[1:], value, np.uint8))
+    writer.close()
+    assert (saved / "labels" / "0001-unreadable.png").read_bytes() == b"what is left of a slice"
+    again = load_session(saved)
+    assert again.warnings == []
+    assert (again.labels[1] == value).all()
+
+
+def test_an_older_file_that_was_kept_aside_stays(saved):
+    for text in (b"what is left of a slice", b"again"):
+        read = spoiled(saved)
+        (saved / "labels" / "0001.png").write_bytes(text)
+        writer = SessionWriter(saved)
+        writer.resume(read)
+        writer.write_slice(1, np.ones(SHAPE[1:], np.uint8))
+        writer.close()
+    kept = {p.name: p.read_bytes() for p in (saved / "labels").glob("*unreadable*")}
+    assert kept == {"0001-unreadable.png": b"what is left of a slice", "0001-unreadable-2.png": b"again"}

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from emseg_napari.jobs import UserError
 from emseg_napari.settings import (
     ExportSettings,
+    LiveSettings,
     PredictionSettings,
     Settings,
     TrainingSettings,
@@ -14,7 +15,7 @@ from emseg_napari.settings import (
 
 FIELDS = [
     pytest.param(field, id=f"{settings.__name__}.{name}")
-    for settings in (TrainingSettings, PredictionSettings, ExportSettings)
+    for settings in (TrainingSettings, LiveSettings, PredictionSettings, ExportSettings)
     for name, field in settings.model_fields.items()
 ]
 
@@ -27,7 +28,7 @@ def test_every_field_has_what_a_form_needs(field):
     assert not field.is_required()
 
 
-@pytest.mark.parametrize("settings", [TrainingSettings, PredictionSettings, ExportSettings])
+@pytest.mark.parametrize("settings", [TrainingSettings, LiveSettings, PredictionSettings, ExportSettings])
 def test_defaults_are_inside_their_own_limits(settings: type[Settings]):
     assert settings(**settings().model_dump()) == settings()
 
@@ -95,3 +96,12 @@ def test_tile_that_does_not_fit_the_networks_grid_is_refused(tile_px):
 def test_settings_cannot_be_changed_afterwards():
     with pytest.raises(ValidationError, match="frozen"):
         TrainingSettings().seed = 3
+
+
+def test_live_learning_keeps_the_recipe_of_its_start_but_for_small_steps_and_nothing_held_out():
+    start = TrainingSettings.recipe(boundary_weight=3.0, patch_px=96, slices=(2, 9), minutes=5)
+    recipe = LiveSettings(start="there", learning_rate=1e-4, seed=7).training(start)
+    assert (recipe.boundary_weight, recipe.patch_px) == (3.0, 96)
+    assert (recipe.start, recipe.learning_rate, recipe.seed) == ("there", 1e-4, 7)
+    assert (recipe.slices, recipe.minutes, recipe.epochs, recipe.hold_out) == (None, None, None, False)
+    assert TrainingSettings(**recipe.model_dump()) == recipe

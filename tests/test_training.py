@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from keras import layers, ops
 
-from emseg_napari import networks, training
+from emseg_napari import learner, networks, training
 from emseg_napari.checkpoints import load_checkpoint
 from emseg_napari.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
 from emseg_napari.judging import Judgement, Jury, but_tile, hold_out_tile, most_labelled, only_tile, split
@@ -62,7 +62,7 @@ def small_network(network: str, mixed_precision: bool = False) -> keras.Model:
 def quick(monkeypatch):
     """Train a small network and leave out the export, which takes seconds."""
     monkeypatch.setattr(networks, "build", small_network)
-    monkeypatch.setattr(training, "export_onnx", lambda model, path: path.write_bytes(b"network"))
+    monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b"network"))
     monkeypatch.setattr(training._Training, "_judge_kept", lambda self: None)
 
 
@@ -156,7 +156,7 @@ def test_exported_network_is_the_kept_one(run):
 
 
 def test_training_in_epochs_repeats_exactly_with_its_seed_even_when_broken_off(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "export_onnx", lambda model, path: path.write_bytes(b""))
+    monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b""))
     monkeypatch.setattr(training._Training, "_judge_kept", lambda self: None)
     with pytest.raises(Cancelled):
         train(*membranes(), tiny(epochs=3), should_stop=Story(5).should_stop, folder=tmp_path)
@@ -255,7 +255,7 @@ def test_diverged_training_says_so(tmp_path, monkeypatch):
     def hopeless(target, probability):
         return ops.sum(probability) * float("nan")
 
-    monkeypatch.setattr(training, "masked_loss", lambda *_: hopeless)
+    monkeypatch.setattr(learner, "masked_loss", lambda *_: hopeless)
     with pytest.raises(UserError, match=r"diverged at step 1 .*lower the learning rate"):
         train(*membranes(), tiny(), folder=tmp_path)
 
@@ -265,8 +265,8 @@ def test_best_weights_are_kept_by_the_held_out_slices(tmp_path, monkeypatch):
     costs = iter([3.0, 1.0, 2.0])
     monkeypatch.setattr(Jury, "held_out", lambda *_: Judgement(accuracy=0.5, cost=next(costs)))
     kept = []
-    real = training.save_checkpoint
-    monkeypatch.setattr(training, "save_checkpoint", lambda m, p: (kept.append(p.name), real(m, p)))
+    real = learner.save_checkpoint
+    monkeypatch.setattr(learner, "save_checkpoint", lambda m, p: (kept.append(p.name), real(m, p)))
     run = train(*membranes(), tiny(epochs=3), folder=tmp_path)
     assert run.record.kept_epoch == 2
     assert kept == ["last.keras"] + 2 * ["best.keras", "last.keras"] + ["last.keras"]
@@ -481,8 +481,8 @@ def test_a_pause_stands_still_and_keeps_a_checkpoint(tmp_path, monkeypatch):
         return Wishes(paused=5 < len(asked) < 20)
 
     saved = []
-    real = training.save_checkpoint
-    monkeypatch.setattr(training, "save_checkpoint", lambda m, p: (saved.append(len(asked)), real(m, p)))
+    real = learner.save_checkpoint
+    monkeypatch.setattr(learner, "save_checkpoint", lambda m, p: (saved.append(len(asked)), real(m, p)))
     story = Story()
     run = train(*membranes(), tiny(), story, folder=tmp_path, wishes=wishes)
     assert any("paused at step" in event.text for event in story.of(Progress))

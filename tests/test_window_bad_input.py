@@ -13,16 +13,17 @@ import tifffile
 from napari.layers._layer_actions import _duplicate_layer
 from napari.layers.labels._labels_key_bindings import new_label
 from qtpy.QtWidgets import QFileDialog
-from window import answer_with, striped, wait_for
+from window import answer_with, noting, settle, striped, wait_for
 
+from emseg_napari.corrections import plain
 from emseg_napari.jobs import EpochEnded, SlicePredicted
 from emseg_napari.labels import to_isbi
 from emseg_napari.runs import STARTER, fingerprint, open_run
-from emseg_napari.sessions import load_session
+from emseg_napari.sessions.store import load_session
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.stacks import read_labels
 from emseg_napari.widgets.dock import Dock
-from emseg_napari.widgets.layers import add_labels, corrections_of, is_ours
+from emseg_napari.widgets.layers import add_labels, confirmed_in, is_ours
 from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE
 from emseg_napari.widgets.preferences import recall
 
@@ -46,6 +47,9 @@ def write(path, array):
     return path
 
 
+BUSY = ("Exporting", "Saving")
+
+
 def state(viewer):
     """All layers with a copy of their pixels."""
     return [(layer, np.array(layer.data)) for layer in viewer.layers]
@@ -60,6 +64,7 @@ def assert_kept(viewer, before):
 
 def assert_complaint(step, *parts):
     """One sentence in red that has these parts and blames nobody's program."""
+    settle(step)
     text = step.status.text()
     assert "color" in step.status.styleSheet(), text
     assert text.endswith("."), text
@@ -95,7 +100,7 @@ def started(dock, monkeypatch):
     """The jobs that would have begun."""
     jobs = []
     for step in (dock.train, dock.predict):
-        monkeypatch.setattr(step.job, "start", lambda job, title, **arguments: jobs.append(arguments))
+        monkeypatch.setattr(step.job, "start", noting(jobs))
     return jobs
 
 
@@ -261,6 +266,7 @@ def test_labels_layers_of_other_conventions_train_as_what_they_are_and_stay(dock
     before = state(viewer)
     for button, step in ((dock.train.train, dock.train), (dock.correct.tools[0], dock.correct)):
         button.click()
+        settle(step)
         assert "mine holds values outside the label convention" in asked.pop()
         assert_complaint(step, "mine", "convert it with the convention 'instances'")
         assert_kept(viewer, before)
@@ -298,6 +304,7 @@ def test_labels_that_are_not_in_memory_are_corrected_in_a_copy(dock, started, sh
     dock.train.train.click()
     np.testing.assert_array_equal(started[0]["labels"], LABELS)
     dock.correct.tools[0].click()
+    settle(dock.correct)
     copy = dock.workspace.labels
     assert isinstance(copy.data, np.ndarray)
     assert is_ours(copy)
@@ -307,12 +314,18 @@ def test_labels_that_are_not_in_memory_are_corrected_in_a_copy(dock, started, sh
     np.testing.assert_array_equal(np.asarray(lazy.data).reshape(LABELS.shape), LABELS)
 
 
-def test_a_brush_with_a_label_of_another_number_spoils_no_file(loaded, started, choose, tmp_path):
-    """Key M of napari chooses the next free number, 3, which means nothing here."""
+def test_a_brush_has_no_label_that_means_nothing(loaded):
+    """Key M of napari chooses the next free number; beside proposals that is 5."""
     layer = loaded.workspace.labels
+    layer.data[3] += 2
     new_label(layer)
-    layer.paint((0, 5, 5), layer.selected_label)
-    corrections_of(layer).confirm(0)
+    assert layer.selected_label == 1
+
+
+def test_a_label_of_another_number_spoils_no_file(loaded, started, choose, tmp_path):
+    layer = loaded.workspace.labels
+    layer.data[0, 5, 5] = 5
+    confirmed_in(layer).add(0)
     before = state(loaded.workspace.viewer)
     choose(tmp_path / "out.emseg")
     for step, button in (
@@ -321,18 +334,18 @@ def test_a_brush_with_a_label_of_another_number_spoils_no_file(loaded, started, 
         (loaded.load, loaded.load.buttons["Save session..."]),
     ):
         button.click()
-        assert_complaint(step, "truth holds 3", "mend the values")
+        assert_complaint(step, "truth holds 5", "mend the values")
     assert not started
     assert not list(tmp_path.rglob("*out*"))
     assert_kept(loaded.workspace.viewer, before)
 
 
-def test_a_duplicate_of_a_layer_has_corrections_of_its_own(loaded):
+def test_a_duplicate_of_a_layer_has_confirmations_of_its_own(loaded):
     viewer, layer = loaded.workspace.viewer, loaded.workspace.labels
     viewer.layers.selection = {layer}
     _duplicate_layer(viewer.layers)
-    corrections_of(viewer.layers["truth copy"]).confirm(1)
-    assert corrections_of(layer).confirmed == set()
+    confirmed_in(viewer.layers["truth copy"]).add(1)
+    assert confirmed_in(layer) == set()
 
 
 # -- forms and remembered settings ----------------------------------------------------------
@@ -415,7 +428,7 @@ def files_below(folder):
 def test_nothing_half_written_stays_when_the_disk_is_full_or_the_place_is_none(
     loaded, qtbot, choose, tmp_path, monkeypatch
 ):
-    corrections_of(loaded.workspace.labels).confirm(2)
+    confirmed_in(loaded.workspace.labels).add(2)
     loaded.train.preview.frames.append(np.zeros((8, 8), np.float32))
     loaded.workspace.changed.emit()
     (tmp_path / "file").write_text("a regular file")
@@ -432,8 +445,10 @@ def test_nothing_half_written_stays_when_the_disk_is_full_or_the_place_is_none(
             for step, button, name in buttons:
                 choose(folder / name)
                 button.click()
-                wait_for(qtbot, lambda step=step: not step.status.text().startswith("Exporting"), 20)
-                assert_complaint(step, name if folder == tmp_path else "file", reason)
+                wait_for(qtbot, lambda step=step: not step.status.text().startswith(BUSY), 20)
+                # What is kept unasked cannot be written either then, and says so, too.
+                place = name if folder == tmp_path and step is not loaded.load else ""
+                assert_complaint(step, place if folder == tmp_path else "file", reason)
     assert files_below(tmp_path) == written
     assert_kept(loaded.workspace.viewer, layers)
     for step, button, name in buttons:
@@ -443,7 +458,7 @@ def test_nothing_half_written_stays_when_the_disk_is_full_or_the_place_is_none(
         assert (tmp_path / name).exists()
 
 
-def test_a_session_that_could_not_be_opened_again_is_not_saved(loaded, load, choose, tmp_path):
+def test_a_session_that_could_not_be_opened_again_is_not_saved(loaded, load, qtbot, choose, tmp_path):
     save = loaded.load.buttons["Save session..."]
     choose(tmp_path / "work.emseg")
     viewer = loaded.workspace.viewer
@@ -455,7 +470,9 @@ def test_a_session_that_could_not_be_opened_again_is_not_saved(loaded, load, cho
     (image,) = viewer.open(tmp_path / "cells.npy")
     loaded.workspace.choose("image", image)
     save.click()
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"), 20)
     (tmp_path / "cells.npy").unlink()
+    viewer.layers.clear()  # what is open is not opened twice
     np.testing.assert_array_equal(load_session(tmp_path / "work.emseg").image, IMAGE)
     load("Open session...", tmp_path / "work.emseg")
     assert loaded.load.status.text().startswith("Opened the session")
@@ -546,25 +563,28 @@ def test_a_layer_of_whole_numbers_is_filled_exported_and_saved(dock, qtbot, load
     dock.predict.predict.click()
     assert_complaint(dock.predict, "mine", "step Correct")
     dock.correct.tools[0].click()
+    settle(dock.correct)
     assert dock.workspace.labels == mine
     predict(dock, qtbot)
     assert mine.data.dtype == np.int64
     np.testing.assert_array_equal(mine.data[:, :, :25], LABELS[:, :, :25])
     assert (mine.data[:, :, 25:] > 0).all()
     dock.correct.confirm.click()
-    z = next(iter(corrections_of(mine).confirmed))
+    z = next(iter(confirmed_in(mine)))
     choose(tmp_path / "out")
     dock.export.export.click()
     wait_for(qtbot, lambda: dock.export.status.text().startswith("Exported"), 20)
-    np.testing.assert_array_equal(read_labels(tmp_path / "out" / "labels.tif"), mine.data[[z]])
+    np.testing.assert_array_equal(read_labels(tmp_path / "out" / "labels.tif"), plain(mine.data[[z]]))
     choose(tmp_path / "work.emseg")
     dock.load.buttons["Save session..."].click()
+    wait_for(qtbot, lambda: dock.load.status.text().startswith("Saved"), 20)
     np.testing.assert_array_equal(load_session(tmp_path / "work.emseg").labels, mine.data)
 
 
 def test_layers_deleted_in_mid_prediction_are_said_and_the_next_prediction_comes(loaded, qtbot, tiny_run):
     viewer, truth = loaded.workspace.viewer, loaded.workspace.labels
     loaded.predict.set_run(tiny_run.folder)
+    loaded.predict.with_probability.setChecked(False)
 
     def predict_and_delete(name):
         def delete(event):
@@ -625,7 +645,7 @@ def test_a_damaged_checkpoint_and_a_runs_folder_that_is_none_are_said(loaded, qt
     set_tiny(loaded)
     before = state(loaded.workspace.viewer)
     (tmp_path / "file").write_text("a regular file")
-    loaded.train.runs_folder = tmp_path / "file" / "runs"
+    loaded.workspace.runs_folder = tmp_path / "file" / "runs"
     train(loaded, qtbot)
     assert_complaint(loaded.train, tmp_path / "file", "choose another")
 

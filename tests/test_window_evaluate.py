@@ -9,22 +9,22 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 from reviews import a_review, leaky
-from window import answer_with, canvas_of, striped, wait_for
+from window import answer_with, canvas_of, noting, settle, striped, wait_for
 
-from emseg_napari.corrections import Corrections
+from emseg_napari.corrections import proposed
 from emseg_napari.jobs import Failed, Finished, Message, Progress, UserError
 from emseg_napari.runs import Run, RunRecord, fingerprint
-from emseg_napari.sessions import Round, Session, load_session, save_session
+from emseg_napari.sessions.store import Round, Session, load_session, save_session
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.stacks import write_stack
 from emseg_napari.widgets.evaluate import EvaluateStep
+from emseg_napari.widgets.keeping import SOURCE
 from emseg_napari.widgets.layers import (
     PROPOSAL_OF,
     RUN,
     add_labels,
-    corrections_of,
+    confirmed_in,
 )
-from emseg_napari.widgets.load import SOURCE
 from emseg_napari.widgets.rounds import with_round
 
 IMAGE, TRUTH = striped((6, 64, 64))
@@ -65,7 +65,7 @@ def in_window(dock, qtbot):
     """The step of the dock in a window that is shown, with layers and known results."""
     step = opened(dock.evaluate)
     dock.show_step(step)
-    step.job.start = lambda *_, **__: None
+    step.job.start = noting([])
     step.evaluate.click()
     answer(step, a_review(TRUTH, PREDICTED, V_RAND, trained=(5,)))
     return step
@@ -75,7 +75,7 @@ def in_window(dock, qtbot):
 def started(step, monkeypatch):
     """The jobs that would have begun."""
     jobs = []
-    monkeypatch.setattr(step.job, "start", lambda job, title, **arguments: jobs.append(arguments))
+    monkeypatch.setattr(step.job, "start", noting(jobs))
     return jobs
 
 
@@ -124,6 +124,7 @@ def click_row(qtbot, table, i):
 
 
 def assert_complaint(step, *parts):
+    settle(step)
     text = step.status.text()
     assert "color" in step.status.styleSheet(), text
     assert "should not have happened" not in text
@@ -263,28 +264,27 @@ def test_a_probability_may_be_8_bit_or_of_any_float(step, started, dtype):
 
 def test_labels_of_a_person_count_as_truth_and_proposals_do_not(step, started):
     truth = layer_of(step, "truth")
-    marks = corrections_of(truth)
-    marks.proposal[:] = truth.data  # all of it was proposed
-    marks.touched[1] = True
-    marks.confirm(4)
+    others = [0, 2, 3, 4, 5]
+    truth.data[others] = proposed(truth.data[others])
+    confirmed_in(truth).add(4)
     step.evaluate.click()
     (job,) = started
     assert job["first_slice"] == 1
-    assert job["truth"].any(axis=(1, 2)).tolist() == [True, False, False, True]
+    assert job["truth"][:].any(axis=(1, 2)).tolist() == [True, False, False, True]
 
 
 def test_slices_without_a_prediction_are_not_scored_and_named(step, started):
     layer_of(step, "found").data[[0, 3]] = 0
     step.evaluate.click()
-    assert started[0]["truth"].any(axis=(1, 2)).tolist() == [True, True, False, True, True]
+    assert started[0]["truth"][:].any(axis=(1, 2)).tolist() == [True, True, False, True, True]
     answer(step, a_review(TRUTH, PREDICTED, V_RAND))
     assert "Not predicted yet, so not scored: slices 0, 3." in step.status.text()
 
 
 def test_labels_as_prediction_have_no_threshold_and_own_strokes_in_them_are_told(step, started):
-    proposal = add_labels(step.viewer, PREDICTED.copy(), "proposal", layer_of(step, "cells"))
+    proposal = add_labels(step.viewer, proposed(PREDICTED), "proposal", layer_of(step, "cells"))
+    proposal.data[4] = PREDICTED[4]  # a person's
     proposal.metadata[PROPOSAL_OF] = layer_of(step, "cells").unique_id
-    corrections_of(proposal).touch(4, np.ones(TRUTH.shape[1:], bool))
     step.prediction.choose(proposal)
     step.form.widgets["threshold"].value = "0.9"
     step.evaluate.click()
@@ -313,7 +313,7 @@ def test_two_dimensional_layers_are_compared_and_their_errors_shown(alone, monke
     viewer.add_image(IMAGE[4], name="cell")
     viewer.add_labels(TRUTH[4], name="truth")
     viewer.add_labels(PREDICTED[4], name="mine")
-    monkeypatch.setattr(step.job, "start", lambda *_, **__: None)
+    monkeypatch.setattr(step.job, "start", noting([]))
     step.prediction.choose(layer_of(step, "mine"))
     step.truth.choose(layer_of(step, "truth"))
     step.evaluate.click()
@@ -492,6 +492,8 @@ def test_the_keys_are_free_in_napari_and_given_back_with_the_step(make_napari_vi
     assert "C" in taken | {str(key) for key in layers[0].class_keymap}
     assert not {"N", "Shift+N"} & taken
     step = EvaluateStep(viewer)
+    assert not {"N", "Shift+N"} & {str(key) for key in viewer.keymap}  # till there is an error to go to
+    step.results.errors.show_errors([], layers[1], TRUTH.shape)
     assert {"N", "Shift+N"} <= {str(key) for key in viewer.keymap}
     step.deleteLater()
     wait_for(qtbot, lambda: not {"N", "Shift+N"} & {str(key) for key in viewer.keymap}, 5)
@@ -503,7 +505,7 @@ def test_scale_and_place_of_the_truth_are_kept_by_errors_and_camera(alone, monke
     viewer.add_image(IMAGE, name="cells", **place)
     viewer.add_labels(TRUTH, name="truth", **place)
     step.prediction.choose(viewer.add_labels(PREDICTED, name="mine", **place))
-    monkeypatch.setattr(step.job, "start", lambda *_, **__: None)
+    monkeypatch.setattr(step.job, "start", noting([]))
     step.evaluate.click()
     answer(step, a_review(TRUTH, PREDICTED, V_RAND))
     layer = layer_of(step, "errors: merge red, split blue")
@@ -574,14 +576,14 @@ def test_the_same_evaluation_again_is_no_further_round():
 
 
 def test_a_round_counts_painted_and_confirmed_slices(evaluated):
-    marks = corrections_of(layer_of(evaluated, "truth"))
-    marks.confirm(3)
-    marks.touch(1, np.ones(TRUTH.shape[1:], bool))
-    marks.touch(2, np.ones(TRUTH.shape[1:], bool))
+    truth = layer_of(evaluated, "truth")
+    confirmed_in(truth).update([0, 3, 4, 5])
+    others = [0, 3, 4, 5]
+    truth.data[others] = proposed(truth.data[others])
     evaluated.evaluate.click()
     answer(evaluated, a_review(TRUTH, PREDICTED, V_RAND, trained=(5,)))
     latest = evaluated.workspace.rounds[-1]
-    assert (latest.corrected, latest.confirmed) == (2, 1)
+    assert (latest.corrected, latest.confirmed) == (2, 4)
     assert latest.slices == (1, 2, 4, 5)
     assert latest.v_rand == pytest.approx(0.86)
     assert len(evaluated.workspace.rounds) == 2
@@ -590,6 +592,8 @@ def test_a_round_counts_painted_and_confirmed_slices(evaluated):
 def test_the_history_is_saved_with_the_session_and_comes_back(in_window, dock, qtbot, tmp_path):
     rounds = in_window.workspace.rounds
     dock.load.save_session(tmp_path / "work.emseg")
+    wait_for(qtbot, lambda: dock.load.status.text().startswith("Saved"), 20)
+    dock.workspace.viewer.layers.clear()
     in_window.workspace.set_rounds([])
     assert in_window.results.isHidden()
     dock.load.open_session(tmp_path / "work.emseg")
@@ -601,13 +605,13 @@ def test_the_history_is_saved_with_the_session_and_comes_back(in_window, dock, q
 
 @pytest.mark.parametrize("rounds", [[{"when": 1}], "none", [3]])
 def test_a_damaged_history_is_named_and_a_session_of_before_has_none(tmp_path, rounds):
-    session = Session(None, IMAGE, TRUTH, Corrections(TRUTH.shape), rounds=[a_round(0.8)])
+    session = Session(None, IMAGE, TRUTH, rounds=[a_round(0.8)])
     save_session(tmp_path / "work.emseg", session)
     assert load_session(tmp_path / "work.emseg").rounds == [a_round(0.8)]
     path = tmp_path / "work.emseg" / "session.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"rounds": rounds}))
-    with pytest.raises(UserError, match="history of rounds"):
+    with pytest.raises(UserError, match=r"damaged \(its entry 'rounds"):
         load_session(tmp_path / "work.emseg")
     del content["rounds"]
     path.write_text(json.dumps(content))

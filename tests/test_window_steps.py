@@ -5,24 +5,28 @@ import numpy as np
 import pytest
 import tifffile
 from napari.layers import Image, Labels
-from window import answer_with, canvas_of, drag, middle, striped, wait_for
+from qtpy.QtCore import Qt
+from window import answer_with, canvas_of, drag, middle, noting, settle, striped, wait_for
 
+from emseg_napari.corrections import plain
 from emseg_napari.labels import to_isbi
-from emseg_napari.sessions import load_session
+from emseg_napari.sessions.store import load_session
 from emseg_napari.settings import ExportSettings, PredictionSettings, TrainingSettings
 from emseg_napari.stacks import read_image, read_labels
 from emseg_napari.widgets.forms import SettingsForm
-from emseg_napari.widgets.layers import add_labels, corrections_of, is_ours
-from emseg_napari.widgets.predict import fill
+from emseg_napari.widgets.history import Filled
+from emseg_napari.widgets.layers import add_labels, confirmed_in, history_of, is_ours, stack_of
+from emseg_napari.widgets.proposals import fill
 from emseg_napari.widgets.train import TrainStep
 
 
 @pytest.fixture
-def loaded(dock):
-    """The dock with a small stack and its labels."""
+def loaded(dock, qtbot):
+    """The dock with a small stack and its labels, which are counted."""
     image, labels = striped()
     layer = dock.workspace.viewer.add_image(image, name="cells")
     add_labels(dock.workspace.viewer, labels, "truth", layer)
+    wait_for(qtbot, lambda: dock.train.start_from.start is None, 10)
     return dock
 
 
@@ -93,16 +97,17 @@ def test_labels_of_only_0_and_1_are_asked_about(dock, qtbot, tmp_path, monkeypat
 
 def test_a_session_saved_and_opened_is_the_same(loaded, qtbot, tmp_path):
     layer = loaded.workspace.labels
-    corrections_of(layer).confirm(2)
+    confirmed_in(layer).add(2)
     loaded.load.save_session(tmp_path / "work.emseg")
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"), 10)
     viewer = loaded.workspace.viewer
     kept = layer.data.copy()
     viewer.layers.clear()
     loaded.load.open_session(tmp_path / "work.emseg")
     wait_for(qtbot, lambda: loaded.workspace.labels is not None)
     np.testing.assert_array_equal(loaded.workspace.labels.data, kept)
-    assert corrections_of(loaded.workspace.labels).confirmed == {2}
-    assert load_session(tmp_path / "work.emseg").corrections.confirmed == {2}
+    assert confirmed_in(loaded.workspace.labels) == {2}
+    assert load_session(tmp_path / "work.emseg").confirmed == {2}
 
 
 @pytest.mark.parametrize("settings_class", [TrainingSettings, PredictionSettings, ExportSettings])
@@ -131,7 +136,7 @@ def test_choosing_reference_shows_its_recipe(loaded):
 
 
 def test_training_settings_are_remembered(loaded, qtbot, monkeypatch):
-    monkeypatch.setattr(loaded.train.job, "start", lambda *_, **__: None)
+    monkeypatch.setattr(loaded.train.job, "start", noting([]))
     loaded.train.amount.setValue(7)
     loaded.train.form.widgets["batch_size"].value = 3
     loaded.train.train.click()
@@ -166,12 +171,14 @@ def test_a_stroke_that_agrees_with_the_proposal_counts_as_touched(loaded):
     layer.brush_size = 8
     canvas = canvas_of(loaded)
     drag(canvas, middle(canvas, -40), middle(canvas, 40))
-    assert corrections_of(layer).touched[z].any()
-    before = layer.data.copy()
+    touched = layer.data[z] == 1
+    assert touched.any()
+    assert not touched.all()
     fill(layer, z, np.full(layer.data.shape[1:], 2, np.uint8))
-    touched = corrections_of(layer).touched[z]
-    np.testing.assert_array_equal(layer.data[z][touched], before[z][touched])
-    assert (layer.data[z][~touched] == 2).all()
+    assert (layer.data[z][touched] == 1).all()
+    assert (layer.data[z][~touched] == 4).all()
+    layer.undo()
+    assert (layer.data[z][touched] == 3).all()  # the state comes back with the label
 
 
 def test_confirming_with_the_key_protects_the_slice_and_shows(loaded, qtbot):
@@ -180,30 +187,87 @@ def test_confirming_with_the_key_protects_the_slice_and_shows(loaded, qtbot):
     canvas.setFocus()
     z = int(loaded.workspace.viewer.dims.current_step[0])
     qtbot.keyClick(canvas, "c")
-    assert corrections_of(layer).confirmed == {z}
+    assert confirmed_in(layer) == {z}
     wait_for(qtbot, lambda: f"Confirmed slices: {z}" in loaded.correct.confirmed.text(), 5)
     before = layer.data.copy()
     fill(layer, z, np.ones(layer.data.shape[1:], np.uint8))
     np.testing.assert_array_equal(layer.data, before)
     loaded.correct.confirm.click()
-    assert corrections_of(layer).confirmed == set()
+    assert confirmed_in(layer) == set()
 
 
-def test_the_overlay_shows_proposed_touched_and_confirmed(loaded, qtbot):
+def test_proposals_look_different_from_a_persons_labels(loaded):
+    colours = loaded.workspace.labels.colormap.color_dict
+    assert not np.allclose(colours[1], colours[3])
+    assert not np.allclose(colours[2], colours[4])
+    assert colours[3][3] > 3 * colours[4][3] > 0
+
+
+def test_a_label_picked_from_a_proposal_paints_as_the_persons_own(loaded):
+    layer = loaded.workspace.labels
+    layer.selected_label = 3
+    assert layer.selected_label == 1
+    layer.selected_label = 4
+    assert layer.selected_label == 2
+
+
+def test_undo_and_redo_follow_the_true_order_of_strokes_fills_and_confirmations(loaded, qtbot):
+    """A stroke, a prediction, a confirmation, a stroke: back and forth by Ctrl+Z on the canvas."""
     layer, viewer = loaded.workspace.labels, loaded.workspace.viewer
     z = int(viewer.dims.current_step[0])
     layer.data[z, :, 32:] = 0
+    canvas = canvas_of(loaded)
+    loaded.correct.tools[0].click()
+    states = [(layer.data.copy(), set())]
+
+    def done():
+        states.append((layer.data.copy(), set(confirmed_in(layer))))
+
+    drag(canvas, middle(canvas, -40), middle(canvas, 40))
+    done()
+    filled = Filled(lambda: stack_of(layer), confirmed_in(layer))
+    filled.remember(z)
     fill(layer, z, np.full(layer.data.shape[1:], 2, np.uint8))
-    loaded.correct.overlay.setChecked(True)
-    wait_for(qtbot, lambda: "state of the slice" in viewer.layers, 5)
-    state = viewer.layers["state of the slice"].data[0]
-    assert set(np.unique(state[:, :32])) == {2}
-    assert set(np.unique(state[:, 32:])) == {1}
+    history_of(layer).add(filled)
+    done()
     loaded.correct.confirm.click()
-    assert set(np.unique(viewer.layers["state of the slice"].data)) == {3}
-    assert loaded.workspace.labels == layer  # the overlay is nobody's labels
-    loaded.correct.overlay.setChecked(False)
-    wait_for(qtbot, lambda: "state of the slice" not in viewer.layers, 5)
+    done()
+    drag(canvas, middle(canvas, -60), middle(canvas, -20))
+    done()
+    viewer.layers.selection.active = layer
+    canvas.setFocus()
+    for expected in (states[3], states[2], states[1], states[0]):
+        qtbot.keyClick(canvas, "z", Qt.KeyboardModifier.ControlModifier)
+        np.testing.assert_array_equal(layer.data, expected[0])
+        assert confirmed_in(layer) == expected[1]
+    both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    for expected in states[1:]:
+        qtbot.keyClick(canvas, "z", both)
+        np.testing.assert_array_equal(layer.data, expected[0])
+        assert confirmed_in(layer) == expected[1]
+
+
+def test_undo_brings_the_slice_that_it_changes_into_view(loaded, qtbot):
+    layer, viewer = loaded.workspace.labels, loaded.workspace.viewer
+    z = int(viewer.dims.current_step[0])
+    loaded.correct.confirm.click()
+    viewer.dims.set_point(0, z + 1)
+    history_of(layer).undo()
+    assert int(viewer.dims.current_step[0]) == z
+
+
+def test_undoing_a_prediction_leaves_what_was_painted_since(loaded):
+    layer = loaded.workspace.labels
+    layer.data[1] = 0
+    filled = Filled(lambda: stack_of(layer), confirmed_in(layer))
+    filled.remember(1)
+    fill(layer, 1, np.full(layer.data.shape[1:], 2, np.uint8))
+    layer.data[1, :5] = 1
+    filled.undo()
+    assert (layer.data[1, :5] == 1).all()
+    assert not layer.data[1, 5:].any()
+    filled.redo()
+    assert (layer.data[1, 5:] == 4).all()
 
 
 def test_dropped_proposals_are_unlabelled_and_undo_brings_them_back(loaded):
@@ -215,8 +279,7 @@ def test_dropped_proposals_are_unlabelled_and_undo_brings_them_back(loaded):
     loaded.correct.drop.click()
     np.testing.assert_array_equal(layer.data, mine)
     layer.undo()
-    assert (layer.data[z, :, 32:] == 2).all()
-    assert corrections_of(layer).is_proposal(layer.data, z)[:, 32:].all()
+    assert (layer.data[z, :, 32:] == 4).all()
 
 
 # -- exporting ----------------------------------------------------------------------------
@@ -226,7 +289,7 @@ def test_dropped_proposals_are_unlabelled_and_undo_brings_them_back(loaded):
 def test_exported_slices_read_back_bit_for_bit(loaded, qtbot, tmp_path, file_format):
     layer = loaded.workspace.labels
     for z in (1, 4):
-        corrections_of(layer).confirm(z)
+        confirmed_in(layer).add(z)
     loaded.export.form.widgets["file_format"].value = file_format
     loaded.export.export_to(tmp_path / "out")
     wait_for(qtbot, lambda: loaded.export.status.text().startswith("Exported"), 20)
@@ -252,6 +315,7 @@ def test_export_leaves_unconfirmed_proposals_out(loaded, qtbot, tmp_path):
 def test_nothing_confirmed_is_a_sentence_and_writes_nothing(loaded, qtbot, tmp_path):
     with loaded.export.guard():
         loaded.export.export_to(tmp_path / "out")
+    settle(loaded.export)
     assert "confirm" in loaded.export.status.text()
     assert not (tmp_path / "out").exists()
 
@@ -281,7 +345,8 @@ def test_choosing_a_baseline_hides_what_means_nothing_to_it(loaded, network):
     everything = shown_fields(loaded.train)
     loaded.train.form.widgets["batch_size"].value = 7
     loaded.train.form.widgets["network"].value = network
-    assert shown_fields(loaded.train) == {"network", "slices", "validate_slices", "hold_out", "seed"}
+    shared = {"network", "slices", "validate_slices", "hold_out", "seed", "missing_is_empty"}
+    assert shown_fields(loaded.train) == shared
     assert loaded.train.length.isHidden()
     assert loaded.train.settings() == TrainingSettings.recipe(network)
     loaded.train.form.widgets["network"].value = "compact"
@@ -296,7 +361,7 @@ def test_every_network_is_explained_in_the_chooser_s_tooltip(loaded):
 
 
 def test_a_chosen_baseline_is_remembered(loaded, qtbot, monkeypatch):
-    monkeypatch.setattr(loaded.train.job, "start", lambda *_, **__: None)
+    monkeypatch.setattr(loaded.train.job, "start", noting([]))
     loaded.train.form.widgets["network"].value = "trees"
     loaded.train.train.click()
     later = TrainStep(loaded.workspace.viewer, loaded.workspace)
@@ -316,7 +381,7 @@ def test_a_baseline_is_fitted_and_predicts_from_the_window(loaded, qtbot, networ
     wait_for(qtbot, lambda: not loaded.predict.job.running)
     proposal = loaded.workspace.labels
     assert "proposal" in proposal.name
-    assert np.mean(proposal.data == striped()[1]) > 0.85
+    assert np.mean(plain(proposal.data) == striped()[1]) > 0.85
 
 
 def test_resuming_a_baseline_is_refused_with_a_sentence(loaded, qtbot):

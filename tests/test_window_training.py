@@ -1,5 +1,6 @@
 """Step Train while it trains, what it starts from, and the starter network in step Predict."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -7,14 +8,15 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
-from window import striped, wait_for
+from window import noting, settle, striped, wait_for
 
 from emseg_napari.jobs import EpochEnded, Finished, Message, PreviewReady, Progress
 from emseg_napari.runs import Run, RunRecord, open_run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.widgets import starts
-from emseg_napari.widgets.layers import add_labels, corrections_of
-from emseg_napari.widgets.predict import fill
+from emseg_napari.widgets.layers import add_labels, confirmed_in
+from emseg_napari.widgets.proposals import fill
+from emseg_napari.widgets.starts import has_few_labels
 
 ROW = EpochEnded(1, 30, 12.0, 0.5, 0.91, 0.9, 1e-3, 0.875)
 HINT = "No training needed: the starter network proposes at once."
@@ -52,7 +54,13 @@ def loaded(dock):
 def pretended(loaded, monkeypatch):
     """A training that runs without an engine: the tests send its events."""
     step, wishes = loaded.train, []
-    monkeypatch.setattr(step.job, "start", lambda *_, **__: setattr(step.job, "_worker", object()))
+    begun = noting([])
+
+    def start(*asked):
+        step.job._worker = object()
+        begun(*asked)
+
+    monkeypatch.setattr(step.job, "start", start)
     monkeypatch.setattr(step.job, "wish", lambda **changes: wishes.append(changes))
     step.train.click()
     wishes.clear()
@@ -175,22 +183,45 @@ def test_without_a_starter_network_a_training_starts_from_nothing(dock):
 
 
 @pytest.mark.parametrize(("slices", "start"), [(3, "starter"), (4, None)])
-def test_the_starter_is_the_default_while_few_slices_have_labels(with_starter, dock, slices, start):
+def test_the_starter_is_the_default_while_few_slices_have_labels(with_starter, dock, qtbot, slices, start):
     load(dock, slices)
-    assert dock.train.settings().start == start
+    qtbot.wait(100)  # labels are counted in the background
+    wait_for(qtbot, lambda: dock.train.settings().start == start, 10)
 
 
-def test_labels_painted_in_the_meantime_count_and_proposals_do_not(with_starter, dock):
+def test_labels_painted_in_the_meantime_count_and_proposals_do_not(with_starter, dock, qtbot):
     layer = load(dock, slices=3).workspace.labels
     dock.show_step(dock.correct)
     for z in range(6):
         fill(layer, z, np.ones((64, 64), np.uint8))
     dock.show_step(dock.train)
+    qtbot.wait(100)
     assert dock.train.settings().start == "starter"
     dock.show_step(dock.correct)
-    corrections_of(layer).confirm(3)
+    confirmed_in(layer).add(3)
     dock.show_step(dock.train)
-    assert dock.train.settings().start is None
+    wait_for(qtbot, lambda: dock.train.settings().start is None)
+
+
+def test_labels_that_change_while_they_are_counted_are_counted_again(with_starter, dock, qtbot, monkeypatch):
+    layer = load(dock, slices=3).workspace.labels
+    wait_for(qtbot, lambda: dock.train.settings().start == "starter")
+    counted, go_on = [], threading.Event()
+
+    def slow(layer):
+        counted.append(has_few_labels(layer))
+        go_on.wait(20)
+        return counted[-1]
+
+    monkeypatch.setattr("emseg_napari.widgets.train.has_few_labels", slow)
+    dock.show_step(dock.correct)
+    dock.show_step(dock.train)
+    wait_for(qtbot, lambda: counted == [True])
+    layer.data[3] = 1
+    dock.show_step(dock.correct)
+    dock.show_step(dock.train)
+    go_on.set()
+    wait_for(qtbot, lambda: dock.train.settings().start is None)
 
 
 def choose(step, text):
@@ -293,6 +324,7 @@ def test_augmented_samples_are_nine_patches_of_the_users_labels_within_a_second(
     step.form.set_values({"patch_px": 32, "mirror": "none", "contrast": 0.0})
     began = time.monotonic()
     step.show_samples.click()
+    settle(step)
     assert time.monotonic() - began < 1
     samples = step._samples
     assert samples.isVisible()
@@ -313,6 +345,7 @@ def test_samples_follow_the_settings(loaded):
     for noise in (0.0, 2.0):
         loaded.train.form.set_values({"patch_px": 32, "noise": noise})
         loaded.train.show_samples.click()
+        settle(loaded.train)
         spread[noise] = loaded.train._samples._image.std()
     loaded.train._samples.close()
     assert spread[2.0] > 1.5 * spread[0.0]
@@ -321,6 +354,7 @@ def test_samples_follow_the_settings(loaded):
 def test_samples_without_labels_are_a_sentence(loaded):
     loaded.workspace.labels.data[:] = 0
     loaded.train.show_samples.click()
+    settle(loaded.train)
     assert "has no labels" in loaded.train.status.text()
     assert loaded.train._samples is None
 

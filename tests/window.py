@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,14 @@ from qtpy.QtWidgets import QMessageBox, QWidget
 def wait_for(qtbot: QtBot, condition: Callable[[], bool], seconds: float = 60) -> None:
     """Serve the window until a condition holds."""
     qtbot.waitUntil(condition, timeout=int(1000 * seconds))
+
+
+def settle(*steps: Any) -> None:
+    """Serve the window until no step says any more that it is doing something."""
+    end = time.monotonic() + 30
+    while any(step.status.text().endswith("...") for step in steps):
+        assert time.monotonic() < end, "a step never ended what it does in the background"
+        QTest.qWait(5)
 
 
 def canvas_of(widget: QWidget) -> QWidget:
@@ -66,3 +75,31 @@ def answer_with(monkeypatch: Any, starts: str | None) -> list[str]:
         if hasattr(QMessageBox, name):
             monkeypatch.setattr(QMessageBox, name, press)
     return asked
+
+
+def at(dock: QWidget, y: float, x: float) -> QPoint:
+    """The point of the canvas that shows a pixel of the slice in view."""
+    canvas, camera = canvas_of(dock), dock.workspace.viewer.scene.camera  # type: ignore[attr-defined]
+    return middle(
+        canvas, round((x - camera.center[-1]) * camera.zoom), round((y - camera.center[-2]) * camera.zoom)
+    )
+
+
+def click(canvas: QWidget, point: QPoint) -> None:
+    """Move there and press the left mouse button."""
+    QTest.mouseMove(canvas, point)
+    QTest.qWait(80)
+    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=point)
+    QTest.qWait(30)
+
+
+def noting(jobs: list[dict[str, Any]]) -> Callable[..., None]:
+    """Stand for `EngineJob.start`: the job is prepared at once, its arguments are noted, and none begins."""
+
+    def start(
+        job: str, title: str, prepare: Callable[[], dict[str, Any]], begin: Callable[[], None] = lambda: None
+    ) -> None:
+        jobs.append(prepare())
+        begin()
+
+    return start

@@ -1,0 +1,66 @@
+"""Work on blocks that costs nothing; in a module of its own, since workers import it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emseg_napari.jobs import BlockDone, Cancelled, Event, ShouldStop
+
+
+@dataclass(frozen=True)
+class Cube:
+    index: tuple[int, int, int]
+
+    @property
+    def window(self) -> tuple[slice, slice, slice]:
+        z, y, x = (slice(100 * i, 100 * i + 100) for i in self.index)
+        return z, y, x
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Writes a file per block, and notes who did it; `troubles` says which blocks fail, and with what."""
+
+    folder: Path
+    seconds: float = 0.0
+    troubles: Sequence[tuple[int, str, Exception]] = ()
+
+    @property
+    def paths(self) -> list[Path]:
+        return [self.folder]
+
+    def read(self, block: Cube) -> int:
+        self._meet_trouble(block, "read")
+        return block.index[0]
+
+    def compute(self, block: Cube, given: int, should_stop: ShouldStop) -> str:
+        self._meet_trouble(block, "compute")
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            if should_stop():
+                raise Cancelled
+            time.sleep(0.01)
+        return f"block {given}"
+
+    def write(self, block: Cube, result: str) -> str:
+        self._meet_trouble(block, "write")
+        (self.folder / str(block.index[0])).write_text(result)
+        return result
+
+    def _meet_trouble(self, block: Cube, step: str) -> None:
+        for number, where, error in self.troubles:
+            if (number, where) == (block.index[0], step):
+                raise error
+
+
+def cubes(count: int) -> list[Cube]:
+    return [Cube((number, 0, 0)) for number in range(count)]
+
+
+def written(folder: Path) -> list[int]:
+    return sorted(int(path.name) for path in folder.iterdir())
+
+
+def done(events: list[Event]) -> list[int]:
+    return [event.block.index[0] for event in events if isinstance(event, BlockDone)]

@@ -1,0 +1,357 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from emseg_napari.cells.boundary import Boundary
+from emseg_napari.cells.instances import cells_of_slice, instances
+from emseg_napari.cells.linking import link
+from emseg_napari.cells.regions import outlined
+from emseg_napari.cells.tiles import CUT, Cut
+from emseg_napari.cells.volumes import Destination, VolumeCells, segment_volume
+from emseg_napari.cluster import Where
+from emseg_napari.jobs import BlockDone, BlockFailed, Cancelled, Event, Message, Progress, UserError
+from emseg_napari.settings import InstanceSettings
+from emseg_napari.volumes.opening import open_volume
+from emseg_napari.volumes.output import Layout, VolumeOutput
+from emseg_napari.volumes.volume import BrokenChunk, Volume, Voxel, volume_of
+
+SMALL = InstanceSettings(size_px=12, neck_px=1.0)
+# Every slice of 60 x 72 pixels in six tiles.
+TILES = Cut(whole_px=400, tile_px=24, margin_px=16)
+
+
+def field(shape: tuple[int, ...], seed: int, sigma: float = 2.0) -> np.ndarray:
+    """Smooth random boundary probability: uint8 (z, y, x)."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).random(shape), (0.7, sigma, sigma))
+    low, high = noise.min(), noise.max()
+    return np.round(255 * (noise - low) / max(high - low, 1e-9)).astype(np.uint8)
+
+
+def segmented(
+    source: Any, path: Path, how: InstanceSettings = SMALL, cut: Cut = CUT, **more: Any
+) -> VolumeCells:
+    boundary = source if isinstance(source, Boundary) else Boundary(volume_of(source))
+    return segment_volume(boundary, Destination(path, {"probability": "p"}, cut=cut), how, **more)
+
+
+def cells(*arguments: Any, **more: Any) -> np.ndarray:
+    return segmented(*arguments, **more).output[:]
+
+
+def in_memory(probability: np.ndarray, how: InstanceSettings, cut: Cut) -> np.ndarray:
+    """The cells of slices that are cut, by the functions for arrays."""
+    slices = [cells_of_slice(slice_ / np.float32(255), how, cut=cut) for slice_ in probability]
+    before = np.cumsum([0, *(one.max() for one in slices)])
+    numbered = np.stack([one + last for one, last in zip(slices, before[:-1], strict=True)])
+    numbered = link(numbered, how) if how.link else numbered
+    return np.stack([outlined(one) for one in numbered]) if how.outlines else numbered
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+class Broken:
+    """An array of which some slices, or parts of them, cannot be read."""
+
+    def __init__(self, array: np.ndarray, *broken: tuple[int, int, int]) -> None:
+        self.array, self.broken = array, broken
+        self.shape, self.dtype, self.chunks = array.shape, array.dtype, (1, 24, 24)
+
+    def read(self, window: tuple[slice, slice, slice]) -> np.ndarray:
+        for index in self.broken:
+            starts = [i * c for i, c in zip(index, self.chunks, strict=True)]
+            inside = zip(starts, self.chunks, window, strict=True)
+            if all(s < w.stop and w.start < s + c for s, c, w in inside):
+                raise BrokenChunk(f"chunk {index} of it is damaged.", index)
+        return self.array[window]
+
+
+# -- the same as in memory -----------------------------------------------------------------
+
+some_settings = st.builds(
+    InstanceSettings,
+    size_px=st.integers(0, 40),
+    neck_px=st.floats(0.25, 3),
+    join_below=st.floats(0.2, 0.9),
+    link=st.booleans(),
+    outlines=st.booleans(),
+    overlap=st.sampled_from([0.01, 0.1, 0.25, 0.5]),
+    gap_slices=st.integers(0, 2),
+)
+
+
+@st.composite
+def stacks(draw: st.DrawFn) -> np.ndarray:
+    """Small stacks with few distinct values, so that many overlaps and borders are equal."""
+    shape = draw(st.tuples(st.integers(1, 5), st.integers(1, 20), st.integers(5, 20)))
+    steps = draw(st.sampled_from([1, 51, 85]))
+    return field(shape, draw(st.integers(0, 999)), draw(st.sampled_from([0.0, 1.0, 2.0]))) // steps * steps
+
+
+@settings(max_examples=40)
+@given(stacks(), some_settings)
+def test_cells_are_those_of_the_same_array_in_memory(tmp_path_factory, probability, how):
+    path = tmp_path_factory.mktemp("out") / "cells.zarr"
+    np.testing.assert_array_equal(cells(probability, path, how), instances(probability, how))
+
+
+@settings(max_examples=12)
+@given(stacks(), some_settings, st.integers(0, 12))
+def test_slices_that_are_cut_have_the_cells_that_they_have_in_memory(
+    tmp_path_factory, probability, how, margin_px
+):
+    cut = Cut(whole_px=30, tile_px=7, margin_px=margin_px)
+    path = tmp_path_factory.mktemp("out") / "cells.zarr"
+    found = cells(probability, path, how, cut)
+    np.testing.assert_array_equal(found, in_memory(probability, how, cut))
+
+
+@pytest.mark.parametrize("link_", [False, True])
+def test_float_probability_and_labels_give_what_they_give_in_memory(tmp_path, link_):
+    how = SMALL.model_copy(update={"link": link_})
+    probability = field((3, 60, 72), 1)
+    expected = instances(probability, how)
+    as_float = probability / np.float32(255)
+    np.testing.assert_array_equal(cells(as_float, tmp_path / "f.zarr", how), expected)
+    inverted = Boundary(volume_of(255 - probability), "interior")
+    np.testing.assert_array_equal(cells(inverted, tmp_path / "i.zarr", how), expected)
+    labels = np.where(probability > 128, 0, 255).astype(np.uint8)
+    expected = instances(255 - labels, how)
+    found = cells(Boundary(volume_of(labels), "labels"), tmp_path / "l.zarr", how)
+    np.testing.assert_array_equal(found, expected)
+
+
+# -- slices that are cut -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tiles_that_see_enough_give_the_cells_of_the_slice_as_a_whole(seed):
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).random((120, 150)), 3.0)
+    probability = np.clip((noise - 0.4) / 0.2, 0, 1).astype(np.float32)
+    how = SMALL.model_copy(update={"seed_below": 0.45, "join_below": 0.5})
+    whole = cells_of_slice(probability, how)
+    assert whole.max() > 20
+    for tile_px in (30, 47):
+        cut = Cut(whole_px=400, tile_px=tile_px, margin_px=60)
+        np.testing.assert_array_equal(cells_of_slice(probability, how, cut=cut), whole)
+
+
+@settings(max_examples=20)
+@given(stacks(), some_settings, st.integers(0, 3))
+def test_cells_of_tiles_hang_together_whatever_the_margin(probability, how, margin_px):
+    cut = Cut(whole_px=20, tile_px=5, margin_px=margin_px)
+    for slice_ in probability:
+        found = cells_of_slice(slice_ / np.float32(255), how, cut=cut)
+        assert set(np.unique(found)) == set(range(1, found.max() + 1))
+        for number in range(1, found.max() + 1):
+            assert ndimage.label(found == number)[1] == 1
+
+
+def test_an_interior_larger_than_tile_and_margin_stays_one_cell():
+    probability = np.zeros((200, 300), np.float32)
+    probability[:, 140:143] = 0.9
+    found = cells_of_slice(probability, InstanceSettings(), cut=Cut(whole_px=99, tile_px=32, margin_px=8))
+    assert (found[:, :140] == 1).all()
+    assert (found[:, 143:] == 2).all()
+
+
+def test_a_real_slice_cut_into_tiles_has_its_own_cells(real_stack):
+    labels = real_stack[1]
+    blurred = ndimage.gaussian_filter((labels[0] == 1).astype(np.float32), 1.0)
+    whole = cells_of_slice(blurred, InstanceSettings())
+    cut = Cut(whole_px=0, tile_px=200, margin_px=96)
+    found = cells_of_slice(blurred, InstanceSettings(), cut=cut)
+    np.testing.assert_array_equal(found, whole)
+
+
+# -- broken off and gone on with -----------------------------------------------------------
+
+
+@pytest.fixture(params=[CUT, TILES], ids=["whole", "tiles"])
+def cut(request: pytest.FixtureRequest) -> Cut:
+    return request.param
+
+
+LINKED = SMALL.model_copy(update={"link": True, "outlines": True})
+
+
+def stopping_after(events: int) -> tuple[Callable[[Event], None], Callable[[], bool]]:
+    seen: list[Event] = []
+    return seen.append, lambda: len(seen) >= events
+
+
+def broken_off(probability: np.ndarray, path: Path, cut: Cut) -> Iterator[int]:
+    """Go on with a segmentation, and break it off again and again, later every time."""
+    for events in (1, 4, 9, 15, 24, 40):
+        report, should_stop = stopping_after(events)
+        try:
+            segmented(probability, path, LINKED, cut, report=report, should_stop=should_stop)
+        except Cancelled:
+            yield events
+
+
+def test_a_segmentation_that_was_broken_off_goes_on_to_the_same_bytes(tmp_path, cut):
+    probability = field((4, 60, 72), 2)
+    unbroken, broken = tmp_path / "a" / "cells.zarr", tmp_path / "b" / "cells.zarr"
+    unbroken.parent.mkdir()
+    broken.parent.mkdir()
+    segmented(probability, unbroken, LINKED, cut)
+    assert len(list(broken_off(probability, broken, cut))) >= 2
+    segmented(probability, broken, LINKED, cut)
+    assert files_of(unbroken) == files_of(broken)
+    assert [p.name for p in broken.parent.iterdir()] == ["cells.zarr"]
+
+
+def test_what_was_done_is_not_done_again(tmp_path, cut):
+    path = tmp_path / "cells.zarr"
+    probability = field((12, 60, 72), 2)
+    report, should_stop = stopping_after(1)
+    with pytest.raises(Cancelled):
+        segmented(probability, path, cut=cut, report=report, should_stop=should_stop)
+    fragments = VolumeOutput(tmp_path / ".cells.zarr.cells" / "fragments.zarr")
+    left, stamps = len(fragments.missing()), {p: p.stat().st_mtime_ns for p in fragments.path.rglob("*")}
+    assert 0 < left < len(fragments.blocks)
+    report, should_stop = stopping_after(1)
+    with pytest.raises(Cancelled):
+        segmented(probability, path, cut=cut, report=report, should_stop=should_stop)
+    assert len(fragments.missing()) < left
+    blocks = [p for p in stamps if p.is_file() and p.parent != fragments.path and "zarr" not in p.name]
+    assert blocks
+    assert all(p.stat().st_mtime_ns == stamps[p] for p in blocks)
+
+
+def test_a_finished_output_is_left_as_it_is(tmp_path):
+    path, probability = tmp_path / "cells.zarr", field((2, 30, 30), 3)
+    segmented(probability, path)
+    before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
+    again = segmented(Broken(probability, (0, 0, 0)).array * 0, path)  # nothing is read any more
+    assert again.cells is None
+    assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
+
+
+def test_other_settings_for_an_earlier_output_are_refused_by_name(tmp_path):
+    segmented(field((2, 30, 30), 3), tmp_path / "cells.zarr")
+    with pytest.raises(UserError, match=r"\(--link\) was off and is on; 'Outlines' \(--outlines\) was off"):
+        segmented(field((2, 30, 30), 3), tmp_path / "cells.zarr", LINKED)
+
+
+# -- bad input -----------------------------------------------------------------------------
+
+
+def volume_with(array: np.ndarray, *broken: tuple[int, int, int]) -> Boundary:
+    return Boundary(Volume("p.zarr", "", Broken(array, *broken)))
+
+
+@pytest.mark.parametrize("link_", [False, True])
+def test_slices_that_cannot_be_read_are_told_and_the_rest_is_finished(tmp_path, link_):
+    how, probability = SMALL.model_copy(update={"link": link_}), field((4, 24, 24), 4)
+    events: list[Event] = []
+    result = segmented(volume_with(probability, (1, 0, 0)), tmp_path / "c.zarr", how, report=events.append)
+    assert [failure.index for failure in result.failures] == [(1, 0, 0)]
+    assert "chunk (1, 0, 0)" in result.failures[0].text
+    assert [e.index for e in events if isinstance(e, BlockFailed)] == [(1, 0, 0)]
+    known = instances(np.delete(probability, 1, axis=0), SMALL)
+    expected = np.insert(known, 1, 0, axis=0)
+    np.testing.assert_array_equal(result.output[:], link(expected, how) if link_ else expected)
+    assert [block.index for block in result.output.missing()] == [(1, 0, 0)]
+
+
+def test_a_broken_tile_costs_its_blocks_only_and_is_done_when_it_can_be_read(tmp_path):
+    probability, path = field((3, 60, 72), 5), tmp_path / "cells.zarr"
+    cut = Cut(whole_px=400, tile_px=24, margin_px=0)
+    first = segmented(volume_with(probability, (1, 1, 2)), path, LINKED, cut)
+    assert [failure.index for failure in first.failures] == [(1, 1, 2)]
+    assert first.output[0].any()
+    assert first.output[2].any()
+    assert first.output.missing()  # a block holds all tiles of such a small slice
+    second = segmented(volume_with(probability), path, LINKED, cut)
+    assert second.failures == ()
+    np.testing.assert_array_equal(second.output[:], in_memory(probability, LINKED, cut))
+    assert not (tmp_path / ".cells.zarr.cells").exists()
+
+
+def test_a_slice_that_is_going_to_be_predicted_anew_waits_as_a_whole(tmp_path):
+    probability = field((3, 60, 72), 5)
+    record = {"slices": [20, 23], "levels_of_a_part": {"21": {"middle": 1.0, "scale": 2.0}}}
+    predicted = VolumeOutput.prepare(tmp_path / "p.zarr", Layout(probability.shape, "uint8"), record)
+    for block in predicted.blocks:
+        predicted.write(block, probability[block.window])
+    boundary = Boundary(open_volume(tmp_path / "p.zarr"))
+    cut = Cut(whole_px=400, tile_px=24, margin_px=0)
+    result = segmented(boundary, tmp_path / "cells.zarr", SMALL, cut)
+    assert {failure.index for failure in result.failures} == {(1, j, i) for j in range(3) for i in range(3)}
+    assert "predict it anew first" in result.failures[0].text
+    assert result.output[:].any(axis=(1, 2)).tolist() == [True, False, True]
+    predicted.amend({"levels_of_a_part": {}})
+    assert segmented(boundary, tmp_path / "cells.zarr", SMALL, cut).failures == ()
+
+
+def test_values_that_are_no_probability_fail_by_slice(tmp_path):
+    probability = field((3, 24, 24), 6) / np.float32(255)
+    probability[2, 3, 4] = np.nan
+    result = segmented(probability, tmp_path / "cells.zarr")
+    assert [failure.index for failure in result.failures] == [(2, 0, 0)]
+    assert "nan in slice 2" in result.failures[0].text
+    assert result.output[:2].any(axis=(1, 2)).all()
+
+
+def test_volumes_that_hold_something_else_are_refused_at_once():
+    with pytest.raises(UserError, match="int32 values"):
+        Boundary(volume_of(np.zeros((1, 4, 4), np.int32)))
+    with pytest.raises(UserError, match="which are no labels"):
+        Boundary(volume_of(np.zeros((1, 4, 4), np.float32)), "labels")
+
+
+def test_labels_with_other_values_fail_with_the_values_to_use(tmp_path):
+    labels = np.full((1, 24, 24), 128, np.uint8)
+    result = segmented(Boundary(volume_of(labels, "l.zarr"), "labels"), tmp_path / "cells.zarr")
+    assert result.failures[0].text.startswith("l.zarr holds 128 in slice 0")
+
+
+# -- what is written and told --------------------------------------------------------------
+
+
+def test_size_of_voxels_record_and_settings_are_kept(tmp_path):
+    voxel = Voxel((50.0, 4.0, 4.0), "nanometer")
+    result = segmented(Boundary(volume_of(field((2, 30, 30), 3), voxel=voxel)), tmp_path / "cells.zarr")
+    assert result.output.voxel == voxel
+    assert result.output.record["probability"] == "p"
+    assert InstanceSettings(**result.output.record["settings"]) == SMALL
+    assert result.output.layout.labels
+    assert result.cells == result.output[:].max()
+
+
+def test_a_single_cell_is_told_of_and_progress_ends_at_one(tmp_path):
+    probability = np.zeros((2, 30, 30), np.uint8)
+    probability[0, 14:16] = 255
+    events: list[Event] = []
+    segmented(probability, tmp_path / "cells.zarr", report=events.append)
+    assert [e.text for e in events if isinstance(e, Message)] == [
+        "Slice 1 is one single cell: it has no boundary, or nothing else."
+    ]
+    fractions = [e.fraction for e in events if isinstance(e, Progress)]
+    assert fractions == sorted(fractions)
+    assert {e.block.index for e in events if isinstance(e, BlockDone)} == {(0, 0, 0), (1, 0, 0)}
+
+
+def test_workers_write_the_same_bytes(tmp_path):
+    pytest.importorskip("distributed")
+    source = VolumeOutput.prepare(tmp_path / "p.zarr", Layout((3, 60, 72), "uint8"))
+    for block in source.blocks:
+        source.write(block, field((3, 60, 72), 7)[block.window])
+    from emseg_napari.volumes.zarrs import open_zarr
+
+    boundary = Boundary(open_zarr(tmp_path / "p.zarr"))
+    results = []
+    for name, where in (("here", Where()), ("there", Where("local", 2))):
+        (tmp_path / name).mkdir()
+        segmented(boundary, tmp_path / name / "cells.zarr", LINKED, TILES, where=where)
+        results.append(files_of(tmp_path / name))
+    assert results[0] == results[1]

@@ -1,0 +1,137 @@
+"""The state rules on a napari labels layer, in any order of what can be done to it."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from napari.layers import Labels
+
+from emseg_napari.corrections import is_proposal
+from emseg_napari.widgets.history import Confirmed, Filled, Replaced
+from emseg_napari.widgets.layers import CONFIRMED, adopt, confirmed_in, history_of, stack_of
+from emseg_napari.widgets.proposals import fill
+
+SHAPE = (2, 4, 5)
+planes = arrays(np.uint8, SHAPE[1:], elements=st.integers(0, 2))
+masks = arrays(bool, SHAPE[1:])
+slices = st.integers(0, SHAPE[0] - 1)
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("predict"), slices, planes),
+        st.tuples(st.just("live"), slices, planes),
+        st.tuples(st.just("paint"), slices, masks, st.integers(0, 2)),
+        st.tuples(st.just("replace"), slices, planes),
+        st.tuples(st.just("confirm"), slices),
+        st.tuples(st.just("undo")),
+        st.tuples(st.just("redo")),
+    ),
+    max_size=15,
+)
+
+
+class Desk:
+    """A person at a labels layer."""
+
+    def __init__(self):
+        self.layer = Labels(np.zeros(SHAPE, np.uint8), metadata={CONFIRMED: set()})
+        adopt(self.layer)
+
+    @property
+    def labels(self):
+        return self.layer.data
+
+    def predict(self, z, prediction):
+        filled = Filled(lambda: stack_of(self.layer), confirmed_in(self.layer))
+        filled.remember(z)
+        fill(self.layer, z, prediction)
+        history_of(self.layer).add(filled)
+
+    def live(self, z, prediction):
+        fill(self.layer, z, prediction)
+
+    def paint(self, z, mask, value):
+        y, x = np.nonzero(mask)
+        self.layer.data_setitem((np.full(len(y), z), y, x), value)
+
+    def replace(self, z, plane):
+        before = self.labels[z].copy()
+        self.labels[z] = plane
+        history_of(self.layer).add(Replaced(lambda: stack_of(self.layer), z, before))
+
+    def confirm(self, z):
+        step = Confirmed(confirmed_in(self.layer), z)
+        step.redo()
+        history_of(self.layer).add(step)
+
+    def undo(self):
+        history_of(self.layer).undo()
+
+    def redo(self):
+        history_of(self.layer).redo()
+
+    def own(self):
+        """Return labels that are a person's; 0 elsewhere."""
+        found = np.where(is_proposal(self.labels), 0, self.labels)
+        for z in confirmed_in(self.layer):
+            found[z] = self.labels[z]
+        return found
+
+
+@given(actions)
+def test_no_touched_pixel_ever_changes_by_itself(script):
+    desk = Desk()
+    for name, *arguments in script:
+        own, confirmed = desk.own(), set(confirmed_in(desk.layer))
+        getattr(desk, name)(*arguments)
+        if name in ("predict", "live"):
+            np.testing.assert_array_equal(np.where(own != 0, desk.labels, 0), own)
+            assert confirmed_in(desk.layer) == confirmed
+
+
+@given(actions)
+def test_undo_leads_back_through_every_state_of_a_persons_and_redo_forth(script):
+    """But for live proposals, which are nobody's step."""
+    desk, states = Desk(), []
+    states.append((desk.labels.copy(), set()))
+    for name, *arguments in script:
+        if name not in ("undo", "redo", "live"):
+            changes = name != "paint" or (desk.labels[arguments[0]][arguments[1]] != arguments[2]).any()
+            getattr(desk, name)(*arguments)
+            if changes:  # napari makes no entry of a stroke that changes nothing
+                states.append((desk.labels.copy(), set(confirmed_in(desk.layer))))
+    for labels, confirmed in states[-2::-1]:
+        desk.undo()
+        np.testing.assert_array_equal(desk.labels, labels)
+        assert confirmed_in(desk.layer) == confirmed
+    for labels, confirmed in states[1:]:
+        desk.redo()
+        np.testing.assert_array_equal(desk.labels, labels)
+        assert confirmed_in(desk.layer) == confirmed
+
+
+@given(actions)
+def test_whatever_happens_a_pixel_is_unlabelled_proposed_or_a_persons(script):
+    desk = Desk()
+    for name, *arguments in script:
+        getattr(desk, name)(*arguments)
+        assert desk.labels.max() <= 4
+
+
+def test_the_changed_slices_are_told_for_strokes_undo_and_redo():
+    desk, told = Desk(), []
+    history_of(desk.layer).changed.connect(told.append)
+    desk.paint(1, np.eye(4, 5, dtype=bool), 1)
+    desk.undo()
+    desk.redo()
+    desk.layer.paint((0, 1, 1), 2)
+    assert told == [{1}, {1}, {1}, {0}]
+
+
+def test_a_new_step_forgets_what_was_undone():
+    desk = Desk()
+    desk.paint(0, np.ones(SHAPE[1:], bool), 1)
+    desk.undo()
+    desk.confirm(0)
+    desk.redo()
+    assert not desk.labels.any()
+    assert confirmed_in(desk.layer) == {0}
