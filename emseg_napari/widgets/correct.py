@@ -69,6 +69,7 @@ class CorrectStep(Step):
         self._watched: Labels | None = None
         self._stripped: Labels | None = None
         self._taken_over: Labels | None = None
+        self._waiting: list[Callable[[], Any]] = []
         self._sheet: KeySheet | None = None
         self._plane: tuple[Any, int, np.ndarray] | None = None
         self._soon = QTimer(self, singleShot=True, interval=150)
@@ -199,17 +200,23 @@ class CorrectStep(Step):
             try:
                 action()
             except NotOurs:
-                self._take_over(partial(self.guarded, action))
+                if action not in self._waiting:  # else it is the second press of somebody impatient
+                    self._waiting.append(action)
+                self._take_over()
 
-    def _take_over(self, then: Callable[[], None]) -> None:
-        """Make the labels layer ours, or a copy of it where its pixels cannot be painted as they are."""
+    def _take_over(self) -> None:
+        """Make the labels layer ours, or a copy of it where its pixels cannot be painted as they are.
+
+        Then do what waits for it.
+        """
         layer = self.workspace.labels
         if self._taken_over == layer:
-            return  # the second press of somebody impatient
+            return
         self._taken_over = layer
 
         def done(outcome: tuple[Any, Exception | None]) -> None:
             self._taken_over = None
+            waiting, self._waiting = self._waiting, []
             own, error = outcome
             if error is not None:
                 raise error
@@ -219,7 +226,8 @@ class CorrectStep(Step):
                 self._follow()
             self.workspace.choose("labels", own)
             self.say("")
-            then()
+            for action in waiting:
+                self.guarded(action)
 
         self.in_background(
             f"Looking through {layer.name}...", lambda: outcome_of(lambda: self._ours(layer)), done

@@ -7,10 +7,10 @@ napari's, so that Ctrl+Z takes back the last one, whoever keeps it.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import imagecodecs
 import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
@@ -114,15 +114,16 @@ class Filled:
             other = _unpacked(kept, labels[z])
             self._others[z] = _packed(labels[z])
             free = is_proposal(labels[z]) | (labels[z] == UNLABELLED)
-            labels[z][free] = np.where(is_proposal(other), other, UNLABELLED)[free]
+            np.copyto(labels[z], other * is_proposal(other), where=free)
 
 
 def _packed(plane: np.ndarray) -> bytes:
-    return zlib.compress(plane.tobytes(), 1)
+    # Of a whole stack undo packs every slice while the window waits: zstd takes a fifth of zlib's time.
+    return bytes(imagecodecs.zstd_encode(plane.tobytes(), level=1))
 
 
 def _unpacked(packed: bytes, like: np.ndarray) -> np.ndarray:
-    return np.frombuffer(zlib.decompress(packed), like.dtype).reshape(like.shape)
+    return np.frombuffer(imagecodecs.zstd_decode(packed), like.dtype).reshape(like.shape)
 
 
 class History(QObject):
