@@ -109,6 +109,8 @@ def real_stack() -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture
 def dock(make_napari_viewer_proxy, qtbot, tmp_path):  # type: ignore[no-untyped-def]
     """The dock with all steps in a shown window; runs go to a temporary folder."""
+    from window import end_jobs
+
     from emseg_napari.widgets.dock import Dock
 
     viewer = make_napari_viewer_proxy(show=True)
@@ -117,9 +119,8 @@ def dock(make_napari_viewer_proxy, qtbot, tmp_path):  # type: ignore[no-untyped-
     widget.workspace.runs_folder = tmp_path / "runs"
     widget.window().resize(1400, 900)
     yield widget
-    for step in (widget.train, widget.predict, widget.evaluate, widget.cells):
-        step.job.close()
-        qtbot.waitUntil(lambda step=step: not step.job.running, timeout=5000)
+    steps, panels = (widget.train, widget.predict, widget.evaluate, widget.cells), widget.correct
+    end_jobs(qtbot, *steps, panels.places, panels.live)
 
 
 @pytest.fixture(scope="session")

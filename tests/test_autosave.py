@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from timing import PATIENCE_S, wait_until, within
 
 from emseg_napari import files, stacks
 from emseg_napari.jobs import UserError
@@ -52,7 +53,7 @@ def errors():
 def autosave(errors):
     saver = Autosave(errors.append)
     yield saver
-    assert saver.close(5)
+    assert saver.close(PATIENCE_S)
 
 
 @pytest.fixture
@@ -67,26 +68,19 @@ def slices_on_disk(folder):
     return sorted(int(path.stem) for path in folder.glob("labels*/[0-9]*.png"))
 
 
-def wait_for(condition, seconds=5):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
-
-
 # -- what is written --------------------------------------------------------------------
 
 
 def test_a_stroke_is_on_disk_without_being_asked_for(autosave, unsaved):
     paint(autosave, unsaved, 2)
-    wait_for(lambda: slices_on_disk(autosave.folder) == [2], seconds=2)
+    wait_until(lambda: slices_on_disk(autosave.folder) == [2], within(2))
     assert np.array_equal(load_session(autosave.folder).labels, unsaved.labels)
 
 
 def test_nothing_is_made_before_there_are_labels(autosave, unsaved):
     autosave.note(1, unsaved.labels[1])
     autosave.note_state(confirmed={1})
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert not autosave.folder.exists()
 
 
@@ -94,17 +88,17 @@ def test_labels_that_were_there_at_the_beginning_are_saved(autosave, tmp_path):
     session = a_session(tmp_path / "cells.tif")
     session.labels[[0, 5], 3] = 2
     autosave.begin(new_recovery(), session)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert np.array_equal(load_session(autosave.folder).labels, session.labels)
 
 
 def test_only_slices_that_changed_are_written(autosave, unsaved, monkeypatch):
     for z in range(6):
         paint(autosave, unsaved, z)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     before = {path: path.stat().st_ino for path in autosave.folder.rglob("*") if path.is_file()}
     paint(autosave, unsaved, 3, value=4)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     after = {path: path.stat().st_ino for path in autosave.folder.rglob("*") if path.is_file()}
     assert [path.name for path in after if before[path] != after[path]] == ["0003.png"]
 
@@ -112,10 +106,10 @@ def test_only_slices_that_changed_are_written(autosave, unsaved, monkeypatch):
 def test_an_emptied_slice_is_empty_on_disk(autosave, unsaved):
     for z in (1, 2):
         paint(autosave, unsaved, z)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     unsaved.labels[1] = 0
     autosave.note(1, unsaved.labels[1])
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert slices_on_disk(autosave.folder) == [2]
 
 
@@ -123,25 +117,32 @@ def test_a_note_keeps_the_slice_as_it_was(autosave, unsaved):
     paint(autosave, unsaved, 1)
     noted = unsaved.labels[1].copy()
     unsaved.labels[1] = 3  # not noted, so not to be seen
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert np.array_equal(load_session(autosave.folder).labels[1], noted)
 
 
 def test_a_slice_under_the_brush_is_written_a_few_times_a_second(autosave, unsaved, monkeypatch):
     written = []
-    monkeypatch.setattr(sessionwriter, "write_slice", lambda folder, z, plane: written.append(z))
-    start = time.monotonic()
-    while time.monotonic() < start + 1:
+
+    def note(folder, z, plane):
+        if z == 1:
+            written.append(time.monotonic())
+
+    monkeypatch.setattr(sessionwriter, "write_slice", note)
+
+    def written_under_the_brush():
         paint(autosave, unsaved, 1)
-        time.sleep(0.005)
-    assert 2 <= written.count(1) <= 5
+        return len(written) >= 4
+
+    wait_until(written_under_the_brush, within(2))
+    assert np.diff(written).min() > 0.2
 
 
 def test_slices_can_be_noted_without_a_copy(autosave, unsaved):
     unsaved.labels[:, 7] = 4
     for z in range(6):
         autosave.note(z)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert np.array_equal(load_session(autosave.folder).labels, unsaved.labels)
 
 
@@ -151,7 +152,7 @@ def test_more_strokes_than_may_wait_as_copies_are_all_written(autosave, tmp_path
     for z in range(80):
         session.labels[z] = 1 + z % 4
         autosave.note(z, session.labels[z])
-    assert autosave.flush(20)
+    assert autosave.flush(PATIENCE_S)
     assert np.array_equal(load_session(autosave.folder).labels, session.labels)
 
 
@@ -161,7 +162,7 @@ def test_the_state_is_saved_and_comes_back(autosave, unsaved, tmp_path):
     autosave.note_state(confirmed={1, 4}, run=tmp_path / "run", settings=settings)
     settings["live"]["on"] = False  # the window goes on with its own
     autosave.note_state(name="mine")
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     read = load_session(autosave.folder)
     assert (read.confirmed, read.run, read.name) == ({1, 4}, tmp_path / "run", "mine")
     assert read.settings == {"live": {"on": True}}
@@ -169,7 +170,7 @@ def test_the_state_is_saved_and_comes_back(autosave, unsaved, tmp_path):
 
 def test_an_image_with_a_file_is_referred_to(autosave, unsaved, tmp_path):
     paint(autosave, unsaved, 1)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert load_session(autosave.folder).image_path == tmp_path / "cells.tif"
     assert not (autosave.folder / "image.tif").exists()
 
@@ -180,7 +181,7 @@ def test_an_image_without_a_file_is_copied_in(autosave, dtype):
     session.image = session.image.astype(dtype)
     autosave.begin(new_recovery(), session)
     paint(autosave, session, 1)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert np.array_equal(load_session(autosave.folder).image, session.image)
 
 
@@ -188,9 +189,11 @@ def test_strokes_do_not_wait_for_the_image(autosave, monkeypatch):
     go_on, pages = threading.Event(), sessionwriter.pages
 
     def slowly(*arguments):
-        for _ in pages(*arguments):
+        copying = pages(*arguments)
+        yield next(copying)
+        while not go_on.wait(0.02):
             yield
-            go_on.wait(0.02)
+        yield from copying
 
     monkeypatch.setattr(sessionwriter, "pages", slowly)
     image = np.zeros((200, 4, 4), np.uint8)
@@ -198,11 +201,11 @@ def test_strokes_do_not_wait_for_the_image(autosave, monkeypatch):
     autosave.begin(new_recovery(), session)
     for z in (1, 2, 3):
         paint(autosave, session, z)
-        wait_for(lambda z=z: z in slices_on_disk(autosave.folder), seconds=1)
+        wait_until(lambda z=z: z in slices_on_disk(autosave.folder), within(1))
         with pytest.raises(MissingImage):
             load_session(autosave.folder)
     go_on.set()
-    assert autosave.flush(10)
+    assert autosave.flush(PATIENCE_S)
     assert np.array_equal(load_session(autosave.folder).labels, session.labels)
 
 
@@ -236,8 +239,8 @@ def test_disk_and_window_agree_in_the_end_whatever_was_done(steps):
             elif action == "name":
                 autosave.save_as(here / f"{z}.emseg", session, copy_image=bool(value))
             else:
-                assert autosave.flush(5)
-        assert autosave.flush(10)
+                assert autosave.flush(PATIENCE_S)
+        assert autosave.flush(PATIENCE_S)
         if autosave.folder.exists():
             read = load_session(autosave.folder)
             assert np.array_equal(read.labels, session.labels)
@@ -258,7 +261,7 @@ def test_a_loaded_session_is_kept_in_its_folder(autosave, tmp_path):
     autosave.begin(folder, session)
     paint(autosave, session, 4)
     autosave.note_state(confirmed={4})
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     read = load_session(folder)
     assert np.array_equal(read.labels, session.labels)
     assert read.labels[0].all()
@@ -272,7 +275,7 @@ def test_the_new_place_of_an_image_is_kept(autosave, tmp_path):
     autosave.begin(
         tmp_path / "cells.emseg", load_session(tmp_path / "cells.emseg", image=tmp_path / "moved.tif")
     )
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert load_session(tmp_path / "cells.emseg").image_path == tmp_path / "moved.tif"
 
 
@@ -289,7 +292,7 @@ def test_a_session_of_format_1_goes_on_in_format_2(autosave, tmp_path):
     session = load_session(folder)
     autosave.begin(folder, session)
     paint(autosave, session, 1)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     read = load_session(folder)
     assert np.array_equal(read.labels, session.labels)
     assert (read.labels[5] == 4).all()
@@ -298,12 +301,12 @@ def test_a_session_of_format_1_goes_on_in_format_2(autosave, tmp_path):
 
 def test_work_with_a_name_leaves_the_recovery_folder(autosave, unsaved, tmp_path):
     paint(autosave, unsaved, 1)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     old = autosave.folder
     autosave.save_as(tmp_path / "named.emseg", unsaved)
     paint(autosave, unsaved, 2)
-    assert autosave.flush(5)
-    wait_for(lambda: not old.exists())
+    assert autosave.flush(PATIENCE_S)
+    wait_until(lambda: not old.exists())
     assert autosave.folder == tmp_path / "named.emseg"
     assert np.array_equal(load_session(tmp_path / "named.emseg").labels, unsaved.labels)
 
@@ -315,12 +318,12 @@ def test_strokes_while_a_name_is_given_are_kept(autosave, unsaved, tmp_path, mon
         save_session(folder, session, copy_image)
         paint(autosave, unsaved, 5)
         autosave.note_state(confirmed={5})
-        assert autosave.flush(5)  # where it was until now
+        assert autosave.flush(PATIENCE_S)  # where it was until now
 
     paint(autosave, unsaved, 1)
     monkeypatch.setattr(module, "save_session", painted_meanwhile)
     autosave.save_as(tmp_path / "named.emseg", unsaved)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     read = load_session(tmp_path / "named.emseg")
     assert np.array_equal(read.labels, unsaved.labels)
     assert read.confirmed == {5}
@@ -332,7 +335,7 @@ def test_a_name_that_cannot_be_given_leaves_the_work_where_it_was(autosave, unsa
     with pytest.raises(UserError, match="is a file"):
         autosave.save_as(tmp_path / "file", unsaved)
     paint(autosave, unsaved, 1)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert autosave.folder == old
     assert np.array_equal(load_session(old).labels, unsaved.labels)
 
@@ -345,7 +348,7 @@ def test_saving_again_under_the_same_name_keeps_everything(autosave, unsaved, tm
     autosave.save_as(folder, unsaved, copy_image)
     assert np.array_equal(load_session(folder).labels, unsaved.labels)
     paint(autosave, unsaved, 2)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     read = load_session(folder)
     assert np.array_equal(read.labels, unsaved.labels)
     assert (read.image_path is None) == copy_image
@@ -353,7 +356,7 @@ def test_saving_again_under_the_same_name_keeps_everything(autosave, unsaved, tm
 
 def test_saving_makes_a_session_of_work_without_labels_too(autosave, unsaved, tmp_path):
     autosave.begin(tmp_path / "named.emseg", unsaved)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     autosave.save_as(tmp_path / "named.emseg", unsaved)
     assert not load_session(tmp_path / "named.emseg").labels.any()
 
@@ -364,8 +367,8 @@ def test_another_session_leaves_the_work_before_it_as_it_was(autosave, unsaved, 
     other = a_session(tmp_path / "cells.tif")
     autosave.begin(new_recovery(), other)
     paint(autosave, other, 4)
-    assert autosave.flush(5)
-    wait_for(lambda: not open_elsewhere(first))
+    assert autosave.flush(PATIENCE_S)
+    wait_until(lambda: not open_elsewhere(first))
     assert (slices_on_disk(first), slices_on_disk(autosave.folder)) == ([1], [4])
     assert [one.folder for one in recoverable()] == [first]
 
@@ -376,7 +379,7 @@ def test_what_a_killed_writer_left_is_cleared_away(autosave, tmp_path):
     left = folder / "labels" / ".emseg-0123456789ab.png"
     left.write_bytes(b"half")
     autosave.begin(folder, load_session(folder))
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert not left.exists()
 
 
@@ -387,16 +390,16 @@ def test_a_full_disk_is_said_once_and_nothing_is_lost(autosave, unsaved, errors,
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files, "_flush", full)
-    paint(autosave, unsaved, 1)
-    assert not autosave.flush(2.5)
-    assert len(errors) == 1
-    assert "disk is full" in errors[0]
-    assert autosave.trouble == errors[0]
-    monkeypatch.undo()
-    monkeypatch.setenv("EMSEG_DATA_DIR", str(autosave.folder.parents[1]))
-    assert autosave.flush(5)
-    wait_for(lambda: errors[1:] == [""])
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_flush", full)
+        paint(autosave, unsaved, 1)
+        wait_until(lambda: errors)
+        assert not autosave.flush(2.5)
+        assert len(errors) == 1
+        assert "disk is full" in errors[0]
+        assert autosave.trouble == errors[0]
+    assert autosave.flush(PATIENCE_S)
+    wait_until(lambda: errors[1:] == [""])
     assert np.array_equal(load_session(autosave.folder).labels, unsaved.labels)
 
 
@@ -404,13 +407,13 @@ def test_a_folder_that_is_gone_is_said_and_written_to_when_it_is_back(autosave, 
     paint(autosave, unsaved, 1)
     folder = tmp_path / "named.emseg"
     autosave.save_as(folder, unsaved)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     folder.rename(tmp_path / "away.emseg")
     paint(autosave, unsaved, 2)
-    wait_for(lambda: errors)
+    wait_until(lambda: errors)
     assert "named.emseg is no longer in" in errors[0]
     (tmp_path / "away.emseg").rename(folder)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert np.array_equal(load_session(folder).labels, unsaved.labels)
 
 
@@ -421,11 +424,13 @@ def test_a_window_that_is_gone_ends_no_thread(tmp_path, monkeypatch):
     autosave, session = Autosave(gone), a_session(tmp_path / "cells.tif")
     save_session(tmp_path / "cells.emseg", Session(None, np.zeros((1, 2, 2)), np.zeros((1, 2, 2), np.uint8)))
     autosave.begin(tmp_path / "cells.emseg", session)
-    wait_for(lambda: "labels of another image" in autosave.trouble)
+    wait_until(lambda: "labels of another image" in autosave.trouble)
     autosave.begin(new_recovery(), session)
     paint(autosave, session, 1)
-    wait_for(lambda: slices_on_disk(autosave.folder) == [1])
+    wait_until(lambda: slices_on_disk(autosave.folder) == [1])
     assert not autosave.close(0.1)
+    files.remove(tmp_path / "cells.emseg")  # now it can be kept there, and the thread ends
+    assert autosave.close(PATIENCE_S)
 
 
 def test_notes_without_a_session_are_of_no_account():
@@ -438,10 +443,10 @@ def test_notes_without_a_session_are_of_no_account():
 
 
 def test_a_session_may_begin_after_the_last_was_closed(autosave, unsaved):
-    assert autosave.close(5)
+    assert autosave.close(PATIENCE_S)
     autosave.begin(new_recovery(), unsaved)
     paint(autosave, unsaved, 3)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert slices_on_disk(autosave.folder) == [3]
 
 
@@ -468,9 +473,9 @@ def test_work_that_was_never_saved_is_offered_after_it_was_closed(tmp_path):
     folder = autosave.folder
     for z in (1, 3):
         paint(autosave, session, z)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert recoverable() == []  # this window has it
-    assert autosave.close(5)
+    assert autosave.close(PATIENCE_S)
     (found,) = recoverable()
     assert (found.folder, found.image, found.slices, found.named) == (folder, "cells.tif", 2, False)
     assert abs(found.when.timestamp() - time.time()) < 60
@@ -486,7 +491,7 @@ def test_a_named_session_that_was_closed_is_not_offered(tmp_path):
     paint(autosave, session, 1)
     autosave.save_as(tmp_path / "named.emseg", session)
     paint(autosave, session, 2)
-    assert autosave.close(5)
+    assert autosave.close(PATIENCE_S)
     assert recoverable() == []
     assert slices_on_disk(tmp_path / "named.emseg") == [1, 2]
     assert list(recovery_folder().iterdir()) == []
@@ -496,9 +501,9 @@ def test_work_whose_labels_were_all_erased_is_not_kept(tmp_path):
     autosave, session = Autosave(), a_session(tmp_path / "cells.tif")
     autosave.begin(new_recovery(), session)
     paint(autosave, session, 1)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     paint(autosave, session, 1, value=0)
-    assert autosave.close(5)
+    assert autosave.close(PATIENCE_S)
     assert list(recovery_folder().iterdir()) == []
 
 
@@ -506,22 +511,22 @@ def test_a_session_that_was_brought_back_goes_on_where_it_lies(autosave, tmp_pat
     first, session = Autosave(), a_session()
     first.begin(new_recovery(), session)
     paint(first, session, 1)
-    assert first.close(5)
+    assert first.close(PATIENCE_S)
     (found,) = recoverable()
     assert found.image == "membranes"
     back = load_session(found.folder)
     autosave.begin(found.folder, back)
     paint(autosave, back, 2)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert recoverable() == []
     assert slices_on_disk(found.folder) == [1, 2]
     autosave.save_as(tmp_path / "named.emseg", back)
-    wait_for(lambda: not found.folder.exists())
+    wait_until(lambda: not found.folder.exists())
 
 
 def test_an_open_session_is_not_discarded(autosave, unsaved):
     paint(autosave, unsaved, 1)
-    assert autosave.flush(5)
+    assert autosave.flush(PATIENCE_S)
     assert open_elsewhere(autosave.folder)
     discard(autosave.folder)
     assert slices_on_disk(autosave.folder) == [1]
@@ -546,7 +551,7 @@ def test_a_session_whose_own_file_is_damaged_is_still_offered(tmp_path):
     autosave, session = Autosave(), a_session(tmp_path / "cells.tif")
     autosave.begin(new_recovery(), session)
     paint(autosave, session, 1)
-    assert autosave.close(5)
+    assert autosave.close(PATIENCE_S)
     (found,) = recoverable()
     (found.folder / "session.json").write_text("{")
     assert [one.slices for one in recoverable()] == [1]

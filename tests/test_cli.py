@@ -26,7 +26,7 @@ from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.stacks import read_description, read_labels
 
 COMMAND = (sys.executable, "-m", "emseg_napari")
-EPOCHS = 6
+EPOCHS = 9  # with one digit, and more than are done when Ctrl+C comes
 OPTIONS = (
     *("--patch-px", "64", "--batch-size", "1", "--epochs", str(EPOCHS), "--steps-per-epoch", "1"),
     *("--slices", "0:5", "--validate", "4:5", "--seed", "7", "--learning-rate", "0.002"),

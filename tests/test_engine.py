@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from timing import PATIENCE_S, within
 
 from emseg_napari import client
 from emseg_napari.client import Engine
@@ -48,7 +49,7 @@ def alive(process_id: int) -> bool:
     """Say whether a process runs (a zombie that nobody has fetched does not)."""
     try:
         return Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before or after the file was opened
         return False
 
 
@@ -66,7 +67,8 @@ def fake_engine(tmp_path, monkeypatch):
 
     def make(code: str) -> Engine:
         path = tmp_path / "fake_engine.py"
-        path.write_text(f"{IMPORTS}\n{code}\n")
+        path.write_text(f"{IMPORTS}{code}\n")
+        (tmp_path / "listen").unlink(missing_ok=True)
         real = subprocess.Popen
 
         def popen(command, **options):
@@ -81,7 +83,12 @@ def fake_engine(tmp_path, monkeypatch):
         engine.close()
 
 
-IMPORTS = "import sys, time\nfrom emseg_napari.engine import *\nfrom emseg_napari.jobs import Message"
+IMPORTS = """
+import sys, time
+from pathlib import Path
+from emseg_napari.engine import *
+from emseg_napari.jobs import Message
+"""
 FAILING = "send(os.fdopen(os.dup(1), 'wb'), Failed('at work'))\n"
 DEAF = "send(os.fdopen(os.dup(1), 'wb'), Message('at work'))\nwhile True: pass\n"
 
@@ -183,34 +190,38 @@ def test_what_is_taught_in_the_middle_of_a_live_job_is_learned_and_kept(
     assert isinstance(predicted[-1], Finished)
 
 
-ECHO = """
+DEAF_S = 20  # at most
+ECHO = f"""
+end = time.monotonic() + {DEAF_S}
 events = os.fdopen(os.dup(1), 'wb')
 commands = os.fdopen(os.dup(0), 'rb')
 send(events, Message('at work'))
-time.sleep(1)
+while time.monotonic() < end and not Path(__file__).with_name('listen').exists():
+    time.sleep(0.01)
 while True:
     command = receive(commands)
     if isinstance(command, Taught):
-        send(events, Message(f'{command.z}: {command.labels[0, 0]}'))
+        send(events, Message(f'{{command.z}}: {{command.labels[0, 0]}}'))
     elif isinstance(command, Wishes):
-        send(events, Message(f'wishes: {command.z}'))
+        send(events, Message(f'wishes: {{command.z}}'))
         if command.enough:
             send(events, Finished())
 """
 
 
-def test_teaching_a_busy_engine_never_waits_and_never_loses_the_newest(fake_engine):
+def test_teaching_a_busy_engine_never_waits_and_never_loses_the_newest(fake_engine, tmp_path):
     engine = fake_engine(ECHO)
     events = engine.run("live")
-    next(events)  # and now it is deaf for a while
+    next(events)  # and now it is deaf
     labels = np.zeros((1000, 1000), np.uint8)  # more than fits into a pipe
     for number in range(1, 51):
         labels[:] = number
         began = time.monotonic()
         engine.teach(number % 2, labels)
         engine.wish(z=number)
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < within(0.1)
     labels[:] = 255  # it keeps a copy, and the user paints on
+    (tmp_path / "listen").touch()
     said = []
     while {"0: 50", "1: 49", "wishes: 50"} - set(said):
         said.append(next(events).text)
@@ -219,8 +230,9 @@ def test_teaching_a_busy_engine_never_waits_and_never_loses_the_newest(fake_engi
     until(events, Finished)
 
 
-def test_what_is_taught_before_the_engine_runs_goes_to_the_job_that_is_about_to_start(fake_engine):
+def test_what_is_taught_before_the_engine_runs_goes_to_the_job_that_is_about_to_start(fake_engine, tmp_path):
     engine = fake_engine(ECHO)
+    (tmp_path / "listen").touch()
     engine.teach(4, np.full((2, 2), 1))
     events = engine.run("live")
     said = []
@@ -230,7 +242,7 @@ def test_what_is_taught_before_the_engine_runs_goes_to_the_job_that_is_about_to_
     until(events, Finished)
 
 
-def test_what_one_job_was_not_told_any_more_is_not_told_to_the_next(fake_engine):
+def test_what_one_job_was_not_told_any_more_is_not_told_to_the_next(fake_engine, tmp_path):
     engine = fake_engine(ECHO)
     events = engine.run("live")
     next(events)
@@ -239,6 +251,7 @@ def test_what_one_job_was_not_told_any_more_is_not_told_to_the_next(fake_engine)
     engine.cancel()  # deaf, so its process ends
     assert until(events, Failed).cancelled
     assert next(events, None) is None
+    (tmp_path / "listen").touch()
     events = engine.run("live")
     next(events)
     engine.wish(enough=True)
@@ -254,8 +267,8 @@ def test_a_mailbox_keeps_the_newest_of_each_kind_and_wakes_who_waits():
     assert sorted(box.take()) == [2, 3]
     threading.Timer(0.1, box.post, ("odd", 5)).start()
     began = time.monotonic()
-    assert box.take(5) == [5]
-    assert time.monotonic() - began < 2
+    assert box.take(PATIENCE_S) == [5]
+    assert time.monotonic() - began < PATIENCE_S / 2
 
 
 def test_busy_engine_refuses_a_second_job(engine, tiny_stack, tiny_run):
@@ -272,13 +285,14 @@ def test_busy_engine_refuses_a_second_job(engine, tiny_stack, tiny_run):
 # Cancel
 
 
-def test_polite_cancel_ends_within_a_second_and_keeps_the_process(engine, tiny_stack, tmp_path):
+def test_polite_cancel_ends_within_a_second_and_keeps_the_process(engine, tiny_stack, tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "CANCEL_SECONDS", within(client.CANCEL_SECONDS))
     events = engine.run("train", **training(tiny_stack, tmp_path / "run", **LONG))
     until(events, EpochEnded)
     process_id, began = engine.process_id, time.monotonic()
     engine.cancel()
     failed = until(events, Failed)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < within(1)
     assert failed.cancelled
     assert next(events, None) is None
     time.sleep(client.CANCEL_SECONDS)  # the deadline must not hit the next job
@@ -293,7 +307,7 @@ def test_deaf_engine_is_ended_within_a_second(fake_engine):
     process_id, began = engine.process_id, time.monotonic()
     engine.cancel()
     failed = until(events, Failed)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < within(1)
     assert failed.cancelled
     assert not alive(process_id)
 
@@ -309,10 +323,10 @@ def test_cancel_while_a_large_stack_goes_out_neither_waits_nor_is_lost(fake_engi
     time.sleep(0.3)
     began = time.monotonic()
     engine.wish(z=3)
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < within(0.1)
     engine.cancel()
-    thread.join(5)
-    assert time.monotonic() - began < 1.2
+    thread.join(PATIENCE_S)
+    assert time.monotonic() - began < within(1.2)
     assert [event.cancelled for event in failures] == [True]
 
 
@@ -327,7 +341,7 @@ def test_cancel_before_the_process_has_started_is_not_lost(fake_engine, monkeypa
     monkeypatch.setattr(engine, "_start", cancelled_start)
     began = time.monotonic()
     assert until(engine.run("train"), Failed).cancelled
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < within(1.5)
 
 
 def test_cancel_without_a_job_does_nothing(engine):
@@ -368,20 +382,20 @@ def test_closing_the_engine_under_a_running_job_ends_it_as_cancelled(fake_engine
 def test_killed_engine_fails_with_a_sentence_and_its_training_goes_on_afterwards(
     engine, tiny_stack, tmp_path
 ):
-    arguments = training(tiny_stack, tmp_path / "run", epochs=3, steps_per_epoch=20)
+    arguments = training(tiny_stack, tmp_path / "run", epochs=8, steps_per_epoch=20)
     events = engine.run("train", **arguments)
     until(events, EpochEnded)
     began = time.monotonic()
     os.kill(engine.process_id, signal.SIGKILL)
     failed = until(events, Failed)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < within(2)
     assert "ended unexpectedly (exit code -9)" in failed.text
     assert "can be resumed from its last checkpoint" in failed.text
     assert not failed.cancelled
     assert next(events, None) is None
 
     resumed = list(engine.run("train", **(arguments | {"resume": True})))[-1].result
-    assert [(row.epoch, row.step) for row in resumed.history] == [(1, 20), (2, 40), (3, 60)]
+    assert [(row.epoch, row.step) for row in resumed.history] == [(n, 20 * n) for n in range(1, 9)]
 
 
 def test_engine_that_cannot_start_says_so_once(monkeypatch):
@@ -441,7 +455,7 @@ def test_engine_ends_with_the_process_that_started_it(tiny_stack, tmp_path):
         child = next(int(line.split()[1]) for line in parent.stdout if line.startswith("EpochEnded"))
         assert alive(child)
         parent.kill()
-        assert wait_until_gone(child, 3)
+        assert wait_until_gone(child, within(3))
 
 
 # The process
@@ -483,7 +497,8 @@ def test_prediction_needs_no_tensorflow(own_engine, tiny_stack, tiny_run):
 
 
 @linux
-def test_window_comes_before_the_engine(engine, tiny_run):
+def test_window_comes_before_the_engine(engine):
+    list(engine.run("predict", wrong=1))
     assert os.getpriority(os.PRIO_PROCESS, engine.process_id) > os.getpriority(os.PRIO_PROCESS, 0)
 
 

@@ -7,10 +7,13 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
-from crashes import PROMISED_S, Death, environment, findings, plan_of
+import crashes
+from crashes import Death, environment, findings, plan_of
+from timing import within
 
 pytestmark = pytest.mark.timeout(900)
 KILLS = 20
+PROMISED_S = within(crashes.PROMISED_S)
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +23,7 @@ def found(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment(folder).items():
             patch.setenv(name, value)
+        patch.setattr(crashes, "PROMISED_S", PROMISED_S)
         return findings(folder, range(KILLS))
 
 

@@ -417,9 +417,12 @@ def test_a_large_slice_takes_no_longer_than_a_preview_may(tool):
     labels[1045:1056, 1059:1071] = PROPOSED_INTERIOR
     image = picture(labels).astype(np.uint8)
     used(tool, labels, image)
-    start = time.process_time()
-    used(tool, labels, image)
-    assert time.process_time() - start < 0.2  # 0.05 is the aim, benchmarks/repairs.py; machines differ
+    taken = []
+    for _ in range(3):  # a busy machine takes the caches away
+        start = time.process_time()
+        used(tool, labels, image)
+        taken.append(time.process_time() - start)
+    assert min(taken) < 0.2  # 0.05 is the aim, benchmarks/repairs.py; machines differ
 
 
 def test_a_membrane_that_widens_to_the_edge_of_the_slice_is_a_junction_there_too():

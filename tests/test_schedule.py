@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,11 @@ from emseg_napari.settings import TrainingSettings
 def clock(monkeypatch):
     """A clock that stands still until a test moves it: ``clock[0] += 60``."""
     now = [1000.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     return now
 
 
@@ -135,9 +141,8 @@ def test_half_of_a_short_time_is_for_training_whatever_else_takes_long(clock):
     assert Schedule(TrainingSettings.recipe(minutes=0.1), late_seconds=30).seconds_left == pytest.approx(3)
 
 
-def test_standing_still_takes_no_training_time(clock, monkeypatch):
+def test_standing_still_takes_no_training_time(clock):
     schedule = Schedule(TrainingSettings.recipe(minutes=1))
-    monkeypatch.setattr(module.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
     schedule.stand_still(1000)
     assert schedule.seconds == 0
     assert schedule.fraction == 0

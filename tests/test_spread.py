@@ -1,5 +1,7 @@
 """Blocks done by Dask workers: real processes, some of which are killed in the middle of their work."""
 
+import itertools
+import json
 import os
 import signal
 import socket
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 from blockwork import Writing, cubes, done, written
+from timing import PATIENCE_S, settled, wait_until, within
 
 from emseg_napari.cluster import Where, clients, do_blocks
 from emseg_napari.cluster.clients import open_client
@@ -27,6 +30,7 @@ from emseg_napari.volumes.opening import open_volume
 
 HERE = Path(__file__).parent
 DASK = Path(sys.executable).with_name("dask")
+PROMISED_S = clients.SECONDS_TO_CONNECT
 
 
 class Hands:
@@ -38,12 +42,13 @@ class Hands:
         self.start_scheduler()
 
     def start_scheduler(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.address = f"tcp://127.0.0.1:{port}"
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", str(port))
-        wait_until(lambda: is_open(port))
+        about = self._log.with_name(f"scheduler-{len(self.processes)}.json")
+        about.unlink(missing_ok=True)
+        self.scheduler = self._start(
+            *("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(about))
+        )
+        wait_until(lambda: address_in(about))
+        self.address = address_in(about)
 
     def start_worker(self, *path: Path) -> "subprocess.Popen[bytes]":
         """Start a worker that looks for packages in `path` first."""
@@ -54,7 +59,8 @@ class Hands:
     def end_workers(self) -> None:
         """End the workers, and wait until the scheduler knows."""
         self._end([process for process in self.processes if process is not self.scheduler])
-        wait_until(lambda: workers_of(self.address) == 0)
+        with open_client(self.address, None) as client:
+            wait_until(lambda: client.scheduler_info(n_workers=0)["n_workers"] == 0)
 
     def end(self) -> None:
         self._end(self.processes)
@@ -79,23 +85,19 @@ class Hands:
         return process
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    for _ in range(1200):
-        if true():
-            return
-        time.sleep(0.05)
-    pytest.fail("it took more than a minute")
+def address_in(about: Path) -> str:
+    """The address of the scheduler that writes about itself there; empty as long as it has not."""
+    with suppress(OSError, ValueError):
+        return json.loads(about.read_text())["address"]
+    return ""
 
 
-def is_open(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-        return True
-    return False
-
-
-def workers_of(address: str) -> int:
-    with open_client(address, None) as client:
-        return client.scheduler_info(n_workers=0)["n_workers"]
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    """Schedulers on a busy machine take longer to answer than users should wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clients, "SECONDS_TO_CONNECT", PATIENCE_S)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +141,7 @@ def output(tmp_path: Path) -> Path:
 
 def wait_for_workers(address: str, count: int) -> None:
     with open_client(address, None) as client:
-        client.wait_for_workers(count, timeout=60)
+        client.wait_for_workers(count, timeout=PATIENCE_S)
 
 
 def after(count: int, events: list[Event], action: Callable[[], object]) -> Callable[[Event], None]:
@@ -198,9 +200,10 @@ def test_a_block_that_fails_on_a_worker_costs_itself_only(hands, output):
 
 def test_blocks_begin_in_the_order_given(hands, output):
     events: list[Event] = []
-    do_blocks(Writing(output, 0.05), cubes(12)[::-1], Where(hands.address), events.append)
-    order = done(events)
-    assert all(abs(place - (11 - number)) <= 2 for place, number in enumerate(order))
+    do_blocks(Writing(output, 0.05), cubes(24)[::-1], Where(hands.address), events.append)
+    pairs = list(itertools.combinations(done(events), 2))
+    # Those that a worker had in hand while it was kept waiting end late.
+    assert sum(first < later for first, later in pairs) < len(pairs) / 4
 
 
 def test_an_output_that_a_worker_cannot_write_ends_the_work(hands, output):
@@ -228,11 +231,9 @@ def test_cancel_keeps_what_workers_did_and_they_begin_nothing_more(hands, output
             events.append,
             lambda: len(done(events)) > 3,
         )
-    time.sleep(0.3)  # the blocks that were being done
-    kept = written(output)
+    kept = settled(lambda: written(output))  # but for the blocks that were being done
     assert set(done(events)) <= set(kept)
-    time.sleep(0.5)
-    assert written(output) == kept
+    assert len(kept) < 100
 
 
 def test_a_killed_worker_costs_its_blocks_which_another_does(own_hands, output):
@@ -327,7 +328,7 @@ def test_a_worker_with_another_environment_is_named(own_hands, tmp_path, output,
 
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_scheduler_that_does_not_answer_is_told_soon(output, silent, monkeypatch):
-    assert clients.SECONDS_TO_CONNECT < 10
+    assert PROMISED_S < 10
     monkeypatch.setattr(clients, "SECONDS_TO_CONNECT", 0.5)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
@@ -337,7 +338,7 @@ def test_a_scheduler_that_does_not_answer_is_told_soon(output, silent, monkeypat
         started = time.monotonic()
         with pytest.raises(UserError, match=f"No Dask scheduler answers at {address}; check the address"):
             do_blocks(Writing(output), cubes(1), Where(address))
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < within(PROMISED_S)
 
 
 def test_an_image_in_memory_is_not_sent_with_every_block(hands, output):

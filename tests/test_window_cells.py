@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from napari.layers import Labels
-from window import settle, striped, wait_for
+from timing import within
+from window import end_jobs, settle, striped, wait_for
 
 from emseg_napari.cells.instances import instances
 from emseg_napari.cells.linking import link
@@ -24,8 +25,7 @@ def step(make_napari_viewer_proxy, qtbot):
     step = CellsStep(viewer)
     viewer.window.add_dock_widget(step)
     yield step
-    step.job.close()
-    qtbot.waitUntil(lambda: not step.job.running, timeout=5000)
+    end_jobs(qtbot, step)
 
 
 @pytest.fixture
@@ -213,9 +213,9 @@ def test_cancel_stops_and_changes_nothing(predicted, qtbot):
     predicted.find.click()
     wait_for(qtbot, lambda: predicted.bar.value() > 0)
     assert not predicted.find.isEnabled()
-    assert "s left" in predicted.bar.text()
+    assert predicted.bar.text().endswith(" left")
     predicted.cancel.click()
-    wait_for(qtbot, lambda: not predicted.job.running, 5)
+    wait_for(qtbot, lambda: not predicted.job.running, within(1))
     assert predicted.status.text() == "Cancelled; nothing was changed."
     assert list(predicted.viewer.layers) == before
 

@@ -12,6 +12,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QFileDialog
+from timing import within
 from window import canvas_of, drag, middle, striped, wait_for
 
 from emseg_napari.corrections import proposed
@@ -36,10 +37,10 @@ def ready(dock):
     return dock
 
 
-def train(dock, qtbot, seconds=120):
+def train(dock, qtbot):
     dock.train.train.click()
     assert dock.train.job.running, dock.train.status.text()
-    wait_for(qtbot, lambda: not dock.train.job.running, seconds)
+    wait_for(qtbot, lambda: not dock.train.job.running, 180)
 
 
 def test_the_main_job_from_training_to_training_again(ready, qtbot, tmp_path):
@@ -73,7 +74,7 @@ def test_the_main_job_from_training_to_training_again(ready, qtbot, tmp_path):
     ready.correct.confirm.click()
     z = next(iter(confirmed_in(proposal)))
     ready.export.export_to(tmp_path / "out")
-    wait_for(qtbot, lambda: ready.export.status.text().startswith("Exported"), 20)
+    wait_for(qtbot, lambda: ready.export.status.text().startswith("Exported"))
 
     train(ready, qtbot)
     again = open_run(ready.workspace.run)
@@ -116,12 +117,12 @@ def test_only_the_slice_in_view_is_predicted_when_asked(ready, qtbot):
 def test_cancel_ends_a_training_within_a_second_and_resume_goes_on_with_it(ready, qtbot, monkeypatch):
     ready.train.amount.setValue(500)
     ready.train.train.click()
-    wait_for(qtbot, lambda: len(ready.train.plot.rows) > 0, 60)
+    wait_for(qtbot, lambda: len(ready.train.plot.rows) > 0, 120)
     kept = ready.workspace.labels.data.copy()
     began = time.monotonic()
     ready.train.cancel.click()
-    wait_for(qtbot, lambda: not ready.train.job.running, 5)
-    assert time.monotonic() - began < 3  # a second, and what a busy machine adds
+    wait_for(qtbot, lambda: not ready.train.job.running)
+    assert time.monotonic() - began < within(1)
     assert "Cancelled" in ready.train.status.text()
     np.testing.assert_array_equal(ready.workspace.labels.data, kept)
 
@@ -129,26 +130,26 @@ def test_cancel_ends_a_training_within_a_second_and_resume_goes_on_with_it(ready
     ready.train.folder = None  # as after a new start of napari
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
     ready.train.resume.click()
-    wait_for(qtbot, lambda: len(ready.train.plot.rows) > epochs, 60)
+    wait_for(qtbot, lambda: len(ready.train.plot.rows) > epochs, 120)
     assert open_run(folder).history[epochs].epoch == epochs + 1
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_killed_engine_is_said_within_two_seconds_and_the_training_resumes(ready, qtbot):
-    ready.train.amount.setValue(6)
+    ready.train.amount.setValue(20)  # more than it does before it is killed
     ready.train.train.click()
-    wait_for(qtbot, lambda: len(ready.train.plot.rows) > 1, 60)
+    wait_for(qtbot, lambda: len(ready.train.plot.rows) > 1, 120)
     kept = ready.workspace.labels.data.copy()
     began = time.monotonic()
     os.kill(ready.train.job.process_id, signal.SIGKILL)
-    wait_for(qtbot, lambda: "ended unexpectedly" in ready.train.status.text(), 5)
-    assert time.monotonic() - began < 4  # two seconds, and what a busy machine adds
+    wait_for(qtbot, lambda: "ended unexpectedly" in ready.train.status.text())
+    assert time.monotonic() - began < within(2)
     np.testing.assert_array_equal(ready.workspace.labels.data, kept)
-    wait_for(qtbot, lambda: ready.train.resume.isEnabled(), 5)
+    wait_for(qtbot, lambda: ready.train.resume.isEnabled())
     ready.train.resume.click()
-    wait_for(qtbot, lambda: not ready.train.job.running, 90)
+    wait_for(qtbot, lambda: not ready.train.job.running, 180)
     run = open_run(ready.workspace.run)
-    assert [row.epoch for row in run.history] == [1, 2, 3, 4, 5, 6]
+    assert [row.epoch for row in run.history] == list(range(1, 21))
     assert run.record.finished
 
 
@@ -182,7 +183,7 @@ print("ended", flush=True)
 
 def test_closing_the_window_in_mid_training_leaves_no_process_and_no_broken_checkpoint(tmp_path):
     command = [sys.executable, "-c", CLOSES_IN_MID_TRAINING, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     process, folder = done.stdout.splitlines()[-2].split(maxsplit=1)
     assert done.stdout.splitlines()[-1] == "ended"
@@ -197,9 +198,9 @@ def test_the_live_proposal_follows_the_slice_in_view_and_goes_when_done(ready, q
     ready.train.amount.setValue(500)
     ready.train.train.click()
     name = "live proposal (boundary probability)"
-    wait_for(qtbot, lambda: name in viewer.layers, 60)
+    wait_for(qtbot, lambda: name in viewer.layers, 120)
     viewer.dims.set_point(0, 1)
-    wait_for(qtbot, lambda: viewer.layers[name].translate[0] == 1, 30)
+    wait_for(qtbot, lambda: name in viewer.layers and viewer.layers[name].translate[0] == 1)
     assert viewer.layers[name] not in ready.workspace.candidates("image")
     assert viewer.layers.selection.active != viewer.layers[name]
 

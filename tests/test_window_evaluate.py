@@ -9,7 +9,16 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 from reviews import a_review, leaky
-from window import answer_with, canvas_of, noting, settle, striped, wait_for
+from window import (
+    answer_with,
+    canvas_of,
+    end_jobs,
+    noting,
+    settle,
+    striped,
+    wait_for,
+    wait_until_left,
+)
 
 from emseg_napari.corrections import proposed
 from emseg_napari.jobs import Failed, Finished, Message, Progress, UserError
@@ -50,8 +59,7 @@ def alone(make_napari_viewer_proxy, qtbot):
     step = EvaluateStep(viewer)
     viewer.window.add_dock_widget(step)
     yield step
-    step.job.close()
-    qtbot.waitUntil(lambda: not step.job.running, timeout=5000)
+    end_jobs(qtbot, step)
 
 
 @pytest.fixture
@@ -142,7 +150,7 @@ def test_the_engine_scores_in_the_background_and_the_step_shows_what_it_found(st
     step.evaluate.click()
     assert step.cancel.isEnabled()
     assert not step.evaluate.isEnabled()
-    wait_for(qtbot, lambda: not step.job.running, 120)
+    wait_for(qtbot, lambda: not step.job.running)
     assert step.bar.format() == "done", step.status.text()
     fractions = [event.fraction for event in bars if isinstance(event, Progress)]
     assert fractions == sorted(fractions)
@@ -163,9 +171,9 @@ def figures_best(step):
 
 def test_cancelling_changes_nothing(step, qtbot):
     step.evaluate.click()
-    wait_for(qtbot, lambda: step.job.process_id is not None, 30)
+    wait_for(qtbot, lambda: step.job.process_id is not None)
     step.cancel.click()
-    wait_for(qtbot, lambda: not step.job.running, 60)
+    wait_for(qtbot, lambda: not step.job.running)
     assert step.status.text() == "Cancelled."
     assert step.workspace.rounds == []
     assert not step.save_csv.isEnabled()
@@ -496,7 +504,7 @@ def test_the_keys_are_free_in_napari_and_given_back_with_the_step(make_napari_vi
     step.results.errors.show_errors([], layers[1], TRUTH.shape)
     assert {"N", "Shift+N"} <= {str(key) for key in viewer.keymap}
     step.deleteLater()
-    wait_for(qtbot, lambda: not {"N", "Shift+N"} & {str(key) for key in viewer.keymap}, 5)
+    wait_for(qtbot, lambda: not {"N", "Shift+N"} & {str(key) for key in viewer.keymap})
 
 
 def test_scale_and_place_of_the_truth_are_kept_by_errors_and_camera(alone, monkeypatch):
@@ -592,12 +600,13 @@ def test_a_round_counts_painted_and_confirmed_slices(evaluated):
 def test_the_history_is_saved_with_the_session_and_comes_back(in_window, dock, qtbot, tmp_path):
     rounds = in_window.workspace.rounds
     dock.load.save_session(tmp_path / "work.emseg")
-    wait_for(qtbot, lambda: dock.load.status.text().startswith("Saved"), 20)
+    wait_for(qtbot, lambda: dock.load.status.text().startswith("Saved"))
     dock.workspace.viewer.layers.clear()
+    wait_until_left(qtbot, tmp_path / "work.emseg")
     in_window.workspace.set_rounds([])
     assert in_window.results.isHidden()
     dock.load.open_session(tmp_path / "work.emseg")
-    wait_for(qtbot, lambda: bool(in_window.workspace.rounds), 20)
+    wait_for(qtbot, lambda: bool(in_window.workspace.rounds))
     assert in_window.workspace.rounds == rounds
     assert not in_window.results.isHidden()
     assert in_window.results.rounds.rowCount() == 1
@@ -624,8 +633,8 @@ def test_a_damaged_history_is_named_and_a_session_of_before_has_none(tmp_path, r
 def test_scores_and_report_are_written_from_the_window(evaluated, qtbot, tmp_path):
     evaluated.write_csv(tmp_path / "scores.csv")
     evaluated.write_report(tmp_path / "report.html")
-    wait_for(qtbot, lambda: (tmp_path / "report.html").exists() and (tmp_path / "scores.csv").exists(), 30)
-    wait_for(qtbot, lambda: evaluated.status.text().startswith("Wrote"), 10)
+    wait_for(qtbot, lambda: (tmp_path / "report.html").exists() and (tmp_path / "scores.csv").exists())
+    wait_for(qtbot, lambda: evaluated.status.text().startswith("Wrote"))
     with open(tmp_path / "scores.csv", newline="") as file:
         assert [row["slice"] for row in csv.DictReader(file)][:4] == ["1", "2", "4", "5"]
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -637,9 +646,7 @@ def test_scores_and_report_are_written_from_the_window(evaluated, qtbot, tmp_pat
 
 def test_a_file_that_cannot_be_written_is_a_sentence(evaluated, qtbot, tmp_path):
     evaluated.write_csv(tmp_path / "missing" / "scores.csv")
-    wait_for(
-        qtbot, lambda: "missing" in evaluated.status.text() and "color" in evaluated.status.styleSheet(), 20
-    )
+    wait_for(qtbot, lambda: "missing" in evaluated.status.text() and "color" in evaluated.status.styleSheet())
     assert_complaint(evaluated, "does not exist")
 
 
@@ -655,7 +662,7 @@ def test_a_prediction_of_the_step_before_is_signed_with_its_run(dock, qtbot, tin
     dock.predict.with_probability.setChecked(True)
     dock.predict.form.widgets["average_orientations"].value = False
     dock.predict.predict.click()
-    wait_for(qtbot, lambda: not dock.predict.job.running, 120)
+    wait_for(qtbot, lambda: not dock.predict.job.running)
     assert dock.evaluate.prediction.layer.name == "lines boundary probability"
     assert dock.evaluate.truth.layer.name == "truth"
     assert dock.evaluate.run_name.text() == tiny_run.folder.name

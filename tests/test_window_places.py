@@ -20,9 +20,7 @@ def desk(dock):
     layer = dock.workspace.viewer.add_image(image, name="cells", scale=(10, 2, 2))
     add_labels(dock.workspace.viewer, labels + 2, "proposal", layer)
     dock.show_step(dock.correct)
-    yield dock
-    for panel in (dock.correct.places, dock.correct.live):
-        panel.job.close()
+    return dock
 
 
 def place(z, y, x, gain):
@@ -141,7 +139,7 @@ def test_the_strip_knows_raw_proposed_touched_and_confirmed_slices_and_a_click_g
     layer.data[1, :3] = 1
     confirmed_in(layer).add(2)
     strip.count(range(6))
-    wait_for(qtbot, lambda: strip.totals() == {"raw": 1, "proposed": 3, "touched": 1, "confirmed": 1}, 5)
+    wait_for(qtbot, lambda: strip.totals() == {"raw": 1, "proposed": 3, "touched": 1, "confirmed": 1})
     desk.workspace.viewer.dims.set_point(0, 0)
     qtbot.mouseClick(
         strip, Qt.MouseButton.LeftButton, pos=strip.rect().center() + QPoint(strip.width() // 4, 0)
@@ -151,12 +149,12 @@ def test_the_strip_knows_raw_proposed_touched_and_confirmed_slices_and_a_click_g
 
 def test_the_strip_follows_strokes(desk, qtbot):
     strip, z = desk.correct.strip, int(desk.workspace.viewer.dims.current_step[0])
-    wait_for(qtbot, lambda: len(strip.found) == 6, 5)
+    wait_for(qtbot, lambda: len(strip.found) == 6)
     assert strip.found[z].own == 0
     desk.correct.tools[0].click()
     canvas = canvas_of(desk)
     drag(canvas, middle(canvas, -40), middle(canvas, 40))
-    wait_for(qtbot, lambda: strip.found[z].own > 0, 5)
+    wait_for(qtbot, lambda: z in strip.found and strip.found[z].own > 0)
 
 
 # -- live ---------------------------------------------------------------------------------------
@@ -176,9 +174,9 @@ def test_strokes_are_taught_and_previews_fill_only_what_is_not_the_users(desk, q
     desk.correct.tools[0].click()
     canvas = canvas_of(desk)
     drag(canvas, middle(canvas, -40), middle(canvas, 40))
-    wait_for(qtbot, lambda: z in taught, 5)
     own = layer.data[z] == 1
-    np.testing.assert_array_equal(taught[z], own.astype(np.uint8))
+    assert own.any()
+    wait_for(qtbot, lambda: z in taught and np.array_equal(taught[z], own.astype(np.uint8)))
     live.job.event.emit(PreviewReady(1, z, np.ones(layer.data.shape[1:], np.float32)))
     assert (layer.data[z][own] == 1).all()
     assert (layer.data[z][~own] == 3).all()
@@ -195,14 +193,14 @@ def test_live_learning_follows_a_stroke_and_keeps_what_it_learned(desk, qtbot, t
     previews = []
     live.job.event.connect(lambda event: isinstance(event, PreviewReady) and previews.append(event))
     live.switch.click()
-    wait_for(qtbot, lambda: bool(previews), 60)
+    wait_for(qtbot, lambda: bool(previews), 120)
     desk.correct.tools[0].click()
     canvas = canvas_of(desk)
     count = len(previews)
     drag(canvas, middle(canvas, -40), middle(canvas, 40))
-    wait_for(qtbot, lambda: len(previews) > count, 30)
+    wait_for(qtbot, lambda: len(previews) > count)
     live.switch.click()
-    wait_for(qtbot, lambda: not live.job.running, 60)
+    wait_for(qtbot, lambda: not live.job.running)
     assert "Kept what it learned" in desk.correct.status.text()
     run = open_run(desk.workspace.run)
     assert run.folder != tiny_run.folder
@@ -216,8 +214,8 @@ def test_without_labels_live_shows_what_the_network_thinks_and_waits(desk, qtbot
     z = int(desk.workspace.viewer.dims.current_step[0])
     desk.predict.set_run(tiny_run.folder)
     live.switch.click()
-    wait_for(qtbot, lambda: bool((layer.data[z] >= 3).all()), 60)
-    wait_for(qtbot, lambda: WAITING in live.state.text(), 20)
+    wait_for(qtbot, lambda: bool((layer.data[z] >= 3).all()), 120)
+    wait_for(qtbot, lambda: WAITING in live.state.text())
     live.job.cancel()
-    wait_for(qtbot, lambda: not live.job.running, 5)
+    wait_for(qtbot, lambda: not live.job.running)
     assert not live.switch.isChecked()

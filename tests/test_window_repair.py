@@ -157,7 +157,7 @@ def test_the_tool_goes_with_its_layer(desk):
 def preview_of(dock, qtbot):
     """Wait for the preview and return it."""
     layers = dock.workspace.viewer.layers
-    wait_for(qtbot, lambda: "repair preview" in layers and layers["repair preview"].visible, 60)
+    wait_for(qtbot, lambda: "repair preview" in layers and layers["repair preview"].visible)
     return layers["repair preview"]
 
 

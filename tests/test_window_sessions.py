@@ -8,6 +8,7 @@ import pytest
 import tifffile
 import zarr
 from qtpy.QtWidgets import QFileDialog
+from timing import within
 from window import answer_with, canvas_of, drag, middle, striped, wait_for
 
 from emseg_napari.sessions.recovery import recoverable, recovery_folder
@@ -21,18 +22,18 @@ from emseg_napari.widgets.workspace import Workspace
 
 
 @pytest.fixture
-def desk(dock, tmp_path):
-    """The dock with a stack from a file and labels on it."""
+def desk(dock, qtbot, tmp_path):
+    """The dock with a stack from a file, and labels for it."""
     image, labels = striped()
     tifffile.imwrite(tmp_path / "stack.tif", image, photometric="minisblack")
     dock.load.open_image(tmp_path / "stack.tif")
+    wait_for(qtbot, lambda: dock.workspace.image is not None)
     return dock, labels
 
 
 @pytest.fixture
-def loaded(desk, qtbot):
+def loaded(desk):
     dock, labels = desk
-    wait_for(qtbot, lambda: dock.workspace.image is not None)
     add_labels(dock.workspace.viewer, labels, "mine", dock.workspace.image)
     dock.show_step(dock.correct)
     return dock
@@ -44,17 +45,21 @@ def stroke(dock):
     drag(canvas, middle(canvas, -60, 20), middle(canvas, 60, 25))
 
 
+def is_session(folder):
+    return folder is not None and (folder / "session.json").is_file()
+
+
 def kept(dock):
-    """The labels on disk of the chosen layer."""
-    return load_session(dock.workspace.keeper.folder(dock.workspace.labels)).labels
+    """The labels on disk of the chosen layer; None as long as there are none."""
+    folder = dock.workspace.keeper.folder(dock.workspace.labels)
+    return load_session(folder).labels if is_session(folder) else None
 
 
 def test_a_stroke_is_on_disk_within_two_seconds_and_nothing_was_pressed(loaded, qtbot):
     stroke(loaded)
     folder = loaded.workspace.keeper.folder(loaded.workspace.labels)
     assert folder.parent == recovery_folder()
-    wait_for(qtbot, lambda: (folder / "session.json").is_file(), 2)
-    wait_for(qtbot, lambda: np.array_equal(kept(loaded), loaded.workspace.labels.data), 2)
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), loaded.workspace.labels.data), within(2))
 
 
 def set_pixel(layer):
@@ -70,16 +75,14 @@ def test_what_tools_change_is_kept_without_a_stroke_after_it(loaded, qtbot, chan
     """Napari tells of these changes before it makes them."""
     layer = loaded.workspace.labels
     change(layer)
-    folder = loaded.workspace.keeper.folder(layer)
-    wait_for(qtbot, lambda: (folder / "session.json").is_file(), 2)
-    wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data), 2)
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data), within(2))
 
 
 def test_the_last_change_to_a_layer_that_is_removed_is_kept(loaded, qtbot, capsys):
     layer = loaded.workspace.labels
     set_pixel(layer)
     loaded.workspace.viewer.layers.clear()
-    wait_for(qtbot, lambda: bool(recoverable()), 5)
+    wait_for(qtbot, lambda: bool(recoverable()))
     assert "Traceback" not in capsys.readouterr().err  # of what still wanted to count it
     assert np.array_equal(load_session(recoverable()[0].folder).labels, layer.data)
 
@@ -90,11 +93,11 @@ def test_undo_and_confirmations_are_kept_too(loaded, qtbot):
     loaded.correct.confirm.click()
     z = next(iter(confirmed_in(layer)))
     folder = loaded.workspace.keeper.folder(layer)
-    wait_for(qtbot, lambda: (folder / "session.json").is_file() and load_session(folder).confirmed == {z}, 4)
+    wait_for(qtbot, lambda: is_session(folder) and load_session(folder).confirmed == {z})
     history_of(layer).undo()
     history_of(layer).undo()
-    wait_for(qtbot, lambda: load_session(folder).confirmed == set(), 4)
-    wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data), 4)
+    wait_for(qtbot, lambda: load_session(folder).confirmed == set())
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data))
 
 
 def test_nothing_is_written_of_labels_that_nobody_touched(loaded, qtbot):
@@ -106,12 +109,12 @@ def test_nothing_is_written_of_labels_that_nobody_touched(loaded, qtbot):
 def test_a_saved_session_is_kept_where_it_was_saved_and_no_longer_offered(loaded, qtbot, tmp_path):
     stroke(loaded)
     loaded.load.save_session(tmp_path / "work.emseg")
-    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"), 10)
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
     assert loaded.workspace.keeper.folder(loaded.workspace.labels) == tmp_path / "work.emseg"
     stroke(loaded)
     layer = loaded.workspace.labels
-    wait_for(qtbot, lambda: np.array_equal(load_session(tmp_path / "work.emseg").labels, layer.data), 4)
-    wait_for(qtbot, lambda: not list(recovery_folder().glob("*.emseg")), 4)
+    wait_for(qtbot, lambda: np.array_equal(load_session(tmp_path / "work.emseg").labels, layer.data))
+    wait_for(qtbot, lambda: not list(recovery_folder().glob("*.emseg")))
 
 
 def lost_session(tmp_path, labels):
@@ -133,12 +136,12 @@ def test_lost_work_is_offered_at_the_next_start_and_restored(desk, qtbot, tmp_pa
     assert not dock.load.recovery.isHidden()
     assert "stack.tif" in dock.load.recovered.currentText()
     dock.load.restore.click()
-    wait_for(qtbot, lambda: dock.workspace.labels is not None, 10)
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
     np.testing.assert_array_equal(dock.workspace.labels.data, labels)
     assert confirmed_in(dock.workspace.labels) == {1}
     assert dock.load.recovery.isHidden()
     stroke(dock)  # it goes on there
-    wait_for(qtbot, lambda: np.array_equal(kept(dock), dock.workspace.labels.data), 4)
+    wait_for(qtbot, lambda: np.array_equal(kept(dock), dock.workspace.labels.data))
 
 
 def test_the_labels_of_a_removed_layer_can_be_restored(loaded, qtbot):
@@ -146,10 +149,10 @@ def test_the_labels_of_a_removed_layer_can_be_restored(loaded, qtbot):
     painted = loaded.workspace.labels.data.copy()
     folder = loaded.workspace.keeper.folder(loaded.workspace.labels)
     loaded.workspace.viewer.layers.clear()
-    wait_for(qtbot, lambda: [one.folder for one in recoverable()] == [folder], 5)
+    wait_for(qtbot, lambda: [one.folder for one in recoverable()] == [folder])
     loaded.show_step(loaded.load)
     loaded.load.restore.click()
-    wait_for(qtbot, lambda: loaded.workspace.labels is not None, 10)
+    wait_for(qtbot, lambda: loaded.workspace.labels is not None)
     np.testing.assert_array_equal(loaded.workspace.labels.data, painted)
 
 
@@ -177,7 +180,7 @@ def test_a_session_dropped_into_the_window_opens_and_is_kept_up_to_date(desk, qt
     assert [layer.name for layer in viewer.layers] == ["stack", "mine"]
     assert dock.workspace.keeper.folder(dock.workspace.labels) == folder
     stroke(dock)
-    wait_for(qtbot, lambda: np.array_equal(kept(dock), dock.workspace.labels.data), 4)
+    wait_for(qtbot, lambda: np.array_equal(kept(dock), dock.workspace.labels.data))
 
 
 def test_a_session_opened_before_the_dock_is_kept_by_the_dock(make_napari_viewer_proxy, tmp_path):
@@ -193,14 +196,13 @@ def test_a_session_opened_before_the_dock_is_kept_by_the_dock(make_napari_viewer
 
 def test_a_session_that_is_open_is_not_opened_twice(loaded, qtbot, tmp_path):
     loaded.load.save_session(tmp_path / "work.emseg")
-    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"), 10)
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
     loaded.load.open_session(tmp_path / "work.emseg")
-    wait_for(qtbot, lambda: "is open in a window" in loaded.load.status.text(), 10)
+    wait_for(qtbot, lambda: "is open in a window" in loaded.load.status.text())
 
 
 def test_a_session_whose_image_moved_asks_where_it_is(desk, qtbot, tmp_path, monkeypatch):
     dock, labels = desk
-    wait_for(qtbot, lambda: dock.workspace.image is not None)
     folder = lost_session(tmp_path, labels).rename(tmp_path / "moved.emseg")
     (tmp_path / "elsewhere").mkdir()
     shutil.move(tmp_path / "stack.tif", tmp_path / "elsewhere" / "stack.tif")
@@ -208,7 +210,7 @@ def test_a_session_whose_image_moved_asks_where_it_is(desk, qtbot, tmp_path, mon
     answer = str(tmp_path / "elsewhere" / "stack.tif")
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a: (asked.append(a[1]), (answer, ""))[1])
     dock.load.open_session(folder)
-    wait_for(qtbot, lambda: dock.workspace.labels is not None, 10)
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
     assert asked == ["Where is stack.tif now?"]
     np.testing.assert_array_equal(dock.workspace.labels.data, labels)
 
@@ -243,7 +245,7 @@ def test_labels_on_an_image_with_a_broken_chunk_come_back(tmp_path):
 def test_a_copy_of_the_image_moves_with_the_session(loaded, qtbot, tmp_path):
     loaded.load.copy_image.setChecked(True)
     loaded.load.save_session(tmp_path / "whole.emseg")
-    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"), 10)
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
     shutil.copytree(tmp_path / "whole.emseg", tmp_path / "other" / "copy.emseg")
     (tmp_path / "stack.tif").unlink()
     np.testing.assert_array_equal(
@@ -254,7 +256,7 @@ def test_a_copy_of_the_image_moves_with_the_session(loaded, qtbot, tmp_path):
 def test_a_disk_that_fails_is_said_and_tried_again(loaded, qtbot, monkeypatch):
     stroke(loaded)
     folder = loaded.workspace.keeper.folder(loaded.workspace.labels)
-    wait_for(qtbot, lambda: (folder / "session.json").is_file(), 4)
+    wait_for(qtbot, lambda: is_session(folder))
     from emseg_napari.sessions import writer as sessionwriter
 
     def full(*_):
@@ -263,9 +265,9 @@ def test_a_disk_that_fails_is_said_and_tried_again(loaded, qtbot, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(sessionwriter, "write_slice", full)
         set_pixel(loaded.workspace.labels)  # the same stroke again would change nothing
-        wait_for(qtbot, lambda: "not on disk" in loaded.load.status.text(), 10)
-    wait_for(qtbot, lambda: loaded.load.status.text() == "All is on disk again.", 20)
-    np.testing.assert_array_equal(kept(loaded), loaded.workspace.labels.data)
+        wait_for(qtbot, lambda: "not on disk" in loaded.load.status.text())
+    wait_for(qtbot, lambda: loaded.load.status.text() == "All is on disk again.")
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), loaded.workspace.labels.data))
 
 
 def test_two_workspaces_keep_a_layer_in_one_session_and_one_may_go(loaded, qtbot, tmp_path):
@@ -274,9 +276,9 @@ def test_two_workspaces_keep_a_layer_in_one_session_and_one_may_go(loaded, qtbot
     other = Workspace(loaded.workspace.viewer)
     stroke(loaded)
     stroke(loaded)
-    wait_for(qtbot, lambda: len(list(recovery_folder().glob("*.emseg"))) == 1, 4)
+    wait_for(qtbot, lambda: len(list(recovery_folder().glob("*.emseg"))) == 1)
     loaded.load.save_session(tmp_path / "work.emseg")
-    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"), 10)
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
     stroke(loaded)
     with qtbot.captureExceptions() as wrong:
         other.deleteLater()
@@ -285,8 +287,8 @@ def test_two_workspaces_keep_a_layer_in_one_session_and_one_may_go(loaded, qtbot
         stroke(loaded)
     assert wrong == []
     named = tmp_path / "work.emseg"
-    wait_for(qtbot, lambda: np.array_equal(load_session(named).labels, layer.data), 4)
-    assert not list(recovery_folder().glob("*.emseg"))
+    wait_for(qtbot, lambda: np.array_equal(load_session(named).labels, layer.data))
+    wait_for(qtbot, lambda: not list(recovery_folder().glob("*.emseg")))
 
 
 def test_a_dock_that_is_closed_and_opened_again_goes_on_in_the_same_session(loaded, qtbot, tmp_path):
@@ -298,7 +300,7 @@ def test_a_dock_that_is_closed_and_opened_again_goes_on_in_the_same_session(load
         workspace.keeper.follow([])
     set_pixel(layer)
     assert loaded.workspace.keeper.folder(layer) == tmp_path / "work.emseg"
-    wait_for(qtbot, lambda: np.array_equal(load_session(tmp_path / "work.emseg").labels, layer.data), 4)
+    wait_for(qtbot, lambda: np.array_equal(load_session(tmp_path / "work.emseg").labels, layer.data))
     first.deleteLater()
 
 
@@ -322,9 +324,9 @@ def test_pixels_that_are_replaced_as_a_whole_are_kept(loaded, qtbot):
     layer = loaded.workspace.labels
     stroke(loaded)
     layer.data = np.roll(layer.data, 3, axis=1)
-    wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data), 4)
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data))
     stroke(loaded)
-    wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data), 4)
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data))
     before = layer.data.copy()
     history_of(layer).undo()
     history_of(layer).undo()  # nothing of the time before is written over the new pixels
@@ -345,7 +347,7 @@ def test_a_session_comes_with_its_own_image_and_with_what_was_painted_before_the
     dock = Dock(viewer)
     viewer.window.add_dock_widget(dock)
     assert dock.workspace.image.name == "stack"
-    wait_for(qtbot, lambda: np.array_equal(kept(dock), viewer.layers["mine"].data), 4)
+    wait_for(qtbot, lambda: np.array_equal(kept(dock), viewer.layers["mine"].data))
 
 
 def test_choosing_another_layer_mixes_no_runs(loaded, qtbot, tmp_path):
@@ -358,6 +360,6 @@ def test_choosing_another_layer_mixes_no_runs(loaded, qtbot, tmp_path):
     stroke(loaded)
     loaded.workspace.choose("labels", first)
     folder = loaded.workspace.keeper.folder(first)
-    wait_for(qtbot, lambda: (folder / "session.json").is_file(), 4)
+    wait_for(qtbot, lambda: is_session(folder))
     qtbot.wait(500)
     assert load_session(folder).run.name == "run-a"

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
-from window import answer_with, canvas_of, drag, middle, noting, settle, striped, wait_for
+from window import answer_with, canvas_of, drag, middle, noting, settle, striped, wait_for, wait_until_left
 
 from emseg_napari.corrections import plain
 from emseg_napari.labels import to_isbi
@@ -26,7 +26,7 @@ def loaded(dock, qtbot):
     image, labels = striped()
     layer = dock.workspace.viewer.add_image(image, name="cells")
     add_labels(dock.workspace.viewer, labels, "truth", layer)
-    wait_for(qtbot, lambda: dock.train.start_from.start is None, 10)
+    wait_for(qtbot, lambda: dock.train.start_from.start is None)
     return dock
 
 
@@ -99,10 +99,11 @@ def test_a_session_saved_and_opened_is_the_same(loaded, qtbot, tmp_path):
     layer = loaded.workspace.labels
     confirmed_in(layer).add(2)
     loaded.load.save_session(tmp_path / "work.emseg")
-    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"), 10)
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
     viewer = loaded.workspace.viewer
     kept = layer.data.copy()
     viewer.layers.clear()
+    wait_until_left(qtbot, tmp_path / "work.emseg")
     loaded.load.open_session(tmp_path / "work.emseg")
     wait_for(qtbot, lambda: loaded.workspace.labels is not None)
     np.testing.assert_array_equal(loaded.workspace.labels.data, kept)
@@ -188,7 +189,7 @@ def test_confirming_with_the_key_protects_the_slice_and_shows(loaded, qtbot):
     z = int(loaded.workspace.viewer.dims.current_step[0])
     qtbot.keyClick(canvas, "c")
     assert confirmed_in(layer) == {z}
-    wait_for(qtbot, lambda: f"Confirmed slices: {z}" in loaded.correct.confirmed.text(), 5)
+    wait_for(qtbot, lambda: f"Confirmed slices: {z}" in loaded.correct.confirmed.text())
     before = layer.data.copy()
     fill(layer, z, np.ones(layer.data.shape[1:], np.uint8))
     np.testing.assert_array_equal(layer.data, before)
@@ -292,7 +293,7 @@ def test_exported_slices_read_back_bit_for_bit(loaded, qtbot, tmp_path, file_for
         confirmed_in(layer).add(z)
     loaded.export.form.widgets["file_format"].value = file_format
     loaded.export.export_to(tmp_path / "out")
-    wait_for(qtbot, lambda: loaded.export.status.text().startswith("Exported"), 20)
+    wait_for(qtbot, lambda: loaded.export.status.text().startswith("Exported"))
     names = ("images.tif", "labels.tif") if file_format == "TIFF stack" else ("images", "labels")
     np.testing.assert_array_equal(
         read_image(tmp_path / "out" / names[0]), loaded.workspace.image.data[[1, 4]]
@@ -308,7 +309,7 @@ def test_export_leaves_unconfirmed_proposals_out(loaded, qtbot, tmp_path):
     loaded.export.form.widgets["which"].value = "labelled"
     loaded.export.form.widgets["allow_unlabelled"].value = True
     loaded.export.export_to(tmp_path / "out")
-    wait_for(qtbot, lambda: loaded.export.status.text().startswith("Exported"), 20)
+    wait_for(qtbot, lambda: loaded.export.status.text().startswith("Exported"))
     assert (read_labels(tmp_path / "out" / "labels.tif")[:, :, 32:] == 0).all()
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
+from timing import PATIENCE_S, within
 from window import noting, settle, striped, wait_for
 
 from emseg_napari.jobs import EpochEnded, Finished, Message, PreviewReady, Progress
@@ -155,16 +156,16 @@ def test_a_real_training_pauses_continues_and_ends_when_good_enough(loaded, qtbo
     step.unit.setCurrentText("epochs")
     step.amount.setValue(5000)
     step.train.click()
-    wait_for(qtbot, lambda: len(step.plot.rows) > 0)
+    wait_for(qtbot, lambda: len(step.plot.rows) > 0, 120)
     step.steering.pause.click()
-    wait_for(qtbot, lambda: step.bar.format().startswith("paused"), 10)
+    wait_for(qtbot, lambda: step.bar.format().startswith("paused"))
     epochs = len(step.plot.rows)
     qtbot.wait(700)
     assert len(step.plot.rows) == epochs
     step.steering.pause.click()
-    wait_for(qtbot, lambda: len(step.plot.rows) > epochs, 20)
+    wait_for(qtbot, lambda: len(step.plot.rows) > epochs)
     step.steering.good_enough.click()
-    wait_for(qtbot, lambda: not step.job.running, 30)
+    wait_for(qtbot, lambda: not step.job.running)
     run = open_run(loaded.workspace.run)
     assert run.record.finished
     assert run.network_file.is_file()
@@ -186,7 +187,7 @@ def test_without_a_starter_network_a_training_starts_from_nothing(dock):
 def test_the_starter_is_the_default_while_few_slices_have_labels(with_starter, dock, qtbot, slices, start):
     load(dock, slices)
     qtbot.wait(100)  # labels are counted in the background
-    wait_for(qtbot, lambda: dock.train.settings().start == start, 10)
+    wait_for(qtbot, lambda: dock.train.settings().start == start)
 
 
 def test_labels_painted_in_the_meantime_count_and_proposals_do_not(with_starter, dock, qtbot):
@@ -210,7 +211,7 @@ def test_labels_that_change_while_they_are_counted_are_counted_again(with_starte
 
     def slow(layer):
         counted.append(has_few_labels(layer))
-        go_on.wait(20)
+        go_on.wait(PATIENCE_S)
         return counted[-1]
 
     monkeypatch.setattr("emseg_napari.widgets.train.has_few_labels", slow)
@@ -284,7 +285,7 @@ def test_a_training_from_the_starter_says_so_in_its_run(with_starter, dock, qtbo
     dock.train.unit.setCurrentText("epochs")
     dock.train.amount.setValue(1)
     dock.train.train.click()
-    wait_for(qtbot, lambda: not dock.train.job.running)
+    wait_for(qtbot, lambda: not dock.train.job.running, 180)
     run = open_run(dock.workspace.run)
     assert (run.settings.start, run.record.start) == ("starter", "starter")
 
@@ -325,7 +326,7 @@ def test_augmented_samples_are_nine_patches_of_the_users_labels_within_a_second(
     began = time.monotonic()
     step.show_samples.click()
     settle(step)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < within(1)
     samples = step._samples
     assert samples.isVisible()
     assert samples._image.shape == samples._labels.shape == (9, 32, 32)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zarr
 from napari.layers import Labels
-from window import canvas_of, drag, middle, settle, wait_for
+from window import canvas_of, drag, middle, settle, wait_for, wait_until_left
 
 from emseg_napari.files import read_json
 from emseg_napari.jobs import UserError
@@ -118,7 +118,7 @@ def test_tools_read_the_slice_that_they_work_on(walls, qtbot, tmp_path):
     dock.correct.confirm.click()
     dock.export.form.set_values({"which": "confirmed"})
     dock.export.export_to(tmp_path / "out")
-    wait_for(qtbot, lambda: dock.export.status.text().startswith("Exported"), 30)
+    wait_for(qtbot, lambda: dock.export.status.text().startswith("Exported"))
     record = read_json(tmp_path / "out" / "export.json")
     assert record["slices"] == [30]
     assert record["voxel"] == {"size": [50, 4, 4], "unit": "nanometer"}
@@ -139,7 +139,7 @@ def test_a_probability_on_disk_is_scored_where_there_is_truth(walls, qtbot, tmp_
     dock.evaluate.prediction.choose(layer)
     shown = probability.seen()
     dock.evaluate.evaluate.click()
-    wait_for(qtbot, lambda: dock.evaluate.status.text().startswith("Scored"), 60)
+    wait_for(qtbot, lambda: dock.evaluate.status.text().startswith("Scored"))
     assert dock.workspace.rounds[-1].slices == (2, 58)
     assert dock.workspace.rounds[-1].v_rand > 0.99
     assert probability.seen() <= shown | {2, 58}
@@ -154,7 +154,7 @@ def test_a_layer_that_no_other_process_can_read_is_said_in_a_sentence(dock, qtbo
     dock.train.new_labels.click()
     put_labels(dock.workspace.labels, [1, 2], held.shape)
     dock.train.train.click()
-    wait_for(qtbot, lambda: not dock.train.job.running, 60)
+    wait_for(qtbot, lambda: not dock.train.job.running)
     assert "held cannot be read by another process" in dock.train.status.text()
 
 
@@ -166,7 +166,7 @@ def huge(dock, qtbot, tmp_path):
     )
     array[500, 1024:3072, 1024:3072] = 200
     dock.load.open_image(tmp_path / "huge.zarr")
-    wait_for(qtbot, lambda: dock.workspace.image is not None, 30)
+    wait_for(qtbot, lambda: dock.workspace.image is not None)
     dock.workspace.viewer.dims.set_point(0, 500)
     return dock
 
@@ -189,16 +189,16 @@ def test_labels_of_a_huge_stack_are_painted_undone_confirmed_kept_and_opened_aga
     np.testing.assert_array_equal(layer.data[500], painted)
     huge.correct.confirm.click()
     assert confirmed_in(layer) == {500}
-    wait_for(qtbot, lambda: huge.correct.strip.totals()["raw"] == 999, 10)  # counted by a timer
+    wait_for(qtbot, lambda: huge.correct.strip.totals()["raw"] == 999)  # counted by a timer
     folder = huge.workspace.keeper.folder(layer)
-    wait_for(qtbot, lambda: (folder / "labels" / "0500.png").is_file(), 10)
-    wait_for(qtbot, lambda: read_json(folder / "session.json")["confirmed"] == [500], 10)
+    wait_for(qtbot, lambda: (folder / "labels" / "0500.png").is_file())
+    wait_for(qtbot, lambda: read_json(folder / "session.json")["confirmed"] == [500])
     assert sum(path.stat().st_size for path in data_folder.rglob("*") if path.is_file()) < 5_000_000
     huge.workspace.viewer.layers.clear()
-    wait_for(qtbot, lambda: [one.folder for one in recoverable()] == [folder], 10)
+    wait_for(qtbot, lambda: [one.folder for one in recoverable()] == [folder])
     huge.load.look_for_lost_work()
     huge.load.restore.click()
-    wait_for(qtbot, lambda: huge.workspace.labels is not None, 30)
+    wait_for(qtbot, lambda: huge.workspace.labels is not None)
     again = huge.workspace.labels
     assert isinstance(again.data, ScratchLabels)
     np.testing.assert_array_equal(again.data[500], painted)
@@ -215,7 +215,7 @@ def test_a_huge_image_that_nobody_can_open_again_is_not_copied_and_that_is_said(
     layer.data_setitem((np.array([3]), np.array([5]), np.array([6])), 1)
     assert "computed is too large to be copied unasked" in dock.load.status.text()
     folder = dock.workspace.keeper.folder(layer)
-    wait_for(qtbot, lambda: (folder / "labels" / "0003.png").is_file(), 10)
+    wait_for(qtbot, lambda: (folder / "labels" / "0003.png").is_file())
     assert not (folder / "image.tif").exists()
     dock.load.save_session(tmp_path / "work.emseg")
     settle(dock.load)
@@ -227,20 +227,20 @@ def test_voxel_size_is_read_shown_kept_and_comes_back(dock, qtbot, tmp_path):
         raw = file.create_dataset("volumes/raw", data=np.arange(6 * 64 * 64).reshape(6, 64, 64) % 251)
         raw.attrs["resolution"] = (40.0, 4.0, 4.0)
     dock.load.open_image(tmp_path / "cremi.h5")
-    wait_for(qtbot, lambda: dock.workspace.image is not None, 30)
+    wait_for(qtbot, lambda: dock.workspace.image is not None)
     assert "6 x 64 x 64, 40 x 4 x 4 nm" in dock.load.about.text()
     dock.train.new_labels.click()
     dock.workspace.labels.translate = (80, 0, 4)
     dock.workspace.labels.data_setitem((np.array([3]), np.array([5]), np.array([6])), 1)
     dock.load.save_session(tmp_path / "work.emseg")
-    wait_for(qtbot, lambda: dock.load.status.text().startswith("Saved"), 30)
+    wait_for(qtbot, lambda: dock.load.status.text().startswith("Saved"))
     dock.workspace.image.scale = (35, 4, 4)  # found out later
     dock.workspace.labels.data_setitem((np.array([3]), np.array([7]), np.array([6])), 1)
     dock.workspace.viewer.layers.clear()
-    wait_for(qtbot, lambda: load_session(tmp_path / "work.emseg").labels[3, 7, 6] == 1, 10)
-    qtbot.wait(300)
+    wait_for(qtbot, lambda: load_session(tmp_path / "work.emseg").labels[3, 7, 6] == 1)
+    wait_until_left(qtbot, tmp_path / "work.emseg")
     dock.load.open_session(tmp_path / "work.emseg")
-    wait_for(qtbot, lambda: dock.workspace.labels is not None, 30)
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
     image, labels = dock.workspace.image, dock.workspace.labels
     assert tuple(image.scale) == (35, 4, 4)
     assert tuple(labels.scale) == (40, 4, 4)

@@ -5,11 +5,12 @@ import threading
 import numpy as np
 import pytest
 from qtpy.QtTest import QTest
+from timing import PATIENCE_S
 from window import settle, striped, wait_for
 
 from emseg_napari.client import Engine
 from emseg_napari.jobs import Failed
-from emseg_napari.widgets.layers import PROPOSAL_OF, add_labels
+from emseg_napari.widgets.layers import PROPOSAL_OF, add_labels, confirmed_in
 
 IMAGE, LABELS = striped((6, 64, 64))
 
@@ -21,7 +22,7 @@ class Slow(np.ndarray):
 
     def __getitem__(self, key):
         if threading.current_thread() is not threading.main_thread():
-            assert self.gate.wait(30)
+            assert self.gate.wait(PATIENCE_S)
         return np.asarray(super().__getitem__(key))
 
 
@@ -79,7 +80,7 @@ def test_a_press_returns_before_the_labels_are_read_and_strokes_stay(slow, qtbot
     assert begun == []
     layer.data_setitem((np.array([2]), np.array([5]), np.array([6])), 1)
     gate.set()
-    wait_for(qtbot, lambda: not job.running, 20)
+    wait_for(qtbot, lambda: not job.running)
     assert [one for one, _ in begun] == [name]
     assert layer.data[2, 5, 6] == 1
 
@@ -93,7 +94,7 @@ def test_cancelled_before_it_began_a_job_never_begins_and_the_next_one_does(slow
     assert step.status.text() == "Cancelled; nothing was written."
     step.train.click()
     gate.set()
-    wait_for(qtbot, lambda: not step.job.running, 20)
+    wait_for(qtbot, lambda: not step.job.running)
     QTest.qWait(100)
     assert len(begun) == 1
 
@@ -102,7 +103,7 @@ def test_what_is_wrong_with_slow_labels_is_a_sentence(slow, qtbot, gate, begun):
     slow.workspace.labels.data[:] = 0
     slow.train.train.click()
     gate.set()
-    wait_for(qtbot, lambda: not slow.train.job.running, 20)
+    wait_for(qtbot, lambda: not slow.train.job.running)
     assert "truth has no labels" in slow.train.status.text()
     assert begun == []
 
@@ -121,6 +122,17 @@ def test_labels_of_somebody_else_are_taken_over_once_and_then_painted(slow, gate
     settle(slow.correct)
     assert mine.mode == "paint"
     assert len(viewer.layers) == count
+
+
+def test_all_that_was_pressed_while_labels_are_taken_over_is_done_in_that_order(slow, gate):
+    mine = slow.workspace.viewer.add_labels(LABELS.astype(np.int64).view(Slow), name="mine")
+    slow.workspace.choose("labels", mine)
+    slow.correct.tools[0].click()
+    slow.correct.confirm.click()
+    gate.set()
+    settle(slow.correct)
+    assert mine.mode == "paint"
+    assert confirmed_in(mine) == {slow.correct.slice_of(mine)}
 
 
 def test_an_export_says_what_it_does_and_the_window_goes_on(slow, gate, tmp_path):

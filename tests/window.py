@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,26 +12,44 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox, QWidget
+from timing import PATIENCE_S
+
+from emseg_napari.sessions.recovery import open_elsewhere
 
 
-def wait_for(qtbot: QtBot, condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Serve the window until a condition holds."""
+def wait_for(qtbot: QtBot, condition: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
+    """Serve the window until a condition holds, which must not raise before."""
     qtbot.waitUntil(condition, timeout=int(1000 * seconds))
+
+
+def end_jobs(qtbot: QtBot, *owners: Any) -> None:
+    """End the jobs of steps or panels, so that none runs into the next test."""
+    for owner in owners:
+        owner.job.close()
+    wait_for(qtbot, lambda: not any(owner.job.running for owner in owners))
+
+
+def wait_until_left(qtbot: QtBot, session: Path) -> None:
+    """Wait until a session whose layer was removed is written, and may be opened again."""
+    wait_for(qtbot, lambda: not open_elsewhere(session))
 
 
 def settle(*steps: Any) -> None:
     """Serve the window until no step says any more that it is doing something."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_S
     while any(step.status.text().endswith("...") for step in steps):
         assert time.monotonic() < end, "a step never ended what it does in the background"
         QTest.qWait(5)
 
 
 def canvas_of(widget: QWidget) -> QWidget:
-    """The canvas of the window that a widget lies in."""
-    return next(
-        w for w in widget.window().findChildren(QWidget) if type(w).__name__ == "CanvasBackendDesktop"
-    )
+    """The canvas of the window that a widget lies in, drawn as it is now: else a click would go astray."""
+    window = widget.window()
+    assert QTest.qWaitForWindowExposed(window, int(1000 * PATIENCE_S))
+    QTest.qWait(10)  # the layout follows what was said and shown
+    canvas = next(w for w in window.findChildren(QWidget) if type(w).__name__ == "CanvasBackendDesktop")
+    canvas.repaint()
+    return canvas
 
 
 def drag(canvas: QWidget, start: QPoint, end: QPoint) -> None:
