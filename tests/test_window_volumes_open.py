@@ -9,8 +9,7 @@ from napari.layers import Image, Labels, Layer
 
 from emseg_napari.volumes.opening import open_levels
 from emseg_napari.volumes.volume import BrokenChunk, volume_of
-from emseg_napari.widgets.keeping import SOURCE
-from emseg_napari.widgets.layers import volume_of_layer
+from emseg_napari.widgets.layers import SOURCE, volume_of_layer
 from emseg_napari.widgets.load import opened_layers
 from emseg_napari.widgets.volumelayers import lazy
 

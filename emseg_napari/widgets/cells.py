@@ -22,9 +22,9 @@ from emseg_napari.volumes.volume import filled, volume_of
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.jobbar import JobBar
-from emseg_napari.widgets.keeping import SOURCE
 from emseg_napari.widgets.layers import (
     PROPOSAL_OF,
+    SOURCE,
     fits,
     placed,
     slice_in_view,

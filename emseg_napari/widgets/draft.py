@@ -9,8 +9,7 @@ from napari.layers import Image
 
 from emseg_napari.jobs import Drafted
 from emseg_napari.volumes.layout import Block
-from emseg_napari.widgets.layers import placed
-from emseg_napari.widgets.workspace import AID
+from emseg_napari.widgets.layers import AID, placed
 
 
 class DraftLayer:

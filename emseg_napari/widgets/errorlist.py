@@ -14,10 +14,9 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from emseg_napari.scoring.errors import MERGE, SPLIT, SegmentationError, error_map
 from emseg_napari.sessions.scratch import new_labels
 from emseg_napari.widgets.keys import bind
-from emseg_napari.widgets.layers import lying_as, show_place
+from emseg_napari.widgets.layers import AID, lying_as, show_place
 from emseg_napari.widgets.scoretable import Cell, ScoreTable
 from emseg_napari.widgets.step import wrapping_label
-from emseg_napari.widgets.workspace import AID
 
 NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
 MERGE_COLOUR, SPLIT_COLOUR = "#ff1f70", "#3f8cff"

@@ -18,16 +18,13 @@ from emseg_napari.jobs import UserError
 from emseg_napari.sessions.autosave import Autosave
 from emseg_napari.sessions.recovery import new_recovery, open_elsewhere
 from emseg_napari.sessions.scratch import slices_in_use, want_of_room
-from emseg_napari.sessions.store import Session, load_session
-from emseg_napari.volumes.opening import open_levels, open_volume
-from emseg_napari.volumes.volume import Volume
+from emseg_napari.sessions.store import Session
+from emseg_napari.volumes.opening import open_volume
 from emseg_napari.widgets.layers import (
-    CONFIRMED,
+    SOURCE,
     confirmed_in,
     finest,
     fits,
-    label_colours,
-    lying_at,
     place_of,
     stack_of,
     volume_of_layer,
@@ -36,10 +33,6 @@ from emseg_napari.widgets.layers import (
 if TYPE_CHECKING:
     from emseg_napari.widgets.workspace import Workspace
 
-LayerData = tuple[Any, dict[str, Any], str]
-
-# Of an image layer: the file that it was opened from by this plugin.
-SOURCE = "emseg source"
 # Of a layer: the session that it was opened from, its folder and, of labels, its content.
 SESSION = "emseg session"
 _KEPT = "emseg autosave"
@@ -311,53 +304,10 @@ def _end(mine: list[Kept]) -> None:
         kept.autosave.close()
 
 
-def _marks(labels: np.ndarray) -> dict[int, int]:
+def marks_of(labels: np.ndarray) -> dict[int, int]:
     """Return a number for each slice that may hold labels, which changes with it."""
     return {z: zlib.crc32(np.ascontiguousarray(labels[z]).data) for z in slices_in_use(labels)}
 
 
 def _changed_since(labels: np.ndarray, read: Mapping[int, int]) -> list[int]:
-    return [z for z, mark in _marks(labels).items() if mark != read.get(z)]
-
-
-def session_layers(folder: Path, image: Path | None = None) -> list[LayerData]:
-    """Read a session and return its image and its labels as napari layers.
-
-    Parameters
-    ----------
-    folder : Path
-        NAME.emseg.
-    image : Path, optional
-        The new place of an image that is gone.
-
-    Raises
-    ------
-    UserError, MissingImage
-        If it cannot be read, or a window has it open.
-    """
-    folder = Path(folder).absolute()
-    if open_elsewhere(folder):
-        raise UserError(f"{folder.name} is open in a window already; close it there first.")
-    session = load_session(folder, image)
-    path = session.image_path
-    name = path.stem if path else "image"
-    labels = session.labels
-    ours = {
-        "name": session.name or f"{name} labels",
-        "colormap": label_colours(),
-        "opacity": 0.6,
-        "metadata": {CONFIRMED: set(session.confirmed), SESSION: (folder, session, _marks(labels))},
-    } | lying_at(session.labels_place)
-    return [_image_layer(session, path, name, folder), (labels, ours, "labels")]
-
-
-def _image_layer(session: Session, path: Path | None, name: str, folder: Path) -> LayerData:
-    pixels: Any = session.image
-    shown: dict[str, Any] = {"name": name, "metadata": {SOURCE: str(path or "")}}
-    if isinstance(pixels, Volume):
-        from emseg_napari.widgets.volumelayers import layer_of  # it needs this room's names
-
-        levels = [pixels] if path is None else open_levels(path, fills=True)
-        pixels, shown, _ = layer_of(levels)
-    shown["metadata"] |= {SOURCE: str(path or ""), SESSION: folder}
-    return pixels, shown | lying_at(session.image_place), "image"
+    return [z for z, mark in marks_of(labels).items() if mark != read.get(z)]

@@ -36,6 +36,10 @@ HISTORY = "emseg history"
 PROPOSAL_OF = "emseg proposal of"
 # Of a layer that shows a volume: the array in it, and the volume that this array reads.
 VOLUME = "emseg volume"
+# Of an image layer: the file that it was opened from by this plugin.
+SOURCE = "emseg source"
+# Of a layer that only shows something, such as a live proposal, a movie or an overlay.
+AID = "emseg aid"
 RUN = "emseg run"  # folder of the run that wrote a proposal or probability, as text
 
 NO_LABELS = "No labels layer is chosen; press 'New labels' or open a labels file."
@@ -43,6 +47,7 @@ _NO_UNIT = "pixel"
 # Those of somebody else's that have labels come into memory.
 _MOST_FOREIGN_BYTES = 2**32
 
+LayerData = tuple[Any, dict[str, Any], str]
 Ask = Callable[[UserError], Convention | None]
 Colour = tuple[float, float, float, float]
 ORANGE: Colour = (1.0, 0.3, 0.1, 1.0)

@@ -22,9 +22,11 @@ from emseg_napari.volumes.opening import HDF5_SUFFIXES, is_container
 from emseg_napari.volumes.volume import BrokenChunk, Volume
 from emseg_napari.widgets.background import outcome_of
 from emseg_napari.widgets.dialogs import is_sure
-from emseg_napari.widgets.keeping import SESSION, SOURCE, LayerData, session_layers
+from emseg_napari.widgets.keeping import SESSION
 from emseg_napari.widgets.layers import (
+    SOURCE,
     VOLUME,
+    LayerData,
     add_labels,
     dense,
     finest,
@@ -35,6 +37,7 @@ from emseg_napari.widgets.layers import (
     voxel_of_layer,
 )
 from emseg_napari.widgets.preferences import recall_folder, remember_folder
+from emseg_napari.widgets.sessionlayers import session_layers
 from emseg_napari.widgets.step import Step, enable, wrapping_label
 from emseg_napari.widgets.volumelayers import volume_layers
 from emseg_napari.widgets.workspace import Workspace

@@ -18,6 +18,7 @@ from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.jobbar import JobBar
 from emseg_napari.widgets.keys import bind
 from emseg_napari.widgets.layers import (
+    AID,
     confirmed_in,
     is_ours,
     lying_as,
@@ -29,7 +30,6 @@ from emseg_napari.widgets.layers import (
 )
 from emseg_napari.widgets.starts import starter
 from emseg_napari.widgets.step import enable, in_columns, wrapping_label
-from emseg_napari.widgets.workspace import AID
 
 if TYPE_CHECKING:
     from emseg_napari.widgets.correct import CorrectStep
