@@ -15,7 +15,7 @@ import tifffile
 import zarr
 
 from emseg_napari import decoding
-from emseg_napari.volumes.axes import Size, Window, check_grey, last_three, on_axes, size_of
+from emseg_napari.volumes.axes import Size, Window, check_grey, last_three, part_of
 from emseg_napari.volumes.chunks import Reopened, read_or_tell
 from emseg_napari.volumes.mapped import MappedPixels
 from emseg_napari.volumes.slices import SlicePixels
@@ -48,7 +48,7 @@ class PagePixels(SlicePixels):
         return read_or_tell(self._read, window, self.shape, self.chunks, self.path.name)[0]
 
     def _read(self, window: Window) -> np.ndarray:
-        return np.asarray(self._array[on_axes(window, self._array.ndim)]).reshape(size_of(window))
+        return part_of(self._array, window)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class TilePixels(Reopened):
         return read_or_tell(self._read, window, self.shape, self.chunks, self.path.name)
 
     def _read(self, window: Window) -> np.ndarray:
-        return np.asarray(self._array[on_axes(window, self._array.ndim)]).reshape(size_of(window))
+        return part_of(self._array, window)
 
 
 def open_tiff(path: Path) -> Volume:

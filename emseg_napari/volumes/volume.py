@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
-from emseg_napari.volumes.axes import Size, Voxel, Window, check_grey, last_three, on_axes, size_of
+from emseg_napari.volumes.axes import Size, Voxel, Window, check_grey, last_three, part_of
 from emseg_napari.volumes.chunks import BrokenChunk
 from emseg_napari.volumes.indexing import Part, complete
 from emseg_napari.volumes.mapped import mapped_again
@@ -187,7 +187,7 @@ class ArrayPixels:
 
     def read(self, window: Window) -> np.ndarray:
         """Return the voxels of a window."""
-        return np.asarray(self.array[on_axes(window, self.array.ndim)]).reshape(size_of(window))
+        return part_of(self.array, window)
 
 
 def volume_of(array: Any, name: str = "The image", voxel: Voxel | None = None) -> Volume:
