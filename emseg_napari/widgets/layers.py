@@ -38,6 +38,8 @@ PROPOSAL_OF = "emseg proposal of"
 VOLUME = "emseg volume"
 # Of an image layer: the file that it was opened from by this plugin.
 SOURCE = "emseg source"
+# Of a layer: the session that it was opened from, its folder and, of labels, its content.
+SESSION = "emseg session"
 # Of a layer that only shows something, such as a live proposal, a movie or an overlay.
 AID = "emseg aid"
 RUN = "emseg run"  # folder of the run that wrote a proposal or probability, as text

@@ -11,21 +11,19 @@ from napari.layers import Image, Labels, Layer
 from pint import Unit
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QGroupBox, QHBoxLayout
 
-from emseg_napari.anysize import LARGE_BYTES, open_image, open_labels, voxel_of_file
+from emseg_napari.anysize import open_labels
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.samples import isbi2012
 from emseg_napari.sessions.recovery import discard, recoverable
 from emseg_napari.sessions.store import MissingImage
-from emseg_napari.stacks import check_image, check_pair
-from emseg_napari.volumes.opening import HDF5_SUFFIXES, is_container
-from emseg_napari.volumes.volume import BrokenChunk, Volume
+from emseg_napari.stacks import check_pair
+from emseg_napari.volumes.opening import HDF5_SUFFIXES
 from emseg_napari.widgets.background import outcome_of
 from emseg_napari.widgets.dialogs import is_sure
-from emseg_napari.widgets.keeping import SESSION
+from emseg_napari.widgets.filelayers import opened_layers
 from emseg_napari.widgets.layers import (
-    SOURCE,
-    VOLUME,
+    SESSION,
     LayerData,
     add_labels,
     dense,
@@ -39,7 +37,6 @@ from emseg_napari.widgets.layers import (
 from emseg_napari.widgets.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.sessionlayers import session_layers
 from emseg_napari.widgets.step import Step, enable, wrapping_label
-from emseg_napari.widgets.volumelayers import volume_layers
 from emseg_napari.widgets.workspace import Workspace
 
 _STACKS = "Images (*.tif *.tiff *.png *.h5 *.hdf5 *.hdf *.mrc *.rec);;All files (*)"
@@ -303,41 +300,6 @@ def moved_to(old: Path, new: Path) -> Path:
     inner = old.relative_to(container_of(old))
     goes_on = new.suffix.lower() in HDF5_SUFFIXES if new.is_file() else (new / inner).exists()
     return new / inner if goes_on else new
-
-
-def opened_layers(path: Path) -> list[LayerData]:
-    """Open a file or folder as layers; what is small is in memory.
-
-    Raises
-    ------
-    UserError
-        If it cannot be read.
-    """
-    if is_container(path):
-        return [_in_memory(one) for one in volume_layers(path)]
-    image = open_image(path)
-    if isinstance(image, Volume):
-        return volume_layers(path)
-    check_image(image, path.name)
-    voxel = voxel_of_file(path)
-    place = {} if voxel is None else {"scale": voxel.size, "units": (voxel.unit,) * 3}
-    return [(image, {"name": path.stem, "metadata": {SOURCE: str(path)}} | place, "image")]
-
-
-def _in_memory(layer: LayerData) -> LayerData:
-    """Return the layer of a volume with its pixels in memory if they are few and all there."""
-    _, shown, kind = layer
-    volume = shown["metadata"][VOLUME][1]
-    if volume.nbytes > LARGE_BYTES:
-        return layer
-    try:
-        pixels = volume[...]
-    except BrokenChunk:  # the rest can be worked on
-        return layer
-    if kind == "image":
-        check_image(pixels, volume.name)
-    kept = {name: value for name, value in shown.items() if name not in ("multiscale", "contrast_limits")}
-    return pixels, kept, kind
 
 
 def description_of(layer: Layer) -> str:
