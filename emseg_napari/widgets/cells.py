@@ -22,17 +22,9 @@ from emseg_napari.volumes.volume import filled, volume_of
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.jobbar import JobBar
-from emseg_napari.widgets.layers import (
-    PROPOSAL_OF,
-    SOURCE,
-    fits,
-    placed,
-    slice_in_view,
-    stack_of,
-    understood,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers import PROPOSAL_OF, SOURCE, fits, stack_of, understood, volume_of_layer
 from emseg_napari.widgets.picks import PredictionPick
+from emseg_napari.widgets.placing import placed, slice_in_view
 from emseg_napari.widgets.preferences import recall, remember
 from emseg_napari.widgets.step import Step, choice_of, enable, in_line
 from emseg_napari.widgets.volumelayers import layer_of

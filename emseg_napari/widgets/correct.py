@@ -30,13 +30,12 @@ from emseg_napari.widgets.layers import (
     is_paintable,
     refuse_confirmed,
     set_pixels,
-    show_slice,
-    slice_in_view,
     stack_of,
     volume_of_layer,
 )
 from emseg_napari.widgets.livepanel import LivePanel
 from emseg_napari.widgets.placelist import PlaceList
+from emseg_napari.widgets.placing import show_slice, slice_in_view
 from emseg_napari.widgets.repairpanel import RepairPanel
 from emseg_napari.widgets.step import Step, enable, in_columns, in_line, wrapping_label
 from emseg_napari.widgets.strip import SliceStrip

@@ -14,7 +14,8 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from emseg_napari.scoring.errors import MERGE, SPLIT, SegmentationError, error_map
 from emseg_napari.sessions.scratch import new_labels
 from emseg_napari.widgets.keys import bind
-from emseg_napari.widgets.layers import AID, lying_as, show_place
+from emseg_napari.widgets.layers import AID
+from emseg_napari.widgets.placing import lying_as, show_place
 from emseg_napari.widgets.scoretable import Cell, ScoreTable
 from emseg_napari.widgets.step import in_line, wrapping_label
 

@@ -19,16 +19,8 @@ from emseg_napari.sessions.scratch import want_of_room
 from emseg_napari.sessions.store import Session
 from emseg_napari.volumes.opening import open_volume
 from emseg_napari.widgets.kept import Kept
-from emseg_napari.widgets.layers import (
-    SESSION,
-    SOURCE,
-    confirmed_in,
-    finest,
-    fits,
-    place_of,
-    stack_of,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers import SESSION, SOURCE, confirmed_in, finest, fits, stack_of, volume_of_layer
+from emseg_napari.widgets.placing import place_of
 
 if TYPE_CHECKING:
     from emseg_napari.widgets.workspace import Workspace

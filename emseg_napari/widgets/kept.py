@@ -15,7 +15,8 @@ from emseg_napari.sessions.autosave import Autosave
 from emseg_napari.sessions.recovery import new_recovery
 from emseg_napari.sessions.scratch import slices_in_use
 from emseg_napari.sessions.store import Session
-from emseg_napari.widgets.layers import confirmed_in, place_of, stack_of
+from emseg_napari.widgets.layers import confirmed_in, stack_of
+from emseg_napari.widgets.placing import place_of
 
 _MANY_SLICES = 8  # copies of more at once would be felt
 

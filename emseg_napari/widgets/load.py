@@ -32,8 +32,8 @@ from emseg_napari.widgets.layers import (
     is_ours,
     labels_of,
     volume_of_layer,
-    voxel_of_layer,
 )
+from emseg_napari.widgets.placing import voxel_of_layer
 from emseg_napari.widgets.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.sessionlayers import session_layers
 from emseg_napari.widgets.step import Step, enable, wrapping_label

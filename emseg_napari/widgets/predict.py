@@ -29,14 +29,8 @@ from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.growing import GrowingLayer, stored_probability
 from emseg_napari.widgets.jobbar import JobBar
-from emseg_napari.widgets.layers import (
-    is_ours,
-    is_paintable,
-    proposals_of,
-    slice_in_view,
-    stack_of,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers import is_ours, is_paintable, proposals_of, stack_of, volume_of_layer
+from emseg_napari.widgets.placing import slice_in_view
 from emseg_napari.widgets.preferences import recall, recall_folder, remember
 from emseg_napari.widgets.proposals import Proposals, Source
 from emseg_napari.widgets.starts import starter

@@ -19,7 +19,8 @@ from emseg_napari.repairs.edits import Edit
 from emseg_napari.repairs.filling import fill_interior
 from emseg_napari.repairs.splitting import split_cell
 from emseg_napari.volumes.volume import BrokenChunk, Volume
-from emseg_napari.widgets.layers import AID, placed, set_pixels, slice_in_view, stack_of
+from emseg_napari.widgets.layers import AID, set_pixels, stack_of
+from emseg_napari.widgets.placing import placed, slice_in_view
 from emseg_napari.widgets.redrawing import Redraw, free_in, redraw
 
 Point = tuple[float, float]

@@ -11,7 +11,8 @@ from emseg_napari.sessions.store import Session, load_session
 from emseg_napari.volumes.opening import open_levels
 from emseg_napari.volumes.volume import Volume
 from emseg_napari.widgets.kept import marks_of
-from emseg_napari.widgets.layers import CONFIRMED, SESSION, SOURCE, LayerData, label_colours, lying_at
+from emseg_napari.widgets.layers import CONFIRMED, SESSION, SOURCE, LayerData, label_colours
+from emseg_napari.widgets.placing import lying_at
 from emseg_napari.widgets.volumelayers import layer_of
 
 

@@ -18,15 +18,10 @@ from emseg_napari.widgets.augmented import AugmentedSamples, sampler_of
 from emseg_napari.widgets.background import outcome_of
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.jobbar import JobBar
-from emseg_napari.widgets.layers import (
-    add_labels,
-    connect_while,
-    slice_in_view,
-    trusted_of,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers import add_labels, connect_while, trusted_of, volume_of_layer
 from emseg_napari.widgets.lessons import Lesson, lesson_of
 from emseg_napari.widgets.movie import LivePreview
+from emseg_napari.widgets.placing import slice_in_view
 from emseg_napari.widgets.plots import HistoryPlot
 from emseg_napari.widgets.preferences import recall, remember, remember_folder
 from emseg_napari.widgets.sentences import figures, judged_on, outcome
