@@ -42,6 +42,8 @@ from emseg_napari.widgets.workspace import Workspace
 _STACKS = "Images (*.tif *.tiff *.png *.h5 *.hdf5 *.hdf *.mrc *.rec);;All files (*)"
 _FOLDER_SUFFIXES = (".zarr", ".n5")
 _FOLDERS = "A folder of numbered PNG or TIFF slices, or a volume of any size in Zarr, OME-Zarr or N5."
+_VALUES = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
+_ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded at the first time."
 
 
 class LoadStep(Step):
@@ -50,26 +52,14 @@ class LoadStep(Step):
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self._described: Any = None
-        values = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
-        isbi = "30 labelled slices of Drosophila nerve cord, for research; downloaded at the first time."
-        actions = (
-            (
-                "Open image stack...",
-                "TIFF, HDF5 or MRC of any size, or a single image.",
-                self._ask_image,
-            ),
-            ("Open slice folder...", _FOLDERS, self._ask_folder),
-            ("Open labels...", values, self._ask_labels),
-            ("Open session...", "A folder NAME.emseg that was saved here.", self._ask_session),
-            ("Open sample", "A made-up stack with exact labels, to try things out.", self.open_sample),
-            ("Open ISBI 2012", isbi, self.open_isbi2012),
-            ("Save session...", "Labels, confirmed slices and run, in a folder NAME.emseg.", self._ask_save),
-        )
-        self.buttons = {text: self.button(text, tooltip, action) for text, tooltip, action in actions}
-        grid = QGridLayout()
-        for i, button in enumerate(self.buttons.values()):
-            grid.addWidget(button, i // 2, i % 2)
-        self.rows.addLayout(grid)
+        self._build()
+        self.workspace.keeper.noted.connect(self.say)
+        self.workspace.keeper.trouble.connect(self._tell_trouble)
+        self.workspace.changed.connect(self._update)
+        self._update()
+
+    def _build(self) -> None:
+        self.rows.addLayout(self._build_actions())
         self.copy_image = QCheckBox("Save a copy of the image in the session")
         self.copy_image.setToolTip("Off: the session remembers where the image is. A copy moves with it.")
         self.rows.addWidget(self.copy_image)
@@ -79,10 +69,22 @@ class LoadStep(Step):
         self.about.setToolTip("Size of the chosen image and of its voxels, along z, y, x.")
         self.rows.addWidget(self.about)
         self.rows.addWidget(self.status)
-        self.workspace.keeper.noted.connect(self.say)
-        self.workspace.keeper.trouble.connect(self._tell_trouble)
-        self.workspace.changed.connect(self._update)
-        self._update()
+
+    def _build_actions(self) -> QGridLayout:
+        actions = (
+            ("Open image stack...", "TIFF, HDF5 or MRC of any size, or a single image.", self._ask_image),
+            ("Open slice folder...", _FOLDERS, self._ask_folder),
+            ("Open labels...", _VALUES, self._ask_labels),
+            ("Open session...", "A folder NAME.emseg that was saved here.", self._ask_session),
+            ("Open sample", "A made-up stack with exact labels, to try things out.", self.open_sample),
+            ("Open ISBI 2012", _ISBI, self.open_isbi2012),
+            ("Save session...", "Labels, confirmed slices and run, in a folder NAME.emseg.", self._ask_save),
+        )
+        self.buttons = {text: self.button(text, tooltip, action) for text, tooltip, action in actions}
+        grid = QGridLayout()
+        for i, button in enumerate(self.buttons.values()):
+            grid.addWidget(button, i // 2, i % 2)
+        return grid
 
     def _update(self) -> None:
         missing = None if self.workspace.labels is not None else "there are no labels to save"
