@@ -28,8 +28,8 @@ from emseg_napari import files
 from emseg_napari.sessions import slicefiles
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.history import Filled
-from emseg_napari.widgets.keeping import SOURCE
-from emseg_napari.widgets.layers import CONFIRMED, adopt, confirmed_in, history_of, show_slice, stack_of
+from emseg_napari.widgets.layers import CONFIRMED, SOURCE, adopt, confirmed_in, history_of, stack_of
+from emseg_napari.widgets.placing import show_slice
 from emseg_napari.widgets.proposals import fill
 
 _NAMED_AFTER = 15  # things done

@@ -58,20 +58,12 @@ def train(
 
     Parameters
     ----------
-    image : numpy.ndarray or Volume
-        (z, y, x) or (y, x), integer or float. Of a volume only labelled slices are read.
-    labels : numpy.ndarray, Volume or SparseStack
-        uint8 of the same shape: 0 unlabelled, 1 boundary, 2 interior.
+    image, labels, report, should_stop, folder, began
+        As for `training.train`.
     settings : TrainingSettings
         With network "ridge" or "trees".
-    report, should_stop : callable
-        The long-job contract, see `emseg_napari.jobs`.
-    folder : Path
-        The run folder to write.
     wishes : callable
         Says which slice to preview at the end. A fit of seconds neither pauses nor ends early.
-    began : float, optional
-        `time.monotonic` when the user asked for it.
 
     Returns
     -------

@@ -12,9 +12,10 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from emseg_napari.jobs import Cancelled, Event, Failed, Finished, UserError, Wishes
+from emseg_napari.jobs import Cancelled, Event, Failed, Finished, Report, ShouldStop, UserError, Wishes
 from emseg_napari.protocol import Mailbox, Request, Stop, Taught, receive, send, unpacked
 
 
@@ -71,47 +72,90 @@ class _Engine:
             return Failed(f"The {request.job} job failed: {_short(error)}", details=_trace())
 
     def _do(self, request: Request) -> Any:
-        contract: dict[str, Any] = {"report": self._report, "should_stop": self._stop.is_set}
-        arguments, began = unpacked(request.arguments), time.monotonic()
-        if request.job == "train":
-            from emseg_napari.methods import train
+        arguments = unpacked(request.arguments)
+        given = {
+            "report": self._report,
+            "should_stop": self._stop.is_set,
+            "wishes": lambda: self._wishes,
+            "inbox": self._inbox,
+            "began": time.monotonic(),
+        }
+        names = _CONTRACT + _GIVEN_TOO.get(request.job, ())
+        return _JOBS[request.job](**arguments, **{name: given[name] for name in names})
 
-            return train(**arguments, **contract, wishes=lambda: self._wishes, began=began)
-        if request.job == "live":
-            from emseg_napari.live import live
 
-            return live(**arguments, **contract, wishes=lambda: self._wishes, inbox=self._inbox)
-        if request.job == "evaluate":
-            from emseg_napari.scoring.evaluation import evaluate
+# Each job loads what it needs, and no other.
 
-            return evaluate(**arguments, **contract)
-        if request.job == "review":
-            from emseg_napari.scoring.review import review
 
-            return review(**arguments, **contract)
-        if request.job == "segment":
-            from emseg_napari.cells.instances import instances
+def _train(**given: Any) -> Any:
+    from emseg_napari.methods import train
 
-            return instances(**arguments, **contract)
-        if request.job == "search":
-            from emseg_napari.placesearch import search_places
+    return train(**given)
 
-            return search_places(**arguments, **contract)
-        if request.job == "predict_volume":
-            from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 
-            image, run = arguments.pop("volume"), arguments.pop("run")
-            return predict_volume(image, run, VolumeTask(**arguments), **contract)
-        if request.job == "segment_volume":
-            from emseg_napari.cells.boundary import boundary_of
-            from emseg_napari.cells.volumes import segment_volume
+def _live(**given: Any) -> Any:
+    from emseg_napari.live import live
 
-            return segment_volume(boundary_of(arguments.pop("volume")), **arguments, **contract)
-        from emseg_napari.prediction import predict
+    return live(**given)
 
-        # The slices went out one by one; the stack need not travel again.
-        predict(**arguments, **contract)
-        return None
+
+def _predict(**given: Any) -> None:
+    """Return nothing: the slices went out one by one, and the stack need not travel again."""
+    from emseg_napari.prediction import predict
+
+    predict(**given)
+
+
+def _predict_volume(volume: Any, run: Any, report: Report, should_stop: ShouldStop, **task: Any) -> Any:
+    from emseg_napari.prediction.volumes import VolumeTask, predict_volume
+
+    return predict_volume(volume, run, VolumeTask(**task), report=report, should_stop=should_stop)
+
+
+def _evaluate(**given: Any) -> Any:
+    from emseg_napari.scoring.evaluation import evaluate
+
+    return evaluate(**given)
+
+
+def _review(**given: Any) -> Any:
+    from emseg_napari.scoring.review import review
+
+    return review(**given)
+
+
+def _segment(**given: Any) -> Any:
+    from emseg_napari.cells.instances import instances
+
+    return instances(**given)
+
+
+def _segment_volume(volume: Any, **given: Any) -> Any:
+    from emseg_napari.cells.boundary import boundary_of
+    from emseg_napari.cells.volumes import segment_volume
+
+    return segment_volume(boundary_of(volume), **given)
+
+
+def _search(**given: Any) -> Any:
+    from emseg_napari.placesearch import search_places
+
+    return search_places(**given)
+
+
+_JOBS: dict[str, Callable[..., Any]] = {
+    "train": _train,
+    "live": _live,
+    "predict": _predict,
+    "predict_volume": _predict_volume,
+    "evaluate": _evaluate,
+    "review": _review,
+    "segment": _segment,
+    "segment_volume": _segment_volume,
+    "search": _search,
+}
+_CONTRACT = ("report", "should_stop")
+_GIVEN_TOO = {"train": ("wishes", "began"), "live": ("wishes", "inbox")}
 
 
 def _trace() -> str:

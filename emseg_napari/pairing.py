@@ -77,10 +77,8 @@ def paired(
 
     Parameters
     ----------
-    prediction : Prediction
-        Of all slices, of exactly the range, or of slices that its record tells.
-    known : numpy.ndarray or SparseStack
-        Labels, uint8 (z, y, x).
+    prediction, known
+        As for `matching.matched`.
     settings : EvaluationSettings
         With the range to compare; all that the prediction shows when not given.
     run : Run, Path or str, optional

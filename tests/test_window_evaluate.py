@@ -27,10 +27,10 @@ from emseg_napari.sessions.store import Round, Session, load_session, save_sessi
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.stacks import write_stack
 from emseg_napari.widgets.evaluate import EvaluateStep
-from emseg_napari.widgets.keeping import SOURCE
 from emseg_napari.widgets.layers import (
     PROPOSAL_OF,
     RUN,
+    SOURCE,
     add_labels,
     confirmed_in,
 )

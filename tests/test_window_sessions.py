@@ -15,9 +15,9 @@ from emseg_napari.sessions.recovery import recoverable, recovery_folder
 from emseg_napari.sessions.store import Session, load_session, save_session
 from emseg_napari.volumes.volume import BrokenChunk
 from emseg_napari.widgets.dock import Dock
-from emseg_napari.widgets.keeping import session_layers
 from emseg_napari.widgets.layers import VOLUME, add_labels, confirmed_in, history_of
 from emseg_napari.widgets.load import moved_to
+from emseg_napari.widgets.sessionlayers import session_layers
 from emseg_napari.widgets.workspace import Workspace
 
 

@@ -9,9 +9,8 @@ from napari.layers import Image, Labels, Layer
 
 from emseg_napari.volumes.opening import open_levels
 from emseg_napari.volumes.volume import BrokenChunk, volume_of
-from emseg_napari.widgets.keeping import SOURCE
-from emseg_napari.widgets.layers import volume_of_layer
-from emseg_napari.widgets.load import opened_layers
+from emseg_napari.widgets.filelayers import opened_layers
+from emseg_napari.widgets.layers import SOURCE, volume_of_layer
 from emseg_napari.widgets.volumelayers import lazy
 
 OURS = "emseg-napari"
@@ -87,7 +86,7 @@ def test_a_chunk_that_cannot_be_read_is_shown_as_0_and_told_once(viewer, tmp_pat
 def test_a_chunk_without_a_file_is_shown_as_empty_but_nothing_works_with_it(
     viewer, tmp_path, monkeypatch, large
 ):
-    monkeypatch.setattr("emseg_napari.widgets.load.LARGE_BYTES", 0 if large else 2**30)
+    monkeypatch.setattr("emseg_napari.widgets.filelayers.LARGE_BYTES", 0 if large else 2**30)
     array = grey()
     path = zarr.create_array(tmp_path / "a.zarr", data=array, chunks=(1, 60, 80)).store.root
     (path / "c/2/0/0").unlink()

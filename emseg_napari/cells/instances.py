@@ -125,11 +125,8 @@ def fragments_of_slice(
 
     Parameters
     ----------
-    probability : numpy.ndarray
-        Boundary probability, float (y, x), 0 to 1.
-    settings : InstanceSettings
-    should_stop : callable
-        Asked between the steps.
+    probability, settings, should_stop
+        As for `flooding.flooded`.
     """
     numbers, _ = flooded(probability, settings, should_stop)
     regions = Regions(numbers, probability)

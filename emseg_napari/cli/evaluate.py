@@ -16,12 +16,15 @@ from emseg_napari.cli.inputs import (
     JsonOption,
     LabelsArgument,
     MissingIsEmptyOption,
+    check_kind,
+    interior_option,
+    kind_option,
     read_known,
 )
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import reporting, show_result
 from emseg_napari.cli.scoretables import show_scores
-from emseg_napari.jobs import Cancelled, Message, UserError
+from emseg_napari.jobs import Cancelled, Message
 from emseg_napari.settings import EvaluationSettings, validated
 from emseg_napari.volumes.opening import called
 
@@ -40,17 +43,6 @@ RunOption = Annotated[
         "trained on. The one that the file names when not given.",
     ),
 ]
-KindOption = Annotated[
-    Literal["labels", "probability"] | None,
-    typer.Option(
-        "--as",
-        help="What PREDICTION holds. labels: 0 boundary and 255 interior; probability: of the "
-        "boundary, float 0 to 1 or uint8 0 to 255. When not given, the file tells.",
-    ),
-]
-InteriorOption = Annotated[
-    bool, typer.Option("--interior", help="PREDICTION holds the probability of the interior.")
-]
 
 
 @guarded
@@ -59,16 +51,15 @@ def evaluate(
     prediction: PredictionArgument,
     labels: LabelsArgument,
     run: RunOption = None,
-    kind: KindOption = None,
-    interior: InteriorOption = False,
+    kind: Annotated[Literal["labels", "probability"] | None, kind_option("PREDICTION")] = None,
+    interior: Annotated[bool, interior_option("PREDICTION")] = False,
     convention: ConventionOption = None,
     missing_is_empty: MissingIsEmptyOption = False,
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
     """Score a prediction against labels with the measures of the ISBI 2012 challenge."""
-    if interior and kind == "labels":
-        raise UserError("--as labels and --interior exclude each other; give one of them.")
+    check_kind(kind, interior)
     settings = validated(EvaluationSettings, **given_values(EvaluationSettings, options))
     from emseg_napari.pairing import paired  # these load scipy, which no other command needs
     from emseg_napari.scoring.matching import Names

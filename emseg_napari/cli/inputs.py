@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -43,6 +43,35 @@ MissingIsEmptyOption = Annotated[
     typer.Option("--missing-is-empty", help=PredictionSettings.model_fields["missing_is_empty"].description),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the figures as one JSON object to stdout.")]
+
+
+def output_option(name: str) -> Any:
+    """Declare where a command writes a stack, `name` being what it is called in the help."""
+    return typer.Option(
+        metavar=f"{name}.tif|{name}.zarr",
+        help="TIFF file to write, or for volumes of any size an OME-Zarr folder, with which the same "
+        "command goes on if it was broken off.",
+    )
+
+
+def kind_option(argument: str) -> Any:
+    """Declare --as, which says what an argument holds."""
+    return typer.Option(
+        "--as",
+        help=f"What {argument} holds. labels: 0 boundary and 255 interior; probability: of the "
+        "boundary, float 0 to 1 or uint8 0 to 255. When not given, the file tells.",
+    )
+
+
+def interior_option(argument: str) -> Any:
+    """Declare --interior, which says the same of a probability."""
+    return typer.Option("--interior", help=f"{argument} holds the probability of the interior.")
+
+
+def check_kind(kind: Literal["labels", "probability"] | None, interior: bool) -> None:
+    """Raise `UserError` if --as and --interior contradict each other."""
+    if interior and kind == "labels":
+        raise UserError("--as labels and --interior exclude each other; give one of them.")
 
 
 def open_pair(

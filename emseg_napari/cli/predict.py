@@ -13,7 +13,14 @@ from emseg_napari import __version__
 from emseg_napari.anysize import voxel_of_file
 from emseg_napari.cli import volumes
 from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
-from emseg_napari.cli.inputs import ImageArgument, JsonOption, RunArgument, check_tiff_place, checked_range
+from emseg_napari.cli.inputs import (
+    ImageArgument,
+    JsonOption,
+    RunArgument,
+    check_tiff_place,
+    checked_range,
+    output_option,
+)
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import quiet_libraries, reporting, show_result
 from emseg_napari.cluster import Where
@@ -37,14 +44,7 @@ MEANING: dict[Kind, str] = {
 def predict(
     run: RunArgument,
     image: ImageArgument,
-    output: Annotated[
-        Path,
-        typer.Option(
-            metavar="OUT.tif|OUT.zarr",
-            help="TIFF file to write, or for volumes of any size an OME-Zarr folder, with which the same "
-            "command goes on if it was broken off.",
-        ),
-    ],
+    output: Annotated[Path, output_option("OUT")],
     kind: Annotated[
         Kind,
         typer.Option(
@@ -64,8 +64,7 @@ def predict(
     if output.suffix.lower() == volumes.SUFFIX:
         volumes.predict_to_zarr(volumes.Task(open_run(run), image, output, kind, settings), where, as_json)
         return
-    if scheduler is not None:
-        raise UserError(f"{output} is one file, which a scheduler cannot spread; let its name end in .zarr.")
+    volumes.refuse_scheduler(scheduler, output)
     _check_target(output, image)
     volumes.check_memory(image, settings)
     _predict_to_tiff(open_run(run), image, output, kind, settings, as_json)

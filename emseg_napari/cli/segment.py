@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,53 +16,46 @@ from emseg_napari import __version__
 from emseg_napari.anysize import voxel_of_file
 from emseg_napari.cells.records import SOFTWARE, inherited, meaning
 from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
-from emseg_napari.cli.inputs import STACK, JsonOption, check_tiff_place
+from emseg_napari.cli.inputs import (
+    STACK,
+    JsonOption,
+    check_kind,
+    check_tiff_place,
+    interior_option,
+    kind_option,
+    output_option,
+)
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import counted, reporting, show_result
-from emseg_napari.cli.volumes import SUFFIX, SchedulerOption, WorkersOption
+from emseg_napari.cli.volumes import SUFFIX, SchedulerOption, WorkersOption, refuse_scheduler
 from emseg_napari.cluster import Where
 from emseg_napari.jobs import Cancelled, UserError
 from emseg_napari.settings import InstanceSettings, validated
 from emseg_napari.stacks import read_description, write_stack
 from emseg_napari.volumes.opening import called, is_container
 
+ProbabilityArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="PROBABILITY", help=f"Boundary probability as 'emseg predict' writes it: {STACK}."
+    ),
+]
+
 
 @guarded
 @with_options_of(InstanceSettings)
 def segment(
-    probability: Annotated[
-        Path,
-        typer.Argument(
-            metavar="PROBABILITY", help=f"Boundary probability as 'emseg predict' writes it: {STACK}."
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            metavar="CELLS.tif|CELLS.zarr",
-            help="TIFF file to write, or for volumes of any size an OME-Zarr folder, with which the same "
-            "command goes on if it was broken off.",
-        ),
-    ],
-    kind: Annotated[
-        Literal["labels", "probability"] | None,
-        typer.Option(
-            "--as",
-            help="What PROBABILITY holds. labels: 0 boundary and 255 interior; probability: of the "
-            "boundary, float 0 to 1 or uint8 0 to 255. When not given, the file tells.",
-        ),
-    ] = None,
-    interior: Annotated[
-        bool, typer.Option("--interior", help="PROBABILITY holds the probability of the interior.")
-    ] = False,
+    probability: ProbabilityArgument,
+    output: Annotated[Path, output_option("CELLS")],
+    kind: Annotated[Literal["labels", "probability"] | None, kind_option("PROBABILITY")] = None,
+    interior: Annotated[bool, interior_option("PROBABILITY")] = False,
     scheduler: SchedulerOption = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
     """Divide the slices of a boundary probability into cells, and write their numbers."""
-    if interior and kind == "labels":
-        raise UserError("--as labels and --interior exclude each other; give one of them.")
+    check_kind(kind, interior)
     settings = validated(InstanceSettings, **given_values(InstanceSettings, options))
     where = Where(scheduler, workers)
     if output.suffix.lower() == SUFFIX:
@@ -69,32 +63,42 @@ def segment(
 
         segment_to_zarr(Task(probability, "interior" if interior else kind, output, settings), where, as_json)
         return
-    if scheduler is not None:
-        raise UserError(f"{output} is one file, which a scheduler cannot spread; let its name end in .zarr.")
+    refuse_scheduler(scheduler, output)
     _check_target(output, probability)
+    _segment_to_tiff(_Source(probability, kind, interior), output, settings, as_json)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is divided into cells, and what the user says of it."""
+
+    path: Path
+    kind: Literal["labels", "probability"] | None
+    interior: bool
+
+
+def _segment_to_tiff(source: _Source, output: Path, settings: InstanceSettings, as_json: bool) -> None:
     started = time.monotonic()
-    boundary, made_from, record = _read(probability, kind, interior, settings.missing_is_empty)
+    boundary, made_from, record = _read(source, settings.missing_is_empty)
     try:
         cells = _segment(boundary, settings)
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(f"Stopped; {output} was not written.") from None
-    figures = _figures(cells, probability, made_from, settings)
-    write_stack(output, _smallest_type(cells), inherited(record) | figures, voxel_of_file(probability))
+    figures = _figures(cells, source.path, made_from, settings)
+    write_stack(output, _smallest_type(cells), inherited(record) | figures, voxel_of_file(source.path))
     _show(output, figures, time.monotonic() - started, as_json)
 
 
-def _read(
-    path: Path, kind: Literal["labels", "probability"] | None, interior: bool, fills: bool
-) -> tuple[np.ndarray, str, Mapping[str, Any]]:
+def _read(asked: _Source, fills: bool) -> tuple[np.ndarray, str, Mapping[str, Any]]:
     """Return the boundary probability (z, y, x), uint8 0 to 255 or float 0 to 1, what it was, its record."""
     from emseg_napari.cells.boundary import open_boundary  # loads scipy, which others do without
     from emseg_napari.scoring.matching import Names, taken_for
     from emseg_napari.scoring.predictions import read_prediction
 
-    if is_container(path):
-        source, record = open_boundary(path, "interior" if interior else kind, fills=fills)
+    if is_container(asked.path):
+        source, record = open_boundary(asked.path, "interior" if asked.interior else asked.kind, fills=fills)
         return source.whole(), source.kind, record
-    found = read_prediction(path, kind, interior)
+    found = read_prediction(asked.path, asked.kind, asked.interior)
     boundary = found.boundary()
     typer.echo(taken_for(found, Names(interior="--interior")), err=True)
     return boundary, found.kind, found.record

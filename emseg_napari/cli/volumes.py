@@ -42,6 +42,12 @@ WorkersOption = Annotated[
 ]
 
 
+def refuse_scheduler(scheduler: str | None, output: Path) -> None:
+    """Raise `UserError` if an output that is one file were to be spread over processes."""
+    if scheduler is not None:
+        raise UserError(f"{output} is one file, which a scheduler cannot spread; let its name end in .zarr.")
+
+
 @dataclass(frozen=True)
 class Task:
     """What is predicted, and into what."""

@@ -68,12 +68,10 @@ def merge_cells(labels: np.ndarray, a: Point, b: Point, probability: np.ndarray 
 
     Parameters
     ----------
-    labels : numpy.ndarray
-        uint8 (y, x): a slice's labels with their states.
+    labels, probability
+        As for `drop_membrane`.
     a, b : (float, float)
         y and x of a click in each of the cells.
-    probability : numpy.ndarray, optional
-        Its boundary probability, float32 (y, x), 0 to 1: where it is low, a way is easy.
 
     Returns
     -------

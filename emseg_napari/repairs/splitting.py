@@ -56,12 +56,8 @@ def split_cell(
 
     Parameters
     ----------
-    labels : numpy.ndarray
-        uint8 (y, x): a slice's labels with their states.
-    probability : numpy.ndarray or None
-        Its boundary probability, float32 (y, x), 0 to 1, where there is a prediction.
-    image : numpy.ndarray
-        (y, x): the slice itself, of any type.
+    labels, probability, image
+        As for `closing.close_gap`.
     stroke : numpy.ndarray
         float (n, 2): y and x of at least two points.
 

@@ -75,6 +75,11 @@ def on_axes(window: Window, ndim: int) -> tuple[int | slice, ...]:
     return (0,) * (ndim - 3) + window[max(0, 3 - ndim) :]
 
 
+def part_of(array: Any, window: Window) -> np.ndarray:
+    """Return the voxels of a window of such an array, read from wherever it lies."""
+    return np.asarray(array[on_axes(window, array.ndim)]).reshape(size_of(window))
+
+
 def name_of(path: Path, dataset: str = "") -> str:
     """Return what a file, or a dataset in it, is called in sentences."""
     return f"{path.name}/{dataset}" if dataset else path.name

@@ -9,9 +9,27 @@ import numpy as np
 
 from emseg_napari.jobs import UserError
 from emseg_napari.volumes.axes import Size, Window
-from emseg_napari.volumes.volume import BrokenChunk
 
 Read = Callable[[Window], np.ndarray]
+
+
+class BrokenChunk(UserError):
+    """A part of a volume that is missing or cannot be decoded; the rest may be well.
+
+    Parameters
+    ----------
+    sentence : str
+        For the user.
+    index : (int, int, int)
+        Its place among the volume's chunks along z, y, x.
+    """
+
+    def __init__(self, sentence: str, index: Size) -> None:
+        super().__init__(sentence)
+        self.index = index
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BrokenChunk, (str(self), self.index)
 
 
 class Reopened:

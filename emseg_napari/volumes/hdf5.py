@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from emseg_napari.jobs import UserError
-from emseg_napari.volumes.axes import Size, Window, check_grey, last_three, name_of, on_axes, size_of
+from emseg_napari.volumes.axes import Size, Window, check_grey, last_three, name_of, part_of
 from emseg_napari.volumes.choosing import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.volumes.chunks import Reopened, read_or_tell
 from emseg_napari.volumes.units import voxel_of
@@ -54,8 +54,7 @@ class Hdf5Pixels(Reopened):
         return read_or_tell(self._read, window, self.shape, self.chunks or _PART, name)
 
     def _read(self, window: Window) -> np.ndarray:
-        array = self._array
-        return array[on_axes(window, array.ndim)].reshape(size_of(window))
+        return part_of(self._array, window)
 
 
 _OPENING = threading.Lock()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from emseg_napari.volumes.axes import Size, Window, size_of
-from emseg_napari.volumes.volume import BrokenChunk, Pixels, Volume
+from emseg_napari.volumes.chunks import BrokenChunk
+from emseg_napari.volumes.volume import Pixels, Volume
 
 
 @dataclass(frozen=True)

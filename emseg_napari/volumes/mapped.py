@@ -1,15 +1,45 @@
-"""Arrays over a file: another process maps the file again instead of being sent the pixels."""
+"""Pixels that lie plain in a file: another process maps the file again instead of being sent them."""
 
 from __future__ import annotations
 
 import mmap
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from emseg_napari.volumes.axes import last_three
-from emseg_napari.volumes.tiffs import MappedPixels
+from emseg_napari.volumes.axes import Size, Window, last_three
+from emseg_napari.volumes.chunks import Reopened
+
+
+@dataclass(frozen=True)
+class MappedPixels(Reopened):
+    """A file in which the pixels of all slices follow each other, uncompressed.
+
+    Attributes
+    ----------
+    path : Path
+    shape : (int, int, int)
+    dtype : numpy.dtype
+    offset : int
+        Of the first pixel, in bytes.
+    """
+
+    path: Path
+    shape: Size
+    dtype: np.dtype[Any]
+    offset: int
+    chunks: None = None
+
+    @cached_property
+    def _array(self) -> np.ndarray:
+        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+
+    def read(self, window: Window) -> np.ndarray:
+        """Return a copy of the voxels of a window."""
+        return np.array(self._array[window])
 
 
 def mapped_again(array: Any) -> tuple[type[MappedPixels], tuple[Any, ...]] | None:

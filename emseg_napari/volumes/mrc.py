@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +9,8 @@ import mrcfile
 import numpy as np
 
 from emseg_napari.jobs import UserError
-from emseg_napari.volumes.axes import Size, Window, check_grey, last_three, on_axes, size_of
-from emseg_napari.volumes.chunks import Reopened
+from emseg_napari.volumes.axes import check_grey, last_three
+from emseg_napari.volumes.mapped import MappedPixels
 from emseg_napari.volumes.units import voxel_of
 from emseg_napari.volumes.volume import Volume, Voxel
 
@@ -20,32 +18,6 @@ from emseg_napari.volumes.volume import Volume, Voxel
 # (https://bio3d.colorado.edu/imod/doc/mrc_format.txt). In `extra2`, which begins at byte 112.
 _STAMP, _SIGNED = 1146047817, 1
 _STAMP_AT = 152 - 112
-
-
-@dataclass(frozen=True)
-class MrcPixels(Reopened):
-    """An MRC file, mapped in each process at the first reading.
-
-    Attributes
-    ----------
-    path : Path
-    shape : (int, int, int)
-    dtype : numpy.dtype
-    """
-
-    path: Path
-    shape: Size
-    dtype: np.dtype[Any]
-    chunks: None = None
-
-    @cached_property
-    def _array(self) -> np.ndarray:
-        return mrcfile.mmap(self.path, mode="r").data
-
-    def read(self, window: Window) -> np.ndarray:
-        """Return a copy of the voxels of a window."""
-        part = self._array[on_axes(window, self._array.ndim)].reshape(size_of(window))
-        return np.array(part.view(self.dtype))
 
 
 def open_mrc(path: Path) -> Volume:
@@ -62,11 +34,11 @@ def open_mrc(path: Path) -> Volume:
     """
     try:
         with mrcfile.mmap(path, mode="r") as file:
-            shape, dtype, voxel = file.data.shape, _dtype(file), _voxel(file)
+            shape, dtype, voxel, offset = file.data.shape, _dtype(file), _voxel(file), file.data.offset
     except (OSError, ValueError) as error:
         raise UserError(f"{path.name} is damaged or no MRC file ({error}); copy it again.") from error
     check_grey(shape, dtype, path.name)
-    return Volume(path.name, str(path), MrcPixels(path, last_three(shape), dtype), voxel)
+    return Volume(path.name, str(path), MappedPixels(path, last_three(shape), dtype, offset), voxel)
 
 
 def _dtype(file: Any) -> np.dtype[Any]:

@@ -199,10 +199,8 @@ class VolumeOutput:
 
         Parameters
         ----------
-        block : Block
-            One of `blocks`.
-        values : numpy.ndarray
-            Of the block's shape (z, y, x) and the output's dtype.
+        block, values
+            As for `BlockFiles.write`.
 
         Raises
         ------

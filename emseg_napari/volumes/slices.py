@@ -14,8 +14,8 @@ import numpy as np
 from emseg_napari import decoding
 from emseg_napari.jobs import UserError
 from emseg_napari.volumes.axes import Size, Window, check_grey, size_of
-from emseg_napari.volumes.chunks import Reopened
-from emseg_napari.volumes.volume import BrokenChunk, Volume
+from emseg_napari.volumes.chunks import BrokenChunk, Reopened
+from emseg_napari.volumes.volume import Volume
 
 _KEPT = 2  # tiles of one slice are asked for one after the other
 

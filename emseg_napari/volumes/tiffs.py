@@ -15,39 +15,12 @@ import tifffile
 import zarr
 
 from emseg_napari import decoding
-from emseg_napari.volumes.axes import Size, Window, check_grey, last_three, on_axes, size_of
+from emseg_napari.volumes.axes import Size, Window, check_grey, last_three, part_of
 from emseg_napari.volumes.chunks import Reopened, read_or_tell
+from emseg_napari.volumes.mapped import MappedPixels
 from emseg_napari.volumes.slices import SlicePixels
 from emseg_napari.volumes.units import voxel_of
 from emseg_napari.volumes.volume import Volume, Voxel
-
-
-@dataclass(frozen=True)
-class MappedPixels(Reopened):
-    """A TIFF file in which the pixels of all slices follow each other, uncompressed.
-
-    Attributes
-    ----------
-    path : Path
-    shape : (int, int, int)
-    dtype : numpy.dtype
-    offset : int
-        Of the first pixel, in bytes.
-    """
-
-    path: Path
-    shape: Size
-    dtype: np.dtype[Any]
-    offset: int
-    chunks: None = None
-
-    @cached_property
-    def _array(self) -> np.ndarray:
-        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
-
-    def read(self, window: Window) -> np.ndarray:
-        """Return a copy of the voxels of a window."""
-        return np.array(self._array[window])
 
 
 @dataclass(frozen=True)
@@ -75,7 +48,7 @@ class PagePixels(SlicePixels):
         return read_or_tell(self._read, window, self.shape, self.chunks, self.path.name)[0]
 
     def _read(self, window: Window) -> np.ndarray:
-        return np.asarray(self._array[on_axes(window, self._array.ndim)]).reshape(size_of(window))
+        return part_of(self._array, window)
 
 
 @dataclass(frozen=True)
@@ -103,7 +76,7 @@ class TilePixels(Reopened):
         return read_or_tell(self._read, window, self.shape, self.chunks, self.path.name)
 
     def _read(self, window: Window) -> np.ndarray:
-        return np.asarray(self._array[on_axes(window, self._array.ndim)]).reshape(size_of(window))
+        return part_of(self._array, window)
 
 
 def open_tiff(path: Path) -> Volume:

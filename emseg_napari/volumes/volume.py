@@ -12,32 +12,14 @@ from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
-from emseg_napari.jobs import UserError
-from emseg_napari.volumes.axes import Size, Voxel, Window, check_grey, last_three, on_axes, size_of
+from emseg_napari.volumes.axes import Size, Voxel, Window, check_grey, last_three, part_of
+from emseg_napari.volumes.chunks import BrokenChunk
 from emseg_napari.volumes.indexing import Part, complete
+from emseg_napari.volumes.mapped import mapped_again
 
 __all__ = ["BrokenChunk", "Pixels", "Size", "Volume", "Voxel", "Window", "filled", "volume_of"]
 
 S = TypeVar("S")
-
-
-class BrokenChunk(UserError):
-    """A part of a volume that is missing or cannot be decoded; the rest may be well.
-
-    Parameters
-    ----------
-    sentence : str
-        For the user.
-    index : (int, int, int)
-        Its place among the volume's chunks along z, y, x.
-    """
-
-    def __init__(self, sentence: str, index: Size) -> None:
-        super().__init__(sentence)
-        self.index = index
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return BrokenChunk, (str(self), self.index)
 
 
 class Pixels(Protocol):
@@ -184,8 +166,6 @@ class ArrayPixels:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if isinstance(self.array, np.memmap):
-            from emseg_napari.volumes.mapped import mapped_again
-
             return mapped_again(self.array) or (ArrayPixels, (self.array,))
         return ArrayPixels, (self.array,)
 
@@ -207,7 +187,7 @@ class ArrayPixels:
 
     def read(self, window: Window) -> np.ndarray:
         """Return the voxels of a window."""
-        return np.asarray(self.array[on_axes(window, self.array.ndim)]).reshape(size_of(window))
+        return part_of(self.array, window)
 
 
 def volume_of(array: Any, name: str = "The image", voxel: Voxel | None = None) -> Volume:

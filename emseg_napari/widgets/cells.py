@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout
+from qtpy.QtWidgets import QFormLayout
 
 from emseg_napari.cells.boundary import boundary_of, said_of
 from emseg_napari.cells.records import cells_record
@@ -22,19 +22,11 @@ from emseg_napari.volumes.volume import filled, volume_of
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.jobbar import JobBar
-from emseg_napari.widgets.keeping import SOURCE
-from emseg_napari.widgets.layers import (
-    PROPOSAL_OF,
-    fits,
-    placed,
-    slice_in_view,
-    stack_of,
-    understood,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers import PROPOSAL_OF, SOURCE, fits, stack_of, understood, volume_of_layer
 from emseg_napari.widgets.picks import PredictionPick
+from emseg_napari.widgets.placing import placed, slice_in_view
 from emseg_napari.widgets.preferences import recall, remember
-from emseg_napari.widgets.step import Step, enable
+from emseg_napari.widgets.step import Step, choice_of, enable, in_line
 from emseg_napari.widgets.volumelayers import layer_of
 from emseg_napari.widgets.volumetarget import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.workspace import Workspace
@@ -74,16 +66,14 @@ class CellsStep(Step):
             "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior."
         )
         self.source.picked.connect(self._update)
-        self.scope = QComboBox()
-        self.scope.addItems([SLICE, STACK])
-        self.scope.setToolTip("Try settings on the slice that you look at; links need the whole stack.")
+        self.scope = choice_of(
+            (SLICE, STACK), "Try settings on the slice that you look at; links need the whole stack."
+        )
         rows = QFormLayout()
         rows.addRow("Boundaries", self.source)
         rows.addRow("Divide", self.scope)
-        self.target = QComboBox()
-        self.target.addItems([LAYER, FILE])
-        self.target.setToolTip(
-            "Where the numbers go. On disk: those of a stack that may be larger than memory."
+        self.target = choice_of(
+            (LAYER, FILE), "Where the numbers go. On disk: those of a stack that may be larger than memory."
         )
         self.target.currentTextChanged.connect(self._show_target)
         rows.addRow("Write to", self.target)
@@ -93,12 +83,9 @@ class CellsStep(Step):
         self.form = SettingsForm(InstanceSettings)
         self.find = self.button("Find cells", "Give every cell a number and a colour.", self.start)
         self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.find)
-        buttons.addWidget(self.cancel)
         self.bar = JobBar()
         self.rows.addWidget(self.form)
-        self.rows.addLayout(buttons)
+        self.rows.addLayout(in_line(self.find, self.cancel))
         for widget in (self.bar, self.status):
             self.rows.addWidget(widget)
 

@@ -18,9 +18,9 @@ from emseg_napari.settings import EvaluationSettings
 from emseg_napari.sparse import SparseStack, labelled_slices
 from emseg_napari.stacks import check_pair, check_range, read_description
 from emseg_napari.volumes.volume import BrokenChunk, Volume
-from emseg_napari.widgets.keeping import SOURCE
 from emseg_napari.widgets.layers import (
     PROPOSAL_OF,
+    SOURCE,
     Ask,
     is_ours,
     stack_of,

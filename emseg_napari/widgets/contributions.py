@@ -15,8 +15,8 @@ from emseg_napari.labels import normalise, to_isbi
 from emseg_napari.samples import isbi2012, phantom
 from emseg_napari.sessions.scratch import ScratchLabels
 from emseg_napari.stacks import as_stack, write_stack
-from emseg_napari.widgets.keeping import session_layers
 from emseg_napari.widgets.layers import CONFIRMED, label_colours
+from emseg_napari.widgets.sessionlayers import session_layers
 
 LayerData = tuple[np.ndarray, dict[str, Any], str]
 

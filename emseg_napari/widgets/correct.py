@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from emseg_napari.corrections import is_proposal, summary
 from emseg_napari.jobs import UserError
@@ -30,15 +30,14 @@ from emseg_napari.widgets.layers import (
     is_paintable,
     refuse_confirmed,
     set_pixels,
-    show_slice,
-    slice_in_view,
     stack_of,
     volume_of_layer,
 )
 from emseg_napari.widgets.livepanel import LivePanel
 from emseg_napari.widgets.placelist import PlaceList
+from emseg_napari.widgets.placing import show_slice, slice_in_view
 from emseg_napari.widgets.repairpanel import RepairPanel
-from emseg_napari.widgets.step import Step, enable, in_columns, wrapping_label
+from emseg_napari.widgets.step import Step, enable, in_columns, in_line, wrapping_label
 from emseg_napari.widgets.strip import SliceStrip
 from emseg_napari.widgets.workspace import Workspace
 
@@ -51,6 +50,7 @@ _TOOLS = (
     ("Polygon", INTERIOR, "polygon", "Draw around an area to make it interior."),
 )
 
+_CONFIRM = "All labels of this slice are yours: they train, are exported, and no prediction changes them."
 _STRIP = (
     "One column for each slice: grey raw, yellow proposed, orange touched, green confirmed; the dark bar is "
     "the estimated error. A click goes there."
@@ -86,46 +86,45 @@ class CorrectStep(Step):
 
     def _build(self) -> None:
         self.add_choices("labels")
-        grid = QGridLayout()
-        self.tools = []
-        for text, label, mode, tooltip in _TOOLS:
-            self.tools.append(self.button(text, tooltip, partial(self.use, label, mode)))
-        self.keys = self.button("Keys (F1)", "All keys of the loop on one page.", self.show_keys)
-        in_columns([*self.tools, self.keys], grid)
-        self.rows.addLayout(grid)
-        self.confirm = self.button(
-            f"Confirm slice ({CONFIRM_KEY})",
-            "All labels of this slice are yours: they train, are exported, and no prediction changes them.",
-            self.toggle_confirmed,
-        )
+        self.rows.addLayout(self._brushes())
+        self.confirm = self.button(f"Confirm slice ({CONFIRM_KEY})", _CONFIRM, self.toggle_confirmed)
         self.drop = self.button(
             "Drop proposals",
             "Make unconfirmed proposals of this slice unlabelled again.",
             self.drop_proposals,
         )
-        line = QHBoxLayout()
-        line.addWidget(self.confirm)
-        line.addWidget(self.drop)
         self.repairs, self.places, self.live = RepairPanel(self), PlaceList(self), LivePanel(self)
+        self._build_strip()
+        self._add_part("Repair", self.repairs)
+        self._add_part("Where to look next", self.places)
+        self._add_part("Learn meanwhile", self.live)
+        self._add_part("Slices", self.strip)
+        self.state, self.confirmed = wrapping_label(), wrapping_label()
+        for label in (self.state, self.confirmed):
+            self.rows.addWidget(label)
+        self.rows.addLayout(in_line(self.confirm, self.drop))
+        self.rows.addWidget(self.status)
+
+    def _brushes(self) -> QGridLayout:
+        """Make the buttons of napari's own tools, and the one that shows all keys."""
+        self.tools = [
+            self.button(text, tooltip, partial(self.use, label, mode))
+            for text, label, mode, tooltip in _TOOLS
+        ]
+        self.keys = self.button("Keys (F1)", "All keys of the loop on one page.", self.show_keys)
+        grid = QGridLayout()
+        in_columns([*self.tools, self.keys], grid)
+        return grid
+
+    def _build_strip(self) -> None:
         self.strip = SliceStrip()
         self.strip.setToolTip(_STRIP)
         self.strip.clicked.connect(self._go_to)
         self.strip.counted.connect(self._show_totals)
-        self.state = wrapping_label()
-        for title, part in (
-            ("Repair", self.repairs),
-            ("Where to look next", self.places),
-            ("Learn meanwhile", self.live),
-        ):
-            self.rows.addWidget(QLabel(f"<b>{title}</b>"))
-            self.rows.addWidget(part)
-        self.rows.addWidget(QLabel("<b>Slices</b>"))
-        self.rows.addWidget(self.strip)
-        self.confirmed = wrapping_label()
-        for widget in (self.state, self.confirmed):
-            self.rows.addWidget(widget)
-        self.rows.addLayout(line)
-        self.rows.addWidget(self.status)
+
+    def _add_part(self, title: str, part: QWidget) -> None:
+        self.rows.addWidget(QLabel(f"<b>{title}</b>"))
+        self.rows.addWidget(part)
 
     def _bind_keys(self) -> None:
         actions: dict[str, Callable[[], Any]] = {

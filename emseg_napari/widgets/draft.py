@@ -9,8 +9,8 @@ from napari.layers import Image
 
 from emseg_napari.jobs import Drafted
 from emseg_napari.volumes.layout import Block
-from emseg_napari.widgets.layers import placed
-from emseg_napari.widgets.workspace import AID
+from emseg_napari.widgets.layers import AID
+from emseg_napari.widgets.placing import placed
 
 
 class DraftLayer:

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer
 from napari.utils.colormaps import DirectLabelColormap
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.scoring.errors import MERGE, SPLIT, SegmentationError, error_map
 from emseg_napari.sessions.scratch import new_labels
 from emseg_napari.widgets.keys import bind
-from emseg_napari.widgets.layers import lying_as, show_place
+from emseg_napari.widgets.layers import AID
+from emseg_napari.widgets.placing import lying_as, show_place
 from emseg_napari.widgets.scoretable import Cell, ScoreTable
-from emseg_napari.widgets.step import wrapping_label
-from emseg_napari.widgets.workspace import AID
+from emseg_napari.widgets.step import in_line, wrapping_label
 
 NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
 MERGE_COLOUR, SPLIT_COLOUR = "#ff1f70", "#3f8cff"
@@ -56,14 +56,11 @@ class ErrorList(QWidget):
         for button, by in ((previous, -1), (following, 1)):
             button.setToolTip("Go there: the slice comes up and the wall lies in the middle.")
             button.clicked.connect(lambda *_, by=by: self.table.step(by))
-        line = QHBoxLayout()
-        line.addWidget(previous)
-        line.addWidget(following)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.addWidget(self.summary)
         layout.addWidget(self.table, 1)
-        layout.addLayout(line)
+        layout.addLayout(in_line(previous, following))
 
     def show_errors(self, errors: Sequence[SegmentationError], over: Layer, shape: tuple[int, ...]) -> None:
         """List errors and draw them over a layer.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout
+from qtpy.QtWidgets import QFileDialog, QFormLayout
 
 from emseg_napari.jobs import Event, Failed, Finished, Message, Progress, UserError
 from emseg_napari.scoring.evaluation import as_ranges
@@ -26,7 +26,7 @@ from emseg_napari.widgets.preferences import recall, recall_folder, remember, re
 from emseg_napari.widgets.provenance import run_folder
 from emseg_napari.widgets.results import Results
 from emseg_napari.widgets.rounds import Work, round_of, with_round, work_done
-from emseg_napari.widgets.step import Step, enable, wrapping_label
+from emseg_napari.widgets.step import Step, enable, in_line, wrapping_label
 from emseg_napari.widgets.workspace import Workspace
 
 
@@ -107,18 +107,12 @@ class EvaluateStep(Step):
         self.results = Results(self.viewer, self.workspace)
         for widget in (self.form, self.error_form):
             self.rows.addWidget(widget)
-        self._add_line(self.evaluate, self.cancel)
+        self.rows.addLayout(in_line(self.evaluate, self.cancel))
         for widget in (self.bar, self.status, self.results):
             self.rows.addWidget(widget)
-        self._add_line(self.save_csv, self.save_report)
+        self.rows.addLayout(in_line(self.save_csv, self.save_report))
         for pick in (self.prediction, self.truth):
             pick.picked.connect(self._update)
-
-    def _add_line(self, *buttons: Any) -> None:
-        line = QHBoxLayout()
-        for button in buttons:
-            line.addWidget(button)
-        self.rows.addLayout(line)
 
     def _update(self) -> None:
         layer = self.prediction.layer

@@ -13,13 +13,8 @@ from emseg_napari.jobs import UserError
 from emseg_napari.settings import ExportSettings, validated
 from emseg_napari.stacks import check_pair
 from emseg_napari.widgets.forms import SettingsForm
-from emseg_napari.widgets.layers import (
-    confirmed_in,
-    is_ours,
-    trusted_of,
-    volume_of_layer,
-    voxel_of_layer,
-)
+from emseg_napari.widgets.layers import confirmed_in, is_ours, trusted_of, volume_of_layer
+from emseg_napari.widgets.placing import voxel_of_layer
 from emseg_napari.widgets.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.step import Step, enable
 from emseg_napari.widgets.workspace import Workspace

@@ -14,7 +14,8 @@ from emseg_napari.runs import Run
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.volumes.opening import open_volume
 from emseg_napari.volumes.output import VolumeOutput
-from emseg_napari.widgets.layers import PROPOSAL_OF, RUN, VOLUME, placed, slice_in_view
+from emseg_napari.widgets.layers import PROPOSAL_OF, RUN, VOLUME
+from emseg_napari.widgets.placing import placed, slice_in_view
 
 # Of a layer: the output on disk that it shows, as text.
 _OUTPUT = "emseg output"

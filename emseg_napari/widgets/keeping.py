@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,110 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from emseg_napari.jobs import UserError
 from emseg_napari.sessions.autosave import Autosave
-from emseg_napari.sessions.recovery import new_recovery, open_elsewhere
-from emseg_napari.sessions.scratch import slices_in_use, want_of_room
-from emseg_napari.sessions.store import Session, load_session
-from emseg_napari.volumes.opening import open_levels, open_volume
-from emseg_napari.volumes.volume import Volume
-from emseg_napari.widgets.layers import (
-    CONFIRMED,
-    confirmed_in,
-    finest,
-    fits,
-    label_colours,
-    lying_at,
-    place_of,
-    stack_of,
-    volume_of_layer,
-)
+from emseg_napari.sessions.recovery import open_elsewhere
+from emseg_napari.sessions.scratch import want_of_room
+from emseg_napari.sessions.store import Session
+from emseg_napari.volumes.opening import open_volume
+from emseg_napari.widgets.kept import Kept
+from emseg_napari.widgets.layers import SESSION, SOURCE, confirmed_in, finest, fits, stack_of, volume_of_layer
+from emseg_napari.widgets.placing import place_of
 
 if TYPE_CHECKING:
     from emseg_napari.widgets.workspace import Workspace
 
-LayerData = tuple[Any, dict[str, Any], str]
-
-# Of an image layer: the file that it was opened from by this plugin.
-SOURCE = "emseg source"
-# Of a layer: the session that it was opened from, its folder and, of labels, its content.
-SESSION = "emseg session"
 _KEPT = "emseg autosave"
 _ASK_MS = 500
-_MANY_SLICES = 8  # copies of more at once would be felt
-
-
-class Kept:
-    """How one labels layer is kept on disk, whichever workspaces it is seen in.
-
-    Attributes
-    ----------
-    folder : Path or None
-        Of its session; it goes on there where its autosave was closed and labels change again.
-    image : napari.layers.Image or None
-        That the session names.
-    """
-
-    def __init__(self, layer: Labels, autosave: Autosave) -> None:
-        self.layer, self.autosave = layer, autosave
-        self.folder: Path | None = None
-        self.image: Any = None
-        self._array: Any = None
-        self._changed: dict[int, None] = {}
-        self._read: Mapping[int, int] | None = None  # while it is compared
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the layer's present pixels are being kept."""
-        return self.autosave.folder is not None and self._array is self.layer.data
-
-    def begin(self, folder: Path | None, session: Session, image: Image | None) -> None:
-        """Keep the layer in a folder, or where it was kept before, or in the recovery folder."""
-        self.image = image
-        before, self.folder = self.folder, folder or self.folder or new_recovery()
-        self._array = self.layer.data
-        self.autosave.begin(self.folder, session)
-        if before is not None:  # nobody looked on meanwhile
-            self.note(slices_in_use(session.labels))
-
-    def note(self, slices: Iterable[int]) -> None:
-        """Note that slices changed or are just about to change: napari often tells before it acts."""
-        self._changed.update(dict.fromkeys(slices))
-
-    def compare(self, read: Mapping[int, int]) -> None:
-        """Find out in the background what was painted since the labels were read, with these marks."""
-        labels, self._read = stack_of(self.layer), read
-        worker = create_worker(_changed_since, labels, read, _start_thread=False)
-        worker.returned.connect(self._take)
-        worker.start()
-
-    def end_comparing(self) -> None:
-        """Find it out at once: nobody will be there to be told."""
-        if self._read is not None:
-            self._take(_changed_since(stack_of(self.layer), self._read))
-
-    def _take(self, changed: list[int]) -> None:
-        if self._read is not None:
-            self._read = None
-            self.note(changed)
-            self.hand_on()
-
-    def hand_on(self) -> None:
-        """Hand what changed to the autosave."""
-        labels, changed = stack_of(self.layer), self._changed
-        self._changed = {}
-        self.autosave.note_state(
-            confirmed=set(confirmed_in(self.layer)), name=self.layer.name, labels_place=place_of(self.layer)
-        )
-        if self.image is not None:
-            self.autosave.note_state(image_place=place_of(self.image))
-        for z in changed:
-            if z < len(labels):
-                self.autosave.note(z, labels[z] if len(changed) <= _MANY_SLICES else None)
-        self.folder = self.autosave.folder or self.folder  # it may have been saved under a name
 
 
 class Keeper(QObject):
@@ -309,55 +221,3 @@ def _end(mine: list[Kept]) -> None:
     _hand_on(mine)
     for kept in mine:
         kept.autosave.close()
-
-
-def _marks(labels: np.ndarray) -> dict[int, int]:
-    """Return a number for each slice that may hold labels, which changes with it."""
-    return {z: zlib.crc32(np.ascontiguousarray(labels[z]).data) for z in slices_in_use(labels)}
-
-
-def _changed_since(labels: np.ndarray, read: Mapping[int, int]) -> list[int]:
-    return [z for z, mark in _marks(labels).items() if mark != read.get(z)]
-
-
-def session_layers(folder: Path, image: Path | None = None) -> list[LayerData]:
-    """Read a session and return its image and its labels as napari layers.
-
-    Parameters
-    ----------
-    folder : Path
-        NAME.emseg.
-    image : Path, optional
-        The new place of an image that is gone.
-
-    Raises
-    ------
-    UserError, MissingImage
-        If it cannot be read, or a window has it open.
-    """
-    folder = Path(folder).absolute()
-    if open_elsewhere(folder):
-        raise UserError(f"{folder.name} is open in a window already; close it there first.")
-    session = load_session(folder, image)
-    path = session.image_path
-    name = path.stem if path else "image"
-    labels = session.labels
-    ours = {
-        "name": session.name or f"{name} labels",
-        "colormap": label_colours(),
-        "opacity": 0.6,
-        "metadata": {CONFIRMED: set(session.confirmed), SESSION: (folder, session, _marks(labels))},
-    } | lying_at(session.labels_place)
-    return [_image_layer(session, path, name, folder), (labels, ours, "labels")]
-
-
-def _image_layer(session: Session, path: Path | None, name: str, folder: Path) -> LayerData:
-    pixels: Any = session.image
-    shown: dict[str, Any] = {"name": name, "metadata": {SOURCE: str(path or "")}}
-    if isinstance(pixels, Volume):
-        from emseg_napari.widgets.volumelayers import layer_of  # it needs this room's names
-
-        levels = [pixels] if path is None else open_levels(path, fills=True)
-        pixels, shown, _ = layer_of(levels)
-    shown["metadata"] |= {SOURCE: str(path or ""), SESSION: folder}
-    return pixels, shown | lying_at(session.image_place), "image"

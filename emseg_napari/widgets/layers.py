@@ -23,12 +23,12 @@ from emseg_napari.labels import (
     UnknownLabels,
     normalise,
 )
-from emseg_napari.sessions.contents import Placement
 from emseg_napari.sessions.scratch import new_labels, slices_in_use
 from emseg_napari.sparse import SparseStack, normalised
 from emseg_napari.stacks import as_stack
-from emseg_napari.volumes.volume import Volume, Voxel, volume_of
+from emseg_napari.volumes.volume import Volume, volume_of
 from emseg_napari.widgets.history import History
+from emseg_napari.widgets.placing import lying_as, voxel_of_layer
 
 # A labels layer of ours carries its confirmed slices and its history here, so every widget finds the same.
 CONFIRMED = "emseg confirmed"
@@ -36,13 +36,19 @@ HISTORY = "emseg history"
 PROPOSAL_OF = "emseg proposal of"
 # Of a layer that shows a volume: the array in it, and the volume that this array reads.
 VOLUME = "emseg volume"
+# Of an image layer: the file that it was opened from by this plugin.
+SOURCE = "emseg source"
+# Of a layer: the session that it was opened from, its folder and, of labels, its content.
+SESSION = "emseg session"
+# Of a layer that only shows something, such as a live proposal, a movie or an overlay.
+AID = "emseg aid"
 RUN = "emseg run"  # folder of the run that wrote a proposal or probability, as text
 
 NO_LABELS = "No labels layer is chosen; press 'New labels' or open a labels file."
-_NO_UNIT = "pixel"
 # Those of somebody else's that have labels come into memory.
 _MOST_FOREIGN_BYTES = 2**32
 
+LayerData = tuple[Any, dict[str, Any], str]
 Ask = Callable[[UserError], Convention | None]
 Colour = tuple[float, float, float, float]
 ORANGE: Colour = (1.0, 0.3, 0.1, 1.0)
@@ -300,72 +306,3 @@ def proposals_of(viewer: Any, image: Image | None, kind: type[Layer]) -> Any:
         if ours and fits(layer, tuple(image.data.shape)):
             return layer
     return None
-
-
-def slice_in_view(viewer: Any, layer: Layer | None) -> int | None:
-    """Return the index of the slice of `layer` that the viewer shows; None if none of it."""
-    if layer is None:
-        return None
-    if layer.ndim < 3:
-        return 0
-    z = round(layer.world_to_data(viewer.dims.point)[-3])
-    return z if 0 <= z < layer.data.shape[-3] else None
-
-
-def show_place(viewer: Any, layer: Layer, place: tuple[int, int, int]) -> None:
-    """Bring the slice of a pixel (z, y, x) up, and the pixel into the middle."""
-    world = layer.data_to_world(place[-layer.ndim :])
-    offset = viewer.dims.ndim - len(world)  # other layers may have more axes
-    for axis, value in enumerate(world):
-        viewer.dims.set_point(axis + offset, value)
-    shown = [float(world[axis - offset]) for axis in viewer.dims.displayed if axis >= offset]
-    camera = viewer.scene.camera
-    camera.center = (*camera.center[: 3 - len(shown)], *shown)
-
-
-def show_slice(viewer: Any, layer: Layer, z: int) -> None:
-    """Bring a slice of a layer up and leave the camera where it is."""
-    if layer.ndim < 3:
-        return
-    place = (*(0,) * (layer.ndim - 3), z, 0, 0)
-    viewer.dims.set_point(viewer.dims.ndim - 3, layer.data_to_world(place)[-3])
-
-
-def lying_as(layer: Layer, ndim: int) -> dict[str, Any]:
-    """Return scale, translate and units of the last axes of a layer, for another one that lies over it."""
-    return {name: getattr(layer, name)[-ndim:] for name in ("scale", "translate", "units")}
-
-
-def placed(layer: Layer, z: int) -> dict[str, Any]:
-    """Return scale, translate and units that put a (1, y, x) picture on slice z of `layer`."""
-    if layer.ndim == 2:
-        units = (layer.units[0], *layer.units)
-        return {"scale": (1, *layer.scale), "translate": (0, *layer.translate), "units": units}
-    place = lying_as(layer, 3)
-    return place | {"translate": np.array(place["translate"]) + np.array(place["scale"]) * (z, 0, 0)}
-
-
-def place_of(layer: Layer) -> Placement:
-    """Return where a layer lies; of units that differ from axis to axis, none."""
-    names = {str(unit) for unit in layer.units[-3:]}
-    scale, translate = _last_three(layer.scale, 1.0), _last_three(layer.translate, 0.0)
-    return Placement(scale, translate, names.pop() if len(names) == 1 else _NO_UNIT)
-
-
-def _last_three(values: Iterable[float], missing: float) -> tuple[float, float, float]:
-    z, y, x = [missing, *map(float, values)][-3:]
-    return z, y, x
-
-
-def voxel_of_layer(layer: Layer) -> Voxel | None:
-    """Return the size of a layer's voxel; None where nobody has given one."""
-    place = place_of(layer)
-    known = place.unit != _NO_UNIT or set(place.scale) != {1.0}
-    return Voxel(place.scale, place.unit) if known else None
-
-
-def lying_at(place: Placement | None) -> dict[str, Any]:
-    """Return what puts a new layer (z, y, x) to a place that was kept."""
-    if place is None:
-        return {}
-    return {"scale": place.scale, "translate": place.translate, "units": (place.unit,) * 3}

@@ -21,10 +21,8 @@ class Lesson:
 
     Attributes
     ----------
-    image : numpy.ndarray or Volume
-        (z, y, x).
-    labels : SparseStack
-        uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
+    image, labels
+        As of `preparation.Prepared`.
     labels_name : str
         Of their layer.
     held_out : list of int

@@ -19,11 +19,11 @@ from emseg_napari.widgets.layers import (
     confirmed_in,
     connect_while,
     labels_of,
-    slice_in_view,
     stack_of,
     trusted_of,
     trusted_plane,
 )
+from emseg_napari.widgets.placing import slice_in_view
 from emseg_napari.widgets.proposals import fill
 from emseg_napari.widgets.starts import STARTER_FOLDER, starter
 from emseg_napari.widgets.step import enable, wrapping_label

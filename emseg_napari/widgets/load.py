@@ -11,20 +11,20 @@ from napari.layers import Image, Labels, Layer
 from pint import Unit
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QGroupBox, QHBoxLayout
 
-from emseg_napari.anysize import LARGE_BYTES, open_image, open_labels, voxel_of_file
+from emseg_napari.anysize import open_labels
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.samples import isbi2012
 from emseg_napari.sessions.recovery import discard, recoverable
 from emseg_napari.sessions.store import MissingImage
-from emseg_napari.stacks import check_image, check_pair
-from emseg_napari.volumes.opening import HDF5_SUFFIXES, is_container
-from emseg_napari.volumes.volume import BrokenChunk, Volume
+from emseg_napari.stacks import check_pair
+from emseg_napari.volumes.opening import HDF5_SUFFIXES
 from emseg_napari.widgets.background import outcome_of
 from emseg_napari.widgets.dialogs import is_sure
-from emseg_napari.widgets.keeping import SESSION, SOURCE, LayerData, session_layers
+from emseg_napari.widgets.filelayers import opened_layers
 from emseg_napari.widgets.layers import (
-    VOLUME,
+    SESSION,
+    LayerData,
     add_labels,
     dense,
     finest,
@@ -32,16 +32,18 @@ from emseg_napari.widgets.layers import (
     is_ours,
     labels_of,
     volume_of_layer,
-    voxel_of_layer,
 )
+from emseg_napari.widgets.placing import voxel_of_layer
 from emseg_napari.widgets.preferences import recall_folder, remember_folder
+from emseg_napari.widgets.sessionlayers import session_layers
 from emseg_napari.widgets.step import Step, enable, wrapping_label
-from emseg_napari.widgets.volumelayers import volume_layers
 from emseg_napari.widgets.workspace import Workspace
 
 _STACKS = "Images (*.tif *.tiff *.png *.h5 *.hdf5 *.hdf *.mrc *.rec);;All files (*)"
 _FOLDER_SUFFIXES = (".zarr", ".n5")
 _FOLDERS = "A folder of numbered PNG or TIFF slices, or a volume of any size in Zarr, OME-Zarr or N5."
+_VALUES = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
+_ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded at the first time."
 
 
 class LoadStep(Step):
@@ -50,26 +52,14 @@ class LoadStep(Step):
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self._described: Any = None
-        values = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
-        isbi = "30 labelled slices of Drosophila nerve cord, for research; downloaded at the first time."
-        actions = (
-            (
-                "Open image stack...",
-                "TIFF, HDF5 or MRC of any size, or a single image.",
-                self._ask_image,
-            ),
-            ("Open slice folder...", _FOLDERS, self._ask_folder),
-            ("Open labels...", values, self._ask_labels),
-            ("Open session...", "A folder NAME.emseg that was saved here.", self._ask_session),
-            ("Open sample", "A made-up stack with exact labels, to try things out.", self.open_sample),
-            ("Open ISBI 2012", isbi, self.open_isbi2012),
-            ("Save session...", "Labels, confirmed slices and run, in a folder NAME.emseg.", self._ask_save),
-        )
-        self.buttons = {text: self.button(text, tooltip, action) for text, tooltip, action in actions}
-        grid = QGridLayout()
-        for i, button in enumerate(self.buttons.values()):
-            grid.addWidget(button, i // 2, i % 2)
-        self.rows.addLayout(grid)
+        self._build()
+        self.workspace.keeper.noted.connect(self.say)
+        self.workspace.keeper.trouble.connect(self._tell_trouble)
+        self.workspace.changed.connect(self._update)
+        self._update()
+
+    def _build(self) -> None:
+        self.rows.addLayout(self._build_actions())
         self.copy_image = QCheckBox("Save a copy of the image in the session")
         self.copy_image.setToolTip("Off: the session remembers where the image is. A copy moves with it.")
         self.rows.addWidget(self.copy_image)
@@ -79,10 +69,22 @@ class LoadStep(Step):
         self.about.setToolTip("Size of the chosen image and of its voxels, along z, y, x.")
         self.rows.addWidget(self.about)
         self.rows.addWidget(self.status)
-        self.workspace.keeper.noted.connect(self.say)
-        self.workspace.keeper.trouble.connect(self._tell_trouble)
-        self.workspace.changed.connect(self._update)
-        self._update()
+
+    def _build_actions(self) -> QGridLayout:
+        actions = (
+            ("Open image stack...", "TIFF, HDF5 or MRC of any size, or a single image.", self._ask_image),
+            ("Open slice folder...", _FOLDERS, self._ask_folder),
+            ("Open labels...", _VALUES, self._ask_labels),
+            ("Open session...", "A folder NAME.emseg that was saved here.", self._ask_session),
+            ("Open sample", "A made-up stack with exact labels, to try things out.", self.open_sample),
+            ("Open ISBI 2012", _ISBI, self.open_isbi2012),
+            ("Save session...", "Labels, confirmed slices and run, in a folder NAME.emseg.", self._ask_save),
+        )
+        self.buttons = {text: self.button(text, tooltip, action) for text, tooltip, action in actions}
+        grid = QGridLayout()
+        for i, button in enumerate(self.buttons.values()):
+            grid.addWidget(button, i // 2, i % 2)
+        return grid
 
     def _update(self) -> None:
         missing = None if self.workspace.labels is not None else "there are no labels to save"
@@ -300,41 +302,6 @@ def moved_to(old: Path, new: Path) -> Path:
     inner = old.relative_to(container_of(old))
     goes_on = new.suffix.lower() in HDF5_SUFFIXES if new.is_file() else (new / inner).exists()
     return new / inner if goes_on else new
-
-
-def opened_layers(path: Path) -> list[LayerData]:
-    """Open a file or folder as layers; what is small is in memory.
-
-    Raises
-    ------
-    UserError
-        If it cannot be read.
-    """
-    if is_container(path):
-        return [_in_memory(one) for one in volume_layers(path)]
-    image = open_image(path)
-    if isinstance(image, Volume):
-        return volume_layers(path)
-    check_image(image, path.name)
-    voxel = voxel_of_file(path)
-    place = {} if voxel is None else {"scale": voxel.size, "units": (voxel.unit,) * 3}
-    return [(image, {"name": path.stem, "metadata": {SOURCE: str(path)}} | place, "image")]
-
-
-def _in_memory(layer: LayerData) -> LayerData:
-    """Return the layer of a volume with its pixels in memory if they are few and all there."""
-    _, shown, kind = layer
-    volume = shown["metadata"][VOLUME][1]
-    if volume.nbytes > LARGE_BYTES:
-        return layer
-    try:
-        pixels = volume[...]
-    except BrokenChunk:  # the rest can be worked on
-        return layer
-    if kind == "image":
-        check_image(pixels, volume.name)
-    kept = {name: value for name, value in shown.items() if name not in ("multiscale", "contrast_limits")}
-    return pixels, kept, kind
 
 
 def description_of(layer: Layer) -> str:

@@ -11,8 +11,8 @@ from napari.layers import Image, Layer
 
 from emseg_napari.files import replacing
 from emseg_napari.jobs import PreviewReady, UserError
-from emseg_napari.widgets.layers import placed
-from emseg_napari.widgets.workspace import AID
+from emseg_napari.widgets.layers import AID
+from emseg_napari.widgets.placing import placed
 
 _LOOK = {"colormap": "magma", "blending": "additive", "contrast_limits": (0.0, 1.0), "opacity": 0.7}
 

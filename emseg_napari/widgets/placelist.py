@@ -17,19 +17,10 @@ from emseg_napari.sparse import SparseStack
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.jobbar import JobBar
 from emseg_napari.widgets.keys import bind
-from emseg_napari.widgets.layers import (
-    confirmed_in,
-    is_ours,
-    lying_as,
-    set_pixels,
-    show_place,
-    show_slice,
-    slice_in_view,
-    stack_of,
-)
+from emseg_napari.widgets.layers import AID, confirmed_in, is_ours, set_pixels, stack_of
+from emseg_napari.widgets.placing import lying_as, show_place, show_slice, slice_in_view
 from emseg_napari.widgets.starts import starter
 from emseg_napari.widgets.step import enable, in_columns, wrapping_label
-from emseg_napari.widgets.workspace import AID
 
 if TYPE_CHECKING:
     from emseg_napari.widgets.correct import CorrectStep

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout
 
 from emseg_napari.jobs import (
     BlockDone,
@@ -29,18 +29,12 @@ from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.growing import GrowingLayer, stored_probability
 from emseg_napari.widgets.jobbar import JobBar
-from emseg_napari.widgets.layers import (
-    is_ours,
-    is_paintable,
-    proposals_of,
-    slice_in_view,
-    stack_of,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers import is_ours, is_paintable, proposals_of, stack_of, volume_of_layer
+from emseg_napari.widgets.placing import slice_in_view
 from emseg_napari.widgets.preferences import recall, recall_folder, remember
 from emseg_napari.widgets.proposals import Proposals, Source
 from emseg_napari.widgets.starts import starter
-from emseg_napari.widgets.step import Step, enable, wrapping_label
+from emseg_napari.widgets.step import Step, choice_of, enable, in_line, wrapping_label
 from emseg_napari.widgets.volumetarget import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.workspace import Workspace
 
@@ -50,6 +44,19 @@ if TYPE_CHECKING:
 OWN_LAYER, FILL = "a proposal layer of its own", "unlabelled pixels of the labels layer"
 _NO_TRAINING = "No training needed: the starter network proposes at once."
 SLICE, STACK = "slice in view", "whole stack"
+_STARTER = (
+    "The network that comes with emseg-napari: a first proposal without any training, for research "
+    "and non-commercial use."
+)
+_TARGET = (
+    "Where proposals go. What you painted or confirmed is never changed. On disk: the boundary "
+    "probability of the whole stack, which may be larger than memory and can be gone on with after "
+    "Cancel; then predict a slice in view to propose labels from it."
+)
+_PROBABILITY = (
+    "An image layer, float32, 0 to 1, 1 = boundary, hidden at first; closed gaps show in it. "
+    "The repair tools follow it."
+)
 
 
 class PredictStep(Step):
@@ -71,51 +78,35 @@ class PredictStep(Step):
 
     def _build(self) -> None:
         self.add_choices("image", "labels")
-        self.run_name = wrapping_label()
-        self.choose_run = self.button("Choose run...", "The folder that a training wrote.", self._ask_run)
-        self.scope, self.target = QComboBox(), QComboBox()
-        self.scope.addItems([SLICE, STACK])
-        self.target.addItems([OWN_LAYER, FILL, FILE])
-        self.scope.setToolTip("Predict the slice that you look at, or all slices of the image.")
-        self.target.setToolTip(
-            "Where proposals go. What you painted or confirmed is never changed. On disk: the boundary "
-            "probability of the whole stack, which may be larger than memory and can be gone on with after "
-            "Cancel; then predict a slice in view to propose labels from it."
-        )
-        rows = QFormLayout()
-        rows.addRow("Run", self.run_name)
-        self.use_starter = self.button(
-            "Starter network",
-            "The network that comes with emseg-napari: a first proposal without any training, for research "
-            "and non-commercial use.",
-            self._use_starter,
-        )
-        which = QHBoxLayout()
-        for button in (self.choose_run, self.use_starter):
-            which.addWidget(button)
-        rows.addRow("", which)
-        rows.addRow("Predict", self.scope)
-        rows.addRow("Write to", self.target)
-        self.rows.addLayout(rows)
+        self.rows.addLayout(self._choices())
         self.volume = VolumeTarget("boundaries", "boundary probability, 0 to 255")
-        self.rows.addWidget(self.volume)
         self.with_probability = QCheckBox("Keep the boundary probability")
-        self.with_probability.setToolTip(
-            "An image layer, float32, 0 to 1, 1 = boundary, hidden at first; closed gaps show in it. "
-            "The repair tools follow it."
-        )
-        self.rows.addWidget(self.with_probability)
+        self.with_probability.setToolTip(_PROBABILITY)
         self.form = SettingsForm(PredictionSettings, leave_out=("slices",))
-        self.rows.addWidget(self.form)
+        for widget in (self.volume, self.with_probability, self.form):
+            self.rows.addWidget(widget)
         self.predict = self.button("Predict", "Propose labels with the run's network.", self.start)
         self.cancel = self.button("Cancel", "Stop; slices that are done stay.", self.job.cancel)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.predict)
-        buttons.addWidget(self.cancel)
-        self.rows.addLayout(buttons)
+        self.rows.addLayout(in_line(self.predict, self.cancel))
         self.bar = JobBar()
         for widget in (self.bar, self.status):
             self.rows.addWidget(widget)
+
+    def _choices(self) -> QFormLayout:
+        """Make what says which network predicts, which slices, and where to."""
+        self.run_name = wrapping_label()
+        self.choose_run = self.button("Choose run...", "The folder that a training wrote.", self._ask_run)
+        self.use_starter = self.button("Starter network", _STARTER, self._use_starter)
+        self.scope = choice_of(
+            (SLICE, STACK), "Predict the slice that you look at, or all slices of the image."
+        )
+        self.target = choice_of((OWN_LAYER, FILL, FILE), _TARGET)
+        rows = QFormLayout()
+        rows.addRow("Run", self.run_name)
+        rows.addRow("", in_line(self.choose_run, self.use_starter))
+        rows.addRow("Predict", self.scope)
+        rows.addRow("Write to", self.target)
+        return rows
 
     def _restore(self) -> None:
         remembered = recall("predict")

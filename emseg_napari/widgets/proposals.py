@@ -20,10 +20,10 @@ from emseg_napari.widgets.layers import (
     add_labels,
     confirmed_in,
     history_of,
-    placed,
     proposals_of,
     stack_of,
 )
+from emseg_napari.widgets.placing import placed
 
 
 @dataclass(frozen=True)

@@ -3,101 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from emseg_napari.jobs import UserError
-from emseg_napari.labels import BOUNDARY, INTERIOR
-from emseg_napari.repairs.closing import close_gap
-from emseg_napari.repairs.dropping import drop_membrane, merge_cells
-from emseg_napari.repairs.edits import Edit
-from emseg_napari.repairs.filling import fill_interior
-from emseg_napari.repairs.splitting import split_cell
+from emseg_napari.repairs.edits import Point
 from emseg_napari.volumes.volume import BrokenChunk, Volume
-from emseg_napari.widgets.layers import placed, set_pixels, slice_in_view, stack_of
+from emseg_napari.widgets.layers import set_pixels, stack_of
+from emseg_napari.widgets.placing import placed, slice_in_view
 from emseg_napari.widgets.redrawing import Redraw, free_in, redraw
-from emseg_napari.widgets.workspace import AID
+from emseg_napari.widgets.repairpreview import Preview
+from emseg_napari.widgets.repairtools import Scene, Tool
 
-Point = tuple[float, float]
 _DRAG_PX = 3.0  # a hand that clicks trembles less
 _PREVIEW_MS = 30
-_CLEAR = (0.0, 0.0, 0.0, 0.0)
-_BOUNDARY, _INTERIOR = (1.0, 0.1, 0.9), (0.1, 1.0, 1.0)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """The slice under the cursor: labels uint8, boundary probability or None, and image, all (y, x)."""
-
-    labels: np.ndarray
-    probability: np.ndarray | None
-    image: np.ndarray
-
-
-@dataclass(frozen=True)
-class Tool:
-    """A repair tool.
-
-    Attributes
-    ----------
-    name, key, about : str
-        For the button.
-    points : int
-        1: a click; 2: two clicks, or a drag from one to the other; 0: a stroke.
-    change : callable
-        Says what the points would change.
-    """
-
-    name: str
-    key: str
-    about: str
-    points: int
-    change: Callable[[Scene, list[Point]], Edit]
-
-
-TOOLS = (
-    Tool(
-        "Close gap",
-        "G",
-        "Click both ends of a gap in a membrane, or drag from one to the other: the darkest way between them "
-        "becomes membrane. Loose ends attract the cursor.",
-        2,
-        lambda scene, p: close_gap(scene.labels, scene.probability, scene.image, p[0], p[-1]),
-    ),
-    Tool(
-        "Drop piece",
-        "D",
-        "Click on a false membrane: its piece between two junctions goes, and its two cells become one.",
-        1,
-        lambda scene, p: drop_membrane(scene.labels, p[-1], scene.probability),
-    ),
-    Tool(
-        "Join cells",
-        "J",
-        "Click in two cells, or drag from one to the other: all membrane that parts just these two goes.",
-        2,
-        lambda scene, p: merge_cells(scene.labels, p[0], p[-1], scene.probability),
-    ),
-    Tool(
-        "Split cell",
-        "K",
-        "Draw a stroke across a cell: it is parted along the darkest way near the stroke.",
-        0,
-        lambda scene, p: split_cell(scene.labels, scene.probability, scene.image, np.array(p)),
-    ),
-    Tool(
-        "Drop island",
-        "I",
-        "Click on a speck, or into a mitochondrion taken for a cell: it becomes interior of the cell around.",
-        1,
-        lambda scene, p: fill_interior(scene.labels, p[-1], scene.probability),
-    ),
-)
 
 
 class Repair(QObject):
@@ -133,7 +55,7 @@ class Repair(QObject):
         self._viewer, self._probability, self._image_plane = viewer, probability, image_plane
         self.tool: Tool | Redraw | None = None
         self._layer: Any = None
-        self._preview: Any = None
+        self._preview = Preview(viewer)
         self._first: Point | None = None
         self._wanted: list[Point] = []
         self._plane: tuple[Any, int, np.ndarray] | None = None
@@ -180,9 +102,7 @@ class Repair(QObject):
         if layer.mode == "pan_zoom":  # else napari has set both for its own tool
             layer.mouse_pan = True
             layer.cursor = "standard"
-        if self._preview is not None and self._preview in self._viewer.layers:
-            self._viewer.layers.remove(self._preview)
-        self._preview = None
+        self._preview.remove()
         self.changed.emit()
 
     def _escape(self, *_: Any) -> None:
@@ -190,7 +110,7 @@ class Repair(QObject):
             self.put_away()
         else:
             self._first = None
-            self._hide_preview()
+            self._preview.hide()
 
     # -- the mouse --------------------------------------------------------------------------
 
@@ -268,7 +188,7 @@ class Repair(QObject):
         assert self.tool is not None
         self._soon.stop()
         self._first = None
-        self._hide_preview()
+        self._preview.hide()
         try:
             if isinstance(self.tool, Redraw):
                 self._redraw(self.tool)
@@ -305,17 +225,17 @@ class Repair(QObject):
             scene, z = self._scene()
             edit = self.tool.change(scene, self._wanted)
         except UserError:
-            self._hide_preview()
+            self._preview.hide()
             return
         if not len(edit.y):
-            self._hide_preview()
+            self._preview.hide()
             return
         top, left = int(edit.y.min()), int(edit.x.min())
         picture = np.zeros((1, int(edit.y.max()) - top + 1, int(edit.x.max()) - left + 1), np.uint8)
         picture[0, edit.y - top, edit.x - left] = edit.values
         place = placed(self._layer, z)
         place["translate"] = place["translate"] + np.array(place["scale"]) * (0, top, left)
-        self._draw(picture, place)
+        self._preview.show(picture, place, self._layer)
 
     def _show_redrawn(self, tool: Redraw) -> None:
         """Show what would become of the slice; it is the same wherever the cursor is in it."""
@@ -324,45 +244,9 @@ class Repair(QObject):
         picture = np.where(free_in(stack_of(self._layer)[z]), drawn, np.uint8(0))[np.newaxis]
         place = placed(self._layer, z)
         if not picture.any():
-            self._hide_preview()
-        elif not self._shows(picture, place["translate"]):
-            self._draw(picture, place)
-
-    def _shows(self, picture: np.ndarray, translate: Any) -> bool:
-        """Return whether the preview is this picture already: to draw it takes napari a while."""
-        layer = self._preview
-        at_place = layer is not None and layer.visible and np.array_equal(layer.translate[-3:], translate)
-        return bool(at_place and np.array_equal(layer.data, picture))
-
-    def _draw(self, picture: np.ndarray, place: dict[str, Any]) -> None:
-        if self._preview is not None and self._preview in self._viewer.layers:
-            self._preview.data = picture
-            self._preview.scale, self._preview.translate = place["scale"], place["translate"]
-            self._preview.visible = True
-            return
-        self._preview = self._viewer.add_labels(
-            picture,
-            name="repair preview",
-            metadata={AID: True},
-            colormap=DirectLabelColormap(color_dict=_colours(isinstance(self.tool, Redraw))),
-            opacity=0.9,
-            **place,
-        )
-        self._viewer.layers.selection.active = self._layer
-
-    def _hide_preview(self) -> None:
-        if self._preview is not None:
-            self._preview.visible = False
-
-
-def _colours(whole: bool) -> dict[int | None, tuple[float, ...]]:
-    """Return the preview's colours; one of a whole slice lets the image be seen through."""
-    return {
-        None: _CLEAR,
-        0: _CLEAR,
-        BOUNDARY: (*_BOUNDARY, 0.7 if whole else 1.0),
-        INTERIOR: (*_INTERIOR, 0.1 if whole else 0.9),
-    }
+            self._preview.hide()
+        else:
+            self._preview.show(picture, place, self._layer, whole=True)
 
 
 def _as_probability(plane: np.ndarray) -> np.ndarray:

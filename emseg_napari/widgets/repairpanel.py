@@ -13,7 +13,8 @@ from emseg_napari.volumes.volume import Volume
 from emseg_napari.widgets.keys import bind
 from emseg_napari.widgets.layers import proposals_of, refuse_confirmed, volume_of_layer
 from emseg_napari.widgets.redrawing import Redraw, redraws
-from emseg_napari.widgets.repair import TOOLS, Repair, Tool
+from emseg_napari.widgets.repair import Repair
+from emseg_napari.widgets.repairtools import TOOLS, Tool
 from emseg_napari.widgets.step import enable, in_columns
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from emseg_napari.scoring.reports import error_counts
 from emseg_napari.scoring.review import Review
 from emseg_napari.widgets.comparison import Comparison
 from emseg_napari.widgets.errorlist import ErrorList
-from emseg_napari.widgets.layers import show_slice
+from emseg_napari.widgets.placing import show_slice
 from emseg_napari.widgets.plots import ThresholdPlot
 from emseg_napari.widgets.rounds import RoundsTable
 from emseg_napari.widgets.scoretable import Cell, ScoreTable

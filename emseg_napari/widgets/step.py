@@ -10,7 +10,17 @@ from typing import Any
 from napari.qt.threading import create_worker
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFormLayout, QGridLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from emseg_napari.jobs import UserError
 from emseg_napari.labels import Convention
@@ -133,6 +143,22 @@ class Step(QWidget):
         self.status.setStyleSheet("color: #ff6b5e;")
         self.status.setText(sentence)
         show_info(sentence)
+
+
+def in_line(*widgets: QWidget) -> QHBoxLayout:
+    """Lay widgets out beside each other."""
+    line = QHBoxLayout()
+    for widget in widgets:
+        line.addWidget(widget)
+    return line
+
+
+def choice_of(options: Sequence[str], tooltip: str) -> QComboBox:
+    """Make a chooser of one of several texts."""
+    choice = QComboBox()
+    choice.addItems(options)
+    choice.setToolTip(tooltip)
+    return choice
 
 
 def in_columns(buttons: Sequence[QPushButton], grid: QGridLayout, columns: int = 3) -> None:

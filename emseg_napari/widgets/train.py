@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout
+from qtpy.QtWidgets import QCheckBox, QFileDialog
 
 from emseg_napari.jobs import EpochEnded, Event, Failed, Finished, Message, PreviewReady, Progress, UserError
 from emseg_napari.patches import PatchSampler
@@ -18,21 +18,16 @@ from emseg_napari.widgets.augmented import AugmentedSamples, sampler_of
 from emseg_napari.widgets.background import outcome_of
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.jobbar import JobBar
-from emseg_napari.widgets.layers import (
-    add_labels,
-    connect_while,
-    slice_in_view,
-    trusted_of,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers import add_labels, connect_while, trusted_of, volume_of_layer
 from emseg_napari.widgets.lessons import Lesson, lesson_of
 from emseg_napari.widgets.movie import LivePreview
+from emseg_napari.widgets.placing import slice_in_view
 from emseg_napari.widgets.plots import HistoryPlot
 from emseg_napari.widgets.preferences import recall, remember, remember_folder
 from emseg_napari.widgets.sentences import figures, judged_on, outcome
 from emseg_napari.widgets.starts import has_few_labels
 from emseg_napari.widgets.steering import Steering
-from emseg_napari.widgets.step import Step, enable, wrapping_label
+from emseg_napari.widgets.step import Step, enable, in_line, wrapping_label
 from emseg_napari.widgets.trainform import TrainForm
 from emseg_napari.widgets.workspace import Workspace
 
@@ -104,10 +99,7 @@ class TrainStep(Step):
             "before this window was opened.",
             self._resume,
         )
-        buttons = QHBoxLayout()
-        for button in (self.train, self.resume):
-            buttons.addWidget(button)
-        self.rows.addLayout(buttons)
+        self.rows.addLayout(in_line(self.train, self.resume))
         self.bar = JobBar()
         self.steering = Steering(self, self.job, self.bar)
         self.cancel = self.steering.cancel
@@ -120,10 +112,7 @@ class TrainStep(Step):
         )
         for widget in (self.steering, self.bar, self.status, self.about, self.figures, self.plot):
             self.rows.addWidget(widget)
-        last = QHBoxLayout()
-        for button in (self.save_movie, self.choose_folder):
-            last.addWidget(button)
-        self.rows.addLayout(last)
+        self.rows.addLayout(in_line(self.save_movie, self.choose_folder))
 
     def _update(self) -> None:
         """Enable what can be done now and say what stands in the way of the rest."""

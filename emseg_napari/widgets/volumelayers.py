@@ -13,8 +13,7 @@ from napari.utils.notifications import show_warning
 from emseg_napari.volumes.choosing import SeveralVolumes
 from emseg_napari.volumes.opening import open_levels
 from emseg_napari.volumes.volume import BrokenChunk, Size, Volume, filled
-from emseg_napari.widgets.keeping import SOURCE, LayerData
-from emseg_napari.widgets.layers import VOLUME
+from emseg_napari.widgets.layers import SOURCE, VOLUME, LayerData
 
 # Many small chunks are read as one: dask needs a good part of a millisecond for each.
 _TASK_PX = 2048

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QComboBox, QWidget
 from emseg_napari.sessions.store import Round
 from emseg_napari.widgets.history import History
 from emseg_napari.widgets.keeping import Keeper
-from emseg_napari.widgets.layers import connect_while, is_ours, watch
+from emseg_napari.widgets.layers import AID, connect_while, is_ours, watch
 from emseg_napari.widgets.preferences import recall_folder
 
 _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
@@ -127,11 +127,7 @@ class Workspace(QObject):
         self.replayed.emit(cast(History, self.sender()).layer, slices)
 
 
-AID = "emseg aid"
-
-
 def _is_aid(layer: Layer) -> bool:
-    """Say whether a layer only shows something (live proposal, movie, overlay)."""
     return AID in layer.metadata
 
 

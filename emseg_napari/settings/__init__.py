@@ -1,0 +1,32 @@
+"""Every number that a user can set, stated once.
+
+The forms in the window, the options of the command line and ``settings.json`` in a run
+folder are all made from these classes. A field's ``title`` is its name in the form and
+its ``description`` the tooltip and the command line's help; units stand in both.
+"""
+
+from emseg_napari.settings.base import Settings, is_advanced, is_range, validated
+from emseg_napari.settings.cells import JOIN_BELOW, InstanceSettings
+from emseg_napari.settings.evaluation import ErrorSettings, EvaluationSettings
+from emseg_napari.settings.export import ExportSettings
+from emseg_napari.settings.live import LiveSettings
+from emseg_napari.settings.prediction import PredictionSettings
+from emseg_napari.settings.training import BASELINES, NetworkName, TrainingSettings, applies
+
+__all__ = [
+    "BASELINES",
+    "JOIN_BELOW",
+    "ErrorSettings",
+    "EvaluationSettings",
+    "ExportSettings",
+    "InstanceSettings",
+    "LiveSettings",
+    "NetworkName",
+    "PredictionSettings",
+    "Settings",
+    "TrainingSettings",
+    "applies",
+    "is_advanced",
+    "is_range",
+    "validated",
+]

@@ -1,0 +1,86 @@
+"""How a network learns on."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from emseg_napari.settings.base import Settings
+from emseg_napari.settings.base import advanced as _number
+from emseg_napari.settings.training import TrainingSettings
+
+# As of the starter: it keeps a network that learns on for long from learning its few labels by heart.
+_STRONG_AUGMENTATION = {
+    "mirror": "flips and turns",
+    "rotation_degrees": 45.0,
+    "zoom_fraction": 0.4,
+    "contrast": 0.3,
+    "elastic_px": 3.0,
+    "thickness_px": 1,
+    "blur_px": 1.2,
+    "noise": 0.25,
+    "smudge": 0.1,
+}
+
+
+class LiveSettings(Settings):
+    """How a network goes on learning while its user corrects."""
+
+    start: str = Field(
+        "starter",
+        title="Start from",
+        description="Run whose weights to begin with, or 'starter', the network that comes with the package.",
+    )
+    idle_seconds: float = Field(
+        30.0,
+        title="Rest after (s)",
+        gt=0,
+        le=3600,
+        description="Seconds after the last correction at which learning rests until the next one.",
+    )
+    on_battery: bool = Field(
+        False,
+        title="On battery too",
+        description="Learn without mains power too; else it waits until the computer is plugged in.",
+    )
+    recent: float = _number(
+        0.5,
+        "Recent corrections",
+        "Part of the patches that is cut around the latest corrections, 0 to 1; the others come from all "
+        "labels.",
+        ge=0,
+        le=1,
+    )
+    hold: float = _number(
+        30.0,
+        "Hold",
+        "How strongly the network keeps the opinion of its start where nobody labelled, 0 (not at all) to "
+        "1000; without it a few strokes carry it far off.",
+        ge=0,
+        le=1000,
+    )
+    learning_rate: float = _number(1e-3, "Learning rate", "Constant learning rate.", gt=0, le=1)
+    averaging: float = _number(
+        0.9, "Weight averaging", "Momentum of the running average of the weights, 0 (off) to 1.", ge=0, lt=1
+    )
+    seed: int = _number(0, "Seed", "Start of all random numbers.", ge=0, le=2**31 - 1)
+
+    def training(self, start: TrainingSettings) -> TrainingSettings:
+        """Return the recipe that the start was trained with, in even steps, without an end, and with much
+        augmentation: a few labels are seen again and again.
+
+        The weights of loss and classes stay, since its probabilities, and so its threshold, follow from them.
+        """
+        changes = {
+            "start": self.start,
+            "minutes": None,
+            "epochs": None,
+            "slices": None,
+            "validate_slices": None,
+            "hold_out": False,
+            "seed": self.seed,
+            "learning_rate": self.learning_rate,
+            "warm_up": 0.0,
+            "anneal": False,
+            "averaging": self.averaging,
+        }
+        return start.model_copy(update=changes | _STRONG_AUGMENTATION)

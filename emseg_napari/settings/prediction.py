@@ -1,0 +1,47 @@
+"""What one prediction does."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from emseg_napari.settings.base import Settings, SliceRange, advanced, missing_is_empty_field
+
+
+class PredictionSettings(Settings):
+    """What one prediction does."""
+
+    slices: SliceRange | None = Field(
+        None, title="Slices", description="Slices to predict, first:end (half-open); all when not given."
+    )
+    threshold: float | None = Field(
+        None,
+        title="Threshold",
+        ge=0,
+        le=1,
+        description="Boundary probability from which a pixel is boundary, 0 to 1; "
+        "the run's own when not given.",
+    )
+    average_orientations: bool = Field(
+        True,
+        title="Average orientations",
+        description="Mean over the eight flips and turns: better, and eight times slower. "
+        "Used for `compact` only; the others have none in their recipe.",
+    )
+    close_gaps: bool = Field(
+        True,
+        title="Close gaps",
+        description="Where a membrane is strong as a whole, close its gaps by a line one pixel thin.",
+    )
+    missing_is_empty: bool = missing_is_empty_field()
+    tile_px: int = advanced(
+        2304,  # a block of an output with the margin in which its gaps are closed is one tile
+        "Tile size (px)",
+        "Side of the tiles into which a large slice is cut, in pixels; a multiple of 32. Tiles leave no "
+        "seam; smaller ones take less memory and more time.",
+        ge=64,
+        le=8192,
+        multiple_of=32,
+    )
+    threads: int = advanced(
+        0, "Threads", "Processor threads to use; 0 = as many as the process may.", ge=0, le=1024
+    )

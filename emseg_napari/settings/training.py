@@ -1,0 +1,233 @@
+"""What one training does, and the recipe of every network."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from emseg_napari.jobs import UserError
+from emseg_napari.settings.base import Settings, SliceRange, advanced, missing_is_empty_field, validated
+
+NetworkName = Literal["compact", "reference", "ridge", "trees"]
+# Methods without a network, fitted at one go in seconds, and the settings that mean something to them.
+BASELINES = ("ridge", "trees")
+_OF_BASELINES = ("network", "slices", "validate_slices", "hold_out", "seed", "missing_is_empty")
+
+
+class TrainingSettings(Settings):
+    """What one training does. Defaults are the recipe of `compact`; see `recipe`."""
+
+    network: NetworkName = Field(
+        "compact",
+        title="Network",
+        description="compact: small U-Net at native resolution, good in minutes; "
+        "reference: the published 26-million-parameter U-Net; "
+        "trees: no network but boosted trees on the features of every pixel, fitted in seconds; "
+        "ridge: no learning but a ridge filter, whose few numbers are fitted in seconds.",
+    )
+    start: str | None = Field(
+        None,
+        title="Start from",
+        description="Run whose weights to begin with, or 'starter', the network that comes with the package; "
+        "from nothing when not given.",
+    )
+    minutes: float | None = Field(
+        3.0,
+        title="Minutes",
+        gt=0,
+        le=10_000,
+        description="Training time in minutes; or give epochs instead.",
+    )
+    epochs: int | None = Field(
+        None, title="Epochs", ge=1, le=100_000, description="Number of epochs; instead of minutes."
+    )
+    steps_per_epoch: int = advanced(
+        100, "Steps per epoch", "Optimiser steps in an epoch, when epochs are given.", ge=1, le=100_000
+    )
+    slices: SliceRange | None = Field(
+        None,
+        title="Slices",
+        description="Slices to use, first:end (half-open); all labelled slices when not given.",
+    )
+    validate_slices: SliceRange | None = Field(
+        None,
+        title="Held-out slices",
+        description="Slices held out of the training to judge it, first:end (half-open); "
+        "chosen automatically when not given.",
+    )
+    hold_out: bool = Field(
+        True,
+        title="Hold out",
+        description="Keep an eighth of the labels from the training to judge it by; off: all labels teach, "
+        "and the run has no score of its own.",
+    )
+    seed: int = advanced(
+        0, "Seed", "Start of all random numbers; the same seed repeats a run.", ge=0, le=2**31 - 1
+    )
+    batch_size: int = advanced(4, "Batch size", "Patches in one optimiser step.", ge=1, le=256)
+    patch_px: int = advanced(
+        192,
+        "Patch size (px)",
+        "Side of the square training patch in pixels; a multiple of 16.",
+        ge=16,
+        le=2048,
+        multiple_of=16,
+    )
+    learning_rate: float = advanced(3e-3, "Learning rate", "Peak learning rate.", gt=0, le=1)
+    warm_up: float = advanced(
+        0.15, "Warm-up", "Part of the training in which the learning rate rises, 0 to 1.", ge=0, lt=1
+    )
+    anneal: bool = advanced(
+        True, "Anneal", "Let the learning rate fall to 1 % along a cosine after the warm-up."
+    )
+    weight_decay: float = advanced(
+        1e-4,
+        "Weight decay",
+        "AdamW's decoupled decay of the kernels, per step and unit of learning rate.",
+        ge=0,
+        le=1,
+    )
+    beta_2: float = advanced(
+        0.99, "Second moment", "Momentum of AdamW's squared gradients, 0 to 1.", ge=0, lt=1
+    )
+    clip_norm: float = advanced(
+        1.0, "Gradient clip", "Largest global gradient norm; 0 switches clipping off.", ge=0, le=1000
+    )
+    averaging: float = advanced(
+        0.99,
+        "Weight averaging",
+        "Momentum of the running average of the weights that is kept, 0 (off) to 1.",
+        ge=0,
+        lt=1,
+    )
+    boundary_weight: float = advanced(
+        1.0,
+        "Boundary weight",
+        "Weight of a boundary pixel in the cross-entropy; an interior pixel has 1.",
+        gt=0,
+        le=100,
+    )
+    touched_weight: float = advanced(
+        1.0,
+        "Weight of strokes",
+        "Weight of a labelled pixel in slices that have labels only in part, such as strokes in slices that "
+        "nobody confirmed; in slices labelled as a whole it is 1.",
+        gt=0,
+        le=100,
+    )
+    dice_weight: float = advanced(
+        1.0, "Dice weight", "Weight of the soft Dice loss beside the cross-entropy.", ge=0, le=100
+    )
+    mirror: Literal["none", "horizontal", "flips and turns"] = advanced(
+        "flips and turns",
+        "Mirroring",
+        "Random mirroring of the patches; 'flips and turns' is all eight symmetries of the square.",
+    )
+    rotation_degrees: float = advanced(
+        0.0, "Rotation (degrees)", "Largest random rotation in degrees; 0 = off.", ge=0, le=180
+    )
+    shift_fraction: float = advanced(
+        0.0, "Shift", "Largest random shift as a part of the patch side, 0 (off) to 1.", ge=0, le=1
+    )
+    shear_degrees: float = advanced(
+        0.0, "Shear (degrees)", "Largest random shear in degrees; 0 = off.", ge=0, le=45
+    )
+    zoom_fraction: float = advanced(
+        0.0, "Zoom", "Largest random zoom as a part of the size, 0 (off) to 0.9.", ge=0, le=0.9
+    )
+    contrast: float = advanced(
+        0.1,
+        "Contrast",
+        "Largest random change of contrast and brightness, in units of the normalised intensity; 0 = off.",
+        ge=0,
+        le=1,
+    )
+    elastic_px: float = advanced(
+        0.0, "Elastic (px)", "Largest random bending of the tissue, in pixels; 0 = off.", ge=0, le=50
+    )
+    thickness_px: int = advanced(
+        0,
+        "Thickness (px)",
+        "Most pixels by which membranes are thickened on each side; 0 = off.",
+        ge=0,
+        le=10,
+    )
+    blur_px: float = advanced(
+        0.0, "Blur (px)", "Largest random blur: sigma of the Gaussian in pixels; 0 = off.", ge=0, le=10
+    )
+    noise: float = advanced(
+        0.0,
+        "Noise",
+        "Largest random noise: standard deviation in units of the normalised intensity; 0 = off.",
+        ge=0,
+        le=2,
+    )
+    smudge: float = advanced(0.0, "Smudges", "Chance that a patch has a stain, 0 (off) to 1.", ge=0, le=1)
+    precision: Literal["float32", "bfloat16"] = advanced(
+        "float32",
+        "Precision",
+        "Arithmetic of the training; bfloat16 may be faster or slower, depending on the processor.",
+    )
+    missing_is_empty: bool = missing_is_empty_field()
+
+    @classmethod
+    def recipe(cls, network: NetworkName = "compact", **changes: Any) -> TrainingSettings:
+        """Return the recipe of a network with `changes`; None means "leave as it is".
+
+        A training lasts either minutes or epochs: the one that is given puts the other aside.
+
+        Raises
+        ------
+        UserError
+            If a value is outside its limits, or of a setting that the network does not have.
+        """
+        given = {k: v for k, v in changes.items() if v is not None}
+        recipe = _RECIPES.get(network, {})
+        for name in [n for n in cls.model_fields if n in given and not applies(n, network)]:
+            field = cls.model_fields[name]
+            if given[name] != recipe.get(name, field.default):
+                raise UserError(
+                    f"{field.title} means nothing to '{network}', which is fitted at one go; leave it out."
+                )
+        values = recipe | given
+        if "epochs" in given:
+            values["minutes"] = None
+        elif "minutes" in given:
+            values["epochs"] = None
+        return validated(cls, network=network, **values)
+
+
+# The published recipe: slices resized to 256 x 256, batch 2, binary cross-entropy, Adam 1e-4,
+# 10 epochs of 1000 steps, small affine augmentation and horizontal mirroring.
+_RECIPES: dict[str, dict[str, Any]] = {
+    "compact": {},
+    "reference": {
+        "minutes": None,
+        "epochs": 10,
+        "steps_per_epoch": 1000,
+        "batch_size": 2,
+        "patch_px": 256,
+        "learning_rate": 1e-4,
+        "warm_up": 0.0,
+        "anneal": False,
+        "weight_decay": 0.0,
+        "beta_2": 0.999,
+        "clip_norm": 0.0,
+        "averaging": 0.0,
+        "dice_weight": 0.0,
+        "mirror": "horizontal",
+        "rotation_degrees": 0.2,
+        "shift_fraction": 0.05,
+        "shear_degrees": 0.05,
+        "zoom_fraction": 0.05,
+        "contrast": 0.0,
+    },
+    "ridge": {"minutes": None},
+    "trees": {"minutes": None},
+}
+
+
+def applies(name: str, network: str) -> bool:
+    """Say whether a training setting means something to a network."""
+    return network not in BASELINES or name in _OF_BASELINES

@@ -1,0 +1,84 @@
+"""The repair tools: what each is called, how it is used, and what it would change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from emseg_napari.repairs.closing import close_gap
+from emseg_napari.repairs.dropping import drop_membrane, merge_cells
+from emseg_napari.repairs.edits import Edit, Point
+from emseg_napari.repairs.filling import fill_interior
+from emseg_napari.repairs.splitting import split_cell
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The slice under the cursor: labels uint8, boundary probability or None, and image, all (y, x)."""
+
+    labels: np.ndarray
+    probability: np.ndarray | None
+    image: np.ndarray
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A repair tool.
+
+    Attributes
+    ----------
+    name, key, about : str
+        For the button.
+    points : int
+        1: a click; 2: two clicks, or a drag from one to the other; 0: a stroke.
+    change : callable
+        Says what the points would change.
+    """
+
+    name: str
+    key: str
+    about: str
+    points: int
+    change: Callable[[Scene, list[Point]], Edit]
+
+
+TOOLS = (
+    Tool(
+        "Close gap",
+        "G",
+        "Click both ends of a gap in a membrane, or drag from one to the other: the darkest way between them "
+        "becomes membrane. Loose ends attract the cursor.",
+        2,
+        lambda scene, p: close_gap(scene.labels, scene.probability, scene.image, p[0], p[-1]),
+    ),
+    Tool(
+        "Drop piece",
+        "D",
+        "Click on a false membrane: its piece between two junctions goes, and its two cells become one.",
+        1,
+        lambda scene, p: drop_membrane(scene.labels, p[-1], scene.probability),
+    ),
+    Tool(
+        "Join cells",
+        "J",
+        "Click in two cells, or drag from one to the other: all membrane that parts just these two goes.",
+        2,
+        lambda scene, p: merge_cells(scene.labels, p[0], p[-1], scene.probability),
+    ),
+    Tool(
+        "Split cell",
+        "K",
+        "Draw a stroke across a cell: it is parted along the darkest way near the stroke.",
+        0,
+        lambda scene, p: split_cell(scene.labels, scene.probability, scene.image, np.array(p)),
+    ),
+    Tool(
+        "Drop island",
+        "I",
+        "Click on a speck, or into a mitochondrion taken for a cell: it becomes interior of the cell around.",
+        1,
+        lambda scene, p: fill_interior(scene.labels, p[-1], scene.probability),
+    ),
+)
