@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from emseg_napari.settings.base import Settings
-from emseg_napari.settings.base import advanced as _number
+from emseg_napari.settings.base import Settings, advanced
 from emseg_napari.settings.training import TrainingSettings
 
 # As of the starter: it keeps a network that learns on for long from learning its few labels by heart.
@@ -42,7 +41,7 @@ class LiveSettings(Settings):
         title="On battery too",
         description="Learn without mains power too; else it waits until the computer is plugged in.",
     )
-    recent: float = _number(
+    recent: float = advanced(
         0.5,
         "Recent corrections",
         "Part of the patches that is cut around the latest corrections, 0 to 1; the others come from all "
@@ -50,7 +49,7 @@ class LiveSettings(Settings):
         ge=0,
         le=1,
     )
-    hold: float = _number(
+    hold: float = advanced(
         30.0,
         "Hold",
         "How strongly the network keeps the opinion of its start where nobody labelled, 0 (not at all) to "
@@ -58,11 +57,11 @@ class LiveSettings(Settings):
         ge=0,
         le=1000,
     )
-    learning_rate: float = _number(1e-3, "Learning rate", "Constant learning rate.", gt=0, le=1)
-    averaging: float = _number(
+    learning_rate: float = advanced(1e-3, "Learning rate", "Constant learning rate.", gt=0, le=1)
+    averaging: float = advanced(
         0.9, "Weight averaging", "Momentum of the running average of the weights, 0 (off) to 1.", ge=0, lt=1
     )
-    seed: int = _number(0, "Seed", "Start of all random numbers.", ge=0, le=2**31 - 1)
+    seed: int = advanced(0, "Seed", "Start of all random numbers.", ge=0, le=2**31 - 1)
 
     def training(self, start: TrainingSettings) -> TrainingSettings:
         """Return the recipe that the start was trained with, in even steps, without an end, and with much
