@@ -7,6 +7,8 @@ published recipe, whose patches are whole slices.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from scipy import ndimage
 
@@ -102,10 +104,22 @@ def _affine(
 
 def _smooth_field(shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
     """Return smooth random displacements, (2, y, x), of about one pixel."""
-    nodes = [2 + n // _ELASTIC_NODE_PX for n in shape]
-    factors = [n / m for n, m in zip(shape, nodes, strict=True)]
-    coarse = random.standard_normal((2, *nodes))
-    return np.stack([ndimage.zoom(c, factors, order=2, mode="nearest", grid_mode=True) for c in coarse])
+    rows, columns = (_spline(n) for n in shape)
+    return rows @ random.standard_normal((2, rows.shape[1], columns.shape[1])) @ columns.T
+
+
+@cache
+def _spline(length: int) -> np.ndarray:
+    """Return what enlarges values at nodes to a smooth curve of that length, (length, nodes).
+
+    Enlarging is linear, and the same along each axis: two products of matrices do in a twentieth of the
+    time what a zoom of every patch does.
+    """
+    nodes = 2 + length // _ELASTIC_NODE_PX
+    every = np.eye(nodes)
+    return np.stack(
+        [ndimage.zoom(n, length / nodes, order=2, mode="nearest", grid_mode=True) for n in every], 1
+    )
 
 
 def _mirrored(image: np.ndarray, labels: np.ndarray, mirror: str, random: np.random.Generator) -> Pair:
