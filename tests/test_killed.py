@@ -1,6 +1,7 @@
 """What is left of a painting session in napari whose process is killed, mostly within a write."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,12 @@ KILLS = 20
 PROMISED_S = within(crashes.PROMISED_S)
 
 
+def plan_with_time_to_name(seed, folder):
+    """The plan of a seed; work that gets a name lives longer, or a busy machine would never come to it."""
+    plan = plan_of(seed, folder)
+    return plan if plan.name is None else replace(plan, moment_s=plan.moment_s + 5)
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """What each of twenty left."""
@@ -24,6 +31,7 @@ def found(tmp_path_factory):
         for name, value in environment(folder).items():
             patch.setenv(name, value)
         patch.setattr(crashes, "PROMISED_S", PROMISED_S)
+        patch.setattr(crashes, "plan_of", plan_with_time_to_name)
         return findings(folder, range(KILLS))
 
 

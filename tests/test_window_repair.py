@@ -155,9 +155,9 @@ def test_the_tool_goes_with_its_layer(desk):
 
 
 def preview_of(dock, qtbot):
-    """Wait for the preview and return it."""
+    """Wait for the preview, which may have to be compiled first, and return it."""
     layers = dock.workspace.viewer.layers
-    wait_for(qtbot, lambda: "repair preview" in layers and layers["repair preview"].visible)
+    wait_for(qtbot, lambda: "repair preview" in layers and layers["repair preview"].visible, 180)
     return layers["repair preview"]
 
 
