@@ -65,7 +65,8 @@ class Engine:
         """Do a job and yield its events; the last is `Finished` or `Failed`.
 
         Failures come as an event, never as an exception, so that a generator worker can
-        pass them on to the window. Closing the generator ends the engine's job.
+        pass them on to the window. Closing the generator ends the engine's job. From this call on `cancel`
+        means this job, also while nobody has asked for its first event.
 
         Parameters
         ----------
@@ -74,16 +75,19 @@ class Engine:
         **arguments
             Of the function that `emseg_napari.engine` calls for it.
         """
+        if not self.busy:
+            self._cancelled = False
+        return self._run(job, arguments)
+
+    def _run(self, job: str, arguments: dict[str, Any]) -> Iterator[Event]:
         if not self._busy.acquire(blocking=False):
             yield Failed("The engine is busy with another job; wait for it or cancel it.")
             return
         over = False
         try:
-            self._cancelled = False
             self._wishes = Wishes(self._wishes.z)
             self._job += 1
             request = Request(cast(Any, job), packed(arguments))
-            self._start()
             for event in self._events(request):
                 over = isinstance(event, Finished | Failed)  # who leaves then keeps a warm engine
                 yield event
@@ -102,6 +106,10 @@ class Engine:
             self._busy.release()
 
     def _events(self, request: Request) -> Iterator[Event]:
+        if self._cancelled:
+            yield Failed("Cancelled.", cancelled=True)
+            return
+        self._start()
         process = self._process
         assert process is not None  # `_start` made it
         assert process.stdout is not None
@@ -126,9 +134,9 @@ class Engine:
 
         Checkpoints on disk are whole either way. Callable from any thread.
         """
-        if not self.busy:
-            return
         self._cancelled = True
+        if not self.busy:  # a job that is about to start finds it
+            return
         # First of all: while a large request goes out, the stop has to wait for it.
         timer = threading.Timer(CANCEL_SECONDS, self._end_if_deaf, (self._job,))
         timer.daemon = True

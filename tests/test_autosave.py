@@ -19,6 +19,7 @@ from emseg_napari import files, stacks
 from emseg_napari.jobs import UserError
 from emseg_napari.sessions import writer as sessionwriter
 from emseg_napari.sessions.autosave import Autosave
+from emseg_napari.sessions.images import pages
 from emseg_napari.sessions.recovery import (
     Marker,
     discard,
@@ -371,6 +372,59 @@ def test_another_session_leaves_the_work_before_it_as_it_was(autosave, unsaved, 
     wait_until(lambda: not open_elsewhere(first))
     assert (slices_on_disk(first), slices_on_disk(autosave.folder)) == ([1], [4])
     assert [one.folder for one in recoverable()] == [first]
+
+
+def test_what_begins_anew_in_a_folder_is_not_written_over_by_what_waits_there(autosave, unsaved, tmp_path):
+    for _ in range(4):  # the last of them waits: a file is not written too often
+        paint(autosave, unsaved, 3)
+        time.sleep(0.05)
+    other = a_session(tmp_path / "cells.tif")
+    other.labels[:] = 2
+    other.confirmed = {3}
+    autosave.begin(autosave.folder, other)
+    for z in range(len(other.labels)):
+        autosave.note(z, other.labels[z])
+    time.sleep(0.6)  # what waited has had its turn
+    assert autosave.flush(PATIENCE_S)
+    read = load_session(autosave.folder)
+    assert np.array_equal(read.labels, other.labels)
+    assert read.confirmed == {3}
+
+
+def test_what_could_not_be_written_is_written_by_the_work_that_has_the_folder_now(
+    autosave, unsaved, tmp_path, monkeypatch
+):
+    paint(autosave, unsaved, 1)
+    assert autosave.flush(PATIENCE_S)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(sessionwriter, "write_slice", lambda *_: (_ for _ in ()).throw(full))
+    paint(autosave, unsaved, 2)
+    wait_until(lambda: autosave.trouble)
+    autosave.begin(autosave.folder, unsaved)  # as a dock that was closed and opened again does
+    monkeypatch.undo()
+    assert autosave.flush(PATIENCE_S)
+    assert np.array_equal(load_session(autosave.folder).labels, unsaved.labels)
+
+
+def test_a_name_that_is_taken_again_keeps_the_image(tmp_path, monkeypatch):
+    def slowly(*arguments):
+        for _ in pages(*arguments):
+            time.sleep(0.05)
+            yield
+
+    monkeypatch.setattr(sessionwriter, "pages", slowly)
+    session = Session(None, np.ones((3, 8, 8), np.uint8), np.zeros((3, 8, 8), np.uint8))
+    session.labels[0, 0] = 1
+    for wait_s in (0, 0.02, 0.06):
+        first, second = (tmp_path / f"{name}-{wait_s}.emseg" for name in "ab")
+        with closing(Autosave()) as autosave:
+            autosave.begin(first, session)
+            time.sleep(wait_s)
+            autosave.save_as(second, session, copy_image=True)
+            autosave.save_as(first, session, copy_image=True)
+            assert autosave.flush(PATIENCE_S)
+            time.sleep(0.3)
+            assert (load_session(first).image == 1).all()
 
 
 def test_what_a_killed_writer_left_is_cleared_away(autosave, tmp_path):

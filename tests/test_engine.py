@@ -271,6 +271,17 @@ def test_a_mailbox_keeps_the_newest_of_each_kind_and_wakes_who_waits():
     assert time.monotonic() - began < PATIENCE_S / 2
 
 
+def test_a_job_that_is_cancelled_before_it_begins_starts_no_process_and_the_next_one_runs(
+    own_engine, tmp_path
+):
+    events = own_engine.run("predict", image=None, run=tmp_path)
+    own_engine.cancel()
+    assert [event.cancelled for event in events] == [True]
+    assert own_engine.process_id is None
+    (failed,) = own_engine.run("predict", image=np.zeros((1, 16, 16), np.uint8), run=tmp_path)
+    assert not failed.cancelled
+
+
 def test_busy_engine_refuses_a_second_job(engine, tiny_stack, tiny_run):
     job = {"image": tiny_stack[0], "run": tiny_run.folder}
     first = engine.run("predict", **job)

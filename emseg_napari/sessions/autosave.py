@@ -24,6 +24,7 @@ from emseg_napari.sessions.store import Placement, Round, Session, save_session
 
 _TICK_S = 0.05
 _MARK_S = 5.0
+_LEAVE_S = 60.0
 
 
 class State(TypedDict, total=False):
@@ -125,6 +126,7 @@ class Autosave:
         if old is not None and old.folder == folder and old.writer.exists and not copy_image:
             self._save_here(session)
             return
+        self._wait_for_others(folder, old)
         with self._watching(old, pause=folder == self.folder):
             save_session(folder, session, copy_image)
             new = Backlog(folder, replace(session, image_path=None) if copy_image else session)
@@ -139,6 +141,13 @@ class Autosave:
         self.note_state(**{name: getattr(session, name) for name in State.__annotations__})
         if not self.flush(60.0):
             raise UserError(self.trouble or f"{self.folder} could not be written in time; save again.")
+
+    def _wait_for_others(self, folder: Path, own: Backlog | None) -> None:
+        """Wait until no earlier work writes to a folder: one of two writers would undo the other's work."""
+        with self._news:
+            others = [work for work in self._works if work.folder == folder and work is not own]
+            if not self._news.wait_for(lambda: not set(others).intersection(self._works), _LEAVE_S):
+                raise UserError(f"{folder} is still being written; save again, or under another name.")
 
     @contextmanager
     def _watching(self, work: Backlog | None, pause: bool) -> Iterator[None]:
@@ -188,6 +197,9 @@ class Autosave:
             self._current.ended = True
         self._current, self._closed = work, work is None
         if work is not None:
+            for old in self._works:
+                if old.folder == work.folder:
+                    old.give_way_to(work)
             self._works.append(work)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="emseg autosave", daemon=True)
@@ -241,7 +253,9 @@ class Autosave:
     def _finish(self, work: Backlog) -> None:
         """Leave a session that has ended, once all of it is on disk, here or where it went on."""
         heir = work.successor
-        if not (work.ended and work.idle() and (heir is None or heir.idle())):
+        # In a folder of its own an heir has all; in the same one it has the marker by then.
+        goes_on = heir is None or (heir.opened if heir.folder == work.folder else heir.idle())
+        if not (work.ended and work.idle() and goes_on):
             return
         with suppress(Exception):  # what is left behind takes space and is offered again, no more
             work.writer.close()

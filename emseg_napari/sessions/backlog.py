@@ -90,11 +90,23 @@ class Backlog:
     def continue_in(self, successor: Backlog) -> None:
         """Hand on what has changed since `watch`; nothing is written here any more."""
         slices, changes = self._since or (set(), {})
-        for z in sorted(slices):
-            successor.note(z, None)
         successor.change(changes)
+        self._leave_to(successor, slices)
+
+    def give_way_to(self, newer: Backlog) -> None:
+        """Let another work, which has the same folder from now on, write what waits here."""
+        self._leave_to(newer, {*self._copies, *self._live})
+
+    def _leave_to(self, successor: Backlog, slices: set[int]) -> None:
         self.successor = successor
+        self._pass_on(slices)
         self._clear()
+
+    def _pass_on(self, slices: set[int]) -> None:
+        """Let the successor write slices from its labels, whatever is written of them here meanwhile."""
+        assert self.successor is not None
+        for z in sorted(slices.intersection(range(len(self.successor.session.labels)))):
+            self.successor.note(z, None)
 
     @property
     def opened(self) -> bool:
@@ -127,6 +139,9 @@ class Backlog:
     def done(self, z: int) -> None:
         """Take notice that `do` has succeeded."""
         self.busy = False
+        if self.successor is not None:
+            self._pass_on({z})
+            return
         self._not_before[z] = time.monotonic() + PAUSE_S
         self._failed.discard(z)
         if not self._failed:
@@ -140,9 +155,10 @@ class Backlog:
     def failed(self, z: int, plane: np.ndarray | None, error: Exception) -> None:
         """Take back what `do` could not write; a newer copy of the slice counts more."""
         self.busy = False
-        if self.successor is not None:
-            return
         self._retry_at = max(self._retry_at, time.monotonic() + RETRY_S)
+        if self.successor is not None:
+            self._pass_on({z})
+            return
         self._failed.add(z)
         self.trouble = self._sentence(error)
         if z == _STATE:

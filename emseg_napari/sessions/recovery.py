@@ -77,11 +77,11 @@ def is_unsaved(folder: Path) -> bool:
 
 def recoverable() -> list[Recovery]:
     """Return the sessions with labels that no living window holds, the last changed first."""
-    markers = _markers()
     here = recovery_folder()
-    unsaved = here.glob("*.emseg") if here.is_dir() else ()
+    unsaved = {_real(folder) for folder in here.glob("*.emseg")} if here.is_dir() else set()
+    markers = _markers()  # after that: a session that begins meanwhile has its marker, or is not listed
     open_now = {folder for folder, alive in markers.values() if alive}
-    left = {folder for folder, _ in markers.values()} | {_real(folder) for folder in unsaved}
+    left = {folder for folder, _ in markers.values()} | unsaved
     found = [_described(folder) for folder in left - open_now]
     return sorted((one for one in found if one.slices), key=lambda one: one.when, reverse=True)
 
@@ -154,8 +154,11 @@ def _described(folder: Path) -> Recovery:
         contents = read_contents(folder)
         image, labels = Path(contents.image or contents.name).name, contents.labels
     slices = list(slice_files(folder / labels).values())
-    times = [path.stat().st_mtime for path in (folder / "session.json", *slices) if path.exists()]
-    when = datetime.fromtimestamp(max(times, default=0.0))
+    times = [0.0]
+    for path in (folder / "session.json", *slices):
+        with suppress(OSError):  # another window may be discarding it
+            times.append(path.stat().st_mtime)
+    when = datetime.fromtimestamp(max(times))
     return Recovery(folder, when, image, len(slices), not is_unsaved(folder))
 
 

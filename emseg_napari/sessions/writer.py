@@ -69,10 +69,10 @@ class SessionWriter:
     def create(self, session: Session) -> None:
         """Make the folder, still without labels."""
         contents = contents_of(self.folder, session)
+        self._mark()  # first, or another window would take it for lost
         with files.replacing_folder(self.folder) as new:
             (new / contents.labels).mkdir()
             write_contents(new, contents)
-        self._mark()
         self._contents, self.exists = contents, True
         if session.image_path is None and session.image is not None:
             self._image = pages(self.folder / contents.copied, session.image)

@@ -12,7 +12,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from emseg_napari.client import Engine
-from emseg_napari.jobs import Event, Failed, Finished, Progress
+from emseg_napari.jobs import Event, Failed, Progress
 from emseg_napari.widgets.background import outcome_of, sentence_of
 
 Prepare = Callable[[], dict[str, Any]]
@@ -90,20 +90,20 @@ class EngineJob(QObject):
     ) -> None:
         self._prepare = None
         if error is not None:
-            self._take(Failed(sentence_of(error)))
+            self._give_up(Failed(sentence_of(error)))
             return
         begin()
         self._worker = create_worker(_safely, self._engine.run(job, **arguments), _start_thread=False)
         self._worker.yielded.connect(self._take)
         self._worker.errored.connect(self._fail)
-        self._worker.finished.connect(self._finish)
+        self._worker.finished.connect(self._finish)  # not before: until then the engine takes no other job
         self._worker.start()
 
     def cancel(self) -> None:
         """Stop the job within a second."""
         if self.preparing:
             self._prepare = None
-            self._take(Failed("Cancelled.", cancelled=True))
+            self._give_up(Failed("Cancelled.", cancelled=True))
         else:
             self._engine.cancel()
 
@@ -129,16 +129,16 @@ class EngineJob(QObject):
         percent = round(100 * event.fraction) if isinstance(event, Progress) else 0
         if self._bar is not None and percent > self._bar.n:
             self._bar.update(percent - self._bar.n)
-        if isinstance(event, Finished | Failed):
-            self._finish()
 
     def _fail(self, error: Exception) -> None:
-        self.event.emit(Failed(f"The job failed: {error}"))
+        self._take(Failed(f"The job failed: {error}"))
+
+    def _give_up(self, failure: Failed) -> None:
+        """End a job that the engine has not begun."""
+        self._take(failure)
         self._finish()
 
     def _finish(self) -> None:
-        if self._worker is None:
-            return
         self._worker = None
         if self._bar is not None:
             self._bar.close()
