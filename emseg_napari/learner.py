@@ -16,7 +16,7 @@ from emseg_napari.jobs import UserError
 from emseg_napari.losses import Loss, held_loss, masked_loss
 from emseg_napari.prediction import SlicePredictor
 from emseg_napari.runs import Run, RunRecord
-from emseg_napari.settings import TrainingSettings
+from emseg_napari.settings import LiveSettings, TrainingSettings
 
 
 def compile_network(model: keras.Model, settings: TrainingSettings, loss: Loss | None = None) -> None:
@@ -123,18 +123,23 @@ class Learner:
 
 
 class HeldLearner(Learner):
-    """A network that goes on learning, and is held to its start's opinion where nobody labelled.
+    """A network that goes on learning, and is held to what its start knew.
+
+    Where nobody labelled, the loss holds it to its start's opinion. And what is shown and kept lies between
+    the weights of the start and the learned ones (Wortsman et al. 2022, arXiv:2109.01903): slices that were
+    confirmed are mostly the network's own opinion, and those alone make it worse on all others.
 
     Parameters
     ----------
     settings, devices, start
         See `Learner`.
-    hold : float
-        How strongly, see `held_loss`.
+    live : LiveSettings
+        `hold` and `share` say how strongly.
     """
 
-    def __init__(self, settings: TrainingSettings, devices: Devices, start: Run, hold: float) -> None:
-        super().__init__(settings, devices, start, held_loss(settings, hold))
+    def __init__(self, settings: TrainingSettings, devices: Devices, start: Run, live: LiveSettings) -> None:
+        super().__init__(settings, devices, start, held_loss(settings, live.hold))
+        self._share = live.share
         with devices.scope():
             self._start = networks.build(settings.network)
             load_checkpoint(self._start, start.best_checkpoint)
@@ -145,6 +150,14 @@ class HeldLearner(Learner):
         if (target[..., 1] == 0).any():
             opinion = self._start.predict_on_batch(image)[: len(image)]
         return super().step(image, np.concatenate([target, opinion], axis=-1), learning_rate)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let the network have its share of the running average for a while, the rest from its start."""
+        with super().averaged():
+            both = zip(self._start.get_weights(), self.model.get_weights(), strict=True)
+            self.model.set_weights([start + self._share * (learned - start) for start, learned in both])
+            yield
 
 
 def export_kept(run: Run) -> None:

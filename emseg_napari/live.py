@@ -126,7 +126,7 @@ class _Live:
         window.report(Message("Learning live: nothing is held out, so this run has no score of its own."))
         window.report(Message(devices.words))
         window.report(Progress(0.0, None, "building the network"))
-        self._learner = HeldLearner(self._run.settings, devices, start, self._settings.hold)
+        self._learner = HeldLearner(self._run.settings, devices, start, self._settings)
         devices.warm_up(self._learner.model, *self._patches.empty_batch())
         # A step on nothing, so that the first stroke need not wait until the step is compiled.
         self._step(self._patches.empty_batch(), 0.0)

@@ -12,9 +12,11 @@ from timing import PATIENCE_S, settled, wait_until, within
 
 from emseg_napari import live as live_module
 from emseg_napari import networks, resting, showing
+from emseg_napari.devices import Devices
 from emseg_napari.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
 from emseg_napari.judging import Judge
 from emseg_napari.labels import from_probability
+from emseg_napari.learner import HeldLearner
 from emseg_napari.live import live
 from emseg_napari.losses import held_loss
 from emseg_napari.prediction import predict
@@ -241,6 +243,23 @@ def test_a_stroke_of_one_class_alone_does_not_carry_the_network_off(begin, tiny_
     session.wishes = Wishes(z=3)
     last = session.until(PreviewReady, lambda e: e.epoch == 1 and e.z == 3)
     assert accuracy(last, labels) > good - 0.1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_what_is_shown_lies_between_the_start_and_what_was_learned(start, share):
+    settings = LiveSettings(start=str(start.folder), share=share, averaging=0, learning_rate=0.01)
+    learner = HeldLearner(settings.training(start.settings), Devices(), start, settings)
+    first = learner.model.get_weights()
+    image = np.random.default_rng(0).random((2, 32, 32, 1)).astype(np.float32)
+    learner.step(image, np.ones((2, 32, 32, 2), np.float32), 0.01)
+    learned = learner.model.get_weights()
+    with learner.averaged():
+        shown = learner.model.get_weights()
+    for a, b, c in zip(first, learned, shown, strict=True):
+        np.testing.assert_allclose(c, a + share * (b - a), atol=1e-6)
+        assert (a != b).any()
+    for a, b in zip(learned, learner.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 # Resting

@@ -61,6 +61,14 @@ class LiveSettings(Settings):
     averaging: float = advanced(
         0.9, "Weight averaging", "Momentum of the running average of the weights, 0 (off) to 1.", ge=0, lt=1
     )
+    share: float = advanced(
+        0.5,
+        "Share of the learned",
+        "How far the network that is shown and kept lies from the weights of its start to the learned ones, "
+        "0 to 1: all the way it forgets, halfway it gains on slices without corrections, too.",
+        ge=0,
+        le=1,
+    )
     seed: int = advanced(0, "Seed", "Start of all random numbers.", ge=0, le=2**31 - 1)
 
     def training(self, start: TrainingSettings) -> TrainingSettings:
