@@ -22,19 +22,9 @@ from onnx import helper, numpy_helper
 from emseg_napari import train
 from emseg_napari.files import replacing
 from emseg_napari.runs import Run
+from emseg_napari.settings.training import OTHER_MICROSCOPES
 from emseg_napari.stacks import parse_range, read_image, read_labels
 
-# What other microscopes do to a picture: magnification, section thickness, focus, gain, dirt.
-OTHER_MICROSCOPES = {
-    "rotation_degrees": 45.0,
-    "zoom_fraction": 0.4,
-    "elastic_px": 3.0,
-    "contrast": 0.3,
-    "blur_px": 1.2,
-    "noise": 0.25,
-    "smudge": 0.1,
-    "thickness_px": 1,
-}
 SEED = 0
 
 

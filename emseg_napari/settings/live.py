@@ -5,20 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from emseg_napari.settings.base import Settings, advanced
-from emseg_napari.settings.training import TrainingSettings
-
-# As of the starter: it keeps a network that learns on for long from learning its few labels by heart.
-_STRONG_AUGMENTATION = {
-    "mirror": "flips and turns",
-    "rotation_degrees": 45.0,
-    "zoom_fraction": 0.4,
-    "contrast": 0.3,
-    "elastic_px": 3.0,
-    "thickness_px": 1,
-    "blur_px": 1.2,
-    "noise": 0.25,
-    "smudge": 0.1,
-}
+from emseg_napari.settings.training import OTHER_MICROSCOPES, TrainingSettings
 
 
 class LiveSettings(Settings):
@@ -90,4 +77,4 @@ class LiveSettings(Settings):
             "anneal": False,
             "averaging": self.averaging,
         }
-        return start.model_copy(update=changes | _STRONG_AUGMENTATION)
+        return start.model_copy(update=changes | OTHER_MICROSCOPES)
