@@ -240,6 +240,20 @@ for top in range(0, 120, 14):
     POCKETS[top : top + 10, 57:62] = PROPOSED_INTERIOR
 
 
+@pytest.mark.parametrize("side", [2, 3, 5, 9])
+@pytest.mark.parametrize("apart", [4, 12])
+def test_cells_as_small_as_pockets_are_joined_when_they_are_clicked_on(side, apart):
+    thick = np.full((80, 80), BOUNDARY, np.uint8)
+    thick[:20], thick[60:] = INTERIOR, INTERIOR
+    other = 30 + side + apart
+    for left in (30, other):
+        thick[38 : 38 + side, left : left + side] = INTERIOR
+    joined = check(merge_cells(thick, (38, 30), (38, other)), thick, INTERIOR)
+    numbers = ndimage.label(joined == INTERIOR)[0]
+    assert numbers[38, 30] == numbers[38, other]
+    assert numbers.max() == 3  # and neither of the cells above and below is opened
+
+
 def test_cells_merge_through_pockets_in_the_membrane_between():
     merged = check(merge_cells(POCKETS, (60, 20), (60, 100)), POCKETS, INTERIOR)
     assert same_cell(merged, (60, 20), (60, 100))

@@ -1,14 +1,18 @@
 """What the repair tools promise for any cells: here such as grow from jittered points."""
 
+from contextlib import suppress
+
 import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from emseg_napari.jobs import UserError
 from emseg_napari.labels import PROPOSED_BOUNDARY, PROPOSED_INTERIOR
 from emseg_napari.repairs.closing import close_gap
 from emseg_napari.repairs.dropping import drop_membrane, merge_cells
 from emseg_napari.repairs.edits import is_membrane
+from emseg_napari.repairs.filling import fill_interior
 from emseg_napari.repairs.skeletons import SPECK_PX, skeleton_of
 from emseg_napari.repairs.splitting import split_cell
 
@@ -113,3 +117,27 @@ def test_a_split_adds_one_cell_and_merging_its_parts_takes_it_away(labels, point
     clicks = [tuple(int(at[0]) for at in np.nonzero(parts == number)) for number in largest]
     merged = merge_cells(parted, *clicks).applied_to(parted)
     assert cells(merged).max() == parts.max() - 1
+
+
+TOOLS = (
+    lambda labels, a, b: merge_cells(labels, a, b),
+    lambda labels, a, b: drop_membrane(labels, a),
+    lambda labels, a, b: fill_interior(labels, a),
+    lambda labels, a, b: close_gap(labels, None, GREY, a, b),
+    lambda labels, a, b: split_cell(labels, None, GREY, np.array([a, b], float)),
+)
+
+
+@settings(max_examples=60)
+@given(labels=tissues, seed=st.integers(0, 10_000), holes=st.integers(0, 60))
+def test_a_tool_repairs_or_says_why_not_however_torn_the_labels_are(labels, seed, holes):
+    random = np.random.default_rng(seed)
+    torn = labels.copy()
+    for y, x in random.integers(0, SIDE - 6, (holes, 2)):
+        height, width = random.integers(1, 7, 2)
+        torn[y : y + height, x : x + width] = random.choice((PROPOSED_BOUNDARY, PROPOSED_INTERIOR))
+    for tool in TOOLS:
+        near = random.integers(2, SIDE - 2, 2)
+        far = np.clip(near + random.integers(-25, 26, 2), 0, SIDE - 1)
+        with suppress(UserError):
+            tool(torn, tuple(map(int, near)), tuple(map(int, far))).applied_to(torn)

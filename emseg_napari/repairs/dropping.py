@@ -97,7 +97,8 @@ def merge_cells(labels: np.ndarray, a: Point, b: Point, probability: np.ndarray 
             return removal(labels, window, skeleton, wall)
     terrain = Terrain(labels, around, probability, _POCKET_PX)
     way = terrain.between(*cells)
-    edit = terrain.opened(way) if way is not None and len(way) <= _LONGEST_PX else None
+    one, other = (int(terrain.numbers[cell].max()) for cell in cells)
+    edit = terrain.opened(way, (one, other)) if way is not None and len(way) <= _LONGEST_PX else None
     if edit is None:
         raise UserError("No membrane parts just these two cells; click in two cells that lie side by side.")
     return edit
@@ -114,7 +115,7 @@ def _meant(skeleton: Skeleton, terrain: Terrain, pixel: Pixel) -> int | Edit:
     crossing = _crossing(skeleton, terrain, way)
     if crossing is not None:
         return crossing
-    edit = terrain.opened(way)
+    edit = terrain.opened(way, terrain.ends(way))
     return nearest if edit is None else edit
 
 

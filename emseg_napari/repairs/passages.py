@@ -100,25 +100,24 @@ class Terrain:
         y, x, numbers = (np.concatenate(column) for column in zip(*found, strict=True))
         return y, x, numbers
 
-    def opened(self, way: np.ndarray) -> Edit | None:
-        """Return the edit that makes a way, int (n, 2), passable from end to end.
+    def opened(self, way: np.ndarray, ends: tuple[int, int]) -> Edit | None:
+        """Return the edit that makes a way, int (n, 2), passable from one of two `numbers` to the other.
 
         As wide as others leave room for; None if it would open one of them.
         """
         far = ndimage.distance_transform_edt(~_drawn(way, self.cost.shape))
-        ends = self.ends(way)
         others = (self.cells > 0) & ~np.isin(self.cells, list(ends))
         away = ndimage.distance_transform_edt(~others) if others.any() else np.full(far.shape, np.inf)
         for wall_px in _WALLS_PX:
             gone = self.membrane & (far <= _HALF_WIDTH_PX) & (away > wall_px)
             pieces = ndimage.label(~self.membrane | gone)[0]
-            one, other = (pieces[self.cells == number].max() for number in ends)
+            one, other = (pieces[self.numbers == number].max() for number in ends)
             if one == other:
                 return edit_of(self.labels, gone & (pieces == one), INTERIOR, self.window.origin)
         return None
 
     def ends(self, way: np.ndarray) -> tuple[int, int]:
-        """Return the cells beside both ends of a way."""
+        """Return the cells beside both ends of a way that leads `through`."""
         y, x, numbers = self._shore
         one, other = (numbers[(y == at[0]) & (x == at[1])] for at in (way[0], way[-1]))
         return next((int(a), int(b)) for a in one for b in other if a != b)
