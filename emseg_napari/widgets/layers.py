@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QThreadPool
 
 from emseg_napari.corrections import plain, trusted
 from emseg_napari.jobs import UserError
@@ -61,6 +62,15 @@ def label_colours() -> DirectLabelColormap:
     own = {BOUNDARY: ORANGE, INTERIOR: (0.25, 0.6, 1.0, 0.25)}
     proposed = {PROPOSED_BOUNDARY: YELLOW, PROPOSED_INTERIOR: (0.4, 1.0, 0.5, 0.12)}
     return DirectLabelColormap(color_dict={None: clear, 0: clear} | own | proposed)
+
+
+@cache
+def prepare_colours() -> None:
+    """Let napari compile in a thread what draws such colours.
+
+    It takes seconds, once in a process, and the window would stand still with its first labels layer.
+    """
+    QThreadPool.globalInstance().start(lambda: label_colours().map(np.zeros((1, 1), np.uint8)))
 
 
 def volume_of_layer(layer: Layer | None) -> np.ndarray | Volume:

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QComboBox, QWidget
 from emseg_napari.sessions.store import Round
 from emseg_napari.widgets.history import History
 from emseg_napari.widgets.keeping import Keeper
-from emseg_napari.widgets.layers import AID, connect_while, is_ours, watch
+from emseg_napari.widgets.layers import AID, connect_while, is_ours, prepare_colours, watch
 from emseg_napari.widgets.preferences import recall_folder
 
 _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
@@ -42,6 +42,7 @@ class Workspace(QObject):
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        prepare_colours()
         self.viewer = viewer
         self._chosen: dict[str, Layer | None] = {"image": None, "labels": None}
         self._run: Path | None = None
