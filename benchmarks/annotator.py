@@ -34,8 +34,8 @@ import numpy as np
 from faults import Fault, Page, Trial, faults, is_inside, smears, trials
 from scipy import ndimage
 
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import INTERIOR
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import INTERIOR
 from emseg_napari.places import Place
 from emseg_napari.repairs.skeletons import skeleton_of
 from emseg_napari.scoring.partitions import TrueCells

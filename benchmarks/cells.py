@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.cells.instances import instances
-from emseg_napari.labels import INTERIOR, normalise
+from emseg_napari.core.labels import INTERIOR, normalise
 from emseg_napari.prediction import predict
 from emseg_napari.runs import open_run
 from emseg_napari.scoring.metrics import BestOfThresholds, v_info, v_rand

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari import stacks
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.sessions.recovery import recoverable
 from emseg_napari.sessions.store import MissingImage, Session, load_session
 

@@ -22,7 +22,7 @@ from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
-from emseg_napari.jobs import PreviewReady
+from emseg_napari.core.jobs import PreviewReady
 from emseg_napari.sessions.scratch import new_labels
 from emseg_napari.widgets.demo import open_window, wait_until
 from emseg_napari.widgets.layers import add_labels, volume_of_layer

@@ -12,7 +12,7 @@ from scipy import ndimage
 from skimage.graph import route_through_array
 from skimage.morphology import skeletonize
 
-from emseg_napari.labels import BOUNDARY, INTERIOR, PROPOSED_INTERIOR
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_INTERIOR
 from emseg_napari.places import Place
 from emseg_napari.repairs.closing import close_gap
 from emseg_napari.repairs.dropping import drop_membrane, merge_cells

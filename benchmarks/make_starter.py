@@ -20,7 +20,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from emseg_napari import train
-from emseg_napari.files import replacing
+from emseg_napari.core.files import replacing
 from emseg_napari.runs import Run
 from emseg_napari.settings.training import OTHER_MICROSCOPES
 from emseg_napari.stacks import parse_range, read_image, read_labels

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from emseg_napari.jobs import BlockDone, Cancelled
+from emseg_napari.core.jobs import BlockDone, Cancelled
 from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.stacks import read_image

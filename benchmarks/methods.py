@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari import train
-from emseg_napari.files import read_json, write_json
+from emseg_napari.core.files import read_json, write_json
 from emseg_napari.prediction import predict
 from emseg_napari.runs import Run, is_run, open_run
 from emseg_napari.scoring.evaluation import Evaluation, evaluate

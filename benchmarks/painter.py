@@ -24,7 +24,7 @@ from crashes import SHAPE, Plan, environment, fingerprint
 from napari.layers import Labels
 from qtpy.QtCore import QTimer
 
-from emseg_napari import files
+from emseg_napari.core import files
 from emseg_napari.sessions import slicefiles
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.history import Filled

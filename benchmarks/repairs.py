@@ -24,9 +24,9 @@ import numpy as np
 from scipy import ndimage
 
 from emseg_napari.cells.gaps import close_gaps
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import PROPOSED_INTERIOR, from_probability
 from emseg_napari.corrections import proposed
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import PROPOSED_INTERIOR, from_probability
 from emseg_napari.prediction import load_predictor
 from emseg_napari.repairs.closing import close_gap
 from emseg_napari.repairs.copying import copy_neighbour

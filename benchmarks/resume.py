@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.volumes.output import VolumeOutput
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from emseg_napari.cluster import Where, do_blocks
-from emseg_napari.jobs import BlockDone, Event, ShouldStop, never
+from emseg_napari.core.blockwise import Where, do_blocks
+from emseg_napari.core.jobs import BlockDone, Event, ShouldStop, never
 from emseg_napari.prediction.blocks import PredictionWork
 from emseg_napari.runs import STARTER, open_run
 from emseg_napari.settings import PredictionSettings

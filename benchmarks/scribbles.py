@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from emseg_napari.labels import BOUNDARY, INTERIOR
+from emseg_napari.core.labels import BOUNDARY, INTERIOR
 
 _STROKE_PX = 30, 90
 _KEEP_OFF_PX = 4  # nobody draws inside a cell up to its very edge

@@ -27,7 +27,7 @@ import tifffile
 from scribbles import scribble
 
 from emseg_napari import predict
-from emseg_napari.labels import to_isbi
+from emseg_napari.core.labels import to_isbi
 from emseg_napari.runs import Run, is_run, open_run
 from emseg_napari.scoring.evaluation import evaluate
 from emseg_napari.scoring.predictions import interior_threshold

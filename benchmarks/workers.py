@@ -23,8 +23,8 @@ import numpy as np
 import tifffile
 from hands import Hands, kill
 
-from emseg_napari.cluster import HERE, Where
-from emseg_napari.jobs import BlockDone, Event, UserError
+from emseg_napari.core.blockwise import HERE, Where
+from emseg_napari.core.jobs import BlockDone, Event, UserError
 from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 from emseg_napari.runs import STARTER, Run, open_run
 from emseg_napari.settings import PredictionSettings

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import Convention
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import Convention
 from emseg_napari.sparse import SparseStack, normalised
 from emseg_napari.stacks import read_description, read_image, read_labels, recorded_convention
 from emseg_napari.volumes.opening import is_container, open_volume

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.client import Engine
-from emseg_napari.jobs import Failed, Finished, Message, Report, SlicePredicted, UserError, ignore
-from emseg_napari.labels import INTERIOR, normalise
+from emseg_napari.core.jobs import Failed, Finished, Message, Report, SlicePredicted, UserError, ignore
+from emseg_napari.core.labels import INTERIOR, normalise
 from emseg_napari.pairing import paired
 from emseg_napari.runs import Run, open_run
 from emseg_napari.scoring.predictions import Kind, Prediction, prediction_of
@@ -48,7 +48,7 @@ def train(
     output : Path or str
         The run folder to write.
     report : callable
-        Gets the events of `emseg_napari.jobs` as they come.
+        Gets the events of `emseg_napari.core.jobs` as they come.
     resume : bool
         Go on from the last checkpoint in `output`.
     **settings
@@ -82,7 +82,7 @@ def predict(
     run : Run, Path or str
         A finished run, its folder, or "starter", the network that comes with the package.
     report : callable
-        Gets the events of `emseg_napari.jobs` as they come.
+        Gets the events of `emseg_napari.core.jobs` as they come.
     **settings
         Fields of `emseg_napari.settings.PredictionSettings`, such as ``slices=(20, 24)``.
 
@@ -131,7 +131,7 @@ def evaluate(
         The run that made the prediction: its threshold is taken, and slices that it was trained on are
         left out where others have labels.
     report : callable
-        Gets the events of `emseg_napari.jobs` as they come.
+        Gets the events of `emseg_napari.core.jobs` as they come.
     kind : str, optional
         What the prediction holds: "probability" (of the boundary), "interior" (its probability) or
         "labels"; told by its values when not given.
@@ -168,7 +168,7 @@ def segment(
         (z, y, x) or (y, x): a boundary probability, as floats from 0 to 1 or uint8 from 0 to 255; or labels,
         1 boundary and 2 interior.
     report : callable
-        Gets the events of `emseg_napari.jobs` as they come.
+        Gets the events of `emseg_napari.core.jobs` as they come.
     kind : str, optional
         As for `evaluate`.
     **settings

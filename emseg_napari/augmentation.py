@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from scipy import ndimage
 
-from emseg_napari.labels import BOUNDARY, UNLABELLED
+from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.settings import TrainingSettings
 
 Window = tuple[slice, slice]

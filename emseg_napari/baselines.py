@@ -14,9 +14,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from emseg_napari.files import adding_files, writable_folder, write_json
-from emseg_napari.fitting import Example, fit_ridge
-from emseg_napari.jobs import (
+from emseg_napari.core.files import adding_files, writable_folder, write_json
+from emseg_napari.core.jobs import (
     EpochEnded,
     Message,
     PreviewReady,
@@ -28,8 +27,9 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, distinct
+from emseg_napari.fitting import Example, fit_ridge
 from emseg_napari.judging import Jury, Remembering, most_labelled, spread_over
-from emseg_napari.labels import BOUNDARY, INTERIOR, distinct
 from emseg_napari.prediction import SlicePredictor, Window, load_predictor
 from emseg_napari.preparation import prepare, what_is_held_out
 from emseg_napari.runs import Run, is_run

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import onnxruntime
 
-from emseg_napari.files import replacing
-from emseg_napari.jobs import UserError
+from emseg_napari.core.files import replacing
+from emseg_napari.core.jobs import UserError
 from emseg_napari.prediction.lean import lean
 
 # tf2onnx 1.17 now and then loses the removal of an axis: in 7 of 60 exports of one network of the tests.

@@ -15,7 +15,7 @@ from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 
-from emseg_napari.jobs import Event, Failed, Finished, UserError, Wishes
+from emseg_napari.core.jobs import Event, Failed, Finished, UserError, Wishes
 from emseg_napari.protocol import Mailbox, Request, Stop, Taught, packed, receive, send
 
 CANCEL_SECONDS = 0.7

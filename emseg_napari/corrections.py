@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.labels import PROPOSED_BOUNDARY, UNLABELLED
+from emseg_napari.core.labels import PROPOSED_BOUNDARY, UNLABELLED
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 
 TIFF_SUFFIXES, PNG_SUFFIXES = (".tif", ".tiff"), (".png",)
 MOST_CHANNELS = 4

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from emseg_napari.jobs import Cancelled, Event, Failed, Finished, Report, ShouldStop, UserError, Wishes
+from emseg_napari.core.jobs import Cancelled, Event, Failed, Finished, Report, ShouldStop, UserError, Wishes
 from emseg_napari.protocol import Mailbox, Request, Stop, Taught, receive, send, unpacked
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import imagecodecs
 import numpy as np
 
-from emseg_napari import files, stacks
+from emseg_napari import stacks
+from emseg_napari.core import files
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import BOUNDARY, CONVENTIONS, INTERIOR, UNLABELLED, to_isbi
 from emseg_napari.decoding import PNG_SUFFIXES, TIFF_SUFFIXES
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import BOUNDARY, CONVENTIONS, INTERIOR, UNLABELLED, to_isbi
 from emseg_napari.settings import ExportSettings
 from emseg_napari.sparse import SparseStack, labelled_slices, stacked
 from emseg_napari.volumes.opening import HDF5_SUFFIXES, MRC_SUFFIXES

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.jobs import Cancelled, ShouldStop, never
+from emseg_napari.core.jobs import Cancelled, ShouldStop, never
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.judging import is_dense, smoothed
-from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.ridge import SIGMAS_PX, RidgeFit, boundary, strength
 from emseg_napari.scoring.metrics import comparisons
 

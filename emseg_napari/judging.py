@@ -13,8 +13,8 @@ from typing import TypeVar, cast
 import numpy as np
 
 from emseg_napari.cells.gaps import close_gaps, closings
-from emseg_napari.jobs import ShouldStop, UserError, never
-from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, from_probability
+from emseg_napari.core.jobs import ShouldStop, UserError, never
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, from_probability
 from emseg_napari.prediction import SlicePredictor, Window
 from emseg_napari.runs import RunRecord, fingerprint
 from emseg_napari.scoring.metrics import best_threshold, comparisons, pixel_accuracy

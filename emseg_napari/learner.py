@@ -11,8 +11,8 @@ import numpy as np
 
 from emseg_napari import networks
 from emseg_napari.checkpoints import export_onnx, load_checkpoint, save_checkpoint
+from emseg_napari.core.jobs import UserError
 from emseg_napari.devices import Devices
-from emseg_napari.jobs import UserError
 from emseg_napari.losses import Loss, held_loss, masked_loss
 from emseg_napari.prediction import SlicePredictor
 from emseg_napari.runs import Run, RunRecord

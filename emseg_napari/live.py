@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.devices import Devices
-from emseg_napari.files import writable_folder
-from emseg_napari.jobs import (
+from emseg_napari.core.files import writable_folder
+from emseg_napari.core.jobs import (
     Cancelled,
     EpochEnded,
     Message,
@@ -27,8 +26,9 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, normalise
+from emseg_napari.devices import Devices
 from emseg_napari.judging import Jury, is_dense
-from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, normalise
 from emseg_napari.learner import HeldLearner, export_kept
 from emseg_napari.patches import LivePatches
 from emseg_napari.prediction import load_predictor

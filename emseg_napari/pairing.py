@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.runs import Run, fingerprint, is_run, open_run
 from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.scoring.matching import Match, Names, matched, taken_for

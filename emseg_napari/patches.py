@@ -10,8 +10,8 @@ from copy import copy
 import numpy as np
 
 from emseg_napari.augmentation import augment
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import BOUNDARY, UNLABELLED
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.resampling import resample
 from emseg_napari.settings import TrainingSettings

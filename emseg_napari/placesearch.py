@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.jobs import Cancelled, Event, Progress, Report, ShouldStop, ignore, never
+from emseg_napari.core.jobs import Cancelled, Event, Progress, Report, ShouldStop, ignore, never
 from emseg_napari.places import Place, places_of_slice
 from emseg_napari.prediction import load_predictor
 from emseg_napari.runs import Run, open_run
@@ -42,7 +42,7 @@ def search_places(
     image : numpy.ndarray or Volume
         (z, y, x).
     labels : numpy.ndarray or SparseStack
-        uint8 (z, y, x), 0 to 4: the state of every pixel (see `emseg_napari.labels`).
+        uint8 (z, y, x), 0 to 4: the state of every pixel (see `emseg_napari.core.labels`).
     run : Run, Path or str
         Whose network doubts.
     report : callable

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, normalise
 from emseg_napari.judging import hold_out_tile, split
-from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, normalise
 from emseg_napari.patches import network_scale
 from emseg_napari.runs import Run, RunRecord, fingerprint, open_run, opened_start, versions
 from emseg_napari.scoring.evaluation import as_ranges

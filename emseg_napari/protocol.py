@@ -1,7 +1,7 @@
 """What the window's process and the engine process say to each other over two pipes.
 
 The window sends a `Request`, and while its job runs perhaps `Stop`, new `Wishes` and what was
-`Taught`; the engine answers with the events of `emseg_napari.jobs`, the last of them `Finished` or
+`Taught`; the engine answers with the events of `emseg_napari.core.jobs`, the last of them `Finished` or
 `Failed`. Both ends are this package, so pickles are safe here; they never come from a file.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Literal, cast
 import cloudpickle
 import numpy as np
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.volumes.volume import Volume
 
 

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
-from emseg_napari.files import read_json, replacing, write_json
-from emseg_napari.jobs import EpochEnded, UserError
+from emseg_napari.core.files import read_json, replacing, write_json
+from emseg_napari.core.jobs import EpochEnded, UserError
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.settings import BASELINES, JOIN_BELOW, Settings, TrainingSettings
 from emseg_napari.stacks import supported

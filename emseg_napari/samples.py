@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import BOUNDARY, INTERIOR, normalise
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, normalise
 
 ADDRESS = "https://oc.embl.de/index.php/s/h0TkwqxU0PJDdMd/download"
 SHA256 = "0e10fe909a1243084d91773470856993b7d40126a12e85f0f1345a7a9e512f29"

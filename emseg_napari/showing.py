@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emseg_napari.jobs import Cancelled, PreviewReady, Report, ShouldStop, Wishes
+from emseg_napari.core.jobs import Cancelled, PreviewReady, Report, ShouldStop, Wishes
 from emseg_napari.prediction import SlicePredictor
 from emseg_napari.protocol import Mailbox
 from emseg_napari.sparse import Stack
@@ -23,7 +23,7 @@ class Window:
     Attributes
     ----------
     report, should_stop, wishes : callable
-        The long-job contract, see `emseg_napari.jobs`.
+        The long-job contract, see `emseg_napari.core.jobs`.
     inbox : Mailbox
         Where what is `Taught` comes in.
     """

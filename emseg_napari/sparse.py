@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.labels import Convention, conversion, distinct, recognise
+from emseg_napari.core.labels import Convention, conversion, distinct, recognise
 from emseg_napari.volumes.volume import Volume
 
 # What training, live learning and judging take slices of.

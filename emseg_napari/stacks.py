@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from emseg_napari import files
+from emseg_napari.core import files
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import CONVENTIONS, Convention, normalise
 from emseg_napari.decoding import GREY_NEEDED, TIFF_SUFFIXES, read, tiff_text
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import CONVENTIONS, Convention, normalise
 from emseg_napari.volumes.opening import called, is_container, open_volume, read_whole
 from emseg_napari.volumes.volume import Voxel
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.devices import Devices
-from emseg_napari.files import writable_folder
-from emseg_napari.jobs import (
+from emseg_napari.core.files import writable_folder
+from emseg_napari.core.jobs import (
     Cancelled,
     EpochEnded,
     Message,
@@ -23,6 +22,7 @@ from emseg_napari.jobs import (
     ignore,
     never,
 )
+from emseg_napari.devices import Devices
 from emseg_napari.judging import Jury
 from emseg_napari.learner import Learner, export_kept
 from emseg_napari.patches import PatchSampler
@@ -62,7 +62,7 @@ def train(
     settings : TrainingSettings, optional
         The recipe; with `resume` and `replay` that of the earlier run is taken.
     report, should_stop : callable
-        The long-job contract, see `emseg_napari.jobs`.
+        The long-job contract, see `emseg_napari.core.jobs`.
     folder : Path
         The run folder to write.
     resume : bool

@@ -15,10 +15,10 @@ from onnx import TensorProto, helper
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
+from emseg_napari.core.files import replacing
+from emseg_napari.core.jobs import Cancelled, ShouldStop, never
+from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.features import RECIPE_KEY, FeatureRecipe, pixel_features
-from emseg_napari.files import replacing
-from emseg_napari.jobs import Cancelled, ShouldStop, never
-from emseg_napari.labels import BOUNDARY, INTERIOR
 from emseg_napari.prediction.tiles import grown, tiles, whole, within
 from emseg_napari.resampling import Window
 

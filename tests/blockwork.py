@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from emseg_napari.jobs import BlockDone, Cancelled, Event, ShouldStop
+from emseg_napari.core.jobs import BlockDone, Cancelled, Event, ShouldStop
 
 
 @dataclass(frozen=True)

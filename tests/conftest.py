@@ -20,7 +20,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from emseg_napari.client import Engine
-    from emseg_napari.jobs import Event
+    from emseg_napari.core.jobs import Event
     from emseg_napari.runs import Run
 
 REAL_DATA = Path(__file__).parents[1] / ".." / "shared" / "data" / "isbi2012"

@@ -13,8 +13,8 @@ from emseg_napari import anysize
 from emseg_napari.anysize import open_image, open_labels, voxel_of_file
 from emseg_napari.api import _labelled, _stack
 from emseg_napari.cli.inputs import open_pair
+from emseg_napari.core.jobs import UserError
 from emseg_napari.exports import export_training_labels
-from emseg_napari.jobs import UserError
 from emseg_napari.preparation import prepare
 from emseg_napari.protocol import Packed, packed, unpacked
 from emseg_napari.settings import ExportSettings, TrainingSettings

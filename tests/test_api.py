@@ -11,8 +11,8 @@ import emseg_napari
 from emseg_napari import evaluate, predict, segment, train
 from emseg_napari.cells.instances import instances
 from emseg_napari.cli import app
-from emseg_napari.jobs import Finished, Message, Progress, SlicePredicted, UserError
-from emseg_napari.labels import to_isbi
+from emseg_napari.core.jobs import Finished, Message, Progress, SlicePredicted, UserError
+from emseg_napari.core.labels import to_isbi
 from emseg_napari.scoring.evaluation import evaluate as scored
 from emseg_napari.settings import InstanceSettings, TrainingSettings
 from emseg_napari.stacks import write_stack

@@ -14,8 +14,8 @@ from emseg_napari.cells.linking import link
 from emseg_napari.cells.regions import outlined
 from emseg_napari.cells.tiles import CUT, Cut
 from emseg_napari.cells.volumes import Destination, VolumeCells, segment_volume
-from emseg_napari.cluster import Where
-from emseg_napari.jobs import BlockDone, BlockFailed, Cancelled, Event, Message, Progress, UserError
+from emseg_napari.core.blockwise import Where
+from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, Event, Message, Progress, UserError
 from emseg_napari.settings import InstanceSettings
 from emseg_napari.volumes.opening import open_volume
 from emseg_napari.volumes.output import Layout, VolumeOutput

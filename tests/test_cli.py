@@ -18,8 +18,8 @@ from emseg_napari import __version__, prediction
 from emseg_napari.cli import app, main
 from emseg_napari.cli.options import flag_of
 from emseg_napari.cli.train import FLAGS
-from emseg_napari.jobs import Cancelled
-from emseg_napari.labels import INTERIOR, to_isbi
+from emseg_napari.core.jobs import Cancelled
+from emseg_napari.core.labels import INTERIOR, to_isbi
 from emseg_napari.runs import Run, open_run
 from emseg_napari.samples import phantom
 from emseg_napari.settings import PredictionSettings, TrainingSettings

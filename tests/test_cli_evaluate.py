@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from emseg_napari import pairing
 from emseg_napari.cli import app
-from emseg_napari.jobs import Cancelled
-from emseg_napari.labels import to_isbi
+from emseg_napari.core.jobs import Cancelled
+from emseg_napari.core.labels import to_isbi
 from emseg_napari.runs import Run, RunRecord, fingerprint
 from emseg_napari.samples import phantom
 from emseg_napari.scoring import evaluation

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from emseg_napari.cli import app
-from emseg_napari.jobs import EpochEnded
+from emseg_napari.core.jobs import EpochEnded
 from emseg_napari.runs import Run, RunRecord
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.stacks import write_stack

@@ -3,7 +3,7 @@ import io
 import pytest
 
 from emseg_napari.cli.reporting import reporting
-from emseg_napari.jobs import Cancelled, Event, Message, Progress, Report
+from emseg_napari.core.jobs import Cancelled, Event, Message, Progress, Report
 
 
 def lines(*events: Event, by_slices: bool = True) -> list[str]:

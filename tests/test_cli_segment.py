@@ -10,7 +10,7 @@ from emseg_napari.cells import instances as segmentation
 from emseg_napari.cells import volumes
 from emseg_napari.cells.linking import link
 from emseg_napari.cli import app
-from emseg_napari.jobs import Cancelled
+from emseg_napari.core.jobs import Cancelled
 from emseg_napari.settings import InstanceSettings
 from emseg_napari.stacks import read_description, read_labels, write_stack
 from emseg_napari.volumes.output import Layout, VolumeOutput

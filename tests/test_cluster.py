@@ -8,9 +8,9 @@ import pytest
 from blockwork import Writing, cubes, done, written
 from timing import PATIENCE_S
 
-from emseg_napari.cluster import Where, do_blocks
-from emseg_napari.cluster.blocks import Tally
-from emseg_napari.jobs import BlockDone, BlockFailed, Cancelled, Event, Progress, UserError, never
+from emseg_napari.core.blockwise import Where, do_blocks
+from emseg_napari.core.blockwise.work import Tally
+from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, Event, Progress, UserError, never
 
 
 def test_blocks_are_done_in_the_order_given(tmp_path):
@@ -40,7 +40,7 @@ def test_progress_tells_throughput_failures_and_time_left(tmp_path):
 
 
 def test_progress_is_told_by_a_clock_that_did_not_tick(monkeypatch):
-    monkeypatch.setattr("emseg_napari.cluster.blocks.time", SimpleNamespace(monotonic=lambda: 5.0))
+    monkeypatch.setattr("emseg_napari.core.blockwise.work.time", SimpleNamespace(monotonic=lambda: 5.0))
     events: list[Event] = []
     Tally(2, events.append).done(cubes(1)[0], None)
     assert next(event for event in events if isinstance(event, Progress)).fraction == 0.5

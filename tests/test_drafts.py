@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tinyruns import tiny_network_run
 
-from emseg_napari.jobs import BlockDone, Drafted, SlicePredicted
+from emseg_napari.core.jobs import BlockDone, Drafted, SlicePredicted
 from emseg_napari.prediction import drafts, planning, predict
 from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 from emseg_napari.settings import PredictionSettings

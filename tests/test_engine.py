@@ -13,7 +13,7 @@ from timing import PATIENCE_S, within
 
 from emseg_napari import client
 from emseg_napari.client import Engine
-from emseg_napari.jobs import (
+from emseg_napari.core.jobs import (
     EpochEnded,
     Event,
     Failed,
@@ -87,7 +87,7 @@ IMPORTS = """
 import sys, time
 from pathlib import Path
 from emseg_napari.engine import *
-from emseg_napari.jobs import Message
+from emseg_napari.core.jobs import Message
 """
 FAILING = "send(os.fdopen(os.dup(1), 'wb'), Failed('at work'))\n"
 DEAF = "send(os.fdopen(os.dup(1), 'wb'), Message('at work'))\nwhile True: pass\n"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from timing import settled, within
 
-from emseg_napari.jobs import Cancelled, Finished, Message, Progress, UserError
+from emseg_napari.core.jobs import Cancelled, Finished, Message, Progress, UserError
 from emseg_napari.scoring import evaluation
 from emseg_napari.scoring.evaluation import as_ranges, evaluate
 from emseg_napari.scoring.metrics import THRESHOLDS, pixel_error, v_info, v_rand

@@ -5,8 +5,8 @@ import stat
 
 import pytest
 
-from emseg_napari import files
-from emseg_napari.jobs import UserError
+from emseg_napari.core import files
+from emseg_napari.core.jobs import UserError
 
 
 def names(folder):

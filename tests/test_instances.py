@@ -8,8 +8,8 @@ from scipy import ndimage
 from emseg_napari.cells.instances import cells_of_slice, instances
 from emseg_napari.cells.linking import link
 from emseg_napari.cells.regions import Regions, in_reading_order, outlined
-from emseg_napari.jobs import Cancelled, Message, Progress, UserError
-from emseg_napari.labels import INTERIOR, normalise
+from emseg_napari.core.jobs import Cancelled, Message, Progress, UserError
+from emseg_napari.core.labels import INTERIOR, normalise
 from emseg_napari.scoring.metrics import v_rand
 from emseg_napari.settings import InstanceSettings
 

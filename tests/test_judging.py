@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from emseg_napari.cells.gaps import close_gaps
-from emseg_napari.jobs import never
+from emseg_napari.core.jobs import never
 from emseg_napari.judging import Judge
 from emseg_napari.settings import JOIN_BELOW
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from emseg_napari import labels
-from emseg_napari.jobs import UserError
+from emseg_napari.core import labels
+from emseg_napari.core.jobs import UserError
 
 stacks_of_labels = arrays(
     np.uint8, array_shapes(min_dims=2, max_dims=3, max_side=5), elements=st.integers(0, 2)

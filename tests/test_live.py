@@ -12,10 +12,10 @@ from timing import PATIENCE_S, settled, wait_until, within
 
 from emseg_napari import live as live_module
 from emseg_napari import networks, resting, showing
+from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
+from emseg_napari.core.labels import from_probability
 from emseg_napari.devices import Devices
-from emseg_napari.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
 from emseg_napari.judging import Judge
-from emseg_napari.labels import from_probability
 from emseg_napari.learner import HeldLearner
 from emseg_napari.live import live
 from emseg_napari.losses import held_loss

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
-from emseg_napari.labels import BOUNDARY, INTERIOR
+from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.scoring import thinning
 from emseg_napari.scoring.metrics import (
     THRESHOLDS,

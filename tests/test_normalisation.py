@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emseg_napari import normalisation
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.normalisation import Normalisation
 
 NORMALISATION = Normalisation()

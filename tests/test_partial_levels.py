@@ -5,7 +5,7 @@ import pytest
 import zarr
 from tinyruns import tiny_network_run
 
-from emseg_napari.jobs import BlockFailed, Message
+from emseg_napari.core.jobs import BlockFailed, Message
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.prediction import blocks, planning, predict
 from emseg_napari.prediction.partial import noted_in

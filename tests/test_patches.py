@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.patches import REFERENCE_PX, LivePatches, PatchSampler, network_scale
 from emseg_napari.resampling import resample

@@ -6,7 +6,7 @@ import pytest
 from skimage.transform import resize
 
 from emseg_napari.checkpoints import export_onnx
-from emseg_napari.jobs import Cancelled, Progress, SlicePredicted, UserError
+from emseg_napari.core.jobs import Cancelled, Progress, SlicePredicted, UserError
 from emseg_napari.networks import build
 from emseg_napari.patches import network_scale
 from emseg_napari.prediction import Method, SlicePredictor, load_predictor, predict

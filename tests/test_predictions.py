@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import to_isbi
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import to_isbi
 from emseg_napari.scoring.predictions import interior_threshold, read_prediction
 from emseg_napari.stacks import write_stack
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.preparation import noting_start, prepare, what_is_held_out
 from emseg_napari.runs import Run, opened_start
 from emseg_napari.settings import TrainingSettings

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR, UNLABELLED
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR, UNLABELLED
 from emseg_napari.repairs.closing import close_gap
 from emseg_napari.repairs.copying import copy_neighbour
 from emseg_napari.repairs.dropping import drop_membrane, merge_cells

@@ -7,8 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import PROPOSED_BOUNDARY, PROPOSED_INTERIOR
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import PROPOSED_BOUNDARY, PROPOSED_INTERIOR
 from emseg_napari.repairs.closing import close_gap
 from emseg_napari.repairs.dropping import drop_membrane, merge_cells
 from emseg_napari.repairs.edits import is_membrane

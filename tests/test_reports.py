@@ -9,7 +9,7 @@ import pytest
 from reviews import a_review, leaky
 from window import striped
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.scoring.pages import report_html, write_report
 from emseg_napari.scoring.pictures import as_png, error_picture, grey
 from emseg_napari.scoring.reports import EvaluationReport, SlicePicture, error_counts, worst_slices, write_csv

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from emseg_napari.core.jobs import Cancelled
+from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.fitting import Example, fit_ridge
-from emseg_napari.jobs import Cancelled
-from emseg_napari.labels import BOUNDARY, INTERIOR
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.ridge import SIGMAS_PX, RidgeFit, boundary, probability, reach_px, strength
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emseg_napari import runs
-from emseg_napari.jobs import EpochEnded, UserError
+from emseg_napari.core.jobs import EpochEnded, UserError
 from emseg_napari.runs import FORMAT, Run, RunRecord, fingerprint, is_run, open_run, versions
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.stacks import supported

@@ -12,8 +12,8 @@ import pytest
 from scipy import ndimage
 
 from emseg_napari import samples
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import BOUNDARY, INTERIOR
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.samples import isbi2012, phantom, sample_folder
 from emseg_napari.scoring.metrics import v_rand
 

@@ -3,7 +3,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import (
     ExportSettings,
     LiveSettings,

@@ -7,7 +7,7 @@ import weakref
 import numpy as np
 import pytest
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.sessions import scratch
 from emseg_napari.sessions.scratch import new_labels, slices_in_use
 from emseg_napari.sparse import SparseStack, labelled_slices, stacked

@@ -18,9 +18,9 @@ import tifffile
 from blockwork import Writing, cubes, done, written
 from timing import PATIENCE_S, settled, wait_until, within
 
-from emseg_napari.cluster import Where, clients, do_blocks
-from emseg_napari.cluster.clients import open_client
-from emseg_napari.jobs import Cancelled, Event, Message, Progress, UserError
+from emseg_napari.core.blockwise import Where, dask_client, do_blocks
+from emseg_napari.core.blockwise.dask_client import open_client
+from emseg_napari.core.jobs import Cancelled, Event, Message, Progress, UserError
 from emseg_napari.prediction import planning
 from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 from emseg_napari.runs import STARTER
@@ -30,7 +30,7 @@ from emseg_napari.volumes.opening import open_volume
 
 HERE = Path(__file__).parent
 DASK = Path(sys.executable).with_name("dask")
-PROMISED_S = clients.SECONDS_TO_CONNECT
+PROMISED_S = dask_client.SECONDS_TO_CONNECT
 
 
 class Hands:
@@ -96,7 +96,7 @@ def address_in(about: Path) -> str:
 def patience() -> Iterator[None]:
     """Schedulers on a busy machine take longer to answer than users should wait."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clients, "SECONDS_TO_CONNECT", PATIENCE_S)
+        patch.setattr(dask_client, "SECONDS_TO_CONNECT", PATIENCE_S)
         yield
 
 
@@ -329,7 +329,7 @@ def test_a_worker_with_another_environment_is_named(own_hands, tmp_path, output,
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_scheduler_that_does_not_answer_is_told_soon(output, silent, monkeypatch):
     assert PROMISED_S < 10
-    monkeypatch.setattr(clients, "SECONDS_TO_CONNECT", 0.5)
+    monkeypatch.setattr(dask_client, "SECONDS_TO_CONNECT", 0.5)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         if silent:

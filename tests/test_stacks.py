@@ -4,8 +4,8 @@ import pytest
 import tifffile
 
 from emseg_napari import stacks
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import AmbiguousLabels, UnknownLabels
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import AmbiguousLabels, UnknownLabels
 
 
 def noise(shape=(5, 37, 53), dtype=np.uint8):

@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from emseg_napari import learner, networks, training
 from emseg_napari.checkpoints import load_checkpoint
-from emseg_napari.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
+from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
 from emseg_napari.judging import Judgement, Jury, but_tile, hold_out_tile, most_labelled, only_tile, split
 from emseg_napari.losses import masked_loss
 from emseg_napari.runs import Run, open_run

@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from emseg_napari import files
-from emseg_napari.jobs import Cancelled, Progress, UserError
+from emseg_napari.core import files
+from emseg_napari.core.jobs import Cancelled, Progress, UserError
 from emseg_napari.volumes.output import Blocks, Layout, VolumeOutput
 from emseg_napari.volumes.pyramid import level_factors, reduced
 from emseg_napari.volumes.volume import Voxel

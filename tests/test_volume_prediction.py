@@ -21,8 +21,8 @@ import zarr
 from timing import PATIENCE_S
 from tinyruns import tiny_network_run
 
-from emseg_napari.cluster import Where, clients
-from emseg_napari.jobs import BlockDone, BlockFailed, Cancelled, Message, Progress, UserError
+from emseg_napari.core.blockwise import Where, dask_client
+from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, Message, Progress, UserError
 from emseg_napari.prediction import blocks, planning, predict, slabs
 from emseg_napari.prediction.blocks import encoded
 from emseg_napari.prediction.inference import stoppable
@@ -295,7 +295,7 @@ def test_cancelled_prediction_goes_on_and_ends_with_the_same_bytes(run, image, t
 SCRIPT = """
     import sys, time
     import numpy as np
-    from emseg_napari.jobs import BlockDone
+    from emseg_napari.core.jobs import BlockDone
     from emseg_napari.prediction import planning
     from emseg_napari.prediction.volumes import VolumeTask, predict_volume
     from emseg_napari.settings import PredictionSettings
@@ -532,7 +532,7 @@ def test_chunks_without_a_file_are_empty_where_one_says_so(run, image, tmp_path)
 
 
 def test_a_scheduler_that_is_not_there_leaves_no_output(run, image, tmp_path, monkeypatch):
-    monkeypatch.setattr(clients, "SECONDS_TO_CONNECT", 0.3)
+    monkeypatch.setattr(dask_client, "SECONDS_TO_CONNECT", 0.3)
     with pytest.raises(UserError, match="No Dask scheduler answers"):
         predict_volume(image, run, VolumeTask(tmp_path / "a.zarr", FAST, where=Where("tcp://127.0.0.1:1")))
     assert not (tmp_path / "a.zarr").exists()

@@ -15,7 +15,7 @@ import tensorstore
 import tifffile
 import zarr
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.stacks import read_image, read_labels
 from emseg_napari.volumes.opening import open_levels, open_volume, read_whole
 from emseg_napari.volumes.volume import BrokenChunk, Voxel, volume_of

@@ -15,9 +15,9 @@ from napari.layers.labels._labels_key_bindings import new_label
 from qtpy.QtWidgets import QFileDialog
 from window import answer_with, noting, settle, striped, wait_for, wait_until_left
 
+from emseg_napari.core.jobs import EpochEnded, SlicePredicted
+from emseg_napari.core.labels import to_isbi
 from emseg_napari.corrections import plain
-from emseg_napari.jobs import EpochEnded, SlicePredicted
-from emseg_napari.labels import to_isbi
 from emseg_napari.runs import STARTER, fingerprint, open_run
 from emseg_napari.sessions.store import load_session
 from emseg_napari.settings import TrainingSettings

@@ -20,8 +20,8 @@ from window import (
     wait_until_left,
 )
 
+from emseg_napari.core.jobs import Failed, Finished, Message, Progress, UserError
 from emseg_napari.corrections import proposed
-from emseg_napari.jobs import Failed, Finished, Message, Progress, UserError
 from emseg_napari.runs import Run, RunRecord, fingerprint
 from emseg_napari.sessions.store import Round, Session, load_session, save_session
 from emseg_napari.settings import TrainingSettings

@@ -5,7 +5,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from window import canvas_of, drag, middle, noting, striped, wait_for
 
-from emseg_napari.jobs import PreviewReady
+from emseg_napari.core.jobs import PreviewReady
 from emseg_napari.places import Place
 from emseg_napari.placesearch import SliceSearched
 from emseg_napari.resting import WAITING

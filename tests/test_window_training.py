@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog
 from timing import PATIENCE_S, within
 from window import noting, settle, striped, wait_for
 
-from emseg_napari.jobs import EpochEnded, Finished, Message, PreviewReady, Progress
+from emseg_napari.core.jobs import EpochEnded, Finished, Message, PreviewReady, Progress
 from emseg_napari.runs import Run, RunRecord, open_run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.widgets import starts

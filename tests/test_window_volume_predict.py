@@ -6,8 +6,8 @@ import pytest
 from tinyruns import tiny_network_run
 from window import wait_for
 
-from emseg_napari.jobs import BlockDone, Drafted
-from emseg_napari.labels import PROPOSED_BOUNDARY, from_probability
+from emseg_napari.core.jobs import BlockDone, Drafted
+from emseg_napari.core.labels import PROPOSED_BOUNDARY, from_probability
 from emseg_napari.prediction import predict
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.volumes.output import VolumeOutput

@@ -11,8 +11,8 @@ import zarr
 from napari.layers import Labels
 from window import canvas_of, drag, middle, settle, wait_for, wait_until_left
 
-from emseg_napari.files import read_json
-from emseg_napari.jobs import UserError
+from emseg_napari.core.files import read_json
+from emseg_napari.core.jobs import UserError
 from emseg_napari.runs import fingerprint, open_run
 from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.sessions.recovery import recoverable

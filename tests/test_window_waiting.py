@@ -9,7 +9,7 @@ from timing import PATIENCE_S
 from window import settle, striped, wait_for
 
 from emseg_napari.client import Engine
-from emseg_napari.jobs import Failed
+from emseg_napari.core.jobs import Failed
 from emseg_napari.widgets.layers import PROPOSAL_OF, add_labels, confirmed_in
 
 IMAGE, LABELS = striped((6, 64, 64))

@@ -11,7 +11,7 @@ import numpy as np
 
 from emseg_napari.cells.instances import check_probability
 from emseg_napari.cells.tiles import Part
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.stacks import read_description
 from emseg_napari.volumes.differences import PARTIAL
 from emseg_napari.volumes.opening import open_volume, read_whole

@@ -14,7 +14,7 @@ import numpy as np
 
 from emseg_napari.cells.instances import fragments_of_slice
 from emseg_napari.cells.regions import outlined
-from emseg_napari.jobs import ShouldStop, never
+from emseg_napari.core.jobs import ShouldStop, never
 from emseg_napari.settings import InstanceSettings
 
 

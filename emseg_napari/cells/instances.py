@@ -15,7 +15,7 @@ from emseg_napari.cells.joining import cells_of_tiles
 from emseg_napari.cells.linking import Linker, time_left
 from emseg_napari.cells.regions import Regions, outlined
 from emseg_napari.cells.tiles import CUT, Cut
-from emseg_napari.jobs import Message, Progress, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.core.jobs import Message, Progress, Report, ShouldStop, UserError, ignore, never
 from emseg_napari.settings import InstanceSettings
 from emseg_napari.stacks import as_stack
 

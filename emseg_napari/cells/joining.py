@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from emseg_napari.cells.regions import Borders, Regions
 from emseg_napari.cells.tiles import Cut, Face, Piece, Place, flood_tile
-from emseg_napari.jobs import ShouldStop, never
+from emseg_napari.core.jobs import ShouldStop, never
 from emseg_napari.settings import InstanceSettings
 
 

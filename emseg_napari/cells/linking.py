@@ -10,7 +10,7 @@ import numpy as np
 
 from emseg_napari.cells.overlaps import Overlaps, overlaps
 from emseg_napari.cells.regions import in_reading_order
-from emseg_napari.jobs import Cancelled, Progress, Report, ShouldStop, ignore, never
+from emseg_napari.core.jobs import Cancelled, Progress, Report, ShouldStop, ignore, never
 from emseg_napari.settings import InstanceSettings
 from emseg_napari.stacks import as_stack
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari import files
 from emseg_napari.cells.overlaps import Overlaps
 from emseg_napari.cells.tiles import Cut, Part, Piece, Place
+from emseg_napari.core import files
 from emseg_napari.volumes.layout import Block
 from emseg_napari.volumes.output import VolumeOutput
 

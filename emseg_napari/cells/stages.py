@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emseg_napari.cluster import BlockWork, Where, do_blocks
-from emseg_napari.jobs import (
+from emseg_napari.core.blockwise import BlockWork, Where, do_blocks
+from emseg_napari.core.jobs import (
     BlockDone,
     BlockFailed,
     Cancelled,

@@ -16,7 +16,7 @@ from emseg_napari.cells.overlaps import Overlaps, Shared
 from emseg_napari.cells.parts import Parts
 from emseg_napari.cells.regions import outlined
 from emseg_napari.cells.tiles import Part, Piece, Place, flood_tile
-from emseg_napari.jobs import ShouldStop
+from emseg_napari.core.jobs import ShouldStop
 from emseg_napari.settings import InstanceSettings
 from emseg_napari.volumes.layout import Block
 from emseg_napari.volumes.output import VolumeOutput

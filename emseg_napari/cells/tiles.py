@@ -16,7 +16,7 @@ from skimage.measure import label
 
 from emseg_napari.cells.flooding import flooded
 from emseg_napari.cells.regions import Borders, first_pixels
-from emseg_napari.jobs import ShouldStop, never
+from emseg_napari.core.jobs import ShouldStop, never
 from emseg_napari.settings import InstanceSettings
 
 Part = tuple[slice, slice]

@@ -26,15 +26,15 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari import files
 from emseg_napari.cells.boundary import Boundary, first_slice, waiting_in
 from emseg_napari.cells.linking import Chain
 from emseg_napari.cells.parts import Parts
 from emseg_napari.cells.stages import FINISH, FLOOD, JOIN, NUMBER, OVERLAP, Stages
 from emseg_napari.cells.steps import Flood, Join, Number, Overlap, Step
 from emseg_napari.cells.tiles import CUT, Cut
-from emseg_napari.cluster import HERE, Where, started
-from emseg_napari.jobs import BlockFailed, Message, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.core import files
+from emseg_napari.core.blockwise import HERE, Where, started
+from emseg_napari.core.jobs import BlockFailed, Message, Report, ShouldStop, UserError, ignore, never
 from emseg_napari.settings import InstanceSettings
 from emseg_napari.volumes.differences import LATER
 from emseg_napari.volumes.layout import Block, Layout, Version

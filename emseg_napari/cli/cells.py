@@ -15,8 +15,8 @@ from emseg_napari.cells.records import cells_record
 from emseg_napari.cells.volumes import Destination, VolumeCells, segment_volume
 from emseg_napari.cli.guard import FAULT, Stopped, stop_on_interrupt
 from emseg_napari.cli.reporting import blocks, counted, list_failures, reporting, show_result
-from emseg_napari.cluster import Where
-from emseg_napari.jobs import Cancelled
+from emseg_napari.core.blockwise import Where
+from emseg_napari.core.jobs import Cancelled
 from emseg_napari.settings import InstanceSettings
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from emseg_napari.cli.guard import guarded
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 
 
 @guarded

@@ -12,9 +12,9 @@ from emseg_napari.cli.guard import guarded
 from emseg_napari.cli.inputs import ConventionOption, JsonOption, LabelsArgument, open_pair
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import counted, show_result
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import UNLABELLED
 from emseg_napari.exports import chosen_slices, export_training_labels
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import UNLABELLED
 from emseg_napari.settings import ExportSettings, validated
 from emseg_napari.sparse import SparseStack
 from emseg_napari.stacks import check_range, parse_range

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from emseg_napari import __version__
-from emseg_napari.jobs import ShouldStop, UserError
+from emseg_napari.core.jobs import ShouldStop, UserError
 
 FAULT, MISTAKE, STOPPED = 1, 2, 130
 # What is said of words that are no options or values: typer's own class, or click's with an older typer.

@@ -11,10 +11,10 @@ import numpy as np
 import typer
 
 from emseg_napari.anysize import open_image, open_labels
+from emseg_napari.core.files import writable_folder
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.decoding import TIFF_SUFFIXES
-from emseg_napari.files import writable_folder
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.sparse import SparseStack, Stack
 from emseg_napari.stacks import check_image, check_pair, check_range

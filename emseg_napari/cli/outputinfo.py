@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import InstanceSettings
 
 _SOFTWARE = {"emseg-napari predict": "prediction", "emseg-napari segment": "cells"}

@@ -23,9 +23,9 @@ from emseg_napari.cli.inputs import (
 )
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import quiet_libraries, reporting, show_result
-from emseg_napari.cluster import Where
-from emseg_napari.jobs import Cancelled, UserError
-from emseg_napari.labels import from_probability, to_isbi
+from emseg_napari.core.blockwise import Where
+from emseg_napari.core.jobs import Cancelled, UserError
+from emseg_napari.core.labels import from_probability, to_isbi
 from emseg_napari.runs import Run, fingerprint, open_run
 from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.stacks import read_description, read_image, write_stack

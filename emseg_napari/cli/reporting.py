@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
-from emseg_napari.jobs import BlockFailed, EpochEnded, Event, Message, Progress, Report
+from emseg_napari.core.jobs import BlockFailed, EpochEnded, Event, Message, Progress, Report
 
 SECONDS_BETWEEN_LINES = 5.0
 _LISTED = 20

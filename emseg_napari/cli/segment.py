@@ -28,8 +28,8 @@ from emseg_napari.cli.inputs import (
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import counted, reporting, show_result
 from emseg_napari.cli.volumes import SUFFIX, SchedulerOption, WorkersOption, refuse_scheduler
-from emseg_napari.cluster import Where
-from emseg_napari.jobs import Cancelled, UserError
+from emseg_napari.core.blockwise import Where
+from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.settings import InstanceSettings, validated
 from emseg_napari.stacks import read_description, write_stack
 from emseg_napari.volumes.opening import called, is_container

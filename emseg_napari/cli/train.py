@@ -23,9 +23,9 @@ from emseg_napari.cli.inputs import (
 )
 from emseg_napari.cli.options import flag_of, given_values, with_options_of
 from emseg_napari.cli.reporting import accuracies, quiet_libraries, reporting, show_result
-from emseg_napari.files import writable_folder
-from emseg_napari.jobs import Cancelled, Progress, UserError
-from emseg_napari.labels import check_trainable
+from emseg_napari.core.files import writable_folder
+from emseg_napari.core.jobs import Cancelled, Progress, UserError
+from emseg_napari.core.labels import check_trainable
 from emseg_napari.runs import Run, is_run, open_run, opened_start, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.sparse import SparseStack, Stack, labelled_slices

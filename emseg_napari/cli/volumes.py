@@ -11,8 +11,8 @@ import typer
 
 from emseg_napari.cli.guard import FAULT, Stopped, stop_on_interrupt
 from emseg_napari.cli.reporting import blocks, list_failures, quiet_libraries, reporting, show_result
-from emseg_napari.cluster import Where
-from emseg_napari.jobs import Cancelled, UserError
+from emseg_napari.core.blockwise import Where
+from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.runs import Run
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.volumes.opening import called, open_volume

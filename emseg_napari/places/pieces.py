@@ -11,7 +11,7 @@ from skimage.segmentation import watershed
 
 from emseg_napari.cells.flooding import seeds_of
 from emseg_napari.cells.regions import Regions
-from emseg_napari.labels import BOUNDARY, INTERIOR, PROPOSED_INTERIOR, UNLABELLED
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_INTERIOR, UNLABELLED
 
 # Interior is sure at a lower probability than for cells: a faint boundary inside a cell is worth a look.
 _SURE_BELOW, _NECK_PX, _SMALLEST_PX = 0.15, 6.0, 100

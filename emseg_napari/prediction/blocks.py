@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from emseg_napari.cells.gaps import close_gaps
-from emseg_napari.jobs import ShouldStop, UserError
-from emseg_napari.labels import ISBI_BOUNDARY, ISBI_INTERIOR
+from emseg_napari.core.jobs import ShouldStop, UserError
+from emseg_napari.core.labels import ISBI_BOUNDARY, ISBI_INTERIOR
 from emseg_napari.normalisation import Levels
 from emseg_napari.prediction.grid import Known
 from emseg_napari.prediction.predictor import SlicePredictor
@@ -40,7 +40,7 @@ _BAND = 32  # rows that are encoded at once
 
 @dataclass(frozen=True)
 class PredictionWork:
-    """Predicts blocks, see `emseg_napari.cluster.BlockWork`.
+    """Predicts blocks, see `emseg_napari.core.blockwise.BlockWork`.
 
     Attributes
     ----------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emseg_napari.jobs import Drafted, Report, ShouldStop
+from emseg_napari.core.jobs import Drafted, Report, ShouldStop
 from emseg_napari.prediction.predictor import SlicePredictor
 from emseg_napari.prediction.tiles import tiles, whole
 from emseg_napari.resampling import Readable

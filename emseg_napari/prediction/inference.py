@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 from emseg_napari import ridge
+from emseg_napari.core.files import read_json
+from emseg_napari.core.jobs import Cancelled, ShouldStop, UserError, never
 from emseg_napari.features import RECIPE_KEY, FeatureRecipe, pixel_features
-from emseg_napari.files import read_json
-from emseg_napari.jobs import Cancelled, ShouldStop, UserError, never
 from emseg_napari.prediction.predictor import Method, Network, StoppableNetwork
 from emseg_napari.prediction.tiles import HALOS, halo_of
 from emseg_napari.runs import Run

@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from emseg_napari.cluster import Where, do_blocks
-from emseg_napari.jobs import BlockFailed, Cancelled, Event, Message, Report, ShouldStop, UserError
+from emseg_napari.core.blockwise import Where, do_blocks
+from emseg_napari.core.jobs import BlockFailed, Cancelled, Event, Message, Report, ShouldStop, UserError
 from emseg_napari.normalisation import Levels
 from emseg_napari.prediction.blocks import PredictionWork
 from emseg_napari.prediction.slabs import Plane, Slabs
@@ -34,7 +34,7 @@ class PartialLevels:
     work : PredictionWork
     output : VolumeOutput
     report, should_stop : callable
-        See `emseg_napari.jobs`.
+        See `emseg_napari.core.jobs`.
     """
 
     def __init__(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emseg_napari.cluster import HERE, Where
-from emseg_napari.jobs import UserError
+from emseg_napari.core.blockwise import HERE, Where
+from emseg_napari.core.jobs import UserError
 from emseg_napari.prediction.blocks import Kind, PredictionWork
 from emseg_napari.prediction.records import record_of
 from emseg_napari.runs import Run

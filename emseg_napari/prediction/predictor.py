@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.jobs import Cancelled, ShouldStop, never
+from emseg_napari.core.jobs import Cancelled, ShouldStop, never
 from emseg_napari.normalisation import Levels
 from emseg_napari.prediction.grid import Grid
 from emseg_napari.prediction.tiles import (

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.cells.gaps import close_gaps
-from emseg_napari.jobs import Progress, Report, ShouldStop, SlicePredicted, ignore, never
+from emseg_napari.core.jobs import Progress, Report, ShouldStop, SlicePredicted, ignore, never
 from emseg_napari.prediction.drafts import draft
 from emseg_napari.prediction.inference import load_method
 from emseg_napari.prediction.predictor import SlicePredictor

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.cluster import Where, started
-from emseg_napari.jobs import BlockFailed, Message, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.core.blockwise import Where, started
+from emseg_napari.core.jobs import BlockFailed, Message, Report, ShouldStop, UserError, ignore, never
 from emseg_napari.prediction.drafts import draft
 from emseg_napari.prediction.partial import PartialLevels, sentence_on
 from emseg_napari.prediction.planning import Plan, VolumeTask, outward, planned

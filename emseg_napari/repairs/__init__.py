@@ -1,6 +1,6 @@
 """Repairs of labels by a click or a stroke: arrays in, an `Edit` out that changes nothing by itself.
 
-Labels are those of one slice with their states, uint8 (y, x) as in `emseg_napari.labels`. Membrane is
+Labels are those of one slice with their states, uint8 (y, x) as in `emseg_napari.core.labels`. Membrane is
 what is boundary, proposed or not, and hangs together over corners too; a cell is what else hangs
 together by the sides of its pixels. Clicks are seen through a window, so that their time does not grow
 with the slice (benchmarks/repairs.py).

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.repairs.edits import Pixel, Point, is_membrane, pixel_at
 from emseg_napari.repairs.skeletons import Skeleton
 from emseg_napari.repairs.windows import Window, window_around

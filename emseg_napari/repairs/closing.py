@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import BOUNDARY
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import BOUNDARY
 from emseg_napari.repairs.cells import membrane_near
 from emseg_napari.repairs.edits import Edit, Pixel, Point, edit_of, is_membrane, pixel_at
 from emseg_napari.repairs.ends import snap

@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 from scipy import fft, ndimage
 
-from emseg_napari.labels import PROPOSED_BOUNDARY
+from emseg_napari.core.labels import PROPOSED_BOUNDARY
 from emseg_napari.repairs.edits import Pixel, check_shapes
 
 _COARSE_PX = 256  # to which slices are shrunk before they are compared

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy import ndimage
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.repairs.cells import beside, interior_under, membrane_at, parted
 from emseg_napari.repairs.edits import Edit, Pixel, Point
 from emseg_napari.repairs.passages import Terrain

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 
 Point = tuple[float, float]  # y and x in pixels of the slice; pixel centres are whole numbers
 Pixel = tuple[int, int]

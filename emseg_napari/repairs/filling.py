@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import INTERIOR
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import INTERIOR
 from emseg_napari.repairs.cells import beside, interior_under, membrane_near, parted
 from emseg_napari.repairs.edits import Edit, Pixel, Point, edit_of, is_membrane, pixel_at
 from emseg_napari.repairs.removing import removal

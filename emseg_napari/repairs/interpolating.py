@@ -9,7 +9,7 @@ from scipy import sparse
 
 from emseg_napari.cells.linking import Chain
 from emseg_napari.cells.overlaps import Overlaps
-from emseg_napari.labels import BOUNDARY
+from emseg_napari.core.labels import BOUNDARY
 from emseg_napari.repairs.edits import check_shapes, is_membrane
 from emseg_napari.settings import InstanceSettings
 

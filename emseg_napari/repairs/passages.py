@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
-from emseg_napari.labels import INTERIOR
+from emseg_napari.core.labels import INTERIOR
 from emseg_napari.repairs.edits import Edit, Pixel, edit_of, is_membrane
 from emseg_napari.repairs.paths import cheapest_path
 from emseg_napari.repairs.windows import Window

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emseg_napari.labels import INTERIOR
-from emseg_napari.repairs.compiled import compiled, inlined
+from emseg_napari.core.compiled import compiled, inlined
+from emseg_napari.core.labels import INTERIOR
 from emseg_napari.repairs.stretches import Sorted
 
 FAR_PX = 64

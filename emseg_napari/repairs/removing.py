@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from emseg_napari.labels import INTERIOR
+from emseg_napari.core.labels import INTERIOR
 from emseg_napari.repairs.edits import Edit, edit_of, is_membrane
 from emseg_napari.repairs.skeletons import CORNERS_TOO, Skeleton
 from emseg_napari.repairs.windows import Window, box_of

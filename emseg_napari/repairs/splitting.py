@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 from scipy import ndimage
 
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import BOUNDARY
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import BOUNDARY
 from emseg_napari.repairs.cells import interior_under, membrane_near
 from emseg_napari.repairs.edits import Edit, Pixel, edit_of, is_membrane, pixel_at
 from emseg_napari.repairs.paths import cheapest_path, cost_of, drawn, half_thickness, with_pockets

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emseg_napari.repairs.compiled import compiled
+from emseg_napari.core.compiled import compiled
 
 _Place = np.uint64
 _WORD = 8  # bytes

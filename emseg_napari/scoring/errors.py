@@ -18,8 +18,8 @@ from typing import Literal
 import numpy as np
 from scipy import ndimage
 
-from emseg_napari.jobs import Cancelled, Progress, Report, ShouldStop, ignore, never
-from emseg_napari.labels import BOUNDARY, INTERIOR
+from emseg_napari.core.jobs import Cancelled, Progress, Report, ShouldStop, ignore, never
+from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.scoring.thinning import thinned_regions
 from emseg_napari.scoring.walls import Picture, Pixels, Sizes, Wall, walls
 from emseg_napari.settings import ErrorSettings
@@ -69,7 +69,7 @@ def find_errors(
     *,
     slices: Sequence[int],
 ) -> list[SegmentationError]:
-    """Return the merges and splits of several slices, largest first; a long job (`emseg_napari.jobs`).
+    """Return the merges and splits of several slices, largest first; a long job (`emseg_napari.core.jobs`).
 
     Parameters
     ----------

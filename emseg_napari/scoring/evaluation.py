@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.jobs import (
+from emseg_napari.core.jobs import (
     Cancelled,
     Message,
     Progress,

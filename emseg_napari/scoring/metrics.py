@@ -23,7 +23,7 @@ from itertools import accumulate, repeat
 
 import numpy as np
 
-from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.scoring.partitions import Agreement, TrueCells
 from emseg_napari.scoring.pixels import PixelCounts, count_pixels
 from emseg_napari.scoring.thinning import thinned_regions

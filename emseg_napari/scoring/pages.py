@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.files import replacing
-from emseg_napari.labels import BOUNDARY, INTERIOR
+from emseg_napari.core.files import replacing
+from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.scoring.errors import error_map
 from emseg_napari.scoring.evaluation import Evaluation
 from emseg_napari.scoring.pictures import Curve, as_png, curves_svg, error_picture, grey, label_picture

@@ -10,7 +10,7 @@ import imagecodecs
 import numpy as np
 from scipy import ndimage
 
-from emseg_napari.labels import to_isbi
+from emseg_napari.core.labels import to_isbi
 from emseg_napari.scoring.errors import MERGE, SPLIT
 
 LARGEST_PX = 768

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from emseg_napari.labels import BOUNDARY, INTERIOR
+from emseg_napari.core.labels import BOUNDARY, INTERIOR
 
 
 @dataclass(frozen=True)

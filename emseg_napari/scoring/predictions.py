@@ -14,9 +14,8 @@ import numpy as np
 
 from emseg_napari.anysize import LARGE_BYTES
 from emseg_napari.cells.boundary import complement, read_record
-from emseg_napari.decoding import read
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import (
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import (
     INTERIOR,
     UNLABELLED,
     AmbiguousLabels,
@@ -25,6 +24,7 @@ from emseg_napari.labels import (
     distinct,
     normalise,
 )
+from emseg_napari.decoding import read
 from emseg_napari.scoring.metrics import ROUNDING
 from emseg_napari.volumes.opening import called, is_container, open_volume, read_whole
 from emseg_napari.volumes.volume import Volume

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.files import replacing
+from emseg_napari.core.files import replacing
 from emseg_napari.scoring.evaluation import Evaluation, Scores
 from emseg_napari.scoring.review import Review
 

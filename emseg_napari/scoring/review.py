@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.jobs import Event, Progress, Report, ShouldStop, ignore, never
+from emseg_napari.core.jobs import Event, Progress, Report, ShouldStop, ignore, never
 from emseg_napari.scoring.errors import SegmentationError, find_errors
 from emseg_napari.scoring.evaluation import Evaluation, evaluate
 from emseg_napari.settings import ErrorSettings, EvaluationSettings

@@ -17,7 +17,7 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.sessions.backlog import Backlog
 from emseg_napari.sessions.recovery import discard, is_unsaved
 from emseg_napari.sessions.store import Placement, Round, Session, save_session

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.sessions.scratch import slices_in_use
 from emseg_napari.sessions.store import Session
 from emseg_napari.sessions.writer import SessionWriter

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from emseg_napari import files
-from emseg_napari.jobs import UserError
+from emseg_napari.core import files
+from emseg_napari.core.jobs import UserError
 
 FORMAT = 2
 _PlainName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]

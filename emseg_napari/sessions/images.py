@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from emseg_napari import files, stacks
+from emseg_napari import stacks
+from emseg_napari.core import files
 from emseg_napari.stacks import BIGTIFF_BYTES
 from emseg_napari.volumes.volume import Volume
 

@@ -20,8 +20,8 @@ from typing import IO
 
 from platformdirs import user_data_path
 
-from emseg_napari import files
-from emseg_napari.jobs import UserError
+from emseg_napari.core import files
+from emseg_napari.core.jobs import UserError
 from emseg_napari.sessions.contents import read_contents
 from emseg_napari.sessions.slicefiles import slice_files
 

@@ -15,8 +15,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from emseg_napari.files import writable_folder
-from emseg_napari.jobs import UserError
+from emseg_napari.core.files import writable_folder
+from emseg_napari.core.jobs import UserError
 from emseg_napari.sessions.recovery import recovery_folder
 
 LARGE_BYTES = 2**29

@@ -14,9 +14,10 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 
-from emseg_napari import decoding, files
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import PROPOSED_INTERIOR
+from emseg_napari import decoding
+from emseg_napari.core import files
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import PROPOSED_INTERIOR
 
 # Level 3 without PNG's filters: 15 ms and 150 kB for 2048 x 2048 pixels; the defaults take 55 ms.
 _PNG = {"level": 3, "filter": 8}

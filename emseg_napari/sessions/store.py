@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari import files, stacks
+from emseg_napari import stacks
 from emseg_napari.anysize import open_image
-from emseg_napari.jobs import UserError
+from emseg_napari.core import files
+from emseg_napari.core.jobs import UserError
 from emseg_napari.sessions.contents import (
     Contents,
     Placement,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari import files
-from emseg_napari.jobs import UserError
+from emseg_napari.core import files
+from emseg_napari.core.jobs import UserError
 from emseg_napari.sessions.contents import Contents, read_contents, write_contents
 from emseg_napari.sessions.images import pages
 from emseg_napari.sessions.recovery import Marker, discard, is_unsaved

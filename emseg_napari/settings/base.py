@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 
 S = TypeVar("S", bound="Settings")
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.settings.base import Settings, SliceRange, advanced, missing_is_empty_field, validated
 
 NetworkName = Literal["compact", "reference", "ridge", "trees"]

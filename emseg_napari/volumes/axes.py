@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 
 Size = tuple[int, int, int]
 Window = tuple[slice, slice, slice]

@@ -20,8 +20,8 @@ from zarr.codecs import BloscCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
-from emseg_napari import files
-from emseg_napari.jobs import UserError
+from emseg_napari.core import files
+from emseg_napari.core.jobs import UserError
 from emseg_napari.volumes.axes import Size, Window
 from emseg_napari.volumes.layout import Block, Blocks, Layout
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 
 CREMI_RAW = "volumes/raw"  # https://cremi.org/data
 _MOST_LISTED = 8

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import InstanceSettings, PredictionSettings
 from emseg_napari.volumes.layout import Layout, sized
 from emseg_napari.volumes.marks import IN_MEMORY

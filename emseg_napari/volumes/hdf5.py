@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.volumes.axes import Size, Window, check_grey, last_three, name_of, part_of
 from emseg_napari.volumes.choosing import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.volumes.chunks import Reopened, read_or_tell

@@ -8,7 +8,7 @@ from typing import Literal, overload
 
 import numpy as np
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.volumes.axes import Size, Window
 from emseg_napari.volumes.volume import Voxel
 

@@ -8,7 +8,7 @@ from typing import Any
 import mrcfile
 import numpy as np
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.volumes.axes import check_grey, last_three
 from emseg_napari.volumes.mapped import MappedPixels
 from emseg_napari.volumes.units import voxel_of

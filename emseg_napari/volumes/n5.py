@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorstore
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.volumes.axes import Size, check_grey, last_three, name_of
 from emseg_napari.volumes.choosing import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.volumes.chunkfiles import ChunkFilePixels

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from emseg_napari.core.jobs import UserError
 from emseg_napari.decoding import PNG_SUFFIXES, TIFF_SUFFIXES
-from emseg_napari.jobs import UserError
 from emseg_napari.volumes.axes import name_of
 from emseg_napari.volumes.volume import Volume
 

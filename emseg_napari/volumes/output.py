@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import zarr
 
-from emseg_napari import files
-from emseg_napari.cluster import HERE, Where
-from emseg_napari.jobs import Report, ShouldStop, UserError, ignore, never
+from emseg_napari.core import files
+from emseg_napari.core.blockwise import HERE, Where
+from emseg_napari.core.jobs import Report, ShouldStop, UserError, ignore, never
 from emseg_napari.volumes import omezarr, pyramid
 from emseg_napari.volumes.axes import Size, Window
 from emseg_napari.volumes.blockfiles import IN_USE_S, BlockFiles, DurableStore, create_group
@@ -215,7 +215,7 @@ class VolumeOutput:
         Parameters
         ----------
         report, should_stop : callable
-            See `emseg_napari.jobs`; only `Progress` and `Message` are told.
+            See `emseg_napari.core.jobs`; only `Progress` and `Message` are told.
         where : Where
             Which processes do it.
 

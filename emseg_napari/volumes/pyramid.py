@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.cluster import HERE, Where, do_blocks
-from emseg_napari.jobs import Event, Message, Progress, Report, ShouldStop, UserError
+from emseg_napari.core.blockwise import HERE, Where, do_blocks
+from emseg_napari.core.jobs import Event, Message, Progress, Report, ShouldStop, UserError
 from emseg_napari.volumes.axes import Size, Window
 from emseg_napari.volumes.blockfiles import BlockFiles, create_level
 from emseg_napari.volumes.layout import Block, Layout, ceil_divided
@@ -57,7 +57,7 @@ def write_levels(
     layout : Layout
         Of level 0.
     report, should_stop : callable
-        See `emseg_napari.jobs`.
+        See `emseg_napari.core.jobs`.
     where : Where
         Which processes do it.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari import decoding
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.volumes.axes import Size, Window, check_grey, size_of
 from emseg_napari.volumes.chunks import BrokenChunk, Reopened
 from emseg_napari.volumes.volume import Volume

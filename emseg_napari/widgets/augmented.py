@@ -7,8 +7,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.judging import but_tile, hold_out_tile, most_labelled, split, spread_over
-from emseg_napari.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.patches import PatchSampler
 from emseg_napari.settings import TrainingSettings

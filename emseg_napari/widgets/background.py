@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from qtpy.QtCore import QThreadPool
 from superqt.utils import ensure_main_thread
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 
 T = TypeVar("T")
 _NO_LIMIT_MS = 10**9  # a user may think over a question

@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QFormLayout
 from emseg_napari.cells.boundary import boundary_of, said_of
 from emseg_napari.cells.records import cells_record
 from emseg_napari.cells.volumes import Destination, VolumeCells
-from emseg_napari.jobs import Event, Failed, Finished, Message, Progress, UserError
-from emseg_napari.labels import BOUNDARY, UNLABELLED
+from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress, UserError
+from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.sessions.scratch import new_labels, slices_in_use
 from emseg_napari.settings import InstanceSettings, validated
 from emseg_napari.volumes.opening import open_levels

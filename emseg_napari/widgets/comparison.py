@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels, Layer
 
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import INTERIOR, UNLABELLED
 from emseg_napari.corrections import is_own
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import INTERIOR, UNLABELLED
 from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.scoring.predictions import KINDS, Kind, Prediction
 from emseg_napari.settings import EvaluationSettings

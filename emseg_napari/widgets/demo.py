@@ -18,8 +18,8 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
-from emseg_napari.files import writable_folder
-from emseg_napari.jobs import UserError
+from emseg_napari.core.files import writable_folder
+from emseg_napari.core.jobs import UserError
 from emseg_napari.stacks import as_stack
 from emseg_napari.widgets.dock import Dock
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from qtpy.QtWidgets import QMessageBox, QWidget
 
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
 
 
 def ask_convention(parent: QWidget, error: UserError) -> Convention | None:

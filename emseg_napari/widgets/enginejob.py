@@ -12,7 +12,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from emseg_napari.client import Engine
-from emseg_napari.jobs import Event, Failed, Progress
+from emseg_napari.core.jobs import Event, Failed, Progress
 from emseg_napari.widgets.background import outcome_of, sentence_of
 
 Prepare = Callable[[], dict[str, Any]]

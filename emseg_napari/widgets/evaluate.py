@@ -10,7 +10,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QFileDialog, QFormLayout
 
-from emseg_napari.jobs import Event, Failed, Finished, Message, Progress, UserError
+from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress, UserError
 from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.scoring.pages import write_report
 from emseg_napari.scoring.reports import write_csv

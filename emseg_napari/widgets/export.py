@@ -8,8 +8,8 @@ from typing import Any
 
 from qtpy.QtWidgets import QFileDialog
 
+from emseg_napari.core.jobs import UserError
 from emseg_napari.exports import chosen_slices, export_training_labels
-from emseg_napari.jobs import UserError
 from emseg_napari.settings import ExportSettings, validated
 from emseg_napari.stacks import check_pair
 from emseg_napari.widgets.forms import SettingsForm

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import Settings, is_advanced, is_range
 from emseg_napari.stacks import parse_range
 

@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import QTimer
 
-from emseg_napari.jobs import BlockDone
+from emseg_napari.core.jobs import BlockDone
 from emseg_napari.runs import Run
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.volumes.opening import open_volume

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QProgressBar
 
-from emseg_napari.jobs import Progress
+from emseg_napari.core.jobs import Progress
 from emseg_napari.widgets.sentences import duration
 
 

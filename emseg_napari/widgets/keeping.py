@@ -12,7 +12,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.sessions.autosave import Autosave
 from emseg_napari.sessions.recovery import open_elsewhere
 from emseg_napari.sessions.scratch import want_of_room

@@ -12,9 +12,8 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QObject, QThreadPool
 
-from emseg_napari.corrections import plain, trusted
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import (
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import (
     BOUNDARY,
     INTERIOR,
     PROPOSED_BOUNDARY,
@@ -24,6 +23,7 @@ from emseg_napari.labels import (
     UnknownLabels,
     normalise,
 )
+from emseg_napari.corrections import plain, trusted
 from emseg_napari.sessions.scratch import new_labels, slices_in_use
 from emseg_napari.sparse import SparseStack, normalised
 from emseg_napari.stacks import as_stack

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from emseg_napari.core.labels import check_trainable, distinct
 from emseg_napari.judging import split
-from emseg_napari.labels import check_trainable, distinct
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.sparse import SparseStack, labelled_slices
 from emseg_napari.stacks import check_image, check_pair, check_range

@@ -9,8 +9,8 @@ from napari.layers import Labels
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
-from emseg_napari.jobs import Event, Failed, Finished, Message, PreviewReady, Progress, UserError
-from emseg_napari.labels import from_probability
+from emseg_napari.core.jobs import Event, Failed, Finished, Message, PreviewReady, Progress, UserError
+from emseg_napari.core.labels import from_probability
 from emseg_napari.runs import open_run
 from emseg_napari.settings import BASELINES, LiveSettings
 from emseg_napari.widgets.enginejob import EngineJob

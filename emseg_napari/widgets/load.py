@@ -12,8 +12,8 @@ from pint import Unit
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QGroupBox, QHBoxLayout
 
 from emseg_napari.anysize import open_labels
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import AmbiguousLabels, Convention, UnknownLabels
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.samples import isbi2012
 from emseg_napari.sessions.recovery import discard, recoverable
 from emseg_napari.sessions.store import MissingImage

@@ -9,8 +9,8 @@ import imageio.v3 as imageio
 import numpy as np
 from napari.layers import Image, Layer
 
-from emseg_napari.files import replacing
-from emseg_napari.jobs import PreviewReady, UserError
+from emseg_napari.core.files import replacing
+from emseg_napari.core.jobs import PreviewReady, UserError
 from emseg_napari.widgets.layers import AID
 from emseg_napari.widgets.placing import placed
 

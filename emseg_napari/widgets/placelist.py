@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
+from emseg_napari.core.jobs import Event, Failed, Finished, Progress, UserError
 from emseg_napari.corrections import is_proposal, plain
-from emseg_napari.jobs import Event, Failed, Finished, Progress, UserError
 from emseg_napari.places import Place, estimated_error, next_slice_to_label, ranked
 from emseg_napari.placesearch import SliceSearched
 from emseg_napari.sessions.scratch import slices_in_use

@@ -6,7 +6,7 @@ import pyqtgraph as pg
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from emseg_napari.jobs import EpochEnded
+from emseg_napari.core.jobs import EpochEnded
 from emseg_napari.scoring.evaluation import Evaluation
 
 _SCORES = {

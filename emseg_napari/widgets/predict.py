@@ -10,7 +10,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout
 
-from emseg_napari.jobs import (
+from emseg_napari.core.jobs import (
     BlockDone,
     Drafted,
     Event,

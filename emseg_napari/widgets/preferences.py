@@ -8,8 +8,8 @@ from typing import Any
 
 from platformdirs import user_config_path
 
-from emseg_napari.files import read_json, write_json
-from emseg_napari.jobs import UserError
+from emseg_napari.core.files import read_json, write_json
+from emseg_napari.core.jobs import UserError
 
 
 def _file() -> Path:

@@ -10,8 +10,8 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from emseg_napari import corrections
-from emseg_napari.jobs import SlicePredicted
-from emseg_napari.labels import from_probability
+from emseg_napari.core.jobs import SlicePredicted
+from emseg_napari.core.labels import from_probability
 from emseg_napari.sessions.scratch import new_labels
 from emseg_napari.widgets.history import Filled
 from emseg_napari.widgets.layers import (

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Labels
 
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import UNLABELLED
 from emseg_napari.corrections import is_proposal
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import UNLABELLED
 from emseg_napari.repairs.copying import copy_neighbour
 from emseg_napari.repairs.edits import is_membrane
 from emseg_napari.repairs.interpolating import Between

@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.repairs.edits import Point
 from emseg_napari.volumes.volume import BrokenChunk, Volume
 from emseg_napari.widgets.layers import set_pixels, stack_of

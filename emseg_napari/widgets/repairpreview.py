@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from emseg_napari.labels import BOUNDARY, INTERIOR
+from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.widgets.layers import AID
 
 _CLEAR = (0.0, 0.0, 0.0, 0.0)

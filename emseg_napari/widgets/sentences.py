@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emseg_napari.jobs import EpochEnded
+from emseg_napari.core.jobs import EpochEnded
 from emseg_napari.runs import Run, RunRecord
 from emseg_napari.scoring.evaluation import as_ranges
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.sessions.recovery import open_elsewhere
 from emseg_napari.sessions.store import Session, load_session
 from emseg_napari.volumes.opening import open_levels

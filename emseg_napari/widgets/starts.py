@@ -13,8 +13,8 @@ from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox
 
 from emseg_napari import runs
+from emseg_napari.core.jobs import UserError
 from emseg_napari.corrections import is_own
-from emseg_napari.jobs import UserError
 from emseg_napari.judging import SLICES_FOR_HOLD_OUT
 from emseg_napari.runs import STARTER, is_run, open_run
 from emseg_napari.sessions.scratch import slices_in_use

@@ -22,8 +22,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from emseg_napari.jobs import UserError
-from emseg_napari.labels import Convention
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import Convention
 from emseg_napari.sparse import SparseStack
 from emseg_napari.widgets.background import in_window, make_room, outcome_of, sentence_of
 from emseg_napari.widgets.dialogs import ask_convention

@@ -9,7 +9,16 @@ from typing import Any
 
 from qtpy.QtWidgets import QCheckBox, QFileDialog
 
-from emseg_napari.jobs import EpochEnded, Event, Failed, Finished, Message, PreviewReady, Progress, UserError
+from emseg_napari.core.jobs import (
+    EpochEnded,
+    Event,
+    Failed,
+    Finished,
+    Message,
+    PreviewReady,
+    Progress,
+    UserError,
+)
 from emseg_napari.patches import PatchSampler
 from emseg_napari.runs import Run, is_run, open_run, refuse_baseline
 from emseg_napari.sessions.scratch import new_labels

@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import NetworkName, TrainingSettings, applies
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.preferences import recall

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QSpinBox, QWidget
 
-from emseg_napari.cluster import Where
-from emseg_napari.jobs import UserError
+from emseg_napari.core.blockwise import Where
+from emseg_napari.core.jobs import UserError
 from emseg_napari.widgets.preferences import recall, recall_folder, remember, remember_folder
 
 FILE = "an OME-Zarr on disk (any size)"

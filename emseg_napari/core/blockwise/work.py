@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from emseg_napari.jobs import (
+from emseg_napari.core.jobs import (
     BlockDone,
     BlockFailed,
     Cancelled,

@@ -12,11 +12,11 @@ from itertools import islice
 from types import NoneType
 from typing import Any
 
-from emseg_napari.cluster.blocks import Block, BlockWork, Tally, failure
-from emseg_napari.cluster.clients import AGAIN, dashboard, lost, open_client
-from emseg_napari.cluster.orders import Order
-from emseg_napari.cluster.workers import check_cluster, versions_here
-from emseg_napari.jobs import BlockFailed, Cancelled, ShouldStop, UserError
+from emseg_napari.core.blockwise.dask_checks import check_cluster, versions_here
+from emseg_napari.core.blockwise.dask_client import AGAIN, dashboard, lost, open_client
+from emseg_napari.core.blockwise.dask_task import Order
+from emseg_napari.core.blockwise.work import Block, BlockWork, Tally, failure
+from emseg_napari.core.jobs import BlockFailed, Cancelled, ShouldStop, UserError
 
 PER_THREAD = 2  # blocks ordered ahead for every thread of a worker: one is done, and the next one waits there
 _SECONDS_BETWEEN_QUESTIONS = 0.1

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 
 UNLABELLED, BOUNDARY, INTERIOR = 0, 1, 2
 PROPOSED_BOUNDARY, PROPOSED_INTERIOR = 3, 4

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from emseg_napari.cluster.blocks import StopsAll
+from emseg_napari.core.blockwise.work import StopsAll
 
 # What a block's bytes depend on, and what blocks travel with.
 PACKAGES = (

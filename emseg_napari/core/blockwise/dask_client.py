@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from emseg_napari.jobs import UserError
+from emseg_napari.core.jobs import UserError
 
 SECONDS_TO_CONNECT = 5.0
 SECONDS_TO_CLOSE = 5.0

@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
-from emseg_napari.cluster.blocks import Block, BlockWork, Tally, failure, write
-from emseg_napari.jobs import Cancelled, ShouldStop
+from emseg_napari.core.blockwise.work import Block, BlockWork, Tally, failure, write
+from emseg_napari.core.jobs import Cancelled, ShouldStop
 
 AHEAD = 2  # blocks read before they are wanted: one that waits, and one that is being read
 BEHIND = 2  # results that wait to be written, or are being written

@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from emseg_napari.cluster.blocks import Block, BlockWork, StopsAll, failure, write
-from emseg_napari.cluster.workers import Versions, check_this_worker
-from emseg_napari.jobs import never
+from emseg_napari.core.blockwise.dask_checks import Versions, check_this_worker
+from emseg_napari.core.blockwise.work import Block, BlockWork, StopsAll, failure, write
+from emseg_napari.core.jobs import never
 
 
 @dataclass(frozen=True)

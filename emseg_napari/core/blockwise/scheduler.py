@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from emseg_napari.cluster.blocks import Block, BlockWork, Tally
-from emseg_napari.cluster.here import do_here
-from emseg_napari.jobs import BlockFailed, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.core.blockwise.local import do_here
+from emseg_napari.core.blockwise.work import Block, BlockWork, Tally
+from emseg_napari.core.jobs import BlockFailed, Report, ShouldStop, UserError, ignore, never
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def started(where: Where) -> Iterator[Where]:
     if where.scheduler is None:
         yield where
         return
-    from emseg_napari.cluster.clients import open_client  # loads Dask, an extra
+    from emseg_napari.core.blockwise.dask_client import open_client  # loads Dask, an extra
 
     with open_client(where.scheduler, where.workers) as client:
         yield Where(client.scheduler.address)
@@ -118,7 +118,7 @@ def do_blocks(
     if where.scheduler is None:
         do_here(work, blocks, tally, should_stop)
     elif blocks:
-        from emseg_napari.cluster.spread import do_spread  # loads Dask, an extra
+        from emseg_napari.core.blockwise.dask_runner import do_spread  # loads Dask, an extra
 
         do_spread(work, blocks, where, tally, should_stop)
     return tally.failures
