@@ -33,8 +33,8 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari import stacks
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io import stacks
 from emseg_napari.sessions.recovery import recoverable
 from emseg_napari.sessions.store import MissingImage, Session, load_session
 

@@ -21,9 +21,9 @@ from onnx import helper, numpy_helper
 
 from emseg_napari import train
 from emseg_napari.core.files import replacing
+from emseg_napari.io.stacks import parse_range, read_image, read_labels
 from emseg_napari.runs import Run
 from emseg_napari.settings.training import OTHER_MICROSCOPES
-from emseg_napari.stacks import parse_range, read_image, read_labels
 
 SEED = 0
 

@@ -27,6 +27,7 @@ from emseg_napari.cells.gaps import close_gaps
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import PROPOSED_INTERIOR, from_probability
 from emseg_napari.corrections import proposed
+from emseg_napari.io.stacks import read_image
 from emseg_napari.prediction import load_predictor
 from emseg_napari.repairs.closing import close_gap
 from emseg_napari.repairs.copying import copy_neighbour
@@ -39,7 +40,6 @@ from emseg_napari.repairs.skeletons import skeleton_of
 from emseg_napari.repairs.splitting import split_cell
 from emseg_napari.runs import Run, open_run
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.stacks import read_image
 
 PLACES, TIMES, AIM_MS, ENOUGH_MS = 10, 3, 50, 500
 HOLES_A_MEGAPIXEL, HOLE_PX = 2000, 6

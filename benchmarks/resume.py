@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.volumes.output import VolumeOutput
+from emseg_napari.io.ome_zarr_writer import VolumeOutput
 
 
 def command(chosen: argparse.Namespace, output: Path) -> list[str]:

@@ -14,13 +14,13 @@ import tifffile
 
 from emseg_napari.core.blockwise import Where, do_blocks
 from emseg_napari.core.jobs import BlockDone, Event, ShouldStop, never
+from emseg_napari.io.layout import Block, Layout
+from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.open import open_volume
+from emseg_napari.io.volume import Window, volume_of
 from emseg_napari.prediction.blocks import PredictionWork
 from emseg_napari.runs import STARTER, open_run
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.volumes.layout import Block, Layout
-from emseg_napari.volumes.opening import open_volume
-from emseg_napari.volumes.output import VolumeOutput
-from emseg_napari.volumes.volume import Window, volume_of
 
 SIDE_PX, MARGIN_PX = 2048, 192
 

@@ -6,9 +6,9 @@ import heapq
 from dataclasses import dataclass
 from math import prod
 
-from emseg_napari.volumes.layout import Layout, ceil_divided
-from emseg_napari.volumes.pyramid import level_factors
-from emseg_napari.volumes.volume import Voxel
+from emseg_napari.io.layout import Layout, ceil_divided
+from emseg_napari.io.pyramid import level_factors
+from emseg_napari.io.volume import Voxel
 
 Size = tuple[int, int, int]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from scalemeasure import MARGIN_PX, SIDE_PX, measured_ordering_s, measured_speed, mirrored, show_two_workers
 from scalemodel import Job, Measured, Store, limits, simulated_efficiency
 
+from emseg_napari.io.open import open_volume
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.volumes.opening import open_volume
 
 # Taken with --measure; docs/scaling.md says where and when. Megavoxels per second of one thread.
 SPEEDS = {

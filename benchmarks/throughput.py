@@ -169,7 +169,7 @@ def main() -> None:
 
 
 def compare(chosen: argparse.Namespace, folder: Path, interpreters: dict[str, str]) -> None:
-    from emseg_napari.stacks import read_image
+    from emseg_napari.io.stacks import read_image
 
     given = prepare(folder, chosen.run, read_image(Path(chosen.image))[chosen.slice], chosen.sizes)
     for side in chosen.sizes:

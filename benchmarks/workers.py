@@ -25,10 +25,10 @@ from hands import Hands, kill
 
 from emseg_napari.core.blockwise import HERE, Where
 from emseg_napari.core.jobs import BlockDone, Event, UserError
+from emseg_napari.io.open import open_volume
 from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 from emseg_napari.runs import STARTER, Run, open_run
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.volumes.opening import open_volume
 
 PHANTOM = Path(__file__).parents[1] / "sample_data" / "phantom.tif"
 

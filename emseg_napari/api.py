@@ -10,6 +10,10 @@ import numpy as np
 from emseg_napari.client import Engine
 from emseg_napari.core.jobs import Failed, Finished, Message, Report, SlicePredicted, UserError, ignore
 from emseg_napari.core.labels import INTERIOR, normalise
+from emseg_napari.io.open import read_whole
+from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.stacks import as_stack
+from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.pairing import paired
 from emseg_napari.runs import Run, open_run
 from emseg_napari.scoring.predictions import Kind, Prediction, prediction_of
@@ -21,10 +25,6 @@ from emseg_napari.settings import (
     TrainingSettings,
     validated,
 )
-from emseg_napari.sparse import SparseStack
-from emseg_napari.stacks import as_stack
-from emseg_napari.volumes.opening import read_whole
-from emseg_napari.volumes.volume import Volume, volume_of
 
 
 def train(

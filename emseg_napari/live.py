@@ -28,6 +28,8 @@ from emseg_napari.core.jobs import (
 )
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, normalise
 from emseg_napari.devices import Devices
+from emseg_napari.io.sparse_stack import SparseStack, Stack
+from emseg_napari.io.stacks import check_image, check_pair
 from emseg_napari.judging import Jury, is_dense
 from emseg_napari.learner import HeldLearner, export_kept
 from emseg_napari.patches import LivePatches
@@ -38,8 +40,6 @@ from emseg_napari.resting import PAUSED, Rest
 from emseg_napari.runs import Run, fingerprint, is_run
 from emseg_napari.settings import LiveSettings, PredictionSettings
 from emseg_napari.showing import View, Window
-from emseg_napari.sparse import SparseStack, Stack
-from emseg_napari.stacks import check_image, check_pair
 
 _SAVE_SECONDS = 60.0
 _LOOK_SECONDS = 0.1

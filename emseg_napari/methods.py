@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.volume import Volume
 from emseg_napari.runs import Run, open_run, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
-from emseg_napari.sparse import SparseStack
-from emseg_napari.volumes.volume import Volume
 
 
 def train(

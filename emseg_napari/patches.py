@@ -12,10 +12,10 @@ import numpy as np
 from emseg_napari.augmentation import augment
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
+from emseg_napari.io.sparse_stack import Stack
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.resampling import resample
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.sparse import Stack
 
 REFERENCE_PX = 256
 _GRID_PX = 16

@@ -17,7 +17,7 @@ import cloudpickle
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.volumes.volume import Volume
+from emseg_napari.io.volume import Volume
 
 
 @dataclass(frozen=True)

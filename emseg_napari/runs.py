@@ -23,9 +23,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from emseg_napari.core.files import read_json, replacing, write_json
 from emseg_napari.core.jobs import EpochEnded, UserError
+from emseg_napari.io.stacks import supported
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.settings import BASELINES, JOIN_BELOW, Settings, TrainingSettings
-from emseg_napari.stacks import supported
 
 FORMAT = 1
 _HISTORY = TypeAdapter(list[EpochEnded])

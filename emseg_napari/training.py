@@ -23,6 +23,7 @@ from emseg_napari.core.jobs import (
     never,
 )
 from emseg_napari.devices import Devices
+from emseg_napari.io.sparse_stack import SparseStack, Stack, stacked
 from emseg_napari.judging import Jury
 from emseg_napari.learner import Learner, export_kept
 from emseg_napari.patches import PatchSampler
@@ -31,7 +32,6 @@ from emseg_napari.preparation import noting_start, prepare, what_is_held_out
 from emseg_napari.runs import Run, is_run, open_run, opened_start
 from emseg_napari.schedule import Replay, Schedule
 from emseg_napari.settings import PredictionSettings, TrainingSettings
-from emseg_napari.sparse import SparseStack, Stack, stacked
 
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0

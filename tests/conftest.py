@@ -101,7 +101,7 @@ def real_stack() -> tuple[np.ndarray, np.ndarray]:
     """Image and labels of the ISBI 2012 slices: uint8 (z, y, x), 1 = boundary, 2 = interior."""
     if not REAL_DATA.is_dir():
         pytest.skip("the ISBI 2012 slices (../shared/data/isbi2012) are not here")
-    from emseg_napari.stacks import read_image, read_labels
+    from emseg_napari.io.stacks import read_image, read_labels
 
     return read_image(REAL_DATA / "train-volume.tif"), read_labels(REAL_DATA / "train-labels.tif")
 

@@ -9,17 +9,17 @@ import pytest
 import tifffile
 import zarr
 
-from emseg_napari import anysize
-from emseg_napari.anysize import open_image, open_labels, voxel_of_file
 from emseg_napari.api import _labelled, _stack
 from emseg_napari.cli.inputs import open_pair
 from emseg_napari.core.jobs import UserError
-from emseg_napari.exports import export_training_labels
+from emseg_napari.io import stack_or_volume
+from emseg_napari.io.export import export_training_labels
+from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.stack_or_volume import open_image, open_labels, voxel_of_file
+from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.preparation import prepare
 from emseg_napari.protocol import Packed, packed, unpacked
 from emseg_napari.settings import ExportSettings, TrainingSettings
-from emseg_napari.sparse import SparseStack
-from emseg_napari.volumes.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.widgets.lessons import lesson_of
 
 SHAPE = (9, 32, 40)
@@ -39,7 +39,7 @@ def files(tmp_path):
 
 @pytest.fixture
 def all_is_large(monkeypatch):
-    monkeypatch.setattr(anysize, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(stack_or_volume, "LARGE_BYTES", 1000)
 
 
 def test_what_is_small_is_in_memory(files):
@@ -60,7 +60,7 @@ def test_what_is_large_is_read_slice_by_slice(files, all_is_large):
 
 @pytest.mark.parametrize("limit", [1000, 2**30])
 def test_a_chunk_without_a_file_is_an_error_of_small_and_large_images_alike(files, monkeypatch, limit):
-    monkeypatch.setattr(anysize, "LARGE_BYTES", limit)
+    monkeypatch.setattr(stack_or_volume, "LARGE_BYTES", limit)
     folder, image, _ = files
     (folder / "image.zarr" / "c/3/0/0").unlink()
     with pytest.raises(BrokenChunk, match=r"chunk \(3, 0, 0\) of image.zarr is missing .*--missing-is-empty"):
@@ -79,7 +79,7 @@ def test_a_tiff_larger_than_memory_is_read_slice_by_slice(files, all_is_large):
 
 
 def test_a_tiff_is_large_by_what_it_unfolds_to(tmp_path, monkeypatch):
-    monkeypatch.setattr(anysize, "LARGE_BYTES", 100_000)
+    monkeypatch.setattr(stack_or_volume, "LARGE_BYTES", 100_000)
     path = tmp_path / "folded.tif"
     tifffile.imwrite(path, np.zeros((30, 64, 64), np.uint8), compression="zlib", photometric="minisblack")
     assert path.stat().st_size < 50_000

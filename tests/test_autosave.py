@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from timing import PATIENCE_S, wait_until, within
 
-from emseg_napari import stacks
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io import stacks
 from emseg_napari.sessions import writer as sessionwriter
 from emseg_napari.sessions.autosave import Autosave
 from emseg_napari.sessions.images import pages

@@ -16,10 +16,10 @@ from emseg_napari.cells.tiles import CUT, Cut
 from emseg_napari.cells.volumes import Destination, VolumeCells, segment_volume
 from emseg_napari.core.blockwise import Where
 from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, Event, Message, Progress, UserError
+from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
+from emseg_napari.io.open import open_volume
+from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.settings import InstanceSettings
-from emseg_napari.volumes.opening import open_volume
-from emseg_napari.volumes.output import Layout, VolumeOutput
-from emseg_napari.volumes.volume import BrokenChunk, Volume, Voxel, volume_of
 
 SMALL = InstanceSettings(size_px=12, neck_px=1.0)
 # Every slice of 60 x 72 pixels in six tiles.
@@ -346,7 +346,7 @@ def test_workers_write_the_same_bytes(tmp_path):
     source = VolumeOutput.prepare(tmp_path / "p.zarr", Layout((3, 60, 72), "uint8"))
     for block in source.blocks:
         source.write(block, field((3, 60, 72), 7)[block.window])
-    from emseg_napari.volumes.zarrs import open_zarr
+    from emseg_napari.io.formats.zarr import open_zarr
 
     boundary = Boundary(open_zarr(tmp_path / "p.zarr"))
     results = []

@@ -20,10 +20,10 @@ from emseg_napari.cli.options import flag_of
 from emseg_napari.cli.train import FLAGS
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.core.labels import INTERIOR, to_isbi
+from emseg_napari.io.samples import phantom
+from emseg_napari.io.stacks import read_description, read_labels
 from emseg_napari.runs import Run, open_run
-from emseg_napari.samples import phantom
 from emseg_napari.settings import PredictionSettings, TrainingSettings
-from emseg_napari.stacks import read_description, read_labels
 
 COMMAND = (sys.executable, "-m", "emseg_napari")
 EPOCHS = 9  # with one digit, and more than are done when Ctrl+C comes

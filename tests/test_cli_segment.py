@@ -11,10 +11,10 @@ from emseg_napari.cells import volumes
 from emseg_napari.cells.linking import link
 from emseg_napari.cli import app
 from emseg_napari.core.jobs import Cancelled
+from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
+from emseg_napari.io.stacks import read_description, read_labels, write_stack
+from emseg_napari.io.volume import Voxel
 from emseg_napari.settings import InstanceSettings
-from emseg_napari.stacks import read_description, read_labels, write_stack
-from emseg_napari.volumes.output import Layout, VolumeOutput
-from emseg_napari.volumes.volume import Voxel
 
 RECORD = {
     "software": "emseg-napari predict",

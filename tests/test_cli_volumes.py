@@ -16,18 +16,18 @@ import zarr
 from tinyruns import tiny_network_run
 from typer.testing import CliRunner, Result
 
-from emseg_napari import anysize
-from emseg_napari.anysize import voxel_of_file
 from emseg_napari.cli import app
+from emseg_napari.io import stack_or_volume
+from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.open import called
+from emseg_napari.io.stack_or_volume import voxel_of_file
+from emseg_napari.io.stacks import write_stack
+from emseg_napari.io.volume import Voxel
 from emseg_napari.prediction import planning, predict
 from emseg_napari.prediction.blocks import encoded
 from emseg_napari.runs import Run
 from emseg_napari.scoring import predictions
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.stacks import write_stack
-from emseg_napari.volumes.opening import called
-from emseg_napari.volumes.output import VolumeOutput
-from emseg_napari.volumes.volume import Voxel
 
 FAST = ("--no-average-orientations", "--no-close-gaps")
 SETTINGS = PredictionSettings(average_orientations=False, close_gaps=False)
@@ -118,7 +118,7 @@ def test_large_volumes_are_scored_slice_by_slice(run, image, values, tmp_path, k
     zarr.create_array(tmp_path / "truth.zarr", data=truth, chunks=(1, 50, 65))
     words = ("evaluate", output, tmp_path / "truth.zarr", "--json")
     whole = json.loads(emseg(*words).stdout)
-    monkeypatch.setattr(anysize, "LARGE_BYTES", 100)
+    monkeypatch.setattr(stack_or_volume, "LARGE_BYTES", 100)
     monkeypatch.setattr(predictions, "LARGE_BYTES", 100)
     monkeypatch.setattr(predictions, "read_whole", None)  # it would be called
     found = emseg(*words)

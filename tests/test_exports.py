@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from emseg_napari import exports, stacks
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io import export, stacks
 from emseg_napari.settings import ExportSettings
 
 SHAPE = (13, 9, 7)
@@ -39,7 +39,7 @@ def contents(folder):
 @pytest.mark.parametrize("chosen", [[0], [3, 11], list(range(13))])
 def test_a_tiff_export_is_read_back_bit_for_bit(tmp_path, dtype, chosen):
     image, labels = noise(dtype), complete_labels()
-    exports.export_training_labels(image, labels, chosen, settings(), tmp_path / "e")
+    export.export_training_labels(image, labels, chosen, settings(), tmp_path / "e")
     assert contents(tmp_path / "e") == ["export.json", "images.tif", "labels.tif"]
     read = stacks.read_image(tmp_path / "e" / "images.tif")
     assert read.dtype == dtype
@@ -54,7 +54,7 @@ def test_numbered_slices_carry_their_number_in_the_image_and_are_read_back_bit_f
     tmp_path, dtype, suffix
 ):
     image, labels = noise(dtype), complete_labels()
-    exports.export_training_labels(image, labels, [11, 2, 2], png(), tmp_path / "e")
+    export.export_training_labels(image, labels, [11, 2, 2], png(), tmp_path / "e")
     assert contents(tmp_path / "e") == [
         "export.json",
         f"images/0002.{suffix}",
@@ -69,7 +69,7 @@ def test_numbered_slices_carry_their_number_in_the_image_and_are_read_back_bit_f
 def test_labels_are_written_as_isbi_values(tmp_path):
     labels = np.tile(np.array([0, 1, 2], np.uint8), (1, 2, 1))
     image = np.arange(6, dtype=np.uint8).reshape(labels.shape)
-    exports.export_training_labels(image, labels, [0], settings(allow_unlabelled=True), tmp_path / "e")
+    export.export_training_labels(image, labels, [0], settings(allow_unlabelled=True), tmp_path / "e")
     assert tifffile.imread(tmp_path / "e" / "labels.tif").tolist() == [[128, 0, 255]] * 2
 
 
@@ -81,7 +81,7 @@ def test_labels_are_written_as_isbi_values(tmp_path):
 def test_any_labels_are_read_back_as_they_were(tmp_path_factory, labels, chosen, file_format):
     target = tmp_path_factory.mktemp("export") / "e"
     how = settings(file_format=file_format, allow_unlabelled=True)
-    exports.export_training_labels(np.zeros(labels.shape, np.uint8), labels, sorted(chosen), how, target)
+    export.export_training_labels(np.zeros(labels.shape, np.uint8), labels, sorted(chosen), how, target)
     written = target / "labels.tif" if file_format == "TIFF stack" else target / "labels"
     assert np.array_equal(stacks.read_labels(written), labels[sorted(chosen)])
 
@@ -89,19 +89,19 @@ def test_any_labels_are_read_back_as_they_were(tmp_path_factory, labels, chosen,
 def test_a_tif_name_gets_its_image_and_record_beside_it(tmp_path):
     image, labels = noise(), complete_labels()
     (tmp_path / "other.txt").touch()
-    record = exports.export_training_labels(image, labels, [4], settings(), tmp_path / "cells.tif")
+    record = export.export_training_labels(image, labels, [4], settings(), tmp_path / "cells.tif")
     assert contents(tmp_path) == ["cells-images.tif", "cells.json", "cells.tif", "other.txt"]
     assert np.array_equal(stacks.read_image(tmp_path / "cells-images.tif"), image[[4]])
     assert np.array_equal(stacks.read_labels(tmp_path / "cells.tif"), labels[[4]])
     assert json.loads((tmp_path / "cells.json").read_text()) == record
-    exports.export_training_labels(image, labels, [5], settings(), tmp_path / "cells.tif")
+    export.export_training_labels(image, labels, [5], settings(), tmp_path / "cells.tif")
     assert np.array_equal(stacks.read_image(tmp_path / "cells-images.tif"), image[[5]])
 
 
 def test_the_record_says_what_was_exported(tmp_path):
     labels = complete_labels()
     labels[3, 0, :2] = 0
-    record = exports.export_training_labels(
+    record = export.export_training_labels(
         noise(np.uint16), labels, [3, 5], settings(allow_unlabelled=True), tmp_path / "e"
     )
     assert record == json.loads((tmp_path / "e" / "export.json").read_text())
@@ -119,10 +119,10 @@ def test_slices_with_unlabelled_pixels_are_listed_and_refused(tmp_path):
     labels = complete_labels()
     labels[[2, 7], 3, 3] = 0
     with pytest.raises(UserError, match=r"unlabelled pixels \(2, 7\) are not exported; .*allow"):
-        exports.export_training_labels(noise(), labels, [1, 2, 7], settings(), tmp_path / "e")
+        export.export_training_labels(noise(), labels, [1, 2, 7], settings(), tmp_path / "e")
     labels[:] = 0
     with pytest.raises(UserError, match=r"\(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, \.\.\.\)"):
-        exports.export_training_labels(noise(), labels, range(13), settings(), tmp_path / "e")
+        export.export_training_labels(noise(), labels, range(13), settings(), tmp_path / "e")
     assert contents(tmp_path) == []
 
 
@@ -136,23 +136,23 @@ def test_slices_with_unlabelled_pixels_are_listed_and_refused(tmp_path):
 )
 def test_slices_that_are_not_there_are_refused(tmp_path, chosen, sentence):
     with pytest.raises(UserError, match=sentence):
-        exports.export_training_labels(noise(), complete_labels(), chosen, settings(), tmp_path / "e")
+        export.export_training_labels(noise(), complete_labels(), chosen, settings(), tmp_path / "e")
 
 
 def test_labels_of_another_image_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"the labels \(13 x 9 x 6\) and the image \(13 x 9 x 7\) differ"):
-        exports.export_training_labels(noise(), complete_labels()[..., 1:], [0], settings(), tmp_path / "e")
+        export.export_training_labels(noise(), complete_labels()[..., 1:], [0], settings(), tmp_path / "e")
 
 
 def test_pngs_do_not_fit_into_one_file(tmp_path):
     with pytest.raises(UserError, match=r"e\.tif is the name of a file, but numbered PNGs need a folder"):
-        exports.export_training_labels(noise(), complete_labels(), [0], png(), tmp_path / "e.tif")
+        export.export_training_labels(noise(), complete_labels(), [0], png(), tmp_path / "e.tif")
 
 
 @pytest.mark.parametrize("name", ["e.zarr", "e.N5", "e.h5", "e.png"])
 def test_names_of_other_formats_are_refused(tmp_path, name):
     with pytest.raises(UserError, match=r"exported as TIFF or numbered PNG files, not as \.\w+; give the"):
-        exports.export_training_labels(noise(), complete_labels(), [0], settings(), tmp_path / name)
+        export.export_training_labels(noise(), complete_labels(), [0], settings(), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -161,14 +161,14 @@ def test_what_is_no_earlier_export_is_never_overwritten(tmp_path):
     folder.mkdir()
     (folder / "labels.tif").write_text("years of work")
     with pytest.raises(UserError, match=r"e holds something else than an earlier export"):
-        exports.export_training_labels(noise(), complete_labels(), [0], settings(), folder)
+        export.export_training_labels(noise(), complete_labels(), [0], settings(), folder)
     (tmp_path / "truth.tif").write_text("years of work")
     (tmp_path / "truth.json").write_text("{}")
     with pytest.raises(UserError, match=r"truth\.tif .* no earlier export"):
-        exports.export_training_labels(noise(), complete_labels(), [0], settings(), tmp_path / "truth.tif")
+        export.export_training_labels(noise(), complete_labels(), [0], settings(), tmp_path / "truth.tif")
     (tmp_path / "file").write_text("years of work")
     with pytest.raises(UserError, match=r"file holds something else"):
-        exports.export_training_labels(noise(), complete_labels(), [0], settings(), tmp_path / "file")
+        export.export_training_labels(noise(), complete_labels(), [0], settings(), tmp_path / "file")
     for path in (folder / "labels.tif", tmp_path / "truth.tif", tmp_path / "file"):
         assert path.read_text() == "years of work"
 
@@ -176,15 +176,15 @@ def test_what_is_no_earlier_export_is_never_overwritten(tmp_path):
 def test_an_empty_folder_and_an_earlier_export_are_replaced(tmp_path):
     folder = tmp_path / "e"
     folder.mkdir()
-    exports.export_training_labels(noise(), complete_labels(), [0, 5], png(), folder)
-    exports.export_training_labels(noise(), complete_labels(), [1], settings(), folder)
+    export.export_training_labels(noise(), complete_labels(), [0, 5], png(), folder)
+    export.export_training_labels(noise(), complete_labels(), [1], settings(), folder)
     assert contents(tmp_path) == ["e/export.json", "e/images.tif", "e/labels.tif"]
     assert np.array_equal(stacks.read_image(folder / "images.tif"), noise()[[1]])
 
 
 @pytest.mark.parametrize("name", ["e", "e.tif"])
 def test_a_disk_that_fills_up_leaves_the_earlier_export(tmp_path, monkeypatch, name):
-    exports.export_training_labels(noise(), complete_labels(), [0], settings(), tmp_path / name)
+    export.export_training_labels(noise(), complete_labels(), [0], settings(), tmp_path / name)
     before = {p: (tmp_path / p).read_bytes() for p in contents(tmp_path)}
     write, written = tifffile.imwrite, []
 
@@ -196,7 +196,7 @@ def test_a_disk_that_fills_up_leaves_the_earlier_export(tmp_path, monkeypatch, n
 
     monkeypatch.setattr(tifffile, "imwrite", fill_up)
     with pytest.raises(UserError, match="the disk is full"):
-        exports.export_training_labels(noise(), complete_labels(), [7], settings(), tmp_path / name)
+        export.export_training_labels(noise(), complete_labels(), [7], settings(), tmp_path / name)
     assert len(written) == 2
     assert {p: (tmp_path / p).read_bytes() for p in contents(tmp_path)} == before
 
@@ -204,7 +204,7 @@ def test_a_disk_that_fills_up_leaves_the_earlier_export(tmp_path, monkeypatch, n
 def test_confirmed_labelled_or_all_slices_are_chosen():
     labels = np.zeros(SHAPE, np.uint8)
     labels[[4, 6], 0, 0] = 1
-    choose = exports.chosen_slices
+    choose = export.chosen_slices
     assert choose(labels, {9, 3}, settings(which="confirmed")) == [3, 9]
     assert choose(labels, {9, 3}, settings(which="labelled")) == [4, 6]
     assert choose(labels, set(), settings(which="all")) == list(range(13))
@@ -213,18 +213,18 @@ def test_confirmed_labelled_or_all_slices_are_chosen():
 def test_nothing_to_export_is_said_with_what_to_do():
     nothing = np.zeros(SHAPE, np.uint8)
     with pytest.raises(UserError, match="no slice is confirmed; confirm"):
-        exports.chosen_slices(nothing, set(), settings())
+        export.chosen_slices(nothing, set(), settings())
     with pytest.raises(UserError, match="no slice has labels; label"):
-        exports.chosen_slices(nothing, set(), settings(which="labelled"))
+        export.chosen_slices(nothing, set(), settings(which="labelled"))
 
 
 @pytest.mark.parametrize("stranger", ["note.txt", "images/note.txt", "images/0099.png"])
 def test_an_earlier_export_with_files_of_the_users_is_not_replaced(tmp_path, stranger):
     image, labels = noise(), complete_labels()
     target = tmp_path / "out"
-    exports.export_training_labels(image, labels, [0, 1], png(which="all"), target)
+    export.export_training_labels(image, labels, [0, 1], png(which="all"), target)
     (target / stranger).write_text("mine")
     with pytest.raises(UserError, match=r"choose a new or empty folder"):
-        exports.export_training_labels(image, labels, [0], settings(which="all"), target)
+        export.export_training_labels(image, labels, [0], settings(which="all"), target)
     assert (target / stranger).read_text() == "mine"
     assert (target / "images" / "0000.png").is_file()

@@ -6,14 +6,14 @@ import zarr
 from tinyruns import tiny_network_run
 
 from emseg_napari.core.jobs import BlockFailed, Message
+from emseg_napari.io.nan_holes import holed
+from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.open import open_volume
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.prediction import blocks, planning, predict
 from emseg_napari.prediction.partial import noted_in
 from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.volumes.holes import holed
-from emseg_napari.volumes.opening import open_volume
-from emseg_napari.volumes.output import VolumeOutput
 
 FAST = PredictionSettings(average_orientations=False, close_gaps=False)
 SHAPE = (2, 260, 300)

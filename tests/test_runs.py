@@ -9,10 +9,10 @@ import pytest
 
 from emseg_napari import runs
 from emseg_napari.core.jobs import EpochEnded, UserError
+from emseg_napari.io.stacks import supported
+from emseg_napari.io.volume import volume_of
 from emseg_napari.runs import FORMAT, Run, RunRecord, fingerprint, is_run, open_run, versions
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.stacks import supported
-from emseg_napari.volumes.volume import volume_of
 
 HISTORY = [
     EpochEnded(1, 100, 12.5, 0.7, 0.9, 0.85, 3e-3),

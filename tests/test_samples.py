@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from emseg_napari import samples
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
-from emseg_napari.samples import isbi2012, phantom, sample_folder
+from emseg_napari.io import samples
+from emseg_napari.io.samples import isbi2012, phantom, sample_folder
 from emseg_napari.scoring.metrics import v_rand
 
 SMALL = (3, 20, 20)
@@ -212,7 +212,7 @@ def test_phantom_is_what_its_script_draws(monkeypatch):
 
 
 def test_sample_folder_prefers_the_packaged_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(samples, "__file__", str(tmp_path / "package" / "samples.py"))
+    monkeypatch.setattr(samples, "__file__", str(tmp_path / "package" / "io" / "samples.py"))
     beside, packaged = tmp_path / "sample_data", tmp_path / "package" / "sample_data"
     for folder in (beside, packaged):
         folder.mkdir(parents=True)
@@ -223,6 +223,6 @@ def test_sample_folder_prefers_the_packaged_one(tmp_path, monkeypatch):
 
 
 def test_missing_sample_files_are_said_to_be_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(samples, "__file__", str(tmp_path / "package" / "samples.py"))
+    monkeypatch.setattr(samples, "__file__", str(tmp_path / "package" / "io" / "samples.py"))
     with pytest.raises(UserError, match="install emseg-napari again"):
         phantom()

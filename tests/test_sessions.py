@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emseg_napari import stacks
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io import stacks
 from emseg_napari.sessions import scratch, slicefiles
 from emseg_napari.sessions import store as sessions
 from emseg_napari.sessions.store import MissingImage, Placement, Round, Session, load_session, save_session

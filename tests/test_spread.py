@@ -21,12 +21,12 @@ from timing import PATIENCE_S, settled, wait_until, within
 from emseg_napari.core.blockwise import Where, dask_client, do_blocks
 from emseg_napari.core.blockwise.dask_client import open_client
 from emseg_napari.core.jobs import Cancelled, Event, Message, Progress, UserError
+from emseg_napari.io import pyramid
+from emseg_napari.io.open import open_volume
 from emseg_napari.prediction import planning
 from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 from emseg_napari.runs import STARTER
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.volumes import pyramid
-from emseg_napari.volumes.opening import open_volume
 
 HERE = Path(__file__).parent
 DASK = Path(sys.executable).with_name("dask")

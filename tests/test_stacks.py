@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from emseg_napari import stacks
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import AmbiguousLabels, UnknownLabels
+from emseg_napari.io import stacks
 
 
 def noise(shape=(5, 37, 53), dtype=np.uint8):

@@ -12,10 +12,10 @@ import pytest
 import tifffile
 
 import emseg_napari
+from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.runs import STARTER, open_run
 from emseg_napari.scoring.evaluation import evaluate
 from emseg_napari.settings import EvaluationSettings
-from emseg_napari.stacks import read_image, read_labels
 
 FOLDER = Path(emseg_napari.__file__).parent / STARTER
 SAMPLE = FOLDER.parents[1] / "sample_data"

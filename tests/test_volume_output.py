@@ -22,9 +22,9 @@ from hypothesis.extra.numpy import arrays
 
 from emseg_napari.core import files
 from emseg_napari.core.jobs import Cancelled, Progress, UserError
-from emseg_napari.volumes.output import Blocks, Layout, VolumeOutput
-from emseg_napari.volumes.pyramid import level_factors, reduced
-from emseg_napari.volumes.volume import Voxel
+from emseg_napari.io.ome_zarr_writer import Blocks, Layout, VolumeOutput
+from emseg_napari.io.pyramid import level_factors, reduced
+from emseg_napari.io.volume import Voxel
 
 EM = Voxel((50.0, 4.0, 4.0), "nanometer")
 IMAGE = Layout((3, 513, 300), "uint8", (1, 128, 128), (1, 256, 256), EM)
@@ -233,7 +233,7 @@ def test_every_block_is_one_file_also_where_all_is_zero(output):
 def test_a_block_is_written_with_one_write_also_at_the_end_of_the_volume(tmp_path, layout, monkeypatch):
     output = VolumeOutput.prepare(tmp_path / "out.zarr", layout, RECORD)
     written = []
-    monkeypatch.setattr("emseg_napari.volumes.blockfiles._put", lambda path, content: written.append(path))
+    monkeypatch.setattr("emseg_napari.io.block_store._put", lambda path, content: written.append(path))
     for block in (output.blocks[0], output.blocks[-1]):
         output.write(block, values_of(layout)[block.window])
     assert len(written) == 2
@@ -353,7 +353,7 @@ def test_whoever_opened_it_before_sees_each_block_once_it_is_there(tmp_path, lay
 
 KEEPS_WRITING = """
 import sys, numpy as np
-from emseg_napari.volumes.output import VolumeOutput
+from emseg_napari.io.ome_zarr_writer import VolumeOutput
 output = VolumeOutput(sys.argv[1])
 values = np.random.default_rng(0).integers(0, 255, output.shape).astype(output.dtype)
 print("ready", flush=True)

@@ -23,15 +23,15 @@ from tinyruns import tiny_network_run
 
 from emseg_napari.core.blockwise import Where, dask_client
 from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, Message, Progress, UserError
+from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.open import open_volume
+from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.prediction import blocks, planning, predict, slabs
 from emseg_napari.prediction.blocks import encoded
 from emseg_napari.prediction.inference import stoppable
 from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 from emseg_napari.runs import Run
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.volumes.opening import open_volume
-from emseg_napari.volumes.output import VolumeOutput
-from emseg_napari.volumes.volume import BrokenChunk, Volume, Voxel, volume_of
 
 SHAPE = (4, 150, 200)
 PLAIN = PredictionSettings(close_gaps=False)

@@ -16,10 +16,10 @@ import tifffile
 import zarr
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.stacks import read_image, read_labels
-from emseg_napari.volumes.opening import open_levels, open_volume, read_whole
-from emseg_napari.volumes.volume import BrokenChunk, Voxel, volume_of
-from emseg_napari.volumes.zarrs import ZarrPixels
+from emseg_napari.io.formats.zarr import ZarrPixels
+from emseg_napari.io.open import open_levels, open_volume, read_whole
+from emseg_napari.io.stacks import read_image, read_labels
+from emseg_napari.io.volume import BrokenChunk, Voxel, volume_of
 
 NM = Voxel((40.0, 5.0, 4.0), "nanometer")
 CHUNK = (2, 16, 16)

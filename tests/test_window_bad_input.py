@@ -18,10 +18,10 @@ from window import answer_with, noting, settle, striped, wait_for, wait_until_le
 from emseg_napari.core.jobs import EpochEnded, SlicePredicted
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.corrections import plain
+from emseg_napari.io.stacks import read_labels
 from emseg_napari.runs import STARTER, fingerprint, open_run
 from emseg_napari.sessions.store import load_session
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.stacks import read_labels
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers import add_labels, confirmed_in, is_ours
 from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE

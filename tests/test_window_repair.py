@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt
 from scipy import ndimage
 from window import at, canvas_of, click, drag, middle, striped, wait_for
 
-from emseg_napari.volumes.opening import open_volume
+from emseg_napari.io.open import open_volume
 from emseg_napari.widgets.layers import PROPOSAL_OF, VOLUME, add_labels, confirmed_in, history_of, is_ours
 from emseg_napari.widgets.repairtools import TOOLS
 

@@ -11,9 +11,9 @@ from qtpy.QtWidgets import QFileDialog
 from timing import within
 from window import answer_with, canvas_of, drag, middle, striped, wait_for
 
+from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.sessions.recovery import recoverable, recovery_folder
 from emseg_napari.sessions.store import Session, load_session, save_session
-from emseg_napari.volumes.volume import BrokenChunk
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers import VOLUME, add_labels, confirmed_in, history_of
 from emseg_napari.widgets.load import moved_to

@@ -10,9 +10,9 @@ from window import answer_with, canvas_of, drag, middle, noting, settle, striped
 
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.corrections import plain
+from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.sessions.store import load_session
 from emseg_napari.settings import ExportSettings, PredictionSettings, TrainingSettings
-from emseg_napari.stacks import read_image, read_labels
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.history import Filled
 from emseg_napari.widgets.layers import add_labels, confirmed_in, history_of, is_ours, stack_of

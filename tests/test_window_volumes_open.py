@@ -7,8 +7,8 @@ import pytest
 import zarr
 from napari.layers import Image, Labels, Layer
 
-from emseg_napari.volumes.opening import open_levels
-from emseg_napari.volumes.volume import BrokenChunk, volume_of
+from emseg_napari.io.open import open_levels
+from emseg_napari.io.volume import BrokenChunk, volume_of
 from emseg_napari.widgets.filelayers import opened_layers
 from emseg_napari.widgets.layers import SOURCE, volume_of_layer
 from emseg_napari.widgets.volumelayers import lazy

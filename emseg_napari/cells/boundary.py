@@ -12,11 +12,11 @@ import numpy as np
 from emseg_napari.cells.instances import check_probability
 from emseg_napari.cells.tiles import Part
 from emseg_napari.core.jobs import UserError
-from emseg_napari.stacks import read_description
-from emseg_napari.volumes.differences import PARTIAL
-from emseg_napari.volumes.opening import open_volume, read_whole
-from emseg_napari.volumes.output import VolumeOutput
-from emseg_napari.volumes.volume import Volume
+from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.open import open_volume, read_whole
+from emseg_napari.io.resume_check import PARTIAL
+from emseg_napari.io.stacks import read_description
+from emseg_napari.io.volume import Volume
 
 Kind = Literal["probability", "interior", "labels"]
 KINDS: dict[Kind, str] = {
@@ -124,7 +124,7 @@ def open_boundary(
     Parameters
     ----------
     path : str or Path
-        As for `emseg_napari.volumes.opening.open_volume`.
+        As for `emseg_napari.io.open.open_volume`.
     kind : str, optional
         What it holds; when not given, what `emseg predict` says of it, else floats are a probability of
         the boundary.

@@ -16,8 +16,8 @@ from emseg_napari.cells.linking import Linker, time_left
 from emseg_napari.cells.regions import Regions, outlined
 from emseg_napari.cells.tiles import CUT, Cut
 from emseg_napari.core.jobs import Message, Progress, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.io.stacks import as_stack
 from emseg_napari.settings import InstanceSettings
-from emseg_napari.stacks import as_stack
 
 _ROUNDING = 1e-6  # by which the probabilities of other programs may pass 0 and 1
 _NEEDED = "a boundary probability is needed, floats from 0 to 1 or uint8 from 0 to 255"

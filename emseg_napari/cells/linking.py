@@ -11,8 +11,8 @@ import numpy as np
 from emseg_napari.cells.overlaps import Overlaps, overlaps
 from emseg_napari.cells.regions import in_reading_order
 from emseg_napari.core.jobs import Cancelled, Progress, Report, ShouldStop, ignore, never
+from emseg_napari.io.stacks import as_stack
 from emseg_napari.settings import InstanceSettings
-from emseg_napari.stacks import as_stack
 
 
 def link(

@@ -22,8 +22,8 @@ import numpy as np
 from emseg_napari.cells.overlaps import Overlaps
 from emseg_napari.cells.tiles import Cut, Part, Piece, Place
 from emseg_napari.core import files
-from emseg_napari.volumes.layout import Block
-from emseg_napari.volumes.output import VolumeOutput
+from emseg_napari.io.layout import Block
+from emseg_napari.io.ome_zarr_writer import VolumeOutput
 
 Tables = dict[str, np.ndarray]
 

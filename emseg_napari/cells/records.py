@@ -7,8 +7,8 @@ from importlib.metadata import version
 from typing import Any
 
 from emseg_napari.cells.boundary import Boundary
+from emseg_napari.io.source_id import origin
 from emseg_napari.settings import InstanceSettings
-from emseg_napari.volumes.marks import origin
 
 SOFTWARE = "emseg-napari segment"
 # What `emseg predict` says of its file holds for the cells too: by it `emseg evaluate` knows the run.

@@ -16,7 +16,7 @@ from emseg_napari.core.jobs import (
     ShouldStop,
     UserError,
 )
-from emseg_napari.volumes.layout import Block
+from emseg_napari.io.layout import Block
 
 FLOOD, JOIN, OVERLAP, NUMBER, FINISH = "cells", "joining tiles", "overlaps", "numbers", "coarser levels"
 # Part of the time that each stage takes, about.

@@ -17,9 +17,9 @@ from emseg_napari.cells.parts import Parts
 from emseg_napari.cells.regions import outlined
 from emseg_napari.cells.tiles import Part, Piece, Place, flood_tile
 from emseg_napari.core.jobs import ShouldStop
+from emseg_napari.io.layout import Block
+from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.settings import InstanceSettings
-from emseg_napari.volumes.layout import Block
-from emseg_napari.volumes.output import VolumeOutput
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,11 @@ from emseg_napari.cells.tiles import CUT, Cut
 from emseg_napari.core import files
 from emseg_napari.core.blockwise import HERE, Where, started
 from emseg_napari.core.jobs import BlockFailed, Message, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.io.layout import Block, Layout, Version
+from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.resume_check import LATER
+from emseg_napari.io.volume import Size, filled
 from emseg_napari.settings import InstanceSettings
-from emseg_napari.volumes.differences import LATER
-from emseg_napari.volumes.layout import Block, Layout, Version
-from emseg_napari.volumes.output import VolumeOutput
-from emseg_napari.volumes.volume import Size, filled
 
 _CHUNK_PX = 512
 _MOST = np.iinfo(np.int32).max

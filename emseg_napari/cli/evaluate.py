@@ -25,8 +25,8 @@ from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import reporting, show_result
 from emseg_napari.cli.scoretables import show_scores
 from emseg_napari.core.jobs import Cancelled, Message
+from emseg_napari.io.open import called
 from emseg_napari.settings import EvaluationSettings, validated
-from emseg_napari.volumes.opening import called
 
 if TYPE_CHECKING:
     from emseg_napari.pairing import Pairing

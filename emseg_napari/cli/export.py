@@ -7,18 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from emseg_napari.anysize import voxel_of_file
 from emseg_napari.cli.guard import guarded
 from emseg_napari.cli.inputs import ConventionOption, JsonOption, LabelsArgument, open_pair
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import counted, show_result
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
-from emseg_napari.exports import chosen_slices, export_training_labels
+from emseg_napari.io.export import chosen_slices, export_training_labels
+from emseg_napari.io.open import called
+from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.stack_or_volume import voxel_of_file
+from emseg_napari.io.stacks import check_range, parse_range
 from emseg_napari.settings import ExportSettings, validated
-from emseg_napari.sparse import SparseStack
-from emseg_napari.stacks import check_range, parse_range
-from emseg_napari.volumes.opening import called
 
 # A labels file has no proposals and no confirmed slices: all of its labels are somebody's own.
 WITHOUT_MEANING = ("which", "include_proposals", "file_format")

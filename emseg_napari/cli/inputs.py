@@ -10,15 +10,15 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
-from emseg_napari.anysize import open_image, open_labels
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
-from emseg_napari.decoding import TIFF_SUFFIXES
+from emseg_napari.io.decode import TIFF_SUFFIXES
+from emseg_napari.io.open import called
+from emseg_napari.io.sparse_stack import SparseStack, Stack
+from emseg_napari.io.stack_or_volume import open_image, open_labels
+from emseg_napari.io.stacks import check_image, check_pair, check_range
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.sparse import SparseStack, Stack
-from emseg_napari.stacks import check_image, check_pair, check_range
-from emseg_napari.volumes.opening import called
 
 STACK = "TIFF, PNG, OME-Zarr, N5, HDF5 or MRC, or a folder of numbered slices"
 

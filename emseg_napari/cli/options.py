@@ -11,8 +11,8 @@ import annotated_types
 import typer
 from pydantic.fields import FieldInfo
 
+from emseg_napari.io.stacks import parse_range
 from emseg_napari.settings import Settings, TrainingSettings, is_advanced, is_range
-from emseg_napari.stacks import parse_range
 
 C = TypeVar("C", bound=Callable[..., None])
 

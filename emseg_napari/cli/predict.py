@@ -10,7 +10,6 @@ import numpy as np
 import typer
 
 from emseg_napari import __version__
-from emseg_napari.anysize import voxel_of_file
 from emseg_napari.cli import volumes
 from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
 from emseg_napari.cli.inputs import (
@@ -26,10 +25,11 @@ from emseg_napari.cli.reporting import quiet_libraries, reporting, show_result
 from emseg_napari.core.blockwise import Where
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
+from emseg_napari.io.open import called
+from emseg_napari.io.stack_or_volume import voxel_of_file
+from emseg_napari.io.stacks import read_description, read_image, write_stack
 from emseg_napari.runs import Run, fingerprint, open_run
 from emseg_napari.settings import PredictionSettings, validated
-from emseg_napari.stacks import read_description, read_image, write_stack
-from emseg_napari.volumes.opening import called
 
 Kind = Literal["labels", "probability", "interior"]
 MEANING: dict[Kind, str] = {

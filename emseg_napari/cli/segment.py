@@ -13,7 +13,6 @@ import numpy as np
 import typer
 
 from emseg_napari import __version__
-from emseg_napari.anysize import voxel_of_file
 from emseg_napari.cells.records import SOFTWARE, inherited, meaning
 from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
 from emseg_napari.cli.inputs import (
@@ -30,9 +29,10 @@ from emseg_napari.cli.reporting import counted, reporting, show_result
 from emseg_napari.cli.volumes import SUFFIX, SchedulerOption, WorkersOption, refuse_scheduler
 from emseg_napari.core.blockwise import Where
 from emseg_napari.core.jobs import Cancelled, UserError
+from emseg_napari.io.open import called, is_container
+from emseg_napari.io.stack_or_volume import voxel_of_file
+from emseg_napari.io.stacks import read_description, write_stack
 from emseg_napari.settings import InstanceSettings, validated
-from emseg_napari.stacks import read_description, write_stack
-from emseg_napari.volumes.opening import called, is_container
 
 ProbabilityArgument = Annotated[
     Path,

@@ -26,11 +26,11 @@ from emseg_napari.cli.reporting import accuracies, quiet_libraries, reporting, s
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import Cancelled, Progress, UserError
 from emseg_napari.core.labels import check_trainable
+from emseg_napari.io.open import called
+from emseg_napari.io.sparse_stack import SparseStack, Stack, labelled_slices
+from emseg_napari.io.stacks import check_image, check_range
 from emseg_napari.runs import Run, is_run, open_run, opened_start, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
-from emseg_napari.sparse import SparseStack, Stack, labelled_slices
-from emseg_napari.stacks import check_image, check_range
-from emseg_napari.volumes.opening import called
 
 FLAGS = {"validate_slices": "--validate", "start": "--from"}
 

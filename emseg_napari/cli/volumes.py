@@ -13,9 +13,9 @@ from emseg_napari.cli.guard import FAULT, Stopped, stop_on_interrupt
 from emseg_napari.cli.reporting import blocks, list_failures, quiet_libraries, reporting, show_result
 from emseg_napari.core.blockwise import Where
 from emseg_napari.core.jobs import Cancelled, UserError
+from emseg_napari.io.open import called, open_volume
 from emseg_napari.runs import Run
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.volumes.opening import called, open_volume
 
 if TYPE_CHECKING:
     from emseg_napari.prediction.blocks import Kind

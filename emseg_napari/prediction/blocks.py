@@ -15,6 +15,9 @@ import numpy as np
 from emseg_napari.cells.gaps import close_gaps
 from emseg_napari.core.jobs import ShouldStop, UserError
 from emseg_napari.core.labels import ISBI_BOUNDARY, ISBI_INTERIOR
+from emseg_napari.io.layout import Block
+from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.volume import Volume
 from emseg_napari.normalisation import Levels
 from emseg_napari.prediction.grid import Known
 from emseg_napari.prediction.predictor import SlicePredictor
@@ -24,9 +27,6 @@ from emseg_napari.prediction.tiles import grown, tiles, whole, within
 from emseg_napari.resampling import Window
 from emseg_napari.runs import open_run
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.volumes.layout import Block
-from emseg_napari.volumes.output import VolumeOutput
-from emseg_napari.volumes.volume import Volume
 
 Kind = Literal["labels", "probability", "interior"]
 

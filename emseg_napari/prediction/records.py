@@ -7,11 +7,11 @@ from importlib.metadata import version
 from typing import Any
 
 from emseg_napari.cells.boundary import read_record
+from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.source_id import origin
 from emseg_napari.prediction.blocks import Kind, PredictionWork, threshold_of
 from emseg_napari.runs import Run
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.volumes.marks import origin
-from emseg_napari.volumes.output import VolumeOutput
 
 SOFTWARE = "emseg-napari predict"
 MEANING: dict[Kind, str] = {

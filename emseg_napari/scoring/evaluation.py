@@ -27,14 +27,14 @@ from emseg_napari.core.jobs import (
     ignore,
     never,
 )
+from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
+from emseg_napari.io.stacks import as_stack
 from emseg_napari.scoring.metrics import ROUNDING, THRESHOLDS, BestOfThresholds, Comparison, comparisons
 from emseg_napari.scoring.pixels import total
 from emseg_napari.scoring.scores import Evaluation as Evaluation
 from emseg_napari.scoring.scores import Scores as Scores
 from emseg_napari.scoring.scores import SliceEvaluation as SliceEvaluation
 from emseg_napari.settings import EvaluationSettings
-from emseg_napari.sparse import SparseStack, labelled_slices
-from emseg_napari.stacks import as_stack
 
 _MOST_THREADS = 8
 _SECONDS_BETWEEN_QUESTIONS = 0.1

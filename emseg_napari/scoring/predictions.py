@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from emseg_napari.anysize import LARGE_BYTES
 from emseg_napari.cells.boundary import complement, read_record
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import (
@@ -24,10 +23,11 @@ from emseg_napari.core.labels import (
     distinct,
     normalise,
 )
-from emseg_napari.decoding import read
+from emseg_napari.io.decode import read
+from emseg_napari.io.open import called, is_container, open_volume, read_whole
+from emseg_napari.io.stack_or_volume import LARGE_BYTES
+from emseg_napari.io.volume import Volume
 from emseg_napari.scoring.metrics import ROUNDING
-from emseg_napari.volumes.opening import called, is_container, open_volume, read_whole
-from emseg_napari.volumes.volume import Volume
 
 Kind = Literal["labels", "probability", "interior"]
 Reason = Literal["given", "said", "seen"]
@@ -147,7 +147,7 @@ def read_prediction(
     Parameters
     ----------
     path : str or Path
-        As for `emseg_napari.stacks.read_image`.
+        As for `emseg_napari.io.stacks.read_image`.
     kind : str, optional
         "labels" or "probability". When not given, what the file says of itself; else whole numbers
         are labels, but uint8 with others than 0 and 255, or 0, 1 and 2, is a probability.

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from emseg_napari.core.jobs import Event, Progress, Report, ShouldStop, ignore, never
+from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.scoring.errors import SegmentationError, find_errors
 from emseg_napari.scoring.evaluation import Evaluation, evaluate
 from emseg_napari.settings import ErrorSettings, EvaluationSettings
-from emseg_napari.sparse import SparseStack
 
 # Of the time: scores take eleven thresholds, the search for errors one.
 _SCORING = 0.75

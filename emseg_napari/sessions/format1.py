@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari import stacks
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR
+from emseg_napari.io import stacks
 
 PARTS = ("labels.tif", "corrections.npz")
 _PROPOSED = ((BOUNDARY, PROPOSED_BOUNDARY), (INTERIOR, PROPOSED_INTERIOR))

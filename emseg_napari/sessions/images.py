@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from emseg_napari import stacks
 from emseg_napari.core import files
-from emseg_napari.stacks import BIGTIFF_BYTES
-from emseg_napari.volumes.volume import Volume
+from emseg_napari.io import stacks
+from emseg_napari.io.stacks import BIGTIFF_BYTES
+from emseg_napari.io.volume import Volume
 
 
 def is_there(path: Path) -> bool:

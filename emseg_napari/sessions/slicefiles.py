@@ -14,10 +14,10 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 
-from emseg_napari import decoding
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import PROPOSED_INTERIOR
+from emseg_napari.io import decode
 
 # Level 3 without PNG's filters: 15 ms and 150 kB for 2048 x 2048 pixels; the defaults take 55 ms.
 _PNG = {"level": 3, "filter": 8}
@@ -133,7 +133,7 @@ def read_slices(folder: str | Path, labels: np.ndarray) -> SlicesRead:
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    plane = decoding.read(path)[0]
+    plane = decode.read(path)[0]
     if plane.shape != shape or plane.dtype != np.uint8:
         found = " x ".join(map(str, plane.shape))
         raise UserError(

@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari import stacks
-from emseg_napari.anysize import open_image
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io import stacks
+from emseg_napari.io.open import open_volume
+from emseg_napari.io.stack_or_volume import open_image
+from emseg_napari.io.volume import BrokenChunk, Volume
 from emseg_napari.sessions.contents import (
     Contents,
     Placement,
@@ -40,8 +42,6 @@ from emseg_napari.sessions.slicefiles import (
     unreadable_files,
     write_slice,
 )
-from emseg_napari.volumes.opening import open_volume
-from emseg_napari.volumes.volume import BrokenChunk, Volume
 
 __all__ = ["MissingImage", "Placement", "Round", "Session", "contents_of", "load_session", "save_session"]
 

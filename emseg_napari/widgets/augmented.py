@@ -8,12 +8,12 @@ from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
+from emseg_napari.io.sparse_stack import SparseStack, stacked
+from emseg_napari.io.volume import Volume
 from emseg_napari.judging import but_tile, hold_out_tile, most_labelled, split, spread_over
 from emseg_napari.normalisation import Normalisation
 from emseg_napari.patches import PatchSampler
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.sparse import SparseStack, stacked
-from emseg_napari.volumes.volume import Volume
 from emseg_napari.widgets.layers import label_colours
 
 _GRID = 3

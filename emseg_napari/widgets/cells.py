@@ -15,10 +15,10 @@ from emseg_napari.cells.records import cells_record
 from emseg_napari.cells.volumes import Destination, VolumeCells
 from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress, UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
+from emseg_napari.io.open import open_levels
+from emseg_napari.io.volume import filled, volume_of
 from emseg_napari.sessions.scratch import new_labels, slices_in_use
 from emseg_napari.settings import InstanceSettings, validated
-from emseg_napari.volumes.opening import open_levels
-from emseg_napari.volumes.volume import filled, volume_of
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.jobbar import JobBar

@@ -14,8 +14,8 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.corrections import is_proposal, summary
-from emseg_napari.sparse import SparseStack
-from emseg_napari.volumes.volume import Volume
+from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.background import outcome_of
 from emseg_napari.widgets.history import Confirmed
 from emseg_napari.widgets.keys import KeySheet, bind

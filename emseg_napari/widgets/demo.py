@@ -20,7 +20,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
-from emseg_napari.stacks import as_stack
+from emseg_napari.io.stacks import as_stack
 from emseg_napari.widgets.dock import Dock
 
 TITLE = "Segment boundaries (all steps)"

@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Image
 
 from emseg_napari.core.jobs import Drafted
-from emseg_napari.volumes.layout import Block
+from emseg_napari.io.layout import Block
 from emseg_napari.widgets.layers import AID
 from emseg_napari.widgets.placing import placed
 

@@ -9,9 +9,9 @@ from typing import Any
 from qtpy.QtWidgets import QFileDialog
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.exports import chosen_slices, export_training_labels
+from emseg_napari.io.export import chosen_slices, export_training_labels
+from emseg_napari.io.stacks import check_pair
 from emseg_napari.settings import ExportSettings, validated
-from emseg_napari.stacks import check_pair
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.layers import confirmed_in, is_ours, trusted_of, volume_of_layer
 from emseg_napari.widgets.placing import voxel_of_layer

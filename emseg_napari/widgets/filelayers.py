@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from emseg_napari.anysize import LARGE_BYTES, open_image, voxel_of_file
-from emseg_napari.stacks import check_image
-from emseg_napari.volumes.opening import is_container
-from emseg_napari.volumes.volume import BrokenChunk, Volume
+from emseg_napari.io.open import is_container
+from emseg_napari.io.stack_or_volume import LARGE_BYTES, open_image, voxel_of_file
+from emseg_napari.io.stacks import check_image
+from emseg_napari.io.volume import BrokenChunk, Volume
 from emseg_napari.widgets.layers import SOURCE, VOLUME, LayerData
 from emseg_napari.widgets.volumelayers import volume_layers
 

@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.stacks import parse_range
 from emseg_napari.settings import Settings, is_advanced, is_range
-from emseg_napari.stacks import parse_range
 
 
 class SettingsForm(QWidget):

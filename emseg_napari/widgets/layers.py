@@ -24,10 +24,10 @@ from emseg_napari.core.labels import (
     normalise,
 )
 from emseg_napari.corrections import plain, trusted
+from emseg_napari.io.sparse_stack import SparseStack, normalised
+from emseg_napari.io.stacks import as_stack
+from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.sessions.scratch import new_labels, slices_in_use
-from emseg_napari.sparse import SparseStack, normalised
-from emseg_napari.stacks import as_stack
-from emseg_napari.volumes.volume import Volume, volume_of
 from emseg_napari.widgets.history import History
 from emseg_napari.widgets.placing import lying_as, voxel_of_layer
 

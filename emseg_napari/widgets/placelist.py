@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.core.jobs import Event, Failed, Finished, Progress, UserError
 from emseg_napari.corrections import is_proposal, plain
+from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.places import Place, estimated_error, next_slice_to_label, ranked
 from emseg_napari.placesearch import SliceSearched
 from emseg_napari.sessions.scratch import slices_in_use
-from emseg_napari.sparse import SparseStack
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.jobbar import JobBar
 from emseg_napari.widgets.keys import bind

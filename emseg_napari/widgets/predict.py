@@ -21,9 +21,9 @@ from emseg_napari.core.jobs import (
     SlicePredicted,
     UserError,
 )
+from emseg_napari.io.stacks import check_image
 from emseg_napari.runs import Run, open_run
 from emseg_napari.settings import PredictionSettings, validated
-from emseg_napari.stacks import check_image
 from emseg_napari.widgets.draft import DraftLayer
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm

@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Image
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
-from emseg_napari.volumes.volume import Volume
+from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.keys import bind
 from emseg_napari.widgets.layers import proposals_of, refuse_confirmed, volume_of_layer
 from emseg_napari.widgets.redrawing import Redraw, redraws

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
-from emseg_napari.sparse import SparseStack
+from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.widgets.background import in_window, make_room, outcome_of, sentence_of
 from emseg_napari.widgets.dialogs import ask_convention
 from emseg_napari.widgets.layers import converted, dense, understood

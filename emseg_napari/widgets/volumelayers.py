@@ -10,9 +10,9 @@ import dask.array
 import numpy as np
 from napari.utils.notifications import show_warning
 
-from emseg_napari.volumes.choosing import SeveralVolumes
-from emseg_napari.volumes.opening import open_levels
-from emseg_napari.volumes.volume import BrokenChunk, Size, Volume, filled
+from emseg_napari.io.datasets import SeveralVolumes
+from emseg_napari.io.open import open_levels
+from emseg_napari.io.volume import BrokenChunk, Size, Volume, filled
 from emseg_napari.widgets.layers import SOURCE, VOLUME, LayerData
 
 # Many small chunks are read as one: dask needs a good part of a millisecond for each.

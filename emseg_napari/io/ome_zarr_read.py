@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.volumes.units import voxel_of
-from emseg_napari.volumes.volume import Voxel
+from emseg_napari.io.units import voxel_of
+from emseg_napari.io.volume import Voxel
 
 
 class Multiscale:

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import zarr
 
-from emseg_napari.volumes.axes import Size
-from emseg_napari.volumes.layout import Layout, OutputType
-from emseg_napari.volumes.volume import Voxel
+from emseg_napari.io.axes import Size
+from emseg_napari.io.layout import Layout, OutputType
+from emseg_napari.io.volume import Voxel
 
 # Values from black to white; elsewhere a viewer knows better than we do.
 _WINDOWS: dict[str, float] = {"uint8": 255.0, "float32": 1.0}

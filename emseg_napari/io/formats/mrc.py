@@ -9,10 +9,10 @@ import mrcfile
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.volumes.axes import check_grey, last_three
-from emseg_napari.volumes.mapped import MappedPixels
-from emseg_napari.volumes.units import voxel_of
-from emseg_napari.volumes.volume import Volume, Voxel
+from emseg_napari.io.axes import check_grey, last_three
+from emseg_napari.io.memmap import MappedPixels
+from emseg_napari.io.units import voxel_of
+from emseg_napari.io.volume import Volume, Voxel
 
 # IMOD's part of the header: its stamp and its flags, of which the first bit says that bytes are signed
 # (https://bio3d.colorado.edu/imod/doc/mrc_format.txt). In `extra2`, which begins at byte 112.

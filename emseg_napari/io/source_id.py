@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from emseg_napari.volumes.volume import Volume
+from emseg_napari.io.volume import Volume
 
 IN_MEMORY = "in memory, "  # and a mark of the pixels
 _AROUND_PX = 128

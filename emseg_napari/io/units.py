@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from emseg_napari.volumes.axes import Voxel
+from emseg_napari.io.axes import Voxel
 
 _METRES = {"angstrom": -10, "nanometer": -9, "micrometer": -6, "millimeter": -3, "centimeter": -2, "meter": 0}
 _SPELLINGS = {

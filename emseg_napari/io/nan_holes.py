@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.volumes.axes import Size, Window, size_of
-from emseg_napari.volumes.chunks import BrokenChunk
-from emseg_napari.volumes.volume import Pixels, Volume
+from emseg_napari.io.axes import Size, Window, size_of
+from emseg_napari.io.chunk_errors import BrokenChunk
+from emseg_napari.io.volume import Pixels, Volume
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.layout import Layout, sized
+from emseg_napari.io.source_id import IN_MEMORY
 from emseg_napari.settings import InstanceSettings, PredictionSettings
-from emseg_napari.volumes.layout import Layout, sized
-from emseg_napari.volumes.marks import IN_MEMORY
 
 # Whether chunks without a file are empty may be said later: what was done before has met none.
 LATER = "missing_is_empty"

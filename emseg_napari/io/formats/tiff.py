@@ -14,13 +14,13 @@ import numpy as np
 import tifffile
 import zarr
 
-from emseg_napari import decoding
-from emseg_napari.volumes.axes import Size, Window, check_grey, last_three, part_of
-from emseg_napari.volumes.chunks import Reopened, read_or_tell
-from emseg_napari.volumes.mapped import MappedPixels
-from emseg_napari.volumes.slices import SlicePixels
-from emseg_napari.volumes.units import voxel_of
-from emseg_napari.volumes.volume import Volume, Voxel
+from emseg_napari.io import decode
+from emseg_napari.io.axes import Size, Window, check_grey, last_three, part_of
+from emseg_napari.io.chunk_errors import Reopened, read_or_tell
+from emseg_napari.io.formats.slices import SlicePixels
+from emseg_napari.io.memmap import MappedPixels
+from emseg_napari.io.units import voxel_of
+from emseg_napari.io.volume import Volume, Voxel
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,13 @@ def open_tiff(path: Path) -> Volume:
     UserError
         If it is damaged or cut off, in colour, or has more than three axes.
     """
-    return decoding.guarded(_open, path)
+    return decode.guarded(_open, path)
 
 
 def _open(path: Path) -> Volume:
     with tifffile.TiffFile(path) as file:
-        series = decoding.checked_series(file, path)
-        decoding.check_axes(series.shape, series.axes, path.name)
+        series = decode.checked_series(file, path)
+        decode.check_axes(series.shape, series.axes, path.name)
         check_grey(series.shape, series.dtype, path.name)
         return Volume(path.name, str(path), _pixels(file, series, path), _voxel(file))
 

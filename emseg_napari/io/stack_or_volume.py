@@ -8,11 +8,11 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
-from emseg_napari.sparse import SparseStack, normalised
-from emseg_napari.stacks import read_description, read_image, read_labels, recorded_convention
-from emseg_napari.volumes.opening import is_container, open_volume
-from emseg_napari.volumes.units import voxel_of
-from emseg_napari.volumes.volume import Volume, Voxel
+from emseg_napari.io.open import is_container, open_volume
+from emseg_napari.io.sparse_stack import SparseStack, normalised
+from emseg_napari.io.stacks import read_description, read_image, read_labels, recorded_convention
+from emseg_napari.io.units import voxel_of
+from emseg_napari.io.volume import Volume, Voxel
 
 # Up to that size an image is read as a whole, which makes every later look at it quick.
 LARGE_BYTES = 2**30

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.volumes.axes import Size, Window, last_three
-from emseg_napari.volumes.chunks import Reopened
+from emseg_napari.io.axes import Size, Window, last_three
+from emseg_napari.io.chunk_errors import Reopened
 
 
 @dataclass(frozen=True)

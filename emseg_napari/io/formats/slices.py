@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari import decoding
 from emseg_napari.core.jobs import UserError
-from emseg_napari.volumes.axes import Size, Window, check_grey, size_of
-from emseg_napari.volumes.chunks import BrokenChunk, Reopened
-from emseg_napari.volumes.volume import Volume
+from emseg_napari.io import decode
+from emseg_napari.io.axes import Size, Window, check_grey, size_of
+from emseg_napari.io.chunk_errors import BrokenChunk, Reopened
+from emseg_napari.io.volume import Volume
 
 _KEPT = 2  # tiles of one slice are asked for one after the other
 
@@ -74,7 +74,7 @@ class FilePixels(SlicePixels):
         """
         path = self.paths[z]
         try:
-            array = decoding.read(path)
+            array = decode.read(path)
         except UserError as error:
             raise BrokenChunk(f"slice {z}: {error}", (z, 0, 0)) from error
         if array.shape != (1, *self.shape[1:]) or array.dtype != self.dtype:
@@ -100,8 +100,8 @@ def open_slices(path: Path) -> Volume:
     UserError
         If there are none, or the first is no single grey slice.
     """
-    paths = decoding.slice_paths(path) if path.is_dir() else [path]
-    first = decoding.read(paths[0])
+    paths = decode.slice_paths(path) if path.is_dir() else [path]
+    first = decode.read(paths[0])
     if len(first) != 1:
         raise UserError(
             f"{path.name}/{paths[0].name} is a stack of {len(first)} slices; "

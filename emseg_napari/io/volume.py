@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
-from emseg_napari.volumes.axes import Size, Voxel, Window, check_grey, last_three, part_of
-from emseg_napari.volumes.chunks import BrokenChunk
-from emseg_napari.volumes.indexing import Part, complete
-from emseg_napari.volumes.mapped import mapped_again
+from emseg_napari.io.axes import Size, Voxel, Window, check_grey, last_three, part_of
+from emseg_napari.io.chunk_errors import BrokenChunk
+from emseg_napari.io.indexing import Part, complete
+from emseg_napari.io.memmap import mapped_again
 
 __all__ = ["BrokenChunk", "Pixels", "Size", "Volume", "Voxel", "Window", "filled", "volume_of"]
 

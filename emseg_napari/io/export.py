@@ -14,15 +14,15 @@ from typing import Any
 import imagecodecs
 import numpy as np
 
-from emseg_napari import stacks
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, CONVENTIONS, INTERIOR, UNLABELLED, to_isbi
-from emseg_napari.decoding import PNG_SUFFIXES, TIFF_SUFFIXES
+from emseg_napari.io import stacks
+from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
+from emseg_napari.io.open import HDF5_SUFFIXES, MRC_SUFFIXES
+from emseg_napari.io.sparse_stack import SparseStack, labelled_slices, stacked
+from emseg_napari.io.volume import Volume, Voxel, filled
 from emseg_napari.settings import ExportSettings
-from emseg_napari.sparse import SparseStack, labelled_slices, stacked
-from emseg_napari.volumes.opening import HDF5_SUFFIXES, MRC_SUFFIXES
-from emseg_napari.volumes.volume import Volume, Voxel, filled
 
 RECORD = "export.json"
 _OTHER_FORMATS = {".zarr", ".n5", *HDF5_SUFFIXES, *MRC_SUFFIXES, *PNG_SUFFIXES}

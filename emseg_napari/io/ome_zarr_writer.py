@@ -17,12 +17,12 @@ import zarr
 from emseg_napari.core import files
 from emseg_napari.core.blockwise import HERE, Where
 from emseg_napari.core.jobs import Report, ShouldStop, UserError, ignore, never
-from emseg_napari.volumes import omezarr, pyramid
-from emseg_napari.volumes.axes import Size, Window
-from emseg_napari.volumes.blockfiles import IN_USE_S, BlockFiles, DurableStore, create_group
-from emseg_napari.volumes.differences import LATER, Begun, check_same
-from emseg_napari.volumes.layout import Block, Blocks, Layout
-from emseg_napari.volumes.volume import Voxel
+from emseg_napari.io import ome_zarr_metadata, pyramid
+from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.block_store import IN_USE_S, BlockFiles, DurableStore, create_group
+from emseg_napari.io.layout import Block, Blocks, Layout
+from emseg_napari.io.resume_check import LATER, Begun, check_same
+from emseg_napari.io.volume import Voxel
 
 __all__ = ["Block", "Blocks", "Layout", "VolumeOutput"]
 
@@ -124,7 +124,7 @@ class VolumeOutput:
     @cached_property
     def layout(self) -> Layout:
         """What it holds and how it is cut into files."""
-        return omezarr.layout_of(self._group, self._files.array)
+        return ome_zarr_metadata.layout_of(self._group, self._files.array)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -192,7 +192,9 @@ class VolumeOutput:
     @property
     def levels(self) -> list[zarr.Array]:
         """The resolutions that viewers are told of, to read: full first, each next one coarser."""
-        return [BlockFiles(self.path, level).array for level in range(omezarr.level_count(self._group))]
+        return [
+            BlockFiles(self.path, level).array for level in range(ome_zarr_metadata.level_count(self._group))
+        ]
 
     def write(self, block: Block, values: np.ndarray) -> None:
         """Write one block, whole or not at all; the same values give the same bytes.
@@ -241,13 +243,13 @@ class VolumeOutput:
             BlockFiles(self.path, level).remove_leftovers()
 
     def _tell_viewers(self, levels: int) -> None:
-        if omezarr.level_count(self._group) != levels:
+        if ome_zarr_metadata.level_count(self._group) != levels:
             self._group.update_attributes(_attributes(self.layout, self.record, self.path.name, levels))
 
 
 def _attributes(layout: Layout, record: Mapping[str, Any], name: str, levels: int) -> dict[str, Any]:
     factors = pyramid.level_factors(layout)[:levels]
-    return {**omezarr.attributes(layout, factors, name.removesuffix(".zarr")), _OURS: dict(record)}
+    return {**ome_zarr_metadata.attributes(layout, factors, name.removesuffix(".zarr")), _OURS: dict(record)}
 
 
 def _is_free(path: Path) -> bool:

@@ -9,8 +9,8 @@ from typing import Literal, overload
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.volumes.axes import Size, Window
-from emseg_napari.volumes.volume import Voxel
+from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.volume import Voxel
 
 OutputType = Literal["uint8", "uint16", "int32", "float32"]
 Version = Literal["0.5", "0.4"]

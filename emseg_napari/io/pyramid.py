@@ -15,9 +15,9 @@ import numpy as np
 
 from emseg_napari.core.blockwise import HERE, Where, do_blocks
 from emseg_napari.core.jobs import Event, Message, Progress, Report, ShouldStop, UserError
-from emseg_napari.volumes.axes import Size, Window
-from emseg_napari.volumes.blockfiles import BlockFiles, create_level
-from emseg_napari.volumes.layout import Block, Layout, ceil_divided
+from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.block_store import BlockFiles, create_level
+from emseg_napari.io.layout import Block, Layout, ceil_divided
 
 _FEW = 32  # blocks that this process has done before workers have started
 _ISOTROPIC = 2**0.5  # an axis this much coarser than the finest one waits; halving would overshoot

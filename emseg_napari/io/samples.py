@@ -31,7 +31,7 @@ _BY_HAND = (
 
 def sample_folder() -> Path:
     """Return the folder of the phantom: in the installed package, or beside it in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     for folder in (package / "sample_data", package.parent / "sample_data"):
         if (folder / "phantom.tif").is_file():
             return folder

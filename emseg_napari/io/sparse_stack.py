@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.labels import Convention, conversion, distinct, recognise
-from emseg_napari.volumes.volume import Volume
+from emseg_napari.io.volume import Volume
 
 # What training, live learning and judging take slices of.
 Stack = np.ndarray | Volume

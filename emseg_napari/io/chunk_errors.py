@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.volumes.axes import Size, Window
+from emseg_napari.io.axes import Size, Window
 
 Read = Callable[[Window], np.ndarray]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.volumes.axes import Size, Window, on_axes, size_of
-from emseg_napari.volumes.chunks import Reopened, chunks_over, missing_chunk, read_or_tell
+from emseg_napari.io.axes import Size, Window, on_axes, size_of
+from emseg_napari.io.chunk_errors import Reopened, chunks_over, missing_chunk, read_or_tell
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from zarr.storage import LocalStore
 
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
-from emseg_napari.volumes.axes import Size, Window
-from emseg_napari.volumes.layout import Block, Blocks, Layout
+from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.layout import Block, Blocks, Layout
 
 # Fast before small: writing must not hold up predicting.
 _COMPRESSION: Any = {"cname": "zstd", "clevel": 1}

@@ -19,9 +19,9 @@ import tifffile
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, Convention, normalise
-from emseg_napari.decoding import GREY_NEEDED, TIFF_SUFFIXES, read, tiff_text
-from emseg_napari.volumes.opening import called, is_container, open_volume, read_whole
-from emseg_napari.volumes.volume import Voxel
+from emseg_napari.io.decode import GREY_NEEDED, TIFF_SUFFIXES, read, tiff_text
+from emseg_napari.io.open import called, is_container, open_volume, read_whole
+from emseg_napari.io.volume import Voxel
 
 BIGTIFF_BYTES = 4_000_000_000
 _PER_CENTIMETRE = {

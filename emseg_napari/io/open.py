@@ -12,9 +12,9 @@ import numpy as np
 import psutil
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.decoding import PNG_SUFFIXES, TIFF_SUFFIXES
-from emseg_napari.volumes.axes import name_of
-from emseg_napari.volumes.volume import Volume
+from emseg_napari.io.axes import name_of
+from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
+from emseg_napari.io.volume import Volume
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
 MRC_SUFFIXES = (".mrc", ".rec", ".st", ".mrcs")
@@ -128,21 +128,21 @@ def read_whole(volume: Volume) -> np.ndarray:
 def _open_file(file: Path, inner: str, whole: Path) -> Volume:
     suffix = file.suffix.lower()
     if suffix in HDF5_SUFFIXES:
-        from emseg_napari.volumes.hdf5 import open_hdf5
+        from emseg_napari.io.formats.hdf5 import open_hdf5
 
         return open_hdf5(file, inner)
     if inner:
         raise UserError(f"{whole} does not exist: {file.name} is a file without datasets; check the name.")
     if suffix in MRC_SUFFIXES:
-        from emseg_napari.volumes.mrc import open_mrc
+        from emseg_napari.io.formats.mrc import open_mrc
 
         return open_mrc(file)
     if suffix in TIFF_SUFFIXES:
-        from emseg_napari.volumes.tiffs import open_tiff
+        from emseg_napari.io.formats.tiff import open_tiff
 
         return open_tiff(file)
     if suffix in PNG_SUFFIXES:
-        from emseg_napari.volumes.slices import open_slices
+        from emseg_napari.io.formats.slices import open_slices
 
         return open_slices(file)
     raise UserError(f"{file.name} has a format that is not read; save it as OME-Zarr, HDF5, MRC or TIFF.")
@@ -151,28 +151,28 @@ def _open_file(file: Path, inner: str, whole: Path) -> Volume:
 def _open_folder(folder: Path, inner: str, whole: Path, fills: bool) -> Volume:
     root = _root(folder, _has_zarr_mark, ".zarr")
     if root is not None:
-        from emseg_napari.volumes.zarrs import open_zarr
+        from emseg_napari.io.formats.zarr import open_zarr
 
         return open_zarr(root, _below(root, whole), fills)
     root = _root(folder, _has_n5_mark, ".n5")
     if root is not None:
-        from emseg_napari.volumes.n5 import open_n5
+        from emseg_napari.io.formats.n5 import open_n5
 
         return open_n5(root, _below(root, whole), fills)
     if inner:
         raise UserError(f"{whole} does not exist; check the name.")
-    from emseg_napari.volumes.slices import open_slices
+    from emseg_napari.io.formats.slices import open_slices
 
     return open_slices(folder)
 
 
 def _levels(folder: Path) -> list[Path]:
     if _has_zarr_mark(folder):
-        from emseg_napari.volumes.zarrs import zarr_levels
+        from emseg_napari.io.formats.zarr import zarr_levels
 
         return zarr_levels(folder)
     if _has_n5_mark(folder):
-        from emseg_napari.volumes.n5 import n5_levels
+        from emseg_napari.io.formats.n5 import n5_levels
 
         return n5_levels(folder)
     return [folder]

@@ -13,11 +13,11 @@ import numpy as np
 import tensorstore
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.volumes.axes import Size, check_grey, last_three, name_of
-from emseg_napari.volumes.choosing import Dataset, choose, looks_like_labels, unknown_dataset
-from emseg_napari.volumes.chunkfiles import ChunkFilePixels
-from emseg_napari.volumes.units import voxel_of
-from emseg_napari.volumes.volume import Volume, Voxel
+from emseg_napari.io.axes import Size, check_grey, last_three, name_of
+from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
+from emseg_napari.io.formats.chunk_files import ChunkFilePixels
+from emseg_napari.io.units import voxel_of
+from emseg_napari.io.volume import Volume, Voxel
 
 _MARK = "attributes.json"
 

@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.volumes.axes import Size, Window, check_grey, last_three, name_of, part_of
-from emseg_napari.volumes.choosing import Dataset, choose, looks_like_labels, unknown_dataset
-from emseg_napari.volumes.chunks import Reopened, read_or_tell
-from emseg_napari.volumes.units import voxel_of
-from emseg_napari.volumes.volume import Volume, Voxel
+from emseg_napari.io.axes import Size, Window, check_grey, last_three, name_of, part_of
+from emseg_napari.io.chunk_errors import Reopened, read_or_tell
+from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
+from emseg_napari.io.units import voxel_of
+from emseg_napari.io.volume import Volume, Voxel
 
 # A window of a dataset without chunks is looked through in parts of this size for what cannot be read.
 _PART = (1, 1024, 1024)

@@ -1,0 +1,1 @@
+"""Images, labels and volumes of any size in and out of files."""

@@ -1,0 +1,1 @@
+"""One module for every file format that can be read."""
