@@ -40,7 +40,7 @@ from loop import Clock, Loop, Order, Proposer, correct, random_order, ranked_ord
 
 from emseg_napari import train
 from emseg_napari.io.stacks import read_image, read_labels
-from emseg_napari.runs import Run, is_run, open_run
+from emseg_napari.models.run import Run, is_run, open_run
 
 HALVES = {"12:24": ((12, 24), (0, 12)), "0:12": ((0, 12), (12, 24))}  # worked on, starter trained on
 STARTER_MINUTES, ONCE_MINUTES = 4, 3

@@ -51,7 +51,7 @@ def session(model: Any, threads: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def onnx_works(given: Given, threads: int) -> dict[str, Work]:
-    from emseg_napari.prediction.lean import lean
+    from emseg_napari.models.onnx_rewrite import lean
 
     path = given.run / "network.onnx"
     models = {FIRST: session(path, threads), "lean": session(lean(path), threads)}
@@ -59,9 +59,9 @@ def onnx_works(given: Given, threads: int) -> dict[str, Work]:
 
 
 def our_works(given: Given, threads: int) -> dict[str, Work]:
+    from emseg_napari.models.run import open_run
     from emseg_napari.prediction import load_predictor
     from emseg_napari.prediction.volumes import VolumeTask, predict_volume
-    from emseg_napari.runs import open_run
     from emseg_napari.settings import PredictionSettings
 
     run = open_run(given.run)
@@ -80,9 +80,9 @@ def keras_works(given: Given, threads: int) -> dict[str, Work]:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    from emseg_napari.checkpoints import load_checkpoint
-    from emseg_napari.networks import build
-    from emseg_napari.runs import open_run
+    from emseg_napari.models.checkpoints import load_checkpoint
+    from emseg_napari.models.run import open_run
+    from emseg_napari.models.unet import build
 
     works = {}
     for precision in ("float32", "bfloat16"):

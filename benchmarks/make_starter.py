@@ -22,7 +22,7 @@ from onnx import helper, numpy_helper
 from emseg_napari import train
 from emseg_napari.core.files import replacing
 from emseg_napari.io.stacks import parse_range, read_image, read_labels
-from emseg_napari.runs import Run
+from emseg_napari.models.run import Run
 from emseg_napari.settings.training import OTHER_MICROSCOPES
 
 SEED = 0
@@ -88,8 +88,8 @@ def halve_checkpoint(path: Path) -> None:
     """Round the weights of a checkpoint to what float16 holds, drop the optimiser, compress."""
     import keras
 
-    from emseg_napari.checkpoints import load_checkpoint
-    from emseg_napari.networks import build
+    from emseg_napari.models.checkpoints import load_checkpoint
+    from emseg_napari.models.unet import build
 
     model = build("compact")
     load_checkpoint(model, path)

@@ -28,6 +28,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import PROPOSED_INTERIOR, from_probability
 from emseg_napari.corrections import proposed
 from emseg_napari.io.stacks import read_image
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.prediction import load_predictor
 from emseg_napari.repairs.closing import close_gap
 from emseg_napari.repairs.copying import copy_neighbour
@@ -38,7 +39,6 @@ from emseg_napari.repairs.filling import fill_interior
 from emseg_napari.repairs.interpolating import Between, interpolate
 from emseg_napari.repairs.skeletons import skeleton_of
 from emseg_napari.repairs.splitting import split_cell
-from emseg_napari.runs import Run, open_run
 from emseg_napari.settings import PredictionSettings
 
 PLACES, TIMES, AIM_MS, ENOUGH_MS = 10, 3, 50, 500

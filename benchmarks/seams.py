@@ -18,9 +18,9 @@ import onnxruntime
 from skimage.transform import resize
 
 from emseg_napari.io.stacks import read_image
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.prediction import load_predictor
 from emseg_napari.prediction.tiles import GRID_PX, tiles, whole
-from emseg_napari.runs import Run, open_run
 from emseg_napari.settings import PredictionSettings
 
 _WINDOW_PX = 200

@@ -56,7 +56,7 @@ def gflop() -> float:
 def keras_step() -> dict[str, Callable[[], Any]]:
     from emseg_napari.devices import Devices
     from emseg_napari.learner import compile_network
-    from emseg_napari.networks import build
+    from emseg_napari.models.unet import build
     from emseg_napari.settings import TrainingSettings
 
     image, target = batch()

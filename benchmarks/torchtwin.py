@@ -9,7 +9,7 @@ import numpy as np
 
 
 class TorchNetwork:
-    """Layers as `emseg_napari.prediction.layers` reads them, in channels_last and inference mode.
+    """Layers as `emseg_napari.models.onnx_graph` reads them, in channels_last and inference mode.
 
     Parameters
     ----------

@@ -9,13 +9,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from emseg_napari import networks
-from emseg_napari.checkpoints import export_onnx, load_checkpoint, save_checkpoint
 from emseg_napari.core.jobs import UserError
 from emseg_napari.devices import Devices
 from emseg_napari.losses import Loss, held_loss, masked_loss
+from emseg_napari.models import unet
+from emseg_napari.models.checkpoints import export_onnx, load_checkpoint, save_checkpoint
+from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.prediction import SlicePredictor
-from emseg_napari.runs import Run, RunRecord
 from emseg_napari.settings import LiveSettings, TrainingSettings
 
 
@@ -61,7 +61,7 @@ class Learner:
         self._settings, self._devices = settings, devices
         keras.utils.set_random_seed(settings.seed)
         with devices.scope():
-            self.model = networks.build(settings.network, settings.precision == "bfloat16")
+            self.model = unet.build(settings.network, settings.precision == "bfloat16")
             if start is not None:
                 load_checkpoint(self.model, start.best_checkpoint)
             compile_network(self.model, settings, loss)
@@ -141,7 +141,7 @@ class HeldLearner(Learner):
         super().__init__(settings, devices, start, held_loss(settings, live.hold))
         self._share = live.share
         with devices.scope():
-            self._start = networks.build(settings.network)
+            self._start = unet.build(settings.network)
             load_checkpoint(self._start, start.best_checkpoint)
 
     def step(self, image: np.ndarray, target: np.ndarray, learning_rate: float) -> float:
@@ -163,6 +163,6 @@ class HeldLearner(Learner):
 def export_kept(run: Run) -> None:
     """Write the kept weights of a run as the network that predictions use."""
     # Built anew in float32: a network trained in mixed precision would export its casts.
-    network = networks.build(run.settings.network)
+    network = unet.build(run.settings.network)
     load_checkpoint(network, run.best_checkpoint)
     export_onnx(network, run.network_file)

@@ -13,7 +13,7 @@ import numpy as np
 
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
-from emseg_napari.runs import Run, open_run, refuse_baseline
+from emseg_napari.models.run import Run, open_run, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
 
 

@@ -13,8 +13,8 @@ from emseg_napari.augmentation import augment
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.sparse_stack import Stack
-from emseg_napari.normalisation import Normalisation
-from emseg_napari.resampling import resample
+from emseg_napari.models.normalisation import Normalisation
+from emseg_napari.models.resampling import resample
 from emseg_napari.settings import TrainingSettings
 
 REFERENCE_PX = 256

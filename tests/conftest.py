@@ -21,7 +21,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from emseg_napari.client import Engine
     from emseg_napari.core.jobs import Event
-    from emseg_napari.runs import Run
+    from emseg_napari.models.run import Run
 
 REAL_DATA = Path(__file__).parents[1] / ".." / "shared" / "data" / "isbi2012"
 OF_KERAS = "(training|live|learner|networks|checkpoints|losses|devices)"

@@ -16,9 +16,9 @@ from emseg_napari import methods, trees
 from emseg_napari.cli import app
 from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, from_probability, to_isbi
-from emseg_napari.features import FeatureRecipe, pixel_features
+from emseg_napari.models.pixel_features import FeatureRecipe, pixel_features
+from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.prediction import load_predictor, predict
-from emseg_napari.runs import Run, is_run, open_run
 from emseg_napari.settings import BASELINES, PredictionSettings, TrainingSettings
 
 both = pytest.mark.parametrize("network", BASELINES)

@@ -10,9 +10,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from emseg_napari.checkpoints import export_onnx, load_checkpoint, save_checkpoint
 from emseg_napari.core.jobs import UserError
-from emseg_napari.networks import build
+from emseg_napari.models.checkpoints import export_onnx, load_checkpoint, save_checkpoint
+from emseg_napari.models.unet import build
 
 IMAGE = np.random.default_rng(0).normal(size=(1, 64, 48, 1)).astype(np.float32)
 

@@ -22,7 +22,7 @@ from emseg_napari.core.jobs import Cancelled
 from emseg_napari.core.labels import INTERIOR, to_isbi
 from emseg_napari.io.samples import phantom
 from emseg_napari.io.stacks import read_description, read_labels
-from emseg_napari.runs import Run, open_run
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 
 COMMAND = (sys.executable, "-m", "emseg_napari")

@@ -16,7 +16,7 @@ from emseg_napari.core.jobs import Cancelled
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.io.samples import phantom
 from emseg_napari.io.stacks import write_stack
-from emseg_napari.runs import Run, RunRecord, fingerprint
+from emseg_napari.models.run import Run, RunRecord, fingerprint
 from emseg_napari.scoring import evaluation
 from emseg_napari.scoring.evaluation import evaluate
 from emseg_napari.settings import EvaluationSettings, TrainingSettings

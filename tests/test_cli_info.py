@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from emseg_napari.cli import app
 from emseg_napari.core.jobs import EpochEnded
 from emseg_napari.io.stacks import write_stack
-from emseg_napari.runs import Run, RunRecord
+from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import TrainingSettings
 
 

@@ -23,9 +23,9 @@ from emseg_napari.io.open import called
 from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.io.volume import Voxel
+from emseg_napari.models.run import Run
 from emseg_napari.prediction import planning, predict
 from emseg_napari.prediction.blocks import encoded
-from emseg_napari.runs import Run
 from emseg_napari.scoring import predictions
 from emseg_napari.settings import PredictionSettings
 

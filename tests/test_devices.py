@@ -5,7 +5,7 @@ import numpy as np
 
 from emseg_napari.devices import Devices, _words
 from emseg_napari.learner import compile_network
-from emseg_napari.networks import build
+from emseg_napari.models.unet import build
 from emseg_napari.settings import TrainingSettings
 
 # A process of its own: TensorFlow divides the processor only before its first use.

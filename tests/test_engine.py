@@ -23,8 +23,8 @@ from emseg_napari.core.jobs import (
     Progress,
     SlicePredicted,
 )
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.protocol import Mailbox
-from emseg_napari.runs import Run, open_run
 from emseg_napari.settings import LiveSettings, PredictionSettings, TrainingSettings
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

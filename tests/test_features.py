@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from emseg_napari.features import FEATURES_PER_SCALE, FeatureRecipe, pixel_features
+from emseg_napari.models.pixel_features import FEATURES_PER_SCALE, FeatureRecipe, pixel_features
 
 SIGMAS = FeatureRecipe().sigmas_px
 SMOOTH, DIFFERENCE, GRADIENT, LAPLACIAN = range(4)

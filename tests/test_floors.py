@@ -28,7 +28,7 @@ def test_the_package_alone_loads_next_to_nothing():
         "from emseg_napari import train, predict",
         "import emseg_napari.prediction, emseg_napari.client",
         "import emseg_napari.engine",
-        "import emseg_napari.patches, emseg_napari.schedule, emseg_napari.runs, emseg_napari.protocol",
+        "import emseg_napari.patches, emseg_napari.schedule, emseg_napari.models.run, emseg_napari.protocol",
     ],
 )
 def test_neither_keras_nor_a_window_is_loaded(code):

@@ -7,11 +7,12 @@ import onnxruntime
 import pytest
 from keras import layers
 
-from emseg_napari.checkpoints import export_onnx
-from emseg_napari.networks import build
+from emseg_napari.models.checkpoints import export_onnx
+from emseg_napari.models.onnx_rewrite import lean
+from emseg_napari.models.run import Run, open_run
+from emseg_napari.models.starter import STARTER
+from emseg_napari.models.unet import build
 from emseg_napari.prediction.inference import load_method
-from emseg_napari.prediction.lean import lean
-from emseg_napari.runs import STARTER, Run, open_run
 from emseg_napari.settings import TrainingSettings
 
 SHAPES = [(1, 16, 16, 1), (1, 208, 336, 1), (3, 48, 64, 1)]
@@ -149,5 +150,5 @@ def test_run_of_before_is_rewritten_as_it_is_loaded(compact, tmp_path):
 def test_new_run_needs_no_rewriting(compact, tmp_path, monkeypatch):
     export_onnx(build("compact"), tmp_path / "network.onnx")
     run = run_with((tmp_path / "network.onnx").read_bytes(), tmp_path / "run")
-    monkeypatch.setattr("emseg_napari.prediction.lean.lean", lambda path: pytest.fail("rewritten again"))
+    monkeypatch.setattr("emseg_napari.models.onnx_rewrite.lean", lambda path: pytest.fail("rewritten again"))
     assert load_method(run, 1).network(np.zeros((1, 32, 32, 1), np.float32)).shape == (1, 32, 32, 1)

@@ -11,7 +11,7 @@ from keras import layers
 from timing import PATIENCE_S, settled, wait_until, within
 
 from emseg_napari import live as live_module
-from emseg_napari import networks, resting, showing
+from emseg_napari import resting, showing
 from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
 from emseg_napari.core.labels import from_probability
 from emseg_napari.devices import Devices
@@ -19,10 +19,11 @@ from emseg_napari.judging import Judge
 from emseg_napari.learner import HeldLearner
 from emseg_napari.live import live
 from emseg_napari.losses import held_loss
+from emseg_napari.models import unet
+from emseg_napari.models.run import Run, fingerprint, open_run, opened_start
 from emseg_napari.prediction import predict
 from emseg_napari.protocol import Mailbox, Taught
 from emseg_napari.resting import ON_BATTERY, PAUSED, WAITING
-from emseg_napari.runs import Run, fingerprint, open_run, opened_start
 from emseg_napari.settings import LiveSettings, TrainingSettings
 from emseg_napari.training import train
 
@@ -38,7 +39,7 @@ def small_network(network: str, mixed_precision: bool = False) -> keras.Model:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(networks, "build", small_network)
+    monkeypatch.setattr(unet, "build", small_network)
     monkeypatch.setattr(showing, "REFRESH_SECONDS", 0.2)
 
 
@@ -51,7 +52,7 @@ def start(tiny_stack, tmp_path_factory) -> Run:
         epochs=1, steps_per_epoch=2, patch_px=32, batch_size=2, learning_rate=1e-4
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "build", small_network)
+        patch.setattr(unet, "build", small_network)
         return train(image, labels, settings, folder=tmp_path_factory.mktemp("runs") / "start")
 
 

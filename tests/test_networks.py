@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from emseg_napari.networks import build
+from emseg_napari.models.unet import build
 
 PUBLISHED_PARAMETERS = 26_070_593
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emseg_napari import normalisation
 from emseg_napari.core.jobs import UserError
-from emseg_napari.normalisation import Normalisation
+from emseg_napari.models import normalisation
+from emseg_napari.models.normalisation import Normalisation
 
 NORMALISATION = Normalisation()
 

@@ -9,7 +9,7 @@ from emseg_napari.core.jobs import BlockFailed, Message
 from emseg_napari.io.nan_holes import holed
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
-from emseg_napari.normalisation import Normalisation
+from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.prediction import blocks, planning, predict
 from emseg_napari.prediction.partial import noted_in
 from emseg_napari.prediction.volumes import VolumeTask, predict_volume

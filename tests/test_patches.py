@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.normalisation import Normalisation
+from emseg_napari.models.normalisation import Normalisation
+from emseg_napari.models.resampling import resample
 from emseg_napari.patches import REFERENCE_PX, LivePatches, PatchSampler, network_scale
-from emseg_napari.resampling import resample
 from emseg_napari.settings import TrainingSettings
 
 PATCH = 32

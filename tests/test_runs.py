@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emseg_napari import runs
 from emseg_napari.core.jobs import EpochEnded, UserError
 from emseg_napari.io.stacks import supported
 from emseg_napari.io.volume import volume_of
-from emseg_napari.runs import FORMAT, Run, RunRecord, fingerprint, is_run, open_run, versions
+from emseg_napari.models import run as run_module
+from emseg_napari.models.run import FORMAT, Run, RunRecord, fingerprint, is_run, open_run, versions
 from emseg_napari.settings import TrainingSettings
 
 HISTORY = [
@@ -165,7 +165,8 @@ def test_opening_a_run_never_unpickles(run, tmp_path):
 
 def test_a_missing_starter_is_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runs, "STARTER", "absent")
+    monkeypatch.setattr(run_module, "STARTER", "absent")
+    monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
     with pytest.raises(UserError, match="comes without a starter network"):
         open_run("absent")
 

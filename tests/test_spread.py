@@ -23,9 +23,9 @@ from emseg_napari.core.blockwise.dask_client import open_client
 from emseg_napari.core.jobs import Cancelled, Event, Message, Progress, UserError
 from emseg_napari.io import pyramid
 from emseg_napari.io.open import open_volume
+from emseg_napari.models.starter import STARTER
 from emseg_napari.prediction import planning
 from emseg_napari.prediction.volumes import VolumeTask, predict_volume
-from emseg_napari.runs import STARTER
 from emseg_napari.settings import PredictionSettings
 
 HERE = Path(__file__).parent

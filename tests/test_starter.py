@@ -13,12 +13,13 @@ import tifffile
 
 import emseg_napari
 from emseg_napari.io.stacks import read_image, read_labels
-from emseg_napari.runs import STARTER, open_run
+from emseg_napari.models.run import open_run
+from emseg_napari.models.starter import STARTER, STARTER_FOLDER
 from emseg_napari.scoring.evaluation import evaluate
 from emseg_napari.settings import EvaluationSettings
 
-FOLDER = Path(emseg_napari.__file__).parent / STARTER
-SAMPLE = FOLDER.parents[1] / "sample_data"
+FOLDER = STARTER_FOLDER
+SAMPLE = FOLDER.parents[2] / "sample_data"
 
 
 def emseg(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -8,12 +8,13 @@ import onnxruntime
 import pytest
 from keras import layers, ops
 
-from emseg_napari import learner, networks, training
-from emseg_napari.checkpoints import load_checkpoint
+from emseg_napari import learner, training
 from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
 from emseg_napari.judging import Judgement, Jury, but_tile, hold_out_tile, most_labelled, only_tile, split
 from emseg_napari.losses import masked_loss
-from emseg_napari.runs import Run, open_run
+from emseg_napari.models import unet
+from emseg_napari.models.checkpoints import load_checkpoint
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training import train
 
@@ -61,13 +62,13 @@ def small_network(network: str, mixed_precision: bool = False) -> keras.Model:
 @pytest.fixture
 def quick(monkeypatch):
     """Train a small network and leave out the export, which takes seconds."""
-    monkeypatch.setattr(networks, "build", small_network)
+    monkeypatch.setattr(unet, "build", small_network)
     monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b"network"))
     monkeypatch.setattr(training._Training, "_judge_kept", lambda self: None)
 
 
 def last_weights(run: Run) -> list[np.ndarray]:
-    model = networks.build(run.settings.network)
+    model = unet.build(run.settings.network)
     load_checkpoint(model, run.last_checkpoint)
     return model.get_weights()
 
@@ -147,7 +148,7 @@ def test_progress_goes_from_nothing_to_all(run, told):
 
 
 def test_exported_network_is_the_kept_one(run):
-    model = networks.build("compact")
+    model = unet.build("compact")
     load_checkpoint(model, run.best_checkpoint)
     session = onnxruntime.InferenceSession(run.network_file, providers=["CPUExecutionProvider"])
     image = np.random.default_rng(3).normal(size=(1, 48, 80, 1)).astype(np.float32)
@@ -508,7 +509,7 @@ def test_a_training_can_start_from_another_run_and_says_what_that_had_seen(tmp_p
     still = {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 1e-9, "averaging": 0.0}
     labels[0] = 0
     second = train(image, labels, tiny(start=str(first.folder), **still), folder=tmp_path / "second")
-    kept = networks.build("compact")
+    kept = unet.build("compact")
     load_checkpoint(kept, first.best_checkpoint)
     for mine, theirs in zip(last_weights(second), kept.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)

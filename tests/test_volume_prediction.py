@@ -26,11 +26,11 @@ from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, Message, P
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
+from emseg_napari.models.run import Run
 from emseg_napari.prediction import blocks, planning, predict, slabs
 from emseg_napari.prediction.blocks import encoded
 from emseg_napari.prediction.inference import stoppable
 from emseg_napari.prediction.volumes import VolumeTask, predict_volume
-from emseg_napari.runs import Run
 from emseg_napari.settings import PredictionSettings
 
 SHAPE = (4, 150, 200)

@@ -66,11 +66,11 @@ def metadata(wheel: Path) -> Message:
         "emseg_napari/py.typed",
         "emseg_napari/sample_data/phantom.tif",
         "emseg_napari/sample_data/phantom-labels.tif",
-        "emseg_napari/starter/LICENSE",
-        "emseg_napari/starter/README.md",
-        "emseg_napari/starter/best.keras",
-        "emseg_napari/starter/network.onnx",
-        "emseg_napari/starter/run.json",
+        "emseg_napari/models/starter/LICENSE",
+        "emseg_napari/models/starter/README.md",
+        "emseg_napari/models/starter/best.keras",
+        "emseg_napari/models/starter/network.onnx",
+        "emseg_napari/models/starter/run.json",
     ],
 )
 def test_wheel_holds_what_the_plugin_reads_at_run_time(wheel: Path, name: str) -> None:

@@ -12,9 +12,9 @@ from timing import PATIENCE_S, within
 from window import noting, settle, striped, wait_for
 
 from emseg_napari.core.jobs import EpochEnded, Finished, Message, PreviewReady, Progress
-from emseg_napari.runs import Run, RunRecord, open_run
+from emseg_napari.models import run as run_module
+from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.widgets import starts
 from emseg_napari.widgets.layers import add_labels, confirmed_in
 from emseg_napari.widgets.proposals import fill
 from emseg_napari.widgets.starts import has_few_labels
@@ -26,7 +26,7 @@ HINT = "No training needed: the starter network proposes at once."
 @pytest.fixture(autouse=True)
 def no_starter(tmp_path, monkeypatch):
     """Whether or not this checkout has a starter network, the tests have none, or their own."""
-    monkeypatch.setattr(starts, "STARTER_FOLDER", tmp_path / "none")
+    monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def with_starter(no_starter, tiny_run, tmp_path, monkeypatch):
     """A small run in the place of the starter network, also for the engine, which looks where it is."""
     (tmp_path / "starter").symlink_to(tiny_run.folder, target_is_directory=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(starts, "STARTER_FOLDER", tmp_path / "starter")
+    monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "starter")
 
 
 def load(dock, slices=6):
@@ -273,7 +273,7 @@ def test_what_is_no_run_is_a_sentence_and_the_choice_of_before_stays(loaded, tmp
 
 def test_a_damaged_starter_is_barred_and_the_window_opens(tmp_path, monkeypatch, dock, qtbot):
     (tmp_path / "run.json").write_text("{")
-    monkeypatch.setattr(starts, "STARTER_FOLDER", tmp_path)
+    monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path)
     step = type(dock.train)(dock.workspace.viewer, dock.workspace)
     qtbot.addWidget(step)
     assert step.settings().start is None

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from emseg_napari.runs import Run, RunRecord
+from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import TrainingSettings
 
 

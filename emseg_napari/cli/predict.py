@@ -28,7 +28,7 @@ from emseg_napari.core.labels import from_probability, to_isbi
 from emseg_napari.io.open import called
 from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import read_description, read_image, write_stack
-from emseg_napari.runs import Run, fingerprint, open_run
+from emseg_napari.models.run import Run, fingerprint, open_run
 from emseg_napari.settings import PredictionSettings, validated
 
 Kind = Literal["labels", "probability", "interior"]

@@ -29,7 +29,7 @@ from emseg_napari.core.labels import check_trainable
 from emseg_napari.io.open import called
 from emseg_napari.io.sparse_stack import SparseStack, Stack, labelled_slices
 from emseg_napari.io.stacks import check_image, check_range
-from emseg_napari.runs import Run, is_run, open_run, opened_start, refuse_baseline
+from emseg_napari.models.run import Run, is_run, open_run, opened_start, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
 
 FLAGS = {"validate_slices": "--validate", "start": "--from"}

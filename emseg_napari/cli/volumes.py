@@ -14,7 +14,7 @@ from emseg_napari.cli.reporting import blocks, list_failures, quiet_libraries, r
 from emseg_napari.core.blockwise import Where
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.io.open import called, open_volume
-from emseg_napari.runs import Run
+from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 
 if TYPE_CHECKING:

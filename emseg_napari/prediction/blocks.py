@@ -18,14 +18,14 @@ from emseg_napari.core.labels import ISBI_BOUNDARY, ISBI_INTERIOR
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.volume import Volume
-from emseg_napari.normalisation import Levels
+from emseg_napari.models.normalisation import Levels
+from emseg_napari.models.resampling import Window
+from emseg_napari.models.run import open_run
 from emseg_napari.prediction.grid import Known
 from emseg_napari.prediction.predictor import SlicePredictor
 from emseg_napari.prediction.slabs import Plane, Slabs, slab_of
 from emseg_napari.prediction.stacks import load_predictor
 from emseg_napari.prediction.tiles import grown, tiles, whole, within
-from emseg_napari.resampling import Window
-from emseg_napari.runs import open_run
 from emseg_napari.settings import PredictionSettings
 
 Kind = Literal["labels", "probability", "interior"]

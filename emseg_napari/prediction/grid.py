@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.normalisation import Levels
-from emseg_napari.prediction.tiles import within
-from emseg_napari.resampling import (
+from emseg_napari.models.normalisation import Levels
+from emseg_napari.models.resampling import (
     Line,
     Lines,
     Readable,
@@ -19,6 +18,7 @@ from emseg_napari.resampling import (
     read_mirrored,
     resampled,
 )
+from emseg_napari.prediction.tiles import within
 
 
 class Grid:

@@ -13,13 +13,13 @@ import onnxruntime
 from pydantic import ValidationError
 from scipy import ndimage
 
-from emseg_napari import ridge
 from emseg_napari.core.files import read_json
 from emseg_napari.core.jobs import Cancelled, ShouldStop, UserError, never
-from emseg_napari.features import RECIPE_KEY, FeatureRecipe, pixel_features
+from emseg_napari.models import ridge
+from emseg_napari.models.pixel_features import RECIPE_KEY, FeatureRecipe, pixel_features
+from emseg_napari.models.run import Run
 from emseg_napari.prediction.predictor import Method, Network, StoppableNetwork
 from emseg_napari.prediction.tiles import HALOS, halo_of
-from emseg_napari.runs import Run
 
 # What two strokes of the ridge filter's clean-up are seen to hang together by, where it sees but a window.
 _CONTEXT_PX = 128
@@ -161,7 +161,7 @@ def _model(path: Path) -> str | bytes:
         as_keras_exports = b"tf2onnx" in file.read(64)
     if not as_keras_exports:
         return str(path)
-    from emseg_napari.prediction.lean import lean  # its libraries take 0.1 s, which new runs do not need
+    from emseg_napari.models.onnx_rewrite import lean  # its libraries take 0.1 s, which new runs do not need
 
     return lean(path) or str(path)
 

@@ -18,10 +18,10 @@ from emseg_napari.io.layout import Block
 from emseg_napari.io.nan_holes import holed
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.resume_check import PARTIAL
-from emseg_napari.normalisation import Levels
+from emseg_napari.models.normalisation import Levels
+from emseg_napari.models.run import open_run
 from emseg_napari.prediction.blocks import PredictionWork
 from emseg_napari.prediction.slabs import Plane, Slabs
-from emseg_napari.runs import open_run
 
 _MOST_LISTED = 8
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from emseg_napari.core.jobs import Cancelled, ShouldStop, never
-from emseg_napari.normalisation import Levels
+from emseg_napari.models.normalisation import Levels
+from emseg_napari.models.resampling import Readable, Window
+from emseg_napari.models.run import RunRecord
 from emseg_napari.prediction.grid import Grid
 from emseg_napari.prediction.tiles import (
     ORIENTATIONS,
@@ -25,8 +27,6 @@ from emseg_napari.prediction.tiles import (
     whole,
     within,
 )
-from emseg_napari.resampling import Readable, Window
-from emseg_napari.runs import RunRecord
 
 # Maps float32 (1, y, x, 1), y and x multiples of 16, to the same shape.
 Network = Callable[[np.ndarray], np.ndarray]

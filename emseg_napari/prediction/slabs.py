@@ -9,7 +9,7 @@ from threading import Lock
 import numpy as np
 
 from emseg_napari.io.volume import Volume
-from emseg_napari.resampling import Window
+from emseg_napari.models.resampling import Window
 
 # Two of these, one of a block and one for the grey levels of slices, are kept.
 SLAB_BYTES = 192 << 20

@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from emseg_napari.resampling import Window
+from emseg_napari.models.resampling import Window
 
 # Both U-Nets: pooling by 16 in all.
 GRID_PX = 16

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
-from emseg_napari import ridge
+from emseg_napari.models import ridge
 from emseg_napari.repairs.edits import Pixel
 from emseg_napari.repairs.skeletons import Skeleton
 

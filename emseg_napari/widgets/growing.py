@@ -12,7 +12,7 @@ from qtpy.QtCore import QTimer
 from emseg_napari.core.jobs import BlockDone
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
-from emseg_napari.runs import Run
+from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.widgets.layers import PROPOSAL_OF, RUN, VOLUME
 from emseg_napari.widgets.placing import placed, slice_in_view

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from emseg_napari.core.jobs import Event, Failed, Finished, Message, PreviewReady, Progress, UserError
 from emseg_napari.core.labels import from_probability
-from emseg_napari.runs import open_run
+from emseg_napari.models.run import open_run, starter_folder
 from emseg_napari.settings import BASELINES, LiveSettings
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.keys import bind
@@ -25,7 +25,6 @@ from emseg_napari.widgets.layers import (
 )
 from emseg_napari.widgets.placing import slice_in_view
 from emseg_napari.widgets.proposals import fill
-from emseg_napari.widgets.starts import STARTER_FOLDER, starter
 from emseg_napari.widgets.step import enable, wrapping_label
 
 if TYPE_CHECKING:
@@ -98,13 +97,13 @@ class LivePanel(QWidget):
     def _begin(self) -> None:
         layer = self._step.own_layer()
         image = self._step.image()
-        folder = self._step.workspace.run or starter()
+        folder = self._step.workspace.run or starter_folder()
         if folder is None:
             raise UserError("Train a network or choose a run first (step Predict).")
         run = open_run(folder)
         if run.settings.network in BASELINES:
             raise UserError(f"'{run.settings.network}' cannot learn on; choose a run of a network.")
-        start = "starter" if folder == STARTER_FOLDER else str(folder)
+        start = STARTER if folder == starter_folder() else str(folder)
         self.layer, self._threshold, self._changed = layer, run.record.threshold, set()
         work: dict[str, Any] = {"image": image, "settings": LiveSettings(start=start)}
         work["folder"] = self._step.workspace.new_run_folder("live")

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
-from emseg_napari.runs import versions
+from emseg_napari.models.run import versions
 from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.scoring.reports import EvaluationReport, SlicePicture, worst_slices
 from emseg_napari.scoring.review import Review

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 from emseg_napari.core.jobs import Event, Failed, Finished, Progress, UserError
 from emseg_napari.corrections import is_proposal, plain
 from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.models.run import starter_folder
 from emseg_napari.places import Place, estimated_error, next_slice_to_label, ranked
 from emseg_napari.placesearch import SliceSearched
 from emseg_napari.sessions.scratch import slices_in_use
@@ -19,7 +20,6 @@ from emseg_napari.widgets.jobbar import JobBar
 from emseg_napari.widgets.keys import bind
 from emseg_napari.widgets.layers import AID, confirmed_in, is_ours, set_pixels, stack_of
 from emseg_napari.widgets.placing import lying_as, show_place, show_slice, slice_in_view
-from emseg_napari.widgets.starts import starter
 from emseg_napari.widgets.step import enable, in_columns, wrapping_label
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class PlaceList(QWidget):
             self._forget()
         missing = None if is_ours(workspace.labels) else "make or open a labels layer first"
         missing = missing or ("open an image first" if workspace.image is None else None)
-        run = workspace.run or starter()
+        run = workspace.run or starter_folder()
         enable(
             self.search,
             missing or ("it is being done" if running else None if run else "train a network first"),
@@ -154,7 +154,7 @@ class PlaceList(QWidget):
     def start(self) -> None:
         """Search all slices in the background, from the one in view outwards."""
         layer = self._step.own_layer()
-        image, run = self._step.image(), self._step.workspace.run or starter()
+        image, run = self._step.image(), self._step.workspace.run or starter_folder()
         if run is None:
             raise UserError("Train a network or choose a run first (step Predict).")
         if layer != self._layer:

@@ -22,7 +22,7 @@ from emseg_napari.core.jobs import (
     UserError,
 )
 from emseg_napari.io.stacks import check_image
-from emseg_napari.runs import Run, open_run
+from emseg_napari.models.run import Run, open_run, starter_folder
 from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.widgets.draft import DraftLayer
 from emseg_napari.widgets.enginejob import EngineJob
@@ -33,7 +33,6 @@ from emseg_napari.widgets.layers import is_ours, is_paintable, proposals_of, sta
 from emseg_napari.widgets.placing import slice_in_view
 from emseg_napari.widgets.preferences import recall, recall_folder, remember
 from emseg_napari.widgets.proposals import Proposals, Source
-from emseg_napari.widgets.starts import starter
 from emseg_napari.widgets.step import Step, choice_of, enable, in_line, wrapping_label
 from emseg_napari.widgets.volumetarget import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.workspace import Workspace
@@ -131,7 +130,7 @@ class PredictStep(Step):
         )
         enable(self.predict, obstacle)
         enable(self.cancel, None if running else "nothing is running")
-        enable(self.use_starter, None if starter() else "this installation has no starter network")
+        enable(self.use_starter, None if starter_folder() else "this installation has no starter network")
         if self.workspace.image is not None:
             self.volume.suggest(self.workspace.image.name)
         if not running:
@@ -147,7 +146,7 @@ class PredictStep(Step):
     @property
     def run(self) -> Path | None:
         """The run that predicts: the chosen one, or the starter network while there is none."""
-        return self.workspace.run or starter()
+        return self.workspace.run or starter_folder()
 
     def _hint_at_starter(self, ready: bool) -> None:
         untrained = ready and self.workspace.run is None
@@ -157,7 +156,7 @@ class PredictStep(Step):
             self.say("")
 
     def _use_starter(self) -> None:
-        folder = starter()
+        folder = starter_folder()
         if folder is not None:
             self.set_run(folder)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emseg_napari.core.jobs import EpochEnded
-from emseg_napari.runs import Run, RunRecord
+from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.scoring.evaluation import as_ranges
 
 

@@ -12,16 +12,15 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox
 
-from emseg_napari import runs
 from emseg_napari.core.jobs import UserError
 from emseg_napari.corrections import is_own
 from emseg_napari.judging import SLICES_FOR_HOLD_OUT
-from emseg_napari.runs import STARTER, is_run, open_run
+from emseg_napari.models.run import open_run, starter_folder
+from emseg_napari.models.starter import STARTER
 from emseg_napari.sessions.scratch import slices_in_use
 from emseg_napari.settings import BASELINES
 from emseg_napari.widgets.layers import confirmed_in, is_ours, volume_of_layer
 
-STARTER_FOLDER = Path(runs.__file__).parent / STARTER
 # From so many labelled slices on, a training of its own is the default.
 ENOUGH_SLICES = SLICES_FOR_HOLD_OUT
 # Of labels larger than memory so much is looked at, whenever the mouse comes to the button.
@@ -31,11 +30,6 @@ _ABOUT = (
     "emseg-napari (better while few slices have labels), or those of a run of yours. The starter network "
     "and what starts from it are for research and non-commercial use."
 )
-
-
-def starter() -> Path | None:
-    """Return the folder of the network that comes with the package, None where it is missing."""
-    return STARTER_FOLDER if is_run(STARTER_FOLDER) else None
 
 
 def has_few_labels(layer: Labels | None) -> bool:
@@ -119,7 +113,7 @@ class StartChoice(QComboBox):
             self._refresh()
 
     def _proposal(self) -> str | None:
-        return STARTER if self._few_labels and starter() else None
+        return STARTER if self._few_labels and starter_folder() else None
 
     def _check(self, start: str) -> None:
         reason = self._misfit(start)
@@ -131,7 +125,7 @@ class StartChoice(QComboBox):
     def _misfit(self, start: str) -> str | None:
         """Say why a run cannot start the network, None if it can."""
         try:
-            found = open_run(_folder(start)).settings.network
+            found = open_run(start).settings.network
         except UserError as error:
             return str(error).rstrip(".")
         if found == self._network:
@@ -142,7 +136,7 @@ class StartChoice(QComboBox):
         chosen = self.start
         self.clear()
         self.addItem("nothing", None)
-        if starter():
+        if starter_folder():
             self._offer("starter network", STARTER)
         if self._own is not None:
             self._offer(self._own.name, str(self._own))
@@ -160,7 +154,3 @@ class StartChoice(QComboBox):
     def wheelEvent(self, event: Any) -> None:
         """Leave the wheel to the page: it would ask for a folder."""
         event.ignore()
-
-
-def _folder(start: str) -> Path:
-    return STARTER_FOLDER if start == STARTER else Path(start)

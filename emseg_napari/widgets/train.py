@@ -19,8 +19,8 @@ from emseg_napari.core.jobs import (
     Progress,
     UserError,
 )
+from emseg_napari.models.run import Run, is_run, open_run, refuse_baseline
 from emseg_napari.patches import PatchSampler
-from emseg_napari.runs import Run, is_run, open_run, refuse_baseline
 from emseg_napari.sessions.scratch import new_labels
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.widgets.augmented import AugmentedSamples, sampler_of

@@ -23,7 +23,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from emseg_napari.prediction.layers import Graph, Layer, UnknownGraph, read_graph
+from emseg_napari.models.onnx_graph import Graph, Layer, UnknownGraph, read_graph
 
 _MAKER = "emseg-napari"
 _OPSET = 15

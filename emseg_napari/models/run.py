@@ -24,7 +24,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from emseg_napari.core.files import read_json, replacing, write_json
 from emseg_napari.core.jobs import EpochEnded, UserError
 from emseg_napari.io.stacks import supported
-from emseg_napari.normalisation import Normalisation
+from emseg_napari.models.normalisation import Normalisation
+from emseg_napari.models.starter import STARTER, STARTER_FOLDER
 from emseg_napari.settings import BASELINES, JOIN_BELOW, Settings, TrainingSettings
 
 FORMAT = 1
@@ -206,12 +207,14 @@ class Run:
         write_json(self.folder / "run.json", self.record.model_dump(mode="json"))
 
 
-STARTER = "starter"
-
-
 def is_run(folder: Path) -> bool:
     """Say whether a folder holds a run."""
     return (Path(folder) / "run.json").is_file()
+
+
+def starter_folder() -> Path | None:
+    """Return the folder of the starter, None where it is missing."""
+    return STARTER_FOLDER if is_run(STARTER_FOLDER) else None
 
 
 def open_run(folder: Path | str) -> Run:
@@ -224,9 +227,10 @@ def open_run(folder: Path | str) -> Run:
     """
     folder = Path(folder)
     if str(folder) == STARTER and not folder.exists():
-        folder = Path(__file__).parent / STARTER
-        if not is_run(folder):
+        starter = starter_folder()
+        if starter is None:
             raise UserError("This version comes without a starter network; choose a run folder instead.")
+        folder = starter
     if not is_run(folder):
         raise UserError(
             f"{folder} is no run folder (it has no run.json); choose the folder that a training wrote."

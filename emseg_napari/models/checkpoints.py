@@ -14,7 +14,7 @@ import onnxruntime
 
 from emseg_napari.core.files import replacing
 from emseg_napari.core.jobs import UserError
-from emseg_napari.prediction.lean import lean
+from emseg_napari.models.onnx_rewrite import lean
 
 # tf2onnx 1.17 now and then loses the removal of an axis: in 7 of 60 exports of one network of the tests.
 _EXPORTS = 5
@@ -29,7 +29,7 @@ def save_checkpoint(model: keras.Model, path: Path) -> None:
 def load_checkpoint(model: keras.Model, path: Path) -> None:
     """Fill a network, and its optimiser if it is compiled, from a ``.keras`` file.
 
-    Only arrays are read: the network itself is built by `emseg_napari.networks`, so no code
+    Only arrays are read: the network itself is built by `emseg_napari.models.unet`, so no code
     and no layer described in the file is ever run.
 
     Raises

@@ -16,7 +16,7 @@ from itertools import product
 
 import numpy as np
 
-from emseg_napari.resampling import Readable
+from emseg_napari.models.resampling import Readable
 from emseg_napari.settings import Settings
 
 _SAMPLED_PIXELS = 1 << 18
