@@ -4,7 +4,7 @@
 
 Predicts slices with a run that was not trained on them, and scores against the labels: plain
 thresholds of the boundary probability (the best of all, and the run's own), and the cells that
-`emseg_napari.cells.instances` makes of the same probability, parted by lines of one pixel.
+`emseg_napari.segmentation.stack` makes of the same probability, parted by lines of one pixel.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.cells.instances import instances
 from emseg_napari.core.labels import INTERIOR, normalise
 from emseg_napari.io.stacks import parse_range, read_image, read_labels
 from emseg_napari.models.run import open_run
 from emseg_napari.prediction import predict
 from emseg_napari.scoring.metrics import BestOfThresholds, v_info, v_rand
+from emseg_napari.segmentation.stack import instances
 from emseg_napari.settings import InstanceSettings, PredictionSettings
 
 

@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from emseg_napari.cells.gaps import close_gaps
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import PROPOSED_INTERIOR, from_probability
 from emseg_napari.corrections import proposed
@@ -39,6 +38,7 @@ from emseg_napari.repairs.filling import fill_interior
 from emseg_napari.repairs.interpolating import Between, interpolate
 from emseg_napari.repairs.skeletons import skeleton_of
 from emseg_napari.repairs.splitting import split_cell
+from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import PredictionSettings
 
 PLACES, TIMES, AIM_MS, ENOUGH_MS = 10, 3, 50, 500

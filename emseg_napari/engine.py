@@ -125,14 +125,14 @@ def _review(**given: Any) -> Any:
 
 
 def _segment(**given: Any) -> Any:
-    from emseg_napari.cells.instances import instances
+    from emseg_napari.segmentation.stack import instances
 
     return instances(**given)
 
 
 def _segment_volume(volume: Any, **given: Any) -> Any:
-    from emseg_napari.cells.boundary import boundary_of
-    from emseg_napari.cells.volumes import segment_volume
+    from emseg_napari.segmentation.boundary import boundary_of
+    from emseg_napari.segmentation.volume import segment_volume
 
     return segment_volume(boundary_of(volume), **given)
 

@@ -8,17 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from emseg_napari.cells.boundary import Boundary
-from emseg_napari.cells.instances import cells_of_slice, instances
-from emseg_napari.cells.linking import link
-from emseg_napari.cells.regions import outlined
-from emseg_napari.cells.tiles import CUT, Cut
-from emseg_napari.cells.volumes import Destination, VolumeCells, segment_volume
 from emseg_napari.core.blockwise import Where
 from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, Event, Message, Progress, UserError
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
+from emseg_napari.segmentation.agglomeration import outlined
+from emseg_napari.segmentation.boundary import Boundary
+from emseg_napari.segmentation.linking import link
+from emseg_napari.segmentation.stack import cells_of_slice, instances
+from emseg_napari.segmentation.tiles import CUT, Cut
+from emseg_napari.segmentation.volume import Destination, VolumeCells, segment_volume
 from emseg_napari.settings import InstanceSettings
 
 SMALL = InstanceSettings(size_px=12, neck_px=1.0)

@@ -6,14 +6,14 @@ import pytest
 import tifffile
 from typer.testing import CliRunner, Result
 
-from emseg_napari.cells import instances as segmentation
-from emseg_napari.cells import volumes
-from emseg_napari.cells.linking import link
 from emseg_napari.cli import app
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
 from emseg_napari.io.stacks import read_description, read_labels, write_stack
 from emseg_napari.io.volume import Voxel
+from emseg_napari.segmentation import stack as segmentation
+from emseg_napari.segmentation import volume
+from emseg_napari.segmentation.linking import link
 from emseg_napari.settings import InstanceSettings
 
 RECORD = {
@@ -309,7 +309,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(predicted_volume
 
     cells = predicted_volume.with_name("cells.zarr")
     with monkeypatch.context() as patch:
-        patch.setattr(volumes, "Number", stop)
+        patch.setattr(volume, "Number", stop)
         result = emseg("segment", predicted_volume, "--output", cells)
     assert result.exit_code == 130
     assert "give the same command again to go on" in result.stderr

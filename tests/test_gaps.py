@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from emseg_napari.cells.gaps import close_gaps, closings
+from emseg_napari.segmentation.close_gaps import close_gaps, closings
 
 
 def two_cells(gap: float = 0.3) -> np.ndarray:

@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from emseg_napari.cells.instances import cells_of_slice, instances
-from emseg_napari.cells.linking import link
-from emseg_napari.cells.regions import Regions, in_reading_order, outlined
 from emseg_napari.core.jobs import Cancelled, Message, Progress, UserError
 from emseg_napari.core.labels import INTERIOR, normalise
 from emseg_napari.scoring.metrics import v_rand
+from emseg_napari.segmentation.agglomeration import Regions, in_reading_order, outlined
+from emseg_napari.segmentation.linking import link
+from emseg_napari.segmentation.stack import cells_of_slice, instances
 from emseg_napari.settings import InstanceSettings
 
 STEPS = ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]))

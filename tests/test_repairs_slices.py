@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from emseg_napari.cells.linking import link
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR, UNLABELLED
 from emseg_napari.repairs.copying import copy_neighbour, shift_between
 from emseg_napari.repairs.interpolating import Between, interpolate
 from emseg_napari.scoring.metrics import v_info, v_rand
+from emseg_napari.segmentation.linking import link
 
 
 def tissue(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -6,9 +6,9 @@ from napari.layers import Labels
 from timing import within
 from window import end_jobs, settle, striped, wait_for
 
-from emseg_napari.cells.instances import instances
-from emseg_napari.cells.linking import link
 from emseg_napari.core.jobs import Failed, Message
+from emseg_napari.segmentation.linking import link
+from emseg_napari.segmentation.stack import instances
 from emseg_napari.settings import InstanceSettings
 from emseg_napari.widgets.cells import SLICE, STACK, CellsStep
 from emseg_napari.widgets.layers import PROPOSAL_OF, add_labels, is_ours

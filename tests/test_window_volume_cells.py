@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from window import striped, wait_for
 
-from emseg_napari.cells.instances import instances
 from emseg_napari.io.layout import Layout
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_levels
+from emseg_napari.segmentation.stack import instances
 from emseg_napari.settings import InstanceSettings
 from emseg_napari.widgets.cells import LAYER
 from emseg_napari.widgets.volumelayers import layer_of

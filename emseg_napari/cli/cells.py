@@ -10,13 +10,13 @@ from typing import Any
 
 import typer
 
-from emseg_napari.cells.boundary import Kind, open_boundary
-from emseg_napari.cells.records import cells_record
-from emseg_napari.cells.volumes import Destination, VolumeCells, segment_volume
 from emseg_napari.cli.guard import FAULT, Stopped, stop_on_interrupt
 from emseg_napari.cli.reporting import blocks, counted, list_failures, reporting, show_result
 from emseg_napari.core.blockwise import Where
 from emseg_napari.core.jobs import Cancelled
+from emseg_napari.segmentation.boundary import Kind, open_boundary
+from emseg_napari.segmentation.provenance import cells_record
+from emseg_napari.segmentation.volume import Destination, VolumeCells, segment_volume
 from emseg_napari.settings import InstanceSettings
 
 

@@ -24,7 +24,7 @@ def read_output(path: Path) -> dict[str, Any]:
     UserError
         If the file or folder holds none of ours.
     """
-    from emseg_napari.cells.boundary import read_record  # loads scipy, which runs do without
+    from emseg_napari.segmentation.boundary import read_record  # loads scipy, which runs do without
 
     record = read_record(path)
     if record.get("software") not in _SOFTWARE:

@@ -13,7 +13,6 @@ import numpy as np
 import typer
 
 from emseg_napari import __version__
-from emseg_napari.cells.records import SOFTWARE, inherited, meaning
 from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
 from emseg_napari.cli.inputs import (
     STACK,
@@ -32,6 +31,7 @@ from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.io.open import called, is_container
 from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import read_description, write_stack
+from emseg_napari.segmentation.provenance import SOFTWARE, inherited, meaning
 from emseg_napari.settings import InstanceSettings, validated
 
 ProbabilityArgument = Annotated[
@@ -91,9 +91,9 @@ def _segment_to_tiff(source: _Source, output: Path, settings: InstanceSettings, 
 
 def _read(asked: _Source, fills: bool) -> tuple[np.ndarray, str, Mapping[str, Any]]:
     """Return the boundary probability (z, y, x), uint8 0 to 255 or float 0 to 1, what it was, its record."""
-    from emseg_napari.cells.boundary import open_boundary  # loads scipy, which others do without
     from emseg_napari.scoring.matching import Names, taken_for
     from emseg_napari.scoring.predictions import read_prediction
+    from emseg_napari.segmentation.boundary import open_boundary  # loads scipy, which others do without
 
     if is_container(asked.path):
         source, record = open_boundary(asked.path, "interior" if asked.interior else asked.kind, fills=fills)
@@ -116,7 +116,7 @@ def _check_target(output: Path, source: Path) -> None:
 
 
 def _segment(boundary: np.ndarray, settings: InstanceSettings) -> np.ndarray:
-    from emseg_napari.cells.instances import instances
+    from emseg_napari.segmentation.stack import instances
 
     with stop_on_interrupt() as should_stop, reporting(sys.stderr, by_slices=True) as report:
         return instances(boundary, settings, report, should_stop)

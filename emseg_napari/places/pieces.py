@@ -9,9 +9,9 @@ import numpy as np
 from scipy import ndimage, sparse
 from skimage.segmentation import watershed
 
-from emseg_napari.cells.flooding import seeds_of
-from emseg_napari.cells.regions import Regions
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_INTERIOR, UNLABELLED
+from emseg_napari.segmentation.agglomeration import Regions
+from emseg_napari.segmentation.watershed import seeds_of
 
 # Interior is sure at a lower probability than for cells: a faint boundary inside a cell is worth a look.
 _SURE_BELOW, _NECK_PX, _SMALLEST_PX = 0.15, 6.0, 100

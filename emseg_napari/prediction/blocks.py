@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from emseg_napari.cells.gaps import close_gaps
 from emseg_napari.core.jobs import ShouldStop, UserError
 from emseg_napari.core.labels import ISBI_BOUNDARY, ISBI_INTERIOR
 from emseg_napari.io.layout import Block
@@ -26,6 +25,7 @@ from emseg_napari.prediction.predictor import SlicePredictor
 from emseg_napari.prediction.slabs import Plane, Slabs, slab_of
 from emseg_napari.prediction.stacks import load_predictor
 from emseg_napari.prediction.tiles import grown, tiles, whole, within
+from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import PredictionSettings
 
 Kind = Literal["labels", "probability", "interior"]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.cells.gaps import close_gaps
 from emseg_napari.core.jobs import Progress, Report, ShouldStop, SlicePredicted, ignore, never
 from emseg_napari.io.stacks import as_stack, check_image, check_range
 from emseg_napari.io.volume import filled
@@ -16,6 +15,7 @@ from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.prediction.drafts import draft
 from emseg_napari.prediction.inference import load_method
 from emseg_napari.prediction.predictor import SlicePredictor
+from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import PredictionSettings
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from emseg_napari.cells.linking import Chain
-from emseg_napari.cells.overlaps import Overlaps
 from emseg_napari.core.labels import BOUNDARY
 from emseg_napari.repairs.edits import check_shapes, is_membrane
+from emseg_napari.segmentation.linking import Chain
+from emseg_napari.segmentation.overlaps import Overlaps
 from emseg_napari.settings import InstanceSettings
 
 if TYPE_CHECKING:

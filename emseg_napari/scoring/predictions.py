@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from emseg_napari.cells.boundary import complement, read_record
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import (
     INTERIOR,
@@ -28,6 +27,7 @@ from emseg_napari.io.open import called, is_container, open_volume, read_whole
 from emseg_napari.io.stack_or_volume import LARGE_BYTES
 from emseg_napari.io.volume import Volume
 from emseg_napari.scoring.metrics import ROUNDING
+from emseg_napari.segmentation.boundary import complement, read_record
 
 Kind = Literal["labels", "probability", "interior"]
 Reason = Literal["given", "said", "seen"]

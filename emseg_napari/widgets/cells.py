@@ -10,13 +10,13 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from qtpy.QtWidgets import QFormLayout
 
-from emseg_napari.cells.boundary import boundary_of, said_of
-from emseg_napari.cells.records import cells_record
-from emseg_napari.cells.volumes import Destination, VolumeCells
 from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress, UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import filled, volume_of
+from emseg_napari.segmentation.boundary import boundary_of, said_of
+from emseg_napari.segmentation.provenance import cells_record
+from emseg_napari.segmentation.volume import Destination, VolumeCells
 from emseg_napari.sessions.scratch import new_labels, slices_in_use
 from emseg_napari.settings import InstanceSettings, validated
 from emseg_napari.widgets.enginejob import EngineJob

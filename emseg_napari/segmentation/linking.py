@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from emseg_napari.cells.overlaps import Overlaps, overlaps
-from emseg_napari.cells.regions import in_reading_order
 from emseg_napari.core.jobs import Cancelled, Progress, Report, ShouldStop, ignore, never
 from emseg_napari.io.stacks import as_stack
+from emseg_napari.segmentation.agglomeration import in_reading_order
+from emseg_napari.segmentation.overlaps import Overlaps, overlaps
 from emseg_napari.settings import InstanceSettings
 
 

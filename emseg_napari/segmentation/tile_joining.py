@@ -15,9 +15,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from emseg_napari.cells.regions import Borders, Regions
-from emseg_napari.cells.tiles import Cut, Face, Piece, Place, flood_tile
 from emseg_napari.core.jobs import ShouldStop, never
+from emseg_napari.segmentation.agglomeration import Borders, Regions
+from emseg_napari.segmentation.tiles import Cut, Face, Piece, Place, flood_tile
 from emseg_napari.settings import InstanceSettings
 
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.cells.boundary import Boundary
-from emseg_napari.cells.flooding import ask
-from emseg_napari.cells.instances import as_float, cells_of_slice
-from emseg_napari.cells.joining import joined
-from emseg_napari.cells.overlaps import Overlaps, Shared
-from emseg_napari.cells.parts import Parts
-from emseg_napari.cells.regions import outlined
-from emseg_napari.cells.tiles import Part, Piece, Place, flood_tile
 from emseg_napari.core.jobs import ShouldStop
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.segmentation.agglomeration import outlined
+from emseg_napari.segmentation.boundary import Boundary
+from emseg_napari.segmentation.intermediate import Parts
+from emseg_napari.segmentation.overlaps import Overlaps, Shared
+from emseg_napari.segmentation.stack import as_float, cells_of_slice
+from emseg_napari.segmentation.tile_joining import joined
+from emseg_napari.segmentation.tiles import Part, Piece, Place, flood_tile
+from emseg_napari.segmentation.watershed import ask
 from emseg_napari.settings import InstanceSettings
 
 

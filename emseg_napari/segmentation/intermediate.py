@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.cells.overlaps import Overlaps
-from emseg_napari.cells.tiles import Cut, Part, Piece, Place
 from emseg_napari.core import files
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.segmentation.overlaps import Overlaps
+from emseg_napari.segmentation.tiles import Cut, Part, Piece, Place
 
 Tables = dict[str, np.ndarray]
 

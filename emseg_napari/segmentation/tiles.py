@@ -1,7 +1,7 @@
 """Cells of a slice that is too large to be divided at once: its tiles.
 
 The slice is cut into tiles, and each is flooded with a margin around it, in which its neighbours repeat
-the work. Only sizes and borders of the fragments leave a tile; `emseg_napari.cells.joining` makes cells
+the work. Only sizes and borders of the fragments leave a tile; `emseg_napari.segmentation.tile_joining` makes cells
 of them.
 """
 
@@ -14,9 +14,9 @@ from typing import Any, Self
 import numpy as np
 from skimage.measure import label
 
-from emseg_napari.cells.flooding import flooded
-from emseg_napari.cells.regions import Borders, first_pixels
 from emseg_napari.core.jobs import ShouldStop, never
+from emseg_napari.segmentation.agglomeration import Borders, first_pixels
+from emseg_napari.segmentation.watershed import flooded
 from emseg_napari.settings import InstanceSettings
 
 Part = tuple[slice, slice]

@@ -1,6 +1,6 @@
 """From a boundary probability to cells: every pixel in one cell, and a closed boundary around each.
 
-A watershed makes fragments (`emseg_napari.cells.flooding`). Then those too small to be a cell are joined
+A watershed makes fragments (`emseg_napari.segmentation.watershed`). Then those too small to be a cell are joined
 to a neighbour, and pieces between which the boundary is weak.
 """
 
@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from emseg_napari.cells.flooding import ask, flooded
-from emseg_napari.cells.joining import cells_of_tiles
-from emseg_napari.cells.linking import Linker, time_left
-from emseg_napari.cells.regions import Regions, outlined
-from emseg_napari.cells.tiles import CUT, Cut
 from emseg_napari.core.jobs import Message, Progress, Report, ShouldStop, UserError, ignore, never
 from emseg_napari.io.stacks import as_stack
+from emseg_napari.segmentation.agglomeration import Regions, outlined
+from emseg_napari.segmentation.linking import Linker, time_left
+from emseg_napari.segmentation.tile_joining import cells_of_tiles
+from emseg_napari.segmentation.tiles import CUT, Cut
+from emseg_napari.segmentation.watershed import ask, flooded
 from emseg_napari.settings import InstanceSettings
 
 _ROUNDING = 1e-6  # by which the probabilities of other programs may pass 0 and 1
@@ -52,7 +52,7 @@ def instances(
     numpy.ndarray
         int32 (z, y, x). Every pixel has the number of its cell, from 1, and the pixels of a cell in a
         slice hang together (by their sides). Numbers occur in one slice only, unless `settings.link`
-        asks for `emseg_napari.cells.linking.link`. With `settings.outlines` a cell has 0 where it touches
+        asks for `emseg_napari.segmentation.linking.link`. With `settings.outlines` a cell has 0 where it touches
         another at its next pixel in y or x.
 
     Raises

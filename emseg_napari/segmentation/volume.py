@@ -6,7 +6,7 @@
 4. All cells get their numbers: the one step in which slices wait for each other. It sees tables only.
 5. Every block of the output is written with these numbers.
 
-The result is that of `emseg_napari.cells.instances.instances`, pixel by pixel, wherever and however often
+The result is that of `emseg_napari.segmentation.stack.instances`, pixel by pixel, wherever and however often
 it was broken off: there, too, slices of more than 4096 x 4096 pixels are cut into tiles of 2048 with
 margins of 128 px. Their cells equal those of the slice divided at once wherever the margins show what
 shapes them: on mosaics of 2048 x 2048 px made of ISBI 2012 slices (4 nm pixels, cells of some 50 px), cut
@@ -26,12 +26,6 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.cells.boundary import Boundary, first_slice, waiting_in
-from emseg_napari.cells.linking import Chain
-from emseg_napari.cells.parts import Parts
-from emseg_napari.cells.stages import FINISH, FLOOD, JOIN, NUMBER, OVERLAP, Stages
-from emseg_napari.cells.steps import Flood, Join, Number, Overlap, Step
-from emseg_napari.cells.tiles import CUT, Cut
 from emseg_napari.core import files
 from emseg_napari.core.blockwise import HERE, Where, started
 from emseg_napari.core.jobs import BlockFailed, Message, Report, ShouldStop, UserError, ignore, never
@@ -39,6 +33,12 @@ from emseg_napari.io.layout import Block, Layout, Version
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.resume_check import LATER
 from emseg_napari.io.volume import Size, filled
+from emseg_napari.segmentation.block_work import Flood, Join, Number, Overlap, Step
+from emseg_napari.segmentation.boundary import Boundary, first_slice, waiting_in
+from emseg_napari.segmentation.intermediate import Parts
+from emseg_napari.segmentation.linking import Chain
+from emseg_napari.segmentation.stages import FINISH, FLOOD, JOIN, NUMBER, OVERLAP, Stages
+from emseg_napari.segmentation.tiles import CUT, Cut
 from emseg_napari.settings import InstanceSettings
 
 _CHUNK_PX = 512

@@ -12,8 +12,8 @@ from scipy import ndimage
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
-from emseg_napari.cells.regions import first_pixels
 from emseg_napari.core.jobs import Cancelled, ShouldStop, never
+from emseg_napari.segmentation.agglomeration import first_pixels
 from emseg_napari.settings import InstanceSettings
 
 # Times the pixels of a slice that is divided at once it is less than two distances can differ by, 1 / 8192.

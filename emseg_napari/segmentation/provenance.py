@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from emseg_napari.cells.boundary import Boundary
 from emseg_napari.io.source_id import origin
+from emseg_napari.segmentation.boundary import Boundary
 from emseg_napari.settings import InstanceSettings
 
 SOFTWARE = "emseg-napari segment"

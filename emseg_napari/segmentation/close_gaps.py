@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from emseg_napari.cells.instances import fragments_of_slice
-from emseg_napari.cells.regions import outlined
 from emseg_napari.core.jobs import ShouldStop, never
+from emseg_napari.segmentation.agglomeration import outlined
+from emseg_napari.segmentation.stack import fragments_of_slice
 from emseg_napari.settings import InstanceSettings
 
 
