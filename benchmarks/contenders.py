@@ -59,9 +59,9 @@ def onnx_works(given: Given, threads: int) -> dict[str, Work]:
 
 
 def our_works(given: Given, threads: int) -> dict[str, Work]:
+    from emseg_napari.inference import load_predictor
+    from emseg_napari.inference.volume import VolumeTask, predict_volume
     from emseg_napari.models.run import open_run
-    from emseg_napari.prediction import load_predictor
-    from emseg_napari.prediction.volumes import VolumeTask, predict_volume
     from emseg_napari.settings import PredictionSettings
 
     run = open_run(given.run)

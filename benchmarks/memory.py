@@ -27,9 +27,9 @@ import numpy as np
 import psutil
 
 from emseg_napari.core.jobs import BlockDone, Cancelled
+from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io.stacks import read_image
 from emseg_napari.io.volume import Volume
-from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 from emseg_napari.settings import PredictionSettings
 
 SIDE_PX, GIB = 4096, 2**30

@@ -20,9 +20,9 @@ import numpy as np
 
 from emseg_napari import train
 from emseg_napari.core.files import read_json, write_json
+from emseg_napari.inference import predict
 from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.models.run import Run, is_run, open_run
-from emseg_napari.prediction import predict
 from emseg_napari.scoring.evaluation import Evaluation, evaluate
 from emseg_napari.settings import EvaluationSettings, PredictionSettings
 

@@ -26,9 +26,9 @@ from scipy import ndimage
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import PROPOSED_INTERIOR, from_probability
 from emseg_napari.corrections import proposed
+from emseg_napari.inference import load_predictor
 from emseg_napari.io.stacks import read_image
 from emseg_napari.models.run import Run, open_run
-from emseg_napari.prediction import load_predictor
 from emseg_napari.repairs.closing import close_gap
 from emseg_napari.repairs.copying import copy_neighbour
 from emseg_napari.repairs.dropping import drop_membrane, merge_cells

@@ -14,13 +14,13 @@ import tifffile
 
 from emseg_napari.core.blockwise import Where, do_blocks
 from emseg_napari.core.jobs import BlockDone, Event, ShouldStop, never
+from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.io.layout import Block, Layout
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import Window, volume_of
 from emseg_napari.models.run import open_run
 from emseg_napari.models.starter import STARTER
-from emseg_napari.prediction.blocks import PredictionWork
 from emseg_napari.settings import PredictionSettings
 
 SIDE_PX, MARGIN_PX = 2048, 192

@@ -17,10 +17,10 @@ import numpy as np
 import onnxruntime
 from skimage.transform import resize
 
+from emseg_napari.inference import load_predictor
+from emseg_napari.inference.tiles import GRID_PX, tiles, whole
 from emseg_napari.io.stacks import read_image
 from emseg_napari.models.run import Run, open_run
-from emseg_napari.prediction import load_predictor
-from emseg_napari.prediction.tiles import GRID_PX, tiles, whole
 from emseg_napari.settings import PredictionSettings
 
 _WINDOW_PX = 200

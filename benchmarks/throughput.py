@@ -37,10 +37,10 @@ from contenders import FIRST, PARTS, PEAKS, Given, depth
 
 
 def prepare(folder: Path, run: Path, pixels: np.ndarray, sides: list[int]) -> Given:
+    from emseg_napari.inference.grid import Grid
+    from emseg_napari.inference.tiles import whole
     from emseg_napari.models.onnx_graph import read_graph
     from emseg_napari.models.run import open_run
-    from emseg_napari.prediction.grid import Grid
-    from emseg_napari.prediction.tiles import whole
 
     (folder / "run").symlink_to(run.resolve())
     record = open_run(run).record

@@ -25,10 +25,10 @@ from hands import Hands, kill
 
 from emseg_napari.core.blockwise import HERE, Where
 from emseg_napari.core.jobs import BlockDone, Event, UserError
+from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.models.starter import STARTER
-from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 from emseg_napari.settings import PredictionSettings
 
 PHANTOM = Path(__file__).parents[1] / "sample_data" / "phantom.tif"

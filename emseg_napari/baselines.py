@@ -29,10 +29,10 @@ from emseg_napari.core.jobs import (
 )
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, distinct
 from emseg_napari.fitting import Example, fit_ridge
+from emseg_napari.inference import SlicePredictor, Window, load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.judging import Jury, Remembering, most_labelled, spread_over
 from emseg_napari.models.run import Run, is_run
-from emseg_napari.prediction import SlicePredictor, Window, load_predictor
 from emseg_napari.preparation import prepare, what_is_held_out
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 

@@ -101,13 +101,13 @@ def _live(**given: Any) -> Any:
 
 def _predict(**given: Any) -> None:
     """Return nothing: the slices went out one by one, and the stack need not travel again."""
-    from emseg_napari.prediction import predict
+    from emseg_napari.inference import predict
 
     predict(**given)
 
 
 def _predict_volume(volume: Any, run: Any, report: Report, should_stop: ShouldStop, **task: Any) -> Any:
-    from emseg_napari.prediction.volumes import VolumeTask, predict_volume
+    from emseg_napari.inference.volume import VolumeTask, predict_volume
 
     return predict_volume(volume, run, VolumeTask(**task), report=report, should_stop=should_stop)
 

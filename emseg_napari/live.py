@@ -28,13 +28,13 @@ from emseg_napari.core.jobs import (
 )
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, normalise
 from emseg_napari.devices import Devices
+from emseg_napari.inference import load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import check_image, check_pair
 from emseg_napari.judging import Jury, is_dense
 from emseg_napari.learner import HeldLearner, export_kept
 from emseg_napari.models.run import Run, fingerprint, is_run
 from emseg_napari.patches import LivePatches
-from emseg_napari.prediction import load_predictor
 from emseg_napari.preparation import Prepared, label_counts, prepare_live
 from emseg_napari.protocol import Mailbox
 from emseg_napari.resting import PAUSED, Rest

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from emseg_napari.core.jobs import Cancelled, PreviewReady, Report, ShouldStop, Wishes
+from emseg_napari.inference import SlicePredictor
 from emseg_napari.io.sparse_stack import Stack
-from emseg_napari.prediction import SlicePredictor
 from emseg_napari.protocol import Mailbox
 
 REFRESH_SECONDS = 3.0

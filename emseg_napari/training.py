@@ -23,12 +23,12 @@ from emseg_napari.core.jobs import (
     never,
 )
 from emseg_napari.devices import Devices
+from emseg_napari.inference import load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack, stacked
 from emseg_napari.judging import Jury
 from emseg_napari.learner import Learner, export_kept
 from emseg_napari.models.run import Run, is_run, open_run, opened_start
 from emseg_napari.patches import PatchSampler
-from emseg_napari.prediction import load_predictor
 from emseg_napari.preparation import noting_start, prepare, what_is_held_out
 from emseg_napari.schedule import Replay, Schedule
 from emseg_napari.settings import PredictionSettings, TrainingSettings

@@ -18,9 +18,9 @@ from threadpoolctl import threadpool_limits
 from emseg_napari.core.files import replacing
 from emseg_napari.core.jobs import Cancelled, ShouldStop, never
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
+from emseg_napari.inference.tiles import grown, tiles, whole, within
 from emseg_napari.models.pixel_features import RECIPE_KEY, FeatureRecipe, pixel_features
 from emseg_napari.models.resampling import Window
-from emseg_napari.prediction.tiles import grown, tiles, whole, within
 
 RECIPE = FeatureRecipe()
 TREES = 60

@@ -16,9 +16,9 @@ from emseg_napari import methods, trees
 from emseg_napari.cli import app
 from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, from_probability, to_isbi
+from emseg_napari.inference import load_predictor, predict
 from emseg_napari.models.pixel_features import FeatureRecipe, pixel_features
 from emseg_napari.models.run import Run, is_run, open_run
-from emseg_napari.prediction import load_predictor, predict
 from emseg_napari.settings import BASELINES, PredictionSettings, TrainingSettings
 
 both = pytest.mark.parametrize("network", BASELINES)
@@ -349,7 +349,7 @@ def test_neither_fit_nor_prediction_of_a_baseline_loads_keras(stack, tmp_path):
 
 def test_prediction_with_trees_needs_no_scikit_learn(runs):
     program = (
-        "import sys, numpy as np; from emseg_napari.prediction import predict\n"
+        "import sys, numpy as np; from emseg_napari.inference import predict\n"
         f"predict(np.eye(20, dtype=np.uint8), {str(runs['trees'].folder)!r})\n"
         "print('sklearn' in sys.modules)"
     )

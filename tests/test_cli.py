@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from typer.testing import CliRunner
 
-from emseg_napari import __version__, prediction
+from emseg_napari import __version__, inference
 from emseg_napari.cli import app, main
 from emseg_napari.cli.options import flag_of
 from emseg_napari.cli.train import FLAGS
@@ -320,7 +320,7 @@ def test_ctrl_c_in_a_prediction_writes_nothing(
         assert should_stop()
         raise Cancelled
 
-    monkeypatch.setattr(prediction, "predict", interrupted_job)
+    monkeypatch.setattr(inference, "predict", interrupted_job)
     handler = signal.getsignal(signal.SIGINT)
     words = ("predict", training[0].folder, sample[0], "--output", tmp_path / "o.tif")
     result = CliRunner().invoke(app, [*map(str, words)])
@@ -340,7 +340,7 @@ def test_a_fault_of_ours_is_one_sentence_and_its_details_are_in_a_file(
         os.write(2, b"a library's last words\n")
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr(prediction, "predict", broken_job)
+    monkeypatch.setattr(inference, "predict", broken_job)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     words = ("predict", training[0].folder, sample[0], "--output", tmp_path / "o.tif")
     result = CliRunner().invoke(app, [*map(str, words)])

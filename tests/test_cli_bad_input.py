@@ -506,5 +506,5 @@ def test_an_error_of_the_system_that_nobody_foresaw(
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO), "/dev/sda")
 
-    monkeypatch.setattr("emseg_napari.prediction.predict", fail)
+    monkeypatch.setattr("emseg_napari.inference.predict", fail)
     desk.refuses(desk.predict, "/dev/sda", os.strerror(errno.EIO), "check")

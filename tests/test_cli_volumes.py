@@ -17,6 +17,8 @@ from tinyruns import tiny_network_run
 from typer.testing import CliRunner, Result
 
 from emseg_napari.cli import app
+from emseg_napari.inference import plan, predict
+from emseg_napari.inference.block_work import encoded
 from emseg_napari.io import stack_or_volume
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import called
@@ -24,8 +26,6 @@ from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.io.volume import Voxel
 from emseg_napari.models.run import Run
-from emseg_napari.prediction import planning, predict
-from emseg_napari.prediction.blocks import encoded
 from emseg_napari.scoring import predictions
 from emseg_napari.settings import PredictionSettings
 
@@ -44,8 +44,8 @@ def run(tmp_path_factory) -> Run:
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(planning, "_CHUNK_PX", 32)
-    monkeypatch.setattr(planning, "_BLOCK_PX", 64)
+    monkeypatch.setattr(plan, "_CHUNK_PX", 32)
+    monkeypatch.setattr(plan, "_BLOCK_PX", 64)
 
 
 @pytest.fixture(scope="module")
@@ -323,7 +323,7 @@ def test_interrupted_command_says_how_to_go_on(run, image, tmp_path):
     """Ctrl+C after the first block."""
     script = (
         "import os, signal, sys\n"
-        "from emseg_napari.prediction import blocks, planning\n"
+        "from emseg_napari.inference import blocks, planning\n"
         "from emseg_napari.cli import main\n"
         "planning._CHUNK_PX = planning._BLOCK_PX = 32\n"
         "predicted = blocks.PredictionWork.compute\n"

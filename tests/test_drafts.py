@@ -5,8 +5,8 @@ import pytest
 from tinyruns import tiny_network_run
 
 from emseg_napari.core.jobs import BlockDone, Drafted, SlicePredicted
-from emseg_napari.prediction import drafts, planning, predict
-from emseg_napari.prediction.volumes import VolumeTask, predict_volume
+from emseg_napari.inference import plan, predict, quick_look
+from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.settings import PredictionSettings
 
 PLAIN = PredictionSettings(close_gaps=False)
@@ -25,9 +25,9 @@ def image():
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(drafts, "_TILE_PX", 64)
-    monkeypatch.setattr(planning, "_CHUNK_PX", 32)
-    monkeypatch.setattr(planning, "_BLOCK_PX", 64)
+    monkeypatch.setattr(quick_look, "_TILE_PX", 64)
+    monkeypatch.setattr(plan, "_CHUNK_PX", 32)
+    monkeypatch.setattr(plan, "_BLOCK_PX", 64)
 
 
 def drawn(events, shape):
@@ -53,7 +53,7 @@ def test_a_large_slice_is_seen_in_one_orientation_before_it_is_predicted(run, im
 def test_what_is_predicted_at_once_has_no_first_look(run, image, monkeypatch):
     for settings in (QUICK, PLAIN):
         if settings is PLAIN:
-            monkeypatch.setattr(drafts, "_TILE_PX", 256)  # all in one part
+            monkeypatch.setattr(quick_look, "_TILE_PX", 256)  # all in one part
         events = []
         predict(image, run, settings, events.append, first_look=True)
         assert not drawn(events, image.shape[1:])[1]

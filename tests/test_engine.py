@@ -128,7 +128,7 @@ def test_process_stays_warm_when_one_leaves_at_the_last_event(engine, tiny_stack
 
 
 def test_prediction_comes_slice_by_slice_and_is_that_of_the_library(engine, tiny_stack, tiny_run):
-    from emseg_napari.prediction import predict
+    from emseg_napari.inference import predict
 
     events = list(engine.run("predict", image=tiny_stack[0], run=tiny_run.folder))
     slices = [event for event in events if isinstance(event, SlicePredicted)]
@@ -474,7 +474,7 @@ def test_engine_ends_with_the_process_that_started_it(tiny_stack, tmp_path):
 
 def test_noise_on_stdout_does_not_reach_the_window(fake_engine):
     engine = fake_engine(
-        "import emseg_napari.prediction as p\n"
+        "import emseg_napari.inference as p\n"
         "def loud(**_):\n"
         "    print('noise', flush=True)\n"
         "    os.system('echo more noise')\n"

@@ -26,7 +26,7 @@ def test_the_package_alone_loads_next_to_nothing():
     "code",
     [
         "from emseg_napari import train, predict",
-        "import emseg_napari.prediction, emseg_napari.client",
+        "import emseg_napari.inference, emseg_napari.client",
         "import emseg_napari.engine",
         "import emseg_napari.patches, emseg_napari.schedule, emseg_napari.models.run, emseg_napari.protocol",
     ],

@@ -7,12 +7,12 @@ import onnxruntime
 import pytest
 from keras import layers
 
+from emseg_napari.inference.backends import load_method
 from emseg_napari.models.checkpoints import export_onnx
 from emseg_napari.models.onnx_rewrite import lean
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.models.unet import build
-from emseg_napari.prediction.inference import load_method
 from emseg_napari.settings import TrainingSettings
 
 SHAPES = [(1, 16, 16, 1), (1, 208, 336, 1), (3, 48, 64, 1)]

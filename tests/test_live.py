@@ -15,13 +15,13 @@ from emseg_napari import resting, showing
 from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
 from emseg_napari.core.labels import from_probability
 from emseg_napari.devices import Devices
+from emseg_napari.inference import predict
 from emseg_napari.judging import Judge
 from emseg_napari.learner import HeldLearner
 from emseg_napari.live import live
 from emseg_napari.losses import held_loss
 from emseg_napari.models import unet
 from emseg_napari.models.run import Run, fingerprint, open_run, opened_start
-from emseg_napari.prediction import predict
 from emseg_napari.protocol import Mailbox, Taught
 from emseg_napari.resting import ON_BATTERY, PAUSED, WAITING
 from emseg_napari.settings import LiveSettings, TrainingSettings

@@ -6,13 +6,13 @@ import zarr
 from tinyruns import tiny_network_run
 
 from emseg_napari.core.jobs import BlockFailed, Message
+from emseg_napari.inference import block_work, plan, predict
+from emseg_napari.inference.partial_slices import noted_in
+from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io.nan_holes import holed
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.normalisation import Normalisation
-from emseg_napari.prediction import blocks, planning, predict
-from emseg_napari.prediction.partial import noted_in
-from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 from emseg_napari.settings import PredictionSettings
 
 FAST = PredictionSettings(average_orientations=False, close_gaps=False)
@@ -27,8 +27,8 @@ def run(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(planning, "_CHUNK_PX", 32)
-    monkeypatch.setattr(planning, "_BLOCK_PX", 64)
+    monkeypatch.setattr(plan, "_CHUNK_PX", 32)
+    monkeypatch.setattr(plan, "_BLOCK_PX", 64)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_grey_levels_are_those_of_what_can_be_read(run, disk, values, task):
         "1": {"middle": levels.middle, "scale": levels.scale}
     }
     # As if the network had been shown the slice with these levels.
-    whole = blocks.load_predictor(run, FAST).window(values[1], (slice(0, 260), slice(0, 300)), levels)
+    whole = block_work.load_predictor(run, FAST).window(values[1], (slice(0, 260), slice(0, 300)), levels)
     found = VolumeOutput(task.output)[1, 192:, 192:]
     np.testing.assert_allclose(found / 255, whole[192:, 192:], atol=1.5 / 255)
 

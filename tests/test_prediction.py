@@ -6,12 +6,12 @@ import pytest
 from skimage.transform import resize
 
 from emseg_napari.core.jobs import Cancelled, Progress, SlicePredicted, UserError
+from emseg_napari.inference import Method, SlicePredictor, load_predictor, predict
+from emseg_napari.inference.tiles import GRID_PX, HALOS, ORIENTATIONS, Halo, tiles
 from emseg_napari.models.checkpoints import export_onnx
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.models.unet import build
 from emseg_napari.patches import network_scale
-from emseg_napari.prediction import Method, SlicePredictor, load_predictor, predict
-from emseg_napari.prediction.tiles import GRID_PX, HALOS, ORIENTATIONS, Halo, tiles
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 
 SIZES = [(1, 1), (5, 7), (1, 40), (40, 1), (16, 16), (17, 33), (513, 300)]

@@ -21,11 +21,11 @@ from timing import PATIENCE_S, settled, wait_until, within
 from emseg_napari.core.blockwise import Where, dask_client, do_blocks
 from emseg_napari.core.blockwise.dask_client import open_client
 from emseg_napari.core.jobs import Cancelled, Event, Message, Progress, UserError
+from emseg_napari.inference import plan
+from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io import pyramid
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.starter import STARTER
-from emseg_napari.prediction import planning
-from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 from emseg_napari.settings import PredictionSettings
 
 HERE = Path(__file__).parent
@@ -168,8 +168,8 @@ def test_workers_of_this_machine_write_what_one_process_writes(output, capfd):
 
 
 def test_workers_predict_what_one_process_predicts(hands, tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "_CHUNK_PX", 32)
-    monkeypatch.setattr(planning, "_BLOCK_PX", 64)
+    monkeypatch.setattr(plan, "_CHUNK_PX", 32)
+    monkeypatch.setattr(plan, "_BLOCK_PX", 64)
     monkeypatch.setattr(pyramid, "_FEW", 1)
     image = np.random.default_rng(0).integers(0, 255, (2, 140, 96), np.uint8)
     tifffile.imwrite(tmp_path / "image.tif", image, photometric="minisblack")

@@ -23,14 +23,14 @@ from tinyruns import tiny_network_run
 
 from emseg_napari.core.blockwise import Where, dask_client
 from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, Message, Progress, UserError
+from emseg_napari.inference import block_work, plan, predict, slab_cache
+from emseg_napari.inference.backends import stoppable
+from emseg_napari.inference.block_work import encoded
+from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.models.run import Run
-from emseg_napari.prediction import blocks, planning, predict, slabs
-from emseg_napari.prediction.blocks import encoded
-from emseg_napari.prediction.inference import stoppable
-from emseg_napari.prediction.volumes import VolumeTask, predict_volume
 from emseg_napari.settings import PredictionSettings
 
 SHAPE = (4, 150, 200)
@@ -51,8 +51,8 @@ def image() -> np.ndarray:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """3 x 4 blocks in a slice of 150 x 200."""
-    monkeypatch.setattr(planning, "_CHUNK_PX", 32)
-    monkeypatch.setattr(planning, "_BLOCK_PX", 64)
+    monkeypatch.setattr(plan, "_CHUNK_PX", 32)
+    monkeypatch.setattr(plan, "_BLOCK_PX", 64)
 
 
 def bytes_of(output: Path) -> dict[str, str]:
@@ -119,7 +119,7 @@ def test_reference_is_predicted_at_its_own_scale(image, tmp_path):
 
 
 def test_closed_gaps_are_those_of_the_whole_slice_where_it_is_one_tile(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(planning, "_BLOCK_PX", 256)
+    monkeypatch.setattr(plan, "_BLOCK_PX", 256)
     walls = np.full((1, 150, 200), 200, np.uint8)
     walls[:, ::30], walls[:, 1::30], walls[:, :, ::40], walls[:, :, 1::40] = 40, 40, 40, 40
     walls[0, 60:62, 55:61] = 200  # a gap
@@ -132,7 +132,7 @@ def test_closed_gaps_are_those_of_the_whole_slice_where_it_is_one_tile(run, tmp_
 
 
 def test_number_of_threads_changes_no_byte(run, image, tmp_path, monkeypatch):
-    monkeypatch.setattr(blocks, "_GAPS_TILE_PX", 48)
+    monkeypatch.setattr(block_work, "_GAPS_TILE_PX", 48)
     for threads in (1, 4):
         settings = PredictionSettings(average_orientations=False, threads=threads)
         predict_volume(image[:1, :100, :100], run, VolumeTask(tmp_path / f"{threads}" / "out.zarr", settings))
@@ -200,7 +200,7 @@ def test_near_counts_in_slices_of_the_volume(run, image, tmp_path):
 
 @pytest.mark.parametrize("settings", [FAST, PredictionSettings(average_orientations=False)])
 def test_no_more_is_read_than_a_block_and_its_halo(run, tmp_path, settings, monkeypatch):
-    monkeypatch.setattr(planning, "_BLOCK_PX", 128)
+    monkeypatch.setattr(plan, "_BLOCK_PX", 128)
     read = []
     values = np.full((1, 640, 600), 7, np.uint8)  # nothing whose gaps are to be closed
     predict_volume(
@@ -234,14 +234,19 @@ def test_slices_that_share_chunks_are_read_together(run, image, tmp_path):
 
 
 def test_slabs_take_no_more_memory_than_they_may(image, monkeypatch):
-    monkeypatch.setattr(slabs, "SLAB_BYTES", 2 * 150 * 200)
+    monkeypatch.setattr(slab_cache, "SLAB_BYTES", 2 * 150 * 200)
     volume = Volume("V", "v.zarr", DeepPixels(np.concatenate([image] * 3)))
-    found = slabs.Slabs(volume)
+    found = slab_cache.Slabs(volume)
     whole = (slice(0, 150), slice(0, 200))
     for z in range(12):
         np.testing.assert_array_equal(found.read(z, whole), image[z % 4])
-        assert sum(one.nbytes for one in found._kept.values()) <= 2 * slabs.SLAB_BYTES
-    assert [tuple(slabs.slab_of(volume, z, whole)) for z in (0, 1, 2, 3)] == [(0, 1), (0, 1), (2,), (3, 4)]
+        assert sum(one.nbytes for one in found._kept.values()) <= 2 * slab_cache.SLAB_BYTES
+    assert [tuple(slab_cache.slab_of(volume, z, whole)) for z in (0, 1, 2, 3)] == [
+        (0, 1),
+        (0, 1),
+        (2,),
+        (3, 4),
+    ]
 
 
 class SlowPixels(DeepPixels):
@@ -251,9 +256,9 @@ class SlowPixels(DeepPixels):
 
 
 def test_threads_share_slabs(image, monkeypatch):
-    monkeypatch.setattr(slabs, "SLAB_BYTES", 3 * 150 * 200)
+    monkeypatch.setattr(slab_cache, "SLAB_BYTES", 3 * 150 * 200)
     read = []
-    found = slabs.Slabs(Volume("V", "v.zarr", SlowPixels(np.concatenate([image] * 3), (), read)))
+    found = slab_cache.Slabs(Volume("V", "v.zarr", SlowPixels(np.concatenate([image] * 3), (), read)))
     whole = (slice(0, 150), slice(0, 200))
     with ThreadPoolExecutor(8) as pool:
         for z, values in enumerate(pool.map(lambda z: found.read(z, whole), range(12))):
@@ -296,8 +301,8 @@ SCRIPT = """
     import sys, time
     import numpy as np
     from emseg_napari.core.jobs import BlockDone
-    from emseg_napari.prediction import planning
-    from emseg_napari.prediction.volumes import VolumeTask, predict_volume
+    from emseg_napari.inference import planning
+    from emseg_napari.inference.volume import VolumeTask, predict_volume
     from emseg_napari.settings import PredictionSettings
 
     planning._CHUNK_PX, planning._BLOCK_PX = 32, 64
@@ -499,7 +504,7 @@ def test_a_network_is_stopped_in_the_middle_of_a_tile():
 
 
 def test_work_travels_without_what_it_has_opened(run, image, tmp_path):
-    work = planning.planned(volume_of(image), run, VolumeTask(tmp_path / "out.zarr", FAST)).work
+    work = plan.planned(volume_of(image), run, VolumeTask(tmp_path / "out.zarr", FAST)).work
     before = len(pickle.dumps(work))
     assert work._predictor is not None
     assert len(pickle.dumps(work)) == before

@@ -8,8 +8,8 @@ from window import wait_for
 
 from emseg_napari.core.jobs import BlockDone, Drafted
 from emseg_napari.core.labels import PROPOSED_BOUNDARY, from_probability
+from emseg_napari.inference import predict
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
-from emseg_napari.prediction import predict
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.widgets import volumetarget
 from emseg_napari.widgets.predict import OWN_LAYER, SLICE, STACK

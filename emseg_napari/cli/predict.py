@@ -105,9 +105,9 @@ def _predict(stack: np.ndarray, run: Run, settings: PredictionSettings) -> np.nd
         stop_on_interrupt() as should_stop,
         reporting(stream, by_slices=True) as report,
     ):
-        from emseg_napari import prediction  # loads ONNX Runtime, which no other command needs
+        from emseg_napari import inference  # loads ONNX Runtime, which no other command needs
 
-        return prediction.predict(stack, run, settings, report, should_stop)
+        return inference.predict(stack, run, settings, report, should_stop)
 
 
 def _values(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarray:

@@ -18,8 +18,8 @@ from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 
 if TYPE_CHECKING:
-    from emseg_napari.prediction.blocks import Kind
-    from emseg_napari.prediction.volumes import VolumePrediction
+    from emseg_napari.inference.block_work import Kind
+    from emseg_napari.inference.volume import VolumePrediction
 
 SUFFIX = ".zarr"
 _GIB = 2**30
@@ -74,7 +74,7 @@ def predict_to_zarr(task: Task, where: Where, as_json: bool) -> None:
             stop_on_interrupt() as should_stop,
             reporting(stream, by_slices=True) as report,
         ):
-            from emseg_napari.prediction.volumes import VolumeTask, predict_volume  # loads ONNX Runtime
+            from emseg_napari.inference.volume import VolumeTask, predict_volume  # loads ONNX Runtime
 
             wanted = VolumeTask(task.output, task.settings, task.kind, where=where)
             found = predict_volume(volume, task.run, wanted, report, should_stop)

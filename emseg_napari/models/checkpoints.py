@@ -82,7 +82,7 @@ def _classes(config: Any) -> Iterator[tuple[str, str]]:
 
 
 def export_onnx(model: keras.Model, path: Path) -> None:
-    """Write a float32 network to an ONNX file for `emseg_napari.prediction`, atomically.
+    """Write a float32 network to an ONNX file for `emseg_napari.inference`, atomically.
 
     Input and output are float32 (batch, y, x, 1) with free y and x, multiples of its coarsest pixel.
 

@@ -120,7 +120,7 @@ def stored_probability(layer: Any, run: Run, settings: PredictionSettings, z: in
     path = None if layer is None else layer.metadata.get(_OUTPUT)
     if path is None:
         return None
-    from emseg_napari.prediction.records import is_predicted_by  # loads ONNX Runtime, which takes a while
+    from emseg_napari.inference.provenance import is_predicted_by  # loads ONNX Runtime, which takes a while
 
     output = VolumeOutput(path)
     if not (is_predicted_by(output, run, settings) and output.holds_slice(z)):

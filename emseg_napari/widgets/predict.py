@@ -38,7 +38,7 @@ from emseg_napari.widgets.volumetarget import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.workspace import Workspace
 
 if TYPE_CHECKING:
-    from emseg_napari.prediction.volumes import VolumePrediction
+    from emseg_napari.inference.volume import VolumePrediction
 
 OWN_LAYER, FILL = "a proposal layer of its own", "unlabelled pixels of the labels layer"
 _NO_TRAINING = "No training needed: the starter network proposes at once."

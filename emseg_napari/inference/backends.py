@@ -15,11 +15,11 @@ from scipy import ndimage
 
 from emseg_napari.core.files import read_json
 from emseg_napari.core.jobs import Cancelled, ShouldStop, UserError, never
+from emseg_napari.inference.slice_predictor import Method, Network, StoppableNetwork
+from emseg_napari.inference.tiles import HALOS, halo_of
 from emseg_napari.models import ridge
 from emseg_napari.models.pixel_features import RECIPE_KEY, FeatureRecipe, pixel_features
 from emseg_napari.models.run import Run
-from emseg_napari.prediction.predictor import Method, Network, StoppableNetwork
-from emseg_napari.prediction.tiles import HALOS, halo_of
 
 # What two strokes of the ridge filter's clean-up are seen to hang together by, where it sees but a window.
 _CONTEXT_PX = 128

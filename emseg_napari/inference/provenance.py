@@ -6,10 +6,10 @@ from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
+from emseg_napari.inference.block_work import Kind, PredictionWork, threshold_of
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.source_id import origin
 from emseg_napari.models.run import Run
-from emseg_napari.prediction.blocks import Kind, PredictionWork, threshold_of
 from emseg_napari.segmentation.boundary import read_record
 from emseg_napari.settings import PredictionSettings
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from emseg_napari.core.blockwise import HERE, Where
 from emseg_napari.core.jobs import UserError
+from emseg_napari.inference.block_work import Kind, PredictionWork
+from emseg_napari.inference.provenance import record_of
 from emseg_napari.io.layout import Block, Layout
 from emseg_napari.io.stacks import check_range
 from emseg_napari.io.volume import Volume, filled
 from emseg_napari.models.run import Run
-from emseg_napari.prediction.blocks import Kind, PredictionWork
-from emseg_napari.prediction.records import record_of
 from emseg_napari.settings import PredictionSettings
 
 _CHUNK_PX, _BLOCK_PX = 512, 2048

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from emseg_napari.core.jobs import Drafted, Report, ShouldStop
+from emseg_napari.inference.slice_predictor import SlicePredictor
+from emseg_napari.inference.tiles import tiles, whole
 from emseg_napari.models.resampling import Readable
-from emseg_napari.prediction.predictor import SlicePredictor
-from emseg_napari.prediction.tiles import tiles, whole
 
 _TILE_PX = 1024  # twice that for slices of more: less of it is halo
 _MOST_PARTS = 16  # more would keep the prediction waiting for long

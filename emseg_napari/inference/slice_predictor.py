@@ -12,11 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from emseg_napari.core.jobs import Cancelled, ShouldStop, never
-from emseg_napari.models.normalisation import Levels
-from emseg_napari.models.resampling import Readable, Window
-from emseg_napari.models.run import RunRecord
-from emseg_napari.prediction.grid import Grid
-from emseg_napari.prediction.tiles import (
+from emseg_napari.inference.grid import Grid
+from emseg_napari.inference.tiles import (
     ORIENTATIONS,
     WIDEST,
     Halo,
@@ -27,6 +24,9 @@ from emseg_napari.prediction.tiles import (
     whole,
     within,
 )
+from emseg_napari.models.normalisation import Levels
+from emseg_napari.models.resampling import Readable, Window
+from emseg_napari.models.run import RunRecord
 
 # Maps float32 (1, y, x, 1), y and x multiples of 16, to the same shape.
 Network = Callable[[np.ndarray], np.ndarray]

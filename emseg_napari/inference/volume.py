@@ -17,14 +17,14 @@ import numpy as np
 
 from emseg_napari.core.blockwise import Where, started
 from emseg_napari.core.jobs import BlockFailed, Message, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.inference.partial_slices import PartialLevels, sentence_on
+from emseg_napari.inference.plan import Plan, VolumeTask, outward, planned
+from emseg_napari.inference.quick_look import draft
+from emseg_napari.inference.slice_predictor import SlicePredictor
+from emseg_napari.inference.stack import load_predictor
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.models.run import Run, open_run
-from emseg_napari.prediction.drafts import draft
-from emseg_napari.prediction.partial import PartialLevels, sentence_on
-from emseg_napari.prediction.planning import Plan, VolumeTask, outward, planned
-from emseg_napari.prediction.predictor import SlicePredictor
-from emseg_napari.prediction.stacks import load_predictor
 
 __all__ = ["VolumePrediction", "VolumeTask", "predict_volume"]
 

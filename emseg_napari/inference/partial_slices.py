@@ -14,14 +14,14 @@ from typing import Any
 
 from emseg_napari.core.blockwise import Where, do_blocks
 from emseg_napari.core.jobs import BlockFailed, Cancelled, Event, Message, Report, ShouldStop, UserError
+from emseg_napari.inference.block_work import PredictionWork
+from emseg_napari.inference.slab_cache import Plane, Slabs
 from emseg_napari.io.layout import Block
 from emseg_napari.io.nan_holes import holed
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.resume_check import PARTIAL
 from emseg_napari.models.normalisation import Levels
 from emseg_napari.models.run import open_run
-from emseg_napari.prediction.blocks import PredictionWork
-from emseg_napari.prediction.slabs import Plane, Slabs
 
 _MOST_LISTED = 8
 

@@ -14,17 +14,17 @@ import numpy as np
 
 from emseg_napari.core.jobs import ShouldStop, UserError
 from emseg_napari.core.labels import ISBI_BOUNDARY, ISBI_INTERIOR
+from emseg_napari.inference.grid import Known
+from emseg_napari.inference.slab_cache import Plane, Slabs, slab_of
+from emseg_napari.inference.slice_predictor import SlicePredictor
+from emseg_napari.inference.stack import load_predictor
+from emseg_napari.inference.tiles import grown, tiles, whole, within
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.normalisation import Levels
 from emseg_napari.models.resampling import Window
 from emseg_napari.models.run import open_run
-from emseg_napari.prediction.grid import Known
-from emseg_napari.prediction.predictor import SlicePredictor
-from emseg_napari.prediction.slabs import Plane, Slabs, slab_of
-from emseg_napari.prediction.stacks import load_predictor
-from emseg_napari.prediction.tiles import grown, tiles, whole, within
 from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import PredictionSettings
 

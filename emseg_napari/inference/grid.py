@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emseg_napari.inference.tiles import within
 from emseg_napari.models.normalisation import Levels
 from emseg_napari.models.resampling import (
     Line,
@@ -18,7 +19,6 @@ from emseg_napari.models.resampling import (
     read_mirrored,
     resampled,
 )
-from emseg_napari.prediction.tiles import within
 
 
 class Grid:

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.core.jobs import Progress, Report, ShouldStop, SlicePredicted, ignore, never
+from emseg_napari.inference.backends import load_method
+from emseg_napari.inference.quick_look import draft
+from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.io.stacks import as_stack, check_image, check_range
 from emseg_napari.io.volume import filled
 from emseg_napari.models.run import Run, RunRecord, open_run
-from emseg_napari.prediction.drafts import draft
-from emseg_napari.prediction.inference import load_method
-from emseg_napari.prediction.predictor import SlicePredictor
 from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import PredictionSettings
 
