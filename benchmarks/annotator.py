@@ -36,10 +36,10 @@ from scipy import ndimage
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import INTERIOR
+from emseg_napari.evaluation.partitions import TrueCells
+from emseg_napari.evaluation.thinning import thinned_regions
 from emseg_napari.places import Place
 from emseg_napari.repairs.skeletons import skeleton_of
-from emseg_napari.scoring.partitions import TrueCells
-from emseg_napari.scoring.thinning import thinned_regions
 
 GOOD = 0.98
 _MARGIN_PX = 16

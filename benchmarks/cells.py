@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.core.labels import INTERIOR, normalise
+from emseg_napari.evaluation.metrics import BestOfThresholds, v_info, v_rand
 from emseg_napari.inference import predict
 from emseg_napari.io.stacks import parse_range, read_image, read_labels
 from emseg_napari.models.run import open_run
-from emseg_napari.scoring.metrics import BestOfThresholds, v_info, v_rand
 from emseg_napari.segmentation.stack import instances
 from emseg_napari.settings import InstanceSettings, PredictionSettings
 

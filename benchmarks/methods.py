@@ -20,10 +20,10 @@ import numpy as np
 
 from emseg_napari import train
 from emseg_napari.core.files import read_json, write_json
+from emseg_napari.evaluation.evaluation import Evaluation, evaluate
 from emseg_napari.inference import predict
 from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.models.run import Run, is_run, open_run
-from emseg_napari.scoring.evaluation import Evaluation, evaluate
 from emseg_napari.settings import EvaluationSettings, PredictionSettings
 
 TRAINED, SCORED = (0, 20), (20, 24)

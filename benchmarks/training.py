@@ -28,10 +28,10 @@ from scribbles import scribble
 
 from emseg_napari import predict
 from emseg_napari.core.labels import to_isbi
+from emseg_napari.evaluation.evaluation import evaluate
+from emseg_napari.evaluation.predictions import interior_threshold
 from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.models.run import Run, is_run, open_run
-from emseg_napari.scoring.evaluation import evaluate
-from emseg_napari.scoring.predictions import interior_threshold
 from emseg_napari.settings import EvaluationSettings
 
 SCORED = (20, 24)

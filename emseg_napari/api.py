@@ -10,14 +10,14 @@ import numpy as np
 from emseg_napari.client import Engine
 from emseg_napari.core.jobs import Failed, Finished, Message, Report, SlicePredicted, UserError, ignore
 from emseg_napari.core.labels import INTERIOR, normalise
+from emseg_napari.evaluation.pairing import paired
+from emseg_napari.evaluation.predictions import Kind, Prediction, prediction_of
+from emseg_napari.evaluation.scores import Evaluation
 from emseg_napari.io.open import read_whole
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.models.run import Run, open_run
-from emseg_napari.pairing import paired
-from emseg_napari.scoring.predictions import Kind, Prediction, prediction_of
-from emseg_napari.scoring.scores import Evaluation
 from emseg_napari.settings import (
     EvaluationSettings,
     InstanceSettings,

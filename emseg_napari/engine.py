@@ -113,13 +113,13 @@ def _predict_volume(volume: Any, run: Any, report: Report, should_stop: ShouldSt
 
 
 def _evaluate(**given: Any) -> Any:
-    from emseg_napari.scoring.evaluation import evaluate
+    from emseg_napari.evaluation.evaluation import evaluate
 
     return evaluate(**given)
 
 
 def _review(**given: Any) -> Any:
-    from emseg_napari.scoring.review import review
+    from emseg_napari.evaluation.review import review
 
     return review(**given)
 

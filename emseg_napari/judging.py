@@ -14,11 +14,11 @@ import numpy as np
 
 from emseg_napari.core.jobs import ShouldStop, UserError, never
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, from_probability
+from emseg_napari.evaluation.metrics import best_threshold, comparisons, pixel_accuracy
 from emseg_napari.inference import SlicePredictor, Window
 from emseg_napari.io.sparse_stack import SparseStack, Stack, labelled_slices
 from emseg_napari.io.stacks import check_range
 from emseg_napari.models.run import RunRecord, fingerprint
-from emseg_napari.scoring.metrics import best_threshold, comparisons, pixel_accuracy
 from emseg_napari.segmentation.close_gaps import close_gaps, closings
 from emseg_napari.settings import JOIN_BELOW, TrainingSettings
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable, normalise
+from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import as_stack, check_image, check_pair
 from emseg_napari.io.volume import filled
 from emseg_napari.judging import hold_out_tile, split
 from emseg_napari.models.run import Run, RunRecord, fingerprint, open_run, opened_start, versions
 from emseg_napari.patches import network_scale
-from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.settings import BASELINES, LiveSettings, TrainingSettings
 
 # What a run keeps when it is resumed, whatever was labelled in the meantime.

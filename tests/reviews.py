@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from emseg_napari.scoring.errors import find_errors
-from emseg_napari.scoring.evaluation import Evaluation, Scores, SliceEvaluation
-from emseg_napari.scoring.review import Review
+from emseg_napari.evaluation.errors import find_errors
+from emseg_napari.evaluation.evaluation import Evaluation, Scores, SliceEvaluation
+from emseg_napari.evaluation.review import Review
 from emseg_napari.settings import ErrorSettings
 
 THRESHOLDS = tuple(step / 10 for step in range(11))

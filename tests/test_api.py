@@ -12,8 +12,8 @@ from emseg_napari import evaluate, predict, segment, train
 from emseg_napari.cli import app
 from emseg_napari.core.jobs import Finished, Message, Progress, SlicePredicted, UserError
 from emseg_napari.core.labels import to_isbi
+from emseg_napari.evaluation.evaluation import evaluate as scored
 from emseg_napari.io.stacks import write_stack
-from emseg_napari.scoring.evaluation import evaluate as scored
 from emseg_napari.segmentation.stack import instances
 from emseg_napari.settings import InstanceSettings, TrainingSettings
 

@@ -10,15 +10,14 @@ import pytest
 import tifffile
 from typer.testing import CliRunner, Result
 
-from emseg_napari import pairing
 from emseg_napari.cli import app
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.core.labels import to_isbi
+from emseg_napari.evaluation import evaluation, pairing
+from emseg_napari.evaluation.evaluation import evaluate
 from emseg_napari.io.samples import phantom
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.models.run import Run, RunRecord, fingerprint
-from emseg_napari.scoring import evaluation
-from emseg_napari.scoring.evaluation import evaluate
 from emseg_napari.settings import EvaluationSettings, TrainingSettings
 
 DEPTH = 8

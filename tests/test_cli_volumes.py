@@ -17,6 +17,7 @@ from tinyruns import tiny_network_run
 from typer.testing import CliRunner, Result
 
 from emseg_napari.cli import app
+from emseg_napari.evaluation import predictions
 from emseg_napari.inference import plan, predict
 from emseg_napari.inference.block_work import encoded
 from emseg_napari.io import stack_or_volume
@@ -26,7 +27,6 @@ from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.io.volume import Voxel
 from emseg_napari.models.run import Run
-from emseg_napari.scoring import predictions
 from emseg_napari.settings import PredictionSettings
 
 FAST = ("--no-average-orientations", "--no-close-gaps")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emseg_napari.core.jobs import Cancelled
-from emseg_napari.scoring.errors import error_map, find_errors, segmentation_errors
+from emseg_napari.evaluation.errors import error_map, find_errors, segmentation_errors
 from emseg_napari.settings import ErrorSettings
 
 TABLE = {"?": 0, "#": 1, ".": 2}

@@ -7,9 +7,9 @@ import pytest
 from timing import settled, within
 
 from emseg_napari.core.jobs import Cancelled, Finished, Message, Progress, UserError
-from emseg_napari.scoring import evaluation
-from emseg_napari.scoring.evaluation import as_ranges, evaluate
-from emseg_napari.scoring.metrics import THRESHOLDS, pixel_error, v_info, v_rand
+from emseg_napari.evaluation import evaluation
+from emseg_napari.evaluation.evaluation import as_ranges, evaluate
+from emseg_napari.evaluation.metrics import THRESHOLDS, pixel_error, v_info, v_rand
 from emseg_napari.settings import EvaluationSettings
 
 CELLS = np.array(

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from emseg_napari.core.jobs import Cancelled, Message, Progress, UserError
 from emseg_napari.core.labels import INTERIOR, normalise
-from emseg_napari.scoring.metrics import v_rand
+from emseg_napari.evaluation.metrics import v_rand
 from emseg_napari.segmentation.agglomeration import Regions, in_reading_order, outlined
 from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.stack import cells_of_slice, instances

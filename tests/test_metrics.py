@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
-from emseg_napari.scoring import thinning
-from emseg_napari.scoring.metrics import (
+from emseg_napari.evaluation import thinning
+from emseg_napari.evaluation.metrics import (
     THRESHOLDS,
     best_threshold,
     comparisons,
@@ -23,9 +23,9 @@ from emseg_napari.scoring.metrics import (
     v_info,
     v_rand,
 )
-from emseg_napari.scoring.partitions import LAST_REGION, Agreement, Parts, TrueCells
-from emseg_napari.scoring.pixels import PixelCounts, count_pixels, total
-from emseg_napari.scoring.thinning import thinned_regions
+from emseg_napari.evaluation.partitions import LAST_REGION, Agreement, Parts, TrueCells
+from emseg_napari.evaluation.pixels import PixelCounts, count_pixels, total
+from emseg_napari.evaluation.thinning import thinned_regions
 
 GOLDEN = Path(__file__).parents[1] / ".." / "shared" / "metrics"
 needs_golden = pytest.mark.skipif(
@@ -147,7 +147,7 @@ def test_the_flood_works_where_nothing_can_be_kept(monkeypatch):
 
 def test_numba_is_imported_only_to_score():
     code = (
-        "import sys, emseg_napari.cli, emseg_napari.scoring.evaluation, emseg_napari.judging;"
+        "import sys, emseg_napari.cli, emseg_napari.evaluation.evaluation, emseg_napari.judging;"
         "assert 'numba' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

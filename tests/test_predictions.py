@@ -4,8 +4,8 @@ import tifffile
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import to_isbi
+from emseg_napari.evaluation.predictions import interior_threshold, read_prediction
 from emseg_napari.io.stacks import write_stack
-from emseg_napari.scoring.predictions import interior_threshold, read_prediction
 
 INTERIOR = np.array([[[0.0, 0.25, 0.7, 1.0]], [[0.1, 0.2, 0.3, 0.4]]], np.float32)
 LABELS = np.array([[[0, 255, 255, 0]]], np.uint8)

@@ -8,9 +8,9 @@ from scipy import ndimage
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR, UNLABELLED
+from emseg_napari.evaluation.metrics import v_info, v_rand
 from emseg_napari.repairs.copying import copy_neighbour, shift_between
 from emseg_napari.repairs.interpolating import Between, interpolate
-from emseg_napari.scoring.metrics import v_info, v_rand
 from emseg_napari.segmentation.linking import link
 
 

@@ -10,9 +10,15 @@ from reviews import a_review, leaky
 from window import striped
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.scoring.pages import report_html, write_report
-from emseg_napari.scoring.pictures import as_png, error_picture, grey
-from emseg_napari.scoring.reports import EvaluationReport, SlicePicture, error_counts, worst_slices, write_csv
+from emseg_napari.evaluation.report import (
+    EvaluationReport,
+    SlicePicture,
+    error_counts,
+    worst_slices,
+    write_csv,
+)
+from emseg_napari.evaluation.report_figures import as_png, error_picture, grey
+from emseg_napari.evaluation.report_html import report_html, write_report
 
 IMAGE, TRUTH = striped((6, 64, 64))
 PREDICTED = leaky(leaky(leaky(TRUTH, 2, np.s_[4:9]), 4, np.s_[20:30]), 4, np.s_[36:46])

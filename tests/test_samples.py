@@ -13,9 +13,9 @@ from scipy import ndimage
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
+from emseg_napari.evaluation.metrics import v_rand
 from emseg_napari.io import samples
 from emseg_napari.io.samples import isbi2012, phantom, sample_folder
-from emseg_napari.scoring.metrics import v_rand
 
 SMALL = (3, 20, 20)
 

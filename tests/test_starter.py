@@ -12,10 +12,10 @@ import pytest
 import tifffile
 
 import emseg_napari
+from emseg_napari.evaluation.evaluation import evaluate
 from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.models.run import open_run
 from emseg_napari.models.starter import STARTER, STARTER_FOLDER
-from emseg_napari.scoring.evaluation import evaluate
 from emseg_napari.settings import EvaluationSettings
 
 FOLDER = STARTER_FOLDER

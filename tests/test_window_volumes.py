@@ -13,9 +13,9 @@ from window import canvas_of, drag, middle, settle, wait_for, wait_until_left
 
 from emseg_napari.core.files import read_json
 from emseg_napari.core.jobs import UserError
+from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.run import fingerprint, open_run
-from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.sessions.recovery import recoverable
 from emseg_napari.sessions.scratch import ScratchLabels, slices_in_use
 from emseg_napari.sessions.store import load_session

@@ -29,8 +29,8 @@ from emseg_napari.io.open import called
 from emseg_napari.settings import EvaluationSettings, validated
 
 if TYPE_CHECKING:
-    from emseg_napari.pairing import Pairing
-    from emseg_napari.scoring.evaluation import Evaluation
+    from emseg_napari.evaluation.evaluation import Evaluation
+    from emseg_napari.evaluation.pairing import Pairing
 
 PredictionArgument = Annotated[
     Path, typer.Argument(metavar="PREDICTION", help=f"Prediction of all slices or of the range: {STACK}.")
@@ -61,9 +61,9 @@ def evaluate(
     """Score a prediction against labels with the measures of the ISBI 2012 challenge."""
     check_kind(kind, interior)
     settings = validated(EvaluationSettings, **given_values(EvaluationSettings, options))
-    from emseg_napari.pairing import paired  # these load scipy, which no other command needs
-    from emseg_napari.scoring.matching import Names
-    from emseg_napari.scoring.predictions import read_prediction
+    from emseg_napari.evaluation.matching import Names
+    from emseg_napari.evaluation.pairing import paired  # these load scipy, which no other command needs
+    from emseg_napari.evaluation.predictions import read_prediction
 
     started = time.monotonic()
     found = read_prediction(prediction, kind, interior, fills=missing_is_empty)
@@ -87,7 +87,7 @@ def _origin(pair: Pairing) -> dict[str, Any]:
 
 
 def _evaluate(pair: Pairing) -> Evaluation:
-    from emseg_napari.scoring import evaluation
+    from emseg_napari.evaluation import evaluation
 
     try:
         with stop_on_interrupt() as should_stop, reporting(sys.stderr, by_slices=True) as report:

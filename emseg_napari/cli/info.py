@@ -11,9 +11,9 @@ from emseg_napari.cli.guard import guarded
 from emseg_napari.cli.inputs import JsonOption
 from emseg_napari.cli.outputinfo import output_lines, read_output
 from emseg_napari.cli.reporting import counted, show_result
+from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.models.starter import STARTER
-from emseg_napari.scoring.evaluation import as_ranges
 from emseg_napari.settings import TrainingSettings
 
 WhatArgument = Annotated[

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from emseg_napari.pairing import Source
-    from emseg_napari.scoring.scores import Evaluation, SliceEvaluation
+    from emseg_napari.evaluation.pairing import Source
+    from emseg_napari.evaluation.scores import Evaluation, SliceEvaluation
 
 Row = Sequence[str]
 _SOURCES: dict[Source, str] = {
@@ -34,7 +34,7 @@ def show_scores(evaluation: Evaluation, source: Source | None, held_out: Sequenc
     held_out : sequence of int
         Scored slices that chose the run's threshold and weights.
     """
-    from emseg_napari.scoring.evaluation import as_ranges
+    from emseg_napari.evaluation.evaluation import as_ranges
 
     slices = [one.z for one in evaluation.per_slice]
     words = "slice" if len(slices) == 1 else "slices"

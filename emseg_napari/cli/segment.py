@@ -91,8 +91,8 @@ def _segment_to_tiff(source: _Source, output: Path, settings: InstanceSettings, 
 
 def _read(asked: _Source, fills: bool) -> tuple[np.ndarray, str, Mapping[str, Any]]:
     """Return the boundary probability (z, y, x), uint8 0 to 255 or float 0 to 1, what it was, its record."""
-    from emseg_napari.scoring.matching import Names, taken_for
-    from emseg_napari.scoring.predictions import read_prediction
+    from emseg_napari.evaluation.matching import Names, taken_for
+    from emseg_napari.evaluation.predictions import read_prediction
     from emseg_napari.segmentation.boundary import open_boundary  # loads scipy, which others do without
 
     if is_container(asked.path):

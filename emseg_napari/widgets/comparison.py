@@ -12,11 +12,11 @@ from napari.layers import Labels, Layer
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import INTERIOR, UNLABELLED
 from emseg_napari.corrections import is_own
+from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.evaluation.predictions import KINDS, Kind, Prediction
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.io.stacks import check_pair, check_range, read_description
 from emseg_napari.io.volume import BrokenChunk, Volume
-from emseg_napari.scoring.evaluation import as_ranges
-from emseg_napari.scoring.predictions import KINDS, Kind, Prediction
 from emseg_napari.settings import EvaluationSettings
 from emseg_napari.widgets.layers import (
     PROPOSAL_OF,

@@ -11,10 +11,10 @@ from typing import Any
 from qtpy.QtWidgets import QFileDialog, QFormLayout
 
 from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress, UserError
-from emseg_napari.scoring.evaluation import as_ranges
-from emseg_napari.scoring.pages import write_report
-from emseg_napari.scoring.reports import write_csv
-from emseg_napari.scoring.review import Review
+from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.evaluation.report import write_csv
+from emseg_napari.evaluation.report_html import write_report
+from emseg_napari.evaluation.review import Review
 from emseg_napari.settings import ErrorSettings, EvaluationSettings, validated
 from emseg_napari.widgets.comparison import Comparison, compare, record_of
 from emseg_napari.widgets.enginejob import EngineJob

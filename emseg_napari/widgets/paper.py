@@ -6,10 +6,10 @@ from datetime import datetime
 
 import numpy as np
 
+from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.evaluation.report import EvaluationReport, SlicePicture, worst_slices
+from emseg_napari.evaluation.review import Review
 from emseg_napari.models.run import versions
-from emseg_napari.scoring.evaluation import as_ranges
-from emseg_napari.scoring.reports import EvaluationReport, SlicePicture, worst_slices
-from emseg_napari.scoring.review import Review
 from emseg_napari.settings import ErrorSettings
 from emseg_napari.widgets.comparison import Comparison
 from emseg_napari.widgets.layers import fits, volume_of_layer

@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from emseg_napari.core.jobs import EpochEnded
-from emseg_napari.scoring.evaluation import Evaluation
+from emseg_napari.evaluation.evaluation import Evaluation
 
 _SCORES = {
     "accuracy": ("#5aa0ff", "accuracy, trained"),

@@ -10,9 +10,9 @@ from typing import Any
 from napari.layers import Labels, Layer
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.evaluation.predictions import Prediction, interior_threshold
 from emseg_napari.models.run import Run, fingerprint, open_run
-from emseg_napari.scoring.evaluation import as_ranges
-from emseg_napari.scoring.predictions import Prediction, interior_threshold
 from emseg_napari.widgets.layers import RUN, fits, volume_of_layer
 from emseg_napari.widgets.workspace import Workspace
 

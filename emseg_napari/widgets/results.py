@@ -8,10 +8,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from emseg_napari.scoring.evaluation import Evaluation, SliceEvaluation
-from emseg_napari.scoring.pages import MEANING, TRAINED
-from emseg_napari.scoring.reports import error_counts
-from emseg_napari.scoring.review import Review
+from emseg_napari.evaluation.evaluation import Evaluation, SliceEvaluation
+from emseg_napari.evaluation.report import error_counts
+from emseg_napari.evaluation.report_html import MEANING, TRAINED
+from emseg_napari.evaluation.review import Review
 from emseg_napari.widgets.comparison import Comparison
 from emseg_napari.widgets.errorlist import ErrorList
 from emseg_napari.widgets.placing import show_slice

@@ -9,7 +9,7 @@ from datetime import datetime
 from napari.layers import Labels
 
 from emseg_napari.corrections import is_own
-from emseg_napari.scoring.evaluation import Evaluation, as_ranges
+from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
 from emseg_napari.sessions.scratch import slices_in_use
 from emseg_napari.sessions.store import Round
 from emseg_napari.widgets.comparison import Comparison

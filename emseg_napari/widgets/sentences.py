@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emseg_napari.core.jobs import EpochEnded
+from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.models.run import Run, RunRecord
-from emseg_napari.scoring.evaluation import as_ranges
 
 
 def figures(row: EpochEnded, where: str) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.core.files import replacing
-from emseg_napari.scoring.evaluation import Evaluation, Scores
-from emseg_napari.scoring.review import Review
+from emseg_napari.evaluation.evaluation import Evaluation, Scores
+from emseg_napari.evaluation.review import Review
 
 WORST_SLICES = 3
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.scoring.metrics import Comparison
+from emseg_napari.evaluation.metrics import Comparison
 
 
 @dataclass(frozen=True)

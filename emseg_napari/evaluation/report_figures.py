@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from emseg_napari.core.labels import to_isbi
-from emseg_napari.scoring.errors import MERGE, SPLIT
+from emseg_napari.evaluation.errors import MERGE, SPLIT
 
 LARGEST_PX = 768
 RED, BLUE = (235, 50, 40), (60, 120, 255)
@@ -39,7 +39,7 @@ def error_picture(image: np.ndarray, errors: np.ndarray) -> np.ndarray:
     image : numpy.ndarray
         uint8 (y, x).
     errors : numpy.ndarray
-        uint8 (y, x) of `emseg_napari.scoring.errors.error_map`.
+        uint8 (y, x) of `emseg_napari.evaluation.errors.error_map`.
 
     Returns
     -------

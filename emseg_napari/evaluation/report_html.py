@@ -11,11 +11,18 @@ import numpy as np
 
 from emseg_napari.core.files import replacing
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
-from emseg_napari.scoring.errors import error_map
-from emseg_napari.scoring.evaluation import Evaluation
-from emseg_napari.scoring.pictures import Curve, as_png, curves_svg, error_picture, grey, label_picture
-from emseg_napari.scoring.reports import EvaluationReport, SlicePicture, error_counts
-from emseg_napari.scoring.review import Review
+from emseg_napari.evaluation.errors import error_map
+from emseg_napari.evaluation.evaluation import Evaluation
+from emseg_napari.evaluation.report import EvaluationReport, SlicePicture, error_counts
+from emseg_napari.evaluation.report_figures import (
+    Curve,
+    as_png,
+    curves_svg,
+    error_picture,
+    grey,
+    label_picture,
+)
+from emseg_napari.evaluation.review import Review
 
 LARGEST_ERRORS = 10
 V_RAND_COLOUR, V_INFO_COLOUR = "#d0541c", "#2f6fd0"

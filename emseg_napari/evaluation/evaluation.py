@@ -27,13 +27,13 @@ from emseg_napari.core.jobs import (
     ignore,
     never,
 )
+from emseg_napari.evaluation.metrics import ROUNDING, THRESHOLDS, BestOfThresholds, Comparison, comparisons
+from emseg_napari.evaluation.pixels import total
+from emseg_napari.evaluation.scores import Evaluation as Evaluation
+from emseg_napari.evaluation.scores import Scores as Scores
+from emseg_napari.evaluation.scores import SliceEvaluation as SliceEvaluation
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.io.stacks import as_stack
-from emseg_napari.scoring.metrics import ROUNDING, THRESHOLDS, BestOfThresholds, Comparison, comparisons
-from emseg_napari.scoring.pixels import total
-from emseg_napari.scoring.scores import Evaluation as Evaluation
-from emseg_napari.scoring.scores import Scores as Scores
-from emseg_napari.scoring.scores import SliceEvaluation as SliceEvaluation
 from emseg_napari.settings import EvaluationSettings
 
 _MOST_THREADS = 8

@@ -22,11 +22,11 @@ from emseg_napari.core.labels import (
     distinct,
     normalise,
 )
+from emseg_napari.evaluation.metrics import ROUNDING
 from emseg_napari.io.decode import read
 from emseg_napari.io.open import called, is_container, open_volume, read_whole
 from emseg_napari.io.stack_or_volume import LARGE_BYTES
 from emseg_napari.io.volume import Volume
-from emseg_napari.scoring.metrics import ROUNDING
 from emseg_napari.segmentation.boundary import complement, read_record
 
 Kind = Literal["labels", "probability", "interior"]

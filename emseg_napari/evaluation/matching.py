@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.evaluation.predictions import KINDS, Prediction
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.io.stacks import check_range
-from emseg_napari.scoring.predictions import KINDS, Prediction
 
 
 @dataclass(frozen=True)

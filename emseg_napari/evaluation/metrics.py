@@ -5,7 +5,7 @@ doi:10.3389/fnana.2015.00142), its quirks included, because published figures we
 
 - Interior is what lies strictly above a threshold, the float32 value against the double. The
   thresholds are sums of 0.1, so the last falls just short of 1 and a probability of 1 passes it.
-- Found regions are thinned first, and a slice without any is one region (`emseg_napari.scoring.thinning`).
+- Found regions are thinned first, and a slice without any is one region (`emseg_napari.evaluation.thinning`).
 - Of the regions of a slice all from the 65535th on are one.
 - V_info is 0 where the true cells or the found regions are one single region, even if both are the
   same one. A slice without a true cell scores 0 in V_rand and V_info.
@@ -24,9 +24,9 @@ from itertools import accumulate, repeat
 import numpy as np
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
-from emseg_napari.scoring.partitions import Agreement, TrueCells
-from emseg_napari.scoring.pixels import PixelCounts, count_pixels
-from emseg_napari.scoring.thinning import thinned_regions
+from emseg_napari.evaluation.partitions import Agreement, TrueCells
+from emseg_napari.evaluation.pixels import PixelCounts, count_pixels
+from emseg_napari.evaluation.thinning import thinned_regions
 
 ROUNDING = 1e-6  # by which the probabilities of other programs may pass 0 and 1
 THRESHOLDS = tuple(accumulate(repeat(0.1, 10), initial=0.0))

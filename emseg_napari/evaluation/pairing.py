@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.evaluation.matching import Match, Names, matched, taken_for
+from emseg_napari.evaluation.predictions import Prediction, interior_threshold
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.models.run import Run, fingerprint, is_run, open_run
-from emseg_napari.scoring.evaluation import as_ranges
-from emseg_napari.scoring.matching import Match, Names, matched, taken_for
-from emseg_napari.scoring.predictions import Prediction, interior_threshold
 from emseg_napari.settings import EvaluationSettings
 
 Source = Literal["given", "run", "default"]

@@ -20,8 +20,8 @@ from scipy import ndimage
 
 from emseg_napari.core.jobs import Cancelled, Progress, Report, ShouldStop, ignore, never
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
-from emseg_napari.scoring.thinning import thinned_regions
-from emseg_napari.scoring.walls import Picture, Pixels, Sizes, Wall, walls
+from emseg_napari.evaluation.error_walls import Picture, Pixels, Sizes, Wall, walls
+from emseg_napari.evaluation.thinning import thinned_regions
 from emseg_napari.settings import ErrorSettings
 
 MERGE, SPLIT = 1, 2

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from emseg_napari.core.jobs import Event, Progress, Report, ShouldStop, ignore, never
+from emseg_napari.evaluation.errors import SegmentationError, find_errors
+from emseg_napari.evaluation.evaluation import Evaluation, evaluate
 from emseg_napari.io.sparse_stack import SparseStack
-from emseg_napari.scoring.errors import SegmentationError, find_errors
-from emseg_napari.scoring.evaluation import Evaluation, evaluate
 from emseg_napari.settings import ErrorSettings, EvaluationSettings
 
 # Of the time: scores take eleven thresholds, the search for errors one.
@@ -49,7 +49,7 @@ def review(
     Parameters
     ----------
     prediction, truth, settings, report, should_stop, trained_slices, first_slice
-        As of `emseg_napari.scoring.evaluation.evaluate`.
+        As of `emseg_napari.evaluation.evaluation.evaluate`.
     error_settings : ErrorSettings, optional
 
     Raises
