@@ -34,12 +34,12 @@ import numpy as np
 from faults import Fault, Page, Trial, faults, is_inside, smears, trials
 from scipy import ndimage
 
+from emseg_napari.annotation.repair.skeleton import skeleton_of
+from emseg_napari.annotation.suggest import Place
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import INTERIOR
 from emseg_napari.evaluation.partitions import TrueCells
 from emseg_napari.evaluation.thinning import thinned_regions
-from emseg_napari.places import Place
-from emseg_napari.repairs.skeletons import skeleton_of
 
 GOOD = 0.98
 _MARGIN_PX = 16

@@ -33,10 +33,10 @@ from typing import Any
 
 import numpy as np
 
+from emseg_napari.annotation.session.recovery import recoverable
+from emseg_napari.annotation.session.store import MissingImage, Session, load_session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io import stacks
-from emseg_napari.sessions.recovery import recoverable
-from emseg_napari.sessions.store import MissingImage, Session, load_session
 
 SHAPE = (6, 300, 400)
 STAGES = ("encoded", "half written", "flushed", "renamed", "folder flushed")

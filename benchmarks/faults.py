@@ -12,15 +12,15 @@ from scipy import ndimage
 from skimage.graph import route_through_array
 from skimage.morphology import skeletonize
 
+from emseg_napari.annotation.repair.close_gap import close_gap
+from emseg_napari.annotation.repair.drop_membrane import drop_membrane, merge_cells
+from emseg_napari.annotation.repair.edit import Edit, edit_of
+from emseg_napari.annotation.repair.fill_interior import fill_interior
+from emseg_napari.annotation.repair.split_cell import split_cell
+from emseg_napari.annotation.suggest import Place
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_INTERIOR
 from emseg_napari.evaluation.errors import segmentation_errors
 from emseg_napari.evaluation.thinning import thinned_regions
-from emseg_napari.places import Place
-from emseg_napari.repairs.closing import close_gap
-from emseg_napari.repairs.dropping import drop_membrane, merge_cells
-from emseg_napari.repairs.edits import Edit, edit_of
-from emseg_napari.repairs.filling import fill_interior
-from emseg_napari.repairs.splitting import split_cell
 
 NEAR_PX = 5
 _PART_PX = 50  # of the parts of a cell that are worth a click

@@ -24,8 +24,8 @@ from crashes import SHAPE, Plan, environment, fingerprint
 from napari.layers import Labels
 from qtpy.QtCore import QTimer
 
+from emseg_napari.annotation.session import slicefiles
 from emseg_napari.core import files
-from emseg_napari.sessions import slicefiles
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.history import Filled
 from emseg_napari.widgets.layers import CONFIRMED, SOURCE, adopt, confirmed_in, history_of, stack_of

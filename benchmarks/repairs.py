@@ -23,21 +23,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from emseg_napari.annotation.label_state import proposed
+from emseg_napari.annotation.repair.close_gap import close_gap
+from emseg_napari.annotation.repair.copy_slice import copy_neighbour
+from emseg_napari.annotation.repair.drop_membrane import drop_membrane, merge_cells
+from emseg_napari.annotation.repair.edit import Pixel, is_membrane
+from emseg_napari.annotation.repair.fill_interior import fill_interior
+from emseg_napari.annotation.repair.interpolate import Between, interpolate
+from emseg_napari.annotation.repair.loose_ends import snap
+from emseg_napari.annotation.repair.skeleton import skeleton_of
+from emseg_napari.annotation.repair.split_cell import split_cell
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import PROPOSED_INTERIOR, from_probability
-from emseg_napari.corrections import proposed
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.stacks import read_image
 from emseg_napari.models.run import Run, open_run
-from emseg_napari.repairs.closing import close_gap
-from emseg_napari.repairs.copying import copy_neighbour
-from emseg_napari.repairs.dropping import drop_membrane, merge_cells
-from emseg_napari.repairs.edits import Pixel, is_membrane
-from emseg_napari.repairs.ends import snap
-from emseg_napari.repairs.filling import fill_interior
-from emseg_napari.repairs.interpolating import Between, interpolate
-from emseg_napari.repairs.skeletons import skeleton_of
-from emseg_napari.repairs.splitting import split_cell
 from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import PredictionSettings
 

@@ -138,7 +138,7 @@ def _segment_volume(volume: Any, **given: Any) -> Any:
 
 
 def _search(**given: Any) -> Any:
-    from emseg_napari.placesearch import search_places
+    from emseg_napari.annotation.suggest.search_stack import search_places
 
     return search_places(**given)
 

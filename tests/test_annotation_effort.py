@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emseg_napari.annotation.suggest import Place
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR
-from emseg_napari.places import Place
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 

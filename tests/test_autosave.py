@@ -15,13 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from timing import PATIENCE_S, wait_until, within
 
-from emseg_napari.core import files
-from emseg_napari.core.jobs import UserError
-from emseg_napari.io import stacks
-from emseg_napari.sessions import writer as sessionwriter
-from emseg_napari.sessions.autosave import Autosave
-from emseg_napari.sessions.images import pages
-from emseg_napari.sessions.recovery import (
+from emseg_napari.annotation.session import writer as sessionwriter
+from emseg_napari.annotation.session.autosave import Autosave
+from emseg_napari.annotation.session.images import pages
+from emseg_napari.annotation.session.recovery import (
     Marker,
     discard,
     new_recovery,
@@ -29,7 +26,10 @@ from emseg_napari.sessions.recovery import (
     recoverable,
     recovery_folder,
 )
-from emseg_napari.sessions.store import MissingImage, Session, load_session, save_session
+from emseg_napari.annotation.session.store import MissingImage, Session, load_session, save_session
+from emseg_napari.core import files
+from emseg_napari.core.jobs import UserError
+from emseg_napari.io import stacks
 
 SHAPE = (6, 40, 50)
 
@@ -314,7 +314,7 @@ def test_work_with_a_name_leaves_the_recovery_folder(autosave, unsaved, tmp_path
 
 
 def test_strokes_while_a_name_is_given_are_kept(autosave, unsaved, tmp_path, monkeypatch):
-    import emseg_napari.sessions.autosave as module
+    import emseg_napari.annotation.session.autosave as module
 
     def painted_meanwhile(folder, session, copy_image):
         save_session(folder, session, copy_image)
@@ -508,8 +508,8 @@ def test_a_session_may_begin_after_the_last_was_closed(autosave, unsaved):
 def test_a_process_that_ends_without_closing_writes_first(tmp_path):
     script = (
         "import numpy as np\n"
-        "from emseg_napari.sessions.autosave import Autosave\n"
-        "from emseg_napari.sessions.store import Session\n"
+        "from emseg_napari.annotation.session.autosave import Autosave\n"
+        "from emseg_napari.annotation.session.store import Session\n"
         "autosave = Autosave()\n"
         "autosave.begin('ended.emseg', Session(None, np.ones((1, 2, 2)), np.zeros((1, 2, 2), np.uint8)))\n"
         "autosave.note(0, np.ones((2, 2)))\n"

@@ -4,7 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from emseg_napari.corrections import SliceSummary, fill, is_proposal, plain, proposed, summary, trusted
+from emseg_napari.annotation.label_state import (
+    SliceSummary,
+    fill,
+    is_proposal,
+    plain,
+    proposed,
+    summary,
+    trusted,
+)
 
 SHAPE = (2, 3, 4)
 planes = arrays(np.uint8, SHAPE[1:], elements=st.integers(0, 2))

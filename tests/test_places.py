@@ -8,10 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from emseg_napari.annotation.suggest import (
+    Place,
+    estimated_error,
+    next_slice_to_label,
+    places_of_slice,
+    ranked,
+)
+from emseg_napari.annotation.suggest.search import worth_a_look
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR
 from emseg_napari.evaluation.partitions import TrueCells
-from emseg_napari.places import Place, estimated_error, next_slice_to_label, places_of_slice, ranked
-from emseg_napari.places.search import worth_a_look
 
 SURE, FAINT, NOTHING = 0.95, 0.35, 0.03
 

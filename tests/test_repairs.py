@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from emseg_napari.annotation.repair.close_gap import close_gap
+from emseg_napari.annotation.repair.copy_slice import copy_neighbour
+from emseg_napari.annotation.repair.drop_membrane import drop_membrane, merge_cells
+from emseg_napari.annotation.repair.edit import Edit, is_membrane
+from emseg_napari.annotation.repair.fill_interior import fill_interior
+from emseg_napari.annotation.repair.loose_ends import loose_ends, snap
+from emseg_napari.annotation.repair.split_cell import split_cell
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR, UNLABELLED
-from emseg_napari.repairs.closing import close_gap
-from emseg_napari.repairs.copying import copy_neighbour
-from emseg_napari.repairs.dropping import drop_membrane, merge_cells
-from emseg_napari.repairs.edits import Edit, is_membrane
-from emseg_napari.repairs.ends import loose_ends, snap
-from emseg_napari.repairs.filling import fill_interior
-from emseg_napari.repairs.splitting import split_cell
 
 STEP = 40  # from one wall of the grid to the next
 

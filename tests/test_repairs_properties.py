@@ -7,14 +7,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from emseg_napari.annotation.repair.close_gap import close_gap
+from emseg_napari.annotation.repair.drop_membrane import drop_membrane, merge_cells
+from emseg_napari.annotation.repair.edit import is_membrane
+from emseg_napari.annotation.repair.fill_interior import fill_interior
+from emseg_napari.annotation.repair.skeleton import SPECK_PX, skeleton_of
+from emseg_napari.annotation.repair.split_cell import split_cell
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import PROPOSED_BOUNDARY, PROPOSED_INTERIOR
-from emseg_napari.repairs.closing import close_gap
-from emseg_napari.repairs.dropping import drop_membrane, merge_cells
-from emseg_napari.repairs.edits import is_membrane
-from emseg_napari.repairs.filling import fill_interior
-from emseg_napari.repairs.skeletons import SPECK_PX, skeleton_of
-from emseg_napari.repairs.splitting import split_cell
 
 SIDE = 120
 GREY = np.full((SIDE, SIDE), 128, np.uint8)

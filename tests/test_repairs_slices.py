@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from emseg_napari.annotation.repair.copy_slice import copy_neighbour, shift_between
+from emseg_napari.annotation.repair.interpolate import Between, interpolate
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR, UNLABELLED
 from emseg_napari.evaluation.metrics import v_info, v_rand
-from emseg_napari.repairs.copying import copy_neighbour, shift_between
-from emseg_napari.repairs.interpolating import Between, interpolate
 from emseg_napari.segmentation.linking import link
 
 
@@ -166,7 +166,7 @@ def test_a_pixel_deep_in_a_cell_stays_in_it_however_far_the_other_slice_has_it()
 
 def test_what_was_compiled_once_serves_labels_of_any_layout(tmp_path):
     """Compiling takes seconds, in which the window would wait."""
-    from emseg_napari.repairs import reaching, stretches
+    from emseg_napari.annotation.repair import interpolation_kernel, row_segments
 
     labels = rectangle(20, 20, 50, 50)
     Between(labels, labels).at(0.5)
@@ -174,7 +174,12 @@ def test_what_was_compiled_once_serves_labels_of_any_layout(tmp_path):
     on_disk[:] = labels
     locked = labels.copy()
     locked.flags.writeable = False
-    compiled = (stretches.stretches_of, stretches.shared, reaching.depths, reaching.draw_lasting)
+    compiled = (
+        row_segments.stretches_of,
+        row_segments.shared,
+        interpolation_kernel.depths,
+        interpolation_kernel.draw_lasting,
+    )
     known = [len(function.signatures) for function in compiled]
     for other in (
         on_disk,

@@ -7,13 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emseg_napari.annotation.session import scratch, slicefiles
+from emseg_napari.annotation.session import store as sessions
+from emseg_napari.annotation.session.store import (
+    MissingImage,
+    Placement,
+    Round,
+    Session,
+    load_session,
+    save_session,
+)
+from emseg_napari.annotation.session.writer import SessionWriter
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io import stacks
-from emseg_napari.sessions import scratch, slicefiles
-from emseg_napari.sessions import store as sessions
-from emseg_napari.sessions.store import MissingImage, Placement, Round, Session, load_session, save_session
-from emseg_napari.sessions.writer import SessionWriter
 
 SHAPE = (3, 5, 6)
 ROUND = Round("2026-01-31T12:00:00", "first", 2, 1, (0, 2), 0.98, 0.97, 0.95)

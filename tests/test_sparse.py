@@ -7,10 +7,10 @@ import weakref
 import numpy as np
 import pytest
 
+from emseg_napari.annotation.session import scratch
+from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices, stacked
-from emseg_napari.sessions import scratch
-from emseg_napari.sessions.scratch import new_labels, slices_in_use
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from napari.layers.labels._labels_key_bindings import new_label
 from qtpy.QtWidgets import QFileDialog
 from window import answer_with, noting, settle, striped, wait_for, wait_until_left
 
+from emseg_napari.annotation.label_state import plain
+from emseg_napari.annotation.session.store import load_session
 from emseg_napari.core.jobs import EpochEnded, SlicePredicted
 from emseg_napari.core.labels import to_isbi
-from emseg_napari.corrections import plain
 from emseg_napari.io.stacks import read_labels
 from emseg_napari.models.run import fingerprint, open_run
 from emseg_napari.models.starter import STARTER
-from emseg_napari.sessions.store import load_session
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers import add_labels, confirmed_in, is_ours

@@ -15,8 +15,8 @@ from qtpy.QtWidgets import QFileDialog
 from timing import within
 from window import canvas_of, drag, middle, striped, wait_for
 
+from emseg_napari.annotation.label_state import proposed
 from emseg_napari.core.labels import from_probability
-from emseg_napari.corrections import proposed
 from emseg_napari.io.samples import phantom
 from emseg_napari.models.run import open_run
 from emseg_napari.widgets.layers import add_labels, confirmed_in, is_ours, labels_of, trusted_of

@@ -20,11 +20,11 @@ from window import (
     wait_until_left,
 )
 
+from emseg_napari.annotation.label_state import proposed
+from emseg_napari.annotation.session.store import Round, Session, load_session, save_session
 from emseg_napari.core.jobs import Failed, Finished, Message, Progress, UserError
-from emseg_napari.corrections import proposed
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.models.run import Run, RunRecord, fingerprint
-from emseg_napari.sessions.store import Round, Session, load_session, save_session
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.widgets.evaluate import EvaluateStep
 from emseg_napari.widgets.layers import (

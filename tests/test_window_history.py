@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from napari.layers import Labels
 
-from emseg_napari.corrections import is_proposal
+from emseg_napari.annotation.label_state import is_proposal
 from emseg_napari.widgets.history import Confirmed, Filled, Replaced
 from emseg_napari.widgets.layers import CONFIRMED, adopt, confirmed_in, history_of, stack_of
 from emseg_napari.widgets.proposals import fill

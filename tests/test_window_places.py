@@ -5,10 +5,10 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from window import canvas_of, drag, middle, noting, striped, wait_for
 
+from emseg_napari.annotation.suggest import Place
+from emseg_napari.annotation.suggest.search_stack import SliceSearched
 from emseg_napari.core.jobs import PreviewReady
 from emseg_napari.models.run import open_run
-from emseg_napari.places import Place
-from emseg_napari.placesearch import SliceSearched
 from emseg_napari.resting import WAITING
 from emseg_napari.widgets.layers import add_labels, confirmed_in, history_of
 

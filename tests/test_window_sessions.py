@@ -11,9 +11,9 @@ from qtpy.QtWidgets import QFileDialog
 from timing import within
 from window import answer_with, canvas_of, drag, middle, striped, wait_for
 
+from emseg_napari.annotation.session.recovery import recoverable, recovery_folder
+from emseg_napari.annotation.session.store import Session, load_session, save_session
 from emseg_napari.io.volume import BrokenChunk
-from emseg_napari.sessions.recovery import recoverable, recovery_folder
-from emseg_napari.sessions.store import Session, load_session, save_session
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers import VOLUME, add_labels, confirmed_in, history_of
 from emseg_napari.widgets.load import moved_to
@@ -119,8 +119,8 @@ def test_a_saved_session_is_kept_where_it_was_saved_and_no_longer_offered(loaded
 
 def lost_session(tmp_path, labels):
     """Work of a window that is gone: a session in the recovery folder that no process holds."""
-    from emseg_napari.sessions.recovery import new_recovery
-    from emseg_napari.sessions.store import Session, save_session
+    from emseg_napari.annotation.session.recovery import new_recovery
+    from emseg_napari.annotation.session.store import Session, save_session
 
     folder = new_recovery()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -257,7 +257,7 @@ def test_a_disk_that_fails_is_said_and_tried_again(loaded, qtbot, monkeypatch):
     stroke(loaded)
     folder = loaded.workspace.keeper.folder(loaded.workspace.labels)
     wait_for(qtbot, lambda: is_session(folder))
-    from emseg_napari.sessions import writer as sessionwriter
+    from emseg_napari.annotation.session import writer as sessionwriter
 
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -8,10 +8,10 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 from window import answer_with, canvas_of, drag, middle, noting, settle, striped, wait_for, wait_until_left
 
+from emseg_napari.annotation.label_state import plain
+from emseg_napari.annotation.session.store import load_session
 from emseg_napari.core.labels import to_isbi
-from emseg_napari.corrections import plain
 from emseg_napari.io.stacks import read_image, read_labels
-from emseg_napari.sessions.store import load_session
 from emseg_napari.settings import ExportSettings, PredictionSettings, TrainingSettings
 from emseg_napari.widgets.forms import SettingsForm
 from emseg_napari.widgets.history import Filled

@@ -11,14 +11,14 @@ import zarr
 from napari.layers import Labels
 from window import canvas_of, drag, middle, settle, wait_for, wait_until_left
 
+from emseg_napari.annotation.session.recovery import recoverable
+from emseg_napari.annotation.session.scratch import ScratchLabels, slices_in_use
+from emseg_napari.annotation.session.store import load_session
 from emseg_napari.core.files import read_json
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.run import fingerprint, open_run
-from emseg_napari.sessions.recovery import recoverable
-from emseg_napari.sessions.scratch import ScratchLabels, slices_in_use
-from emseg_napari.sessions.store import load_session
 from emseg_napari.widgets.comparison import compare
 from emseg_napari.widgets.layers import (
     PROPOSAL_OF,

@@ -14,7 +14,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox, QWidget
 from timing import PATIENCE_S
 
-from emseg_napari.sessions.recovery import open_elsewhere
+from emseg_napari.annotation.session.recovery import open_elsewhere
 
 
 def wait_for(qtbot: QtBot, condition: Callable[[], bool], seconds: float = PATIENCE_S) -> None:

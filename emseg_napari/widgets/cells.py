@@ -10,6 +10,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from qtpy.QtWidgets import QFormLayout
 
+from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress, UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.open import open_levels
@@ -17,7 +18,6 @@ from emseg_napari.io.volume import filled, volume_of
 from emseg_napari.segmentation.boundary import boundary_of, said_of
 from emseg_napari.segmentation.provenance import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells
-from emseg_napari.sessions.scratch import new_labels, slices_in_use
 from emseg_napari.settings import InstanceSettings, validated
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.forms import SettingsForm

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels, Layer
 
+from emseg_napari.annotation.label_state import is_own
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import INTERIOR, UNLABELLED
-from emseg_napari.corrections import is_own
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import KINDS, Kind, Prediction
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from napari.utils.notifications import show_error
 
+from emseg_napari.annotation.label_state import trusted
+from emseg_napari.annotation.session.scratch import ScratchLabels
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import normalise, to_isbi
-from emseg_napari.corrections import trusted
 from emseg_napari.io.samples import isbi2012, phantom
 from emseg_napari.io.stacks import as_stack, write_stack
-from emseg_napari.sessions.scratch import ScratchLabels
 from emseg_napari.widgets.layers import CONFIRMED, label_colours
 from emseg_napari.widgets.sessionlayers import session_layers
 

@@ -11,9 +11,9 @@ from napari.layers import Labels
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
+from emseg_napari.annotation.label_state import is_proposal, summary
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
-from emseg_napari.corrections import is_proposal, summary
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.background import outcome_of

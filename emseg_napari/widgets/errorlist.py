@@ -11,8 +11,8 @@ from napari.layers import Layer
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
+from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, error_map
-from emseg_napari.sessions.scratch import new_labels
 from emseg_napari.widgets.keys import bind
 from emseg_napari.widgets.layers import AID
 from emseg_napari.widgets.placing import lying_as, show_place

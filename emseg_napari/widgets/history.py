@@ -15,8 +15,8 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 
+from emseg_napari.annotation.label_state import is_proposal
 from emseg_napari.core.labels import UNLABELLED
-from emseg_napari.corrections import is_proposal
 
 _MOST_PAINTED = 100  # entries that napari keeps
 

@@ -12,12 +12,12 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from emseg_napari.annotation.session.autosave import Autosave
+from emseg_napari.annotation.session.recovery import open_elsewhere
+from emseg_napari.annotation.session.scratch import want_of_room
+from emseg_napari.annotation.session.store import Session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.open import open_volume
-from emseg_napari.sessions.autosave import Autosave
-from emseg_napari.sessions.recovery import open_elsewhere
-from emseg_napari.sessions.scratch import want_of_room
-from emseg_napari.sessions.store import Session
 from emseg_napari.widgets.kept import Kept
 from emseg_napari.widgets.layers import SESSION, SOURCE, confirmed_in, finest, fits, stack_of, volume_of_layer
 from emseg_napari.widgets.placing import place_of

@@ -11,10 +11,10 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.qt.threading import create_worker
 
-from emseg_napari.sessions.autosave import Autosave
-from emseg_napari.sessions.recovery import new_recovery
-from emseg_napari.sessions.scratch import slices_in_use
-from emseg_napari.sessions.store import Session
+from emseg_napari.annotation.session.autosave import Autosave
+from emseg_napari.annotation.session.recovery import new_recovery
+from emseg_napari.annotation.session.scratch import slices_in_use
+from emseg_napari.annotation.session.store import Session
 from emseg_napari.widgets.layers import confirmed_in, stack_of
 from emseg_napari.widgets.placing import place_of
 

@@ -12,6 +12,8 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QObject, QThreadPool
 
+from emseg_napari.annotation.label_state import plain, trusted
+from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import (
     BOUNDARY,
@@ -23,11 +25,9 @@ from emseg_napari.core.labels import (
     UnknownLabels,
     normalise,
 )
-from emseg_napari.corrections import plain, trusted
 from emseg_napari.io.sparse_stack import SparseStack, normalised
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.io.volume import Volume, volume_of
-from emseg_napari.sessions.scratch import new_labels, slices_in_use
 from emseg_napari.widgets.history import History
 from emseg_napari.widgets.placing import lying_as, voxel_of_layer
 

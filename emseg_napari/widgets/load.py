@@ -11,14 +11,14 @@ from napari.layers import Image, Labels, Layer
 from pint import Unit
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QGroupBox, QHBoxLayout
 
+from emseg_napari.annotation.session.recovery import discard, recoverable
+from emseg_napari.annotation.session.store import MissingImage
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.io.open import HDF5_SUFFIXES
 from emseg_napari.io.samples import isbi2012
 from emseg_napari.io.stack_or_volume import open_labels
 from emseg_napari.io.stacks import check_pair
-from emseg_napari.sessions.recovery import discard, recoverable
-from emseg_napari.sessions.store import MissingImage
 from emseg_napari.widgets.background import outcome_of
 from emseg_napari.widgets.dialogs import is_sure
 from emseg_napari.widgets.filelayers import opened_layers

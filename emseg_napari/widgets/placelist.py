@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
+from emseg_napari.annotation.label_state import is_proposal, plain
+from emseg_napari.annotation.session.scratch import slices_in_use
+from emseg_napari.annotation.suggest import Place, estimated_error, next_slice_to_label, ranked
+from emseg_napari.annotation.suggest.search_stack import SliceSearched
 from emseg_napari.core.jobs import Event, Failed, Finished, Progress, UserError
-from emseg_napari.corrections import is_proposal, plain
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import starter_folder
-from emseg_napari.places import Place, estimated_error, next_slice_to_label, ranked
-from emseg_napari.placesearch import SliceSearched
-from emseg_napari.sessions.scratch import slices_in_use
 from emseg_napari.widgets.enginejob import EngineJob
 from emseg_napari.widgets.jobbar import JobBar
 from emseg_napari.widgets.keys import bind

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from napari.layers import Layer
 
+from emseg_napari.annotation.session.contents import Placement
 from emseg_napari.io.volume import Voxel
-from emseg_napari.sessions.contents import Placement
 
 _NO_UNIT = "pixel"
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Labels
 
-from emseg_napari import corrections
+from emseg_napari.annotation import label_state
+from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.core.jobs import SlicePredicted
 from emseg_napari.core.labels import from_probability
-from emseg_napari.sessions.scratch import new_labels
 from emseg_napari.widgets.history import Filled
 from emseg_napari.widgets.layers import (
     PROPOSAL_OF,
@@ -137,5 +137,5 @@ def fill(layer: Labels, z: int, proposed: np.ndarray) -> None:
     Not by `data_setitem`: a hundred filled slices would push the strokes out of napari's history.
     """
     if z not in confirmed_in(layer):
-        corrections.fill(stack_of(layer)[z], proposed)
+        label_state.fill(stack_of(layer)[z], proposed)
         layer.refresh()

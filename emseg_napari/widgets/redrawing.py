@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Labels
 
+from emseg_napari.annotation.label_state import is_proposal
+from emseg_napari.annotation.repair.copy_slice import copy_neighbour
+from emseg_napari.annotation.repair.edit import is_membrane
+from emseg_napari.annotation.repair.interpolate import Between
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
-from emseg_napari.corrections import is_proposal
-from emseg_napari.repairs.copying import copy_neighbour
-from emseg_napari.repairs.edits import is_membrane
-from emseg_napari.repairs.interpolating import Between
 from emseg_napari.widgets.history import Replaced
 from emseg_napari.widgets.layers import confirmed_in, history_of, refuse_confirmed, stack_of, trusted_plane
 

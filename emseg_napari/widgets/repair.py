@@ -9,9 +9,9 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from emseg_napari.annotation.repair.edit import Point
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.volume import BrokenChunk, Volume
-from emseg_napari.repairs.edits import Point
 from emseg_napari.widgets.layers import set_pixels, stack_of
 from emseg_napari.widgets.placing import placed, slice_in_view
 from emseg_napari.widgets.redrawing import Redraw, free_in, redraw

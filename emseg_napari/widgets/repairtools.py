@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.repairs.closing import close_gap
-from emseg_napari.repairs.dropping import drop_membrane, merge_cells
-from emseg_napari.repairs.edits import Edit, Point
-from emseg_napari.repairs.filling import fill_interior
-from emseg_napari.repairs.splitting import split_cell
+from emseg_napari.annotation.repair.close_gap import close_gap
+from emseg_napari.annotation.repair.drop_membrane import drop_membrane, merge_cells
+from emseg_napari.annotation.repair.edit import Edit, Point
+from emseg_napari.annotation.repair.fill_interior import fill_interior
+from emseg_napari.annotation.repair.split_cell import split_cell
 
 
 @dataclass(frozen=True)

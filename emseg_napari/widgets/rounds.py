@@ -8,10 +8,10 @@ from datetime import datetime
 
 from napari.layers import Labels
 
-from emseg_napari.corrections import is_own
+from emseg_napari.annotation.label_state import is_own
+from emseg_napari.annotation.session.scratch import slices_in_use
+from emseg_napari.annotation.session.store import Round
 from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
-from emseg_napari.sessions.scratch import slices_in_use
-from emseg_napari.sessions.store import Round
 from emseg_napari.widgets.comparison import Comparison
 from emseg_napari.widgets.layers import confirmed_in, fits, is_ours, stack_of
 from emseg_napari.widgets.scoretable import Cell, ScoreTable

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from emseg_napari.annotation.session.recovery import open_elsewhere
+from emseg_napari.annotation.session.store import Session, load_session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import Volume
-from emseg_napari.sessions.recovery import open_elsewhere
-from emseg_napari.sessions.store import Session, load_session
 from emseg_napari.widgets.kept import marks_of
 from emseg_napari.widgets.layers import CONFIRMED, SESSION, SOURCE, LayerData, label_colours
 from emseg_napari.widgets.placing import lying_at

@@ -10,8 +10,8 @@ from qtpy.QtCore import QEvent, QRectF, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from emseg_napari.corrections import SliceSummary, summary
-from emseg_napari.sessions.scratch import slices_in_use
+from emseg_napari.annotation.label_state import SliceSummary, summary
+from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.widgets.layers import confirmed_in, stack_of
 
 COLOURS = {"raw": "#50545c", "proposed": "#e6c229", "touched": "#f2703a", "confirmed": "#3fae6a"}

@@ -9,6 +9,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QCheckBox, QFileDialog
 
+from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.core.jobs import (
     EpochEnded,
     Event,
@@ -21,7 +22,6 @@ from emseg_napari.core.jobs import (
 )
 from emseg_napari.models.run import Run, is_run, open_run, refuse_baseline
 from emseg_napari.patches import PatchSampler
-from emseg_napari.sessions.scratch import new_labels
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.widgets.augmented import AugmentedSamples, sampler_of
 from emseg_napari.widgets.background import outcome_of

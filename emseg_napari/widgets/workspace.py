@@ -11,7 +11,7 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from emseg_napari.sessions.store import Round
+from emseg_napari.annotation.session.store import Round
 from emseg_napari.widgets.history import History
 from emseg_napari.widgets.keeping import Keeper
 from emseg_napari.widgets.layers import AID, connect_while, is_ours, prepare_colours, watch

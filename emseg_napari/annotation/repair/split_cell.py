@@ -8,13 +8,19 @@ from itertools import pairwise
 import numpy as np
 from scipy import ndimage
 
+from emseg_napari.annotation.repair.cheapest_path import (
+    cheapest_path,
+    cost_of,
+    drawn,
+    half_thickness,
+    with_pockets,
+)
+from emseg_napari.annotation.repair.clicked_cells import interior_under, membrane_near
+from emseg_napari.annotation.repair.edit import Edit, Pixel, edit_of, is_membrane, pixel_at
+from emseg_napari.annotation.repair.skeleton import Skeleton, skeleton_of
+from emseg_napari.annotation.repair.slice_window import Window, window_around
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY
-from emseg_napari.repairs.cells import interior_under, membrane_near
-from emseg_napari.repairs.edits import Edit, Pixel, edit_of, is_membrane, pixel_at
-from emseg_napari.repairs.paths import cheapest_path, cost_of, drawn, half_thickness, with_pockets
-from emseg_napari.repairs.skeletons import Skeleton, skeleton_of
-from emseg_napari.repairs.windows import Window, window_around
 
 REACH_PX = 20.0  # from the ends of a stroke to the membrane, or to the edge of the slice
 _MARGIN_PX = 40

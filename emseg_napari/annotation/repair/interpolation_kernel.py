@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from emseg_napari.annotation.repair.row_segments import Sorted
 from emseg_napari.core.compiled import compiled, inlined
 from emseg_napari.core.labels import INTERIOR
-from emseg_napari.repairs.stretches import Sorted
 
 FAR_PX = 64
 LANES = 32  # pixels that are looked at together: most stretches that differ are no longer

@@ -9,8 +9,15 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
-from emseg_napari.places.joins import Joining, parted_areas
-from emseg_napari.places.pieces import Slice, Steps, is_interior, overlaps, pieces_of, steps_between
+from emseg_napari.annotation.suggest.joins import Joining, parted_areas
+from emseg_napari.annotation.suggest.pieces import (
+    Slice,
+    Steps,
+    is_interior,
+    overlaps,
+    pieces_of,
+    steps_between,
+)
 
 Kind = Literal["gap", "membrane"]
 

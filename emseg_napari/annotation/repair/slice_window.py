@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.repairs.edits import Pixel, Point
+from emseg_napari.annotation.repair.edit import Pixel, Point
 
 RIM_PX = 8  # around every window: membranes go on straight there, so that none ends at its edge
 _NEAR_CUT_PX = 8  # as far inside, a centre line bends because of the cut

@@ -7,8 +7,8 @@ from functools import reduce
 import numpy as np
 from scipy import fft, ndimage
 
+from emseg_napari.annotation.repair.edit import Pixel, check_shapes
 from emseg_napari.core.labels import PROPOSED_BOUNDARY
-from emseg_napari.repairs.edits import Pixel, check_shapes
 
 _COARSE_PX = 256  # to which slices are shrunk before they are compared
 _SMOOTH_PX = 1.0  # of the shrunk slices: finer detail differs from section to section

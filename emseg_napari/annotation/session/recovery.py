@@ -20,10 +20,10 @@ from typing import IO
 
 from platformdirs import user_data_path
 
+from emseg_napari.annotation.session.contents import read_contents
+from emseg_napari.annotation.session.slicefiles import slice_files
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
-from emseg_napari.sessions.contents import read_contents
-from emseg_napari.sessions.slicefiles import slice_files
 
 if sys.platform == "win32":
     import msvcrt

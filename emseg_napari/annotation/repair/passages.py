@@ -9,10 +9,10 @@ import numpy as np
 from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
+from emseg_napari.annotation.repair.cheapest_path import cheapest_path
+from emseg_napari.annotation.repair.edit import Edit, Pixel, edit_of, is_membrane
+from emseg_napari.annotation.repair.slice_window import Window
 from emseg_napari.core.labels import INTERIOR
-from emseg_napari.repairs.edits import Edit, Pixel, edit_of, is_membrane
-from emseg_napari.repairs.paths import cheapest_path
-from emseg_napari.repairs.windows import Window
 
 POCKET_PX = 30  # interior of fewer pixels is no cell to lead to, but may lie on the way
 _HALF_WIDTH_PX = 4.0

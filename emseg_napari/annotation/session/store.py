@@ -17,13 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.core import files
-from emseg_napari.core.jobs import UserError
-from emseg_napari.io import stacks
-from emseg_napari.io.open import open_volume
-from emseg_napari.io.stack_or_volume import open_image
-from emseg_napari.io.volume import BrokenChunk, Volume
-from emseg_napari.sessions.contents import (
+from emseg_napari.annotation.session.contents import (
     Contents,
     Placement,
     Round,
@@ -32,16 +26,22 @@ from emseg_napari.sessions.contents import (
     resolved,
     write_contents,
 )
-from emseg_napari.sessions.format1 import PARTS, read_old_labels
-from emseg_napari.sessions.images import is_there, write_image
-from emseg_napari.sessions.scratch import new_labels, slices_in_use
-from emseg_napari.sessions.slicefiles import (
+from emseg_napari.annotation.session.format1 import PARTS, read_old_labels
+from emseg_napari.annotation.session.images import is_there, write_image
+from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
+from emseg_napari.annotation.session.slicefiles import (
     SlicesRead,
     read_slices,
     set_aside,
     unreadable_files,
     write_slice,
 )
+from emseg_napari.core import files
+from emseg_napari.core.jobs import UserError
+from emseg_napari.io import stacks
+from emseg_napari.io.open import open_volume
+from emseg_napari.io.stack_or_volume import open_image
+from emseg_napari.io.volume import BrokenChunk, Volume
 
 __all__ = ["MissingImage", "Placement", "Round", "Session", "contents_of", "load_session", "save_session"]
 

@@ -7,13 +7,13 @@ import math
 import numpy as np
 from scipy import ndimage
 
+from emseg_napari.annotation.repair.clicked_cells import beside, interior_under, membrane_at, parted
+from emseg_napari.annotation.repair.edit import Edit, Pixel, Point
+from emseg_napari.annotation.repair.membrane_removal import THICKEST_PX, removal
+from emseg_napari.annotation.repair.passages import Terrain
+from emseg_napari.annotation.repair.skeleton import CORNERS_TOO, Skeleton, skeleton_of
+from emseg_napari.annotation.repair.slice_window import RIM_PX, Window, box_of, growing_windows, window_around
 from emseg_napari.core.jobs import UserError
-from emseg_napari.repairs.cells import beside, interior_under, membrane_at, parted
-from emseg_napari.repairs.edits import Edit, Pixel, Point
-from emseg_napari.repairs.passages import Terrain
-from emseg_napari.repairs.removing import THICKEST_PX, removal
-from emseg_napari.repairs.skeletons import CORNERS_TOO, Skeleton, skeleton_of
-from emseg_napari.repairs.windows import RIM_PX, Window, box_of, growing_windows, window_around
 
 _MARGIN_PX = 80
 _FARTHEST_PX = 400  # from click to click

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from emseg_napari.annotation.suggest import Place, places_of_slice
 from emseg_napari.core.jobs import Cancelled, Event, Progress, Report, ShouldStop, ignore, never
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import Run, open_run
-from emseg_napari.places import Place, places_of_slice
 from emseg_napari.settings import PredictionSettings
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from emseg_napari.annotation.repair.edit import Pixel, Point, is_membrane, pixel_at
+from emseg_napari.annotation.repair.skeleton import Skeleton
+from emseg_napari.annotation.repair.slice_window import Window, window_around
 from emseg_napari.core.jobs import UserError
-from emseg_napari.repairs.edits import Pixel, Point, is_membrane, pixel_at
-from emseg_napari.repairs.skeletons import Skeleton
-from emseg_napari.repairs.windows import Window, window_around
 
 CLICK_PX = 4  # a click may miss a membrane by as much
 

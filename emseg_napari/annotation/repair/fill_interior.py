@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from emseg_napari.annotation.repair.clicked_cells import beside, interior_under, membrane_near, parted
+from emseg_napari.annotation.repair.edit import Edit, Pixel, Point, edit_of, is_membrane, pixel_at
+from emseg_napari.annotation.repair.membrane_removal import removal
+from emseg_napari.annotation.repair.skeleton import CORNERS_TOO, Skeleton, skeleton_of
+from emseg_napari.annotation.repair.slice_window import Window, box_of, growing_windows, window_around
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import INTERIOR
-from emseg_napari.repairs.cells import beside, interior_under, membrane_near, parted
-from emseg_napari.repairs.edits import Edit, Pixel, Point, edit_of, is_membrane, pixel_at
-from emseg_napari.repairs.removing import removal
-from emseg_napari.repairs.skeletons import CORNERS_TOO, Skeleton, skeleton_of
-from emseg_napari.repairs.windows import Window, box_of, growing_windows, window_around
 
 LARGEST_PX = 512  # what is higher or wider is no island or organelle, but tissue
 LEAST_SHARE = 0.5  # of the outline of a false cell that one other cell must have

@@ -6,14 +6,21 @@ import math
 
 import numpy as np
 
+from emseg_napari.annotation.repair.cheapest_path import (
+    cheapest_path,
+    corridor,
+    cost_of,
+    drawn,
+    half_thickness,
+    with_pockets,
+)
+from emseg_napari.annotation.repair.clicked_cells import membrane_near
+from emseg_napari.annotation.repair.edit import Edit, Pixel, Point, edit_of, is_membrane, pixel_at
+from emseg_napari.annotation.repair.loose_ends import snap
+from emseg_napari.annotation.repair.skeleton import skeleton_of, without_specks
+from emseg_napari.annotation.repair.slice_window import window_around
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY
-from emseg_napari.repairs.cells import membrane_near
-from emseg_napari.repairs.edits import Edit, Pixel, Point, edit_of, is_membrane, pixel_at
-from emseg_napari.repairs.ends import snap
-from emseg_napari.repairs.paths import cheapest_path, corridor, cost_of, drawn, half_thickness, with_pockets
-from emseg_napari.repairs.skeletons import skeleton_of, without_specks
-from emseg_napari.repairs.windows import window_around
 
 _DETOUR, _DETOUR_PX = 1.2, 10.0  # as long as that may the way be, seen from any of its pixels
 _MARGIN_PX = 24
@@ -27,7 +34,7 @@ def close_gap(
 ) -> Edit:
     """Draw membrane between two points, along what looks most like boundary.
 
-    Both points snap to loose ends, or else to membrane (`emseg_napari.repairs.ends.snap`).
+    Both points snap to loose ends, or else to membrane (`emseg_napari.annotation.repair.loose_ends.snap`).
 
     Parameters
     ----------

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from emseg_napari.annotation.repair.edit import check_shapes, is_membrane
 from emseg_napari.core.labels import BOUNDARY
-from emseg_napari.repairs.edits import check_shapes, is_membrane
 from emseg_napari.segmentation.linking import Chain
 from emseg_napari.segmentation.overlaps import Overlaps
 from emseg_napari.settings import InstanceSettings
 
 if TYPE_CHECKING:
-    from emseg_napari.repairs.stretches import Stretches
+    from emseg_napari.annotation.repair.row_segments import Stretches
 
 _TAPER_PX = 8
 
@@ -58,20 +58,20 @@ class Between:
     """
 
     def __init__(self, below: np.ndarray, above: np.ndarray) -> None:
-        from emseg_napari.repairs import reaching, stretches
+        from emseg_napari.annotation.repair import interpolation_kernel, row_segments
 
         check_shapes(below, above)
         membranes = [_membrane(labels) for labels in (below, above)]
         self.shape = below.shape
-        self._depths = [reaching.depths(membrane) for membrane in membranes]
+        self._depths = [interpolation_kernel.depths(membrane) for membrane in membranes]
         for membrane, depth in zip(membranes, self._depths, strict=True):
             if not membrane.any():  # nothing says how deep its only cell is
                 depth[:] = _TAPER_PX
-        found = [stretches.Stretches(*stretches.stretches_of(membrane)) for membrane in membranes]
+        found = [row_segments.Stretches(*row_segments.stretches_of(membrane)) for membrane in membranes]
         numbers = _linked(found)
         last = max(int(number.max(initial=0)) for number in numbers)
         self._cells = [
-            stretches.Sorted(*stretches.sorted_by(number, last, one))
+            row_segments.Sorted(*row_segments.sorted_by(number, last, one))
             for number, one in zip(numbers, found, strict=True)
         ]
 
@@ -82,7 +82,7 @@ class Between:
         its outline in its own slice and e that in the other. Where both slices have the cell at p
         it lasts at any fraction; elsewhere e is sought no farther than d allows.
         """
-        from emseg_napari.repairs.reaching import LANES, draw_lasting
+        from emseg_napari.annotation.repair.interpolation_kernel import LANES, draw_lasting
 
         drawn = np.full(self.shape, BOUNDARY, np.uint8)
         cells, shares, room = self._cells, (1 - fraction, fraction), np.empty((3, LANES), np.uint16)
@@ -98,7 +98,7 @@ def _membrane(labels: np.ndarray) -> np.ndarray:
 
 def _linked(found: list[Stretches]) -> list[np.ndarray]:
     """Return for the stretches of two slices the numbers of their cells, which are alike if they overlap."""
-    from emseg_napari.repairs.stretches import numbers_of, shared
+    from emseg_napari.annotation.repair.row_segments import numbers_of, shared
 
     own = [numbers_of(*one) for one in found]
     counts = [int(number.max(initial=0)) for number in own]
@@ -126,7 +126,7 @@ def _reach(own: float, other: float) -> np.ndarray:
 
     The outline runs between two pixels, half a pixel from their centres.
     """
-    from emseg_napari.repairs.reaching import FAR_PX
+    from emseg_napari.annotation.repair.interpolation_kernel import FAR_PX
 
     deep = np.sqrt(np.arange(FAR_PX**2 + 1)) - 0.5
     far = np.clip((own / other * deep if other else np.inf * deep) + 0.5, 0, FAR_PX)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from emseg_napari.repairs.cells import membrane_near
-from emseg_napari.repairs.edits import Pixel, Point, is_membrane, pixel_at
-from emseg_napari.repairs.skeletons import CORNERS_TOO, Skeleton, skeleton_of
-from emseg_napari.repairs.windows import RIM_PX, window_around
+from emseg_napari.annotation.repair.clicked_cells import membrane_near
+from emseg_napari.annotation.repair.edit import Pixel, Point, is_membrane, pixel_at
+from emseg_napari.annotation.repair.skeleton import CORNERS_TOO, Skeleton, skeleton_of
+from emseg_napari.annotation.repair.slice_window import RIM_PX, window_around
 
 SNAP_PX = 12.0
 _MARGIN_PX = 32  # around the radius: what is needed to see that an end is loose

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from emseg_napari.annotation.session.scratch import slices_in_use
+from emseg_napari.annotation.session.store import Session
+from emseg_napari.annotation.session.writer import SessionWriter
 from emseg_napari.core.jobs import UserError
-from emseg_napari.sessions.scratch import slices_in_use
-from emseg_napari.sessions.store import Session
-from emseg_napari.sessions.writer import SessionWriter
 
 PAUSE_S = 0.25  # between two writes of one file
 RETRY_S = 1.0  # after a write that failed

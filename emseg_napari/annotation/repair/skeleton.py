@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from emseg_napari.repairs.edits import Pixel, is_membrane
+from emseg_napari.annotation.repair.edit import Pixel, is_membrane
 
 SPECK_PX = 12  # holes in a membrane of fewer pixels are no cells
 _LONGER_PX = 24  # a line ends as far from the edge as its membrane is wide: let that be beyond it

@@ -17,10 +17,10 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
+from emseg_napari.annotation.session.backlog import Backlog
+from emseg_napari.annotation.session.recovery import discard, is_unsaved
+from emseg_napari.annotation.session.store import Placement, Round, Session, save_session
 from emseg_napari.core.jobs import UserError
-from emseg_napari.sessions.backlog import Backlog
-from emseg_napari.sessions.recovery import discard, is_unsaved
-from emseg_napari.sessions.store import Placement, Round, Session, save_session
 
 _TICK_S = 0.05
 _MARK_S = 5.0

@@ -8,9 +8,9 @@ import numpy as np
 from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
+from emseg_napari.annotation.repair.edit import Pixel
+from emseg_napari.annotation.repair.skeleton import Skeleton
 from emseg_napari.models import ridge
-from emseg_napari.repairs.edits import Pixel
-from emseg_napari.repairs.skeletons import Skeleton
 
 THIN_PX = 1.5  # half the thickness of a new membrane where there is no other to compare
 _NEAR_PX = 24.0

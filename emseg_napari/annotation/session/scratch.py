@@ -15,9 +15,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from emseg_napari.annotation.session.recovery import recovery_folder
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
-from emseg_napari.sessions.recovery import recovery_folder
 
 LARGE_BYTES = 2**29
 # Who writes to an array whose file finds no room is ended by the system, so some is demanded.

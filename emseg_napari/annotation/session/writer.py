@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from emseg_napari.annotation.session.contents import Contents, read_contents, write_contents
+from emseg_napari.annotation.session.images import pages
+from emseg_napari.annotation.session.recovery import Marker, discard, is_unsaved
+from emseg_napari.annotation.session.slicefiles import set_aside, slice_files, unreadable_files, write_slice
+from emseg_napari.annotation.session.store import Session, contents_of, save_session
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
-from emseg_napari.sessions.contents import Contents, read_contents, write_contents
-from emseg_napari.sessions.images import pages
-from emseg_napari.sessions.recovery import Marker, discard, is_unsaved
-from emseg_napari.sessions.slicefiles import set_aside, slice_files, unreadable_files, write_slice
-from emseg_napari.sessions.store import Session, contents_of, save_session
 
 
 class SessionWriter:

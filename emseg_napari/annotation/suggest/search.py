@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from emseg_napari.places import evidence
-from emseg_napari.places.boundaries import Boundaries, Kind, Pieces
-from emseg_napari.places.pieces import Slice
-from emseg_napari.places.place import Place, ranked
+from emseg_napari.annotation.suggest import error_probability
+from emseg_napari.annotation.suggest.boundaries import Boundaries, Kind, Pieces
+from emseg_napari.annotation.suggest.pieces import Slice
+from emseg_napari.annotation.suggest.place import Place, ranked
 
 Line = tuple[np.ndarray, np.ndarray]
 
@@ -57,10 +57,10 @@ def places_of_slice(
     spread = np.zeros(labels.shape, np.float32) if disagreement is None else disagreement
     pieces = Pieces(Slice(labels, probability, spread), neighbours)
     gaps, membranes = pieces.gaps(), pieces.membranes()
-    typical, squares = evidence.typical_strength(membranes), float((pieces.cell_areas**2).sum())
-    of_gaps = evidence.GAP_WITHOUT_SPREAD if disagreement is None else evidence.GAP
-    wrong_gaps = evidence.probability_wrong(gaps, typical, of_gaps)
-    wrong_membranes = evidence.probability_wrong(membranes, typical, evidence.MEMBRANE)
+    typical, squares = error_probability.typical_strength(membranes), float((pieces.cell_areas**2).sum())
+    of_gaps = error_probability.GAP_WITHOUT_SPREAD if disagreement is None else error_probability.GAP
+    wrong_gaps = error_probability.probability_wrong(gaps, typical, of_gaps)
+    wrong_membranes = error_probability.probability_wrong(membranes, typical, error_probability.MEMBRANE)
     every = [*_places(z, gaps, wrong_gaps, squares), *_places(z, membranes, wrong_membranes, squares)]
     return worth_a_look(every)
 
@@ -76,7 +76,7 @@ def _places(z: int, boundaries: Boundaries, wrong: np.ndarray, squares: float) -
     """Yield the places of boundaries that are worth it and not settled."""
     gain = wrong * cost(boundaries, squares)
     seen = _seen(boundaries)
-    touched = evidence.means(boundaries, boundaries.steps.touched, seen)
+    touched = error_probability.means(boundaries, boundaries.steps.touched, seen)
     asked = (gain >= _SMALLEST_GAIN) & (touched < _SETTLED[boundaries.kind])
     for number, line in _lines(boundaries, seen & asked[boundaries.group]):
         yield _place(z, boundaries.kind, line, float(gain[number]), float(wrong[number]))

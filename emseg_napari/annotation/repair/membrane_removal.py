@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from emseg_napari.annotation.repair.edit import Edit, edit_of, is_membrane
+from emseg_napari.annotation.repair.skeleton import CORNERS_TOO, Skeleton
+from emseg_napari.annotation.repair.slice_window import Window, box_of
 from emseg_napari.core.labels import INTERIOR
-from emseg_napari.repairs.edits import Edit, edit_of, is_membrane
-from emseg_napari.repairs.skeletons import CORNERS_TOO, Skeleton
-from emseg_napari.repairs.windows import Window, box_of
 
 THICKEST_PX = 32
 _JUNCTION_PX = 7

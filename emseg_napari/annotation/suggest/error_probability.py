@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.places.boundaries import Boundaries
+from emseg_napari.annotation.suggest.boundaries import Boundaries
 
 _SURE = 0.02  # probabilities nearer to 0 or 1 count as this near
 

@@ -8,7 +8,7 @@ joins      which pieces hang together, and what a cut between them parts
 evidence   how likely a decision is wrong
 """
 
-from emseg_napari.places.place import Place, estimated_error, next_slice_to_label, ranked
-from emseg_napari.places.search import places_of_slice
+from emseg_napari.annotation.suggest.place import Place, estimated_error, next_slice_to_label, ranked
+from emseg_napari.annotation.suggest.search import places_of_slice
 
 __all__ = ["Place", "estimated_error", "next_slice_to_label", "places_of_slice", "ranked"]

@@ -1,0 +1,1 @@
+"""Labels that a person makes: their states, repairs, suggested places, and sessions on disk."""
