@@ -3,7 +3,7 @@
     python benchmarks/step.py [--torch PYTHON] [--rounds 8]
 
 Three processes wait for each other and take turns, so that they meet the same machine: the step as
-`emseg_napari.training` does it, the same network written in PyTorch (channels_last, float32 and
+`emseg_napari.training.trainer` does it, the same network written in PyTorch (channels_last, float32 and
 bfloat16 autocast; PYTHON is an interpreter that has torch), and plain matrix products and
 convolutions, whose best is the peak. A step is forward, backward, clipping and AdamW; its input
 lies in memory. GFLOP/s count multiplications and additions of the convolutions, three times
@@ -54,10 +54,10 @@ def gflop() -> float:
 
 
 def keras_step() -> dict[str, Callable[[], Any]]:
-    from emseg_napari.devices import Devices
-    from emseg_napari.learner import compile_network
     from emseg_napari.models.unet import build
     from emseg_napari.settings import TrainingSettings
+    from emseg_napari.training.devices import Devices
+    from emseg_napari.training.learner import compile_network
 
     image, target = batch()
     devices = Devices()

@@ -88,13 +88,13 @@ class _Engine:
 
 
 def _train(**given: Any) -> Any:
-    from emseg_napari.methods import train
+    from emseg_napari.training.train import train
 
     return train(**given)
 
 
 def _live(**given: Any) -> Any:
-    from emseg_napari.live import live
+    from emseg_napari.training.live.trainer import live
 
     return live(**given)
 

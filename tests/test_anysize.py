@@ -17,9 +17,9 @@ from emseg_napari.io.export import export_training_labels
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stack_or_volume import open_image, open_labels, voxel_of_file
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
-from emseg_napari.preparation import prepare
 from emseg_napari.protocol import Packed, packed, unpacked
 from emseg_napari.settings import ExportSettings, TrainingSettings
+from emseg_napari.training.dataset import prepare
 from emseg_napari.widgets.lessons import lesson_of
 
 SHAPE = (9, 32, 40)

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emseg_napari.augmentation import augment
 from emseg_napari.settings import TrainingSettings, validated
+from emseg_napari.training.augmentation import augment
 
 SIDE = 32
 STILL = {"mirror": "none", "contrast": 0.0}

@@ -12,7 +12,6 @@ import pytest
 import tifffile
 from typer.testing import CliRunner
 
-from emseg_napari import methods, trees
 from emseg_napari.cli import app
 from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, from_probability, to_isbi
@@ -20,6 +19,8 @@ from emseg_napari.inference import load_predictor, predict
 from emseg_napari.models.pixel_features import FeatureRecipe, pixel_features
 from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.settings import BASELINES, PredictionSettings, TrainingSettings
+from emseg_napari.training import train
+from emseg_napari.training.baselines import trees
 
 both = pytest.mark.parametrize("network", BASELINES)
 
@@ -47,7 +48,7 @@ def runs(stack, told, tmp_path_factory) -> dict[str, Run]:
     """A run of each, fitted while slice 2 is looked at."""
     folder = tmp_path_factory.mktemp("runs")
     return {
-        n: methods.train(*stack, settings(n), told[n].append, folder=folder / n, wishes=lambda: Wishes(z=2))
+        n: train.train(*stack, settings(n), told[n].append, folder=folder / n, wishes=lambda: Wishes(z=2))
         for n in BASELINES
     }
 
@@ -98,7 +99,7 @@ def test_the_fit_tells_what_a_training_tells(runs, told, network):
 
 @both
 def test_the_same_seed_gives_the_same_run(runs, stack, network, tmp_path):
-    again = methods.train(*stack, settings(network), folder=tmp_path / "again")
+    again = train.train(*stack, settings(network), folder=tmp_path / "again")
     for name in ("ridge.json", "network.onnx"):
         first = runs[network].folder / name
         assert not first.exists() or first.read_bytes() == (again.folder / name).read_bytes()
@@ -110,7 +111,7 @@ def test_scribbles_on_one_slice_are_enough(stack, network, tmp_path):
     image, labels = stack
     scribbles = np.zeros_like(labels)
     scribbles[1, 30], scribbles[1, :, 26] = labels[1, 30], labels[1, :, 26]
-    run = methods.train(image, scribbles, settings(network), folder=tmp_path / "run")
+    run = train.train(image, scribbles, settings(network), folder=tmp_path / "run")
     assert run.record.trained_slices == [1]
     found = from_probability(predict(image, run), run.record.threshold)
     assert np.mean(found == labels) > 0.85
@@ -122,7 +123,7 @@ def test_classes_scribbled_on_different_slices_are_enough(stack, network, tmp_pa
     scribbles = np.zeros_like(labels)
     scribbles[0] = np.where(labels[0] == BOUNDARY, BOUNDARY, UNLABELLED)
     scribbles[1] = np.where(labels[1] == INTERIOR, INTERIOR, UNLABELLED)
-    run = methods.train(image, scribbles, settings(network), folder=tmp_path / "run")
+    run = train.train(image, scribbles, settings(network), folder=tmp_path / "run")
     assert np.mean(from_probability(predict(image, run), run.record.threshold) == labels) > 0.85
 
 
@@ -133,7 +134,7 @@ def test_unlabelled_pixels_teach_nothing(stack, network, tmp_path):
     other = image.copy()
     other[4:] = 255 - other[4:]
     for name, known in (("plain", image), ("other", other)):
-        methods.train(known, labels, settings(network), folder=tmp_path / name)
+        train.train(known, labels, settings(network), folder=tmp_path / name)
     for name in ("ridge.json", "network.onnx"):
         files = [tmp_path / run / name for run in ("plain", "other")]
         assert not files[0].exists() or files[0].read_bytes() == files[1].read_bytes()
@@ -152,12 +153,12 @@ def test_a_stop_leaves_nothing(stack, network, tmp_path, questions):
         return left[0] < 0
 
     with pytest.raises(Cancelled):
-        methods.train(*stack, settings(network), should_stop=should_stop, folder=tmp_path / "run")
+        train.train(*stack, settings(network), should_stop=should_stop, folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     (tmp_path / "mine").mkdir()
     left[0] = questions
     with pytest.raises(Cancelled):
-        methods.train(*stack, settings(network), should_stop=should_stop, folder=tmp_path / "mine")
+        train.train(*stack, settings(network), should_stop=should_stop, folder=tmp_path / "mine")
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
     assert not list((tmp_path / "mine").iterdir())
 
@@ -166,22 +167,22 @@ def test_a_stop_leaves_nothing(stack, network, tmp_path, questions):
 def test_a_fit_asks_whether_to_stop_often_enough(stack, network, tmp_path):
     """Nothing between two questions is longer than the part of one slice."""
     asked = []
-    methods.train(*stack, settings(network), should_stop=lambda: bool(asked.append(1)), folder=tmp_path / "r")
+    train.train(*stack, settings(network), should_stop=lambda: bool(asked.append(1)), folder=tmp_path / "r")
     assert len(asked) > 60
 
 
 @both
 def test_a_run_is_never_overwritten(runs, stack, network):
     with pytest.raises(UserError, match="holds a run already"):
-        methods.train(*stack, settings(network), folder=runs[network].folder)
+        train.train(*stack, settings(network), folder=runs[network].folder)
 
 
 @both
 def test_there_is_nothing_to_resume_or_to_replay(runs, stack, network, tmp_path):
     with pytest.raises(UserError, match="neither resumed nor"):
-        methods.train(*stack, folder=runs[network].folder, resume=True)
+        train.train(*stack, folder=runs[network].folder, resume=True)
     with pytest.raises(UserError, match="neither resumed nor"):
-        methods.train(*stack, folder=tmp_path / "run", replay=runs[network].folder)
+        train.train(*stack, folder=tmp_path / "run", replay=runs[network].folder)
     assert not is_run(tmp_path / "run")
 
 
@@ -208,7 +209,7 @@ def test_numbers_of_deep_learning_are_refused_unless_they_are_the_usual_ones(net
 )
 def test_bad_input_is_the_sentence_that_every_training_says(stack, network, tmp_path, spoil, sentence):
     with pytest.raises(UserError, match=sentence):
-        methods.train(*spoil(*stack), settings(network), folder=tmp_path / "run")
+        train.train(*spoil(*stack), settings(network), folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -424,7 +425,7 @@ def test_resume_and_replay_of_a_baseline_are_refused(files, runs, network, tmp_p
 def test_real_slices_are_segmented_as_well_as_was_measured(real_stack, network, tmp_path):
     """Between the figures of benchmarks/README.md and what a mistake would leave of them."""
     image, labels = (array[:12:2] for array in real_stack)
-    run = methods.train(image[:5], labels[:5], settings(network), folder=Path(tmp_path / "run"))
+    run = train.train(image[:5], labels[:5], settings(network), folder=Path(tmp_path / "run"))
     accuracy, v_rand = {"ridge": (0.8, 0.7), "trees": (0.86, 0.7)}[network]
     assert run.record.kept_accuracy > accuracy
     assert run.record.kept_v_rand > v_rand

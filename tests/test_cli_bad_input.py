@@ -14,10 +14,10 @@ import pytest
 import tifffile
 from typer.testing import CliRunner, Result
 
-from emseg_napari import learner
 from emseg_napari.cli import app
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.io.samples import phantom
+from emseg_napari.training import learner
 
 SHAPE = (6, 40, 50)  # smaller than a patch
 QUICK = ("--patch-px", 64, "--batch-size", 1, "--epochs", 1, "--steps-per-epoch", 1)

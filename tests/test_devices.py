@@ -3,10 +3,10 @@ import sys
 
 import numpy as np
 
-from emseg_napari.devices import Devices, _words
-from emseg_napari.learner import compile_network
 from emseg_napari.models.unet import build
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.training.devices import Devices, _words
+from emseg_napari.training.learner import compile_network
 
 # A process of its own: TensorFlow divides the processor only before its first use.
 TWO_DEVICES = """
@@ -17,9 +17,9 @@ processor = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 import keras
-from emseg_napari.devices import Devices
+from emseg_napari.training.devices import Devices
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.learner import compile_network
+from emseg_napari.training.learner import compile_network
 
 random = np.random.default_rng(0)
 image = random.random((4, 16, 16, 1)).astype(np.float32)

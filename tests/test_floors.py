@@ -28,7 +28,7 @@ def test_the_package_alone_loads_next_to_nothing():
         "from emseg_napari import train, predict",
         "import emseg_napari.inference, emseg_napari.client",
         "import emseg_napari.engine",
-        "import emseg_napari.patches, emseg_napari.schedule, emseg_napari.models.run, emseg_napari.protocol",
+        "import emseg_napari.training.patches, emseg_napari.training.schedule, emseg_napari.models.run, emseg_napari.protocol",
     ],
 )
 def test_neither_keras_nor_a_window_is_loaded(code):
@@ -40,5 +40,5 @@ def test_client_loads_no_onnx_runtime_either():
 
 
 def test_training_loads_keras_and_no_window():
-    found = loaded_by("import emseg_napari.training", "keras", "tensorflow", *WINDOW)
+    found = loaded_by("import emseg_napari.training.trainer", "keras", "tensorflow", *WINDOW)
     assert found == {"keras", "tensorflow"}

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from emseg_napari.core.jobs import never
-from emseg_napari.judging import Judge
 from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import JOIN_BELOW
+from emseg_napari.training.validation import Judge
 
 
 class Known:

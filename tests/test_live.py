@@ -10,22 +10,22 @@ import pytest
 from keras import layers
 from timing import PATIENCE_S, settled, wait_until, within
 
-from emseg_napari import live as live_module
-from emseg_napari import resting, showing
 from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
 from emseg_napari.core.labels import from_probability
-from emseg_napari.devices import Devices
 from emseg_napari.inference import predict
-from emseg_napari.judging import Judge
-from emseg_napari.learner import HeldLearner
-from emseg_napari.live import live
-from emseg_napari.losses import held_loss
 from emseg_napari.models import unet
 from emseg_napari.models.run import Run, fingerprint, open_run, opened_start
 from emseg_napari.protocol import Mailbox, Taught
-from emseg_napari.resting import ON_BATTERY, PAUSED, WAITING
 from emseg_napari.settings import LiveSettings, TrainingSettings
-from emseg_napari.training import train
+from emseg_napari.training.devices import Devices
+from emseg_napari.training.learner import HeldLearner
+from emseg_napari.training.live import idle, preview
+from emseg_napari.training.live import trainer as live_module
+from emseg_napari.training.live.idle import ON_BATTERY, PAUSED, WAITING
+from emseg_napari.training.live.trainer import live
+from emseg_napari.training.losses import held_loss
+from emseg_napari.training.trainer import train
+from emseg_napari.training.validation import Judge
 
 SECONDS = 2 * PATIENCE_S  # until a test gives up
 
@@ -40,7 +40,7 @@ def small_network(network: str, mixed_precision: bool = False) -> keras.Model:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(unet, "build", small_network)
-    monkeypatch.setattr(showing, "REFRESH_SECONDS", 0.2)
+    monkeypatch.setattr(preview, "REFRESH_SECONDS", 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -304,16 +304,16 @@ def test_what_is_taught_in_a_long_pause_is_learned_after_it(begin, tiny_stack):
 
 
 def test_it_rests_on_battery_and_says_so(begin, tiny_stack, monkeypatch):
-    monkeypatch.setattr(resting, "_POWER_SECONDS", 0.05)
-    monkeypatch.setattr(resting, "on_battery", lambda: True)
+    monkeypatch.setattr(idle, "_POWER_SECONDS", 0.05)
+    monkeypatch.setattr(idle, "on_battery", lambda: True)
     session = begin(tiny_stack[1], on_battery=False)
     session.until_told(ON_BATTERY)
-    monkeypatch.setattr(resting, "on_battery", lambda: False)
+    monkeypatch.setattr(idle, "on_battery", lambda: False)
     session.until_told("learning")
 
 
 def test_who_wants_it_learns_on_battery_too(begin, tiny_stack, monkeypatch):
-    monkeypatch.setattr(resting, "on_battery", lambda: True)
+    monkeypatch.setattr(idle, "on_battery", lambda: True)
     begin(tiny_stack[1], on_battery=True).until_told("learning")
 
 
@@ -327,13 +327,13 @@ def test_who_wants_it_learns_on_battery_too(begin, tiny_stack, monkeypatch):
     ],
 )
 def test_battery_is_asked_of_the_system(monkeypatch, battery, answer):
-    monkeypatch.setattr(resting.psutil, "sensors_battery", lambda: battery, raising=False)
-    assert resting.on_battery() is answer
+    monkeypatch.setattr(idle.psutil, "sensors_battery", lambda: battery, raising=False)
+    assert idle.on_battery() is answer
 
 
 def test_a_system_that_knows_of_no_batteries_has_none(monkeypatch):
-    monkeypatch.delattr(resting.psutil, "sensors_battery", raising=False)
-    assert not resting.on_battery()
+    monkeypatch.delattr(idle.psutil, "sensors_battery", raising=False)
+    assert not idle.on_battery()
 
 
 # What is kept

@@ -147,7 +147,7 @@ def test_the_flood_works_where_nothing_can_be_kept(monkeypatch):
 
 def test_numba_is_imported_only_to_score():
     code = (
-        "import sys, emseg_napari.cli, emseg_napari.evaluation.evaluation, emseg_napari.judging;"
+        "import sys, emseg_napari.cli, emseg_napari.evaluation.evaluation, emseg_napari.training.validation;"
         "assert 'numba' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

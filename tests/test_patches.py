@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from emseg_napari.core.jobs import UserError
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.models.resampling import resample
-from emseg_napari.patches import REFERENCE_PX, LivePatches, PatchSampler, network_scale
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.training.patches import REFERENCE_PX, LivePatches, PatchSampler, network_scale
 
 PATCH = 32
 

@@ -11,8 +11,8 @@ from emseg_napari.inference.tiles import GRID_PX, HALOS, ORIENTATIONS, Halo, til
 from emseg_napari.models.checkpoints import export_onnx
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.models.unet import build
-from emseg_napari.patches import network_scale
 from emseg_napari.settings import PredictionSettings, TrainingSettings
+from emseg_napari.training.patches import network_scale
 
 SIZES = [(1, 1), (5, 7), (1, 40), (40, 1), (16, 16), (17, 33), (513, 300)]
 

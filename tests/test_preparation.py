@@ -5,8 +5,8 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.run import Run, opened_start
-from emseg_napari.preparation import noting_start, prepare, what_is_held_out
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.training.dataset import noting_start, prepare, what_is_held_out
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from scipy import ndimage
 
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
-from emseg_napari.fitting import Example, fit_ridge
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.models.ridge import SIGMAS_PX, RidgeFit, boundary, probability, reach_px, strength
+from emseg_napari.training.baselines.ridge import Example, fit_ridge
 
 
 def walls(side_px: int = 96, thickness_px: int = 4) -> tuple[np.ndarray, np.ndarray]:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emseg_napari import schedule as module
-from emseg_napari.schedule import Replay, Schedule
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.training import schedule as module
+from emseg_napari.training.schedule import Replay, Schedule
 
 
 @pytest.fixture

@@ -8,15 +8,23 @@ import onnxruntime
 import pytest
 from keras import layers, ops
 
-from emseg_napari import learner, training
 from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
-from emseg_napari.judging import Judgement, Jury, but_tile, hold_out_tile, most_labelled, only_tile, split
-from emseg_napari.losses import masked_loss
 from emseg_napari.models import unet
 from emseg_napari.models.checkpoints import load_checkpoint
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.training import train
+from emseg_napari.training import learner, trainer
+from emseg_napari.training.losses import masked_loss
+from emseg_napari.training.trainer import train
+from emseg_napari.training.validation import (
+    Judgement,
+    Jury,
+    but_tile,
+    hold_out_tile,
+    most_labelled,
+    only_tile,
+    split,
+)
 
 SHAPE = (5, 48, 40)
 
@@ -64,7 +72,7 @@ def quick(monkeypatch):
     """Train a small network and leave out the export, which takes seconds."""
     monkeypatch.setattr(unet, "build", small_network)
     monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b"network"))
-    monkeypatch.setattr(training._Training, "_judge_kept", lambda self: None)
+    monkeypatch.setattr(trainer._Training, "_judge_kept", lambda self: None)
 
 
 def last_weights(run: Run) -> list[np.ndarray]:
@@ -158,7 +166,7 @@ def test_exported_network_is_the_kept_one(run):
 
 def test_training_in_epochs_repeats_exactly_with_its_seed_even_when_broken_off(run, tmp_path, monkeypatch):
     monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b""))
-    monkeypatch.setattr(training._Training, "_judge_kept", lambda self: None)
+    monkeypatch.setattr(trainer._Training, "_judge_kept", lambda self: None)
     with pytest.raises(Cancelled):
         train(*membranes(), tiny(epochs=3), should_stop=Story(5).should_stop, folder=tmp_path)
     resumed = train(*membranes(), folder=tmp_path, resume=True)

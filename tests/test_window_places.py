@@ -9,7 +9,7 @@ from emseg_napari.annotation.suggest import Place
 from emseg_napari.annotation.suggest.search_stack import SliceSearched
 from emseg_napari.core.jobs import PreviewReady
 from emseg_napari.models.run import open_run
-from emseg_napari.resting import WAITING
+from emseg_napari.training.live.idle import WAITING
 from emseg_napari.widgets.layers import add_labels, confirmed_in, history_of
 
 

@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLabel, QPushButton,
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.io.sparse_stack import SparseStack, stacked
 from emseg_napari.io.volume import Volume
-from emseg_napari.judging import but_tile, hold_out_tile, most_labelled, split, spread_over
 from emseg_napari.models.normalisation import Normalisation
-from emseg_napari.patches import PatchSampler
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.training.patches import PatchSampler
+from emseg_napari.training.validation import but_tile, hold_out_tile, most_labelled, split, spread_over
 from emseg_napari.widgets.layers import label_colours
 
 _GRID = 3

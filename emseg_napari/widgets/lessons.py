@@ -11,8 +11,8 @@ from emseg_napari.core.labels import check_trainable, distinct
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.io.stacks import check_image, check_pair, check_range
 from emseg_napari.io.volume import Volume, filled
-from emseg_napari.judging import split
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.training.validation import split
 
 
 @dataclass(frozen=True)

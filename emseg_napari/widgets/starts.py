@@ -15,10 +15,10 @@ from qtpy.QtWidgets import QComboBox
 from emseg_napari.annotation.label_state import is_own
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.core.jobs import UserError
-from emseg_napari.judging import SLICES_FOR_HOLD_OUT
 from emseg_napari.models.run import open_run, starter_folder
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import BASELINES
+from emseg_napari.training.validation import SLICES_FOR_HOLD_OUT
 from emseg_napari.widgets.layers import confirmed_in, is_ours, volume_of_layer
 
 # From so many labelled slices on, a training of its own is the default.

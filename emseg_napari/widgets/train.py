@@ -21,8 +21,8 @@ from emseg_napari.core.jobs import (
     UserError,
 )
 from emseg_napari.models.run import Run, is_run, open_run, refuse_baseline
-from emseg_napari.patches import PatchSampler
 from emseg_napari.settings import BASELINES, TrainingSettings
+from emseg_napari.training.patches import PatchSampler
 from emseg_napari.widgets.augmented import AugmentedSamples, sampler_of
 from emseg_napari.widgets.background import outcome_of
 from emseg_napari.widgets.enginejob import EngineJob

@@ -26,18 +26,18 @@ def train(
 ) -> Run:
     """Train whatever network the settings name.
 
-    Parameters, result and errors are those of `emseg_napari.training.train`. A baseline can be neither
+    Parameters, result and errors are those of `emseg_napari.training.trainer.train`. A baseline can be neither
     resumed nor replayed nor start from another run.
     """
     earlier = arguments["folder"] if arguments.get("resume") else arguments.get("replay")
     if earlier:
         refuse_baseline(open_run(Path(earlier)))
     if settings is not None and settings.network in BASELINES and not earlier:
-        from emseg_napari import baselines
+        from emseg_napari.training.baselines import train
 
-        return baselines.train(image, labels, settings, *contract, **arguments)
+        return train.train(image, labels, settings, *contract, **arguments)
     # Whatever backend the user set Keras to: no other trains here (benchmarks/README.md).
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    from emseg_napari import training
+    from emseg_napari.training import trainer
 
-    return training.train(image, labels, settings, *contract, **arguments)
+    return trainer.train(image, labels, settings, *contract, **arguments)

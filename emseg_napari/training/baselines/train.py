@@ -28,13 +28,13 @@ from emseg_napari.core.jobs import (
     never,
 )
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, distinct
-from emseg_napari.fitting import Example, fit_ridge
 from emseg_napari.inference import SlicePredictor, Window, load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack
-from emseg_napari.judging import Jury, Remembering, most_labelled, spread_over
 from emseg_napari.models.run import Run, is_run
-from emseg_napari.preparation import prepare, what_is_held_out
 from emseg_napari.settings import PredictionSettings, TrainingSettings
+from emseg_napari.training.baselines.ridge import Example, fit_ridge
+from emseg_napari.training.dataset import prepare, what_is_held_out
+from emseg_napari.training.validation import Jury, Remembering, most_labelled, spread_over
 
 _FILTER_SLICES = 4
 _FILTER_SIDE_PX = 1024
@@ -175,7 +175,9 @@ def _examples(fitting: _Fitting) -> list[tuple[int, Window]]:
 
 def _fit_trees(fitting: _Fitting) -> int:
     """Write the fitted trees and return their number."""
-    from emseg_napari import trees  # scikit-learn takes seconds, which the ridge filter does not need
+    from emseg_napari.training.baselines import (
+        trees,  # scikit-learn takes seconds, which the ridge filter does not need
+    )
 
     trained, seed = fitting.run.record.trained_slices, fitting.run.settings.seed
     features, is_boundary = trees.sample_pixels(

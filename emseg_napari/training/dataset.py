@@ -12,10 +12,10 @@ from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import as_stack, check_image, check_pair
 from emseg_napari.io.volume import filled
-from emseg_napari.judging import hold_out_tile, split
 from emseg_napari.models.run import Run, RunRecord, fingerprint, open_run, opened_start, versions
-from emseg_napari.patches import network_scale
 from emseg_napari.settings import BASELINES, LiveSettings, TrainingSettings
+from emseg_napari.training.patches import network_scale
+from emseg_napari.training.validation import hold_out_tile, split
 
 # What a run keeps when it is resumed, whatever was labelled in the meantime.
 _KEPT = (

@@ -9,13 +9,13 @@ from copy import copy
 
 import numpy as np
 
-from emseg_napari.augmentation import augment
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.sparse_stack import Stack
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.models.resampling import resample
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.training.augmentation import augment
 
 REFERENCE_PX = 256
 _GRID_PX = 16

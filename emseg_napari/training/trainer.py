@@ -22,16 +22,16 @@ from emseg_napari.core.jobs import (
     ignore,
     never,
 )
-from emseg_napari.devices import Devices
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack, stacked
-from emseg_napari.judging import Jury
-from emseg_napari.learner import Learner, export_kept
 from emseg_napari.models.run import Run, is_run, open_run, opened_start
-from emseg_napari.patches import PatchSampler
-from emseg_napari.preparation import noting_start, prepare, what_is_held_out
-from emseg_napari.schedule import Replay, Schedule
 from emseg_napari.settings import PredictionSettings, TrainingSettings
+from emseg_napari.training.dataset import noting_start, prepare, what_is_held_out
+from emseg_napari.training.devices import Devices
+from emseg_napari.training.learner import Learner, export_kept
+from emseg_napari.training.patches import PatchSampler
+from emseg_napari.training.schedule import Replay, Schedule
+from emseg_napari.training.validation import Jury
 
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0

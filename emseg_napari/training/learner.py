@@ -10,13 +10,13 @@ import keras
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.devices import Devices
 from emseg_napari.inference import SlicePredictor
-from emseg_napari.losses import Loss, held_loss, masked_loss
 from emseg_napari.models import unet
 from emseg_napari.models.checkpoints import export_onnx, load_checkpoint, save_checkpoint
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import LiveSettings, TrainingSettings
+from emseg_napari.training.devices import Devices
+from emseg_napari.training.losses import Loss, held_loss, masked_loss
 
 
 def compile_network(model: keras.Model, settings: TrainingSettings, loss: Loss | None = None) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 from emseg_napari.core.jobs import Cancelled, ShouldStop, never
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.evaluation.metrics import comparisons
-from emseg_napari.judging import is_dense, smoothed
 from emseg_napari.models.ridge import SIGMAS_PX, RidgeFit, boundary, strength
+from emseg_napari.training.validation import is_dense, smoothed
 
 SMALLEST_PX = (1, 25, 50, 100, 200, 400)
 _FIRST_SMALLEST_PX = 100

@@ -27,19 +27,19 @@ from emseg_napari.core.jobs import (
     never,
 )
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, normalise
-from emseg_napari.devices import Devices
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import check_image, check_pair
-from emseg_napari.judging import Jury, is_dense
-from emseg_napari.learner import HeldLearner, export_kept
 from emseg_napari.models.run import Run, fingerprint, is_run
-from emseg_napari.patches import LivePatches
-from emseg_napari.preparation import Prepared, label_counts, prepare_live
 from emseg_napari.protocol import Mailbox
-from emseg_napari.resting import PAUSED, Rest
 from emseg_napari.settings import LiveSettings, PredictionSettings
-from emseg_napari.showing import View, Window
+from emseg_napari.training.dataset import Prepared, label_counts, prepare_live
+from emseg_napari.training.devices import Devices
+from emseg_napari.training.learner import HeldLearner, export_kept
+from emseg_napari.training.live.idle import PAUSED, Rest
+from emseg_napari.training.live.preview import View, Window
+from emseg_napari.training.patches import LivePatches
+from emseg_napari.training.validation import Jury, is_dense
 
 _SAVE_SECONDS = 60.0
 _LOOK_SECONDS = 0.1

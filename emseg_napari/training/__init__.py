@@ -1,0 +1,1 @@
+"""Training: from labelled slices to the weights of a network."""

@@ -1,0 +1,1 @@
+"""Baselines beside the networks: a fitted ridge filter, and boosted trees."""

@@ -1,0 +1,1 @@
+"""Live learning: training that goes on while the user corrects."""
