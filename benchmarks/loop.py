@@ -16,9 +16,9 @@ from faults import Page
 
 from emseg_napari.annotation.label_state import fill, trusted
 from emseg_napari.annotation.suggest import Place, estimated_error, next_slice_to_label, places_of_slice
-from emseg_napari.client import Engine
 from emseg_napari.core.jobs import Failed, Finished, Progress
 from emseg_napari.core.labels import from_probability
+from emseg_napari.engine.client import Engine
 from emseg_napari.inference import load_predictor
 from emseg_napari.models.run import Run
 from emseg_napari.segmentation.close_gaps import close_gaps

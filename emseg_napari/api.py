@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.client import Engine
 from emseg_napari.core.jobs import Failed, Finished, Message, Report, SlicePredicted, UserError, ignore
 from emseg_napari.core.labels import INTERIOR, normalise
+from emseg_napari.engine.client import Engine
 from emseg_napari.evaluation.pairing import paired
 from emseg_napari.evaluation.predictions import Kind, Prediction, prediction_of
 from emseg_napari.evaluation.scores import Evaluation

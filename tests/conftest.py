@@ -19,8 +19,8 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from emseg_napari.client import Engine
     from emseg_napari.core.jobs import Event
+    from emseg_napari.engine.client import Engine
     from emseg_napari.models.run import Run
 
 REAL_DATA = Path(__file__).parents[1] / ".." / "shared" / "data" / "isbi2012"
@@ -135,7 +135,7 @@ def tiny_stack() -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="session")
 def engine() -> Iterator["Engine"]:
     """One engine process for all tests, which must leave it idle."""
-    from emseg_napari.client import Engine
+    from emseg_napari.engine.client import Engine
 
     with Engine() as engine:
         yield engine
@@ -144,7 +144,7 @@ def engine() -> Iterator["Engine"]:
 @pytest.fixture
 def own_engine() -> Iterator["Engine"]:
     """An engine of the test's own, that it may end."""
-    from emseg_napari.client import Engine
+    from emseg_napari.engine.client import Engine
 
     with Engine() as engine:
         yield engine

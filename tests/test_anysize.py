@@ -12,12 +12,12 @@ import zarr
 from emseg_napari.api import _labelled, _stack
 from emseg_napari.cli.inputs import open_pair
 from emseg_napari.core.jobs import UserError
+from emseg_napari.engine.protocol import Packed, packed, unpacked
 from emseg_napari.io import stack_or_volume
 from emseg_napari.io.export import export_training_labels
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stack_or_volume import open_image, open_labels, voxel_of_file
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
-from emseg_napari.protocol import Packed, packed, unpacked
 from emseg_napari.settings import ExportSettings, TrainingSettings
 from emseg_napari.training.dataset import prepare
 from emseg_napari.widgets.lessons import lesson_of

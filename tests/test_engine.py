@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from timing import PATIENCE_S, within
 
-from emseg_napari import client
-from emseg_napari.client import Engine
 from emseg_napari.core.jobs import (
     EpochEnded,
     Event,
@@ -23,8 +21,10 @@ from emseg_napari.core.jobs import (
     Progress,
     SlicePredicted,
 )
+from emseg_napari.engine import client
+from emseg_napari.engine.client import Engine
+from emseg_napari.engine.protocol import Mailbox
 from emseg_napari.models.run import Run, open_run
-from emseg_napari.protocol import Mailbox
 from emseg_napari.settings import LiveSettings, PredictionSettings, TrainingSettings
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -86,7 +86,7 @@ def fake_engine(tmp_path, monkeypatch):
 IMPORTS = """
 import sys, time
 from pathlib import Path
-from emseg_napari.engine import *
+from emseg_napari.engine.server import *
 from emseg_napari.core.jobs import Message
 """
 FAILING = "send(os.fdopen(os.dup(1), 'wb'), Failed('at work'))\n"
@@ -435,7 +435,7 @@ def test_engine_that_died_between_two_jobs_is_replaced(fake_engine, monkeypatch)
 
 def test_request_that_cannot_be_read_ends_the_process_instead_of_hanging(fake_engine):
     engine = fake_engine(
-        "import emseg_napari.engine as e\n"
+        "import emseg_napari.engine.server as e\n"
         "def full(stream): raise MemoryError('no room')\n"
         "e.receive = full\n"
         "e.main()"
@@ -452,7 +452,7 @@ def test_engine_ends_with_the_process_that_started_it(tiny_stack, tmp_path):
     np.save(labels, tiny_stack[1])
     code = (
         "import sys, numpy as np\n"
-        "from emseg_napari.client import Engine\n"
+        "from emseg_napari.engine.client import Engine\n"
         "from emseg_napari.settings import TrainingSettings\n"
         "image, labels, folder = sys.argv[1:]\n"
         "settings = TrainingSettings.recipe(epochs=1000, steps_per_epoch=20, patch_px=32)\n"

@@ -26,9 +26,9 @@ def test_the_package_alone_loads_next_to_nothing():
     "code",
     [
         "from emseg_napari import train, predict",
-        "import emseg_napari.inference, emseg_napari.client",
-        "import emseg_napari.engine",
-        "import emseg_napari.training.patches, emseg_napari.training.schedule, emseg_napari.models.run, emseg_napari.protocol",
+        "import emseg_napari.inference, emseg_napari.engine.client",
+        "import emseg_napari.engine.server",
+        "import emseg_napari.training.patches, emseg_napari.training.schedule, emseg_napari.models.run, emseg_napari.engine.protocol",
     ],
 )
 def test_neither_keras_nor_a_window_is_loaded(code):
@@ -36,7 +36,7 @@ def test_neither_keras_nor_a_window_is_loaded(code):
 
 
 def test_client_loads_no_onnx_runtime_either():
-    assert loaded_by("import emseg_napari.client", "onnxruntime", *KERAS, *WINDOW) == set()
+    assert loaded_by("import emseg_napari.engine.client", "onnxruntime", *KERAS, *WINDOW) == set()
 
 
 def test_training_loads_keras_and_no_window():

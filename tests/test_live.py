@@ -12,10 +12,10 @@ from timing import PATIENCE_S, settled, wait_until, within
 
 from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
 from emseg_napari.core.labels import from_probability
+from emseg_napari.engine.protocol import Mailbox, Taught
 from emseg_napari.inference import predict
 from emseg_napari.models import unet
 from emseg_napari.models.run import Run, fingerprint, open_run, opened_start
-from emseg_napari.protocol import Mailbox, Taught
 from emseg_napari.settings import LiveSettings, TrainingSettings
 from emseg_napari.training.devices import Devices
 from emseg_napari.training.learner import HeldLearner

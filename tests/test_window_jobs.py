@@ -7,8 +7,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 from window import wait_for
 
-from emseg_napari.client import Engine
 from emseg_napari.core.jobs import Failed
+from emseg_napari.engine.client import Engine
 from emseg_napari.widgets.enginejob import EngineJob
 
 

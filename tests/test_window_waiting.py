@@ -8,8 +8,8 @@ from qtpy.QtTest import QTest
 from timing import PATIENCE_S
 from window import settle, striped, wait_for
 
-from emseg_napari.client import Engine
 from emseg_napari.core.jobs import Failed
+from emseg_napari.engine.client import Engine
 from emseg_napari.widgets.layers import PROPOSAL_OF, add_labels, confirmed_in
 
 IMAGE, LABELS = striped((6, 64, 64))

@@ -11,8 +11,8 @@ from napari.utils import progress
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
-from emseg_napari.client import Engine
 from emseg_napari.core.jobs import Event, Failed, Progress
+from emseg_napari.engine.client import Engine
 from emseg_napari.widgets.background import outcome_of, sentence_of
 
 Prepare = Callable[[], dict[str, Any]]
@@ -64,7 +64,7 @@ class EngineJob(QObject):
         Parameters
         ----------
         job : str
-            One of `emseg_napari.protocol.Request`.
+            One of `emseg_napari.engine.protocol.Request`.
         title : str
             Names it in the activity dock.
         prepare : callable

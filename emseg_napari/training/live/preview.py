@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from emseg_napari.core.jobs import Cancelled, PreviewReady, Report, ShouldStop, Wishes
+from emseg_napari.engine.protocol import Mailbox
 from emseg_napari.inference import SlicePredictor
 from emseg_napari.io.sparse_stack import Stack
-from emseg_napari.protocol import Mailbox
 
 REFRESH_SECONDS = 3.0
 # Seconds of learning for one of prediction, at least.

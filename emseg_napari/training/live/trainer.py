@@ -27,11 +27,11 @@ from emseg_napari.core.jobs import (
     never,
 )
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, normalise
+from emseg_napari.engine.protocol import Mailbox
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import check_image, check_pair
 from emseg_napari.models.run import Run, fingerprint, is_run
-from emseg_napari.protocol import Mailbox
 from emseg_napari.settings import LiveSettings, PredictionSettings
 from emseg_napari.training.dataset import Prepared, label_counts, prepare_live
 from emseg_napari.training.devices import Devices

@@ -16,7 +16,7 @@ from typing import IO, Any, BinaryIO, cast
 import numpy as np
 
 from emseg_napari.core.jobs import Event, Failed, Finished, UserError, Wishes
-from emseg_napari.protocol import Mailbox, Request, Stop, Taught, packed, receive, send
+from emseg_napari.engine.protocol import Mailbox, Request, Stop, Taught, packed, receive, send
 
 CANCEL_SECONDS = 0.7
 # So often a thread that passes messages on looks whether its job is over.
@@ -71,9 +71,9 @@ class Engine:
         Parameters
         ----------
         job : str
-            One of `emseg_napari.protocol.Request`.
+            One of `emseg_napari.engine.protocol.Request`.
         **arguments
-            Of the function that `emseg_napari.engine` calls for it.
+            Of the function that `emseg_napari.engine.server` calls for it.
         """
         if not self.busy:
             self._cancelled = False
@@ -198,7 +198,7 @@ class Engine:
         # Obeyed by TensorFlow and by `prediction`; what the user has set stays.
         threads = {name: str(self._threads) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "emseg_napari.engine"],
+            [sys.executable, "-P", "-m", "emseg_napari.engine.server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -1,4 +1,4 @@
-"""The engine process: ``python -m emseg_napari.engine``, driven over stdin and stdout.
+"""The engine process: ``python -m emseg_napari.engine.server``, driven over stdin and stdout.
 
 It ends by itself when its stdin closes, so no orphan outlives the window, and it imports
 Keras only when it is asked to train, so predictions start at once.
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from emseg_napari.core.jobs import Cancelled, Event, Failed, Finished, Report, ShouldStop, UserError, Wishes
-from emseg_napari.protocol import Mailbox, Request, Stop, Taught, receive, send, unpacked
+from emseg_napari.engine.protocol import Mailbox, Request, Stop, Taught, receive, send, unpacked
 
 
 class _Engine:

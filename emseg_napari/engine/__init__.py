@@ -1,0 +1,1 @@
+"""The engine: the child process in which Keras runs, its client, and the pipe between them."""
