@@ -27,10 +27,17 @@ from qtpy.QtCore import QTimer
 from emseg_napari.annotation.session import slicefiles
 from emseg_napari.core import files
 from emseg_napari.widgets.dock import Dock
-from emseg_napari.widgets.history import Filled
-from emseg_napari.widgets.layers import CONFIRMED, SOURCE, adopt, confirmed_in, history_of, stack_of
-from emseg_napari.widgets.placing import show_slice
-from emseg_napari.widgets.proposals import fill
+from emseg_napari.widgets.layers.history import Filled
+from emseg_napari.widgets.layers.labels_layer import (
+    CONFIRMED,
+    SOURCE,
+    adopt,
+    confirmed_in,
+    history_of,
+    stack_of,
+)
+from emseg_napari.widgets.layers.placement import show_slice
+from emseg_napari.widgets.layers.proposal_layers import fill
 
 _NAMED_AFTER = 15  # things done
 _MOST = 2000  # things, if nobody kills it

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from emseg_napari.models.run import Run
 
 REAL_DATA = Path(__file__).parents[1] / ".." / "shared" / "data" / "isbi2012"
-OF_KERAS = "(training|live|learner|networks|checkpoints|losses|devices)"
+OF_KERAS = r"(training\.(trainer|live\.trainer|learner|losses|devices)|models\.(unet|checkpoints))"
 IMPORTS_KERAS = re.compile(
     rf"^\s*(import|from) (keras|tensorflow|emseg_napari\.{OF_KERAS})\b"
-    rf"|^\s*from emseg_napari import .*\b{OF_KERAS}\b",
+    r"|^\s*from emseg_napari\.(training|models) import .*\b(trainer|learner|losses|devices|unet|checkpoints)\b",
     re.MULTILINE,
 )
 

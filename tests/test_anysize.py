@@ -20,7 +20,7 @@ from emseg_napari.io.stack_or_volume import open_image, open_labels, voxel_of_fi
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.settings import ExportSettings, TrainingSettings
 from emseg_napari.training.dataset import prepare
-from emseg_napari.widgets.lessons import lesson_of
+from emseg_napari.widgets.train.training_data import lesson_of
 
 SHAPE = (9, 32, 40)
 

@@ -19,8 +19,8 @@ from emseg_napari.inference import load_predictor, predict
 from emseg_napari.models.pixel_features import FeatureRecipe, pixel_features
 from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.settings import BASELINES, PredictionSettings, TrainingSettings
-from emseg_napari.training import train
 from emseg_napari.training.baselines import trees
+from emseg_napari.training.train import run_training
 
 both = pytest.mark.parametrize("network", BASELINES)
 
@@ -48,7 +48,7 @@ def runs(stack, told, tmp_path_factory) -> dict[str, Run]:
     """A run of each, fitted while slice 2 is looked at."""
     folder = tmp_path_factory.mktemp("runs")
     return {
-        n: train.train(*stack, settings(n), told[n].append, folder=folder / n, wishes=lambda: Wishes(z=2))
+        n: run_training(*stack, settings(n), told[n].append, folder=folder / n, wishes=lambda: Wishes(z=2))
         for n in BASELINES
     }
 
@@ -99,7 +99,7 @@ def test_the_fit_tells_what_a_training_tells(runs, told, network):
 
 @both
 def test_the_same_seed_gives_the_same_run(runs, stack, network, tmp_path):
-    again = train.train(*stack, settings(network), folder=tmp_path / "again")
+    again = run_training(*stack, settings(network), folder=tmp_path / "again")
     for name in ("ridge.json", "network.onnx"):
         first = runs[network].folder / name
         assert not first.exists() or first.read_bytes() == (again.folder / name).read_bytes()
@@ -111,7 +111,7 @@ def test_scribbles_on_one_slice_are_enough(stack, network, tmp_path):
     image, labels = stack
     scribbles = np.zeros_like(labels)
     scribbles[1, 30], scribbles[1, :, 26] = labels[1, 30], labels[1, :, 26]
-    run = train.train(image, scribbles, settings(network), folder=tmp_path / "run")
+    run = run_training(image, scribbles, settings(network), folder=tmp_path / "run")
     assert run.record.trained_slices == [1]
     found = from_probability(predict(image, run), run.record.threshold)
     assert np.mean(found == labels) > 0.85
@@ -123,7 +123,7 @@ def test_classes_scribbled_on_different_slices_are_enough(stack, network, tmp_pa
     scribbles = np.zeros_like(labels)
     scribbles[0] = np.where(labels[0] == BOUNDARY, BOUNDARY, UNLABELLED)
     scribbles[1] = np.where(labels[1] == INTERIOR, INTERIOR, UNLABELLED)
-    run = train.train(image, scribbles, settings(network), folder=tmp_path / "run")
+    run = run_training(image, scribbles, settings(network), folder=tmp_path / "run")
     assert np.mean(from_probability(predict(image, run), run.record.threshold) == labels) > 0.85
 
 
@@ -134,7 +134,7 @@ def test_unlabelled_pixels_teach_nothing(stack, network, tmp_path):
     other = image.copy()
     other[4:] = 255 - other[4:]
     for name, known in (("plain", image), ("other", other)):
-        train.train(known, labels, settings(network), folder=tmp_path / name)
+        run_training(known, labels, settings(network), folder=tmp_path / name)
     for name in ("ridge.json", "network.onnx"):
         files = [tmp_path / run / name for run in ("plain", "other")]
         assert not files[0].exists() or files[0].read_bytes() == files[1].read_bytes()
@@ -153,12 +153,12 @@ def test_a_stop_leaves_nothing(stack, network, tmp_path, questions):
         return left[0] < 0
 
     with pytest.raises(Cancelled):
-        train.train(*stack, settings(network), should_stop=should_stop, folder=tmp_path / "run")
+        run_training(*stack, settings(network), should_stop=should_stop, folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     (tmp_path / "mine").mkdir()
     left[0] = questions
     with pytest.raises(Cancelled):
-        train.train(*stack, settings(network), should_stop=should_stop, folder=tmp_path / "mine")
+        run_training(*stack, settings(network), should_stop=should_stop, folder=tmp_path / "mine")
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
     assert not list((tmp_path / "mine").iterdir())
 
@@ -167,22 +167,22 @@ def test_a_stop_leaves_nothing(stack, network, tmp_path, questions):
 def test_a_fit_asks_whether_to_stop_often_enough(stack, network, tmp_path):
     """Nothing between two questions is longer than the part of one slice."""
     asked = []
-    train.train(*stack, settings(network), should_stop=lambda: bool(asked.append(1)), folder=tmp_path / "r")
+    run_training(*stack, settings(network), should_stop=lambda: bool(asked.append(1)), folder=tmp_path / "r")
     assert len(asked) > 60
 
 
 @both
 def test_a_run_is_never_overwritten(runs, stack, network):
     with pytest.raises(UserError, match="holds a run already"):
-        train.train(*stack, settings(network), folder=runs[network].folder)
+        run_training(*stack, settings(network), folder=runs[network].folder)
 
 
 @both
 def test_there_is_nothing_to_resume_or_to_replay(runs, stack, network, tmp_path):
     with pytest.raises(UserError, match="neither resumed nor"):
-        train.train(*stack, folder=runs[network].folder, resume=True)
+        run_training(*stack, folder=runs[network].folder, resume=True)
     with pytest.raises(UserError, match="neither resumed nor"):
-        train.train(*stack, folder=tmp_path / "run", replay=runs[network].folder)
+        run_training(*stack, folder=tmp_path / "run", replay=runs[network].folder)
     assert not is_run(tmp_path / "run")
 
 
@@ -209,7 +209,7 @@ def test_numbers_of_deep_learning_are_refused_unless_they_are_the_usual_ones(net
 )
 def test_bad_input_is_the_sentence_that_every_training_says(stack, network, tmp_path, spoil, sentence):
     with pytest.raises(UserError, match=sentence):
-        train.train(*spoil(*stack), settings(network), folder=tmp_path / "run")
+        run_training(*spoil(*stack), settings(network), folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -335,13 +335,15 @@ def test_neither_fit_nor_prediction_of_a_baseline_loads_keras(stack, tmp_path):
     np.savez(tmp_path / "stack.npz", image=stack[0], labels=stack[1])
     program = (
         "import sys, numpy as np\n"
-        "from emseg_napari import methods, prediction, engine\n"
+        "import emseg_napari.engine.server\n"
+        "from emseg_napari.inference import predict\n"
         "from emseg_napari.settings import TrainingSettings\n"
+        "from emseg_napari.training.train import run_training\n"
         f"data = np.load({str(tmp_path / 'stack.npz')!r})\n"
         "for network in ('ridge', 'trees'):\n"
-        f"    run = methods.train(data['image'], data['labels'], TrainingSettings.recipe(network),\n"
-        f"                        folder={str(tmp_path)!r} + '/' + network)\n"
-        "    prediction.predict(data['image'], run)\n"
+        f"    run = run_training(data['image'], data['labels'], TrainingSettings.recipe(network),\n"
+        f"                       folder={str(tmp_path)!r} + '/' + network)\n"
+        "    predict(data['image'], run)\n"
         "    print(network, 'sklearn' in sys.modules, {'keras', 'tensorflow', 'napari'} & set(sys.modules))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -425,7 +427,7 @@ def test_resume_and_replay_of_a_baseline_are_refused(files, runs, network, tmp_p
 def test_real_slices_are_segmented_as_well_as_was_measured(real_stack, network, tmp_path):
     """Between the figures of benchmarks/README.md and what a mistake would leave of them."""
     image, labels = (array[:12:2] for array in real_stack)
-    run = train.train(image[:5], labels[:5], settings(network), folder=Path(tmp_path / "run"))
+    run = run_training(image[:5], labels[:5], settings(network), folder=Path(tmp_path / "run"))
     accuracy, v_rand = {"ridge": (0.8, 0.7), "trees": (0.86, 0.7)}[network]
     assert run.record.kept_accuracy > accuracy
     assert run.record.kept_v_rand > v_rand

@@ -323,15 +323,15 @@ def test_interrupted_command_says_how_to_go_on(run, image, tmp_path):
     """Ctrl+C after the first block."""
     script = (
         "import os, signal, sys\n"
-        "from emseg_napari.inference import blocks, planning\n"
+        "from emseg_napari.inference import block_work, plan\n"
         "from emseg_napari.cli import main\n"
-        "planning._CHUNK_PX = planning._BLOCK_PX = 32\n"
-        "predicted = blocks.PredictionWork.compute\n"
+        "plan._CHUNK_PX = plan._BLOCK_PX = 32\n"
+        "predicted = block_work.PredictionWork.compute\n"
         "def compute(self, block, *rest):\n"
         "    if block.index == (0, 1, 0):\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
         "    return predicted(self, block, *rest)\n"
-        "blocks.PredictionWork.compute = compute\n"
+        "block_work.PredictionWork.compute = compute\n"
         "main()\n"
     )
     words = ["predict", run.folder, image, "--output", tmp_path / "o.zarr", *FAST]

@@ -28,7 +28,8 @@ def test_the_package_alone_loads_next_to_nothing():
         "from emseg_napari import train, predict",
         "import emseg_napari.inference, emseg_napari.engine.client",
         "import emseg_napari.engine.server",
-        "import emseg_napari.training.patches, emseg_napari.training.schedule, emseg_napari.models.run, emseg_napari.engine.protocol",
+        "import emseg_napari.training.patches, emseg_napari.training.schedule",
+        "import emseg_napari.models.run, emseg_napari.engine.protocol",
     ],
 )
 def test_neither_keras_nor_a_window_is_loaded(code):

@@ -22,9 +22,9 @@ from emseg_napari.training.learner import HeldLearner
 from emseg_napari.training.live import idle, preview
 from emseg_napari.training.live import trainer as live_module
 from emseg_napari.training.live.idle import ON_BATTERY, PAUSED, WAITING
-from emseg_napari.training.live.trainer import live
+from emseg_napari.training.live.trainer import train_live
 from emseg_napari.training.losses import held_loss
-from emseg_napari.training.trainer import train
+from emseg_napari.training.trainer import train_network
 from emseg_napari.training.validation import Judge
 
 SECONDS = 2 * PATIENCE_S  # until a test gives up
@@ -53,7 +53,7 @@ def start(tiny_stack, tmp_path_factory) -> Run:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unet, "build", small_network)
-        return train(image, labels, settings, folder=tmp_path_factory.mktemp("runs") / "start")
+        return train_network(image, labels, settings, folder=tmp_path_factory.mktemp("runs") / "start")
 
 
 class Session:
@@ -68,7 +68,9 @@ class Session:
 
     def _live(self, arguments: tuple) -> None:
         try:
-            self.run = live(*arguments, folder=self.folder, wishes=lambda: self.wishes, inbox=self.inbox)
+            self.run = train_live(
+                *arguments, folder=self.folder, wishes=lambda: self.wishes, inbox=self.inbox
+            )
         except Exception as error:
             self.error = error
 
@@ -421,7 +423,7 @@ def test_it_saves_now_and_then_while_it_learns_and_once_at_rest(begin, tiny_stac
 
 def test_a_folder_with_a_run_is_not_overwritten(start, tiny_stack):
     with pytest.raises(UserError, match="holds a run already"):
-        live(*tiny_stack, LiveSettings(start=str(start.folder)), folder=start.folder)
+        train_live(*tiny_stack, LiveSettings(start=str(start.folder)), folder=start.folder)
 
 
 @pytest.mark.parametrize(
@@ -435,14 +437,14 @@ def test_what_cannot_be_learned_gets_a_sentence_and_leaves_no_folder(
     start, tiny_stack, tmp_path, mistake, sentence
 ):
     with pytest.raises(UserError, match=sentence):
-        live(*mistake(*tiny_stack), LiveSettings(start=str(start.folder)), folder=tmp_path / "run")
+        train_live(*mistake(*tiny_stack), LiveSettings(start=str(start.folder)), folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_start_that_is_no_network_gets_a_sentence(start, tiny_stack, tmp_path):
     Run(tmp_path, TrainingSettings.recipe("ridge"), start.record).save()
     with pytest.raises(UserError, match="fitted at one go"):
-        live(*tiny_stack, LiveSettings(start=str(tmp_path)), folder=tmp_path / "run")
+        train_live(*tiny_stack, LiveSettings(start=str(tmp_path)), folder=tmp_path / "run")
 
 
 def test_proposals_are_never_taught(begin, tiny_stack):

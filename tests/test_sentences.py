@@ -1,4 +1,4 @@
-from emseg_napari.widgets.sentences import duration
+from emseg_napari.widgets.base.text import duration
 
 
 def test_a_time_is_told_in_the_units_that_matter():

@@ -15,7 +15,7 @@ from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training import learner, trainer
 from emseg_napari.training.losses import masked_loss
-from emseg_napari.training.trainer import train
+from emseg_napari.training.trainer import train_network
 from emseg_napari.training.validation import (
     Judgement,
     Jury,
@@ -98,7 +98,7 @@ def told() -> Story:
 def run(told, tmp_path_factory) -> Run:
     """A compact network, trained for three epochs while slice 1 is looked at."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    return train(*membranes(), tiny(epochs=3), told, folder=folder, wishes=lambda: Wishes(z=1))
+    return train_network(*membranes(), tiny(epochs=3), told, folder=folder, wishes=lambda: Wishes(z=1))
 
 
 def test_training_leaves_a_whole_run_folder(run):
@@ -168,8 +168,8 @@ def test_training_in_epochs_repeats_exactly_with_its_seed_even_when_broken_off(r
     monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b""))
     monkeypatch.setattr(trainer._Training, "_judge_kept", lambda self: None)
     with pytest.raises(Cancelled):
-        train(*membranes(), tiny(epochs=3), should_stop=Story(5).should_stop, folder=tmp_path)
-    resumed = train(*membranes(), folder=tmp_path, resume=True)
+        train_network(*membranes(), tiny(epochs=3), should_stop=Story(5).should_stop, folder=tmp_path)
+    resumed = train_network(*membranes(), folder=tmp_path, resume=True)
     assert resumed.settings == run.settings
     assert_same_weights(run, resumed)
     assert [row.step for row in resumed.history] == [3, 6, 9]
@@ -185,17 +185,17 @@ def test_training_in_epochs_repeats_exactly_with_its_seed_even_when_broken_off(r
 @pytest.mark.usefixtures("quick")
 def test_dropout_goes_on_where_it_stood(tmp_path):
     settings = tiny(epochs=3, averaging=0.0)
-    unbroken = train(*membranes(), settings, folder=tmp_path / "unbroken")
+    unbroken = train_network(*membranes(), settings, folder=tmp_path / "unbroken")
     with pytest.raises(Cancelled):
-        train(*membranes(), settings, should_stop=Story(8).should_stop, folder=tmp_path / "broken")
-    resumed = train(*membranes(), folder=tmp_path / "broken", resume=True)
+        train_network(*membranes(), settings, should_stop=Story(8).should_stop, folder=tmp_path / "broken")
+    resumed = train_network(*membranes(), folder=tmp_path / "broken", resume=True)
     assert_same_weights(unbroken, resumed)
 
 
 @pytest.mark.usefixtures("quick")
 def test_another_seed_trains_another_network(tmp_path):
-    first = train(*membranes(), tiny(seed=0), folder=tmp_path / "0")
-    second = train(*membranes(), tiny(seed=1), folder=tmp_path / "1")
+    first = train_network(*membranes(), tiny(seed=0), folder=tmp_path / "0")
+    second = train_network(*membranes(), tiny(seed=1), folder=tmp_path / "1")
     assert not np.allclose(last_weights(first)[0], last_weights(second)[0])
 
 
@@ -203,10 +203,10 @@ def test_another_seed_trains_another_network(tmp_path):
 @pytest.mark.parametrize("questions", [0, 2, 5, 9])
 def test_cancel_at_any_time_leaves_a_run_that_can_go_on(tmp_path, questions):
     with pytest.raises(Cancelled):
-        train(*membranes(), tiny(), should_stop=Story(questions).should_stop, folder=tmp_path)
+        train_network(*membranes(), tiny(), should_stop=Story(questions).should_stop, folder=tmp_path)
     assert not open_run(tmp_path).record.finished
     load_checkpoint(small_network("compact"), tmp_path / "last.keras")
-    resumed = train(*membranes(), folder=tmp_path, resume=True)
+    resumed = train_network(*membranes(), folder=tmp_path, resume=True)
     assert [(row.epoch, row.step) for row in resumed.history] == [(1, 3), (2, 6)]
     assert resumed.record.finished
 
@@ -215,7 +215,7 @@ def test_cancel_at_any_time_leaves_a_run_that_can_go_on(tmp_path, questions):
 @pytest.mark.parametrize("moment", ["best.keras", "last.keras"])
 def test_training_that_dies_at_an_epoch_s_end_does_that_end_again(tmp_path, monkeypatch, moment):
     """Whatever file was the last to be written, no epoch is lost from the history."""
-    unbroken = train(*membranes(), tiny(), folder=tmp_path / "unbroken")
+    unbroken = train_network(*membranes(), tiny(), folder=tmp_path / "unbroken")
     real, left = os.replace, [2 if moment != "best.keras" else 1]
 
     def dying(source, target):
@@ -228,16 +228,16 @@ def test_training_that_dies_at_an_epoch_s_end_does_that_end_again(tmp_path, monk
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", dying)
         with pytest.raises(KeyboardInterrupt):
-            train(*membranes(), tiny(), folder=tmp_path / "broken")
-    resumed = train(*membranes(), folder=tmp_path / "broken", resume=True)
+            train_network(*membranes(), tiny(), folder=tmp_path / "broken")
+    resumed = train_network(*membranes(), folder=tmp_path / "broken", resume=True)
     assert [(row.epoch, row.step) for row in resumed.history] == [(1, 3), (2, 6)]
     assert_same_weights(unbroken, resumed)
 
 
 @pytest.mark.usefixtures("quick")
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
-    run = train(*membranes(), tiny(), folder=tmp_path)
-    again = train(*membranes(), folder=tmp_path, resume=True)
+    run = train_network(*membranes(), tiny(), folder=tmp_path)
+    again = train_network(*membranes(), folder=tmp_path, resume=True)
     assert again.history == run.history
     assert again.record == run.record
     assert_same_weights(run, again)
@@ -245,16 +245,16 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
 
 @pytest.mark.usefixtures("quick")
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
-    first = train(*membranes(), tiny(), folder=tmp_path)
+    first = train_network(*membranes(), tiny(), folder=tmp_path)
     kept = first.best_checkpoint.read_bytes()
     with pytest.raises(UserError, match="holds a run already"):
-        train(*membranes(), tiny(), folder=tmp_path)
+        train_network(*membranes(), tiny(), folder=tmp_path)
     assert first.best_checkpoint.read_bytes() == kept
 
 
 @pytest.mark.usefixtures("quick")
 def test_training_by_the_clock_ends_with_an_epoch_however_short(tmp_path):
-    run = train(*membranes(), TrainingSettings.recipe(minutes=1e-4, patch_px=32), folder=tmp_path)
+    run = train_network(*membranes(), TrainingSettings.recipe(minutes=1e-4, patch_px=32), folder=tmp_path)
     assert len(run.history) == 1
     assert run.history[0].step >= 1
 
@@ -266,7 +266,7 @@ def test_diverged_training_says_so(tmp_path, monkeypatch):
 
     monkeypatch.setattr(learner, "masked_loss", lambda *_: hopeless)
     with pytest.raises(UserError, match=r"diverged at step 1 .*lower the learning rate"):
-        train(*membranes(), tiny(), folder=tmp_path)
+        train_network(*membranes(), tiny(), folder=tmp_path)
 
 
 @pytest.mark.usefixtures("quick")
@@ -276,7 +276,7 @@ def test_best_weights_are_kept_by_the_held_out_slices(tmp_path, monkeypatch):
     kept = []
     real = learner.save_checkpoint
     monkeypatch.setattr(learner, "save_checkpoint", lambda m, p: (kept.append(p.name), real(m, p)))
-    run = train(*membranes(), tiny(epochs=3), folder=tmp_path)
+    run = train_network(*membranes(), tiny(epochs=3), folder=tmp_path)
     assert run.record.kept_epoch == 2
     assert kept == ["last.keras"] + 2 * ["best.keras", "last.keras"] + ["last.keras"]
 
@@ -285,7 +285,7 @@ def test_best_weights_are_kept_by_the_held_out_slices(tmp_path, monkeypatch):
 @pytest.mark.parametrize("z", [None, -1, 99])
 def test_no_preview_of_a_slice_that_is_not_there(tmp_path, z):
     story = Story()
-    train(*membranes(), tiny(epochs=1), story, folder=tmp_path, wishes=lambda: Wishes(z=z))
+    train_network(*membranes(), tiny(epochs=1), story, folder=tmp_path, wishes=lambda: Wishes(z=z))
     assert not story.of(PreviewReady)
 
 
@@ -293,7 +293,7 @@ def test_no_preview_of_a_slice_that_is_not_there(tmp_path, z):
 def test_labels_far_from_the_corner_of_a_large_slice_are_judged(tmp_path):
     image, labels = membranes((4, 1100, 60))
     labels[:, :1040] = 0
-    run = train(image, labels, tiny(epochs=1), folder=tmp_path)
+    run = train_network(image, labels, tiny(epochs=1), folder=tmp_path)
     assert 0 <= run.history[0].accuracy <= 1
     assert 0 <= run.history[0].held_out_accuracy <= 1
 
@@ -303,7 +303,7 @@ def test_single_slice_and_sparse_labels_can_train(tmp_path):
     image, labels = membranes()
     labels[0, 5:] = 0
     story = Story()
-    run = train(image[0], labels[0], tiny(epochs=1), story, folder=tmp_path)
+    run = train_network(image[0], labels[0], tiny(epochs=1), story, folder=tmp_path)
     assert run.history[0].held_out_accuracy is None
     assert "none is held out" in story.of(Message)[0].text
     assert run.record.threshold == 0.5
@@ -315,9 +315,9 @@ def test_labels_of_other_types_are_understood(tmp_path, dtype):
     image, labels = membranes()
     if dtype == "bool":
         with pytest.raises(UserError, match="no interior"):
-            train(image, labels == 1, tiny(), folder=tmp_path)
+            train_network(image, labels == 1, tiny(), folder=tmp_path)
     else:
-        train(image, labels.astype(dtype), tiny(epochs=1), folder=tmp_path)
+        train_network(image, labels.astype(dtype), tiny(epochs=1), folder=tmp_path)
 
 
 # The user's mistakes
@@ -349,14 +349,14 @@ def break_image(image, labels):
 )
 def test_what_cannot_be_trained_on_gets_a_sentence_and_leaves_no_folder(tmp_path, mistake, sentence):
     with pytest.raises(UserError, match=sentence) as error:
-        train(*mistake(*membranes()), tiny(), folder=tmp_path / "run")
+        train_network(*mistake(*membranes()), tiny(), folder=tmp_path / "run")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
 
 
 def test_resuming_where_no_run_is_gets_a_sentence_and_leaves_no_folder(tmp_path):
     with pytest.raises(UserError, match=r"run is no run folder"):
-        train(*membranes(), folder=tmp_path / "run", resume=True)
+        train_network(*membranes(), folder=tmp_path / "run", resume=True)
     assert not (tmp_path / "run").exists()
 
 
@@ -424,7 +424,7 @@ def test_impossible_split_gets_a_sentence(changes, sentence):
 def test_a_corner_is_held_out_where_no_slice_can_be(tmp_path):
     image, labels = membranes((1, 128, 160))
     story = Story()
-    run = train(image, labels, tiny(epochs=1), story, folder=tmp_path)
+    run = train_network(image, labels, tiny(epochs=1), story, folder=tmp_path)
     top, bottom, left, right = run.record.held_out_tile
     assert (bottom - top, right - left) == (45, 57)
     assert f"y {top}:{bottom}, x {left}:{right}" in story.of(Message)[0].text
@@ -436,7 +436,7 @@ def test_a_corner_is_held_out_where_no_slice_can_be(tmp_path):
 @pytest.mark.parametrize("depth", [1, 5])
 def test_nothing_is_held_out_from_whom_does_not_want_it(tmp_path, depth):
     image, labels = membranes((depth, 128, 160))
-    run = train(image, labels, tiny(epochs=1, hold_out=False), folder=tmp_path)
+    run = train_network(image, labels, tiny(epochs=1, hold_out=False), folder=tmp_path)
     assert run.record.trained_slices == list(range(depth))
     assert (run.record.held_out_slices, run.record.held_out_tile) == ([], None)
     assert run.history[0].held_out_accuracy is None
@@ -468,7 +468,7 @@ def test_no_corner_is_held_out_that_would_take_a_class_away():
 @pytest.mark.usefixtures("quick")
 def test_enough_ends_with_the_best_network_kept(tmp_path):
     story = Story()
-    run = train(
+    run = train_network(
         *membranes(),
         tiny(epochs=50),
         story,
@@ -493,7 +493,7 @@ def test_a_pause_stands_still_and_keeps_a_checkpoint(tmp_path, monkeypatch):
     real = learner.save_checkpoint
     monkeypatch.setattr(learner, "save_checkpoint", lambda m, p: (saved.append(len(asked)), real(m, p)))
     story = Story()
-    run = train(*membranes(), tiny(), story, folder=tmp_path, wishes=wishes)
+    run = train_network(*membranes(), tiny(), story, folder=tmp_path, wishes=wishes)
     assert any("paused at step" in event.text for event in story.of(Progress))
     assert any(5 < count < 20 for count in saved)
     assert run.history[-1].step == 6
@@ -503,8 +503,8 @@ def test_a_pause_stands_still_and_keeps_a_checkpoint(tmp_path, monkeypatch):
 def test_a_run_by_the_clock_is_repeated_by_a_replay(tmp_path):
     image, labels = membranes()
     by_the_clock = TrainingSettings.recipe(minutes=0.02, patch_px=32, batch_size=2)
-    first = train(image, labels, by_the_clock, folder=tmp_path / "first")
-    again = train(image, labels, folder=tmp_path / "again", replay=tmp_path / "first")
+    first = train_network(image, labels, by_the_clock, folder=tmp_path / "first")
+    again = train_network(image, labels, folder=tmp_path / "again", replay=tmp_path / "first")
     np.testing.assert_array_equal(first.read_steps()[:, 0], again.read_steps()[:, 0])
     assert [row.step for row in first.history] == [row.step for row in again.history]
     assert_same_weights(first, again)
@@ -513,25 +513,27 @@ def test_a_run_by_the_clock_is_repeated_by_a_replay(tmp_path):
 @pytest.mark.usefixtures("quick")
 def test_a_training_can_start_from_another_run_and_says_what_that_had_seen(tmp_path):
     image, labels = membranes()
-    first = train(image, labels, tiny(slices=(0, 1)), folder=tmp_path / "first")
+    first = train_network(image, labels, tiny(slices=(0, 1)), folder=tmp_path / "first")
     still = {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 1e-9, "averaging": 0.0}
     labels[0] = 0
-    second = train(image, labels, tiny(start=str(first.folder), **still), folder=tmp_path / "second")
+    second = train_network(image, labels, tiny(start=str(first.folder), **still), folder=tmp_path / "second")
     kept = unet.build("compact")
     load_checkpoint(kept, first.best_checkpoint)
     for mine, theirs in zip(last_weights(second), kept.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
     assert (second.record.start, second.record.start_slices) == ("first", [0])
     assert second.record.seen_slices == [0, 1, 2, 3]
-    other = train(image[1:], labels[1:], tiny(start=str(first.folder), **still), folder=tmp_path / "other")
+    other = train_network(
+        image[1:], labels[1:], tiny(start=str(first.folder), **still), folder=tmp_path / "other"
+    )
     assert other.record.start_slices == []  # another stack, as far as that run knew
 
 
 @pytest.mark.usefixtures("quick")
 def test_another_network_is_no_start(tmp_path):
-    first = train(*membranes(), tiny(), folder=tmp_path / "first")
+    first = train_network(*membranes(), tiny(), folder=tmp_path / "first")
     with pytest.raises(UserError, match="'compact' network and cannot start a 'reference' one"):
-        train(
+        train_network(
             *membranes(),
             tiny(network="reference", start=str(first.folder)),
             folder=tmp_path / "second",
@@ -601,8 +603,8 @@ def test_unlabelled_slices_change_nothing_in_the_training(tmp_path, quick):
     labels[2] = 0
     other = image.copy()
     other[2] = 255 - other[2]
-    first = train(image, labels, tiny(epochs=1), folder=tmp_path / "0")
-    second = train(other, labels, tiny(epochs=1), folder=tmp_path / "1")
+    first = train_network(image, labels, tiny(epochs=1), folder=tmp_path / "0")
+    second = train_network(other, labels, tiny(epochs=1), folder=tmp_path / "1")
     assert_same_weights(first, second)
 
 

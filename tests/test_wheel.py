@@ -119,7 +119,7 @@ def test_import_is_light(ask) -> None:
 
 def test_phantom_comes_with_the_package(ask) -> None:
     answer = ask(
-        "from emseg_napari import samples; image, labels = samples.phantom();"
+        "from emseg_napari.io import samples; image, labels = samples.phantom();"
         "print(samples.sample_folder().parent.name, image.shape == labels.shape,"
         "sorted(set(labels.ravel().tolist())))"
     )

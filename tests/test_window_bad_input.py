@@ -23,10 +23,10 @@ from emseg_napari.io.stacks import read_labels
 from emseg_napari.models.run import fingerprint, open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.dock import Dock
-from emseg_napari.widgets.layers import add_labels, confirmed_in, is_ours
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_ours
 from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE
-from emseg_napari.widgets.preferences import recall
 
 IMAGE, LABELS = striped((6, 40, 50))  # smaller than a patch
 INSTANCES = np.arange(6 * 40 * 50, dtype=np.uint16).reshape(6, 40, 50) // 400

@@ -10,8 +10,8 @@ from emseg_napari.core.jobs import Failed, Message
 from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.stack import instances
 from emseg_napari.settings import InstanceSettings
-from emseg_napari.widgets.cells import SLICE, STACK, CellsStep
-from emseg_napari.widgets.layers import PROPOSAL_OF, add_labels, is_ours
+from emseg_napari.widgets.layers.labels_layer import PROPOSAL_OF, add_labels, is_ours
+from emseg_napari.widgets.segment import SLICE, STACK, CellsStep
 
 IMAGE, TRUTH = striped((4, 64, 64))
 PROBABILITY = np.where(TRUTH == 1, 0.9, 0.1).astype(np.float32)

@@ -19,7 +19,7 @@ from emseg_napari.annotation.label_state import proposed
 from emseg_napari.core.labels import from_probability
 from emseg_napari.io.samples import phantom
 from emseg_napari.models.run import open_run
-from emseg_napari.widgets.layers import add_labels, confirmed_in, is_ours, labels_of, trusted_of
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_ours, labels_of, trusted_of
 from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE, STACK
 
 SMALL = {"patch_px": 64, "batch_size": 2, "steps_per_epoch": 3}

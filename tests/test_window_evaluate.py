@@ -26,15 +26,15 @@ from emseg_napari.core.jobs import Failed, Finished, Message, Progress, UserErro
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.models.run import Run, RunRecord, fingerprint
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.widgets.evaluate import EvaluateStep
-from emseg_napari.widgets.layers import (
+from emseg_napari.widgets.evaluate.history_table import with_round
+from emseg_napari.widgets.evaluate.step import EvaluateStep
+from emseg_napari.widgets.layers.labels_layer import (
     PROPOSAL_OF,
     RUN,
     SOURCE,
     add_labels,
     confirmed_in,
 )
-from emseg_napari.widgets.rounds import with_round
 
 IMAGE, TRUTH = striped((6, 64, 64))
 # A gap of 5 px in slice 2, one of 10 px in slice 4 and a false wall in slice 5.

@@ -9,7 +9,7 @@ from window import wait_for
 
 from emseg_napari.core.jobs import Failed
 from emseg_napari.engine.client import Engine
-from emseg_napari.widgets.enginejob import EngineJob
+from emseg_napari.widgets.base.engine_job import EngineJob
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from emseg_napari.annotation.suggest.search_stack import SliceSearched
 from emseg_napari.core.jobs import PreviewReady
 from emseg_napari.models.run import open_run
 from emseg_napari.training.live.idle import WAITING
-from emseg_napari.widgets.layers import add_labels, confirmed_in, history_of
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
 
 
 @pytest.fixture

@@ -8,8 +8,15 @@ from scipy import ndimage
 from window import at, canvas_of, click, drag, middle, striped, wait_for
 
 from emseg_napari.io.open import open_volume
-from emseg_napari.widgets.layers import PROPOSAL_OF, VOLUME, add_labels, confirmed_in, history_of, is_ours
-from emseg_napari.widgets.repairtools import TOOLS
+from emseg_napari.widgets.correct.repair_tools import TOOLS
+from emseg_napari.widgets.layers.labels_layer import (
+    PROPOSAL_OF,
+    VOLUME,
+    add_labels,
+    confirmed_in,
+    history_of,
+    is_ours,
+)
 
 Z = 2
 NAMES = {tool.name: tool for tool in TOOLS}

@@ -14,11 +14,11 @@ from window import answer_with, canvas_of, drag, middle, striped, wait_for
 from emseg_napari.annotation.session.recovery import recoverable, recovery_folder
 from emseg_napari.annotation.session.store import Session, load_session, save_session
 from emseg_napari.io.volume import BrokenChunk
+from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.dock import Dock
-from emseg_napari.widgets.layers import VOLUME, add_labels, confirmed_in, history_of
+from emseg_napari.widgets.layers.labels_layer import VOLUME, add_labels, confirmed_in, history_of
+from emseg_napari.widgets.layers.session_layers import session_layers
 from emseg_napari.widgets.load import moved_to
-from emseg_napari.widgets.sessionlayers import session_layers
-from emseg_napari.widgets.workspace import Workspace
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from emseg_napari.annotation.session.store import load_session
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.settings import ExportSettings, PredictionSettings, TrainingSettings
-from emseg_napari.widgets.forms import SettingsForm
-from emseg_napari.widgets.history import Filled
-from emseg_napari.widgets.layers import add_labels, confirmed_in, history_of, is_ours, stack_of
-from emseg_napari.widgets.proposals import fill
-from emseg_napari.widgets.train import TrainStep
+from emseg_napari.widgets.base.settings_form import SettingsForm
+from emseg_napari.widgets.layers.history import Filled
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, is_ours, stack_of
+from emseg_napari.widgets.layers.proposal_layers import fill
+from emseg_napari.widgets.train.step import TrainStep
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from emseg_napari.core.jobs import EpochEnded, Finished, Message, PreviewReady, 
 from emseg_napari.models import run as run_module
 from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.widgets.layers import add_labels, confirmed_in
-from emseg_napari.widgets.proposals import fill
-from emseg_napari.widgets.starts import has_few_labels
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
+from emseg_napari.widgets.layers.proposal_layers import fill
+from emseg_napari.widgets.train.start_choice import has_few_labels
 
 ROW = EpochEnded(1, 30, 12.0, 0.5, 0.91, 0.9, 1e-3, 0.875)
 HINT = "No training needed: the starter network proposes at once."
@@ -214,7 +214,7 @@ def test_labels_that_change_while_they_are_counted_are_counted_again(with_starte
         go_on.wait(PATIENCE_S)
         return counted[-1]
 
-    monkeypatch.setattr("emseg_napari.widgets.train.has_few_labels", slow)
+    monkeypatch.setattr("emseg_napari.widgets.train.step.has_few_labels", slow)
     dock.show_step(dock.correct)
     dock.show_step(dock.train)
     wait_for(qtbot, lambda: counted == [True])

@@ -10,9 +10,9 @@ from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_levels
 from emseg_napari.segmentation.stack import instances
 from emseg_napari.settings import InstanceSettings
-from emseg_napari.widgets.cells import LAYER
-from emseg_napari.widgets.volumelayers import layer_of
-from emseg_napari.widgets.volumetarget import FILE
+from emseg_napari.widgets.base.output_target import FILE
+from emseg_napari.widgets.layers.volume_layers import layer_of
+from emseg_napari.widgets.segment import LAYER
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from emseg_napari.core.labels import PROPOSED_BOUNDARY, from_probability
 from emseg_napari.inference import predict
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.widgets import volumetarget
+from emseg_napari.widgets.base import output_target
+from emseg_napari.widgets.base.output_target import FILE
 from emseg_napari.widgets.predict import OWN_LAYER, SLICE, STACK
-from emseg_napari.widgets.volumetarget import FILE
 
 SHAPE = (4, 600, 700)
 PLAIN = PredictionSettings(average_orientations=False, close_gaps=False)
@@ -181,7 +181,7 @@ def test_a_slice_predicted_by_another_run_leaves_what_is_on_disk_to_its_own(desk
 
 
 def test_more_than_can_be_proposed_at_once_is_sent_to_disk(desk, monkeypatch):
-    monkeypatch.setattr(volumetarget, "MOST_VOXELS", 10**6)
+    monkeypatch.setattr(output_target, "MOST_VOXELS", 10**6)
     desk.target.setCurrentText(OWN_LAYER)
     desk.scope.setCurrentText(STACK)
     desk.predict.click()

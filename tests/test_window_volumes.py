@@ -19,8 +19,8 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.run import fingerprint, open_run
-from emseg_napari.widgets.comparison import compare
-from emseg_napari.widgets.layers import (
+from emseg_napari.widgets.evaluate.comparison import compare
+from emseg_napari.widgets.layers.labels_layer import (
     PROPOSAL_OF,
     VOLUME,
     add_labels,
@@ -282,6 +282,6 @@ def test_labels_of_others_in_a_mapped_file_are_refused_like_volumes_when_too_lar
     mapped[1] = walls_labels(mapped.shape)
     layer = Labels(mapped, name="mapped")
     assert labels_of(layer).held == [1]
-    monkeypatch.setattr("emseg_napari.widgets.layers._MOST_FOREIGN_BYTES", mapped.nbytes - 1)
+    monkeypatch.setattr("emseg_napari.widgets.layers.labels_layer._MOST_FOREIGN_BYTES", mapped.nbytes - 1)
     with pytest.raises(UserError, match=r"mapped .* is too large to be taken over at once"):
         labels_of(layer)

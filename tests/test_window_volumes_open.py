@@ -9,9 +9,9 @@ from napari.layers import Image, Labels, Layer
 
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import BrokenChunk, volume_of
-from emseg_napari.widgets.filelayers import opened_layers
-from emseg_napari.widgets.layers import SOURCE, volume_of_layer
-from emseg_napari.widgets.volumelayers import lazy
+from emseg_napari.widgets.layers.file_layers import opened_layers
+from emseg_napari.widgets.layers.labels_layer import SOURCE, volume_of_layer
+from emseg_napari.widgets.layers.volume_layers import lazy
 
 OURS = "emseg-napari"
 
@@ -67,7 +67,7 @@ def test_a_file_with_several_volumes_opens_as_images_and_labels(viewer, tmp_path
 
 def test_a_chunk_that_cannot_be_read_is_shown_as_0_and_told_once(viewer, tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr("emseg_napari.widgets.volumelayers.show_warning", told.append)
+    monkeypatch.setattr("emseg_napari.widgets.layers.volume_layers.show_warning", told.append)
     array = grey()
     path = zarr.create_array(tmp_path / "a.zarr", data=array, chunks=(1, 60, 80)).store.root
     (path / "c/2/0/0").write_bytes(b"damaged")
@@ -86,7 +86,7 @@ def test_a_chunk_that_cannot_be_read_is_shown_as_0_and_told_once(viewer, tmp_pat
 def test_a_chunk_without_a_file_is_shown_as_empty_but_nothing_works_with_it(
     viewer, tmp_path, monkeypatch, large
 ):
-    monkeypatch.setattr("emseg_napari.widgets.filelayers.LARGE_BYTES", 0 if large else 2**30)
+    monkeypatch.setattr("emseg_napari.widgets.layers.file_layers.LARGE_BYTES", 0 if large else 2**30)
     array = grey()
     path = zarr.create_array(tmp_path / "a.zarr", data=array, chunks=(1, 60, 80)).store.root
     (path / "c/2/0/0").unlink()
@@ -101,7 +101,7 @@ def test_a_chunk_without_a_file_is_shown_as_empty_but_nothing_works_with_it(
 
 def test_what_cannot_be_opened_is_said_in_a_notification(viewer, tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr("emseg_napari.widgets.contributions.show_error", told.append)
+    monkeypatch.setattr("emseg_napari.widgets.plugin.show_error", told.append)
     (tmp_path / "a.mrc").write_bytes(b"no MRC")
     assert viewer.open(tmp_path / "a.mrc", plugin=OURS) == []
     assert len(told) == 1

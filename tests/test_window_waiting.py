@@ -10,7 +10,7 @@ from window import settle, striped, wait_for
 
 from emseg_napari.core.jobs import Failed
 from emseg_napari.engine.client import Engine
-from emseg_napari.widgets.layers import PROPOSAL_OF, add_labels, confirmed_in
+from emseg_napari.widgets.layers.labels_layer import PROPOSAL_OF, add_labels, confirmed_in
 
 IMAGE, LABELS = striped((6, 64, 64))
 

@@ -30,7 +30,7 @@ from emseg_napari.io.sparse_stack import SparseStack, Stack, labelled_slices
 from emseg_napari.io.stacks import check_image, check_range
 from emseg_napari.models.run import Run, is_run, open_run, opened_start, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
-from emseg_napari.training import train
+from emseg_napari.training.train import run_training
 
 FLAGS = {"validate_slices": "--validate", "start": "--from"}
 
@@ -156,7 +156,7 @@ def _train(stack: Stack, known: SparseStack, settings: TrainingSettings, whereto
         began = time.monotonic()
         if settings.network not in BASELINES:
             report(Progress(0.0, None, "starting TensorFlow"))
-        return train.train(stack, known, settings, report, should_stop, began=began, **whereto)
+        return run_training(stack, known, settings, report, should_stop, began=began, **whereto)
 
 
 def _how_to_go_on(stacks: list[Path], output: Path, convention: str | None, replay: Path | None) -> str:

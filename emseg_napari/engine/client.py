@@ -193,7 +193,7 @@ class Engine:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the process
         # It imports what this process would, and nothing from the working folder (-P): a random.py
         # that lies beside the user's images is not Python's.
-        modules = os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[1])])
+        modules = os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[2])])
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
         # Obeyed by TensorFlow and by `prediction`; what the user has set stays.
         threads = {name: str(self._threads) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")}

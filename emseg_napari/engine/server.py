@@ -88,15 +88,15 @@ class _Engine:
 
 
 def _train(**given: Any) -> Any:
-    from emseg_napari.training.train import train
+    from emseg_napari.training.train import run_training
 
-    return train(**given)
+    return run_training(**given)
 
 
 def _live(**given: Any) -> Any:
-    from emseg_napari.training.live.trainer import live
+    from emseg_napari.training.live.trainer import train_live
 
-    return live(**given)
+    return train_live(**given)
 
 
 def _predict(**given: Any) -> None:

@@ -1,7 +1,7 @@
 """From a boundary probability to cells: every pixel in one cell, and a closed boundary around each.
 
-A watershed makes fragments (`emseg_napari.segmentation.watershed`). Then those too small to be a cell are joined
-to a neighbour, and pieces between which the boundary is weak.
+A watershed makes fragments (`emseg_napari.segmentation.watershed`). Then those too small to be a cell
+are joined to a neighbour, and pieces between which the boundary is weak.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def instances(
     -------
     numpy.ndarray
         int32 (z, y, x). Every pixel has the number of its cell, from 1, and the pixels of a cell in a
-        slice hang together (by their sides). Numbers occur in one slice only, unless `settings.link`
-        asks for `emseg_napari.segmentation.linking.link`. With `settings.outlines` a cell has 0 where it touches
-        another at its next pixel in y or x.
+        slice are connected (by their sides). Numbers occur in one slice only, unless `settings.link`
+        asks for `emseg_napari.segmentation.linking.link`. With `settings.outlines` a cell has 0 where
+        it touches another at its next pixel in y or x.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Cells of a slice that is too large to be divided at once: its tiles.
 
 The slice is cut into tiles, and each is flooded with a margin around it, in which its neighbours repeat
-the work. Only sizes and borders of the fragments leave a tile; `emseg_napari.segmentation.tile_joining` makes cells
-of them.
+the work. Only sizes and borders of the fragments leave a tile; `emseg_napari.segmentation.tile_joining`
+makes cells of them.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _CHECKPOINT_SECONDS = 120.0
 _PAUSE_SECONDS = 0.1
 
 
-def train(
+def train_network(
     image: Stack,
     labels: np.ndarray | SparseStack,
     settings: TrainingSettings | None = None,

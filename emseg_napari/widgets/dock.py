@@ -7,14 +7,14 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
-from emseg_napari.widgets.cells import CellsStep
-from emseg_napari.widgets.correct import CorrectStep
-from emseg_napari.widgets.evaluate import EvaluateStep
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.correct.step import CorrectStep
+from emseg_napari.widgets.evaluate.step import EvaluateStep
 from emseg_napari.widgets.export import ExportStep
 from emseg_napari.widgets.load import LoadStep
 from emseg_napari.widgets.predict import PredictStep
-from emseg_napari.widgets.train import TrainStep
-from emseg_napari.widgets.workspace import Workspace
+from emseg_napari.widgets.segment import CellsStep
+from emseg_napari.widgets.train.step import TrainStep
 
 
 class Dock(QWidget):

@@ -12,12 +12,12 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.export import chosen_slices, export_training_labels
 from emseg_napari.io.stacks import check_pair
 from emseg_napari.settings import ExportSettings, validated
-from emseg_napari.widgets.forms import SettingsForm
-from emseg_napari.widgets.layers import confirmed_in, is_ours, trusted_of, volume_of_layer
-from emseg_napari.widgets.placing import voxel_of_layer
-from emseg_napari.widgets.preferences import recall, recall_folder, remember, remember_folder
-from emseg_napari.widgets.step import Step, enable
-from emseg_napari.widgets.workspace import Workspace
+from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
+from emseg_napari.widgets.base.settings_form import SettingsForm
+from emseg_napari.widgets.base.step import Step, enable
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours, trusted_of, volume_of_layer
+from emseg_napari.widgets.layers.placement import voxel_of_layer
 
 
 class ExportStep(Step):

@@ -19,10 +19,13 @@ from emseg_napari.io.open import HDF5_SUFFIXES
 from emseg_napari.io.samples import isbi2012
 from emseg_napari.io.stack_or_volume import open_labels
 from emseg_napari.io.stacks import check_pair
-from emseg_napari.widgets.background import outcome_of
-from emseg_napari.widgets.dialogs import is_sure
-from emseg_napari.widgets.filelayers import opened_layers
-from emseg_napari.widgets.layers import (
+from emseg_napari.widgets.base.dialogs import is_sure
+from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
+from emseg_napari.widgets.base.step import Step, enable, wrapping_label
+from emseg_napari.widgets.base.threads import outcome_of
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.layers.file_layers import opened_layers
+from emseg_napari.widgets.layers.labels_layer import (
     SESSION,
     LayerData,
     add_labels,
@@ -33,11 +36,8 @@ from emseg_napari.widgets.layers import (
     labels_of,
     volume_of_layer,
 )
-from emseg_napari.widgets.placing import voxel_of_layer
-from emseg_napari.widgets.preferences import recall_folder, remember_folder
-from emseg_napari.widgets.sessionlayers import session_layers
-from emseg_napari.widgets.step import Step, enable, wrapping_label
-from emseg_napari.widgets.workspace import Workspace
+from emseg_napari.widgets.layers.placement import voxel_of_layer
+from emseg_napari.widgets.layers.session_layers import session_layers
 
 _STACKS = "Images (*.tif *.tiff *.png *.h5 *.hdf5 *.hdf *.mrc *.rec);;All files (*)"
 _FOLDER_SUFFIXES = (".zarr", ".n5")

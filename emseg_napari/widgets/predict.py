@@ -24,18 +24,24 @@ from emseg_napari.core.jobs import (
 from emseg_napari.io.stacks import check_image
 from emseg_napari.models.run import Run, open_run, starter_folder
 from emseg_napari.settings import PredictionSettings, validated
-from emseg_napari.widgets.draft import DraftLayer
-from emseg_napari.widgets.enginejob import EngineJob
-from emseg_napari.widgets.forms import SettingsForm
-from emseg_napari.widgets.growing import GrowingLayer, stored_probability
-from emseg_napari.widgets.jobbar import JobBar
-from emseg_napari.widgets.layers import is_ours, is_paintable, proposals_of, stack_of, volume_of_layer
-from emseg_napari.widgets.placing import slice_in_view
-from emseg_napari.widgets.preferences import recall, recall_folder, remember
-from emseg_napari.widgets.proposals import Proposals, Source
-from emseg_napari.widgets.step import Step, choice_of, enable, in_line, wrapping_label
-from emseg_napari.widgets.volumetarget import FILE, VolumeTarget, refuse_many
-from emseg_napari.widgets.workspace import Workspace
+from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
+from emseg_napari.widgets.base.preferences import recall, recall_folder, remember
+from emseg_napari.widgets.base.progress_bar import JobBar
+from emseg_napari.widgets.base.settings_form import SettingsForm
+from emseg_napari.widgets.base.step import Step, choice_of, enable, in_line, wrapping_label
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.layers.labels_layer import (
+    is_ours,
+    is_paintable,
+    proposals_of,
+    stack_of,
+    volume_of_layer,
+)
+from emseg_napari.widgets.layers.placement import slice_in_view
+from emseg_napari.widgets.layers.proposal_layers import Proposals, Source
+from emseg_napari.widgets.layers.quick_look_layer import DraftLayer
+from emseg_napari.widgets.layers.streaming_layer import GrowingLayer, stored_probability
 
 if TYPE_CHECKING:
     from emseg_napari.inference.volume import VolumePrediction

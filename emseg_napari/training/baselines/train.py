@@ -42,7 +42,7 @@ _FILTER_SIDE_PX = 1024
 _FITTED = 0.9
 
 
-def train(
+def train_baseline(
     image: Stack,
     labels: np.ndarray | SparseStack,
     settings: TrainingSettings,

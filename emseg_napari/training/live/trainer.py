@@ -50,7 +50,7 @@ _MOSTLY = 0.125
 _SLICES_FOR_CLOSING = 4  # fewer choose no level of closing: a single gap between large cells would decide
 
 
-def live(
+def train_live(
     image: Stack,
     labels: np.ndarray | SparseStack,
     settings: LiveSettings | None = None,

@@ -1,0 +1,231 @@
+"""Keeps what the user does to labels on disk, from the first stroke on and without being asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from emseg_napari.annotation.session.autosave import Autosave
+from emseg_napari.annotation.session.recovery import open_elsewhere
+from emseg_napari.annotation.session.scratch import want_of_room
+from emseg_napari.annotation.session.store import Session
+from emseg_napari.core.jobs import UserError
+from emseg_napari.io.open import open_volume
+from emseg_napari.widgets.base.layer_autosave import Kept
+from emseg_napari.widgets.layers.labels_layer import (
+    SESSION,
+    SOURCE,
+    confirmed_in,
+    finest,
+    fits,
+    stack_of,
+    volume_of_layer,
+)
+from emseg_napari.widgets.layers.placement import place_of
+
+if TYPE_CHECKING:
+    from emseg_napari.widgets.base.workspace import Workspace
+
+_KEPT = "emseg autosave"
+_ASK_MS = 500
+
+
+class Keeper(QObject):
+    """Autosaves every labels layer of ours in a workspace.
+
+    Signals
+    -------
+    trouble : str
+        Why something cannot be written; empty when all could be.
+    noted : str
+        What the user should know of how labels are kept.
+    """
+
+    trouble = Signal(str)
+    noted = Signal(str)
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self._workspace = workspace
+        self._mine: list[Kept] = []
+        self._work: Any = None
+        self._soon = QTimer(self, singleShot=True, interval=0)
+        self._soon.timeout.connect(partial(_hand_on, self._mine))
+        # Asked here, not told by the threads that write: they may outlive this object.
+        self._told = self._warned = ""
+        self._ask = QTimer(self, interval=_ASK_MS)
+        self._ask.timeout.connect(self._tell_trouble)
+        workspace.edited.connect(self._note)
+        workspace.changed.connect(self._note_work)
+        # not by this object, which is half gone by then
+        mine = self._mine
+        workspace.destroyed.connect(lambda: _end(mine))
+
+    def folder(self, layer: Any) -> Path | None:
+        """Return where a layer's labels are kept, None before its first stroke."""
+        kept = self._kept(layer)
+        return None if kept is None else kept.autosave.folder
+
+    def follow(self, layers: list[Labels]) -> None:
+        """Let go of layers that were removed, and go on with the sessions from which others were opened."""
+        _hand_on(self._mine)
+        for kept in list(self._mine):
+            if kept.layer not in layers:
+                kept.end_comparing()
+                kept.autosave.close(timeout=0)  # its thread writes what is left
+                self._mine.remove(kept)
+        for layer in layers:
+            opened = layer.metadata.pop(SESSION, None)
+            if opened is not None:
+                self._go_on(layer, *opened)
+
+    def _go_on(self, layer: Labels, folder: Path, session: Session, read: dict[int, int]) -> None:
+        """Keep a layer where it was opened from, with what was painted since."""
+        labels = stack_of(layer)
+        kept = self._ensure(layer)
+        images = [one for one in self._workspace.candidates("image") if one.metadata.get(SESSION) == folder]
+        kept.begin(folder, replace(session, labels=labels), images[-1] if images else None)
+        kept.compare(read)
+        if images:
+            self._workspace.choose("image", images[-1])
+        self._workspace.choose("labels", layer)
+        self._workspace.choose_run(session.run)
+        self._workspace.set_rounds(session.rounds)
+
+    def saving(self, layer: Labels, image: Image, folder: Path, copy_image: bool) -> Callable[[], None]:
+        """Return what saves a layer as a named session, where it is kept from then on; takes a while.
+
+        Raises
+        ------
+        UserError
+            Here or there, if it cannot be written.
+        """
+        if open_elsewhere(folder) and self.folder(layer) != folder:
+            raise UserError(f"{folder.name} is open in a window; choose another name.")
+        session, kept = self._session(layer, image), self._ensure(layer)
+        if session.image is None and session.image_path is None:
+            if not copy_image:
+                raise UserError(f"{_unknown_file(image)}; tick 'Save a copy of the image in the session'.")
+            session = replace(session, image=volume_of_layer(image))
+        if not kept.is_current:  # strokes during the saving have a place then, too
+            kept.begin(None, session, image)
+        kept.image = image
+        kept.hand_on()
+        return partial(kept.autosave.save_as, folder, session, copy_image)
+
+    def _tell_trouble(self) -> None:
+        sentence = next((kept.autosave.trouble for kept in self._mine if kept.autosave.trouble), "")
+        if sentence != self._told:
+            self._told = sentence
+            self.trouble.emit(sentence)
+        room = next(filter(None, (want_of_room(kept.layer.data) for kept in self._mine)), "")
+        if room and room != self._warned:
+            self.noted.emit(room)
+        self._warned = room
+
+    def _kept(self, layer: Any) -> Kept | None:
+        kept = layer.metadata.get(_KEPT)
+        return kept if kept is not None and kept.layer == layer else None  # a duplicate shares metadata
+
+    def _ensure(self, layer: Labels) -> Kept:
+        kept = self._kept(layer)
+        if kept is None:
+            kept = layer.metadata[_KEPT] = Kept(layer, Autosave())
+        if kept not in self._mine:
+            self._mine.append(kept)
+            self._ask.start()
+        return kept
+
+    def _note(self, layer: Labels, slices: set[int]) -> None:
+        image = self._image_of(layer)
+        kept = self._kept(layer)
+        if (kept is None or not kept.is_current) and image is None:
+            return  # there is nothing that these labels would belong to
+        kept = self._ensure(layer)
+        if not kept.is_current:
+            session = self._session(layer, image)
+            kept.begin(None, session, image)
+            if session.image is None and session.image_path is None:
+                self.noted.emit(
+                    f"{_unknown_file(image)}: '{layer.name}' is kept without it, and to restore it you will "
+                    "be asked for a file of the image."
+                )
+        kept.note(slices)
+        self._soon.start()
+
+    def _note_work(self) -> None:
+        layer, work = self._workspace.labels, (self._workspace.run, self._workspace.rounds)
+        kept = None if layer is None else self._kept(layer)
+        if kept is not None and work != self._work:  # not where only another layer was chosen
+            kept.autosave.note_state(run=work[0], rounds=work[1])
+        self._work = work
+
+    def _image_of(self, layer: Labels) -> Any:
+        shape = volume_of_layer(layer).shape
+        chosen = self._workspace.image
+        candidates = [chosen] if chosen is not None else []
+        candidates += self._workspace.candidates("image")
+        return next((image for image in candidates if fits(image, shape)), None)
+
+    def _session(self, layer: Labels, image: Image) -> Session:
+        source = source_of(image)
+        keeps_pixels = source is None and image is not None and is_in_memory(image)
+        return Session(
+            image_path=source,
+            image=volume_of_layer(image) if keeps_pixels else None,
+            labels=stack_of(layer),
+            confirmed=set(confirmed_in(layer)),
+            run=self._workspace.run,
+            rounds=self._workspace.rounds,
+            name=layer.name,
+            image_place=None if image is None else place_of(image),
+            labels_place=place_of(layer),
+        )
+
+
+def is_in_memory(layer: Layer) -> bool:
+    """Say whether a layer's pixels are in memory, so that a copy of them can be kept."""
+    return isinstance(finest(layer), np.ndarray) and not isinstance(finest(layer), np.memmap)
+
+
+def source_of(image: Image | None) -> Path | None:
+    """Return the file from which the plugin can open an image again, None where it knows none.
+
+    That napari itself opened it is enough only of what is too large to be copied: we may not read the
+    file as it does.
+    """
+    if image is None:
+        return None
+    known = image.metadata.get(SOURCE)
+    if known or is_in_memory(image) or image.source.path is None:
+        return Path(known) if known else None
+    try:
+        fits_it = open_volume(image.source.path, fills=True).shape == volume_of_layer(image).shape
+    except UserError:
+        return None
+    return Path(image.source.path).absolute() if fits_it else None
+
+
+def _unknown_file(image: Image) -> str:
+    return f"{image.name} is too large to be copied unasked and has no file that could be opened again"
+
+
+def _hand_on(mine: list[Kept]) -> None:
+    for kept in mine:
+        kept.hand_on()
+
+
+def _end(mine: list[Kept]) -> None:
+    """Write what is left."""
+    for kept in mine:
+        kept.end_comparing()
+    _hand_on(mine)
+    for kept in mine:
+        kept.autosave.close()

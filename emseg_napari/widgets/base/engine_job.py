@@ -1,0 +1,171 @@
+"""Runs a job of the engine process from the window, through a napari thread worker."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+from napari.qt.threading import create_worker
+from napari.utils import progress
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtWidgets import QWidget
+
+from emseg_napari.core.jobs import Event, Failed, Progress
+from emseg_napari.engine.client import Engine
+from emseg_napari.widgets.base.threads import outcome_of, sentence_of
+
+Prepare = Callable[[], dict[str, Any]]
+
+
+class EngineJob(QObject):
+    """One engine and the job that it does now.
+
+    Signals
+    -------
+    event : Event
+        Every event of the job, on the GUI thread; that it was impossible is one, too.
+    ended
+        The job is over, whatever way.
+    """
+
+    event = Signal(object)
+    ended = Signal()
+
+    def __init__(self, owner: QWidget) -> None:
+        super().__init__(owner)
+        self._engine = Engine(spared_cores=1)
+        self._worker: Any = None
+        self._prepare: Prepare | None = None  # while that is being called
+        self._bar: progress | None = None
+        # The lambda holds the engine, not this object, which is half gone by then.
+        engine = self._engine
+        owner.destroyed.connect(lambda: engine.close())
+        owner.destroyed.connect(lambda: setattr(self, "_prepare", None))
+
+    @property
+    def running(self) -> bool:
+        """Whether a job is being prepared or done."""
+        return self._worker is not None
+
+    @property
+    def preparing(self) -> bool:
+        """Whether the engine has not begun."""
+        return self._prepare is not None
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the engine process."""
+        return self._engine.process_id
+
+    def start(self, job: str, title: str, prepare: Prepare, begin: Callable[[], None] = lambda: None) -> None:
+        """Begin a job.
+
+        Parameters
+        ----------
+        job : str
+            One of `emseg_napari.engine.protocol.Request`.
+        title : str
+            Names it in the activity dock.
+        prepare : callable
+            Returns the arguments of the job, or raises what stands against it; called in a thread, since
+            it may look through whole stacks.
+        begin : callable
+            Called here when the job was found possible, just before the engine begins it.
+        """
+        self._watch_window()
+        self._bar = progress(total=100, desc=title)
+        self._prepare = prepare
+
+        def go_on(outcome: tuple[dict[str, Any], Exception | None]) -> None:
+            if prepare is self._prepare:  # else it was cancelled, and perhaps another one was begun
+                self._go_on(job, begin, *outcome)
+
+        self._worker = create_worker(outcome_of, prepare, _start_thread=False)
+        self._worker.returned.connect(go_on)
+        self._worker.start()
+
+    def _go_on(
+        self, job: str, begin: Callable[[], None], arguments: dict[str, Any], error: Exception | None
+    ) -> None:
+        self._prepare = None
+        if error is not None:
+            self._give_up(Failed(sentence_of(error)))
+            return
+        begin()
+        self._worker = create_worker(_safely, self._engine.run(job, **arguments), _start_thread=False)
+        self._worker.yielded.connect(self._take)
+        self._worker.errored.connect(self._fail)
+        self._worker.finished.connect(self._finish)  # not before: until then the engine takes no other job
+        self._worker.start()
+
+    def cancel(self) -> None:
+        """Stop the job within a second."""
+        if self.preparing:
+            self._prepare = None
+            self._give_up(Failed("Cancelled.", cancelled=True))
+        else:
+            self._engine.cancel()
+
+    def wish(self, **changes: Any) -> None:
+        """Change the `Wishes` of the job that runs or is about to start."""
+        self._engine.wish(**changes)
+
+    def teach(self, z: int, labels: Any) -> None:
+        """Tell a live job what is labelled of slice `z`: uint8 (y, x), 0, 1, 2."""
+        self._engine.teach(z, labels)
+
+    def close(self) -> None:
+        """End the job and the engine process."""
+        self.cancel()
+        self._engine.close()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Failed) and event.details:
+            logging.getLogger(__name__).error("%s\n%s", event.text, event.details)
+        self.event.emit(event)
+        # Last, since napari's bar serves the event loop and with it our next event; and only for
+        # whole per cents, since each time it paints the whole window.
+        percent = round(100 * event.fraction) if isinstance(event, Progress) else 0
+        if self._bar is not None and percent > self._bar.n:
+            self._bar.update(percent - self._bar.n)
+
+    def _fail(self, error: Exception) -> None:
+        self._take(Failed(f"The job failed: {error}"))
+
+    def _give_up(self, failure: Failed) -> None:
+        """End a job that the engine has not begun."""
+        self._take(failure)
+        self._finish()
+
+    def _finish(self) -> None:
+        self._worker = None
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        self.ended.emit()
+
+    def _watch_window(self) -> None:
+        """End the engine with the window, before napari waits for its workers."""
+        self._owner().window().installEventFilter(self)  # again is no harm: Qt keeps one
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Look whether a close event did close the window."""
+        if event.type() == QEvent.Type.Close:
+            QTimer.singleShot(0, self._close_if_gone)
+        return False
+
+    def _close_if_gone(self) -> None:
+        if not self._owner().window().isVisible():
+            self.close()
+
+    def _owner(self) -> QWidget:
+        return cast(QWidget, self.parent())
+
+
+def _safely(events: Iterator[Event]) -> Iterator[Event]:
+    """Pass events on; a RuntimeError that left a generator worker would vanish without a signal."""
+    try:
+        yield from events
+    except Exception as error:
+        yield Failed(f"The job failed: {type(error).__name__}: {error}")

@@ -1,0 +1,100 @@
+"""One labels layer on its way to the disk."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from napari.qt.threading import create_worker
+
+from emseg_napari.annotation.session.autosave import Autosave
+from emseg_napari.annotation.session.recovery import new_recovery
+from emseg_napari.annotation.session.scratch import slices_in_use
+from emseg_napari.annotation.session.store import Session
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
+from emseg_napari.widgets.layers.placement import place_of
+
+_MANY_SLICES = 8  # copies of more at once would be felt
+
+
+class Kept:
+    """How one labels layer is kept on disk, whichever workspaces it is seen in.
+
+    Attributes
+    ----------
+    folder : Path or None
+        Of its session; it goes on there where its autosave was closed and labels change again.
+    image : napari.layers.Image or None
+        That the session names.
+    """
+
+    def __init__(self, layer: Labels, autosave: Autosave) -> None:
+        self.layer, self.autosave = layer, autosave
+        self.folder: Path | None = None
+        self.image: Any = None
+        self._array: Any = None
+        self._changed: dict[int, None] = {}
+        self._read: Mapping[int, int] | None = None  # while it is compared
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the layer's present pixels are being kept."""
+        return self.autosave.folder is not None and self._array is self.layer.data
+
+    def begin(self, folder: Path | None, session: Session, image: Image | None) -> None:
+        """Keep the layer in a folder, or where it was kept before, or in the recovery folder."""
+        self.image = image
+        before, self.folder = self.folder, folder or self.folder or new_recovery()
+        self._array = self.layer.data
+        self.autosave.begin(self.folder, session)
+        if before is not None:  # nobody looked on meanwhile
+            self.note(slices_in_use(session.labels))
+
+    def note(self, slices: Iterable[int]) -> None:
+        """Note that slices changed or are just about to change: napari often tells before it acts."""
+        self._changed.update(dict.fromkeys(slices))
+
+    def compare(self, read: Mapping[int, int]) -> None:
+        """Find out in the background what was painted since the labels were read, with these marks."""
+        labels, self._read = stack_of(self.layer), read
+        worker = create_worker(_changed_since, labels, read, _start_thread=False)
+        worker.returned.connect(self._take)
+        worker.start()
+
+    def end_comparing(self) -> None:
+        """Find it out at once: nobody will be there to be told."""
+        if self._read is not None:
+            self._take(_changed_since(stack_of(self.layer), self._read))
+
+    def _take(self, changed: list[int]) -> None:
+        if self._read is not None:
+            self._read = None
+            self.note(changed)
+            self.hand_on()
+
+    def hand_on(self) -> None:
+        """Hand what changed to the autosave."""
+        labels, changed = stack_of(self.layer), self._changed
+        self._changed = {}
+        self.autosave.note_state(
+            confirmed=set(confirmed_in(self.layer)), name=self.layer.name, labels_place=place_of(self.layer)
+        )
+        if self.image is not None:
+            self.autosave.note_state(image_place=place_of(self.image))
+        for z in changed:
+            if z < len(labels):
+                self.autosave.note(z, labels[z] if len(changed) <= _MANY_SLICES else None)
+        self.folder = self.autosave.folder or self.folder  # it may have been saved under a name
+
+
+def marks_of(labels: np.ndarray) -> dict[int, int]:
+    """Return a number for each slice that may hold labels, which changes with it."""
+    return {z: zlib.crc32(np.ascontiguousarray(labels[z]).data) for z in slices_in_use(labels)}
+
+
+def _changed_since(labels: np.ndarray, read: Mapping[int, int]) -> list[int]:
+    return [z for z, mark in marks_of(labels).items() if mark != read.get(z)]

@@ -1,0 +1,136 @@
+"""Choosers of layers that a step makes for itself, beside the workspace's image and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari.layers import Image, Labels, Layer
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox
+
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.layers.labels_layer import PROPOSAL_OF
+
+
+class LayerPick(QComboBox):
+    """Chooses one of some layers; offers the likeliest until the user chooses.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    candidates : callable
+        Returns the layers to choose from, likeliest first.
+    likely : callable
+        Says whether a layer may be offered unasked.
+    empty : str
+        Shown while nothing is chosen.
+
+    Signals
+    -------
+    picked
+        Another layer is chosen.
+    """
+
+    picked = Signal()
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        candidates: Callable[[], list[Layer]],
+        likely: Callable[[Layer], bool],
+        empty: str,
+    ) -> None:
+        super().__init__()
+        self._candidates, self._likely, self._empty = candidates, likely, empty
+        self._layers: list[Layer | None] = []
+        self._chosen: Layer | None = None
+        self._by_user = False
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(12)
+        self.activated.connect(self._take)
+        workspace.layers_changed.connect(self.refresh)
+        workspace.changed.connect(self.refresh)
+        self.refresh()
+
+    @property
+    def layer(self) -> Any:
+        """The chosen layer, or None."""
+        return self._chosen
+
+    def refresh(self) -> None:
+        """Follow the layer list; the user's choice stays as long as its layer does."""
+        found = self._candidates()
+        before = self._chosen
+        if not (self._by_user and before in found):
+            self._by_user = False
+            self._chosen = next((layer for layer in found if self._likely(layer)), None)
+        self._layers = [*found] if self._chosen is not None else [None, *found]
+        self.clear()
+        self.addItems([self._empty if layer is None else layer.name for layer in self._layers])
+        self.setCurrentIndex(self._layers.index(self._chosen))
+        if self._chosen != before:
+            self.picked.emit()
+
+    def choose(self, layer: Layer) -> None:
+        """Choose a layer, as the user does."""
+        self._take(self._layers.index(layer))
+
+    def _take(self, index: int) -> None:
+        layer = self._layers[index]
+        if layer is not None:
+            changed, self._chosen, self._by_user = layer != self._chosen, layer, True
+            self.refresh()
+            if changed:
+                self.picked.emit()
+
+    def showPopup(self) -> None:
+        """Show the present names: a renamed layer sends the list no event."""
+        self.refresh()
+        super().showPopup()
+
+
+class PredictionPick(LayerPick):
+    """Chooses a boundary probability or labels that were predicted."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        def candidates() -> list[Layer]:
+            layers = workspace.candidates("image") + workspace.candidates("labels")
+            return sorted(layers, key=lambda layer: _rank(layer, workspace))
+
+        super().__init__(workspace, candidates, _is_proposal, "choose a prediction")
+        self.setToolTip("What to score: a boundary probability (0 to 1; 8 bit: 0 to 255), or labels.")
+
+
+class TruthPick(LayerPick):
+    """Chooses the labels that are taken for true; never the prediction unasked."""
+
+    def __init__(self, workspace: Workspace, prediction: PredictionPick) -> None:
+        def candidates() -> list[Layer]:
+            layers = workspace.candidates("labels")
+            return sorted(layers, key=lambda layer: (_is_proposal(layer), layer != workspace.labels))
+
+        super().__init__(
+            workspace, candidates, lambda layer: layer != prediction.layer, "choose the true labels"
+        )
+        self.setToolTip(
+            "Labels that are right: the experts', or yours. Of layers made here, only what you painted, "
+            "loaded or confirmed counts."
+        )
+        prediction.picked.connect(self.refresh)
+
+
+def _is_proposal(layer: Layer) -> bool:
+    return PROPOSAL_OF in layer.metadata
+
+
+def _rank(layer: Layer, workspace: Workspace) -> tuple[bool, ...]:
+    """Probabilities of the chosen image first, then other proposals, other labels, other images."""
+    of_image = workspace.image is not None and layer.metadata.get(PROPOSAL_OF) == workspace.image.unique_id
+    return (
+        not _is_proposal(layer),
+        not of_image,
+        isinstance(layer, Image) == (not _is_proposal(layer)),
+        layer == workspace.image,
+        isinstance(layer, Labels) and layer == workspace.labels,
+    )

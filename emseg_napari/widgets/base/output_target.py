@@ -1,0 +1,113 @@
+"""Where a result of any size goes: an OME-Zarr on disk, and who computes it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QSpinBox, QWidget
+
+from emseg_napari.core.blockwise import Where
+from emseg_napari.core.jobs import UserError
+from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
+
+FILE = "an OME-Zarr on disk (any size)"
+MOST_VOXELS = 2**30  # that a layer in memory may hold
+_HERE, _LOCAL = "", "local"
+
+
+def refuse_many(name: str, shape: tuple[int, ...], doing: str) -> None:
+    """Raise `UserError` if a stack, (z, y, x), is too large for a layer in memory.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls it.
+    shape : tuple of int
+    doing : str
+        What would be done to all of it, such as "propose at once".
+    """
+    voxels = math.prod(shape)
+    if voxels > MOST_VOXELS:
+        raise UserError(
+            f"{name} has {voxels / 1e9:.1f} billion voxels, which are too many to {doing}; choose "
+            f"'slice in view', or write to {FILE}."
+        )
+
+
+class VolumeTarget(QWidget):
+    """Chooses where a result of any size goes, and who computes it.
+
+    Parameters
+    ----------
+    kind : str
+        What the result is, in a word; it ends the name that is proposed.
+    values : str
+        What its voxels mean.
+    """
+
+    def __init__(self, kind: str, values: str) -> None:
+        super().__init__()
+        self._kind = kind
+        self.path = QLineEdit(placeholderText="a new name.zarr, or one to go on with")
+        self.path.setToolTip(
+            f"Folder of the OME-Zarr: {values}. If the same was begun there and broken off, it goes on where "
+            "it stopped."
+        )
+        browse = QPushButton("...")
+        browse.setToolTip("Choose the folder.")
+        browse.clicked.connect(self._ask)
+        self.scheduler = QLineEdit(placeholderText="this computer")
+        self.scheduler.setToolTip(
+            "Who computes: empty for the engine of this window, 'local' for several processes of this "
+            "computer, or tcp://HOST:PORT of a Dask scheduler whose workers see the same folders."
+        )
+        self.workers = QSpinBox(minimum=0, maximum=1024, specialValueText="one per core")
+        self.workers.setToolTip("Processes that 'local' starts.")
+        self.scheduler.textChanged.connect(self._update)
+        rows = QFormLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        place = QHBoxLayout()
+        place.addWidget(self.path)
+        place.addWidget(browse)
+        rows.addRow("File", place)
+        rows.addRow("Scheduler", self.scheduler)
+        rows.addRow("Workers", self.workers)
+        remembered = recall("volume")
+        self.scheduler.setText(str(remembered.get("scheduler", _HERE)))
+        self._update()
+
+    def suggest(self, image_name: str) -> None:
+        """Propose a name for the result of an image, where the user has given none."""
+        folder = recall_folder("volumes", Path.home())
+        name = image_name.removesuffix(".zarr").replace(".zarr/", "-").replace("/", "-")
+        self.path.setPlaceholderText(str(folder / f"{name}-{self._kind}.zarr"))
+
+    def chosen(self) -> tuple[Path, Where]:
+        """Return the folder and the processes.
+
+        Raises
+        ------
+        UserError
+            If the scheduler's address is none, or the folder lies in another container.
+        """
+        path = Path(self.path.text().strip() or self.path.placeholderText()).expanduser().absolute()
+        if any(parent.suffix in (".zarr", ".n5") for parent in path.parents):
+            raise UserError(f"{path} would lie inside of another volume; choose a folder beside it.")
+        scheduler = self.scheduler.text().strip() or None
+        workers = self.workers.value() if scheduler == _LOCAL else 0
+        where = Where(scheduler, workers or None)
+        remember("volume", {"scheduler": scheduler or _HERE})
+        remember_folder("volumes", path.parent)
+        return path, where
+
+    def _update(self) -> None:
+        self.workers.setEnabled(self.scheduler.text().strip() == _LOCAL)
+
+    def _ask(self) -> None:
+        start = self.path.text() or self.path.placeholderText()
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Write to", start, "OME-Zarr (*.zarr)", options=QFileDialog.Option.DontConfirmOverwrite
+        )
+        if path:
+            self.path.setText(path if path.endswith(".zarr") else f"{path}.zarr")

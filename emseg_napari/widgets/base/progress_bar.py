@@ -1,0 +1,22 @@
+"""How far a job is, and how long it will still take."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QProgressBar
+
+from emseg_napari.core.jobs import Progress
+from emseg_napari.widgets.base.text import duration
+
+
+class JobBar(QProgressBar):
+    """A bar that shows the progress of a job in words, too."""
+
+    def __init__(self) -> None:
+        super().__init__(maximum=1000)
+        self.setFormat("")
+
+    def show_progress(self, event: Progress) -> None:
+        """Show how far the job is."""
+        left = "" if event.seconds_left is None else f", {duration(event.seconds_left)} left"
+        self.setValue(round(1000 * event.fraction))
+        self.setFormat(f"{event.text}{left}")

@@ -1,0 +1,187 @@
+"""What every step widget has: a place for sentences, and a guard that turns errors into them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from napari.qt.threading import create_worker
+from napari.utils.notifications import show_info
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import Convention
+from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.widgets.base.dialogs import ask_convention
+from emseg_napari.widgets.base.threads import in_window, make_room, outcome_of, sentence_of
+from emseg_napari.widgets.base.workspace import LayerChoice, Workspace
+from emseg_napari.widgets.layers.labels_layer import converted, dense, understood
+
+
+class Step(QWidget):
+    """Base of the steps.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    workspace : Workspace, optional
+        Shared by the steps of the dock; a step opened alone makes its own.
+    """
+
+    def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
+        super().__init__()
+        make_room()
+        self.viewer = napari_viewer
+        self.workspace = workspace or Workspace(napari_viewer, self)
+        workers: list[Any] = []  # who else would hold them
+        self._workers = workers
+        self.destroyed.connect(lambda: workers.clear())
+        self.rows = QVBoxLayout(self)
+        self.rows.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.status = wrapping_label()
+        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+
+    def add_choices(self, *kinds: str) -> None:
+        """Add the choosers of the layers that this step works on."""
+        form = QFormLayout()
+        for kind in kinds:
+            form.addRow(kind.capitalize(), LayerChoice(self.workspace, kind))
+        self.rows.addLayout(form)
+
+    def button(self, text: str, tooltip: str, action: Callable[[], Any]) -> QPushButton:
+        """Make a button whose errors become sentences in the step."""
+        button = QPushButton(text)
+        button.setToolTip(tooltip)
+        button.clicked.connect(partial(self.guarded, action))
+        return button
+
+    def guarded(self, action: Callable[[], Any], *_: Any) -> None:
+        """Do something whose errors become sentences in the step."""
+        with self.guard():
+            action()
+
+    def known_labels(self, layer: Any) -> tuple[Any, SparseStack]:
+        """Return a labels layer and its labels (0, 1, 2); takes a while, and may be called in any thread.
+
+        If the user has to say what its values mean, the layer is a converted copy.
+        """
+        labels, named = understood(layer, self.ask_convention)
+        return (layer if named is None else self.show_converted(layer, labels)), labels
+
+    def ask_convention(self, error: UserError) -> Convention | None:
+        """Ask what the values of labels mean, from any thread."""
+        return in_window(lambda: ask_convention(self, error))
+
+    def show_converted(self, layer: Any, labels: SparseStack) -> Any:
+        """Add what a layer means as one of ours, and choose it; from any thread."""
+        pixels = dense(labels)
+
+        def show() -> Any:
+            copy = converted(self.viewer, layer, pixels)
+            self.workspace.choose("labels", copy)
+            return copy
+
+        return in_window(show)
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Show errors of the body as a sentence; nothing of the user's is lost by them."""
+        try:
+            yield
+        except Exception as error:
+            self.complain(sentence_of(error))
+
+    def in_background(
+        self, sentence: str | None, work: Callable[[], Any], done: Callable[[Any], None]
+    ) -> None:
+        """Say a sentence, if any, call `work` in a thread, then `done` with its result here."""
+        if sentence is not None:
+            self.say(sentence)
+        worker = create_worker(outcome_of, work, _start_thread=False)
+
+        def take(outcome: tuple[Any, Exception | None]) -> None:
+            if worker not in self._workers:
+                return  # the window was closed meanwhile
+            self._workers.remove(worker)
+            with self.guard():
+                if outcome[1] is not None:
+                    raise outcome[1]
+                done(outcome[0])
+
+        worker.returned.connect(take)
+        self._workers.append(worker)
+        worker.start()
+
+    def hint(self, obstacle: str | None, wish: str) -> None:
+        """Say what is missing, where nothing else stands, and take it back when it is there."""
+        hinted = self.status.text().startswith(f"To {wish}, ")
+        if obstacle and (hinted or not self.status.text()):
+            self.say(f"To {wish}, {obstacle}.")
+        elif hinted:
+            self.say("")
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence."""
+        self.status.setStyleSheet("")
+        self.status.setText(sentence)
+
+    def complain(self, sentence: str) -> None:
+        """Show what is wrong and what to do."""
+        self.status.setStyleSheet("color: #ff6b5e;")
+        self.status.setText(sentence)
+        show_info(sentence)
+
+
+def in_line(*widgets: QWidget) -> QHBoxLayout:
+    """Lay widgets out beside each other."""
+    line = QHBoxLayout()
+    for widget in widgets:
+        line.addWidget(widget)
+    return line
+
+
+def choice_of(options: Sequence[str], tooltip: str) -> QComboBox:
+    """Make a chooser of one of several texts."""
+    choice = QComboBox()
+    choice.addItems(options)
+    choice.setToolTip(tooltip)
+    return choice
+
+
+def in_columns(buttons: Sequence[QPushButton], grid: QGridLayout, columns: int = 3) -> None:
+    """Lay buttons out in columns of equal width, which do not widen the dock."""
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setSpacing(4)
+    for i, button in enumerate(buttons):
+        button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        button.setStyleSheet("padding: 4px 1px;")
+        grid.addWidget(button, i // columns, i % columns)
+
+
+def wrapping_label() -> QLabel:
+    """Make a label that wraps, and whose long words do not widen the dock."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return label
+
+
+def enable(button: QPushButton, obstacle: str | None) -> None:
+    """Enable a button, or disable it and say in its tooltip what is in the way."""
+    tooltip = button.property("about") or button.toolTip()
+    button.setProperty("about", tooltip)
+    button.setEnabled(obstacle is None)
+    button.setToolTip(tooltip if obstacle is None else f"{tooltip}\n\nNot yet: {obstacle}")

@@ -1,0 +1,164 @@
+"""What the steps share: which image, labels and run the user is working with."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any, cast
+
+from napari.layers import Image, Labels, Layer
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QComboBox, QWidget
+
+from emseg_napari.annotation.session.store import Round
+from emseg_napari.widgets.base.autosave import Keeper
+from emseg_napari.widgets.base.preferences import recall_folder
+from emseg_napari.widgets.layers.history import History
+from emseg_napari.widgets.layers.labels_layer import AID, connect_while, is_ours, prepare_colours, watch
+
+_EMPTY = {"image": "no image layer", "labels": "no labels layer"}
+
+
+class Workspace(QObject):
+    """The chosen layers and run; follows the viewer's layer list.
+
+    Signals
+    -------
+    changed
+        Another image, labels layer or run is chosen, or the history of evaluations is another.
+    layers_changed
+        Layers came, went or were renamed.
+    edited : napari.layers.Labels, set of int
+        Labels or confirmation of these slices of a layer of ours changed.
+    replayed : napari.layers.Labels, set of int
+        The same by undo or redo, perhaps out of view.
+    """
+
+    changed = Signal()
+    layers_changed = Signal()
+    edited = Signal(object, object)
+    replayed = Signal(object, object)
+
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        prepare_colours()
+        self.viewer = viewer
+        self._chosen: dict[str, Layer | None] = {"image": None, "labels": None}
+        self._run: Path | None = None
+        self._histories: list[History] = []
+        self.runs_folder = recall_folder("runs", Path.home() / "emseg-runs")  # where new ones are written
+        self.rounds: list[Round] = []  # evaluations so far, oldest first
+        self.keeper = Keeper(self)
+        for event in (
+            viewer.layers.events.inserted,
+            viewer.layers.events.removed,
+            viewer.layers.events.reordered,
+        ):
+            connect_while(self, event, self.follow)
+        self.follow()
+
+    @property
+    def image(self) -> Any:
+        """The image layer to work on, or None."""
+        return self._chosen["image"]
+
+    @property
+    def labels(self) -> Any:
+        """The labels layer to work on, or None."""
+        return self._chosen["labels"]
+
+    @property
+    def run(self) -> Path | None:
+        """The run folder whose network predicts."""
+        return self._run
+
+    def choose(self, kind: str, layer: Layer | None) -> None:
+        """Choose the "image" or "labels" layer."""
+        if self._chosen[kind] != layer:  # not `is`: napari hands plugins a new proxy each time
+            self._chosen[kind] = layer
+            self.changed.emit()
+
+    def choose_run(self, folder: Path | None) -> None:
+        """Choose the run folder."""
+        if folder != self._run:
+            self._run = folder
+            self.changed.emit()
+
+    def new_run_folder(self, kind: str) -> Path:
+        """Name the folder of a run that begins now on the chosen image."""
+        name = re.sub(r"[^\w-]+", "-", self.image.name).strip("-") or "image"
+        return self.runs_folder / f"{name}-{kind}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+    def set_rounds(self, rounds: list[Round]) -> None:
+        """Set the history of evaluations, oldest first."""
+        self.rounds = list(rounds)
+        self.changed.emit()
+
+    def candidates(self, kind: str) -> list[Layer]:
+        """Return the layers that can be chosen as "image" or "labels"."""
+        if kind == "labels":
+            return [layer for layer in self.viewer.layers if isinstance(layer, Labels) and not _is_aid(layer)]
+        return [layer for layer in self.viewer.layers if isinstance(layer, Image) and not _is_aid(layer)]
+
+    def follow(self, event: Any = None) -> None:
+        """Follow layers that came, went, or are ours now."""
+        histories = [watch(layer) for layer in filter(is_ours, self.candidates("labels"))]
+        # Bound methods, which Qt lets go of with this object: a history lives as long as its layer.
+        for history in set(histories).difference(self._histories):
+            history.changed.connect(self._tell_edited)
+            history.replayed.connect(self._tell_replayed)
+        for history in set(self._histories).difference(histories):
+            history.changed.disconnect(self._tell_edited)
+            history.replayed.disconnect(self._tell_replayed)
+        self._histories = histories
+        self.keeper.follow([history.layer for history in histories])
+        for kind in self._chosen:
+            found = self.candidates(kind)
+            if self._chosen[kind] not in found:
+                # A layer of ours first: what the user has just made or opened with us.
+                best = [layer for layer in found if is_ours(layer)] or found
+                self.choose(kind, best[0] if best else None)
+        self.layers_changed.emit()
+
+    def _tell_edited(self, slices: set[int]) -> None:
+        self.edited.emit(cast(History, self.sender()).layer, slices)
+
+    def _tell_replayed(self, slices: set[int]) -> None:
+        self.replayed.emit(cast(History, self.sender()).layer, slices)
+
+
+def _is_aid(layer: Layer) -> bool:
+    return AID in layer.metadata
+
+
+class LayerChoice(QComboBox):
+    """Chooses the workspace's image or labels layer."""
+
+    def __init__(self, workspace: Workspace, kind: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._workspace, self._kind = workspace, kind
+        self._layers: list[Layer] = []
+        self.setToolTip(f"The {kind} layer that all steps work on.")
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(12)
+        workspace.layers_changed.connect(self._refresh)
+        workspace.changed.connect(self._refresh)
+        self.activated.connect(
+            lambda index: workspace.choose(kind, self._layers[index]) if self._layers else None
+        )
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self._layers = self._workspace.candidates(self._kind)
+        self.clear()
+        self.addItems([layer.name for layer in self._layers] or [_EMPTY[self._kind]])
+        self.setEnabled(bool(self._layers))
+        chosen = getattr(self._workspace, self._kind)
+        if chosen in self._layers:
+            self.setCurrentIndex(self._layers.index(chosen))
+
+    def showPopup(self) -> None:
+        """Show the present names: a renamed layer sends the list no event."""
+        self._refresh()
+        super().showPopup()

@@ -1,0 +1,254 @@
+"""Repairs with a click or a stroke on the canvas, each shown before it is done and undone in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from emseg_napari.annotation.repair.edit import Point
+from emseg_napari.core.jobs import UserError
+from emseg_napari.io.volume import BrokenChunk, Volume
+from emseg_napari.widgets.correct.copy_slice import Redraw, free_in, redraw
+from emseg_napari.widgets.correct.repair_preview import Preview
+from emseg_napari.widgets.correct.repair_tools import Scene, Tool
+from emseg_napari.widgets.layers.labels_layer import set_pixels, stack_of
+from emseg_napari.widgets.layers.placement import placed, slice_in_view
+
+_DRAG_PX = 3.0  # a hand that clicks trembles less
+_PREVIEW_MS = 30
+
+
+class Repair(QObject):
+    """The tool in hand, if any, on one labels layer.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    probability : callable
+        Returns the boundary probability (z, y, x) that belongs to the labels, or None.
+    image_plane : callable
+        Returns a slice of the image, (y, x).
+
+    Signals
+    -------
+    changed
+        Another tool, or none, is in hand.
+    said : str, bool
+        A sentence, and whether it says that something was wrong.
+    """
+
+    changed = Signal()
+    said = Signal(str, bool)
+
+    def __init__(
+        self,
+        viewer: Any,
+        probability: Callable[[], np.ndarray | Volume | None],
+        image_plane: Callable[[int], np.ndarray],
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._probability, self._image_plane = viewer, probability, image_plane
+        self.tool: Tool | Redraw | None = None
+        self._layer: Any = None
+        self._preview = Preview(viewer)
+        self._first: Point | None = None
+        self._wanted: list[Point] = []
+        self._plane: tuple[Any, int, np.ndarray] | None = None
+        self._soon = QTimer(self, singleShot=True, interval=_PREVIEW_MS)
+        self._soon.timeout.connect(self._show_preview)
+
+    @property
+    def layer(self) -> Any:
+        """The layer that the tool in hand works on, or None."""
+        return self._layer
+
+    # -- taking and putting away ----------------------------------------------------------
+
+    def take(self, tool: Tool | Redraw, layer: Labels) -> None:
+        """Take a tool for a layer into the hand; the one that is there already is put away."""
+        again = tool == self.tool
+        self.put_away()
+        if again:
+            return
+        self.tool, self._layer = tool, layer
+        self._viewer.layers.selection.active = layer
+        layer.mode = "pan_zoom"
+        layer.mouse_pan = False
+        layer.cursor = "crosshair"
+        layer.mouse_drag_callbacks.append(self._drag)
+        layer.mouse_move_callbacks.append(self._hover)
+        layer.events.mode.connect(self.put_away)
+        layer.bind_key("Escape", self._escape, overwrite=True)
+        self.changed.emit()
+        if isinstance(tool, Redraw):
+            self._want([])
+
+    def put_away(self, event: Any = None) -> None:
+        """Give the mouse back to napari."""
+        if self.tool is None:
+            return
+        layer, self._layer, self.tool, self._first = self._layer, None, None, None
+        self._plane = None
+        self._soon.stop()
+        layer.events.mode.disconnect(self.put_away)
+        layer.mouse_drag_callbacks.remove(self._drag)
+        layer.mouse_move_callbacks.remove(self._hover)
+        layer.bind_key("Escape", None, overwrite=True)
+        if layer.mode == "pan_zoom":  # else napari has set both for its own tool
+            layer.mouse_pan = True
+            layer.cursor = "standard"
+        self._preview.remove()
+        self.changed.emit()
+
+    def _escape(self, *_: Any) -> None:
+        if self._first is None:
+            self.put_away()
+        else:
+            self._first = None
+            self._preview.hide()
+
+    # -- the mouse --------------------------------------------------------------------------
+
+    def _drag(self, layer: Labels, event: Any) -> Iterator[None]:
+        if event.button != 1 or self.tool is None:
+            return
+        track = [self._point(event)]
+        yield
+        while event.type == "mouse_move":
+            if self.tool is None:  # put away with the button held down
+                return
+            track.append(self._point(event))
+            self._want(track if self.tool.points != 1 else track[-1:])
+            yield
+        if self.tool is None:
+            return
+        with_drag = np.hypot(*np.subtract(track[-1], track[0])) > _DRAG_PX
+        self._released(track, bool(with_drag))
+
+    def _released(self, track: list[Point], dragged: bool) -> None:
+        assert self.tool is not None
+        if self.tool.points == 1:
+            self._apply(track[-1:])
+        elif dragged:
+            self._apply(track)
+        elif self.tool.points == 0:
+            self.said.emit("Draw a stroke across the cell with the button held down.", True)
+        elif self._first is None:
+            self._first = track[0]
+            self.said.emit("Now the other one (Escape to begin anew).", False)
+        else:
+            self._apply([self._first, track[-1]])
+
+    def _hover(self, layer: Labels, event: Any) -> None:
+        if self.tool is None or self.tool.points == 0 or (self.tool.points == 2 and self._first is None):
+            return
+        first = [] if self._first is None else [self._first]
+        self._want([*first, self._point(event)])
+
+    def _point(self, event: Any) -> Point:
+        y, x = self._layer.world_to_data(event.position)[-2:]
+        return float(y), float(x)
+
+    # -- what it does -----------------------------------------------------------------------
+
+    def _slice(self) -> int:
+        z = slice_in_view(self._viewer, self._layer)
+        if z is None:
+            raise UserError("The viewer shows no slice of the labels; move the slider to one.")
+        if tuple(self._viewer.dims.displayed) != (self._viewer.dims.ndim - 2, self._viewer.dims.ndim - 1):
+            raise UserError(
+                "Repairs work in the usual view of slices; turn 3-D off and put the axes in order."
+            )
+        return z
+
+    def _scene(self) -> tuple[Scene, int]:
+        z = self._slice()
+        labels = np.asarray(stack_of(self._layer)[z], np.uint8)
+        return Scene(labels, self._probability_plane(z), np.asarray(self._image_plane(z))), z
+
+    def _probability_plane(self, z: int) -> np.ndarray | None:
+        """Return a slice of the probability, which is read once; None if it is not all on disk yet."""
+        stack = self._probability()
+        if not isinstance(stack, Volume):
+            return None if stack is None else _as_probability(stack[z])
+        behind = getattr(stack.pixels, "array", stack.pixels)  # one object as long as the layer's data is
+        if self._plane is None or self._plane[0] is not behind or self._plane[1] != z:
+            try:
+                self._plane = behind, z, _as_probability(stack[z])
+            except BrokenChunk:
+                return None
+        return self._plane[2]
+
+    def _apply(self, points: list[Point]) -> None:
+        assert self.tool is not None
+        self._soon.stop()
+        self._first = None
+        self._preview.hide()
+        try:
+            if isinstance(self.tool, Redraw):
+                self._redraw(self.tool)
+                return
+            scene, z = self._scene()
+            edit = self.tool.change(scene, points)
+        except UserError as error:
+            self.said.emit(str(error), True)
+            return
+        set_pixels(self._layer, z, edit.y, edit.x, edit.values)
+        self.said.emit(f"{self.tool.name}: {len(edit.y)} pixels changed (Ctrl+Z takes it back).", False)
+
+    def _redraw(self, tool: Redraw) -> None:
+        z = self._slice()
+        drawn, sentence = tool.draw(self._layer, z)
+        count = redraw(self._layer, z, drawn)
+        self.said.emit(f"{sentence} {count} pixels (Ctrl+Z takes it back).", False)
+
+    # -- what it would do -------------------------------------------------------------------
+
+    def _want(self, points: list[Point]) -> None:
+        """Ask for a preview; it is made when the event loop is free, of the newest points."""
+        self._wanted = list(points)
+        if not self._soon.isActive():
+            self._soon.start()
+
+    def _show_preview(self) -> None:
+        if self.tool is None:
+            return
+        try:
+            if isinstance(self.tool, Redraw):
+                self._show_redrawn(self.tool)
+                return
+            scene, z = self._scene()
+            edit = self.tool.change(scene, self._wanted)
+        except UserError:
+            self._preview.hide()
+            return
+        if not len(edit.y):
+            self._preview.hide()
+            return
+        top, left = int(edit.y.min()), int(edit.x.min())
+        picture = np.zeros((1, int(edit.y.max()) - top + 1, int(edit.x.max()) - left + 1), np.uint8)
+        picture[0, edit.y - top, edit.x - left] = edit.values
+        place = placed(self._layer, z)
+        place["translate"] = place["translate"] + np.array(place["scale"]) * (0, top, left)
+        self._preview.show(picture, place, self._layer)
+
+    def _show_redrawn(self, tool: Redraw) -> None:
+        """Show what would become of the slice; it is the same wherever the cursor is in it."""
+        z = self._slice()
+        drawn, _ = tool.draw(self._layer, z)
+        picture = np.where(free_in(stack_of(self._layer)[z]), drawn, np.uint8(0))[np.newaxis]
+        place = placed(self._layer, z)
+        if not picture.any():
+            self._preview.hide()
+        else:
+            self._preview.show(picture, place, self._layer, whole=True)
+
+
+def _as_probability(plane: np.ndarray) -> np.ndarray:
+    """Return a slice as 0 to 1: predictions on disk are 0 to 255."""
+    return plane / np.float32(255) if plane.dtype == np.uint8 else np.asarray(plane)

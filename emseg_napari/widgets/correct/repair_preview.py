@@ -1,0 +1,85 @@
+"""The preview of a repair: a layer over the labels that shows what a tool would change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap
+
+from emseg_napari.core.labels import BOUNDARY, INTERIOR
+from emseg_napari.widgets.layers.labels_layer import AID
+
+_CLEAR = (0.0, 0.0, 0.0, 0.0)
+_BOUNDARY, _INTERIOR = (1.0, 0.1, 0.9), (0.1, 1.0, 1.0)
+
+
+class Preview:
+    """The layer, which is made when something is first to be seen.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._layer: Any = None
+
+    def show(self, picture: np.ndarray, place: dict[str, Any], over: Labels, whole: bool = False) -> None:
+        """Show a picture, and leave the labels that it lies over selected.
+
+        Parameters
+        ----------
+        picture : numpy.ndarray
+            uint8 (1, y, x): 0 nothing, 1 boundary, 2 interior.
+        place : dict
+            Scale, translate and units, as of `placing.placed`.
+        over : napari.layers.Labels
+        whole : bool
+            It is that of a whole slice, through which the image is to be seen.
+        """
+        if self._layer is None or self._layer not in self._viewer.layers:
+            self._add(picture, place, over, whole)
+        elif not self._shows(picture, place["translate"]):
+            self._layer.data = picture
+            self._layer.scale, self._layer.translate = place["scale"], place["translate"]
+            self._layer.visible = True
+
+    def _add(self, picture: np.ndarray, place: dict[str, Any], over: Labels, whole: bool) -> None:
+        self._layer = self._viewer.add_labels(
+            picture,
+            name="repair preview",
+            metadata={AID: True},
+            colormap=DirectLabelColormap(color_dict=_colours(whole)),
+            opacity=0.9,
+            **place,
+        )
+        self._viewer.layers.selection.active = over
+
+    def _shows(self, picture: np.ndarray, translate: Any) -> bool:
+        """Return whether the preview is this picture already: to draw it takes napari a while."""
+        at_place = self._layer.visible and np.array_equal(self._layer.translate[-3:], translate)
+        return bool(at_place and np.array_equal(self._layer.data, picture))
+
+    def hide(self) -> None:
+        """Show nothing for now."""
+        if self._layer is not None:
+            self._layer.visible = False
+
+    def remove(self) -> None:
+        """Take the layer out of the viewer."""
+        if self._layer is not None and self._layer in self._viewer.layers:
+            self._viewer.layers.remove(self._layer)
+        self._layer = None
+
+
+def _colours(whole: bool) -> dict[int | None, tuple[float, ...]]:
+    """Return the preview's colours; one of a whole slice lets the image be seen through."""
+    return {
+        None: _CLEAR,
+        0: _CLEAR,
+        BOUNDARY: (*_BOUNDARY, 0.7 if whole else 1.0),
+        INTERIOR: (*_INTERIOR, 0.1 if whole else 0.9),
+    }

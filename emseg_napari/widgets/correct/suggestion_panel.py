@@ -1,0 +1,277 @@
+"""Where to look next: places by expected gain, and the way from one to the next."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
+
+from emseg_napari.annotation.label_state import is_proposal, plain
+from emseg_napari.annotation.session.scratch import slices_in_use
+from emseg_napari.annotation.suggest import Place, estimated_error, next_slice_to_label, ranked
+from emseg_napari.annotation.suggest.search_stack import SliceSearched
+from emseg_napari.core.jobs import Event, Failed, Finished, Progress, UserError
+from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.models.run import starter_folder
+from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.keys import bind
+from emseg_napari.widgets.base.progress_bar import JobBar
+from emseg_napari.widgets.base.step import enable, in_columns, wrapping_label
+from emseg_napari.widgets.layers.labels_layer import AID, confirmed_in, is_ours, set_pixels, stack_of
+from emseg_napari.widgets.layers.placement import lying_as, show_place, show_slice, slice_in_view
+
+if TYPE_CHECKING:
+    from emseg_napari.widgets.correct.step import CorrectStep
+
+_FIELD_PX = 400.0  # on the screen, into which a place must fit
+_ZOOM = 5.0  # screen pixels for one of the image, at most
+_WORDS = {
+    "gap": "Is a membrane missing here, between two cells that are one now?",
+    "membrane": "Is this membrane false, and are its two cells one?",
+}
+
+
+Key = tuple[int, int, int, str]
+
+
+def _key(place: Place) -> Key:
+    """Name a place by what another search finds again."""
+    return place.z, place.y, place.x, place.kind
+
+
+class PlaceList(QWidget):
+    """The queue of places; it steers the viewer.
+
+    Parameters
+    ----------
+    step : CorrectStep
+        Knows the layer and says the sentences.
+
+    Attributes
+    ----------
+    errors : dict
+        Slice -> estimated error (expected 1 - V_rand) of the slices that were searched.
+    """
+
+    def __init__(self, step: CorrectStep) -> None:
+        super().__init__()
+        self._step = step
+        self.places: list[Place] = []
+        self.errors: dict[int, float] = {}
+        self._settled: set[Key] = set()
+        self._history: list[Place] = []
+        self._at = -1
+        self._mark: Any = None
+        self._layer: Any = None
+        self.job = EngineJob(self)
+        self.job.event.connect(self._take)
+        self.job.ended.connect(self.update_buttons)
+        self._build()
+
+    def _build(self) -> None:
+        button = self._step.button
+        self.search = button(
+            "Find places",
+            "Let the network say where labels may be wrong, ranked by how much V_rand a correction may gain.",
+            self.start,
+        )
+        self.next = button("Next (N)", "Go to the place where a look gains most.", partial(self.go, 1))
+        self.back = button("Back (⇧N)", "Go to the place of before.", partial(self.go, -1))
+        self.accept = button(
+            "Accept (A)", "It is right as it is: what is proposed here is yours now.", self.accept_place
+        )
+        self.skip = button("Skip (S)", "Do not ask again about this place.", self.skip_place)
+        self.next_slice = button(
+            "Slice to label",
+            "Go to the slice from which the network would learn most.",
+            self.go_to_slice,
+        )
+        grid = QGridLayout()
+        in_columns(self.buttons, grid)
+        self.bar = JobBar()
+        self.bar.hide()
+        self.about = wrapping_label()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(grid)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.about)
+
+    @property
+    def buttons(self) -> list[QPushButton]:
+        """All of them."""
+        return [self.search, self.next, self.back, self.accept, self.skip, self.next_slice]
+
+    @property
+    def place(self) -> Place | None:
+        """The place that is looked at."""
+        return self._history[self._at] if 0 <= self._at < len(self._history) else None
+
+    def bind_keys(self) -> None:
+        """Take the keys of the loop; another list may have had them."""
+        moves = {"N": partial(self.go, 1), "Shift-N": partial(self.go, -1)}
+        marks = {"A": self.accept_place, "S": self.skip_place}
+        bind(
+            self._step.viewer,
+            self,
+            {key: partial(self._step.guarded, action) for key, action in (moves | marks).items()},
+        )
+
+    def update_buttons(self, *_: Any) -> None:
+        """Enable what can be done now."""
+        workspace, running = self._step.workspace, self.job.running
+        if self._layer is not None and workspace.labels != self._layer:
+            self._forget()
+        missing = None if is_ours(workspace.labels) else "make or open a labels layer first"
+        missing = missing or ("open an image first" if workspace.image is None else None)
+        run = workspace.run or starter_folder()
+        enable(
+            self.search,
+            missing or ("it is being done" if running else None if run else "train a network first"),
+        )
+        found = None if self.places else "find places first"
+        for widget in (self.next, self.next_slice):
+            enable(widget, missing or found)
+        enable(self.back, missing or (None if self._at > 0 else "this is the first place"))
+        for widget in (self.accept, self.skip):
+            enable(widget, missing or (None if self.place else "go to a place first"))
+        self.bar.setVisible(running)
+
+    def _forget(self) -> None:
+        """Let go of the places of a layer that is no longer the chosen one."""
+        self.job.cancel()
+        self._layer, self.places, self.errors = None, [], {}
+        self._settled, self._history, self._at = set(), [], -1
+        if self._mark is not None and self._mark in self._step.viewer.layers:
+            self._step.viewer.layers.remove(self._mark)
+        self._mark = None
+        self.about.setText("")
+
+    # -- searching --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Search all slices in the background, from the one in view outwards."""
+        layer = self._step.own_layer()
+        image, run = self._step.image(), self._step.workspace.run or starter_folder()
+        if run is None:
+            raise UserError("Train a network or choose a run first (step Predict).")
+        if layer != self._layer:
+            self._settled, self._history, self._at = set(), [], -1
+        self._layer, self.places, self.errors = layer, [], {}
+        work: dict[str, Any] = {"image": image, "run": run, "confirmed": frozenset(confirmed_in(layer))}
+        work["first"] = slice_in_view(self._step.viewer, layer) or 0
+        self.job.start("search", "Finding places", lambda: work | {"labels": _copy_of(stack_of(layer))})
+        self.bind_keys()
+        self.update_buttons()
+
+    def _take(self, event: Event) -> None:
+        with self._step.guard():
+            if isinstance(event, SliceSearched) and self._layer is not None:
+                self.errors[event.z] = estimated_error(event.places)
+                self.places = ranked([*self.places, *event.places])
+                self._tell()
+            elif isinstance(event, Progress):
+                self.bar.show_progress(event)
+            elif isinstance(event, Failed) and not event.cancelled:
+                self._step.complain(event.text)
+            elif isinstance(event, Finished):
+                self._tell()
+        if not isinstance(event, Progress):
+            self._step.show_errors(self.errors)
+            self.update_buttons()
+
+    def _tell(self) -> None:
+        place, waiting = self.place, self._waiting()
+        where = "" if place is None else f"Slice {place.z}, y {place.y}, x {place.x}: {_WORDS[place.kind]} "
+        gain = sum(p.gain for p in waiting) / max(1, len(self.errors))
+        self.about.setText(
+            f"{where}{len(waiting)} places left (V_rand {gain:+.3f} a slice if all are right)."
+        )
+
+    # -- going round ------------------------------------------------------------------------
+
+    def _waiting(self) -> list[Place]:
+        seen, confirmed = self._settled.union(map(_key, self._history)), self._confirmed()
+        return [p for p in self.places if _key(p) not in seen and p.z not in confirmed]
+
+    def _confirmed(self) -> set[int]:
+        return confirmed_in(self._layer) if is_ours(self._layer) else set()
+
+    def go(self, by: int) -> None:
+        """Go to the next place, or back."""
+        if self._at + by >= len(self._history):
+            waiting = self._waiting()
+            if not waiting:
+                raise UserError("No place is left; train on what you corrected, then find places again.")
+            self._history.append(waiting[0])
+        self._at = max(0, self._at + by)
+        self._look()
+
+    def _look(self) -> None:
+        place = self.place
+        assert place is not None  # `go` went to one
+        viewer, layer = self._step.viewer, self._layer
+        show_place(viewer, layer, (place.z, place.y, place.x))
+        scale = float(layer.scale[-1])
+        viewer.scene.camera.zoom = min(_ZOOM, _FIELD_PX / (2 * place.radius_px)) / scale
+        self._draw(place)
+        self._tell()
+        self.update_buttons()
+
+    def _draw(self, place: Place) -> None:
+        """Put a ring around the place."""
+        where = np.array([(place.z, place.y, place.x)[-self._layer.ndim :]], float)
+        if self._mark is not None and self._mark in self._step.viewer.layers:
+            self._mark.data = where
+            self._mark.size = 2 * place.radius_px
+            return
+        self._mark = self._step.viewer.add_points(
+            where,
+            name="place to look at",
+            metadata={AID: True},
+            size=2 * place.radius_px,
+            face_color="transparent",
+            border_color="white",
+            border_width=0.012,
+            **lying_as(self._layer, self._layer.ndim),
+        )
+        self._step.viewer.layers.selection.active = self._layer
+
+    def accept_place(self) -> None:
+        """Make the proposals around the place the user's, then go on."""
+        place = self._demand()
+        plane = stack_of(self._layer)[place.z]
+        y, x = np.ogrid[: plane.shape[0], : plane.shape[1]]
+        near = np.hypot(y - place.y, x - place.x) <= place.radius_px
+        rows, columns = np.nonzero(near & is_proposal(plane))
+        set_pixels(self._layer, place.z, rows, columns, plain(plane[rows, columns]))
+        self._go_on(place)
+
+    def skip_place(self) -> None:
+        """Do not ask about the place again."""
+        self._go_on(self._demand())
+
+    def _go_on(self, place: Place) -> None:
+        self._settled.add(_key(place))
+        self.go(1)
+
+    def _demand(self) -> Place:
+        if self.place is None:
+            raise UserError("Go to a place first (N).")
+        return self.place
+
+    def go_to_slice(self) -> None:
+        """Go to the slice that teaches most."""
+        confirmed = self._confirmed()
+        if not set(self.errors) - confirmed:
+            raise UserError("Every slice is confirmed.")
+        z = next_slice_to_label(self.errors, confirmed)
+        show_slice(self._step.viewer, self._layer, z)
+        self._step.say(f"Slice {z} teaches most: estimated error {self.errors[z]:.3f} (1 - V_rand).")
+
+
+def _copy_of(labels: np.ndarray) -> SparseStack:
+    painted = SparseStack.of(labels, slices_in_use(labels))
+    return painted.mapped(lambda plane: np.array(plane, np.uint8))

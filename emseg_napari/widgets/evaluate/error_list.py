@@ -1,0 +1,132 @@
+"""Merges and splits as a layer and as a list, and the way to each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Layer
+from napari.utils.colormaps import DirectLabelColormap
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+
+from emseg_napari.annotation.session.scratch import new_labels
+from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, error_map
+from emseg_napari.widgets.base.keys import bind
+from emseg_napari.widgets.base.step import in_line, wrapping_label
+from emseg_napari.widgets.base.table import Cell, ScoreTable
+from emseg_napari.widgets.layers.labels_layer import AID
+from emseg_napari.widgets.layers.placement import lying_as, show_place
+
+NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
+MERGE_COLOUR, SPLIT_COLOUR = "#ff1f70", "#3f8cff"
+MOST_ROWS = 1000
+_ZOOM = 4.0  # screen pixels for one of the image
+_FIELD_PX = 400.0  # on the screen, into which a long wall must fit
+_CLEAR = (0.0, 0.0, 0.0, 0.0)
+_COLUMNS = {
+    "Error": "merge: a membrane between two true cells was not found (red); "
+    "split: a false membrane cuts a true cell (blue).",
+    "Slice": "Slice",
+    "Size (px)": "Pixels of the smaller of the two cells that were joined, or of the smaller piece.",
+    "y": "Row of the middle of the wall.",
+    "x": "Column of the middle of the wall.",
+}
+
+
+class ErrorList(QWidget):
+    """Shows the errors of an evaluation, largest first, and goes to them.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._over: Any = None
+        self._layer: Any = None
+        self.errors: list[SegmentationError] = []
+        self.summary = wrapping_label()
+        self.table = ScoreTable(_COLUMNS)
+        self.table.chosen.connect(self._go)
+        previous, following = QPushButton(f"Previous ({PREVIOUS_KEY})"), QPushButton(f"Next ({NEXT_KEY})")
+        for button, by in ((previous, -1), (following, 1)):
+            button.setToolTip("Go there: the slice comes up and the wall lies in the middle.")
+            button.clicked.connect(lambda *_, by=by: self.table.step(by))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.addWidget(self.summary)
+        layout.addWidget(self.table, 1)
+        layout.addLayout(in_line(previous, following))
+
+    def show_errors(self, errors: Sequence[SegmentationError], over: Layer, shape: tuple[int, ...]) -> None:
+        """List errors and draw them over a layer.
+
+        Parameters
+        ----------
+        errors : sequence of SegmentationError
+            Largest first.
+        over : napari.layers.Layer
+            The true labels, in whose slices the errors count.
+        shape : tuple of int
+            (z, y, x) of it.
+        """
+        self.errors, self._over = list(errors), over
+        # Now, since the list of places to look at has the same keys: they go to what was found last.
+        moves = {NEXT_KEY: partial(self.table.step, 1), PREVIOUS_KEY: partial(self.table.step, -1)}
+        bind(self._viewer, self, moves)
+        merges = sum(error.kind == "merge" for error in errors)
+        more = f" The {MOST_ROWS} largest are listed." if len(errors) > MOST_ROWS else ""
+        self.summary.setText(
+            f"{_count(merges, 'merge')} (red: membrane missing), "
+            f"{_count(len(errors) - merges, 'split')} (blue: false membrane).{more}"
+        )
+        self.table.fill([(error, _cells(error)) for error in self.errors[:MOST_ROWS]])
+        self._draw(error_map(self.errors, shape, new_labels(shape)))
+
+    def _draw(self, walls: np.ndarray) -> None:
+        """Show the walls in the layer of before, if it is there and fits: a new one takes napari a moment."""
+        over = self._over
+        shown = walls[0] if over.ndim == 2 else walls
+        place = lying_as(over, shown.ndim)
+        if self._layer is not None and self._layer in self._viewer.layers:
+            if self._layer.data.shape == shown.shape:
+                self._layer.data = shown
+                self._layer.scale, self._layer.translate = place["scale"], place["translate"]
+                return
+            self._viewer.layers.remove(self._layer)
+        active = self._viewer.layers.selection.active
+        colours = {None: _CLEAR, 0: _CLEAR, MERGE: MERGE_COLOUR, SPLIT: SPLIT_COLOUR}
+        self._layer = self._viewer.add_labels(
+            shown,
+            name="errors: merge red, split blue",
+            metadata={AID: True},
+            colormap=DirectLabelColormap(color_dict=colours),
+            opacity=1,
+            **place,
+        )
+        if active is not None and active in self._viewer.layers:
+            self._viewer.layers.selection.active = active
+
+    def _go(self, error: SegmentationError) -> None:
+        """Bring the slice up, and the wall into the middle of the canvas."""
+        if self._layer is None or self._layer not in self._viewer.layers:
+            return
+        y, x = error.centre
+        show_place(self._viewer, self._layer, (error.z, y, x))
+        extent = max(np.ptp(axis) for axis in error.pixels) + 1
+        scale = float(self._layer.scale[-1])
+        self._viewer.scene.camera.zoom = min(_ZOOM, _FIELD_PX / extent) / scale
+
+
+def _cells(error: SegmentationError) -> list[Cell]:
+    merge = error.kind == "merge"
+    kind = Cell(error.kind, float(not merge), colour=MERGE_COLOUR if merge else SPLIT_COLOUR)
+    return [kind, *(Cell(str(n), n) for n in (error.z, error.size_px, *error.centre))]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"

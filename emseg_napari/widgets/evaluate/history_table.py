@@ -1,0 +1,115 @@
+"""The history of evaluations: did the last corrections help?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from napari.layers import Labels
+
+from emseg_napari.annotation.label_state import is_own
+from emseg_napari.annotation.session.scratch import slices_in_use
+from emseg_napari.annotation.session.store import Round
+from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
+from emseg_napari.widgets.base.table import Cell, ScoreTable
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.evaluate.comparison import Comparison
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, fits, is_ours, stack_of
+
+BETTER, WORSE = "#57c26b", "#ff6b5e"
+_LETTERS = 15  # of the first column, so that the figures stay in view
+_DIFFERENCE = "below it the difference to the last round that scored the same slices."
+_COLUMNS = {
+    "Round": "When, with which run, on which slices.",
+    "Labels": "Slices that held labels of your own, and slices that you had confirmed.",
+    "V_rand": f"At the run's own threshold; {_DIFFERENCE}",
+    "V_info": f"At the run's own threshold; {_DIFFERENCE}",
+    "Accuracy": f"Per cent of the labelled pixels; {_DIFFERENCE}",
+}
+
+
+@dataclass(frozen=True)
+class Work:
+    """How many slices held labels of a person's, and how many were confirmed."""
+
+    corrected: int
+    confirmed: int
+
+
+def work_done(truth: Labels, workspace: Workspace) -> Work:
+    """Count over all our labels of a stack; takes a while, and may be called in any thread."""
+    painted: set[int] = set()
+    confirmed: set[int] = set()
+    for layer in filter(is_ours, workspace.candidates("labels")):
+        if fits(layer, tuple(truth.data.shape)):
+            stack = stack_of(layer)
+            painted |= {z for z in slices_in_use(stack) if is_own(stack[z]).any()}
+            confirmed |= confirmed_in(layer)
+    return Work(len(painted), len(confirmed))
+
+
+def round_of(comparison: Comparison, evaluation: Evaluation, work: Work) -> Round:
+    """Return the row of the history for an evaluation that has just ended."""
+    mean, run = evaluation.at_threshold, comparison.origin.run
+    return Round(
+        when=datetime.now().isoformat(timespec="seconds"),
+        run=run.folder.name if run else "",
+        corrected=work.corrected,
+        confirmed=work.confirmed,
+        slices=tuple(one.z for one in evaluation.per_slice),
+        v_rand=mean.v_rand,
+        v_info=mean.v_info,
+        accuracy=mean.accuracy,
+    )
+
+
+def with_round(rounds: Sequence[Round], latest: Round) -> list[Round]:
+    """Return the history with one more row; the same again, a moment later, replaces the last one."""
+    again = bool(rounds) and replace(rounds[-1], when=latest.when) == latest
+    return [*(rounds[:-1] if again else rounds), latest]
+
+
+class RoundsTable(ScoreTable):
+    """One row for each evaluation, the latest first."""
+
+    def __init__(self) -> None:
+        super().__init__(_COLUMNS)
+
+    def show_rounds(self, rounds: Sequence[Round]) -> None:
+        """Show a history, which is ordered oldest first."""
+        rows = [(i, _cells(one, _before(rounds, i), i)) for i, one in enumerate(rounds)]
+        self.fill(rows[::-1])
+
+
+def _before(rounds: Sequence[Round], i: int) -> Round | None:
+    """Return the last round before the i-th that scored the same slices."""
+    return next((one for one in reversed(rounds[:i]) if one.slices == rounds[i].slices), None)
+
+
+def _cells(one: Round, before: Round | None, i: int) -> list[Cell]:
+    when = datetime.fromisoformat(one.when).strftime("%d %b %H:%M")
+    run, slices = one.run or "no run", f"slices {as_ranges(one.slices)}"
+    short = slices if len(slices) <= _LETTERS else f"{len(one.slices)} slices"
+    name = Cell(f"{when}\n{_elided(run)}\n{short}", i, f"{one.when}\n{run}\n{slices}")
+    labels = Cell(f"{one.corrected} painted\n{one.confirmed} confirmed", one.confirmed)
+    return [
+        name,
+        labels,
+        _figure(one.v_rand, before.v_rand if before else None, 4),
+        _figure(one.v_info, before.v_info if before else None, 4),
+        _figure(100 * one.accuracy, 100 * before.accuracy if before else None, 2),
+    ]
+
+
+def _elided(name: str) -> str:
+    return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 4]}...{name[-2:]}"
+
+
+def _figure(value: float, before: float | None, digits: int) -> Cell:
+    text = f"{value:.{digits}f}"
+    if before is None:
+        return Cell(text, value, "The first round on these slices.")
+    difference = round(value - before, digits)
+    colour = BETTER if difference > 0 else WORSE if difference < 0 else ""
+    return Cell(f"{text}\n{difference:+.{digits}f}", value, colour=colour)

@@ -1,0 +1,65 @@
+"""What the report of an evaluation tells, gathered from the window."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+
+from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.evaluation.report import EvaluationReport, SlicePicture, worst_slices
+from emseg_napari.evaluation.review import Review
+from emseg_napari.models.run import versions
+from emseg_napari.settings import ErrorSettings
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.evaluate.comparison import Comparison
+from emseg_napari.widgets.layers.labels_layer import fits, volume_of_layer
+
+
+def report_of(
+    comparison: Comparison,
+    review: Review,
+    error_settings: ErrorSettings,
+    notes: list[str],
+    workspace: Workspace,
+) -> EvaluationReport:
+    """Gather the figures, what was compared, and pictures of the worst slices."""
+    return EvaluationReport(
+        title=f"{comparison.prediction_name} against {comparison.truth_name}",
+        review=review,
+        facts=_facts(comparison, review, error_settings),
+        notes=notes,
+        pictures=_pictures(comparison, review, workspace),
+    )
+
+
+def _facts(comparison: Comparison, review: Review, error_settings: ErrorSettings) -> dict[str, str]:
+    evaluation, run = review.evaluation, comparison.origin.run
+    scored = [one.z for one in evaluation.per_slice]
+    facts = {
+        "Prediction": comparison.prediction_name,
+        "Truth": comparison.truth_name,
+        "Stack (z, y, x)": " x ".join(map(str, comparison.stack_shape)),
+        "Scored slices": as_ranges(scored),
+    }
+    if comparison.has_threshold:
+        own = evaluation.threshold
+        facts["Threshold"] = f"{own:.2f} of the interior probability ({1 - own:.2f} of the boundary's)"
+    facts["Smallest error"] = f"{error_settings.smallest_px} px"
+    if run is not None:
+        facts["Run"] = f"{run.folder.name} ({run.settings.network})"
+        facts["Trained on slices"] = as_ranges(run.record.trained_slices)
+        facts["Held out of the training"] = as_ranges(run.record.held_out_slices) or "none"
+    return facts | {"Evaluated": f"{datetime.now():%Y-%m-%d %H:%M}"} | versions()
+
+
+def _pictures(comparison: Comparison, review: Review, workspace: Workspace) -> list[SlicePicture]:
+    layer = workspace.image
+    image = volume_of_layer(layer) if fits(layer, comparison.stack_shape) and not layer.rgb else None
+    pictures = []
+    for z in worst_slices(review.evaluation):
+        at = z - comparison.first_slice
+        interior = comparison.interior[at].astype(np.float64) > review.evaluation.threshold
+        shown = None if image is None else image[z]
+        pictures.append(SlicePicture(z, shown, comparison.truth[at], interior))
+    return pictures

@@ -1,0 +1,158 @@
+"""What came of an evaluation: figures, slices, errors, thresholds, rounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QGridLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from emseg_napari.evaluation.evaluation import Evaluation, SliceEvaluation
+from emseg_napari.evaluation.report import error_counts
+from emseg_napari.evaluation.report_html import MEANING, TRAINED
+from emseg_napari.evaluation.review import Review
+from emseg_napari.widgets.base.plots import ThresholdPlot
+from emseg_napari.widgets.base.step import wrapping_label
+from emseg_napari.widgets.base.table import Cell, ScoreTable
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.evaluate.comparison import Comparison
+from emseg_napari.widgets.evaluate.error_list import ErrorList
+from emseg_napari.widgets.evaluate.history_table import RoundsTable
+from emseg_napari.widgets.layers.placement import show_slice
+
+_TABS_PX = 260
+_GREY = "#8a8d93"
+_HELD_OUT = "the run chose its threshold and weights by this slice: its score flatters a little"
+_COLUMNS = {
+    "Slice": "Click to go there. Grey: the run was trained on it, so its score proves nothing.",
+    "V_rand": "Rand score after border thinning, 1 is perfect; split and merge parts are in the tooltips.",
+    "V_info": "The same of information; the split and merge parts are in the tooltips.",
+    "Acc. %": "Per cent of the labelled pixels that are right.",
+    "F1": "F1 score of the boundary pixels.",
+    "Errors": "Merges + splits.",
+    "": "What to know of the slice.",
+}
+
+
+class Headline(QWidget):
+    """The mean figures: at the run's own threshold, and beside them at the best, which flatter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        self.figures: dict[tuple[int, int], QLabel] = {}
+        for row in range(6):
+            for column in range(3):
+                label = QLabel()
+                label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+                if column:
+                    label.setAlignment(Qt.AlignmentFlag.AlignRight)
+                grid.addWidget(label, row, column)
+                self.figures[row, column] = label
+        self.setToolTip(MEANING)
+
+    def show_evaluation(self, evaluation: Evaluation, has_threshold: bool) -> None:
+        """Show means; labels have no threshold, so no best one."""
+        own = evaluation.at_threshold
+        best_rand = f"{evaluation.v_rand:.4f} at {evaluation.v_rand_threshold:.1f}"
+        best_info = f"{evaluation.v_info:.4f} at {evaluation.v_info_threshold:.1f}"
+        head = f"at threshold {evaluation.threshold:.2f}" if has_threshold else "labels as they are"
+        rows = [
+            ("Mean over slices", head, "best (flatters)"),
+            ("V_rand", f"<b>{own.v_rand:.4f}</b>", best_rand),
+            ("V_info", f"<b>{own.v_info:.4f}</b>", best_info),
+            ("Pixel accuracy", f"<b>{100 * own.accuracy:.2f} %</b>", ""),
+            ("Boundary F1", f"<b>{own.boundary_f1:.4f}</b>", ""),
+            ("Pixel error", "", f"{evaluation.pixel_error:.4f}"),
+        ]
+        for i, texts in enumerate(rows):
+            for j, text in enumerate(texts):
+                self.figures[i, j].setText(text if has_threshold or j < 2 or i == 5 else "")
+
+
+class Results(QWidget):
+    """All of it, hidden until there is something to show."""
+
+    def __init__(self, viewer: Any, workspace: Workspace) -> None:
+        super().__init__()
+        self._viewer, self._workspace = viewer, workspace
+        self._truth_layer: Any = None
+        self.subject, self.headline = wrapping_label(), Headline()
+        self.slices, self.errors = ScoreTable(_COLUMNS), ErrorList(viewer)
+        self.slices.chosen.connect(self._go_to_slice)
+        self.thresholds, self.rounds = ThresholdPlot(), RoundsTable()
+        self.tabs = QTabWidget()
+        pages = {
+            "Slices": self.slices,
+            "Errors": self.errors,
+            "Thresholds": self.thresholds,
+            "Rounds": self.rounds,
+        }
+        for title, page in pages.items():
+            self.tabs.addTab(page, title)
+        self.tabs.setFixedHeight(_TABS_PX)
+        self._scores = QWidget()
+        above = QVBoxLayout(self._scores)
+        above.setContentsMargins(0, 0, 0, 0)
+        above.addWidget(self.subject)
+        above.addWidget(self.headline)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for part in (self._scores, self.tabs, _explanation()):
+            layout.addWidget(part)
+        workspace.changed.connect(self._show_rounds)
+        self._scores.hide()
+        self._show_rounds()
+
+    def show_review(self, comparison: Comparison, review: Review) -> None:
+        """Show what an evaluation found."""
+        evaluation, self._truth_layer = review.evaluation, comparison.truth_layer
+        self.subject.setText(f"<b>{comparison.prediction_name}</b> against <b>{comparison.truth_name}</b>")
+        self.headline.show_evaluation(evaluation, comparison.has_threshold)
+        held_out = comparison.origin.held_out
+        counts = error_counts(review)
+        self.slices.fill(
+            [(one.z, _cells(one, counts[one.z], one.z in held_out)) for one in evaluation.per_slice]
+        )
+        self.thresholds.show_evaluation(evaluation)
+        self.errors.show_errors(review.errors, comparison.truth_layer, comparison.stack_shape)
+        self._scores.show()
+        self._show_rounds()
+
+    def _show_rounds(self) -> None:
+        rounds = self._workspace.rounds
+        self.rounds.show_rounds(rounds)
+        self.setVisible(bool(rounds))
+
+    def _go_to_slice(self, z: int) -> None:
+        if self._truth_layer in self._viewer.layers:
+            show_slice(self._viewer, self._truth_layer, z)
+
+
+def _cells(one: SliceEvaluation, errors: Any, held_out: bool) -> list[Cell]:
+    s, colour = one.scores, _GREY if one.trained else ""
+    note, why = ("trained on", TRAINED) if one.trained else ("held out", _HELD_OUT) if held_out else ("", "")
+    return [
+        Cell(str(one.z), one.z, why, colour),
+        Cell(f"{s.v_rand:.4f}", s.v_rand, _parts(s.v_rand_split, s.v_rand_merge), colour),
+        Cell(f"{s.v_info:.4f}", s.v_info, _parts(s.v_info_split, s.v_info_merge), colour),
+        Cell(f"{100 * s.accuracy:.2f}", s.accuracy, "", colour),
+        Cell(f"{s.boundary_f1:.3f}", s.boundary_f1, "", colour),
+        Cell(f"{errors['merge']}+{errors['split']}", errors.total(), "merges + splits", colour),
+        Cell(note, 2 * one.trained + held_out, why, colour),
+    ]
+
+
+def _parts(split: float, merge: float) -> str:
+    return f"split {split:.4f} (1: no cell cut), merge {merge:.4f} (1: no cells joined)"
+
+
+def _explanation() -> QCollapsible:
+    text = wrapping_label()
+    text.setText(MEANING)
+    fold = QCollapsible("What the numbers mean")
+    fold.setContent(text)
+    fold.collapse(animate=False)
+    return fold

@@ -1,0 +1,230 @@
+"""Step 5: the scores of a prediction, on slices that were not trained on, and where its errors are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtWidgets import QFileDialog, QFormLayout
+
+from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress, UserError
+from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.evaluation.report import write_csv
+from emseg_napari.evaluation.report_html import write_report
+from emseg_napari.evaluation.review import Review
+from emseg_napari.settings import ErrorSettings, EvaluationSettings, validated
+from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.layer_picker import PredictionPick, TruthPick
+from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
+from emseg_napari.widgets.base.progress_bar import JobBar
+from emseg_napari.widgets.base.settings_form import SettingsForm
+from emseg_napari.widgets.base.step import Step, enable, in_line, wrapping_label
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.evaluate.comparison import Comparison, compare, record_of
+from emseg_napari.widgets.evaluate.history_table import Work, round_of, with_round, work_done
+from emseg_napari.widgets.evaluate.provenance import run_folder
+from emseg_napari.widgets.evaluate.report import report_of
+from emseg_napari.widgets.evaluate.results import Results
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """An evaluation that the engine does, and the work that the user has done until then."""
+
+    comparison: Comparison
+    error_settings: ErrorSettings
+    work: Work
+
+
+@dataclass(frozen=True)
+class _Done:
+    """An evaluation that ended, for the files that are written of it."""
+
+    comparison: Comparison
+    review: Review
+    error_settings: ErrorSettings
+    notes: list[str]
+
+
+def _arguments(
+    comparison: Comparison, settings: EvaluationSettings, error_settings: ErrorSettings
+) -> dict[str, Any]:
+    """Return what the engine is given."""
+    return {
+        "prediction": comparison.interior,
+        "truth": comparison.truth,
+        "settings": comparison.settled(settings),
+        "error_settings": error_settings,
+        "trained_slices": comparison.origin.trained,
+        "first_slice": comparison.first_slice,
+    }
+
+
+class EvaluateStep(Step):
+    """Scores a prediction against true labels in the background."""
+
+    def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
+        super().__init__(napari_viewer, workspace)
+        self.job = EngineJob(self)
+        self.job.event.connect(self._take)
+        self.job.ended.connect(self._update)
+        self._asked: _Asked | None = None
+        self._messages: list[str] = []
+        self._described: Any = None
+        self._record: Mapping[str, Any] = {}
+        self._done: _Done | None = None
+        self._build()
+        self.workspace.changed.connect(self._update)
+        self.workspace.layers_changed.connect(self._update)
+        self._update()
+
+    # -- what it looks like -------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.prediction = PredictionPick(self.workspace)
+        self.truth = TruthPick(self.workspace, self.prediction)
+        self.run_name = wrapping_label()
+        rows = QFormLayout()
+        rows.addRow("Prediction", self.prediction)
+        rows.addRow("Truth", self.truth)
+        rows.addRow("Run", self.run_name)
+        self.rows.addLayout(rows)
+        self.form, self.error_form = SettingsForm(EvaluationSettings), SettingsForm(ErrorSettings)
+        with suppress(UserError, TypeError):  # another version remembered them
+            self.error_form.set_values(validated(ErrorSettings, **recall("evaluate")).model_dump())
+        self.form.widgets["slices"].native.setPlaceholderText("FIRST:END (all that were not trained on)")
+        self.form.widgets["threshold"].native.setPlaceholderText("the run's own")
+        self.evaluate = self.button("Evaluate", "Score the prediction and look for its errors.", self.start)
+        self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
+        self.save_csv = self.button("Save CSV...", "The scores of all slices and their means.", self._ask_csv)
+        self.save_report = self.button(
+            "Save report...", "One page with pictures, for any browser and for paper.", self._ask_report
+        )
+        self.bar = JobBar()
+        self.results = Results(self.viewer, self.workspace)
+        for widget in (self.form, self.error_form):
+            self.rows.addWidget(widget)
+        self.rows.addLayout(in_line(self.evaluate, self.cancel))
+        for widget in (self.bar, self.status, self.results):
+            self.rows.addWidget(widget)
+        self.rows.addLayout(in_line(self.save_csv, self.save_report))
+        for pick in (self.prediction, self.truth):
+            pick.picked.connect(self._update)
+
+    def _update(self) -> None:
+        layer = self.prediction.layer
+        if layer != self._described:  # its file is asked once
+            self._described, self._record = layer, {} if layer is None else record_of(layer)
+        folder = None if layer is None else run_folder(layer, self._record, self.workspace)
+        self.run_name.setText("unknown" if folder is None else folder.name)
+        running = self.job.running
+        obstacle = (
+            "an evaluation is running"
+            if running
+            else "choose a prediction first (step Predict makes one)"
+            if layer is None
+            else "choose the true labels first"
+            if self.truth.layer is None
+            else None
+        )
+        enable(self.evaluate, obstacle)
+        enable(self.cancel, None if running else "nothing is running")
+        if not running:
+            self.hint(obstacle, "evaluate")
+        for button in (self.save_csv, self.save_report):
+            enable(button, None if self._done else "evaluate first")
+
+    # -- evaluating ---------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Evaluate in the background."""
+        settings = validated(EvaluationSettings, **self.form.values())
+        error_settings = validated(ErrorSettings, **self.error_form.values())
+        if self.prediction.layer is None or self.truth.layer is None:
+            raise UserError("Choose a prediction and the true labels first.")
+        prediction, truth = self.prediction.layer, self.truth.layer
+        asked: _Asked | None = None
+
+        def prepare() -> dict[str, Any]:
+            nonlocal asked
+            comparison = compare(prediction, truth, self.workspace, self.ask_convention)
+            asked = _Asked(comparison, error_settings, work_done(truth, self.workspace))
+            return _arguments(comparison, settings, error_settings)
+
+        self.say("Looking through both layers...")
+        self.job.start("review", "Evaluating", prepare, lambda: self._begin(asked))
+        self._update()
+
+    def _begin(self, asked: _Asked | None) -> None:
+        assert asked is not None  # it was prepared
+        remember("evaluate", asked.error_settings.model_dump(mode="json"))
+        self._asked, self._messages = asked, []
+        self.say("Evaluating...")
+
+    def _take(self, event: Event) -> None:
+        with self.guard():
+            if isinstance(event, Progress):
+                self.bar.show_progress(event)
+            elif isinstance(event, Message):
+                self._messages.append(event.text)
+            elif isinstance(event, Finished):
+                self._finished(event.result)
+            elif isinstance(event, Failed):
+                self.bar.setFormat("")
+                self.say("Cancelled.") if event.cancelled else self.complain(event.text)
+
+    def _finished(self, review: Review) -> None:
+        assert self._asked is not None  # `start` set it
+        comparison = self._asked.comparison
+        self.bar.setFormat("done")
+        if comparison.truth_layer not in self.viewer.layers:
+            raise UserError(f"'{comparison.truth_name}' was removed in the meantime; evaluate again.")
+        notes = self._messages + comparison.notes
+        self._done = _Done(comparison, review, self._asked.error_settings, notes)
+        latest = round_of(comparison, review.evaluation, self._asked.work)
+        self.workspace.set_rounds(with_round(self.workspace.rounds, latest))
+        self.results.show_review(comparison, review)
+        self.say(" ".join([f"Scored slices {as_ranges(latest.slices)}.", *notes]))
+
+    # -- files --------------------------------------------------------------------------
+
+    def _ask_csv(self) -> None:
+        path = self._ask_path("Save the scores", "scores.csv", "CSV (*.csv)")
+        if path:
+            self.write_csv(path)
+
+    def _ask_report(self) -> None:
+        path = self._ask_path("Save the report", "evaluation.html", "Web page (*.html)")
+        if path:
+            self.write_report(path)
+
+    def _ask_path(self, title: str, name: str, kind: str) -> Path | None:
+        start = recall_folder("reports", Path.home()) / name
+        path, _ = QFileDialog.getSaveFileName(self, title, str(start), kind)
+        return Path(path) if path else None
+
+    def write_csv(self, path: Path) -> None:
+        """Write the scores of the last evaluation in the background."""
+        done = self._last()
+        self._write(path, lambda: write_csv(path, done.review))
+
+    def write_report(self, path: Path) -> None:
+        """Write the last evaluation as one page in the background."""
+        done = self._last()
+        report = report_of(done.comparison, done.review, done.error_settings, done.notes, self.workspace)
+        self._write(path, lambda: write_report(path, report))
+
+    def _last(self) -> _Done:
+        if self._done is None:
+            raise UserError("There is nothing to write yet; evaluate first.")
+        return self._done
+
+    def _write(self, path: Path, write: Callable[[], None]) -> None:
+        def told(_: Any) -> None:
+            remember_folder("reports", path.parent)
+            self.say(f"Wrote {path}.")
+
+        self.in_background(f"Writing {path.name}...", write, told)

@@ -1,0 +1,1 @@
+"""What stands in napari's layers: labels, proposals, volumes, sessions."""

@@ -1,0 +1,47 @@
+"""Files of images as napari layers: what is small is in memory, what is large is read as it is looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emseg_napari.io.open import is_container
+from emseg_napari.io.stack_or_volume import LARGE_BYTES, open_image, voxel_of_file
+from emseg_napari.io.stacks import check_image
+from emseg_napari.io.volume import BrokenChunk, Volume
+from emseg_napari.widgets.layers.labels_layer import SOURCE, VOLUME, LayerData
+from emseg_napari.widgets.layers.volume_layers import volume_layers
+
+
+def opened_layers(path: Path) -> list[LayerData]:
+    """Open a file or folder as layers; what is small is in memory.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    if is_container(path):
+        return [_in_memory(one) for one in volume_layers(path)]
+    image = open_image(path)
+    if isinstance(image, Volume):
+        return volume_layers(path)
+    check_image(image, path.name)
+    voxel = voxel_of_file(path)
+    place = {} if voxel is None else {"scale": voxel.size, "units": (voxel.unit,) * 3}
+    return [(image, {"name": path.stem, "metadata": {SOURCE: str(path)}} | place, "image")]
+
+
+def _in_memory(layer: LayerData) -> LayerData:
+    """Return the layer of a volume with its pixels in memory if they are few and all there."""
+    _, shown, kind = layer
+    volume = shown["metadata"][VOLUME][1]
+    if volume.nbytes > LARGE_BYTES:
+        return layer
+    try:
+        pixels = volume[...]
+    except BrokenChunk:  # the rest can be worked on
+        return layer
+    if kind == "image":
+        check_image(pixels, volume.name)
+    kept = {name: value for name, value in shown.items() if name not in ("multiscale", "contrast_limits")}
+    return pixels, kept, kind

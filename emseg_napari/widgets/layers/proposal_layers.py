@@ -1,0 +1,141 @@
+"""The layers of one prediction: proposed labels, and the boundary probability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+
+from emseg_napari.annotation import label_state
+from emseg_napari.annotation.session.scratch import new_labels
+from emseg_napari.core.jobs import SlicePredicted
+from emseg_napari.core.labels import from_probability
+from emseg_napari.widgets.layers.history import Filled
+from emseg_napari.widgets.layers.labels_layer import (
+    PROPOSAL_OF,
+    RUN,
+    add_labels,
+    confirmed_in,
+    history_of,
+    proposals_of,
+    stack_of,
+)
+from emseg_napari.widgets.layers.placement import placed
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a prediction comes from.
+
+    Attributes
+    ----------
+    image : napari.layers.Image
+    shape : tuple of int
+        Of the image as a stack, (z, y, x).
+    run : Path
+    threshold : float
+        Boundary probability from which a pixel is boundary.
+    """
+
+    image: Image
+    shape: tuple[int, ...]
+    run: Path
+    threshold: float
+
+
+class Proposals:
+    """Where the slices of one prediction go.
+
+    Layers of our own come with the first slice: a prediction that fails leaves none.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    source : Source
+    target : napari.layers.Labels or None
+        Labels of ours to fill; None for the layer of earlier proposals, or a new one.
+    wants_probability : bool
+        Whether the probability is kept, too.
+
+    Attributes
+    ----------
+    target : napari.layers.Labels or None
+        None before the first slice if it is a layer of our own.
+    """
+
+    def __init__(self, viewer: Any, source: Source, target: Labels | None, wants_probability: bool) -> None:
+        self.target: Any = target
+        self._viewer, self._source, self._wants_probability = viewer, source, wants_probability
+        self._probability: Any = None
+        self._filled: Filled | None = None
+
+    def show(self, event: SlicePredicted) -> None:
+        """Take a slice in."""
+        image = self._source.image
+        if self.target is None:
+            self.target = self._signed(proposals_of(self._viewer, image, Labels) or self._add_labels())
+        if self._wants_probability:
+            self._keep(event)
+        if self.target in self._viewer.layers:
+            self._fill(event.z, from_probability(event.probability, self._source.threshold))
+
+    def end(self) -> None:
+        """One prediction is one step to undo, however many slices it filled."""
+        if self._filled is not None and self.target in self._viewer.layers:
+            history_of(self.target).changed.emit(self._filled.slices)
+        self._filled = None
+
+    def _keep(self, event: SlicePredicted) -> None:
+        if self._probability is None:
+            known = proposals_of(self._viewer, self._source.image, Image)
+            if known is not None and not isinstance(known.data, np.ndarray):
+                return  # the whole stack is on disk
+            self._probability = self._signed(known or self._add_probability())
+        if self._probability in self._viewer.layers:
+            self._probability.data[event.z] = event.probability
+            self._probability.refresh()
+
+    def _fill(self, z: int, prediction: np.ndarray) -> None:
+        if self._filled is None:
+            target = self.target
+            self._filled = Filled(lambda: stack_of(target), confirmed_in(target))
+            history_of(target).add(self._filled)  # now, so that what is done meanwhile comes after it
+        self._filled.remember(z)
+        fill(self.target, z, prediction)
+
+    def _add_labels(self) -> Labels:
+        image = self._source.image
+        layer = add_labels(
+            self._viewer, new_labels(self._source.shape[-image.ndim :]), f"{image.name} proposal", image
+        )
+        layer.metadata[PROPOSAL_OF] = image.unique_id
+        return layer
+
+    def _add_probability(self) -> Image:
+        return self._viewer.add_image(
+            new_labels(self._source.shape, np.float32),
+            name=f"{self._source.image.name} boundary probability",
+            contrast_limits=(0, 1),
+            colormap="magma",
+            opacity=0.7,
+            visible=False,
+            metadata={PROPOSAL_OF: self._source.image.unique_id},
+            **placed(self._source.image, 0),
+        )
+
+    def _signed(self, layer: Any) -> Any:
+        layer.metadata[RUN] = str(self._source.run)
+        return layer
+
+
+def fill(layer: Labels, z: int, proposed: np.ndarray) -> None:
+    """Write a proposal for one slice into a labels layer of ours, where the user left room.
+
+    Not by `data_setitem`: a hundred filled slices would push the strokes out of napari's history.
+    """
+    if z not in confirmed_in(layer):
+        label_state.fill(stack_of(layer)[z], proposed)
+        layer.refresh()

@@ -1,0 +1,62 @@
+"""The first look at a large slice, drawn part by part until the prediction itself is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+
+from emseg_napari.core.jobs import Drafted
+from emseg_napari.io.layout import Block
+from emseg_napari.widgets.layers.labels_layer import AID
+from emseg_napari.widgets.layers.placement import placed
+
+
+class DraftLayer:
+    """An image layer of one slice, which comes with the first part of it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    image : napari.layers.Image
+        What is predicted.
+    """
+
+    def __init__(self, viewer: Any, image: Image) -> None:
+        self._viewer, self._image = viewer, image
+        self._layer: Any = None
+        self._z = 0
+
+    def take(self, event: Drafted) -> None:
+        """Draw a part of the slice."""
+        if self._layer is None:
+            self._layer, self._z = self._add(event.z), event.z
+        if self._layer in self._viewer.layers:
+            self._layer.data[(0, *event.window)] = np.rint(255 * event.probability)
+            self._layer.refresh()
+
+    def clear(self, block: Block) -> None:
+        """Leave a block to the prediction, which is there."""
+        z, *window = block.window
+        if self._layer in self._viewer.layers and z.start <= self._z < z.stop:
+            self._layer.data[(0, *window)] = 0
+            self._layer.refresh()
+
+    def remove(self) -> None:
+        """Take it away: there is something better, or nothing more will come."""
+        if self._layer in self._viewer.layers:
+            self._viewer.layers.remove(self._layer)
+        self._layer = None
+
+    def _add(self, z: int) -> Image:
+        return self._viewer.add_image(
+            np.zeros((1, *self._image.data.shape[-2:]), np.uint8),
+            name=f"{self._image.name} first look",
+            contrast_limits=(0, 255),
+            colormap="yellow",  # as proposals are
+            blending="additive",  # what is not there adds nothing
+            opacity=0.6,
+            metadata={AID: True},
+            **placed(self._image, z),
+        )

@@ -1,0 +1,57 @@
+"""Sessions as napari layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from emseg_napari.annotation.session.recovery import open_elsewhere
+from emseg_napari.annotation.session.store import Session, load_session
+from emseg_napari.core.jobs import UserError
+from emseg_napari.io.open import open_levels
+from emseg_napari.io.volume import Volume
+from emseg_napari.widgets.base.layer_autosave import marks_of
+from emseg_napari.widgets.layers.labels_layer import CONFIRMED, SESSION, SOURCE, LayerData, label_colours
+from emseg_napari.widgets.layers.placement import lying_at
+from emseg_napari.widgets.layers.volume_layers import layer_of
+
+
+def session_layers(folder: Path, image: Path | None = None) -> list[LayerData]:
+    """Read a session and return its image and its labels as napari layers.
+
+    Parameters
+    ----------
+    folder : Path
+        NAME.emseg.
+    image : Path, optional
+        The new place of an image that is gone.
+
+    Raises
+    ------
+    UserError, MissingImage
+        If it cannot be read, or a window has it open.
+    """
+    folder = Path(folder).absolute()
+    if open_elsewhere(folder):
+        raise UserError(f"{folder.name} is open in a window already; close it there first.")
+    session = load_session(folder, image)
+    path = session.image_path
+    name = path.stem if path else "image"
+    labels = session.labels
+    ours = {
+        "name": session.name or f"{name} labels",
+        "colormap": label_colours(),
+        "opacity": 0.6,
+        "metadata": {CONFIRMED: set(session.confirmed), SESSION: (folder, session, marks_of(labels))},
+    } | lying_at(session.labels_place)
+    return [_image_layer(session, path, name, folder), (labels, ours, "labels")]
+
+
+def _image_layer(session: Session, path: Path | None, name: str, folder: Path) -> LayerData:
+    pixels: Any = session.image
+    shown: dict[str, Any] = {"name": name, "metadata": {SOURCE: str(path or "")}}
+    if isinstance(pixels, Volume):
+        levels = [pixels] if path is None else open_levels(path, fills=True)
+        pixels, shown, _ = layer_of(levels)
+    shown["metadata"] |= {SOURCE: str(path or ""), SESSION: folder}
+    return pixels, shown | lying_at(session.image_place), "image"

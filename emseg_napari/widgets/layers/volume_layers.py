@@ -1,0 +1,133 @@
+"""Volumes of any size as napari layers, which read what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dask.array
+import numpy as np
+from napari.utils.notifications import show_warning
+
+from emseg_napari.io.datasets import SeveralVolumes
+from emseg_napari.io.open import open_levels
+from emseg_napari.io.volume import BrokenChunk, Size, Volume, filled
+from emseg_napari.widgets.layers.labels_layer import SOURCE, VOLUME, LayerData
+
+# Many small chunks are read as one: dask needs a good part of a millisecond for each.
+_TASK_PX = 2048
+_SAMPLE_PX = 1024
+
+
+def volume_layers(path: str | Path) -> list[LayerData]:
+    """Open a volume as the layers of its image or its labels; of a container without a default, all.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `volumes.opening.open_volume`. Chunks without a file are shown as what is empty.
+
+    Raises
+    ------
+    UserError
+        If it cannot be opened.
+    """
+    try:
+        return [layer_of(open_levels(path, fills=True), path)]
+    except SeveralVolumes as several:
+        inside = [Path(path) / dataset for dataset in several.datasets]
+        return [layer_of(open_levels(one, fills=True), one) for one in inside]
+
+
+def layer_of(levels: Sequence[Volume], path: str | Path | None = None) -> LayerData:
+    """Return the layer that shows a volume.
+
+    Parameters
+    ----------
+    levels : sequence of Volume
+        All resolutions, the finest first. Of labels only that is shown, since napari edits no others.
+    path : str or Path, optional
+        By which all of them were opened, and will be again; the finest itself stands for no others.
+    """
+    finest = levels[0]
+    arrays = [lazy(level) for level in levels]
+    metadata: dict[str, Any] = {SOURCE: finest.source, VOLUME: (arrays[0], _for_work(finest))}
+    shown: dict[str, Any] = {"name": finest.name, "metadata": metadata}
+    if finest.voxel:
+        shown |= {"scale": finest.voxel.size, "units": (finest.voxel.unit,) * 3}
+    if finest.is_labels:
+        return arrays[0], shown, "labels"
+    shown["contrast_limits"] = _limits(levels[-1])
+    if len(levels) > 1:
+        if path is not None:
+            metadata[SOURCE] = str(Path(path).absolute())
+        return arrays, shown | {"multiscale": True}, "image"
+    return arrays[0], shown, "image"
+
+
+def lazy(volume: Volume) -> dask.array.Array:
+    """Return a dask array over a volume, whose tasks are made of chunks as they lie on disk.
+
+    A task with a chunk that cannot be read is 0, and the user is told: else nothing at all would be shown.
+    Work, which must not go on with wrong values, reads the volume itself: it is in the layer's metadata
+    under VOLUME.
+
+    Every call gives an array of another name, so that what dask keeps of a file is never shown for
+    another one that has taken its place.
+    """
+    meta = np.empty((0, 0, 0), volume.dtype)
+    array = dask.array.from_array(_Shown(volume), _tasks(volume), name=False, meta=meta)
+    return array.astype(np.uint8) if volume.is_labels and volume.dtype == bool else array
+
+
+def _for_work(volume: Volume) -> Volume:
+    """Return a volume whose chunks without a file are an error, as in the command line.
+
+    Not so of labels: nearly all who write them leave out what is empty.
+    """
+    return volume if volume.is_labels else filled(volume, False)
+
+
+class _Shown:
+    """A volume for the eye: what cannot be read is 0, and told once."""
+
+    ndim = 3
+
+    def __init__(self, volume: Volume) -> None:
+        self._volume = volume
+        self._told: set[Size] = set()
+        self.shape, self.dtype = volume.shape, volume.dtype
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        try:
+            return self._volume[key]
+        except BrokenChunk as broken:
+            if broken.index not in self._told:
+                self._told.add(broken.index)
+                show_warning(str(broken))
+            return np.broadcast_to(np.zeros((), self.dtype), self.shape)[key].copy()
+
+
+def _tasks(volume: Volume) -> Size:
+    _, height, width = volume.shape
+    depth, *sizes = volume.chunks or (1, height, width)
+    y, x = (
+        min(length, size * max(1, _TASK_PX // size))
+        for length, size in zip((height, width), sizes, strict=True)
+    )
+    return min(depth, len(volume)), y, x
+
+
+def _limits(volume: Volume) -> tuple[float, float]:
+    """Return the least and the greatest value in the middle of the middle slice."""
+    _, height, width = volume.shape
+    top, left = (max(0, (length - _SAMPLE_PX) // 2) for length in (height, width))
+    try:
+        sample = volume[len(volume) // 2, top : top + _SAMPLE_PX, left : left + _SAMPLE_PX]
+    except BrokenChunk:
+        sample = np.empty(0, volume.dtype)
+    finite = sample[np.isfinite(sample)]
+    if finite.size and finite.min() < finite.max():
+        return float(finite.min()), float(finite.max())
+    return (0.0, float(np.iinfo(volume.dtype).max)) if volume.dtype.kind in "ui" else (0.0, 1.0)

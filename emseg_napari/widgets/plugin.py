@@ -1,0 +1,111 @@
+"""What the manifest names beside widgets: samples and the writer of ISBI labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.utils.notifications import show_error
+
+from emseg_napari.annotation.label_state import trusted
+from emseg_napari.annotation.session.scratch import ScratchLabels
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import normalise, to_isbi
+from emseg_napari.io.samples import isbi2012, phantom
+from emseg_napari.io.stacks import as_stack, write_stack
+from emseg_napari.widgets.layers.labels_layer import CONFIRMED, label_colours
+from emseg_napari.widgets.layers.session_layers import session_layers
+
+LayerData = tuple[np.ndarray, dict[str, Any], str]
+
+
+def open_phantom() -> list[LayerData]:
+    """Return the phantom's image and labels for File > Open Sample."""
+    return _layers(*phantom(), "phantom")
+
+
+def open_isbi2012() -> list[LayerData]:
+    """Return the ISBI 2012 training stack and labels, downloaded at the first time."""
+    try:
+        return _layers(*isbi2012(), "ISBI 2012")
+    except UserError as error:
+        show_error(str(error))
+        return []
+
+
+def _layers(image: np.ndarray, labels: np.ndarray, name: str) -> list[LayerData]:
+    ours = {
+        "name": f"{name} labels",
+        "colormap": label_colours(),
+        "opacity": 0.6,
+        "metadata": {CONFIRMED: set()},
+    }
+    return [(image, {"name": name}, "image"), (labels, ours, "labels")]
+
+
+def session_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
+    """Return the reader of a session's folder, for File > Open and for what is dropped into the window."""
+    return _open_session if _is_session(path) else None
+
+
+def _is_session(path: str | list[str]) -> bool:
+    """Whether a path is named as a session: where this plugin is chosen, napari asks all its readers."""
+    return not isinstance(path, list) and Path(path).suffix == ".emseg"
+
+
+def _open_session(path: str) -> list[Any]:
+    try:
+        return session_layers(Path(path))
+    except UserError as error:
+        show_error(str(error))
+        return [(None,)]
+
+
+def volume_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
+    """Return the reader of volumes of any size, for File > Open and for what is dropped into the window."""
+    return None if isinstance(path, list) or _is_session(path) else _open_volume
+
+
+def _open_volume(path: str) -> list[Any]:
+    from emseg_napari.widgets.layers.volume_layers import volume_layers
+
+    try:
+        return list(volume_layers(path))
+    except UserError as error:
+        show_error(str(error))
+        return [(None,)]
+
+
+def write_isbi(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write a labels layer as ISBI labels (0 boundary, 255 interior, 128 unlabelled).
+
+    Parameters
+    ----------
+    path : str
+        Ends in ``.isbi.tif``.
+    data : array
+        Labels in any convention that can be recognised.
+    attributes : dict
+        Of the layer; of one of ours, proposals that nobody has confirmed count as unlabelled.
+
+    Returns
+    -------
+    list of str
+        The written path; nothing if it failed, with the reason in a notification.
+    """
+    confirmed = attributes.get("metadata", {}).get(CONFIRMED)
+    name = attributes.get("name", "The layer")
+    try:
+        if isinstance(data, ScratchLabels):
+            raise UserError(f"{name} is too large for one TIFF file; export slices of it in step Export.")
+        labels = np.asarray(data)
+        if confirmed is not None:
+            labels = trusted(as_stack(labels), confirmed).reshape(labels.shape)
+        labels = normalise(labels, name, None if confirmed is None else "napari")
+        write_stack(path, to_isbi(labels), {"convention": "isbi"})
+    except UserError as error:
+        show_error(str(error))
+        return []
+    return [path]

@@ -1,0 +1,87 @@
+"""What the network thinks of the slice in view, epoch by epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+import numpy as np
+from napari.layers import Image, Layer
+
+from emseg_napari.core.files import replacing
+from emseg_napari.core.jobs import PreviewReady, UserError
+from emseg_napari.widgets.layers.labels_layer import AID
+from emseg_napari.widgets.layers.placement import placed
+
+_LOOK = {"colormap": "magma", "blending": "additive", "contrast_limits": (0.0, 1.0), "opacity": 0.7}
+
+
+class LivePreview:
+    """An image layer that shows the latest proposal, and perhaps a movie of all of them.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._live: Image | None = None
+        self._movie: Image | None = None
+        self.frames: list[np.ndarray] = []
+        self._epoch = 0  # of the last frame
+
+    def begin(self) -> None:
+        """Start a new training: the live layer is used again, an old movie stays the user's."""
+        self._movie = None
+        self.frames = []
+
+    def show(self, preview: PreviewReady, over: Layer, keep: bool) -> None:
+        """Show a preview on its slice of the layer `over`; `keep` adds it to the movie."""
+        place = placed(over, preview.z)
+        picture = preview.probability[None]
+        if self._live is not None and self._live in self._viewer.layers:
+            self._live.data = picture
+            self._live.translate = place["translate"]
+        else:
+            self._live = self._add(picture, "live proposal (boundary probability)", place)
+        if keep:
+            self._grow(preview, place)
+
+    def remove(self) -> None:
+        """Take the live layer away; the movie stays."""
+        if self._live is not None and self._live in self._viewer.layers:
+            self._viewer.layers.remove(self._live)
+        self._live = None
+
+    def _grow(self, preview: PreviewReady, place: dict[str, Any]) -> None:
+        if self.frames and self._epoch == preview.epoch:
+            self.frames.pop()  # previews come within an epoch too, its last one is the frame
+        self.frames.append(preview.probability)
+        self._epoch = preview.epoch
+        movie = np.stack(self.frames)[:, None]
+        if self._movie is not None and self._movie in self._viewer.layers:
+            self._movie.data = movie
+            dims = self._viewer.dims  # napari does not notice that the layer has grown
+            dims.set_range(dims.ndim - 4, (0, len(movie) - 1, 1))
+        elif len(self.frames) > 1:  # one epoch is no movie, and would only add a slider
+            units = ("pixel", *place["units"])
+            place = {"scale": (1, *place["scale"]), "translate": (0, *place["translate"]), "units": units}
+            self._movie = self._add(movie, "training movie (epochs)", place)
+            self._movie.visible = False
+
+    def _add(self, data: np.ndarray, name: str, place: dict[str, Any]) -> Image:
+        active = self._viewer.layers.selection.active
+        layer = self._viewer.add_image(data, name=name, metadata={AID: True}, **_LOOK, **place)
+        if active is not None:  # the user goes on painting where he was
+            self._viewer.layers.selection.active = active
+        return layer
+
+    def export_gif(self, path: Path) -> None:
+        """Write the movie as an animated GIF, four epochs a second."""
+        if not self.frames:
+            raise UserError("There is no movie yet; tick 'Keep a movie' and train first.")
+        frames = [np.round(255 * np.clip(frame, 0, 1)).astype(np.uint8) for frame in self.frames]
+        with replacing(path) as temporary:
+            imageio.imwrite(temporary, frames, extension=".gif", duration=250, loop=0)
