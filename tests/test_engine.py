@@ -21,9 +21,9 @@ from emseg_napari.core.jobs import (
     Progress,
     SlicePredicted,
 )
+from emseg_napari.core.mailbox import Mailbox
 from emseg_napari.engine import client
 from emseg_napari.engine.client import Engine
-from emseg_napari.engine.protocol import Mailbox
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import LiveSettings, PredictionSettings, TrainingSettings
 

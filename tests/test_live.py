@@ -12,7 +12,8 @@ from timing import PATIENCE_S, settled, wait_until, within
 
 from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
 from emseg_napari.core.labels import from_probability
-from emseg_napari.engine.protocol import Mailbox, Taught
+from emseg_napari.core.mailbox import Mailbox
+from emseg_napari.engine.protocol import Taught
 from emseg_napari.inference import predict
 from emseg_napari.models import unet
 from emseg_napari.models.run import Run, fingerprint, open_run, opened_start

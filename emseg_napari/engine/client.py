@@ -16,7 +16,8 @@ from typing import IO, Any, BinaryIO, cast
 import numpy as np
 
 from emseg_napari.core.jobs import Event, Failed, Finished, UserError, Wishes
-from emseg_napari.engine.protocol import Mailbox, Request, Stop, Taught, packed, receive, send
+from emseg_napari.core.mailbox import Mailbox
+from emseg_napari.engine.protocol import Request, Stop, Taught, packed, receive, send
 
 CANCEL_SECONDS = 0.7
 # So often a thread that passes messages on looks whether its job is over.

@@ -8,8 +8,6 @@ The window sends a `Request`, and while its job runs perhaps `Stop`, new `Wishes
 from __future__ import annotations
 
 import pickle
-import threading
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal, cast
 
@@ -67,31 +65,6 @@ class Taught:
 
     z: int
     labels: np.ndarray
-
-
-class Mailbox:
-    """Keeps the newest message of each kind until somebody takes it; for any thread.
-
-    So a slow reader misses what is out of date, but never the newest, and who posts never waits.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: dict[Hashable, Any] = {}
-        self._posted = threading.Condition()
-
-    def post(self, kind: Hashable, message: Any) -> None:
-        """Put a message in, in place of an older one of that kind."""
-        with self._posted:
-            self._waiting[kind] = message
-            self._posted.notify_all()
-
-    def take(self, seconds: float | None = 0.0) -> list[Any]:
-        """Take all messages out; wait for one up to so many seconds, for ever if None."""
-        with self._posted:
-            self._posted.wait_for(lambda: bool(self._waiting), seconds)
-            messages = list(self._waiting.values())
-            self._waiting.clear()
-            return messages
 
 
 @dataclass(frozen=True)

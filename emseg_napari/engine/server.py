@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from emseg_napari.core.jobs import Cancelled, Event, Failed, Finished, Report, ShouldStop, UserError, Wishes
-from emseg_napari.engine.protocol import Mailbox, Request, Stop, Taught, receive, send, unpacked
+from emseg_napari.core.mailbox import Mailbox
+from emseg_napari.engine.protocol import Request, Stop, Taught, receive, send, unpacked
 
 
 class _Engine:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from emseg_napari.core.jobs import Cancelled, PreviewReady, Report, ShouldStop, Wishes
-from emseg_napari.engine.protocol import Mailbox
+from emseg_napari.core.mailbox import Mailbox
 from emseg_napari.inference import SlicePredictor
 from emseg_napari.io.sparse_stack import Stack
 

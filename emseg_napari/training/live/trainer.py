@@ -27,7 +27,7 @@ from emseg_napari.core.jobs import (
     never,
 )
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, normalise
-from emseg_napari.engine.protocol import Mailbox
+from emseg_napari.core.mailbox import Mailbox
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import check_image, check_pair

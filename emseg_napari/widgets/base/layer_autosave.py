@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.store import Session
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
 from emseg_napari.widgets.layers.placement import place_of
+from emseg_napari.widgets.layers.slice_marks import marks_of
 
 _MANY_SLICES = 8  # copies of more at once would be felt
 
@@ -89,11 +89,6 @@ class Kept:
             if z < len(labels):
                 self.autosave.note(z, labels[z] if len(changed) <= _MANY_SLICES else None)
         self.folder = self.autosave.folder or self.folder  # it may have been saved under a name
-
-
-def marks_of(labels: np.ndarray) -> dict[int, int]:
-    """Return a number for each slice that may hold labels, which changes with it."""
-    return {z: zlib.crc32(np.ascontiguousarray(labels[z]).data) for z in slices_in_use(labels)}
 
 
 def _changed_since(labels: np.ndarray, read: Mapping[int, int]) -> list[int]:

@@ -10,9 +10,9 @@ from emseg_napari.annotation.session.store import Session, load_session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import Volume
-from emseg_napari.widgets.base.layer_autosave import marks_of
 from emseg_napari.widgets.layers.labels_layer import CONFIRMED, SESSION, SOURCE, LayerData, label_colours
 from emseg_napari.widgets.layers.placement import lying_at
+from emseg_napari.widgets.layers.slice_marks import marks_of
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 
