@@ -1,13 +1,12 @@
-"""What the tests share, and a process of its own for every file whose tests import Keras.
+"""What the tests share, and a process of its own for every file that carries the marker ``keras``.
 
-TensorFlow and software OpenGL end each other's process (README, "Architecture"), in pytest as in napari.
+TensorFlow and software OpenGL end each other's process (docs/architecture.md), in pytest as in napari.
 """
 
 import os
 
 os.environ["NAPARI_CONFIG"] = ""  # napari reads it once: the user's settings stay out of the tests
 
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,18 +17,15 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from helpers.paths import ISBI
+
 if TYPE_CHECKING:
     from emseg_napari.core.jobs import Event
     from emseg_napari.engine.client import Engine
     from emseg_napari.models.run import Run
 
-REAL_DATA = Path(__file__).parents[1] / ".." / "shared" / "data" / "isbi2012"
-OF_KERAS = r"(training\.(trainer|live\.trainer|learner|losses|devices)|models\.(unet|checkpoints))"
-IMPORTS_KERAS = re.compile(
-    rf"^\s*(import|from) (keras|tensorflow|emseg_napari\.{OF_KERAS})\b"
-    r"|^\s*from emseg_napari\.(training|models) import .*\b(trainer|learner|losses|devices|unet|checkpoints)\b",
-    re.MULTILINE,
-)
+REAL_DATA = ISBI
+KERAS_MARK = "pytestmark = pytest.mark.keras"
 
 # A deadline would fail on a busy machine; the same examples every time make a failure repeatable.
 settings.register_profile("emseg", max_examples=30, deadline=None, derandomize=True, database=None)
@@ -59,10 +55,10 @@ class OwnProcess(pytest.Item):
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a file that imports Keras as usual only where it is the one file asked for."""
+    """Collect a file with the marker ``keras`` as usual only where it is the one file asked for."""
     folder = parent.config.invocation_params.dir
     asked = {(folder / argument.split("::")[0]).resolve() for argument in parent.config.args}
-    if asked == {module_path.resolve()} or not IMPORTS_KERAS.search(module_path.read_text("utf-8")):
+    if asked == {module_path.resolve()} or KERAS_MARK not in module_path.read_text("utf-8"):
         return None
     return KerasFile.from_parent(parent, path=module_path)
 
@@ -109,9 +105,8 @@ def real_stack() -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture
 def dock(make_napari_viewer_proxy, qtbot, tmp_path):  # type: ignore[no-untyped-def]
     """The dock with all steps in a shown window; runs go to a temporary folder."""
-    from window import end_jobs
-
     from emseg_napari.widgets.dock import Dock
+    from helpers.window import end_jobs
 
     viewer = make_napari_viewer_proxy(show=True)
     widget = Dock(viewer)

@@ -1,9 +1,10 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+from helpers.paths import CHECKOUT
+
+README = (CHECKOUT / "README.md").read_text("utf-8")
 
 
 def test_the_python_example_of_the_readme_runs_in_a_script_without_a_main_guard(tmp_path):
@@ -21,4 +22,4 @@ def test_the_python_example_of_the_readme_runs_in_a_script_without_a_main_guard(
 
 def test_the_two_commands_of_the_readme_exist():
     for script in re.findall(r"^bash (\S+)", README, re.MULTILINE):
-        assert (Path(__file__).parents[1] / script).is_file()
+        assert (CHECKOUT / script).is_file()

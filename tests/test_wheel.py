@@ -10,7 +10,9 @@ from zipfile import ZipFile
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[1]
+from helpers.paths import CHECKOUT
+
+CHECKOUT = CHECKOUT
 BINDINGS = ("pyqt5", "pyqt6", "pyside2", "pyside6")
 
 

@@ -1,0 +1,366 @@
+"""Blocks done by Dask workers: real processes, some of which are killed in the middle of their work."""
+
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from emseg_napari.core.blockwise import Where, dask_client, do_blocks
+from emseg_napari.core.blockwise.dask_client import open_client
+from emseg_napari.core.jobs import Cancelled, Event, Message, Progress, UserError
+from emseg_napari.inference import plan
+from emseg_napari.inference.volume import VolumeTask, predict_volume
+from emseg_napari.io import pyramid
+from emseg_napari.io.open import open_volume
+from emseg_napari.models.starter import STARTER
+from emseg_napari.settings import PredictionSettings
+from helpers.block_work import Writing, cubes, done, written
+from helpers.paths import CHECKOUT
+from helpers.timing import PATIENCE_S, settled, wait_until, within
+
+DASK = Path(sys.executable).with_name("dask")
+PROMISED_S = dask_client.SECONDS_TO_CONNECT
+
+
+class Hands:
+    """A scheduler and workers started by hand, each a process."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.start_scheduler()
+
+    def start_scheduler(self) -> None:
+        about = self._log.with_name(f"scheduler-{len(self.processes)}.json")
+        about.unlink(missing_ok=True)
+        self.scheduler = self._start(
+            *("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(about))
+        )
+        wait_until(lambda: address_in(about))
+        self.address = address_in(about)
+
+    def start_worker(self, *path: Path) -> "subprocess.Popen[bytes]":
+        """Start a worker that looks for packages in `path` first."""
+        return self._start(
+            "worker", self.address, "--nthreads", "1", "--no-nanny", "--host", "127.0.0.1", path=path
+        )
+
+    def end_workers(self) -> None:
+        """End the workers, and wait until the scheduler knows."""
+        self._end([process for process in self.processes if process is not self.scheduler])
+        with open_client(self.address, None) as client:
+            wait_until(lambda: client.scheduler_info(n_workers=0)["n_workers"] == 0)
+
+    def end(self) -> None:
+        self._end(self.processes)
+
+    def _end(self, processes: "list[subprocess.Popen[bytes]]") -> None:
+        for process in processes:
+            process.kill()
+            process.wait()
+        self.processes = [process for process in self.processes if process not in processes]
+
+    def _start(self, *words: str, path: tuple[Path, ...] = ()) -> "subprocess.Popen[bytes]":
+        paths = os.pathsep.join(str(folder) for folder in (*path, CHECKOUT / "tests"))
+        with open(self._log, "ab") as log:
+            process = subprocess.Popen(
+                [str(DASK), *words, "--no-dashboard"],
+                env=os.environ | {"PYTHONPATH": paths},
+                stdout=log,
+                stderr=log,
+                cwd=self._log.parent,
+            )
+        self.processes.append(process)
+        return process
+
+
+def address_in(about: Path) -> str:
+    """The address of the scheduler that writes about itself there; empty as long as it has not."""
+    with suppress(OSError, ValueError):
+        return json.loads(about.read_text())["address"]
+    return ""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    """Schedulers on a busy machine take longer to answer than users should wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dask_client, "SECONDS_TO_CONNECT", PATIENCE_S)
+        yield
+
+
+@pytest.fixture(scope="module")
+def hands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hands]:
+    """A scheduler with two workers, which the tests leave as they are."""
+    hands = Hands(tmp_path_factory.mktemp("hands") / "log")
+    hands.start_worker()
+    hands.start_worker()
+    yield hands
+    hands.end()
+
+
+@pytest.fixture(scope="module")
+def lone_scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hands]:
+    hands = Hands(tmp_path_factory.mktemp("lone") / "log")
+    yield hands
+    hands.end()
+
+
+@pytest.fixture
+def own_hands(lone_scheduler: Hands) -> Iterator[Hands]:
+    """A scheduler and nobody yet, for a test that starts and ends workers."""
+    yield lone_scheduler
+    lone_scheduler.end_workers()
+
+
+@pytest.fixture
+def mortal_hands(tmp_path: Path) -> Iterator[Hands]:
+    """A scheduler of the test's own, which it may end."""
+    hands = Hands(tmp_path / "log")
+    yield hands
+    hands.end()
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    folder = tmp_path / "output"
+    folder.mkdir()
+    return folder
+
+
+def wait_for_workers(address: str, count: int) -> None:
+    with open_client(address, None) as client:
+        client.wait_for_workers(count, timeout=PATIENCE_S)
+
+
+def after(count: int, events: list[Event], action: Callable[[], object]) -> Callable[[Event], None]:
+    """Give a report that collects events, and acts once when so many blocks are done."""
+
+    def report(event: Event) -> None:
+        events.append(event)
+        if len(done(events)) == count and done([event]):
+            action()
+
+    return report
+
+
+def test_workers_of_this_machine_write_what_one_process_writes(output, capfd):
+    events: list[Event] = []
+    assert do_blocks(Writing(output), cubes(12), Where("local", 2), events.append) == []
+    assert sorted(done(events)) == written(output) == list(range(12))
+    assert [(output / str(number)).read_text() for number in range(12)] == [f"block {n}" for n in range(12)]
+    assert "2 workers" in [event for event in events if isinstance(event, Progress)][-1].text
+    assert "watch it at http://127.0.0.1:" in next(
+        event.text for event in events if isinstance(event, Message)
+    )
+    assert capfd.readouterr() == ("", "")
+
+
+def test_workers_predict_what_one_process_predicts(hands, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "_CHUNK_PX", 32)
+    monkeypatch.setattr(plan, "_BLOCK_PX", 64)
+    monkeypatch.setattr(pyramid, "_FEW", 1)
+    image = np.random.default_rng(0).integers(0, 255, (2, 140, 96), np.uint8)
+    tifffile.imwrite(tmp_path / "image.tif", image, photometric="minisblack")
+    settings = PredictionSettings(average_orientations=False, close_gaps=False)
+    for name, where in (("here", Where()), ("there", Where(hands.address))):
+        (tmp_path / name).mkdir()
+        task = VolumeTask(tmp_path / name / "out.zarr", settings, where=where)
+        assert predict_volume(open_volume(tmp_path / "image.tif"), STARTER, task).done == 12
+    here, there = contents(tmp_path / "here"), contents(tmp_path / "there")
+    assert here == there
+    assert sum("/c/" in name for name in here) == 2 * (6 + 2 + 1 + 1)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_block_that_fails_on_a_worker_costs_itself_only(hands, output):
+    events: list[Event] = []
+    troubles = [(1, "read", UserError("Chunk (1, 0, 0) is damaged.")), (2, "compute", ZeroDivisionError())]
+    failures = do_blocks(Writing(output, troubles=troubles), cubes(5), Where(hands.address), events.append)
+    assert sorted(failure.index[0] for failure in failures) == [1, 2]
+    texts = {failure.index[0]: failure.text for failure in failures}
+    assert texts[1] == "Chunk (1, 0, 0) is damaged."
+    assert "ZeroDivisionError" in texts[2]
+    assert written(output) == [0, 3, 4]
+
+
+def test_blocks_begin_in_the_order_given(hands, output):
+    events: list[Event] = []
+    do_blocks(Writing(output, 0.05), cubes(24)[::-1], Where(hands.address), events.append)
+    pairs = list(itertools.combinations(done(events), 2))
+    # Those that a worker had in hand while it was kept waiting end late.
+    assert sum(first < later for first, later in pairs) < len(pairs) / 4
+
+
+def test_an_output_that_a_worker_cannot_write_ends_the_work(hands, output):
+    work = Writing(output, 0.02, [(3, "write", OSError(28, "No space left on device"))])
+    with pytest.raises(UserError, match=f"On the host {socket.gethostname()}: .*No space left on device"):
+        do_blocks(work, cubes(200), Where(hands.address))
+    assert 3 not in written(output)
+    assert len(written(output)) < 50
+
+
+def test_an_output_that_workers_do_not_see_is_refused(hands, output):
+    with pytest.raises(
+        UserError, match=rf"host {socket.gethostname()} sees no .*nowhere; the run, the image"
+    ):
+        do_blocks(Writing(output / "nowhere"), cubes(2), Where(hands.address))
+
+
+def test_cancel_keeps_what_workers_did_and_they_begin_nothing_more(hands, output):
+    events: list[Event] = []
+    with pytest.raises(Cancelled):
+        do_blocks(
+            Writing(output, 0.1),
+            cubes(200),
+            Where(hands.address),
+            events.append,
+            lambda: len(done(events)) > 3,
+        )
+    kept = settled(lambda: written(output))  # but for the blocks that were being done
+    assert set(done(events)) <= set(kept)
+    assert len(kept) < 100
+
+
+def test_a_killed_worker_costs_its_blocks_which_another_does(own_hands, output):
+    events: list[Event] = []
+    doomed = own_hands.start_worker()
+    own_hands.start_worker()
+    wait_for_workers(own_hands.address, 2)
+    report = after(6, events, lambda: os.kill(doomed.pid, signal.SIGKILL))
+    assert do_blocks(Writing(output, 0.1), cubes(40), Where(own_hands.address), report) == []
+    assert sorted(done(events)) == written(output) == list(range(40))
+    progress = [event.text for event in events if isinstance(event, Progress)]
+    assert "2 workers" in progress[0]
+    assert "1 worker" in progress[-1]
+
+
+def test_a_killed_scheduler_is_told_and_the_rest_is_done_later(mortal_hands, output, capfd):
+    events: list[Event] = []
+    mortal_hands.start_worker()
+    report = after(5, events, lambda: os.kill(mortal_hands.scheduler.pid, signal.SIGKILL))
+    with pytest.raises(
+        UserError, match="scheduler has gone; start it and its workers, then give the same command"
+    ):
+        do_blocks(Writing(output, 0.05), cubes(30), Where(mortal_hands.address), report)
+    left = [cube for cube in cubes(30) if cube.index[0] not in written(output)]
+    assert 10 < len(left) <= 25
+    mortal_hands.start_scheduler()
+    mortal_hands.start_worker()
+    assert do_blocks(Writing(output), left, Where(mortal_hands.address)) == []
+    assert written(output) == list(range(30))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_workers_that_come_late_are_waited_for(own_hands, output):
+    events: list[Event] = []
+
+    def report(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Message) and "No workers are there" in event.text:
+            own_hands.start_worker()
+
+    assert do_blocks(Writing(output), cubes(3), Where(own_hands.address), report) == []
+    assert written(output) == [0, 1, 2]
+
+
+def other_numpy(folder: Path) -> Path:
+    """Make a folder of packages with a numpy that says that it has another version."""
+    about = folder / "numpy-1.2.3.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.2.3\n")
+    return folder
+
+
+def all_but_ours(folder: Path) -> Path:
+    """Make a folder with all packages that are installed but this one, and let no others be found."""
+    folder.mkdir()
+    for package in Path(np.__file__).parents[1].iterdir():
+        if not package.name.startswith("emseg_napari"):
+            (folder / package.name).symlink_to(package)
+    (folder / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "ours = lambda p: p.endswith('site-packages') or os.path.isdir(os.path.join(p, 'emseg_napari'))\n"
+        "sys.path[:] = [p for p in sys.path if not ours(p)]\n"
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("environment", "text"),
+    [
+        (other_numpy, r"The worker tcp://127.0.0.1:\d+ has numpy 1.2.3, but this process numpy \d"),
+        (
+            all_but_ours,
+            r"The worker tcp://127.0.0.1:\d+ has no emseg-napari, but this process emseg-napari \d",
+        ),
+    ],
+)
+@pytest.mark.parametrize("late", [False, True])
+def test_a_worker_with_another_environment_is_named(own_hands, tmp_path, output, environment, text, late):
+    folder = environment(tmp_path / "environment")
+
+    def report(event: Event) -> None:
+        if late and isinstance(event, Message) and "No workers are there" in event.text:
+            own_hands.start_worker(folder)
+
+    if not late:
+        own_hands.start_worker(folder)
+        wait_for_workers(own_hands.address, 1)
+    with pytest.raises(UserError, match=text):
+        do_blocks(Writing(output), cubes(4), Where(own_hands.address), report)
+    assert written(output) == []
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_scheduler_that_does_not_answer_is_told_soon(output, silent, monkeypatch):
+    assert PROMISED_S < 10
+    monkeypatch.setattr(dask_client, "SECONDS_TO_CONNECT", 0.5)
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        if silent:
+            mute.listen()
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        started = time.monotonic()
+        with pytest.raises(UserError, match=f"No Dask scheduler answers at {address}; check the address"):
+            do_blocks(Writing(output), cubes(1), Where(address))
+        assert time.monotonic() - started < within(PROMISED_S)
+
+
+def test_an_image_in_memory_is_not_sent_with_every_block(hands, output):
+    heavy = [(0, "never", UserError("x" * 2_000_000))]
+    with pytest.raises(
+        UserError, match="2 MB in memory would travel with every block; save the image to a file"
+    ):
+        do_blocks(Writing(output, troubles=heavy), cubes(1), Where(hands.address))
+
+
+def test_dask_that_is_missing_is_asked_for(output, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UserError, match=r'run: pip install "emseg-napari\[cluster\]"'):
+        do_blocks(Writing(output), cubes(1), Where("local"))
+
+
+def test_worker_processes_that_do_not_start_are_told(output, monkeypatch):
+    def refuse(**options: object) -> None:
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("distributed.LocalCluster", refuse)
+    with pytest.raises(
+        UserError, match=r"did not start \(Nanny failed to start\.\); leave the scheduler away"
+    ):
+        do_blocks(Writing(output), cubes(1), Where("local", 1))

@@ -1,0 +1,522 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emseg_napari.core.jobs import (
+    EpochEnded,
+    Event,
+    Failed,
+    Finished,
+    Message,
+    PreviewReady,
+    Progress,
+    SlicePredicted,
+)
+from emseg_napari.core.mailbox import Mailbox
+from emseg_napari.engine import client
+from emseg_napari.engine.client import Engine
+from emseg_napari.models.run import Run, open_run
+from emseg_napari.settings import LiveSettings, PredictionSettings, TrainingSettings
+from helpers.timing import PATIENCE_S, within
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+LONG = {"epochs": 1000, "steps_per_epoch": 20}
+
+
+def training(tiny_stack, folder: Path, resume: bool = False, **changes) -> dict:
+    image, labels = tiny_stack
+    small = {"epochs": 2, "steps_per_epoch": 2, "patch_px": 32, "batch_size": 2}
+    settings = TrainingSettings.recipe(**(small | changes))
+    return {"image": image, "labels": labels, "settings": settings, "folder": folder, "resume": resume}
+
+
+def until(events: Iterator[Event], kind: type) -> Event:
+    for event in events:
+        if isinstance(event, kind):
+            return event
+    pytest.fail(f"the job ended without {kind.__name__}")
+
+
+def alive(process_id: int) -> bool:
+    """Say whether a process runs (a zombie that nobody has fetched does not)."""
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # gone before or after the file was opened
+        return False
+
+
+def wait_until_gone(process_id: int, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while alive(process_id) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not alive(process_id)
+
+
+@pytest.fixture
+def fake_engine(tmp_path, monkeypatch):
+    """Make engines whose process runs other code than ours: ``fake_engine(code)``."""
+    engines = []
+
+    def make(code: str) -> Engine:
+        path = tmp_path / "fake_engine.py"
+        path.write_text(f"{IMPORTS}{code}\n")
+        (tmp_path / "listen").unlink(missing_ok=True)
+        real = subprocess.Popen
+
+        def popen(command, **options):
+            return real([sys.executable, str(path)], **options)
+
+        monkeypatch.setattr(client.subprocess, "Popen", popen)
+        engines.append(Engine())
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        engine.close()
+
+
+IMPORTS = """
+import sys, time
+from pathlib import Path
+from emseg_napari.engine.server import *
+from emseg_napari.core.jobs import Message
+"""
+FAILING = "send(os.fdopen(os.dup(1), 'wb'), Failed('at work'))\n"
+DEAF = "send(os.fdopen(os.dup(1), 'wb'), Message('at work'))\nwhile True: pass\n"
+
+
+# Jobs
+
+
+def test_training_tells_its_story_in_order_and_ends_with_its_run(engine, tiny_events):
+    events = tiny_events
+    kinds = [type(event) for event in events]
+    assert kinds[:3] == [Message, Message, Progress]
+    assert [e.epoch for e in events if isinstance(e, EpochEnded)] == [1, 2]
+    assert kinds.count(Finished) == 1
+    run = events[-1].result
+    assert isinstance(run, Run)
+    assert run.record.finished
+    assert open_run(run.folder).history == run.history
+    assert not engine.busy
+
+
+def test_process_stays_warm_for_the_next_job(engine, tiny_stack, tiny_run):
+    first = list(engine.run("predict", image=tiny_stack[0], run=tiny_run.folder))
+    process_id = engine.process_id
+    second = list(engine.run("predict", image=tiny_stack[0], run=tiny_run.folder))
+    assert isinstance(first[-1], Finished)
+    assert isinstance(second[-1], Finished)
+    assert engine.process_id == process_id is not None
+
+
+def test_process_stays_warm_when_one_leaves_at_the_last_event(engine, tiny_stack, tiny_run):
+    for event in engine.run("predict", image=tiny_stack[0], run=tiny_run.folder):
+        process_id = engine.process_id
+        if isinstance(event, Finished):
+            break
+    del event
+    assert engine.process_id == process_id is not None
+
+
+def test_prediction_comes_slice_by_slice_and_is_that_of_the_library(engine, tiny_stack, tiny_run):
+    from emseg_napari.inference import predict
+
+    events = list(engine.run("predict", image=tiny_stack[0], run=tiny_run.folder))
+    slices = [event for event in events if isinstance(event, SlicePredicted)]
+    assert [event.z for event in slices] == list(range(len(tiny_stack[0])))
+    expected = predict(tiny_stack[0], tiny_run)
+    np.testing.assert_allclose(np.stack([e.probability for e in slices]), expected, atol=1e-6)
+
+
+def test_user_s_mistake_comes_as_its_sentence(engine, tiny_stack, tmp_path):
+    events = list(engine.run("predict", image=tiny_stack[0], run=tmp_path))
+    assert [type(event) for event in events] == [Failed]
+    assert "is no run folder" in events[0].text
+    assert not events[0].cancelled
+    assert not events[0].details
+
+
+def test_unforeseen_error_comes_with_its_traceback(engine):
+    events = list(engine.run("predict", wrong=1))
+    assert events[-1].text.startswith("The predict job failed: TypeError")
+    assert "Traceback" in events[-1].details
+    assert engine.process_id is not None
+
+
+def test_preview_follows_the_slice_in_view(engine, tiny_stack, tmp_path):
+    engine.wish(z=3)  # before the job: the user looked at this slice when it began
+    events = engine.run("train", **training(tiny_stack, tmp_path / "run", **LONG))
+    assert until(events, PreviewReady).z == 3
+    engine.wish(z=1)
+    seen = [until(events, PreviewReady).z for _ in range(3)]
+    assert seen[-1] == 1
+    engine.wish(z=None)
+    engine.cancel()
+    assert until(events, Failed).cancelled
+
+
+# Live mode
+
+
+def test_what_is_taught_in_the_middle_of_a_live_job_is_learned_and_kept(
+    engine, tiny_stack, tiny_run, tmp_path
+):
+    image, labels = tiny_stack
+    settings = LiveSettings(start=str(tiny_run.folder), on_battery=True)
+    job = {"image": image, "labels": 0 * labels, "settings": settings, "folder": tmp_path / "live"}
+    engine.wish(z=2)
+    events = engine.run("live", **job)
+    first = until(events, PreviewReady)
+    assert (first.epoch, first.z) == (0, 2)
+    engine.teach(2, labels[2])
+    while (later := until(events, PreviewReady)).epoch == 0:
+        pass
+    while np.array_equal(later.probability, first.probability):
+        later = until(events, PreviewReady)
+    engine.wish(enough=True)
+    run = until(events, Finished).result
+    assert open_run(run.folder).record.trained_slices == [2]
+    assert next(events, None) is None
+    predicted = list(engine.run("predict", image=image, run=run.folder))
+    assert isinstance(predicted[-1], Finished)
+
+
+DEAF_S = 20  # at most
+ECHO = f"""
+end = time.monotonic() + {DEAF_S}
+events = os.fdopen(os.dup(1), 'wb')
+commands = os.fdopen(os.dup(0), 'rb')
+send(events, Message('at work'))
+while time.monotonic() < end and not Path(__file__).with_name('listen').exists():
+    time.sleep(0.01)
+while True:
+    command = receive(commands)
+    if isinstance(command, Taught):
+        send(events, Message(f'{{command.z}}: {{command.labels[0, 0]}}'))
+    elif isinstance(command, Wishes):
+        send(events, Message(f'wishes: {{command.z}}'))
+        if command.enough:
+            send(events, Finished())
+"""
+
+
+def test_teaching_a_busy_engine_never_waits_and_never_loses_the_newest(fake_engine, tmp_path):
+    engine = fake_engine(ECHO)
+    events = engine.run("live")
+    next(events)  # and now it is deaf
+    labels = np.zeros((1000, 1000), np.uint8)  # more than fits into a pipe
+    for number in range(1, 51):
+        labels[:] = number
+        began = time.monotonic()
+        engine.teach(number % 2, labels)
+        engine.wish(z=number)
+        assert time.monotonic() - began < within(0.1)
+    labels[:] = 255  # it keeps a copy, and the user paints on
+    (tmp_path / "listen").touch()
+    said = []
+    while {"0: 50", "1: 49", "wishes: 50"} - set(said):
+        said.append(next(events).text)
+    assert len(said) < 20
+    engine.wish(enough=True)
+    until(events, Finished)
+
+
+def test_what_is_taught_before_the_engine_runs_goes_to_the_job_that_is_about_to_start(fake_engine, tmp_path):
+    engine = fake_engine(ECHO)
+    (tmp_path / "listen").touch()
+    engine.teach(4, np.full((2, 2), 1))
+    events = engine.run("live")
+    said = []
+    while "4: 1" not in said:
+        said.append(next(events).text)
+    engine.wish(enough=True)
+    until(events, Finished)
+
+
+def test_what_one_job_was_not_told_any_more_is_not_told_to_the_next(fake_engine, tmp_path):
+    engine = fake_engine(ECHO)
+    events = engine.run("live")
+    next(events)
+    engine.teach(0, np.full((1000, 1000), 1))
+    engine.teach(1, np.full((1000, 1000), 1))
+    engine.cancel()  # deaf, so its process ends
+    assert until(events, Failed).cancelled
+    assert next(events, None) is None
+    (tmp_path / "listen").touch()
+    events = engine.run("live")
+    next(events)
+    engine.wish(enough=True)
+    told = [event for event in events if isinstance(event, Message)]
+    assert all(event.text.startswith("wishes") for event in told)
+
+
+def test_a_mailbox_keeps_the_newest_of_each_kind_and_wakes_who_waits():
+    box = Mailbox()
+    assert box.take(0.01) == []
+    for message in (1, 2, 3):
+        box.post("odd" if message % 2 else "even", message)
+    assert sorted(box.take()) == [2, 3]
+    threading.Timer(0.1, box.post, ("odd", 5)).start()
+    began = time.monotonic()
+    assert box.take(PATIENCE_S) == [5]
+    assert time.monotonic() - began < PATIENCE_S / 2
+
+
+def test_a_job_that_is_cancelled_before_it_begins_starts_no_process_and_the_next_one_runs(
+    own_engine, tmp_path
+):
+    events = own_engine.run("predict", image=None, run=tmp_path)
+    own_engine.cancel()
+    assert [event.cancelled for event in events] == [True]
+    assert own_engine.process_id is None
+    (failed,) = own_engine.run("predict", image=np.zeros((1, 16, 16), np.uint8), run=tmp_path)
+    assert not failed.cancelled
+
+
+def test_busy_engine_refuses_a_second_job(engine, tiny_stack, tiny_run):
+    job = {"image": tiny_stack[0], "run": tiny_run.folder}
+    first = engine.run("predict", **job)
+    next(first)
+    assert engine.busy
+    (refusal,) = engine.run("predict", **job)
+    assert "busy with another job" in refusal.text
+    assert isinstance(list(first)[-1], Finished)
+    assert isinstance(list(engine.run("predict", **job))[-1], Finished)
+
+
+# Cancel
+
+
+def test_polite_cancel_ends_within_a_second_and_keeps_the_process(engine, tiny_stack, tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "CANCEL_SECONDS", within(client.CANCEL_SECONDS))
+    events = engine.run("train", **training(tiny_stack, tmp_path / "run", **LONG))
+    until(events, EpochEnded)
+    process_id, began = engine.process_id, time.monotonic()
+    engine.cancel()
+    failed = until(events, Failed)
+    assert time.monotonic() - began < within(1)
+    assert failed.cancelled
+    assert next(events, None) is None
+    time.sleep(client.CANCEL_SECONDS)  # the deadline must not hit the next job
+    assert engine.process_id == process_id is not None
+    assert open_run(tmp_path / "run").history
+
+
+def test_deaf_engine_is_ended_within_a_second(fake_engine):
+    engine = fake_engine(DEAF)
+    events = engine.run("train")
+    next(events)
+    process_id, began = engine.process_id, time.monotonic()
+    engine.cancel()
+    failed = until(events, Failed)
+    assert time.monotonic() - began < within(1)
+    assert failed.cancelled
+    assert not alive(process_id)
+
+
+def test_cancel_while_a_large_stack_goes_out_neither_waits_nor_is_lost(fake_engine):
+    engine = fake_engine("time.sleep(60)")  # never reads: the pipe is full at once
+    failures: list[Event] = []
+    large = np.zeros(10_000_000, np.uint8)
+    thread = threading.Thread(target=lambda: failures.extend(engine.run("train", image=large)))
+    thread.start()
+    while engine.process_id is None:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    began = time.monotonic()
+    engine.wish(z=3)
+    assert time.monotonic() - began < within(0.1)
+    engine.cancel()
+    thread.join(PATIENCE_S)
+    assert time.monotonic() - began < within(1.2)
+    assert [event.cancelled for event in failures] == [True]
+
+
+def test_cancel_before_the_process_has_started_is_not_lost(fake_engine, monkeypatch):
+    engine = fake_engine(DEAF)
+    real = engine._start
+
+    def cancelled_start():
+        engine.cancel()
+        real()
+
+    monkeypatch.setattr(engine, "_start", cancelled_start)
+    began = time.monotonic()
+    assert until(engine.run("train"), Failed).cancelled
+    assert time.monotonic() - began < within(1.5)
+
+
+def test_cancel_without_a_job_does_nothing(engine):
+    process_id = engine.process_id
+    engine.cancel()
+    assert engine.process_id == process_id
+
+
+def test_leaving_a_job_in_the_middle_ends_its_process_and_the_next_job_starts_another(
+    fake_engine, monkeypatch, tiny_stack, tiny_run
+):
+    engine = fake_engine(DEAF)
+    events = engine.run("train")
+    next(events)
+    process_id = engine.process_id
+    events.close()
+    assert not alive(process_id)
+    assert not engine.busy
+    monkeypatch.undo()
+    done = list(engine.run("predict", image=tiny_stack[0], run=tiny_run.folder))
+    assert isinstance(done[-1], Finished)
+
+
+def test_closing_the_engine_under_a_running_job_ends_it_as_cancelled(fake_engine):
+    engine = fake_engine(DEAF)
+    events = engine.run("train")
+    next(events)
+    threading.Timer(0.2, engine.close).start()
+    failed = next(events)
+    assert failed.cancelled
+    assert engine.process_id is None
+
+
+# Deaths
+
+
+@linux
+def test_killed_engine_fails_with_a_sentence_and_its_training_goes_on_afterwards(
+    engine, tiny_stack, tmp_path
+):
+    arguments = training(tiny_stack, tmp_path / "run", epochs=8, steps_per_epoch=20)
+    events = engine.run("train", **arguments)
+    until(events, EpochEnded)
+    began = time.monotonic()
+    os.kill(engine.process_id, signal.SIGKILL)
+    failed = until(events, Failed)
+    assert time.monotonic() - began < within(2)
+    assert "ended unexpectedly (exit code -9)" in failed.text
+    assert "can be resumed from its last checkpoint" in failed.text
+    assert not failed.cancelled
+    assert next(events, None) is None
+
+    resumed = list(engine.run("train", **(arguments | {"resume": True})))[-1].result
+    assert [(row.epoch, row.step) for row in resumed.history] == [(n, 20 * n) for n in range(1, 9)]
+
+
+def test_engine_that_cannot_start_says_so_once(monkeypatch):
+    monkeypatch.setattr(client.sys, "executable", "/nowhere/python")
+    with Engine() as engine:
+        (failed,) = engine.run("predict")
+        assert "could not be started" in failed.text
+        assert not engine.busy
+
+
+def test_last_words_of_a_dying_engine_are_in_the_details(fake_engine):
+    engine = fake_engine("sys.exit('out of luck')")
+    (failed,) = engine.run("train")
+    assert "exit code 1" in failed.text
+    assert "out of luck" in failed.details
+
+
+def test_engine_that_died_between_two_jobs_is_replaced(fake_engine, monkeypatch):
+    engine = fake_engine(FAILING)
+    first = list(engine.run("train"))
+    assert [event.text for event in first] == ["at work"]
+    while engine.process_id is not None:
+        time.sleep(0.02)
+    assert [event.text for event in engine.run("train")] == ["at work"]
+
+
+def test_request_that_cannot_be_read_ends_the_process_instead_of_hanging(fake_engine):
+    engine = fake_engine(
+        "import emseg_napari.engine.server as e\n"
+        "def full(stream): raise MemoryError('no room')\n"
+        "e.receive = full\n"
+        "e.main()"
+    )
+    (failed,) = engine.run("train")
+    assert "for want of memory" in failed.text
+    assert "MemoryError: no room" in failed.details
+
+
+@linux
+def test_engine_ends_with_the_process_that_started_it(tiny_stack, tmp_path):
+    image, labels = tmp_path / "image.npy", tmp_path / "labels.npy"
+    np.save(image, tiny_stack[0])
+    np.save(labels, tiny_stack[1])
+    code = (
+        "import sys, numpy as np\n"
+        "from emseg_napari.engine.client import Engine\n"
+        "from emseg_napari.settings import TrainingSettings\n"
+        "image, labels, folder = sys.argv[1:]\n"
+        "settings = TrainingSettings.recipe(epochs=1000, steps_per_epoch=20, patch_px=32)\n"
+        "engine = Engine()\n"
+        "arguments = dict(image=np.load(image), labels=np.load(labels), settings=settings, folder=folder)\n"
+        "for event in engine.run('train', **arguments):\n"
+        "    print(type(event).__name__, engine.process_id, flush=True)\n"
+    )
+    command = [sys.executable, "-c", code, str(image), str(labels), str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        child = next(int(line.split()[1]) for line in parent.stdout if line.startswith("EpochEnded"))
+        assert alive(child)
+        parent.kill()
+        assert wait_until_gone(child, within(3))
+
+
+# The process
+
+
+def test_noise_on_stdout_does_not_reach_the_window(fake_engine):
+    engine = fake_engine(
+        "import emseg_napari.inference as p\n"
+        "def loud(**_):\n"
+        "    print('noise', flush=True)\n"
+        "    os.system('echo more noise')\n"
+        "    os.write(1, b'raw noise')\n"
+        "p.predict = loud\n"
+        "main()"
+    )
+    events = list(engine.run("predict"))
+    assert [type(event) for event in events] == [Finished]
+    assert {"noise", "more noise", "raw noise"} <= set(engine._end().decode().splitlines())
+
+
+def test_modules_in_the_working_folder_are_not_python_s(
+    own_engine, tiny_stack, tiny_run, tmp_path, monkeypatch
+):
+    for name in ("random.py", "queue.py", "onnxruntime.py"):
+        (tmp_path / name).write_text("raise SystemExit('not me')")
+    monkeypatch.chdir(tmp_path)
+    events = list(own_engine.run("predict", image=tiny_stack[0], run=tiny_run.folder))
+    assert isinstance(events[-1], Finished)
+
+
+@linux
+def test_prediction_needs_no_tensorflow(own_engine, tiny_stack, tiny_run):
+    settings = PredictionSettings(average_orientations=False)
+    list(own_engine.run("predict", image=tiny_stack[0], run=tiny_run.folder, settings=settings))
+    loaded = Path(f"/proc/{own_engine.process_id}/maps").read_text()
+    assert "onnxruntime" in loaded
+    assert "libtensorflow" not in loaded
+    assert "keras" not in loaded
+
+
+@linux
+def test_window_comes_before_the_engine(engine):
+    list(engine.run("predict", wrong=1))
+    assert os.getpriority(os.PRIO_PROCESS, engine.process_id) > os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def test_closed_engine_is_gone(own_engine, tmp_path):
+    list(own_engine.run("predict", wrong=1))
+    process_id = own_engine.process_id
+    own_engine.close()
+    assert own_engine.process_id is None
+    assert not alive(process_id)
+    own_engine.close()

@@ -1,0 +1,631 @@
+import json
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+from keras import layers, ops
+
+from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
+from emseg_napari.models import unet
+from emseg_napari.models.checkpoints import load_checkpoint
+from emseg_napari.models.run import Run, open_run
+from emseg_napari.settings import TrainingSettings
+from emseg_napari.training import learner, trainer
+from emseg_napari.training.losses import masked_loss
+from emseg_napari.training.trainer import train_network
+from emseg_napari.training.validation import (
+    Judgement,
+    Jury,
+    but_tile,
+    hold_out_tile,
+    most_labelled,
+    only_tile,
+    split,
+)
+
+pytestmark = pytest.mark.keras
+
+SHAPE = (5, 48, 40)
+
+
+def membranes(shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Dark lines on a bright ground with noise: image uint8 and labels, both (z, y, x)."""
+    random = np.random.default_rng(seed)
+    lines = (np.indices(shape)[1] + np.indices(shape)[2] + 3 * np.indices(shape)[0]) % 12 < 3
+    image = np.where(lines, 60, 180) + random.integers(0, 30, shape)
+    return image.astype(np.uint8), np.where(lines, 1, 2).astype(np.uint8)
+
+
+def tiny(**changes) -> TrainingSettings:
+    small = {"epochs": 2, "steps_per_epoch": 3, "patch_px": 32, "batch_size": 2}
+    return TrainingSettings.recipe(**(small | changes))
+
+
+class Story:
+    """Everything that a training told, and a stop after so many questions."""
+
+    def __init__(self, stop_after: float = float("inf")) -> None:
+        self.events, self.left = [], stop_after
+
+    def __call__(self, event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def should_stop(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def small_network(network: str, mixed_precision: bool = False) -> keras.Model:
+    """Stand-in for the networks, with the dropout of `reference`, that is quick to compile."""
+    image = layers.Input((None, None, 1))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
+    x = layers.Dropout(0.5)(x)
+    return keras.Model(image, layers.Conv2D(1, 1, activation="sigmoid")(x))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Train a small network and leave out the export, which takes seconds."""
+    monkeypatch.setattr(unet, "build", small_network)
+    monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b"network"))
+    monkeypatch.setattr(trainer._Training, "_judge_kept", lambda self: None)
+
+
+def last_weights(run: Run) -> list[np.ndarray]:
+    model = unet.build(run.settings.network)
+    load_checkpoint(model, run.last_checkpoint)
+    return model.get_weights()
+
+
+def assert_same_weights(one: Run, other: Run) -> None:
+    for mine, theirs in zip(last_weights(one), last_weights(other), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
+
+
+# One real training
+
+
+@pytest.fixture(scope="module")
+def told() -> Story:
+    return Story()
+
+
+@pytest.fixture(scope="module")
+def run(told, tmp_path_factory) -> Run:
+    """A compact network, trained for three epochs while slice 1 is looked at."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return train_network(*membranes(), tiny(epochs=3), told, folder=folder, wishes=lambda: Wishes(z=1))
+
+
+def test_training_leaves_a_whole_run_folder(run):
+    assert set(os.listdir(run.folder)) == {
+        "settings.json",
+        "run.json",
+        "history.json",
+        "steps.npy",
+        "last.keras",
+        "best.keras",
+        "network.onnx",
+    }
+    again = open_run(run.folder)
+    assert (again.settings, again.record, again.history) == (run.settings, run.record, run.history)
+
+
+def test_record_says_what_was_trained_on(run):
+    record = run.record
+    assert record.finished
+    assert (record.image_shape, record.image_dtype) == (SHAPE, "uint8")
+    assert (record.trained_slices, record.held_out_slices) == ([0, 1, 2, 3], [4])
+    labels = membranes()[1][:4]
+    assert record.label_counts == {
+        "unlabelled": 0,
+        "boundary": np.count_nonzero(labels == 1),
+        "interior": np.count_nonzero(labels == 2),
+    }
+    assert 0.05 <= record.threshold <= 0.95
+
+
+def test_every_epoch_is_told_with_its_numbers(run, told):
+    epochs = told.of(EpochEnded)
+    assert epochs == run.history
+    assert [(e.epoch, e.step) for e in epochs] == [(1, 3), (2, 6), (3, 9)]
+    assert [e.seconds for e in epochs] == sorted(e.seconds for e in epochs)
+    for epoch in epochs:
+        assert 0 < epoch.loss < 10
+        assert 0 <= epoch.accuracy <= 1
+        assert 0 <= epoch.held_out_accuracy <= 1
+
+
+def test_every_epoch_has_a_preview_of_the_slice_in_view(run, told):
+    previews = told.of(PreviewReady)
+    # on a slow machine also between the epochs
+    assert sorted({(p.epoch, p.z) for p in previews}) == [(1, 1), (2, 1), (3, 1)]
+    for preview in previews:
+        assert (preview.probability.shape, preview.probability.dtype) == (SHAPE[1:], np.float32)
+        assert 0 <= preview.probability.min() <= preview.probability.max() <= 1
+
+
+def test_progress_goes_from_nothing_to_all(run, told):
+    fractions = [event.fraction for event in told.of(Progress)]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0, 1)
+
+
+def test_exported_network_is_the_kept_one(run):
+    model = unet.build("compact")
+    load_checkpoint(model, run.best_checkpoint)
+    session = onnxruntime.InferenceSession(run.network_file, providers=["CPUExecutionProvider"])
+    image = np.random.default_rng(3).normal(size=(1, 48, 80, 1)).astype(np.float32)
+    exported = session.run(None, {session.get_inputs()[0].name: image})[0]
+    np.testing.assert_allclose(exported, model.predict_on_batch(image), atol=1e-5)
+
+
+def test_training_in_epochs_repeats_exactly_with_its_seed_even_when_broken_off(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b""))
+    monkeypatch.setattr(trainer._Training, "_judge_kept", lambda self: None)
+    with pytest.raises(Cancelled):
+        train_network(*membranes(), tiny(epochs=3), should_stop=Story(5).should_stop, folder=tmp_path)
+    resumed = train_network(*membranes(), folder=tmp_path, resume=True)
+    assert resumed.settings == run.settings
+    assert_same_weights(run, resumed)
+    assert [row.step for row in resumed.history] == [3, 6, 9]
+    for mine, theirs in zip(run.history, resumed.history, strict=True):
+        assert mine.loss == pytest.approx(theirs.loss, abs=1e-4)
+        assert mine.accuracy == pytest.approx(theirs.accuracy, abs=1e-3)
+        assert mine.held_out_accuracy == pytest.approx(theirs.held_out_accuracy, abs=1e-3)
+
+
+# What can be shown on a small network
+
+
+@pytest.mark.usefixtures("quick")
+def test_dropout_goes_on_where_it_stood(tmp_path):
+    settings = tiny(epochs=3, averaging=0.0)
+    unbroken = train_network(*membranes(), settings, folder=tmp_path / "unbroken")
+    with pytest.raises(Cancelled):
+        train_network(*membranes(), settings, should_stop=Story(8).should_stop, folder=tmp_path / "broken")
+    resumed = train_network(*membranes(), folder=tmp_path / "broken", resume=True)
+    assert_same_weights(unbroken, resumed)
+
+
+@pytest.mark.usefixtures("quick")
+def test_another_seed_trains_another_network(tmp_path):
+    first = train_network(*membranes(), tiny(seed=0), folder=tmp_path / "0")
+    second = train_network(*membranes(), tiny(seed=1), folder=tmp_path / "1")
+    assert not np.allclose(last_weights(first)[0], last_weights(second)[0])
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("questions", [0, 2, 5, 9])
+def test_cancel_at_any_time_leaves_a_run_that_can_go_on(tmp_path, questions):
+    with pytest.raises(Cancelled):
+        train_network(*membranes(), tiny(), should_stop=Story(questions).should_stop, folder=tmp_path)
+    assert not open_run(tmp_path).record.finished
+    load_checkpoint(small_network("compact"), tmp_path / "last.keras")
+    resumed = train_network(*membranes(), folder=tmp_path, resume=True)
+    assert [(row.epoch, row.step) for row in resumed.history] == [(1, 3), (2, 6)]
+    assert resumed.record.finished
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("moment", ["best.keras", "last.keras"])
+def test_training_that_dies_at_an_epoch_s_end_does_that_end_again(tmp_path, monkeypatch, moment):
+    """Whatever file was the last to be written, no epoch is lost from the history."""
+    unbroken = train_network(*membranes(), tiny(), folder=tmp_path / "unbroken")
+    real, left = os.replace, [2 if moment != "best.keras" else 1]
+
+    def dying(source, target):
+        if Path(target).name == moment:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+        return real(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", dying)
+        with pytest.raises(KeyboardInterrupt):
+            train_network(*membranes(), tiny(), folder=tmp_path / "broken")
+    resumed = train_network(*membranes(), folder=tmp_path / "broken", resume=True)
+    assert [(row.epoch, row.step) for row in resumed.history] == [(1, 3), (2, 6)]
+    assert_same_weights(unbroken, resumed)
+
+
+@pytest.mark.usefixtures("quick")
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    run = train_network(*membranes(), tiny(), folder=tmp_path)
+    again = train_network(*membranes(), folder=tmp_path, resume=True)
+    assert again.history == run.history
+    assert again.record == run.record
+    assert_same_weights(run, again)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
+    first = train_network(*membranes(), tiny(), folder=tmp_path)
+    kept = first.best_checkpoint.read_bytes()
+    with pytest.raises(UserError, match="holds a run already"):
+        train_network(*membranes(), tiny(), folder=tmp_path)
+    assert first.best_checkpoint.read_bytes() == kept
+
+
+@pytest.mark.usefixtures("quick")
+def test_training_by_the_clock_ends_with_an_epoch_however_short(tmp_path):
+    run = train_network(*membranes(), TrainingSettings.recipe(minutes=1e-4, patch_px=32), folder=tmp_path)
+    assert len(run.history) == 1
+    assert run.history[0].step >= 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_diverged_training_says_so(tmp_path, monkeypatch):
+    def hopeless(target, probability):
+        return ops.sum(probability) * float("nan")
+
+    monkeypatch.setattr(learner, "masked_loss", lambda *_: hopeless)
+    with pytest.raises(UserError, match=r"diverged at step 1 .*lower the learning rate"):
+        train_network(*membranes(), tiny(), folder=tmp_path)
+
+
+@pytest.mark.usefixtures("quick")
+def test_best_weights_are_kept_by_the_held_out_slices(tmp_path, monkeypatch):
+    costs = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(Jury, "held_out", lambda *_: Judgement(accuracy=0.5, cost=next(costs)))
+    kept = []
+    real = learner.save_checkpoint
+    monkeypatch.setattr(learner, "save_checkpoint", lambda m, p: (kept.append(p.name), real(m, p)))
+    run = train_network(*membranes(), tiny(epochs=3), folder=tmp_path)
+    assert run.record.kept_epoch == 2
+    assert kept == ["last.keras"] + 2 * ["best.keras", "last.keras"] + ["last.keras"]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("z", [None, -1, 99])
+def test_no_preview_of_a_slice_that_is_not_there(tmp_path, z):
+    story = Story()
+    train_network(*membranes(), tiny(epochs=1), story, folder=tmp_path, wishes=lambda: Wishes(z=z))
+    assert not story.of(PreviewReady)
+
+
+@pytest.mark.usefixtures("quick")
+def test_labels_far_from_the_corner_of_a_large_slice_are_judged(tmp_path):
+    image, labels = membranes((4, 1100, 60))
+    labels[:, :1040] = 0
+    run = train_network(image, labels, tiny(epochs=1), folder=tmp_path)
+    assert 0 <= run.history[0].accuracy <= 1
+    assert 0 <= run.history[0].held_out_accuracy <= 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_single_slice_and_sparse_labels_can_train(tmp_path):
+    image, labels = membranes()
+    labels[0, 5:] = 0
+    story = Story()
+    run = train_network(image[0], labels[0], tiny(epochs=1), story, folder=tmp_path)
+    assert run.history[0].held_out_accuracy is None
+    assert "none is held out" in story.of(Message)[0].text
+    assert run.record.threshold == 0.5
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("dtype", ["bool", "int64", "float32"])
+def test_labels_of_other_types_are_understood(tmp_path, dtype):
+    image, labels = membranes()
+    if dtype == "bool":
+        with pytest.raises(UserError, match="no interior"):
+            train_network(image, labels == 1, tiny(), folder=tmp_path)
+    else:
+        train_network(image, labels.astype(dtype), tiny(epochs=1), folder=tmp_path)
+
+
+# The user's mistakes
+
+
+def break_labels(image, labels):
+    labels[0, 0, 0] = 255
+    return image, labels
+
+
+def break_image(image, labels):
+    image = image.astype(np.float32)
+    image[4, 0, 0] = np.nan
+    return image, labels
+
+
+@pytest.mark.parametrize(
+    ("mistake", "sentence"),
+    [
+        (lambda i, n: (i[:, 1:], n), "differ in size"),
+        (lambda i, n: (i, 0 * n), "no labels in the chosen slices"),
+        (lambda i, n: (i, np.minimum(n, 1)), "no interior pixels"),
+        (lambda i, n: (i, 2 * (n > 1)), "no boundary pixels"),
+        (lambda i, n: (0 * i, n), "same value"),
+        (lambda i, n: (i + 1j, n), "complex"),
+        (break_labels, "255"),
+        (break_image, "no finite number"),
+    ],
+)
+def test_what_cannot_be_trained_on_gets_a_sentence_and_leaves_no_folder(tmp_path, mistake, sentence):
+    with pytest.raises(UserError, match=sentence) as error:
+        train_network(*mistake(*membranes()), tiny(), folder=tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_resuming_where_no_run_is_gets_a_sentence_and_leaves_no_folder(tmp_path):
+    with pytest.raises(UserError, match=r"run is no run folder"):
+        train_network(*membranes(), folder=tmp_path / "run", resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+# Which slices train
+
+
+def labelled(*slices: int, depth: int = 20) -> np.ndarray:
+    labels = np.zeros((depth, 4, 4), np.uint8)
+    labels[list(slices)] = 1
+    labels[list(slices), :2] = 2
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("slices", "held_out"),
+    [
+        (range(4), [3]),
+        (range(15), [14]),
+        (range(16), [14, 15]),
+        (range(20), [18, 19]),
+        ([2, 5, 7, 11], [11]),
+        ([2, 5, 7], []),
+        ([6], []),
+    ],
+)
+def test_last_eighth_of_the_labelled_slices_is_held_out(slices, held_out):
+    trained, chosen = split(labelled(*slices), tiny())
+    assert chosen == held_out
+    assert trained == [z for z in slices if z not in held_out]
+
+
+def test_partly_labelled_slices_count_as_labelled():
+    labels = labelled(3, 4, 5)
+    labels[9, 2, 2:] = 2, 1
+    assert split(labels, tiny()) == ([3, 4, 5], [9])
+
+
+def test_training_range_bounds_both():
+    assert split(labelled(*range(20)), tiny(slices=(2, 10))) == (list(range(2, 9)), [9])
+
+
+@pytest.mark.parametrize(
+    ("validate", "trained"), [((15, 18), range(10)), ((8, 12), range(8)), ((0, 3), range(3, 10))]
+)
+def test_given_range_is_held_out_and_leaves_the_training(validate, trained):
+    settings = tiny(slices=(0, 10), validate_slices=validate)
+    assert split(labelled(*range(20)), settings) == (list(trained), list(range(*validate)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"slices": (5, 21)}, "^Slices: 5:21 does not lie inside the stack"),
+        ({"validate_slices": (20, 25)}, "^Held-out slices: 20:25 does not lie inside the stack"),
+        ({"slices": (0, 4), "validate_slices": (0, 10)}, "All labelled slices are held out"),
+        ({"slices": (12, 14)}, "no labels in the chosen slices"),
+    ],
+)
+def test_impossible_split_gets_a_sentence(changes, sentence):
+    with pytest.raises(UserError, match=sentence):
+        split(labelled(*range(10)), tiny(**changes))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_corner_is_held_out_where_no_slice_can_be(tmp_path):
+    image, labels = membranes((1, 128, 160))
+    story = Story()
+    run = train_network(image, labels, tiny(epochs=1), story, folder=tmp_path)
+    top, bottom, left, right = run.record.held_out_tile
+    assert (bottom - top, right - left) == (45, 57)
+    assert f"y {top}:{bottom}, x {left}:{right}" in story.of(Message)[0].text
+    assert 0 <= run.history[0].held_out_accuracy <= 1
+    assert 0 <= run.history[0].held_out_v_rand <= 1
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("depth", [1, 5])
+def test_nothing_is_held_out_from_whom_does_not_want_it(tmp_path, depth):
+    image, labels = membranes((depth, 128, 160))
+    run = train_network(image, labels, tiny(epochs=1, hold_out=False), folder=tmp_path)
+    assert run.record.trained_slices == list(range(depth))
+    assert (run.record.held_out_slices, run.record.held_out_tile) == ([], None)
+    assert run.history[0].held_out_accuracy is None
+
+
+def test_what_is_held_out_never_teaches_and_keeps_its_distance():
+    labels = membranes((2, 128, 128))[1]
+    tile = hold_out_tile(labels, [0, 1])
+    judging, teaching = only_tile(labels, tile), but_tile(labels, tile)
+    rows, columns = np.nonzero(judging.any(axis=0))
+    assert (np.bincount(judging.ravel())[1:] > 0).all()
+    assert (np.bincount(teaching.ravel())[1:] > 0).all()
+    near = np.s_[
+        :, max(0, rows.min() - 16) : rows.max() + 17, max(0, columns.min() - 16) : columns.max() + 17
+    ]
+    assert not teaching[near].any()
+    np.testing.assert_array_equal(judging[judging > 0], labels[judging > 0])
+    assert np.count_nonzero(judging) == pytest.approx(labels.size / 8, rel=0.05)
+
+
+def test_no_corner_is_held_out_that_would_take_a_class_away():
+    labels = np.zeros((1, 128, 128), np.uint8)
+    labels[0, :, :] = 2
+    labels[0, 60:64, 60:64] = 1  # the only boundary, far from every corner
+    assert hold_out_tile(labels, [0]) is None
+    assert hold_out_tile(labels[:, 56:80, 56:80], [0]) is None  # tiny
+
+
+@pytest.mark.usefixtures("quick")
+def test_enough_ends_with_the_best_network_kept(tmp_path):
+    story = Story()
+    run = train_network(
+        *membranes(),
+        tiny(epochs=50),
+        story,
+        folder=tmp_path,
+        wishes=lambda: Wishes(enough=len(story.events) > 9),
+    )
+    assert run.record.finished
+    assert run.network_file.is_file()
+    assert 0 < run.history[-1].step < 150
+    assert len(run.read_steps()) == run.history[-1].step
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_pause_stands_still_and_keeps_a_checkpoint(tmp_path, monkeypatch):
+    asked = []
+
+    def wishes() -> Wishes:
+        asked.append(1)
+        return Wishes(paused=5 < len(asked) < 20)
+
+    saved = []
+    real = learner.save_checkpoint
+    monkeypatch.setattr(learner, "save_checkpoint", lambda m, p: (saved.append(len(asked)), real(m, p)))
+    story = Story()
+    run = train_network(*membranes(), tiny(), story, folder=tmp_path, wishes=wishes)
+    assert any("paused at step" in event.text for event in story.of(Progress))
+    assert any(5 < count < 20 for count in saved)
+    assert run.history[-1].step == 6
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_by_the_clock_is_repeated_by_a_replay(tmp_path):
+    image, labels = membranes()
+    by_the_clock = TrainingSettings.recipe(minutes=0.02, patch_px=32, batch_size=2)
+    first = train_network(image, labels, by_the_clock, folder=tmp_path / "first")
+    again = train_network(image, labels, folder=tmp_path / "again", replay=tmp_path / "first")
+    np.testing.assert_array_equal(first.read_steps()[:, 0], again.read_steps()[:, 0])
+    assert [row.step for row in first.history] == [row.step for row in again.history]
+    assert_same_weights(first, again)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_training_can_start_from_another_run_and_says_what_that_had_seen(tmp_path):
+    image, labels = membranes()
+    first = train_network(image, labels, tiny(slices=(0, 1)), folder=tmp_path / "first")
+    still = {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 1e-9, "averaging": 0.0}
+    labels[0] = 0
+    second = train_network(image, labels, tiny(start=str(first.folder), **still), folder=tmp_path / "second")
+    kept = unet.build("compact")
+    load_checkpoint(kept, first.best_checkpoint)
+    for mine, theirs in zip(last_weights(second), kept.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
+    assert (second.record.start, second.record.start_slices) == ("first", [0])
+    assert second.record.seen_slices == [0, 1, 2, 3]
+    other = train_network(
+        image[1:], labels[1:], tiny(start=str(first.folder), **still), folder=tmp_path / "other"
+    )
+    assert other.record.start_slices == []  # another stack, as far as that run knew
+
+
+@pytest.mark.usefixtures("quick")
+def test_another_network_is_no_start(tmp_path):
+    first = train_network(*membranes(), tiny(), folder=tmp_path / "first")
+    with pytest.raises(UserError, match="'compact' network and cannot start a 'reference' one"):
+        train_network(
+            *membranes(),
+            tiny(network="reference", start=str(first.folder)),
+            folder=tmp_path / "second",
+        )
+    assert not (tmp_path / "second").exists()
+
+
+def test_most_labelled_window_is_found():
+    labels = np.zeros((2, 30, 25), np.uint8)
+    labels[1, 21:25, 3] = 1
+    labels[0, 4, 12:15] = 2
+    assert most_labelled(labels, 10) == (slice(20, 30), slice(0, 10))
+    assert most_labelled(labels, 100) == (slice(0, 100), slice(0, 100))
+
+
+# The loss
+
+
+@pytest.fixture
+def target() -> np.ndarray:
+    """Boundary and labelled, float32 (2, 6, 6, 2); a third is unlabelled."""
+    random = np.random.default_rng(5)
+    return np.stack([random.random((2, 6, 6)) > 0.5, random.random((2, 6, 6)) > 0.3], -1).astype(np.float32)
+
+
+@pytest.fixture
+def probability() -> np.ndarray:
+    return np.random.default_rng(6).random((2, 6, 6, 1)).astype(np.float32)
+
+
+def loss_and_gradient(target: np.ndarray, probability: np.ndarray) -> tuple[float, np.ndarray]:
+    import tensorflow as tf
+
+    given = tf.Variable(probability)
+    with tf.GradientTape() as tape:
+        loss = masked_loss(3.0, 1.0)(tf.constant(target), given)
+    return float(loss), tape.gradient(loss, given).numpy()
+
+
+def test_unlabelled_pixels_change_neither_loss_nor_gradient(target, probability):
+    other = target.copy()
+    unlabelled = target[..., 1] == 0
+    other[..., 0][unlabelled] = 1 - other[..., 0][unlabelled]
+    loss, gradient = loss_and_gradient(target, probability)
+    assert loss_and_gradient(other, probability)[0] == loss
+    np.testing.assert_array_equal(loss_and_gradient(other, probability)[1], gradient)
+    assert not gradient[..., 0][unlabelled].any()
+    assert gradient[..., 0][~unlabelled].all()
+
+
+def test_probability_of_unlabelled_pixels_does_not_matter(target, probability):
+    other = np.where(target[..., 1:] == 0, np.float32(0.99), probability)
+    assert loss_and_gradient(target, other)[0] == pytest.approx(
+        loss_and_gradient(target, probability)[0], rel=1e-6
+    )
+
+
+def test_patch_without_labels_pulls_nowhere(target, probability):
+    target[..., 1] = 0
+    loss, gradient = loss_and_gradient(target, probability)
+    assert loss == 0
+    assert not gradient.any()
+
+
+def test_unlabelled_slices_change_nothing_in_the_training(tmp_path, quick):
+    image, labels = membranes()
+    labels[2] = 0
+    other = image.copy()
+    other[2] = 255 - other[2]
+    first = train_network(image, labels, tiny(epochs=1), folder=tmp_path / "0")
+    second = train_network(other, labels, tiny(epochs=1), folder=tmp_path / "1")
+    assert_same_weights(first, second)
+
+
+def test_loss_can_be_counted_by_hand():
+    # One boundary pixel at 0.5 and one interior pixel at 0.5; means are over pixels + 1.
+    target = np.array([[[[1, 1], [0, 1]]]], np.float32)
+    probability = np.full((1, 1, 2, 1), 0.5, np.float32)
+    entropy = float(masked_loss(3.0, 0.0)(target, probability))
+    assert entropy == pytest.approx(4 * np.log(2) / 3)
+    both = float(masked_loss(3.0, 2.0)(target, probability))
+    assert both - entropy == pytest.approx(2 * (1 - (2 * 0.5 + 1) / (2 + 1)))
+
+
+def test_sure_answers_give_a_finite_loss(target):
+    for value in (0.0, 1.0):
+        loss, gradient = loss_and_gradient(target, np.full((2, 6, 6, 1), value, np.float32))
+        assert np.isfinite(loss)
+        assert np.isfinite(gradient).all()
+
+
+def test_settings_file_of_a_run_can_be_read_by_people(run):
+    assert json.loads((run.folder / "settings.json").read_text())["epochs"] == 3

@@ -1,0 +1,60 @@
+"""One job after the other, and what comes late of the one before."""
+
+import time
+
+import pytest
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QWidget
+
+from emseg_napari.core.jobs import Failed
+from emseg_napari.engine.client import Engine
+from emseg_napari.widgets.base.engine_job import EngineJob
+from helpers.window import wait_for
+
+
+@pytest.fixture
+def job(make_napari_viewer_proxy):
+    """A job of a widget in a window."""
+    widget = QWidget()
+    make_napari_viewer_proxy().window.add_dock_widget(widget)
+    return EngineJob(widget)
+
+
+def test_a_job_runs_until_the_engine_is_free_and_its_end_does_not_end_the_next(job, qtbot, monkeypatch):
+    def run(self, *_, **__):
+        self._busy.acquire()
+        yield Failed("over", cancelled=True)
+        time.sleep(0.3)  # as a thread that has to wait for its turn
+        self._busy.release()
+
+    monkeypatch.setattr(Engine, "run", run)
+    ends = []
+    job.ended.connect(lambda: ends.append(job._engine.busy))
+    job.start("train", "first", dict)
+    wait_for(qtbot, lambda: not job.running)
+    job.start("train", "second", lambda: time.sleep(1) or {})
+    QTest.qWait(600)
+    assert job.preparing
+    assert job.running
+    wait_for(qtbot, lambda: not job.running)
+    assert ends == [False, False]
+
+
+def test_a_cancel_that_comes_before_the_engine_begins_is_heard(job, qtbot, monkeypatch):
+    begun = []
+
+    def late(self, *arguments):
+        time.sleep(0.3)  # the thread has not come to the engine yet
+        yield from real(self, *arguments)
+
+    real = Engine._run
+    monkeypatch.setattr(Engine, "_run", late)
+    monkeypatch.setattr(Engine, "_start", lambda self: begun.append(self))
+    told = []
+    job.event.connect(told.append)
+    job.start("train", "one", dict)
+    wait_for(qtbot, lambda: not job.preparing)
+    job.cancel()
+    wait_for(qtbot, lambda: not job.running)
+    assert [event.cancelled for event in told] == [True]
+    assert begun == []

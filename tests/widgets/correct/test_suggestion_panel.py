@@ -1,0 +1,221 @@
+"""The queue of places, with a real search in the engine, and live learning, from the window."""
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+
+from emseg_napari.annotation.suggest import Place
+from emseg_napari.annotation.suggest.search_stack import SliceSearched
+from emseg_napari.core.jobs import PreviewReady
+from emseg_napari.models.run import open_run
+from emseg_napari.training.live.idle import WAITING
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
+from helpers.window import canvas_of, drag, middle, noting, striped, wait_for
+
+
+@pytest.fixture
+def desk(dock):
+    """The dock with a grid of cells as proposals, step Correct in front."""
+    image, labels = striped()
+    layer = dock.workspace.viewer.add_image(image, name="cells", scale=(10, 2, 2))
+    add_labels(dock.workspace.viewer, labels + 2, "proposal", layer)
+    dock.show_step(dock.correct)
+    return dock
+
+
+def place(z, y, x, gain):
+    pixels = np.array([y]), np.array([x])
+    return Place(z, y, x, "membrane", gain, 6.0, 0.5, pixels)
+
+
+@pytest.fixture
+def found(desk, monkeypatch):
+    """The same, with three places that a search found."""
+    monkeypatch.setattr(desk.correct.places.job, "start", noting([]))
+    desk.correct.places.search.click()
+    best, middling, least = place(3, 25, 17, 0.3), place(1, 40, 33, 0.2), place(3, 20, 33, 0.1)
+    for z, places in ((1, [middling]), (3, [best, least])):
+        desk.correct.places.job.event.emit(SliceSearched(z, places))
+    return desk, [best, middling, least]
+
+
+def in_view(dock):
+    """Slice, row and column in the middle of the canvas."""
+    viewer, layer = dock.workspace.viewer, dock.workspace.labels
+    return tuple(np.round(layer.world_to_data((viewer.dims.point[0], *viewer.scene.camera.center[-2:]))))
+
+
+def test_n_goes_through_the_places_by_expected_gain_and_back(found, qtbot):
+    dock, (best, middling, least) = found
+    canvas = canvas_of(dock)
+    for there in (best, middling, least):
+        qtbot.keyClick(canvas, "n")
+        assert in_view(dock) == (there.z, there.y, there.x)
+        assert "place to look at" in dock.workspace.viewer.layers
+    qtbot.keyClick(canvas, "n")
+    assert "No place is left" in dock.correct.status.text()
+    dock.correct.places.back.click()
+    assert in_view(dock) == (middling.z, middling.y, middling.x)
+    assert dock.workspace.labels.name == "proposal"
+
+
+def test_accepting_makes_what_lies_around_the_users_in_one_step_and_goes_on(found, qtbot):
+    dock, (best, middling, _) = found
+    layer = dock.workspace.labels
+    before = layer.data.copy()
+    canvas = canvas_of(dock)
+    qtbot.keyClick(canvas, "n")
+    qtbot.keyClick(canvas, "a")
+    own = layer.data[best.z] < 3
+    y, x = np.nonzero(own)
+    assert own.any()
+    assert np.hypot(y - best.y, x - best.x).max() <= best.radius_px
+    np.testing.assert_array_equal(layer.data[best.z][own], before[best.z][own] - 2)
+    assert dock.correct.places.place == middling
+    history_of(layer).undo()
+    np.testing.assert_array_equal(layer.data, before)
+
+
+def test_skipped_places_and_confirmed_slices_are_not_asked_about(found, qtbot):
+    dock, (best, middling, least) = found
+    canvas = canvas_of(dock)
+    qtbot.keyClick(canvas, "n")
+    qtbot.keyClick(canvas, "s")
+    assert dock.correct.places.place == middling
+    confirmed_in(dock.workspace.labels).add(least.z)
+    with dock.correct.guard():
+        dock.correct.places.go(1)
+    assert "No place is left" in dock.correct.status.text()
+    dock.correct.places.search.click()
+    dock.correct.places.job.event.emit(SliceSearched(3, [best]))
+    confirmed_in(dock.workspace.labels).clear()
+    with dock.correct.guard():
+        dock.correct.places.go(1)
+    assert "No place is left" in dock.correct.status.text()  # skipped for good
+
+
+def test_the_strip_and_the_next_slice_follow_the_estimated_error(found):
+    dock, _ = found
+    assert "estimated error" in dock.correct.strip.sentence(3)
+    dock.correct.places.next_slice.click()
+    assert in_view(dock)[0] == 3
+
+
+def test_a_real_search_finds_the_wall_that_is_missing(desk, qtbot, tiny_run):
+    desk.predict.set_run(tiny_run.folder)
+    desk.correct.places.search.click()
+    wait_for(qtbot, lambda: not desk.correct.places.job.running)
+    assert sorted(desk.correct.places.errors) == list(range(6))
+    assert desk.correct.status.text() == "" or "should not" not in desk.correct.status.text()
+
+
+def test_places_go_with_the_layer_that_they_are_of(found, qtbot):
+    dock, _ = found
+    viewer, first = dock.workspace.viewer, dock.workspace.labels
+    dock.correct.places.go(1)
+    second = add_labels(viewer, first.data.copy(), "second", dock.workspace.image)
+    dock.workspace.choose("labels", second)
+    before = first.data.copy()
+    qtbot.keyClick(canvas_of(dock), "a")
+    assert "Go to a place first" in dock.correct.status.text()
+    np.testing.assert_array_equal(first.data, before)
+    assert "place to look at" not in viewer.layers
+
+
+def test_a_layer_removed_while_it_is_counted_is_no_trouble(desk, qtbot):
+    with qtbot.captureExceptions() as wrong:
+        desk.correct.strip.count(range(6))
+        desk.workspace.viewer.layers.clear()
+        qtbot.wait(200)
+    assert wrong == []
+
+
+# -- the strip ----------------------------------------------------------------------------------
+
+
+def test_the_strip_knows_raw_proposed_touched_and_confirmed_slices_and_a_click_goes_there(desk, qtbot):
+    layer, strip = desk.workspace.labels, desk.correct.strip
+    layer.data[0] = 0
+    layer.data[1, :3] = 1
+    confirmed_in(layer).add(2)
+    strip.count(range(6))
+    wait_for(qtbot, lambda: strip.totals() == {"raw": 1, "proposed": 3, "touched": 1, "confirmed": 1})
+    desk.workspace.viewer.dims.set_point(0, 0)
+    qtbot.mouseClick(
+        strip, Qt.MouseButton.LeftButton, pos=strip.rect().center() + QPoint(strip.width() // 4, 0)
+    )
+    assert in_view(desk)[0] == int(0.75 * 6)
+
+
+def test_the_strip_follows_strokes(desk, qtbot):
+    strip, z = desk.correct.strip, int(desk.workspace.viewer.dims.current_step[0])
+    wait_for(qtbot, lambda: len(strip.found) == 6)
+    assert strip.found[z].own == 0
+    desk.correct.tools[0].click()
+    canvas = canvas_of(desk)
+    drag(canvas, middle(canvas, -40), middle(canvas, 40))
+    wait_for(qtbot, lambda: z in strip.found and strip.found[z].own > 0)
+
+
+# -- live ---------------------------------------------------------------------------------------
+
+
+def test_strokes_are_taught_and_previews_fill_only_what_is_not_the_users(desk, qtbot, monkeypatch, tiny_run):
+    live, layer = desk.correct.live, desk.workspace.labels
+    taught, began = {}, []
+    monkeypatch.setattr(live.job, "start", noting(began))
+    monkeypatch.setattr(type(live.job), "running", property(lambda self: bool(began)))
+    monkeypatch.setattr(live.job, "teach", lambda z, labels: taught.__setitem__(z, labels))
+    desk.predict.set_run(tiny_run.folder)
+    live.switch.click()
+    assert began[0]["labels"].held == []  # proposals teach nobody
+    assert began[0]["settings"].start == str(tiny_run.folder)
+    z = int(desk.workspace.viewer.dims.current_step[0])
+    desk.correct.tools[0].click()
+    canvas = canvas_of(desk)
+    drag(canvas, middle(canvas, -40), middle(canvas, 40))
+    own = layer.data[z] == 1
+    assert own.any()
+    wait_for(qtbot, lambda: z in taught and np.array_equal(taught[z], own.astype(np.uint8)))
+    live.job.event.emit(PreviewReady(1, z, np.ones(layer.data.shape[1:], np.float32)))
+    assert (layer.data[z][own] == 1).all()
+    assert (layer.data[z][~own] == 3).all()
+    began.clear()
+
+
+@pytest.mark.timeout(300)
+def test_live_learning_follows_a_stroke_and_keeps_what_it_learned(desk, qtbot, tiny_run):
+    """In the engine, with real training."""
+    live, layer = desk.correct.live, desk.workspace.labels
+    z = int(desk.workspace.viewer.dims.current_step[0])
+    layer.data[z, :, :32] = striped()[1][z, :, :32]
+    desk.predict.set_run(tiny_run.folder)
+    previews = []
+    live.job.event.connect(lambda event: isinstance(event, PreviewReady) and previews.append(event))
+    live.switch.click()
+    wait_for(qtbot, lambda: bool(previews), 120)
+    desk.correct.tools[0].click()
+    canvas = canvas_of(desk)
+    count = len(previews)
+    drag(canvas, middle(canvas, -40), middle(canvas, 40))
+    wait_for(qtbot, lambda: len(previews) > count)
+    live.switch.click()
+    wait_for(qtbot, lambda: not live.job.running)
+    assert "Kept what it learned" in desk.correct.status.text()
+    run = open_run(desk.workspace.run)
+    assert run.folder != tiny_run.folder
+    assert z in run.record.trained_slices
+    assert (layer.data[z, :, :32] < 3).all()
+
+
+def test_without_labels_live_shows_what_the_network_thinks_and_waits(desk, qtbot, tiny_run):
+    live, layer = desk.correct.live, desk.workspace.labels
+    layer.data[:] = 0
+    z = int(desk.workspace.viewer.dims.current_step[0])
+    desk.predict.set_run(tiny_run.folder)
+    live.switch.click()
+    wait_for(qtbot, lambda: bool((layer.data[z] >= 3).all()), 120)
+    wait_for(qtbot, lambda: WAITING in live.state.text())
+    live.job.cancel()
+    wait_for(qtbot, lambda: not live.job.running)
+    assert not live.switch.isChecked()

@@ -1,0 +1,251 @@
+"""Step Cells in a real window; the engine divides small stacks for real."""
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+
+from emseg_napari.core.jobs import Failed, Message
+from emseg_napari.segmentation.linking import link
+from emseg_napari.segmentation.stack import instances
+from emseg_napari.settings import InstanceSettings
+from emseg_napari.widgets.layers.labels_layer import PROPOSAL_OF, add_labels, is_ours
+from emseg_napari.widgets.segment import SLICE, STACK, CellsStep
+from helpers.timing import within
+from helpers.window import end_jobs, settle, striped, wait_for
+
+IMAGE, TRUTH = striped((4, 64, 64))
+PROBABILITY = np.where(TRUTH == 1, 0.9, 0.1).astype(np.float32)
+PROBABILITY[:, 24:28] = 0.1  # every second wall leaks
+
+
+@pytest.fixture
+def step(make_napari_viewer_proxy, qtbot):
+    """The step by itself in an empty window that is not shown."""
+    viewer = make_napari_viewer_proxy()
+    step = CellsStep(viewer)
+    viewer.window.add_dock_widget(step)
+    yield step
+    end_jobs(qtbot, step)
+
+
+@pytest.fixture
+def predicted(step):
+    """The same with an image, labels, and the probability that a prediction has left."""
+    place = {"scale": (50, 4, 4), "translate": (100, 8, 12)}
+    image = step.viewer.add_image(IMAGE, name="tissue", **place)
+    add_labels(step.viewer, TRUTH.copy(), "truth", image)
+    step.viewer.add_image(PROBABILITY.copy(), name="found", metadata={PROPOSAL_OF: image.unique_id}, **place)
+    return step
+
+
+@pytest.fixture
+def find(qtbot):
+    """Press the button, wait for the end, and return the cells' layer."""
+
+    def press(step: CellsStep, scope: str = STACK, **settings: object) -> Labels:
+        step.scope.setCurrentText(scope)
+        step.form.set_values(settings)
+        before = list(step.viewer.layers)
+        step.find.click()
+        assert step.job.running, step.status.text()
+        wait_for(qtbot, lambda: not step.job.running)
+        assert "cells in" in step.status.text()
+        new = [layer for layer in step.viewer.layers if layer not in before]
+        return new[0] if new else step.viewer.layers["tissue cells"]
+
+    return press
+
+
+def press_in_vain(step: CellsStep) -> str:
+    """The sentence that comes of a press that starts nothing and adds no layer."""
+    before = list(step.viewer.layers)
+    step.find.click()
+    settle(step)
+    assert not step.job.running
+    assert list(step.viewer.layers) == before
+    return step.status.text()
+
+
+# -- what it works on ----------------------------------------------------------------------
+
+
+def test_a_probability_is_offered_unasked_and_an_image_is_not(step):
+    image = step.viewer.add_image(IMAGE, name="tissue")
+    assert step.source.layer is None
+    assert not step.find.isEnabled()
+    assert "choose a boundary probability first" in step.find.toolTip()
+    found = step.viewer.add_image(PROBABILITY, metadata={PROPOSAL_OF: image.unique_id})
+    assert step.source.layer == found
+    assert step.find.isEnabled()
+    assert not step.cancel.isEnabled()
+
+
+def test_labels_of_boundary_and_interior_serve_too(predicted, find):
+    labels = predicted.viewer.layers["truth"]
+    before = labels.data.copy()
+    predicted.source.choose(labels)
+    cells = find(predicted)
+    np.testing.assert_array_equal(cells.data, instances((TRUTH == 1).astype(np.float32)))
+    assert cells.name == "truth cells"
+    np.testing.assert_array_equal(labels.data, before)
+
+
+def test_labels_with_unlabelled_pixels_are_refused_where_they_would_be_used(predicted, find):
+    labels = predicted.viewer.layers["truth"]
+    labels.data[2, 5, 5] = 0
+    predicted.source.choose(labels)
+    assert "truth has unlabelled pixels, the first in slice 2" in press_in_vain(predicted)
+    predicted.viewer.dims.set_current_step(0, 1)
+    assert find(predicted, SLICE).data[1].all()
+
+
+@pytest.mark.parametrize(("value", "said"), [(np.nan, "nan"), (1.5, "1.5"), (-1, "-1")])
+def test_what_is_no_probability_is_refused_by_name_and_slice(predicted, value, said):
+    predicted.viewer.layers["found"].data[3, 0, 0] = value
+    sentence = press_in_vain(predicted)
+    assert f"found holds {said} in slice 3, which is no probability" in sentence
+
+
+def test_a_slice_outside_of_the_stack_is_refused(predicted):
+    predicted.viewer.add_image(np.zeros((30, 8, 8), np.uint8), scale=(50, 4, 4))
+    predicted.viewer.dims.set_point(0, 50 * 20)
+    predicted.scope.setCurrentText(SLICE)
+    assert "shows no slice of found" in press_in_vain(predicted)
+
+
+# -- what it makes -------------------------------------------------------------------------
+
+
+def test_cells_lie_over_their_source_in_a_layer_named_after_the_image(predicted, find):
+    others = {layer.name: np.array(layer.data) for layer in predicted.viewer.layers}
+    cells = find(predicted)
+    assert cells.name == "tissue cells"
+    assert cells.scale.tolist() == [50, 4, 4]
+    assert cells.translate.tolist() == [100, 8, 12]
+    np.testing.assert_array_equal(cells.data, instances(PROBABILITY))
+    for name, data in others.items():
+        np.testing.assert_array_equal(predicted.viewer.layers[name].data, data)
+
+
+def test_linked_cells_keep_their_number_through_the_slices(predicted, find):
+    cells = find(predicted, link=True)
+    np.testing.assert_array_equal(cells.data, link(instances(PROBABILITY)))
+    assert (cells.data == cells.data[0]).all()
+    assert "linked" in predicted.status.text()
+
+
+def test_the_slice_in_view_is_tried_without_touching_the_others(predicted, find):
+    predicted.viewer.dims.set_current_step(0, 2)
+    cells = find(predicted, SLICE)
+    assert cells.data.any(axis=(1, 2)).tolist() == [False, False, True, False]
+    assert "in slice 2" in predicted.status.text()
+    find(predicted)
+    whole = cells.data.copy()
+    find(predicted, SLICE, join_below=1.0)
+    np.testing.assert_array_equal(cells.data[[0, 1, 3]], whole[[0, 1, 3]])
+    assert not np.isin(cells.data[2], whole[[0, 1, 3]]).any()
+    assert len(np.unique(cells.data[2])) < len(np.unique(whole[2]))
+
+
+def test_a_second_run_replaces_the_cells_of_the_first(predicted, find):
+    first = find(predicted)
+    count = len(predicted.viewer.layers)
+    find(predicted, outlines=True)
+    assert len(predicted.viewer.layers) == count
+    np.testing.assert_array_equal(first.data, instances(PROBABILITY, InstanceSettings(outlines=True)))
+
+
+def test_cells_that_the_user_has_painted_in_stay_and_the_next_get_a_layer_of_their_own(predicted, find):
+    mine = find(predicted)
+    mine.paint((1, 30, 30), 77)
+    kept = mine.data.copy()
+    other = find(predicted)
+    assert other != mine
+    np.testing.assert_array_equal(mine.data, kept)
+    np.testing.assert_array_equal(other.data, instances(PROBABILITY))
+
+
+def test_a_copy_of_the_cells_is_the_users(predicted, find):
+    original = find(predicted)
+    copy = Labels(original.data.copy(), name="copy", metadata=dict(original.metadata))
+    predicted.viewer.add_layer(copy)
+    kept = copy.data.copy()
+    find(predicted, outlines=True)
+    np.testing.assert_array_equal(predicted.viewer.layers["copy"].data, kept)
+
+
+def test_a_removed_layer_is_made_again(predicted, find):
+    predicted.viewer.layers.remove(find(predicted))
+    assert find(predicted) in predicted.viewer.layers
+
+
+def test_a_single_slice_gives_a_flat_layer(step, find):
+    image = step.viewer.add_image(IMAGE[0], name="tissue", scale=(4, 4))
+    step.viewer.add_image(PROBABILITY[0], metadata={PROPOSAL_OF: image.unique_id}, scale=(4, 4))
+    cells = find(step)
+    assert cells.data.shape == (64, 64)
+    assert cells.scale.tolist() == [4, 4]
+
+
+def test_cells_are_nobodys_training_labels_and_no_prediction_writes_into_them(predicted, find):
+    labels = predicted.workspace.labels
+    cells = find(predicted)
+    assert predicted.workspace.labels == labels
+    assert PROPOSAL_OF not in cells.metadata
+    assert not is_ours(cells)
+
+
+def test_a_slice_that_is_one_single_cell_is_told_of_by_its_number(predicted, find):
+    predicted.viewer.layers["found"].data[3] = 0
+    predicted.viewer.dims.set_current_step(0, 3)
+    find(predicted, SLICE)
+    assert "Slice 3 is one single cell" in predicted.status.text()
+
+
+# -- while it works ------------------------------------------------------------------------
+
+
+def test_cancel_stops_and_changes_nothing(predicted, qtbot):
+    large = np.tile(PROBABILITY, (20, 6, 6))
+    predicted.viewer.add_image(large, name="large", metadata={PROPOSAL_OF: "?"})
+    predicted.source.choose(predicted.viewer.layers["large"])
+    before = list(predicted.viewer.layers)
+    predicted.find.click()
+    wait_for(qtbot, lambda: predicted.bar.value() > 0)
+    assert not predicted.find.isEnabled()
+    assert predicted.bar.text().endswith(" left")
+    predicted.cancel.click()
+    wait_for(qtbot, lambda: not predicted.job.running, within(1))
+    assert predicted.status.text() == "Cancelled; nothing was changed."
+    assert list(predicted.viewer.layers) == before
+
+
+def test_a_failure_of_the_engine_is_a_sentence(predicted):
+    before = list(predicted.viewer.layers)
+    predicted.job.event.emit(Message("something to know"))
+    predicted.job.event.emit(Failed("The engine process ended unexpectedly."))
+    assert predicted.status.text() == "The engine process ended unexpectedly."
+    assert list(predicted.viewer.layers) == before
+
+
+def test_settings_are_remembered(predicted, qtbot, find):
+    find(predicted, SLICE, neck_px=2.5, link=True, size_px=33)
+    later = CellsStep(predicted.viewer, predicted.workspace)
+    qtbot.addWidget(later)
+    settings = InstanceSettings(**later.form.values())
+    assert settings == InstanceSettings(neck_px=2.5, link=True, size_px=33)
+    assert later.scope.currentText() == SLICE
+
+
+# -- in the dock ---------------------------------------------------------------------------
+
+
+def test_all_steps_are_seen_in_the_narrowest_dock(dock, qtbot):
+    bar = dock.steps.tabBar()
+    titles = [dock.steps.tabText(i) for i in range(dock.steps.count())]
+    assert titles[titles.index("Cells") - 1] == "Evaluate"
+    assert titles[-1] == "Export"
+    assert bar.sizeHint().width() <= dock.minimumWidth()
+    dock.show_step(dock.cells)
+    assert dock.cells.isVisible()
+    dock.cells.job.close()

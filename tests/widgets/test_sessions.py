@@ -1,0 +1,365 @@
+"""What the user paints is kept on disk without being asked, and comes back."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from qtpy.QtWidgets import QFileDialog
+
+from emseg_napari.annotation.session.recovery import recoverable, recovery_folder
+from emseg_napari.annotation.session.store import Session, load_session, save_session
+from emseg_napari.io.volume import BrokenChunk
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.dock import Dock
+from emseg_napari.widgets.layers.labels_layer import VOLUME, add_labels, confirmed_in, history_of
+from emseg_napari.widgets.layers.session_layers import session_layers
+from emseg_napari.widgets.load import moved_to
+from helpers.timing import within
+from helpers.window import answer_with, canvas_of, drag, middle, striped, wait_for
+
+
+@pytest.fixture
+def desk(dock, qtbot, tmp_path):
+    """The dock with a stack from a file, and labels for it."""
+    image, labels = striped()
+    tifffile.imwrite(tmp_path / "stack.tif", image, photometric="minisblack")
+    dock.load.open_image(tmp_path / "stack.tif")
+    wait_for(qtbot, lambda: dock.workspace.image is not None)
+    return dock, labels
+
+
+@pytest.fixture
+def loaded(desk):
+    dock, labels = desk
+    add_labels(dock.workspace.viewer, labels, "mine", dock.workspace.image)
+    dock.show_step(dock.correct)
+    return dock
+
+
+def stroke(dock):
+    dock.correct.tools[0].click()
+    canvas = canvas_of(dock)
+    drag(canvas, middle(canvas, -60, 20), middle(canvas, 60, 25))
+
+
+def is_session(folder):
+    return folder is not None and (folder / "session.json").is_file()
+
+
+def kept(dock):
+    """The labels on disk of the chosen layer; None as long as there are none."""
+    folder = dock.workspace.keeper.folder(dock.workspace.labels)
+    return load_session(folder).labels if is_session(folder) else None
+
+
+def test_a_stroke_is_on_disk_within_two_seconds_and_nothing_was_pressed(loaded, qtbot):
+    stroke(loaded)
+    folder = loaded.workspace.keeper.folder(loaded.workspace.labels)
+    assert folder.parent == recovery_folder()
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), loaded.workspace.labels.data), within(2))
+
+
+def set_pixel(layer):
+    layer.data_setitem((np.array([2]), np.array([5]), np.array([6])), 4)
+
+
+def draw_polygon(layer):
+    layer.paint_polygon([[2, 20, 20], [2, 20, 40], [2, 40, 40]], 3)
+
+
+@pytest.mark.parametrize("change", [set_pixel, draw_polygon])
+def test_what_tools_change_is_kept_without_a_stroke_after_it(loaded, qtbot, change):
+    """Napari tells of these changes before it makes them."""
+    layer = loaded.workspace.labels
+    change(layer)
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data), within(2))
+
+
+def test_the_last_change_to_a_layer_that_is_removed_is_kept(loaded, qtbot, capsys):
+    layer = loaded.workspace.labels
+    set_pixel(layer)
+    loaded.workspace.viewer.layers.clear()
+    wait_for(qtbot, lambda: bool(recoverable()))
+    assert "Traceback" not in capsys.readouterr().err  # of what still wanted to count it
+    assert np.array_equal(load_session(recoverable()[0].folder).labels, layer.data)
+
+
+def test_undo_and_confirmations_are_kept_too(loaded, qtbot):
+    layer = loaded.workspace.labels
+    stroke(loaded)
+    loaded.correct.confirm.click()
+    z = next(iter(confirmed_in(layer)))
+    folder = loaded.workspace.keeper.folder(layer)
+    wait_for(qtbot, lambda: is_session(folder) and load_session(folder).confirmed == {z})
+    history_of(layer).undo()
+    history_of(layer).undo()
+    wait_for(qtbot, lambda: load_session(folder).confirmed == set())
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data))
+
+
+def test_nothing_is_written_of_labels_that_nobody_touched(loaded, qtbot):
+    qtbot.wait(500)
+    assert loaded.workspace.keeper.folder(loaded.workspace.labels) is None
+    assert not list(recovery_folder().glob("*.emseg"))
+
+
+def test_a_saved_session_is_kept_where_it_was_saved_and_no_longer_offered(loaded, qtbot, tmp_path):
+    stroke(loaded)
+    loaded.load.save_session(tmp_path / "work.emseg")
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
+    assert loaded.workspace.keeper.folder(loaded.workspace.labels) == tmp_path / "work.emseg"
+    stroke(loaded)
+    layer = loaded.workspace.labels
+    wait_for(qtbot, lambda: np.array_equal(load_session(tmp_path / "work.emseg").labels, layer.data))
+    wait_for(qtbot, lambda: not list(recovery_folder().glob("*.emseg")))
+
+
+def lost_session(tmp_path, labels):
+    """Work of a window that is gone: a session in the recovery folder that no process holds."""
+    from emseg_napari.annotation.session.recovery import new_recovery
+    from emseg_napari.annotation.session.store import Session, save_session
+
+    folder = new_recovery()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    save_session(folder, Session(tmp_path / "stack.tif", None, labels, {1}, name="mine"))
+    return folder
+
+
+def test_lost_work_is_offered_at_the_next_start_and_restored(desk, qtbot, tmp_path):
+    dock, labels = desk
+    assert dock.load.recovery.isHidden()
+    lost_session(tmp_path, labels)
+    dock.load.look_for_lost_work()
+    assert not dock.load.recovery.isHidden()
+    assert "stack.tif" in dock.load.recovered.currentText()
+    dock.load.restore.click()
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
+    np.testing.assert_array_equal(dock.workspace.labels.data, labels)
+    assert confirmed_in(dock.workspace.labels) == {1}
+    assert dock.load.recovery.isHidden()
+    stroke(dock)  # it goes on there
+    wait_for(qtbot, lambda: np.array_equal(kept(dock), dock.workspace.labels.data))
+
+
+def test_the_labels_of_a_removed_layer_can_be_restored(loaded, qtbot):
+    stroke(loaded)
+    painted = loaded.workspace.labels.data.copy()
+    folder = loaded.workspace.keeper.folder(loaded.workspace.labels)
+    loaded.workspace.viewer.layers.clear()
+    wait_for(qtbot, lambda: [one.folder for one in recoverable()] == [folder])
+    loaded.show_step(loaded.load)
+    loaded.load.restore.click()
+    wait_for(qtbot, lambda: loaded.workspace.labels is not None)
+    np.testing.assert_array_equal(loaded.workspace.labels.data, painted)
+
+
+def test_discarded_work_is_not_offered_again_and_is_asked_about(desk, tmp_path, monkeypatch):
+    dock, labels = desk
+    folder = lost_session(tmp_path, labels)
+    dock.load.look_for_lost_work()
+    asked = answer_with(monkeypatch, None)
+    dock.load.discard.click()
+    assert "are deleted" in asked[0]
+    assert folder.exists()
+    answer_with(monkeypatch, "Discard")
+    dock.load.discard.click()
+    assert dock.load.recovery.isHidden()
+    assert not folder.exists()
+    assert recoverable() == []
+
+
+def test_a_session_dropped_into_the_window_opens_and_is_kept_up_to_date(desk, qtbot, tmp_path):
+    dock, labels = desk
+    folder = lost_session(tmp_path, labels).rename(tmp_path / "dropped.emseg")
+    viewer = dock.workspace.viewer
+    viewer.layers.clear()
+    viewer.open(str(folder), plugin="emseg-napari")  # what a drop does
+    assert [layer.name for layer in viewer.layers] == ["stack", "mine"]
+    assert dock.workspace.keeper.folder(dock.workspace.labels) == folder
+    stroke(dock)
+    wait_for(qtbot, lambda: np.array_equal(kept(dock), dock.workspace.labels.data))
+
+
+def test_a_session_opened_before_the_dock_is_kept_by_the_dock(make_napari_viewer_proxy, tmp_path):
+    viewer = make_napari_viewer_proxy(show=True)
+    image, labels = striped()
+    tifffile.imwrite(tmp_path / "stack.tif", image, photometric="minisblack")
+    folder = lost_session(tmp_path, labels).rename(tmp_path / "early.emseg")
+    viewer.open(str(folder), plugin="emseg-napari")
+    dock = Dock(viewer)
+    viewer.window.add_dock_widget(dock)
+    assert dock.workspace.keeper.folder(dock.workspace.labels) == folder
+
+
+def test_a_session_that_is_open_is_not_opened_twice(loaded, qtbot, tmp_path):
+    loaded.load.save_session(tmp_path / "work.emseg")
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
+    loaded.load.open_session(tmp_path / "work.emseg")
+    wait_for(qtbot, lambda: "is open in a window" in loaded.load.status.text())
+
+
+def test_a_session_whose_image_moved_asks_where_it_is(desk, qtbot, tmp_path, monkeypatch):
+    dock, labels = desk
+    folder = lost_session(tmp_path, labels).rename(tmp_path / "moved.emseg")
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(tmp_path / "stack.tif", tmp_path / "elsewhere" / "stack.tif")
+    asked = []
+    answer = str(tmp_path / "elsewhere" / "stack.tif")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a: (asked.append(a[1]), (answer, ""))[1])
+    dock.load.open_session(folder)
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
+    assert asked == ["Where is stack.tif now?"]
+    np.testing.assert_array_equal(dock.workspace.labels.data, labels)
+
+
+def test_of_a_container_that_moved_the_same_dataset_is_opened(tmp_path):
+    new = tmp_path / "new.h5"
+    new.touch()
+    assert moved_to(Path("/gone/a.h5/volumes/raw"), new) == new / "volumes/raw"
+    folder = tmp_path / "new.zarr"
+    (folder / "images" / "0").mkdir(parents=True)
+    assert moved_to(Path("/gone/b.zarr/images/0"), folder) == folder / "images/0"
+    assert moved_to(Path("/gone/b.zarr"), folder) == folder
+    assert moved_to(Path("/gone/b.zarr/images/0"), folder / "images" / "0") == folder / "images/0"
+    other = tmp_path / "exported.tif"
+    other.touch()
+    assert moved_to(Path("/gone/a.h5/volumes/raw"), other) == other
+
+
+def test_labels_on_an_image_with_a_broken_chunk_come_back(tmp_path):
+    image, labels = striped()
+    path = zarr.create_array(tmp_path / "a.zarr", data=image, chunks=(1, 64, 64)).store.root
+    save_session(tmp_path / "work.emseg", Session(path, None, labels))
+    (path / "c/2/0/0").unlink()
+    (_, shown, _), (pixels, *_) = session_layers(tmp_path / "work.emseg")
+    np.testing.assert_array_equal(pixels, labels)
+    work = shown["metadata"][VOLUME][1]
+    np.testing.assert_array_equal(work[1], image[1])
+    with pytest.raises(BrokenChunk):
+        work[2]
+
+
+def test_a_copy_of_the_image_moves_with_the_session(loaded, qtbot, tmp_path):
+    loaded.load.copy_image.setChecked(True)
+    loaded.load.save_session(tmp_path / "whole.emseg")
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
+    shutil.copytree(tmp_path / "whole.emseg", tmp_path / "other" / "copy.emseg")
+    (tmp_path / "stack.tif").unlink()
+    np.testing.assert_array_equal(
+        load_session(tmp_path / "other" / "copy.emseg").image, loaded.workspace.image.data
+    )
+
+
+def test_a_disk_that_fails_is_said_and_tried_again(loaded, qtbot, monkeypatch):
+    stroke(loaded)
+    folder = loaded.workspace.keeper.folder(loaded.workspace.labels)
+    wait_for(qtbot, lambda: is_session(folder))
+    from emseg_napari.annotation.session import writer as sessionwriter
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(sessionwriter, "write_slice", full)
+        set_pixel(loaded.workspace.labels)  # the same stroke again would change nothing
+        wait_for(qtbot, lambda: "not on disk" in loaded.load.status.text())
+    wait_for(qtbot, lambda: loaded.load.status.text() == "All is on disk again.")
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), loaded.workspace.labels.data))
+
+
+def test_two_workspaces_keep_a_layer_in_one_session_and_one_may_go(loaded, qtbot, tmp_path):
+    """Such as the dock beside a step that was opened as a widget of its own."""
+    layer = loaded.workspace.labels
+    other = Workspace(loaded.workspace.viewer)
+    stroke(loaded)
+    stroke(loaded)
+    wait_for(qtbot, lambda: len(list(recovery_folder().glob("*.emseg"))) == 1)
+    loaded.load.save_session(tmp_path / "work.emseg")
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
+    stroke(loaded)
+    with qtbot.captureExceptions() as wrong:
+        other.deleteLater()
+        qtbot.wait(200)
+        set_pixel(layer)
+        stroke(loaded)
+    assert wrong == []
+    named = tmp_path / "work.emseg"
+    wait_for(qtbot, lambda: np.array_equal(load_session(named).labels, layer.data))
+    wait_for(qtbot, lambda: not list(recovery_folder().glob("*.emseg")))
+
+
+def test_a_dock_that_is_closed_and_opened_again_goes_on_in_the_same_session(loaded, qtbot, tmp_path):
+    viewer, layer = loaded.workspace.viewer, loaded.workspace.labels
+    first = Workspace(viewer)
+    first.choose("labels", layer)
+    first.keeper.saving(layer, loaded.workspace.image, tmp_path / "work.emseg", False)()
+    for workspace in (first, loaded.workspace):  # as if both docks were closed
+        workspace.keeper.follow([])
+    set_pixel(layer)
+    assert loaded.workspace.keeper.folder(layer) == tmp_path / "work.emseg"
+    wait_for(qtbot, lambda: np.array_equal(load_session(tmp_path / "work.emseg").labels, layer.data))
+    first.deleteLater()
+
+
+def test_a_dock_that_is_gone_hears_of_nothing(loaded, qtbot):
+    viewer = loaded.workspace.viewer
+    second = Dock(viewer)
+    layer = loaded.workspace.labels
+    with qtbot.captureExceptions() as wrong:
+        second.deleteLater()
+        qtbot.wait(200)
+        stroke(loaded)
+        set_pixel(layer)
+        viewer.dims.set_point(0, 4)
+        viewer.add_labels(np.zeros((6, 64, 64), np.uint8))
+        viewer.layers.remove(layer)
+        qtbot.wait(300)
+    assert wrong == []
+
+
+def test_pixels_that_are_replaced_as_a_whole_are_kept(loaded, qtbot):
+    layer = loaded.workspace.labels
+    stroke(loaded)
+    layer.data = np.roll(layer.data, 3, axis=1)
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data))
+    stroke(loaded)
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data))
+    before = layer.data.copy()
+    history_of(layer).undo()
+    history_of(layer).undo()  # nothing of the time before is written over the new pixels
+    assert (layer.data != before).any()
+    np.testing.assert_array_equal(layer.data[0], before[0])
+
+
+def test_a_session_comes_with_its_own_image_and_with_what_was_painted_before_the_dock(
+    make_napari_viewer_proxy, qtbot, tmp_path
+):
+    viewer = make_napari_viewer_proxy(show=True)
+    image, labels = striped()
+    viewer.add_image(image, name="another stack of that size")
+    tifffile.imwrite(tmp_path / "stack.tif", image, photometric="minisblack")
+    folder = lost_session(tmp_path, labels).rename(tmp_path / "early.emseg")
+    viewer.open(str(folder), plugin="emseg-napari")
+    viewer.layers["mine"].data[4, :5] = 3
+    dock = Dock(viewer)
+    viewer.window.add_dock_widget(dock)
+    assert dock.workspace.image.name == "stack"
+    wait_for(qtbot, lambda: np.array_equal(kept(dock), viewer.layers["mine"].data))
+
+
+def test_choosing_another_layer_mixes_no_runs(loaded, qtbot, tmp_path):
+    viewer, first = loaded.workspace.viewer, loaded.workspace.labels
+    loaded.workspace.choose_run(tmp_path / "run-a")
+    stroke(loaded)
+    second = add_labels(viewer, first.data.copy(), "second", loaded.workspace.image)
+    loaded.workspace.choose("labels", second)
+    loaded.workspace.choose_run(tmp_path / "run-b")
+    stroke(loaded)
+    loaded.workspace.choose("labels", first)
+    folder = loaded.workspace.keeper.folder(first)
+    wait_for(qtbot, lambda: is_session(folder))
+    qtbot.wait(500)
+    assert load_session(folder).run.name == "run-a"

@@ -1,0 +1,365 @@
+"""Step Train while it trains, what it starts from, and the starter network in step Predict."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
+
+from emseg_napari.core.jobs import EpochEnded, Finished, Message, PreviewReady, Progress
+from emseg_napari.models import run as run_module
+from emseg_napari.models.run import Run, RunRecord, open_run
+from emseg_napari.settings import TrainingSettings
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
+from emseg_napari.widgets.layers.proposal_layers import fill
+from emseg_napari.widgets.train.start_choice import has_few_labels
+from helpers.timing import PATIENCE_S, within
+from helpers.window import noting, settle, striped, wait_for
+
+ROW = EpochEnded(1, 30, 12.0, 0.5, 0.91, 0.9, 1e-3, 0.875)
+HINT = "No training needed: the starter network proposes at once."
+
+
+@pytest.fixture(autouse=True)
+def no_starter(tmp_path, monkeypatch):
+    """Whether or not this checkout has a starter network, the tests have none, or their own."""
+    monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
+
+
+@pytest.fixture
+def with_starter(no_starter, tiny_run, tmp_path, monkeypatch):
+    """A small run in the place of the starter network, also for the engine, which looks where it is."""
+    (tmp_path / "starter").symlink_to(tiny_run.folder, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "starter")
+
+
+def load(dock, slices=6):
+    """Give the dock a small stack of which some slices have labels."""
+    image, labels = striped()
+    labels[slices:] = 0
+    layer = dock.workspace.viewer.add_image(image, name="cells")
+    add_labels(dock.workspace.viewer, labels, "truth", layer)
+    return dock
+
+
+@pytest.fixture
+def loaded(dock):
+    return load(dock)
+
+
+@pytest.fixture
+def pretended(loaded, monkeypatch):
+    """A training that runs without an engine: the tests send its events."""
+    step, wishes = loaded.train, []
+    begun = noting([])
+
+    def start(*asked):
+        step.job._worker = object()
+        begun(*asked)
+
+    monkeypatch.setattr(step.job, "start", start)
+    monkeypatch.setattr(step.job, "wish", lambda **changes: wishes.append(changes))
+    step.train.click()
+    wishes.clear()
+    step.wishes = wishes
+    yield step
+    step.job._worker = None
+
+
+def finished(step, history=(ROW,), **record):
+    """Let the pretended training end with such a run."""
+    about = {"image_shape": (6, 64, 64), "image_dtype": "uint8", "label_counts": {}}
+    known = RunRecord(**(about | {"trained_slices": [0, 1, 2, 3, 4], "held_out_slices": [5]} | record))
+    step._take(Finished(Run(Path("runs/mine"), TrainingSettings(), known, list(history))))
+    return step.status.text()
+
+
+# -- while it trains ----------------------------------------------------------------------
+
+
+def test_pause_and_continue_tell_the_engine_and_the_window(pretended):
+    pretended.steering.pause.click()
+    assert pretended.wishes == [{"paused": True}]
+    assert pretended.steering.pause.text() == "Continue"
+    pretended._take(Progress(0.3, None, "paused at step 30"))
+    assert pretended.bar.format() == "paused at step 30"
+    pretended.steering.pause.click()
+    assert pretended.wishes[1:] == [{"paused": False}]
+    assert pretended.steering.pause.text() == "Pause"
+
+
+def test_good_enough_ends_a_paused_training_too_and_is_asked_once(pretended):
+    pretended.steering.pause.click()
+    pretended.steering.good_enough.click()
+    assert pretended.wishes[1:] == [{"paused": False, "enough": True}]
+    assert not pretended.steering.good_enough.isEnabled()
+    assert not pretended.steering.pause.isEnabled()
+    assert pretended.cancel.isEnabled()
+
+
+def test_nothing_can_be_paused_where_nothing_runs(loaded):
+    for button in (loaded.train.steering.pause, loaded.train.steering.good_enough, loaded.train.cancel):
+        assert not button.isEnabled()
+        assert "nothing is running" in button.toolTip()
+
+
+def test_messages_of_one_second_all_stay(pretended):
+    for text in ("Judged on 1 slice.", "Computing on a processor."):
+        pretended._take(Message(text))
+    pretended._take(Progress(0.1, 5.0, "step 1"))
+    assert pretended.about.text() == "Judged on 1 slice.\nComputing on a processor."
+    assert "paint on" in pretended.status.text()
+
+
+def test_an_epoch_adds_v_rand_to_curves_and_figures(pretended):
+    pretended._take(ROW)
+    pretended._take(EpochEnded(2, 60, 24.0, 0.4, 0.92, 0.91, 1e-3, None))
+    assert "on held-out slices 5 91.0 %" in pretended.figures.text()
+    curve = pretended.plot._curves["held_out_v_rand"]
+    np.testing.assert_allclose(curve.getData(), [[12.0], [87.5]])
+
+
+def test_the_end_says_what_was_kept_and_its_score(pretended):
+    two = (ROW, EpochEnded(2, 60, 24.0, 0.4, 0.92, 0.89, 1e-3, 0.86))
+    said = finished(pretended, two, kept_epoch=1, kept_accuracy=0.925, kept_v_rand=0.9712)
+    assert "averaged weights of epoch 1 of 2" in said
+    assert "held-out slices 5: 92.5 % pixel accuracy, V_rand 0.971" in said
+    assert "had been trained" not in said
+
+
+def test_a_score_in_a_corner_is_called_so(pretended):
+    record = {"held_out_slices": [], "held_out_tile": (0, 32, 0, 32), "kept_accuracy": 0.9}
+    assert "on the held-out corner: 90.0 %" in finished(pretended, **record)
+
+
+@pytest.mark.parametrize(("seen", "flatters"), [([0, 1], False), ([4, 5], True)])
+def test_slices_that_the_start_had_seen_are_said(pretended, seen, flatters):
+    said = finished(pretended, kept_accuracy=0.9, start="starter", start_slices=seen)
+    assert "'starter', from which it started, had been trained on slices" in said
+    assert ("flatters" in said) is flatters
+
+
+def test_a_movie_has_one_frame_an_epoch_however_many_previews(pretended):
+    pretended.keep_movie.setChecked(True)
+    for epoch, value in ((1, 0.1), (1, 0.2), (2, 0.3)):
+        pretended._take(PreviewReady(epoch, 0, np.full((64, 64), value, np.float32)))
+    assert [round(float(frame[0, 0]), 1) for frame in pretended.preview.frames] == [0.2, 0.3]
+
+
+def test_a_real_training_pauses_continues_and_ends_when_good_enough(loaded, qtbot):
+    step = loaded.train
+    step.form.set_values({"patch_px": 32, "steps_per_epoch": 5})
+    step.unit.setCurrentText("epochs")
+    step.amount.setValue(5000)
+    step.train.click()
+    wait_for(qtbot, lambda: len(step.plot.rows) > 0, 120)
+    step.steering.pause.click()
+    wait_for(qtbot, lambda: step.bar.format().startswith("paused"))
+    epochs = len(step.plot.rows)
+    qtbot.wait(700)
+    assert len(step.plot.rows) == epochs
+    step.steering.pause.click()
+    wait_for(qtbot, lambda: len(step.plot.rows) > epochs)
+    step.steering.good_enough.click()
+    wait_for(qtbot, lambda: not step.job.running)
+    run = open_run(loaded.workspace.run)
+    assert run.record.finished
+    assert run.network_file.is_file()
+    assert f"of epoch {run.record.kept_epoch} of {len(run.history)}" in step.status.text()
+    assert "Computing on" in step.about.text()
+    assert "judged on" in step.about.text()
+
+
+# -- what it starts from ------------------------------------------------------------------
+
+
+def test_without_a_starter_network_a_training_starts_from_nothing(dock):
+    load(dock, slices=1)
+    assert dock.train.settings().start is None
+    assert dock.train.start_from.findText("starter network") == -1
+
+
+@pytest.mark.parametrize(("slices", "start"), [(3, "starter"), (4, None)])
+def test_the_starter_is_the_default_while_few_slices_have_labels(with_starter, dock, qtbot, slices, start):
+    load(dock, slices)
+    qtbot.wait(100)  # labels are counted in the background
+    wait_for(qtbot, lambda: dock.train.settings().start == start)
+
+
+def test_labels_painted_in_the_meantime_count_and_proposals_do_not(with_starter, dock, qtbot):
+    layer = load(dock, slices=3).workspace.labels
+    dock.show_step(dock.correct)
+    for z in range(6):
+        fill(layer, z, np.ones((64, 64), np.uint8))
+    dock.show_step(dock.train)
+    qtbot.wait(100)
+    assert dock.train.settings().start == "starter"
+    dock.show_step(dock.correct)
+    confirmed_in(layer).add(3)
+    dock.show_step(dock.train)
+    wait_for(qtbot, lambda: dock.train.settings().start is None)
+
+
+def test_labels_that_change_while_they_are_counted_are_counted_again(with_starter, dock, qtbot, monkeypatch):
+    layer = load(dock, slices=3).workspace.labels
+    wait_for(qtbot, lambda: dock.train.settings().start == "starter")
+    counted, go_on = [], threading.Event()
+
+    def slow(layer):
+        counted.append(has_few_labels(layer))
+        go_on.wait(PATIENCE_S)
+        return counted[-1]
+
+    monkeypatch.setattr("emseg_napari.widgets.train.step.has_few_labels", slow)
+    dock.show_step(dock.correct)
+    dock.show_step(dock.train)
+    wait_for(qtbot, lambda: counted == [True])
+    layer.data[3] = 1
+    dock.show_step(dock.correct)
+    dock.show_step(dock.train)
+    go_on.set()
+    wait_for(qtbot, lambda: dock.train.settings().start is None)
+
+
+def choose(step, text):
+    """Choose as a hand would: the list tells only of that."""
+    index = step.start_from.findText(text)
+    assert index >= 0
+    step.start_from.setCurrentIndex(index)
+    step.start_from.activated.emit(index)
+
+
+def test_the_users_choice_stays(with_starter, dock):
+    load(dock, slices=1)
+    choose(dock.train, "nothing")
+    assert dock.train.settings().start is None
+    dock.workspace.choose("labels", None)
+    assert dock.train.settings().start is None
+    choose(dock.train, "starter network")
+    dock.workspace.viewer.layers.clear()
+    load(dock, slices=6)
+    assert dock.train.settings().start == "starter"
+
+
+def test_a_start_of_another_network_is_barred_with_the_reason_and_comes_back(with_starter, dock):
+    load(dock, slices=1)
+    choice = dock.train.start_from
+    dock.train.form.widgets["network"].value = "reference"
+    entry = choice.model().item(choice.findText("starter network"))
+    assert not entry.isEnabled()
+    assert "'compact' network and cannot start a 'reference' one" in entry.data(Qt.ItemDataRole.ToolTipRole)
+    assert dock.train.settings().start is None
+    dock.train.form.widgets["network"].value = "compact"
+    assert dock.train.settings().start == "starter"
+
+
+def test_a_run_of_mine_is_chosen_by_its_folder(loaded, tiny_run, monkeypatch):
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tiny_run.folder))
+    choose(loaded.train, "a run of mine...")
+    assert loaded.train.start_from.currentText() == tiny_run.folder.name
+    assert loaded.train.settings().start == str(tiny_run.folder)
+
+
+def test_what_is_no_run_is_a_sentence_and_the_choice_of_before_stays(loaded, tmp_path, monkeypatch):
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    choose(loaded.train, "a run of mine...")
+    assert "is no run folder" in loaded.train.status.text()
+    assert loaded.train.start_from.currentText() == "nothing"
+
+
+def test_a_damaged_starter_is_barred_and_the_window_opens(tmp_path, monkeypatch, dock, qtbot):
+    (tmp_path / "run.json").write_text("{")
+    monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path)
+    step = type(dock.train)(dock.workspace.viewer, dock.workspace)
+    qtbot.addWidget(step)
+    assert step.settings().start is None
+
+
+def test_a_training_from_the_starter_says_so_in_its_run(with_starter, dock, qtbot):
+    load(dock, slices=2)
+    dock.train.form.set_values({"patch_px": 32, "steps_per_epoch": 2})
+    dock.train.unit.setCurrentText("epochs")
+    dock.train.amount.setValue(1)
+    dock.train.train.click()
+    wait_for(qtbot, lambda: not dock.train.job.running, 180)
+    run = open_run(dock.workspace.run)
+    assert (run.settings.start, run.record.start) == ("starter", "starter")
+
+
+# -- the starter network predicts -----------------------------------------------------------
+
+
+def test_the_starter_proposes_at_once(with_starter, dock, qtbot):
+    image, _ = striped((2, 48, 48))
+    dock.workspace.viewer.add_image(image, name="cells")
+    assert dock.predict.run_name.text() == "starter"
+    assert dock.predict.status.text() == HINT
+    assert dock.workspace.run is None  # nobody has chosen one: evaluations do not ascribe it anything
+    dock.predict.predict.click()
+    wait_for(qtbot, lambda: not dock.predict.job.running)
+    assert dock.workspace.labels.data.all()
+
+
+def test_the_starter_can_be_chosen_again_after_a_run(with_starter, loaded, tiny_run):
+    loaded.predict.set_run(tiny_run.folder)
+    assert loaded.predict.run_name.text() == tiny_run.folder.name
+    loaded.predict.use_starter.click()
+    assert loaded.predict.run_name.text() == "starter"
+
+
+def test_without_a_starter_the_button_says_so(loaded):
+    assert not loaded.predict.use_starter.isEnabled()
+    assert "no starter network" in loaded.predict.use_starter.toolTip()
+    assert loaded.predict.status.text() == "To predict, train a network or choose a run first."
+
+
+# -- augmented samples ----------------------------------------------------------------------
+
+
+def test_augmented_samples_are_nine_patches_of_the_users_labels_within_a_second(loaded, qtbot):
+    step = loaded.train
+    step.form.set_values({"patch_px": 32, "mirror": "none", "contrast": 0.0})
+    began = time.monotonic()
+    step.show_samples.click()
+    settle(step)
+    assert time.monotonic() - began < within(1)
+    samples = step._samples
+    assert samples.isVisible()
+    assert samples._image.shape == samples._labels.shape == (9, 32, 32)
+    dark = samples._image < 0.5 * (samples._image.min() + samples._image.max())
+    assert np.mean(dark == (samples._labels == 1)) > 0.95  # labels lie where the walls are
+    before = samples._image
+    samples.others.click()
+    assert not np.array_equal(samples._image, before)
+    with_labels = samples.grid.pixmap().toImage()
+    samples.with_labels.click()
+    assert samples.grid.pixmap().toImage() != with_labels
+    samples.close()
+
+
+def test_samples_follow_the_settings(loaded):
+    spread = {}
+    for noise in (0.0, 2.0):
+        loaded.train.form.set_values({"patch_px": 32, "noise": noise})
+        loaded.train.show_samples.click()
+        settle(loaded.train)
+        spread[noise] = loaded.train._samples._image.std()
+    loaded.train._samples.close()
+    assert spread[2.0] > 1.5 * spread[0.0]
+
+
+def test_samples_without_labels_are_a_sentence(loaded):
+    loaded.workspace.labels.data[:] = 0
+    loaded.train.show_samples.click()
+    settle(loaded.train)
+    assert "has no labels" in loaded.train.status.text()
+    assert loaded.train._samples is None
+
+
+def test_baselines_cut_no_patches(loaded):
+    loaded.train.form.widgets["network"].value = "ridge"
+    assert not loaded.train.show_samples.isEnabled()
