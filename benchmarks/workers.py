@@ -24,7 +24,7 @@ import tifffile
 from hands import Hands, kill
 
 from emseg_napari.core.blockwise import HERE, Where
-from emseg_napari.core.jobs import BlockDone, Event, UserError
+from emseg_napari.core.jobs import BlockDone, Event, JobContext, UserError
 from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.run import Run, open_run
@@ -67,7 +67,10 @@ class Trial:
         started = time.monotonic()
         try:
             predict_volume(
-                open_volume(self.volume), self.run, VolumeTask(output, settings, where=where), watched
+                open_volume(self.volume),
+                self.run,
+                VolumeTask(output, settings, where=where),
+                context=JobContext(report=watched),
             )
         finally:
             watched.seconds += time.monotonic() - started

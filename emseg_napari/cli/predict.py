@@ -11,7 +11,7 @@ import typer
 
 from emseg_napari import __version__
 from emseg_napari.cli import volumes
-from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
+from emseg_napari.cli.guard import Stopped, guarded
 from emseg_napari.cli.inputs import (
     ImageArgument,
     JsonOption,
@@ -21,7 +21,7 @@ from emseg_napari.cli.inputs import (
     output_option,
 )
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.reporting import quiet_libraries, reporting, show_result
+from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
 from emseg_napari.core.blockwise import Where
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
@@ -100,14 +100,10 @@ def _check_target(output: Path, image: Path) -> None:
 
 
 def _predict(stack: np.ndarray, run: Run, settings: PredictionSettings) -> np.ndarray:
-    with (
-        quiet_libraries() as stream,
-        stop_on_interrupt() as should_stop,
-        reporting(stream, by_slices=True) as report,
-    ):
+    with quiet_libraries() as stream, job_context(stream, by_slices=True) as context:
         from emseg_napari import inference  # loads ONNX Runtime, which no other command needs
 
-        return inference.predict(stack, run, settings, report, should_stop)
+        return inference.predict(stack, run, settings, context)
 
 
 def _values(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarray:

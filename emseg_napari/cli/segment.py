@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from emseg_napari import __version__
-from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
+from emseg_napari.cli.guard import Stopped, guarded
 from emseg_napari.cli.inputs import (
     STACK,
     JsonOption,
@@ -24,7 +24,7 @@ from emseg_napari.cli.inputs import (
     output_option,
 )
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.reporting import counted, reporting, show_result
+from emseg_napari.cli.reporting import counted, job_context, show_result
 from emseg_napari.cli.volumes import SUFFIX, SchedulerOption, WorkersOption, refuse_scheduler
 from emseg_napari.core.blockwise import Where
 from emseg_napari.core.jobs import Cancelled, UserError
@@ -118,8 +118,8 @@ def _check_target(output: Path, source: Path) -> None:
 def _segment(boundary: np.ndarray, settings: InstanceSettings) -> np.ndarray:
     from emseg_napari.segmentation.stack import instances
 
-    with stop_on_interrupt() as should_stop, reporting(sys.stderr, by_slices=True) as report:
-        return instances(boundary, settings, report, should_stop)
+    with job_context(sys.stderr, by_slices=True) as context:
+        return instances(boundary, settings, context)
 
 
 def _figures(cells: np.ndarray, source: Path, made_from: str, settings: InstanceSettings) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import zarr
 
 from emseg_napari.core import files
 from emseg_napari.core.blockwise import HERE, Where
-from emseg_napari.core.jobs import Report, ShouldStop, UserError, ignore, never
+from emseg_napari.core.jobs import JobContext, UserError
 from emseg_napari.io import ome_zarr_metadata, pyramid
 from emseg_napari.io.axes import Size, Window
 from emseg_napari.io.block_store import IN_USE_S, BlockFiles, DurableStore, create_group
@@ -211,13 +211,13 @@ class VolumeOutput:
         """
         self._files.write(block, values)
 
-    def finish(self, report: Report = ignore, should_stop: ShouldStop = never, where: Where = HERE) -> None:
+    def finish(self, context: JobContext | None = None, where: Where = HERE) -> None:
         """Write the coarser levels that are not there, and tell viewers of them.
 
         Parameters
         ----------
-        report, should_stop : callable
-            See `emseg_napari.core.jobs`; only `Progress` and `Message` are told.
+        context : JobContext, optional
+            Gets `Progress` and `Message` only.
         where : Where
             Which processes do it.
 
@@ -228,7 +228,7 @@ class VolumeOutput:
         UserError
             If they cannot be written, or a block is damaged.
         """
-        pyramid.write_levels(self.path, self.layout, report, should_stop, where)
+        pyramid.write_levels(self.path, self.layout, context or JobContext(), where)
         self._tell_viewers(len(pyramid.level_factors(self.layout)))
         self._remove_leftovers()
 

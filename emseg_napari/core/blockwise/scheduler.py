@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from emseg_napari.core.blockwise.local import do_here
 from emseg_napari.core.blockwise.work import Block, BlockWork, Tally
-from emseg_napari.core.jobs import BlockFailed, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.core.jobs import BlockFailed, JobContext, UserError
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,7 @@ def do_blocks(
     work: BlockWork,
     blocks: Sequence[Block],
     where: Where = HERE,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
 ) -> list[BlockFailed]:
     """Do the same work on many blocks, in the order given as far as there are hands.
 
@@ -96,12 +95,10 @@ def do_blocks(
     blocks : sequence of Block
         The most wanted first.
     where : Where
-    report : callable
+    context : JobContext, optional
         Gets `BlockDone`, `BlockFailed` and `Progress` per block, and a `Message` with the address of the
-        scheduler's dashboard; called on the caller's thread.
-    should_stop : callable
-        Asked several times a second while waiting, and handed to `compute`; when it answers True,
-        `Cancelled` is raised, and what was done stays done.
+        scheduler's dashboard, on the caller's thread. Asked several times a second whether to stop; what
+        was done stays done.
 
     Returns
     -------
@@ -114,11 +111,12 @@ def do_blocks(
         If the output cannot be written, or the scheduler or its workers cannot be used.
     Cancelled
     """
-    tally = Tally(len(blocks), report)
+    context = context or JobContext()
+    tally = Tally(len(blocks), context.report)
     if where.scheduler is None:
-        do_here(work, blocks, tally, should_stop)
+        do_here(work, blocks, tally, context.should_stop)
     elif blocks:
         from emseg_napari.core.blockwise.dask_runner import do_spread  # loads Dask, an extra
 
-        do_spread(work, blocks, where, tally, should_stop)
+        do_spread(work, blocks, where, tally, context.should_stop)
     return tally.failures

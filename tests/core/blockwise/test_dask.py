@@ -18,7 +18,7 @@ import tifffile
 
 from emseg_napari.core.blockwise import Where, dask_client, do_blocks
 from emseg_napari.core.blockwise.dask_client import open_client
-from emseg_napari.core.jobs import Cancelled, Event, Message, Progress, UserError
+from emseg_napari.core.jobs import Cancelled, Event, JobContext, Message, Progress, UserError
 from emseg_napari.inference import plan
 from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io import pyramid
@@ -157,7 +157,10 @@ def after(count: int, events: list[Event], action: Callable[[], object]) -> Call
 
 def test_workers_of_this_machine_write_what_one_process_writes(output, capfd):
     events: list[Event] = []
-    assert do_blocks(Writing(output), cubes(12), Where("local", 2), events.append) == []
+    assert (
+        do_blocks(Writing(output), cubes(12), Where("local", 2), context=JobContext(report=events.append))
+        == []
+    )
     assert sorted(done(events)) == written(output) == list(range(12))
     assert [(output / str(number)).read_text() for number in range(12)] == [f"block {n}" for n in range(12)]
     assert "2 workers" in [event for event in events if isinstance(event, Progress)][-1].text
@@ -190,7 +193,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_block_that_fails_on_a_worker_costs_itself_only(hands, output):
     events: list[Event] = []
     troubles = [(1, "read", UserError("Chunk (1, 0, 0) is damaged.")), (2, "compute", ZeroDivisionError())]
-    failures = do_blocks(Writing(output, troubles=troubles), cubes(5), Where(hands.address), events.append)
+    failures = do_blocks(
+        Writing(output, troubles=troubles),
+        cubes(5),
+        Where(hands.address),
+        context=JobContext(report=events.append),
+    )
     assert sorted(failure.index[0] for failure in failures) == [1, 2]
     texts = {failure.index[0]: failure.text for failure in failures}
     assert texts[1] == "Chunk (1, 0, 0) is damaged."
@@ -200,7 +208,9 @@ def test_a_block_that_fails_on_a_worker_costs_itself_only(hands, output):
 
 def test_blocks_begin_in_the_order_given(hands, output):
     events: list[Event] = []
-    do_blocks(Writing(output, 0.05), cubes(24)[::-1], Where(hands.address), events.append)
+    do_blocks(
+        Writing(output, 0.05), cubes(24)[::-1], Where(hands.address), context=JobContext(report=events.append)
+    )
     pairs = list(itertools.combinations(done(events), 2))
     # Those that a worker had in hand while it was kept waiting end late.
     assert sum(first < later for first, later in pairs) < len(pairs) / 4
@@ -228,8 +238,7 @@ def test_cancel_keeps_what_workers_did_and_they_begin_nothing_more(hands, output
             Writing(output, 0.1),
             cubes(200),
             Where(hands.address),
-            events.append,
-            lambda: len(done(events)) > 3,
+            context=JobContext(report=events.append, should_stop=lambda: len(done(events)) > 3),
         )
     kept = settled(lambda: written(output))  # but for the blocks that were being done
     assert set(done(events)) <= set(kept)
@@ -242,7 +251,12 @@ def test_a_killed_worker_costs_its_blocks_which_another_does(own_hands, output):
     own_hands.start_worker()
     wait_for_workers(own_hands.address, 2)
     report = after(6, events, lambda: os.kill(doomed.pid, signal.SIGKILL))
-    assert do_blocks(Writing(output, 0.1), cubes(40), Where(own_hands.address), report) == []
+    assert (
+        do_blocks(
+            Writing(output, 0.1), cubes(40), Where(own_hands.address), context=JobContext(report=report)
+        )
+        == []
+    )
     assert sorted(done(events)) == written(output) == list(range(40))
     progress = [event.text for event in events if isinstance(event, Progress)]
     assert "2 workers" in progress[0]
@@ -256,7 +270,9 @@ def test_a_killed_scheduler_is_told_and_the_rest_is_done_later(mortal_hands, out
     with pytest.raises(
         UserError, match="scheduler has gone; start it and its workers, then give the same command"
     ):
-        do_blocks(Writing(output, 0.05), cubes(30), Where(mortal_hands.address), report)
+        do_blocks(
+            Writing(output, 0.05), cubes(30), Where(mortal_hands.address), context=JobContext(report=report)
+        )
     left = [cube for cube in cubes(30) if cube.index[0] not in written(output)]
     assert 10 < len(left) <= 25
     mortal_hands.start_scheduler()
@@ -274,7 +290,10 @@ def test_workers_that_come_late_are_waited_for(own_hands, output):
         if isinstance(event, Message) and "No workers are there" in event.text:
             own_hands.start_worker()
 
-    assert do_blocks(Writing(output), cubes(3), Where(own_hands.address), report) == []
+    assert (
+        do_blocks(Writing(output), cubes(3), Where(own_hands.address), context=JobContext(report=report))
+        == []
+    )
     assert written(output) == [0, 1, 2]
 
 
@@ -322,7 +341,7 @@ def test_a_worker_with_another_environment_is_named(own_hands, tmp_path, output,
         own_hands.start_worker(folder)
         wait_for_workers(own_hands.address, 1)
     with pytest.raises(UserError, match=text):
-        do_blocks(Writing(output), cubes(4), Where(own_hands.address), report)
+        do_blocks(Writing(output), cubes(4), Where(own_hands.address), context=JobContext(report=report))
     assert written(output) == []
 
 

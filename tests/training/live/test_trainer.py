@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from keras import layers
 
-from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
+from emseg_napari.core.jobs import (
+    Cancelled,
+    EpochEnded,
+    JobContext,
+    Message,
+    PreviewReady,
+    Progress,
+    UserError,
+    Wishes,
+)
 from emseg_napari.core.labels import from_probability
 from emseg_napari.core.mailbox import Mailbox
 from emseg_napari.engine.protocol import Taught
@@ -65,14 +74,21 @@ class Session:
     def __init__(self, image: np.ndarray, labels: np.ndarray, folder: Path, **settings) -> None:
         self.events, self.wishes, self.inbox = [], Wishes(z=1), Mailbox()
         self.stop, self.run, self.error, self.folder = threading.Event(), None, None, folder
-        arguments = image, labels, LiveSettings(**settings), self.events.append, self.stop.is_set
+        arguments = image, labels, LiveSettings(**settings)
         self.thread = threading.Thread(target=self._live, args=(arguments,), daemon=True)
         self.thread.start()
 
     def _live(self, arguments: tuple) -> None:
         try:
             self.run = train_live(
-                *arguments, folder=self.folder, wishes=lambda: self.wishes, inbox=self.inbox
+                *arguments,
+                context=JobContext(
+                    report=self.events.append,
+                    should_stop=self.stop.is_set,
+                    control=lambda: self.wishes,
+                    inbox=self.inbox,
+                ),
+                folder=self.folder,
             )
         except Exception as error:
             self.error = error
