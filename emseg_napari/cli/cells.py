@@ -12,7 +12,7 @@ import typer
 
 from emseg_napari.cli.guard import FAULT, Stopped
 from emseg_napari.cli.reporting import blocks, counted, job_context, list_failures, show_result
-from emseg_napari.core.blockwise import Where
+from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.segmentation.boundary import Kind, open_boundary
 from emseg_napari.segmentation.provenance import cells_record
@@ -30,7 +30,7 @@ class Task:
     settings: InstanceSettings
 
 
-def segment_to_zarr(task: Task, where: Where, as_json: bool) -> None:
+def segment_to_zarr(task: Task, scheduler: Scheduler, as_json: bool) -> None:
     """Divide a volume into cells, or go on; what could not be read is listed.
 
     Raises
@@ -43,7 +43,7 @@ def segment_to_zarr(task: Task, where: Where, as_json: bool) -> None:
     started = time.monotonic()
     try:
         with job_context(sys.stderr, by_slices=True) as context:
-            found = segment_volume(boundary, destination, task.settings, context, where)
+            found = segment_volume(boundary, destination, task.settings, context, scheduler)
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(
             f"Stopped; what is done is kept beside {task.output}: give the same command again to go on."

@@ -22,7 +22,7 @@ from emseg_napari.cli.inputs import (
 )
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
-from emseg_napari.core.blockwise import Where
+from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
 from emseg_napari.io.open import called
@@ -60,9 +60,9 @@ def predict(
 ) -> None:
     """Predict the boundaries of a stack's slices and write exactly these slices."""
     settings = validated(PredictionSettings, **given_values(PredictionSettings, options))
-    where = Where(scheduler, workers)
+    chosen = Scheduler(scheduler, workers)
     if output.suffix.lower() == volumes.SUFFIX:
-        volumes.predict_to_zarr(volumes.Task(open_run(run), image, output, kind, settings), where, as_json)
+        volumes.predict_to_zarr(volumes.Task(open_run(run), image, output, kind, settings), chosen, as_json)
         return
     volumes.refuse_scheduler(scheduler, output)
     _check_target(output, image)

@@ -11,7 +11,7 @@ import typer
 
 from emseg_napari.cli.guard import FAULT, Stopped
 from emseg_napari.cli.reporting import blocks, job_context, list_failures, quiet_libraries, show_result
-from emseg_napari.core.blockwise import Where
+from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.io.open import called, open_volume
 from emseg_napari.models.run import Run
@@ -59,7 +59,7 @@ class Task:
     settings: PredictionSettings
 
 
-def predict_to_zarr(task: Task, where: Where, as_json: bool) -> None:
+def predict_to_zarr(task: Task, scheduler: Scheduler, as_json: bool) -> None:
     """Predict a volume, or go on, and say how many blocks were done; those that failed are listed.
 
     Raises
@@ -72,7 +72,7 @@ def predict_to_zarr(task: Task, where: Where, as_json: bool) -> None:
         with quiet_libraries() as stream, job_context(stream, by_slices=True) as context:
             from emseg_napari.inference.volume import VolumeTask, predict_volume  # loads ONNX Runtime
 
-            wanted = VolumeTask(task.output, task.settings, task.kind, where=where)
+            wanted = VolumeTask(task.output, task.settings, task.kind, scheduler=scheduler)
             found = predict_volume(volume, task.run, wanted, context)
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(

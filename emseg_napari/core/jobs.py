@@ -124,7 +124,7 @@ class SlicePredicted(Event):
 
 
 @dataclass(frozen=True)
-class Drafted(Event):
+class QuickLookReady(Event):
     """A first look at a part of a slice whose prediction takes a while.
 
     Attributes

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from emseg_napari.core.jobs import Cancelled, Event, Failed, Finished, JobContext, JobControl, UserError
 from emseg_napari.core.mailbox import Mailbox
-from emseg_napari.engine.protocol import Request, Stop, Taught, receive, send, unpacked
+from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, receive, send, unpacked
 
 
 class _Engine:
@@ -51,7 +51,7 @@ class _Engine:
                 self._stop.set()
             elif isinstance(command, JobControl):
                 self._control = command
-            elif isinstance(command, Taught):
+            elif isinstance(command, LabelUpdate):
                 self._inbox.post(command.z, command)
 
     def _report(self, event: Event) -> None:

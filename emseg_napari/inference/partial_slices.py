@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from emseg_napari.core.blockwise import Where, do_blocks
+from emseg_napari.core.blockwise import Scheduler, run_blocks
 from emseg_napari.core.jobs import BlockFailed, Event, JobContext, Message, UserError
 from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.inference.slab_cache import Plane, Slabs
@@ -56,7 +56,9 @@ class PartialLevels:
             )
         return self._note({z: noted[z] for z in noted if z not in changed and whole[z] is None})
 
-    def done(self, work: PredictionWork, blocks: Sequence[Block], where: Where) -> tuple[BlockFailed, ...]:
+    def done(
+        self, work: PredictionWork, blocks: Sequence[Block], scheduler: Scheduler
+    ) -> tuple[BlockFailed, ...]:
         """Predict blocks, those that fail once more if other grey levels than the slice's may help.
 
         Parameters
@@ -65,7 +67,7 @@ class PartialLevels:
             With the levels that are still valid.
         blocks : sequence of Block
             The most wanted first.
-        where : Where
+        scheduler : Where
             Who predicts.
 
         Returns
@@ -73,7 +75,7 @@ class PartialLevels:
         tuple of BlockFailed
             The blocks that are missing now, and why.
         """
-        failures = do_blocks(work, blocks, where, self._context.reporting_to(self._held_back))
+        failures = run_blocks(work, blocks, scheduler, self._context.reporting_to(self._held_back))
         failed = {failure.index for failure in failures}
         again = [block for block in blocks if block.index in failed]
         found = self._found({z for block in again for z in work.slices(block)} - set(work.levels))
@@ -84,7 +86,7 @@ class PartialLevels:
             self._context.report(failure)
         if again:
             work = replace(work, levels={**work.levels, **found})
-            final += do_blocks(work, again, where, self._context)
+            final += run_blocks(work, again, scheduler, self._context)
             # Of some slices all blocks see what is broken.
             self._note({z: levels for z, levels in self._noted.items() if self._is_begun(z)})
         return tuple(final)

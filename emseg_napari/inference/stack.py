@@ -10,7 +10,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredicted
 from emseg_napari.inference.backends import load_method
-from emseg_napari.inference.quick_look import draft
+from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.io.stacks import as_stack, check_image, check_range
 from emseg_napari.io.volume import filled
@@ -51,7 +51,7 @@ def predict(
     context : JobContext, optional
         Gets a `SlicePredicted` and a `Progress` per slice.
     first_look : bool
-        Report the first slice as `Drafted`, too, if it is large: for somebody who watches.
+        Report the first slice as `QuickLookReady`, too, if it is large: for somebody who watches.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def predict(
     predictor = load_predictor(run, settings)
     result = np.empty((end - first, *image.shape[1:]), np.float32)
     if first_look:
-        draft(predictor, image[first], first, context)
+        quick_look(predictor, image[first], first, context)
     left = _clock(end - first)
     for done, z in enumerate(range(first, end), start=1):
         probability = predictor.probability(image[z], context.should_stop)
@@ -83,7 +83,7 @@ def _closed(
     if not settings.close_gaps:
         return probability
     threshold = record.threshold if settings.threshold is None else settings.threshold
-    return close_gaps(probability, threshold, record.join_below, should_stop)
+    return close_gaps(probability, threshold, record.merge_threshold, should_stop)
 
 
 def _clock(total: int) -> Callable[[int], float]:

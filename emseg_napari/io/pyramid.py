@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.blockwise import HERE, Where, do_blocks
+from emseg_napari.core.blockwise import LOCAL, Scheduler, run_blocks
 from emseg_napari.core.jobs import Event, JobContext, Message, Progress, Report, ShouldStop, UserError
 from emseg_napari.io.axes import Size, Window
 from emseg_napari.io.block_store import BlockFiles, create_level
@@ -45,7 +45,7 @@ def _step(layout: Layout, factor: Size, shape: Size) -> Size:
     return z, y, x
 
 
-def write_levels(folder: Path, layout: Layout, context: JobContext, where: Where = HERE) -> None:
+def write_levels(folder: Path, layout: Layout, context: JobContext, scheduler: Scheduler = LOCAL) -> None:
     """Write the blocks of all coarser levels that are not there, each from the level before.
 
     Parameters
@@ -55,7 +55,7 @@ def write_levels(folder: Path, layout: Layout, context: JobContext, where: Where
     layout : Layout
         Of level 0.
     context : JobContext
-    where : Where
+    scheduler : Where
         Which processes do it.
 
     Raises
@@ -74,8 +74,8 @@ def write_levels(folder: Path, layout: Layout, context: JobContext, where: Where
         halving = Halving(levels[n - 1], levels[n], (z, y, x), layout)
         missing = list(levels[n].missing())
         tell.begin(len(missing), len(levels[n].blocks))
-        place = where if len(missing) > _FEW else HERE
-        failures = do_blocks(halving, missing, place, context.reporting_to(tell))
+        place = scheduler if len(missing) > _FEW else LOCAL
+        failures = run_blocks(halving, missing, place, context.reporting_to(tell))
         if failures:
             raise UserError(failures[0].text)
 

@@ -111,7 +111,7 @@ def cells_of_slice(
     if cut.grid(probability.shape) != (1, 1):
         return cells_of_tiles(probability, settings, cut, should_stop)
     regions = fragments_of_slice(probability, settings, should_stop)
-    regions.join_weak(settings.join_below)
+    regions.join_weak(settings.merge_threshold)
     return regions.numbers()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emseg_napari.core.blockwise import BlockWork, Where, do_blocks
+from emseg_napari.core.blockwise import BlockWork, Scheduler, run_blocks
 from emseg_napari.core.jobs import (
     BlockDone,
     BlockFailed,
@@ -24,8 +24,8 @@ _SHARES = {FLOOD: 0.85, JOIN: 0.02, OVERLAP: 0.05, NUMBER: 0.05, FINISH: 0.03}
 class Stages:
     """Does one stage after the other, and tells of all as of one job."""
 
-    def __init__(self, where: Where, context: JobContext) -> None:
-        self.where, self._context = where, context
+    def __init__(self, scheduler: Scheduler, context: JobContext) -> None:
+        self.scheduler, self._context = scheduler, context
         self._said: set[Message] = set()
 
     def check_stop(self) -> None:
@@ -40,7 +40,7 @@ class Stages:
         """Do a stage, and return what failed."""
         if not blocks:  # nothing to start workers for
             return []
-        return do_blocks(step, blocks, self.where, self.context(stage))
+        return run_blocks(step, blocks, self.scheduler, self.context(stage))
 
     def must(self, stage: str, step: BlockWork, blocks: Sequence[Block]) -> None:
         """Do a stage of which all is needed."""

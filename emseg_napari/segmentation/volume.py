@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core import files
-from emseg_napari.core.blockwise import HERE, Where, started
+from emseg_napari.core.blockwise import LOCAL, Scheduler, started
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
 from emseg_napari.io.layout import Block, Layout, Version
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
@@ -91,7 +91,7 @@ def segment_volume(
     destination: Destination,
     settings: InstanceSettings | None = None,
     context: JobContext | None = None,
-    where: Where = HERE,
+    scheduler: Scheduler = LOCAL,
 ) -> VolumeCells:
     """Divide the slices of a volume into cells, and write their numbers as OME-Zarr.
 
@@ -107,7 +107,7 @@ def segment_volume(
     context : JobContext, optional
         Gets `Progress`, a `BlockDone` per written block, a `BlockFailed` for what could not be read, and
         a `Message` for slices that are one single cell. When it says stop, what was done stays done.
-    where : Where
+    scheduler : Where
 
     Returns
     -------
@@ -123,7 +123,7 @@ def segment_volume(
     volume = filled(boundary.volume, settings.missing_is_empty)
     waiting = frozenset() if settings.missing_is_empty else waiting_in(volume)
     work = _Segmentation(replace(boundary, volume=volume, waiting=waiting), destination, settings)
-    with started(where) as workers:
+    with started(scheduler) as workers:
         return work.run(Stages(workers, context or JobContext()))
 
 
@@ -148,7 +148,7 @@ class _Segmentation:
         return self._finished(VolumeCells(output, count, tuple(failures)), stages)
 
     def _finished(self, result: VolumeCells, stages: Stages) -> VolumeCells:
-        result.output.finish(stages.context(FINISH), stages.where)
+        result.output.finish(stages.context(FINISH), stages.scheduler)
         if not result.failures:
             files.remove(self._folder)
         return result

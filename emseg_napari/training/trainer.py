@@ -18,7 +18,7 @@ from emseg_napari.training.devices import Devices
 from emseg_napari.training.learner import Learner, export_kept
 from emseg_napari.training.patches import PatchSampler
 from emseg_napari.training.schedule import Replay, Schedule
-from emseg_napari.training.validation import Jury
+from emseg_napari.training.validation import Validator
 
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
@@ -98,10 +98,10 @@ class _Training:
         self._image, self._run, self._context = image, run, context
         self._report = context.report
         record, settings = run.record, run.settings
-        self._jury = Jury(image, labels, record, settings.boundary_weight, context.should_stop)
+        self._validator = Validator(image, labels, record, settings.boundary_weight, context.should_stop)
         trained = record.trained_slices
         self._sampler = PatchSampler(
-            stacked(image, trained), self._jury.teaching[trained], settings, record.normalisation
+            stacked(image, trained), self._validator.teaching[trained], settings, record.normalisation
         )
         self._devices = Devices()
         self._lowest_cost = float("inf")
@@ -135,7 +135,7 @@ class _Training:
         earlier = open_run(self._run.folder)
         if earlier.best_checkpoint.is_file():
             self._learner.load(earlier.best_checkpoint)
-            self._lowest_cost = self._jury.held_out(self._learner.predictor(earlier.record)).cost
+            self._lowest_cost = self._validator.held_out(self._learner.predictor(earlier.record)).cost
         self._learner.go_on_from(earlier.last_checkpoint)
         step = self._learner.steps
         self._run.history = [row for row in earlier.history if row.step <= step]
@@ -204,10 +204,10 @@ class _Training:
         epoch = len(self._run.history) + 1
         self._preview(epoch)
         predictor = self._learner.predictor(self._run.record)
-        trained, held_out = self._jury.trained(predictor), self._jury.held_out(predictor)
+        trained, held_out = self._validator.trained(predictor), self._validator.held_out(predictor)
         assert trained.accuracy is not None  # some slice always trains
         # With nothing held out no honest score can choose, so the latest weights are kept.
-        if not self._jury.can_choose or held_out.cost < self._lowest_cost:
+        if not self._validator.can_choose or held_out.cost < self._lowest_cost:
             self._lowest_cost = held_out.cost
             self._learner.save(self._run.best_checkpoint)
             self._run.update(kept_epoch=epoch)
@@ -239,4 +239,4 @@ class _Training:
 
     def _judge_kept(self) -> None:
         """Choose how probabilities become labels, and score these."""
-        self._run.update(**self._jury.verdict(load_predictor(self._run, PredictionSettings())))
+        self._run.update(**self._validator.verdict(load_predictor(self._run, PredictionSettings())))

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import zarr
 
-from emseg_napari.core.blockwise import Where, dask_client
+from emseg_napari.core.blockwise import Scheduler, dask_client
 from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, JobContext, Message, Progress, UserError
 from emseg_napari.inference import block_work, plan, predict, slab_cache
 from emseg_napari.inference.backends import stoppable
@@ -557,5 +557,7 @@ def test_chunks_without_a_file_are_empty_where_one_says_so(run, image, tmp_path)
 def test_a_scheduler_that_is_not_there_leaves_no_output(run, image, tmp_path, monkeypatch):
     monkeypatch.setattr(dask_client, "SECONDS_TO_CONNECT", 0.3)
     with pytest.raises(UserError, match="No Dask scheduler answers"):
-        predict_volume(image, run, VolumeTask(tmp_path / "a.zarr", FAST, where=Where("tcp://127.0.0.1:1")))
+        predict_volume(
+            image, run, VolumeTask(tmp_path / "a.zarr", FAST, scheduler=Scheduler("tcp://127.0.0.1:1"))
+        )
     assert not (tmp_path / "a.zarr").exists()

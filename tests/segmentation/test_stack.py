@@ -50,7 +50,7 @@ some_settings = st.builds(
     InstanceSettings,
     size_px=st.integers(0, 60),
     neck_px=st.floats(0.25, 4),
-    join_below=st.floats(0, 1),
+    merge_threshold=st.floats(0, 1),
     seed_below=st.floats(0.01, 1),
 )
 
@@ -76,7 +76,7 @@ def test_no_fragment_is_left_and_no_boundary_is_weaker_than_asked_for(probabilit
     if len(sizes) == 1:
         return
     assert sizes.min() >= settings.size_px
-    assert min(strengths(cells, probability[0])) >= settings.join_below - 1e-9
+    assert min(strengths(cells, probability[0])) >= settings.merge_threshold - 1e-9
 
 
 def strengths(cells: np.ndarray, probability: np.ndarray) -> list[float]:
@@ -121,9 +121,9 @@ def test_a_leak_wider_than_the_neck_asked_for_joins_cells():
         assert cells_of_slice(probability, settings).max() == count
 
 
-@pytest.mark.parametrize(("join_below", "count"), [(0.45, 2), (0.55, 1)])
-def test_pieces_are_joined_where_the_boundary_between_them_is_weak(join_below, count):
-    settings = InstanceSettings(join_below=join_below)
+@pytest.mark.parametrize(("merge_threshold", "count"), [(0.45, 2), (0.55, 1)])
+def test_pieces_are_joined_where_the_boundary_between_them_is_weak(merge_threshold, count):
+    settings = InstanceSettings(merge_threshold=merge_threshold)
     assert cells_of_slice(rooms(wall=0.5), settings).max() == count
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from emseg_napari.core.blockwise import Where
+from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import (
     BlockDone,
     BlockFailed,
@@ -88,7 +88,7 @@ some_settings = st.builds(
     InstanceSettings,
     size_px=st.integers(0, 40),
     neck_px=st.floats(0.25, 3),
-    join_below=st.floats(0.2, 0.9),
+    merge_threshold=st.floats(0.2, 0.9),
     link=st.booleans(),
     outlines=st.booleans(),
     overlap=st.sampled_from([0.01, 0.1, 0.25, 0.5]),
@@ -144,7 +144,7 @@ def test_float_probability_and_labels_give_what_they_give_in_memory(tmp_path, li
 def test_tiles_that_see_enough_give_the_cells_of_the_slice_as_a_whole(seed):
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).random((120, 150)), 3.0)
     probability = np.clip((noise - 0.4) / 0.2, 0, 1).astype(np.float32)
-    how = SMALL.model_copy(update={"seed_below": 0.45, "join_below": 0.5})
+    how = SMALL.model_copy(update={"seed_below": 0.45, "merge_threshold": 0.5})
     whole = cells_of_slice(probability, how)
     assert whole.max() > 20
     for tile_px in (30, 47):
@@ -361,8 +361,8 @@ def test_workers_write_the_same_bytes(tmp_path):
 
     boundary = Boundary(open_zarr(tmp_path / "p.zarr"))
     results = []
-    for name, where in (("here", Where()), ("there", Where("local", 2))):
+    for name, scheduler in (("here", Scheduler()), ("there", Scheduler("local", 2))):
         (tmp_path / name).mkdir()
-        segmented(boundary, tmp_path / name / "cells.zarr", LINKED, TILES, where=where)
+        segmented(boundary, tmp_path / name / "cells.zarr", LINKED, TILES, scheduler=scheduler)
         results.append(files_of(tmp_path / name))
     assert results[0] == results[1]

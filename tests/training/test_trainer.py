@@ -12,11 +12,11 @@ from emseg_napari.core.jobs import (
     Cancelled,
     EpochEnded,
     JobContext,
+    JobControl,
     Message,
     PreviewReady,
     Progress,
     UserError,
-    Wishes,
 )
 from emseg_napari.models import unet
 from emseg_napari.models.checkpoints import load_checkpoint
@@ -26,8 +26,8 @@ from emseg_napari.training import learner, trainer
 from emseg_napari.training.losses import masked_loss
 from emseg_napari.training.trainer import train_network
 from emseg_napari.training.validation import (
-    Judgement,
-    Jury,
+    ValidationScore,
+    Validator,
     but_tile,
     hold_out_tile,
     most_labelled,
@@ -112,7 +112,7 @@ def run(told, tmp_path_factory) -> Run:
     return train_network(
         *membranes(),
         tiny(epochs=3),
-        context=JobContext(report=told, control=lambda: Wishes(z=1)),
+        context=JobContext(report=told, control=lambda: JobControl(z=1)),
         folder=folder,
     )
 
@@ -303,7 +303,7 @@ def test_diverged_training_says_so(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("quick")
 def test_best_weights_are_kept_by_the_held_out_slices(tmp_path, monkeypatch):
     costs = iter([3.0, 1.0, 2.0])
-    monkeypatch.setattr(Jury, "held_out", lambda *_: Judgement(accuracy=0.5, cost=next(costs)))
+    monkeypatch.setattr(Validator, "held_out", lambda *_: ValidationScore(accuracy=0.5, cost=next(costs)))
     kept = []
     real = learner.save_checkpoint
     monkeypatch.setattr(learner, "save_checkpoint", lambda m, p: (kept.append(p.name), real(m, p)))
@@ -319,7 +319,7 @@ def test_no_preview_of_a_slice_that_is_not_there(tmp_path, z):
     train_network(
         *membranes(),
         tiny(epochs=1),
-        context=JobContext(report=story, control=lambda: Wishes(z=z)),
+        context=JobContext(report=story, control=lambda: JobControl(z=z)),
         folder=tmp_path,
     )
     assert not story.of(PreviewReady)
@@ -509,7 +509,7 @@ def test_enough_ends_with_the_best_network_kept(tmp_path):
     run = train_network(
         *membranes(),
         tiny(epochs=50),
-        context=JobContext(report=story, control=lambda: Wishes(enough=len(story.events) > 9)),
+        context=JobContext(report=story, control=lambda: JobControl(enough=len(story.events) > 9)),
         folder=tmp_path,
     )
     assert run.record.finished
@@ -522,16 +522,16 @@ def test_enough_ends_with_the_best_network_kept(tmp_path):
 def test_a_pause_stands_still_and_keeps_a_checkpoint(tmp_path, monkeypatch):
     asked = []
 
-    def wishes() -> Wishes:
+    def control() -> JobControl:
         asked.append(1)
-        return Wishes(paused=5 < len(asked) < 20)
+        return JobControl(paused=5 < len(asked) < 20)
 
     saved = []
     real = learner.save_checkpoint
     monkeypatch.setattr(learner, "save_checkpoint", lambda m, p: (saved.append(len(asked)), real(m, p)))
     story = Story()
     run = train_network(
-        *membranes(), tiny(), context=JobContext(report=story, control=wishes), folder=tmp_path
+        *membranes(), tiny(), context=JobContext(report=story, control=control), folder=tmp_path
     )
     assert any("paused at step" in event.text for event in story.of(Progress))
     assert any(5 < count < 20 for count in saved)

@@ -23,7 +23,7 @@ from emseg_napari.models.run import Run, is_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.baselines.ridge import Example, fit_ridge
 from emseg_napari.training.dataset import prepare, what_is_held_out
-from emseg_napari.training.validation import Jury, Remembering, most_labelled, spread_over
+from emseg_napari.training.validation import CachedPredictor, Validator, most_labelled, spread_over
 
 _FILTER_SLICES = 4
 _FILTER_SIDE_PX = 1024
@@ -98,8 +98,8 @@ class _Fitting:
         self.image, self.run, self._context = image, run, context
         self.should_stop, self._report = context.should_stop, context.report
         self._started = time.monotonic()
-        self._jury = Jury(image, labels, run.record, run.settings.boundary_weight, self.should_stop)
-        self.labels = self._jury.teaching
+        self._validator = Validator(image, labels, run.record, run.settings.boundary_weight, self.should_stop)
+        self.labels = self._validator.teaching
 
     def told(self, fraction: float) -> None:
         """Report progress, `fraction` of the fit itself."""
@@ -116,15 +116,15 @@ class _Fitting:
         seconds, z = time.monotonic() - self._context.began, self._context.control().z
         self._report(Progress(_FITTED, None, "judging"))
         run = self.run
-        predictor = cast(SlicePredictor, Remembering(load_predictor(run, PredictionSettings())))
-        jury = self._jury
-        trained, held_out = jury.trained(predictor), jury.held_out(predictor)
+        predictor = cast(SlicePredictor, CachedPredictor(load_predictor(run, PredictionSettings())))
+        validator = self._validator
+        trained, held_out = validator.trained(predictor), validator.held_out(predictor)
         accuracy = trained.accuracy or 0.0
         run.history = [
             EpochEnded(1, steps, seconds, trained.cost, accuracy, held_out.accuracy, 0.0, held_out.v_rand)
         ]
         run.record = run.record.model_copy(
-            update=jury.verdict(predictor) | {"kept_epoch": 1, "finished": True}
+            update=validator.verdict(predictor) | {"kept_epoch": 1, "finished": True}
         )
         run.save()
         self._report(run.history[0])

@@ -23,11 +23,11 @@ from emseg_napari.models.run import Run, fingerprint, is_run
 from emseg_napari.settings import LiveSettings, PredictionSettings
 from emseg_napari.training.dataset import Prepared, label_counts, prepare_live
 from emseg_napari.training.devices import Devices
-from emseg_napari.training.learner import HeldLearner, export_kept
-from emseg_napari.training.live.idle import PAUSED, Rest
+from emseg_napari.training.learner import AnchoredLearner, export_kept
+from emseg_napari.training.live.idle import PAUSED, IdlePolicy
 from emseg_napari.training.live.preview import View
 from emseg_napari.training.patches import LivePatches
-from emseg_napari.training.validation import Jury, is_dense
+from emseg_napari.training.validation import Validator, is_dense
 
 _SAVE_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
@@ -106,13 +106,13 @@ class _Live:
         report(Message("Learning live: nothing is held out, so this run has no score of its own."))
         report(Message(devices.words))
         report(Progress(0.0, None, "building the network"))
-        self._learner = HeldLearner(self._run.settings, devices, start, self._settings)
+        self._learner = AnchoredLearner(self._run.settings, devices, start, self._settings)
         devices.warm_up(self._learner.model, *self._patches.empty_batch())
         # A step on nothing, so that the first stroke need not wait until the step is compiled.
         self._step(self._patches.empty_batch(), 0.0)
         for z in self._labels.held:
             self._learn_from(z)
-        self._rest = Rest(self._settings.idle_seconds, self._settings.on_battery)
+        self._idle = IdlePolicy(self._settings.idle_seconds, self._settings.on_battery)
         self._view = View(self._image, self._context)
         self._run.save()
         self._save()
@@ -123,7 +123,7 @@ class _Live:
         while not self._context.control().enough:
             self._context.check_stop()
             self._take_in(_LOOK_SECONDS if resting else 0.0)
-            resting = self._rest.reason(self._context.control().paused, bool(self._patches))
+            resting = self._idle.reason(self._context.control().paused, bool(self._patches))
             self._tell(resting)
             if not resting:
                 self._step(self._patches.batch(len(self._spent)), self._settings.learning_rate)
@@ -147,7 +147,7 @@ class _Live:
             changed, self._labels[taught.z] = labels != self._labels[taught.z], labels
             self._learn_from(taught.z, changed)
             self._updates += 1
-            self._rest.wake()
+            self._idle.wake()
             self._view.hurry()
 
     def _learn_from(self, z: int, changed: np.ndarray | None = None) -> None:
@@ -201,7 +201,7 @@ class _Live:
         """Tell of all steps as of one epoch."""
         if labelled := self._where(lambda labels: bool(labels.any())):
             with self._learner.averaged():
-                found = self._jury(labelled).trained(self._learner.predictor(self._run.record))
+                found = self._validator(labelled).trained(self._learner.predictor(self._run.record))
             assert found.accuracy is not None  # some pixel is labelled
             rate, seconds = self._spent[-1]
             loss = float(np.mean(self._losses))
@@ -215,18 +215,18 @@ class _Live:
         """Choose how probabilities become labels, or leave as it is what few labels cannot decide."""
         mostly = self._where(_can_choose)
         predictor = load_predictor(self._run, PredictionSettings())
-        found = self._jury(mostly).verdict(predictor) if mostly else {}
+        found = self._validator(mostly).verdict(predictor) if mostly else {}
         if len(mostly) < _SLICES_FOR_CLOSING:
-            found.pop("join_below", None)
+            found.pop("merge_threshold", None)
         return found
 
     def _where(self, fit: Callable[[np.ndarray], bool]) -> list[int]:
         return [z for z in self._run.record.trained_slices if fit(self._labels[z])]
 
-    def _jury(self, slices: list[int]) -> Jury:
+    def _validator(self, slices: list[int]) -> Validator:
         record = self._run.record.model_copy(update={"trained_slices": slices})
         weight = self._run.settings.boundary_weight
-        return Jury(self._image, self._labels, record, weight, self._context.should_stop)
+        return Validator(self._image, self._labels, record, weight, self._context.should_stop)
 
 
 def _can_choose(labels: np.ndarray) -> bool:

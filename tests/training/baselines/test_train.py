@@ -17,11 +17,11 @@ from emseg_napari.core.jobs import (
     Cancelled,
     EpochEnded,
     JobContext,
+    JobControl,
     Message,
     PreviewReady,
     Progress,
     UserError,
-    Wishes,
 )
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, from_probability, to_isbi
 from emseg_napari.inference import load_predictor, predict
@@ -60,7 +60,7 @@ def runs(stack, told, tmp_path_factory) -> dict[str, Run]:
         n: run_training(
             *stack,
             settings(n),
-            context=JobContext(report=told[n].append, control=lambda: Wishes(z=2)),
+            context=JobContext(report=told[n].append, control=lambda: JobControl(z=2)),
             folder=folder / n,
         )
         for n in BASELINES
