@@ -200,9 +200,9 @@ while time.monotonic() < end and not Path(__file__).with_name('listen').exists()
     time.sleep(0.01)
 while True:
     command = receive(commands)
-    if isinstance(command, Taught):
+    if isinstance(command, LabelUpdate):
         send(events, Message(f'{{command.z}}: {{command.labels[0, 0]}}'))
-    elif isinstance(command, Wishes):
+    elif isinstance(command, JobControl):
         send(events, Message(f'wishes: {{command.z}}'))
         if command.enough:
             send(events, Finished())

@@ -144,7 +144,7 @@ def write(work: BlockWork, block: Block, result: Any) -> Any:
 
     Raises
     ------
-    StopsAll
+    FatalBlockError
         If the output is full, read-only or gone.
     """
     try:
