@@ -12,7 +12,8 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 
 Size = tuple[int, int, int]
-Window = tuple[slice, slice, slice]
+VolumeWindow = tuple[slice, slice, slice]
+SliceWindow = tuple[slice, slice]  # (y, x) of one slice
 
 
 @dataclass(frozen=True)
@@ -64,18 +65,18 @@ def last_three(sizes: Sequence[int]) -> Size:
     return z, y, x
 
 
-def size_of(window: Window) -> Size:
+def size_of(window: VolumeWindow) -> Size:
     """Return how many voxels a window has along z, y, x."""
     z, y, x = (part.stop - part.start for part in window)
     return z, y, x
 
 
-def on_axes(window: Window, ndim: int) -> tuple[int | slice, ...]:
+def on_axes(window: VolumeWindow, ndim: int) -> tuple[int | slice, ...]:
     """Return the window of an array with any number of axes, those before z being of length 1."""
     return (0,) * (ndim - 3) + window[max(0, 3 - ndim) :]
 
 
-def part_of(array: Any, window: Window) -> np.ndarray:
+def part_of(array: Any, window: VolumeWindow) -> np.ndarray:
     """Return the voxels of a window of such an array, read from wherever it lies."""
     return np.asarray(array[on_axes(window, array.ndim)]).reshape(size_of(window))
 

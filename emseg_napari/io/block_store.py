@@ -22,7 +22,7 @@ from zarr.storage import LocalStore
 
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.layout import Block, Blocks, Layout
 
 # Fast before small: writing must not hold up predicting.
@@ -97,7 +97,7 @@ class BlockFiles:
     def __getitem__(self, key: Any) -> np.ndarray:
         return np.asarray(self.array[key])
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: VolumeWindow) -> np.ndarray:
         """Read a window that lies inside the shape.
 
         Raises

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.axes import Size, VolumeWindow
 
-Read = Callable[[Window], np.ndarray]
+Read = Callable[[VolumeWindow], np.ndarray]
 
 
 class BrokenChunk(UserError):
@@ -42,7 +42,7 @@ class Reopened:
         return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
 
 
-def chunks_over(window: Window, shape: Size, chunks: Size) -> Iterator[tuple[Size, Window]]:
+def chunks_over(window: VolumeWindow, shape: Size, chunks: Size) -> Iterator[tuple[Size, VolumeWindow]]:
     """Give index and voxels, cut off at the end of the volume, of each chunk that a window touches."""
     ranges = [range(w.start // c, -(-w.stop // c)) for w, c in zip(window, chunks, strict=True)]
     first = [places.start for places in ranges]
@@ -54,7 +54,7 @@ def chunks_over(window: Window, shape: Size, chunks: Size) -> Iterator[tuple[Siz
         yield (k, j, i), (z, y, x)
 
 
-def read_or_tell(read: Read, window: Window, shape: Size, chunks: Size, name: str) -> np.ndarray:
+def read_or_tell(read: Read, window: VolumeWindow, shape: Size, chunks: Size, name: str) -> np.ndarray:
     """Read a window; where that fails, find the chunk that cannot be read.
 
     Parameters
@@ -96,7 +96,7 @@ def missing_chunk(name: str, index: Size, file: str) -> BrokenChunk:
     )
 
 
-def _try(read: Read, index: Size, part: Window, name: str) -> None:
+def _try(read: Read, index: Size, part: VolumeWindow, name: str) -> None:
     try:
         read(part)
     except Exception as error:

@@ -11,7 +11,7 @@ ALL = slice(None)
 
 
 @dataclass(frozen=True)
-class Part:
+class AxisSelection:
     """What is wanted along one axis.
 
     Attributes
@@ -35,7 +35,7 @@ class Part:
         return slice(self.start, self.stop)
 
     @classmethod
-    def of(cls, key: Any, length: int) -> Part:
+    def of(cls, key: Any, length: int) -> AxisSelection:
         """Read one index, slice, or sequence of indices or of truth values.
 
         Raises
@@ -52,7 +52,7 @@ class Part:
         return cls(0, length, places, tuple(places.tolist()))
 
     @classmethod
-    def _of_range(cls, wanted: range) -> Part:
+    def _of_range(cls, wanted: range) -> AxisSelection:
         if not wanted:
             return cls(0, 0, ALL)
         start, stop = min(wanted), max(wanted) + 1

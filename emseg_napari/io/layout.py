@@ -9,7 +9,7 @@ from typing import Literal, overload
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.volume import Voxel
 
 OutputType = Literal["uint8", "uint16", "int32", "float32"]
@@ -87,7 +87,7 @@ class Block:
     """
 
     index: Size
-    window: Window
+    window: VolumeWindow
 
     @property
     def shape(self) -> Size:
@@ -137,7 +137,7 @@ class Blocks(Sequence[Block]):
         )
         return Block(index, (z, y, x))
 
-    def over(self, window: Window) -> list[Block]:
+    def over(self, window: VolumeWindow) -> list[Block]:
         """Return the blocks that have voxels inside `window`."""
         ks, js, iis = (
             range(part.start // size, -(-part.stop // size))

@@ -18,7 +18,7 @@ from emseg_napari.core import files
 from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import JobContext, UserError
 from emseg_napari.io import ome_zarr_metadata, pyramid
-from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.block_store import IN_USE_S, BlockFiles, DurableStore, create_group
 from emseg_napari.io.layout import Block, Blocks, Layout
 from emseg_napari.io.resume_check import LATER, Begun, check_same
@@ -167,7 +167,7 @@ class VolumeOutput:
         """Return the blocks that are still to write, in the order of `blocks`."""
         return list(self._files.missing())
 
-    def holds(self, window: Window) -> bool:
+    def holds(self, window: VolumeWindow) -> bool:
         """Say whether all blocks that have voxels in a window (z, y, x) of slices are there."""
         return all(self._files.file(block).exists() for block in self.blocks.over(window))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from emseg_napari.core.blockwise import LOCAL, Scheduler, run_blocks
 from emseg_napari.core.jobs import Event, JobContext, Message, Progress, Report, ShouldStop, UserError
-from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.block_store import BlockFiles, create_level
 from emseg_napari.io.layout import Block, Layout, ceil_divided
 
@@ -190,14 +190,14 @@ def _mean(parts: list[np.ndarray]) -> np.ndarray:
     return (total // len(parts)).astype(dtype)
 
 
-def _multiplied(window: Window, by: Size, shape: Size) -> Window:
+def _multiplied(window: VolumeWindow, by: Size, shape: Size) -> VolumeWindow:
     z, y, x = (
         slice(part.start * f, min(part.stop * f, end)) for part, f, end in zip(window, by, shape, strict=True)
     )
     return z, y, x
 
 
-def _divided(window: Window, by: Size) -> Window:
+def _divided(window: VolumeWindow, by: Size) -> VolumeWindow:
     z, y, x = (slice(part.start // f, -(-part.stop // f)) for part, f in zip(window, by, strict=True))
     return z, y, x
 

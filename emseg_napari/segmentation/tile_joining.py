@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from emseg_napari.core.jobs import ShouldStop, never
 from emseg_napari.segmentation.agglomeration import Borders, Regions
-from emseg_napari.segmentation.tiles import Cut, Face, Piece, Place, flood_tile
+from emseg_napari.segmentation.tiles import Cut, Face, Piece, TileIndex, flood_tile
 from emseg_napari.settings import InstanceSettings
 
 
@@ -39,7 +39,9 @@ def cells_of_tiles(
     return result
 
 
-def joined(pieces: Mapping[Place, Piece], settings: InstanceSettings) -> tuple[dict[Place, np.ndarray], int]:
+def joined(
+    pieces: Mapping[TileIndex, Piece], settings: InstanceSettings
+) -> tuple[dict[TileIndex, np.ndarray], int]:
     """Join the fragments of a slice's tiles to cells.
 
     Parameters
@@ -82,7 +84,7 @@ def joined(pieces: Mapping[Place, Piece], settings: InstanceSettings) -> tuple[d
 
 
 def _between(
-    pieces: Mapping[Place, Piece], begin: Mapping[Place, int]
+    pieces: Mapping[TileIndex, Piece], begin: Mapping[TileIndex, int]
 ) -> Iterator[tuple[np.ndarray, np.ndarray, Face, Face]]:
     """Yield the faces between tiles: fragments on both sides, and what either side says."""
     for (j, i), piece in pieces.items():
@@ -116,8 +118,8 @@ def _numbered(groups: np.ndarray, *keys: np.ndarray) -> np.ndarray:
 
 
 def _borders(
-    pieces: Mapping[Place, Piece],
-    begin: Mapping[Place, int],
+    pieces: Mapping[TileIndex, Piece],
+    begin: Mapping[TileIndex, int],
     faces: list[tuple[np.ndarray, np.ndarray, Face, Face]],
     whole: np.ndarray,
 ) -> Borders:

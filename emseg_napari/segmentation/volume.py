@@ -33,9 +33,15 @@ from emseg_napari.io.layout import Block, Layout, Version
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.resume_check import LATER
 from emseg_napari.io.volume import Size, filled
-from emseg_napari.segmentation.block_work import Flood, Join, Number, Overlap, Step
+from emseg_napari.segmentation.block_work import (
+    FloodStep,
+    JoinStep,
+    NumberStep,
+    OverlapStep,
+    SegmentationStep,
+)
 from emseg_napari.segmentation.boundary import Boundary, first_slice, waiting_in
-from emseg_napari.segmentation.intermediate import Parts
+from emseg_napari.segmentation.intermediate import IntermediateFiles
 from emseg_napari.segmentation.linking import Chain
 from emseg_napari.segmentation.stages import FINISH, FLOOD, JOIN, NUMBER, OVERLAP, Stages
 from emseg_napari.segmentation.tiles import CUT, Cut
@@ -144,7 +150,7 @@ class _Segmentation:
         output = self._begin(output, parts)
         count = self._number(parts, stages)
         blocks = [block for block in output.missing() if not _is_broken(block, parts)]
-        failures += stages.do(NUMBER, Number(self._boundary, parts, self._settings, output), blocks)
+        failures += stages.do(NUMBER, NumberStep(self._boundary, parts, self._settings, output), blocks)
         return self._finished(VolumeCells(output, count, tuple(failures)), stages)
 
     def _finished(self, result: VolumeCells, stages: Stages) -> VolumeCells:
@@ -166,7 +172,7 @@ class _Segmentation:
         )
         return VolumeOutput.prepare(self._path, layout, self._record)
 
-    def _begin(self, output: VolumeOutput, parts: Parts) -> VolumeOutput:
+    def _begin(self, output: VolumeOutput, parts: IntermediateFiles) -> VolumeOutput:
         """Empty the output if it was numbered while other tiles were broken."""
         mark, broken = self._folder / "numbered.json", [list(index) for index in parts.broken]
         if mark.exists() and files.read_json(mark) != broken:
@@ -175,21 +181,21 @@ class _Segmentation:
         files.write_json(mark, broken)
         return output
 
-    def _flood(self, stages: Stages) -> tuple[Parts, list[BlockFailed]]:
+    def _flood(self, stages: Stages) -> tuple[IntermediateFiles, list[BlockFailed]]:
         layout = _layout(self._boundary.volume.shape, self._cut)
         files.writable_folder(self._folder)
         fragments = VolumeOutput.prepare(self._folder / "fragments.zarr", layout, self._record)
-        parts = Parts(self._folder, self._cut, fragments)
-        failures = stages.do(FLOOD, Flood(self._boundary, parts, self._settings), fragments.missing())
+        parts = IntermediateFiles(self._folder, self._cut, fragments)
+        failures = stages.do(FLOOD, FloodStep(self._boundary, parts, self._settings), fragments.missing())
         broken = tuple(sorted(block.index for block in fragments.missing()))
         return replace(parts, broken=broken), failures
 
-    def _number(self, parts: Parts, stages: Stages) -> int:
+    def _number(self, parts: IntermediateFiles, stages: Stages) -> int:
         """Number the cells of all slices, and return how many numbers there are."""
         if not parts.whole:
-            stages.must(JOIN, Join(self._boundary, parts, self._settings), parts.without("cells"))
-        stages.must(OVERLAP, Overlap(self._boundary, parts, self._settings), parts.without("overlaps"))
-        chain = Chain(Step(self._boundary, parts, self._settings).reach)
+            stages.must(JOIN, JoinStep(self._boundary, parts, self._settings), parts.without("cells"))
+        stages.must(OVERLAP, OverlapStep(self._boundary, parts, self._settings), parts.without("overlaps"))
+        chain = Chain(SegmentationStep(self._boundary, parts, self._settings).reach)
         for z in range(len(parts.fragments)):
             stages.check_stop()
             count, pairs = parts.overlaps(z)
@@ -214,5 +220,5 @@ def _layout(shape: Size, cut: Cut) -> Layout:
     return Layout(shape, "int32", chunk=(1, _CHUNK_PX, _CHUNK_PX), shard=(1, height, width))
 
 
-def _is_broken(block: Block, parts: Parts) -> bool:
+def _is_broken(block: Block, parts: IntermediateFiles) -> bool:
     return any(tile.index in parts.broken for tile in parts.fragments.blocks.over(block.window))

@@ -309,7 +309,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(predicted_volume
 
     cells = predicted_volume.with_name("cells.zarr")
     with monkeypatch.context() as patch:
-        patch.setattr(volume, "Number", stop)
+        patch.setattr(volume, "NumberStep", stop)
         result = emseg("segment", predicted_volume, "--output", cells)
     assert result.exit_code == 130
     assert "give the same command again to go on" in result.stderr

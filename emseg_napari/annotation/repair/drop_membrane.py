@@ -12,7 +12,13 @@ from emseg_napari.annotation.repair.edit import Edit, Pixel, Point
 from emseg_napari.annotation.repair.membrane_removal import THICKEST_PX, removal
 from emseg_napari.annotation.repair.passages import Terrain
 from emseg_napari.annotation.repair.skeleton import CORNERS_TOO, Skeleton, skeleton_of
-from emseg_napari.annotation.repair.slice_window import RIM_PX, Window, box_of, growing_windows, window_around
+from emseg_napari.annotation.repair.slice_window import (
+    RIM_PX,
+    RepairWindow,
+    box_of,
+    growing_windows,
+    window_around,
+)
 from emseg_napari.core.jobs import UserError
 
 _MARGIN_PX = 80
@@ -140,7 +146,7 @@ def _segment(skeleton: Skeleton, at: int) -> np.ndarray:
     return pieces == pieces[at]
 
 
-def _between(around: Window, one: np.ndarray, other: np.ndarray) -> Window | None:
+def _between(around: RepairWindow, one: np.ndarray, other: np.ndarray) -> RepairWindow | None:
     """Return the window in which two cells of another can face each other; None if they are too far apart."""
     boxes = np.array([box_of(one), box_of(other)]) + np.tile(around.origin, 2)
     low = boxes[:, :2].max(axis=0) - THICKEST_PX - RIM_PX

@@ -9,7 +9,7 @@ from emseg_napari.annotation.repair.clicked_cells import beside, interior_under,
 from emseg_napari.annotation.repair.edit import Edit, Pixel, Point, edit_of, is_membrane, pixel_at
 from emseg_napari.annotation.repair.membrane_removal import removal
 from emseg_napari.annotation.repair.skeleton import CORNERS_TOO, Skeleton, skeleton_of
-from emseg_napari.annotation.repair.slice_window import Window, box_of, growing_windows, window_around
+from emseg_napari.annotation.repair.slice_window import RepairWindow, box_of, growing_windows, window_around
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import INTERIOR
 
@@ -59,7 +59,7 @@ def fill_interior(labels: np.ndarray, point: Point, probability: np.ndarray | No
     )
 
 
-def _room(labels: np.ndarray, pixel: Pixel) -> Window | None:
+def _room(labels: np.ndarray, pixel: Pixel) -> RepairWindow | None:
     """Return a window that holds all that hangs together with a pixel; None if that is too large.
 
     Membrane hangs together over corners too, interior does not.
@@ -78,7 +78,7 @@ def _room(labels: np.ndarray, pixel: Pixel) -> Window | None:
     return None
 
 
-def _island(labels: np.ndarray, pixel: Pixel) -> tuple[Window, np.ndarray] | None:
+def _island(labels: np.ndarray, pixel: Pixel) -> tuple[RepairWindow, np.ndarray] | None:
     """Return the filled island around a pixel of membrane, bool (y, x) in a window; None if it is none."""
     window = _room(labels, pixel)
     if window is None:
@@ -88,7 +88,7 @@ def _island(labels: np.ndarray, pixel: Pixel) -> tuple[Window, np.ndarray] | Non
     return (window, filled) if _lies_in_one_cell(labels, window, filled) else None
 
 
-def _lies_in_one_cell(labels: np.ndarray, window: Window, filled: np.ndarray) -> bool:
+def _lies_in_one_cell(labels: np.ndarray, window: RepairWindow, filled: np.ndarray) -> bool:
     """Return whether all that touches a filled island, bool (y, x) in the window, is a single cell."""
     outline = ndimage.binary_dilation(filled) & ~filled & window.in_slice
     numbers = ndimage.label(~is_membrane(window.of(labels)))[0][outline]
@@ -114,7 +114,7 @@ def _without_cell(labels: np.ndarray, pixel: Pixel, probability: np.ndarray | No
     return removal(labels, window, skeleton, wall | loose)
 
 
-def _walls(labels: np.ndarray, window: Window, skeleton: Skeleton, own: np.ndarray) -> list[np.ndarray]:
+def _walls(labels: np.ndarray, window: RepairWindow, skeleton: Skeleton, own: np.ndarray) -> list[np.ndarray]:
     """Return the pixels of the lines, bool (n,) each, that part a cell from each of its neighbours."""
     cells = ndimage.label(~is_membrane(window.of(labels)) & window.in_slice)[0]
     cell_of = np.zeros(int(skeleton.regions.max()) + 1, int)

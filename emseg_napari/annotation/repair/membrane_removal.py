@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from emseg_napari.annotation.repair.edit import Edit, edit_of, is_membrane
 from emseg_napari.annotation.repair.skeleton import CORNERS_TOO, Skeleton
-from emseg_napari.annotation.repair.slice_window import Window, box_of
+from emseg_napari.annotation.repair.slice_window import RepairWindow, box_of
 from emseg_napari.core.labels import INTERIOR
 
 THICKEST_PX = 32
@@ -20,14 +20,14 @@ _STUB_PX = 15  # a loose piece of a line no longer goes with the wall on which i
 _SHARES = (1.0, 0.5, 0.0)  # of the discs that stay, until the cells are open to each other
 
 
-def removal(labels: np.ndarray, window: Window, skeleton: Skeleton, gone: np.ndarray) -> Edit:
+def removal(labels: np.ndarray, window: RepairWindow, skeleton: Skeleton, gone: np.ndarray) -> Edit:
     """Return the edit that makes interior of the membrane around some pixels of the lines.
 
     Parameters
     ----------
     labels : numpy.ndarray
         uint8 (y, x): the slice.
-    window : Window
+    window : RepairWindow
     skeleton : Skeleton
         Of this window.
     gone : numpy.ndarray

@@ -11,7 +11,7 @@ from skimage.graph import MCP_Geometric
 
 from emseg_napari.annotation.repair.cheapest_path import cheapest_path
 from emseg_napari.annotation.repair.edit import Edit, Pixel, edit_of, is_membrane
-from emseg_napari.annotation.repair.slice_window import Window
+from emseg_napari.annotation.repair.slice_window import RepairWindow
 from emseg_napari.core.labels import INTERIOR
 
 POCKET_PX = 30  # interior of fewer pixels is no cell to lead to, but may lie on the way
@@ -29,7 +29,7 @@ class Terrain:
     ----------
     labels : numpy.ndarray
         uint8 (y, x): the slice.
-    window : Window
+    window : RepairWindow
     probability : numpy.ndarray or None
         Boundary probability of the slice, float32 (y, x), 0 to 1, where there is one.
     pocket_px : int
@@ -37,7 +37,7 @@ class Terrain:
     """
 
     labels: np.ndarray
-    window: Window
+    window: RepairWindow
     probability: np.ndarray | None
     pocket_px: int = POCKET_PX
 

@@ -14,7 +14,7 @@ _NEAR_CUT_PX = 8  # as far inside, a centre line bends because of the cut
 
 
 @dataclass(frozen=True)
-class Window:
+class RepairWindow:
     """A rectangle of a slice with a rim around it, in which the outermost pixels are repeated.
 
     Attributes
@@ -56,7 +56,7 @@ class Window:
         """Return this part of an array (y, x) of the slice, with the rim."""
         return np.pad(array[self.top : self.bottom, self.left : self.right], RIM_PX, mode="edge")
 
-    def part_of(self, mask: np.ndarray, around: Window) -> np.ndarray:
+    def part_of(self, mask: np.ndarray, around: RepairWindow) -> np.ndarray:
         """Return this part of a mask of a window around; nothing of it in the rim."""
         top, left = self.top - around.top, self.left - around.left  # the rims are of one width
         height, width = self.in_slice.shape
@@ -77,16 +77,16 @@ class Window:
         )
 
 
-def window_around(points: np.ndarray | list[Point], margin_px: float, shape: tuple[int, ...]) -> Window:
+def window_around(points: np.ndarray | list[Point], margin_px: float, shape: tuple[int, ...]) -> RepairWindow:
     """Return the window that holds points, (n, 2), and `margin_px` around them."""
     points = np.asarray(points, float).reshape(-1, 2)
     low = np.floor(points.min(axis=0) - margin_px).astype(int)
     high = np.ceil(points.max(axis=0) + margin_px).astype(int) + 1
     (top, left), (bottom, right) = np.clip(low, 0, shape), np.clip(high, 0, shape)
-    return Window(int(top), int(left), int(bottom), int(right), tuple(shape))
+    return RepairWindow(int(top), int(left), int(bottom), int(right), tuple(shape))
 
 
-def growing_windows(point: Point, margin_px: float, shape: tuple[int, ...]) -> Iterator[Window]:
+def growing_windows(point: Point, margin_px: float, shape: tuple[int, ...]) -> Iterator[RepairWindow]:
     """Yield windows around a point, each twice as large as the one before, up to the whole slice."""
     window = window_around([point], margin_px, shape)
     yield window

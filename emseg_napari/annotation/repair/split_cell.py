@@ -18,7 +18,7 @@ from emseg_napari.annotation.repair.cheapest_path import (
 from emseg_napari.annotation.repair.clicked_cells import interior_under, membrane_near
 from emseg_napari.annotation.repair.edit import Edit, Pixel, edit_of, is_membrane, pixel_at
 from emseg_napari.annotation.repair.skeleton import Skeleton, skeleton_of
-from emseg_napari.annotation.repair.slice_window import Window, window_around
+from emseg_napari.annotation.repair.slice_window import RepairWindow, window_around
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY
 
@@ -124,7 +124,7 @@ def _smaller_part(cell: np.ndarray, band: np.ndarray) -> int:
     return int(np.sort(sizes)[-2]) if len(sizes) > 1 else 0
 
 
-def _cut(labels: np.ndarray, window: Window, line: np.ndarray) -> _Cut:
+def _cut(labels: np.ndarray, window: RepairWindow, line: np.ndarray) -> _Cut:
     """Return the part of a line, int (n, 2) in the slice, that crosses the cell it is mostly in."""
     membrane = is_membrane(labels[window.top : window.bottom, window.left : window.right])
     pieces = ndimage.label(~membrane)[0][tuple((line - (window.top, window.left)).T)]

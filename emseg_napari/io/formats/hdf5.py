@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, Window, check_grey, last_three, name_of, part_of
+from emseg_napari.io.axes import Size, VolumeWindow, check_grey, last_three, name_of, part_of
 from emseg_napari.io.chunk_errors import Reopened, read_or_tell
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.units import voxel_of
@@ -48,12 +48,12 @@ class Hdf5Pixels(Reopened):
         with _OPENING:
             return h5py.File(self.path, "r")[self.dataset]
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window; several threads may read, one after the other."""
         name = name_of(self.path, self.dataset)
         return read_or_tell(self._read, window, self.shape, self.chunks or _PART, name)
 
-    def _read(self, window: Window) -> np.ndarray:
+    def _read(self, window: VolumeWindow) -> np.ndarray:
         return part_of(self._array, window)
 
 

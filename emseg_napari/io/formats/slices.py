@@ -13,7 +13,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io import decode
-from emseg_napari.io.axes import Size, Window, check_grey, size_of
+from emseg_napari.io.axes import Size, VolumeWindow, check_grey, size_of
 from emseg_napari.io.chunk_errors import BrokenChunk, Reopened
 from emseg_napari.io.volume import Volume
 
@@ -39,7 +39,7 @@ class SlicePixels(Reopened, ABC):
     def read_slice(self, z: int) -> np.ndarray:
         """Return one slice (y, x)."""
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window."""
         block = np.empty(size_of(window), self.dtype)
         for n, z in enumerate(range(window[0].start, window[0].stop)):

@@ -15,7 +15,7 @@ import tifffile
 import zarr
 
 from emseg_napari.io import decode
-from emseg_napari.io.axes import Size, Window, check_grey, last_three, part_of
+from emseg_napari.io.axes import Size, VolumeWindow, check_grey, last_three, part_of
 from emseg_napari.io.chunk_errors import Reopened, read_or_tell
 from emseg_napari.io.formats.slices import SlicePixels
 from emseg_napari.io.memmap import MappedPixels
@@ -47,7 +47,7 @@ class PagePixels(SlicePixels):
         window = (slice(z, z + 1), slice(0, self.shape[1]), slice(0, self.shape[2]))
         return read_or_tell(self._read, window, self.shape, self.chunks, self.path.name)[0]
 
-    def _read(self, window: Window) -> np.ndarray:
+    def _read(self, window: VolumeWindow) -> np.ndarray:
         return part_of(self._array, window)
 
 
@@ -71,11 +71,11 @@ class TilePixels(Reopened):
     def _array(self) -> zarr.Array:
         return _lazy(self, None)
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window."""
         return read_or_tell(self._read, window, self.shape, self.chunks, self.path.name)
 
-    def _read(self, window: Window) -> np.ndarray:
+    def _read(self, window: VolumeWindow) -> np.ndarray:
         return part_of(self._array, window)
 
 
