@@ -5,7 +5,6 @@ contents    what session.json states
 slicefiles  labels as one small file per slice
 images      the image, opened or copied in
 scratch     the labels on which one paints, where they do not fit in memory
-format1     sessions of older versions
 
 autosave    keeps the session on which somebody works up to date, in a thread
 backlog     what of it is not on disk yet

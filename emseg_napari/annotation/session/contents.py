@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 
-FORMAT = 2
+FORMAT: Literal[2] = 2
 _PlainName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
 _Length = Annotated[int, Field(ge=1)]
 _Slice = Annotated[int, Field(ge=0)]
@@ -73,20 +73,20 @@ class Contents(BaseModel):
         Paths as `reference` writes them; None for an image that is copied in.
     copied, labels : str
         Names of such an image and of the folder of slices.
-    shape : (int, int, int) or None
-        Of the labels, (z, y, x); None in format 1.
+    shape : (int, int, int)
+        Of the labels, (z, y, x).
     dtype : str
         Of the labels.
     confirmed, rounds, settings, name, image_place, labels_place
         As in `Session`.
     """
 
-    format: int = FORMAT
+    format: Literal[2] = FORMAT
     image: str | None
     run: str | None
     copied: _PlainName = "image.tif"
     labels: _PlainName = "labels"
-    shape: tuple[_Length, _Length, _Length] | None = None
+    shape: tuple[_Length, _Length, _Length]
     dtype: Literal["uint8"] = "uint8"
     confirmed: list[_Slice] = []
     rounds: list[Round] = []
@@ -102,24 +102,31 @@ def read_contents(folder: Path) -> Contents:
     Raises
     ------
     UserError
-        If the folder is no session, or one of a newer format, or the file is damaged.
+        If the folder is no session, or one of another format, or the file is damaged.
     """
     path = folder / "session.json"
     if not path.is_file():
         raise UserError(f"{folder} is no saved session (it has no session.json); choose a folder NAME.emseg.")
     stated = files.read_json(path)
-    if not isinstance(stated, dict) or not isinstance(stated.get("format"), int):
-        raise UserError(f"{path} is damaged (it states no format); restore it from a copy.")
-    if stated["format"] > FORMAT:
-        raise UserError(f"{folder.name} was saved by a newer emseg-napari; update emseg-napari to open it.")
+    _check_format(stated, path)
     try:
-        contents = Contents.model_validate(stated)
+        return Contents.model_validate(stated)
     except ValidationError as error:
         entry = ".".join(map(str, error.errors()[0]["loc"]))
         raise UserError(f"{path} is damaged (its entry '{entry}'); restore it from a copy.") from None
-    if contents.format >= 2 and contents.shape is None:
-        raise UserError(f"{path} is damaged (its entry 'shape'); restore it from a copy.")
-    return contents
+
+
+def _check_format(stated: Any, path: Path) -> None:
+    if not isinstance(stated, dict) or not isinstance(stated.get("format"), int):
+        raise UserError(f"{path} is damaged (it states no format); restore it from a copy.")
+    name, found = path.parent.name, stated["format"]
+    if found > FORMAT:
+        raise UserError(f"{name} was saved by a newer emseg-napari; update emseg-napari to open it.")
+    if found < FORMAT:
+        raise UserError(
+            f"{name} has the session format {found}, which is not read; begin a new session with its image "
+            "and labels."
+        )
 
 
 def write_contents(folder: Path, contents: Contents) -> None:

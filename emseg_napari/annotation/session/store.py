@@ -2,8 +2,7 @@
 
 ``session.json`` names everything else. Labels lie in ``labels``, one small file per slice (see
 `slicefiles`). The image is referred to, by a path that is relative where it lies inside or beside the
-session, so that both can be moved together, or it is copied in as ``image.tif``. Sessions of format 1
-are still read (see `format1`).
+session, so that both can be moved together, or it is copied in as ``image.tif``.
 """
 
 from __future__ import annotations
@@ -26,11 +25,9 @@ from emseg_napari.annotation.session.contents import (
     resolved,
     write_contents,
 )
-from emseg_napari.annotation.session.format1 import PARTS, read_old_labels
 from emseg_napari.annotation.session.images import is_there, write_image
 from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.annotation.session.slicefiles import (
-    SlicesRead,
     read_slices,
     set_aside,
     unreadable_files,
@@ -207,13 +204,13 @@ def load_session(folder: str | Path, image: str | Path | None = None) -> Session
     if not is_there(source):
         raise MissingImage(source, folder.name)
     pixels = _open_image(source)
-    found, confirmed = _labels(folder, stated)
+    found = read_slices(folder / stated.labels, new_labels(stated.shape))
     stacks.check_pair(pixels, found.labels, source.name, f"the labels of {folder.name}")
     return Session(
         image_path=path,
         image=pixels,
         labels=found.labels,
-        confirmed=confirmed,
+        confirmed={z for z in stated.confirmed if z < len(found.labels)},
         run=resolved(stated.run, folder),
         rounds=stated.rounds,
         settings=stated.settings,
@@ -233,15 +230,6 @@ def _open_image(source: Path) -> np.ndarray | Volume:
         return open_volume(source)
 
 
-def _labels(folder: Path, stated: Contents) -> tuple[SlicesRead, set[int]]:
-    """Return labels and confirmed slices."""
-    if stated.shape is None:
-        labels, confirmed = read_old_labels(folder)
-        return SlicesRead(labels), confirmed
-    found = read_slices(folder / stated.labels, new_labels(stated.shape))
-    return found, {z for z in stated.confirmed if z < len(found.labels)}
-
-
 def _image_to_copy(session: Session) -> np.ndarray | Volume:
     if session.image is not None:
         return session.image
@@ -256,9 +244,8 @@ def _parts(folder: Path) -> list[Path]:
         stated = read_contents(folder)
     except UserError:  # none yet, or damaged: what is there is not known to be ours
         return []
-    names = PARTS if stated.shape is None else (stated.labels,)
     copied = (stated.copied,) if stated.image is None else ()
-    return [folder / name for name in (*names, *copied)]
+    return [folder / name for name in (stated.labels, *copied)]
 
 
 def _free_name(folder: Path, stem: str, suffix: str = "") -> str:

@@ -12,7 +12,7 @@ from emseg_napari.annotation.session.contents import Contents, read_contents, wr
 from emseg_napari.annotation.session.images import pages
 from emseg_napari.annotation.session.recovery import Marker, discard, is_unsaved
 from emseg_napari.annotation.session.slicefiles import set_aside, slice_files, unreadable_files, write_slice
-from emseg_napari.annotation.session.store import Session, contents_of, save_session
+from emseg_napari.annotation.session.store import Session, contents_of
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 
@@ -56,9 +56,6 @@ class SessionWriter:
             return False
         self._mark()
         contents = read_contents(self.folder)
-        if contents.shape is None:  # of format 1, which knows no slices
-            save_session(self.folder, session)
-            contents = read_contents(self.folder)
         if contents.shape != session.labels.shape:
             raise UserError(f"{self.folder} holds labels of another image; save under another name.")
         for folder in (self.folder, self.folder / contents.labels):

@@ -281,26 +281,6 @@ def test_the_new_place_of_an_image_is_kept(autosave, tmp_path):
     assert load_session(tmp_path / "cells.emseg").image_path == tmp_path / "moved.tif"
 
 
-def test_a_session_of_format_1_goes_on_in_format_2(autosave, tmp_path):
-    folder = tmp_path / "cells.emseg"
-    folder.mkdir()
-    labels = np.zeros(SHAPE, np.uint8)
-    labels[5] = 2
-    stacks.write_stack(folder / "labels.tif", labels, {"convention": "napari"})
-    stacks.write_stack(folder / "image.tif", a_session().image)
-    nothing = {"proposal": labels, "touched": np.zeros(SHAPE, bool), "confirmed": np.zeros(0, int)}
-    np.savez(folder / "corrections.npz", **nothing)
-    files.write_json(folder / "session.json", {"format": 1, "image": None, "run": None})
-    session = load_session(folder)
-    autosave.begin(folder, session)
-    paint(autosave, session, 1)
-    assert autosave.flush(PATIENCE_S)
-    read = load_session(folder)
-    assert np.array_equal(read.labels, session.labels)
-    assert (read.labels[5] == 4).all()
-    assert not (folder / "labels.tif").exists()
-
-
 def test_work_with_a_name_leaves_the_recovery_folder(autosave, unsaved, tmp_path):
     paint(autosave, unsaved, 1)
     assert autosave.flush(PATIENCE_S)

@@ -228,8 +228,8 @@ def test_what_a_killed_writer_left_is_no_slice(saved):
         [],
         {},
         {"format": "1"},
-        {"format": 1},
-        {"format": 1, "image": 3, "run": None},
+        {"format": 2},
+        {"format": 2, "image": 3, "run": None},
         {"format": 2, "image": None, "run": None},
         {"format": 2, "image": None, "run": None, "shape": [3, 0, 6]},
         {"format": 2, "image": None, "run": None, "shape": [3, 5, 6], "labels": "../labels"},
@@ -246,6 +246,14 @@ def test_a_session_file_without_its_entries_is_damaged(saved, content):
 def test_a_session_of_the_future_asks_for_an_update(saved):
     files.write_json(saved / "session.json", {"format": 3, "image": None, "run": None})
     with pytest.raises(UserError, match=r"cells\.emseg was saved by a newer emseg-napari; update"):
+        load_session(saved)
+
+
+def test_a_session_of_an_older_format_is_refused(saved):
+    files.write_json(saved / "session.json", {"format": 1, "image": None, "run": None})
+    with pytest.raises(
+        UserError, match=r"cells\.emseg has the session format 1, which is not read; begin a new"
+    ):
         load_session(saved)
 
 
@@ -289,74 +297,6 @@ def test_a_save_that_is_killed_while_files_take_their_places_leaves_the_older_se
     with pytest.raises(KeyboardInterrupt):
         save_session(saved, newer)
     check_same(load_session(saved), a_session())
-
-
-# -- format 1 ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def old(tmp_path):
-    """A session of format 1: a proposal fills slice 1, where a person has touched one pixel of it."""
-    folder = tmp_path / "cells.emseg"
-    folder.mkdir()
-    labels, proposal, touched = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, bool)
-    labels[1] = proposal[1] = 2
-    labels[1, 4] = proposal[1, 4] = 1
-    touched[1, 0, 1], labels[1, 2, 2], labels[0, 0] = True, 1, 1
-    stacks.write_stack(folder / "labels.tif", labels, {"convention": "napari"})
-    arrays = {"proposal": proposal, "touched": touched, "confirmed": np.array([0])}
-    np.savez_compressed(folder / "corrections.npz", **arrays)
-    stacks.write_stack(folder / "image.tif", np.arange(90, dtype=np.uint16).reshape(SHAPE))
-    files.write_json(folder / "session.json", {"format": 1, "image": None, "run": "../runs/first"})
-    return folder
-
-
-def test_a_session_of_format_1_comes_back_with_its_proposals(old):
-    read = load_session(old)
-    wanted = np.zeros(SHAPE, np.uint8)
-    wanted[1], wanted[1, 4], wanted[1, 0, 1], wanted[1, 2, 2], wanted[0, 0] = 4, 3, 2, 1, 1
-    assert np.array_equal(read.labels, wanted)
-    assert (read.confirmed, read.rounds, read.settings, read.warnings) == ({0}, [], {}, [])
-    assert read.run == old.parent / "runs" / "first"
-    assert np.array_equal(read.image, a_session().image)
-    assert read.image_path is None
-
-
-def test_saving_over_a_session_of_format_1_makes_it_one_of_format_2(old):
-    read = load_session(old)
-    save_session(old, read)
-    assert np.array_equal(load_session(old).labels, read.labels)
-    assert contents(old) == ["image-2.tif", "labels/0000.png", "labels/0001.png", "session.json"]
-
-
-@pytest.mark.parametrize(
-    ("part", "sentence"),
-    [("labels.tif", r"labels\.tif does not exist"), ("corrections.npz", r"corrections\.npz is missing")],
-)
-def test_a_missing_part_of_format_1_is_named(old, part, sentence):
-    (old / part).unlink()
-    with pytest.raises(UserError, match=sentence):
-        load_session(old)
-
-
-@pytest.mark.parametrize("part", ["labels.tif", "corrections.npz"])
-@pytest.mark.parametrize("kept", [0, 0.5, 0.9])
-def test_a_damaged_part_of_format_1_is_named(old, part, kept):
-    cut_off(old / part, kept)
-    with pytest.raises(UserError, match=rf"{part} is (damaged|empty|cut off)"):
-        load_session(old)
-
-
-def test_parts_of_format_1_that_do_not_fit_each_other_are_refused(old):
-    stacks.write_stack(old / "labels.tif", np.zeros((3, 5, 7), np.uint8))
-    with pytest.raises(UserError, match=r"corrections\.npz does not fit the labels"):
-        load_session(old)
-
-
-def test_pickled_objects_are_never_loaded(old):
-    np.savez(old / "corrections.npz", proposal=np.array([{}], object))
-    with pytest.raises(UserError, match=r"corrections\.npz is damaged"):
-        load_session(old)
 
 
 def test_where_layers_lie_comes_back(tmp_path):
