@@ -192,9 +192,7 @@ class VolumeOutput:
     @property
     def levels(self) -> list[zarr.Array]:
         """The resolutions that viewers are told of, to read: full first, each next one coarser."""
-        return [
-            BlockFiles(self.path, level).array for level in range(ome_zarr_metadata.level_count(self._group))
-        ]
+        return [BlockFiles(self.path, level).array for level in range(self._level_count())]
 
     def write(self, block: Block, values: np.ndarray) -> None:
         """Write one block, whole or not at all; the same values give the same bytes.
@@ -242,8 +240,11 @@ class VolumeOutput:
         for level in range(len(pyramid.level_factors(self.layout))):
             BlockFiles(self.path, level).remove_leftovers()
 
+    def _level_count(self) -> int:
+        return len(ome_zarr_metadata.Multiscale(self._group.attrs.asdict()).paths)
+
     def _tell_viewers(self, levels: int) -> None:
-        if ome_zarr_metadata.level_count(self._group) != levels:
+        if self._level_count() != levels:
             self._group.update_attributes(_attributes(self.layout, self.record, self.path.name, levels))
 
 

@@ -14,7 +14,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, check_grey, last_three, name_of
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.formats.chunk_files import ChunkFilePixels
-from emseg_napari.io.ome_zarr_read import Multiscale
+from emseg_napari.io.ome_zarr_metadata import Multiscale
 from emseg_napari.io.units import voxel_of
 from emseg_napari.io.volume import Volume, Voxel
 
