@@ -12,6 +12,7 @@ from emseg_napari.cli.inputs import JsonOption
 from emseg_napari.cli.outputinfo import output_lines, read_output
 from emseg_napari.cli.reporting import counted, show_result
 from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.io.axes import shape_text
 from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import TrainingSettings
@@ -66,7 +67,7 @@ def _figures(run: Run) -> dict[str, Any]:
 
 
 def _lines(f: dict[str, Any]) -> list[str]:
-    size = " x ".join(map(str, f["image_shape"]))
+    size = shape_text(f["image_shape"])
     state = "finished" if f["finished"] else "broken off"
     lines = [
         f"{f['run']}: {f['network']}, {state}; {counted(f['steps'], 'step')}, "

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-import annotated_types
 import typer
 from pydantic.fields import FieldInfo
 
@@ -16,11 +15,12 @@ from emseg_napari.settings import Settings, TrainingSettings, is_advanced, is_ra
 
 C = TypeVar("C", bound=Callable[..., None])
 
+# Attributes of the limits in a field's metadata, in words.
 _LIMITS = (
-    (annotated_types.Gt, "gt", "more than"),
-    (annotated_types.Ge, "ge", "at least"),
-    (annotated_types.Lt, "lt", "less than"),
-    (annotated_types.Le, "le", "at most"),
+    ("gt", "more than"),
+    ("ge", "at least"),
+    ("lt", "less than"),
+    ("le", "at most"),
 )
 
 
@@ -113,9 +113,9 @@ def _help(settings_class: type[Settings], name: str) -> str:
 def _limits(field: FieldInfo) -> str:
     limits = [
         f"{words} {getattr(limit, attribute)}"
-        for kind, attribute, words in _LIMITS
+        for attribute, words in _LIMITS
         for limit in field.metadata
-        if isinstance(limit, kind)
+        if hasattr(limit, attribute)
     ]
     return f"Limits: {', '.join(limits)}." if limits else ""
 

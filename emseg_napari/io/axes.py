@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def check_grey(shape: tuple[int, ...], dtype: Any, name: str) -> None:
     """
     if np.dtype(dtype).kind not in "buif":
         raise UserError(f"{name} holds {dtype} values; an image of plain grey values is needed.")
-    sizes = " x ".join(map(str, shape))
+    sizes = shape_text(shape)
     if len(shape) < 2:
         raise UserError(f"{name} has the shape {sizes or 'of one number'}; an image (z, y, x) is needed.")
     if 0 in shape:
@@ -79,6 +79,11 @@ def on_axes(window: VolumeWindow, ndim: int) -> tuple[int | slice, ...]:
 def part_of(array: Any, window: VolumeWindow) -> np.ndarray:
     """Return the voxels of a window of such an array, read from wherever it lies."""
     return np.asarray(array[on_axes(window, array.ndim)]).reshape(size_of(window))
+
+
+def shape_text(sizes: Iterable[float]) -> str:
+    """Spell the sizes of an array or a voxel for the user, such as "16 x 384 x 384"."""
+    return " x ".join(str(size) if isinstance(size, int | np.integer) else f"{size:g}" for size in sizes)
 
 
 def name_of(path: Path, dataset: str = "") -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.axes import shape_text
 
 CREMI_RAW = "volumes/raw"  # https://cremi.org/data
 _MOST_LISTED = 8
@@ -90,7 +91,7 @@ def unknown_dataset(datasets: Mapping[str, Dataset], dataset: str, name: str) ->
 
 def listed(datasets: Mapping[str, Dataset]) -> str:
     """Spell datasets with their shapes for the user."""
-    spelled = [f"{path} ({' x '.join(map(str, one.shape))})" for path, one in datasets.items()]
+    spelled = [f"{path} ({shape_text(one.shape)})" for path, one in datasets.items()]
     return ", ".join(spelled[:_MOST_LISTED]) + (", ..." if len(spelled) > _MOST_LISTED else "")
 
 

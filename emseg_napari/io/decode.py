@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.axes import shape_text
 
 TIFF_SUFFIXES, PNG_SUFFIXES = (".tif", ".tiff"), (".png",)
 MOST_CHANNELS = 4
@@ -82,7 +83,7 @@ def _is_slice(path: Path) -> bool:
 
 
 def _kind(array: np.ndarray) -> str:
-    return f"{_size(array.shape[1:])} pixels, {array.dtype}"
+    return f"{shape_text(array.shape[1:])} pixels, {array.dtype}"
 
 
 def _check_slice(array: np.ndarray, usual: str, name: str) -> None:
@@ -161,7 +162,7 @@ def checked_series(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeri
     """
     _check_complete(file, path)
     if len(file.series) != 1:
-        sizes = ", ".join(_size(s.shape) for s in file.series[:3])
+        sizes = ", ".join(shape_text(s.shape) for s in file.series[:3])
         raise UserError(
             f"{path.name} has pages of different sizes ({sizes}); save it as one stack of equal slices."
         )
@@ -191,7 +192,7 @@ def check_axes(shape: Sequence[int], axes: str, name: str) -> None:
         raise UserError(f"{name} has {channels} channels; {GREY_NEEDED}.")
     if len(shape) > 3:
         raise UserError(
-            f"{name} has {len(shape)} axes ({_size(shape)}); save a single stack with the axes z, y, x."
+            f"{name} has {len(shape)} axes ({shape_text(shape)}); save a single stack with the axes z, y, x."
         )
 
 
@@ -240,7 +241,3 @@ def _next_page(file: tifffile.TiffFile) -> int:
     (tags,) = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))
     handle.seek(offset + layout.tagnosize + tags * layout.tagsize)
     return struct.unpack(layout.offsetformat, handle.read(layout.offsetsize))[0]
-
-
-def _size(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape))

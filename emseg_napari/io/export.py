@@ -18,6 +18,7 @@ from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, CONVENTIONS, INTERIOR, UNLABELLED, to_isbi
 from emseg_napari.io import stacks
+from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.open import HDF5_SUFFIXES, MRC_SUFFIXES
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices, stacked
@@ -25,7 +26,7 @@ from emseg_napari.io.volume import Volume, Voxel, filled
 from emseg_napari.settings import ExportSettings
 
 RECORD = "export.json"
-_OTHER_FORMATS = {".zarr", ".n5", *HDF5_SUFFIXES, *MRC_SUFFIXES, *PNG_SUFFIXES}
+_OTHER_FORMATS = {*FOLDER_SUFFIXES, *HDF5_SUFFIXES, *MRC_SUFFIXES, *PNG_SUFFIXES}
 
 
 def chosen_slices(

@@ -9,7 +9,7 @@ from typing import Literal, overload
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, VolumeWindow
+from emseg_napari.io.axes import Size, VolumeWindow, shape_text
 from emseg_napari.io.volume import Voxel
 
 OutputType = Literal["uint8", "uint16", "int32", "float32"]
@@ -58,14 +58,16 @@ class Layout:
         for what, size in (("An output", self.shape), ("A chunk", self.chunk), ("A shard", self.block)):
             if len(size) != 3 or min(size) < 1:
                 raise UserError(
-                    f"{what} of {sized(size)} voxels is not possible; three sizes of 1 or more are needed."
+                    f"{what} of {shape_text(size)} voxels is not possible; "
+                    "three sizes of 1 or more are needed."
                 )
         if self.version == "0.4" and self.shard is not None:
             raise UserError("OME-Zarr 0.4 has no shards; leave them out, or write version 0.5.")
         if any(of % by for of, by in zip(self.block, self.chunk, strict=True)):
             raise UserError(
-                f"A shard of {sized(self.block)} voxels is no multiple of a chunk of {sized(self.chunk)}; "
-                f"make it {sized(_multiple(self.block, self.chunk))}."
+                f"A shard of {shape_text(self.block)} voxels is not a multiple of a chunk of "
+                f"{shape_text(self.chunk)}; "
+                f"make it {shape_text(_multiple(self.block, self.chunk))}."
             )
 
     @property
@@ -150,11 +152,6 @@ def ceil_divided(size: Size, by: Size) -> Size:
     """Divide along every axis, rounding up."""
     z, y, x = (-(-s // b) for s, b in zip(size, by, strict=True))
     return z, y, x
-
-
-def sized(size: Sequence[int]) -> str:
-    """Spell a size for the user."""
-    return " x ".join(map(str, size))
 
 
 def _multiple(size: Size, of: Size) -> Size:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.layout import Layout, sized
+from emseg_napari.io.axes import shape_text
+from emseg_napari.io.layout import Layout
 from emseg_napari.io.source_id import IN_MEMORY
 from emseg_napari.settings import InstanceSettings, PredictionSettings, with_present_names
 
@@ -158,10 +159,10 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
 def _plain(layout: Layout) -> dict[str, Any]:
     """Return what makes two layouts hold the same, in words for the user."""
     named = {field.name: getattr(layout, field.name) for field in fields(layout) if field.name not in _CUT}
-    voxel = layout.voxel and f"{' x '.join(f'{s:g}' for s in layout.voxel.size)} {layout.voxel.unit}"
-    return {**named, "shape": sized(layout.shape), "voxel": voxel, "ome_version": named.pop("version")}
+    voxel = layout.voxel and f"{shape_text(layout.voxel.size)} {layout.voxel.unit}"
+    return {**named, "shape": shape_text(layout.shape), "voxel": voxel, "ome_version": named.pop("version")}
 
 
 def _cut(layout: Layout) -> str:
-    shards = f"shards of {sized(layout.shard)} voxels and " if layout.shard else ""
-    return f"{shards}chunks of {sized(layout.chunk)}"
+    shards = f"shards of {shape_text(layout.shard)} voxels and " if layout.shard else ""
+    return f"{shards}chunks of {shape_text(layout.chunk)}"

@@ -19,6 +19,7 @@ import tifffile
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, Convention, normalise
+from emseg_napari.io.axes import shape_text
 from emseg_napari.io.decode import GREY_NEEDED, TIFF_SUFFIXES, read, tiff_text
 from emseg_napari.io.open import called, is_container, open_volume, read_whole
 from emseg_napari.io.volume import Voxel
@@ -156,13 +157,13 @@ def check_image(image: Any, name: str, slices: Sequence[int] | None = None) -> N
     if image.dtype.kind not in "uif":
         raise UserError(f"{name} holds {image.dtype} values; an image of plain grey values is needed.")
     if image.ndim == 3 and image.shape[-1] in (3, 4) and min(image.shape[:2]) > 4:
-        raise UserError(f"{name} looks like a colour image (shape {_size(image)}); {GREY_NEEDED}.")
+        raise UserError(f"{name} looks like a colour image (shape {shape_text(image.shape)}); {GREY_NEEDED}.")
     if image.ndim not in (2, 3):
         raise UserError(
             f"{name} has {image.ndim} axes; an image with the axes (y, x) or (z, y, x) is needed."
         )
     if image.size == 0:
-        raise UserError(f"{name} has no pixels (shape {_size(image)}); choose another image.")
+        raise UserError(f"{name} has no pixels (shape {shape_text(image.shape)}); choose another image.")
     stack = as_stack(image)
     _check_values(stack, name, range(len(stack)) if slices is None else slices)
 
@@ -175,10 +176,8 @@ def as_stack(image: Any) -> Any:
 def check_pair(image: Any, labels: Any, image_name: str, labels_name: str) -> None:
     """Raise `UserError` unless labels and image have the same shape."""
     if image.shape != labels.shape:
-        raise UserError(
-            f"{labels_name} ({_size(labels)}) and {image_name} ({_size(image)}) differ in size; "
-            "choose labels that belong to this image."
-        )
+        sizes = f"{labels_name} ({shape_text(labels.shape)}) and {image_name} ({shape_text(image.shape)})"
+        raise UserError(f"{sizes} differ in size; choose labels that belong to this image.")
 
 
 def parse_range(text: str) -> tuple[int, int]:
@@ -266,10 +265,6 @@ def recorded_convention(path: Path) -> Convention | None:
         said = read_description(path)
     convention = said.get("convention") if isinstance(said, dict) else None
     return convention if convention in CONVENTIONS else None
-
-
-def _size(array: Any) -> str:
-    return " x ".join(map(str, array.shape))
 
 
 def _slices(count: int) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from emseg_napari.core.jobs import JobContext, Message, Progress, ShouldStop, UserError, never
+from emseg_napari.io.axes import shape_text
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.segmentation.agglomeration import Regions, outlined
 from emseg_napari.segmentation.linking import Linker, time_left
@@ -87,7 +88,7 @@ def check_probability(probability: np.ndarray, name: str, first_slice: int = 0) 
     if probability.dtype.kind != "f" and probability.dtype != np.uint8:
         raise UserError(f"{name} holds {probability.dtype} values; {_NEEDED}.")
     if probability.ndim not in (2, 3) or probability.size == 0:
-        size = " x ".join(map(str, probability.shape)) or "a single number"
+        size = shape_text(probability.shape) or "a single number"
         raise UserError(f"{name} is no stack of slices ({size}); {_NEEDED}, with the axes (z, y, x).")
     if probability.dtype == np.uint8:
         return

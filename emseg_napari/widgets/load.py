@@ -15,6 +15,8 @@ from emseg_napari.annotation.session.recovery import discard, recoverable
 from emseg_napari.annotation.session.store import MissingImage
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import AmbiguousLabels, Convention, UnknownLabels
+from emseg_napari.io.axes import shape_text
+from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.open import HDF5_SUFFIXES
 from emseg_napari.io.samples import isbi2012
 from emseg_napari.io.stack_or_volume import open_labels
@@ -40,7 +42,6 @@ from emseg_napari.widgets.layers.placement import voxel_of_layer
 from emseg_napari.widgets.layers.session_layers import session_layers
 
 _STACKS = "Images (*.tif *.tiff *.png *.h5 *.hdf5 *.hdf *.mrc *.rec);;All files (*)"
-_FOLDER_SUFFIXES = (".zarr", ".n5")
 _FOLDERS = "A folder of numbered PNG or TIFF slices, or a volume of any size in Zarr, OME-Zarr or N5."
 _VALUES = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
 _ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded at the first time."
@@ -193,7 +194,7 @@ class LoadStep(Step):
         self.workspace.choose("labels", add_labels(self.viewer, labels, path.stem, like))
         remember_folder("images", path.parent)
         warning = "" if like is not None or image is None else " Its shape differs from the image's."
-        self.say(f"Opened {path.name}: {' x '.join(map(str, labels.shape))}.{warning}")
+        self.say(f"Opened {path.name}: {shape_text(labels.shape)}.{warning}")
 
     # -- sessions -----------------------------------------------------------------------
 
@@ -234,7 +235,7 @@ class LoadStep(Step):
     def _ask_moved(self, error: MissingImage) -> Path | None:
         container = container_of(error.path)
         title = f"Where is {container.name} now?"
-        if container.suffix.lower() in ("", *_FOLDER_SUFFIXES):
+        if container.suffix.lower() in ("", *FOLDER_SUFFIXES):
             path = QFileDialog.getExistingDirectory(self, title, self._folder())
         else:
             path, _ = QFileDialog.getOpenFileName(self, title, self._folder(), _STACKS)
@@ -293,7 +294,7 @@ class LoadStep(Step):
 
 def container_of(path: Path) -> Path:
     """Return the file or folder that a path goes on into, as in ``a.h5/volumes/raw``; else itself."""
-    suffixes = (*HDF5_SUFFIXES, *_FOLDER_SUFFIXES)
+    suffixes = (*HDF5_SUFFIXES, *FOLDER_SUFFIXES)
     return next((one for one in reversed(path.parents) if one.suffix.lower() in suffixes), path)
 
 
@@ -307,9 +308,9 @@ def moved_to(old: Path, new: Path) -> Path:
 def description_of(layer: Layer) -> str:
     """Return size, size of a voxel and kind of the numbers of a layer in words."""
     shape, voxel = finest(layer).shape, voxel_of_layer(layer)
-    words = [" x ".join(map(str, shape)), str(finest(layer).dtype)]
+    words = [shape_text(shape), str(finest(layer).dtype)]
     if voxel is not None:
-        words.insert(1, f"{' x '.join(f'{size:g}' for size in voxel.size)} {_short(voxel.unit)}")
+        words.insert(1, f"{shape_text(voxel.size)} {_short(voxel.unit)}")
     return ", ".join(words)
 
 

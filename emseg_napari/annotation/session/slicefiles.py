@@ -18,6 +18,7 @@ from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import PROPOSED_INTERIOR
 from emseg_napari.io import decode
+from emseg_napari.io.axes import shape_text
 
 # Level 3 without PNG's filters: 15 ms and 150 kB for 2048 x 2048 pixels; the defaults take 55 ms.
 _PNG = {"level": 3, "filter": 8}
@@ -135,8 +136,8 @@ def read_slices(folder: str | Path, labels: np.ndarray) -> SlicesRead:
 def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     plane = decode.read(path)[0]
     if plane.shape != shape or plane.dtype != np.uint8:
-        found = " x ".join(map(str, plane.shape))
         raise UserError(
-            f"{path.name} ({found}, {plane.dtype}) does not fit the stack; restore it from a copy."
+            f"{path.name} ({shape_text(plane.shape)}, {plane.dtype}) does not fit the stack; "
+            "restore it from a copy."
         )
     return plane

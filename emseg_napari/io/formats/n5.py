@@ -14,12 +14,13 @@ import tensorstore
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, check_grey, last_three, name_of
+from emseg_napari.io.containers import N5
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.formats.chunk_files import ChunkFilePixels
 from emseg_napari.io.units import voxel_of
 from emseg_napari.io.volume import Volume, Voxel
 
-_MARK = "attributes.json"
+(_ATTRIBUTES,) = N5.marks
 
 
 class N5Pixels(ChunkFilePixels):
@@ -116,7 +117,7 @@ def _are_levels(children: list[str]) -> bool:
 
 
 def _attributes(folder: Path) -> Mapping[str, Any]:
-    file = folder / _MARK
+    file = folder / _ATTRIBUTES
     try:
         content = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io import decode
-from emseg_napari.io.axes import Size, VolumeWindow, check_grey, size_of
+from emseg_napari.io.axes import Size, VolumeWindow, check_grey, shape_text, size_of
 from emseg_napari.io.chunk_errors import BrokenChunk, Reopened
 from emseg_napari.io.volume import Volume
 
@@ -113,4 +113,4 @@ def open_slices(path: Path) -> Volume:
 
 
 def _kind(array: Any) -> str:
-    return f"{' x '.join(map(str, array.shape[1:]))} pixels, {array.dtype}"
+    return f"{shape_text(array.shape[1:])} pixels, {array.dtype}"
