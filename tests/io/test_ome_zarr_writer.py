@@ -468,7 +468,10 @@ def test_blocks_that_would_share_a_file_are_refused_with_the_layout_to_use(tmp_p
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"shard": (1, 100, 256)}, "A shard of 1 x 100 x 256 voxels is no multiple.*make it 1 x 128 x 256"),
+        (
+            {"shard": (1, 100, 256)},
+            "A shard of 1 x 100 x 256 voxels is not a multiple.*make it 1 x 128 x 256",
+        ),
         ({"version": "0.4"}, "has no shards"),
         ({"shape": (0, 5, 5)}, "An output of 0 x 5 x 5 voxels is not possible"),
         ({"chunk": (1, 0, 5)}, "A chunk of 1 x 0 x 5 voxels is not possible"),

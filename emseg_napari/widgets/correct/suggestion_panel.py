@@ -20,12 +20,11 @@ from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.step import enable, in_columns, wrapping_label
 from emseg_napari.widgets.layers.labels_layer import AID, confirmed_in, is_ours, set_pixels, stack_of
-from emseg_napari.widgets.layers.placement import lying_as, show_place, show_slice, slice_in_view
+from emseg_napari.widgets.layers.placement import lying_as, show_place, show_slice, slice_in_view, zoom_to
 
 if TYPE_CHECKING:
     from emseg_napari.widgets.correct.step import CorrectStep
 
-_FIELD_PX = 400.0  # on the screen, into which a place must fit
 _ZOOM = 5.0  # screen pixels for one of the image, at most
 _WORDS = {
     "gap": "Is a membrane missing here, between two cells that are one now?",
@@ -214,8 +213,7 @@ class PlaceList(QWidget):
         assert place is not None  # `go` went to one
         viewer, layer = self._step.viewer, self._layer
         show_place(viewer, layer, (place.z, place.y, place.x))
-        scale = float(layer.scale[-1])
-        viewer.scene.camera.zoom = min(_ZOOM, _FIELD_PX / (2 * place.radius_px)) / scale
+        zoom_to(viewer, layer, 2 * place.radius_px, _ZOOM)
         self._draw(place)
         self._tell()
         self.update_buttons()
