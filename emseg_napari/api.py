@@ -224,7 +224,7 @@ def _do(job: str, report: Report, **arguments: Any) -> Any:
     with Engine() as engine:
         for event in engine.run(job, **arguments):
             if isinstance(event, Failed):
-                failure = UserError(event.text)
+                failure = UserError(event.text, event.settings)
                 if event.details:
                     failure.add_note(f"In the engine process:\n{event.details}")
                 raise failure

@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from emseg_napari import __version__
+from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.core.jobs import ShouldStop, UserError
 
 FAULT, MISTAKE, STOPPED = 1, 2, 130
@@ -65,7 +66,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except typer.Exit:
             raise
         except UserError as error:
-            _leave(str(error), MISTAKE)
+            _leave(sentence_of(error), MISTAKE)
         except Stopped as error:
             _leave(str(error), STOPPED)
         except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 from emseg_napari.cli.guard import stop_on_interrupt
+from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.core.jobs import BlockFailed, EpochEnded, Event, JobContext, Message, Progress, Report
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -177,6 +178,6 @@ def list_failures(failures: Sequence[BlockFailed]) -> None:
     """Say on the terminal which blocks are missing, and why."""
     typer.echo(f"emseg: {blocks(len(failures))} failed, the others are done:", err=True)
     for failure in failures[:_LISTED]:
-        typer.echo(f"  block {failure.index}: {failure.text}", err=True)
+        typer.echo(f"  block {failure.index}: {sentence_of(failure)}", err=True)
     if len(failures) > _LISTED:
         typer.echo(f"  and {len(failures) - _LISTED} more; --json lists all", err=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, VolumeWindow
+from emseg_napari.settings.titles import title_of
 
 Read = Callable[[VolumeWindow], np.ndarray]
 
@@ -30,6 +31,31 @@ class BrokenChunk(UserError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return BrokenChunk, (str(self), self.index)
+
+
+class MissingChunk(BrokenChunk):
+    """A chunk without a file, where one that is empty would have one too.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls the volume.
+    index : (int, int, int)
+        As of `BrokenChunk`.
+    file : str
+        The file that is missing, also an attribute.
+    """
+
+    def __init__(self, name: str, index: Size, file: str) -> None:
+        super().__init__(
+            f"chunk {index} of {name} is missing (no file {file}); copy the volume again, or, if the program "
+            f"that wrote it leaves out empty chunks, choose {title_of('missing_is_empty')}.",
+            index,
+        )
+        self.name, self.file, self.settings = name, file, ("missing_is_empty",)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MissingChunk, (self.name, self.index, self.file)
 
 
 class Reopened:
@@ -84,16 +110,6 @@ def read_or_tell(read: Read, window: VolumeWindow, shape: Size, chunks: Size, na
         for index, part in chunks_over(window, shape, chunks):
             _try(read, index, part, name)
         raise UserError(f"{name} cannot be read ({_one_line(error)}); try again.") from error
-
-
-def missing_chunk(name: str, index: Size, file: str) -> BrokenChunk:
-    """Return the error for a chunk whose file is not there."""
-    return BrokenChunk(
-        f"chunk {index} of {name} is missing (no file {file}); copy the volume again, or, if what wrote it "
-        "leaves out empty chunks, add --missing-is-empty (in the window 'Missing chunks are empty', under "
-        "'Advanced').",
-        index,
-    )
 
 
 def _try(read: Read, index: Size, part: VolumeWindow, name: str) -> None:

@@ -77,7 +77,7 @@ def write_levels(folder: Path, layout: Layout, context: JobContext, scheduler: S
         place = scheduler if len(missing) > _FEW else LOCAL
         failures = run_blocks(halving, missing, place, context.reporting_to(tell))
         if failures:
-            raise UserError(failures[0].text)
+            raise UserError(failures[0].text, failures[0].settings)
 
 
 @dataclass(frozen=True)

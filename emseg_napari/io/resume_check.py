@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.layout import Layout
 from emseg_napari.io.source_id import IN_MEMORY
-from emseg_napari.settings import InstanceSettings, PredictionSettings, with_present_names
+from emseg_napari.settings import with_present_names
+from emseg_napari.settings.titles import field_of, title_of
 
 # Whether chunks without a file are empty may be said later: what was done before has met none.
 LATER = "missing_is_empty"
@@ -57,7 +58,7 @@ _CHOICES = (
     _Choice("the run", ("run_folder", "run", "network")),
     _Choice("the probability", ("probability", "probability_source", "predicted_by")),
     _Choice("the image", ("image", "source", "image_shape", "image_dtype", "shape", "first", "voxel")),
-    _Choice("what is written (--as)", ("kind", "values", "convention", "labels", "dtype")),
+    _Choice("what is written", ("kind", "values", "convention", "labels", "dtype")),
 )
 # The name of the setting that a key of a record follows from.
 _SETTINGS = {"orientations": "average_orientations", "closed_gaps": "close_gaps"}
@@ -67,20 +68,57 @@ _MARKS = ("network", "predicted_by")
 _FOLLOWS = {"shape", "first"}  # from the slices that were chosen
 
 
+@dataclass(frozen=True)
+class Difference:
+    """What was chosen otherwise than when an output was begun.
+
+    Attributes
+    ----------
+    text : str
+        Such as "'Threshold' was 0.6 and is 0.5".
+    setting : str
+        The field of settings that it is about, or "kind" for what is written; empty for others.
+    """
+
+    text: str
+    setting: str = ""
+
+
+class ChangedChoices(UserError):
+    """An output cannot be resumed, since other choices were made when it was begun.
+
+    Parameters
+    ----------
+    path : Path
+        Of the output.
+    differences : sequence of Difference
+        Also an attribute.
+    """
+
+    def __init__(self, path: Path, differences: Sequence[Difference]) -> None:
+        listed = "; ".join(one.text for one in differences)
+        super().__init__(
+            f"{path} was begun with other choices: {listed}. To resume it choose what was chosen then; else "
+            "choose another output, or remove this one to begin again.",
+            tuple(one.setting for one in differences if one.setting),
+        )
+        self.path, self.differences = path, tuple(differences)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ChangedChoices, (self.path, self.differences)
+
+
 def check_same(path: Path, old: Begun, new: Begun) -> None:
-    """Raise `UserError` if an output at `path`, begun as `old`, cannot be gone on with as `new`."""
+    """Raise `UserError` if an output at `path`, begun as `old`, cannot be resumed as `new`."""
     wrote, writes = (one.record.get("software") for one in (old, new))
     if wrote != writes:
         raise UserError(
-            f"{path} was written by {wrote or 'something else'}, so that {writes} cannot go on with it; "
+            f"{path} was written by {wrote or 'something else'}, so that {writes} cannot resume it; "
             "choose another output, or remove this one first."
         )
     found = differences({**_plain(old.layout), **old.record}, {**_plain(new.layout), **new.record})
     if found:
-        raise UserError(
-            f"{path} was begun otherwise: {'; '.join(found)}. To go on with it choose what was chosen then; "
-            "else choose another output, or remove this one to begin anew."
-        )
+        raise ChangedChoices(path, found)
     if any(getattr(old.layout, part) != getattr(new.layout, part) for part in _CUT):
         raise UserError(
             f"{path} is cut into {_cut(old.layout)}, not into {_cut(new.layout)}, so that several workers "
@@ -88,8 +126,8 @@ def check_same(path: Path, old: Begun, new: Begun) -> None:
         )
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Say how two records differ, in what the user chose.
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
+    """Return how two records differ, in what the user chose.
 
     Parameters
     ----------
@@ -98,42 +136,35 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
     Returns
     -------
-    list of str
-        Such as "'Threshold' (--threshold) was 0.6 and is 0.5"; empty if an output with the one can be gone on
-        with by the other.
+    list of Difference
+        Empty if an output with the one can be resumed with the other.
     """
     old, new = _flat(old), _flat(json.loads(json.dumps(new)))  # as it comes back from a file: no tuples
     names = [name for name in {**old, **new} if name != PARTIAL and old.get(name) != new.get(name)]
     if LATER in names and new.get(LATER):
         names.remove(LATER)
-    return list(_told(names, old, new))
+    return list(_differences(names, old, new))
 
 
-def _told(names: list[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def _differences(names: list[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     left = set(names) - (_FOLLOWS if "slices" in names else set())
     for choice in _CHOICES:
         found = [key for key in choice.keys if key in left]
         if found:
-            yield _sentence(choice.words, found[0], old, new)
+            setting = "kind" if "kind" in choice.keys else ""
+            yield Difference(_clause(choice.words, found[0], old, new), setting)
         left -= set(choice.keys)
     for name in filter(left.__contains__, names):
-        yield _sentence(_OTHER.get(name) or _setting(name), name, old, new)
+        setting = _SETTINGS.get(name, name)
+        words = _OTHER.get(name) or title_of(setting)
+        yield Difference(_clause(words, name, old, new), setting if field_of(setting) else "")
 
 
-def _sentence(words: str, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def _clause(words: str, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     was, is_ = (_shown(name, one.get(name)) for one in (old, new))
     if name in _MARKS or IN_MEMORY in was:
         return f"{words} is another, or was changed since"
     return f"{words} was {was} and is {is_}"
-
-
-def _setting(name: str) -> str:
-    """Return the title of a setting and the option that sets it; names of none are returned."""
-    field = _SETTINGS.get(name, name)
-    for settings in (PredictionSettings, InstanceSettings):
-        if field in settings.model_fields:
-            return f"'{settings.model_fields[field].title}' (--{field.replace('_', '-')})"
-    return name
 
 
 def _shown(name: str, value: Any) -> str:

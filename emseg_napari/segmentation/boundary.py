@@ -150,7 +150,8 @@ def open_boundary(
     if found is None:
         raise UserError(
             f"{volume.name} does not say what its {volume.dtype} values mean; say that they are labels, or a "
-            "probability (--as labels, --as probability)."
+            "probability.",
+            ("input_kind",),
         )
     return Boundary(volume, found), record if said else {}
 

@@ -46,7 +46,8 @@ class Stages:
         """Do a stage of which all is needed."""
         failures = self.do(stage, step, blocks)
         if failures:
-            raise UserError(f"Slice {failures[0].index[0]} cannot be gone on with: {failures[0].text}")
+            first = failures[0]
+            raise UserError(f"Slice {first.index[0]} cannot be continued: {first.text}", first.settings)
 
     def _say(self, message: Message) -> None:
         """Tell once what every stage says, such as whom it works with."""

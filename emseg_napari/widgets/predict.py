@@ -30,6 +30,7 @@ from emseg_napari.widgets.base.preferences import recall, recall_folder, remembe
 from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import Step, choice_of, enable, in_line, wrapping_label
+from emseg_napari.widgets.base.threads import with_places
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import (
     is_ours,
@@ -333,8 +334,8 @@ class PredictStep(Step):
             first = result.failures[0]
             raise UserError(
                 f"{len(result.failures)} blocks could not be predicted, the first {first.index}: "
-                f"{first.text} All others are in {self._growing.path}; press Predict to try these again. "
-                f"{result.warning}".rstrip()
+                f"{with_places(first)} All others are in {self._growing.path}; press Predict to try these "
+                f"again. {result.warning}".rstrip()
             )
         self.say(
             f"'{layer.name}' is in {self._growing.path}. To correct a slice, predict the slice in view: its "

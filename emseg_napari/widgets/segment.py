@@ -26,6 +26,7 @@ from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import Step, choice_of, enable, in_line
+from emseg_napari.widgets.base.threads import with_places
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import (
     PROPOSAL_OF,
@@ -224,8 +225,8 @@ class CellsStep(Step):
         if result.failures:
             first = result.failures[0]
             raise UserError(
-                f"{len(result.failures)} parts have no cells, the first {first.index}: {first.text} All "
-                f"others are in {self._output}; press Find cells to try these again."
+                f"{len(result.failures)} parts have no cells, the first {first.index}: {with_places(first)} "
+                f"All others are in {self._output}; press Find cells to try these again."
             )
         count = "All" if result.cells is None else f"{result.cells}"
         self.say(" ".join([f"{count} cells are in '{layer.name}', on disk in {self._output}.", *self._notes]))

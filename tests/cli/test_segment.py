@@ -271,7 +271,7 @@ def test_cells_are_not_gone_on_with_from_another_prediction(tmp_path, probabilit
             output.write(block, np.round(255 * probability[block.window]).astype(np.uint8))
     cells = ("--output", tmp_path / "cells.zarr")
     assert emseg("segment", tmp_path / "one" / "p.zarr", *cells).exit_code == 0
-    assert "was begun otherwise: the probability was" in refused(tmp_path / "other" / "p.zarr", *cells)
+    assert "with other choices: the probability was" in refused(tmp_path / "other" / "p.zarr", *cells)
 
 
 def test_cells_are_not_gone_on_with_from_another_file_of_the_same_name(tmp_path, probability):
@@ -282,7 +282,7 @@ def test_cells_are_not_gone_on_with_from_another_file_of_the_same_name(tmp_path,
             tmp_path / folder / "p.tif", probability.astype(np.float32), photometric="minisblack"
         )
     assert emseg("segment", tmp_path / "one" / "p.tif", *cells).exit_code == 0
-    assert "was begun otherwise: the probability was" in refused(tmp_path / "other" / "p.tif", *cells)
+    assert "with other choices: the probability was" in refused(tmp_path / "other" / "p.tif", *cells)
 
 
 def test_a_tiff_becomes_a_volume_too(predicted):

@@ -228,7 +228,7 @@ def test_all_commands_take_missing_chunks_for_empty_where_one_says_so(run, value
     strict = emseg(command, *words)
     assert strict.exit_code in (1, 2)
     assert "chunk (2, 1, 1) of i.zarr is missing" in strict.stderr
-    assert "add --missing-is-empty" in strict.stderr
+    assert "choose 'Missing chunks are empty' (--missing-is-empty)" in strict.stderr
     lenient = emseg(command, *words, "--missing-is-empty")
     assert (command, lenient.exit_code) == (command, 0), lenient.output
 

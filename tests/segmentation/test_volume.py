@@ -244,7 +244,7 @@ def test_a_finished_output_is_left_as_it_is(tmp_path):
 
 def test_other_settings_for_an_earlier_output_are_refused_by_name(tmp_path):
     segmented(field((2, 30, 30), 3), tmp_path / "cells.zarr")
-    with pytest.raises(UserError, match=r"\(--link\) was off and is on; 'Outlines' \(--outlines\) was off"):
+    with pytest.raises(UserError, match=r"'Link through the slices' was off and is on; 'Outlines' was off"):
         segmented(field((2, 30, 30), 3), tmp_path / "cells.zarr", LINKED)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.io.axes import Size, VolumeWindow, on_axes, size_of
-from emseg_napari.io.chunk_errors import Reopened, chunks_over, missing_chunk, read_or_tell
+from emseg_napari.io.chunk_errors import MissingChunk, Reopened, chunks_over, read_or_tell
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class ChunkFilePixels(Reopened):
         """Raise `BrokenChunk` where a file is not there; a library would return the fill value."""
         for part, file in self._files(window):
             if not (self.folder / file).is_file():
-                raise missing_chunk(self.name, _first(part, window, self.chunks), file)
+                raise MissingChunk(self.name, _first(part, window, self.chunks), file)
 
     def _files(self, window: VolumeWindow) -> Iterator[tuple[VolumeWindow, str]]:
         """Give voxels and name of each file that a window touches."""
