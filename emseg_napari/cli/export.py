@@ -74,7 +74,7 @@ def _chosen(
     known: SparseStack, wanted: tuple[int, int] | None, settings: ExportSettings, path: Path
 ) -> list[int]:
     """Return the slices to export, all of them free of unlabelled pixels unless these are allowed."""
-    if wanted is None and not known.held:
+    if wanted is None and not known.stored_slices:
         raise UserError(f"{called(path)} has no labels; label some boundary and some interior first.")
     if wanted is None:
         chosen = chosen_slices(known, (), settings)

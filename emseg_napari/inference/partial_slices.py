@@ -111,7 +111,7 @@ class PartialLevels:
     def _note(self, levels: dict[int, Levels]) -> dict[int, Levels]:
         noted = {str(z): asdict(one) for z, one in sorted(levels.items())}
         if levels != self._noted:
-            self._output.amend({PARTIAL: noted})
+            self._output.update_record({PARTIAL: noted})
         return levels
 
     @property

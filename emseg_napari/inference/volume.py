@@ -100,7 +100,7 @@ def predict_volume(
     plan = planned(volume_of(volume), run, task)
     is_new = not plan.work.output.exists()
     with started(task.scheduler) if is_new else nullcontext(task.scheduler) as scheduler:
-        written = VolumeOutput.begin(plan.work.output, plan.layout, plan.record)
+        written = VolumeOutput.create_or_open(plan.work.output, plan.layout, plan.record)
         # At once: what is there of a large output takes a while to list.
         _look(predictor, plan, written, context)
         return _run(plan, written, scheduler, context)
@@ -119,7 +119,7 @@ def _run(plan: Plan, written: VolumeOutput, scheduler: Scheduler, context: JobCo
     """Do the blocks that are missing, then the coarser levels."""
     partial = PartialLevels(plan.work, written, context)
     work = replace(plan.work, levels=partial.still_valid())
-    missing = written.ready()
+    missing = written.prepare_missing()
     skipped = len(written.blocks) - len(missing)
     if skipped and missing:
         context.report(

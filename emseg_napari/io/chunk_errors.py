@@ -80,7 +80,7 @@ def chunks_over(window: VolumeWindow, shape: Size, chunks: Size) -> Iterator[tup
         yield (k, j, i), (z, y, x)
 
 
-def read_or_tell(read: Read, window: VolumeWindow, shape: Size, chunks: Size, name: str) -> np.ndarray:
+def read_or_find_broken(read: Read, window: VolumeWindow, shape: Size, chunks: Size, name: str) -> np.ndarray:
     """Read a window; where that fails, find the chunk that cannot be read.
 
     Parameters

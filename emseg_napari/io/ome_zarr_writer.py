@@ -21,7 +21,7 @@ from emseg_napari.io import ome_zarr_metadata, pyramid
 from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.block_store import IN_USE_S, BlockFiles, DurableStore, create_group
 from emseg_napari.io.layout import Block, Blocks, Layout
-from emseg_napari.io.resume_check import LATER, Begun, check_same
+from emseg_napari.io.resume_check import LATER, OutputState, check_resumable
 from emseg_napari.io.volume import Voxel
 
 __all__ = ["Block", "Blocks", "Layout", "VolumeOutput"]
@@ -61,13 +61,15 @@ class VolumeOutput:
     def prepare(
         cls, path: str | Path, layout: Layout, record: Mapping[str, Any] | None = None
     ) -> VolumeOutput:
-        """Create an output, or open one to go on with, and make it `ready`; all else as `begin`."""
-        output = cls.begin(path, layout, record)
-        output.ready()
+        """Create an output, or open one to resume, as `create_or_open` does, and `prepare_missing`."""
+        output = cls.create_or_open(path, layout, record)
+        output.prepare_missing()
         return output
 
     @classmethod
-    def begin(cls, path: str | Path, layout: Layout, record: Mapping[str, Any] | None = None) -> VolumeOutput:
+    def create_or_open(
+        cls, path: str | Path, layout: Layout, record: Mapping[str, Any] | None = None
+    ) -> VolumeOutput:
         """Create an output, whole or not at all, or open an earlier one.
 
         Parameters
@@ -90,11 +92,12 @@ class VolumeOutput:
                 create_group(temporary, layout, _attributes(layout, record or {}, output.path.name, levels=1))
         else:
             _check_ours(output)
-            check_same(output.path, Begun(output.layout, output.record), Begun(layout, record or {}))
-            output._note(record or {})
+            found = OutputState(output.layout, output.record)
+            check_resumable(output.path, found, OutputState(layout, record or {}))
+            output._record_late_choices(record or {})
         return output
 
-    def ready(self) -> list[Block]:
+    def prepare_missing(self) -> list[Block]:
         """Make it such as if it had been broken off in level 0, which takes a while if it is large.
 
         Returns
@@ -110,8 +113,8 @@ class VolumeOutput:
         missing = self.missing()
         if missing:
             files.writable_folder(self.path)
-            pyramid.forget(self.path, self.layout, missing)
-            self._tell_viewers(1)  # of coarser levels only when they are complete
+            pyramid.remove_coarser(self.path, self.layout, missing)
+            self._publish_levels(1)  # of coarser levels only when they are complete
         self._remove_leftovers()
         return missing
 
@@ -132,7 +135,7 @@ class VolumeOutput:
         record: Any = self._group.attrs[_OURS]
         return dict(record)
 
-    def amend(self, changes: Mapping[str, Any]) -> None:
+    def update_record(self, changes: Mapping[str, Any]) -> None:
         """Change values of the record."""
         self._group.update_attributes({_OURS: {**self.record, **changes}})
 
@@ -180,7 +183,7 @@ class VolumeOutput:
         return any(self._files.file(block).exists() for block in self._over_slice(z))
 
     def remove_slices(self, slices: Iterable[int]) -> None:
-        """Remove all blocks that have voxels in some slices; `ready` then does what follows from that."""
+        """Remove all blocks that have voxels in some slices; call `prepare_missing` after it."""
         for z in slices:
             for block in self._over_slice(z):
                 self._files.file(block).unlink(missing_ok=True)
@@ -227,13 +230,13 @@ class VolumeOutput:
             If they cannot be written, or a block is damaged.
         """
         pyramid.write_levels(self.path, self.layout, context or JobContext(), scheduler)
-        self._tell_viewers(len(pyramid.level_factors(self.layout)))
+        self._publish_levels(len(pyramid.level_factors(self.layout)))
         self._remove_leftovers()
 
-    def _note(self, record: Mapping[str, Any]) -> None:
+    def _record_late_choices(self, record: Mapping[str, Any]) -> None:
         """Keep what may be said later than at the beginning."""
         if record.get(LATER) and not self.record.get(LATER):
-            self.amend({LATER: True})
+            self.update_record({LATER: True})
 
     def _remove_leftovers(self) -> None:
         files.remove_leftovers(self.path, IN_USE_S)
@@ -243,7 +246,7 @@ class VolumeOutput:
     def _level_count(self) -> int:
         return len(ome_zarr_metadata.Multiscale(self._group.attrs.asdict()).paths)
 
-    def _tell_viewers(self, levels: int) -> None:
+    def _publish_levels(self, levels: int) -> None:
         if self._level_count() != levels:
             self._group.update_attributes(_attributes(self.layout, self.record, self.path.name, levels))
 

@@ -68,14 +68,14 @@ def write_levels(folder: Path, layout: Layout, context: JobContext, scheduler: S
     factors = level_factors(layout)
     shapes = [ceil_divided(layout.shape, factor) for factor in factors]
     levels = [create_level(folder, n, layout, shape) for n, shape in enumerate(shapes)]
-    tell = _Teller(context.report, sum(len(level.blocks) for level in levels[1:]))
+    progress = _LevelsProgress(context.report, sum(len(level.blocks) for level in levels[1:]))
     for n in range(1, len(levels)):
         z, y, x = (b // a for a, b in zip(factors[n - 1], factors[n], strict=True))
         halving = Halving(levels[n - 1], levels[n], (z, y, x), layout)
         missing = list(levels[n].missing())
-        tell.begin(len(missing), len(levels[n].blocks))
+        progress.start_level(len(missing), len(levels[n].blocks))
         place = scheduler if len(missing) > _FEW else LOCAL
-        failures = run_blocks(halving, missing, place, context.reporting_to(tell))
+        failures = run_blocks(halving, missing, place, context.reporting_to(progress))
         if failures:
             raise UserError(failures[0].text, failures[0].settings)
 
@@ -128,7 +128,7 @@ class Halving:
         self.target.write(block, result)
 
 
-def forget(folder: Path, layout: Layout, missing: list[Block]) -> None:
+def remove_coarser(folder: Path, layout: Layout, missing: list[Block]) -> None:
     """Remove the coarser blocks that were made while the blocks `missing` of level 0 were not there."""
     for n, factor in enumerate(level_factors(layout)[1:], start=1):
         if not (folder / str(n)).is_dir():
@@ -202,16 +202,16 @@ def _divided(window: VolumeWindow, by: Size) -> VolumeWindow:
     return z, y, x
 
 
-class _Teller:
-    """Turns the progress of each level into that of all; of their blocks nobody else needs to know."""
+class _LevelsProgress:
+    """Turns the progress of each level into that of all; events of single blocks are dropped."""
 
     def __init__(self, report: Report, total: int) -> None:
         self._report, self._total = report, max(total, 1)
         self._before = self._skipped = self._missing = self._level = 0
         self._began = time.monotonic()
 
-    def begin(self, missing: int, blocks: int) -> None:
-        """Begin the next level."""
+    def start_level(self, missing: int, blocks: int) -> None:
+        """Count the blocks of the next level."""
         self._before += self._missing + blocks - missing
         self._skipped += blocks - missing
         self._missing, self._level = missing, self._level + 1

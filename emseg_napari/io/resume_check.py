@@ -23,7 +23,7 @@ _CUT = ("chunk", "shard")
 
 
 @dataclass(frozen=True)
-class Begun:
+class OutputState:
     """What an output holds.
 
     Attributes
@@ -108,7 +108,7 @@ class ChangedChoices(UserError):
         return ChangedChoices, (self.path, self.differences)
 
 
-def check_same(path: Path, old: Begun, new: Begun) -> None:
+def check_resumable(path: Path, old: OutputState, new: OutputState) -> None:
     """Raise `UserError` if an output at `path`, begun as `old`, cannot be resumed as `new`."""
     wrote, writes = (one.record.get("software") for one in (old, new))
     if wrote != writes:

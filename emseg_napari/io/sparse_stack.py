@@ -56,7 +56,7 @@ class SparseStack:
         return cls(tuple(stack.shape), stack.dtype, {z: plane for z, plane in planes if plane.any()})
 
     @property
-    def held(self) -> list[int]:
+    def stored_slices(self) -> list[int]:
         """The slices that are held, in order."""
         return list(self._planes)
 
@@ -122,8 +122,8 @@ def labelled_slices(labels: Any, slices: Iterable[int] | None = None) -> list[in
     """Return which slices of labels (z, y, x), an array or a `SparseStack`, are not all 0."""
     asked = range(len(labels)) if slices is None else slices
     if isinstance(labels, SparseStack):
-        held = set(labels.held)
-        asked = (z for z in asked if z in held)
+        stored = set(labels.stored_slices)
+        asked = (z for z in asked if z in stored)
     return [z for z in asked if labels[z].any()]
 
 

@@ -300,7 +300,7 @@ def test_a_slice_that_is_going_to_be_predicted_anew_waits_as_a_whole(tmp_path):
     assert {failure.index for failure in result.failures} == {(1, j, i) for j in range(3) for i in range(3)}
     assert "predict it anew first" in result.failures[0].text
     assert result.output[:].any(axis=(1, 2)).tolist() == [True, False, True]
-    predicted.amend({"levels_of_a_part": {}})
+    predicted.update_record({"levels_of_a_part": {}})
     assert segmented(boundary, tmp_path / "cells.zarr", SMALL, cut).failures == ()
 
 

@@ -101,7 +101,7 @@ def discard(folder: str | Path) -> None:
     """
     if open_elsewhere(folder):
         return
-    _forget(_real(folder))
+    _remove_markers(_real(folder))
     if is_unsaved(Path(folder)):
         files.remove(folder)
 
@@ -124,7 +124,7 @@ class Marker:
         json.dump({"folder": str(_real(folder))}, self._file)
         self._file.flush()
         os.fsync(self._file.fileno())
-        _forget(_real(folder))
+        _remove_markers(_real(folder))
 
     def close(self) -> None:
         """Take the marker away: the session was left as it should be."""
@@ -141,7 +141,7 @@ def _markers() -> dict[Path, tuple[Path, bool]]:
     return found
 
 
-def _forget(folder: Path) -> None:
+def _remove_markers(folder: Path) -> None:
     """Remove the markers of a session whose processes are gone."""
     for path, (marked, alive) in _markers().items():
         if marked == folder and not alive:

@@ -55,7 +55,7 @@ def new_labels(shape: tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray:
     if size <= LARGE_BYTES:
         return np.zeros(shape, dtype)
     folder = writable_folder(recovery_folder())  # a real disk, which the system's own may not be
-    _demand_room(folder)
+    _check_free_space(folder)
     try:
         file: Any = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 -- open as long as the array lives
         file.truncate(size)
@@ -70,7 +70,7 @@ def new_labels(shape: tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray:
     return labels
 
 
-def _demand_room(folder: Any) -> None:
+def _check_free_space(folder: Any) -> None:
     free = shutil.disk_usage(folder).free
     if free < ROOM_BYTES:
         raise UserError(
@@ -80,7 +80,7 @@ def _demand_room(folder: Any) -> None:
         )
 
 
-def want_of_room(labels: np.ndarray) -> str:
+def low_disk_warning(labels: np.ndarray) -> str:
     """Say that there is hardly any room left for labels over a file; empty while there is."""
     if getattr(labels, "file", None) is None:
         return ""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.io.axes import Size, VolumeWindow, on_axes, size_of
-from emseg_napari.io.chunk_errors import MissingChunk, Reopened, chunks_over, read_or_tell
+from emseg_napari.io.chunk_errors import MissingChunk, Reopened, chunks_over, read_or_find_broken
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ChunkFilePixels(Reopened):
         elif not any((self.folder / file).is_file() for _, file in self._files(window)):
             # Labels of a few slices are mostly that, and asking for files is much quicker than reading.
             return np.full(size_of(window), self._fill_value, self.dtype)
-        return read_or_tell(self._read, window, self.shape, self.chunks, self.name)
+        return read_or_find_broken(self._read, window, self.shape, self.chunks, self.name)
 
     def _read(self, window: VolumeWindow) -> np.ndarray:
         return np.asarray(self._values(on_axes(window, self._array.ndim))).reshape(size_of(window))

@@ -14,7 +14,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, VolumeWindow, check_grey, last_three, name_of, part_of
-from emseg_napari.io.chunk_errors import Reopened, read_or_tell
+from emseg_napari.io.chunk_errors import Reopened, read_or_find_broken
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.units import voxel_of
 from emseg_napari.io.volume import Volume, Voxel
@@ -51,7 +51,7 @@ class Hdf5Pixels(Reopened):
     def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window; several threads may read, one after the other."""
         name = name_of(self.path, self.dataset)
-        return read_or_tell(self._read, window, self.shape, self.chunks or _PART, name)
+        return read_or_find_broken(self._read, window, self.shape, self.chunks or _PART, name)
 
     def _read(self, window: VolumeWindow) -> np.ndarray:
         return part_of(self._array, window)

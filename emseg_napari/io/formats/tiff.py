@@ -16,7 +16,7 @@ import zarr
 
 from emseg_napari.io import decode
 from emseg_napari.io.axes import Size, VolumeWindow, check_grey, last_three, part_of
-from emseg_napari.io.chunk_errors import Reopened, read_or_tell
+from emseg_napari.io.chunk_errors import Reopened, read_or_find_broken
 from emseg_napari.io.formats.slices import SlicePixels
 from emseg_napari.io.memmap import MappedPixels
 from emseg_napari.io.units import voxel_of
@@ -45,7 +45,7 @@ class PagePixels(SlicePixels):
     def read_slice(self, z: int) -> np.ndarray:
         """Return one slice (y, x)."""
         window = (slice(z, z + 1), slice(0, self.shape[1]), slice(0, self.shape[2]))
-        return read_or_tell(self._read, window, self.shape, self.chunks, self.path.name)[0]
+        return read_or_find_broken(self._read, window, self.shape, self.chunks, self.path.name)[0]
 
     def _read(self, window: VolumeWindow) -> np.ndarray:
         return part_of(self._array, window)
@@ -73,7 +73,7 @@ class TilePixels(Reopened):
 
     def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window."""
-        return read_or_tell(self._read, window, self.shape, self.chunks, self.path.name)
+        return read_or_find_broken(self._read, window, self.shape, self.chunks, self.path.name)
 
     def _read(self, window: VolumeWindow) -> np.ndarray:
         return part_of(self._array, window)

@@ -38,7 +38,7 @@ def a_session(image_path=None, run=None):
     return Session(image_path, image, labels, {0}, run, [ROUND], {"live": {"on": True}}, "membranes")
 
 
-def check_same(read, saved):
+def check_resumable(read, saved):
     assert np.array_equal(read.image, np.arange(90).reshape(SHAPE))
     assert read.image.dtype == np.uint16
     assert read.labels.dtype == np.uint8
@@ -55,7 +55,7 @@ def test_a_session_comes_back_with_an_image_that_had_no_file(tmp_path):
     saved = a_session()
     save_session(tmp_path / "cells.emseg", saved)
     read = load_session(tmp_path / "cells.emseg")
-    check_same(read, saved)
+    check_resumable(read, saved)
     assert read.image_path is None
     assert read.run is None
 
@@ -67,7 +67,7 @@ def test_a_session_survives_being_moved_with_its_image_and_run(tmp_path, where):
     save_session(old / "cells.emseg", saved)
     shutil.move(old, new)
     read = load_session(new / "cells.emseg")
-    check_same(read, saved)
+    check_resumable(read, saved)
     assert read.image_path == new / where
     assert read.run == new / "runs" / "first"
 
@@ -77,7 +77,7 @@ def test_an_image_elsewhere_is_found_again_when_only_the_session_moves(tmp_path)
     save_session(tmp_path / "old" / "cells.emseg", saved)
     shutil.move(tmp_path / "old", tmp_path / "new")
     read = load_session(tmp_path / "new" / "cells.emseg")
-    check_same(read, saved)
+    check_resumable(read, saved)
     assert read.image_path == tmp_path / "server" / "cells.tif"
 
 
@@ -87,8 +87,8 @@ def test_relative_paths_mean_the_same_from_any_folder(tmp_path, monkeypatch):
     save_session("cells.emseg", saved)
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
-    check_same(load_session("../cells.emseg"), saved)
-    check_same(load_session(tmp_path / "cells.emseg"), saved)
+    check_resumable(load_session("../cells.emseg"), saved)
+    check_resumable(load_session(tmp_path / "cells.emseg"), saved)
 
 
 def test_saving_again_replaces_the_session(tmp_path):
@@ -117,7 +117,7 @@ def test_a_copied_image_is_no_longer_needed_where_it_was(tmp_path):
     save_session(tmp_path / "cells.emseg", saved, copy_image=True)
     (tmp_path / "cells.tif").unlink()
     read = load_session(tmp_path / "cells.emseg")
-    check_same(read, saved)
+    check_resumable(read, saved)
     assert read.image_path is None
 
 
@@ -126,7 +126,7 @@ def test_an_image_that_was_referred_to_inside_the_session_survives_another_save(
     saved = a_session(folder / "image.tif")
     for _ in range(2):
         save_session(folder, saved)
-    check_same(load_session(folder), saved)
+    check_resumable(load_session(folder), saved)
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_missing_image_is_taken_from_its_new_place(tmp_path):
         load_session(tmp_path / "cells.emseg")
     assert caught.value.path == tmp_path / "cells.tif"
     read = load_session(tmp_path / "cells.emseg", image=new)
-    check_same(read, saved)
+    check_resumable(read, saved)
     assert read.image_path == new
 
 
@@ -219,7 +219,7 @@ def test_a_slice_outside_of_the_stack_is_named(saved):
 
 def test_what_a_killed_writer_left_is_no_slice(saved):
     (saved / "labels" / ".emseg-0123456789ab.png").write_bytes(b"half")
-    check_same(load_session(saved), a_session())
+    check_resumable(load_session(saved), a_session())
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_a_save_that_fails_midway_leaves_the_older_session_whole(saved, monkeypa
     monkeypatch.setattr(sessions, failing, full)
     with pytest.raises(UserError, match="disk is full"):
         save_session(saved, newer)
-    check_same(load_session(saved), a_session())
+    check_resumable(load_session(saved), a_session())
     assert contents(saved) == ["image.tif", "labels/0000.png", "labels/0001.png", "session.json"]
 
 
@@ -296,7 +296,7 @@ def test_a_save_that_is_killed_while_files_take_their_places_leaves_the_older_se
     monkeypatch.setattr(files.os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         save_session(saved, newer)
-    check_same(load_session(saved), a_session())
+    check_resumable(load_session(saved), a_session())
 
 
 def test_where_layers_lie_comes_back(tmp_path):
