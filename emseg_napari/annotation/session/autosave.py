@@ -145,9 +145,7 @@ class Autosave:
     def _wait_for_others(self, folder: Path, own: Backlog | None) -> None:
         """Wait until no earlier backlog writes to a folder: two would overwrite each other's files."""
         with self._changed:
-            others = [
-                backlog for backlog in self._backlogs if backlog.folder == folder and backlog is not own
-            ]
+            others = [one for one in self._backlogs if one.folder == folder and one is not own]
             if not self._changed.wait_for(lambda: not set(others).intersection(self._backlogs), _LEAVE_S):
                 raise UserError(f"{folder} is still being written; save again, or under another name.")
 
@@ -256,9 +254,8 @@ class Autosave:
         """Close a session that has ended, once all of it is on disk, here or in its successor."""
         successor = backlog.successor
         # A successor in another folder has to be complete, one in the same folder to be marked as open.
-        taken_over = successor is None or (
-            successor.opened if successor.folder == backlog.folder else successor.idle()
-        )
+        same_folder = successor is not None and successor.folder == backlog.folder
+        taken_over = successor is None or (successor.opened if same_folder else successor.idle())
         if not (backlog.ended and backlog.idle() and taken_over):
             return
         with suppress(Exception):  # what stays behind only takes space and is offered for recovery
