@@ -202,7 +202,7 @@ def _array(array: Any, name: str) -> np.ndarray:
     values = as_stack(read_whole(found) if isinstance(found, Volume) else found)
     if values.ndim != 3 or not values.size:
         size = shape_text(values.shape) or "a single number"
-        raise UserError(f"{name} is no stack of slices ({size}); give one with the axes (z, y, x).")
+        raise UserError(f"{name} is not a stack of slices ({size}); give one with the axes (z, y, x).")
     return values
 
 

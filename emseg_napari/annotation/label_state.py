@@ -84,7 +84,7 @@ def trusted(
 
 
 def fill(labels: np.ndarray, prediction: np.ndarray) -> None:
-    """Propose labels for the pixels of an unconfirmed slice that nobody has labelled.
+    """Propose labels for the pixels of an unconfirmed slice that the user has not labelled.
 
     Parameters
     ----------

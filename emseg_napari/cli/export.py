@@ -20,7 +20,7 @@ from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import check_range, parse_range
 from emseg_napari.settings import ExportSettings, validated
 
-# A labels file has no proposals and no confirmed slices: all of its labels are somebody's own.
+# A labels file has no proposals and no confirmed slices: all of its labels count as the user's.
 WITHOUT_MEANING = ("which", "include_proposals", "file_format")
 
 

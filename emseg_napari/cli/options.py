@@ -91,7 +91,7 @@ def _parameters(
 
 
 def _kind(field: FieldInfo) -> Any:
-    """Return the type that the command line reads: a range is text there, and None is not said."""
+    """Return the type that the command line reads: a range is text there, and None cannot be given."""
     kind: Any = field.annotation
     if get_origin(kind) in (Union, UnionType):
         kind = next(k for k in get_args(kind) if k is not type(None))
@@ -121,7 +121,7 @@ def _limits(field: FieldInfo) -> str:
 
 
 def _default(settings_class: type[Settings], name: str) -> str:
-    """Say the default, and that of the other recipe where it differs; nothing of a None."""
+    """Return the default, and that of the other recipe where it differs; nothing for None."""
     value = settings_class.model_fields[name].default
     other = value
     if settings_class is TrainingSettings and name != "network":

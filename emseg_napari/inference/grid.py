@@ -1,4 +1,4 @@
-"""Between the pixels of a slice and those of the network, which may be fewer or more."""
+"""Grids of a slice and of the network's image, whose pixels may be larger or smaller."""
 
 from __future__ import annotations
 

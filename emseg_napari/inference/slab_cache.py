@@ -1,4 +1,4 @@
-"""Slices of volumes whose chunks are many slices deep, without decoding each chunk once for every slice."""
+"""Cache of slabs: a chunk that is many slices deep is decoded once, not once for every slice."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Slabs:
         slab = slab_of(self._volume, z, window)
         if len(slab) == 1:
             return self._volume[z, window[0], window[1]]
-        with self._lock:  # who wants a slab that another thread is reading waits for it
+        with self._lock:  # a thread waits for a slab that another thread is reading
             return self._slab(slab, window)[z - slab.start].copy()  # a view would keep the slab alive
 
     def _slab(self, slab: range, window: SliceWindow) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The prediction of slices, or of windows of slices that are too large to be read.
+"""Prediction of slices, or of windows of slices that are too large to be read.
 
 Whatever part is asked for and into whatever tiles it is cut, what comes out is the prediction of the whole
 slice: tiles overlap by as much as the network sees, and lie where its grid has them.
@@ -31,7 +31,7 @@ from emseg_napari.models.run import RunRecord
 
 # Maps float32 (1, y, x, 1), y and x multiples of 16, to the same shape.
 Network = Callable[[np.ndarray], np.ndarray]
-# The same, and raises `Cancelled` when told to stop.
+# The same, and raises `Cancelled` when asked to stop.
 StoppableNetwork = Callable[[np.ndarray, ShouldStop], np.ndarray]
 # Maps what the network gave, float32 (y, x), to the boundary probability.
 Finish = Callable[[np.ndarray], np.ndarray]
@@ -69,7 +69,7 @@ class Method:
     stoppable: StoppableNetwork | None = None
 
     def mapped(self, image: np.ndarray, should_stop: ShouldStop) -> np.ndarray:
-        """Do what `network` does, but raise `Cancelled` when told to stop, as soon as it can."""
+        """Do what `network` does, but raise `Cancelled` when asked to stop, as soon as it can."""
         return self.stoppable(image, should_stop) if self.stoppable else self.network(image)
 
 

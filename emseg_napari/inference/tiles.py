@@ -1,4 +1,4 @@
-"""Tiles of a slice, and what of it must be read around them so that there is no seam."""
+"""Tiles of a slice, and the halo that must be read around them so that no seam shows."""
 
 from __future__ import annotations
 

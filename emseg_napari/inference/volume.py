@@ -1,7 +1,7 @@
-"""The prediction of volumes of any size, block by block, into an output on disk.
+"""Prediction of volumes of any size, block by block, into an output on disk.
 
 A block is one file of the output, and what is in it depends on the volume, the run and the settings alone:
-not on who predicted it, when, or which other blocks there are. So what was broken off is gone on with, and
+not on who predicted it, when, or which other blocks there are. So what was interrupted is resumed, and
 ends with the same bytes. Where a part of the volume cannot be read, see `partial`.
 """
 
@@ -56,7 +56,7 @@ class VolumePrediction:
 
     @property
     def warning(self) -> str:
-        """What to know of slices of which a part cannot be read; "" if there are none."""
+        """Warning about slices of which a part cannot be read; "" if there are none."""
         return sentence_on(self.record)
 
 
@@ -66,7 +66,7 @@ def predict_volume(
     task: VolumeTask,
     context: JobContext | None = None,
 ) -> VolumePrediction:
-    """Predict a volume of any size into an OME-Zarr, or go on with that where it was broken off.
+    """Predict a volume of any size into an OME-Zarr, or resume one that was interrupted.
 
     No more is in memory than some blocks. Gaps in membranes are closed tile by tile, each seen with 96
     pixels around it, which may differ in single lines from what `predict` finds in a whole slice.
@@ -95,7 +95,7 @@ def predict_volume(
     """
     context = context or JobContext()
     run = run if isinstance(run, Run) else open_run(run)
-    # What keeps it from predicting is said before a new output is made.
+    # Errors that prevent prediction are raised before a new output is made.
     predictor = load_predictor(run, task.settings)
     plan = planned(volume_of(volume), run, task)
     is_new = not plan.work.output.exists()
@@ -111,7 +111,7 @@ def _look(predictor: SlicePredictor, plan: Plan, written: VolumeOutput, context:
     z = plan.near
     if z is None or z not in plan.slices or written.holds_slice(z - plan.work.first):
         return
-    with suppress(UserError):  # what cannot be read is told of its block
+    with suppress(UserError):  # an error of reading is reported with its block
         quick_look(predictor, plan.work.plane(z), z, context)
 
 

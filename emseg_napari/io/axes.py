@@ -1,4 +1,4 @@
-"""The axes z, y, x: which arrays have them, and what belongs to them."""
+"""Axes z, y, x: windows, sizes and voxels, and the check of a grey stack."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def on_axes(window: VolumeWindow, ndim: int) -> tuple[int | slice, ...]:
 
 
 def part_of(array: Any, window: VolumeWindow) -> np.ndarray:
-    """Return the voxels of a window of such an array, read from wherever it lies."""
+    """Return the voxels of a window of such an array, read from memory or file."""
     return np.asarray(array[on_axes(window, array.ndim)]).reshape(size_of(window))
 
 

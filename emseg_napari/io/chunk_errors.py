@@ -1,4 +1,4 @@
-"""Reading by chunks, and telling which one is broken."""
+"""Errors of single chunks: which one is missing or damaged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Read = Callable[[VolumeWindow], np.ndarray]
 
 
 class BrokenChunk(UserError):
-    """A part of a volume that is missing or cannot be decoded; the rest may be well.
+    """A part of a volume that is missing or cannot be decoded; the rest may be readable.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class MissingChunk(BrokenChunk):
 
 
 class Reopened:
-    """Base of what opens a file when it is first read, in each process anew.
+    """Base of pixel sources that open their file when it is first read, once in each process.
 
     Attributes whose names begin with an underscore, such as open files, are not pickled.
     """

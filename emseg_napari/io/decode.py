@@ -1,4 +1,4 @@
-"""TIFF and PNG files to arrays with axes (z, y, x), and every way to fail as a sentence."""
+"""Decoding of TIFF and PNG files to arrays (z, y, x); every failure becomes a sentence."""
 
 from __future__ import annotations
 
@@ -127,7 +127,9 @@ def guarded(reader: Callable[[Path], T], path: Path) -> T:
     except OSError as error:
         raise UserError(f"{path.name} cannot be read ({error.strerror or error}); check the file.") from error
     except Exception as error:
-        raise UserError(f"{path.name} is damaged or no image ({error}); save or copy it again.") from error
+        raise UserError(
+            f"{path.name} is damaged or not an image ({error}); save or copy it again."
+        ) from error
 
 
 def _first_description(path: Path) -> str:
@@ -138,7 +140,7 @@ def _first_description(path: Path) -> str:
 def _png(path: Path) -> np.ndarray:
     data = path.read_bytes()
     if b"IEND" not in data:
-        raise UserError(f"{path.name} is cut off or no PNG image; save or copy it again.")
+        raise UserError(f"{path.name} is cut off or not a PNG image; save or copy it again.")
     pixels = imagecodecs.png_decode(data)
     return _as_grey(pixels, path.name)[np.newaxis]
 

@@ -1,4 +1,4 @@
-"""What stands in brackets behind a volume, as windows that a file can be asked for."""
+"""Index keys of a volume as windows that a file format can read."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ ALL = slice(None)
 
 @dataclass(frozen=True)
 class AxisSelection:
-    """What is wanted along one axis.
+    """What an index selects along one axis.
 
     Attributes
     ----------
     start, stop : int
         The range to read, with step 1.
     inside : int or slice
-        What of that is wanted.
+        What of that is selected.
     places : tuple of int or None
-        All that is wanted where it lies scattered, so that reading one by one may be better.
+        The selected places where they are scattered, so that reading one by one may be better.
     """
 
     start: int

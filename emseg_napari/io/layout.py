@@ -1,4 +1,4 @@
-"""How an output lies on disk: its voxels, its chunks, and the blocks that are one file each."""
+"""Layout of an output on disk: its voxels, its chunks, and the blocks that are one file each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixels that lie plain in a file: another process maps the file again instead of being sent them."""
+"""Uncompressed pixels in a file, which each process maps instead of receiving a copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A volume of which some chunks cannot be read, for what can do with the rest of it."""
+"""Volumes with NaN where chunks cannot be read, for methods that use the rest."""
 
 from __future__ import annotations
 

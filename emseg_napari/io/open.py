@@ -1,4 +1,4 @@
-"""Any file or folder to a volume.
+"""Opening of any file or folder as a volume.
 
 Libraries are imported with the format that needs them: together they take most of a second.
 """
@@ -28,10 +28,10 @@ def open_volume(path: str | Path, dataset: str | None = None, *, fills: bool = F
     ----------
     path : str or Path
         OME-Zarr, Zarr, N5, HDF5, MRC, TIFF, PNG, or a folder of numbered slices. A dataset inside a
-        container is addressed by going on with the path (``a.h5/volumes/raw``, ``b.zarr/0``). Where none
+        container is addressed by appending its path (``a.h5/volumes/raw``, ``b.zarr/0``). Where none
         is given it is a multiscale image's full resolution, CREMI's volumes/raw, or the only volume.
     dataset : str, optional
-        Path of a dataset in the container, in place of going on with the path.
+        Path of a dataset in the container, instead of appending it to the path.
     fills : bool
         Whether a chunk of Zarr or N5 without a file is the fill value, as where a writer leaves out what
         is empty, and not a `BrokenChunk`.
@@ -44,7 +44,7 @@ def open_volume(path: str | Path, dataset: str | None = None, *, fills: bool = F
     Raises
     ------
     UserError
-        If it is missing, damaged, of another format or no single grey stack, or several datasets could
+        If it is missing, damaged, of another format or not a single grey stack, or several datasets could
         be meant.
     """
     whole = Path(path).absolute() / (dataset or "").strip("/")
@@ -87,7 +87,7 @@ def called(path: str | Path) -> str:
 
 
 def is_container(path: str | Path) -> bool:
-    """Whether a path is none of the files and folders of slices that `decoding.read` takes."""
+    """Whether a path is a container, and not a file or folder of slices that `decode.read` takes."""
     there = existing_part(Path(path).absolute())
     if there.is_dir():
         return container_of(there) is not None
@@ -105,7 +105,7 @@ def read_whole(volume: Volume) -> np.ndarray:
     Raises
     ------
     UserError
-        If there is not memory enough, or a part of it cannot be read.
+        If there is not enough memory, or a part of it cannot be read.
     """
     free = psutil.virtual_memory().available
     if volume.nbytes > free:
@@ -136,7 +136,7 @@ def _open_file(file: Path, inner: str, whole: Path) -> Volume:
         from emseg_napari.io.formats.slices import open_slices
 
         return open_slices(file)
-    raise UserError(f"{file.name} has a format that is not read; save it as OME-Zarr, HDF5, MRC or TIFF.")
+    raise UserError(f"{file.name} has a format that cannot be read; save it as OME-Zarr, HDF5, MRC or TIFF.")
 
 
 def _open_folder(folder: Path, inner: str, whole: Path, fills: bool) -> Volume:

@@ -1,4 +1,4 @@
-"""Coarser levels of an output, so that a viewer can show all of it at once.
+"""Coarser levels of an output, with which a viewer can show all of it at once.
 
 Along y and x, and along z once that is the finest axis, every level has half the voxels of the one
 before, until a slice is about one chunk.
@@ -19,7 +19,7 @@ from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.block_store import BlockFiles, create_level
 from emseg_napari.io.layout import Block, Layout, ceil_divided
 
-_FEW = 32  # blocks that this process has done before workers have started
+_FEW = 32  # blocks that one process writes sooner than workers start
 _ISOTROPIC = 2**0.5  # an axis this much coarser than the finest one waits; halving would overshoot
 
 
@@ -55,7 +55,7 @@ def write_levels(folder: Path, layout: Layout, context: JobContext, scheduler: S
     layout : Layout
         Of level 0.
     context : JobContext
-    scheduler : Where
+    scheduler : Scheduler
         Which processes do it.
 
     Raises
@@ -82,7 +82,7 @@ def write_levels(folder: Path, layout: Layout, context: JobContext, scheduler: S
 
 @dataclass(frozen=True)
 class Halving:
-    """How a block of one level is made from the level before (a `cluster.BlockWork`).
+    """How a block of one level is made from the level before (a `blockwise.BlockWork`).
 
     Attributes
     ----------

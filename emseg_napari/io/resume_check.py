@@ -1,4 +1,7 @@
-"""Which choices of a user tell what an output was begun with from what is asked for now."""
+"""Comparison of the choices for an output now with those with which it was begun.
+
+An output that was interrupted is resumed only with the same choices; what differs is named.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ from emseg_napari.io.source_id import IN_MEMORY
 from emseg_napari.settings import with_present_names
 from emseg_napari.settings.titles import field_of, title_of
 
-# Whether chunks without a file are empty may be said later: what was done before has met none.
+# May be chosen when an output is resumed: the blocks that are done had no missing chunk.
 LATER = "missing_is_empty"
-# What an output notes of slices while it is written, and nobody chose.
+# Recorded of slices while an output is written, so not a choice of the user.
 PARTIAL = "levels_of_a_part"
 _CUT = ("chunk", "shard")
 
@@ -46,14 +49,14 @@ class _Choice:
     words : str
         What the user calls it.
     keys : tuple of str
-        What follows from it in a record, the most telling first.
+        What follows from it in a record, the clearest first.
     """
 
     words: str
     keys: tuple[str, ...]
 
 
-# What one choice changes in several places is told once.
+# What one choice changes in several places is reported once.
 _CHOICES = (
     _Choice("the run", ("run_folder", "run", "network")),
     _Choice("the probability", ("probability", "probability_source", "predicted_by")),
@@ -63,7 +66,7 @@ _CHOICES = (
 # The name of the setting that a key of a record follows from.
 _SETTINGS = {"orientations": "average_orientations", "closed_gaps": "close_gaps"}
 _OTHER = {"version": "the version of emseg-napari", "ome_version": "the version of OME-Zarr"}
-# Values that mean nothing to anybody: that they differ is all there is to say.
+# Hashes, which are not shown: only that they differ.
 _MARKS = ("network", "predicted_by")
 _FOLLOWS = {"shape", "first"}  # from the slices that were chosen
 
@@ -122,7 +125,7 @@ def check_resumable(path: Path, old: OutputState, new: OutputState) -> None:
     if any(getattr(old.layout, part) != getattr(new.layout, part) for part in _CUT):
         raise UserError(
             f"{path} is cut into {_cut(old.layout)}, not into {_cut(new.layout)}, so that several workers "
-            "would write one file; take the former, or choose another output."
+            "would write one file; use the former, or choose another output."
         )
 
 
@@ -188,7 +191,7 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(layout: Layout) -> dict[str, Any]:
-    """Return what makes two layouts hold the same, in words for the user."""
+    """Return what two layouts must have in common, in words for the user."""
     named = {field.name: getattr(layout, field.name) for field in fields(layout) if field.name not in _CUT}
     voxel = layout.voxel and f"{shape_text(layout.voxel.size)} {layout.voxel.unit}"
     return {**named, "shape": shape_text(layout.shape), "voxel": voxel, "ome_version": named.pop("version")}

@@ -1,7 +1,7 @@
-"""Image stacks in and out of files, and the checks that every stack passes.
+"""Reading and writing of image stacks, and the checks that every stack passes.
 
 A stack is an array with axes (z, y, x). Formats: TIFF (multi-page, ImageJ, OME; any byte
-order and compression), single PNG, and folders of numbered TIFF or PNG slices; `volumes` reads the others.
+order and compression), single PNG, and folders of numbered TIFF or PNG slices; `open` reads the others.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PER_CENTIMETRE = {
     "millimeter": 10.0,
     "centimeter": 1.0,
 }
-_OWN = "emseg-napari "  # before the JSON, which tifffile would otherwise take for its own
+_OWN = "emseg-napari "  # before the JSON, which tifffile would otherwise take for its own format
 
 
 def read_image(path: str | Path, *, fills: bool = False) -> np.ndarray:
@@ -42,7 +42,7 @@ def read_image(path: str | Path, *, fills: bool = False) -> np.ndarray:
     ----------
     path : str or Path
         A TIFF or PNG file, or a folder of slices, which are ordered by the numbers in their names; or
-        whatever `volumes.opening.open_volume` takes.
+        whatever `open.open_volume` takes.
     fills : bool
         Whether chunks of Zarr or N5 without a file are the fill value, and no error.
 
@@ -191,7 +191,7 @@ def parse_range(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"\s*(\d+):(\d+)\s*", text, re.ASCII)
     if not match or int(match[1]) >= int(match[2]):
         raise UserError(
-            f"'{text}' is no range of slices; write FIRST:END with FIRST < END, "
+            f"'{text}' is not a range of slices; write FIRST:END with FIRST < END, "
             "such as 0:20 for the slices 0 to 19."
         )
     return int(match[1]), int(match[2])
@@ -233,7 +233,7 @@ def _check_values(stack: np.ndarray, name: str, slices: Sequence[int]) -> None:
     if any(bad.values()):
         first = next(z for z, count in bad.items() if count)
         raise UserError(
-            f"{name} has {sum(bad.values())} pixels that are no finite number (NaN or infinity), "
+            f"{name} has {sum(bad.values())} pixels that are not finite numbers (NaN or infinity), "
             f"the first in slice {first}; replace them by grey values."
         )
     if len(ends) == 1:
@@ -257,13 +257,13 @@ def supported(array: np.ndarray) -> np.ndarray:
 
 
 def recorded_convention(path: Path) -> Convention | None:
-    """Return the convention that our own description of the file, or of its export, states."""
+    """Return the convention that the description of a file, or the record of its export, states."""
     if path.is_dir():
         record = path.parent / "export.json"
-        said = files.read_json(record) if record.is_file() else {}
+        stated = files.read_json(record) if record.is_file() else {}
     else:
-        said = read_description(path)
-    convention = said.get("convention") if isinstance(said, dict) else None
+        stated = read_description(path)
+    convention = stated.get("convention") if isinstance(stated, dict) else None
     return convention if convention in CONVENTIONS else None
 
 

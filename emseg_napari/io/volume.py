@@ -1,7 +1,7 @@
-"""A stack of any size, read where it is asked for.
+"""Volumes: stacks of any size, of which only the requested part is read.
 
 A `Volume` stands where an array with axes (z, y, x) stands: it has a shape and a dtype and gives
-numpy arrays for what is asked in brackets. What lies behind it are `PixelSource`, one class a file format.
+numpy arrays for what is indexed. Behind it is a `PixelSource`, one class for each file format.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ S = TypeVar("S")
 
 
 class PixelSource(Protocol):
-    """What a file format gives: axes (z, y, x), and it can be pickled without an open file."""
+    """The pixels of a file, with axes (z, y, x); it can be pickled, without the open file."""
 
     @property
     def shape(self) -> Size:
@@ -53,7 +53,7 @@ class PixelSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A stack of any size, read where it is asked for.
+    """A stack of any size, of which only the requested part is read.
 
     Attributes
     ----------
@@ -206,7 +206,7 @@ def volume_of(array: Any, name: str = "The image", voxel: Voxel | None = None) -
     Raises
     ------
     UserError
-        If it is no single grey stack.
+        If it is not a single grey stack.
     """
     if isinstance(array, Volume):
         return array
@@ -220,7 +220,7 @@ def filled(stack: S, fills: bool = True) -> S:
     Parameters
     ----------
     stack : Volume or array
-        (z, y, x). Whatever is no Zarr or N5 volume is returned as it is.
+        (z, y, x). Anything but a Zarr or N5 volume is returned as it is.
     fills : bool
     """
     pixels: Any = getattr(stack, "pixels", None)

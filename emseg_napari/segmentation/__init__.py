@@ -1,4 +1,4 @@
-"""From boundary probability to cells.
+"""Segmentation: cells from boundary probability.
 
 flooding     fragments of cells: seeds and a watershed
 regions      neighbouring regions and the border between them
@@ -7,7 +7,7 @@ joining      the cells of a large slice, from its tiles
 instances    the cells of a stack in memory
 overlaps     how much the cells of two slices overlap
 linking      the same cell through the slices
-gaps         membranes closed by what the cells tell
+gaps         gaps in membranes, closed by means of the cells
 volumes      the cells of a volume of any size, block by block
 parts        what is kept on disk meanwhile
 steps        what is done to one block

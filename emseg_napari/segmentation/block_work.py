@@ -1,4 +1,4 @@
-"""What is done to one block on the way from boundary probability to numbered cells."""
+"""Work on one block: the steps from boundary probability to numbered cells."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SegmentationStep:
     @property
     def paths(self) -> Sequence[Path]:
         """Files and folders that every worker must see under these names."""
-        source = Path(self.boundary.volume.source)  # may go on inside a file
+        source = Path(self.boundary.volume.source)  # may be a dataset inside a file
         found = [path for path in (source, *source.parents) if path.exists()]
         return [self.parts.folder, *(found[:1] if self.boundary.volume.source else [])]
 

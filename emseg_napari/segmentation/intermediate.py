@@ -1,4 +1,4 @@
-"""What is kept on disk while the cells of a volume are made.
+"""Intermediate files: what is on disk while the cells of a volume are computed.
 
 It lies in a hidden folder beside the output, and goes when all cells have their numbers:
 

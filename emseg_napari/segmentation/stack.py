@@ -1,4 +1,4 @@
-"""From a boundary probability to cells: every pixel in one cell, and a closed boundary around each.
+"""Segmentation of a stack in memory: every pixel in one cell, with closed boundaries.
 
 A watershed makes fragments (`emseg_napari.segmentation.watershed`). Then those too small to be a cell
 are joined to a neighbour, and pieces between which the boundary is weak.
@@ -56,7 +56,7 @@ def instances(
     Raises
     ------
     UserError
-        If the values are no probability.
+        If the values are not a probability.
     """
     settings, context = settings or InstanceSettings(), context or JobContext()
     check_probability(probability, "The probability", first_slice)
@@ -89,14 +89,14 @@ def check_probability(probability: np.ndarray, name: str, first_slice: int = 0) 
         raise UserError(f"{name} holds {probability.dtype} values; {_NEEDED}.")
     if probability.ndim not in (2, 3) or probability.size == 0:
         size = shape_text(probability.shape) or "a single number"
-        raise UserError(f"{name} is no stack of slices ({size}); {_NEEDED}, with the axes (z, y, x).")
+        raise UserError(f"{name} is not a stack of slices ({size}); {_NEEDED}, with the axes (z, y, x).")
     if probability.dtype == np.uint8:
         return
     for z, slice_ in enumerate(as_stack(probability), first_slice):
         wrong = ~((slice_ >= -_ROUNDING) & (slice_ <= 1 + _ROUNDING))  # NaN is neither
         if wrong.any():
             value = slice_[wrong][0]
-            raise UserError(f"{name} holds {value:g} in slice {z}, which is no probability; {_NEEDED}.")
+            raise UserError(f"{name} holds {value:g} in slice {z}, which is not a probability; {_NEEDED}.")
 
 
 def cells_of_slice(
@@ -139,7 +139,7 @@ def as_float(slice_: np.ndarray) -> np.ndarray:
 
 
 def _numbering() -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that goes on counting the cells of one slice after the other."""
+    """Return a function that numbers the cells of one slice after the other."""
     last = 0
 
     def number(cells: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Cells of a slice that is too large to be divided at once: its tiles' fragments joined.
+"""Joining of the fragments of a large slice's tiles to cells.
 
 Over the face between two tiles, two fragments become one if both tiles saw no border between them; then
 the fragments of the whole slice are joined as those of a small one are. So where a margin shows a tile
@@ -47,7 +47,7 @@ def joined(
     Parameters
     ----------
     pieces : mapping
-        Of each tile by its place; tiles that are not there are left out.
+        Of each tile by its index; missing tiles are left out.
     settings : InstanceSettings
 
     Returns

@@ -1,4 +1,4 @@
-"""Cells of a slice that is too large to be divided at once: its tiles.
+"""Tiles of a slice that is too large to be divided into cells at once.
 
 The slice is cut into tiles, and each is flooded with a margin around it, in which its neighbours repeat
 the work. Only sizes and borders of the fragments leave a tile; `emseg_napari.segmentation.tile_joining`
@@ -170,7 +170,7 @@ def flood_tile(
     Returns
     -------
     fragments : numpy.ndarray
-        int32 (y, x), of the tile without its margin: 1, 2, ..., each of which hangs together in it.
+        int32 (y, x), of the tile without its margin: 1, 2, ..., each of which is connected in it.
     piece : Piece
     """
     flood, seeds = flooded(probability, settings, should_stop)

@@ -1,4 +1,4 @@
-"""The cells of a volume of any size, block by block, in one process or many.
+"""Segmentation of a volume of any size, block by block, in one process or many.
 
 1. Every slice is divided into cells, or every tile of a large slice into fragments.
 2. The fragments of a large slice are joined to cells.
@@ -101,7 +101,7 @@ def segment_volume(
 ) -> VolumeCells:
     """Divide the slices of a volume into cells, and write their numbers as OME-Zarr.
 
-    An earlier output that was broken off is gone on with. What is kept meanwhile lies in a hidden folder
+    An earlier output that was interrupted is resumed. Intermediate files lie in a hidden folder
     beside it, 4 bytes a voxel before compression, and goes at the end; where probabilities cannot be read
     it stays, so that starting again does only those.
 
@@ -122,7 +122,7 @@ def segment_volume(
     Raises
     ------
     UserError
-        If the output holds something else, was begun otherwise, or cannot be written.
+        If the output is something else, was begun with other choices, or cannot be written.
     Cancelled
     """
     settings = settings or InstanceSettings()

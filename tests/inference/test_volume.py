@@ -493,7 +493,7 @@ def test_full_disk_ends_at_once_and_what_is_done_stays(run, image, tmp_path, mon
 def test_what_is_somebody_elses_is_not_written_into(run, image, tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("mine")
-    with pytest.raises(UserError, match="no earlier output"):
+    with pytest.raises(UserError, match="not an earlier output"):
         predict_volume(image, run, VolumeTask(tmp_path / "notes", FAST))
     assert (tmp_path / "notes" / "a.txt").read_text() == "mine"
 

@@ -422,7 +422,7 @@ def test_what_is_not_ours_is_refused_and_stays(tmp_path):
     (damaged / "zarr.json").write_text("{")
     for path in (theirs, photos, array, damaged):
         before = contents(path)
-        with pytest.raises(UserError, match=f"{path.name} exists and is no earlier output"):
+        with pytest.raises(UserError, match=f"{path.name} exists and is not an earlier output"):
             VolumeOutput.prepare(path, IMAGE, RECORD)
         assert contents(path) == before
 

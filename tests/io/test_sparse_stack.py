@@ -134,7 +134,7 @@ def test_a_disk_without_holes_is_said_in_a_sentence(monkeypatch):
         raise OSError(27, "File too large")
 
     monkeypatch.setattr(scratch.tempfile, "TemporaryFile", refuse)
-    with pytest.raises(UserError, match="no room for labels of 16 GiB"):
+    with pytest.raises(UserError, match="no space for labels of 16 GiB"):
         new_labels((1000, 4096, 4096))
 
 

@@ -1,8 +1,8 @@
 """Repairs of labels by a click or a stroke: arrays in, an `Edit` out that changes nothing by itself.
 
 Labels are those of one slice with their states, uint8 (y, x) as in `emseg_napari.core.labels`. Membrane is
-what is boundary, proposed or not, and hangs together over corners too; a cell is what else hangs
-together by the sides of its pixels. Clicks are seen through a window, so that their time does not grow
+what is boundary, proposed or not, and is connected over corners too; a cell is all else that is
+connected by the sides of its pixels. Clicks are seen through a window, so that their time does not grow
 with the slice (benchmarks/repairs.py).
 
 closing        a gap in a membrane, or a new membrane, by its two ends

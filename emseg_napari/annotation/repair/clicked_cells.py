@@ -1,4 +1,4 @@
-"""What lies under a click, and which cells lie beside the lines."""
+"""Cells under a click, and cells beside centre lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLICK_PX = 4  # a click may miss a membrane by as much
 
 
 def interior_under(labels: np.ndarray, window: RepairWindow, points: Sequence[Point]) -> list[np.ndarray]:
-    """Return what hangs together in a window with the interior under each click: bool (y, x), as the window.
+    """Return what is connected in a window with the interior under each click: bool (y, x), as the window.
 
     Raises
     ------

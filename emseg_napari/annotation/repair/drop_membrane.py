@@ -1,4 +1,4 @@
-"""Membranes that go: the segment between two junctions, or all that parts two cells."""
+"""Drop membrane: removes the segment between two junctions, or all that separates two cells."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from emseg_napari.core.jobs import UserError
 
 _MARGIN_PX = 80
 _FARTHEST_PX = 400  # from click to click
-_REACH_PX = 120  # around them: what is farther away is not looked at
-_POCKET_PX = 100  # between the cells on which somebody clicked, a smaller one may be opened too
+_REACH_PX = 120  # around them; what is farther away is not used
+_POCKET_PX = 100  # a smaller cell between the clicked ones may be opened too
 _LONGEST_PX = 64  # way through membrane, beyond which two cells do not lie side by side
 
 

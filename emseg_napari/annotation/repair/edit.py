@@ -1,4 +1,4 @@
-"""What a repair would change."""
+"""Edits: what a repair would change, as arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One click on what is no membrane, or no cell: an island, a speck, a ring around an organelle."""
+"""Fill interior: removes an island of membrane, a speck, or a ring around an organelle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emseg_napari.annotation.repair.slice_window import RepairWindow, box_of, gr
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import INTERIOR
 
-LARGEST_PX = 512  # what is higher or wider is no island or organelle, but tissue
+LARGEST_PX = 512  # what is higher or wider is not an island or organelle, but tissue
 LEAST_SHARE = 0.5  # of the outline of a false cell that one other cell must have
 _FIRST_PX, _MARGIN_PX = 64, 32
 _SHORTEST_PX = 3  # of a wall
@@ -45,7 +45,7 @@ def fill_interior(labels: np.ndarray, point: Point, probability: np.ndarray | No
     Raises
     ------
     UserError
-        If the membrane under the click is no island, or the cell lies between several others.
+        If the membrane under the click is not an island, or the cell lies between several others.
     """
     pixel, near = pixel_at(point, labels.shape), membrane_near(labels, point)
     island = None if near is None else _island(labels, near)
@@ -54,15 +54,15 @@ def fill_interior(labels: np.ndarray, point: Point, probability: np.ndarray | No
     if not labels[pixel] & 1:
         return _without_cell(labels, pixel, probability)
     raise UserError(
-        f"The membrane at ({pixel[0]}, {pixel[1]}) hangs together with others; "
+        f"The membrane at ({pixel[0]}, {pixel[1]}) is connected with others; "
         "click inside the false cell, or drop the membrane segment by segment."
     )
 
 
 def _room(labels: np.ndarray, pixel: Pixel) -> RepairWindow | None:
-    """Return a window that holds all that hangs together with a pixel; None if that is too large.
+    """Return a window with all that is connected with a pixel; None if that is too large.
 
-    Membrane hangs together over corners too, interior does not.
+    Membrane is connected over corners too, interior is not.
     """
     value = labels[pixel] & 1
     for window in growing_windows(pixel, _FIRST_PX, labels.shape):
@@ -79,7 +79,7 @@ def _room(labels: np.ndarray, pixel: Pixel) -> RepairWindow | None:
 
 
 def _island(labels: np.ndarray, pixel: Pixel) -> tuple[RepairWindow, np.ndarray] | None:
-    """Return the filled island around a pixel of membrane, bool (y, x) in a window; None if it is none."""
+    """Return the filled island around a pixel of membrane, bool (y, x) in a window; None if there is none."""
     window = _room(labels, pixel)
     if window is None:
         return None

@@ -16,8 +16,8 @@ from emseg_napari.core.compiled import compiled, inlined
 from emseg_napari.core.labels import INTERIOR
 
 FAR_PX = 64
-LANES = 32  # pixels that are looked at together: most stretches that differ are no longer
-_STEPS = 4  # by which the search goes on before it asks whether it is done
+LANES = 32  # pixels that are compared together: most stretches that differ are not longer
+_STEPS = 4  # of the search between two checks whether it is done
 _RIM_PX = FAR_PX + LANES + _STEPS
 _TAPER = 72  # squared: a cell that is in one slice only ends as if the other one had it some 8 px away
 _Place = np.uint64

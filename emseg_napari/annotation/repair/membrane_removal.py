@@ -1,4 +1,4 @@
-"""Membrane taken away around pieces of its centre lines, and the rest left as thick as it was.
+"""Removal of membrane around pieces of its centre lines; the rest stays as thick as it was.
 
 A membrane is the union of the largest discs that fit into it, their centres on its lines (Blum 1967).
 So what the discs of the remaining lines cover stays: junctions and the segments beyond them.
@@ -55,11 +55,11 @@ def _stubs(skeleton: Skeleton, gone: np.ndarray) -> np.ndarray:
     lowest, highest, _ = skeleton.sides
     loose = skeleton.picture((lowest == highest) & ~gone)
     pieces, count = ndimage.label(loose, CORNERS_TOO)
-    hanging = np.zeros(count + 1, bool)
-    hanging[pieces[ndimage.binary_dilation(skeleton.picture(gone), CORNERS_TOO)]] = True
-    hanging &= np.bincount(pieces.ravel(), minlength=count + 1) <= _STUB_PX
-    hanging[0] = False
-    return hanging[pieces[skeleton.y, skeleton.x]]
+    touching = np.zeros(count + 1, bool)
+    touching[pieces[ndimage.binary_dilation(skeleton.picture(gone), CORNERS_TOO)]] = True
+    touching &= np.bincount(pieces.ravel(), minlength=count + 1) <= _STUB_PX
+    touching[0] = False
+    return touching[pieces[skeleton.y, skeleton.x]]
 
 
 def _part(lines: np.ndarray) -> tuple[slice, slice]:
@@ -88,7 +88,7 @@ def _nearest(lines: np.ndarray, radius: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _joins(pieces: np.ndarray, regions: np.ndarray, mask: np.ndarray, sides: set[tuple[int, int]]) -> bool:
-    """Return whether cells on both sides of what is removed hang together then."""
+    """Return whether cells on both sides of what is removed are connected then."""
     cells = np.where(mask, 0, regions)
     pieces_of = {region: set(np.unique(pieces[cells == region])) for region in set().union(*sides)}
     return any(pieces_of[one] & pieces_of[other] for one, other in sides)
@@ -96,6 +96,6 @@ def _joins(pieces: np.ndarray, regions: np.ndarray, mask: np.ndarray, sides: set
 
 def _holding(pieces: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Return the numbered pieces, bool (y, x), that hold some of the given pixels."""
-    held = np.zeros(int(pieces.max()) + 1, bool)
-    held[pieces[pixels]] = True
-    return held[pieces]
+    touched = np.zeros(int(pieces.max()) + 1, bool)
+    touched[pieces[pixels]] = True
+    return touched[pieces]

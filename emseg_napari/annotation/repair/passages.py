@@ -1,4 +1,4 @@
-"""Ways through membrane from cell to cell, where it is thick or has pockets and no line parts the two."""
+"""Passages through membrane from cell to cell, where it is thick or has pockets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emseg_napari.annotation.repair.edit import Edit, Pixel, edit_of, is_membran
 from emseg_napari.annotation.repair.slice_window import RepairWindow
 from emseg_napari.core.labels import INTERIOR
 
-POCKET_PX = 30  # interior of fewer pixels is no cell to lead to, but may lie on the way
+POCKET_PX = 30  # interior of fewer pixels is not a cell to lead to, but may lie on the way
 _HALF_WIDTH_PX = 4.0
 _WALLS_PX = (3.0, 2.0, 1.0)  # of membrane that other cells keep, if there is room
 _FARTHEST_PX = 40.0  # from a pixel to the cells around
@@ -48,7 +48,7 @@ class Terrain:
 
     @cached_property
     def numbers(self) -> np.ndarray:
-        """Which interior hangs together: int (y, x), 0 on membrane."""
+        """Connected interior, numbered: int (y, x), 0 on membrane."""
         return ndimage.label(~self.membrane)[0]
 
     @cached_property

@@ -17,7 +17,7 @@ from skimage.morphology import skeletonize
 
 from emseg_napari.annotation.repair.edit import Pixel, is_membrane
 
-SPECK_PX = 12  # holes in a membrane of fewer pixels are no cells
+SPECK_PX = 12  # holes in a membrane of fewer pixels are not cells
 _LONGER_PX = 24  # a line ends as far from the edge as its membrane is wide: let that be beyond it
 _AROUND = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 CORNERS_TOO = np.ones((3, 3), bool)
@@ -32,7 +32,7 @@ class Skeleton:
     mask : numpy.ndarray
         bool (y, x): membrane, without its specks of holes.
     lines : numpy.ndarray
-        bool (y, x): the centre lines, which hang together over corners.
+        bool (y, x): the centre lines, which are connected over corners.
     regions : numpy.ndarray
         int32 (y, x): number of the cell, from 1; 0 on the lines.
     """

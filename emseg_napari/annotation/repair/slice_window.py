@@ -1,4 +1,4 @@
-"""The part of a slice in which a tool works, so that its time does not grow with the slice."""
+"""Windows of a slice in which tools work, so that their time does not grow with the slice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from emseg_napari.annotation.repair.edit import Pixel, Point
 
-RIM_PX = 8  # around every window: membranes go on straight there, so that none ends at its edge
+RIM_PX = 8  # around every window: membranes continue straight there, so that none ends at its edge
 _NEAR_CUT_PX = 8  # as far inside, a centre line bends because of the cut
 
 
@@ -48,7 +48,7 @@ class RepairWindow:
 
     @property
     def in_slice(self) -> np.ndarray:
-        """Which pixels are no part of the rim: bool (y, x)."""
+        """Which pixels are not part of the rim: bool (y, x)."""
         inside = np.ones((self.bottom - self.top, self.right - self.left), bool)
         return np.pad(inside, RIM_PX)
 
@@ -67,7 +67,7 @@ class RepairWindow:
         return round(float(point[0])) - self.origin[0], round(float(point[1])) - self.origin[1]
 
     def reaches_cut(self, mask: np.ndarray) -> bool:
-        """Return whether a mask of the window comes near an edge beyond which the slice goes on."""
+        """Return whether a mask of the window comes near an edge that is not an edge of the slice."""
         depth = RIM_PX + _NEAR_CUT_PX
         return bool(
             (self.top > 0 and mask[:depth].any())

@@ -1,4 +1,4 @@
-"""A cell parted by a stroke."""
+"""Split cell: draws membrane along a stroke through a cell."""
 
 from __future__ import annotations
 

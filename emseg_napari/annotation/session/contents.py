@@ -1,4 +1,4 @@
-"""What ``session.json`` states, and the paths in it that survive a move of the session."""
+"""Fields of ``session.json``, and paths in it that stay valid when the session is moved."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class Round:
-    """One evaluation in the history of a session: did the last corrections help?
+    """One evaluation in the history of a session, which shows whether the last corrections helped.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Round:
     run : str
         Name of the run's folder; empty if none was known.
     corrected, confirmed : int
-        Slices that held a person's strokes, and slices that were confirmed.
+        Slices with strokes of the user, and slices that were confirmed.
     slices : tuple of int
         The slices that were scored; rounds compare where these are the same.
     v_rand, v_info, accuracy : float
@@ -49,7 +49,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a layer lies in the world.
+    """Where a layer lies in world coordinates.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Placement:
 
 
 class Contents(BaseModel):
-    """What ``session.json`` states.
+    """The fields of ``session.json``.
 
     Attributes
     ----------
@@ -102,11 +102,13 @@ def read_contents(folder: Path) -> Contents:
     Raises
     ------
     UserError
-        If the folder is no session, or one of another format, or the file is damaged.
+        If the folder is not a session, or one of another format, or the file is damaged.
     """
     path = folder / "session.json"
     if not path.is_file():
-        raise UserError(f"{folder} is no saved session (it has no session.json); choose a folder NAME.emseg.")
+        raise UserError(
+            f"{folder} is not a saved session (it has no session.json); choose a folder NAME.emseg."
+        )
     stated = files.read_json(path)
     _check_format(stated, path)
     try:

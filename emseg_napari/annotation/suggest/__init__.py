@@ -4,7 +4,7 @@ place      what is to be looked at, and the order of places and slices
 search     the places of one slice
 pieces     a slice in pieces, and the steps from piece to piece
 boundaries gaps that are open and membranes that stand
-joins      which pieces hang together, and what a cut between them parts
+joins      which pieces are connected, and what a cut between them separates
 evidence   how likely a decision is wrong
 """
 

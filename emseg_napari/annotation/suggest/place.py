@@ -1,4 +1,4 @@
-"""Places to look at, in which order, and which slice to label next."""
+"""Places to look at, their order, and which slice to label next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The places of one slice at which its labels may be wrong, with what a correction would gain."""
+"""Search of one slice for places where its labels may be wrong, with the gain of a correction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PixelPath = tuple[np.ndarray, np.ndarray]
 
 _SMALLEST_GAIN = 1e-6  # of V_rand of a slice: a thousand of such places would hardly show in a score
 _WORTH = 0.99  # of all expected gain: sure membranes are most of the boundaries, and have the rest
-# Share of a boundary that the user has touched; who drew a part of a membrane vouches for the rest.
+# Share of a boundary that the user has touched; a user who drew a part of a membrane has seen the rest.
 _SETTLED = {"gap": 0.5, "membrane": 0.2}
 _MARGIN_PX, _SMALLEST_RADIUS_PX = 8, 16
 

@@ -1,4 +1,4 @@
-"""Arrays that are a folder with a file for every chunk, as those of Zarr and N5."""
+"""Base of Zarr and N5 arrays, which are a folder with a file for every chunk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from emseg_napari.io.chunk_errors import MissingChunk, Reopened, chunks_over, re
 
 @dataclass(frozen=True)
 class ChunkFilePixels(Reopened):
-    """An array in a folder, opened in each process at the first reading.
+    """An array in a folder, opened in each process when it is first read.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class ChunkFilePixels(Reopened):
         if not self.fills:
             self._check_files(window)
         elif not any((self.folder / file).is_file() for _, file in self._files(window)):
-            # Labels of a few slices are mostly that, and asking for files is much quicker than reading.
+            # Most chunks of sparse labels are missing, and looking for files is much quicker than reading.
             return np.full(size_of(window), self._fill_value, self.dtype)
         return read_or_find_broken(self._read, window, self.shape, self.chunks, self.name)
 

@@ -1,4 +1,4 @@
-"""Volumes that are read slice by slice: folders of numbered TIFF or PNG files."""
+"""Folders of numbered TIFF or PNG slices, and the base of volumes that are read slice by slice."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from emseg_napari.io.axes import Size, VolumeWindow, check_grey, shape_text, siz
 from emseg_napari.io.chunk_errors import BrokenChunk, Reopened
 from emseg_napari.io.volume import Volume
 
-_KEPT = 2  # tiles of one slice are asked for one after the other
+_KEPT = 2  # tiles of one slice are read one after the other
 
 
 class SlicePixels(Reopened, ABC):
-    """Base of what decodes whole slices, of which the last ones are kept."""
+    """Base of volumes that decode whole slices, of which the last ones stay in memory."""
 
     shape: Size
     dtype: np.dtype[Any]
@@ -98,7 +98,7 @@ def open_slices(path: Path) -> Volume:
     Raises
     ------
     UserError
-        If there are none, or the first is no single grey slice.
+        If there are none, or the first is not a single grey slice.
     """
     paths = decode.slice_paths(path) if path.is_dir() else [path]
     first = decode.read(paths[0])

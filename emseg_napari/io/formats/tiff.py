@@ -125,7 +125,7 @@ def _voxel(file: tifffile.TiffFile) -> Voxel | None:
 
 
 def _ome_voxel(text: str) -> Voxel | None:
-    """Read the physical sizes of OME-XML, which are in micrometres where no unit is said."""
+    """Read the physical sizes of OME-XML, which are in micrometres where no unit is stated."""
     pixels = next((one for one in ElementTree.fromstring(text).iter() if one.tag.endswith("}Pixels")), None)
     if pixels is None:
         return None

@@ -58,7 +58,7 @@ def open_zarr(root: Path, dataset: str = "", fills: bool = False) -> Volume:
     Raises
     ------
     UserError
-        If there is no such dataset, several could be meant, or it is no grey stack.
+        If there is no such dataset, several could be meant, or it is not a grey stack.
     """
     if dataset and not ZARR.is_node(root / dataset):
         raise unknown_dataset(_datasets(_node(root, root.name)), dataset, root.name)
@@ -81,14 +81,14 @@ def zarr_levels(folder: Path) -> list[Path]:
 def _node(folder: Path, name: str) -> zarr.Array | zarr.Group:
     try:
         return zarr.open(folder, mode="r")
-    except Exception as error:  # whatever metadata that is not what it should be may lead to
-        raise UserError(f"{name} is damaged or no Zarr folder ({error}); copy it again.") from error
+    except Exception as error:  # malformed metadata raises anything at all
+        raise UserError(f"{name} is damaged or not a Zarr folder ({error}); copy it again.") from error
 
 
 def _volume(array: Any, root: Path, dataset: str, fills: bool) -> Volume:
     name = name_of(root, dataset)
     if not isinstance(array, zarr.Array):
-        raise UserError(f"{name} is no array; choose another dataset.")
+        raise UserError(f"{name} is not an array; choose another dataset.")
     check_grey(array.shape, array.dtype, name)
     folder = root / dataset
     pixels = ZarrPixels(folder, name, last_three(array.shape), array.dtype, last_three(array.chunks), fills)

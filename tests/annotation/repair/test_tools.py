@@ -312,7 +312,7 @@ def test_a_ring_against_a_membrane_goes_up_to_that_membrane():
 def test_a_cell_among_others_and_a_membrane_among_others_are_not_filled():
     with pytest.raises(UserError, match="between several others"):
         fill_interior(GRID, (60, 60))
-    with pytest.raises(UserError, match="hangs together with others"):
+    with pytest.raises(UserError, match="is connected with others"):
         fill_interior(GRID, (60, 42))
     with pytest.raises(UserError, match="No membrane parts this cell"):
         fill_interior(np.full((50, 50), INTERIOR, np.uint8), (20, 20))

@@ -144,7 +144,7 @@ def cut_off(path, kept):
 def test_a_missing_part_is_named(saved, part):
     (saved / part).unlink()
     sentence = {
-        "session.json": r"cells\.emseg is no saved session",
+        "session.json": r"cells\.emseg is not a saved session",
         "image.tif": r"The image .*image\.tif of cells\.emseg is missing; put it back there or choose",
     }
     with pytest.raises(UserError, match=sentence[part]):
@@ -258,9 +258,9 @@ def test_a_session_of_an_older_format_is_refused(saved):
 
 
 def test_a_folder_that_is_no_session_is_named(tmp_path):
-    with pytest.raises(UserError, match="is no saved session"):
+    with pytest.raises(UserError, match="is not a saved session"):
         load_session(tmp_path)
-    with pytest.raises(UserError, match="is no saved session"):
+    with pytest.raises(UserError, match="is not a saved session"):
         load_session(tmp_path / "gone")
 
 
