@@ -77,7 +77,7 @@ def check_kind(kind: Literal["labels", "probability"] | None, interior: bool) ->
 def open_pair(
     image_path: Path, labels_path: Path, convention: Convention | None, *, fills: bool = False
 ) -> tuple[Stack, SparseStack]:
-    """Open an image of any size, with `fills` as for `anysize.open_image`, and read its labels.
+    """Open an image of any size, with `fills` as for `stack_or_volume.open_image`, and read its labels.
 
     Returns
     -------

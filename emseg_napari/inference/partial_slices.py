@@ -67,7 +67,7 @@ class PartialLevels:
             With the levels that are still valid.
         blocks : sequence of Block
             The most wanted first.
-        scheduler : Where
+        scheduler : Scheduler
             What predicts.
 
         Returns

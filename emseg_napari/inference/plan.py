@@ -35,7 +35,7 @@ class VolumeTask:
     near : int or None
         The slice of the volume that comes first, with a quick look at it; the others follow by their
         distance.
-    scheduler : Where
+    scheduler : Scheduler
         Which processes predict.
     """
 

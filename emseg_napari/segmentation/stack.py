@@ -124,7 +124,7 @@ def fragments_of_slice(
     Parameters
     ----------
     probability, settings, should_stop
-        As for `flooding.flooded`.
+        As for `watershed.flooded`.
     """
     numbers, _ = flooded(probability, settings, should_stop)
     regions = Regions(numbers, probability)

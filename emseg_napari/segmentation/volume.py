@@ -113,7 +113,7 @@ def segment_volume(
     context : JobContext, optional
         Gets `Progress`, a `BlockDone` per written block, a `BlockFailed` for what could not be read, and
         a `Message` for slices that are one single cell. When it says stop, what was done stays done.
-    scheduler : Where
+    scheduler : Scheduler
 
     Returns
     -------

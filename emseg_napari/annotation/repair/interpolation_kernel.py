@@ -1,4 +1,4 @@
-"""Which pixels of a slice's cells are near enough to the same cells of another slice.
+"""Distances between the same cells of two slices: which pixels are near enough.
 
 (Compiled: import with first use.) Distances are those between the centres of pixels, squared, and exact
 up to `FAR_PX`: along columns first, then, only where the two slices differ, along rows (Saito and

@@ -1,4 +1,4 @@
-"""The centre lines of membranes, and which cells they part.
+"""Skeleton: the centre lines of membranes, and the cells that they separate.
 
 The lines are thinned membranes (Zhang and Suen 1984, doi:10.1145/357994.358023). What lies between
 them are the cells, each grown to the middle of its membranes: so a pixel of a line that has two cells

@@ -63,7 +63,7 @@ def split_cell(
     Parameters
     ----------
     labels, probability, image
-        As for `closing.close_gap`.
+        As for `close_gap.close_gap`.
     stroke : numpy.ndarray
         float (n, 2): y and x of at least two points.
 

@@ -1,4 +1,4 @@
-"""The boundaries of a slice on which its labels have decided: gaps that are open, membranes that stand."""
+"""Boundaries of a slice that its labels have decided: gaps that are open, membranes that are drawn."""
 
 from __future__ import annotations
 

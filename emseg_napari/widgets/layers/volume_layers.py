@@ -26,7 +26,7 @@ def volume_layers(path: str | Path) -> list[LayerData]:
     Parameters
     ----------
     path : str or Path
-        As for `volumes.opening.open_volume`. Chunks without a file are shown as what is empty.
+        As for `io.open.open_volume`. Chunks without a file are shown as what is empty.
 
     Raises
     ------
