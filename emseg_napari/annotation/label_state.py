@@ -18,7 +18,7 @@ from emseg_napari.core.labels import PROPOSED_BOUNDARY, UNLABELLED
 
 @dataclass(frozen=True)
 class SliceSummary:
-    """How many pixels of one slice are in which state, and whether a person has confirmed it."""
+    """How many pixels of one slice are in which state, and whether the user has confirmed it."""
 
     unlabelled: int
     proposed: int
