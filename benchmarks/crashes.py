@@ -4,9 +4,9 @@
 
 Each time it opens a real window with the plugin's dock, in which a script paints, fills, proposes, undoes,
 confirms and turns pages (`painting_process.py`), kills that process at a random moment, and looks at what
-the next start would offer. Two thirds are killed within a write: after the slice was encoded, in the middle of its
-file, after the flush, after the renaming, after the flush of the folder; the rest at any moment, from
-outside. A quarter saves the work under a name meanwhile. To hold: no stroke older than two seconds is
+the next start would offer. Two thirds are killed within a write: after the slice was encoded, in the middle
+of its file, after the flush, after the renaming, after the flush of the folder; the rest at any moment,
+from outside. A quarter saves the work under a name meanwhile. To hold: no stroke older than two seconds is
 lost, and no file is unreadable.
 """
 
