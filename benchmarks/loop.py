@@ -54,7 +54,7 @@ class Proposer:
             probability, spread = self._predictor.probability_and_spread(self._image[z])
             assert spread is not None
             threshold = self._record.threshold
-            closed = close_gaps(probability, threshold, self._record.join_below)
+            closed = close_gaps(probability, threshold, self._record.merge_threshold)
             fill(labels[z], from_probability(closed, threshold))
         return probability, spread
 
@@ -118,11 +118,11 @@ class Loop:
         events = engine.run("live", image=self._image, labels=known, settings=settings, folder=folder)
         for number, event in enumerate(events):
             if number == 0:
-                engine.teach(newest, taught)
+                engine.update_labels(newest, taught)
             if isinstance(event, Failed):
                 raise RuntimeError(f"{event.text}\n{event.details}")
             if isinstance(event, Progress) and _steps(event) >= LIVE_STEPS:
-                engine.wish(enough=True)
+                engine.steer(enough=True)
             if isinstance(event, Finished):
                 return event.result
         raise RuntimeError("the engine gave no answer")

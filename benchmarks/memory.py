@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from emseg_napari.core.jobs import BlockDone, Cancelled
+from emseg_napari.core.jobs import BlockDone, Cancelled, JobContext
 from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io.stacks import read_image
 from emseg_napari.io.volume import Volume
@@ -75,8 +75,7 @@ def predict(chosen: argparse.Namespace) -> dict[str, float]:
             volume(chosen.image, chosen.gib[0]),
             chosen.run,
             VolumeTask(Path(folder) / "out.zarr", PredictionSettings(**quick)),
-            report=report,
-            should_stop=lambda: time.monotonic() > ends,
+            context=JobContext(report=report, should_stop=lambda: time.monotonic() > ends),
         )
     return {"megavoxels": voxels / 1e6}
 

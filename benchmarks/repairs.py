@@ -165,7 +165,7 @@ def pages(image: np.ndarray, run: Run, side: int) -> Iterator[tuple[str, Page]]:
     slices, labels, probabilities = [], [], []
     for slice_ in image:
         probability = predictor.probability(slice_)
-        closed = close_gaps(probability, record.threshold, record.join_below)
+        closed = close_gaps(probability, record.threshold, record.merge_threshold)
         labels.append(mirrored(proposed(from_probability(closed, record.threshold)), side))
         slices.append(mirrored(slice_, side))
         probabilities.append(mirrored(probability, side))

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from emseg_napari.core.blockwise import Where, do_blocks
-from emseg_napari.core.jobs import BlockDone, Event, ShouldStop, never
+from emseg_napari.core.blockwise import Scheduler, run_blocks
+from emseg_napari.core.jobs import BlockDone, Event, JobContext, ShouldStop, never
 from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.io.layout import Block, Layout
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
@@ -71,7 +71,12 @@ def measured_ordering_s(count: int = 3000) -> float:
             begun.append(time.process_time())
 
     window: Window = (slice(0, 1), slice(0, 1), slice(0, 1))
-    do_blocks(Nothing(), [Block((n, 0, 0), window) for n in range(count)], Where("local", 1), report)
+    run_blocks(
+        Nothing(),
+        [Block((n, 0, 0), window) for n in range(count)],
+        Scheduler("local", 1),
+        context=JobContext(report=report),
+    )
     seconds = (begun[-1] - begun[100]) / (len(begun) - 101)
     print(f"ordering a block: {1000 * seconds:.2f} ms of the processor", flush=True)
     return seconds
@@ -135,7 +140,7 @@ def predicted(file: Path, output: Path, workers: int) -> list[Spent]:
     written = VolumeOutput.prepare(output, Layout(volume.shape, "uint8", shard=(1, 1024, 1024)))
     settings = PredictionSettings(average_orientations=False, close_gaps=False, threads=1)
     work = PredictionWork(volume, open_run(STARTER).folder, output, settings, "probability")
-    do_blocks(Timed(work), written.blocks, Where("local", workers), report)
+    run_blocks(Timed(work), written.blocks, Scheduler("local", workers), context=JobContext(report=report))
     return sorted(spent, key=lambda one: one.begin)[2 * workers :]
 
 

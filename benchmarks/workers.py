@@ -23,8 +23,8 @@ import numpy as np
 import tifffile
 from hands import Hands, kill
 
-from emseg_napari.core.blockwise import HERE, Where
-from emseg_napari.core.jobs import BlockDone, Event, UserError
+from emseg_napari.core.blockwise import LOCAL, Scheduler
+from emseg_napari.core.jobs import BlockDone, Event, JobContext, UserError
 from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.run import Run, open_run
@@ -59,7 +59,7 @@ class Trial:
     folder: Path
     blocks: int
 
-    def predict(self, name: str, where: Where, watched: Watched) -> None:
+    def predict(self, name: str, scheduler: Scheduler, watched: Watched) -> None:
         # One thread also here: what the processor adds up in another order must not differ.
         settings = PredictionSettings(average_orientations=False, threads=1)
         output = self.folder / name / "out.zarr"
@@ -67,33 +67,36 @@ class Trial:
         started = time.monotonic()
         try:
             predict_volume(
-                open_volume(self.volume), self.run, VolumeTask(output, settings, where=where), watched
+                open_volume(self.volume),
+                self.run,
+                VolumeTask(output, settings, scheduler=scheduler),
+                context=JobContext(report=watched),
             )
         finally:
             watched.seconds += time.monotonic() - started
 
     def here(self, name: str) -> Watched:
         watched = Watched(-1)
-        self.predict(name, HERE, watched)
+        self.predict(name, LOCAL, watched)
         return watched
 
     def workers(self, name: str, watched: Watched | None = None) -> Watched:
         watched = watched or Watched(-1)
         with Hands(2, self.folder / "log") as hands:
-            self.predict(name, Where(hands.address), watched)
+            self.predict(name, Scheduler(hands.address), watched)
         return watched
 
     def lost_worker(self, name: str) -> Watched:
         with Hands(2, self.folder / "log") as hands:
             watched = Watched(self.blocks // 4, lambda: kill(hands.workers[0]))
-            self.predict(name, Where(hands.address), watched)
+            self.predict(name, Scheduler(hands.address), watched)
         return watched
 
     def lost_scheduler(self, name: str) -> Watched:
         with Hands(2, self.folder / "log") as hands:
             watched = Watched(self.blocks // 4, lambda: kill(hands.scheduler))
             with suppress(UserError):
-                self.predict(name, Where(hands.address), watched)
+                self.predict(name, Scheduler(hands.address), watched)
         return self.workers(name, watched)
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import typer
 
-from emseg_napari.cli.guard import FAULT, Stopped, stop_on_interrupt
-from emseg_napari.cli.reporting import blocks, counted, list_failures, reporting, show_result
-from emseg_napari.core.blockwise import Where
+from emseg_napari.cli.guard import FAULT, Stopped
+from emseg_napari.cli.reporting import blocks, counted, job_context, list_failures, show_result
+from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.segmentation.boundary import Kind, open_boundary
 from emseg_napari.segmentation.provenance import cells_record
@@ -30,7 +30,7 @@ class Task:
     settings: InstanceSettings
 
 
-def segment_to_zarr(task: Task, where: Where, as_json: bool) -> None:
+def segment_to_zarr(task: Task, scheduler: Scheduler, as_json: bool) -> None:
     """Divide a volume into cells, or go on; what could not be read is listed.
 
     Raises
@@ -42,8 +42,8 @@ def segment_to_zarr(task: Task, where: Where, as_json: bool) -> None:
     destination = Destination(task.output, cells_record(boundary, said, task.settings))
     started = time.monotonic()
     try:
-        with stop_on_interrupt() as should_stop, reporting(sys.stderr, by_slices=True) as report:
-            found = segment_volume(boundary, destination, task.settings, report, should_stop, where)
+        with job_context(sys.stderr, by_slices=True) as context:
+            found = segment_volume(boundary, destination, task.settings, context, scheduler)
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(
             f"Stopped; what is done is kept beside {task.output}: give the same command again to go on."

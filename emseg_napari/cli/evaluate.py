@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
+from emseg_napari.cli.guard import Stopped, guarded
 from emseg_napari.cli.inputs import (
     STACK,
     ConventionOption,
@@ -22,7 +22,7 @@ from emseg_napari.cli.inputs import (
     read_known,
 )
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.reporting import reporting, show_result
+from emseg_napari.cli.reporting import job_context, show_result
 from emseg_napari.cli.scoretables import show_scores
 from emseg_napari.core.jobs import Cancelled, Message
 from emseg_napari.io.open import called
@@ -90,9 +90,9 @@ def _evaluate(pair: Pairing) -> Evaluation:
     from emseg_napari.evaluation import evaluation
 
     try:
-        with stop_on_interrupt() as should_stop, reporting(sys.stderr, by_slices=True) as report:
+        with job_context(sys.stderr, by_slices=True) as context:
             for note in pair.notes:
-                report(Message(note))
-            return evaluation.evaluate(**pair.job, report=report, should_stop=should_stop)
+                context.report(Message(note))
+            return evaluation.evaluate(**pair.job, context=context)
     except (Cancelled, KeyboardInterrupt):
         raise Stopped("Stopped; nothing was scored.") from None

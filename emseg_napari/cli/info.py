@@ -59,7 +59,7 @@ def _figures(run: Run) -> dict[str, Any]:
         "accuracy": record.kept_accuracy,
         "v_rand": record.kept_v_rand,
         "threshold": record.threshold,
-        "join_below": record.join_below,
+        "merge_threshold": record.merge_threshold,
         "settings": own,
         "versions": record.versions,
     }

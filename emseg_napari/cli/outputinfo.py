@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.settings import InstanceSettings, with_present_names
 
 _SOFTWARE = {"emseg-napari predict": "prediction", "emseg-napari segment": "cells"}
 _SOURCES = {
@@ -56,4 +56,4 @@ def _threshold(record: dict[str, Any]) -> str:
 
 def _changed(settings: dict[str, Any]) -> dict[str, Any]:
     default = InstanceSettings().model_dump()
-    return {name: value for name, value in settings.items() if value != default.get(name)}
+    return {name: value for name, value in with_present_names(settings).items() if value != default.get(name)}

@@ -11,7 +11,7 @@ import typer
 
 from emseg_napari import __version__
 from emseg_napari.cli import volumes
-from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
+from emseg_napari.cli.guard import Stopped, guarded
 from emseg_napari.cli.inputs import (
     ImageArgument,
     JsonOption,
@@ -21,8 +21,8 @@ from emseg_napari.cli.inputs import (
     output_option,
 )
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.reporting import quiet_libraries, reporting, show_result
-from emseg_napari.core.blockwise import Where
+from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
+from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
 from emseg_napari.io.open import called
@@ -60,9 +60,9 @@ def predict(
 ) -> None:
     """Predict the boundaries of a stack's slices and write exactly these slices."""
     settings = validated(PredictionSettings, **given_values(PredictionSettings, options))
-    where = Where(scheduler, workers)
+    chosen = Scheduler(scheduler, workers)
     if output.suffix.lower() == volumes.SUFFIX:
-        volumes.predict_to_zarr(volumes.Task(open_run(run), image, output, kind, settings), where, as_json)
+        volumes.predict_to_zarr(volumes.Task(open_run(run), image, output, kind, settings), chosen, as_json)
         return
     volumes.refuse_scheduler(scheduler, output)
     _check_target(output, image)
@@ -100,14 +100,10 @@ def _check_target(output: Path, image: Path) -> None:
 
 
 def _predict(stack: np.ndarray, run: Run, settings: PredictionSettings) -> np.ndarray:
-    with (
-        quiet_libraries() as stream,
-        stop_on_interrupt() as should_stop,
-        reporting(stream, by_slices=True) as report,
-    ):
+    with quiet_libraries() as stream, job_context(stream, by_slices=True) as context:
         from emseg_napari import inference  # loads ONNX Runtime, which no other command needs
 
-        return inference.predict(stack, run, settings, report, should_stop)
+        return inference.predict(stack, run, settings, context)
 
 
 def _values(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarray:

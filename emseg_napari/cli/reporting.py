@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
-from emseg_napari.core.jobs import BlockFailed, EpochEnded, Event, Message, Progress, Report
+from emseg_napari.cli.guard import stop_on_interrupt
+from emseg_napari.core.jobs import BlockFailed, EpochEnded, Event, JobContext, Message, Progress, Report
 
 SECONDS_BETWEEN_LINES = 5.0
 _LISTED = 20
@@ -86,6 +87,13 @@ def reporting(stream: TextIO, by_slices: bool = False) -> Iterator[Report]:
     )
     with RichProgress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as progress:
         yield _Bar(progress)
+
+
+@contextmanager
+def job_context(stream: TextIO, by_slices: bool = False) -> Iterator[JobContext]:
+    """Yield the context of a long job that is shown as `reporting` does, and that Ctrl+C stops."""
+    with stop_on_interrupt() as should_stop, reporting(stream, by_slices) as report:
+        yield JobContext(report, should_stop)
 
 
 class _Bar:

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from emseg_napari import __version__
-from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
+from emseg_napari.cli.guard import Stopped, guarded
 from emseg_napari.cli.inputs import (
     STACK,
     JsonOption,
@@ -24,9 +24,9 @@ from emseg_napari.cli.inputs import (
     output_option,
 )
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.reporting import counted, reporting, show_result
+from emseg_napari.cli.reporting import counted, job_context, show_result
 from emseg_napari.cli.volumes import SUFFIX, SchedulerOption, WorkersOption, refuse_scheduler
-from emseg_napari.core.blockwise import Where
+from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.io.open import called, is_container
 from emseg_napari.io.stack_or_volume import voxel_of_file
@@ -57,11 +57,13 @@ def segment(
     """Divide the slices of a boundary probability into cells, and write their numbers."""
     check_kind(kind, interior)
     settings = validated(InstanceSettings, **given_values(InstanceSettings, options))
-    where = Where(scheduler, workers)
+    chosen = Scheduler(scheduler, workers)
     if output.suffix.lower() == SUFFIX:
         from emseg_napari.cli.cells import Task, segment_to_zarr  # loads scipy, which others do without
 
-        segment_to_zarr(Task(probability, "interior" if interior else kind, output, settings), where, as_json)
+        segment_to_zarr(
+            Task(probability, "interior" if interior else kind, output, settings), chosen, as_json
+        )
         return
     refuse_scheduler(scheduler, output)
     _check_target(output, probability)
@@ -118,8 +120,8 @@ def _check_target(output: Path, source: Path) -> None:
 def _segment(boundary: np.ndarray, settings: InstanceSettings) -> np.ndarray:
     from emseg_napari.segmentation.stack import instances
 
-    with stop_on_interrupt() as should_stop, reporting(sys.stderr, by_slices=True) as report:
-        return instances(boundary, settings, report, should_stop)
+    with job_context(sys.stderr, by_slices=True) as context:
+        return instances(boundary, settings, context)
 
 
 def _figures(cells: np.ndarray, source: Path, made_from: str, settings: InstanceSettings) -> dict[str, Any]:

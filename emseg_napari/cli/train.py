@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from emseg_napari.cli.guard import Stopped, guarded, stop_on_interrupt
+from emseg_napari.cli.guard import Stopped, guarded
 from emseg_napari.cli.inputs import (
     ConventionOption,
     ImageArgument,
@@ -21,7 +20,7 @@ from emseg_napari.cli.inputs import (
     open_pair,
 )
 from emseg_napari.cli.options import flag_of, given_values, with_options_of
-from emseg_napari.cli.reporting import accuracies, quiet_libraries, reporting, show_result
+from emseg_napari.cli.reporting import accuracies, job_context, quiet_libraries, show_result
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import Cancelled, Progress, UserError
 from emseg_napari.core.labels import check_trainable
@@ -152,11 +151,10 @@ def _folder(output: Path) -> Iterator[None]:
 
 def _train(stack: Stack, known: SparseStack, settings: TrainingSettings, whereto: dict[str, Any]) -> Run:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with quiet_libraries() as stream, stop_on_interrupt() as should_stop, reporting(stream) as report:
-        began = time.monotonic()
+    with quiet_libraries() as stream, job_context(stream) as context:
         if settings.network not in BASELINES:
-            report(Progress(0.0, None, "starting TensorFlow"))
-        return run_training(stack, known, settings, report, should_stop, began=began, **whereto)
+            context.report(Progress(0.0, None, "starting TensorFlow"))
+        return run_training(stack, known, settings, context, **whereto)
 
 
 def _how_to_go_on(stacks: list[Path], output: Path, convention: str | None, replay: Path | None) -> str:

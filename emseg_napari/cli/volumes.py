@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import psutil
 import typer
 
-from emseg_napari.cli.guard import FAULT, Stopped, stop_on_interrupt
-from emseg_napari.cli.reporting import blocks, list_failures, quiet_libraries, reporting, show_result
-from emseg_napari.core.blockwise import Where
+from emseg_napari.cli.guard import FAULT, Stopped
+from emseg_napari.cli.reporting import blocks, job_context, list_failures, quiet_libraries, show_result
+from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.io.open import called, open_volume
 from emseg_napari.models.run import Run
@@ -59,7 +59,7 @@ class Task:
     settings: PredictionSettings
 
 
-def predict_to_zarr(task: Task, where: Where, as_json: bool) -> None:
+def predict_to_zarr(task: Task, scheduler: Scheduler, as_json: bool) -> None:
     """Predict a volume, or go on, and say how many blocks were done; those that failed are listed.
 
     Raises
@@ -69,15 +69,11 @@ def predict_to_zarr(task: Task, where: Where, as_json: bool) -> None:
     """
     volume = open_volume(task.image)
     try:
-        with (
-            quiet_libraries() as stream,
-            stop_on_interrupt() as should_stop,
-            reporting(stream, by_slices=True) as report,
-        ):
+        with quiet_libraries() as stream, job_context(stream, by_slices=True) as context:
             from emseg_napari.inference.volume import VolumeTask, predict_volume  # loads ONNX Runtime
 
-            wanted = VolumeTask(task.output, task.settings, task.kind, where=where)
-            found = predict_volume(volume, task.run, wanted, report, should_stop)
+            wanted = VolumeTask(task.output, task.settings, task.kind, scheduler=scheduler)
+            found = predict_volume(volume, task.run, wanted, context)
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(
             f"Stopped; what is done stays in {task.output}: give the same command again to go on."

@@ -1,18 +1,21 @@
 """The contract of every long job: typed events out, a stop signal in.
 
-A long job is a function ``job(arrays, settings, report, should_stop)``. It calls
-``report`` with the events below and asks ``should_stop`` at least once a second of
-its own work; when that answers True it raises `Cancelled`. The same function runs in
-the engine process behind the window and directly on the command line.
+A long job is a function ``job(arrays, settings, context)``. It calls ``context.report`` with the
+events below and ``context.should_stop`` at least once a second of its own work; when that answers
+True it raises `Cancelled`. The same function runs in the engine process behind the window and
+directly on the command line.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
+from emseg_napari.core.mailbox import Mailbox
 
 
 class UserError(Exception):
@@ -121,7 +124,7 @@ class SlicePredicted(Event):
 
 
 @dataclass(frozen=True)
-class Drafted(Event):
+class QuickLookReady(Event):
     """A first look at a part of a slice whose prediction takes a while.
 
     Attributes
@@ -201,8 +204,8 @@ class Failed(Event):
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the user wants of the job while it runs.
+class JobControl:
+    """What the user wants of a job while it runs.
 
     Attributes
     ----------
@@ -230,3 +233,37 @@ def ignore(event: Event) -> None:
 def never() -> bool:
     """Never stop."""
     return False
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """How a long job and its caller communicate while it runs.
+
+    Attributes
+    ----------
+    report : callable
+        Receives the job's events, on the job's own thread.
+    should_stop : callable
+        Whether the job must end early; the job then raises `Cancelled`.
+    control : callable
+        Returns what the user wants of the job now.
+    inbox : Mailbox
+        Where labels that change meanwhile arrive; only live learning reads it.
+    began : float
+        `time.monotonic` when the user asked for the job; the minutes of a training count from there.
+    """
+
+    report: Report = ignore
+    should_stop: ShouldStop = never
+    control: Callable[[], JobControl] = JobControl
+    inbox: Mailbox = field(default_factory=Mailbox)
+    began: float = field(default_factory=time.monotonic)
+
+    def check_stop(self) -> None:
+        """Raise `Cancelled` if the job must end early."""
+        if self.should_stop():
+            raise Cancelled
+
+    def reporting_to(self, report: Report) -> JobContext:
+        """Return the same context with another receiver of events."""
+        return replace(self, report=report)

@@ -15,9 +15,9 @@ from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 
-from emseg_napari.core.jobs import Event, Failed, Finished, UserError, Wishes
+from emseg_napari.core.jobs import Event, Failed, Finished, JobControl, UserError
 from emseg_napari.core.mailbox import Mailbox
-from emseg_napari.engine.protocol import Request, Stop, Taught, packed, receive, send
+from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, packed, receive, send
 
 CANCEL_SECONDS = 0.7
 # So often a thread that passes messages on looks whether its job is over.
@@ -43,7 +43,7 @@ class Engine:
         self._sending = threading.Lock()
         self._cancelled = False
         self._job = 0
-        self._wishes = Wishes()
+        self._control = JobControl()
         self._outbox = Mailbox()
 
     def __enter__(self) -> Engine:
@@ -86,7 +86,7 @@ class Engine:
             return
         over = False
         try:
-            self._wishes = Wishes(self._wishes.z)
+            self._control = JobControl(self._control.z)
             self._job += 1
             request = Request(cast(Any, job), packed(arguments))
             for event in self._events(request):
@@ -116,7 +116,7 @@ class Engine:
         assert process.stdout is not None
         with contextlib.suppress(OSError, ValueError):  # if it is dead already, reading says so
             self._send(request)
-            self._outbox.post(Wishes, self._wishes)
+            self._outbox.post(JobControl, self._control)
             if self._cancelled:  # a request takes back the stops before it
                 self._send(Stop())
         threading.Thread(target=self._pass_on, args=(self._outbox,), daemon=True).start()
@@ -150,16 +150,16 @@ class Engine:
         if self._cancelled and self.busy and self._job == job and process is not None:
             process.kill()
 
-    def wish(self, **changes: Any) -> None:
-        """Change the `Wishes` of the job that runs or is about to start.
+    def steer(self, **changes: Any) -> None:
+        """Change the `JobControl` of the job that runs or is about to start.
 
         The slice in view stays for the jobs after it; the others are of one job.
         """
-        self._wishes = replace(self._wishes, **changes)
+        self._control = replace(self._control, **changes)
         if self.busy:
-            self._outbox.post(Wishes, self._wishes)
+            self._outbox.post(JobControl, self._control)
 
-    def teach(self, z: int, labels: np.ndarray) -> None:
+    def update_labels(self, z: int, labels: np.ndarray) -> None:
         """Tell the "live" job that runs or is about to start what is labelled of a slice by now.
 
         Returns at once, from any thread; of what the engine could not take in yet, the newest labels of
@@ -172,7 +172,7 @@ class Engine:
         labels : numpy.ndarray
             uint8 (y, x): 0 unlabelled, 1 boundary, 2 interior; all of the slice. It is copied.
         """
-        self._outbox.post(z, Taught(z, np.array(labels, np.uint8)))
+        self._outbox.post(z, LabelUpdate(z, np.array(labels, np.uint8)))
 
     def _pass_on(self, outbox: Mailbox) -> None:
         """Send what is posted during a job; in a thread of its own, since the pipe may be full."""

@@ -1,7 +1,7 @@
 """What the window's process and the engine process say to each other over two pipes.
 
-The window sends a `Request`, and while its job runs perhaps `Stop`, new `Wishes` and what was
-`Taught`; the engine answers with the events of `emseg_napari.core.jobs`, the last of them `Finished` or
+The window sends a `Request`, and while its job runs perhaps `Stop`, new `JobControl` and what was
+`LabelUpdate`; the engine answers with the events of `emseg_napari.core.jobs`, the last of them `Finished` or
 `Failed`. Both ends are this package, so pickles are safe here; they never come from a file.
 """
 
@@ -52,7 +52,7 @@ class Stop:
 
 
 @dataclass(frozen=True, eq=False)
-class Taught:
+class LabelUpdate:
     """What the user has labelled of one slice by now; a "live" job learns it.
 
     Attributes

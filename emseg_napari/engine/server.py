@@ -10,14 +10,13 @@ import os
 import queue
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from emseg_napari.core.jobs import Cancelled, Event, Failed, Finished, Report, ShouldStop, UserError, Wishes
+from emseg_napari.core.jobs import Cancelled, Event, Failed, Finished, JobContext, JobControl, UserError
 from emseg_napari.core.mailbox import Mailbox
-from emseg_napari.engine.protocol import Request, Stop, Taught, receive, send, unpacked
+from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, receive, send, unpacked
 
 
 class _Engine:
@@ -25,7 +24,7 @@ class _Engine:
         self._commands, self._events = commands, events
         self._requests: queue.Queue[Request] = queue.Queue()
         self._stop = threading.Event()
-        self._wishes = Wishes()
+        self._control = JobControl()
         self._inbox = Mailbox()
 
     def serve(self) -> None:
@@ -46,13 +45,13 @@ class _Engine:
                 os._exit(1)
             if isinstance(command, Request):
                 self._stop.clear()
-                self._wishes, self._inbox = Wishes(), Mailbox()
+                self._control, self._inbox = JobControl(), Mailbox()
                 self._requests.put(command)
             elif isinstance(command, Stop):
                 self._stop.set()
-            elif isinstance(command, Wishes):
-                self._wishes = command
-            elif isinstance(command, Taught):
+            elif isinstance(command, JobControl):
+                self._control = command
+            elif isinstance(command, LabelUpdate):
                 self._inbox.post(command.z, command)
 
     def _report(self, event: Event) -> None:
@@ -74,15 +73,8 @@ class _Engine:
 
     def _do(self, request: Request) -> Any:
         arguments = unpacked(request.arguments)
-        given = {
-            "report": self._report,
-            "should_stop": self._stop.is_set,
-            "wishes": lambda: self._wishes,
-            "inbox": self._inbox,
-            "began": time.monotonic(),
-        }
-        names = _CONTRACT + _GIVEN_TOO.get(request.job, ())
-        return _JOBS[request.job](**arguments, **{name: given[name] for name in names})
+        context = JobContext(self._report, self._stop.is_set, lambda: self._control, self._inbox)
+        return _JOBS[request.job](**arguments, context=context)
 
 
 # Each job loads what it needs, and no other.
@@ -107,10 +99,10 @@ def _predict(**given: Any) -> None:
     predict(**given)
 
 
-def _predict_volume(volume: Any, run: Any, report: Report, should_stop: ShouldStop, **task: Any) -> Any:
+def _predict_volume(volume: Any, run: Any, context: JobContext, **task: Any) -> Any:
     from emseg_napari.inference.volume import VolumeTask, predict_volume
 
-    return predict_volume(volume, run, VolumeTask(**task), report=report, should_stop=should_stop)
+    return predict_volume(volume, run, VolumeTask(**task), context)
 
 
 def _evaluate(**given: Any) -> Any:
@@ -155,8 +147,6 @@ _JOBS: dict[str, Callable[..., Any]] = {
     "segment_volume": _segment_volume,
     "search": _search,
 }
-_CONTRACT = ("report", "should_stop")
-_GIVEN_TOO = {"train": ("wishes", "began"), "live": ("wishes", "inbox")}
 
 
 def _trace() -> str:

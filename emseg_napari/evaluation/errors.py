@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from scipy import ndimage
 
-from emseg_napari.core.jobs import Cancelled, Progress, Report, ShouldStop, ignore, never
+from emseg_napari.core.jobs import JobContext, Progress
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.evaluation.error_walls import Picture, Pixels, Sizes, Wall, walls
 from emseg_napari.evaluation.thinning import thinned_regions
@@ -64,8 +64,7 @@ def find_errors(
     truth: np.ndarray,
     interior: np.ndarray,
     settings: ErrorSettings | None = None,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
     *,
     slices: Sequence[int],
 ) -> list[SegmentationError]:
@@ -78,10 +77,8 @@ def find_errors(
     interior : numpy.ndarray
         bool (z, y, x): predicted interior.
     settings : ErrorSettings, optional
-    report : callable
+    context : JobContext, optional
         Gets a `Progress` per slice.
-    should_stop : callable
-        When it answers True, `Cancelled` is raised.
     slices : sequence of int
         The number of each slice given, for the errors.
 
@@ -89,14 +86,14 @@ def find_errors(
     ------
     Cancelled
     """
+    context = context or JobContext()
     smallest_px = (settings or ErrorSettings()).smallest_px
     start, found = time.monotonic(), []
     for done, (z, labels, inside) in enumerate(zip(slices, truth, interior, strict=True), 1):
-        if should_stop():
-            raise Cancelled
+        context.check_stop()
         found += segmentation_errors(labels, inside, z, smallest_px)
         left = (time.monotonic() - start) * (len(slices) / done - 1)
-        report(Progress(done / len(slices), left, f"errors of slice {z}"))
+        context.report(Progress(done / len(slices), left, f"errors of slice {z}"))
     return sorted(found, key=lambda error: -error.size_px)
 
 

@@ -17,16 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.core.jobs import (
-    Cancelled,
-    Message,
-    Progress,
-    Report,
-    ShouldStop,
-    UserError,
-    ignore,
-    never,
-)
+from emseg_napari.core.jobs import JobContext, Message, Progress, Report, UserError
 from emseg_napari.evaluation.metrics import ROUNDING, THRESHOLDS, BestOfThresholds, Comparison, comparisons
 from emseg_napari.evaluation.pixels import total
 from emseg_napari.evaluation.scores import Evaluation as Evaluation
@@ -44,8 +35,7 @@ def evaluate(
     prediction: np.ndarray | SparseStack,
     truth: np.ndarray | SparseStack,
     settings: EvaluationSettings | None = None,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
     *,
     trained_slices: Sequence[int] = (),
     first_slice: int = 0,
@@ -63,10 +53,8 @@ def evaluate(
     settings : EvaluationSettings, optional
         Which slices, and the threshold of the interior probability (0.5 when it has none; that
         of a run is ``1 - run.record.threshold``).
-    report : callable
+    context : JobContext, optional
         Gets a `Progress` per slice, and a `Message` where slices are left out or prove nothing.
-    should_stop : callable
-        When it answers True, `Cancelled` is raised within a second.
     trained_slices : sequence of int
         What the run was trained on. They are left out when other labelled slices are there
         and `settings` names no range; else they are scored and marked.
@@ -79,21 +67,21 @@ def evaluate(
     UserError
         If the shapes differ, a value is not between 0 and 1, or no slice has labels.
     """
-    settings = settings or EvaluationSettings()
+    settings, context = settings or EvaluationSettings(), context or JobContext()
     prediction, truth = as_stack(prediction), as_stack(truth)
     _check_sizes(prediction, truth)
     chosen, left_out = _chosen(truth, settings.slices, frozenset(trained_slices), first_slice)
     trained = [z for z in chosen if z in trained_slices]
     for z in chosen:
         _check_values(prediction[z - first_slice])
-    _say_what_is_trained(trained, left_out, report)
+    _say_what_is_trained(trained, left_out, context.report)
     threshold = 0.5 if settings.threshold is None else settings.threshold
 
     def compare(z: int) -> Iterator[Comparison]:
         at = z - first_slice
         return comparisons(truth[at], prediction[at], (*THRESHOLDS, threshold))
 
-    found = _in_threads(compare, chosen, report, should_stop)
+    found = _in_threads(compare, chosen, context)
     return _summary(found, threshold, trained, left_out)
 
 
@@ -150,8 +138,7 @@ def as_ranges(slices: Sequence[int]) -> str:
 def _in_threads(
     compare: Callable[[int], Iterator[Comparison]],
     slices: Sequence[int],
-    report: Report,
-    should_stop: ShouldStop,
+    context: JobContext,
 ) -> dict[int, list[Comparison]]:
     """Compare slices side by side, which the compiled flood allows, and report on each."""
     stopped = threading.Event()
@@ -159,20 +146,19 @@ def _in_threads(
     def finish(z: int) -> tuple[int, list[Comparison]]:
         return z, list(takewhile(lambda _: not stopped.is_set(), compare(z)))
 
-    report(Progress(0.0, None, f"scoring slices {as_ranges(slices)}"))
+    context.report(Progress(0.0, None, f"scoring slices {as_ranges(slices)}"))
     started, found = time.monotonic(), {}
     pool = ThreadPoolExecutor(min(len(slices), _threads()))
     waiting: set[Future[tuple[int, list[Comparison]]]] = {pool.submit(finish, z) for z in slices}
     try:
         while waiting:
             over, waiting = wait(waiting, _SECONDS_BETWEEN_QUESTIONS, FIRST_COMPLETED)
-            if should_stop():
-                raise Cancelled
+            context.check_stop()
             for z, comparisons_ in (one.result() for one in over):
                 found[z] = comparisons_
                 left = (time.monotonic() - started) / len(found) * (len(slices) - len(found))
                 text = f"{len(found)} of {len(slices)} slices scored"
-                report(Progress(len(found) / len(slices), left, text))
+                context.report(Progress(len(found) / len(slices), left, text))
     finally:
         stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.core.jobs import Event, Progress, Report, ShouldStop, ignore, never
+from emseg_napari.core.jobs import Event, JobContext, Progress
 from emseg_napari.evaluation.errors import SegmentationError, find_errors
 from emseg_napari.evaluation.evaluation import Evaluation, evaluate
 from emseg_napari.io.sparse_stack import SparseStack
@@ -37,8 +37,7 @@ def review(
     prediction: np.ndarray | SparseStack,
     truth: np.ndarray | SparseStack,
     settings: EvaluationSettings | None = None,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
     *,
     error_settings: ErrorSettings | None = None,
     trained_slices: Sequence[int] = (),
@@ -48,7 +47,7 @@ def review(
 
     Parameters
     ----------
-    prediction, truth, settings, report, should_stop, trained_slices, first_slice
+    prediction, truth, settings, context, trained_slices, first_slice
         As of `emseg_napari.evaluation.evaluation.evaluate`.
     error_settings : ErrorSettings, optional
 
@@ -58,13 +57,12 @@ def review(
         As `evaluate` does.
     Cancelled
     """
-    part = _Parts(report)
+    part = _Parts(context or JobContext())
     evaluation = evaluate(
         prediction,
         truth,
         settings,
         part(0, _SCORING),
-        should_stop,
         trained_slices=trained_slices,
         first_slice=first_slice,
     )
@@ -72,22 +70,22 @@ def review(
     here = [z - first_slice for z in slices]
     # In double precision, as the scores compare it.
     interior = prediction[here].astype(np.float64) > evaluation.threshold
-    errors = find_errors(truth[here], interior, error_settings, part(_SCORING, 1), should_stop, slices=slices)
+    errors = find_errors(truth[here], interior, error_settings, part(_SCORING, 1), slices=slices)
     return Review(evaluation, errors)
 
 
 class _Parts:
     """Makes of the progress of parts that of the whole."""
 
-    def __init__(self, report: Report) -> None:
-        self._report, self._start = report, time.monotonic()
+    def __init__(self, context: JobContext) -> None:
+        self._context, self._start = context, time.monotonic()
 
-    def __call__(self, first: float, end: float) -> Callable[[Event], None]:
+    def __call__(self, first: float, end: float) -> JobContext:
         def pass_on(event: Event) -> None:
             if isinstance(event, Progress):
                 fraction = first + (end - first) * event.fraction
                 left = (time.monotonic() - self._start) * (1 / fraction - 1) if fraction > 0 else None
                 event = Progress(fraction, left, event.text)
-            self._report(event)
+            self._context.report(event)
 
-        return pass_on
+        return self._context.reporting_to(pass_on)

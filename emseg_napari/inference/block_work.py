@@ -173,7 +173,7 @@ class PredictionWork:
 
     @cached_property
     def _join_below(self) -> float:
-        return open_run(self.run).record.join_below
+        return open_run(self.run).record.merge_threshold
 
     @cached_property
     def _levels(self) -> Callable[[int], Levels]:

@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from emseg_napari.core.blockwise import Where, do_blocks
-from emseg_napari.core.jobs import BlockFailed, Cancelled, Event, Message, Report, ShouldStop, UserError
+from emseg_napari.core.blockwise import Scheduler, run_blocks
+from emseg_napari.core.jobs import BlockFailed, Event, JobContext, Message, UserError
 from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.inference.slab_cache import Plane, Slabs
 from emseg_napari.io.layout import Block
@@ -33,14 +33,11 @@ class PartialLevels:
     ----------
     work : PredictionWork
     output : VolumeOutput
-    report, should_stop : callable
-        See `emseg_napari.core.jobs`.
+    context : JobContext
     """
 
-    def __init__(
-        self, work: PredictionWork, output: VolumeOutput, report: Report, should_stop: ShouldStop
-    ) -> None:
-        self._work, self._output, self._report, self._should_stop = work, output, report, should_stop
+    def __init__(self, work: PredictionWork, output: VolumeOutput, context: JobContext) -> None:
+        self._work, self._output, self._context = work, output, context
         self._normalisation = open_run(work.run).record.normalisation
         self._slabs, self._holed = Slabs(work.volume), Slabs(holed(work.volume))
 
@@ -54,10 +51,14 @@ class PartialLevels:
         changed = [z for z in noted if noted[z] != (whole[z] or self._readable(z))]
         if changed:
             self._output.remove_slices(z - self._work.first for z in changed)
-            self._report(Message(f"Predicted anew, because the volume reads otherwise: {_listed(changed)}."))
+            self._context.report(
+                Message(f"Predicted anew, because the volume reads otherwise: {_listed(changed)}.")
+            )
         return self._note({z: noted[z] for z in noted if z not in changed and whole[z] is None})
 
-    def done(self, work: PredictionWork, blocks: Sequence[Block], where: Where) -> tuple[BlockFailed, ...]:
+    def done(
+        self, work: PredictionWork, blocks: Sequence[Block], scheduler: Scheduler
+    ) -> tuple[BlockFailed, ...]:
         """Predict blocks, those that fail once more if other grey levels than the slice's may help.
 
         Parameters
@@ -66,7 +67,7 @@ class PartialLevels:
             With the levels that are still valid.
         blocks : sequence of Block
             The most wanted first.
-        where : Where
+        scheduler : Where
             Who predicts.
 
         Returns
@@ -74,7 +75,7 @@ class PartialLevels:
         tuple of BlockFailed
             The blocks that are missing now, and why.
         """
-        failures = do_blocks(work, blocks, where, self._held_back, self._should_stop)
+        failures = run_blocks(work, blocks, scheduler, self._context.reporting_to(self._held_back))
         failed = {failure.index for failure in failures}
         again = [block for block in blocks if block.index in failed]
         found = self._found({z for block in again for z in work.slices(block)} - set(work.levels))
@@ -82,17 +83,17 @@ class PartialLevels:
         waiting = {block.index for block in again}
         final = [failure for failure in failures if failure.index not in waiting]
         for failure in final:
-            self._report(failure)
+            self._context.report(failure)
         if again:
             work = replace(work, levels={**work.levels, **found})
-            final += do_blocks(work, again, where, self._report, self._should_stop)
+            final += run_blocks(work, again, scheduler, self._context)
             # Of some slices all blocks see what is broken.
             self._note({z: levels for z, levels in self._noted.items() if self._is_begun(z)})
         return tuple(final)
 
     def _held_back(self, event: Event) -> None:
         if not isinstance(event, BlockFailed):
-            self._report(event)
+            self._context.report(event)
 
     def _found(self, slices: set[int]) -> dict[int, Levels]:
         """Return, and note, the levels of those slices of the volume that cannot be read as a whole.
@@ -132,8 +133,7 @@ class PartialLevels:
         return levels if levels.scale else None
 
     def _levels(self, slabs: Slabs, z: int) -> Levels:
-        if self._should_stop():
-            raise Cancelled
+        self._context.check_stop()
         _, height, width = self._work.volume.shape
         return self._normalisation.levels(Plane(slabs, (height, width), z))
 

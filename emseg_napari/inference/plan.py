@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emseg_napari.core.blockwise import HERE, Where
+from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import UserError
 from emseg_napari.inference.block_work import Kind, PredictionWork
 from emseg_napari.inference.provenance import record_of
@@ -35,7 +35,7 @@ class VolumeTask:
     near : int or None
         The slice of the volume that comes first, with a quick look at it; the others follow by their
         distance.
-    where : Where
+    scheduler : Where
         Which processes predict.
     """
 
@@ -43,7 +43,7 @@ class VolumeTask:
     settings: PredictionSettings = field(default_factory=PredictionSettings)
     kind: Kind = "probability"
     near: int | None = None
-    where: Where = HERE
+    scheduler: Scheduler = LOCAL
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def planned(volume: Volume, run: Run, task: VolumeTask) -> Plan:
             f"{volume.name} holds {volume.dtype} values; an image of plain grey values is needed."
         )
     first, end = check_range(settings.slices, len(volume), volume.name)
-    threads = settings.threads or task.where.threads
+    threads = settings.threads or task.scheduler.threads
     settings = settings.model_copy(update={"threads": threads})
     output = Path(task.output).absolute()
     work = PredictionWork(volume, run.folder.resolve(), output, settings, task.kind, first)

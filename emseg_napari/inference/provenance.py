@@ -69,7 +69,7 @@ def _method(run: Run, settings: PredictionSettings) -> dict[str, Any]:
         "network": _fingerprint(run),
         "threshold": threshold_of(run.record.threshold, settings),
         "orientations": 8 if averaged else 1,
-        "closed_gaps": run.record.join_below if settings.close_gaps else None,
+        "closed_gaps": run.record.merge_threshold if settings.close_gaps else None,
     }
 
 

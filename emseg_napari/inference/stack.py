@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.jobs import Progress, Report, ShouldStop, SlicePredicted, ignore, never
+from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredicted
 from emseg_napari.inference.backends import load_method
-from emseg_napari.inference.quick_look import draft
+from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.io.stacks import as_stack, check_image, check_range
 from emseg_napari.io.volume import filled
@@ -35,8 +35,7 @@ def predict(
     image: np.ndarray,
     run: Run | Path | str,
     settings: PredictionSettings | None = None,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
     *,
     first_look: bool = False,
 ) -> np.ndarray:
@@ -49,12 +48,10 @@ def predict(
     run : Run, Path or str
         A finished run or its folder.
     settings : PredictionSettings, optional
-    report : callable
+    context : JobContext, optional
         Gets a `SlicePredicted` and a `Progress` per slice.
-    should_stop : callable
-        When it answers True, `Cancelled` is raised.
     first_look : bool
-        Report the first slice as `Drafted`, too, if it is large: for somebody who watches.
+        Report the first slice as `QuickLookReady`, too, if it is large: for somebody who watches.
 
     Returns
     -------
@@ -62,7 +59,7 @@ def predict(
         float32 (z, y, x) of the chosen slices, 0 to 1, 1 = boundary; with `close_gaps` the lines that
         close gaps are raised to the threshold.
     """
-    settings = settings or PredictionSettings()
+    settings, context = settings or PredictionSettings(), context or JobContext()
     image = filled(as_stack(image), settings.missing_is_empty)
     first, end = check_range(settings.slices, len(image), "The image")
     check_image(image, "The image", range(first, end))
@@ -70,14 +67,13 @@ def predict(
     predictor = load_predictor(run, settings)
     result = np.empty((end - first, *image.shape[1:]), np.float32)
     if first_look:
-        draft(predictor, image[first], first, report, should_stop)
+        quick_look(predictor, image[first], first, context)
     left = _clock(end - first)
     for done, z in enumerate(range(first, end), start=1):
-        result[done - 1] = _closed(
-            predictor.probability(image[z], should_stop), run.record, settings, should_stop
-        )
-        report(SlicePredicted(z, result[done - 1]))
-        report(Progress(done / (end - first), left(done), f"slice {z} predicted"))
+        probability = predictor.probability(image[z], context.should_stop)
+        result[done - 1] = _closed(probability, run.record, settings, context.should_stop)
+        context.report(SlicePredicted(z, result[done - 1]))
+        context.report(Progress(done / (end - first), left(done), f"slice {z} predicted"))
     return result
 
 
@@ -87,7 +83,7 @@ def _closed(
     if not settings.close_gaps:
         return probability
     threshold = record.threshold if settings.threshold is None else settings.threshold
-    return close_gaps(probability, threshold, record.join_below, should_stop)
+    return close_gaps(probability, threshold, record.merge_threshold, should_stop)
 
 
 def _clock(total: int) -> Callable[[int], float]:

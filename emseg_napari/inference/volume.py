@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.core.blockwise import Where, started
-from emseg_napari.core.jobs import BlockFailed, Message, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.core.blockwise import Scheduler, started
+from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
 from emseg_napari.inference.partial_slices import PartialLevels, sentence_on
 from emseg_napari.inference.plan import Plan, VolumeTask, outward, planned
-from emseg_napari.inference.quick_look import draft
+from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
@@ -64,8 +64,7 @@ def predict_volume(
     volume: Volume | np.ndarray,
     run: Run | Path | str,
     task: VolumeTask,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
 ) -> VolumePrediction:
     """Predict a volume of any size into an OME-Zarr, or go on with that where it was broken off.
 
@@ -80,11 +79,9 @@ def predict_volume(
         A finished run or its folder.
     task : VolumeTask
         Into what, and how.
-    report : callable
-        Gets a `BlockDone` or `BlockFailed` and a `Progress` for each block, and before them a `Drafted` for
-        each part of a first look.
-    should_stop : callable
-        When it answers True, `Cancelled` is raised; what is done stays.
+    context : JobContext, optional
+        Gets a `BlockDone` or `BlockFailed` and a `Progress` for each block, and before them a
+        `QuickLookReady` for each part of a quick look. When it says stop, what is done stays.
 
     Returns
     -------
@@ -96,43 +93,42 @@ def predict_volume(
         If run, volume or output cannot be used, or the output was begun with others.
     Cancelled
     """
+    context = context or JobContext()
     run = run if isinstance(run, Run) else open_run(run)
     # What keeps it from predicting is said before a new output is made.
     predictor = load_predictor(run, task.settings)
     plan = planned(volume_of(volume), run, task)
     is_new = not plan.work.output.exists()
-    with started(task.where) if is_new else nullcontext(task.where) as where:
+    with started(task.scheduler) if is_new else nullcontext(task.scheduler) as scheduler:
         written = VolumeOutput.begin(plan.work.output, plan.layout, plan.record)
         # At once: what is there of a large output takes a while to list.
-        _look(predictor, plan, written, report, should_stop)
-        return _run(plan, written, where, report, should_stop)
+        _look(predictor, plan, written, context)
+        return _run(plan, written, scheduler, context)
 
 
-def _look(
-    predictor: SlicePredictor, plan: Plan, written: VolumeOutput, report: Report, should_stop: ShouldStop
-) -> None:
+def _look(predictor: SlicePredictor, plan: Plan, written: VolumeOutput, context: JobContext) -> None:
     """Give a first look at the slice in view if it has not been predicted."""
     z = plan.near
     if z is None or z not in plan.slices or written.holds_slice(z - plan.work.first):
         return
     with suppress(UserError):  # what cannot be read is told of its block
-        draft(predictor, plan.work.plane(z), z, report, should_stop)
+        quick_look(predictor, plan.work.plane(z), z, context)
 
 
-def _run(
-    plan: Plan, written: VolumeOutput, where: Where, report: Report, should_stop: ShouldStop
-) -> VolumePrediction:
+def _run(plan: Plan, written: VolumeOutput, scheduler: Scheduler, context: JobContext) -> VolumePrediction:
     """Do the blocks that are missing, then the coarser levels."""
-    partial = PartialLevels(plan.work, written, report, should_stop)
+    partial = PartialLevels(plan.work, written, context)
     work = replace(plan.work, levels=partial.still_valid())
     missing = written.ready()
     skipped = len(written.blocks) - len(missing)
     if skipped and missing:
-        report(Message(f"{work.output}: {skipped} of {len(written.blocks)} blocks are there already."))
+        context.report(
+            Message(f"{work.output}: {skipped} of {len(written.blocks)} blocks are there already.")
+        )
     began = time.monotonic()
-    failures = partial.done(work, outward(missing, work, plan.near), where)
+    failures = partial.done(work, outward(missing, work, plan.near), scheduler)
     seconds = time.monotonic() - began
-    written.finish(report, should_stop, where)
+    written.finish(context, scheduler)
     failed = {failure.index for failure in failures}
     voxels = sum(int(np.prod(block.shape)) for block in missing if block.index not in failed)
     return VolumePrediction(written.record, len(missing) - len(failed), skipped, failures, voxels, seconds)

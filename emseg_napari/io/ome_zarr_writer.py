@@ -15,8 +15,8 @@ import numpy as np
 import zarr
 
 from emseg_napari.core import files
-from emseg_napari.core.blockwise import HERE, Where
-from emseg_napari.core.jobs import Report, ShouldStop, UserError, ignore, never
+from emseg_napari.core.blockwise import LOCAL, Scheduler
+from emseg_napari.core.jobs import JobContext, UserError
 from emseg_napari.io import ome_zarr_metadata, pyramid
 from emseg_napari.io.axes import Size, Window
 from emseg_napari.io.block_store import IN_USE_S, BlockFiles, DurableStore, create_group
@@ -211,14 +211,14 @@ class VolumeOutput:
         """
         self._files.write(block, values)
 
-    def finish(self, report: Report = ignore, should_stop: ShouldStop = never, where: Where = HERE) -> None:
+    def finish(self, context: JobContext | None = None, scheduler: Scheduler = LOCAL) -> None:
         """Write the coarser levels that are not there, and tell viewers of them.
 
         Parameters
         ----------
-        report, should_stop : callable
-            See `emseg_napari.core.jobs`; only `Progress` and `Message` are told.
-        where : Where
+        context : JobContext, optional
+            Gets `Progress` and `Message` only.
+        scheduler : Where
             Which processes do it.
 
         Raises
@@ -228,7 +228,7 @@ class VolumeOutput:
         UserError
             If they cannot be written, or a block is damaged.
         """
-        pyramid.write_levels(self.path, self.layout, report, should_stop, where)
+        pyramid.write_levels(self.path, self.layout, context or JobContext(), scheduler)
         self._tell_viewers(len(pyramid.level_factors(self.layout)))
         self._remove_leftovers()
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.blockwise import HERE, Where, do_blocks
-from emseg_napari.core.jobs import Event, Message, Progress, Report, ShouldStop, UserError
+from emseg_napari.core.blockwise import LOCAL, Scheduler, run_blocks
+from emseg_napari.core.jobs import Event, JobContext, Message, Progress, Report, ShouldStop, UserError
 from emseg_napari.io.axes import Size, Window
 from emseg_napari.io.block_store import BlockFiles, create_level
 from emseg_napari.io.layout import Block, Layout, ceil_divided
@@ -45,9 +45,7 @@ def _step(layout: Layout, factor: Size, shape: Size) -> Size:
     return z, y, x
 
 
-def write_levels(
-    folder: Path, layout: Layout, report: Report, should_stop: ShouldStop, where: Where = HERE
-) -> None:
+def write_levels(folder: Path, layout: Layout, context: JobContext, scheduler: Scheduler = LOCAL) -> None:
     """Write the blocks of all coarser levels that are not there, each from the level before.
 
     Parameters
@@ -56,9 +54,8 @@ def write_levels(
         The output, whose level 0 is there.
     layout : Layout
         Of level 0.
-    report, should_stop : callable
-        See `emseg_napari.core.jobs`.
-    where : Where
+    context : JobContext
+    scheduler : Where
         Which processes do it.
 
     Raises
@@ -71,14 +68,14 @@ def write_levels(
     factors = level_factors(layout)
     shapes = [ceil_divided(layout.shape, factor) for factor in factors]
     levels = [create_level(folder, n, layout, shape) for n, shape in enumerate(shapes)]
-    tell = _Teller(report, sum(len(level.blocks) for level in levels[1:]))
+    tell = _Teller(context.report, sum(len(level.blocks) for level in levels[1:]))
     for n in range(1, len(levels)):
         z, y, x = (b // a for a, b in zip(factors[n - 1], factors[n], strict=True))
         halving = Halving(levels[n - 1], levels[n], (z, y, x), layout)
         missing = list(levels[n].missing())
         tell.begin(len(missing), len(levels[n].blocks))
-        place = where if len(missing) > _FEW else HERE
-        failures = do_blocks(halving, missing, place, tell, should_stop)
+        place = scheduler if len(missing) > _FEW else LOCAL
+        failures = run_blocks(halving, missing, place, context.reporting_to(tell))
         if failures:
             raise UserError(failures[0].text)
 

@@ -11,7 +11,7 @@ from typing import Any
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.layout import Layout, sized
 from emseg_napari.io.source_id import IN_MEMORY
-from emseg_napari.settings import InstanceSettings, PredictionSettings
+from emseg_napari.settings import InstanceSettings, PredictionSettings, with_present_names
 
 # Whether chunks without a file are empty may be said later: what was done before has met none.
 LATER = "missing_is_empty"
@@ -148,7 +148,7 @@ def _shown(name: str, value: Any) -> str:
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    flat = {**record, **record.get("settings", {})}
+    flat = {**record, **with_present_names(record.get("settings", {}))}
     flat.pop("settings", None)
     if "probability" in flat:
         flat["probability_source"] = flat.pop("source", None)

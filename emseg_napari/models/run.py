@@ -26,7 +26,7 @@ from emseg_napari.core.jobs import EpochEnded, UserError
 from emseg_napari.io.stacks import supported
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.models.starter import STARTER, STARTER_FOLDER
-from emseg_napari.settings import BASELINES, JOIN_BELOW, Settings, TrainingSettings
+from emseg_napari.settings import BASELINES, MERGE_THRESHOLD, Settings, TrainingSettings
 
 FORMAT = 1
 _HISTORY = TypeAdapter(list[EpochEnded])
@@ -69,7 +69,7 @@ class RunRecord(Settings):
     threshold : float
         Boundary probability from which a pixel is boundary: the most accurate on what was held out
         and some trained slices.
-    join_below : float
+    merge_threshold : float
         Mean boundary probability from which a boundary parts two cells best there; its gaps are closed.
     finished : bool
         False while it trains and after it broke off.
@@ -92,7 +92,7 @@ class RunRecord(Settings):
     kept_accuracy: float | None = None
     kept_v_rand: float | None = None
     threshold: float = 0.5
-    join_below: float = JOIN_BELOW
+    merge_threshold: float = MERGE_THRESHOLD
     finished: bool = False
 
     @property

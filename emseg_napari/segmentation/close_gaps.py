@@ -19,7 +19,7 @@ from emseg_napari.settings import InstanceSettings
 
 
 def close_gaps(
-    probability: np.ndarray, threshold: float, join_below: float, should_stop: ShouldStop = never
+    probability: np.ndarray, threshold: float, merge_threshold: float, should_stop: ShouldStop = never
 ) -> np.ndarray:
     """Raise to `threshold` the thin lines between cells.
 
@@ -29,7 +29,7 @@ def close_gaps(
         Boundary probability of a slice, float32 (y, x), 0 to 1.
     threshold : float
         Boundary is what reaches it.
-    join_below : float
+    merge_threshold : float
         Mean boundary probability from which a boundary parts two cells, see `InstanceSettings`.
     should_stop : callable
         When it answers True, `Cancelled` is raised.
@@ -39,13 +39,13 @@ def close_gaps(
     numpy.ndarray
         float32 (y, x); a copy that differs only on the lines.
     """
-    return next(closings(probability, threshold, [join_below], should_stop))
+    return next(closings(probability, threshold, [merge_threshold], should_stop))
 
 
 def closings(
     probability: np.ndarray, threshold: float, levels: Iterable[float], should_stop: ShouldStop = never
 ) -> Iterator[np.ndarray]:
-    """Yield what `close_gaps` returns for each of the ascending `levels` of `join_below`."""
+    """Yield what `close_gaps` returns for each of the ascending `levels` of `merge_threshold`."""
     # The next number above: 1 - float32(0.65) is more than 0.35, so that scores would see the line open.
     raised = min(np.nextafter(np.float32(threshold), np.float32(2)), np.float32(1))
     regions = fragments_of_slice(probability, InstanceSettings(), should_stop)

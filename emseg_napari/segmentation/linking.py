@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from emseg_napari.core.jobs import Cancelled, Progress, Report, ShouldStop, ignore, never
+from emseg_napari.core.jobs import JobContext, Progress
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.segmentation.agglomeration import in_reading_order
 from emseg_napari.segmentation.overlaps import Overlaps, overlaps
@@ -18,8 +18,7 @@ from emseg_napari.settings import InstanceSettings
 def link(
     cells: np.ndarray,
     settings: InstanceSettings | None = None,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
 ) -> np.ndarray:
     """Give the cells of neighbouring slices that overlap one number.
 
@@ -41,10 +40,8 @@ def link(
         slice only.
     settings : InstanceSettings, optional
         `overlap` and `gap_slices`.
-    report : callable
+    context : JobContext, optional
         Gets a `Progress` per slice.
-    should_stop : callable
-        When it answers True, `Cancelled` is raised.
 
     Returns
     -------
@@ -52,14 +49,13 @@ def link(
         int32 (z, y, x): 0 where it was 0, numbers from 1 in the order of slices, and within a slice in
         reading order.
     """
-    stack = as_stack(cells)
+    stack, context = as_stack(cells), context or JobContext()
     result = np.empty(stack.shape, np.int32)
     linker, left = Linker(settings or InstanceSettings()), time_left(len(stack))
     for z, numbers in enumerate(stack):
-        if should_stop():
-            raise Cancelled
+        context.check_stop()
         result[z] = linker.next(numbers)
-        report(Progress((z + 1) / len(stack), left(z + 1), f"slice {z} linked"))
+        context.report(Progress((z + 1) / len(stack), left(z + 1), f"slice {z} linked"))
     return result
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from emseg_napari.core.jobs import Message, Progress, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.core.jobs import JobContext, Message, Progress, ShouldStop, UserError, never
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.segmentation.agglomeration import Regions, outlined
 from emseg_napari.segmentation.linking import Linker, time_left
@@ -26,8 +26,7 @@ _NEEDED = "a boundary probability is needed, floats from 0 to 1 or uint8 from 0 
 def instances(
     probability: np.ndarray,
     settings: InstanceSettings | None = None,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
     first_slice: int = 0,
 ) -> np.ndarray:
     """Divide the slices of a boundary probability into cells.
@@ -40,10 +39,8 @@ def instances(
     probability : numpy.ndarray
         Boundary probability (z, y, x) or (y, x): float from 0 to 1, or uint8 from 0 to 255 for it.
     settings : InstanceSettings, optional
-    report : callable
+    context : JobContext, optional
         Gets a `Progress` per slice.
-    should_stop : callable
-        When it answers True, `Cancelled` is raised.
     first_slice : int
         What messages call the first slice.
 
@@ -60,18 +57,18 @@ def instances(
     UserError
         If the values are no probability.
     """
-    settings = settings or InstanceSettings()
+    settings, context = settings or InstanceSettings(), context or JobContext()
     check_probability(probability, "The probability", first_slice)
     stack = as_stack(probability)
     result, left = np.empty(stack.shape, np.int32), time_left(len(stack))
     number = Linker(settings).next if settings.link else _numbering()
     for z, slice_ in enumerate(stack, first_slice):
-        cells = number(cells_of_slice(as_float(slice_), settings, should_stop))
+        cells = number(cells_of_slice(as_float(slice_), settings, context.should_stop))
         if cells.min() == cells.max():
-            report(Message(f"Slice {z} is one single cell: it has no boundary, or nothing else."))
+            context.report(Message(f"Slice {z} is one single cell: it has no boundary, or nothing else."))
         done = z - first_slice + 1
         result[done - 1] = outlined(cells) if settings.outlines else cells
-        report(Progress(done / len(stack), left(done), f"cells of slice {z}"))
+        context.report(Progress(done / len(stack), left(done), f"cells of slice {z}"))
     return result
 
 
@@ -114,7 +111,7 @@ def cells_of_slice(
     if cut.grid(probability.shape) != (1, 1):
         return cells_of_tiles(probability, settings, cut, should_stop)
     regions = fragments_of_slice(probability, settings, should_stop)
-    regions.join_weak(settings.join_below)
+    regions.join_weak(settings.merge_threshold)
     return regions.numbers()
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emseg_napari.core.blockwise import BlockWork, Where, do_blocks
+from emseg_napari.core.blockwise import BlockWork, Scheduler, run_blocks
 from emseg_napari.core.jobs import (
     BlockDone,
     BlockFailed,
-    Cancelled,
     Event,
+    JobContext,
     Message,
     Progress,
-    Report,
-    ShouldStop,
     UserError,
 )
 from emseg_napari.io.layout import Block
@@ -26,24 +24,23 @@ _SHARES = {FLOOD: 0.85, JOIN: 0.02, OVERLAP: 0.05, NUMBER: 0.05, FINISH: 0.03}
 class Stages:
     """Does one stage after the other, and tells of all as of one job."""
 
-    def __init__(self, where: Where, report: Report, should_stop: ShouldStop) -> None:
-        self.where, self._report, self.should_stop = where, report, should_stop
+    def __init__(self, scheduler: Scheduler, context: JobContext) -> None:
+        self.scheduler, self._context = scheduler, context
         self._said: set[Message] = set()
 
-    def ask(self) -> None:
+    def check_stop(self) -> None:
         """Raise `Cancelled` if asked to stop."""
-        if self.should_stop():
-            raise Cancelled
+        self._context.check_stop()
 
-    def tell(self, event: Event) -> None:
-        """Report something that is no stage's."""
-        self._report(event)
+    def report(self, event: Event) -> None:
+        """Report something that belongs to no single stage."""
+        self._context.report(event)
 
     def do(self, stage: str, step: BlockWork, blocks: Sequence[Block]) -> list[BlockFailed]:
         """Do a stage, and return what failed."""
         if not blocks:  # nothing to start workers for
             return []
-        return do_blocks(step, blocks, self.where, self.report(stage), self.should_stop)
+        return run_blocks(step, blocks, self.scheduler, self.context(stage))
 
     def must(self, stage: str, step: BlockWork, blocks: Sequence[Block]) -> None:
         """Do a stage of which all is needed."""
@@ -55,20 +52,20 @@ class Stages:
         """Tell once what every stage says, such as whom it works with."""
         if message not in self._said:
             self._said.add(message)
-            self._report(message)
+            self._context.report(message)
 
-    def report(self, stage: str) -> Report:
-        """Give the report of a stage."""
+    def context(self, stage: str) -> JobContext:
+        """Return the context of one stage, whose progress becomes a part of the whole."""
         names = list(_SHARES)
         before = sum(_SHARES[name] for name in names[: names.index(stage)])
 
         def report(event: Event) -> None:
             if isinstance(event, Progress):
                 fraction = min(before + _SHARES[stage] * event.fraction, 1.0)
-                self._report(Progress(fraction, event.seconds_left, f"{stage}: {event.text}"))
+                self._context.report(Progress(fraction, event.seconds_left, f"{stage}: {event.text}"))
             elif isinstance(event, Message):
                 self._say(event)
             elif not isinstance(event, BlockDone) or stage == NUMBER:
-                self._report(event)
+                self._context.report(event)
 
-        return report
+        return self._context.reporting_to(report)

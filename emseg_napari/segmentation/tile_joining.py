@@ -72,7 +72,7 @@ def joined(pieces: Mapping[Place, Piece], settings: InstanceSettings) -> tuple[d
         np.bincount(whole, size).astype(np.int64), _borders(pieces, begin, faces, whole)
     )
     regions.join_small(settings.size_px)
-    regions.join_weak(settings.join_below)
+    regions.join_weak(settings.merge_threshold)
     cell = _numbered(regions.numbers()[0][whole] - 1, first, first) + 1
     of_tiles = {
         place: np.concatenate([[0], cell[start : start + len(pieces[place].size)]]).astype(np.int32)

@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core import files
-from emseg_napari.core.blockwise import HERE, Where, started
-from emseg_napari.core.jobs import BlockFailed, Message, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.core.blockwise import LOCAL, Scheduler, started
+from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
 from emseg_napari.io.layout import Block, Layout, Version
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.resume_check import LATER
@@ -90,9 +90,8 @@ def segment_volume(
     boundary: Boundary,
     destination: Destination,
     settings: InstanceSettings | None = None,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
-    where: Where = HERE,
+    context: JobContext | None = None,
+    scheduler: Scheduler = LOCAL,
 ) -> VolumeCells:
     """Divide the slices of a volume into cells, and write their numbers as OME-Zarr.
 
@@ -105,12 +104,10 @@ def segment_volume(
     boundary : Boundary
     destination : Destination
     settings : InstanceSettings, optional
-    report : callable
+    context : JobContext, optional
         Gets `Progress`, a `BlockDone` per written block, a `BlockFailed` for what could not be read, and
-        a `Message` for slices that are one single cell.
-    should_stop : callable
-        When it answers True, `Cancelled` is raised; what was done stays done.
-    where : Where
+        a `Message` for slices that are one single cell. When it says stop, what was done stays done.
+    scheduler : Where
 
     Returns
     -------
@@ -126,8 +123,8 @@ def segment_volume(
     volume = filled(boundary.volume, settings.missing_is_empty)
     waiting = frozenset() if settings.missing_is_empty else waiting_in(volume)
     work = _Segmentation(replace(boundary, volume=volume, waiting=waiting), destination, settings)
-    with started(where) as workers:
-        return work.run(Stages(workers, report, should_stop))
+    with started(scheduler) as workers:
+        return work.run(Stages(workers, context or JobContext()))
 
 
 class _Segmentation:
@@ -151,7 +148,7 @@ class _Segmentation:
         return self._finished(VolumeCells(output, count, tuple(failures)), stages)
 
     def _finished(self, result: VolumeCells, stages: Stages) -> VolumeCells:
-        result.output.finish(stages.report(FINISH), stages.should_stop, stages.where)
+        result.output.finish(stages.context(FINISH), stages.scheduler)
         if not result.failures:
             files.remove(self._folder)
         return result
@@ -194,10 +191,10 @@ class _Segmentation:
         stages.must(OVERLAP, Overlap(self._boundary, parts, self._settings), parts.without("overlaps"))
         chain = Chain(Step(self._boundary, parts, self._settings).reach)
         for z in range(len(parts.fragments)):
-            stages.ask()
+            stages.check_stop()
             count, pairs = parts.overlaps(z)
             if count == 1:
-                stages.tell(Message(f"Slice {z} is one single cell: it has no boundary, or nothing else."))
+                stages.report(Message(f"Slice {z} is one single cell: it has no boundary, or nothing else."))
             numbers = chain.next(count, pairs)
             if chain.last > _MOST:
                 raise UserError(

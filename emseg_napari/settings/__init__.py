@@ -5,8 +5,8 @@ folder are all made from these classes. A field's ``title`` is its name in the f
 its ``description`` the tooltip and the command line's help; units stand in both.
 """
 
-from emseg_napari.settings.base import Settings, is_advanced, is_range, validated
-from emseg_napari.settings.cells import JOIN_BELOW, InstanceSettings
+from emseg_napari.settings.base import Settings, is_advanced, is_range, validated, with_present_names
+from emseg_napari.settings.cells import MERGE_THRESHOLD, InstanceSettings
 from emseg_napari.settings.evaluation import ErrorSettings, EvaluationSettings
 from emseg_napari.settings.export import ExportSettings
 from emseg_napari.settings.live import LiveSettings
@@ -15,7 +15,7 @@ from emseg_napari.settings.training import BASELINES, NetworkName, TrainingSetti
 
 __all__ = [
     "BASELINES",
-    "JOIN_BELOW",
+    "MERGE_THRESHOLD",
     "ErrorSettings",
     "EvaluationSettings",
     "ExportSettings",
@@ -29,4 +29,5 @@ __all__ = [
     "is_advanced",
     "is_range",
     "validated",
+    "with_present_names",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from emseg_napari.core.jobs import UserError
@@ -21,10 +22,24 @@ def _half_open(value: tuple[int, int]) -> tuple[int, int]:
 SliceRange = Annotated[tuple[int, int], AfterValidator(_half_open)]
 
 
+# Fields that earlier versions wrote under other names.
+_RENAMED = {"join_below": "merge_threshold"}
+
+
+def with_present_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as they were written, under the names that their fields have now."""
+    return {_RENAMED.get(name, name): value for name, value in values.items()}
+
+
 class Settings(BaseModel):
-    """Base: frozen, and an unknown name is an error."""
+    """Base: frozen, and an unknown name is an error; names of earlier versions are known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, values: Any) -> Any:
+        return with_present_names(values) if isinstance(values, dict) else values
 
 
 def advanced(default: Any, title: str, description: str, **limits: Any) -> Any:

@@ -7,7 +7,7 @@ from pydantic import Field
 from emseg_napari.settings.base import Settings, advanced, missing_is_empty_field
 
 # From this mean boundary probability on, a boundary parts two cells (benchmarks/README.md).
-JOIN_BELOW = 0.7
+MERGE_THRESHOLD = 0.7
 
 
 class InstanceSettings(Settings):
@@ -38,9 +38,9 @@ class InstanceSettings(Settings):
         description="Where a gap in the boundary joins two cells, they start apart if the way through "
         "the gap is narrower, in half width, than both of them by at least this many pixels.",
     )
-    join_below: float = Field(
-        JOIN_BELOW,
-        title="Join below",
+    merge_threshold: float = Field(
+        MERGE_THRESHOLD,
+        title="Merge threshold",
         ge=0,
         le=1,
         description="Pieces become one cell where the mean boundary probability between them is lower "

@@ -36,7 +36,7 @@ class LiveSettings(Settings):
         ge=0,
         le=1,
     )
-    hold: float = advanced(
+    anchor_weight: float = advanced(
         30.0,
         "Hold",
         "How strongly the network keeps the opinion of its start where nobody labelled, 0 (not at all) to "
@@ -48,7 +48,7 @@ class LiveSettings(Settings):
     averaging: float = advanced(
         0.9, "Weight averaging", "Momentum of the running average of the weights, 0 (off) to 1.", ge=0, lt=1
     )
-    share: float = advanced(
+    blend: float = advanced(
         0.5,
         "Share of the learned",
         "How far the network that is shown and kept lies from the weights of its start to the learned ones, "

@@ -134,7 +134,7 @@ def prepare_live(
         held_out_slices=[],
         label_counts=label_counts(labels[:0]),
         threshold=start.record.threshold,
-        join_below=start.record.join_below,
+        merge_threshold=start.record.merge_threshold,
     )
     return Prepared(image, labels, noting_start(record, start, image)), start
 

@@ -16,7 +16,7 @@ from emseg_napari.models.checkpoints import export_onnx, load_checkpoint, save_c
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import LiveSettings, TrainingSettings
 from emseg_napari.training.devices import Devices
-from emseg_napari.training.losses import Loss, held_loss, masked_loss
+from emseg_napari.training.losses import Loss, anchored_loss, masked_loss
 
 
 def compile_network(model: keras.Model, settings: TrainingSettings, loss: Loss | None = None) -> None:
@@ -122,7 +122,7 @@ class Learner:
         save_checkpoint(self.model, path)
 
 
-class HeldLearner(Learner):
+class AnchoredLearner(Learner):
     """A network that goes on learning, and is held to what its start knew.
 
     Where nobody labelled, the loss holds it to its start's opinion. And what is shown and kept lies between
@@ -134,12 +134,12 @@ class HeldLearner(Learner):
     settings, devices, start
         See `Learner`.
     live : LiveSettings
-        `hold` and `share` say how strongly.
+        `anchor_weight` and `blend` say how strongly.
     """
 
     def __init__(self, settings: TrainingSettings, devices: Devices, start: Run, live: LiveSettings) -> None:
-        super().__init__(settings, devices, start, held_loss(settings, live.hold))
-        self._share = live.share
+        super().__init__(settings, devices, start, anchored_loss(settings, live.anchor_weight))
+        self._blend = live.blend
         with devices.scope():
             self._start = unet.build(settings.network)
             load_checkpoint(self._start, start.best_checkpoint)
@@ -156,7 +156,7 @@ class HeldLearner(Learner):
         """Let the network have its share of the running average for a while, the rest from its start."""
         with super().averaged():
             both = zip(self._start.get_weights(), self.model.get_weights(), strict=True)
-            self.model.set_weights([start + self._share * (learned - start) for start, learned in both])
+            self.model.set_weights([start + self._blend * (learned - start) for start, learned in both])
             yield
 
 

@@ -47,7 +47,7 @@ def masked_loss(boundary_weight: float, dice_weight: float) -> Loss:
     return loss
 
 
-def held_loss(settings: TrainingSettings, hold: float) -> Loss:
+def anchored_loss(settings: TrainingSettings, anchor_weight: float) -> Loss:
     """Return the loss of settings, plus a hold on what nobody labelled: there the start's opinion stays.
 
     A few strokes say nothing of the other pixels, and steps towards them alone carry a network far from
@@ -75,6 +75,6 @@ def held_loss(settings: TrainingSettings, hold: float) -> Loss:
         # Kullback-Leibler divergence: nothing where both agree.
         apart = start * ops.log(start / now) + (1 - start) * ops.log((1 - start) / (1 - now))
         held = ops.sum(unlabelled * apart) / (ops.sum(unlabelled) + 1)
-        return masked(target[..., :2], probability) + hold * held
+        return masked(target[..., :2], probability) + anchor_weight * held
 
     return loss

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from emseg_napari.core.jobs import JobContext
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.run import Run, open_run, refuse_baseline
@@ -21,7 +22,7 @@ def run_training(
     image: np.ndarray | Volume,
     labels: np.ndarray | SparseStack,
     settings: TrainingSettings | None = None,
-    *contract: Any,
+    context: JobContext | None = None,
     **arguments: Any,
 ) -> Run:
     """Train whatever network the settings name.
@@ -35,9 +36,9 @@ def run_training(
     if settings is not None and settings.network in BASELINES and not earlier:
         from emseg_napari.training.baselines.train import train_baseline
 
-        return train_baseline(image, labels, settings, *contract, **arguments)
+        return train_baseline(image, labels, settings, context, **arguments)
     # Whatever backend the user set Keras to: no other trains here (benchmarks/README.md).
     os.environ["KERAS_BACKEND"] = "tensorflow"
     from emseg_napari.training.trainer import train_network
 
-    return train_network(image, labels, settings, *contract, **arguments)
+    return train_network(image, labels, settings, context, **arguments)

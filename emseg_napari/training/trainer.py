@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from emseg_napari.core.files import writable_folder
-from emseg_napari.core.jobs import (
-    Cancelled,
-    EpochEnded,
-    Message,
-    PreviewReady,
-    Progress,
-    Report,
-    ShouldStop,
-    UserError,
-    Wishes,
-    ignore,
-    never,
-)
+from emseg_napari.core.jobs import EpochEnded, JobContext, Message, PreviewReady, Progress, UserError
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack, stacked
 from emseg_napari.models.run import Run, is_run, open_run, opened_start
@@ -31,7 +18,7 @@ from emseg_napari.training.devices import Devices
 from emseg_napari.training.learner import Learner, export_kept
 from emseg_napari.training.patches import PatchSampler
 from emseg_napari.training.schedule import Replay, Schedule
-from emseg_napari.training.validation import Jury
+from emseg_napari.training.validation import Validator
 
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
@@ -42,14 +29,11 @@ def train_network(
     image: Stack,
     labels: np.ndarray | SparseStack,
     settings: TrainingSettings | None = None,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
     *,
     folder: Path | str,
     resume: bool = False,
     replay: Path | str | None = None,
-    wishes: Callable[[], Wishes] = Wishes,
-    began: float | None = None,
 ) -> Run:
     """Train a network on a labelled stack.
 
@@ -61,18 +45,14 @@ def train_network(
         uint8 of the same shape: 0 unlabelled, 1 boundary, 2 interior.
     settings : TrainingSettings, optional
         The recipe; with `resume` and `replay` that of the earlier run is taken.
-    report, should_stop : callable
-        The long-job contract, see `emseg_napari.core.jobs`.
+    context : JobContext, optional
+        Gets an `EpochEnded` and a `PreviewReady` per epoch, and a `Progress` each second.
     folder : Path
         The run folder to write.
     resume : bool
         Go on from the last checkpoint in `folder`.
     replay : Path, optional
         A run to repeat step by step, with the learning rates that its clock gave it.
-    wishes : callable
-        Says what the user wants now: which slice to preview, whether to pause or to end.
-    began : float, optional
-        `time.monotonic` when the user asked for it; the minutes count from there.
 
     Returns
     -------
@@ -84,9 +64,9 @@ def train_network(
     UserError
         If images, labels, settings or the folder cannot be used.
     Cancelled
-        If `should_stop` answered True; the last checkpoint stays.
+        If the context says so; the last checkpoint stays.
     """
-    began = time.monotonic() if began is None else began
+    context = context or JobContext()
     folder = Path(folder)
     if is_run(folder) and not resume:
         raise UserError(f"{folder} holds a run already; choose another folder, or resume it.")
@@ -99,8 +79,8 @@ def train_network(
     folder = writable_folder(folder)
     record = prepared.record if start is None else noting_start(prepared.record, start, prepared.image)
     run = Run(folder, settings, record)
-    training = _Training(prepared.image, prepared.labels, run, report, should_stop, wishes)
-    training.begin(resume, Path(replay) if replay else None, start, began)
+    training = _Training(prepared.image, prepared.labels, run, context)
+    training.begin(resume, Path(replay) if replay else None, start)
     training.loop()
     return training.finish()
 
@@ -113,24 +93,22 @@ class _Training:
         image: Stack,
         labels: SparseStack,
         run: Run,
-        report: Report,
-        should_stop: ShouldStop,
-        wishes: Callable[[], Wishes],
+        context: JobContext,
     ) -> None:
-        self._image, self._run = image, run
-        self._report, self._should_stop, self._wishes = report, should_stop, wishes
+        self._image, self._run, self._context = image, run, context
+        self._report = context.report
         record, settings = run.record, run.settings
-        self._jury = Jury(image, labels, record, settings.boundary_weight, should_stop)
+        self._validator = Validator(image, labels, record, settings.boundary_weight, context.should_stop)
         trained = record.trained_slices
         self._sampler = PatchSampler(
-            stacked(image, trained), self._jury.teaching[trained], settings, record.normalisation
+            stacked(image, trained), self._validator.teaching[trained], settings, record.normalisation
         )
         self._devices = Devices()
         self._lowest_cost = float("inf")
         self._losses: list[float] = []
         self._spent: list[tuple[float, float]] = []
 
-    def begin(self, resume: bool, replay: Path | None, start: Run | None, began: float) -> None:
+    def begin(self, resume: bool, replay: Path | None, start: Run | None) -> None:
         """Build the network, or bring it to where the last checkpoint stood."""
         self._report(Message(what_is_held_out(self._run.record)))
         self._report(Message(self._devices.words))
@@ -140,7 +118,7 @@ class _Training:
         if resume:
             self._resume()
         self._devices.warm_up(self._learner.model, *self._sampler.batch(0))
-        self._schedule = self._new_schedule(replay, time.monotonic() - began)
+        self._schedule = self._new_schedule(replay, time.monotonic() - self._context.began)
         self._run.save()
         self._save()
 
@@ -157,7 +135,7 @@ class _Training:
         earlier = open_run(self._run.folder)
         if earlier.best_checkpoint.is_file():
             self._learner.load(earlier.best_checkpoint)
-            self._lowest_cost = self._jury.held_out(self._learner.predictor(earlier.record)).cost
+            self._lowest_cost = self._validator.held_out(self._learner.predictor(earlier.record)).cost
         self._learner.go_on_from(earlier.last_checkpoint)
         step = self._learner.steps
         self._run.history = [row for row in earlier.history if row.step <= step]
@@ -171,10 +149,9 @@ class _Training:
             if schedule.fraction >= 1 and self._run.history:
                 return
             self._wait_while_paused()
-            if self._should_stop():
-                raise Cancelled
+            self._context.check_stop()
             self._do_step(image, target)
-            enough = self._wishes().enough
+            enough = self._context.control().enough
             if schedule.epoch_is_over or enough:
                 self._end_epoch()
                 saved = schedule.seconds
@@ -191,11 +168,11 @@ class _Training:
                 reported = schedule.seconds
 
     def _wait_while_paused(self) -> None:
-        if not self._wishes().paused:
+        if not self._context.control().paused:
             return
         self._save()  # a pause may outlast the computer's day
         self._report(Progress(self._schedule.fraction, None, f"paused at step {self._schedule.step}"))
-        while self._wishes().paused and not self._should_stop():
+        while self._context.control().paused and not self._context.should_stop():
             self._schedule.stand_still(_PAUSE_SECONDS)
 
     def _do_step(self, image: np.ndarray, target: np.ndarray) -> None:
@@ -227,10 +204,10 @@ class _Training:
         epoch = len(self._run.history) + 1
         self._preview(epoch)
         predictor = self._learner.predictor(self._run.record)
-        trained, held_out = self._jury.trained(predictor), self._jury.held_out(predictor)
+        trained, held_out = self._validator.trained(predictor), self._validator.held_out(predictor)
         assert trained.accuracy is not None  # some slice always trains
         # With nothing held out no honest score can choose, so the latest weights are kept.
-        if not self._jury.can_choose or held_out.cost < self._lowest_cost:
+        if not self._validator.can_choose or held_out.cost < self._lowest_cost:
             self._lowest_cost = held_out.cost
             self._learner.save(self._run.best_checkpoint)
             self._run.update(kept_epoch=epoch)
@@ -246,10 +223,11 @@ class _Training:
         )
 
     def _preview(self, epoch: int) -> None:
-        z = self._wishes().z
+        z = self._context.control().z
         if z is not None and 0 <= z < len(self._image):
             predictor = self._learner.predictor(self._run.record)
-            self._report(PreviewReady(epoch, z, predictor.probability(self._image[z], self._should_stop)))
+            probability = predictor.probability(self._image[z], self._context.should_stop)
+            self._report(PreviewReady(epoch, z, probability))
 
     def finish(self) -> Run:
         """Export the kept weights and choose how their probabilities become labels."""
@@ -261,4 +239,4 @@ class _Training:
 
     def _judge_kept(self) -> None:
         """Choose how probabilities become labels, and score these."""
-        self._run.update(**self._jury.verdict(load_predictor(self._run, PredictionSettings())))
+        self._run.update(**self._validator.verdict(load_predictor(self._run, PredictionSettings())))

@@ -20,7 +20,7 @@ from emseg_napari.io.sparse_stack import SparseStack, Stack, labelled_slices
 from emseg_napari.io.stacks import check_range
 from emseg_napari.models.run import RunRecord, fingerprint
 from emseg_napari.segmentation.close_gaps import close_gaps, closings
-from emseg_napari.settings import JOIN_BELOW, TrainingSettings
+from emseg_napari.settings import MERGE_THRESHOLD, TrainingSettings
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ _CHOOSING_SLICES = 4
 # By what V_rand and V_info of a handful of slices differ by chance.
 _NEARLY = 0.01
 # None above the usual: on slices that train, boundaries are stronger than on others.
-_LEVELS = (0.3, 0.4, 0.5, 0.6, JOIN_BELOW)
+_LEVELS = (0.3, 0.4, 0.5, 0.6, MERGE_THRESHOLD)
 
 Tile = tuple[int, int, int, int]
 Labels = np.ndarray | SparseStack
@@ -132,7 +132,7 @@ def _both(labels: np.ndarray) -> bool:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ValidationScore:
     """How good a network is on slices.
 
     Attributes
@@ -150,7 +150,7 @@ class Judgement:
     cost: float = float("inf")
 
 
-class Judge:
+class Scorer:
     """Compares predictions with labels.
 
     Parameters
@@ -174,24 +174,24 @@ class Judge:
         slices: list[int],
         predictor: SlicePredictor,
         threshold: float = 0.5,
-        join_below: float | None = None,
-    ) -> Judgement:
-        """Judge by some slices, with closed gaps if `join_below` is given."""
+        merge_threshold: float | None = None,
+    ) -> ValidationScore:
+        """Judge by some slices, with closed gaps if `merge_threshold` is given."""
         if not slices:
-            return Judgement()
+            return ValidationScore()
         labels, probability = self._compared(slices, predictor)
-        if join_below is not None:
+        if merge_threshold is not None:
             stop = self._should_stop
-            probability = np.stack([close_gaps(p, threshold, join_below, stop) for p in probability])
+            probability = np.stack([close_gaps(p, threshold, merge_threshold, stop) for p in probability])
         target = labels == BOUNDARY
         right = np.where(target, probability, 1 - probability)
         weight = np.where(target, self._boundary_weight, 1.0) * (labels != UNLABELLED)
         cost = float(np.sum(weight * -np.log(np.maximum(right, 1e-6))) / max(1.0, weight.sum()))
         v_rand = float(_agreement(labels, probability, threshold)[0]) if is_dense(labels) else None
-        return Judgement(pixel_accuracy(labels, from_probability(probability, threshold)), v_rand, cost)
+        return ValidationScore(pixel_accuracy(labels, from_probability(probability, threshold)), v_rand, cost)
 
     def choose(
-        self, slices: list[int], predictor: SlicePredictor, usual: float = JOIN_BELOW
+        self, slices: list[int], predictor: SlicePredictor, usual: float = MERGE_THRESHOLD
     ) -> tuple[float, float]:
         """Choose how probabilities become labels, by all of `slices`.
 
@@ -199,7 +199,7 @@ class Judge:
         -------
         threshold : float
             The boundary probability with the best accuracy; 0.5 of no slices.
-        join_below : float
+        merge_threshold : float
             See `close_gaps`: the usual, unless V_rand and V_info are clearly better with another one.
         """
         if not slices:
@@ -219,7 +219,7 @@ class Judge:
         return self._labels[slices][:, *part], np.stack(probability)
 
 
-class Jury:
+class Validator:
     """Judges one training by what teaches and by what is held out, a few slices of each.
 
     Parameters
@@ -231,7 +231,7 @@ class Jury:
     record : RunRecord
         Says what is held out.
     boundary_weight, should_stop
-        See `Judge`.
+        See `Scorer`.
 
     Attributes
     ----------
@@ -251,40 +251,40 @@ class Jury:
     ) -> None:
         tile = record.held_out_tile
         self._trained, self._held_out = record.trained_slices, record.judged_slices
-        self._usual = record.join_below
+        self._usual = record.merge_threshold
         self.can_choose = bool(self._held_out)
         self.teaching = _each(labels, but_tile, tile)
         held_out = _each(labels, only_tile, tile)
-        self._teacher, self._judge, self._chooser = (
-            Judge(image, some, boundary_weight, should_stop) for some in (self.teaching, held_out, labels)
+        self._teacher, self._scorer, self._chooser = (
+            Scorer(image, some, boundary_weight, should_stop) for some in (self.teaching, held_out, labels)
         )
 
-    def trained(self, predictor: SlicePredictor) -> Judgement:
+    def trained(self, predictor: SlicePredictor) -> ValidationScore:
         """Judge at 0.5 by what teaches."""
         return self._teacher.score(spread_over(self._trained, _SLICES), predictor)
 
     def held_out(
-        self, predictor: SlicePredictor, threshold: float = 0.5, join_below: float | None = None
-    ) -> Judgement:
+        self, predictor: SlicePredictor, threshold: float = 0.5, merge_threshold: float | None = None
+    ) -> ValidationScore:
         """Judge by what is held out."""
-        return self._judge.score(spread_over(self._held_out, _SLICES), predictor, threshold, join_below)
+        return self._scorer.score(spread_over(self._held_out, _SLICES), predictor, threshold, merge_threshold)
 
     def verdict(self, predictor: SlicePredictor) -> dict[str, float | None]:
         """Choose how probabilities become labels and score these: fields of the run's record."""
-        predictor = cast(SlicePredictor, Remembering(predictor))
+        predictor = cast(SlicePredictor, CachedPredictor(predictor))
         # Two held-out slices alone choose badly, since a single gap between large cells decides.
         some = {z for side in (self._held_out, self._trained) for z in spread_over(side, _CHOOSING_SLICES)}
-        threshold, join_below = self._chooser.choose(sorted(some), predictor, self._usual)
-        kept = self.held_out(predictor, threshold, join_below)
+        threshold, merge_threshold = self._chooser.choose(sorted(some), predictor, self._usual)
+        kept = self.held_out(predictor, threshold, merge_threshold)
         return {
             "threshold": threshold,
-            "join_below": join_below,
+            "merge_threshold": merge_threshold,
             "kept_accuracy": kept.accuracy,
             "kept_v_rand": kept.v_rand,
         }
 
 
-class Remembering:
+class CachedPredictor:
     """A predictor that is asked for the same slices several times."""
 
     def __init__(self, predictor: SlicePredictor) -> None:

@@ -12,12 +12,12 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout
 
 from emseg_napari.core.jobs import (
     BlockDone,
-    Drafted,
     Event,
     Failed,
     Finished,
     Message,
     Progress,
+    QuickLookReady,
     SlicePredicted,
     UserError,
 )
@@ -201,13 +201,13 @@ class PredictStep(Step):
 
     def _start_volume(self, run: Run) -> None:
         """Predict the whole stack to an output on disk, the slice in view first."""
-        path, where = self.volume.chosen()
+        path, scheduler = self.volume.chosen()
         work = {
             "volume": volume_of_layer(self._image),
             "run": run.folder,
             "output": path,
             "settings": validated(PredictionSettings, **self.form.values()),
-            "where": where,
+            "scheduler": scheduler,
             "near": slice_in_view(self.viewer, self._image),
         }
         self._growing = GrowingLayer(self.viewer, self._image, path, run.folder)
@@ -277,7 +277,7 @@ class PredictStep(Step):
         with self.guard():
             if isinstance(event, SlicePredicted):
                 self._show(event)
-            elif isinstance(event, Drafted):
+            elif isinstance(event, QuickLookReady):
                 self._draft.take(event)
             elif isinstance(event, Progress):
                 self.bar.show_progress(event)

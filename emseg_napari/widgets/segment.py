@@ -145,14 +145,19 @@ class CellsStep(Step):
         source = self._source
         if not isinstance(source, Image):
             raise UserError(f"{source.name} holds labels; cells on disk need a boundary probability.")
-        path, where = self.volume.chosen()
+        path, scheduler = self.volume.chosen()
         self._output = path
         volume = volume_of(volume_of_layer(source), source.name)
 
         def prepare() -> dict[str, Any]:
             record = cells_record(boundary_of(volume), said_of(volume), settings)
             destination = Destination(path, record)
-            return {"volume": volume, "destination": destination, "settings": settings, "where": where}
+            return {
+                "volume": volume,
+                "destination": destination,
+                "settings": settings,
+                "scheduler": scheduler,
+            }
 
         self.say(f"Finding cells, to {path}...")
         self.job.start("segment_volume", "Finding cells", prepare)

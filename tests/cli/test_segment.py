@@ -193,7 +193,7 @@ def test_files_that_hold_no_probability_end_with_a_sentence_that_names_them(tmp_
     [
         (("--as", "labels", "--interior"), "exclude each other"),
         (("--neck-px", "0"), "Neck (px)"),
-        (("--join-below", "2"), "Join below"),
+        (("--merge-threshold", "2"), "Merge threshold"),
         (("--output", "cells.png"), "no TIFF name"),
         (("--output", "/nowhere/cells.tif"), "make it first"),
     ],

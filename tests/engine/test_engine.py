@@ -153,13 +153,13 @@ def test_unforeseen_error_comes_with_its_traceback(engine):
 
 
 def test_preview_follows_the_slice_in_view(engine, tiny_stack, tmp_path):
-    engine.wish(z=3)  # before the job: the user looked at this slice when it began
+    engine.steer(z=3)  # before the job: the user looked at this slice when it began
     events = engine.run("train", **training(tiny_stack, tmp_path / "run", **LONG))
     assert until(events, PreviewReady).z == 3
-    engine.wish(z=1)
+    engine.steer(z=1)
     seen = [until(events, PreviewReady).z for _ in range(3)]
     assert seen[-1] == 1
-    engine.wish(z=None)
+    engine.steer(z=None)
     engine.cancel()
     assert until(events, Failed).cancelled
 
@@ -173,16 +173,16 @@ def test_what_is_taught_in_the_middle_of_a_live_job_is_learned_and_kept(
     image, labels = tiny_stack
     settings = LiveSettings(start=str(tiny_run.folder), on_battery=True)
     job = {"image": image, "labels": 0 * labels, "settings": settings, "folder": tmp_path / "live"}
-    engine.wish(z=2)
+    engine.steer(z=2)
     events = engine.run("live", **job)
     first = until(events, PreviewReady)
     assert (first.epoch, first.z) == (0, 2)
-    engine.teach(2, labels[2])
+    engine.update_labels(2, labels[2])
     while (later := until(events, PreviewReady)).epoch == 0:
         pass
     while np.array_equal(later.probability, first.probability):
         later = until(events, PreviewReady)
-    engine.wish(enough=True)
+    engine.steer(enough=True)
     run = until(events, Finished).result
     assert open_run(run.folder).record.trained_slices == [2]
     assert next(events, None) is None
@@ -200,9 +200,9 @@ while time.monotonic() < end and not Path(__file__).with_name('listen').exists()
     time.sleep(0.01)
 while True:
     command = receive(commands)
-    if isinstance(command, Taught):
+    if isinstance(command, LabelUpdate):
         send(events, Message(f'{{command.z}}: {{command.labels[0, 0]}}'))
-    elif isinstance(command, Wishes):
+    elif isinstance(command, JobControl):
         send(events, Message(f'wishes: {{command.z}}'))
         if command.enough:
             send(events, Finished())
@@ -217,8 +217,8 @@ def test_teaching_a_busy_engine_never_waits_and_never_loses_the_newest(fake_engi
     for number in range(1, 51):
         labels[:] = number
         began = time.monotonic()
-        engine.teach(number % 2, labels)
-        engine.wish(z=number)
+        engine.update_labels(number % 2, labels)
+        engine.steer(z=number)
         assert time.monotonic() - began < within(0.1)
     labels[:] = 255  # it keeps a copy, and the user paints on
     (tmp_path / "listen").touch()
@@ -226,19 +226,19 @@ def test_teaching_a_busy_engine_never_waits_and_never_loses_the_newest(fake_engi
     while {"0: 50", "1: 49", "wishes: 50"} - set(said):
         said.append(next(events).text)
     assert len(said) < 20
-    engine.wish(enough=True)
+    engine.steer(enough=True)
     until(events, Finished)
 
 
 def test_what_is_taught_before_the_engine_runs_goes_to_the_job_that_is_about_to_start(fake_engine, tmp_path):
     engine = fake_engine(ECHO)
     (tmp_path / "listen").touch()
-    engine.teach(4, np.full((2, 2), 1))
+    engine.update_labels(4, np.full((2, 2), 1))
     events = engine.run("live")
     said = []
     while "4: 1" not in said:
         said.append(next(events).text)
-    engine.wish(enough=True)
+    engine.steer(enough=True)
     until(events, Finished)
 
 
@@ -246,15 +246,15 @@ def test_what_one_job_was_not_told_any_more_is_not_told_to_the_next(fake_engine,
     engine = fake_engine(ECHO)
     events = engine.run("live")
     next(events)
-    engine.teach(0, np.full((1000, 1000), 1))
-    engine.teach(1, np.full((1000, 1000), 1))
+    engine.update_labels(0, np.full((1000, 1000), 1))
+    engine.update_labels(1, np.full((1000, 1000), 1))
     engine.cancel()  # deaf, so its process ends
     assert until(events, Failed).cancelled
     assert next(events, None) is None
     (tmp_path / "listen").touch()
     events = engine.run("live")
     next(events)
-    engine.wish(enough=True)
+    engine.steer(enough=True)
     told = [event for event in events if isinstance(event, Message)]
     assert all(event.text.startswith("wishes") for event in told)
 
@@ -333,7 +333,7 @@ def test_cancel_while_a_large_stack_goes_out_neither_waits_nor_is_lost(fake_engi
         time.sleep(0.01)
     time.sleep(0.3)
     began = time.monotonic()
-    engine.wish(z=3)
+    engine.steer(z=3)
     assert time.monotonic() - began < within(0.1)
     engine.cancel()
     thread.join(PATIENCE_S)

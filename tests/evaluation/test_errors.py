@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emseg_napari.core.jobs import Cancelled
+from emseg_napari.core.jobs import Cancelled, JobContext
 from emseg_napari.evaluation.errors import error_map, find_errors, segmentation_errors
 from emseg_napari.settings import ErrorSettings
 
@@ -151,7 +151,9 @@ def test_errors_of_several_slices_are_told_by_their_numbers_largest_first_with_p
     truth, predicted = np.stack([TWO_CELLS] * 3), np.stack([GAP, TWO_CELLS, ONE_CELL])
     events = []
     settings = ErrorSettings(smallest_px=12)
-    errors = find_errors(truth, predicted == 2, settings, events.append, slices=(4, 7, 9))
+    errors = find_errors(
+        truth, predicted == 2, settings, context=JobContext(report=events.append), slices=(4, 7, 9)
+    )
     assert [(error.z, error.size_px) for error in errors] == [(4, 12), (9, 12)]
     assert [event.fraction for event in events] == [1 / 3, 2 / 3, 1]
     assert events[-1].seconds_left == 0
@@ -161,7 +163,9 @@ def test_errors_of_several_slices_are_told_by_their_numbers_largest_first_with_p
 
 def test_the_search_stops_when_it_is_told_to():
     with pytest.raises(Cancelled):
-        find_errors(TWO_CELLS[None], GAP[None] == 2, should_stop=lambda: True, slices=(0,))
+        find_errors(
+            TWO_CELLS[None], GAP[None] == 2, context=JobContext(should_stop=lambda: True), slices=(0,)
+        )
 
 
 # -- properties ---------------------------------------------------------------------------

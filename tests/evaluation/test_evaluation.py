@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from emseg_napari.core.jobs import Cancelled, Finished, Message, Progress, UserError
+from emseg_napari.core.jobs import Cancelled, Finished, JobContext, Message, Progress, UserError
 from emseg_napari.evaluation import evaluation
 from emseg_napari.evaluation.evaluation import as_ranges, evaluate
 from emseg_napari.evaluation.metrics import THRESHOLDS, pixel_error, v_info, v_rand
@@ -112,14 +112,18 @@ def test_unlabelled_pixels_count_for_nothing(prediction, truth):
 
 
 def test_trained_slices_are_left_out(prediction, truth, events):
-    found = evaluate(prediction, truth, report=events.append, trained_slices=[0, 1, 3])
+    found = evaluate(prediction, truth, context=JobContext(report=events.append), trained_slices=[0, 1, 3])
     assert (scored(found), found.left_out, found.trained_slices) == ([2, 4], (0, 1, 3), ())
     assert texts(events) == ["Left out, since the run was trained on them: slices 0:2, 3."]
 
 
 def test_trained_slices_that_are_asked_for_are_scored_and_marked(prediction, truth, events):
     found = evaluate(
-        prediction, truth, EvaluationSettings(slices=(1, 4)), events.append, trained_slices=range(3)
+        prediction,
+        truth,
+        EvaluationSettings(slices=(1, 4)),
+        context=JobContext(report=events.append),
+        trained_slices=range(3),
     )
     assert [(one.z, one.trained) for one in found.per_slice] == [(1, True), (2, True), (3, False)]
     assert (found.trained_slices, found.left_out) == ((1, 2), ())
@@ -128,7 +132,7 @@ def test_trained_slices_that_are_asked_for_are_scored_and_marked(prediction, tru
 
 def test_trained_slices_are_scored_where_there_are_no_others(prediction, truth, events):
     truth[4] = 0
-    found = evaluate(prediction, truth, report=events.append, trained_slices=range(4))
+    found = evaluate(prediction, truth, context=JobContext(report=events.append), trained_slices=range(4))
     assert found.trained_slices == (0, 1, 2, 3)
     assert "prove nothing" in texts(events)[0]
 
@@ -193,7 +197,7 @@ def test_figures_are_plain_json(prediction, truth):
 
 
 def test_progress_comes_slice_by_slice(prediction, truth, events):
-    evaluate(prediction, truth, report=events.append)
+    evaluate(prediction, truth, context=JobContext(report=events.append))
     steps = [event for event in events if isinstance(event, Progress)]
     assert [step.fraction for step in steps] == pytest.approx([k / DEPTH for k in range(DEPTH + 1)])
     assert steps[0].seconds_left is None
@@ -238,7 +242,7 @@ def test_it_stops_within_a_second_and_leaves_no_thread_at_work(prediction, truth
     monkeypatch.setattr(evaluation, "comparisons", slow)
     started = time.monotonic()
     with pytest.raises(Cancelled):
-        evaluate(prediction, truth, should_stop=begun.is_set)
+        evaluate(prediction, truth, context=JobContext(should_stop=begun.is_set))
     assert time.monotonic() - started < within(1)
     assert settled(lambda: len(counted)) < 1000
 

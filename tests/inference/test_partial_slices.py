@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import zarr
 
-from emseg_napari.core.jobs import BlockFailed, Message
+from emseg_napari.core.jobs import BlockFailed, JobContext, Message
 from emseg_napari.inference import block_work, plan, predict
 from emseg_napari.inference.partial_slices import noted_in
 from emseg_napari.inference.volume import VolumeTask, predict_volume
@@ -88,7 +88,7 @@ def test_what_cannot_be_read_is_nan_and_all_else_is_itself(disk, values):
 def test_only_blocks_that_see_the_broken_chunk_fail(run, disk, values, task, break_):
     break_(disk, 1, 0, 0)
     told = []
-    found = predict_volume(disk.volume, run, task, told.append)
+    found = predict_volume(disk.volume, run, task, context=JobContext(report=told.append))
     assert (1, 0, 0) in failed(found)
     assert {index[0] for index in failed(found)} == {1}
     assert len(failed(found)) <= 9  # the tiny network sees less than two blocks around
@@ -127,7 +127,7 @@ def test_a_mended_slice_is_predicted_anew_as_if_it_had_never_been_broken(run, di
     disk.spoil(1, 0, 0)
     first, told = predict_volume(disk.volume, run, task), []
     disk.mend()
-    mended = predict_volume(disk.volume, run, task, told.append)
+    mended = predict_volume(disk.volume, run, task, context=JobContext(report=told.append))
     assert (mended.done, mended.skipped, mended.failures) == (25, ALL - 25, ())
     assert first.done > mended.skipped
     assert noted_in(mended.record) == []

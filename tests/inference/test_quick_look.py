@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emseg_napari.core.jobs import BlockDone, Drafted, SlicePredicted
+from emseg_napari.core.jobs import BlockDone, JobContext, QuickLookReady, SlicePredicted
 from emseg_napari.inference import plan, predict, quick_look
 from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.settings import PredictionSettings
@@ -34,7 +34,7 @@ def drawn(events, shape):
     """What the first look shows in the end, and of which slices."""
     seen, slices = np.full(shape, np.nan, np.float32), set()
     for event in events:
-        if isinstance(event, Drafted):
+        if isinstance(event, QuickLookReady):
             seen[event.window] = event.probability
             slices.add(event.z)
     return seen, slices
@@ -42,12 +42,18 @@ def drawn(events, shape):
 
 def test_a_large_slice_is_seen_in_one_orientation_before_it_is_predicted(run, image):
     events = []
-    predict(image, run, PLAIN.model_copy(update={"slices": (1, 3)}), events.append, first_look=True)
+    predict(
+        image,
+        run,
+        PLAIN.model_copy(update={"slices": (1, 3)}),
+        context=JobContext(report=events.append),
+        first_look=True,
+    )
     seen, slices = drawn(events, image.shape[1:])
     assert slices == {1}
     np.testing.assert_allclose(seen, predict(image[1], run, QUICK)[0], atol=1e-5)
     kinds = [type(event) for event in events]
-    assert max(i for i, kind in enumerate(kinds) if kind is Drafted) < kinds.index(SlicePredicted)
+    assert max(i for i, kind in enumerate(kinds) if kind is QuickLookReady) < kinds.index(SlicePredicted)
 
 
 def test_what_is_predicted_at_once_has_no_first_look(run, image, monkeypatch):
@@ -55,20 +61,24 @@ def test_what_is_predicted_at_once_has_no_first_look(run, image, monkeypatch):
         if settings is PLAIN:
             monkeypatch.setattr(quick_look, "_TILE_PX", 256)  # all in one part
         events = []
-        predict(image, run, settings, events.append, first_look=True)
+        predict(image, run, settings, context=JobContext(report=events.append), first_look=True)
         assert not drawn(events, image.shape[1:])[1]
 
 
 def test_a_volume_begins_with_a_first_look_at_the_slice_in_view_unless_it_is_done(run, image, tmp_path):
     events = []
-    predict_volume(image, run, VolumeTask(tmp_path / "a.zarr", PLAIN, near=2), events.append)
+    predict_volume(
+        image, run, VolumeTask(tmp_path / "a.zarr", PLAIN, near=2), context=JobContext(report=events.append)
+    )
     seen, slices = drawn(events, image.shape[1:])
     assert slices == {2}
     assert np.isfinite(seen).all()
-    assert isinstance(events[0], Drafted)
+    assert isinstance(events[0], QuickLookReady)
     again = []
-    predict_volume(image, run, VolumeTask(tmp_path / "a.zarr", PLAIN, near=2), again.append)
-    assert not any(isinstance(event, Drafted | BlockDone) for event in again)
+    predict_volume(
+        image, run, VolumeTask(tmp_path / "a.zarr", PLAIN, near=2), context=JobContext(report=again.append)
+    )
+    assert not any(isinstance(event, QuickLookReady | BlockDone) for event in again)
 
 
 def test_a_slice_that_cannot_be_looked_at_is_left_to_its_blocks(run, image, tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
-from emseg_napari.core.jobs import Cancelled, Progress, SlicePredicted, UserError
+from emseg_napari.core.jobs import Cancelled, JobContext, Progress, SlicePredicted, UserError
 from emseg_napari.inference import Method, SlicePredictor, load_predictor, predict
 from emseg_napari.inference.tiles import GRID_PX, HALOS, ORIENTATIONS, Halo, tiles
 from emseg_napari.models.checkpoints import export_onnx
@@ -411,7 +411,9 @@ FAST = {"average_orientations": False}
 
 def test_chosen_slices_are_predicted_and_told_one_by_one(compact_run):
     image, story = noise(6, 40, 30), Story()
-    result = predict(image, compact_run, PredictionSettings(slices=(2, 5), **FAST), story)
+    result = predict(
+        image, compact_run, PredictionSettings(slices=(2, 5), **FAST), context=JobContext(report=story)
+    )
     assert (result.shape, result.dtype) == ((3, 40, 30), np.float32)
     told = [event for event in story.events if isinstance(event, SlicePredicted)]
     assert [event.z for event in told] == [2, 3, 4]
@@ -443,7 +445,12 @@ def test_cancel_ends_between_any_two_tiles(compact_run, questions):
     story = Story(questions)
     settings = PredictionSettings(tile_px=64, **FAST)
     with pytest.raises(Cancelled):
-        predict(noise(2, 100, 180), compact_run, settings, story, story.should_stop)
+        predict(
+            noise(2, 100, 180),
+            compact_run,
+            settings,
+            context=JobContext(report=story, should_stop=story.should_stop),
+        )
     assert len([e for e in story.events if isinstance(e, SlicePredicted)]) == 0
 
 

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 import zarr
 
-from emseg_napari.core.blockwise import Where, dask_client
-from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, Message, Progress, UserError
+from emseg_napari.core.blockwise import Scheduler, dask_client
+from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, JobContext, Message, Progress, UserError
 from emseg_napari.inference import block_work, plan, predict, slab_cache
 from emseg_napari.inference.backends import stoppable
 from emseg_napari.inference.block_work import encoded
@@ -182,7 +182,9 @@ def test_constant_parts_are_predicted_as_any_other(run, image, tmp_path):
 
 def test_slice_in_view_comes_first_and_the_others_by_their_distance(run, image, tmp_path):
     told = []
-    predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST, near=2), told.append)
+    predict_volume(
+        image, run, VolumeTask(tmp_path / "out.zarr", FAST, near=2), context=JobContext(report=told.append)
+    )
     order = [event.block.index[0] for event in told if isinstance(event, BlockDone)]
     assert order == [2] * 12 + [1] * 6 + order[18:]
     assert sorted(order[12:36]) == [1] * 12 + [3] * 12
@@ -194,7 +196,12 @@ def test_slice_in_view_comes_first_and_the_others_by_their_distance(run, image, 
 def test_near_counts_in_slices_of_the_volume(run, image, tmp_path):
     told = []
     settings = PredictionSettings(slices=(2, 4), close_gaps=False, average_orientations=False)
-    predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", settings, near=3), told.append)
+    predict_volume(
+        image,
+        run,
+        VolumeTask(tmp_path / "out.zarr", settings, near=3),
+        context=JobContext(report=told.append),
+    )
     assert next(event.block.index[0] for event in told if isinstance(event, BlockDone)) == 1
 
 
@@ -221,7 +228,9 @@ def test_slices_that_share_chunks_are_read_together(run, image, tmp_path):
     read = []
     volume = Volume("V", "v.zarr", DeepPixels(np.concatenate([image, 255 - image]), (), read))
     told = []
-    predict_volume(volume, run, VolumeTask(tmp_path / "deep.zarr", FAST, near=4), told.append)
+    predict_volume(
+        volume, run, VolumeTask(tmp_path / "deep.zarr", FAST, near=4), context=JobContext(report=told.append)
+    )
     order = [e.block.index[0] for e in told if isinstance(e, BlockDone)]
     assert order[:12] == [4] * 12
     assert order[12:36] == [3, 5] * 12
@@ -286,11 +295,18 @@ def test_cancelled_prediction_goes_on_and_ends_with_the_same_bytes(run, image, t
         return sum(isinstance(event, BlockDone) for event in told) >= least
 
     with pytest.raises(Cancelled):
-        predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST, near=1), told.append, enough)
+        predict_volume(
+            image,
+            run,
+            VolumeTask(tmp_path / "out.zarr", FAST, near=1),
+            context=JobContext(report=told.append, should_stop=enough),
+        )
     there = 48 - len(VolumeOutput(tmp_path / "out.zarr").missing())
     assert least <= there < 48
     told.clear()
-    found = predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST), told.append)
+    found = predict_volume(
+        image, run, VolumeTask(tmp_path / "out.zarr", FAST), context=JobContext(report=told.append)
+    )
     assert (found.done, found.skipped) == (48 - there, there)
     assert any(isinstance(e, Message) and f"{there} of 48 blocks" in e.text for e in told)
     predict_volume(image, run, VolumeTask(tmp_path / "whole" / "out.zarr", FAST, near=3))
@@ -394,7 +410,9 @@ def test_image_that_is_called_otherwise_goes_on(run, image, tmp_path):
 def test_broken_chunks_cost_the_blocks_that_see_them_and_are_named(run, image, tmp_path):
     told = []
     volume = Volume("V", "", Pixels(image, ((1, 0, 0), (3, 4, 6))))
-    found = predict_volume(volume, run, VolumeTask(tmp_path / "out.zarr", FAST), told.append)
+    found = predict_volume(
+        volume, run, VolumeTask(tmp_path / "out.zarr", FAST), context=JobContext(report=told.append)
+    )
     failed = {failure.index for failure in found.failures}
     assert (1, 0, 0) in failed
     assert (3, 2, 3) in failed
@@ -539,5 +557,7 @@ def test_chunks_without_a_file_are_empty_where_one_says_so(run, image, tmp_path)
 def test_a_scheduler_that_is_not_there_leaves_no_output(run, image, tmp_path, monkeypatch):
     monkeypatch.setattr(dask_client, "SECONDS_TO_CONNECT", 0.3)
     with pytest.raises(UserError, match="No Dask scheduler answers"):
-        predict_volume(image, run, VolumeTask(tmp_path / "a.zarr", FAST, where=Where("tcp://127.0.0.1:1")))
+        predict_volume(
+            image, run, VolumeTask(tmp_path / "a.zarr", FAST, scheduler=Scheduler("tcp://127.0.0.1:1"))
+        )
     assert not (tmp_path / "a.zarr").exists()

@@ -16,14 +16,14 @@ def two_cells(gap: float = 0.3) -> np.ndarray:
 
 
 def test_a_gap_in_a_strong_membrane_is_closed_by_a_line_one_pixel_thin():
-    closed = close_gaps(two_cells(), 0.5, join_below=0.7) >= 0.5
+    closed = close_gaps(two_cells(), 0.5, merge_threshold=0.7) >= 0.5
     assert ndimage.label(~closed)[1] == 2
     assert (closed[27:33].sum(axis=1) == 1).all()
     assert (closed[:27].sum(axis=1) == 3).all()
 
 
 def test_a_gap_through_which_nothing_shows_is_closed_too():
-    closed = close_gaps(two_cells(gap=0.05), 0.5, join_below=0.7) >= 0.5
+    closed = close_gaps(two_cells(gap=0.05), 0.5, merge_threshold=0.7) >= 0.5
     assert ndimage.label(~closed)[1] == 2
 
 
@@ -37,8 +37,8 @@ def test_closed_gaps_part_cells_in_the_scores_too(threshold):
 def test_a_membrane_that_is_weak_as_a_whole_is_not_drawn():
     probability = np.full((60, 61), 0.05, np.float32)
     probability[:, 29:32] = 0.4
-    np.testing.assert_array_equal(close_gaps(probability, 0.5, join_below=0.7), probability)
-    assert (close_gaps(probability, 0.5, join_below=0.3) >= 0.5).any()
+    np.testing.assert_array_equal(close_gaps(probability, 0.5, merge_threshold=0.7), probability)
+    assert (close_gaps(probability, 0.5, merge_threshold=0.3) >= 0.5).any()
 
 
 def test_no_line_grows_inside_a_cell():

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from emseg_napari.core.jobs import Cancelled, Message, Progress, UserError
+from emseg_napari.core.jobs import Cancelled, JobContext, Message, Progress, UserError
 from emseg_napari.core.labels import INTERIOR, normalise
 from emseg_napari.evaluation.metrics import v_rand
 from emseg_napari.segmentation.agglomeration import Regions, in_reading_order, outlined
@@ -50,7 +50,7 @@ some_settings = st.builds(
     InstanceSettings,
     size_px=st.integers(0, 60),
     neck_px=st.floats(0.25, 4),
-    join_below=st.floats(0, 1),
+    merge_threshold=st.floats(0, 1),
     seed_below=st.floats(0.01, 1),
 )
 
@@ -76,7 +76,7 @@ def test_no_fragment_is_left_and_no_boundary_is_weaker_than_asked_for(probabilit
     if len(sizes) == 1:
         return
     assert sizes.min() >= settings.size_px
-    assert min(strengths(cells, probability[0])) >= settings.join_below - 1e-9
+    assert min(strengths(cells, probability[0])) >= settings.merge_threshold - 1e-9
 
 
 def strengths(cells: np.ndarray, probability: np.ndarray) -> list[float]:
@@ -121,9 +121,9 @@ def test_a_leak_wider_than_the_neck_asked_for_joins_cells():
         assert cells_of_slice(probability, settings).max() == count
 
 
-@pytest.mark.parametrize(("join_below", "count"), [(0.45, 2), (0.55, 1)])
-def test_pieces_are_joined_where_the_boundary_between_them_is_weak(join_below, count):
-    settings = InstanceSettings(join_below=join_below)
+@pytest.mark.parametrize(("merge_threshold", "count"), [(0.45, 2), (0.55, 1)])
+def test_pieces_are_joined_where_the_boundary_between_them_is_weak(merge_threshold, count):
+    settings = InstanceSettings(merge_threshold=merge_threshold)
     assert cells_of_slice(rooms(wall=0.5), settings).max() == count
 
 
@@ -166,7 +166,7 @@ def test_a_uint8_probability_gives_the_same_cells():
 def test_a_slice_without_boundary_or_without_interior_is_one_cell_and_is_told_of(value):
     events = []
     stack = np.stack([rooms(), np.full((40, 40), value, np.float32)])
-    cells = instances(stack, report=events.append)
+    cells = instances(stack, context=JobContext(report=events.append))
     assert set(np.unique(cells[1])) == {3}
     assert [e.text for e in events if isinstance(e, Message)] == [
         "Slice 1 is one single cell: it has no boundary, or nothing else."
@@ -201,7 +201,7 @@ def test_what_is_no_probability_is_refused_with_a_sentence(wrong, sentence):
 
 def test_progress_comes_with_every_slice_and_ends_at_one():
     events = []
-    instances(np.stack([rooms()] * 3), report=events.append)
+    instances(np.stack([rooms()] * 3), context=JobContext(report=events.append))
     assert [e.fraction for e in events if isinstance(e, Progress)] == [1 / 3, 2 / 3, 1]
     assert events[-1].seconds_left == 0
 
@@ -210,7 +210,7 @@ def test_progress_comes_with_every_slice_and_ends_at_one():
 def test_a_stop_is_obeyed_in_the_middle(job):
     seen = []
     with pytest.raises(Cancelled):
-        job(np.stack([rooms()] * 3), report=seen.append, should_stop=lambda: bool(seen))
+        job(np.stack([rooms()] * 3), context=JobContext(report=seen.append, should_stop=lambda: bool(seen)))
     assert len(seen) == 1
 
 

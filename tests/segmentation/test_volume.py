@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from emseg_napari.core.blockwise import Where
-from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, Event, Message, Progress, UserError
+from emseg_napari.core.blockwise import Scheduler
+from emseg_napari.core.jobs import (
+    BlockDone,
+    BlockFailed,
+    Cancelled,
+    Event,
+    JobContext,
+    Message,
+    Progress,
+    UserError,
+)
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
@@ -79,7 +88,7 @@ some_settings = st.builds(
     InstanceSettings,
     size_px=st.integers(0, 40),
     neck_px=st.floats(0.25, 3),
-    join_below=st.floats(0.2, 0.9),
+    merge_threshold=st.floats(0.2, 0.9),
     link=st.booleans(),
     outlines=st.booleans(),
     overlap=st.sampled_from([0.01, 0.1, 0.25, 0.5]),
@@ -135,7 +144,7 @@ def test_float_probability_and_labels_give_what_they_give_in_memory(tmp_path, li
 def test_tiles_that_see_enough_give_the_cells_of_the_slice_as_a_whole(seed):
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).random((120, 150)), 3.0)
     probability = np.clip((noise - 0.4) / 0.2, 0, 1).astype(np.float32)
-    how = SMALL.model_copy(update={"seed_below": 0.45, "join_below": 0.5})
+    how = SMALL.model_copy(update={"seed_below": 0.45, "merge_threshold": 0.5})
     whole = cells_of_slice(probability, how)
     assert whole.max() > 20
     for tile_px in (30, 47):
@@ -182,17 +191,16 @@ def cut(request: pytest.FixtureRequest) -> Cut:
 LINKED = SMALL.model_copy(update={"link": True, "outlines": True})
 
 
-def stopping_after(events: int) -> tuple[Callable[[Event], None], Callable[[], bool]]:
+def stopping_after(events: int) -> JobContext:
     seen: list[Event] = []
-    return seen.append, lambda: len(seen) >= events
+    return JobContext(report=seen.append, should_stop=lambda: len(seen) >= events)
 
 
 def broken_off(probability: np.ndarray, path: Path, cut: Cut) -> Iterator[int]:
     """Go on with a segmentation, and break it off again and again, later every time."""
     for events in (1, 4, 9, 15, 24, 40):
-        report, should_stop = stopping_after(events)
         try:
-            segmented(probability, path, LINKED, cut, report=report, should_stop=should_stop)
+            segmented(probability, path, LINKED, cut, context=stopping_after(events))
         except Cancelled:
             yield events
 
@@ -212,15 +220,13 @@ def test_a_segmentation_that_was_broken_off_goes_on_to_the_same_bytes(tmp_path, 
 def test_what_was_done_is_not_done_again(tmp_path, cut):
     path = tmp_path / "cells.zarr"
     probability = field((12, 60, 72), 2)
-    report, should_stop = stopping_after(1)
     with pytest.raises(Cancelled):
-        segmented(probability, path, cut=cut, report=report, should_stop=should_stop)
+        segmented(probability, path, cut=cut, context=stopping_after(1))
     fragments = VolumeOutput(tmp_path / ".cells.zarr.cells" / "fragments.zarr")
     left, stamps = len(fragments.missing()), {p: p.stat().st_mtime_ns for p in fragments.path.rglob("*")}
     assert 0 < left < len(fragments.blocks)
-    report, should_stop = stopping_after(1)
     with pytest.raises(Cancelled):
-        segmented(probability, path, cut=cut, report=report, should_stop=should_stop)
+        segmented(probability, path, cut=cut, context=stopping_after(1))
     assert len(fragments.missing()) < left
     blocks = [p for p in stamps if p.is_file() and p.parent != fragments.path and "zarr" not in p.name]
     assert blocks
@@ -253,7 +259,12 @@ def volume_with(array: np.ndarray, *broken: tuple[int, int, int]) -> Boundary:
 def test_slices_that_cannot_be_read_are_told_and_the_rest_is_finished(tmp_path, link_):
     how, probability = SMALL.model_copy(update={"link": link_}), field((4, 24, 24), 4)
     events: list[Event] = []
-    result = segmented(volume_with(probability, (1, 0, 0)), tmp_path / "c.zarr", how, report=events.append)
+    result = segmented(
+        volume_with(probability, (1, 0, 0)),
+        tmp_path / "c.zarr",
+        how,
+        context=JobContext(report=events.append),
+    )
     assert [failure.index for failure in result.failures] == [(1, 0, 0)]
     assert "chunk (1, 0, 0)" in result.failures[0].text
     assert [e.index for e in events if isinstance(e, BlockFailed)] == [(1, 0, 0)]
@@ -332,7 +343,7 @@ def test_a_single_cell_is_told_of_and_progress_ends_at_one(tmp_path):
     probability = np.zeros((2, 30, 30), np.uint8)
     probability[0, 14:16] = 255
     events: list[Event] = []
-    segmented(probability, tmp_path / "cells.zarr", report=events.append)
+    segmented(probability, tmp_path / "cells.zarr", context=JobContext(report=events.append))
     assert [e.text for e in events if isinstance(e, Message)] == [
         "Slice 1 is one single cell: it has no boundary, or nothing else."
     ]
@@ -350,8 +361,8 @@ def test_workers_write_the_same_bytes(tmp_path):
 
     boundary = Boundary(open_zarr(tmp_path / "p.zarr"))
     results = []
-    for name, where in (("here", Where()), ("there", Where("local", 2))):
+    for name, scheduler in (("here", Scheduler()), ("there", Scheduler("local", 2))):
         (tmp_path / name).mkdir()
-        segmented(boundary, tmp_path / name / "cells.zarr", LINKED, TILES, where=where)
+        segmented(boundary, tmp_path / name / "cells.zarr", LINKED, TILES, scheduler=scheduler)
         results.append(files_of(tmp_path / name))
     assert results[0] == results[1]

@@ -8,7 +8,16 @@ import onnxruntime
 import pytest
 from keras import layers, ops
 
-from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
+from emseg_napari.core.jobs import (
+    Cancelled,
+    EpochEnded,
+    JobContext,
+    JobControl,
+    Message,
+    PreviewReady,
+    Progress,
+    UserError,
+)
 from emseg_napari.models import unet
 from emseg_napari.models.checkpoints import load_checkpoint
 from emseg_napari.models.run import Run, open_run
@@ -17,8 +26,8 @@ from emseg_napari.training import learner, trainer
 from emseg_napari.training.losses import masked_loss
 from emseg_napari.training.trainer import train_network
 from emseg_napari.training.validation import (
-    Judgement,
-    Jury,
+    ValidationScore,
+    Validator,
     but_tile,
     hold_out_tile,
     most_labelled,
@@ -100,7 +109,12 @@ def told() -> Story:
 def run(told, tmp_path_factory) -> Run:
     """A compact network, trained for three epochs while slice 1 is looked at."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    return train_network(*membranes(), tiny(epochs=3), told, folder=folder, wishes=lambda: Wishes(z=1))
+    return train_network(
+        *membranes(),
+        tiny(epochs=3),
+        context=JobContext(report=told, control=lambda: JobControl(z=1)),
+        folder=folder,
+    )
 
 
 def test_training_leaves_a_whole_run_folder(run):
@@ -170,7 +184,12 @@ def test_training_in_epochs_repeats_exactly_with_its_seed_even_when_broken_off(r
     monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b""))
     monkeypatch.setattr(trainer._Training, "_judge_kept", lambda self: None)
     with pytest.raises(Cancelled):
-        train_network(*membranes(), tiny(epochs=3), should_stop=Story(5).should_stop, folder=tmp_path)
+        train_network(
+            *membranes(),
+            tiny(epochs=3),
+            context=JobContext(should_stop=Story(5).should_stop),
+            folder=tmp_path,
+        )
     resumed = train_network(*membranes(), folder=tmp_path, resume=True)
     assert resumed.settings == run.settings
     assert_same_weights(run, resumed)
@@ -189,7 +208,12 @@ def test_dropout_goes_on_where_it_stood(tmp_path):
     settings = tiny(epochs=3, averaging=0.0)
     unbroken = train_network(*membranes(), settings, folder=tmp_path / "unbroken")
     with pytest.raises(Cancelled):
-        train_network(*membranes(), settings, should_stop=Story(8).should_stop, folder=tmp_path / "broken")
+        train_network(
+            *membranes(),
+            settings,
+            context=JobContext(should_stop=Story(8).should_stop),
+            folder=tmp_path / "broken",
+        )
     resumed = train_network(*membranes(), folder=tmp_path / "broken", resume=True)
     assert_same_weights(unbroken, resumed)
 
@@ -205,7 +229,12 @@ def test_another_seed_trains_another_network(tmp_path):
 @pytest.mark.parametrize("questions", [0, 2, 5, 9])
 def test_cancel_at_any_time_leaves_a_run_that_can_go_on(tmp_path, questions):
     with pytest.raises(Cancelled):
-        train_network(*membranes(), tiny(), should_stop=Story(questions).should_stop, folder=tmp_path)
+        train_network(
+            *membranes(),
+            tiny(),
+            context=JobContext(should_stop=Story(questions).should_stop),
+            folder=tmp_path,
+        )
     assert not open_run(tmp_path).record.finished
     load_checkpoint(small_network("compact"), tmp_path / "last.keras")
     resumed = train_network(*membranes(), folder=tmp_path, resume=True)
@@ -274,7 +303,7 @@ def test_diverged_training_says_so(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("quick")
 def test_best_weights_are_kept_by_the_held_out_slices(tmp_path, monkeypatch):
     costs = iter([3.0, 1.0, 2.0])
-    monkeypatch.setattr(Jury, "held_out", lambda *_: Judgement(accuracy=0.5, cost=next(costs)))
+    monkeypatch.setattr(Validator, "held_out", lambda *_: ValidationScore(accuracy=0.5, cost=next(costs)))
     kept = []
     real = learner.save_checkpoint
     monkeypatch.setattr(learner, "save_checkpoint", lambda m, p: (kept.append(p.name), real(m, p)))
@@ -287,7 +316,12 @@ def test_best_weights_are_kept_by_the_held_out_slices(tmp_path, monkeypatch):
 @pytest.mark.parametrize("z", [None, -1, 99])
 def test_no_preview_of_a_slice_that_is_not_there(tmp_path, z):
     story = Story()
-    train_network(*membranes(), tiny(epochs=1), story, folder=tmp_path, wishes=lambda: Wishes(z=z))
+    train_network(
+        *membranes(),
+        tiny(epochs=1),
+        context=JobContext(report=story, control=lambda: JobControl(z=z)),
+        folder=tmp_path,
+    )
     assert not story.of(PreviewReady)
 
 
@@ -305,7 +339,9 @@ def test_single_slice_and_sparse_labels_can_train(tmp_path):
     image, labels = membranes()
     labels[0, 5:] = 0
     story = Story()
-    run = train_network(image[0], labels[0], tiny(epochs=1), story, folder=tmp_path)
+    run = train_network(
+        image[0], labels[0], tiny(epochs=1), context=JobContext(report=story), folder=tmp_path
+    )
     assert run.history[0].held_out_accuracy is None
     assert "none is held out" in story.of(Message)[0].text
     assert run.record.threshold == 0.5
@@ -426,7 +462,7 @@ def test_impossible_split_gets_a_sentence(changes, sentence):
 def test_a_corner_is_held_out_where_no_slice_can_be(tmp_path):
     image, labels = membranes((1, 128, 160))
     story = Story()
-    run = train_network(image, labels, tiny(epochs=1), story, folder=tmp_path)
+    run = train_network(image, labels, tiny(epochs=1), context=JobContext(report=story), folder=tmp_path)
     top, bottom, left, right = run.record.held_out_tile
     assert (bottom - top, right - left) == (45, 57)
     assert f"y {top}:{bottom}, x {left}:{right}" in story.of(Message)[0].text
@@ -473,9 +509,8 @@ def test_enough_ends_with_the_best_network_kept(tmp_path):
     run = train_network(
         *membranes(),
         tiny(epochs=50),
-        story,
+        context=JobContext(report=story, control=lambda: JobControl(enough=len(story.events) > 9)),
         folder=tmp_path,
-        wishes=lambda: Wishes(enough=len(story.events) > 9),
     )
     assert run.record.finished
     assert run.network_file.is_file()
@@ -487,15 +522,17 @@ def test_enough_ends_with_the_best_network_kept(tmp_path):
 def test_a_pause_stands_still_and_keeps_a_checkpoint(tmp_path, monkeypatch):
     asked = []
 
-    def wishes() -> Wishes:
+    def control() -> JobControl:
         asked.append(1)
-        return Wishes(paused=5 < len(asked) < 20)
+        return JobControl(paused=5 < len(asked) < 20)
 
     saved = []
     real = learner.save_checkpoint
     monkeypatch.setattr(learner, "save_checkpoint", lambda m, p: (saved.append(len(asked)), real(m, p)))
     story = Story()
-    run = train_network(*membranes(), tiny(), story, folder=tmp_path, wishes=wishes)
+    run = train_network(
+        *membranes(), tiny(), context=JobContext(report=story, control=control), folder=tmp_path
+    )
     assert any("paused at step" in event.text for event in story.of(Progress))
     assert any(5 < count < 20 for count in saved)
     assert run.history[-1].step == 6

@@ -3,8 +3,8 @@ import pytest
 
 from emseg_napari.core.jobs import never
 from emseg_napari.segmentation.close_gaps import close_gaps
-from emseg_napari.settings import JOIN_BELOW
-from emseg_napari.training.validation import Judge
+from emseg_napari.settings import MERGE_THRESHOLD
+from emseg_napari.training.validation import Scorer
 
 
 class Known:
@@ -25,21 +25,21 @@ def weak_spot(membrane: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
     return probability, labels
 
 
-def judge(labels: np.ndarray, image: np.ndarray | None = None) -> Judge:
-    return Judge(weak_spot()[0] if image is None else image, labels, 1.0, never)
+def judge(labels: np.ndarray, image: np.ndarray | None = None) -> Scorer:
+    return Scorer(weak_spot()[0] if image is None else image, labels, 1.0, never)
 
 
 def test_boundary_is_where_it_is_most_accurate_and_cells_part_as_usual():
-    threshold, join_below = judge(weak_spot()[1]).choose([0], Known())
+    threshold, merge_threshold = judge(weak_spot()[1]).choose([0], Known())
     assert 0.4 < threshold <= 0.9
-    assert join_below == JOIN_BELOW
+    assert merge_threshold == MERGE_THRESHOLD
 
 
 def test_where_boundaries_are_weak_weaker_ones_part_cells():
     probability, labels = weak_spot(membrane=0.6)
-    threshold, join_below = judge(labels, probability).choose([0], Known())
+    threshold, merge_threshold = judge(labels, probability).choose([0], Known())
     assert 0.4 < threshold <= 0.6
-    assert join_below < 0.6
+    assert merge_threshold < 0.6
 
 
 @pytest.mark.parametrize("usual", [0.3, 0.5, 0.7])
@@ -60,14 +60,14 @@ def test_closing_the_gap_parts_the_cells_and_costs_no_accuracy():
 def test_labels_with_gaps_cannot_say_where_cells_part():
     labels = weak_spot()[1]
     labels[:, ::2] = 0
-    threshold, join_below = judge(labels).choose([0], Known())
+    threshold, merge_threshold = judge(labels).choose([0], Known())
     assert 0.4 < threshold <= 0.9
-    assert join_below == JOIN_BELOW
+    assert merge_threshold == MERGE_THRESHOLD
     assert judge(labels).score([0], Known()).v_rand is None
 
 
 def test_of_nothing_nothing_is_chosen():
-    assert judge(weak_spot()[1]).choose([], Known()) == (0.5, JOIN_BELOW)
+    assert judge(weak_spot()[1]).choose([], Known()) == (0.5, MERGE_THRESHOLD)
     assert judge(weak_spot()[1]).choose([], Known(), 0.4) == (0.5, 0.4)
 
 
@@ -75,4 +75,4 @@ def test_closing_is_what_the_judge_scored():
     probability, labels = weak_spot()
     closed = close_gaps(probability[0], 0.65, 0.7)[np.newaxis]
     one = judge(labels).score([0], Known(), 0.65, 0.7)
-    assert one == Judge(closed, labels, 1.0, never).score([0], Known(), 0.65)
+    assert one == Scorer(closed, labels, 1.0, never).score([0], Known(), 0.65)

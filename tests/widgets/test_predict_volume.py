@@ -4,7 +4,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from emseg_napari.core.jobs import BlockDone, Drafted
+from emseg_napari.core.jobs import BlockDone, QuickLookReady
 from emseg_napari.core.labels import PROPOSED_BOUNDARY, from_probability
 from emseg_napari.inference import predict
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
@@ -83,7 +83,7 @@ def test_a_large_slice_is_drawn_at_once_until_its_blocks_are_there(desk, qtbot):
     looks = []
 
     def look(event):
-        if isinstance(event, Drafted):  # it has been drawn: the step was connected before
+        if isinstance(event, QuickLookReady):  # it has been drawn: the step was connected before
             shown = desk.viewer.layers["large first look"]
             drawn = shown.data[(0, *event.window)]
             looks.append((event.z, shown.translate[0], np.abs(drawn / 255 - event.probability).max()))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.annotation.suggest import Place, places_of_slice
-from emseg_napari.core.jobs import Cancelled, Event, Progress, Report, ShouldStop, ignore, never
+from emseg_napari.core.jobs import Event, JobContext, Progress
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import Run, open_run
@@ -29,8 +29,7 @@ def search_places(
     image: np.ndarray,
     labels: np.ndarray | SparseStack,
     run: Run | Path | str,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
     *,
     confirmed: Collection[int] = (),
     first: int = 0,
@@ -45,10 +44,8 @@ def search_places(
         uint8 (z, y, x), 0 to 4: the state of every pixel (see `emseg_napari.core.labels`).
     run : Run, Path or str
         Whose network doubts.
-    report : callable
+    context : JobContext, optional
         Gets a `SliceSearched` and a `Progress` for each slice.
-    should_stop : callable
-        When it answers True, `Cancelled` is raised.
     confirmed : collection of int
         Slices that need no look.
     first : int
@@ -59,15 +56,15 @@ def search_places(
     UserError
         If the run cannot be used.
     """
+    context = context or JobContext()
     run = run if isinstance(run, Run) else open_run(run)
     predictor = load_predictor(run, PredictionSettings())
     order = sorted(set(range(len(labels))).difference(confirmed), key=lambda z: (abs(z - first), z))
     started = time.monotonic()
     for done, z in enumerate(order, start=1):
-        if should_stop():
-            raise Cancelled
+        context.check_stop()
         around = [labels[n] if 0 <= n < len(labels) else None for n in (z - 1, z + 1)]
-        probability, spread = predictor.probability_and_spread(image[z], should_stop)
-        report(SliceSearched(z, places_of_slice(z, labels[z], probability, spread, around)))
+        probability, spread = predictor.probability_and_spread(image[z], context.should_stop)
+        context.report(SliceSearched(z, places_of_slice(z, labels[z], probability, spread, around)))
         left = (time.monotonic() - started) / done * (len(order) - done)
-        report(Progress(done / len(order), left, f"slice {z} searched"))
+        context.report(Progress(done / len(order), left, f"slice {z} searched"))

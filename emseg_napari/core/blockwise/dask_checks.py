@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from emseg_napari.core.blockwise.work import StopsAll
+from emseg_napari.core.blockwise.work import FatalBlockError
 
 # What a block's bytes depend on, and what blocks travel with.
 PACKAGES = (
@@ -58,7 +58,7 @@ def check_cluster(client: Any, paths: Sequence[Path]) -> None:
     # Anything else is an error of a worker that ended meanwhile, which concerns nobody.
     for answer in client.run(unseen, list(paths), on_error="return").values():
         if isinstance(answer, str):
-            raise StopsAll(answer)
+            raise FatalBlockError(answer)
 
 
 @lru_cache(maxsize=8)
@@ -69,7 +69,7 @@ def check_this_worker(versions: Versions, paths: tuple[Path, ...]) -> None:
     _check_versions(f"The worker {get_worker().address}", versions_here(), versions)
     missing = unseen(paths)
     if missing is not None:
-        raise StopsAll(missing)
+        raise FatalBlockError(missing)
 
 
 def unseen(paths: Sequence[Path]) -> str | None:
@@ -93,7 +93,7 @@ def _check_versions(who: str, theirs: Versions, ours: Versions) -> None:
     if pairs:
         has = ", ".join(_words(there) for there, _ in pairs)
         needs = ", ".join(_words(here) for _, here in pairs)
-        raise StopsAll(
+        raise FatalBlockError(
             f"{who} has {has}, but this process {needs}; give all of them the same environment and "
             "start again."
         )

@@ -14,8 +14,8 @@ from typing import Any
 
 from emseg_napari.core.blockwise.dask_checks import check_cluster, versions_here
 from emseg_napari.core.blockwise.dask_client import AGAIN, dashboard, lost, open_client
-from emseg_napari.core.blockwise.dask_task import Order
-from emseg_napari.core.blockwise.work import Block, BlockWork, Tally, failure
+from emseg_napari.core.blockwise.dask_task import DaskTask
+from emseg_napari.core.blockwise.work import Block, BlockProgress, BlockWork, failure
 from emseg_napari.core.jobs import BlockFailed, Cancelled, ShouldStop, UserError
 
 PER_THREAD = 2  # blocks ordered ahead for every thread of a worker: one is done, and the next one waits there
@@ -25,15 +25,15 @@ _SECONDS_TO_FETCH = 0.5
 _LARGEST_WORK = 1_000_000  # bytes
 
 
-def do_spread(
-    work: BlockWork, blocks: Sequence[Block], where: Any, tally: Tally, should_stop: ShouldStop
+def run_on_dask(
+    work: BlockWork, blocks: Sequence[Block], scheduler: Any, progress: BlockProgress, should_stop: ShouldStop
 ) -> None:
-    """Do blocks on workers; parameters as of `do_blocks`."""
-    with open_client(where.scheduler, where.workers) as client:
-        order = Order(_pickled(work), versions_here(), tuple(work.paths))
+    """Do blocks on workers; parameters as of `run_blocks`."""
+    with open_client(scheduler.address, scheduler.workers) as client:
+        order = DaskTask(_pickled(work), versions_here(), tuple(work.paths))
         check_cluster(client, order.paths)
-        tally.say(_greeting(client))
-        spread = Spread(client, order, tally, should_stop)
+        progress.say(_greeting(client))
+        spread = DaskRunner(client, order, progress, should_stop)
         try:
             spread.do(blocks)
         finally:
@@ -58,7 +58,7 @@ def _greeting(client: Any) -> str:
     return f"Working with the scheduler {client.scheduler.address}{watch}."
 
 
-class Spread:
+class DaskRunner:
     """Blocks on their way: ordered from the workers, a few for each, and not ended yet.
 
     Parameters
@@ -69,8 +69,10 @@ class Spread:
     should_stop : callable
     """
 
-    def __init__(self, client: Any, order: Order, tally: Tally, should_stop: ShouldStop) -> None:
-        self._client, self._order, self._tally, self._should_stop = client, order, tally, should_stop
+    def __init__(
+        self, client: Any, order: DaskTask, progress: BlockProgress, should_stop: ShouldStop
+    ) -> None:
+        self._client, self._order, self._progress, self._should_stop = client, order, progress, should_stop
         self._name = f"emseg-{uuid.uuid4().hex[:8]}"
         self._ordered: dict[str, tuple[Block, Any]] = {}  # futures, by their keys
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()  # keys
@@ -80,7 +82,7 @@ class Spread:
         """Do all blocks."""
         waiting = iter(enumerate(blocks))
         left = len(blocks)
-        self._tally.start()
+        self._progress.start()
         while left:
             self._look()
             self._fill(waiting)
@@ -121,9 +123,9 @@ class Spread:
         except Exception as error:
             told = self._worker_failed(block, error)
         if isinstance(told, BlockFailed):
-            self._tally.failed(told)
+            self._progress.failed(told)
         else:
-            self._tally.done(block, told)
+            self._progress.done(block, told)
 
     def _result(self, future: Any) -> Any:
         """Fetch what a worker returned; if it died since, another one does the block again."""
@@ -160,10 +162,10 @@ class Spread:
     def _count(self) -> None:
         with suppress(OSError):  # the scheduler is lost, which is told next
             info = self._client.scheduler_info(n_workers=0)
-            if info["n_workers"] == 0 and self._tally.workers != 0:
+            if info["n_workers"] == 0 and self._progress.workers != 0:
                 address = self._client.scheduler.address
-                self._tally.say(
+                self._progress.say(
                     f"No workers are there; waiting for some: 'dask worker {address}' starts them."
                 )
-            self._tally.workers, self._room = info["n_workers"], PER_THREAD * info["total_threads"]
+            self._progress.workers, self._room = info["n_workers"], PER_THREAD * info["total_threads"]
             self._counted = time.monotonic()

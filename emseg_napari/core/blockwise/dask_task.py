@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.blockwise.dask_checks import Versions, check_this_worker
-from emseg_napari.core.blockwise.work import Block, BlockWork, StopsAll, failure, write
+from emseg_napari.core.blockwise.work import Block, BlockWork, FatalBlockError, failure, write
 from emseg_napari.core.jobs import never
 
 
 @dataclass(frozen=True)
-class Order:
+class DaskTask:
     """What workers are asked to do to blocks.
 
     Attributes
@@ -39,26 +39,26 @@ class Order:
         A worker that lacks a module fails so at this block, with an error that can be told. If it had to
         import the module to read its orders, it would lose its connection, and nobody would know why.
         """
-        return pickle.dumps(_Errand(self, block))
+        return pickle.dumps(_TaskForBlock(self, block))
 
 
 @dataclass(frozen=True)
-class _Errand:
-    order: Order
+class _TaskForBlock:
+    order: DaskTask
     block: Block
 
-    def __reduce__(self) -> tuple[Callable[[Order, Block], Any], tuple[Order, Block]]:
+    def __reduce__(self) -> tuple[Callable[[DaskTask, Block], Any], tuple[DaskTask, Block]]:
         return _run, (self.order, self.block)
 
 
-def _run(order: Order, block: Block) -> Any:
+def _run(order: DaskTask, block: Block) -> Any:
     """Do one block, in the worker; a failure that concerns it alone is a value."""
     check_this_worker(order.versions, order.paths)
     work = _unpickled(order.work)
     try:
         return write(work, block, work.compute(block, work.read(block), never))
-    except StopsAll as error:
-        raise StopsAll(f"On the host {socket.gethostname()}: {error}") from error
+    except FatalBlockError as error:
+        raise FatalBlockError(f"On the host {socket.gethostname()}: {error}") from error
     except Exception as error:
         return failure(block, error)
 

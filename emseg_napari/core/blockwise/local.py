@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
-from emseg_napari.core.blockwise.work import Block, BlockWork, Tally, failure, write
+from emseg_napari.core.blockwise.work import Block, BlockProgress, BlockWork, failure, write
 from emseg_napari.core.jobs import Cancelled, ShouldStop
 
 AHEAD = 2  # blocks read before they are wanted: one that waits, and one that is being read
@@ -16,8 +16,10 @@ BEHIND = 2  # results that wait to be written, or are being written
 _SECONDS_BETWEEN_QUESTIONS = 0.1
 
 
-def do_here(work: BlockWork, blocks: Sequence[Block], tally: Tally, should_stop: ShouldStop) -> None:
-    """Do blocks in their order; parameters as of `do_blocks`.
+def run_locally(
+    work: BlockWork, blocks: Sequence[Block], progress: BlockProgress, should_stop: ShouldStop
+) -> None:
+    """Do blocks in their order; parameters as of `run_blocks`.
 
     When it stops, what was computed is still written.
     """
@@ -27,11 +29,11 @@ def do_here(work: BlockWork, blocks: Sequence[Block], tally: Tally, should_stop:
             try:
                 result = work.compute(block, _result(reading, should_stop), should_stop)
             except Exception as error:
-                tally.failed(failure(block, error))
+                progress.failed(failure(block, error))
             else:
                 writing.append((block, writer.submit(write, work, block, result)))
-            _tell_written(writing, BEHIND, tally, should_stop)
-        _tell_written(writing, 0, tally, should_stop)
+            _tell_written(writing, BEHIND, progress, should_stop)
+        _tell_written(writing, 0, progress, should_stop)
 
 
 def _ahead(
@@ -47,7 +49,7 @@ def _ahead(
 
 
 def _tell_written(
-    writing: deque[tuple[Block, Future[Any]]], left: int, tally: Tally, should_stop: ShouldStop
+    writing: deque[tuple[Block, Future[Any]]], left: int, progress: BlockProgress, should_stop: ShouldStop
 ) -> None:
     """Tell of what was written, and wait until at most `left` results are not."""
     while writing and (len(writing) > left or writing[0][1].done()):
@@ -55,9 +57,9 @@ def _tell_written(
         try:
             told = _result(future, should_stop)
         except Exception as error:
-            tally.failed(failure(block, error))
+            progress.failed(failure(block, error))
         else:
-            tally.done(block, told)
+            progress.done(block, told)
 
 
 def _result(future: Future[Any], should_stop: ShouldStop) -> Any:

@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from emseg_napari.core.blockwise.local import do_here
-from emseg_napari.core.blockwise.work import Block, BlockWork, Tally
-from emseg_napari.core.jobs import BlockFailed, Report, ShouldStop, UserError, ignore, never
+from emseg_napari.core.blockwise.local import run_locally
+from emseg_napari.core.blockwise.work import Block, BlockProgress, BlockWork
+from emseg_napari.core.jobs import BlockFailed, JobContext, UserError
 
 
 @dataclass(frozen=True)
-class Where:
+class Scheduler:
     """Which processes do the work.
 
     Attributes
     ----------
-    scheduler : str or None
+    address : str or None
         None: this process; "local": worker processes on this machine; "tcp://HOST:PORT": the workers of
         that Dask scheduler.
     workers : int or None
@@ -29,34 +29,34 @@ class Where:
         If there is no such place.
     """
 
-    scheduler: str | None = None
+    address: str | None = None
     workers: int | None = None
 
     @property
     def threads(self) -> int:
         """Processor threads for one block: all (0) in this process, 1 where workers share a machine."""
-        return 0 if self.scheduler is None else 1
+        return 0 if self.address is None else 1
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.scheduler != "local":
+        if self.workers is not None and self.address != "local":
             raise UserError(
                 "A number of workers goes with the scheduler 'local' only; a scheduler that runs already has "
                 "the workers that were started for it."
             )
         if self.workers is not None and self.workers < 1:
             raise UserError(f"{self.workers} workers do nothing; choose 1 or more.")
-        if self.scheduler not in (None, "local") and "://" not in str(self.scheduler):
+        if self.address not in (None, "local") and "://" not in str(self.address):
             raise UserError(
-                f"{self.scheduler!r} is no scheduler; write 'local' or an address such as tcp://HOST:8786."
+                f"{self.address!r} is no scheduler; write 'local' or an address such as tcp://HOST:8786."
             )
 
 
-HERE = Where()
+LOCAL = Scheduler()
 
 
 @contextmanager
-def started(where: Where) -> Iterator[Where]:
-    """Reach the workers, and start those of "local" once, for several calls of `do_blocks`.
+def started(scheduler: Scheduler) -> Iterator[Scheduler]:
+    """Reach the workers, and start those of "local" once, for several calls of `run_blocks`.
 
     Yields
     ------
@@ -68,21 +68,20 @@ def started(where: Where) -> Iterator[Where]:
     UserError
         If they cannot be started or reached.
     """
-    if where.scheduler is None:
-        yield where
+    if scheduler.address is None:
+        yield scheduler
         return
     from emseg_napari.core.blockwise.dask_client import open_client  # loads Dask, an extra
 
-    with open_client(where.scheduler, where.workers) as client:
-        yield Where(client.scheduler.address)
+    with open_client(scheduler.address, scheduler.workers) as client:
+        yield Scheduler(client.scheduler.address)
 
 
-def do_blocks(
+def run_blocks(
     work: BlockWork,
     blocks: Sequence[Block],
-    where: Where = HERE,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
+    scheduler: Scheduler = LOCAL,
+    context: JobContext | None = None,
 ) -> list[BlockFailed]:
     """Do the same work on many blocks, in the order given as far as there are hands.
 
@@ -95,13 +94,11 @@ def do_blocks(
         Done to each block; for a scheduler it must be possible to pickle it.
     blocks : sequence of Block
         The most wanted first.
-    where : Where
-    report : callable
+    scheduler : Where
+    context : JobContext, optional
         Gets `BlockDone`, `BlockFailed` and `Progress` per block, and a `Message` with the address of the
-        scheduler's dashboard; called on the caller's thread.
-    should_stop : callable
-        Asked several times a second while waiting, and handed to `compute`; when it answers True,
-        `Cancelled` is raised, and what was done stays done.
+        scheduler's dashboard, on the caller's thread. Asked several times a second whether to stop; what
+        was done stays done.
 
     Returns
     -------
@@ -114,11 +111,12 @@ def do_blocks(
         If the output cannot be written, or the scheduler or its workers cannot be used.
     Cancelled
     """
-    tally = Tally(len(blocks), report)
-    if where.scheduler is None:
-        do_here(work, blocks, tally, should_stop)
+    context = context or JobContext()
+    progress = BlockProgress(len(blocks), context.report)
+    if scheduler.address is None:
+        run_locally(work, blocks, progress, context.should_stop)
     elif blocks:
-        from emseg_napari.core.blockwise.dask_runner import do_spread  # loads Dask, an extra
+        from emseg_napari.core.blockwise.dask_runner import run_on_dask  # loads Dask, an extra
 
-        do_spread(work, blocks, where, tally, should_stop)
-    return tally.failures
+        run_on_dask(work, blocks, scheduler, progress, context.should_stop)
+    return progress.failures

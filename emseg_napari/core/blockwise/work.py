@@ -63,12 +63,12 @@ class BlockWork(Protocol):
         ...
 
 
-class StopsAll(UserError):
-    """What ails this block would ail all others."""
+class FatalBlockError(UserError):
+    """Error that makes every further block fail."""
 
 
-class Tally:
-    """Counts what was done and tells it.
+class BlockProgress:
+    """Counter of finished blocks that reports progress.
 
     Parameters
     ----------
@@ -144,15 +144,15 @@ def write(work: BlockWork, block: Block, result: Any) -> Any:
 
     Raises
     ------
-    StopsAll
+    FatalBlockError
         If the output is full, read-only or gone.
     """
     try:
         return work.write(block, result)
     except UserError as error:
-        raise StopsAll(str(error)) from error
+        raise FatalBlockError(str(error)) from error
     except OSError as error:
-        raise StopsAll(
+        raise FatalBlockError(
             f"Block {block.index} cannot be written ({error.strerror or error}); mend that and start again, "
             "which goes on with the blocks that are missing."
         ) from error
@@ -160,7 +160,7 @@ def write(work: BlockWork, block: Block, result: Any) -> Any:
 
 def failure(block: Block, error: Exception) -> BlockFailed:
     """Say why a block failed; raises `error` again if it concerns more than that block."""
-    if isinstance(error, Cancelled | StopsAll):
+    if isinstance(error, Cancelled | FatalBlockError):
         raise error
     return BlockFailed(block.index, _sentence(error), _details(error))
 

@@ -15,18 +15,7 @@ from typing import Any, cast
 import numpy as np
 
 from emseg_napari.core.files import adding_files, writable_folder, write_json
-from emseg_napari.core.jobs import (
-    EpochEnded,
-    Message,
-    PreviewReady,
-    Progress,
-    Report,
-    ShouldStop,
-    UserError,
-    Wishes,
-    ignore,
-    never,
-)
+from emseg_napari.core.jobs import EpochEnded, JobContext, Message, PreviewReady, Progress, UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, distinct
 from emseg_napari.inference import SlicePredictor, Window, load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack
@@ -34,7 +23,7 @@ from emseg_napari.models.run import Run, is_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.baselines.ridge import Example, fit_ridge
 from emseg_napari.training.dataset import prepare, what_is_held_out
-from emseg_napari.training.validation import Jury, Remembering, most_labelled, spread_over
+from emseg_napari.training.validation import CachedPredictor, Validator, most_labelled, spread_over
 
 _FILTER_SLICES = 4
 _FILTER_SIDE_PX = 1024
@@ -46,24 +35,21 @@ def train_baseline(
     image: Stack,
     labels: np.ndarray | SparseStack,
     settings: TrainingSettings,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
     *,
     folder: Path | str,
-    wishes: Callable[[], Wishes] = Wishes,
-    began: float | None = None,
     **_: Any,
 ) -> Run:
     """Fit a baseline to a labelled stack.
 
     Parameters
     ----------
-    image, labels, report, should_stop, folder, began
-        As for `training.train`.
+    image, labels, folder
+        As for `emseg_napari.training.trainer.train_network`.
     settings : TrainingSettings
         With network "ridge" or "trees".
-    wishes : callable
-        Says which slice to preview at the end. A fit of seconds neither pauses nor ends early.
+    context : JobContext, optional
+        Its `control` names the slice to preview at the end. A fit of seconds neither pauses nor ends early.
 
     Returns
     -------
@@ -75,19 +61,19 @@ def train_baseline(
     UserError
         If images, labels, settings or the folder cannot be used.
     Cancelled
-        If `should_stop` answered True; nothing is written then.
+        If the context says so; nothing is written then.
     """
-    began = time.monotonic() if began is None else began
+    context = context or JobContext()
     if is_run(Path(folder)):
         raise UserError(f"{folder} holds a run already; choose another folder.")
     prepared = prepare(image, labels, settings)
-    report(Message(what_is_held_out(prepared.record)))
-    report(Progress(0.0, None, f"fitting {settings.network}"))
+    context.report(Message(what_is_held_out(prepared.record)))
+    context.report(Progress(0.0, None, f"fitting {settings.network}"))
     with _new_run(Path(folder)) as unfinished:
         run = Run(unfinished, settings, prepared.record)
-        fitting = _Fitting(prepared.image, prepared.labels, run, report, should_stop)
+        fitting = _Fitting(prepared.image, prepared.labels, run, context)
         steps = _FITS[settings.network](fitting)
-        fitting.finish(steps, time.monotonic() - began, wishes().z)
+        fitting.finish(steps)
     return Run(Path(folder), settings, run.record, run.history)
 
 
@@ -108,13 +94,12 @@ def _new_run(folder: Path) -> Iterator[Path]:
 class _Fitting:
     """One fit: its data, and whom to tell."""
 
-    def __init__(
-        self, image: Stack, labels: SparseStack, run: Run, report: Report, should_stop: ShouldStop
-    ) -> None:
-        self.image, self.run, self.should_stop, self._report = image, run, should_stop, report
+    def __init__(self, image: Stack, labels: SparseStack, run: Run, context: JobContext) -> None:
+        self.image, self.run, self._context = image, run, context
+        self.should_stop, self._report = context.should_stop, context.report
         self._started = time.monotonic()
-        self._jury = Jury(image, labels, run.record, run.settings.boundary_weight, should_stop)
-        self.labels = self._jury.teaching
+        self._validator = Validator(image, labels, run.record, run.settings.boundary_weight, self.should_stop)
+        self.labels = self._validator.teaching
 
     def told(self, fraction: float) -> None:
         """Report progress, `fraction` of the fit itself."""
@@ -126,19 +111,20 @@ class _Fitting:
         """Return a slice as float32 (y, x) in the run's units."""
         return self.run.record.normalisation.apply(self.image[z])
 
-    def finish(self, steps: int, seconds: float, z: int | None) -> None:
-        """Judge what was fitted, write the record and tell."""
+    def finish(self, steps: int) -> None:
+        """Judge what was fitted, write the record and report it."""
+        seconds, z = time.monotonic() - self._context.began, self._context.control().z
         self._report(Progress(_FITTED, None, "judging"))
         run = self.run
-        predictor = cast(SlicePredictor, Remembering(load_predictor(run, PredictionSettings())))
-        jury = self._jury
-        trained, held_out = jury.trained(predictor), jury.held_out(predictor)
+        predictor = cast(SlicePredictor, CachedPredictor(load_predictor(run, PredictionSettings())))
+        validator = self._validator
+        trained, held_out = validator.trained(predictor), validator.held_out(predictor)
         accuracy = trained.accuracy or 0.0
         run.history = [
             EpochEnded(1, steps, seconds, trained.cost, accuracy, held_out.accuracy, 0.0, held_out.v_rand)
         ]
         run.record = run.record.model_copy(
-            update=jury.verdict(predictor) | {"kept_epoch": 1, "finished": True}
+            update=validator.verdict(predictor) | {"kept_epoch": 1, "finished": True}
         )
         run.save()
         self._report(run.history[0])

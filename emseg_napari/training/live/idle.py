@@ -13,7 +13,7 @@ ON_BATTERY = "on battery: waiting for mains power"
 _POWER_SECONDS = 5.0
 
 
-class Rest:
+class IdlePolicy:
     """Says why to rest.
 
     Parameters

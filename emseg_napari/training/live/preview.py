@@ -1,37 +1,16 @@
-"""The window as a live job sees it, and when it shows the slice in view."""
+"""The preview of live learning: when the slice in view is predicted and shown again."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
-from emseg_napari.core.jobs import Cancelled, PreviewReady, Report, ShouldStop, Wishes
-from emseg_napari.core.mailbox import Mailbox
+from emseg_napari.core.jobs import Cancelled, JobContext, PreviewReady
 from emseg_napari.inference import SlicePredictor
 from emseg_napari.io.sparse_stack import Stack
 
 REFRESH_SECONDS = 3.0
 # Seconds of learning for one of prediction, at least.
 _LEARNING_PER_SHOW = 3.0
-
-
-@dataclass(frozen=True)
-class Window:
-    """The other side of a job: who is told, asked and heard.
-
-    Attributes
-    ----------
-    report, should_stop, wishes : callable
-        The long-job contract, see `emseg_napari.core.jobs`.
-    inbox : Mailbox
-        Where what is `Taught` comes in.
-    """
-
-    report: Report
-    should_stop: ShouldStop
-    wishes: Callable[[], Wishes]
-    inbox: Mailbox
 
 
 class View:
@@ -41,11 +20,11 @@ class View:
     ----------
     image : numpy.ndarray
         (z, y, x).
-    window : Window
+    context : JobContext
     """
 
-    def __init__(self, image: Stack, window: Window) -> None:
-        self._image, self._window = image, window
+    def __init__(self, image: Stack, context: JobContext) -> None:
+        self._image, self._context = image, context
         self._shown: tuple[int, int] | None = None
         self._due = 0.0
 
@@ -55,7 +34,7 @@ class View:
 
     def slice_due(self, steps: int, resting: bool) -> int | None:
         """Return the slice that is to be shown now, if any, after so many steps."""
-        z = self._window.wishes().z
+        z = self._context.control().z
         if z is None or not 0 <= z < len(self._image) or self._shown == (z, steps):
             return None
         moved = self._shown is None or self._shown[0] != z
@@ -63,17 +42,17 @@ class View:
 
     def show(self, z: int, steps: int, updates: int, predictor: SlicePredictor) -> None:
         """Predict a slice and tell the window, unless another slice comes into view meanwhile."""
-        window, began = self._window, time.monotonic()
+        context, began = self._context, time.monotonic()
         try:
             probability = predictor.probability(
-                self._image[z], lambda: window.should_stop() or window.wishes().z != z
+                self._image[z], lambda: context.should_stop() or context.control().z != z
             )
         except Cancelled:
-            if window.should_stop():
+            if context.should_stop():
                 raise
             return
         self._shown = z, steps
-        window.report(PreviewReady(updates, z, probability))
+        context.report(PreviewReady(updates, z, probability))
         # Large slices are shown more seldom, so that most of the time is for learning.
         now = time.monotonic()
         self._due = now + max(REFRESH_SECONDS, _LEARNING_PER_SHOW * (now - began))

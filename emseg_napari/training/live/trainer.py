@@ -14,20 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.core.files import writable_folder
-from emseg_napari.core.jobs import (
-    Cancelled,
-    EpochEnded,
-    Message,
-    Progress,
-    Report,
-    ShouldStop,
-    UserError,
-    Wishes,
-    ignore,
-    never,
-)
+from emseg_napari.core.jobs import EpochEnded, JobContext, Message, Progress, UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, normalise
-from emseg_napari.core.mailbox import Mailbox
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import check_image, check_pair
@@ -35,11 +23,11 @@ from emseg_napari.models.run import Run, fingerprint, is_run
 from emseg_napari.settings import LiveSettings, PredictionSettings
 from emseg_napari.training.dataset import Prepared, label_counts, prepare_live
 from emseg_napari.training.devices import Devices
-from emseg_napari.training.learner import HeldLearner, export_kept
-from emseg_napari.training.live.idle import PAUSED, Rest
-from emseg_napari.training.live.preview import View, Window
+from emseg_napari.training.learner import AnchoredLearner, export_kept
+from emseg_napari.training.live.idle import PAUSED, IdlePolicy
+from emseg_napari.training.live.preview import View
 from emseg_napari.training.patches import LivePatches
-from emseg_napari.training.validation import Jury, is_dense
+from emseg_napari.training.validation import Validator, is_dense
 
 _SAVE_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
@@ -54,12 +42,9 @@ def train_live(
     image: Stack,
     labels: np.ndarray | SparseStack,
     settings: LiveSettings | None = None,
-    report: Report = ignore,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
     *,
     folder: Path | str,
-    wishes: Callable[[], Wishes] = Wishes,
-    inbox: Mailbox | None = None,
 ) -> Run:
     """Go on training a network on labels that change, until the wish for `enough` keeps it.
 
@@ -71,17 +56,12 @@ def train_live(
         uint8 of the same shape, what the user labelled or confirmed so far, maybe nothing:
         0 unlabelled, 1 boundary, 2 interior.
     settings : LiveSettings, optional
-    report : callable
-        Gets a `PreviewReady` of the slice in view again and again (its epoch counts the updates of labels
-        that it knows of), and a `Progress` whose text says what is going on.
-    should_stop : callable
-        When it answers True, `Cancelled` is raised.
+    context : JobContext, optional
+        Gets a `PreviewReady` of the slice in view again and again (its epoch counts the label updates
+        that it knows of), and a `Progress` whose text says what is going on. Its inbox brings each
+        `LabelUpdate`.
     folder : Path
         The run folder to write; saved once a minute.
-    wishes : callable
-        Says what the user wants now: which slice to show, whether to pause or to end.
-    inbox : Mailbox, optional
-        Where what is `Taught` comes in.
 
     Returns
     -------
@@ -93,14 +73,14 @@ def train_live(
     UserError
         If images, labels, the start or the folder cannot be used.
     Cancelled
-        If `should_stop` answered True; what was saved last stays.
+        If the context says so; what was saved last stays.
     """
     settings = settings or LiveSettings()
     if is_run(Path(folder)):
         raise UserError(f"{folder} holds a run already; choose another folder.")
     prepared, start = prepare_live(image, labels, settings)
     run = Run(writable_folder(folder), settings.training(start.settings), prepared.record)
-    learning = _Live(prepared, run, settings, Window(report, should_stop, wishes, inbox or Mailbox()))
+    learning = _Live(prepared, run, settings, context or JobContext())
     learning.begin(start)
     learning.loop()
     return learning.finish()
@@ -109,9 +89,9 @@ def train_live(
 class _Live:
     """One live learning between its steps."""
 
-    def __init__(self, prepared: Prepared, run: Run, settings: LiveSettings, window: Window) -> None:
+    def __init__(self, prepared: Prepared, run: Run, settings: LiveSettings, context: JobContext) -> None:
         self._image, self._labels = prepared.image, prepared.labels
-        self._run, self._settings, self._window = run, settings, window
+        self._run, self._settings, self._context = run, settings, context
         normalisation = run.record.normalisation
         self._patches = LivePatches(self._image, run.settings, normalisation, settings.recent)
         self._taught: dict[int, str] = {}
@@ -122,29 +102,28 @@ class _Live:
 
     def begin(self, start: Run) -> None:
         """Build the network and take in what is labelled already."""
-        window, devices = self._window, Devices()
-        window.report(Message("Learning live: nothing is held out, so this run has no score of its own."))
-        window.report(Message(devices.words))
-        window.report(Progress(0.0, None, "building the network"))
-        self._learner = HeldLearner(self._run.settings, devices, start, self._settings)
+        report, devices = self._context.report, Devices()
+        report(Message("Learning live: nothing is held out, so this run has no score of its own."))
+        report(Message(devices.words))
+        report(Progress(0.0, None, "building the network"))
+        self._learner = AnchoredLearner(self._run.settings, devices, start, self._settings)
         devices.warm_up(self._learner.model, *self._patches.empty_batch())
         # A step on nothing, so that the first stroke need not wait until the step is compiled.
         self._step(self._patches.empty_batch(), 0.0)
         for z in self._labels.held:
             self._learn_from(z)
-        self._rest = Rest(self._settings.idle_seconds, self._settings.on_battery)
-        self._view = View(self._image, window)
+        self._idle = IdlePolicy(self._settings.idle_seconds, self._settings.on_battery)
+        self._view = View(self._image, self._context)
         self._run.save()
         self._save()
 
     def loop(self) -> None:
         """Learn, show, rest and save until the user says that it is enough."""
         resting = ""
-        while not self._window.wishes().enough:
-            if self._window.should_stop():
-                raise Cancelled
+        while not self._context.control().enough:
+            self._context.check_stop()
             self._take_in(_LOOK_SECONDS if resting else 0.0)
-            resting = self._rest.reason(self._window.wishes().paused, bool(self._patches))
+            resting = self._idle.reason(self._context.control().paused, bool(self._patches))
             self._tell(resting)
             if not resting:
                 self._step(self._patches.batch(len(self._spent)), self._settings.learning_rate)
@@ -158,17 +137,17 @@ class _Live:
         if resting != self._told or (not resting and time.monotonic() - self._told_at > _REPORT_SECONDS):
             self._told, self._told_at = resting, time.monotonic()
             words = resting or f"learning, step {len(self._spent)}"
-            self._window.report(Progress(0.0, None, words))
+            self._context.report(Progress(0.0, None, words))
 
     def _take_in(self, seconds: float) -> None:
         """Learn of what was labelled meanwhile."""
-        for taught in self._window.inbox.take(seconds):
+        for taught in self._context.inbox.take(seconds):
             labels = normalise(taught.labels, "The labels", "napari")
             check_pair(self._image[taught.z], labels, "the slice", "its labels")
             changed, self._labels[taught.z] = labels != self._labels[taught.z], labels
             self._learn_from(taught.z, changed)
             self._updates += 1
-            self._rest.wake()
+            self._idle.wake()
             self._view.hurry()
 
     def _learn_from(self, z: int, changed: np.ndarray | None = None) -> None:
@@ -176,7 +155,7 @@ class _Live:
         try:
             check_image(self._image, "The image", [z])
         except UserError as error:  # one dead slice must not end the work on the others
-            self._window.report(Message(str(error)))
+            self._context.report(Message(str(error)))
             return
         self._patches.update(z, labels, changed)
         if z not in self._taught and labels.any():
@@ -211,7 +190,7 @@ class _Live:
 
     def finish(self) -> Run:
         """Keep what was learned as a run that predicts."""
-        self._window.report(Progress(1.0, None, "keeping the network"))
+        self._context.report(Progress(1.0, None, "keeping the network"))
         self._save()
         export_kept(self._run)
         self._close_history()
@@ -222,7 +201,7 @@ class _Live:
         """Tell of all steps as of one epoch."""
         if labelled := self._where(lambda labels: bool(labels.any())):
             with self._learner.averaged():
-                found = self._jury(labelled).trained(self._learner.predictor(self._run.record))
+                found = self._validator(labelled).trained(self._learner.predictor(self._run.record))
             assert found.accuracy is not None  # some pixel is labelled
             rate, seconds = self._spent[-1]
             loss = float(np.mean(self._losses))
@@ -230,24 +209,24 @@ class _Live:
             self._run.history = [row]
             self._run.save_history()
             self._run.update(kept_epoch=1)
-            self._window.report(row)
+            self._context.report(row)
 
     def _verdict(self) -> dict[str, float | None]:
         """Choose how probabilities become labels, or leave as it is what few labels cannot decide."""
         mostly = self._where(_can_choose)
         predictor = load_predictor(self._run, PredictionSettings())
-        found = self._jury(mostly).verdict(predictor) if mostly else {}
+        found = self._validator(mostly).verdict(predictor) if mostly else {}
         if len(mostly) < _SLICES_FOR_CLOSING:
-            found.pop("join_below", None)
+            found.pop("merge_threshold", None)
         return found
 
     def _where(self, fit: Callable[[np.ndarray], bool]) -> list[int]:
         return [z for z in self._run.record.trained_slices if fit(self._labels[z])]
 
-    def _jury(self, slices: list[int]) -> Jury:
+    def _validator(self, slices: list[int]) -> Validator:
         record = self._run.record.model_copy(update={"trained_slices": slices})
         weight = self._run.settings.boundary_weight
-        return Jury(self._image, self._labels, record, weight, self._window.should_stop)
+        return Validator(self._image, self._labels, record, weight, self._context.should_stop)
 
 
 def _can_choose(labels: np.ndarray) -> bool:

@@ -18,7 +18,7 @@ from emseg_napari.annotation.session.scratch import want_of_room
 from emseg_napari.annotation.session.store import Session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.open import open_volume
-from emseg_napari.widgets.base.layer_autosave import Kept
+from emseg_napari.widgets.base.layer_autosave import LayerAutosave
 from emseg_napari.widgets.layers.labels_layer import (
     SESSION,
     SOURCE,
@@ -54,7 +54,7 @@ class Keeper(QObject):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
         self._workspace = workspace
-        self._mine: list[Kept] = []
+        self._mine: list[LayerAutosave] = []
         self._work: Any = None
         self._soon = QTimer(self, singleShot=True, interval=0)
         self._soon.timeout.connect(partial(_hand_on, self._mine))
@@ -130,14 +130,14 @@ class Keeper(QObject):
             self.noted.emit(room)
         self._warned = room
 
-    def _kept(self, layer: Any) -> Kept | None:
+    def _kept(self, layer: Any) -> LayerAutosave | None:
         kept = layer.metadata.get(_KEPT)
         return kept if kept is not None and kept.layer == layer else None  # a duplicate shares metadata
 
-    def _ensure(self, layer: Labels) -> Kept:
+    def _ensure(self, layer: Labels) -> LayerAutosave:
         kept = self._kept(layer)
         if kept is None:
-            kept = layer.metadata[_KEPT] = Kept(layer, Autosave())
+            kept = layer.metadata[_KEPT] = LayerAutosave(layer, Autosave())
         if kept not in self._mine:
             self._mine.append(kept)
             self._ask.start()
@@ -217,12 +217,12 @@ def _unknown_file(image: Image) -> str:
     return f"{image.name} is too large to be copied unasked and has no file that could be opened again"
 
 
-def _hand_on(mine: list[Kept]) -> None:
+def _hand_on(mine: list[LayerAutosave]) -> None:
     for kept in mine:
         kept.hand_on()
 
 
-def _end(mine: list[Kept]) -> None:
+def _end(mine: list[LayerAutosave]) -> None:
     """Write what is left."""
     for kept in mine:
         kept.end_comparing()

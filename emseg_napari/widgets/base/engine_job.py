@@ -107,13 +107,13 @@ class EngineJob(QObject):
         else:
             self._engine.cancel()
 
-    def wish(self, **changes: Any) -> None:
-        """Change the `Wishes` of the job that runs or is about to start."""
-        self._engine.wish(**changes)
+    def steer(self, **changes: Any) -> None:
+        """Change the `JobControl` of the job that runs or is about to start."""
+        self._engine.steer(**changes)
 
-    def teach(self, z: int, labels: Any) -> None:
+    def update_labels(self, z: int, labels: Any) -> None:
         """Tell a live job what is labelled of slice `z`: uint8 (y, x), 0, 1, 2."""
-        self._engine.teach(z, labels)
+        self._engine.update_labels(z, labels)
 
     def close(self) -> None:
         """End the job and the engine process."""

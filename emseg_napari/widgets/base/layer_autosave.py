@@ -21,7 +21,7 @@ from emseg_napari.widgets.layers.slice_marks import marks_of
 _MANY_SLICES = 8  # copies of more at once would be felt
 
 
-class Kept:
+class LayerAutosave:
     """How one labels layer is kept on disk, whichever workspaces it is seen in.
 
     Attributes

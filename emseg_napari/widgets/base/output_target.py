@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QSpinBox, QWidget
 
-from emseg_napari.core.blockwise import Where
+from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import UserError
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 
@@ -83,7 +83,7 @@ class VolumeTarget(QWidget):
         name = image_name.removesuffix(".zarr").replace(".zarr/", "-").replace("/", "-")
         self.path.setPlaceholderText(str(folder / f"{name}-{self._kind}.zarr"))
 
-    def chosen(self) -> tuple[Path, Where]:
+    def chosen(self) -> tuple[Path, Scheduler]:
         """Return the folder and the processes.
 
         Raises
@@ -96,10 +96,10 @@ class VolumeTarget(QWidget):
             raise UserError(f"{path} would lie inside of another volume; choose a folder beside it.")
         scheduler = self.scheduler.text().strip() or None
         workers = self.workers.value() if scheduler == _LOCAL else 0
-        where = Where(scheduler, workers or None)
+        chosen = Scheduler(scheduler, workers or None)
         remember("volume", {"scheduler": scheduler or _HERE})
         remember_folder("volumes", path.parent)
-        return path, where
+        return path, chosen
 
     def _update(self) -> None:
         self.workers.setEnabled(self.scheduler.text().strip() == _LOCAL)

@@ -89,7 +89,7 @@ class LivePanel(QWidget):
                 self.job.cancel()
             elif self.job.running:
                 self.state.setText("keeping what it learned...")
-                self.job.wish(enough=True)
+                self.job.steer(enough=True)
             else:
                 self._begin()
         finally:
@@ -116,7 +116,7 @@ class LivePanel(QWidget):
 
     def _look(self, *_: Any) -> None:
         if self.job.running:
-            self.job.wish(z=slice_in_view(self._step.viewer, self.layer))
+            self.job.steer(z=slice_in_view(self._step.viewer, self.layer))
 
     def _note(self, layer: Labels, slices: set[int]) -> None:
         if self.job.running and layer == self.layer:
@@ -130,7 +130,7 @@ class LivePanel(QWidget):
             end = time.monotonic() + _TEACH_SECONDS
             while self._changed and time.monotonic() < end:
                 z = self._changed.pop()
-                self.job.teach(z, trusted_plane(labels[z], z in confirmed))
+                self.job.update_labels(z, trusted_plane(labels[z], z in confirmed))
         if self._changed and self.job.running:
             self._soon.start()
 

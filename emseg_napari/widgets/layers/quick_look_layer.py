@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Image
 
-from emseg_napari.core.jobs import Drafted
+from emseg_napari.core.jobs import QuickLookReady
 from emseg_napari.io.layout import Block
 from emseg_napari.widgets.layers.labels_layer import AID
 from emseg_napari.widgets.layers.placement import placed
@@ -28,7 +28,7 @@ class DraftLayer:
         self._layer: Any = None
         self._z = 0
 
-    def take(self, event: Drafted) -> None:
+    def take(self, event: QuickLookReady) -> None:
         """Draw a part of the slice."""
         if self._layer is None:
             self._layer, self._z = self._add(event.z), event.z

@@ -57,13 +57,13 @@ class Steering(QWidget):
 
     def _pause(self) -> None:
         self._show(paused=not self._paused)
-        self._job.wish(paused=self._paused)
+        self._job.steer(paused=self._paused)
         self._bar.setFormat("pausing..." if self._paused else "going on...")
 
     def _end_early(self) -> None:
         self._ending = True
         self._show(paused=False)
-        self._job.wish(paused=False, enough=True)
+        self._job.steer(paused=False, enough=True)
         self._bar.setFormat("ending...")
         self.update_buttons()
 

@@ -38,7 +38,7 @@ from emseg_napari.widgets.train.live_preview import LivePreview
 from emseg_napari.widgets.train.run_controls import Steering
 from emseg_napari.widgets.train.settings_form import TrainForm
 from emseg_napari.widgets.train.start_choice import has_few_labels
-from emseg_napari.widgets.train.training_data import Lesson, lesson_of
+from emseg_napari.widgets.train.training_data import TrainingData, lesson_of
 
 
 class TrainStep(Step):
@@ -193,27 +193,27 @@ class TrainStep(Step):
         resumed = None if folder is None else self._resumable(folder)
         settings = resumed.settings if resumed else self.settings()
         folder = folder or self.workspace.new_run_folder(settings.network)
-        read, lesson = self._reader(settings), None
+        read, data = self._reader(settings), None
         self._trained_image, self._begun = self.workspace.image, False
 
         def prepare() -> dict[str, Any]:
-            nonlocal lesson
-            lesson = read()
-            work = {"image": lesson.image, "labels": lesson.labels, "settings": settings}
+            nonlocal data
+            data = read()
+            work = {"image": data.image, "labels": data.labels, "settings": settings}
             return work | {"folder": folder, "resume": resumed is not None}
 
         self.say("Looking through the labels...")
         self._look()
-        self.job.start("train", "Training", prepare, lambda: self._begin(folder, settings, lesson, resumed))
+        self.job.start("train", "Training", prepare, lambda: self._begin(folder, settings, data, resumed))
         self._update()
 
     def _begin(
-        self, folder: Path, settings: TrainingSettings, lesson: Lesson | None, resumed: Run | None
+        self, folder: Path, settings: TrainingSettings, data: TrainingData | None, resumed: Run | None
     ) -> None:
         """Show that the engine begins."""
-        assert lesson is not None  # it was prepared
+        assert data is not None  # it was prepared
         self.folder, self._begun = folder, True
-        self._judged_on = judged_on(resumed.record.held_out_slices if resumed else lesson.held_out)
+        self._judged_on = judged_on(resumed.record.held_out_slices if resumed else data.held_out)
         if not resumed:
             keep_movie = {"keep_movie": self.keep_movie.isChecked()}
             remember("train", settings.model_dump(mode="json") | keep_movie)
@@ -222,7 +222,7 @@ class TrainStep(Step):
         for label in (self.figures, self.about):
             label.clear()
         self.steering.begin(settings.network)
-        self._subject = f"'{lesson.labels_name}' (slices with labels: {len(lesson.labels.held)})"
+        self._subject = f"'{data.labels_name}' (slices with labels: {len(data.labels.held)})"
         wait = "" if settings.network in BASELINES else " (TensorFlow takes some seconds)"
         self.say(f"Starting the engine{wait}...")
 
@@ -231,12 +231,12 @@ class TrainStep(Step):
         refuse_baseline(run)
         return run
 
-    def _reader(self, settings: TrainingSettings) -> Callable[[], Lesson]:
+    def _reader(self, settings: TrainingSettings) -> Callable[[], TrainingData]:
         """Return what reads image and labels, in a thread."""
         image_layer, labels_layer = self.workspace.image, self.workspace.labels
         image, with_proposals = volume_of_layer(image_layer), self.include_proposals.isChecked()
 
-        def read() -> Lesson:
+        def read() -> TrainingData:
             layer, labels = self.known_labels(labels_layer)
             trusted = trusted_of(layer, labels, with_proposals)
             return lesson_of(image, trusted, (image_layer.name, layer.name), settings)
@@ -251,8 +251,8 @@ class TrainStep(Step):
         read = self._reader(settings)
 
         def sampler() -> PatchSampler:
-            lesson = read()
-            return sampler_of(lesson.image, lesson.labels, settings)
+            data = read()
+            return sampler_of(data.image, data.labels, settings)
 
         self.in_background("Looking through the labels...", sampler, self._show_sampler)
 
@@ -277,7 +277,7 @@ class TrainStep(Step):
         if self.job.running and self.keep_movie.isChecked():
             return
         image = self._trained_image if self.job.running else self.workspace.image
-        self.job.wish(z=slice_in_view(self.viewer, image))
+        self.job.steer(z=slice_in_view(self.viewer, image))
 
     def _ask_folder(self) -> None:
         path = QFileDialog.getExistingDirectory(self, "Where to write runs", str(self.workspace.runs_folder))

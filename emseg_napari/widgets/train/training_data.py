@@ -16,7 +16,7 @@ from emseg_napari.training.validation import split
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingData:
     """Image and labels of a training, checked.
 
     Attributes
@@ -35,13 +35,15 @@ class Lesson:
     held_out: list[int]
 
 
-def lesson_of(image: Any, labels: SparseStack, names: tuple[str, str], settings: TrainingSettings) -> Lesson:
+def lesson_of(
+    image: Any, labels: SparseStack, names: tuple[str, str], settings: TrainingSettings
+) -> TrainingData:
     """Say with the layers' names, and before the engine starts, what it would refuse; takes a while.
 
     Parameters
     ----------
     image, labels
-        As the attributes of a `Lesson`.
+        As the attributes of a `TrainingData`.
     names : (str, str)
         Of their layers.
     settings : TrainingSettings
@@ -59,7 +61,7 @@ def lesson_of(image: Any, labels: SparseStack, names: tuple[str, str], settings:
     check_trainable(_union(values[z] for z in trained), names[1])
     image = filled(image, settings.missing_is_empty)
     check_image(image, names[0], sorted(trained + held_out))
-    return Lesson(image, labels, names[1], held_out)
+    return TrainingData(image, labels, names[1], held_out)
 
 
 def _union(values: Any) -> np.ndarray:

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from emseg_napari.core.blockwise import Where, dask_client, do_blocks
+from emseg_napari.core.blockwise import Scheduler, dask_client, run_blocks
 from emseg_napari.core.blockwise.dask_client import open_client
-from emseg_napari.core.jobs import Cancelled, Event, Message, Progress, UserError
+from emseg_napari.core.jobs import Cancelled, Event, JobContext, Message, Progress, UserError
 from emseg_napari.inference import plan
 from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io import pyramid
@@ -157,7 +157,12 @@ def after(count: int, events: list[Event], action: Callable[[], object]) -> Call
 
 def test_workers_of_this_machine_write_what_one_process_writes(output, capfd):
     events: list[Event] = []
-    assert do_blocks(Writing(output), cubes(12), Where("local", 2), events.append) == []
+    assert (
+        run_blocks(
+            Writing(output), cubes(12), Scheduler("local", 2), context=JobContext(report=events.append)
+        )
+        == []
+    )
     assert sorted(done(events)) == written(output) == list(range(12))
     assert [(output / str(number)).read_text() for number in range(12)] == [f"block {n}" for n in range(12)]
     assert "2 workers" in [event for event in events if isinstance(event, Progress)][-1].text
@@ -174,9 +179,9 @@ def test_workers_predict_what_one_process_predicts(hands, tmp_path, monkeypatch)
     image = np.random.default_rng(0).integers(0, 255, (2, 140, 96), np.uint8)
     tifffile.imwrite(tmp_path / "image.tif", image, photometric="minisblack")
     settings = PredictionSettings(average_orientations=False, close_gaps=False)
-    for name, where in (("here", Where()), ("there", Where(hands.address))):
+    for name, scheduler in (("here", Scheduler()), ("there", Scheduler(hands.address))):
         (tmp_path / name).mkdir()
-        task = VolumeTask(tmp_path / name / "out.zarr", settings, where=where)
+        task = VolumeTask(tmp_path / name / "out.zarr", settings, scheduler=scheduler)
         assert predict_volume(open_volume(tmp_path / "image.tif"), STARTER, task).done == 12
     here, there = contents(tmp_path / "here"), contents(tmp_path / "there")
     assert here == there
@@ -190,7 +195,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_block_that_fails_on_a_worker_costs_itself_only(hands, output):
     events: list[Event] = []
     troubles = [(1, "read", UserError("Chunk (1, 0, 0) is damaged.")), (2, "compute", ZeroDivisionError())]
-    failures = do_blocks(Writing(output, troubles=troubles), cubes(5), Where(hands.address), events.append)
+    failures = run_blocks(
+        Writing(output, troubles=troubles),
+        cubes(5),
+        Scheduler(hands.address),
+        context=JobContext(report=events.append),
+    )
     assert sorted(failure.index[0] for failure in failures) == [1, 2]
     texts = {failure.index[0]: failure.text for failure in failures}
     assert texts[1] == "Chunk (1, 0, 0) is damaged."
@@ -200,7 +210,12 @@ def test_a_block_that_fails_on_a_worker_costs_itself_only(hands, output):
 
 def test_blocks_begin_in_the_order_given(hands, output):
     events: list[Event] = []
-    do_blocks(Writing(output, 0.05), cubes(24)[::-1], Where(hands.address), events.append)
+    run_blocks(
+        Writing(output, 0.05),
+        cubes(24)[::-1],
+        Scheduler(hands.address),
+        context=JobContext(report=events.append),
+    )
     pairs = list(itertools.combinations(done(events), 2))
     # Those that a worker had in hand while it was kept waiting end late.
     assert sum(first < later for first, later in pairs) < len(pairs) / 4
@@ -209,7 +224,7 @@ def test_blocks_begin_in_the_order_given(hands, output):
 def test_an_output_that_a_worker_cannot_write_ends_the_work(hands, output):
     work = Writing(output, 0.02, [(3, "write", OSError(28, "No space left on device"))])
     with pytest.raises(UserError, match=f"On the host {socket.gethostname()}: .*No space left on device"):
-        do_blocks(work, cubes(200), Where(hands.address))
+        run_blocks(work, cubes(200), Scheduler(hands.address))
     assert 3 not in written(output)
     assert len(written(output)) < 50
 
@@ -218,18 +233,17 @@ def test_an_output_that_workers_do_not_see_is_refused(hands, output):
     with pytest.raises(
         UserError, match=rf"host {socket.gethostname()} sees no .*nowhere; the run, the image"
     ):
-        do_blocks(Writing(output / "nowhere"), cubes(2), Where(hands.address))
+        run_blocks(Writing(output / "nowhere"), cubes(2), Scheduler(hands.address))
 
 
 def test_cancel_keeps_what_workers_did_and_they_begin_nothing_more(hands, output):
     events: list[Event] = []
     with pytest.raises(Cancelled):
-        do_blocks(
+        run_blocks(
             Writing(output, 0.1),
             cubes(200),
-            Where(hands.address),
-            events.append,
-            lambda: len(done(events)) > 3,
+            Scheduler(hands.address),
+            context=JobContext(report=events.append, should_stop=lambda: len(done(events)) > 3),
         )
     kept = settled(lambda: written(output))  # but for the blocks that were being done
     assert set(done(events)) <= set(kept)
@@ -242,7 +256,12 @@ def test_a_killed_worker_costs_its_blocks_which_another_does(own_hands, output):
     own_hands.start_worker()
     wait_for_workers(own_hands.address, 2)
     report = after(6, events, lambda: os.kill(doomed.pid, signal.SIGKILL))
-    assert do_blocks(Writing(output, 0.1), cubes(40), Where(own_hands.address), report) == []
+    assert (
+        run_blocks(
+            Writing(output, 0.1), cubes(40), Scheduler(own_hands.address), context=JobContext(report=report)
+        )
+        == []
+    )
     assert sorted(done(events)) == written(output) == list(range(40))
     progress = [event.text for event in events if isinstance(event, Progress)]
     assert "2 workers" in progress[0]
@@ -256,12 +275,17 @@ def test_a_killed_scheduler_is_told_and_the_rest_is_done_later(mortal_hands, out
     with pytest.raises(
         UserError, match="scheduler has gone; start it and its workers, then give the same command"
     ):
-        do_blocks(Writing(output, 0.05), cubes(30), Where(mortal_hands.address), report)
+        run_blocks(
+            Writing(output, 0.05),
+            cubes(30),
+            Scheduler(mortal_hands.address),
+            context=JobContext(report=report),
+        )
     left = [cube for cube in cubes(30) if cube.index[0] not in written(output)]
     assert 10 < len(left) <= 25
     mortal_hands.start_scheduler()
     mortal_hands.start_worker()
-    assert do_blocks(Writing(output), left, Where(mortal_hands.address)) == []
+    assert run_blocks(Writing(output), left, Scheduler(mortal_hands.address)) == []
     assert written(output) == list(range(30))
     assert capfd.readouterr() == ("", "")
 
@@ -274,7 +298,10 @@ def test_workers_that_come_late_are_waited_for(own_hands, output):
         if isinstance(event, Message) and "No workers are there" in event.text:
             own_hands.start_worker()
 
-    assert do_blocks(Writing(output), cubes(3), Where(own_hands.address), report) == []
+    assert (
+        run_blocks(Writing(output), cubes(3), Scheduler(own_hands.address), context=JobContext(report=report))
+        == []
+    )
     assert written(output) == [0, 1, 2]
 
 
@@ -322,7 +349,7 @@ def test_a_worker_with_another_environment_is_named(own_hands, tmp_path, output,
         own_hands.start_worker(folder)
         wait_for_workers(own_hands.address, 1)
     with pytest.raises(UserError, match=text):
-        do_blocks(Writing(output), cubes(4), Where(own_hands.address), report)
+        run_blocks(Writing(output), cubes(4), Scheduler(own_hands.address), context=JobContext(report=report))
     assert written(output) == []
 
 
@@ -337,7 +364,7 @@ def test_a_scheduler_that_does_not_answer_is_told_soon(output, silent, monkeypat
         address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
         started = time.monotonic()
         with pytest.raises(UserError, match=f"No Dask scheduler answers at {address}; check the address"):
-            do_blocks(Writing(output), cubes(1), Where(address))
+            run_blocks(Writing(output), cubes(1), Scheduler(address))
         assert time.monotonic() - started < within(PROMISED_S)
 
 
@@ -346,13 +373,13 @@ def test_an_image_in_memory_is_not_sent_with_every_block(hands, output):
     with pytest.raises(
         UserError, match="2 MB in memory would travel with every block; save the image to a file"
     ):
-        do_blocks(Writing(output, troubles=heavy), cubes(1), Where(hands.address))
+        run_blocks(Writing(output, troubles=heavy), cubes(1), Scheduler(hands.address))
 
 
 def test_dask_that_is_missing_is_asked_for(output, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UserError, match=r'run: pip install "emseg-napari\[cluster\]"'):
-        do_blocks(Writing(output), cubes(1), Where("local"))
+        run_blocks(Writing(output), cubes(1), Scheduler("local"))
 
 
 def test_worker_processes_that_do_not_start_are_told(output, monkeypatch):
@@ -363,4 +390,4 @@ def test_worker_processes_that_do_not_start_are_told(output, monkeypatch):
     with pytest.raises(
         UserError, match=r"did not start \(Nanny failed to start\.\); leave the scheduler away"
     ):
-        do_blocks(Writing(output), cubes(1), Where("local", 1))
+        run_blocks(Writing(output), cubes(1), Scheduler("local", 1))

@@ -6,9 +6,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from emseg_napari.core.blockwise import Where, do_blocks
-from emseg_napari.core.blockwise.work import Tally
-from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, Event, Progress, UserError, never
+from emseg_napari.core.blockwise import Scheduler, run_blocks
+from emseg_napari.core.blockwise.work import BlockProgress
+from emseg_napari.core.jobs import (
+    BlockDone,
+    BlockFailed,
+    Cancelled,
+    Event,
+    JobContext,
+    Progress,
+    UserError,
+    never,
+)
 from helpers.block_work import Writing, cubes, done, written
 from helpers.timing import PATIENCE_S
 
@@ -16,7 +25,7 @@ from helpers.timing import PATIENCE_S
 def test_blocks_are_done_in_the_order_given(tmp_path):
     events: list[Event] = []
     blocks = cubes(7)[::-1]
-    assert do_blocks(Writing(tmp_path), blocks, report=events.append) == []
+    assert run_blocks(Writing(tmp_path), blocks, context=JobContext(report=events.append)) == []
     assert done(events) == [6, 5, 4, 3, 2, 1, 0]
     assert written(tmp_path) == list(range(7))
     assert next(event.told for event in events if isinstance(event, BlockDone)) == "block 6"
@@ -24,14 +33,14 @@ def test_blocks_are_done_in_the_order_given(tmp_path):
 
 def test_nothing_to_do_is_done_at_once(tmp_path):
     events: list[Event] = []
-    assert do_blocks(Writing(tmp_path), [], report=events.append) == []
+    assert run_blocks(Writing(tmp_path), [], context=JobContext(report=events.append)) == []
     assert events == []
 
 
 def test_progress_tells_throughput_failures_and_time_left(tmp_path):
     events: list[Event] = []
     work = Writing(tmp_path, 0.02, [(1, "read", UserError("No."))])
-    do_blocks(work, cubes(4), report=events.append)
+    run_blocks(work, cubes(4), context=JobContext(report=events.append))
     progress = [event for event in events if isinstance(event, Progress)]
     assert [event.fraction for event in progress] == [0.25, 0.5, 0.75, 1.0]
     assert progress[-1].seconds_left == 0
@@ -42,7 +51,7 @@ def test_progress_tells_throughput_failures_and_time_left(tmp_path):
 def test_progress_is_told_by_a_clock_that_did_not_tick(monkeypatch):
     monkeypatch.setattr("emseg_napari.core.blockwise.work.time", SimpleNamespace(monotonic=lambda: 5.0))
     events: list[Event] = []
-    Tally(2, events.append).done(cubes(1)[0], None)
+    BlockProgress(2, events.append).done(cubes(1)[0], None)
     assert next(event for event in events if isinstance(event, Progress)).fraction == 0.5
 
 
@@ -57,7 +66,9 @@ def test_progress_is_told_by_a_clock_that_did_not_tick(monkeypatch):
 )
 def test_a_block_that_fails_costs_itself_only(tmp_path, step, error, text):
     events: list[Event] = []
-    failures = do_blocks(Writing(tmp_path, troubles=[(1, step, error)]), cubes(4), report=events.append)
+    failures = run_blocks(
+        Writing(tmp_path, troubles=[(1, step, error)]), cubes(4), context=JobContext(report=events.append)
+    )
     assert [failure.index for failure in failures] == [(1, 0, 0)]
     assert text in failures[0].text
     assert [event for event in events if isinstance(event, BlockFailed)] == failures
@@ -68,7 +79,7 @@ def test_a_block_that_fails_costs_itself_only(tmp_path, step, error, text):
 def test_an_output_that_cannot_be_written_ends_the_work(tmp_path, error):
     work = Writing(tmp_path, troubles=[(3, "write", error)])
     with pytest.raises(UserError, match=r"No space left|The disk is full"):
-        do_blocks(work, cubes(50))
+        run_blocks(work, cubes(50))
     assert written(tmp_path)[:3] == [0, 1, 2]
     assert 3 not in written(tmp_path)
     assert len(written(tmp_path)) < 10
@@ -77,11 +88,10 @@ def test_an_output_that_cannot_be_written_ends_the_work(tmp_path, error):
 def test_cancel_keeps_what_was_computed(tmp_path):
     events: list[Event] = []
     with pytest.raises(Cancelled):
-        do_blocks(
+        run_blocks(
             Writing(tmp_path, 0.01),
             cubes(50),
-            report=events.append,
-            should_stop=lambda: len(done(events)) > 2,
+            context=JobContext(report=events.append, should_stop=lambda: len(done(events)) > 2),
         )
     assert set(done(events)) <= set(written(tmp_path))
     assert 3 <= len(written(tmp_path)) < 10
@@ -90,7 +100,11 @@ def test_cancel_keeps_what_was_computed(tmp_path):
 def test_cancel_does_not_wait_for_a_block_to_be_computed(tmp_path):
     started = time.monotonic()
     with pytest.raises(Cancelled):
-        do_blocks(Writing(tmp_path, 60), cubes(2), should_stop=lambda: time.monotonic() > started + 0.2)
+        run_blocks(
+            Writing(tmp_path, 60),
+            cubes(2),
+            context=JobContext(should_stop=lambda: time.monotonic() > started + 0.2),
+        )
     assert time.monotonic() - started < 30
     assert written(tmp_path) == []
 
@@ -115,7 +129,7 @@ def test_reading_and_writing_go_on_while_a_block_is_computed(tmp_path):
                 last_is_written.set()
             return super().write(block, result)
 
-    assert do_blocks(Watched(tmp_path), cubes(3), should_stop=never) == []
+    assert run_blocks(Watched(tmp_path), cubes(3), context=JobContext(should_stop=never)) == []
     assert written(tmp_path) == [0, 1, 2]
 
 
@@ -130,4 +144,4 @@ def test_reading_and_writing_go_on_while_a_block_is_computed(tmp_path):
 )
 def test_a_place_that_does_not_exist_is_refused(scheduler, workers, text):
     with pytest.raises(UserError, match=text):
-        Where(scheduler, workers)
+        Scheduler(scheduler, workers)

@@ -13,7 +13,16 @@ import tifffile
 from typer.testing import CliRunner
 
 from emseg_napari.cli import app
-from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
+from emseg_napari.core.jobs import (
+    Cancelled,
+    EpochEnded,
+    JobContext,
+    JobControl,
+    Message,
+    PreviewReady,
+    Progress,
+    UserError,
+)
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, from_probability, to_isbi
 from emseg_napari.inference import load_predictor, predict
 from emseg_napari.models.pixel_features import FeatureRecipe, pixel_features
@@ -48,7 +57,12 @@ def runs(stack, told, tmp_path_factory) -> dict[str, Run]:
     """A run of each, fitted while slice 2 is looked at."""
     folder = tmp_path_factory.mktemp("runs")
     return {
-        n: run_training(*stack, settings(n), told[n].append, folder=folder / n, wishes=lambda: Wishes(z=2))
+        n: run_training(
+            *stack,
+            settings(n),
+            context=JobContext(report=told[n].append, control=lambda: JobControl(z=2)),
+            folder=folder / n,
+        )
         for n in BASELINES
     }
 
@@ -153,12 +167,16 @@ def test_a_stop_leaves_nothing(stack, network, tmp_path, questions):
         return left[0] < 0
 
     with pytest.raises(Cancelled):
-        run_training(*stack, settings(network), should_stop=should_stop, folder=tmp_path / "run")
+        run_training(
+            *stack, settings(network), context=JobContext(should_stop=should_stop), folder=tmp_path / "run"
+        )
     assert not (tmp_path / "run").exists()
     (tmp_path / "mine").mkdir()
     left[0] = questions
     with pytest.raises(Cancelled):
-        run_training(*stack, settings(network), should_stop=should_stop, folder=tmp_path / "mine")
+        run_training(
+            *stack, settings(network), context=JobContext(should_stop=should_stop), folder=tmp_path / "mine"
+        )
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
     assert not list((tmp_path / "mine").iterdir())
 
@@ -167,7 +185,12 @@ def test_a_stop_leaves_nothing(stack, network, tmp_path, questions):
 def test_a_fit_asks_whether_to_stop_often_enough(stack, network, tmp_path):
     """Nothing between two questions is longer than the part of one slice."""
     asked = []
-    run_training(*stack, settings(network), should_stop=lambda: bool(asked.append(1)), folder=tmp_path / "r")
+    run_training(
+        *stack,
+        settings(network),
+        context=JobContext(should_stop=lambda: bool(asked.append(1))),
+        folder=tmp_path / "r",
+    )
     assert len(asked) > 60
 
 

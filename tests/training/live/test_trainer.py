@@ -9,23 +9,32 @@ import numpy as np
 import pytest
 from keras import layers
 
-from emseg_napari.core.jobs import Cancelled, EpochEnded, Message, PreviewReady, Progress, UserError, Wishes
+from emseg_napari.core.jobs import (
+    Cancelled,
+    EpochEnded,
+    JobContext,
+    JobControl,
+    Message,
+    PreviewReady,
+    Progress,
+    UserError,
+)
 from emseg_napari.core.labels import from_probability
 from emseg_napari.core.mailbox import Mailbox
-from emseg_napari.engine.protocol import Taught
+from emseg_napari.engine.protocol import LabelUpdate
 from emseg_napari.inference import predict
 from emseg_napari.models import unet
 from emseg_napari.models.run import Run, fingerprint, open_run, opened_start
 from emseg_napari.settings import LiveSettings, TrainingSettings
 from emseg_napari.training.devices import Devices
-from emseg_napari.training.learner import HeldLearner
+from emseg_napari.training.learner import AnchoredLearner
 from emseg_napari.training.live import idle, preview
 from emseg_napari.training.live import trainer as live_module
 from emseg_napari.training.live.idle import ON_BATTERY, PAUSED, WAITING
 from emseg_napari.training.live.trainer import train_live
-from emseg_napari.training.losses import held_loss
+from emseg_napari.training.losses import anchored_loss
 from emseg_napari.training.trainer import train_network
-from emseg_napari.training.validation import Judge
+from emseg_napari.training.validation import Scorer
 from helpers.timing import PATIENCE_S, settled, wait_until, within
 
 pytestmark = pytest.mark.keras
@@ -63,22 +72,29 @@ class Session:
     """A live job in a thread, and the window at its other side."""
 
     def __init__(self, image: np.ndarray, labels: np.ndarray, folder: Path, **settings) -> None:
-        self.events, self.wishes, self.inbox = [], Wishes(z=1), Mailbox()
+        self.events, self.control, self.inbox = [], JobControl(z=1), Mailbox()
         self.stop, self.run, self.error, self.folder = threading.Event(), None, None, folder
-        arguments = image, labels, LiveSettings(**settings), self.events.append, self.stop.is_set
+        arguments = image, labels, LiveSettings(**settings)
         self.thread = threading.Thread(target=self._live, args=(arguments,), daemon=True)
         self.thread.start()
 
     def _live(self, arguments: tuple) -> None:
         try:
             self.run = train_live(
-                *arguments, folder=self.folder, wishes=lambda: self.wishes, inbox=self.inbox
+                *arguments,
+                context=JobContext(
+                    report=self.events.append,
+                    should_stop=self.stop.is_set,
+                    control=lambda: self.control,
+                    inbox=self.inbox,
+                ),
+                folder=self.folder,
             )
         except Exception as error:
             self.error = error
 
-    def teach(self, z: int, labels: np.ndarray) -> None:
-        self.inbox.post(z, Taught(z, labels))
+    def update_labels(self, z: int, labels: np.ndarray) -> None:
+        self.inbox.post(z, LabelUpdate(z, labels))
 
     def until(self, kind: type, fits: Callable = lambda event: True, after: int = 0):
         """Wait for an event, and return it."""
@@ -94,7 +110,7 @@ class Session:
         self.until(Progress, lambda event: event.text.startswith(words), after)
 
     def end(self) -> Run:
-        self.wishes = Wishes(enough=True)
+        self.control = JobControl(enough=True)
         self.thread.join(SECONDS)
         assert self.error is None, self.error
         assert self.run is not None
@@ -135,9 +151,9 @@ def test_a_taught_slice_changes_its_proposal_and_that_of_others_for_the_better(b
     labels = tiny_stack[1]
     session = begin()
     before = accuracy(session.until(PreviewReady), labels)
-    session.teach(1, labels[1])
+    session.update_labels(1, labels[1])
     session.until(PreviewReady, lambda e: e.epoch == 1 and accuracy(e, labels) > max(0.9, before + 0.1))
-    session.wishes = Wishes(z=3)
+    session.control = JobControl(z=3)
     assert accuracy(session.until(PreviewReady, lambda e: e.z == 3), labels) > 0.9
 
 
@@ -168,7 +184,7 @@ def test_another_slice_in_view_shows_at_once_also_at_rest(begin):
     session.until(PreviewReady)
     for z in (3, 0, 1):
         began, after = time.monotonic(), len(session.events)
-        session.wishes = Wishes(z=z)
+        session.control = JobControl(z=z)
         session.until(PreviewReady, lambda e, z=z: e.z == z, after)
         assert time.monotonic() - began < within(1)
 
@@ -178,8 +194,8 @@ def test_nothing_shows_of_a_slice_that_is_not_there(begin, tiny_stack, z):
     session = begin()
     session.until(PreviewReady)
     after = len(session.events)
-    session.wishes = Wishes(z=z)
-    session.teach(1, tiny_stack[1][1])
+    session.control = JobControl(z=z)
+    session.update_labels(1, tiny_stack[1][1])
     session.until_told("learning", after)
     time.sleep(0.5)
     late = [e for e in session.events[after + 1 :] if isinstance(e, PreviewReady)]
@@ -194,22 +210,22 @@ def test_the_proposal_is_refreshed_again_and_again_while_it_learns(begin, tiny_s
 
 def test_what_is_erased_teaches_no_more(begin, tiny_stack):
     session = begin()
-    session.teach(1, tiny_stack[1][1])
+    session.update_labels(1, tiny_stack[1][1])
     session.until_told("learning")
     told = len(session.events)
-    session.teach(1, 0 * tiny_stack[1][1])
+    session.update_labels(1, 0 * tiny_stack[1][1])
     session.until_told(WAITING, told)
 
 
 # Holding
 
 
-def gradient(target: np.ndarray, probability: np.ndarray, hold: float) -> np.ndarray:
+def gradient(target: np.ndarray, probability: np.ndarray, anchor_weight: float) -> np.ndarray:
     import tensorflow as tf
 
     given = tf.Variable(probability)
     with tf.GradientTape() as tape:
-        loss = held_loss(TrainingSettings(), hold)(tf.constant(target), given)
+        loss = anchored_loss(TrainingSettings(), anchor_weight)(tf.constant(target), given)
     return tape.gradient(loss, given).numpy()[..., 0]
 
 
@@ -242,19 +258,19 @@ def test_a_stroke_of_one_class_alone_does_not_carry_the_network_off(begin, tiny_
     session = begin(start=str(start.folder))
     stroke = np.zeros_like(labels[1])
     stroke[20:23, 5:35] = 1  # across boundary and interior alike
-    session.teach(1, stroke)
+    session.update_labels(1, stroke)
     session.until_told("learning")
     time.sleep(2)
     wait_until(lambda: session.steps() > 20)
-    session.wishes = Wishes(z=3)
+    session.control = JobControl(z=3)
     last = session.until(PreviewReady, lambda e: e.epoch == 1 and e.z == 3)
     assert accuracy(last, labels) > good - 0.1
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_what_is_shown_lies_between_the_start_and_what_was_learned(start, share):
-    settings = LiveSettings(start=str(start.folder), share=share, averaging=0, learning_rate=0.01)
-    learner = HeldLearner(settings.training(start.settings), Devices(), start, settings)
+def test_what_is_shown_lies_between_the_start_and_what_was_learned(start, blend):
+    settings = LiveSettings(start=str(start.folder), blend=blend, averaging=0, learning_rate=0.01)
+    learner = AnchoredLearner(settings.training(start.settings), Devices(), start, settings)
     first = learner.model.get_weights()
     image = np.random.default_rng(0).random((2, 32, 32, 1)).astype(np.float32)
     learner.step(image, np.ones((2, 32, 32, 2), np.float32), 0.01)
@@ -262,7 +278,7 @@ def test_what_is_shown_lies_between_the_start_and_what_was_learned(start, share)
     with learner.averaged():
         shown = learner.model.get_weights()
     for a, b, c in zip(first, learned, shown, strict=True):
-        np.testing.assert_allclose(c, a + share * (b - a), atol=1e-6)
+        np.testing.assert_allclose(c, a + blend * (b - a), atol=1e-6)
         assert (a != b).any()
     for a, b in zip(learned, learner.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -277,7 +293,7 @@ def test_it_rests_when_nothing_was_taught_for_a_while_and_wakes_up(begin, tiny_s
     session.until_told(WAITING)
     told = settled(lambda: len(session.events))  # after a last look at what was learned
     steps = session.steps()
-    session.teach(2, tiny_stack[1][2])
+    session.update_labels(2, tiny_stack[1][2])
     session.until_told("learning", told)
     session.until(PreviewReady, lambda e: e.epoch == 1)
     assert session.steps() > steps
@@ -286,25 +302,25 @@ def test_it_rests_when_nothing_was_taught_for_a_while_and_wakes_up(begin, tiny_s
 def test_a_pause_stands_still_until_it_is_over(begin, tiny_stack):
     session = begin(tiny_stack[1])
     session.until_told("learning")
-    session.wishes = Wishes(z=1, paused=True)
+    session.control = JobControl(z=1, paused=True)
     session.until_told(PAUSED)
     told = len(session.events)
     time.sleep(0.5)
     assert len(session.events) == told
-    session.wishes = Wishes(z=1)
+    session.control = JobControl(z=1)
     session.until_told("learning", told)
 
 
 def test_what_is_taught_in_a_long_pause_is_learned_after_it(begin, tiny_stack):
     session = begin(idle_seconds=0.3)
     session.until_told(WAITING)
-    session.wishes = Wishes(z=1, paused=True)
+    session.control = JobControl(z=1, paused=True)
     session.until_told(PAUSED)
     told = len(session.events)
-    session.teach(1, tiny_stack[1][1])
+    session.update_labels(1, tiny_stack[1][1])
     time.sleep(0.6)
     assert len(session.events) == told
-    session.wishes = Wishes(z=1)
+    session.control = JobControl(z=1)
     session.until_told("learning", told)
 
 
@@ -347,7 +363,7 @@ def test_a_system_that_knows_of_no_batteries_has_none(monkeypatch):
 def test_enough_keeps_a_run_that_opens_and_predicts(begin, start, tiny_stack):
     image, labels = tiny_stack
     session = begin()
-    session.teach(2, labels[2])
+    session.update_labels(2, labels[2])
     session.until(PreviewReady, lambda e: e.epoch == 1 and accuracy(e, labels) > 0.9)
     run = open_run(session.end().folder)
     record = run.record
@@ -380,7 +396,10 @@ def test_few_corrections_leave_the_threshold_of_the_start(begin, start, tiny_sta
     session = begin(labels)
     session.until_told("learning")
     record = session.end().record
-    assert (record.threshold, record.join_below) == (start.record.threshold, start.record.join_below)
+    assert (record.threshold, record.merge_threshold) == (
+        start.record.threshold,
+        start.record.merge_threshold,
+    )
 
 
 @pytest.mark.parametrize(("slices", "chosen"), [(1, False), (3, False), (4, True)])
@@ -388,13 +407,16 @@ def test_a_handful_of_slices_leaves_the_closing_of_gaps_as_it_was(
     begin, start, tiny_stack, monkeypatch, slices, chosen
 ):
     """A single gap between large cells would decide it: of two slices the level jumps."""
-    monkeypatch.setattr(Judge, "choose", lambda *_: (0.45, 0.3))
+    monkeypatch.setattr(Scorer, "choose", lambda *_: (0.45, 0.3))
     labels = tiny_stack[1].copy()
     labels[slices:] = 0
     session = begin(labels)
     session.until_told("learning")
     record = session.end().record
-    assert (record.threshold, record.join_below) == (0.45, 0.3 if chosen else start.record.join_below)
+    assert (record.threshold, record.merge_threshold) == (
+        0.45,
+        0.3 if chosen else start.record.merge_threshold,
+    )
 
 
 def test_stop_ends_it_within_a_second_and_leaves_the_last_checkpoint(begin, tiny_stack):
@@ -453,7 +475,7 @@ def test_a_start_that_is_no_network_gets_a_sentence(start, tiny_stack, tmp_path)
 def test_proposals_are_never_taught(begin, tiny_stack):
     session = begin()
     session.until_told(WAITING)
-    session.teach(1, tiny_stack[1][1] + 2)
+    session.update_labels(1, tiny_stack[1][1] + 2)
     session.thread.join(SECONDS)
     assert isinstance(session.error, UserError)
 
@@ -463,6 +485,6 @@ def test_a_slice_that_says_nothing_is_passed_over_with_a_sentence(start, tiny_st
     image[1] = 7
     settings = {"start": str(start.folder), "on_battery": True}
     session = Session(image, np.zeros_like(image), tmp_path / "run", **settings)
-    session.teach(1, tiny_stack[1][1])
+    session.update_labels(1, tiny_stack[1][1])
     session.until(Message, lambda e: "same value" in e.text)
     assert session.end().record.trained_slices == []

@@ -54,7 +54,7 @@ def loaded(dock):
 @pytest.fixture
 def pretended(loaded, monkeypatch):
     """A training that runs without an engine: the tests send its events."""
-    step, wishes = loaded.train, []
+    step, control = loaded.train, []
     begun = noting([])
 
     def start(*asked):
@@ -62,10 +62,10 @@ def pretended(loaded, monkeypatch):
         begun(*asked)
 
     monkeypatch.setattr(step.job, "start", start)
-    monkeypatch.setattr(step.job, "wish", lambda **changes: wishes.append(changes))
+    monkeypatch.setattr(step.job, "wish", lambda **changes: control.append(changes))
     step.train.click()
-    wishes.clear()
-    step.wishes = wishes
+    control.clear()
+    step.control = control
     yield step
     step.job._worker = None
 
@@ -83,19 +83,19 @@ def finished(step, history=(ROW,), **record):
 
 def test_pause_and_continue_tell_the_engine_and_the_window(pretended):
     pretended.steering.pause.click()
-    assert pretended.wishes == [{"paused": True}]
+    assert pretended.control == [{"paused": True}]
     assert pretended.steering.pause.text() == "Continue"
     pretended._take(Progress(0.3, None, "paused at step 30"))
     assert pretended.bar.format() == "paused at step 30"
     pretended.steering.pause.click()
-    assert pretended.wishes[1:] == [{"paused": False}]
+    assert pretended.control[1:] == [{"paused": False}]
     assert pretended.steering.pause.text() == "Pause"
 
 
 def test_good_enough_ends_a_paused_training_too_and_is_asked_once(pretended):
     pretended.steering.pause.click()
     pretended.steering.good_enough.click()
-    assert pretended.wishes[1:] == [{"paused": False, "enough": True}]
+    assert pretended.control[1:] == [{"paused": False, "enough": True}]
     assert not pretended.steering.good_enough.isEnabled()
     assert not pretended.steering.pause.isEnabled()
     assert pretended.cancel.isEnabled()
