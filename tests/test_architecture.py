@@ -123,7 +123,7 @@ def test_names_are_distinguished_from_other_words():
     assert is_dotted("emseg_napari.io.open")
     assert not is_dotted("run.json")
     assert not is_dotted("emseg info")
-    assert {"io.open.open_volume", "models.run.Run.update", "core.blockwise.do_blocks"} <= names()
+    assert {"io.open.open_volume", "models.run.Run.update", "core.blockwise.run_blocks"} <= names()
     assert "io.open.open_nothing" not in names()
     assert is_class_or_function("RunRecord")
     assert not is_class_or_function("RUN")
