@@ -1,7 +1,7 @@
 """A painting session in a real napari window, to be killed: the child process of `crashes`.
 
 It tells where its session lies, and what its labels are before and after everything that it does. At the
-moment that its plan names it kills itself within a write, unless that is left to somebody else.
+moment that its plan names it kills itself within a write, unless that is left to `crashes.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import napari
 import numpy as np
-from crashes import SHAPE, Plan, environment, fingerprint
+from crash_plan import SHAPE, Plan, environment, fingerprint
 from napari.layers import Labels
 from qtpy.QtCore import QTimer
 
