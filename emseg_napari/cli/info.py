@@ -105,7 +105,7 @@ def _score(f: dict[str, Any]) -> str:
     else:
         return f"nothing was held out, so there is no score; threshold {f['threshold']:.2f}"
     if f["accuracy"] is None:
-        return f"judged on {place}, but not scored yet"
+        return f"to be scored on {place}, but not scored yet"
     v_rand = "" if f["v_rand"] is None else f", V_rand {f['v_rand']:.4f}"
     return (
         f"weights of epoch {f['kept_epoch']}: accuracy {f['accuracy']:.2%}{v_rand} on {place}, "

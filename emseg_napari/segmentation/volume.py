@@ -13,7 +13,7 @@ shapes them: on mosaics of 2048 x 2048 px made of ISBI 2012 slices (4 nm pixels,
 into tiles of 300 and 500 px, all of 3721 cells did with margins of 96 and 128 px, and all but 2 with 64;
 so did cells enlarged three and six times, of up to 600 px.
 
-Memory: about 95 bytes a pixel of the slice or tile in hand, 1.6 GB at most, and tables of two slices, some
+Memory: about 95 bytes a pixel of the slice or tile at work, 1.6 GB at most, and tables of two slices, some
 hundred bytes a cell; of a slice that was cut, about 1 KB a fragment while they are joined.
 """
 

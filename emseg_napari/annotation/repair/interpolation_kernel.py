@@ -64,7 +64,7 @@ def _count_from(before: np.ndarray, row: np.ndarray) -> None:
 
 
 class Desk(NamedTuple):
-    """What is at hand while a slice is drawn.
+    """Arrays in use while a slice is drawn.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ from emseg_napari.core.labels import INTERIOR
 
 POCKET_PX = 30  # interior of fewer pixels is not a cell to lead to, but may lie on the way
 _HALF_WIDTH_PX = 4.0
-_WALLS_PX = (3.0, 2.0, 1.0)  # of membrane that other cells keep, if there is room
+_WALLS_PX = (3.0, 2.0, 1.0)  # of membrane that other cells keep, if there is space
 _FARTHEST_PX = 40.0  # from a pixel to the cells around
 _LEAST = 0.05  # cost of a step over what is certainly no boundary; 1 more over certain one
 
@@ -103,7 +103,7 @@ class Terrain:
     def opened(self, way: np.ndarray, ends: tuple[int, int]) -> Edit | None:
         """Return the edit that makes a way, int (n, 2), passable from one of two `numbers` to the other.
 
-        As wide as others leave room for; None if it would open one of them.
+        As wide as others leave space for; None if it would open one of them.
         """
         far = ndimage.distance_transform_edt(~_drawn(way, self.cost.shape))
         others = (self.cells > 0) & ~np.isin(self.cells, list(ends))

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-# Slices nearer than this to a confirmed one teach less: the same neurites look alike there.
+# Slices nearer than this to a confirmed one add less: the same neurites look alike there.
 _ALIKE_SLICES = 2.0
 
 

@@ -1,4 +1,4 @@
-"""TIFF files of any size: mapped where pixels lie plain in the file, else decoded page by page."""
+"""TIFF files of any size: mapped where pixels are uncompressed and contiguous, else decoded page by page."""
 
 from __future__ import annotations
 
