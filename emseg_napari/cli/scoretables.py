@@ -48,7 +48,7 @@ def show_scores(evaluation: Evaluation, source: Source | None, held_out: Sequenc
 
 
 def _means(evaluation: Evaluation) -> tuple[Row, list[Row]]:
-    """Return the head and the rows of a probability's table: scores at the best threshold and the one in use."""
+    """Return the head and the rows of a probability's table: at the best threshold and the one in use."""
     at = evaluation.at_threshold
     best = (evaluation.v_rand, evaluation.v_rand_threshold), (evaluation.v_info, evaluation.v_info_threshold)
     rand, information = ((_share(value), f"at {threshold:.1f}") for value, threshold in best)
