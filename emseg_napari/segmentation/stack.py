@@ -66,7 +66,7 @@ def instances(
     for z, slice_ in enumerate(stack, first_slice):
         cells = number(cells_of_slice(as_float(slice_), settings, context.should_stop))
         if cells.min() == cells.max():
-            context.report(Message(f"Slice {z} is one single cell: it has no boundary, or nothing else."))
+            context.report(Message(f"Slice {z} is one single cell: it has no boundary, or only boundary."))
         done = z - first_slice + 1
         result[done - 1] = outlined(cells) if settings.outlines else cells
         context.report(Progress(done / len(stack), left(done), f"cells of slice {z}"))

@@ -200,7 +200,7 @@ class _Segmentation:
             stages.check_stop()
             count, pairs = parts.overlaps(z)
             if count == 1:
-                stages.report(Message(f"Slice {z} is one single cell: it has no boundary, or nothing else."))
+                stages.report(Message(f"Slice {z} is one single cell: it has no boundary, or only boundary."))
             numbers = chain.next(count, pairs)
             if chain.last > _MOST:
                 raise UserError(

@@ -345,7 +345,7 @@ def test_a_single_cell_is_told_of_and_progress_ends_at_one(tmp_path):
     events: list[Event] = []
     segmented(probability, tmp_path / "cells.zarr", context=JobContext(report=events.append))
     assert [e.text for e in events if isinstance(e, Message)] == [
-        "Slice 1 is one single cell: it has no boundary, or nothing else."
+        "Slice 1 is one single cell: it has no boundary, or only boundary."
     ]
     fractions = [e.fraction for e in events if isinstance(e, Progress)]
     assert fractions == sorted(fractions)

@@ -31,8 +31,8 @@ _LONGEST_PX = 64  # way through membrane, beyond which two cells do not lie side
 def drop_membrane(labels: np.ndarray, point: Point, probability: np.ndarray | None = None) -> Edit:
     """Remove the segment of membrane under a click, from junction to junction.
 
-    In thick membrane it parts the two cells that are easiest to reach from the click; where no segment
-    parts just these two, a way between them is opened. A segment that ends loosely goes from its end to
+    In thick membrane it separates the two cells that are easiest to reach from the click; where no segment
+    separates just these two, a way between them is opened. A segment that ends loosely goes from its end to
     the next junction. What other segments and junctions need for their thickness stays.
 
     Parameters
@@ -69,7 +69,7 @@ def drop_membrane(labels: np.ndarray, point: Point, probability: np.ndarray | No
 def merge_cells(labels: np.ndarray, a: Point, b: Point, probability: np.ndarray | None = None) -> Edit:
     """Remove all membrane that parts two cells, and nothing that parts one of them from a third.
 
-    Where no membrane parts just these two, as in thick membrane with pockets, the easiest short way
+    Where no membrane separates just these two, as in thick membrane with pockets, the easiest short way
     between them is opened. Only the surroundings of the clicks are looked at.
 
     Parameters
@@ -90,11 +90,11 @@ def merge_cells(labels: np.ndarray, a: Point, b: Point, probability: np.ndarray 
         If a click is on membrane, both are in one cell, or the cells do not face each other.
     """
     if math.dist(a, b) > _FARTHEST_PX:
-        raise UserError("The clicks are far apart; click on both sides of the membrane that parts the cells.")
+        raise UserError("The clicks are far apart; click on both sides of the membrane between the cells.")
     around = window_around([a, b], _REACH_PX, labels.shape)
     cells = interior_under(labels, around, (a, b))
     if (cells[0] & cells[1]).any():
-        raise UserError("Both clicks are in the same cell; click in two cells that a membrane parts.")
+        raise UserError("Both clicks are in the same cell; click in two cells that a membrane separates.")
     window = _between(around, *cells)
     if window is not None:
         skeleton = skeleton_of(window.of(labels))
@@ -106,7 +106,7 @@ def merge_cells(labels: np.ndarray, a: Point, b: Point, probability: np.ndarray 
     one, other = (int(terrain.numbers[cell].max()) for cell in cells)
     edit = terrain.opened(way, (one, other)) if way is not None and len(way) <= _LONGEST_PX else None
     if edit is None:
-        raise UserError("No membrane parts just these two cells; click in two cells that lie side by side.")
+        raise UserError("No membrane separates just these two cells; click in two neighbouring cells.")
     return edit
 
 

@@ -25,7 +25,7 @@ def fill_interior(labels: np.ndarray, point: Point, probability: np.ndarray | No
 
     A click on membrane, or close to an island, removes the island with all that it encloses. A click
     inside a cell gives the cell to the one that has most of its outline, or else to the one from which
-    the weakest membrane parts it: that membrane goes, and so do loose pieces in the cell; what parts it
+    the weakest membrane separates it: that membrane goes, and so do loose pieces in the cell; what separates it
     from others stays.
 
     Parameters
@@ -105,7 +105,7 @@ def _without_cell(labels: np.ndarray, pixel: Pixel, probability: np.ndarray | No
     own = beside(skeleton, *interior_under(labels, window, [pixel]))
     walls = _walls(labels, window, skeleton, own)
     if not walls:
-        raise UserError("No membrane parts this cell from another; click inside the false cell.")
+        raise UserError("No membrane separates this cell from another; click inside the false cell.")
     outline = own.any(axis=0) & ((skeleton.beside > 0) & ~own).any(axis=0)
     wall = max(walls, key=np.count_nonzero)
     if np.count_nonzero(wall) < LEAST_SHARE * np.count_nonzero(outline):
