@@ -25,8 +25,8 @@ def fill_interior(labels: np.ndarray, point: Point, probability: np.ndarray | No
 
     A click on membrane, or close to an island, removes the island with all that it encloses. A click
     inside a cell gives the cell to the one that has most of its outline, or else to the one from which
-    the weakest membrane separates it: that membrane goes, and so do loose pieces in the cell; what separates it
-    from others stays.
+    the weakest membrane separates it: that membrane goes, and so do loose pieces in the cell; what separates
+    it from others stays.
 
     Parameters
     ----------

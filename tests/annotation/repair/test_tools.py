@@ -203,7 +203,7 @@ def test_two_cells_that_touch_twice_are_merged_at_both_places():
     ("a", "b", "words"),
     [
         ((20, 20), (25, 25), "same cell"),
-        ((20, 20), (100, 100), "side by side"),
+        ((20, 20), (100, 100), "neighbouring cells"),
         ((42, 20), (20, 20), "There is membrane"),
     ],
 )
