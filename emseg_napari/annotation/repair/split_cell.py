@@ -93,7 +93,7 @@ def _best_band(skeleton: Skeleton, cut: _Cut, cost: np.ndarray) -> np.ndarray:
     plain = drawn(cut.line, radii, cost.shape)
     least = _smaller_part(cut.cell, plain)
     if least == 0 and not all(skeleton.mask[end] for end in cut.ends):
-        raise UserError("The stroke does not split the cell; draw it right across, from membrane to membrane.")
+        raise UserError("The stroke does not split the cell; draw it across, from membrane to membrane.")
     path = _best_path(skeleton, cut, cost)
     if path is None:
         return plain
