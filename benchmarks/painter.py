@@ -28,14 +28,8 @@ from emseg_napari.annotation.session import slicefiles
 from emseg_napari.core import files
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.history import Filled
-from emseg_napari.widgets.layers.labels_layer import (
-    CONFIRMED,
-    SOURCE,
-    adopt,
-    confirmed_in,
-    history_of,
-    stack_of,
-)
+from emseg_napari.widgets.layers.labels_layer import adopt, confirmed_in, history_of, stack_of
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import show_slice
 from emseg_napari.widgets.layers.proposal_layers import fill
 
@@ -212,9 +206,10 @@ def _seated(plan: Plan, folder: Path, tell: Tell) -> Hand:
     dock = Dock(viewer)
     viewer.window.add_dock_widget(dock)
     dock.workspace.keeper.trouble.connect(lambda sentence: tell("error", sentence))
-    source = {SOURCE: str(folder / "cells.tif")} if plan.from_file else {}
+    source = LayerInfo(source=str(folder / "cells.tif") if plan.from_file else "").as_metadata()
     viewer.add_image(np.zeros(SHAPE, np.uint8), metadata=source)
-    layer = Labels(np.zeros(SHAPE, np.uint8), name="labels", metadata={CONFIRMED: set()})
+    managed = LayerInfo(confirmed=set()).as_metadata()
+    layer = Labels(np.zeros(SHAPE, np.uint8), name="labels", metadata=managed)
     adopt(layer)
     hand = Hand(dock, layer, plan, tell)
     viewer.add_layer(layer)

@@ -16,7 +16,8 @@ from emseg_napari.widgets.base.preferences import recall, recall_folder, remembe
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import Step, enable
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours, trusted_of, volume_of_layer
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours, trusted_of
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import voxel_of_layer
 
 

@@ -25,17 +25,9 @@ from emseg_napari.widgets.base.step import Step, enable, wrapping_label
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.file_layers import opened_layers
-from emseg_napari.widgets.layers.labels_layer import (
-    SESSION,
-    LayerData,
-    add_labels,
-    dense,
-    finest,
-    fits,
-    is_ours,
-    labels_of,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers.labels_layer import add_labels, dense, is_ours, labels_of
+from emseg_napari.widgets.layers.layer_info import LayerData, info_in
+from emseg_napari.widgets.layers.layer_pixels import finest, fits, volume_of_layer
 from emseg_napari.widgets.layers.placement import voxel_of_layer
 from emseg_napari.widgets.layers.session_layers import session_layers
 
@@ -244,7 +236,9 @@ class LoadStep(Step):
         (pixels, shown, _), (labels, ours, _) = layers
         image = self.viewer.add_layer(Layer.create(pixels, shown, "image"))
         self.workspace.choose("image", image)
-        session = ours["metadata"][SESSION][1]
+        opened = info_in(ours["metadata"]).opened
+        assert opened is not None  # the labels of a session
+        session = opened.session
         self.viewer.add_labels(labels, **ours)
         remember_folder("images", folder.parent)
         warnings = " ".join(["", *session.warnings])

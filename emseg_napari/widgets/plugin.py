@@ -15,7 +15,8 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import normalise, to_isbi
 from emseg_napari.io.samples import isbi2012, phantom
 from emseg_napari.io.stacks import as_stack, write_stack
-from emseg_napari.widgets.layers.labels_layer import CONFIRMED, label_colours
+from emseg_napari.widgets.layers.label_colours import label_colours
+from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in
 from emseg_napari.widgets.layers.session_layers import session_layers
 
 LayerData = tuple[np.ndarray, dict[str, Any], str]
@@ -40,7 +41,7 @@ def _layers(image: np.ndarray, labels: np.ndarray, name: str) -> list[LayerData]
         "name": f"{name} labels",
         "colormap": label_colours(),
         "opacity": 0.6,
-        "metadata": {CONFIRMED: set()},
+        "metadata": LayerInfo(confirmed=set()).as_metadata(),
     }
     return [(image, {"name": name}, "image"), (labels, ours, "labels")]
 
@@ -95,7 +96,7 @@ def write_isbi(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     list of str
         The written path; nothing if it failed, with the reason in a notification.
     """
-    confirmed = attributes.get("metadata", {}).get(CONFIRMED)
+    confirmed = info_in(attributes.get("metadata", {})).confirmed
     name = attributes.get("name", "The layer")
     try:
         if isinstance(data, ScratchLabels):

@@ -31,13 +31,8 @@ from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import Step, choice_of, enable, in_line, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import (
-    is_ours,
-    is_paintable,
-    proposals_of,
-    stack_of,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers.labels_layer import is_ours, is_paintable, proposals_of, stack_of
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view
 from emseg_napari.widgets.layers.proposal_layers import Proposals, Source
 from emseg_napari.widgets.layers.quick_look_layer import DraftLayer

@@ -27,14 +27,9 @@ from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import Step, choice_of, enable, in_line
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import (
-    PROPOSAL_OF,
-    SOURCE,
-    fits,
-    stack_of,
-    understood,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers.labels_layer import stack_of, understood
+from emseg_napari.widgets.layers.layer_info import info_in, info_of
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.placement import placed, slice_in_view
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
@@ -213,10 +208,9 @@ class CellsStep(Step):
     def _volume_finished(self, result: VolumeCells) -> None:
         self.bar.setFormat("done")
         data, shown, _ = layer_of(open_levels(result.output.path, fills=True))
+        source = info_in(shown["metadata"]).source
         lying = placed(self._source, 0)
-        earlier = [
-            layer for layer in self.viewer.layers if layer.metadata.get(SOURCE) == shown["metadata"][SOURCE]
-        ]
+        earlier = [layer for layer in self.viewer.layers if info_of(layer).source == source]
         for layer in earlier:
             self.viewer.layers.remove(layer)
         ours = {"name": f"{self._image_name()} cells", "opacity": 0.5}
@@ -271,7 +265,7 @@ class CellsStep(Step):
 
     def _image_name(self) -> str:
         """Name of the image that the source was predicted from, else of the source."""
-        image = self._source.metadata.get(PROPOSAL_OF)
+        image = info_of(self._source).proposal_of
         names = [layer.name for layer in self.viewer.layers if layer.unique_id == image]
         return names[0] if names else self._source.name
 

@@ -11,6 +11,7 @@ from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.widgets.base import output_target
 from emseg_napari.widgets.base.output_target import FILE
+from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.predict import OWN_LAYER, SLICE, STACK
 from helpers.tiny_runs import tiny_network_run
 from helpers.window import wait_for
@@ -177,7 +178,7 @@ def test_a_slice_predicted_by_another_run_leaves_what_is_on_disk_to_its_own(desk
     finish(desk, qtbot)
     assert desk.workspace.labels.data.any()
     np.testing.assert_array_equal(np.asarray(layer_of(desk).data[0]), stored)
-    assert layer_of(desk).metadata["emseg run"] == str(tmp_path / "tiny")
+    assert info_of(layer_of(desk)).run == tmp_path / "tiny"
 
 
 def test_more_than_can_be_proposed_at_once_is_sent_to_disk(desk, monkeypatch):

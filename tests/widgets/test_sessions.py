@@ -14,7 +14,8 @@ from emseg_napari.annotation.session.store import Session, load_session, save_se
 from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.dock import Dock
-from emseg_napari.widgets.layers.labels_layer import VOLUME, add_labels, confirmed_in, history_of
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
+from emseg_napari.widgets.layers.layer_info import info_in
 from emseg_napari.widgets.layers.session_layers import session_layers
 from emseg_napari.widgets.load import moved_to
 from helpers.timing import within
@@ -236,7 +237,7 @@ def test_labels_on_an_image_with_a_broken_chunk_come_back(tmp_path):
     (path / "c/2/0/0").unlink()
     (_, shown, _), (pixels, *_) = session_layers(tmp_path / "work.emseg")
     np.testing.assert_array_equal(pixels, labels)
-    work = shown["metadata"][VOLUME][1]
+    work = info_in(shown["metadata"]).volume[1]
     np.testing.assert_array_equal(work[1], image[1])
     with pytest.raises(BrokenChunk):
         work[2]

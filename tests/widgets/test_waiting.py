@@ -8,7 +8,8 @@ from qtpy.QtTest import QTest
 
 from emseg_napari.core.jobs import Failed
 from emseg_napari.engine.client import Engine
-from emseg_napari.widgets.layers.labels_layer import PROPOSAL_OF, add_labels, confirmed_in
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from helpers.timing import PATIENCE_S
 from helpers.window import settle, striped, wait_for
 
@@ -53,7 +54,7 @@ def slow(dock, gate, tiny_run):
     image = viewer.add_image(IMAGE, name="cells")
     add_labels(viewer, LABELS.copy().view(Slow), "truth", image)
     found = np.where(LABELS == 1, 0.9, 0.1).astype(np.float32)
-    viewer.add_image(found, name="found", metadata={PROPOSAL_OF: image.unique_id})
+    viewer.add_image(found, name="found", metadata=LayerInfo(proposal_of=image.unique_id).as_metadata())
     dock.predict.set_run(tiny_run.folder)
     dock.cells.source.choose(dock.workspace.labels)
     return dock

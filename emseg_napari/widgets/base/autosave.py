@@ -19,21 +19,14 @@ from emseg_napari.annotation.session.store import Session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.open import open_volume
 from emseg_napari.widgets.base.layer_autosave import LayerAutosave
-from emseg_napari.widgets.layers.labels_layer import (
-    SESSION,
-    SOURCE,
-    confirmed_in,
-    finest,
-    fits,
-    stack_of,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
+from emseg_napari.widgets.layers.layer_info import OpenedSession, info_of, update_info
+from emseg_napari.widgets.layers.layer_pixels import finest, fits, volume_of_layer
 from emseg_napari.widgets.layers.placement import place_of
 
 if TYPE_CHECKING:
     from emseg_napari.widgets.base.workspace import Workspace
 
-_KEPT = "emseg autosave"
 _ASK_MS = 500
 
 
@@ -82,17 +75,20 @@ class Keeper(QObject):
                 kept.autosave.close(timeout=0)  # its thread writes what is left
                 self._mine.remove(kept)
         for layer in layers:
-            opened = layer.metadata.pop(SESSION, None)
+            opened = info_of(layer).opened
             if opened is not None:
-                self._go_on(layer, *opened)
+                update_info(layer, opened=None)
+                self._resume(layer, opened)
 
-    def _go_on(self, layer: Labels, folder: Path, session: Session, read: dict[int, int]) -> None:
+    def _resume(self, layer: Labels, opened: OpenedSession) -> None:
         """Keep a layer where it was opened from, with what was painted since."""
-        labels = stack_of(layer)
+        labels, session = stack_of(layer), opened.session
         kept = self._ensure(layer)
-        images = [one for one in self._workspace.candidates("image") if one.metadata.get(SESSION) == folder]
-        kept.begin(folder, replace(session, labels=labels), images[-1] if images else None)
-        kept.compare(read)
+        images = [
+            one for one in self._workspace.candidates("image") if info_of(one).session_folder == opened.folder
+        ]
+        kept.begin(opened.folder, replace(session, labels=labels), images[-1] if images else None)
+        kept.compare(opened.checksums)
         if images:
             self._workspace.choose("image", images[-1])
         self._workspace.choose("labels", layer)
@@ -131,13 +127,14 @@ class Keeper(QObject):
         self._warned = room
 
     def _kept(self, layer: Any) -> LayerAutosave | None:
-        kept = layer.metadata.get(_KEPT)
+        kept = info_of(layer).autosave
         return kept if kept is not None and kept.layer == layer else None  # a duplicate shares metadata
 
     def _ensure(self, layer: Labels) -> LayerAutosave:
         kept = self._kept(layer)
         if kept is None:
-            kept = layer.metadata[_KEPT] = LayerAutosave(layer, Autosave())
+            kept = LayerAutosave(layer, Autosave())
+            update_info(layer, autosave=kept)
         if kept not in self._mine:
             self._mine.append(kept)
             self._ask.start()
@@ -203,7 +200,7 @@ def source_of(image: Image | None) -> Path | None:
     """
     if image is None:
         return None
-    known = image.metadata.get(SOURCE)
+    known = info_of(image).source
     if known or is_in_memory(image) or image.source.path is None:
         return Path(known) if known else None
     try:

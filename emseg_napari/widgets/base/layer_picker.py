@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox
 
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import PROPOSAL_OF
+from emseg_napari.widgets.layers.layer_info import info_of
 
 
 class LayerPick(QComboBox):
@@ -121,12 +121,12 @@ class TruthPick(LayerPick):
 
 
 def _is_proposal(layer: Layer) -> bool:
-    return PROPOSAL_OF in layer.metadata
+    return info_of(layer).proposal_of is not None
 
 
 def _rank(layer: Layer, workspace: Workspace) -> tuple[bool, ...]:
     """Probabilities of the chosen image first, then other proposals, other labels, other images."""
-    of_image = workspace.image is not None and layer.metadata.get(PROPOSAL_OF) == workspace.image.unique_id
+    of_image = workspace.image is not None and info_of(layer).proposal_of == workspace.image.unique_id
     return (
         not _is_proposal(layer),
         not of_image,

@@ -15,7 +15,9 @@ from emseg_napari.annotation.session.store import Round
 from emseg_napari.widgets.base.autosave import Keeper
 from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.layers.history import History
-from emseg_napari.widgets.layers.labels_layer import AID, connect_while, is_ours, prepare_colours, watch
+from emseg_napari.widgets.layers.label_colours import prepare_colours
+from emseg_napari.widgets.layers.labels_layer import connect_while, is_ours, watch
+from emseg_napari.widgets.layers.layer_info import info_of
 
 _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
 
@@ -129,7 +131,7 @@ class Workspace(QObject):
 
 
 def _is_aid(layer: Layer) -> bool:
-    return AID in layer.metadata
+    return info_of(layer).is_aid
 
 
 class LayerChoice(QComboBox):

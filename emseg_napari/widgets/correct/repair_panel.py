@@ -15,7 +15,8 @@ from emseg_napari.widgets.base.step import enable, in_columns
 from emseg_napari.widgets.correct.copy_slice import Redraw, redraws
 from emseg_napari.widgets.correct.repair_controller import Repair
 from emseg_napari.widgets.correct.repair_tools import TOOLS, Tool
-from emseg_napari.widgets.layers.labels_layer import proposals_of, refuse_confirmed, volume_of_layer
+from emseg_napari.widgets.layers.labels_layer import proposals_of, refuse_confirmed
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 
 if TYPE_CHECKING:
     from emseg_napari.widgets.correct.step import CorrectStep

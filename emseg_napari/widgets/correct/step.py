@@ -30,15 +30,14 @@ from emseg_napari.widgets.layers.labels_layer import (
     adopt,
     confirmed_in,
     connect_while,
-    finest,
     history_of,
     is_ours,
     is_paintable,
     refuse_confirmed,
     set_pixels,
     stack_of,
-    volume_of_layer,
 )
+from emseg_napari.widgets.layers.layer_pixels import finest, volume_of_layer
 from emseg_napari.widgets.layers.placement import show_slice, slice_in_view
 
 CONFIRM_KEY = "C"

@@ -19,7 +19,8 @@ from emseg_napari.widgets.base.engine_job import EngineJob
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.step import enable, in_columns, wrapping_label
-from emseg_napari.widgets.layers.labels_layer import AID, confirmed_in, is_ours, set_pixels, stack_of
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours, set_pixels, stack_of
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import lying_as, show_place, show_slice, slice_in_view
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ class PlaceList(QWidget):
         self._mark = self._step.viewer.add_points(
             where,
             name="place to look at",
-            metadata={AID: True},
+            metadata=LayerInfo(is_aid=True).as_metadata(),
             size=2 * place.radius_px,
             face_color="transparent",
             border_color="white",

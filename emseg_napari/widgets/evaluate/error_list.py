@@ -16,7 +16,7 @@ from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, erro
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.step import in_line, wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
-from emseg_napari.widgets.layers.labels_layer import AID
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import lying_as, show_place
 
 NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
@@ -103,7 +103,7 @@ class ErrorList(QWidget):
         self._layer = self._viewer.add_labels(
             shown,
             name="errors: merge red, split blue",
-            metadata={AID: True},
+            metadata=LayerInfo(is_aid=True).as_metadata(),
             colormap=DirectLabelColormap(color_dict=colours),
             opacity=1,
             **place,

@@ -15,7 +15,8 @@ from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import Comparison
-from emseg_napari.widgets.layers.labels_layer import confirmed_in, fits, is_ours, stack_of
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours, stack_of
+from emseg_napari.widgets.layers.layer_pixels import fits
 
 BETTER, WORSE = "#57c26b", "#ff6b5e"
 _LETTERS = 15  # of the first column, so that the figures stay in view

@@ -8,7 +8,7 @@ from emseg_napari.io.open import is_container
 from emseg_napari.io.stack_or_volume import LARGE_BYTES, open_image, voxel_of_file
 from emseg_napari.io.stacks import check_image
 from emseg_napari.io.volume import BrokenChunk, Volume
-from emseg_napari.widgets.layers.labels_layer import SOURCE, VOLUME, LayerData
+from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo, info_in
 from emseg_napari.widgets.layers.volume_layers import volume_layers
 
 
@@ -28,13 +28,18 @@ def opened_layers(path: Path) -> list[LayerData]:
     check_image(image, path.name)
     voxel = voxel_of_file(path)
     place = {} if voxel is None else {"scale": voxel.size, "units": (voxel.unit,) * 3}
-    return [(image, {"name": path.stem, "metadata": {SOURCE: str(path)}} | place, "image")]
+    return [
+        (image, {"name": path.stem, "metadata": LayerInfo(source=str(path)).as_metadata()} | place, "image")
+    ]
 
 
 def _in_memory(layer: LayerData) -> LayerData:
     """Return the layer of a volume with its pixels in memory if they are few and all there."""
     _, shown, kind = layer
-    volume = shown["metadata"][VOLUME][1]
+    behind = info_in(shown["metadata"]).volume
+    if behind is None:
+        return layer
+    volume = behind[1]
     if volume.nbytes > LARGE_BYTES:
         return layer
     try:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from functools import cache
 from typing import Any, cast
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from napari.utils.colormaps import DirectLabelColormap
-from qtpy.QtCore import QObject, QThreadPool
+from qtpy.QtCore import QObject
 
 from emseg_napari.annotation.label_state import plain, trusted
 from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
@@ -18,7 +15,6 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import (
     BOUNDARY,
     INTERIOR,
-    PROPOSED_BOUNDARY,
     PROPOSED_INTERIOR,
     AmbiguousLabels,
     Convention,
@@ -26,84 +22,18 @@ from emseg_napari.core.labels import (
     normalise,
 )
 from emseg_napari.io.sparse_stack import SparseStack, normalised
-from emseg_napari.io.stacks import as_stack
-from emseg_napari.io.volume import Volume, volume_of
+from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.layers.history import History
-from emseg_napari.widgets.layers.placement import lying_as, voxel_of_layer
-
-# A labels layer of ours carries its confirmed slices and its history here, so every widget finds the same.
-CONFIRMED = "emseg confirmed"
-HISTORY = "emseg history"
-PROPOSAL_OF = "emseg proposal of"
-# Of a layer that shows a volume: the array in it, and the volume that this array reads.
-VOLUME = "emseg volume"
-# Of an image layer: the file that it was opened from by this plugin.
-SOURCE = "emseg source"
-# Of a layer: the session that it was opened from, its folder and, of labels, its content.
-SESSION = "emseg session"
-# Of a layer that only shows something, such as a live proposal, a movie or an overlay.
-AID = "emseg aid"
-RUN = "emseg run"  # folder of the run that wrote a proposal or probability, as text
+from emseg_napari.widgets.layers.label_colours import label_colours
+from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of, update_info
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
+from emseg_napari.widgets.layers.placement import lying_as
 
 NO_LABELS = "No labels layer is chosen; press 'New labels' or open a labels file."
 # Those of somebody else's that have labels come into memory.
 _MOST_FOREIGN_BYTES = 2**32
 
-LayerData = tuple[Any, dict[str, Any], str]
 Ask = Callable[[UserError], Convention | None]
-Colour = tuple[float, float, float, float]
-ORANGE: Colour = (1.0, 0.3, 0.1, 1.0)
-YELLOW: Colour = (1.0, 0.85, 0.1, 1.0)
-
-
-def label_colours() -> DirectLabelColormap:
-    """Boundary is visible, interior faint, unlabelled clear; what is only proposed is yellow and green."""
-    clear = (0.0, 0.0, 0.0, 0.0)
-    own = {BOUNDARY: ORANGE, INTERIOR: (0.25, 0.6, 1.0, 0.25)}
-    proposed = {PROPOSED_BOUNDARY: YELLOW, PROPOSED_INTERIOR: (0.4, 1.0, 0.5, 0.12)}
-    return DirectLabelColormap(color_dict={None: clear, 0: clear} | own | proposed)
-
-
-@cache
-def prepare_colours() -> None:
-    """Let napari compile in a thread what draws such colours.
-
-    It takes seconds, once in a process, and the window would stand still with its first labels layer.
-    """
-    QThreadPool.globalInstance().start(lambda: label_colours().map(np.zeros((1, 1), np.uint8)))
-
-
-def volume_of_layer(layer: Layer | None) -> np.ndarray | Volume:
-    """Return a layer's pixels as a (z, y, x) stack from which slices are taken; nothing is read yet.
-
-    Of pixels in memory it is a view; of others, such as a dask array, a volume; of a multiscale layer the
-    finest level.
-
-    Raises
-    ------
-    UserError
-        If there is no layer, or it is RGB or has more than three axes.
-    """
-    if layer is None:
-        raise UserError("No image layer is chosen; open an image stack first (step Load).")
-    if getattr(layer, "rgb", False):
-        raise UserError(f"{layer.name} is a colour image; convert it to one grey channel first.")
-    data: Any = finest(layer)
-    if any(length != 1 for length in data.shape[:-3]):
-        raise UserError(
-            f"{layer.name} has {len(data.shape)} axes; emseg needs a stack (z, y, x) or a single image "
-            "(y, x): split the layer first."
-        )
-    if isinstance(data, np.ndarray):
-        return as_stack(data[(0,) * (data.ndim - 3)] if data.ndim > 3 else data)
-    behind = layer.metadata.get(VOLUME, (None, None))
-    known = behind[1] if behind[0] is data else volume_of(data, layer.name)
-    return replace(known, name=layer.name, voxel=voxel_of_layer(layer))
-
-
-def finest(layer: Layer) -> Any:
-    """Return a layer's own array, of a multiscale layer the finest."""
-    return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
 
 
 def stack_of(layer: Labels) -> np.ndarray:
@@ -196,16 +126,6 @@ def dense(labels: SparseStack) -> np.ndarray:
     return result
 
 
-def fits(layer: Layer | None, shape: tuple[int, ...]) -> bool:
-    """Say whether a layer has the shape (z, y, x) as a stack, without reading its pixels."""
-    own = () if layer is None else tuple(layer.data.shape)
-    while own[:1] == (1,):
-        own = own[1:]
-    while shape[:1] == (1,):
-        shape = shape[1:]
-    return layer is not None and own == shape
-
-
 def is_paintable(layer: Labels) -> bool:
     """Say whether strokes and proposals can go right into the layer's pixels."""
     return isinstance(layer.data, np.ndarray) and layer.data.flags.writeable and layer.ndim <= 3
@@ -213,12 +133,14 @@ def is_paintable(layer: Labels) -> bool:
 
 def is_ours(layer: Layer | None) -> bool:
     """Say whether a labels layer surely holds the project's convention."""
-    return layer is not None and CONFIRMED in layer.metadata
+    return layer is not None and info_of(layer).confirmed is not None
 
 
 def confirmed_in(layer: Labels) -> set[int]:
     """Return the confirmed slices of a labels layer of ours."""
-    return layer.metadata[CONFIRMED]
+    confirmed = info_of(layer).confirmed
+    assert confirmed is not None  # else it is a foreign layer
+    return confirmed
 
 
 def refuse_confirmed(layer: Labels, z: int) -> None:
@@ -234,12 +156,15 @@ def set_pixels(layer: Labels, z: int, y: np.ndarray, x: np.ndarray, values: Any)
 
 def history_of(layer: Labels) -> History:
     """Return what was done to a labels layer of ours."""
-    return layer.metadata[HISTORY]
+    history = info_of(layer).history
+    assert history is not None  # else it is a foreign layer
+    return history
 
 
 def adopt(layer: Labels) -> None:
     """Make ours a layer that holds 0 to 4: colours, brush, confirmed slices and history."""
-    layer.metadata.setdefault(CONFIRMED, set())
+    if not is_ours(layer):
+        update_info(layer, confirmed=set())
     layer.colormap = label_colours()
     layer.opacity = 0.6
     layer.selected_label = BOUNDARY
@@ -258,15 +183,15 @@ def watch(layer: Labels) -> History:
 
     A duplicate gets marks of its own: napari duplicates pixels, but shares metadata.
     """
-    known = layer.metadata.get(HISTORY)
+    known = info_of(layer).history
     if known is not None and known.layer == layer:
         return known
-    layer.metadata[CONFIRMED] = set(confirmed_in(layer))
-    layer.metadata[HISTORY] = History(layer)
+    history = History(layer)
+    update_info(layer, confirmed=set(confirmed_in(layer)), history=history)
     layer.events.selected_label.connect(lambda event: _paint_own(layer))
     # napari's own would look through all pixels for the highest label
     layer.bind_key("M", _paint_boundary, overwrite=True)
-    return history_of(layer)
+    return history
 
 
 def _paint_boundary(layer: Labels) -> None:
@@ -296,7 +221,8 @@ def add_labels(
     """
     place = lying_as(like, labels.ndim) if like else {}
     # Ours from the first moment, so that whoever sees it come follows its history.
-    layer = viewer.add_labels(labels, name=name, metadata={CONFIRMED: set(confirmed)}, **place)
+    metadata = LayerInfo(confirmed=set(confirmed)).as_metadata()
+    layer = viewer.add_labels(labels, name=name, metadata=metadata, **place)
     adopt(layer)
     return layer
 
@@ -312,7 +238,7 @@ def proposals_of(viewer: Any, image: Image | None, kind: type[Layer]) -> Any:
     if image is None:
         return None
     for layer in viewer.layers:
-        ours = isinstance(layer, kind) and layer.metadata.get(PROPOSAL_OF) == image.unique_id
+        ours = isinstance(layer, kind) and info_of(layer).proposal_of == image.unique_id
         if ours and fits(layer, tuple(image.data.shape)):
             return layer
     return None

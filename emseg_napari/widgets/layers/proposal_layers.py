@@ -15,14 +15,13 @@ from emseg_napari.core.jobs import SlicePredicted
 from emseg_napari.core.labels import from_probability
 from emseg_napari.widgets.layers.history import Filled
 from emseg_napari.widgets.layers.labels_layer import (
-    PROPOSAL_OF,
-    RUN,
     add_labels,
     confirmed_in,
     history_of,
     proposals_of,
     stack_of,
 )
+from emseg_napari.widgets.layers.layer_info import LayerInfo, update_info
 from emseg_napari.widgets.layers.placement import placed
 
 
@@ -111,7 +110,7 @@ class Proposals:
         layer = add_labels(
             self._viewer, new_labels(self._source.shape[-image.ndim :]), f"{image.name} proposal", image
         )
-        layer.metadata[PROPOSAL_OF] = image.unique_id
+        update_info(layer, proposal_of=image.unique_id)
         return layer
 
     def _add_probability(self) -> Image:
@@ -122,12 +121,12 @@ class Proposals:
             colormap="magma",
             opacity=0.7,
             visible=False,
-            metadata={PROPOSAL_OF: self._source.image.unique_id},
+            metadata=LayerInfo(proposal_of=self._source.image.unique_id).as_metadata(),
             **placed(self._source.image, 0),
         )
 
     def _signed(self, layer: Any) -> Any:
-        layer.metadata[RUN] = str(self._source.run)
+        update_info(layer, run=self._source.run)
         return layer
 
 

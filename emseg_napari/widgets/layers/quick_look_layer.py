@@ -9,7 +9,7 @@ from napari.layers import Image
 
 from emseg_napari.core.jobs import QuickLookReady
 from emseg_napari.io.layout import Block
-from emseg_napari.widgets.layers.labels_layer import AID
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import placed
 
 
@@ -57,6 +57,6 @@ class DraftLayer:
             colormap="yellow",  # as proposals are
             blending="additive",  # what is not there adds nothing
             opacity=0.6,
-            metadata={AID: True},
+            metadata=LayerInfo(is_aid=True).as_metadata(),
             **placed(self._image, z),
         )

@@ -13,7 +13,7 @@ from napari.utils.notifications import show_warning
 from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import BrokenChunk, Size, Volume, filled
-from emseg_napari.widgets.layers.labels_layer import SOURCE, VOLUME, LayerData
+from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo
 
 # Many small chunks are read as one: dask needs a good part of a millisecond for each.
 _TASK_PX = 2048
@@ -52,16 +52,16 @@ def layer_of(levels: Sequence[Volume], path: str | Path | None = None) -> LayerD
     """
     finest = levels[0]
     arrays = [lazy(level) for level in levels]
-    metadata: dict[str, Any] = {SOURCE: finest.source, VOLUME: (arrays[0], _for_work(finest))}
-    shown: dict[str, Any] = {"name": finest.name, "metadata": metadata}
+    several = len(levels) > 1 and not finest.is_labels
+    source = str(Path(path).absolute()) if several and path is not None else finest.source
+    info = LayerInfo(source=source, volume=(arrays[0], _for_work(finest)))
+    shown: dict[str, Any] = {"name": finest.name, "metadata": info.as_metadata()}
     if finest.voxel:
         shown |= {"scale": finest.voxel.size, "units": (finest.voxel.unit,) * 3}
     if finest.is_labels:
         return arrays[0], shown, "labels"
     shown["contrast_limits"] = _limits(levels[-1])
-    if len(levels) > 1:
-        if path is not None:
-            metadata[SOURCE] = str(Path(path).absolute())
+    if several:
         return arrays, shown | {"multiscale": True}, "image"
     return arrays[0], shown, "image"
 
@@ -70,8 +70,8 @@ def lazy(volume: Volume) -> dask.array.Array:
     """Return a dask array over a volume, whose tasks are made of chunks as they lie on disk.
 
     A task with a chunk that cannot be read is 0, and the user is told: else nothing at all would be shown.
-    Work, which must not go on with wrong values, reads the volume itself: it is in the layer's metadata
-    under VOLUME.
+    Work, which must not go on with wrong values, reads the volume itself: it is the `volume` of
+    the layer's `LayerInfo`.
 
     Every call gives an array of another name, so that what dask keeps of a file is never shown for
     another one that has taken its place.

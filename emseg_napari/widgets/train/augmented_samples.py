@@ -14,7 +14,7 @@ from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.patches import PatchSampler
 from emseg_napari.training.validation import but_tile, hold_out_tile, most_labelled, split, spread_over
-from emseg_napari.widgets.layers.labels_layer import label_colours
+from emseg_napari.widgets.layers.label_colours import label_colours
 
 _GRID = 3
 _GAP_PX = 4

@@ -11,7 +11,7 @@ from napari.layers import Image, Layer
 
 from emseg_napari.core.files import replacing
 from emseg_napari.core.jobs import PreviewReady, UserError
-from emseg_napari.widgets.layers.labels_layer import AID
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import placed
 
 _LOOK = {"colormap": "magma", "blending": "additive", "contrast_limits": (0.0, 1.0), "opacity": 0.7}
@@ -73,7 +73,9 @@ class LivePreview:
 
     def _add(self, data: np.ndarray, name: str, place: dict[str, Any]) -> Image:
         active = self._viewer.layers.selection.active
-        layer = self._viewer.add_image(data, name=name, metadata={AID: True}, **_LOOK, **place)
+        layer = self._viewer.add_image(
+            data, name=name, metadata=LayerInfo(is_aid=True).as_metadata(), **_LOOK, **place
+        )
         if active is not None:  # the user goes on painting where he was
             self._viewer.layers.selection.active = active
         return layer

@@ -31,7 +31,8 @@ from emseg_napari.widgets.base.step import Step, enable, in_line, wrapping_label
 from emseg_napari.widgets.base.text import figures, judged_on, outcome
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import add_labels, connect_while, trusted_of, volume_of_layer
+from emseg_napari.widgets.layers.labels_layer import add_labels, connect_while, trusted_of
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view
 from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampler_of
 from emseg_napari.widgets.train.live_preview import LivePreview

@@ -8,14 +8,8 @@ from scipy import ndimage
 
 from emseg_napari.io.open import open_volume
 from emseg_napari.widgets.correct.repair_tools import TOOLS
-from emseg_napari.widgets.layers.labels_layer import (
-    PROPOSAL_OF,
-    VOLUME,
-    add_labels,
-    confirmed_in,
-    history_of,
-    is_ours,
-)
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, is_ours
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from helpers.window import at, canvas_of, click, drag, middle, striped, wait_for
 
 Z = 2
@@ -299,8 +293,10 @@ def test_a_probability_on_disk_is_read_once_and_left_aside_where_it_is_not_all_t
     array = zarr.create_array(tmp_path / "p.zarr", shape=image.data.shape, chunks=(1, 32, 64), dtype="uint8")
     array[Z] = 51
     array[Z + 1, :32] = 51
-    known = {PROPOSAL_OF: image.unique_id, VOLUME: (array, open_volume(tmp_path / "p.zarr"))}
-    desk.workspace.viewer.add_image(array, name="on disk", metadata=known, contrast_limits=(0, 255))
+    known = LayerInfo(proposal_of=image.unique_id, volume=(array, open_volume(tmp_path / "p.zarr")))
+    desk.workspace.viewer.add_image(
+        array, name="on disk", metadata=known.as_metadata(), contrast_limits=(0, 255)
+    )
     desk.workspace.choose("image", image)
     take(desk, "Drop piece")
     repair = desk.correct.repairs.repair
