@@ -48,7 +48,7 @@ class Hand:
         self._chance = random.Random(plan.seed)
         self._history = history_of(layer)
         self._done, self._kept = 0, None
-        self._history.changed.connect(self.tell_state)  # before the keeper hears of it and may write it
+        self._history.changed.connect(self.tell_state)  # before the autosave records it and may write it
 
     def tell_state(self, *_: Any) -> None:
         """Tell what the labels are."""
@@ -61,7 +61,7 @@ class Hand:
         self._done += 1
         if self._plan.name and self._done == _NAMED_AFTER:
             self._dock.load.save_session(self._plan.name)
-        kept = self._dock.workspace.keeper.folder(self._layer)
+        kept = self._dock.autosave.folder(self._layer)
         if kept != self._kept:
             self._kept = kept
             self._tell("kept", kept)
@@ -118,7 +118,7 @@ class Hand:
     def undo(self) -> None:
         for _ in range(self._chance.randrange(1, 4)):
             self._history.undo()
-        self.turn()  # or the next stroke would bring the slice to the keeper's notice
+        self.turn()  # or the next stroke would reach the autosave with it
 
     def redo(self) -> None:
         self._history.redo()
@@ -205,7 +205,7 @@ def _seated(plan: Plan, folder: Path, tell: Tell) -> Hand:
     viewer = napari.Viewer()
     dock = Dock(viewer)
     viewer.window.add_dock_widget(dock)
-    dock.workspace.keeper.trouble.connect(lambda sentence: tell("error", sentence))
+    dock.autosave.trouble.connect(lambda sentence: tell("error", sentence))
     source = LayerInfo(source=str(folder / "cells.tif") if plan.from_file else "").as_metadata()
     viewer.add_image(np.zeros(SHAPE, np.uint8), metadata=source)
     managed = LayerInfo(confirmed=set()).as_metadata()

@@ -45,8 +45,8 @@ class LoadStep(Step):
         super().__init__(napari_viewer, workspace)
         self._described: Any = None
         self._build()
-        self.workspace.keeper.noted.connect(self.say)
-        self.workspace.keeper.trouble.connect(self._tell_trouble)
+        self.autosave.noted.connect(self.say)
+        self.autosave.trouble.connect(self._tell_trouble)
         self.workspace.changed.connect(self._update)
         self._update()
 
@@ -196,13 +196,14 @@ class LoadStep(Step):
         image, labels = self.workspace.image, self.workspace.labels
         if not is_ours(labels) or image is None:
             raise UserError("Choose an image and a labels layer that was made or opened here; then save.")
-        keeper, copy, text = self.workspace.keeper, self.copy_image.isChecked(), f"Saving {folder.name}..."
+        copy, text = self.copy_image.isChecked(), f"Saving {folder.name}..."
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
         warning = f" It holds '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
         said = f"Saved {folder.name}; what you change is kept there from now on.{warning}"
 
         def save(_: None) -> None:
-            self.in_background(text, keeper.saving(labels, image, folder, copy), lambda _: self.say(said))
+            save_as = self.autosave.saving(labels, image, folder, copy)
+            self.in_background(text, save_as, lambda _: self.say(said))
 
         pixels = volume_of_layer(image)
         self.in_background(text, lambda: check_pair(pixels, labels_of(labels), image.name, labels.name), save)

@@ -429,7 +429,7 @@ def files_below(folder):
 def test_nothing_half_written_stays_when_the_disk_is_full_or_the_place_is_none(
     loaded, qtbot, choose, tmp_path, monkeypatch
 ):
-    loaded.workspace.keeper.trouble.disconnect()  # what is kept unasked cannot be written either then
+    loaded.autosave.trouble.disconnect()  # what is kept unasked cannot be written either then
     confirmed_in(loaded.workspace.labels).add(2)
     loaded.train.preview.frames.append(np.zeros((8, 8), np.float32))
     loaded.workspace.changed.emit()

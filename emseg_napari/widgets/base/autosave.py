@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
@@ -19,18 +19,16 @@ from emseg_napari.annotation.session.store import Session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.open import open_volume
 from emseg_napari.widgets.base.layer_autosave import LayerAutosave
+from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
 from emseg_napari.widgets.layers.layer_info import OpenedSession, info_of, update_info
 from emseg_napari.widgets.layers.layer_pixels import finest, fits, volume_of_layer
 from emseg_napari.widgets.layers.placement import place_of
 
-if TYPE_CHECKING:
-    from emseg_napari.widgets.base.workspace import Workspace
-
 _ASK_MS = 500
 
 
-class Keeper(QObject):
+class SessionAutosave(QObject):
     """Autosaves every labels layer of ours in a workspace.
 
     Signals
@@ -48,45 +46,50 @@ class Keeper(QObject):
         super().__init__(workspace)
         self._workspace = workspace
         self._mine: list[LayerAutosave] = []
-        self._work: Any = None
+        self._work = (workspace.run, workspace.rounds)
         self._soon = QTimer(self, singleShot=True, interval=0)
-        self._soon.timeout.connect(partial(_hand_on, self._mine))
+        self._soon.timeout.connect(partial(_flush, self._mine))
         # Asked here, not told by the threads that write: they may outlive this object.
         self._told = self._warned = ""
         self._ask = QTimer(self, interval=_ASK_MS)
         self._ask.timeout.connect(self._tell_trouble)
-        workspace.edited.connect(self._note)
-        workspace.changed.connect(self._note_work)
+        workspace.edited.connect(self._record_edit)
+        workspace.changed.connect(self._record_work)
+        workspace.managed_changed.connect(self.follow)
         # not by this object, which is half gone by then
         mine = self._mine
         workspace.destroyed.connect(lambda: _end(mine))
+        self.follow()
 
     def folder(self, layer: Any) -> Path | None:
         """Return where a layer's labels are kept, None before its first stroke."""
         kept = self._kept(layer)
         return None if kept is None else kept.autosave.folder
 
-    def follow(self, layers: list[Labels]) -> None:
-        """Let go of layers that were removed, and go on with the sessions from which others were opened."""
-        _hand_on(self._mine)
-        for kept in list(self._mine):
-            if kept.layer not in layers:
-                kept.end_comparing()
-                kept.autosave.close(timeout=0)  # its thread writes what is left
-                self._mine.remove(kept)
-        for layer in layers:
+    def follow(self) -> None:
+        """End the autosave of removed layers, and resume the sessions from which others were opened."""
+        self.release(except_of=self._workspace.managed_labels)
+        for layer in self._workspace.managed_labels:
             opened = info_of(layer).opened
             if opened is not None:
                 update_info(layer, opened=None)
                 self._resume(layer, opened)
 
+    def release(self, except_of: Sequence[Labels] = ()) -> None:
+        """End the autosave of all layers but these; what changed is still written."""
+        _flush(self._mine)
+        for kept in list(self._mine):
+            if kept.layer not in except_of:
+                kept.end_comparing()
+                kept.autosave.close(timeout=0)  # its thread writes what is left
+                self._mine.remove(kept)
+
     def _resume(self, layer: Labels, opened: OpenedSession) -> None:
         """Keep a layer where it was opened from, with what was painted since."""
         labels, session = stack_of(layer), opened.session
         kept = self._ensure(layer)
-        images = [
-            one for one in self._workspace.candidates("image") if info_of(one).session_folder == opened.folder
-        ]
+        found = self._workspace.candidates("image")
+        images = [one for one in found if info_of(one).session_folder == opened.folder]
         kept.begin(opened.folder, replace(session, labels=labels), images[-1] if images else None)
         kept.compare(opened.checksums)
         if images:
@@ -113,7 +116,7 @@ class Keeper(QObject):
         if not kept.is_current:  # strokes during the saving have a place then, too
             kept.begin(None, session, image)
         kept.image = image
-        kept.hand_on()
+        kept.flush()
         return partial(kept.autosave.save_as, folder, session, copy_image)
 
     def _tell_trouble(self) -> None:
@@ -140,7 +143,7 @@ class Keeper(QObject):
             self._ask.start()
         return kept
 
-    def _note(self, layer: Labels, slices: set[int]) -> None:
+    def _record_edit(self, layer: Labels, slices: set[int]) -> None:
         image = self._image_of(layer)
         kept = self._kept(layer)
         if (kept is None or not kept.is_current) and image is None:
@@ -154,10 +157,10 @@ class Keeper(QObject):
                     f"{_unknown_file(image)}: '{layer.name}' is kept without it, and to restore it you will "
                     "be asked for a file of the image."
                 )
-        kept.note(slices)
+        kept.record_edit(slices)
         self._soon.start()
 
-    def _note_work(self) -> None:
+    def _record_work(self) -> None:
         layer, work = self._workspace.labels, (self._workspace.run, self._workspace.rounds)
         kept = None if layer is None else self._kept(layer)
         if kept is not None and work != self._work:  # not where only another layer was chosen
@@ -187,6 +190,11 @@ class Keeper(QObject):
         )
 
 
+def autosave_of(workspace: Workspace) -> SessionAutosave:
+    """Return the autosave of a workspace, made for the first of its steps that asks."""
+    return workspace.findChild(SessionAutosave) or SessionAutosave(workspace)
+
+
 def is_in_memory(layer: Layer) -> bool:
     """Say whether a layer's pixels are in memory, so that a copy of them can be kept."""
     return isinstance(finest(layer), np.ndarray) and not isinstance(finest(layer), np.memmap)
@@ -214,15 +222,15 @@ def _unknown_file(image: Image) -> str:
     return f"{image.name} is too large to be copied unasked and has no file that could be opened again"
 
 
-def _hand_on(mine: list[LayerAutosave]) -> None:
+def _flush(mine: list[LayerAutosave]) -> None:
     for kept in mine:
-        kept.hand_on()
+        kept.flush()
 
 
 def _end(mine: list[LayerAutosave]) -> None:
     """Write what is left."""
     for kept in mine:
         kept.end_comparing()
-    _hand_on(mine)
+    _flush(mine)
     for kept in mine:
         kept.autosave.close()

@@ -52,9 +52,9 @@ class LayerAutosave:
         self._array = self.layer.data
         self.autosave.begin(self.folder, session)
         if before is not None:  # nobody looked on meanwhile
-            self.note(slices_in_use(session.labels))
+            self.record_edit(slices_in_use(session.labels))
 
-    def note(self, slices: Iterable[int]) -> None:
+    def record_edit(self, slices: Iterable[int]) -> None:
         """Note that slices changed or are just about to change: napari often tells before it acts."""
         self._changed.update(dict.fromkeys(slices))
 
@@ -62,21 +62,21 @@ class LayerAutosave:
         """Find out in the background what was painted since the labels were read, with these marks."""
         labels, self._read = stack_of(self.layer), read
         worker = create_worker(_changed_since, labels, read, _start_thread=False)
-        worker.returned.connect(self._take)
+        worker.returned.connect(self._found)
         worker.start()
 
     def end_comparing(self) -> None:
         """Find it out at once: nobody will be there to be told."""
         if self._read is not None:
-            self._take(_changed_since(stack_of(self.layer), self._read))
+            self._found(_changed_since(stack_of(self.layer), self._read))
 
-    def _take(self, changed: list[int]) -> None:
+    def _found(self, changed: list[int]) -> None:
         if self._read is not None:
             self._read = None
-            self.note(changed)
-            self.hand_on()
+            self.record_edit(changed)
+            self.flush()
 
-    def hand_on(self) -> None:
+    def flush(self) -> None:
         """Hand what changed to the autosave."""
         labels, changed = stack_of(self.layer), self._changed
         self._changed = {}

@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
 from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.dialogs import ask_convention
 from emseg_napari.widgets.base.threads import in_window, make_room, outcome_of, sentence_of
 from emseg_napari.widgets.base.workspace import LayerChoice, Workspace
@@ -38,7 +39,7 @@ class Step(QWidget):
     ----------
     napari_viewer : napari.Viewer
     workspace : Workspace, optional
-        Shared by the steps of the dock; a step opened alone makes its own.
+        Shared by the steps of the dock; a step that is opened alone makes its own.
     """
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
@@ -46,6 +47,7 @@ class Step(QWidget):
         make_room()
         self.viewer = napari_viewer
         self.workspace = workspace or Workspace(napari_viewer, self)
+        self.autosave = autosave_of(self.workspace)
         workers: list[Any] = []  # who else would hold them
         self._workers = workers
         self.destroyed.connect(lambda: workers.clear())

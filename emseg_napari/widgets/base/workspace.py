@@ -12,7 +12,6 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
 from emseg_napari.annotation.session.store import Round
-from emseg_napari.widgets.base.autosave import Keeper
 from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.layers.history import History
 from emseg_napari.widgets.layers.label_colours import prepare_colours
@@ -31,6 +30,8 @@ class Workspace(QObject):
         Another image, labels layer or run is chosen, or the history of evaluations is another.
     layers_changed
         Layers came, went or were renamed.
+    managed_changed
+        Labels layers that the plugin manages came or went.
     edited : napari.layers.Labels, set of int
         Labels or confirmation of these slices of a layer of ours changed.
     replayed : napari.layers.Labels, set of int
@@ -39,6 +40,7 @@ class Workspace(QObject):
 
     changed = Signal()
     layers_changed = Signal()
+    managed_changed = Signal()
     edited = Signal(object, object)
     replayed = Signal(object, object)
 
@@ -51,7 +53,6 @@ class Workspace(QObject):
         self._histories: list[History] = []
         self.runs_folder = recall_folder("runs", Path.home() / "emseg-runs")  # where new ones are written
         self.rounds: list[Round] = []  # evaluations so far, oldest first
-        self.keeper = Keeper(self)
         for event in (
             viewer.layers.events.inserted,
             viewer.layers.events.removed,
@@ -97,6 +98,11 @@ class Workspace(QObject):
         self.rounds = list(rounds)
         self.changed.emit()
 
+    @property
+    def managed_labels(self) -> list[Labels]:
+        """The labels layers that the plugin manages."""
+        return [history.layer for history in self._histories]
+
     def candidates(self, kind: str) -> list[Layer]:
         """Return the layers that can be chosen as "image" or "labels"."""
         if kind == "labels":
@@ -114,7 +120,7 @@ class Workspace(QObject):
             history.changed.disconnect(self._tell_edited)
             history.replayed.disconnect(self._tell_replayed)
         self._histories = histories
-        self.keeper.follow([history.layer for history in histories])
+        self.managed_changed.emit()
         for kind in self._chosen:
             found = self.candidates(kind)
             if self._chosen[kind] not in found:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Labels
@@ -16,6 +15,7 @@ from emseg_napari.annotation.repair.edit import is_membrane
 from emseg_napari.annotation.repair.interpolate import Between
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
+from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.layers.history import Replaced
 from emseg_napari.widgets.layers.labels_layer import (
     confirmed_in,
@@ -24,9 +24,6 @@ from emseg_napari.widgets.layers.labels_layer import (
     stack_of,
     trusted_plane,
 )
-
-if TYPE_CHECKING:
-    from emseg_napari.widgets.correct.step import CorrectStep
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Redraw:
     points: int = 1
 
 
-def redraws(step: CorrectStep) -> tuple[Redraw, ...]:
+def redraws(step: LabelsStep) -> tuple[Redraw, ...]:
     """Return the tools of a step: copies from before and after, and interpolation."""
     return (
         Redraw("Copy before", "Q", f"{_COPY} before.", partial(_copied, step, -1)),
@@ -60,7 +57,7 @@ def redraws(step: CorrectStep) -> tuple[Redraw, ...]:
     )
 
 
-def _copied(step: CorrectStep, by: int, layer: Labels, z: int) -> tuple[np.ndarray, str]:
+def _copied(step: LabelsStep, by: int, layer: Labels, z: int) -> tuple[np.ndarray, str]:
     image, labels = step.image(), stack_of(layer)
     if not 0 <= z + by < len(labels):
         raise UserError(f"Slice {z} has no neighbour on that side.")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.layers import Labels
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from emseg_napari.core.jobs import Event, Failed, Finished, Message, PreviewReady, Progress, UserError
@@ -16,6 +16,7 @@ from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import BASELINES, LiveSettings
 from emseg_napari.widgets.base.engine_job import EngineJob
 from emseg_napari.widgets.base.keys import bind
+from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import enable, wrapping_label
 from emseg_napari.widgets.layers.labels_layer import (
     confirmed_in,
@@ -28,9 +29,6 @@ from emseg_napari.widgets.layers.labels_layer import (
 from emseg_napari.widgets.layers.placement import slice_in_view
 from emseg_napari.widgets.layers.proposal_layers import fill
 
-if TYPE_CHECKING:
-    from emseg_napari.widgets.correct.step import CorrectStep
-
 KEY = "Y"
 _TEACH_MS = 300  # after a stroke: a hand that paints on is not interrupted
 _TEACH_SECONDS = 0.05
@@ -41,11 +39,18 @@ class LivePanel(QWidget):
 
     Parameters
     ----------
-    step : CorrectStep
+    step : LabelsStep
         Knows the layer and says the sentences.
+
+    Signals
+    -------
+    proposed : int
+        This slice has a new proposal.
     """
 
-    def __init__(self, step: CorrectStep) -> None:
+    proposed = Signal(int)
+
+    def __init__(self, step: LabelsStep) -> None:
         super().__init__()
         self._step = step
         self.job = EngineJob(self)
@@ -149,4 +154,4 @@ class LivePanel(QWidget):
     def _show(self, event: PreviewReady) -> None:
         if self.layer in self._step.viewer.layers:
             fill(self.layer, event.z, from_probability(event.probability, self._threshold))
-            self._step.strip.count([event.z])
+            self.proposed.emit(event.z)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from napari.layers import Image
@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.base.keys import bind
+from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import enable, in_columns
 from emseg_napari.widgets.correct.copy_slice import Redraw, redraws
 from emseg_napari.widgets.correct.repair_controller import Repair
@@ -18,20 +19,17 @@ from emseg_napari.widgets.correct.repair_tools import TOOLS, Tool
 from emseg_napari.widgets.layers.labels_layer import proposals_of, refuse_confirmed
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 
-if TYPE_CHECKING:
-    from emseg_napari.widgets.correct.step import CorrectStep
-
 
 class RepairPanel(QWidget):
     """Tools that repair the labels of the slice in view.
 
     Parameters
     ----------
-    step : CorrectStep
+    step : LabelsStep
         Knows the layer and says the sentences.
     """
 
-    def __init__(self, step: CorrectStep) -> None:
+    def __init__(self, step: LabelsStep) -> None:
         super().__init__()
         self._step = step
         self.repair = Repair(step.viewer, self._probability, step.image_plane, self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,11 +14,9 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 from emseg_napari.annotation.label_state import is_proposal, summary
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
-from emseg_napari.io.sparse_stack import SparseStack
-from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.base.keys import KeySheet, bind
-from emseg_napari.widgets.base.step import Step, enable, in_columns, in_line, wrapping_label
-from emseg_napari.widgets.base.threads import outcome_of
+from emseg_napari.widgets.base.labels_step import LabelsStep
+from emseg_napari.widgets.base.step import enable, in_columns, in_line, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.live_panel import LivePanel
 from emseg_napari.widgets.correct.repair_panel import RepairPanel
@@ -26,18 +24,15 @@ from emseg_napari.widgets.correct.slice_strip import SliceStrip
 from emseg_napari.widgets.correct.suggestion_panel import PlaceList
 from emseg_napari.widgets.layers.history import Confirmed
 from emseg_napari.widgets.layers.labels_layer import (
-    NO_LABELS,
-    adopt,
     confirmed_in,
     connect_while,
     history_of,
     is_ours,
-    is_paintable,
     refuse_confirmed,
     set_pixels,
     stack_of,
 )
-from emseg_napari.widgets.layers.layer_pixels import finest, volume_of_layer
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import show_slice, slice_in_view
 
 CONFIRM_KEY = "C"
@@ -56,25 +51,19 @@ _STRIP = (
 )
 
 
-class NotOurs(UserError):
-    """The labels layer is somebody else's: it has to be taken over first."""
-
-
-class CorrectStep(Step):
+class CorrectStep(LabelsStep):
     """Chooses brush and label, shows the state of pixels, and confirms slices."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self._watched: Labels | None = None
         self._stripped: Labels | None = None
-        self._taken_over: Labels | None = None
-        self._waiting: list[Callable[[], Any]] = []
         self._sheet: KeySheet | None = None
-        self._plane: tuple[Any, int, np.ndarray] | None = None
         self._soon = QTimer(self, singleShot=True, interval=150)
         self._soon.timeout.connect(self._show_state)
         self._build()
         self.workspace.changed.connect(self._follow)
+        self.taken_over.connect(self._follow)
         self.workspace.edited.connect(self._later)
         self.workspace.edited.connect(self._count)
         self.workspace.replayed.connect(self._show_replayed)
@@ -120,6 +109,8 @@ class CorrectStep(Step):
         self.strip.setToolTip(_STRIP)
         self.strip.clicked.connect(self._go_to)
         self.strip.counted.connect(self._show_totals)
+        self.places.errors_estimated.connect(self.strip.show_errors)
+        self.live.proposed.connect(lambda z: self.strip.count([z]))
 
     def _add_part(self, title: str, part: QWidget) -> None:
         self.rows.addWidget(QLabel(f"<b>{title}</b>"))
@@ -176,91 +167,6 @@ class CorrectStep(Step):
         """Bring into view what undo or redo changed."""
         if layer == self.workspace.labels and slices and slice_in_view(self.viewer, layer) not in slices:
             show_slice(self.viewer, layer, min(slices))
-
-    def own_layer(self) -> Labels:
-        """Return the labels layer, which is ours.
-
-        Raises
-        ------
-        NotOurs
-            If it is not; who does something by `guarded` finds it taken over, and the thing done.
-        """
-        layer = self.workspace.labels
-        if layer is None:
-            raise UserError(NO_LABELS)
-        if not is_ours(layer):
-            raise NotOurs(f"{layer.name} was not made here; press a tool to take it over.")
-        return layer
-
-    def guarded(self, action: Callable[[], Any], *_: Any) -> None:
-        """Do something whose errors become sentences, after labels of somebody else's are made ours."""
-        with self.guard():
-            try:
-                action()
-            except NotOurs:
-                if action not in self._waiting:  # else it is the second press of somebody impatient
-                    self._waiting.append(action)
-                self._take_over()
-
-    def _take_over(self) -> None:
-        """Make the labels layer ours, or a copy of it where its pixels cannot be painted as they are.
-
-        Then do what waits for it.
-        """
-        layer = self.workspace.labels
-        if self._taken_over == layer:
-            return
-        self._taken_over = layer
-
-        def done(outcome: tuple[Any, Exception | None]) -> None:
-            self._taken_over = None
-            waiting, self._waiting = self._waiting, []
-            own, error = outcome
-            if error is not None:
-                raise error
-            if not is_ours(own):
-                adopt(own)
-                self.workspace.follow()
-                self._follow()
-            self.workspace.choose("labels", own)
-            self.say("")
-            for action in waiting:
-                self.guarded(action)
-
-        self.in_background(
-            f"Looking through {layer.name}...", lambda: outcome_of(lambda: self._ours(layer)), done
-        )
-
-    def _ours(self, layer: Labels) -> Labels:
-        """Return what can be ours: the layer itself, or a copy that is; in a thread."""
-        known, labels = self.known_labels(layer)
-        if is_ours(known) or (is_paintable(layer) and _are_same(labels, stack_of(layer))):
-            return known
-        return self.show_converted(layer, labels)
-
-    def image(self) -> np.ndarray | Volume:
-        """Return the image (z, y, x) of the labels layer."""
-        image, labels = self.workspace.image, self.workspace.labels
-        pixels = volume_of_layer(image)
-        if labels is not None and volume_of_layer(labels).shape != pixels.shape:
-            raise UserError(f"{image.name} and {labels.name} differ in size; choose labels of this image.")
-        return pixels
-
-    def image_plane(self, z: int) -> np.ndarray:
-        """Return a slice of the image, (y, x); a tool that asks for it at every move reads it once."""
-        image, pixels = self.image(), finest(self.workspace.image)
-        if isinstance(image, np.ndarray):
-            return image[z]
-        if self._plane is None or self._plane[0] is not pixels or self._plane[1] != z:
-            self._plane = pixels, z, image[z]
-        return self._plane[2]
-
-    def slice_of(self, layer: Labels) -> int:
-        """Return the slice in view."""
-        z = slice_in_view(self.viewer, layer)
-        if z is None:
-            raise UserError("The viewer shows no slice of the labels; move the slider to one.")
-        return z
 
     # -- what the user does -------------------------------------------------------------
 
@@ -333,10 +239,6 @@ class CorrectStep(Step):
 
     # -- what shows ---------------------------------------------------------------------
 
-    def show_errors(self, errors: Mapping[int, float]) -> None:
-        """Show the estimated errors of slices."""
-        self.strip.show_errors(errors)
-
     def _count(self, layer: Labels, slices: set[int]) -> None:
         if layer == self._stripped:
             self.strip.count(slices)
@@ -361,10 +263,6 @@ class CorrectStep(Step):
         slices = sorted(confirmed_in(self.workspace.labels)) if is_ours(self.workspace.labels) else []
         confirmed = ", ".join(map(str, slices)) or "none yet"
         self.confirmed.setText(f"Slices: {counts or 'none'}. Confirmed slices: {confirmed}")
-
-
-def _are_same(labels: SparseStack, stack: np.ndarray) -> bool:
-    return all(np.array_equal(labels[z], stack[z]) for z in range(len(stack)))
 
 
 def _shown(layer: Labels) -> tuple[Any, Any, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.annotation.label_state import is_proposal, plain
@@ -17,14 +18,12 @@ from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import starter_folder
 from emseg_napari.widgets.base.engine_job import EngineJob
 from emseg_napari.widgets.base.keys import bind
+from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.step import enable, in_columns, wrapping_label
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours, set_pixels, stack_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import lying_as, show_place, show_slice, slice_in_view
-
-if TYPE_CHECKING:
-    from emseg_napari.widgets.correct.step import CorrectStep
 
 _FIELD_PX = 400.0  # on the screen, into which a place must fit
 _ZOOM = 5.0  # screen pixels for one of the image, at most
@@ -47,16 +46,23 @@ class PlaceList(QWidget):
 
     Parameters
     ----------
-    step : CorrectStep
+    step : LabelsStep
         Knows the layer and says the sentences.
 
     Attributes
     ----------
     errors : dict
         Slice -> estimated error (expected 1 - V_rand) of the slices that were searched.
+
+    Signals
+    -------
+    errors_estimated : dict
+        `errors`, whenever it is another.
     """
 
-    def __init__(self, step: CorrectStep) -> None:
+    errors_estimated = Signal(object)
+
+    def __init__(self, step: LabelsStep) -> None:
         super().__init__()
         self._step = step
         self.places: list[Place] = []
@@ -180,7 +186,7 @@ class PlaceList(QWidget):
             elif isinstance(event, Finished):
                 self._tell()
         if not isinstance(event, Progress):
-            self._step.show_errors(self.errors)
+            self.errors_estimated.emit(self.errors)
             self.update_buttons()
 
     def _tell(self) -> None:

@@ -183,7 +183,7 @@ def test_labels_of_a_huge_stack_are_painted_undone_confirmed_kept_and_opened_aga
     huge.correct.confirm.click()
     assert confirmed_in(layer) == {500}
     wait_for(qtbot, lambda: huge.correct.strip.totals()["raw"] == 999)  # counted by a timer
-    folder = huge.workspace.keeper.folder(layer)
+    folder = huge.autosave.folder(layer)
     wait_for(qtbot, lambda: (folder / "labels" / "0500.png").is_file())
     wait_for(qtbot, lambda: read_json(folder / "session.json")["confirmed"] == [500])
     assert sum(path.stat().st_size for path in data_folder.rglob("*") if path.is_file()) < 5_000_000
@@ -207,7 +207,7 @@ def test_a_huge_image_that_nobody_can_open_again_is_not_copied_and_that_is_said(
     layer = dock.workspace.labels
     layer.data_setitem((np.array([3]), np.array([5]), np.array([6])), 1)
     assert "computed is too large to be copied unasked" in dock.load.status.text()
-    folder = dock.workspace.keeper.folder(layer)
+    folder = dock.autosave.folder(layer)
     wait_for(qtbot, lambda: (folder / "labels" / "0003.png").is_file())
     assert not (folder / "image.tif").exists()
     dock.load.save_session(tmp_path / "work.emseg")
