@@ -21,7 +21,7 @@ from emseg_napari.io.stack_or_volume import open_labels
 from emseg_napari.io.stacks import check_pair
 from emseg_napari.widgets.base.dialogs import is_sure
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
-from emseg_napari.widgets.base.step import Step, enable, wrapping_label
+from emseg_napari.widgets.base.step import StepWidget, enable, wrapping_label
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.file_layers import opened_layers
@@ -38,7 +38,7 @@ _VALUES = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
 _ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded at the first time."
 
 
-class LoadStep(Step):
+class LoadStep(StepWidget):
     """Opens images, labels and sessions; any layer already in napari serves as well."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:

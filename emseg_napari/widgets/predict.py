@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,8 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout
 from emseg_napari.core.jobs import (
     BlockDone,
     Event,
-    Failed,
     Finished,
     Message,
-    Progress,
     QuickLookReady,
     SlicePredicted,
     UserError,
@@ -24,12 +22,11 @@ from emseg_napari.core.jobs import (
 from emseg_napari.io.stacks import check_image
 from emseg_napari.models.run import Run, open_run, starter_folder
 from emseg_napari.settings import PredictionSettings, validated
-from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember
-from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import Step, choice_of, enable, in_line, wrapping_label
+from emseg_napari.widgets.base.step import choice_of, enable, in_line, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import is_ours, is_paintable, proposals_of, stack_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
@@ -59,22 +56,19 @@ _PROBABILITY = (
 )
 
 
-class PredictStep(Step):
+class PredictStep(JobStep):
     """Predicts slices of an image layer with a run's network."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self.job = EngineJob(self)
-        self.job.event.connect(self._take)
-        self.job.ended.connect(self._end)
         self._image: Any = None
         self._proposals: Proposals | None = None
         self._growing: GrowingLayer | None = None
         self._draft = DraftLayer(self.viewer, self._image)
         self._build()
         self._restore()
-        self.workspace.changed.connect(self._update)
-        self._update()
+        self.workspace.changed.connect(self.update_buttons)
+        self.update_buttons()
 
     def _build(self) -> None:
         self.add_choices("image", "labels")
@@ -88,7 +82,6 @@ class PredictStep(Step):
         self.predict = self.button("Predict", "Propose labels with the run's network.", self.start)
         self.cancel = self.button("Cancel", "Stop; slices that are done stay.", self.job.cancel)
         self.rows.addLayout(in_line(self.predict, self.cancel))
-        self.bar = JobBar()
         for widget in (self.bar, self.status):
             self.rows.addWidget(widget)
 
@@ -116,27 +109,24 @@ class PredictStep(Step):
         self._show_target()
         self.with_probability.setChecked(bool(remembered.get("probability", True)))
 
-    def _update(self) -> None:
+    def update_buttons(self) -> None:
+        """Enable what can be done now, and say what stands in the way of the rest."""
         run = self.run
         self.run_name.setText(run.name if run else "none yet")
-        running = self.job.running
-        obstacle = (
-            "a prediction is running"
-            if running
-            else "open an image first"
-            if self.workspace.image is None
-            else "train a network or choose a run first"
-            if run is None
-            else None
-        )
-        enable(self.predict, obstacle)
-        enable(self.cancel, None if running else "nothing is running")
+        obstacle = self.enable_start(self.predict, "predict")
         enable(self.use_starter, None if starter_folder() else "this installation has no starter network")
         if self.workspace.image is not None:
             self.volume.suggest(self.workspace.image.name)
-        if not running:
-            self.hint(obstacle, "predict")
+        if not self.job.running:
             self._hint_at_starter(ready=obstacle is None)
+
+    def obstacles(self) -> list[tuple[bool, str]]:
+        """Return what may stand in the way of a prediction."""
+        return [
+            (self.job.running, "a prediction is running"),
+            (self.workspace.image is None, "open an image first"),
+            (self.run is None, "train a network or choose a run first"),
+        ]
 
     def _show_target(self) -> None:
         to_file = self.target.currentText() == FILE
@@ -192,7 +182,7 @@ class PredictStep(Step):
             {k: w.currentText() for k, w in chosen.items()}
             | {"probability": self.with_probability.isChecked()},
         )
-        self._update()
+        self.update_buttons()
 
     def _start_volume(self, run: Run) -> None:
         """Predict the whole stack to an output on disk, the slice in view first."""
@@ -240,8 +230,8 @@ class PredictStep(Step):
         layer.visible = False  # labels show now what it shows
         assert self._proposals is not None
         self._proposals.show(SlicePredicted(z, stored))
-        self._end()
-        self._finished()
+        self.on_ended()
+        self._proposed()
         return True
 
     def _slices(self, image: Sized) -> tuple[int, int]:
@@ -268,49 +258,49 @@ class PredictStep(Step):
 
     # -- what the engine says -----------------------------------------------------------
 
-    def _take(self, event: Event) -> None:
-        with self.guard():
-            if isinstance(event, SlicePredicted):
-                self._show(event)
-            elif isinstance(event, QuickLookReady):
-                self._draft.take(event)
-            elif isinstance(event, Progress):
-                self.bar.show_progress(event)
-            elif isinstance(event, Message):
-                self.say(event.text)
-            elif isinstance(event, Finished):
-                self._finished() if self._growing is None else self._volume_finished(event.result)
-            elif isinstance(event, Failed):
-                self._failed(event)
-            elif isinstance(event, BlockDone):
-                self._show_block(event)
+    def handlers(self) -> dict[type[Event], Callable[[Any], None]]:
+        """Return what shows which event; slices and blocks come one by one."""
+        return super().handlers() | {
+            SlicePredicted: self._show_slice,
+            QuickLookReady: self._draft.show,
+            BlockDone: self._show_block,
+        }
 
-    def _failed(self, event: Failed) -> None:
-        self.bar.setFormat("")
-        if not event.cancelled:
-            self.complain(event.text)
-        elif self._growing is None:
-            self.say("Cancelled; finished slices stay.")
+    def on_message(self, event: Message) -> None:
+        """Show a sentence of the prediction."""
+        self.say(event.text)
+
+    def on_finished(self, event: Finished) -> None:
+        """Show where the prediction is, and what comes next."""
+        if self._growing is None:
+            self._proposed()
         else:
-            self.say("Cancelled; what is done stays on disk. Press Predict to go on where it stopped.")
+            self._written(self._growing, event.result)
 
-    def _show(self, event: SlicePredicted) -> None:
+    def cancelled_sentence(self) -> str:
+        """Return what is left of a cancelled prediction."""
+        if self._growing is None:
+            return "Cancelled; finished slices stay."
+        return "Cancelled; what is done stays on disk. Press Predict to go on where it stopped."
+
+    def _show_slice(self, event: SlicePredicted) -> None:
         assert self._proposals is not None
         self._draft.remove()
         self._proposals.show(event)
 
     def _show_block(self, event: BlockDone) -> None:
         assert self._growing is not None
-        self._growing.take(event)
+        self._growing.show(event)
         self._draft.clear(event.block)
 
-    def _end(self) -> None:
+    def on_ended(self) -> None:
+        """Remove the first look, and close the step that undo takes back."""
         self._draft.remove()
         if self._proposals is not None:
             self._proposals.end()
-        self._update()
+        self.update_buttons()
 
-    def _finished(self) -> None:
+    def _proposed(self) -> None:
         assert self._proposals is not None
         self.bar.setFormat("done")
         target = self._proposals.target
@@ -320,18 +310,17 @@ class PredictStep(Step):
         self.viewer.layers.selection.active = target
         self.say(f"Proposed in '{target.name}'. Correct it with the brush, then confirm slices.")
 
-    def _volume_finished(self, result: VolumePrediction) -> None:
-        assert self._growing is not None
+    def _written(self, growing: GrowingLayer, result: VolumePrediction) -> None:
         self.bar.setFormat("done")
-        layer = self._growing.complete()
+        layer = growing.complete()
         if result.failures:
             first = result.failures[0]
             raise UserError(
                 f"{len(result.failures)} blocks could not be predicted, the first {first.index}: "
-                f"{first.text} All others are in {self._growing.path}; press Predict to try these again. "
+                f"{first.text} All others are in {growing.path}; press Predict to try these again. "
                 f"{result.warning}".rstrip()
             )
         self.say(
-            f"'{layer.name}' is in {self._growing.path}. To correct a slice, predict the slice in view: its "
+            f"'{layer.name}' is in {growing.path}. To correct a slice, predict the slice in view: its "
             "labels are proposed from there."
         )

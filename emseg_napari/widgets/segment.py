@@ -11,7 +11,7 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtWidgets import QFormLayout
 
 from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
-from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress, UserError
+from emseg_napari.core.jobs import Finished, Message, UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import filled, volume_of
@@ -19,13 +19,12 @@ from emseg_napari.segmentation.boundary import boundary_of, said_of
 from emseg_napari.segmentation.provenance import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells
 from emseg_napari.settings import InstanceSettings, validated
-from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.layer_picker import PredictionPick
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.base.preferences import recall, remember
-from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import Step, choice_of, enable, in_line
+from emseg_napari.widgets.base.step import choice_of, in_line
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import stack_of, understood
 from emseg_napari.widgets.layers.layer_info import info_in, info_of
@@ -39,14 +38,11 @@ _WHOLE = (slice(None), slice(None))
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
-class CellsStep(Step):
+class CellsStep(JobStep):
     """Divides slices of a boundary probability into cells and links them through the slices."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self.job = EngineJob(self)
-        self.job.event.connect(self._take)
-        self.job.ended.connect(self._update)
         self._source: Any = None
         self._shape: tuple[int, ...] = ()
         self._slices = (0, 0)
@@ -56,9 +52,9 @@ class CellsStep(Step):
         self._own: dict[Any, Any] = {}  # source layer's id to the layer of its cells
         self._build()
         self._restore()
-        self.workspace.changed.connect(self._update)
-        self.workspace.layers_changed.connect(self._update)
-        self._update()
+        self.workspace.changed.connect(self.update_buttons)
+        self.workspace.layers_changed.connect(self.update_buttons)
+        self.update_buttons()
 
     # -- what it looks like -------------------------------------------------------------
 
@@ -67,7 +63,7 @@ class CellsStep(Step):
         self.source.setToolTip(
             "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior."
         )
-        self.source.picked.connect(self._update)
+        self.source.picked.connect(self.update_buttons)
         self.scope = choice_of(
             (SLICE, STACK), "Try settings on the slice that you look at; links need the whole stack."
         )
@@ -85,7 +81,6 @@ class CellsStep(Step):
         self.form = SettingsForm(InstanceSettings)
         self.find = self.button("Find cells", "Give every cell a number and a colour.", self.start)
         self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
-        self.bar = JobBar()
         self.rows.addWidget(self.form)
         self.rows.addLayout(in_line(self.find, self.cancel))
         for widget in (self.bar, self.status):
@@ -103,21 +98,16 @@ class CellsStep(Step):
         with suppress(UserError, TypeError):  # another version remembered them
             self.form.set_values(validated(InstanceSettings, **remembered).model_dump())
 
-    def _update(self) -> None:
-        running = self.job.running
-        obstacle = (
-            "cells are being found"
-            if running
-            else "choose a boundary probability first (step Predict shows it if you ask for it), or labels"
-            if self.source.layer is None
-            else None
-        )
-        enable(self.find, obstacle)
-        enable(self.cancel, None if running else "nothing is running")
+    def update_buttons(self) -> None:
+        """Enable what can be done now, and say what stands in the way of the rest."""
+        self.enable_start(self.find, "find cells")
         if self.source.layer is not None:
             self.volume.suggest(self.source.layer.name)
-        if not running:
-            self.hint(obstacle, "find cells")
+
+    def obstacles(self) -> list[tuple[bool, str]]:
+        """Return what may stand in the way of finding cells."""
+        missing = "choose a boundary probability first (step Predict shows it if you ask for it), or labels"
+        return [(self.job.running, "cells are being found"), (self.source.layer is None, missing)]
 
     # -- finding cells ------------------------------------------------------------------
 
@@ -133,7 +123,7 @@ class CellsStep(Step):
             self._start_volume(settings)
         else:
             self._start_layer(settings)
-        self._update()
+        self.update_buttons()
 
     def _start_volume(self, settings: InstanceSettings) -> None:
         """Find the cells of the whole stack, to an output on disk."""
@@ -185,28 +175,22 @@ class CellsStep(Step):
 
     # -- what the engine says -----------------------------------------------------------
 
-    def _take(self, event: Event) -> None:
-        with self.guard():
-            if isinstance(event, Progress):
-                self.bar.show_progress(event)
-            elif isinstance(event, Message):
-                self._notes.append(event.text)
-            elif isinstance(event, Finished):
-                self._finished(event.result) if self._output is None else self._volume_finished(event.result)
-            elif isinstance(event, Failed):
-                self._failed(event)
+    def on_message(self, event: Message) -> None:
+        """Keep a sentence for the end."""
+        self._notes.append(event.text)
 
-    def _failed(self, event: Failed) -> None:
-        self.bar.setFormat("")
-        if not event.cancelled:
-            self.complain(event.text)
-        elif self._output is None:
-            self.say("Cancelled; nothing was changed.")
-        else:
-            self.say(f"Cancelled; what is done stays beside {self._output}: press Find cells to go on.")
-
-    def _volume_finished(self, result: VolumeCells) -> None:
+    def on_finished(self, event: Finished) -> None:
+        """Show the cells."""
         self.bar.setFormat("done")
+        self._show_cells(event.result) if self._output is None else self._show_volume(event.result)
+
+    def cancelled_sentence(self) -> str:
+        """Return what is left of a cancelled search for cells."""
+        if self._output is None:
+            return "Cancelled; nothing was changed."
+        return f"Cancelled; what is done stays beside {self._output}: press Find cells to go on."
+
+    def _show_volume(self, result: VolumeCells) -> None:
         data, shown, _ = layer_of(open_levels(result.output.path, fills=True))
         source = info_in(shown["metadata"]).source
         lying = placed(self._source, 0)
@@ -224,8 +208,7 @@ class CellsStep(Step):
         count = "All" if result.cells is None else f"{result.cells}"
         self.say(" ".join([f"{count} cells are in '{layer.name}', on disk in {self._output}.", *self._notes]))
 
-    def _finished(self, cells: np.ndarray) -> None:
-        self.bar.setFormat("done")
+    def _show_cells(self, cells: np.ndarray) -> None:
         layer = self._layer()
         self._put(cells, layer)
         self.say(" ".join([self._result(int(cells.max()), layer.name), *self._notes]))

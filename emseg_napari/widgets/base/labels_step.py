@@ -16,7 +16,7 @@ from qtpy.QtCore import Signal
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
-from emseg_napari.widgets.base.step import Step
+from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import NO_LABELS, adopt, is_ours, is_paintable, stack_of
@@ -28,7 +28,7 @@ class NotOurs(UserError):
     """The labels layer is not managed by the plugin: it has to be taken over first."""
 
 
-class LabelsStep(Step):
+class LabelsStep(StepWidget):
     """Base of a step that changes labels.
 
     Signals

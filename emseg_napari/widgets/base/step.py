@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -32,7 +32,7 @@ from emseg_napari.widgets.base.workspace import LayerChoice, Workspace
 from emseg_napari.widgets.layers.labels_layer import converted, dense, understood
 
 
-class Step(QWidget):
+class StepWidget(QWidget):
     """Base of the steps.
 
     Parameters
@@ -179,6 +179,11 @@ def wrapping_label() -> QLabel:
     label.setWordWrap(True)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     return label
+
+
+def first_obstacle(obstacles: Iterable[tuple[bool, str]]) -> str | None:
+    """Return the words of the first obstacle that is there, None if none is."""
+    return next((words for is_there, words in obstacles if is_there), None)
 
 
 def enable(button: QPushButton, obstacle: str | None) -> None:

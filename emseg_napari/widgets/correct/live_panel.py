@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from napari.layers import Labels
@@ -15,9 +16,10 @@ from emseg_napari.models.run import open_run, starter_folder
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import BASELINES, LiveSettings
 from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.job_step import JobListener
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
-from emseg_napari.widgets.base.step import enable, wrapping_label
+from emseg_napari.widgets.base.step import enable, first_obstacle, wrapping_label
 from emseg_napari.widgets.layers.labels_layer import (
     confirmed_in,
     connect_while,
@@ -34,7 +36,7 @@ _TEACH_MS = 300  # after a stroke: a hand that paints on is not interrupted
 _TEACH_SECONDS = 0.05
 
 
-class LivePanel(QWidget):
+class LivePanel(JobListener, QWidget):
     """Starts and ends live learning on the labels layer of step Correct.
 
     Parameters
@@ -54,7 +56,7 @@ class LivePanel(QWidget):
         super().__init__()
         self._step = step
         self.job = EngineJob(self)
-        self.job.event.connect(self._take)
+        self.listen(self.job, step.guard)
         self.job.ended.connect(self.update_buttons)
         self.layer: Any = None
         self._threshold = 0.5
@@ -80,9 +82,11 @@ class LivePanel(QWidget):
     def update_buttons(self, *_: Any) -> None:
         """Enable what can be done now."""
         running, workspace = self.job.running, self._step.workspace
-        missing = "open an image first" if workspace.image is None else None
-        missing = missing or (None if workspace.labels is not None else "make or open a labels layer first")
-        enable(self.switch, None if running else missing)
+        missing = [
+            (workspace.image is None, "open an image first"),
+            (workspace.labels is None, "make or open a labels layer first"),
+        ]
+        enable(self.switch, None if running else first_obstacle(missing))
         self.switch.setChecked(running)
         if not running:
             self.state.setText("")
@@ -139,17 +143,27 @@ class LivePanel(QWidget):
         if self._changed and self.job.running:
             self._soon.start()
 
-    def _take(self, event: Event) -> None:
-        with self._step.guard():
-            if isinstance(event, PreviewReady):
-                self._show(event)
-            elif isinstance(event, Progress | Message):
-                self.state.setText(event.text)
-            elif isinstance(event, Finished):
-                self._step.workspace.choose_run(event.result.folder)
-                self._step.say(f"Kept what it learned as {event.result.folder.name}; step Predict uses it.")
-            elif isinstance(event, Failed) and not event.cancelled:
-                self._step.complain(event.text)
+    def handlers(self) -> dict[type[Event], Callable[[Any], None]]:
+        """Return what shows which event; proposals come one by one."""
+        return super().handlers() | {PreviewReady: self._show}
+
+    def on_progress(self, event: Progress) -> None:
+        """Show what the network does."""
+        self.state.setText(event.text)
+
+    def on_message(self, event: Message) -> None:
+        """Show a sentence of the training."""
+        self.state.setText(event.text)
+
+    def on_finished(self, event: Finished) -> None:
+        """Choose the run that was kept."""
+        self._step.workspace.choose_run(event.result.folder)
+        self._step.say(f"Kept what it learned as {event.result.folder.name}; step Predict uses it.")
+
+    def on_failed(self, event: Failed) -> None:
+        """Show why live learning ended early."""
+        if not event.cancelled:
+            self._step.complain(event.text)
 
     def _show(self, event: PreviewReady) -> None:
         if self.layer in self._step.viewer.layers:

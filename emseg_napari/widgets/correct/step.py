@@ -21,7 +21,7 @@ from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.live_panel import LivePanel
 from emseg_napari.widgets.correct.repair_panel import RepairPanel
 from emseg_napari.widgets.correct.slice_strip import SliceStrip
-from emseg_napari.widgets.correct.suggestion_panel import PlaceList
+from emseg_napari.widgets.correct.suggestion_panel import SuggestionPanel
 from emseg_napari.widgets.layers.history import Confirmed
 from emseg_napari.widgets.layers.labels_layer import (
     confirmed_in,
@@ -81,7 +81,7 @@ class CorrectStep(LabelsStep):
             "Make unconfirmed proposals of this slice unlabelled again.",
             self.drop_proposals,
         )
-        self.repairs, self.places, self.live = RepairPanel(self), PlaceList(self), LivePanel(self)
+        self.repairs, self.places, self.live = RepairPanel(self), SuggestionPanel(self), LivePanel(self)
         self._build_strip()
         self._add_part("Repair", self.repairs)
         self._add_part("Where to look next", self.places)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,14 +14,15 @@ from emseg_napari.annotation.label_state import is_proposal, plain
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.suggest import Place, estimated_error, next_slice_to_label, ranked
 from emseg_napari.annotation.suggest.search_stack import SliceSearched
-from emseg_napari.core.jobs import Event, Failed, Finished, Progress, UserError
+from emseg_napari.core.jobs import Event, Failed, Finished, UserError
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import starter_folder
 from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.job_step import JobListener
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.progress_bar import JobBar
-from emseg_napari.widgets.base.step import enable, in_columns, wrapping_label
+from emseg_napari.widgets.base.step import enable, first_obstacle, in_columns, wrapping_label
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours, set_pixels, stack_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import lying_as, show_place, show_slice, slice_in_view
@@ -41,7 +43,7 @@ def _key(place: Place) -> Key:
     return place.z, place.y, place.x, place.kind
 
 
-class PlaceList(QWidget):
+class SuggestionPanel(JobListener, QWidget):
     """The queue of places; it steers the viewer.
 
     Parameters
@@ -73,7 +75,7 @@ class PlaceList(QWidget):
         self._mark: Any = None
         self._layer: Any = None
         self.job = EngineJob(self)
-        self.job.event.connect(self._take)
+        self.listen(self.job, step.guard)
         self.job.ended.connect(self.update_buttons)
         self._build()
 
@@ -131,19 +133,22 @@ class PlaceList(QWidget):
         workspace, running = self._step.workspace, self.job.running
         if self._layer is not None and workspace.labels != self._layer:
             self._forget()
-        missing = None if is_ours(workspace.labels) else "make or open a labels layer first"
-        missing = missing or ("open an image first" if workspace.image is None else None)
-        run = workspace.run or starter_folder()
-        enable(
-            self.search,
-            missing or ("it is being done" if running else None if run else "train a network first"),
-        )
-        found = None if self.places else "find places first"
-        for widget in (self.next, self.next_slice):
-            enable(widget, missing or found)
-        enable(self.back, missing or (None if self._at > 0 else "this is the first place"))
-        for widget in (self.accept, self.skip):
-            enable(widget, missing or (None if self.place else "go to a place first"))
+        missing = [
+            (not is_ours(workspace.labels), "make or open a labels layer first"),
+            (workspace.image is None, "open an image first"),
+        ]
+        untrained = (workspace.run or starter_folder()) is None
+        no_place = (self.place is None, "go to a place first")
+        obstacles = {
+            self.search: [(running, "it is being done"), (untrained, "train a network first")],
+            self.next: [(not self.places, "find places first")],
+            self.next_slice: [(not self.places, "find places first")],
+            self.back: [(self._at <= 0, "this is the first place")],
+            self.accept: [no_place],
+            self.skip: [no_place],
+        }
+        for button, own in obstacles.items():
+            enable(button, first_obstacle([*missing, *own]))
         self.bar.setVisible(running)
 
     def _forget(self) -> None:
@@ -173,21 +178,31 @@ class PlaceList(QWidget):
         self.bind_keys()
         self.update_buttons()
 
-    def _take(self, event: Event) -> None:
-        with self._step.guard():
-            if isinstance(event, SliceSearched) and self._layer is not None:
-                self.errors[event.z] = estimated_error(event.places)
-                self.places = ranked([*self.places, *event.places])
-                self._tell()
-            elif isinstance(event, Progress):
-                self.bar.show_progress(event)
-            elif isinstance(event, Failed) and not event.cancelled:
-                self._step.complain(event.text)
-            elif isinstance(event, Finished):
-                self._tell()
-        if not isinstance(event, Progress):
-            self.errors_estimated.emit(self.errors)
-            self.update_buttons()
+    def handlers(self) -> dict[type[Event], Callable[[Any], None]]:
+        """Return what shows which event; the places of a slice come slice by slice."""
+        return super().handlers() | {SliceSearched: self._add}
+
+    def _add(self, event: SliceSearched) -> None:
+        if self._layer is not None:
+            self.errors[event.z] = estimated_error(event.places)
+            self.places = ranked([*self.places, *event.places])
+            self._tell()
+        self._show_found()
+
+    def on_finished(self, event: Finished) -> None:
+        """Show how many places there are."""
+        self._tell()
+        self._show_found()
+
+    def on_failed(self, event: Failed) -> None:
+        """Show why the search ended early."""
+        if not event.cancelled:
+            self._step.complain(event.text)
+        self._show_found()
+
+    def _show_found(self) -> None:
+        self.errors_estimated.emit(self.errors)
+        self.update_buttons()
 
     def _tell(self) -> None:
         place, waiting = self.place, self._waiting()

@@ -28,7 +28,7 @@ class DraftLayer:
         self._layer: Any = None
         self._z = 0
 
-    def take(self, event: QuickLookReady) -> None:
+    def show(self, event: QuickLookReady) -> None:
         """Draw a part of the slice."""
         if self._layer is None:
             self._layer, self._z = self._add(event.z), event.z

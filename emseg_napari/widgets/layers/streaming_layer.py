@@ -49,7 +49,7 @@ class GrowingLayer:
         shown = (layer for layer in viewer.layers if info_of(layer).output == path)
         self.layer: Any = next(shown, None)  # of an earlier time that was broken off
 
-    def take(self, event: BlockDone) -> None:
+    def show(self, event: BlockDone) -> None:
         """Show a block that was written."""
         if self.layer is None:
             output = VolumeOutput(self.path)

@@ -6,7 +6,7 @@ from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QWidget
 
 from emseg_napari.settings import BASELINES
 from emseg_napari.widgets.base.engine_job import EngineJob
-from emseg_napari.widgets.base.step import Step, enable
+from emseg_napari.widgets.base.step import StepWidget, enable
 
 
 class Steering(QWidget):
@@ -14,7 +14,7 @@ class Steering(QWidget):
 
     Parameters
     ----------
-    step : Step
+    step : StepWidget
         Shows the errors.
     job : EngineJob
         Does the training.
@@ -22,7 +22,7 @@ class Steering(QWidget):
         Says at once that a wish was heard; the training answers later.
     """
 
-    def __init__(self, step: Step, job: EngineJob, bar: QProgressBar) -> None:
+    def __init__(self, step: StepWidget, job: EngineJob, bar: QProgressBar) -> None:
         super().__init__()
         self._job, self._bar = job, bar
         self._paused = self._ending = False

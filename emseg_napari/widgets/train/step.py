@@ -23,11 +23,10 @@ from emseg_napari.core.jobs import (
 from emseg_napari.models.run import Run, is_run, open_run, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.training.patches import PatchSampler
-from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.plots import HistoryPlot
 from emseg_napari.widgets.base.preferences import recall, remember, remember_folder
-from emseg_napari.widgets.base.progress_bar import JobBar
-from emseg_napari.widgets.base.step import Step, enable, in_line, wrapping_label
+from emseg_napari.widgets.base.step import enable, first_obstacle, in_line, wrapping_label
 from emseg_napari.widgets.base.text import figures, judged_on, outcome
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
@@ -42,14 +41,11 @@ from emseg_napari.widgets.train.start_choice import has_few_labels
 from emseg_napari.widgets.train.training_data import TrainingData, lesson_of
 
 
-class TrainStep(Step):
+class TrainStep(JobStep):
     """Trains a network on an image layer and its labels layer."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self.job = EngineJob(self)
-        self.job.event.connect(self._take)
-        self.job.ended.connect(self._update)
         self.preview = LivePreview(napari_viewer)
         self.folder: Path | None = None
         self._trained_image: Any = None
@@ -57,9 +53,9 @@ class TrainStep(Step):
         self._begun = self._counting = self._recount = False
         self._samples: AugmentedSamples | None = None
         self._build()
-        self.workspace.changed.connect(self._update)
+        self.workspace.changed.connect(self.update_buttons)
         connect_while(self, self.viewer.dims.events.current_step, self._look)
-        self._update()
+        self.update_buttons()
 
     # -- what it looks like -------------------------------------------------------------
 
@@ -72,7 +68,7 @@ class TrainStep(Step):
         )
         self.rows.addWidget(self.new_labels)
         self.recipe = TrainForm()
-        self.recipe.changed.connect(self._update)
+        self.recipe.changed.connect(self.update_buttons)
         self.form, self.start_from = self.recipe.form, self.recipe.start_from
         self.amount, self.unit, self.length = self.recipe.amount, self.recipe.unit, self.recipe.length
         self.settings = self.recipe.settings
@@ -110,7 +106,6 @@ class TrainStep(Step):
             self._resume,
         )
         self.rows.addLayout(in_line(self.train, self.resume))
-        self.bar = JobBar()
         self.steering = Steering(self, self.job, self.bar)
         self.cancel = self.steering.cancel
         self.plot = HistoryPlot()
@@ -124,30 +119,30 @@ class TrainStep(Step):
             self.rows.addWidget(widget)
         self.rows.addLayout(in_line(self.save_movie, self.choose_folder))
 
-    def _update(self) -> None:
+    def update_buttons(self) -> None:
         """Enable what can be done now and say what stands in the way of the rest."""
-        running = self.job.running
-        obstacle = "a training is running" if running else None
-        image, labels = self.workspace.image, self.workspace.labels
-        enable(self.new_labels, None if image is not None else "open an image first")
-        missing = (
-            "open an image first"
-            if image is None
-            else "make or open a labels layer"
-            if labels is None
-            else None
-        )
-        enable(self.train, obstacle or missing)
-        enable(self.resume, obstacle or missing)
-        network = self.recipe.network
+        missing, network = first_obstacle(self._missing()), self.recipe.network
+        enable(self.new_labels, first_obstacle(self._missing()[:1]))
+        for button in (self.train, self.resume):
+            enable(button, first_obstacle(self.obstacles()))
         enable(
             self.show_samples, missing or (f"'{network}' cuts no patches" if network in BASELINES else None)
         )
         self.steering.update_buttons()
         self._fit_start()
         enable(self.save_movie, None if self.preview.frames else "no movie was kept")
-        if not running:
+        if not self.job.running:
             self.hint(missing, "train")
+
+    def obstacles(self) -> list[tuple[bool, str]]:
+        """Return what may stand in the way of a training."""
+        return [(self.job.running, "a training is running"), *self._missing()]
+
+    def _missing(self) -> list[tuple[bool, str]]:
+        return [
+            (self.workspace.image is None, "open an image first"),
+            (self.workspace.labels is None, "make or open a labels layer"),
+        ]
 
     def _fit_start(self) -> None:
         """Count the labels in the background, since the start that is proposed depends on it."""
@@ -206,7 +201,7 @@ class TrainStep(Step):
         self.say("Looking through the labels...")
         self._look()
         self.job.start("train", "Training", prepare, lambda: self._begin(folder, settings, data, resumed))
-        self._update()
+        self.update_buttons()
 
     def _begin(
         self, folder: Path, settings: TrainingSettings, data: TrainingData | None, resumed: Run | None
@@ -295,40 +290,44 @@ class TrainStep(Step):
 
     # -- what the engine says -----------------------------------------------------------
 
-    def _take(self, event: Event) -> None:
-        with self.guard():
-            if isinstance(event, Progress):
-                self._show_progress(event)
-            elif isinstance(event, EpochEnded):
-                self.plot.add(event)
-                self.figures.setText(figures(event, self._judged_on))
-            elif isinstance(event, PreviewReady) and self._trained_image in self.viewer.layers:
-                self.preview.show(event, self._trained_image, self.keep_movie.isChecked())
-            elif isinstance(event, Message):
-                self.about.setText(f"{self.about.text()}\n{event.text}".strip())
-            elif isinstance(event, Finished):
-                self._finished(event.result)
-            elif isinstance(event, Failed):
-                self._failed(event)
+    def handlers(self) -> dict[type[Event], Callable[[Any], None]]:
+        """Return what shows which event; epochs and previews come one by one."""
+        return super().handlers() | {EpochEnded: self._show_epoch, PreviewReady: self._show_preview}
 
-    def _show_progress(self, event: Progress) -> None:
+    def on_progress(self, event: Progress) -> None:
+        """Show how far the training is."""
         self.bar.show_progress(event)
         if self.status.text().startswith("Starting"):
             self.say(f"Training on {self._subject}; paint on, your strokes count in the next round.")
 
-    def _finished(self, run: Run) -> None:
+    def _show_epoch(self, event: EpochEnded) -> None:
+        self.plot.add(event)
+        self.figures.setText(figures(event, self._judged_on))
+
+    def _show_preview(self, event: PreviewReady) -> None:
+        if self._trained_image in self.viewer.layers:
+            self.preview.show(event, self._trained_image, self.keep_movie.isChecked())
+
+    def on_message(self, event: Message) -> None:
+        """Add a sentence of the training to those of before."""
+        self.about.setText(f"{self.about.text()}\n{event.text}".strip())
+
+    def on_finished(self, event: Finished) -> None:
+        """Show which weights were kept, and how good they are."""
+        run: Run = event.result
         self.preview.remove()
         self.workspace.choose_run(run.folder)
         self.bar.setFormat("done")
         movie = " The movie is a hidden layer: show it and move its slider." if self.preview.frames else ""
         self.say(f"{outcome(run)} Now press Predict.{movie}")
 
-    def _failed(self, event: Failed) -> None:
+    def on_failed(self, event: Failed) -> None:
+        """Show why the training ended early."""
         self.preview.remove()
-        self.bar.setFormat("")
-        if event.cancelled:
-            kept = self._begun and self.folder is not None and is_run(self.folder)
-            rest = "Resume goes on from the last checkpoint" if kept else "nothing was written"
-            self.say(f"Cancelled; {rest}.")
-        else:
-            self.complain(event.text)
+        super().on_failed(event)
+
+    def cancelled_sentence(self) -> str:
+        """Return what is left of a cancelled training."""
+        kept = self._begun and self.folder is not None and is_run(self.folder)
+        rest = "Resume goes on from the last checkpoint" if kept else "nothing was written"
+        return f"Cancelled; {rest}."

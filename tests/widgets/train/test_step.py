@@ -74,7 +74,7 @@ def finished(step, history=(ROW,), **record):
     """Let the pretended training end with such a run."""
     about = {"image_shape": (6, 64, 64), "image_dtype": "uint8", "label_counts": {}}
     known = RunRecord(**(about | {"trained_slices": [0, 1, 2, 3, 4], "held_out_slices": [5]} | record))
-    step._take(Finished(Run(Path("runs/mine"), TrainingSettings(), known, list(history))))
+    step.handle_event(Finished(Run(Path("runs/mine"), TrainingSettings(), known, list(history))))
     return step.status.text()
 
 
@@ -85,7 +85,7 @@ def test_pause_and_continue_tell_the_engine_and_the_window(pretended):
     pretended.steering.pause.click()
     assert pretended.control == [{"paused": True}]
     assert pretended.steering.pause.text() == "Continue"
-    pretended._take(Progress(0.3, None, "paused at step 30"))
+    pretended.handle_event(Progress(0.3, None, "paused at step 30"))
     assert pretended.bar.format() == "paused at step 30"
     pretended.steering.pause.click()
     assert pretended.control[1:] == [{"paused": False}]
@@ -109,15 +109,15 @@ def test_nothing_can_be_paused_where_nothing_runs(loaded):
 
 def test_messages_of_one_second_all_stay(pretended):
     for text in ("Judged on 1 slice.", "Computing on a processor."):
-        pretended._take(Message(text))
-    pretended._take(Progress(0.1, 5.0, "step 1"))
+        pretended.handle_event(Message(text))
+    pretended.handle_event(Progress(0.1, 5.0, "step 1"))
     assert pretended.about.text() == "Judged on 1 slice.\nComputing on a processor."
     assert "paint on" in pretended.status.text()
 
 
 def test_an_epoch_adds_v_rand_to_curves_and_figures(pretended):
-    pretended._take(ROW)
-    pretended._take(EpochEnded(2, 60, 24.0, 0.4, 0.92, 0.91, 1e-3, None))
+    pretended.handle_event(ROW)
+    pretended.handle_event(EpochEnded(2, 60, 24.0, 0.4, 0.92, 0.91, 1e-3, None))
     assert "on held-out slices 5 91.0 %" in pretended.figures.text()
     curve = pretended.plot._curves["held_out_v_rand"]
     np.testing.assert_allclose(curve.getData(), [[12.0], [87.5]])
@@ -146,7 +146,7 @@ def test_slices_that_the_start_had_seen_are_said(pretended, seen, flatters):
 def test_a_movie_has_one_frame_an_epoch_however_many_previews(pretended):
     pretended.keep_movie.setChecked(True)
     for epoch, value in ((1, 0.1), (1, 0.2), (2, 0.3)):
-        pretended._take(PreviewReady(epoch, 0, np.full((64, 64), value, np.float32)))
+        pretended.handle_event(PreviewReady(epoch, 0, np.full((64, 64), value, np.float32)))
     assert [round(float(frame[0, 0]), 1) for frame in pretended.preview.frames] == [0.2, 0.3]
 
 
