@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from pint import Unit
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QGroupBox, QHBoxLayout
 
 from emseg_napari.annotation.session.recovery import discard, recoverable
 from emseg_napari.annotation.session.store import MissingImage
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import AmbiguousLabels, Convention, UnknownLabels
-from emseg_napari.io.open import HDF5_SUFFIXES
 from emseg_napari.io.samples import isbi2012
 from emseg_napari.io.stack_or_volume import open_labels
 from emseg_napari.io.stacks import check_pair
@@ -24,15 +22,19 @@ from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.base.step import StepWidget, enable, wrapping_label
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.file_layers import opened_layers
+from emseg_napari.widgets.layers.file_layers import (
+    FOLDER_SUFFIXES,
+    container_of,
+    description_of,
+    moved_to,
+    opened_layers,
+)
 from emseg_napari.widgets.layers.labels_layer import add_labels, dense, is_ours, labels_of
 from emseg_napari.widgets.layers.layer_info import LayerData, info_in
-from emseg_napari.widgets.layers.layer_pixels import finest, fits, volume_of_layer
-from emseg_napari.widgets.layers.placement import voxel_of_layer
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.session_layers import session_layers
 
 _STACKS = "Images (*.tif *.tiff *.png *.h5 *.hdf5 *.hdf *.mrc *.rec);;All files (*)"
-_FOLDER_SUFFIXES = (".zarr", ".n5")
 _FOLDERS = "A folder of numbered PNG or TIFF slices, or a volume of any size in Zarr, OME-Zarr or N5."
 _VALUES = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
 _ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded at the first time."
@@ -227,7 +229,7 @@ class LoadStep(StepWidget):
     def _ask_moved(self, error: MissingImage) -> Path | None:
         container = container_of(error.path)
         title = f"Where is {container.name} now?"
-        if container.suffix.lower() in ("", *_FOLDER_SUFFIXES):
+        if container.suffix.lower() in ("", *FOLDER_SUFFIXES):
             path = QFileDialog.getExistingDirectory(self, title, self._folder())
         else:
             path, _ = QFileDialog.getOpenFileName(self, title, self._folder(), _STACKS)
@@ -284,29 +286,3 @@ class LoadStep(StepWidget):
         if is_sure(self, f"The labels of {work} are deleted, if nothing has saved them.", "Discard"):
             discard(self.recovered.currentData())
             self.look_for_lost_work()
-
-
-def container_of(path: Path) -> Path:
-    """Return the file or folder that a path goes on into, as in ``a.h5/volumes/raw``; else itself."""
-    suffixes = (*HDF5_SUFFIXES, *_FOLDER_SUFFIXES)
-    return next((one for one in reversed(path.parents) if one.suffix.lower() in suffixes), path)
-
-
-def moved_to(old: Path, new: Path) -> Path:
-    """Return where an image is whose container the user has found again: the same dataset in it."""
-    inner = old.relative_to(container_of(old))
-    goes_on = new.suffix.lower() in HDF5_SUFFIXES if new.is_file() else (new / inner).exists()
-    return new / inner if goes_on else new
-
-
-def description_of(layer: Layer) -> str:
-    """Return size, size of a voxel and kind of the numbers of a layer in words."""
-    shape, voxel = finest(layer).shape, voxel_of_layer(layer)
-    words = [" x ".join(map(str, shape)), str(finest(layer).dtype)]
-    if voxel is not None:
-        words.insert(1, f"{' x '.join(f'{size:g}' for size in voxel.size)} {_short(voxel.unit)}")
-    return ", ".join(words)
-
-
-def _short(unit: str) -> str:
-    return f"{Unit(unit):~P}"

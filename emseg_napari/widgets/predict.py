@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Image
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout
 
 from emseg_napari.core.jobs import (
@@ -28,17 +28,17 @@ from emseg_napari.widgets.base.preferences import recall, recall_folder, remembe
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import choice_of, enable, in_line, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import is_ours, is_paintable, proposals_of, stack_of
+from emseg_napari.widgets.layers.labels_layer import proposals_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view
-from emseg_napari.widgets.layers.proposal_layers import Proposals, Source
+from emseg_napari.widgets.layers.proposal_layers import OWN_LAYER, Proposals, Source, layer_to_fill
 from emseg_napari.widgets.layers.quick_look_layer import DraftLayer
 from emseg_napari.widgets.layers.streaming_layer import GrowingLayer, stored_probability
 
 if TYPE_CHECKING:
     from emseg_napari.inference.volume import VolumePrediction
 
-OWN_LAYER, FILL = "a proposal layer of its own", "unlabelled pixels of the labels layer"
+FILL = "unlabelled pixels of the labels layer"
 _NO_TRAINING = "No training needed: the starter network proposes at once."
 SLICE, STACK = "slice in view", "whole stack"
 _STARTER = (
@@ -205,7 +205,7 @@ class PredictStep(JobStep):
         refuse_many(self._image.name, (slices[1] - slices[0], *image.shape[1:]), "propose at once")
         settings = validated(PredictionSettings, **self.form.values(), slices=slices)
         fills = self.target.currentText() == FILL
-        target = self._layer_to_fill(self._image, image.shape) if fills else None
+        target = layer_to_fill(self.workspace.labels, self._image.name, image.shape) if fills else None
         threshold = run.record.threshold if settings.threshold is None else settings.threshold
         source = Source(self._image, image.shape, run.folder, threshold)
         self._proposals = Proposals(self.viewer, source, target, self.with_probability.isChecked())
@@ -241,20 +241,6 @@ class PredictStep(JobStep):
         if z is None:
             raise UserError("The viewer shows no slice of the image; move the slider to one.")
         return z, z + 1
-
-    def _layer_to_fill(self, image: Image, shape: tuple[int, ...]) -> Labels:
-        """Return the chosen labels layer if it is surely ours and of this image."""
-        chosen = self.workspace.labels
-        if chosen is None:
-            raise UserError("There are no labels to fill; press 'New labels' in step Train.")
-        if not is_ours(chosen) or not is_paintable(chosen):
-            raise UserError(
-                f"{chosen.name} was not made here; press a tool in step Correct to take it over, "
-                f"or choose '{OWN_LAYER}'."
-            )
-        if stack_of(chosen).shape != shape:
-            raise UserError(f"{chosen.name} and {image.name} differ in size; choose labels of this image.")
-        return chosen
 
     # -- what the engine says -----------------------------------------------------------
 

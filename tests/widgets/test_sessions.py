@@ -15,10 +15,10 @@ from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.dock import Dock
+from emseg_napari.widgets.layers.file_layers import moved_to
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
 from emseg_napari.widgets.layers.layer_info import info_in
 from emseg_napari.widgets.layers.session_layers import session_layers
-from emseg_napari.widgets.load import moved_to
 from helpers.timing import within
 from helpers.window import answer_with, canvas_of, drag, middle, striped, wait_for
 

@@ -11,18 +11,22 @@ from napari.layers import Image, Labels
 
 from emseg_napari.annotation import label_state
 from emseg_napari.annotation.session.scratch import new_labels
-from emseg_napari.core.jobs import SlicePredicted
+from emseg_napari.core.jobs import SlicePredicted, UserError
 from emseg_napari.core.labels import from_probability
 from emseg_napari.widgets.layers.history import Filled
 from emseg_napari.widgets.layers.labels_layer import (
     add_labels,
     confirmed_in,
     history_of,
+    is_ours,
+    is_paintable,
     proposals_of,
     stack_of,
 )
 from emseg_napari.widgets.layers.layer_info import LayerInfo, update_info
 from emseg_napari.widgets.layers.placement import placed
+
+OWN_LAYER = "a proposal layer of its own"
 
 
 @dataclass(frozen=True)
@@ -138,3 +142,32 @@ def fill(layer: Labels, z: int, proposed: np.ndarray) -> None:
     if z not in confirmed_in(layer):
         label_state.fill(stack_of(layer)[z], proposed)
         layer.refresh()
+
+
+def layer_to_fill(layer: Labels | None, image_name: str, shape: tuple[int, ...]) -> Labels:
+    """Return the labels layer if proposals can be filled into it.
+
+    Parameters
+    ----------
+    layer : napari.layers.Labels or None
+        The chosen one.
+    image_name : str
+        Of the image that is predicted.
+    shape : tuple of int
+        Of that image as a stack, (z, y, x).
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is not a managed layer of this image.
+    """
+    if layer is None:
+        raise UserError("There are no labels to fill; press 'New labels' in step Train.")
+    if not is_ours(layer) or not is_paintable(layer):
+        raise UserError(
+            f"{layer.name} was not made here; press a tool in step Correct to take it over, "
+            f"or choose '{OWN_LAYER}'."
+        )
+    if stack_of(layer).shape != shape:
+        raise UserError(f"{layer.name} and {image_name} differ in size; choose labels of this image.")
+    return layer

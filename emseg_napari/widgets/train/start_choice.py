@@ -19,6 +19,8 @@ from emseg_napari.models.run import open_run, starter_folder
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import BASELINES
 from emseg_napari.training.validation import SLICES_FOR_HOLD_OUT
+from emseg_napari.widgets.base.job_step import JobStep
+from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 
@@ -155,3 +157,38 @@ class StartChoice(QComboBox):
     def wheelEvent(self, event: Any) -> None:
         """Leave the wheel to the page: it would ask for a folder."""
         event.ignore()
+
+
+class LabelCount:
+    """Counts labels in the background, since the start that is proposed depends on it.
+
+    Parameters
+    ----------
+    step : JobStep
+        Knows the labels layer; while it trains, the start is chosen and nothing is counted.
+    choice : StartChoice
+        Proposes what suits so many labels.
+    """
+
+    def __init__(self, step: JobStep, choice: StartChoice) -> None:
+        self._step, self._choice = step, choice
+        self._counting = self._again = False
+
+    def start(self) -> None:
+        """Count now, or again after the count that is under way."""
+        if self._step.job.running:
+            return
+        if self._counting:
+            self._again = True
+            return
+        layer = self._step.workspace.labels
+
+        def show(outcome: tuple[bool, Exception | None]) -> None:
+            self._counting = False
+            if self._again or layer != self._step.workspace.labels:
+                self.start()
+            elif outcome[1] is None:  # else a later look at the layer will say what is wrong with it
+                self._choice.fit_labels(outcome[0])
+
+        self._counting, self._again = True, False
+        self._step.in_background(None, lambda: outcome_of(lambda: has_few_labels(layer)), show)

@@ -28,7 +28,6 @@ from emseg_napari.widgets.base.plots import HistoryPlot
 from emseg_napari.widgets.base.preferences import recall, remember, remember_folder
 from emseg_napari.widgets.base.step import enable, first_obstacle, in_line, wrapping_label
 from emseg_napari.widgets.base.text import figures, judged_on, outcome
-from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import add_labels, connect_while, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
@@ -37,7 +36,7 @@ from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampl
 from emseg_napari.widgets.train.live_preview import LivePreview
 from emseg_napari.widgets.train.run_controls import Steering
 from emseg_napari.widgets.train.settings_form import TrainForm
-from emseg_napari.widgets.train.start_choice import has_few_labels
+from emseg_napari.widgets.train.start_choice import LabelCount
 from emseg_napari.widgets.train.training_data import TrainingData, lesson_of
 
 
@@ -50,7 +49,7 @@ class TrainStep(JobStep):
         self.folder: Path | None = None
         self._trained_image: Any = None
         self._subject = self._judged_on = ""
-        self._begun = self._counting = self._recount = False
+        self._begun = False
         self._samples: AugmentedSamples | None = None
         self._build()
         self.workspace.changed.connect(self.update_buttons)
@@ -72,6 +71,7 @@ class TrainStep(JobStep):
         self.form, self.start_from = self.recipe.form, self.recipe.start_from
         self.amount, self.unit, self.length = self.recipe.amount, self.recipe.unit, self.recipe.length
         self.settings = self.recipe.settings
+        self._label_count = LabelCount(self, self.start_from)
         self.start_from.activated.connect(lambda index: self.guarded(partial(self._choose_start, index)))
         self.show_samples = self.button(
             "Show augmented samples",
@@ -145,24 +145,9 @@ class TrainStep(JobStep):
         ]
 
     def _fit_start(self) -> None:
-        """Count the labels in the background, since the start that is proposed depends on it."""
+        """Propose a start that suits the network and the labels."""
         self.start_from.fit_network(self.recipe.network)
-        layer = self.workspace.labels
-        if self.job.running:  # the start is chosen
-            return
-        if self._counting:
-            self._recount = True
-            return
-
-        def show(outcome: tuple[bool, Exception | None]) -> None:
-            self._counting = False
-            if self._recount or layer != self.workspace.labels:
-                self._fit_start()
-            elif outcome[1] is None:  # else a later look at the layer will say what is wrong with it
-                self.start_from.fit_labels(outcome[0])
-
-        self._counting, self._recount = True, False
-        self.in_background(None, lambda: outcome_of(lambda: has_few_labels(layer)), show)
+        self._label_count.start()
 
     def showEvent(self, event: Any) -> None:
         """Count the labels that were painted in the meantime."""

@@ -214,7 +214,7 @@ def test_labels_that_change_while_they_are_counted_are_counted_again(with_starte
         go_on.wait(PATIENCE_S)
         return counted[-1]
 
-    monkeypatch.setattr("emseg_napari.widgets.train.step.has_few_labels", slow)
+    monkeypatch.setattr("emseg_napari.widgets.train.start_choice.has_few_labels", slow)
     dock.show_step(dock.correct)
     dock.show_step(dock.train)
     wait_for(qtbot, lambda: counted == [True])
