@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sized
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout
+from qtpy.QtWidgets import QCheckBox, QFormLayout
 
 from emseg_napari.core.jobs import (
     BlockDone,
@@ -20,13 +19,14 @@ from emseg_napari.core.jobs import (
     UserError,
 )
 from emseg_napari.io.stacks import check_image
-from emseg_napari.models.run import Run, open_run, starter_folder
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
-from emseg_napari.widgets.base.preferences import recall, recall_folder, remember
+from emseg_napari.widgets.base.preferences import recall, remember
+from emseg_napari.widgets.base.run_picker import RunPicker
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import choice_of, enable, in_line, wrapping_label
+from emseg_napari.widgets.base.step import choice_of, in_line
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import proposals_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
@@ -41,10 +41,6 @@ if TYPE_CHECKING:
 FILL = "unlabelled pixels of the labels layer"
 _NO_TRAINING = "No training needed: the starter network proposes at once."
 SLICE, STACK = "slice in view", "whole stack"
-_STARTER = (
-    "The network that comes with emseg-napari: a first proposal without any training, for research "
-    "and non-commercial use."
-)
 _TARGET = (
     "Where proposals go. What you painted or confirmed is never changed. On disk: the boundary "
     "probability of the whole stack, which may be larger than memory and can be gone on with after "
@@ -87,16 +83,14 @@ class PredictStep(JobStep):
 
     def _choices(self) -> QFormLayout:
         """Make what says which network predicts, which slices, and where to."""
-        self.run_name = wrapping_label()
-        self.choose_run = self.button("Choose run...", "The folder that a training wrote.", self._ask_run)
-        self.use_starter = self.button("Starter network", _STARTER, self._use_starter)
+        self.run_picker = RunPicker(self)
+        self.set_run = self.run_picker.set_run
         self.scope = choice_of(
             (SLICE, STACK), "Predict the slice that you look at, or all slices of the image."
         )
         self.target = choice_of((OWN_LAYER, FILL, FILE), _TARGET)
         rows = QFormLayout()
-        rows.addRow("Run", self.run_name)
-        rows.addRow("", in_line(self.choose_run, self.use_starter))
+        rows.addRow("Run", self.run_picker)
         rows.addRow("Predict", self.scope)
         rows.addRow("Write to", self.target)
         return rows
@@ -111,10 +105,7 @@ class PredictStep(JobStep):
 
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""
-        run = self.run
-        self.run_name.setText(run.name if run else "none yet")
         obstacle = self.enable_start(self.predict, "predict")
-        enable(self.use_starter, None if starter_folder() else "this installation has no starter network")
         if self.workspace.image is not None:
             self.volume.suggest(self.workspace.image.name)
         if not self.job.running:
@@ -125,7 +116,7 @@ class PredictStep(JobStep):
         return [
             (self.job.running, "a prediction is running"),
             (self.workspace.image is None, "open an image first"),
-            (self.run is None, "train a network or choose a run first"),
+            (self.run_picker.run is None, "train a network or choose a run first"),
         ]
 
     def _show_target(self) -> None:
@@ -134,11 +125,6 @@ class PredictStep(JobStep):
         self.scope.setEnabled(not to_file)
         self.with_probability.setVisible(not to_file)
 
-    @property
-    def run(self) -> Path | None:
-        """The run that predicts: the chosen one, or the starter network while there is none."""
-        return self.workspace.run or starter_folder()
-
     def _hint_at_starter(self, ready: bool) -> None:
         untrained = ready and self.workspace.run is None
         if untrained and not self.status.text():
@@ -146,30 +132,11 @@ class PredictStep(JobStep):
         elif not untrained and self.status.text() == _NO_TRAINING:
             self.say("")
 
-    def _use_starter(self) -> None:
-        folder = starter_folder()
-        if folder is not None:
-            self.set_run(folder)
-
-    def _ask_run(self) -> None:
-        start = recall_folder("runs", Path.home() / "emseg-runs")
-        path = QFileDialog.getExistingDirectory(self, "Choose a run folder", str(start))
-        if path:
-            self.set_run(Path(path))
-
-    def set_run(self, folder: Path) -> None:
-        """Choose the run whose network predicts."""
-        run = open_run(folder)
-        self.workspace.choose_run(run.folder)
-        accuracy = run.record.kept_accuracy
-        score = "" if accuracy is None else f", accuracy {100 * accuracy:.1f} % on what was held out"
-        self.say(f"{folder.name}: {run.settings.network}{score}.")
-
     def start(self) -> None:
         """Predict in the background; proposals appear slice by slice, or block by block."""
-        if self.run is None:
+        if self.run_picker.run is None:
             raise UserError("Train a network or choose a run first.")
-        run = open_run(self.run)
+        run = open_run(self.run_picker.run)
         self._image, self._growing, self._proposals = self.workspace.image, None, None
         self._draft = DraftLayer(self.viewer, self._image)
         if self.target.currentText() == FILE:

@@ -438,7 +438,7 @@ def test_nothing_half_written_stays_when_the_disk_is_full_or_the_place_is_none(
     buttons = (
         (loaded.export, loaded.export.export, "out"),
         (loaded.load, loaded.load.buttons["Save session..."], "out.emseg"),
-        (loaded.train, loaded.train.save_movie, "out.gif"),
+        (loaded.train, loaded.train.outputs.save_movie, "out.gif"),
     )
     for folder, reason in ((tmp_path / "file", str(tmp_path / "file")), (tmp_path, "the disk is full; free")):
         with monkeypatch.context() as patch:
@@ -496,7 +496,7 @@ def test_what_is_no_run_is_refused_and_the_chosen_run_stays(loaded, choose, tiny
         else:
             (run_copy / "run.json").write_text(content)
         choose(run_copy)
-        loaded.predict.choose_run.click()
+        loaded.predict.run_picker.choose.click()
         assert_complaint(loaded.predict, run_copy, part)
         assert loaded.workspace.run == tiny_run.folder
 

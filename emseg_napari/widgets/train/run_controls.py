@@ -1,12 +1,16 @@
-"""The buttons of a training that runs: Pause, Good enough, Cancel."""
+"""The buttons of a training that runs (Pause, Good enough, Cancel), and of what it leaves."""
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QWidget
+from pathlib import Path
+
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar, QWidget
 
 from emseg_napari.settings import BASELINES
 from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.preferences import remember_folder
 from emseg_napari.widgets.base.step import StepWidget, enable
+from emseg_napari.widgets.train.live_preview import LivePreview
 
 
 class Steering(QWidget):
@@ -70,3 +74,45 @@ class Steering(QWidget):
     def _show(self, paused: bool) -> None:
         self._paused = paused
         self.pause.setText("Continue" if paused else "Pause")
+
+
+class RunOutputs(QWidget):
+    """The buttons for what a training leaves: its movie, and the folder of new runs.
+
+    Parameters
+    ----------
+    step : StepWidget
+        Knows the workspace and says the sentences.
+    preview : LivePreview
+        Has the movie.
+    """
+
+    def __init__(self, step: StepWidget, preview: LivePreview) -> None:
+        super().__init__()
+        self._step, self._preview = step, preview
+        self.save_movie = step.button(
+            "Save movie as GIF...", "Write the movie as an animated GIF.", self._save_movie
+        )
+        self.choose_folder = step.button("Runs folder...", "Where new runs are written.", self._ask_folder)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for button in (self.save_movie, self.choose_folder):
+            layout.addWidget(button)
+
+    def update_buttons(self) -> None:
+        """Enable what can be done now."""
+        enable(self.save_movie, None if self._preview.frames else "no movie was kept")
+
+    def _save_movie(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the movie", "training.gif", "Animated GIF (*.gif)")
+        if path:
+            self._preview.export_gif(Path(path))
+            self._step.say(f"Saved {path}.")
+
+    def _ask_folder(self) -> None:
+        workspace = self._step.workspace
+        path = QFileDialog.getExistingDirectory(self, "Where to write runs", str(workspace.runs_folder))
+        if path:
+            workspace.runs_folder = Path(path)
+            remember_folder("runs", workspace.runs_folder)
+            self._step.say(f"New runs go to {path}.")

@@ -25,7 +25,7 @@ from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.training.patches import PatchSampler
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.plots import HistoryPlot
-from emseg_napari.widgets.base.preferences import recall, remember, remember_folder
+from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.step import enable, first_obstacle, in_line, wrapping_label
 from emseg_napari.widgets.base.text import figures, judged_on, outcome
 from emseg_napari.widgets.base.workspace import Workspace
@@ -34,7 +34,7 @@ from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view
 from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampler_of
 from emseg_napari.widgets.train.live_preview import LivePreview
-from emseg_napari.widgets.train.run_controls import Steering
+from emseg_napari.widgets.train.run_controls import RunOutputs, Steering
 from emseg_napari.widgets.train.settings_form import TrainForm
 from emseg_napari.widgets.train.start_choice import LabelCount
 from emseg_napari.widgets.train.training_data import TrainingData, lesson_of
@@ -111,13 +111,10 @@ class TrainStep(JobStep):
         self.plot = HistoryPlot()
         self.figures = wrapping_label()
         self.about = wrapping_label()
-        self.choose_folder = self.button("Runs folder...", "Where new runs are written.", self._ask_folder)
-        self.save_movie = self.button(
-            "Save movie as GIF...", "Write the movie as an animated GIF.", self._save_movie
-        )
-        for widget in (self.steering, self.bar, self.status, self.about, self.figures, self.plot):
+        self.outputs = RunOutputs(self, self.preview)
+        shown = (self.bar, self.status, self.about, self.figures, self.plot)
+        for widget in (self.steering, *shown, self.outputs):
             self.rows.addWidget(widget)
-        self.rows.addLayout(in_line(self.save_movie, self.choose_folder))
 
     def update_buttons(self) -> None:
         """Enable what can be done now and say what stands in the way of the rest."""
@@ -130,7 +127,7 @@ class TrainStep(JobStep):
         )
         self.steering.update_buttons()
         self._fit_start()
-        enable(self.save_movie, None if self.preview.frames else "no movie was kept")
+        self.outputs.update_buttons()
         if not self.job.running:
             self.hint(missing, "train")
 
@@ -259,19 +256,6 @@ class TrainStep(JobStep):
             return
         image = self._trained_image if self.job.running else self.workspace.image
         self.job.steer(z=slice_in_view(self.viewer, image))
-
-    def _ask_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Where to write runs", str(self.workspace.runs_folder))
-        if path:
-            self.workspace.runs_folder = Path(path)
-            remember_folder("runs", self.workspace.runs_folder)
-            self.say(f"New runs go to {path}.")
-
-    def _save_movie(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the movie", "training.gif", "Animated GIF (*.gif)")
-        if path:
-            self.preview.export_gif(Path(path))
-            self.say(f"Saved {path}.")
 
     # -- what the engine says -----------------------------------------------------------
 

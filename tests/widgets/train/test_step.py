@@ -296,7 +296,7 @@ def test_a_training_from_the_starter_says_so_in_its_run(with_starter, dock, qtbo
 def test_the_starter_proposes_at_once(with_starter, dock, qtbot):
     image, _ = striped((2, 48, 48))
     dock.workspace.viewer.add_image(image, name="cells")
-    assert dock.predict.run_name.text() == "starter"
+    assert dock.predict.run_picker.name.text() == "starter"
     assert dock.predict.status.text() == HINT
     assert dock.workspace.run is None  # nobody has chosen one: evaluations do not ascribe it anything
     dock.predict.predict.click()
@@ -306,14 +306,14 @@ def test_the_starter_proposes_at_once(with_starter, dock, qtbot):
 
 def test_the_starter_can_be_chosen_again_after_a_run(with_starter, loaded, tiny_run):
     loaded.predict.set_run(tiny_run.folder)
-    assert loaded.predict.run_name.text() == tiny_run.folder.name
-    loaded.predict.use_starter.click()
-    assert loaded.predict.run_name.text() == "starter"
+    assert loaded.predict.run_picker.name.text() == tiny_run.folder.name
+    loaded.predict.run_picker.use_starter.click()
+    assert loaded.predict.run_picker.name.text() == "starter"
 
 
 def test_without_a_starter_the_button_says_so(loaded):
-    assert not loaded.predict.use_starter.isEnabled()
-    assert "no starter network" in loaded.predict.use_starter.toolTip()
+    assert not loaded.predict.run_picker.use_starter.isEnabled()
+    assert "no starter network" in loaded.predict.run_picker.use_starter.toolTip()
     assert loaded.predict.status.text() == "To predict, train a network or choose a run first."
 
 
