@@ -16,7 +16,7 @@ from emseg_napari.widgets.base.preferences import recall, recall_folder, remembe
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import StepWidget, enable
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours, trusted_of
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import voxel_of_layer
 
@@ -57,7 +57,7 @@ class ExportStep(StepWidget):
         def export() -> int:
             layer, labels = self.known_labels(labels_layer)
             check_pair(image, labels, image_layer.name, layer.name)
-            confirmed = set(confirmed_in(layer)) if is_ours(layer) else set()
+            confirmed = set(confirmed_in(layer)) if is_managed(layer) else set()
             trusted = trusted_of(layer, labels, settings.include_proposals)
             chosen = chosen_slices(trusted, confirmed, settings)
             export_training_labels(image, trusted, chosen, settings, folder, voxel)

@@ -29,7 +29,7 @@ from emseg_napari.widgets.layers.file_layers import (
     moved_to,
     opened_layers,
 )
-from emseg_napari.widgets.layers.labels_layer import add_labels, dense, is_ours, labels_of
+from emseg_napari.widgets.layers.labels_layer import add_labels, dense, is_managed, labels_of
 from emseg_napari.widgets.layers.layer_info import LayerData, info_in
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.session_layers import session_layers
@@ -48,7 +48,7 @@ class LoadStep(StepWidget):
         self._described: Any = None
         self._build()
         self.autosave.noted.connect(self.say)
-        self.autosave.trouble.connect(self._tell_trouble)
+        self.autosave.trouble.connect(self._show_trouble)
         self.workspace.changed.connect(self._update)
         self._update()
 
@@ -95,7 +95,7 @@ class LoadStep(StepWidget):
     def _describe(self, *_: Any) -> None:
         self.about.setText("" if self._described is None else description_of(self._described))
 
-    def _tell_trouble(self, sentence: str) -> None:
+    def _show_trouble(self, sentence: str) -> None:
         if sentence:
             self.complain(f"{sentence} It is tried again; until then your last strokes are not on disk.")
         else:
@@ -196,16 +196,16 @@ class LoadStep(StepWidget):
         folder = folder if folder.suffix == ".emseg" else folder.with_name(f"{folder.name}.emseg")
         folder = folder.absolute()
         image, labels = self.workspace.image, self.workspace.labels
-        if not is_ours(labels) or image is None:
+        if not is_managed(labels) or image is None:
             raise UserError("Choose an image and a labels layer that was made or opened here; then save.")
         copy, text = self.copy_image.isChecked(), f"Saving {folder.name}..."
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
         warning = f" It holds '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
-        said = f"Saved {folder.name}; what you change is kept there from now on.{warning}"
+        saved = f"Saved {folder.name}; what you change is kept there from now on.{warning}"
 
         def save(_: None) -> None:
             save_as = self.autosave.saving(labels, image, folder, copy)
-            self.in_background(text, save_as, lambda _: self.say(said))
+            self.in_background(text, save_as, lambda _: self.say(saved))
 
         pixels = volume_of_layer(image)
         self.in_background(text, lambda: check_pair(pixels, labels_of(labels), image.name, labels.name), save)

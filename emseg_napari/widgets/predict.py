@@ -31,9 +31,14 @@ from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import proposals_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view
-from emseg_napari.widgets.layers.proposal_layers import OWN_LAYER, Proposals, Source, layer_to_fill
-from emseg_napari.widgets.layers.quick_look_layer import DraftLayer
-from emseg_napari.widgets.layers.streaming_layer import GrowingLayer, stored_probability
+from emseg_napari.widgets.layers.proposal_layers import (
+    OWN_LAYER,
+    PredictionSource,
+    ProposalLayers,
+    layer_to_fill,
+)
+from emseg_napari.widgets.layers.quick_look_layer import QuickLookLayer
+from emseg_napari.widgets.layers.streaming_layer import StreamingLayer, stored_probability
 
 if TYPE_CHECKING:
     from emseg_napari.inference.volume import VolumePrediction
@@ -58,9 +63,9 @@ class PredictStep(JobStep):
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self._image: Any = None
-        self._proposals: Proposals | None = None
-        self._growing: GrowingLayer | None = None
-        self._draft = DraftLayer(self.viewer, self._image)
+        self._proposals: ProposalLayers | None = None
+        self._streaming: StreamingLayer | None = None
+        self._quick_look = QuickLookLayer(self.viewer, self._image)
         self._build()
         self._restore()
         self.workspace.changed.connect(self.update_buttons)
@@ -137,8 +142,8 @@ class PredictStep(JobStep):
         if self.run_picker.run is None:
             raise UserError("Train a network or choose a run first.")
         run = open_run(self.run_picker.run)
-        self._image, self._growing, self._proposals = self.workspace.image, None, None
-        self._draft = DraftLayer(self.viewer, self._image)
+        self._image, self._streaming, self._proposals = self.workspace.image, None, None
+        self._quick_look = QuickLookLayer(self.viewer, self._image)
         if self.target.currentText() == FILE:
             self._start_volume(run)
         else:
@@ -162,7 +167,7 @@ class PredictStep(JobStep):
             "scheduler": scheduler,
             "near": slice_in_view(self.viewer, self._image),
         }
-        self._growing = GrowingLayer(self.viewer, self._image, path, run.folder)
+        self._streaming = StreamingLayer(self.viewer, self._image, path, run.folder)
         self.say(f"Predicting to {path}...")
         self.job.start("predict_volume", "Predicting", lambda: work)
 
@@ -174,8 +179,8 @@ class PredictStep(JobStep):
         fills = self.target.currentText() == FILL
         target = layer_to_fill(self.workspace.labels, self._image.name, image.shape) if fills else None
         threshold = run.record.threshold if settings.threshold is None else settings.threshold
-        source = Source(self._image, image.shape, run.folder, threshold)
-        self._proposals = Proposals(self.viewer, source, target, self.with_probability.isChecked())
+        source = PredictionSource(self._image, image.shape, run.folder, threshold)
+        self._proposals = ProposalLayers(self.viewer, source, target, self.with_probability.isChecked())
         if self.scope.currentText() == SLICE and self._take_stored(run, settings, slices[0]):
             return
         name = self._image.name
@@ -215,7 +220,7 @@ class PredictStep(JobStep):
         """Return what shows which event; slices and blocks come one by one."""
         return super().handlers() | {
             SlicePredicted: self._show_slice,
-            QuickLookReady: self._draft.show,
+            QuickLookReady: self._quick_look.show,
             BlockDone: self._show_block,
         }
 
@@ -225,30 +230,30 @@ class PredictStep(JobStep):
 
     def on_finished(self, event: Finished) -> None:
         """Show where the prediction is, and what comes next."""
-        if self._growing is None:
+        if self._streaming is None:
             self._proposed()
         else:
-            self._written(self._growing, event.result)
+            self._written(self._streaming, event.result)
 
     def cancelled_sentence(self) -> str:
         """Return what is left of a cancelled prediction."""
-        if self._growing is None:
+        if self._streaming is None:
             return "Cancelled; finished slices stay."
         return "Cancelled; what is done stays on disk. Press Predict to go on where it stopped."
 
     def _show_slice(self, event: SlicePredicted) -> None:
         assert self._proposals is not None
-        self._draft.remove()
+        self._quick_look.remove()
         self._proposals.show(event)
 
     def _show_block(self, event: BlockDone) -> None:
-        assert self._growing is not None
-        self._growing.show(event)
-        self._draft.clear(event.block)
+        assert self._streaming is not None
+        self._streaming.show(event)
+        self._quick_look.clear(event.block)
 
     def on_ended(self) -> None:
         """Remove the first look, and close the step that undo takes back."""
-        self._draft.remove()
+        self._quick_look.remove()
         if self._proposals is not None:
             self._proposals.end()
         self.update_buttons()
@@ -263,17 +268,17 @@ class PredictStep(JobStep):
         self.viewer.layers.selection.active = target
         self.say(f"Proposed in '{target.name}'. Correct it with the brush, then confirm slices.")
 
-    def _written(self, growing: GrowingLayer, result: VolumePrediction) -> None:
+    def _written(self, streaming: StreamingLayer, result: VolumePrediction) -> None:
         self.bar.setFormat("done")
-        layer = growing.complete()
+        layer = streaming.complete()
         if result.failures:
             first = result.failures[0]
             raise UserError(
                 f"{len(result.failures)} blocks could not be predicted, the first {first.index}: "
-                f"{first.text} All others are in {growing.path}; press Predict to try these again. "
+                f"{first.text} All others are in {streaming.path}; press Predict to try these again. "
                 f"{result.warning}".rstrip()
             )
         self.say(
-            f"'{layer.name}' is in {growing.path}. To correct a slice, predict the slice in view: its "
+            f"'{layer.name}' is in {streaming.path}. To correct a slice, predict the slice in view: its "
             "labels are proposed from there."
         )

@@ -20,7 +20,7 @@ from emseg_napari.segmentation.provenance import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells
 from emseg_napari.settings import InstanceSettings, validated
 from emseg_napari.widgets.base.job_step import JobStep
-from emseg_napari.widgets.base.layer_picker import PredictionPick
+from emseg_napari.widgets.base.layer_picker import PredictionPicker
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.settings_form import SettingsForm
@@ -59,7 +59,7 @@ class CellsStep(JobStep):
     # -- what it looks like -------------------------------------------------------------
 
     def _build(self) -> None:
-        self.source = PredictionPick(self.workspace)
+        self.source = PredictionPicker(self.workspace)
         self.source.setToolTip(
             "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior."
         )

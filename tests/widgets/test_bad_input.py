@@ -24,7 +24,7 @@ from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.dock import Dock
-from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_ours
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
 from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE
 from helpers.window import answer_with, noting, settle, striped, wait_for, wait_until_left
 
@@ -308,10 +308,10 @@ def test_labels_that_are_not_in_memory_are_corrected_in_a_copy(dock, started, sh
     settle(dock.correct)
     copy = dock.workspace.labels
     assert isinstance(copy.data, np.ndarray)
-    assert is_ours(copy)
+    assert is_managed(copy)
     np.testing.assert_array_equal(copy.data, LABELS)
     copy.data[:] = 0
-    assert not is_ours(lazy)
+    assert not is_managed(lazy)
     np.testing.assert_array_equal(np.asarray(lazy.data).reshape(LABELS.shape), LABELS)
 
 

@@ -8,7 +8,7 @@ from emseg_napari.core.jobs import Failed, Message
 from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.stack import instances
 from emseg_napari.settings import InstanceSettings
-from emseg_napari.widgets.layers.labels_layer import add_labels, is_ours
+from emseg_napari.widgets.layers.labels_layer import add_labels, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of
 from emseg_napari.widgets.segment import SLICE, STACK, CellsStep
 from helpers.timing import within
@@ -200,7 +200,7 @@ def test_cells_are_nobodys_training_labels_and_no_prediction_writes_into_them(pr
     cells = find(predicted)
     assert predicted.workspace.labels == labels
     assert info_of(cells).proposal_of is None
-    assert not is_ours(cells)
+    assert not is_managed(cells)
 
 
 def test_a_slice_that_is_one_single_cell_is_told_of_by_its_number(predicted, find):

@@ -89,7 +89,7 @@ def test_a_press_returns_before_the_labels_are_read_and_strokes_stay(slow, qtbot
 def test_cancelled_before_it_began_a_job_never_begins_and_the_next_one_does(slow, qtbot, gate, begun):
     step = slow.train
     step.train.click()
-    assert not step.steering.pause.isEnabled()
+    assert not step.controls.pause.isEnabled()
     step.cancel.click()
     assert not step.job.running
     assert step.status.text() == "Cancelled; nothing was written."

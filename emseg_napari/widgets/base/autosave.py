@@ -45,20 +45,20 @@ class SessionAutosave(QObject):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
         self._workspace = workspace
-        self._mine: list[LayerAutosave] = []
+        self._autosaved: list[LayerAutosave] = []
         self._work = (workspace.run, workspace.rounds)
         self._soon = QTimer(self, singleShot=True, interval=0)
-        self._soon.timeout.connect(partial(_flush, self._mine))
+        self._soon.timeout.connect(partial(_flush, self._autosaved))
         # Asked here, not told by the threads that write: they may outlive this object.
-        self._told = self._warned = ""
+        self._reported = self._warned = ""
         self._ask = QTimer(self, interval=_ASK_MS)
-        self._ask.timeout.connect(self._tell_trouble)
+        self._ask.timeout.connect(self._report_trouble)
         workspace.edited.connect(self._record_edit)
         workspace.changed.connect(self._record_work)
         workspace.managed_changed.connect(self.follow)
         # not by this object, which is half gone by then
-        mine = self._mine
-        workspace.destroyed.connect(lambda: _end(mine))
+        autosaved = self._autosaved
+        workspace.destroyed.connect(lambda: _close(autosaved))
         self.follow()
 
     def folder(self, layer: Any) -> Path | None:
@@ -77,12 +77,12 @@ class SessionAutosave(QObject):
 
     def release(self, except_of: Sequence[Labels] = ()) -> None:
         """End the autosave of all layers but these; what changed is still written."""
-        _flush(self._mine)
-        for kept in list(self._mine):
+        _flush(self._autosaved)
+        for kept in list(self._autosaved):
             if kept.layer not in except_of:
                 kept.end_comparing()
                 kept.autosave.close(timeout=0)  # its thread writes what is left
-                self._mine.remove(kept)
+                self._autosaved.remove(kept)
 
     def _resume(self, layer: Labels, opened: OpenedSession) -> None:
         """Keep a layer where it was opened from, with what was painted since."""
@@ -90,7 +90,7 @@ class SessionAutosave(QObject):
         kept = self._ensure(layer)
         found = self._workspace.candidates("image")
         images = [one for one in found if info_of(one).session_folder == opened.folder]
-        kept.begin(opened.folder, replace(session, labels=labels), images[-1] if images else None)
+        kept.start(opened.folder, replace(session, labels=labels), images[-1] if images else None)
         kept.compare(opened.checksums)
         if images:
             self._workspace.choose("image", images[-1])
@@ -114,17 +114,17 @@ class SessionAutosave(QObject):
                 raise UserError(f"{_unknown_file(image)}; tick 'Save a copy of the image in the session'.")
             session = replace(session, image=volume_of_layer(image))
         if not kept.is_current:  # strokes during the saving have a place then, too
-            kept.begin(None, session, image)
+            kept.start(None, session, image)
         kept.image = image
         kept.flush()
         return partial(kept.autosave.save_as, folder, session, copy_image)
 
-    def _tell_trouble(self) -> None:
-        sentence = next((kept.autosave.trouble for kept in self._mine if kept.autosave.trouble), "")
-        if sentence != self._told:
-            self._told = sentence
+    def _report_trouble(self) -> None:
+        sentence = next((kept.autosave.trouble for kept in self._autosaved if kept.autosave.trouble), "")
+        if sentence != self._reported:
+            self._reported = sentence
             self.trouble.emit(sentence)
-        room = next(filter(None, (want_of_room(kept.layer.data) for kept in self._mine)), "")
+        room = next(filter(None, (want_of_room(kept.layer.data) for kept in self._autosaved)), "")
         if room and room != self._warned:
             self.noted.emit(room)
         self._warned = room
@@ -138,8 +138,8 @@ class SessionAutosave(QObject):
         if kept is None:
             kept = LayerAutosave(layer, Autosave())
             update_info(layer, autosave=kept)
-        if kept not in self._mine:
-            self._mine.append(kept)
+        if kept not in self._autosaved:
+            self._autosaved.append(kept)
             self._ask.start()
         return kept
 
@@ -151,7 +151,7 @@ class SessionAutosave(QObject):
         kept = self._ensure(layer)
         if not kept.is_current:
             session = self._session(layer, image)
-            kept.begin(None, session, image)
+            kept.start(None, session, image)
             if session.image is None and session.image_path is None:
                 self.noted.emit(
                     f"{_unknown_file(image)}: '{layer.name}' is kept without it, and to restore it you will "
@@ -222,15 +222,15 @@ def _unknown_file(image: Image) -> str:
     return f"{image.name} is too large to be copied unasked and has no file that could be opened again"
 
 
-def _flush(mine: list[LayerAutosave]) -> None:
-    for kept in mine:
+def _flush(autosaved: list[LayerAutosave]) -> None:
+    for kept in autosaved:
         kept.flush()
 
 
-def _end(mine: list[LayerAutosave]) -> None:
+def _close(autosaved: list[LayerAutosave]) -> None:
     """Write what is left."""
-    for kept in mine:
+    for kept in autosaved:
         kept.end_comparing()
-    _flush(mine)
-    for kept in mine:
+    _flush(autosaved)
+    for kept in autosaved:
         kept.autosave.close()

@@ -77,24 +77,24 @@ class EngineJob(QObject):
         self._bar = progress(total=100, desc=title)
         self._prepare = prepare
 
-        def go_on(outcome: tuple[dict[str, Any], Exception | None]) -> None:
+        def prepared(outcome: tuple[dict[str, Any], Exception | None]) -> None:
             if prepare is self._prepare:  # else it was cancelled, and perhaps another one was begun
-                self._go_on(job, begin, *outcome)
+                self._start_engine(job, begin, *outcome)
 
         self._worker = create_worker(outcome_of, prepare, _start_thread=False)
-        self._worker.returned.connect(go_on)
+        self._worker.returned.connect(prepared)
         self._worker.start()
 
-    def _go_on(
+    def _start_engine(
         self, job: str, begin: Callable[[], None], arguments: dict[str, Any], error: Exception | None
     ) -> None:
         self._prepare = None
         if error is not None:
-            self._give_up(Failed(sentence_of(error)))
+            self._end_before_start(Failed(sentence_of(error)))
             return
         begin()
         self._worker = create_worker(_safely, self._engine.run(job, **arguments), _start_thread=False)
-        self._worker.yielded.connect(self._take)
+        self._worker.yielded.connect(self._pass_on)
         self._worker.errored.connect(self._fail)
         self._worker.finished.connect(self._finish)  # not before: until then the engine takes no other job
         self._worker.start()
@@ -103,7 +103,7 @@ class EngineJob(QObject):
         """Stop the job within a second."""
         if self.preparing:
             self._prepare = None
-            self._give_up(Failed("Cancelled.", cancelled=True))
+            self._end_before_start(Failed("Cancelled.", cancelled=True))
         else:
             self._engine.cancel()
 
@@ -120,7 +120,7 @@ class EngineJob(QObject):
         self.cancel()
         self._engine.close()
 
-    def _take(self, event: Event) -> None:
+    def _pass_on(self, event: Event) -> None:
         if isinstance(event, Failed) and event.details:
             logging.getLogger(__name__).error("%s\n%s", event.text, event.details)
         self.event.emit(event)
@@ -131,11 +131,11 @@ class EngineJob(QObject):
             self._bar.update(percent - self._bar.n)
 
     def _fail(self, error: Exception) -> None:
-        self._take(Failed(f"The job failed: {error}"))
+        self._pass_on(Failed(f"The job failed: {error}"))
 
-    def _give_up(self, failure: Failed) -> None:
+    def _end_before_start(self, failure: Failed) -> None:
         """End a job that the engine has not begun."""
-        self._take(failure)
+        self._pass_on(failure)
         self._finish()
 
     def _finish(self) -> None:

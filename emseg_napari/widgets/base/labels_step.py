@@ -19,12 +19,12 @@ from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import NO_LABELS, adopt, is_ours, is_paintable, stack_of
+from emseg_napari.widgets.layers.labels_layer import NO_LABELS, adopt, is_managed, is_paintable, stack_of
 from emseg_napari.widgets.layers.layer_pixels import finest, volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view
 
 
-class NotOurs(UserError):
+class ForeignLayerError(UserError):
     """The labels layer is not managed by the plugin: it has to be taken over first."""
 
 
@@ -45,19 +45,19 @@ class LabelsStep(StepWidget):
         self._waiting: list[Callable[[], Any]] = []
         self._plane: tuple[Any, int, np.ndarray] | None = None
 
-    def own_layer(self) -> Labels:
+    def managed_layer(self) -> Labels:
         """Return the labels layer, which the plugin manages.
 
         Raises
         ------
-        NotOurs
+        ForeignLayerError
             If it does not; `guarded` then takes the layer over, and does the action again.
         """
         layer = self.workspace.labels
         if layer is None:
             raise UserError(NO_LABELS)
-        if not is_ours(layer):
-            raise NotOurs(f"{layer.name} was not made here; press a tool to take it over.")
+        if not is_managed(layer):
+            raise ForeignLayerError(f"{layer.name} was not made here; press a tool to take it over.")
         return layer
 
     def image(self) -> np.ndarray | Volume:
@@ -91,7 +91,7 @@ class LabelsStep(StepWidget):
         with self.guard():
             try:
                 action()
-            except NotOurs:
+            except ForeignLayerError:
                 if action not in self._waiting:  # else it is the second press of an impatient user
                     self._waiting.append(action)
                 self._take_over()
@@ -118,7 +118,7 @@ class LabelsStep(StepWidget):
         )
 
     def _manage(self, layer: Labels) -> None:
-        if not is_ours(layer):
+        if not is_managed(layer):
             adopt(layer)
             self.workspace.follow()
             self.taken_over.emit()
@@ -128,7 +128,7 @@ class LabelsStep(StepWidget):
     def _manageable(self, layer: Labels) -> Labels:
         """Return what the plugin can manage: the layer itself, or a copy; in a thread."""
         known, labels = self.known_labels(layer)
-        if is_ours(known) or (is_paintable(layer) and _are_same(labels, stack_of(layer))):
+        if is_managed(known) or (is_paintable(layer) and _are_same(labels, stack_of(layer))):
             return known
         return self.show_converted(layer, labels)
 

@@ -45,7 +45,7 @@ class LayerAutosave:
         """Whether the layer's present pixels are being kept."""
         return self.autosave.folder is not None and self._array is self.layer.data
 
-    def begin(self, folder: Path | None, session: Session, image: Image | None) -> None:
+    def start(self, folder: Path | None, session: Session, image: Image | None) -> None:
         """Keep the layer in a folder, or where it was kept before, or in the recovery folder."""
         self.image = image
         before, self.folder = self.folder, folder or self.folder or new_recovery()

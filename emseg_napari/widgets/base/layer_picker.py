@@ -13,7 +13,7 @@ from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.layer_info import info_of
 
 
-class LayerPick(QComboBox):
+class LayerPicker(QComboBox):
     """Chooses one of some layers; offers the likeliest until the user chooses.
 
     Parameters
@@ -48,7 +48,7 @@ class LayerPick(QComboBox):
         self._by_user = False
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
-        self.activated.connect(self._take)
+        self.activated.connect(self._choose_index)
         workspace.layers_changed.connect(self.refresh)
         workspace.changed.connect(self.refresh)
         self.refresh()
@@ -74,9 +74,9 @@ class LayerPick(QComboBox):
 
     def choose(self, layer: Layer) -> None:
         """Choose a layer, as the user does."""
-        self._take(self._layers.index(layer))
+        self._choose_index(self._layers.index(layer))
 
-    def _take(self, index: int) -> None:
+    def _choose_index(self, index: int) -> None:
         layer = self._layers[index]
         if layer is not None:
             changed, self._chosen, self._by_user = layer != self._chosen, layer, True
@@ -90,7 +90,7 @@ class LayerPick(QComboBox):
         super().showPopup()
 
 
-class PredictionPick(LayerPick):
+class PredictionPicker(LayerPicker):
     """Chooses a boundary probability or labels that were predicted."""
 
     def __init__(self, workspace: Workspace) -> None:
@@ -102,10 +102,10 @@ class PredictionPick(LayerPick):
         self.setToolTip("What to score: a boundary probability (0 to 1; 8 bit: 0 to 255), or labels.")
 
 
-class TruthPick(LayerPick):
+class TruthPicker(LayerPicker):
     """Chooses the labels that are taken for true; never the prediction unasked."""
 
-    def __init__(self, workspace: Workspace, prediction: PredictionPick) -> None:
+    def __init__(self, workspace: Workspace, prediction: PredictionPicker) -> None:
         def candidates() -> list[Layer]:
             layers = workspace.candidates("labels")
             return sorted(layers, key=lambda layer: (_is_proposal(layer), layer != workspace.labels))

@@ -114,7 +114,7 @@ class StepWidget(QWidget):
             self.say(sentence)
         worker = create_worker(outcome_of, work, _start_thread=False)
 
-        def take(outcome: tuple[Any, Exception | None]) -> None:
+        def finish(outcome: tuple[Any, Exception | None]) -> None:
             if worker not in self._workers:
                 return  # the window was closed meanwhile
             self._workers.remove(worker)
@@ -123,7 +123,7 @@ class StepWidget(QWidget):
                     raise outcome[1]
                 done(outcome[0])
 
-        worker.returned.connect(take)
+        worker.returned.connect(finish)
         self._workers.append(worker)
         worker.start()
 

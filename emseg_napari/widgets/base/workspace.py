@@ -15,7 +15,7 @@ from emseg_napari.annotation.session.store import Round
 from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.layers.history import History
 from emseg_napari.widgets.layers.label_colours import prepare_colours
-from emseg_napari.widgets.layers.labels_layer import connect_while, is_ours, watch
+from emseg_napari.widgets.layers.labels_layer import connect_while, is_managed, watch
 from emseg_napari.widgets.layers.layer_info import info_of
 
 _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
@@ -111,28 +111,28 @@ class Workspace(QObject):
 
     def follow(self, event: Any = None) -> None:
         """Follow layers that came, went, or are ours now."""
-        histories = [watch(layer) for layer in filter(is_ours, self.candidates("labels"))]
+        histories = [watch(layer) for layer in filter(is_managed, self.candidates("labels"))]
         # Bound methods, which Qt lets go of with this object: a history lives as long as its layer.
         for history in set(histories).difference(self._histories):
-            history.changed.connect(self._tell_edited)
-            history.replayed.connect(self._tell_replayed)
+            history.changed.connect(self._emit_edited)
+            history.replayed.connect(self._emit_replayed)
         for history in set(self._histories).difference(histories):
-            history.changed.disconnect(self._tell_edited)
-            history.replayed.disconnect(self._tell_replayed)
+            history.changed.disconnect(self._emit_edited)
+            history.replayed.disconnect(self._emit_replayed)
         self._histories = histories
         self.managed_changed.emit()
         for kind in self._chosen:
             found = self.candidates(kind)
             if self._chosen[kind] not in found:
                 # A layer of ours first: what the user has just made or opened with us.
-                best = [layer for layer in found if is_ours(layer)] or found
+                best = [layer for layer in found if is_managed(layer)] or found
                 self.choose(kind, best[0] if best else None)
         self.layers_changed.emit()
 
-    def _tell_edited(self, slices: set[int]) -> None:
+    def _emit_edited(self, slices: set[int]) -> None:
         self.edited.emit(cast(History, self.sender()).layer, slices)
 
-    def _tell_replayed(self, slices: set[int]) -> None:
+    def _emit_replayed(self, slices: set[int]) -> None:
         self.replayed.emit(cast(History, self.sender()).layer, slices)
 
 

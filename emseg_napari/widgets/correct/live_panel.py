@@ -32,8 +32,8 @@ from emseg_napari.widgets.layers.placement import slice_in_view
 from emseg_napari.widgets.layers.proposal_layers import fill
 
 KEY = "Y"
-_TEACH_MS = 300  # after a stroke: a hand that paints on is not interrupted
-_TEACH_SECONDS = 0.05
+_SEND_MS = 300  # after a stroke: a hand that paints on is not interrupted
+_SEND_SECONDS = 0.05
 
 
 class LivePanel(JobListener, QWidget):
@@ -61,8 +61,8 @@ class LivePanel(JobListener, QWidget):
         self.layer: Any = None
         self._threshold = 0.5
         self._changed: set[int] = set()
-        self._soon = QTimer(self, singleShot=True, interval=_TEACH_MS)
-        self._soon.timeout.connect(self._teach)
+        self._soon = QTimer(self, singleShot=True, interval=_SEND_MS)
+        self._soon.timeout.connect(self._send_labels)
         self.switch = step.button(
             f"Live ({KEY})",
             "The network learns on while you correct, and its proposal in the slice in view follows within "
@@ -76,8 +76,8 @@ class LivePanel(JobListener, QWidget):
         line.addWidget(self.switch)
         line.addWidget(self.state, 1)
         bind(step.viewer, self, {KEY: lambda: step.guarded(self.toggle)})
-        step.workspace.edited.connect(self._note)
-        connect_while(self, step.viewer.dims.events.current_step, self._look)
+        step.workspace.edited.connect(self._record_edit)
+        connect_while(self, step.viewer.dims.events.current_step, self._follow_slice)
 
     def update_buttons(self, *_: Any) -> None:
         """Enable what can be done now."""
@@ -100,12 +100,12 @@ class LivePanel(JobListener, QWidget):
                 self.state.setText("keeping what it learned...")
                 self.job.steer(enough=True)
             else:
-                self._begin()
+                self._start()
         finally:
             self.update_buttons()
 
-    def _begin(self) -> None:
-        layer = self._step.own_layer()
+    def _start(self) -> None:
+        layer = self._step.managed_layer()
         image = self._step.image()
         folder = self._step.workspace.run or starter_folder()
         if folder is None:
@@ -121,22 +121,22 @@ class LivePanel(JobListener, QWidget):
             "live", "Live learning", lambda: work | {"labels": trusted_of(layer, labels_of(layer))}
         )
         self.state.setText("starting...")
-        self._look()
+        self._follow_slice()
 
-    def _look(self, *_: Any) -> None:
+    def _follow_slice(self, *_: Any) -> None:
         if self.job.running:
             self.job.steer(z=slice_in_view(self._step.viewer, self.layer))
 
-    def _note(self, layer: Labels, slices: set[int]) -> None:
+    def _record_edit(self, layer: Labels, slices: set[int]) -> None:
         if self.job.running and layer == self.layer:
             self._changed |= slices
             self._soon.start()
 
-    def _teach(self) -> None:
+    def _send_labels(self) -> None:
         """Tell the engine of a few slices, then of the next: a step undone may have changed hundreds."""
         labels, confirmed = stack_of(self.layer), confirmed_in(self.layer)
         if self.job.running and not self.job.preparing:  # until then what changed may still be copied
-            end = time.monotonic() + _TEACH_SECONDS
+            end = time.monotonic() + _SEND_SECONDS
             while self._changed and time.monotonic() < end:
                 z = self._changed.pop()
                 self.job.update_labels(z, trusted_plane(labels[z], z in confirmed))

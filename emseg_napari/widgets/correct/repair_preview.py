@@ -15,7 +15,7 @@ _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _BOUNDARY, _INTERIOR = (1.0, 0.1, 0.9), (0.1, 1.0, 1.0)
 
 
-class Preview:
+class RepairPreview:
     """The layer, which is made when something is first to be seen.
 
     Parameters

@@ -27,7 +27,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     confirmed_in,
     connect_while,
     history_of,
-    is_ours,
+    is_managed,
     refuse_confirmed,
     set_pixels,
     stack_of,
@@ -64,10 +64,10 @@ class CorrectStep(LabelsStep):
         self._build()
         self.workspace.changed.connect(self._follow)
         self.taken_over.connect(self._follow)
-        self.workspace.edited.connect(self._later)
+        self.workspace.edited.connect(self._show_soon)
         self.workspace.edited.connect(self._count)
         self.workspace.replayed.connect(self._show_replayed)
-        connect_while(self, self.viewer.dims.events.current_step, self._later)
+        connect_while(self, self.viewer.dims.events.current_step, self._show_soon)
         self.destroyed.connect(lambda: self._unwatch())  # a bound method would not be called
         self._bind_keys()
         self._follow()
@@ -135,7 +135,7 @@ class CorrectStep(LabelsStep):
             self._unwatch()
             if layer is not None:
                 for event in _shown(layer):
-                    event.connect(self._later)
+                    event.connect(self._show_soon)
             self._watched = layer
         obstacle = None if layer is not None else "make or open a labels layer first"
         for button in (*self.tools, self.confirm, self.drop):
@@ -146,10 +146,10 @@ class CorrectStep(LabelsStep):
         self.places.update_buttons()
         self.live.update_buttons()
         self._show_strip()
-        self._later()
+        self._show_soon()
 
     def _show_strip(self) -> None:
-        layer = self.workspace.labels if is_ours(self.workspace.labels) else None
+        layer = self.workspace.labels if is_managed(self.workspace.labels) else None
         if layer != self._stripped:
             self._stripped = layer
             self.strip.show_layer(layer)
@@ -157,9 +157,9 @@ class CorrectStep(LabelsStep):
     def _unwatch(self) -> None:
         if self._watched is not None:
             for event in _shown(self._watched):
-                event.disconnect(self._later)
+                event.disconnect(self._show_soon)
 
-    def _later(self, *_: Any) -> None:
+    def _show_soon(self, *_: Any) -> None:
         """Show the state when the user pauses, not at every mouse move."""
         self._soon.start()
 
@@ -172,7 +172,7 @@ class CorrectStep(LabelsStep):
 
     def use(self, label: int | None, mode: str) -> None:
         """Select a napari tool with the right label."""
-        layer = self.own_layer()
+        layer = self.managed_layer()
         self.viewer.layers.selection.active = layer
         layer.n_edit_dimensions = 2
         layer.contiguous = True
@@ -182,7 +182,7 @@ class CorrectStep(LabelsStep):
 
     def toggle_confirmed(self) -> None:
         """Confirm the slice in view, or take that back."""
-        layer = self.own_layer()
+        layer = self.managed_layer()
         z = self.slice_of(layer)
         confirmed = confirmed_in(layer)
         if z in confirmed:
@@ -195,13 +195,13 @@ class CorrectStep(LabelsStep):
             self.say(
                 f"Slice {z} is confirmed" + (f"; {empty} of its pixels are unlabelled." if empty else ".")
             )
-        step = Confirmed(confirmed, z)
-        step.redo()
-        history_of(layer).add(step)
+        entry = Confirmed(confirmed, z)
+        entry.redo()
+        history_of(layer).add(entry)
 
     def drop_proposals(self) -> None:
         """Make unconfirmed proposals of the slice in view unlabelled."""
-        layer = self.own_layer()
+        layer = self.managed_layer()
         z = self.slice_of(layer)
         refuse_confirmed(layer, z)
         y, x = np.nonzero(is_proposal(stack_of(layer)[z]))
@@ -245,7 +245,7 @@ class CorrectStep(LabelsStep):
 
     def _show_state(self) -> None:
         layer = self.workspace.labels
-        if not is_ours(layer):
+        if not is_managed(layer):
             self.state.setText("")
             self.confirmed.setText("")
             return
@@ -260,7 +260,7 @@ class CorrectStep(LabelsStep):
 
     def _show_totals(self) -> None:
         counts = ", ".join(f"{count} {state}" for state, count in self.strip.totals().items() if count)
-        slices = sorted(confirmed_in(self.workspace.labels)) if is_ours(self.workspace.labels) else []
+        slices = sorted(confirmed_in(self.workspace.labels)) if is_managed(self.workspace.labels) else []
         confirmed = ", ".join(map(str, slices)) or "none yet"
         self.confirmed.setText(f"Slices: {counts or 'none'}. Confirmed slices: {confirmed}")
 

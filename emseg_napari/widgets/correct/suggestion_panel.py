@@ -23,7 +23,7 @@ from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.step import enable, first_obstacle, in_columns, wrapping_label
-from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours, set_pixels, stack_of
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, set_pixels, stack_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import lying_as, show_place, show_slice, slice_in_view
 
@@ -132,9 +132,9 @@ class SuggestionPanel(JobListener, QWidget):
         """Enable what can be done now."""
         workspace, running = self._step.workspace, self.job.running
         if self._layer is not None and workspace.labels != self._layer:
-            self._forget()
+            self._reset()
         missing = [
-            (not is_ours(workspace.labels), "make or open a labels layer first"),
+            (not is_managed(workspace.labels), "make or open a labels layer first"),
             (workspace.image is None, "open an image first"),
         ]
         untrained = (workspace.run or starter_folder()) is None
@@ -151,7 +151,7 @@ class SuggestionPanel(JobListener, QWidget):
             enable(button, first_obstacle([*missing, *own]))
         self.bar.setVisible(running)
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         """Let go of the places of a layer that is no longer the chosen one."""
         self.job.cancel()
         self._layer, self.places, self.errors = None, [], {}
@@ -165,7 +165,7 @@ class SuggestionPanel(JobListener, QWidget):
 
     def start(self) -> None:
         """Search all slices in the background, from the one in view outwards."""
-        layer = self._step.own_layer()
+        layer = self._step.managed_layer()
         image, run = self._step.image(), self._step.workspace.run or starter_folder()
         if run is None:
             raise UserError("Train a network or choose a run first (step Predict).")
@@ -186,12 +186,12 @@ class SuggestionPanel(JobListener, QWidget):
         if self._layer is not None:
             self.errors[event.z] = estimated_error(event.places)
             self.places = ranked([*self.places, *event.places])
-            self._tell()
+            self._describe()
         self._show_found()
 
     def on_finished(self, event: Finished) -> None:
         """Show how many places there are."""
-        self._tell()
+        self._describe()
         self._show_found()
 
     def on_failed(self, event: Failed) -> None:
@@ -204,7 +204,7 @@ class SuggestionPanel(JobListener, QWidget):
         self.errors_estimated.emit(self.errors)
         self.update_buttons()
 
-    def _tell(self) -> None:
+    def _describe(self) -> None:
         place, waiting = self.place, self._waiting()
         where = "" if place is None else f"Slice {place.z}, y {place.y}, x {place.x}: {_WORDS[place.kind]} "
         gain = sum(p.gain for p in waiting) / max(1, len(self.errors))
@@ -219,7 +219,7 @@ class SuggestionPanel(JobListener, QWidget):
         return [p for p in self.places if _key(p) not in seen and p.z not in confirmed]
 
     def _confirmed(self) -> set[int]:
-        return confirmed_in(self._layer) if is_ours(self._layer) else set()
+        return confirmed_in(self._layer) if is_managed(self._layer) else set()
 
     def go(self, by: int) -> None:
         """Go to the next place, or back."""
@@ -229,9 +229,9 @@ class SuggestionPanel(JobListener, QWidget):
                 raise UserError("No place is left; train on what you corrected, then find places again.")
             self._history.append(waiting[0])
         self._at = max(0, self._at + by)
-        self._look()
+        self._show_place_in_view()
 
-    def _look(self) -> None:
+    def _show_place_in_view(self) -> None:
         place = self.place
         assert place is not None  # `go` went to one
         viewer, layer = self._step.viewer, self._layer
@@ -239,7 +239,7 @@ class SuggestionPanel(JobListener, QWidget):
         scale = float(layer.scale[-1])
         viewer.scene.camera.zoom = min(_ZOOM, _FIELD_PX / (2 * place.radius_px)) / scale
         self._draw(place)
-        self._tell()
+        self._describe()
         self.update_buttons()
 
     def _draw(self, place: Place) -> None:
@@ -263,23 +263,23 @@ class SuggestionPanel(JobListener, QWidget):
 
     def accept_place(self) -> None:
         """Make the proposals around the place the user's, then go on."""
-        place = self._demand()
+        place = self._current_place()
         plane = stack_of(self._layer)[place.z]
         y, x = np.ogrid[: plane.shape[0], : plane.shape[1]]
         near = np.hypot(y - place.y, x - place.x) <= place.radius_px
         rows, columns = np.nonzero(near & is_proposal(plane))
         set_pixels(self._layer, place.z, rows, columns, plain(plane[rows, columns]))
-        self._go_on(place)
+        self._settle(place)
 
     def skip_place(self) -> None:
         """Do not ask about the place again."""
-        self._go_on(self._demand())
+        self._settle(self._current_place())
 
-    def _go_on(self, place: Place) -> None:
+    def _settle(self, place: Place) -> None:
         self._settled.add(_key(place))
         self.go(1)
 
-    def _demand(self) -> Place:
+    def _current_place(self) -> Place:
         if self.place is None:
             raise UserError("Go to a place first (N).")
         return self.place

@@ -20,7 +20,7 @@ from emseg_napari.io.volume import BrokenChunk, Volume
 from emseg_napari.settings import EvaluationSettings
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.provenance import Provenance, provenance_of
-from emseg_napari.widgets.layers.labels_layer import Ask, is_ours, stack_of, trusted_of, understood
+from emseg_napari.widgets.layers.labels_layer import Ask, is_managed, stack_of, trusted_of, understood
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 
@@ -220,7 +220,7 @@ def _notes(
     if waiting:
         why = "Not predicted yet, or not all there on disk" if on_disk else "Not predicted yet"
         notes.append(f"{why}, so not scored: slices {as_ranges(waiting)}.")
-    if isinstance(layer, Labels) and info_of(layer).proposal_of is not None and is_ours(layer):
+    if isinstance(layer, Labels) and info_of(layer).proposal_of is not None and is_managed(layer):
         painted = [z for z in scored if is_own(stack_of(layer)[z]).any()]
         if painted:
             notes.append(

@@ -15,7 +15,7 @@ from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import Comparison
-from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours, stack_of
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, stack_of
 from emseg_napari.widgets.layers.layer_pixels import fits
 
 BETTER, WORSE = "#57c26b", "#ff6b5e"
@@ -42,7 +42,7 @@ def work_done(truth: Labels, workspace: Workspace) -> Work:
     """Count over all our labels of a stack; takes a while, and may be called in any thread."""
     painted: set[int] = set()
     confirmed: set[int] = set()
-    for layer in filter(is_ours, workspace.candidates("labels")):
+    for layer in filter(is_managed, workspace.candidates("labels")):
         if fits(layer, tuple(truth.data.shape)):
             stack = stack_of(layer)
             painted |= {z for z in slices_in_use(stack) if is_own(stack[z]).any()}

@@ -17,7 +17,7 @@ from emseg_napari.evaluation.report_html import write_report
 from emseg_napari.evaluation.review import Review
 from emseg_napari.settings import ErrorSettings, EvaluationSettings, validated
 from emseg_napari.widgets.base.job_step import JobStep
-from emseg_napari.widgets.base.layer_picker import PredictionPick, TruthPick
+from emseg_napari.widgets.base.layer_picker import PredictionPicker, TruthPicker
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import enable, in_line, wrapping_label
@@ -80,8 +80,8 @@ class EvaluateStep(JobStep):
     # -- what it looks like -------------------------------------------------------------
 
     def _build(self) -> None:
-        self.prediction = PredictionPick(self.workspace)
-        self.truth = TruthPick(self.workspace, self.prediction)
+        self.prediction = PredictionPicker(self.workspace)
+        self.truth = TruthPicker(self.workspace, self.prediction)
         self.run_name = wrapping_label()
         rows = QFormLayout()
         rows.addRow("Prediction", self.prediction)
@@ -146,10 +146,10 @@ class EvaluateStep(JobStep):
             return _arguments(comparison, settings, error_settings)
 
         self.say("Looking through both layers...")
-        self.job.start("review", "Evaluating", prepare, lambda: self._begin(asked))
+        self.job.start("review", "Evaluating", prepare, lambda: self._show_start(asked))
         self.update_buttons()
 
-    def _begin(self, asked: _Asked | None) -> None:
+    def _show_start(self, asked: _Asked | None) -> None:
         assert asked is not None  # it was prepared
         remember("evaluate", asked.error_settings.model_dump(mode="json"))
         self._asked, self._messages = asked, []
@@ -212,8 +212,8 @@ class EvaluateStep(JobStep):
         return self._done
 
     def _write(self, path: Path, write: Callable[[], None]) -> None:
-        def told(_: Any) -> None:
+        def written(_: Any) -> None:
             remember_folder("reports", path.parent)
             self.say(f"Wrote {path}.")
 
-        self.in_background(f"Writing {path.name}...", write, told)
+        self.in_background(f"Writing {path.name}...", write, written)

@@ -21,7 +21,7 @@ from emseg_napari.core.labels import UNLABELLED
 _MOST_PAINTED = 100  # entries that napari keeps
 
 
-class Step(Protocol):
+class HistoryEntry(Protocol):
     """Something done that can be taken back and done again."""
 
     @property
@@ -148,45 +148,45 @@ class History(QObject):
     def __init__(self, layer: Labels) -> None:
         super().__init__()
         self.layer = layer
-        self._done: list[Step] = []
-        self._undone: list[Step] = []
+        self._done: list[HistoryEntry] = []
+        self._undone: list[HistoryEntry] = []
         self._reaches_back = True  # to napari's entries of before this history
         layer.events.paint.connect(self._painted)
         layer.events.data.connect(self._replaced)
         layer.bind_key("Control-Z", self.undo, overwrite=True)
         layer.bind_key("Control-Shift-Z", self.redo, overwrite=True)
 
-    def add(self, step: Step) -> None:
-        """Note a step that has just been done."""
-        self._done.append(step)
+    def add(self, entry: HistoryEntry) -> None:
+        """Add what has just been done."""
+        self._done.append(entry)
         self._undone.clear()
         painted = [one for one in self._done if isinstance(one, Painted)]
         if len(painted) > _MOST_PAINTED:  # napari has forgotten it, and what was before cannot be reached
             del self._done[: self._done.index(painted[0]) + 1]
-        self.changed.emit(step.slices)
+        self.changed.emit(entry.slices)
 
     def undo(self, *_: Any) -> None:
-        """Take the last step back."""
+        """Undo the last entry."""
         if self._done:
-            step = self._done.pop()
-            step.undo()
-            self._undone.append(step)
-            self._replayed(step)
+            entry = self._done.pop()
+            entry.undo()
+            self._undone.append(entry)
+            self._replayed(entry)
         elif self._reaches_back:
             self.layer.undo()
 
     def redo(self, *_: Any) -> None:
-        """Do the last undone step again."""
+        """Redo the last undone entry."""
         if self._undone:
-            step = self._undone.pop()
-            step.redo()
-            self._done.append(step)
-            self._replayed(step)
+            entry = self._undone.pop()
+            entry.redo()
+            self._done.append(entry)
+            self._replayed(entry)
 
-    def _replayed(self, step: Step) -> None:
+    def _replayed(self, entry: HistoryEntry) -> None:
         self.layer.refresh()
-        self.changed.emit(step.slices)
-        self.replayed.emit(step.slices)
+        self.changed.emit(entry.slices)
+        self.replayed.emit(entry.slices)
 
     def _painted(self, event: Any) -> None:
         self.add(Painted(self.layer, _slices_of(event.value, self.layer.ndim)))

@@ -59,7 +59,7 @@ def labels_of(layer: Labels | None, convention: Convention | None = None) -> Spa
     """
     if layer is None:
         raise UserError(NO_LABELS)
-    if is_ours(layer) and convention is None:
+    if is_managed(layer) and convention is None:
         return _painted(layer).mapped(lambda plane: normalise(plain(plane), layer.name, "napari"))
     stack = volume_of_layer(layer)
     if isinstance(stack, Volume | np.memmap):
@@ -106,7 +106,7 @@ def _refuse_large(name: str, nbytes: int) -> None:
 
 def trusted_of(layer: Labels, labels: SparseStack, include_proposals: bool = False) -> SparseStack:
     """Return, of a layer's labels (`labels_of`), those that a person has made or confirmed."""
-    if not is_ours(layer):
+    if not is_managed(layer):
         return labels
     confirmed, painted = confirmed_in(layer), _painted(layer)
     planes = {z: trusted_plane(painted[z], z in confirmed or include_proposals) for z in painted.held}
@@ -131,7 +131,7 @@ def is_paintable(layer: Labels) -> bool:
     return isinstance(layer.data, np.ndarray) and layer.data.flags.writeable and layer.ndim <= 3
 
 
-def is_ours(layer: Layer | None) -> bool:
+def is_managed(layer: Layer | None) -> bool:
     """Say whether a labels layer surely holds the project's convention."""
     return layer is not None and info_of(layer).confirmed is not None
 
@@ -163,7 +163,7 @@ def history_of(layer: Labels) -> History:
 
 def adopt(layer: Labels) -> None:
     """Make ours a layer that holds 0 to 4: colours, brush, confirmed slices and history."""
-    if not is_ours(layer):
+    if not is_managed(layer):
         update_info(layer, confirmed=set())
     layer.colormap = label_colours()
     layer.opacity = 0.6

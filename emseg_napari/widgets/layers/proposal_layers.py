@@ -18,7 +18,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     add_labels,
     confirmed_in,
     history_of,
-    is_ours,
+    is_managed,
     is_paintable,
     proposals_of,
     stack_of,
@@ -30,7 +30,7 @@ OWN_LAYER = "a proposal layer of its own"
 
 
 @dataclass(frozen=True)
-class Source:
+class PredictionSource:
     """What a prediction comes from.
 
     Attributes
@@ -49,7 +49,7 @@ class Source:
     threshold: float
 
 
-class Proposals:
+class ProposalLayers:
     """Where the slices of one prediction go.
 
     Layers of our own come with the first slice: a prediction that fails leaves none.
@@ -57,7 +57,7 @@ class Proposals:
     Parameters
     ----------
     viewer : napari.Viewer
-    source : Source
+    source : PredictionSource
     target : napari.layers.Labels or None
         Labels of ours to fill; None for the layer of earlier proposals, or a new one.
     wants_probability : bool
@@ -69,7 +69,9 @@ class Proposals:
         None before the first slice if it is a layer of our own.
     """
 
-    def __init__(self, viewer: Any, source: Source, target: Labels | None, wants_probability: bool) -> None:
+    def __init__(
+        self, viewer: Any, source: PredictionSource, target: Labels | None, wants_probability: bool
+    ) -> None:
         self.target: Any = target
         self._viewer, self._source, self._wants_probability = viewer, source, wants_probability
         self._probability: Any = None
@@ -163,7 +165,7 @@ def layer_to_fill(layer: Labels | None, image_name: str, shape: tuple[int, ...])
     """
     if layer is None:
         raise UserError("There are no labels to fill; press 'New labels' in step Train.")
-    if not is_ours(layer) or not is_paintable(layer):
+    if not is_managed(layer) or not is_paintable(layer):
         raise UserError(
             f"{layer.name} was not made here; press a tool in step Correct to take it over, "
             f"or choose '{OWN_LAYER}'."

@@ -13,7 +13,7 @@ from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import placed
 
 
-class DraftLayer:
+class QuickLookLayer:
     """An image layer of one slice, which comes with the first part of it.
 
     Parameters

@@ -22,7 +22,7 @@ _MOST_PX = 2**27
 _REFRESH_MS = 300
 
 
-class GrowingLayer:
+class StreamingLayer:
     """The layer of an output that is being written; what is not there yet shows as 0.
 
     Parameters

@@ -96,15 +96,15 @@ class _Shown:
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
-        self._told: set[Size] = set()
+        self._warned: set[Size] = set()
         self.shape, self.dtype = volume.shape, volume.dtype
 
     def __getitem__(self, key: Any) -> np.ndarray:
         try:
             return self._volume[key]
         except BrokenChunk as broken:
-            if broken.index not in self._told:
-                self._told.add(broken.index)
+            if broken.index not in self._warned:
+                self._warned.add(broken.index)
                 show_warning(str(broken))
             return np.broadcast_to(np.zeros((), self.dtype), self.shape)[key].copy()
 

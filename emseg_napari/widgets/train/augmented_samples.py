@@ -43,7 +43,7 @@ class AugmentedSamples(QDialog):
         layout.addWidget(self.grid)
         layout.addLayout(below)
 
-    def begin(self, sampler: PatchSampler) -> None:
+    def show_sampler(self, sampler: PatchSampler) -> None:
         """Show the first nine patches of a sampler."""
         self._sampler, self._number = sampler, -1
         self._next()

@@ -32,7 +32,7 @@ class LivePreview:
         self.frames: list[np.ndarray] = []
         self._epoch = 0  # of the last frame
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         """Start a new training: the live layer is used again, an old movie stays the user's."""
         self._movie = None
         self.frames = []
@@ -47,7 +47,7 @@ class LivePreview:
         else:
             self._live = self._add(picture, "live proposal (boundary probability)", place)
         if keep:
-            self._grow(preview, place)
+            self._add_frame(preview, place)
 
     def remove(self) -> None:
         """Take the live layer away; the movie stays."""
@@ -55,7 +55,7 @@ class LivePreview:
             self._viewer.layers.remove(self._live)
         self._live = None
 
-    def _grow(self, preview: PreviewReady, place: dict[str, Any]) -> None:
+    def _add_frame(self, preview: PreviewReady, place: dict[str, Any]) -> None:
         if self.frames and self._epoch == preview.epoch:
             self.frames.pop()  # previews come within an epoch too, its last one is the frame
         self.frames.append(preview.probability)

@@ -13,7 +13,7 @@ from emseg_napari.widgets.base.step import StepWidget, enable
 from emseg_napari.widgets.train.live_preview import LivePreview
 
 
-class Steering(QWidget):
+class RunControls(QWidget):
     """Tells a training what the user wants of it.
 
     Parameters
@@ -41,7 +41,7 @@ class Steering(QWidget):
         for button in (self.pause, self.good_enough, self.cancel):
             layout.addWidget(button)
 
-    def begin(self, network: str) -> None:
+    def reset(self, network: str) -> None:
         """Start anew, for a training of this network."""
         self._network, self._ending = network, False
         self._show(paused=False)

@@ -21,7 +21,7 @@ from emseg_napari.settings import BASELINES
 from emseg_napari.training.validation import SLICES_FOR_HOLD_OUT
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.threads import outcome_of
-from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 
 # From so many labelled slices on, a training of its own is the default.
@@ -52,7 +52,7 @@ def has_few_labels(layer: Labels | None) -> bool:
 
 
 def _has_own(layer: Labels, z: int, plane: np.ndarray) -> bool:
-    if not is_ours(layer) or z in confirmed_in(layer):
+    if not is_managed(layer) or z in confirmed_in(layer):
         return bool(plane.any())
     return bool(is_own(plane).any())
 

@@ -34,7 +34,7 @@ from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view
 from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampler_of
 from emseg_napari.widgets.train.live_preview import LivePreview
-from emseg_napari.widgets.train.run_controls import RunOutputs, Steering
+from emseg_napari.widgets.train.run_controls import RunControls, RunOutputs
 from emseg_napari.widgets.train.settings_form import TrainForm
 from emseg_napari.widgets.train.start_choice import LabelCount
 from emseg_napari.widgets.train.training_data import TrainingData, lesson_of
@@ -49,11 +49,11 @@ class TrainStep(JobStep):
         self.folder: Path | None = None
         self._trained_image: Any = None
         self._subject = self._judged_on = ""
-        self._begun = False
+        self._started = False
         self._samples: AugmentedSamples | None = None
         self._build()
         self.workspace.changed.connect(self.update_buttons)
-        connect_while(self, self.viewer.dims.events.current_step, self._look)
+        connect_while(self, self.viewer.dims.events.current_step, self._follow_slice)
         self.update_buttons()
 
     # -- what it looks like -------------------------------------------------------------
@@ -106,14 +106,14 @@ class TrainStep(JobStep):
             self._resume,
         )
         self.rows.addLayout(in_line(self.train, self.resume))
-        self.steering = Steering(self, self.job, self.bar)
-        self.cancel = self.steering.cancel
+        self.controls = RunControls(self, self.job, self.bar)
+        self.cancel = self.controls.cancel
         self.plot = HistoryPlot()
         self.figures = wrapping_label()
         self.about = wrapping_label()
         self.outputs = RunOutputs(self, self.preview)
         shown = (self.bar, self.status, self.about, self.figures, self.plot)
-        for widget in (self.steering, *shown, self.outputs):
+        for widget in (self.controls, *shown, self.outputs):
             self.rows.addWidget(widget)
 
     def update_buttons(self) -> None:
@@ -125,7 +125,7 @@ class TrainStep(JobStep):
         enable(
             self.show_samples, missing or (f"'{network}' cuts no patches" if network in BASELINES else None)
         )
-        self.steering.update_buttons()
+        self.controls.update_buttons()
         self._fit_start()
         self.outputs.update_buttons()
         if not self.job.running:
@@ -172,7 +172,7 @@ class TrainStep(JobStep):
         settings = resumed.settings if resumed else self.settings()
         folder = folder or self.workspace.new_run_folder(settings.network)
         read, data = self._reader(settings), None
-        self._trained_image, self._begun = self.workspace.image, False
+        self._trained_image, self._started = self.workspace.image, False
 
         def prepare() -> dict[str, Any]:
             nonlocal data
@@ -181,25 +181,27 @@ class TrainStep(JobStep):
             return work | {"folder": folder, "resume": resumed is not None}
 
         self.say("Looking through the labels...")
-        self._look()
-        self.job.start("train", "Training", prepare, lambda: self._begin(folder, settings, data, resumed))
+        self._follow_slice()
+        self.job.start(
+            "train", "Training", prepare, lambda: self._show_start(folder, settings, data, resumed)
+        )
         self.update_buttons()
 
-    def _begin(
+    def _show_start(
         self, folder: Path, settings: TrainingSettings, data: TrainingData | None, resumed: Run | None
     ) -> None:
         """Show that the engine begins."""
         assert data is not None  # it was prepared
-        self.folder, self._begun = folder, True
+        self.folder, self._started = folder, True
         self._judged_on = judged_on(resumed.record.held_out_slices if resumed else data.held_out)
         if not resumed:
             keep_movie = {"keep_movie": self.keep_movie.isChecked()}
             remember("train", settings.model_dump(mode="json") | keep_movie)
         self.plot.show_rows(resumed.history if resumed else [])
-        self.preview.begin()
+        self.preview.reset()
         for label in (self.figures, self.about):
             label.clear()
-        self.steering.begin(settings.network)
+        self.controls.reset(settings.network)
         self._subject = f"'{data.labels_name}' (slices with labels: {len(data.labels.held)})"
         wait = "" if settings.network in BASELINES else " (TensorFlow takes some seconds)"
         self.say(f"Starting the engine{wait}...")
@@ -237,7 +239,7 @@ class TrainStep(JobStep):
     def _show_sampler(self, sampler: PatchSampler) -> None:
         self.say("")
         self._samples = self._samples or AugmentedSamples(self)
-        self._samples.begin(sampler)
+        self._samples.show_sampler(sampler)
 
     def _resume(self) -> None:
         last = open_run(self.folder) if self.folder is not None and is_run(self.folder) else None
@@ -250,7 +252,7 @@ class TrainStep(JobStep):
         path = QFileDialog.getExistingDirectory(self, title, str(self.workspace.runs_folder))
         return Path(path) if path else None
 
-    def _look(self, *_: Any) -> None:
+    def _follow_slice(self, *_: Any) -> None:
         """Preview the slice in view; a movie stays on the slice on which it began."""
         if self.job.running and self.keep_movie.isChecked():
             return
@@ -297,6 +299,6 @@ class TrainStep(JobStep):
 
     def cancelled_sentence(self) -> str:
         """Return what is left of a cancelled training."""
-        kept = self._begun and self.folder is not None and is_run(self.folder)
+        kept = self._started and self.folder is not None and is_run(self.folder)
         rest = "Resume goes on from the last checkpoint" if kept else "nothing was written"
         return f"Cancelled; {rest}."

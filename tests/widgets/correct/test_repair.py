@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from emseg_napari.io.open import open_volume
 from emseg_napari.widgets.correct.repair_tools import TOOLS
-from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, is_ours
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerInfo
 from helpers.window import at, canvas_of, click, drag, middle, striped, wait_for
 
@@ -258,7 +258,7 @@ def test_layers_of_larger_numbers_are_repaired_alike(desk, qtbot, dtype):
     plain = viewer.add_labels(striped()[1].astype(dtype), name="own", translate=(0, 0, 0))
     desk.workspace.choose("labels", plain)
     desk.correct.tools[0].click()
-    wait_for(qtbot, lambda: is_ours(plain))  # looked through in a thread first
+    wait_for(qtbot, lambda: is_managed(plain))  # looked through in a thread first
     assert desk.workspace.labels == plain
     count = cells(plane(desk))
     canvas = take(desk, "Drop piece")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import Labels, Layer
 
-from emseg_napari.widgets.layers.labels_layer import adopt, confirmed_in, history_of, is_ours, watch
+from emseg_napari.widgets.layers.labels_layer import adopt, confirmed_in, history_of, is_managed, watch
 from emseg_napari.widgets.layers.layer_info import KEY, LayerInfo, info_of, update_info
 
 
@@ -25,7 +25,7 @@ def duplicate(layer):
 def test_what_another_version_or_reader_stored_is_nothing_known(layer, value):
     layer.metadata |= {KEY: value, "emseg confirmed": {0}}
     assert info_of(layer).confirmed is None
-    assert not is_ours(layer)
+    assert not is_managed(layer)
     adopt(layer)
     assert confirmed_in(layer) == set()
 

@@ -82,27 +82,27 @@ def finished(step, history=(ROW,), **record):
 
 
 def test_pause_and_continue_tell_the_engine_and_the_window(pretended):
-    pretended.steering.pause.click()
+    pretended.controls.pause.click()
     assert pretended.control == [{"paused": True}]
-    assert pretended.steering.pause.text() == "Continue"
+    assert pretended.controls.pause.text() == "Continue"
     pretended.handle_event(Progress(0.3, None, "paused at step 30"))
     assert pretended.bar.format() == "paused at step 30"
-    pretended.steering.pause.click()
+    pretended.controls.pause.click()
     assert pretended.control[1:] == [{"paused": False}]
-    assert pretended.steering.pause.text() == "Pause"
+    assert pretended.controls.pause.text() == "Pause"
 
 
 def test_good_enough_ends_a_paused_training_too_and_is_asked_once(pretended):
-    pretended.steering.pause.click()
-    pretended.steering.good_enough.click()
+    pretended.controls.pause.click()
+    pretended.controls.good_enough.click()
     assert pretended.control[1:] == [{"paused": False, "enough": True}]
-    assert not pretended.steering.good_enough.isEnabled()
-    assert not pretended.steering.pause.isEnabled()
+    assert not pretended.controls.good_enough.isEnabled()
+    assert not pretended.controls.pause.isEnabled()
     assert pretended.cancel.isEnabled()
 
 
 def test_nothing_can_be_paused_where_nothing_runs(loaded):
-    for button in (loaded.train.steering.pause, loaded.train.steering.good_enough, loaded.train.cancel):
+    for button in (loaded.train.controls.pause, loaded.train.controls.good_enough, loaded.train.cancel):
         assert not button.isEnabled()
         assert "nothing is running" in button.toolTip()
 
@@ -157,14 +157,14 @@ def test_a_real_training_pauses_continues_and_ends_when_good_enough(loaded, qtbo
     step.amount.setValue(5000)
     step.train.click()
     wait_for(qtbot, lambda: len(step.plot.rows) > 0, 120)
-    step.steering.pause.click()
+    step.controls.pause.click()
     wait_for(qtbot, lambda: step.bar.format().startswith("paused"))
     epochs = len(step.plot.rows)
     qtbot.wait(700)
     assert len(step.plot.rows) == epochs
-    step.steering.pause.click()
+    step.controls.pause.click()
     wait_for(qtbot, lambda: len(step.plot.rows) > epochs)
-    step.steering.good_enough.click()
+    step.controls.good_enough.click()
     wait_for(qtbot, lambda: not step.job.running)
     run = open_run(loaded.workspace.run)
     assert run.record.finished
