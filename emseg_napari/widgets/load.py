@@ -37,7 +37,7 @@ from emseg_napari.widgets.layers.session_layers import session_layers
 _STACKS = "Images (*.tif *.tiff *.png *.h5 *.hdf5 *.hdf *.mrc *.rec);;All files (*)"
 _FOLDERS = "A folder of numbered PNG or TIFF slices, or a volume of any size in Zarr, OME-Zarr or N5."
 _VALUES = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
-_ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded at the first time."
+_ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded the first time."
 
 
 class LoadStep(StepWidget):
@@ -55,7 +55,9 @@ class LoadStep(StepWidget):
     def _build(self) -> None:
         self.rows.addLayout(self._build_actions())
         self.copy_image = QCheckBox("Save a copy of the image in the session")
-        self.copy_image.setToolTip("Off: the session remembers where the image is. A copy moves with it.")
+        self.copy_image.setToolTip(
+            "Off: the session stores only the path of the image. On: a copy moves with the session."
+        )
         self.rows.addWidget(self.copy_image)
         self._build_recovery()
         self.add_choices("image", "labels")
@@ -69,7 +71,7 @@ class LoadStep(StepWidget):
             ("Open image stack...", "TIFF, HDF5 or MRC of any size, or a single image.", self._ask_image),
             ("Open slice folder...", _FOLDERS, self._ask_folder),
             ("Open labels...", _VALUES, self._ask_labels),
-            ("Open session...", "A folder NAME.emseg that was saved here.", self._ask_session),
+            ("Open session...", "A folder NAME.emseg that emseg has saved.", self._ask_session),
             ("Open sample", "A made-up stack with exact labels, to try things out.", self.open_sample),
             ("Open ISBI 2012", _ISBI, self.open_isbi2012),
             ("Save session...", "Labels, confirmed slices and run, in a folder NAME.emseg.", self._ask_save),
@@ -97,7 +99,7 @@ class LoadStep(StepWidget):
 
     def _show_trouble(self, sentence: str) -> None:
         if sentence:
-            self.complain(f"{sentence} It is tried again; until then your last strokes are not on disk.")
+            self.complain(f"{sentence} Trying again; until then your last strokes are not on disk.")
         else:
             self.say("All is on disk again.")
 
@@ -197,11 +199,11 @@ class LoadStep(StepWidget):
         folder = folder.absolute()
         image, labels = self.workspace.image, self.workspace.labels
         if not is_managed(labels) or image is None:
-            raise UserError("Choose an image and a labels layer that was made or opened here; then save.")
+            raise UserError("Choose an image and a labels layer that emseg made or opened; then save.")
         copy, text = self.copy_image.isChecked(), f"Saving {folder.name}..."
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
-        warning = f" It holds '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
-        saved = f"Saved {folder.name}; what you change is kept there from now on.{warning}"
+        warning = f" It contains '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
+        saved = f"Saved {folder.name}; your changes are saved there from now on.{warning}"
 
         def save(_: None) -> None:
             save_as = self.autosave.saving(labels, image, folder, copy)
@@ -251,8 +253,10 @@ class LoadStep(StepWidget):
 
     def _build_recovery(self) -> None:
         self.recovered = QComboBox()
-        self.recovered.setToolTip("Sessions with labels that no window has open and that were not closed.")
-        self.restore = self.button("Restore", "Open it and go on.", self._restore)
+        self.recovered.setToolTip(
+            "Sessions with labels that were not closed properly and that no window has open."
+        )
+        self.restore = self.button("Restore", "Open the session and continue.", self._restore)
         self.discard = self.button("Discard", "Do not offer it again; a saved session stays.", self._discard)
         self.recovery = QGroupBox("Work that was not saved")
         line = QHBoxLayout(self.recovery)
@@ -283,6 +287,6 @@ class LoadStep(StepWidget):
 
     def _discard(self) -> None:
         work = self.recovered.currentText()
-        if is_sure(self, f"The labels of {work} are deleted, if nothing has saved them.", "Discard"):
+        if is_sure(self, f"The labels of {work} are deleted unless they were saved as a session.", "Discard"):
             discard(self.recovered.currentData())
             self.look_for_lost_work()

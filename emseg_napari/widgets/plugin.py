@@ -28,7 +28,7 @@ def open_phantom() -> list[LayerData]:
 
 
 def open_isbi2012() -> list[LayerData]:
-    """Return the ISBI 2012 training stack and labels, downloaded at the first time."""
+    """Return the ISBI 2012 training stack and labels, downloaded the first time."""
     try:
         return _layers(*isbi2012(), "ISBI 2012")
     except UserError as error:

@@ -48,7 +48,7 @@ _NO_TRAINING = "No training needed: the starter network proposes at once."
 SLICE, STACK = "slice in view", "whole stack"
 _TARGET = (
     "Where proposals go. What you painted or confirmed is never changed. On disk: the boundary "
-    "probability of the whole stack, which may be larger than memory and can be gone on with after "
+    "probability of the whole stack, which may be larger than memory and can be resumed after "
     "Cancel; then predict a slice in view to propose labels from it."
 )
 _PROBABILITY = (
@@ -81,7 +81,7 @@ class PredictStep(JobStep):
         for widget in (self.volume, self.with_probability, self.form):
             self.rows.addWidget(widget)
         self.predict = self.button("Predict", "Propose labels with the run's network.", self.start)
-        self.cancel = self.button("Cancel", "Stop; slices that are done stay.", self.job.cancel)
+        self.cancel = self.button("Cancel", "Stop; finished slices stay.", self.job.cancel)
         self.rows.addLayout(in_line(self.predict, self.cancel))
         for widget in (self.bar, self.status):
             self.rows.addWidget(widget)
@@ -90,9 +90,7 @@ class PredictStep(JobStep):
         """Make what says which network predicts, which slices, and where to."""
         self.run_picker = RunPicker(self)
         self.set_run = self.run_picker.set_run
-        self.scope = choice_of(
-            (SLICE, STACK), "Predict the slice that you look at, or all slices of the image."
-        )
+        self.scope = choice_of((SLICE, STACK), "Predict the slice in view, or all slices of the image.")
         self.target = choice_of((OWN_LAYER, FILL, FILE), _TARGET)
         rows = QFormLayout()
         rows.addRow("Run", self.run_picker)
@@ -239,7 +237,7 @@ class PredictStep(JobStep):
         """Return what is left of a cancelled prediction."""
         if self._streaming is None:
             return "Cancelled; finished slices stay."
-        return "Cancelled; what is done stays on disk. Press Predict to go on where it stopped."
+        return "Cancelled; finished blocks stay on disk. Press Predict to resume."
 
     def _show_slice(self, event: SlicePredicted) -> None:
         assert self._proposals is not None

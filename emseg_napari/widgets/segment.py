@@ -65,13 +65,14 @@ class CellsStep(JobStep):
         )
         self.source.picked.connect(self.update_buttons)
         self.scope = choice_of(
-            (SLICE, STACK), "Try settings on the slice that you look at; links need the whole stack."
+            (SLICE, STACK), "Try settings on the slice in view; linking needs the whole stack."
         )
         rows = QFormLayout()
         rows.addRow("Boundaries", self.source)
         rows.addRow("Divide", self.scope)
         self.target = choice_of(
-            (LAYER, FILE), "Where the numbers go. On disk: those of a stack that may be larger than memory."
+            (LAYER, FILE),
+            "Where the cell numbers are written. On disk: for a stack that may be larger than memory.",
         )
         self.target.currentTextChanged.connect(self._show_target)
         rows.addRow("Write to", self.target)
@@ -188,7 +189,7 @@ class CellsStep(JobStep):
         """Return what is left of a cancelled search for cells."""
         if self._output is None:
             return "Cancelled; nothing was changed."
-        return f"Cancelled; what is done stays beside {self._output}: press Find cells to go on."
+        return f"Cancelled; finished parts stay beside {self._output}: press Find cells to resume."
 
     def _show_volume(self, result: VolumeCells) -> None:
         data, shown, _ = layer_of(open_levels(result.output.path, fills=True))

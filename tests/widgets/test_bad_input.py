@@ -69,7 +69,7 @@ def assert_complaint(step, *parts):
     text = step.status.text()
     assert "color" in step.status.styleSheet(), text
     assert text.endswith("."), text
-    assert "should not have happened" not in text
+    assert "Unexpected error" not in text
     for part in parts:
         assert str(part) in text
 

@@ -117,7 +117,7 @@ def test_labels_of_somebody_else_are_taken_over_once_and_then_painted(slow, gate
     for _ in range(2):
         slow.correct.tools[0].click()
         QTest.qWait(50)
-        assert slow.correct.status.text() == "Looking through mine..."
+        assert slow.correct.status.text() == "Checking mine..."
     assert mine.mode != "paint"
     gate.set()
     settle(slow.correct)

@@ -154,7 +154,7 @@ class SessionAutosave(QObject):
             kept.start(None, session, image)
             if session.image is None and session.image_path is None:
                 self.noted.emit(
-                    f"{_unknown_file(image)}: '{layer.name}' is kept without it, and to restore it you will "
+                    f"{_unknown_file(image)}: '{layer.name}' is saved without it, and to restore it you will "
                     "be asked for a file of the image."
                 )
         kept.record_edit(slices)
@@ -219,7 +219,7 @@ def source_of(image: Image | None) -> Path | None:
 
 
 def _unknown_file(image: Image) -> str:
-    return f"{image.name} is too large to be copied unasked and has no file that could be opened again"
+    return f"{image.name} is too large to be copied automatically, and has no file that can be opened again"
 
 
 def _flush(autosaved: list[LayerAutosave]) -> None:

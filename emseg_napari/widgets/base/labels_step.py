@@ -57,7 +57,7 @@ class LabelsStep(StepWidget):
         if layer is None:
             raise UserError(NO_LABELS)
         if not is_managed(layer):
-            raise ForeignLayerError(f"{layer.name} was not made here; press a tool to take it over.")
+            raise ForeignLayerError(f"{layer.name} was not made by emseg; press a tool to take it over.")
         return layer
 
     def image(self) -> np.ndarray | Volume:
@@ -114,7 +114,7 @@ class LabelsStep(StepWidget):
                 self.guarded(action)
 
         self.in_background(
-            f"Looking through {layer.name}...", lambda: outcome_of(lambda: self._manageable(layer)), done
+            f"Checking {layer.name}...", lambda: outcome_of(lambda: self._manageable(layer)), done
         )
 
     def _manage(self, layer: Labels) -> None:

@@ -114,8 +114,8 @@ class TruthPicker(LayerPicker):
             workspace, candidates, lambda layer: layer != prediction.layer, "choose the true labels"
         )
         self.setToolTip(
-            "Labels that are right: the experts', or yours. Of layers made here, only what you painted, "
-            "loaded or confirmed counts."
+            "Labels that are correct: those of experts, or yours. In layers made by emseg, only what you "
+            "painted, loaded or confirmed counts."
         )
         prediction.picked.connect(self.refresh)
 

@@ -49,17 +49,17 @@ class VolumeTarget(QWidget):
     def __init__(self, kind: str, values: str) -> None:
         super().__init__()
         self._kind = kind
-        self.path = QLineEdit(placeholderText="a new name.zarr, or one to go on with")
+        self.path = QLineEdit(placeholderText="a new name.zarr, or one to resume")
         self.path.setToolTip(
-            f"Folder of the OME-Zarr: {values}. If the same was begun there and broken off, it goes on where "
-            "it stopped."
+            f"Folder of the OME-Zarr: {values}. If the same job was stopped there before, it resumes "
+            "where it stopped."
         )
         browse = QPushButton("...")
         browse.setToolTip("Choose the folder.")
         browse.clicked.connect(self._ask)
         self.scheduler = QLineEdit(placeholderText="this computer")
         self.scheduler.setToolTip(
-            "Who computes: empty for the engine of this window, 'local' for several processes of this "
+            "Where to compute: empty for this window, 'local' for several processes of this "
             "computer, or tcp://HOST:PORT of a Dask scheduler whose workers see the same folders."
         )
         self.workers = QSpinBox(minimum=0, maximum=1024, specialValueText="one per core")
@@ -93,7 +93,7 @@ class VolumeTarget(QWidget):
         """
         path = Path(self.path.text().strip() or self.path.placeholderText()).expanduser().absolute()
         if any(parent.suffix in (".zarr", ".n5") for parent in path.parents):
-            raise UserError(f"{path} would lie inside of another volume; choose a folder beside it.")
+            raise UserError(f"{path} lies inside another volume; choose a folder beside it.")
         scheduler = self.scheduler.text().strip() or None
         workers = self.workers.value() if scheduler == _LOCAL else 0
         chosen = Scheduler(scheduler, workers or None)

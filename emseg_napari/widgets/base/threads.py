@@ -50,4 +50,4 @@ def sentence_of(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "Out of memory; work on fewer slices or close other layers."
     logging.getLogger(__name__).error("unexpected error in a step", exc_info=error)
-    return f"This should not have happened ({type(error).__name__}: {error}); your layers are untouched."
+    return f"Unexpected error ({type(error).__name__}: {error}); your layers are unchanged."

@@ -66,7 +66,7 @@ def _copied(step: LabelsStep, by: int, layer: Labels, z: int) -> tuple[np.ndarra
     if not source.any():
         raise UserError(f"Slice {z + by} has no labels of yours to copy; confirm it first.")
     drawn = copy_neighbour(source, image[z + by], image[z])
-    return drawn, f"Copied the labels of slice {z + by} to where slice {z} had none of yours."
+    return drawn, f"Copied the labels of slice {z + by} to where slice {z} had no labels of yours."
 
 
 class Interpolation:
@@ -86,7 +86,7 @@ class Interpolation:
             raise UserError(f"Confirm a slice before and one after slice {z} first; then interpolate.")
         low, high = max(before), min(after)
         drawn = self._drawn([labels[low], labels[high]], (z - low) / (high - low))
-        return drawn, f"Slice {z} is drawn between slices {low} and {high}, where nothing was yours."
+        return drawn, f"Slice {z} is drawn between slices {low} and {high}, where it had no labels of yours."
 
     def _drawn(self, planes: list[np.ndarray], fraction: float) -> np.ndarray:
         ends = [is_membrane(plane.astype(np.uint8, copy=False)).view(np.uint8) for plane in planes]
@@ -120,9 +120,9 @@ def redraw(layer: Labels, z: int, drawn: np.ndarray) -> int:
 
 _COPY = (
     "For a damaged section: where this slice has no labels of yours it gets those of its neighbour, moved to "
-    "fit. The picture shows it; click into the slice to have it. From the slice"
+    "fit. The preview shows it; click into the slice to apply it. From the slice"
 )
 _BETWEEN = (
     "Draw what lies between the nearest confirmed slices before and after, where this slice has no labels of "
-    "yours. The picture shows it; click into the slice to have it."
+    "yours. The preview shows it; click into the slice to apply it."
 )

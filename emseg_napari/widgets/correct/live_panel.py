@@ -65,8 +65,8 @@ class LivePanel(JobListener, QWidget):
         self._soon.timeout.connect(self._send_labels)
         self.switch = step.button(
             f"Live ({KEY})",
-            "The network learns on while you correct, and its proposal in the slice in view follows within "
-            "seconds. Pressed again, it keeps what it learned as a run.",
+            "The network keeps learning while you correct, and its proposal in the slice in view follows "
+            "within seconds. Press again to save what it learned as a run.",
             self.toggle,
         )
         self.switch.setCheckable(True)
@@ -97,7 +97,7 @@ class LivePanel(JobListener, QWidget):
             if self.job.preparing:
                 self.job.cancel()
             elif self.job.running:
-                self.state.setText("keeping what it learned...")
+                self.state.setText("saving what it learned...")
                 self.job.steer(enough=True)
             else:
                 self._start()
@@ -112,7 +112,9 @@ class LivePanel(JobListener, QWidget):
             raise UserError("Train a network or choose a run first (step Predict).")
         run = open_run(folder)
         if run.settings.network in BASELINES:
-            raise UserError(f"'{run.settings.network}' cannot learn on; choose a run of a network.")
+            raise UserError(
+                f"'{run.settings.network}' cannot continue to learn; choose the run of a network."
+            )
         start = STARTER if folder == starter_folder() else str(folder)
         self.layer, self._threshold, self._changed = layer, run.record.threshold, set()
         work: dict[str, Any] = {"image": image, "settings": LiveSettings(start=start)}
@@ -158,7 +160,7 @@ class LivePanel(JobListener, QWidget):
     def on_finished(self, event: Finished) -> None:
         """Choose the run that was kept."""
         self._step.workspace.choose_run(event.result.folder)
-        self._step.say(f"Kept what it learned as {event.result.folder.name}; step Predict uses it.")
+        self._step.say(f"Saved what it learned as {event.result.folder.name}; step Predict uses it.")
 
     def on_failed(self, event: Failed) -> None:
         """Show why live learning ended early."""

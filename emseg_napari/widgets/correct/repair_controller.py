@@ -140,7 +140,7 @@ class RepairController(QObject):
             self.message.emit("Draw a stroke across the cell with the button held down.", True)
         elif self._first is None:
             self._first = track[0]
-            self.message.emit("Now the other one (Escape to begin anew).", False)
+            self.message.emit("Now click the other one (Escape to start again).", False)
         else:
             self._apply([self._first, track[-1]])
 
@@ -162,7 +162,7 @@ class RepairController(QObject):
             raise UserError("The viewer shows no slice of the labels; move the slider to one.")
         if tuple(self._viewer.dims.displayed) != (self._viewer.dims.ndim - 2, self._viewer.dims.ndim - 1):
             raise UserError(
-                "Repairs work in the usual view of slices; turn 3-D off and put the axes in order."
+                "The repair tools need the slice view: turn 3-D off and restore the order of the axes."
             )
         return z
 
@@ -199,13 +199,13 @@ class RepairController(QObject):
             self.message.emit(str(error), True)
             return
         set_pixels(self._layer, z, edit.y, edit.x, edit.values)
-        self.message.emit(f"{self.tool.name}: {len(edit.y)} pixels changed (Ctrl+Z takes it back).", False)
+        self.message.emit(f"{self.tool.name}: {len(edit.y)} pixels changed (Ctrl+Z undoes it).", False)
 
     def _redraw(self, tool: Redraw) -> None:
         z = self._slice()
         drawn, sentence = tool.draw(self._layer, z)
         count = redraw(self._layer, z, drawn)
-        self.message.emit(f"{sentence} {count} pixels (Ctrl+Z takes it back).", False)
+        self.message.emit(f"{sentence} {count} pixels (Ctrl+Z undoes it).", False)
 
     # -- what it would do -------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ class CorrectStep(LabelsStep):
         self._build_strip()
         self._add_part("Repair", self.repairs)
         self._add_part("Where to look next", self.places)
-        self._add_part("Learn meanwhile", self.live)
+        self._add_part("Live learning", self.live)
         self._add_part("Slices", self.strip)
         self.state, self.confirmed = wrapping_label(), wrapping_label()
         for label in (self.state, self.confirmed):
@@ -206,7 +206,7 @@ class CorrectStep(LabelsStep):
         refuse_confirmed(layer, z)
         y, x = np.nonzero(is_proposal(stack_of(layer)[z]))
         set_pixels(layer, z, y, x, UNLABELLED)
-        self.say(f"{len(y)} proposed pixels of slice {z} are unlabelled again (Ctrl+Z brings them back).")
+        self.say(f"{len(y)} proposed pixels of slice {z} are unlabelled again (Ctrl+Z undoes it).")
 
     def toggle_visible(self) -> None:
         """Show or hide the labels."""

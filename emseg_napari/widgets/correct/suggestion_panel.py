@@ -30,7 +30,7 @@ from emseg_napari.widgets.layers.placement import lying_as, show_place, show_sli
 _FIELD_PX = 400.0  # on the screen, into which a place must fit
 _ZOOM = 5.0  # screen pixels for one of the image, at most
 _WORDS = {
-    "gap": "Is a membrane missing here, between two cells that are one now?",
+    "gap": "Is a membrane missing here, between two cells that are joined now?",
     "membrane": "Is this membrane false, and are its two cells one?",
 }
 
@@ -83,13 +83,15 @@ class SuggestionPanel(JobListener, QWidget):
         button = self._step.button
         self.search = button(
             "Find places",
-            "Let the network say where labels may be wrong, ranked by how much V_rand a correction may gain.",
+            "Search for places where labels may be wrong, ranked by how much V_rand a correction may gain.",
             self.start,
         )
-        self.next = button("Next (N)", "Go to the place where a look gains most.", partial(self.go, 1))
-        self.back = button("Back (⇧N)", "Go to the place of before.", partial(self.go, -1))
+        self.next = button(
+            "Next (N)", "Go to the place where a correction may gain most.", partial(self.go, 1)
+        )
+        self.back = button("Back (⇧N)", "Go back to the previous place.", partial(self.go, -1))
         self.accept = button(
-            "Accept (A)", "It is right as it is: what is proposed here is yours now.", self.accept_place
+            "Accept (A)", "The place is right as it is: its proposed labels become yours.", self.accept_place
         )
         self.skip = button("Skip (S)", "Do not ask again about this place.", self.skip_place)
         self.next_slice = button(
@@ -140,7 +142,7 @@ class SuggestionPanel(JobListener, QWidget):
         untrained = (workspace.run or starter_folder()) is None
         no_place = (self.place is None, "go to a place first")
         obstacles = {
-            self.search: [(running, "it is being done"), (untrained, "train a network first")],
+            self.search: [(running, "a search is running"), (untrained, "train a network first")],
             self.next: [(not self.places, "find places first")],
             self.next_slice: [(not self.places, "find places first")],
             self.back: [(self._at <= 0, "this is the first place")],
@@ -209,7 +211,7 @@ class SuggestionPanel(JobListener, QWidget):
         where = "" if place is None else f"Slice {place.z}, y {place.y}, x {place.x}: {_WORDS[place.kind]} "
         gain = sum(p.gain for p in waiting) / max(1, len(self.errors))
         self.about.setText(
-            f"{where}{len(waiting)} places left (V_rand {gain:+.3f} a slice if all are right)."
+            f"{where}{len(waiting)} places left (V_rand {gain:+.3f} per slice if all are right)."
         )
 
     # -- going round ------------------------------------------------------------------------
@@ -291,7 +293,9 @@ class SuggestionPanel(JobListener, QWidget):
             raise UserError("Every slice is confirmed.")
         z = next_slice_to_label(self.errors, confirmed)
         show_slice(self._step.viewer, self._layer, z)
-        self._step.say(f"Slice {z} teaches most: estimated error {self.errors[z]:.3f} (1 - V_rand).")
+        self._step.say(
+            f"The network would learn most from slice {z}: estimated error {self.errors[z]:.3f} (1 - V_rand)."
+        )
 
 
 def _copy_of(labels: np.ndarray) -> SparseStack:

@@ -54,7 +54,7 @@ class ErrorList(QWidget):
         self.table.chosen.connect(self._go)
         previous, following = QPushButton(f"Previous ({PREVIOUS_KEY})"), QPushButton(f"Next ({NEXT_KEY})")
         for button, by in ((previous, -1), (following, 1)):
-            button.setToolTip("Go there: the slice comes up and the wall lies in the middle.")
+            button.setToolTip("Show the slice, with the wall in the middle.")
             button.clicked.connect(lambda *_, by=by: self.table.step(by))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)

@@ -93,7 +93,7 @@ class EvaluateStep(JobStep):
             self.error_form.set_values(validated(ErrorSettings, **recall("evaluate")).model_dump())
         self.form.widgets["slices"].native.setPlaceholderText("FIRST:END (all that were not trained on)")
         self.form.widgets["threshold"].native.setPlaceholderText("the run's own")
-        self.evaluate = self.button("Evaluate", "Score the prediction and look for its errors.", self.start)
+        self.evaluate = self.button("Evaluate", "Score the prediction and find its errors.", self.start)
         self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
         self.save_csv = self.button("Save CSV...", "The scores of all slices and their means.", self._ask_csv)
         self.save_report = self.button(
@@ -145,7 +145,7 @@ class EvaluateStep(JobStep):
             asked = _Asked(comparison, error_settings, work_done(truth, self.workspace))
             return _arguments(comparison, settings, error_settings)
 
-        self.say("Looking through both layers...")
+        self.say("Checking both layers...")
         self.job.start("review", "Evaluating", prepare, lambda: self._show_start(asked))
         self.update_buttons()
 

@@ -146,7 +146,7 @@ def confirmed_in(layer: Labels) -> set[int]:
 def refuse_confirmed(layer: Labels, z: int) -> None:
     """Raise `UserError` if a slice is confirmed: all its labels are the person's."""
     if z in confirmed_in(layer):
-        raise UserError(f"Slice {z} is confirmed, so nothing in it is only proposed; unconfirm it first (C).")
+        raise UserError(f"Slice {z} is confirmed, so all its labels are yours; unconfirm it first (C).")
 
 
 def set_pixels(layer: Labels, z: int, y: np.ndarray, x: np.ndarray, values: Any) -> None:

@@ -167,7 +167,7 @@ def layer_to_fill(layer: Labels | None, image_name: str, shape: tuple[int, ...])
         raise UserError("There are no labels to fill; press 'New labels' in step Train.")
     if not is_managed(layer) or not is_paintable(layer):
         raise UserError(
-            f"{layer.name} was not made here; press a tool in step Correct to take it over, "
+            f"{layer.name} was not made by emseg; press a tool in step Correct to take it over, "
             f"or choose '{OWN_LAYER}'."
         )
     if stack_of(layer).shape != shape:

@@ -31,7 +31,9 @@ class RunControls(QWidget):
         self._job, self._bar = job, bar
         self._paused = self._ending = False
         self._network = ""
-        self.pause = step.button("Pause", "Stand still until you continue; it costs no minutes.", self._pause)
+        self.pause = step.button(
+            "Pause", "Pause until you continue; paused time does not count as training time.", self._pause
+        )
         self.good_enough = step.button(
             "Good enough", "End the training now and keep the best network so far.", self._end_early
         )
@@ -50,8 +52,8 @@ class RunControls(QWidget):
     def update_buttons(self) -> None:
         """Enable what can be done now."""
         idle = None if self._job.running else "nothing is running"
-        fitted = f"'{self._network}' is fitted at one go" if self._network in BASELINES else None
-        early = "the training has not begun" if self._job.preparing else None
+        fitted = f"'{self._network}' is fitted in one step" if self._network in BASELINES else None
+        early = "the training has not started" if self._job.preparing else None
         obstacle = idle or early or fitted or ("the training is ending" if self._ending else None)
         for button in (self.pause, self.good_enough):
             enable(button, obstacle)
@@ -62,7 +64,7 @@ class RunControls(QWidget):
     def _pause(self) -> None:
         self._show(paused=not self._paused)
         self._job.steer(paused=self._paused)
-        self._bar.setFormat("pausing..." if self._paused else "going on...")
+        self._bar.setFormat("pausing..." if self._paused else "continuing...")
 
     def _end_early(self) -> None:
         self._ending = True

@@ -85,6 +85,6 @@ class TrainForm(QWidget):
         blocked = self.form.widgets["network"].changed.blocked()
         with blocked:
             self.form.set_values(values)
-        # A baseline is fitted at one go: what it has no use for would only puzzle.
+        # A baseline is fitted in one step: what it has no use for would only puzzle.
         self.form.show_only([name for name in values if applies(name, settings.network)])
         self.length.setVisible(applies("minutes", settings.network))

@@ -75,7 +75,7 @@ class TrainStep(JobStep):
         self.start_from.activated.connect(lambda index: self.guarded(partial(self._choose_start, index)))
         self.show_samples = self.button(
             "Show augmented samples",
-            "Nine patches of your own data with their labels, changed at random as the training would.",
+            "Nine patches of your own data with their labels, changed at random as in training.",
             self._show_samples,
         )
         for part in (self.recipe, self.show_samples):
@@ -86,23 +86,21 @@ class TrainStep(JobStep):
 
     def _build_options(self) -> None:
         self.include_proposals = QCheckBox("Train on unconfirmed proposals too")
-        self.include_proposals.setToolTip("Off: only what you painted or confirmed teaches the network.")
+        self.include_proposals.setToolTip("Off: the network learns only from what you painted or confirmed.")
         self.keep_movie = QCheckBox("Keep a movie of the epochs")
-        self.keep_movie.setToolTip(
-            "Collect the live proposal of the slice you look at now, one frame per epoch."
-        )
+        self.keep_movie.setToolTip("Collect the live proposal of the slice in view now, one frame per epoch.")
         self.keep_movie.setChecked(bool(recall("train").get("keep_movie", False)))
         for option in (self.include_proposals, self.keep_movie):
             self.rows.addWidget(option)
 
     def _build_progress(self) -> None:
         self.train = self.button(
-            "Train", "Train a network in the background; you can go on painting.", self.start
+            "Train", "Train a network in the background; you can keep painting.", self.start
         )
         self.resume = self.button(
             "Resume",
-            "Go on from the last checkpoint of the training that broke off; asks for its folder if that was "
-            "before this window was opened.",
+            "Resume from the last checkpoint of the interrupted training; asks for its folder if that "
+            "training ran in an earlier window.",
             self._resume,
         )
         self.rows.addLayout(in_line(self.train, self.resume))
@@ -123,7 +121,8 @@ class TrainStep(JobStep):
         for button in (self.train, self.resume):
             enable(button, first_obstacle(self.obstacles()))
         enable(
-            self.show_samples, missing or (f"'{network}' cuts no patches" if network in BASELINES else None)
+            self.show_samples,
+            missing or (f"'{network}' does not use patches" if network in BASELINES else None),
         )
         self.controls.update_buttons()
         self._fit_start()
@@ -180,7 +179,7 @@ class TrainStep(JobStep):
             work = {"image": data.image, "labels": data.labels, "settings": settings}
             return work | {"folder": folder, "resume": resumed is not None}
 
-        self.say("Looking through the labels...")
+        self.say("Checking the labels...")
         self._follow_slice()
         self.job.start(
             "train", "Training", prepare, lambda: self._show_start(folder, settings, data, resumed)
@@ -234,7 +233,7 @@ class TrainStep(JobStep):
             data = read()
             return sampler_of(data.image, data.labels, settings)
 
-        self.in_background("Looking through the labels...", sampler, self._show_sampler)
+        self.in_background("Checking the labels...", sampler, self._show_sampler)
 
     def _show_sampler(self, sampler: PatchSampler) -> None:
         self.say("")
@@ -244,7 +243,7 @@ class TrainStep(JobStep):
     def _resume(self) -> None:
         last = open_run(self.folder) if self.folder is not None and is_run(self.folder) else None
         broken_off = last is not None and not last.record.finished
-        folder = self.folder if broken_off else self._ask_run("The run to go on with")
+        folder = self.folder if broken_off else self._ask_run("The run to resume")
         if folder is not None:
             self.start(folder)
 
@@ -269,7 +268,7 @@ class TrainStep(JobStep):
         """Show how far the training is."""
         self.bar.show_progress(event)
         if self.status.text().startswith("Starting"):
-            self.say(f"Training on {self._subject}; paint on, your strokes count in the next round.")
+            self.say(f"Training on {self._subject}; keep painting: your strokes count in the next training.")
 
     def _show_epoch(self, event: EpochEnded) -> None:
         self.plot.add(event)
@@ -300,5 +299,5 @@ class TrainStep(JobStep):
     def cancelled_sentence(self) -> str:
         """Return what is left of a cancelled training."""
         kept = self._started and self.folder is not None and is_run(self.folder)
-        rest = "Resume goes on from the last checkpoint" if kept else "nothing was written"
+        rest = "Resume continues from the last checkpoint" if kept else "nothing was written"
         return f"Cancelled; {rest}."

@@ -73,7 +73,7 @@ def test_clicks_in_two_cells_join_them(desk):
     count = cells(plane(desk))
     canvas = take(desk, "Join cells")
     click(canvas, at(desk, 25, 10))
-    assert "Now the other one" in desk.correct.status.text()
+    assert "Now click the other one" in desk.correct.status.text()
     click(canvas, at(desk, 25, 24))
     assert cells(plane(desk)) == count - 1
 
@@ -284,7 +284,7 @@ def test_repairs_in_another_view_are_refused(desk):
     canvas = take(desk, "Drop piece")
     desk.workspace.viewer.dims.order = (1, 0, 2)
     click(canvas, middle(canvas))
-    assert "usual view" in desk.correct.status.text()
+    assert "slice view" in desk.correct.status.text()
     np.testing.assert_array_equal(plane(desk), before)
 
 

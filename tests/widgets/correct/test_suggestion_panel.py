@@ -201,7 +201,7 @@ def test_live_learning_follows_a_stroke_and_keeps_what_it_learned(desk, qtbot, t
     wait_for(qtbot, lambda: len(previews) > count)
     live.switch.click()
     wait_for(qtbot, lambda: not live.job.running)
-    assert "Kept what it learned" in desk.correct.status.text()
+    assert "Saved what it learned" in desk.correct.status.text()
     run = open_run(desk.workspace.run)
     assert run.folder != tiny_run.folder
     assert z in run.record.trained_slices

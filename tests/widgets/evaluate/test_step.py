@@ -132,7 +132,7 @@ def assert_complaint(step, *parts):
     settle(step)
     text = step.status.text()
     assert "color" in step.status.styleSheet(), text
-    assert "should not have happened" not in text
+    assert "Unexpected error" not in text
     for part in parts:
         assert part in text
 

@@ -112,7 +112,7 @@ def test_messages_of_one_second_all_stay(pretended):
         pretended.handle_event(Message(text))
     pretended.handle_event(Progress(0.1, 5.0, "step 1"))
     assert pretended.about.text() == "Judged on 1 slice.\nComputing on a processor."
-    assert "paint on" in pretended.status.text()
+    assert "keep painting" in pretended.status.text()
 
 
 def test_an_epoch_adds_v_rand_to_curves_and_figures(pretended):
