@@ -194,7 +194,7 @@ class LoadStep(StepWidget):
     # -- sessions -----------------------------------------------------------------------
 
     def save_session(self, folder: Path) -> None:
-        """Save the chosen image's place, labels, confirmations and run, and keep them there from then on."""
+        """Save image path, labels, confirmed slices and run, and autosave them there from then on."""
         folder = folder if folder.suffix == ".emseg" else folder.with_name(f"{folder.name}.emseg")
         folder = folder.absolute()
         image, labels = self.workspace.image, self.workspace.labels
@@ -238,13 +238,13 @@ class LoadStep(StepWidget):
         return moved_to(error.path, Path(path)) if path else None
 
     def _show_session(self, folder: Path, layers: list[LayerData]) -> None:
-        (pixels, shown, _), (labels, ours, _) = layers
-        image = self.viewer.add_layer(Layer.create(pixels, shown, "image"))
+        (pixels, of_image, _), (labels, of_labels, _) = layers
+        image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
         self.workspace.choose("image", image)
-        opened = info_in(ours["metadata"]).opened
+        opened = info_in(of_labels["metadata"]).opened
         assert opened is not None  # the labels of a session
         session = opened.session
-        self.viewer.add_labels(labels, **ours)
+        self.viewer.add_labels(labels, **of_labels)
         remember_folder("images", folder.parent)
         warnings = " ".join(["", *session.warnings])
         self.say(f"Opened the session ({len(session.confirmed)} slices confirmed).{warnings}")
@@ -275,7 +275,7 @@ class LoadStep(StepWidget):
         self.recovery.setVisible(self.recovered.count() > 0)
 
     def showEvent(self, event: Any) -> None:
-        """Offer what was let go of meanwhile, such as a layer that was removed."""
+        """Offer sessions whose layers were removed in the meantime."""
         self.look_for_lost_work()
         super().showEvent(event)
 

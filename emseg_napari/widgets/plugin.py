@@ -37,13 +37,13 @@ def open_isbi2012() -> list[LayerData]:
 
 
 def _layers(image: np.ndarray, labels: np.ndarray, name: str) -> list[LayerData]:
-    ours = {
+    shown = {
         "name": f"{name} labels",
         "colormap": label_colours(),
         "opacity": 0.6,
         "metadata": LayerInfo(confirmed=set()).as_metadata(),
     }
-    return [(image, {"name": name}, "image"), (labels, ours, "labels")]
+    return [(image, {"name": name}, "image"), (labels, shown, "labels")]
 
 
 def session_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
@@ -89,7 +89,7 @@ def write_isbi(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     data : array
         Labels in any convention that can be recognised.
     attributes : dict
-        Of the layer; of one of ours, proposals that nobody has confirmed count as unlabelled.
+        Of the layer; in a managed layer, unconfirmed proposals count as unlabelled.
 
     Returns
     -------

@@ -250,7 +250,7 @@ class PredictStep(JobStep):
         self._quick_look.clear(event.block)
 
     def on_ended(self) -> None:
-        """Remove the first look, and close the step that undo takes back."""
+        """Remove the first look, and close the history entry of this prediction."""
         self._quick_look.remove()
         if self._proposals is not None:
             self._proposals.end()

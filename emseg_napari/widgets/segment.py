@@ -198,8 +198,8 @@ class CellsStep(JobStep):
         earlier = [layer for layer in self.viewer.layers if info_of(layer).source == source]
         for layer in earlier:
             self.viewer.layers.remove(layer)
-        ours = {"name": f"{self._image_name()} cells", "opacity": 0.5}
-        layer = self.viewer.add_labels(data, **shown | lying | ours)
+        look = {"name": f"{self._image_name()} cells", "opacity": 0.5}
+        layer = self.viewer.add_labels(data, **shown | lying | look)
         if result.failures:
             first = result.failures[0]
             raise UserError(
@@ -243,7 +243,7 @@ class CellsStep(JobStep):
         }
         layer = self.viewer.add_labels(data, name=f"{self._image_name()} cells", opacity=0.5, **where)
         self._own[source.unique_id] = layer
-        # Who paints in it makes it theirs: the next cells go to a new layer.
+        # A layer in which the user paints is the user's: the next cells go to a new layer.
         layer.events.paint.connect(lambda: self._own.pop(source.unique_id, None))
         return layer
 

@@ -1,4 +1,4 @@
-"""Keeps what the user does to labels on disk, from the first stroke on and without being asked."""
+"""Autosave of a workspace: every edit of managed labels is written to disk, from the first stroke on."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _ASK_MS = 500
 
 
 class SessionAutosave(QObject):
-    """Autosaves every labels layer of ours in a workspace.
+    """Autosaves every managed labels layer of a workspace.
 
     Signals
     -------
     trouble : str
         Why something cannot be written; empty when all could be.
     noted : str
-        What the user should know of how labels are kept.
+        What the user should know about the autosave.
     """
 
     trouble = Signal(str)
@@ -49,20 +49,20 @@ class SessionAutosave(QObject):
         self._work = (workspace.run, workspace.rounds)
         self._soon = QTimer(self, singleShot=True, interval=0)
         self._soon.timeout.connect(partial(_flush, self._autosaved))
-        # Asked here, not told by the threads that write: they may outlive this object.
+        # Polled here, not signalled by the threads that write: they may outlive this object.
         self._reported = self._warned = ""
         self._ask = QTimer(self, interval=_ASK_MS)
         self._ask.timeout.connect(self._report_trouble)
         workspace.edited.connect(self._record_edit)
         workspace.changed.connect(self._record_work)
         workspace.managed_changed.connect(self.follow)
-        # not by this object, which is half gone by then
+        # not by this object, which is half destroyed by then
         autosaved = self._autosaved
         workspace.destroyed.connect(lambda: _close(autosaved))
         self.follow()
 
     def folder(self, layer: Any) -> Path | None:
-        """Return where a layer's labels are kept, None before its first stroke."""
+        """Return the session folder of a layer, None before its first stroke."""
         kept = self._kept(layer)
         return None if kept is None else kept.autosave.folder
 
@@ -99,12 +99,12 @@ class SessionAutosave(QObject):
         self._workspace.set_rounds(session.rounds)
 
     def saving(self, layer: Labels, image: Image, folder: Path, copy_image: bool) -> Callable[[], None]:
-        """Return what saves a layer as a named session, where it is kept from then on; takes a while.
+        """Return what saves a layer as a named session, where it is autosaved from then on; takes a while.
 
         Raises
         ------
         UserError
-            Here or there, if it cannot be written.
+            From this call or from the returned one, if it cannot be written.
         """
         if open_elsewhere(folder) and self.folder(layer) != folder:
             raise UserError(f"{folder.name} is open in a window; choose another name.")
@@ -203,7 +203,7 @@ def is_in_memory(layer: Layer) -> bool:
 def source_of(image: Image | None) -> Path | None:
     """Return the file from which the plugin can open an image again, None where it knows none.
 
-    That napari itself opened it is enough only of what is too large to be copied: we may not read the
+    That napari itself opened it is enough only if it is too large to be copied: this plugin may not read the
     file as it does.
     """
     if image is None:

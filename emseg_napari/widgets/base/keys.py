@@ -1,4 +1,4 @@
-"""The keys of the correction loop, and the sheet that shows them.
+"""Keyboard shortcuts of the correction loop, and the page that lists them.
 
 None of them means anything to napari while a labels layer is selected.
 """

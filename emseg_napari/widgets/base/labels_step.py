@@ -1,7 +1,7 @@
-"""What a step has that changes the labels of the chosen layer, and what its panels are given.
+"""Base of a step that changes the labels of the chosen layer; its panels are given this step.
 
-A labels layer that the plugin does not manage is taken over first: looked through in the background, and
-copied where its pixels cannot be painted as they are.
+A labels layer that the plugin does not manage is taken over first: checked in the background, and copied
+where its pixels cannot be painted as they are.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class LayerPicker(QComboBox):
     candidates : callable
         Returns the layers to choose from, likeliest first.
     likely : callable
-        Says whether a layer may be offered unasked.
+        Says whether a layer may be chosen automatically.
     empty : str
         Shown while nothing is chosen.
 
@@ -103,7 +103,7 @@ class PredictionPicker(LayerPicker):
 
 
 class TruthPicker(LayerPicker):
-    """Chooses the labels that are taken for true; never the prediction unasked."""
+    """Chooses the labels that count as true; never the prediction by itself."""
 
     def __init__(self, workspace: Workspace, prediction: PredictionPicker) -> None:
         def candidates() -> list[Layer]:

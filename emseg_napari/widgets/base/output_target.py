@@ -1,4 +1,4 @@
-"""Where a result of any size goes: an OME-Zarr on disk, and who computes it."""
+"""Output of any size: an OME-Zarr on disk, and the processes that compute it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def refuse_many(name: str, shape: tuple[int, ...], doing: str) -> None:
 
 
 class VolumeTarget(QWidget):
-    """Chooses where a result of any size goes, and who computes it.
+    """Chooses where a result of any size is written, and which processes compute it.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class VolumeTarget(QWidget):
         Raises
         ------
         UserError
-            If the scheduler's address is none, or the folder lies in another container.
+            If the scheduler's address is not an address, or the folder lies in another container.
         """
         path = Path(self.path.text().strip() or self.path.placeholderText()).expanduser().absolute()
         if any(parent.suffix in (".zarr", ".n5") for parent in path.parents):

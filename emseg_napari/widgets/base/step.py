@@ -1,4 +1,4 @@
-"""What every step widget has: a place for sentences, and a guard that turns errors into them."""
+"""Base of the step widgets: a line for sentences, and a guard that turns errors into sentences."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class StepWidget(QWidget):
         self.viewer = napari_viewer
         self.workspace = workspace or Workspace(napari_viewer, self)
         self.autosave = autosave_of(self.workspace)
-        workers: list[Any] = []  # who else would hold them
+        workers: list[Any] = []  # or Python would delete them
         self._workers = workers
         self.destroyed.connect(lambda: workers.clear())
         self.rows = QVBoxLayout(self)
@@ -88,7 +88,7 @@ class StepWidget(QWidget):
         return in_window(lambda: ask_convention(self, error))
 
     def show_converted(self, layer: Any, labels: SparseStack) -> Any:
-        """Add what a layer means as one of ours, and choose it; from any thread."""
+        """Add the labels of a foreign layer as a managed layer, and choose it; from any thread."""
         pixels = dense(labels)
 
         def show() -> Any:
@@ -100,7 +100,7 @@ class StepWidget(QWidget):
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Show errors of the body as a sentence; nothing of the user's is lost by them."""
+        """Show errors of the body as a sentence; the user loses nothing by them."""
         try:
             yield
         except Exception as error:
@@ -128,7 +128,7 @@ class StepWidget(QWidget):
         worker.start()
 
     def hint(self, obstacle: str | None, wish: str) -> None:
-        """Say what is missing, where nothing else stands, and take it back when it is there."""
+        """Say what is missing, where nothing else stands, and clear it when it is there."""
         hinted = self.status.text().startswith(f"To {wish}, ")
         if obstacle and (hinted or not self.status.text()):
             self.say(f"To {wish}, {obstacle}.")

@@ -1,4 +1,4 @@
-"""What a training says of itself, in sentences."""
+"""Sentences about a training: its epochs, its outcome, its duration."""
 
 from __future__ import annotations
 

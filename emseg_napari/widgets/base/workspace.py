@@ -33,7 +33,7 @@ class Workspace(QObject):
     managed_changed
         Labels layers that the plugin manages came or went.
     edited : napari.layers.Labels, set of int
-        Labels or confirmation of these slices of a layer of ours changed.
+        Labels or confirmation of these slices of a managed layer changed.
     replayed : napari.layers.Labels, set of int
         The same by undo or redo, perhaps out of view.
     """
@@ -89,7 +89,7 @@ class Workspace(QObject):
             self.changed.emit()
 
     def new_run_folder(self, kind: str) -> Path:
-        """Name the folder of a run that begins now on the chosen image."""
+        """Name the folder of a run that starts now on the chosen image."""
         name = re.sub(r"[^\w-]+", "-", self.image.name).strip("-") or "image"
         return self.runs_folder / f"{name}-{kind}-{time.strftime('%Y%m%d-%H%M%S')}"
 
@@ -110,9 +110,9 @@ class Workspace(QObject):
         return [layer for layer in self.viewer.layers if isinstance(layer, Image) and not _is_aid(layer)]
 
     def follow(self, event: Any = None) -> None:
-        """Follow layers that came, went, or are ours now."""
+        """Follow layers that came, went, or are managed now."""
         histories = [watch(layer) for layer in filter(is_managed, self.candidates("labels"))]
-        # Bound methods, which Qt lets go of with this object: a history lives as long as its layer.
+        # Bound methods, which Qt disconnects with this object: a history lives as long as its layer.
         for history in set(histories).difference(self._histories):
             history.changed.connect(self._emit_edited)
             history.replayed.connect(self._emit_replayed)
@@ -124,7 +124,7 @@ class Workspace(QObject):
         for kind in self._chosen:
             found = self.candidates(kind)
             if self._chosen[kind] not in found:
-                # A layer of ours first: what the user has just made or opened with us.
+                # A managed layer first: what the user has just made or opened with the plugin.
                 best = [layer for layer in found if is_managed(layer)] or found
                 self.choose(kind, best[0] if best else None)
         self.layers_changed.emit()

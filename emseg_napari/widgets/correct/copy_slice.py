@@ -28,7 +28,7 @@ from emseg_napari.widgets.layers.labels_layer import (
 
 @dataclass(frozen=True)
 class Redraw:
-    """A tool that draws all of the slice in view where nothing is the user's.
+    """A tool that draws all pixels of the slice in view that have no label of the user's own.
 
     Attributes
     ----------
@@ -98,12 +98,12 @@ class Interpolation:
 
 
 def free_in(plane: np.ndarray) -> np.ndarray:
-    """Return which labels of an unconfirmed slice (y, x) are nobody's: bool."""
+    """Return which pixels of an unconfirmed slice (y, x) have no label of the user's own: bool."""
     return (plane == UNLABELLED) | is_proposal(plane)
 
 
 def redraw(layer: Labels, z: int, drawn: np.ndarray) -> int:
-    """Give a slice new labels where it has none of the user's, in one step to undo; return how many.
+    """Give a slice new labels where it has none of the user's own, as one undo entry; return how many.
 
     Parameters
     ----------

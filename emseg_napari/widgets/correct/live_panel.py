@@ -1,4 +1,4 @@
-"""Live learning: the engine trains on while the user corrects, and its proposals follow."""
+"""Live learning: the engine keeps training while the user corrects, and its proposals follow."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SEND_SECONDS = 0.05
 
 
 class LivePanel(JobListener, QWidget):
-    """Starts and ends live learning on the labels layer of step Correct.
+    """Starts and ends live learning on the chosen labels layer.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class LivePanel(JobListener, QWidget):
             self.state.setText("")
 
     def toggle(self) -> None:
-        """Begin, or end and keep what was learned."""
+        """Start, or end and save what was learned."""
         try:
             if self.job.preparing:
                 self.job.cancel()
@@ -135,7 +135,7 @@ class LivePanel(JobListener, QWidget):
             self._soon.start()
 
     def _send_labels(self) -> None:
-        """Tell the engine of a few slices, then of the next: a step undone may have changed hundreds."""
+        """Send a few slices to the engine, then the next: one undo may have changed hundreds."""
         labels, confirmed = stack_of(self.layer), confirmed_in(self.layer)
         if self.job.running and not self.job.preparing:  # until then what changed may still be copied
             end = time.monotonic() + _SEND_SECONDS

@@ -23,7 +23,7 @@ _PREVIEW_MS = 30
 
 
 class RepairController(QObject):
-    """The tool in hand, if any, on one labels layer.
+    """The active tool, if any, on one labels layer.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class RepairController(QObject):
     Signals
     -------
     changed
-        Another tool, or none, is in hand.
+        Another tool, or none, is active.
     message : str, bool
         A sentence, and whether it says that something was wrong.
     """
@@ -64,13 +64,13 @@ class RepairController(QObject):
 
     @property
     def layer(self) -> Any:
-        """The layer that the tool in hand works on, or None."""
+        """The layer that the active tool works on, or None."""
         return self._layer
 
-    # -- taking and putting away ----------------------------------------------------------
+    # -- activating and deactivating ----------------------------------------------------------
 
     def activate(self, tool: Tool | Redraw, layer: Labels) -> None:
-        """Take a tool for a layer into the hand; the one that is there already is put away."""
+        """Activate a tool on a layer; the active one is deactivated instead."""
         again = tool == self.tool
         self.deactivate()
         if again:
@@ -89,7 +89,7 @@ class RepairController(QObject):
             self._request_preview([])
 
     def deactivate(self, event: Any = None) -> None:
-        """Give the mouse back to napari."""
+        """Deactivate the tool, and give the mouse back to napari."""
         if self.tool is None:
             return
         layer, self._layer, self.tool, self._first = self._layer, None, None, None
@@ -120,7 +120,7 @@ class RepairController(QObject):
         track = [self._point(event)]
         yield
         while event.type == "mouse_move":
-            if self.tool is None:  # put away with the button held down
+            if self.tool is None:  # deactivated while the button is down
                 return
             track.append(self._point(event))
             self._request_preview(track if self.tool.points != 1 else track[-1:])

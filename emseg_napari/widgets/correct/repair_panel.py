@@ -59,22 +59,22 @@ class RepairPanel(QWidget):
         return [*self.tools.values(), *self.copies, self.interpolate]
 
     def set_obstacle(self, obstacle: str | None) -> None:
-        """Enable the tools, or say what is in the way."""
+        """Enable the tools, or say what prevents them."""
         for button in self.buttons:
             enable(button, obstacle)
 
     def activate(self, tool: Tool) -> None:
-        """Take a tool into the hand, or put it away."""
+        """Activate a tool, or deactivate it."""
         try:
             self._step.image()
             self.repair.activate(tool, self._step.managed_layer())
         finally:
-            self._show_tool()  # Qt has turned the button already
+            self._show_tool()  # Qt has toggled the button already
         if self.repair.tool is not None:
             self._step.say(tool.about)
 
     def activate_redraw(self, tool: Redraw) -> None:
-        """Take a tool that draws the whole slice into the hand once its picture is there, or put it away."""
+        """Activate a tool that draws the whole slice once its preview is there, or deactivate it."""
         if self.repair.tool == tool:
             self.repair.deactivate()
             return

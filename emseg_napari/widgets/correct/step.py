@@ -181,7 +181,7 @@ class CorrectStep(LabelsStep):
         layer.mode = mode
 
     def toggle_confirmed(self) -> None:
-        """Confirm the slice in view, or take that back."""
+        """Confirm or unconfirm the slice in view."""
         layer = self.managed_layer()
         z = self.slice_of(layer)
         confirmed = confirmed_in(layer)

@@ -1,4 +1,4 @@
-"""Where to look next: places by expected gain, and the way from one to the next."""
+"""Suggestions where to look next: places by expected gain, and the keys from one to the next."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ class SuggestionPanel(JobListener, QWidget):
             f"{where}{len(waiting)} places left (V_rand {gain:+.3f} per slice if all are right)."
         )
 
-    # -- going round ------------------------------------------------------------------------
+    # -- from place to place ------------------------------------------------------------------------
 
     def _waiting(self) -> list[Place]:
         seen, confirmed = self._settled.union(map(_key, self._history)), self._confirmed()
@@ -264,7 +264,7 @@ class SuggestionPanel(JobListener, QWidget):
         self._step.viewer.layers.selection.active = self._layer
 
     def accept_place(self) -> None:
-        """Make the proposals around the place the user's, then go on."""
+        """Make the proposals around the place the user's own, then go to the next place."""
         place = self._current_place()
         plane = stack_of(self._layer)[place.z]
         y, x = np.ogrid[: plane.shape[0], : plane.shape[1]]

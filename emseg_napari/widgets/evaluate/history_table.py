@@ -39,7 +39,7 @@ class Work:
 
 
 def work_done(truth: Labels, workspace: Workspace) -> Work:
-    """Count over all our labels of a stack; takes a while, and may be called in any thread."""
+    """Count over all labels of a managed layer; takes a while, and may be called in any thread."""
     painted: set[int] = set()
     confirmed: set[int] = set()
     for layer in filter(is_managed, workspace.candidates("labels")):

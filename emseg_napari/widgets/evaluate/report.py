@@ -1,4 +1,4 @@
-"""What the report of an evaluation tells, gathered from the window."""
+"""The contents of an evaluation report, gathered from the window."""
 
 from __future__ import annotations
 

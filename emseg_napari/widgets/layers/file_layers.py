@@ -60,7 +60,7 @@ def _in_memory(layer: LayerData) -> LayerData:
 
 
 def container_of(path: Path) -> Path:
-    """Return the file or folder that a path goes on into, as in ``a.h5/volumes/raw``; else itself."""
+    """Return the file or folder that contains a path such as ``a.h5/volumes/raw``; else the path itself."""
     suffixes = (*HDF5_SUFFIXES, *FOLDER_SUFFIXES)
     return next((one for one in reversed(path.parents) if one.suffix.lower() in suffixes), path)
 
@@ -68,8 +68,8 @@ def container_of(path: Path) -> Path:
 def moved_to(old: Path, new: Path) -> Path:
     """Return where an image is whose container the user has found again: the same dataset in it."""
     inner = old.relative_to(container_of(old))
-    goes_on = new.suffix.lower() in HDF5_SUFFIXES if new.is_file() else (new / inner).exists()
-    return new / inner if goes_on else new
+    has_inner = new.suffix.lower() in HDF5_SUFFIXES if new.is_file() else (new / inner).exists()
+    return new / inner if has_inner else new
 
 
 def description_of(layer: Layer) -> str:

@@ -2,7 +2,7 @@
 
 napari keeps its own history of pixels that were painted, filled or set through the layer. What has no
 such entry, a confirmed slice or a prediction filled in, is kept here, with a mark for every entry of
-napari's, so that Ctrl+Z takes back the last one, whoever keeps it.
+napari's, so that Ctrl+Z undoes the last one in either list.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _MOST_PAINTED = 100  # entries that napari keeps
 
 
 class HistoryEntry(Protocol):
-    """Something done that can be taken back and done again."""
+    """One change that can be undone and redone."""
 
     @property
     def slices(self) -> set[int]:
         """Which slices it changes."""
 
     def undo(self) -> None:
-        """Take it back."""
+        """Undo the change."""
 
     def redo(self) -> None:
-        """Do it again."""
+        """Redo the change."""
 
 
 class Painted:
@@ -44,14 +44,14 @@ class Painted:
 
 
 class Confirmed:
-    """A slice was confirmed, or that was taken back."""
+    """A slice was confirmed or unconfirmed."""
 
     def __init__(self, confirmed: set[int], z: int) -> None:
         self._confirmed, self.slices = confirmed, {z}
         self.undo = self.redo
 
     def redo(self) -> None:
-        """Turn it round, which undoes it, too."""
+        """Confirm or unconfirm the slice; undo does the same."""
         self._confirmed.symmetric_difference_update(self.slices)
 
 
@@ -102,11 +102,11 @@ class Filled:
         return set(self._others)
 
     def remember(self, z: int) -> None:
-        """Keep a slice as it is, before it is filled for the first time."""
+        """Store a slice as it is, before it is filled for the first time."""
         self._others.setdefault(z, _packed(self._planes()[z]))
 
     def redo(self) -> None:
-        """Exchange proposals with what stood there, which undoes it, too; labels of a person's stay."""
+        """Exchange proposals with what stood there, which undoes it, too; the user's own labels stay."""
         labels = self._planes()
         for z, kept in self._others.items():
             if z in self._confirmed:
@@ -127,7 +127,7 @@ def _unpacked(packed: bytes, like: np.ndarray) -> np.ndarray:
 
 
 class History(QObject):
-    """What was done to one labels layer.
+    """Undo history of one labels layer.
 
     Parameters
     ----------

@@ -1,4 +1,8 @@
-"""Between napari's layers and the arrays of the floors below."""
+"""Labels layers of napari, and those among them that the plugin manages.
+
+A managed layer holds the project's label values, its confirmed slices and its history. Every other labels
+layer is foreign: its values follow a convention that has to be recognised, or asked for.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +34,14 @@ from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.placement import lying_as
 
 NO_LABELS = "No labels layer is chosen; press 'New labels' or open a labels file."
-# Those of somebody else's that have labels come into memory.
+# The labelled slices of a foreign layer come into memory.
 _MOST_FOREIGN_BYTES = 2**32
 
 Ask = Callable[[UserError], Convention | None]
 
 
 def stack_of(layer: Labels) -> np.ndarray:
-    """Return the pixels (z, y, x) of a labels layer of ours: what is written there is in the layer."""
+    """Return the pixels (z, y, x) of a managed labels layer: what is written to them is in the layer."""
     return cast(np.ndarray, volume_of_layer(layer))
 
 
@@ -50,12 +54,12 @@ def labels_of(layer: Labels | None, convention: Convention | None = None) -> Spa
     ----------
     layer : napari.layers.Labels
     convention : Convention, optional
-        What the values of a layer of somebody else's mean; recognised when not given.
+        What the values of a foreign layer mean; recognised when not given.
 
     Raises
     ------
     AmbiguousLabels, UnknownLabels
-        If the values follow no convention or two; one of ours may hold the number of a wrong brush.
+        If the values follow no convention or two; a managed layer may hold the number of a wrong brush.
     """
     if layer is None:
         raise UserError(NO_LABELS)
@@ -68,7 +72,7 @@ def labels_of(layer: Labels | None, convention: Convention | None = None) -> Spa
 
 
 def understood(layer: Labels | None, ask: Ask) -> tuple[SparseStack, Convention | None]:
-    """Return a layer's labels, and what the user said that its values mean if he had to be asked.
+    """Return a layer's labels, and the convention that the user chose, if the values left it open.
 
     Parameters
     ----------
@@ -79,7 +83,7 @@ def understood(layer: Labels | None, ask: Ask) -> tuple[SparseStack, Convention 
     Raises
     ------
     UserError
-        As `labels_of`, of which a user has given up to say what they mean.
+        As `labels_of`, if the user gives no answer.
     """
     try:
         return labels_of(layer), None
@@ -91,7 +95,7 @@ def understood(layer: Labels | None, ask: Ask) -> tuple[SparseStack, Convention 
 
 
 def _painted(layer: Labels) -> SparseStack:
-    """Return the slices of a layer of ours that hold labels; they are views."""
+    """Return the slices of a managed layer that hold labels; they are views."""
     stack = stack_of(layer)
     return SparseStack.of(stack, slices_in_use(stack))
 
@@ -114,7 +118,7 @@ def trusted_of(layer: Labels, labels: SparseStack, include_proposals: bool = Fal
 
 
 def trusted_plane(plane: np.ndarray, with_proposals: bool) -> np.ndarray:
-    """Return what counts of one slice of ours, uint8 (y, x), a copy: 0, 1, 2."""
+    """Return the trusted labels of one slice of a managed layer, uint8 (y, x), a copy: 0, 1, 2."""
     return trusted(plane[np.newaxis], {0} if with_proposals else ())[0]
 
 
@@ -132,19 +136,19 @@ def is_paintable(layer: Labels) -> bool:
 
 
 def is_managed(layer: Layer | None) -> bool:
-    """Say whether a labels layer surely holds the project's convention."""
+    """Say whether the plugin manages a labels layer, which then holds the project's label values."""
     return layer is not None and info_of(layer).confirmed is not None
 
 
 def confirmed_in(layer: Labels) -> set[int]:
-    """Return the confirmed slices of a labels layer of ours."""
+    """Return the confirmed slices of a managed labels layer."""
     confirmed = info_of(layer).confirmed
     assert confirmed is not None  # else it is a foreign layer
     return confirmed
 
 
 def refuse_confirmed(layer: Labels, z: int) -> None:
-    """Raise `UserError` if a slice is confirmed: all its labels are the person's."""
+    """Raise `UserError` if a slice is confirmed: all its labels are the user's own."""
     if z in confirmed_in(layer):
         raise UserError(f"Slice {z} is confirmed, so all its labels are yours; unconfirm it first (C).")
 
@@ -155,14 +159,14 @@ def set_pixels(layer: Labels, z: int, y: np.ndarray, x: np.ndarray, values: Any)
 
 
 def history_of(layer: Labels) -> History:
-    """Return what was done to a labels layer of ours."""
+    """Return the history of a managed labels layer."""
     history = info_of(layer).history
     assert history is not None  # else it is a foreign layer
     return history
 
 
 def adopt(layer: Labels) -> None:
-    """Make ours a layer that holds 0 to 4: colours, brush, confirmed slices and history."""
+    """Let the plugin manage a layer that holds 0 to 4: colours, brush, confirmed slices and history."""
     if not is_managed(layer):
         update_info(layer, confirmed=set())
     layer.colormap = label_colours()
@@ -179,9 +183,9 @@ def connect_while(owner: QObject, event: Any, callback: Callable[..., Any]) -> N
 
 
 def watch(layer: Labels) -> History:
-    """Follow what is done to a labels layer of ours, however it came into the viewer.
+    """Follow what is done to a managed labels layer, however it came into the viewer.
 
-    A duplicate gets marks of its own: napari duplicates pixels, but shares metadata.
+    A duplicate gets confirmed slices and a history of its own: napari copies pixels, but shares metadata.
     """
     known = info_of(layer).history
     if known is not None and known.layer == layer:
@@ -199,7 +203,7 @@ def _paint_boundary(layer: Labels) -> None:
 
 
 def _paint_own(layer: Labels) -> None:
-    """Nobody paints proposals, and a number that means nothing would not be seen."""
+    """Replace the number of the brush by one that a user paints: proposals and unknown numbers are not."""
     if layer.selected_label > INTERIOR:
         layer.selected_label = INTERIOR if layer.selected_label == PROPOSED_INTERIOR else BOUNDARY
 
@@ -207,7 +211,7 @@ def _paint_own(layer: Labels) -> None:
 def add_labels(
     viewer: Any, labels: np.ndarray, name: str, like: Layer | None = None, confirmed: Iterable[int] = ()
 ) -> Labels:
-    """Add a labels layer of ours, placed over the layer `like`.
+    """Add a managed labels layer, placed over the layer `like`.
 
     Parameters
     ----------
@@ -220,7 +224,7 @@ def add_labels(
         Slices.
     """
     place = lying_as(like, labels.ndim) if like else {}
-    # Ours from the first moment, so that whoever sees it come follows its history.
+    # Managed from the first moment, so that all who see the layer inserted follow its history.
     metadata = LayerInfo(confirmed=set(confirmed)).as_metadata()
     layer = viewer.add_labels(labels, name=name, metadata=metadata, **place)
     adopt(layer)
@@ -228,7 +232,7 @@ def add_labels(
 
 
 def converted(viewer: Any, layer: Labels, labels: np.ndarray) -> Labels:
-    """Add what a user's labels layer means, (z, y, x), as a layer of ours; his own stays as it is."""
+    """Add the labels (z, y, x) of a foreign layer as a managed layer; the foreign layer stays as it is."""
     shown = labels[0] if layer.ndim == 2 else labels
     return add_labels(viewer, shown, f"{layer.name} (boundary labels)", layer)
 
@@ -238,7 +242,7 @@ def proposals_of(viewer: Any, image: Image | None, kind: type[Layer]) -> Any:
     if image is None:
         return None
     for layer in viewer.layers:
-        ours = isinstance(layer, kind) and info_of(layer).proposal_of == image.unique_id
-        if ours and fits(layer, tuple(image.data.shape)):
+        of_image = isinstance(layer, kind) and info_of(layer).proposal_of == image.unique_id
+        if of_image and fits(layer, tuple(image.data.shape)):
             return layer
     return None

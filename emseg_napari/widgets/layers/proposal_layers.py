@@ -31,7 +31,7 @@ OWN_LAYER = "a proposal layer of its own"
 
 @dataclass(frozen=True)
 class PredictionSource:
-    """What a prediction comes from.
+    """Image and run of a prediction.
 
     Attributes
     ----------
@@ -52,21 +52,21 @@ class PredictionSource:
 class ProposalLayers:
     """Where the slices of one prediction go.
 
-    Layers of our own come with the first slice: a prediction that fails leaves none.
+    New layers come with the first slice: a prediction that fails leaves none.
 
     Parameters
     ----------
     viewer : napari.Viewer
     source : PredictionSource
     target : napari.layers.Labels or None
-        Labels of ours to fill; None for the layer of earlier proposals, or a new one.
+        Managed labels to fill; None for the layer of earlier proposals, or a new one.
     wants_probability : bool
         Whether the probability is kept, too.
 
     Attributes
     ----------
     target : napari.layers.Labels or None
-        None before the first slice if it is a layer of our own.
+        None before the first slice if it is a new layer.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class ProposalLayers:
         self._filled: Filled | None = None
 
     def show(self, event: SlicePredicted) -> None:
-        """Take a slice in."""
+        """Show a predicted slice."""
         image = self._source.image
         if self.target is None:
             self.target = self._signed(proposals_of(self._viewer, image, Labels) or self._add_labels())
@@ -88,7 +88,7 @@ class ProposalLayers:
             self._fill(event.z, from_probability(event.probability, self._source.threshold))
 
     def end(self) -> None:
-        """One prediction is one step to undo, however many slices it filled."""
+        """Close the prediction: it is one entry of the history, however many slices it filled."""
         if self._filled is not None and self.target in self._viewer.layers:
             history_of(self.target).changed.emit(self._filled.slices)
         self._filled = None
@@ -137,7 +137,7 @@ class ProposalLayers:
 
 
 def fill(layer: Labels, z: int, proposed: np.ndarray) -> None:
-    """Write a proposal for one slice into a labels layer of ours, where the user left room.
+    """Write a proposal for one slice into a managed labels layer, where the user has no labels.
 
     Not by `data_setitem`: a hundred filled slices would push the strokes out of napari's history.
     """

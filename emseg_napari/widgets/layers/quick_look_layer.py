@@ -1,4 +1,4 @@
-"""The first look at a large slice, drawn part by part until the prediction itself is there."""
+"""Image layer of the first look at a large slice, drawn part by part until its prediction is there."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class QuickLookLayer:
             self._layer.refresh()
 
     def clear(self, block: Block) -> None:
-        """Leave a block to the prediction, which is there."""
+        """Clear a block whose prediction is there."""
         z, *window = block.window
         if self._layer in self._viewer.layers and z.start <= self._z < z.stop:
             self._layer.data[(0, *window)] = 0
             self._layer.refresh()
 
     def remove(self) -> None:
-        """Take it away: there is something better, or nothing more will come."""
+        """Remove the layer: the prediction is there, or nothing more will come."""
         if self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
         self._layer = None

@@ -26,7 +26,7 @@ def session_layers(folder: Path, image: Path | None = None) -> list[LayerData]:
     folder : Path
         NAME.emseg.
     image : Path, optional
-        The new place of an image that is gone.
+        The new place of an image that was moved.
 
     Raises
     ------
@@ -42,13 +42,13 @@ def session_layers(folder: Path, image: Path | None = None) -> list[LayerData]:
     labels = session.labels
     opened = OpenedSession(folder, session, marks_of(labels))
     info = LayerInfo(confirmed=set(session.confirmed), opened=opened)
-    ours = {
+    shown = {
         "name": session.name or f"{name} labels",
         "colormap": label_colours(),
         "opacity": 0.6,
         "metadata": info.as_metadata(),
     } | lying_at(session.labels_place)
-    return [_image_layer(session, path, name, folder), (labels, ours, "labels")]
+    return [_image_layer(session, path, name, folder), (labels, shown, "labels")]
 
 
 def _image_layer(session: Session, path: Path | None, name: str, folder: Path) -> LayerData:

@@ -1,4 +1,4 @@
-"""The layer of a prediction on disk, which is shown while it is being written."""
+"""Image layer of a prediction on disk, shown while it is written."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class StreamingLayer:
         self._viewer, self._image, self._run = viewer, image, run
         self._waits = False
         shown = (layer for layer in viewer.layers if info_of(layer).output == path)
-        self.layer: Any = next(shown, None)  # of an earlier time that was broken off
+        self.layer: Any = next(shown, None)  # of an earlier prediction that was interrupted
 
     def show(self, event: BlockDone) -> None:
         """Show a block that was written."""
@@ -94,7 +94,7 @@ class StreamingLayer:
         )
 
     def _show_soon(self) -> None:
-        """Read the slice anew, though not for every block of many workers."""
+        """Read the slice again, though not for every block of many workers."""
         if not self._waits:
             self._waits = True
             QTimer.singleShot(_REFRESH_MS, self._refresh)

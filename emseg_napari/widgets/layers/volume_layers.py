@@ -26,7 +26,7 @@ def volume_layers(path: str | Path) -> list[LayerData]:
     Parameters
     ----------
     path : str or Path
-        As for `volumes.opening.open_volume`. Chunks without a file are shown as what is empty.
+        As for `io.open.open_volume`. Chunks without a file are shown as what is empty.
 
     Raises
     ------
@@ -69,8 +69,8 @@ def layer_of(levels: Sequence[Volume], path: str | Path | None = None) -> LayerD
 def lazy(volume: Volume) -> dask.array.Array:
     """Return a dask array over a volume, whose tasks are made of chunks as they lie on disk.
 
-    A task with a chunk that cannot be read is 0, and the user is told: else nothing at all would be shown.
-    Work, which must not go on with wrong values, reads the volume itself: it is the `volume` of
+    A task with a chunk that cannot be read is 0, with a warning: else nothing at all would be shown.
+    Jobs, which must not use wrong values, read the volume itself: it is the `volume` of
     the layer's `LayerInfo`.
 
     Every call gives an array of another name, so that what dask keeps of a file is never shown for
@@ -84,13 +84,13 @@ def lazy(volume: Volume) -> dask.array.Array:
 def _for_work(volume: Volume) -> Volume:
     """Return a volume whose chunks without a file are an error, as in the command line.
 
-    Not so of labels: nearly all who write them leave out what is empty.
+    Not so for labels: nearly all programs leave empty chunks out.
     """
     return volume if volume.is_labels else filled(volume, False)
 
 
 class _Shown:
-    """A volume for the eye: what cannot be read is 0, and told once."""
+    """A volume to be shown: what cannot be read is 0, with one warning for each chunk."""
 
     ndim = 3
 

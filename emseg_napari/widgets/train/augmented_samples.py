@@ -1,4 +1,4 @@
-"""Shows what the network would see: augmented patches of the user's own data with their labels."""
+"""Dialog with augmented patches of the user's own data and their labels, as the network sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the network thinks of the slice in view, epoch by epoch."""
+"""Live preview of the proposal for the slice in view, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class LivePreview:
             self._add_frame(preview, place)
 
     def remove(self) -> None:
-        """Take the live layer away; the movie stays."""
+        """Remove the live layer; the movie stays."""
         if self._live is not None and self._live in self._viewer.layers:
             self._viewer.layers.remove(self._live)
         self._live = None
@@ -76,7 +76,7 @@ class LivePreview:
         layer = self._viewer.add_image(
             data, name=name, metadata=LayerInfo(is_aid=True).as_metadata(), **_LOOK, **place
         )
-        if active is not None:  # the user goes on painting where he was
+        if active is not None:  # the user keeps painting in that layer
             self._viewer.layers.selection.active = active
         return layer
 

@@ -14,7 +14,7 @@ from emseg_napari.widgets.train.live_preview import LivePreview
 
 
 class RunControls(QWidget):
-    """Tells a training what the user wants of it.
+    """Buttons that pause, end or cancel a training.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class RunControls(QWidget):
     job : EngineJob
         Does the training.
     bar : QProgressBar
-        Says at once that a wish was heard; the training answers later.
+        Shows at once that a button was pressed; the training answers later.
     """
 
     def __init__(self, step: StepWidget, job: EngineJob, bar: QProgressBar) -> None:
@@ -44,7 +44,7 @@ class RunControls(QWidget):
             layout.addWidget(button)
 
     def reset(self, network: str) -> None:
-        """Start anew, for a training of this network."""
+        """Prepare the buttons for a new training of this network."""
         self._network, self._ending = network, False
         self._show(paused=False)
         self.update_buttons()

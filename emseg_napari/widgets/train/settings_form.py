@@ -1,4 +1,4 @@
-"""What a training is to be: the network, its settings, how long, and what it starts from."""
+"""Form of the training settings: the network, its recipe, how long, and what it starts from."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TrainForm(QWidget):
 
     def restore(self) -> None:
         """Show what was trained last, here or in an earlier window."""
-        fields = set(TrainingSettings.model_fields) - {"start"}  # which belongs to the labels of then
+        fields = set(TrainingSettings.model_fields) - {"start"}  # which depends on the labels of that time
         remembered = {name: value for name, value in recall("train").items() if name in fields}
         try:
             self._show(TrainingSettings.recipe(**remembered))
@@ -85,6 +85,6 @@ class TrainForm(QWidget):
         blocked = self.form.widgets["network"].changed.blocked()
         with blocked:
             self.form.set_values(values)
-        # A baseline is fitted in one step: what it has no use for would only puzzle.
+        # A baseline is fitted in one step: settings that it does not use are hidden.
         self.form.show_only([name for name in values if applies(name, settings.network)])
         self.length.setVisible(applies("minutes", settings.network))

@@ -26,7 +26,7 @@ from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 
 # From so many labelled slices on, a training of its own is the default.
 ENOUGH_SLICES = SLICES_FOR_HOLD_OUT
-# Of labels larger than memory so much is looked at, whenever the mouse comes to the button.
+# Of labels larger than memory so much is counted, whenever the mouse enters the step.
 _MOST_BYTES = 2**28
 _ABOUT = (
     "The weights that the training begins with: random ones, those of the starter network that comes with "
@@ -36,7 +36,7 @@ _ABOUT = (
 
 
 def has_few_labels(layer: Labels | None) -> bool:
-    """Say whether fewer than four slices hold labels of a person's; takes a while where most are proposed."""
+    """Say whether fewer than four slices hold the user's own labels; takes a while if most are proposed."""
     if layer is None:
         return True
     if not isinstance(layer.data, np.ndarray):  # counting would read all of it
@@ -68,7 +68,7 @@ class StartChoice(QComboBox):
         self._network = "compact"
         self._few_labels = True
         self._own: Path | None = None
-        self._wish: tuple[str | None] | None = None  # in a tuple, since "nothing" is a wish too
+        self._wish: tuple[str | None] | None = None  # in a tuple, since "nothing" is a choice too
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
         self.setToolTip(_ABOUT)
@@ -95,12 +95,12 @@ class StartChoice(QComboBox):
             self._refresh()
 
     def choose(self, index: int, ask: Callable[[], Path | None]) -> None:
-        """Take the user's choice; `ask` asks for a run folder.
+        """Accept the user's choice; `ask` asks for a run folder.
 
         Raises
         ------
         UserError
-            If that run cannot start this network; the choice of before stays.
+            If that run cannot start this network; the earlier choice stays.
         """
         try:
             start = self.itemData(index)
@@ -187,7 +187,7 @@ class LabelCount:
             self._counting = False
             if self._again or layer != self._step.workspace.labels:
                 self.start()
-            elif outcome[1] is None:  # else a later look at the layer will say what is wrong with it
+            elif outcome[1] is None:  # else a later check of the layer reports what is wrong with it
                 self._choice.fit_labels(outcome[0])
 
         self._counting, self._again = True, False

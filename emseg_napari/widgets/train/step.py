@@ -1,4 +1,4 @@
-"""Step 2: train a network in the background while the user goes on painting."""
+"""Step 2: train a network in the background while the user keeps painting."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class TrainStep(JobStep):
             self.rows.addWidget(widget)
 
     def update_buttons(self) -> None:
-        """Enable what can be done now and say what stands in the way of the rest."""
+        """Enable what can be done now, and say what stands in the way of the rest."""
         missing, network = first_obstacle(self._missing()), self.recipe.network
         enable(self.new_labels, first_obstacle(self._missing()[:1]))
         for button in (self.train, self.resume):
@@ -166,7 +166,7 @@ class TrainStep(JobStep):
         self.say("Paint some boundary (1) and some interior (2), then press Train.")
 
     def start(self, folder: Path | None = None) -> None:
-        """Begin a training in a new run folder; with `folder`, resume the one there."""
+        """Start a training in a new run folder; with `folder`, resume the one there."""
         resumed = None if folder is None else self._resumable(folder)
         settings = resumed.settings if resumed else self.settings()
         folder = folder or self.workspace.new_run_folder(settings.network)
@@ -189,7 +189,7 @@ class TrainStep(JobStep):
     def _show_start(
         self, folder: Path, settings: TrainingSettings, data: TrainingData | None, resumed: Run | None
     ) -> None:
-        """Show that the engine begins."""
+        """Show that the engine starts."""
         assert data is not None  # it was prepared
         self.folder, self._started = folder, True
         self._judged_on = judged_on(resumed.record.held_out_slices if resumed else data.held_out)
@@ -252,7 +252,7 @@ class TrainStep(JobStep):
         return Path(path) if path else None
 
     def _follow_slice(self, *_: Any) -> None:
-        """Preview the slice in view; a movie stays on the slice on which it began."""
+        """Preview the slice in view; a movie stays on its first slice."""
         if self.job.running and self.keep_movie.isChecked():
             return
         image = self._trained_image if self.job.running else self.workspace.image
@@ -279,7 +279,7 @@ class TrainStep(JobStep):
             self.preview.show(event, self._trained_image, self.keep_movie.isChecked())
 
     def on_message(self, event: Message) -> None:
-        """Add a sentence of the training to those of before."""
+        """Add a sentence of the training to the earlier ones."""
         self.about.setText(f"{self.about.text()}\n{event.text}".strip())
 
     def on_finished(self, event: Finished) -> None:

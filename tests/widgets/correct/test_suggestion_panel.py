@@ -165,7 +165,7 @@ def test_strokes_are_taught_and_previews_fill_only_what_is_not_the_users(desk, q
     taught, began = {}, []
     monkeypatch.setattr(live.job, "start", noting(began))
     monkeypatch.setattr(type(live.job), "running", property(lambda self: bool(began)))
-    monkeypatch.setattr(live.job, "teach", lambda z, labels: taught.__setitem__(z, labels))
+    monkeypatch.setattr(live.job, "update_labels", lambda z, labels: taught.__setitem__(z, labels))
     desk.predict.set_run(tiny_run.folder)
     live.switch.click()
     assert began[0]["labels"].held == []  # proposals teach nobody
