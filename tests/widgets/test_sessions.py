@@ -14,6 +14,7 @@ from emseg_napari.annotation.session.store import Session, load_session, save_se
 from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.file_layers import moved_to
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
@@ -292,6 +293,18 @@ def test_two_workspaces_keep_a_layer_in_one_session_and_one_may_go(loaded, qtbot
     named = tmp_path / "work.emseg"
     wait_for(qtbot, lambda: np.array_equal(load_session(named).labels, layer.data))
     wait_for(qtbot, lambda: not list(recovery_folder().glob("*.emseg")))
+
+
+def test_a_step_that_is_opened_alone_autosaves_too(make_napari_viewer_proxy, qtbot):
+    viewer = make_napari_viewer_proxy()
+    image, labels = striped()
+    layer = add_labels(viewer, labels, "mine", viewer.add_image(image, name="stack"))
+    step = CorrectStep(viewer)
+    qtbot.addWidget(step)
+    set_pixel(layer)
+    wait_for(qtbot, lambda: is_session(step.autosave.folder(layer)))
+    assert step.autosave.folder(layer).parent == recovery_folder()
+    wait_for(qtbot, lambda: np.array_equal(kept(step), layer.data))
 
 
 def test_a_dock_that_is_closed_and_opened_again_goes_on_in_the_same_session(loaded, qtbot, tmp_path):
