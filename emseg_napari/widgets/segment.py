@@ -34,6 +34,9 @@ from emseg_napari.widgets.layers.volume_layers import layer_of
 
 SLICE, STACK = "slice in view", "whole stack"
 LAYER = "a labels layer"
+_SOURCE = "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior."
+_SCOPE = "Try settings on the slice in view; linking needs the whole stack."
+_TARGET = "Where the cell numbers are written. On disk: for a stack that may be larger than memory."
 _WHOLE = (slice(None), slice(None))
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
@@ -59,33 +62,30 @@ class CellsStep(JobStep):
     # -- what it looks like -------------------------------------------------------------
 
     def _build(self) -> None:
-        self.source = PredictionPicker(self.workspace)
-        self.source.setToolTip(
-            "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior."
-        )
-        self.source.picked.connect(self.update_buttons)
-        self.scope = choice_of(
-            (SLICE, STACK), "Try settings on the slice in view; linking needs the whole stack."
-        )
-        rows = QFormLayout()
-        rows.addRow("Boundaries", self.source)
-        rows.addRow("Divide", self.scope)
-        self.target = choice_of(
-            (LAYER, FILE),
-            "Where the cell numbers are written. On disk: for a stack that may be larger than memory.",
-        )
-        self.target.currentTextChanged.connect(self._show_target)
-        rows.addRow("Write to", self.target)
-        self.rows.addLayout(rows)
+        self.rows.addLayout(self._choices())
         self.volume = VolumeTarget("cells", "the number of each pixel's cell")
-        self.rows.addWidget(self.volume)
         self.form = SettingsForm(InstanceSettings)
         self.find = self.button("Find cells", "Give every cell a number and a colour.", self.start)
         self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
-        self.rows.addWidget(self.form)
+        for widget in (self.volume, self.form):
+            self.rows.addWidget(widget)
         self.rows.addLayout(in_line(self.find, self.cancel))
         for widget in (self.bar, self.status):
             self.rows.addWidget(widget)
+
+    def _choices(self) -> QFormLayout:
+        """Make the choosers of the source, the slices and the target."""
+        self.source = PredictionPicker(self.workspace)
+        self.source.setToolTip(_SOURCE)
+        self.source.picked.connect(self.update_buttons)
+        self.scope = choice_of((SLICE, STACK), _SCOPE)
+        self.target = choice_of((LAYER, FILE), _TARGET)
+        self.target.currentTextChanged.connect(self._show_target)
+        rows = QFormLayout()
+        rows.addRow("Boundaries", self.source)
+        rows.addRow("Divide", self.scope)
+        rows.addRow("Write to", self.target)
+        return rows
 
     def _show_target(self) -> None:
         to_file = self.target.currentText() == FILE

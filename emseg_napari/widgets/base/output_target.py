@@ -49,6 +49,13 @@ class VolumeTarget(QWidget):
     def __init__(self, kind: str, values: str) -> None:
         super().__init__()
         self._kind = kind
+        rows = QFormLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addRow("File", self._path_line(values))
+        self._add_scheduler(rows)
+        self._update()
+
+    def _path_line(self, values: str) -> QHBoxLayout:
         self.path = QLineEdit(placeholderText="a new name.zarr, or one to resume")
         self.path.setToolTip(
             f"Folder of the OME-Zarr: {values}. If the same job was stopped there before, it resumes "
@@ -57,6 +64,12 @@ class VolumeTarget(QWidget):
         browse = QPushButton("...")
         browse.setToolTip("Choose the folder.")
         browse.clicked.connect(self._ask)
+        line = QHBoxLayout()
+        line.addWidget(self.path)
+        line.addWidget(browse)
+        return line
+
+    def _add_scheduler(self, rows: QFormLayout) -> None:
         self.scheduler = QLineEdit(placeholderText="this computer")
         self.scheduler.setToolTip(
             "Where to compute: empty for this window, 'local' for several processes of this "
@@ -64,18 +77,10 @@ class VolumeTarget(QWidget):
         )
         self.workers = QSpinBox(minimum=0, maximum=1024, specialValueText="one per core")
         self.workers.setToolTip("Processes that 'local' starts.")
+        self.scheduler.setText(str(recall("volume").get("scheduler", _HERE)))
         self.scheduler.textChanged.connect(self._update)
-        rows = QFormLayout(self)
-        rows.setContentsMargins(0, 0, 0, 0)
-        place = QHBoxLayout()
-        place.addWidget(self.path)
-        place.addWidget(browse)
-        rows.addRow("File", place)
         rows.addRow("Scheduler", self.scheduler)
         rows.addRow("Workers", self.workers)
-        remembered = recall("volume")
-        self.scheduler.setText(str(remembered.get("scheduler", _HERE)))
-        self._update()
 
     def suggest(self, image_name: str) -> None:
         """Propose a name for the result of an image, where the user has given none."""

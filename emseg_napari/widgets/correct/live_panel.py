@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from emseg_napari.core.jobs import Event, Failed, Finished, Message, PreviewReady, Progress, UserError
 from emseg_napari.core.labels import from_probability
-from emseg_napari.models.run import open_run, starter_folder
+from emseg_napari.models.run import Run, open_run, starter_folder
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import BASELINES, LiveSettings
 from emseg_napari.widgets.base.engine_job import EngineJob
@@ -34,6 +34,10 @@ from emseg_napari.widgets.layers.proposal_layers import fill
 KEY = "Y"
 _SEND_MS = 300  # after a stroke: a hand that paints on is not interrupted
 _SEND_SECONDS = 0.05
+_ABOUT = (
+    "The network keeps learning while you correct, and its proposal in the slice in view follows within "
+    "seconds. Press again to save what it learned as a run."
+)
 
 
 class LivePanel(JobListener, QWidget):
@@ -63,21 +67,19 @@ class LivePanel(JobListener, QWidget):
         self._changed: set[int] = set()
         self._soon = QTimer(self, singleShot=True, interval=_SEND_MS)
         self._soon.timeout.connect(self._send_labels)
-        self.switch = step.button(
-            f"Live ({KEY})",
-            "The network keeps learning while you correct, and its proposal in the slice in view follows "
-            "within seconds. Press again to save what it learned as a run.",
-            self.toggle,
-        )
+        self._build()
+        bind(step.viewer, self, {KEY: lambda: step.guarded(self.toggle)})
+        step.workspace.edited.connect(self._record_edit)
+        connect_while(self, step.viewer.dims.events.current_step, self._follow_slice)
+
+    def _build(self) -> None:
+        self.switch = self._step.button(f"Live ({KEY})", _ABOUT, self.toggle)
         self.switch.setCheckable(True)
         self.state = wrapping_label()
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
         line.addWidget(self.switch)
         line.addWidget(self.state, 1)
-        bind(step.viewer, self, {KEY: lambda: step.guarded(self.toggle)})
-        step.workspace.edited.connect(self._record_edit)
-        connect_while(self, step.viewer.dims.events.current_step, self._follow_slice)
 
     def update_buttons(self, *_: Any) -> None:
         """Enable what can be done now."""
@@ -106,16 +108,8 @@ class LivePanel(JobListener, QWidget):
 
     def _start(self) -> None:
         layer = self._step.managed_layer()
-        image = self._step.image()
-        folder = self._step.workspace.run or starter_folder()
-        if folder is None:
-            raise UserError("Train a network or choose a run first (step Predict).")
-        run = open_run(folder)
-        if run.settings.network in BASELINES:
-            raise UserError(
-                f"'{run.settings.network}' cannot continue to learn; choose the run of a network."
-            )
-        start = STARTER if folder == starter_folder() else str(folder)
+        image, run = self._step.image(), self._run_to_start_from()
+        start = STARTER if run.folder == starter_folder() else str(run.folder)
         self.layer, self._threshold, self._changed = layer, run.record.threshold, set()
         work: dict[str, Any] = {"image": image, "settings": LiveSettings(start=start)}
         work["folder"] = self._step.workspace.new_run_folder("live")
@@ -124,6 +118,17 @@ class LivePanel(JobListener, QWidget):
         )
         self.state.setText("starting...")
         self._follow_slice()
+
+    def _run_to_start_from(self) -> Run:
+        folder = self._step.workspace.run or starter_folder()
+        if folder is None:
+            raise UserError("Train a network or choose a run first (step Predict).")
+        run = open_run(folder)
+        if run.settings.network in BASELINES:
+            raise UserError(
+                f"'{run.settings.network}' cannot continue to learn; choose the run of a network."
+            )
+        return run
 
     def _follow_slice(self, *_: Any) -> None:
         if self.job.running:

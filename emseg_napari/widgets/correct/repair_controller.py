@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from emseg_napari.annotation.repair.edit import Point
+from emseg_napari.annotation.repair.edit import Edit, Point
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.volume import BrokenChunk, Volume
 from emseg_napari.widgets.correct.copy_slice import Redraw, free_in, redraw
@@ -227,9 +227,12 @@ class RepairController(QObject):
         except UserError:
             self._preview.hide()
             return
-        if not len(edit.y):
+        if len(edit.y):
+            self._show_edit(edit, z)
+        else:
             self._preview.hide()
-            return
+
+    def _show_edit(self, edit: Edit, z: int) -> None:
         top, left = int(edit.y.min()), int(edit.x.min())
         picture = np.zeros((1, int(edit.y.max()) - top + 1, int(edit.x.max()) - left + 1), np.uint8)
         picture[0, edit.y - top, edit.x - left] = edit.values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -35,23 +36,21 @@ class RepairPanel(QWidget):
         self.repair = RepairController(step.viewer, self._probability, step.image_plane, self)
         self.repair.changed.connect(self._show_tool)
         self.repair.message.connect(lambda text, wrong: (step.complain if wrong else step.say)(text))
-        self.tools: dict[str, QPushButton] = {}
-        for tool in TOOLS:
-            button = step.button(f"{tool.name} ({tool.key})", tool.about, partial(self.activate, tool))
-            button.setCheckable(True)
-            self.tools[tool.name] = button
         self.redraws = redraws(step)
+        self.tools = {tool.name: self._button(tool, partial(self.activate, tool)) for tool in TOOLS}
         *self.copies, self.interpolate = [
-            step.button(f"{tool.name} ({tool.key})", tool.about, partial(self.activate_redraw, tool))
-            for tool in self.redraws
+            self._button(tool, partial(self.activate_redraw, tool)) for tool in self.redraws
         ]
-        for button in (*self.copies, self.interpolate):
-            button.setCheckable(True)
         in_columns(self.buttons, QGridLayout(self))
         actions = {tool.key: partial(self._by_key, tool) for tool in TOOLS}
         actions |= {tool.key: partial(self._redraw_by_key, tool) for tool in self.redraws}
         bind(step.viewer, self, actions)
         step.workspace.changed.connect(self._follow)
+
+    def _button(self, tool: Tool | Redraw, action: Callable[[], None]) -> QPushButton:
+        button = self._step.button(f"{tool.name} ({tool.key})", tool.about, action)
+        button.setCheckable(True)
+        return button
 
     @property
     def buttons(self) -> list[QPushButton]:

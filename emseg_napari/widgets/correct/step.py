@@ -83,6 +83,11 @@ class CorrectStep(LabelsStep):
         )
         self.repairs, self.places, self.live = RepairPanel(self), SuggestionPanel(self), LivePanel(self)
         self._build_strip()
+        self._add_parts()
+        self.rows.addLayout(in_line(self.confirm, self.drop))
+        self.rows.addWidget(self.status)
+
+    def _add_parts(self) -> None:
         self._add_part("Repair", self.repairs)
         self._add_part("Where to look next", self.places)
         self._add_part("Live learning", self.live)
@@ -90,8 +95,6 @@ class CorrectStep(LabelsStep):
         self.state, self.confirmed = wrapping_label(), wrapping_label()
         for label in (self.state, self.confirmed):
             self.rows.addWidget(label)
-        self.rows.addLayout(in_line(self.confirm, self.drop))
-        self.rows.addWidget(self.status)
 
     def _brushes(self) -> QGridLayout:
         """Make the buttons of napari's own tools, and the one that shows all keys."""

@@ -29,6 +29,10 @@ from emseg_napari.widgets.layers.placement import lying_as, show_place, show_sli
 
 _FIELD_PX = 400.0  # on the screen, into which a place must fit
 _ZOOM = 5.0  # screen pixels for one of the image, at most
+_SEARCH = "Search for places where labels may be wrong, ranked by how much V_rand a correction may gain."
+_NEXT = "Go to the place where a correction may gain most."
+_ACCEPT = "The place is right as it is: its proposed labels become yours."
+_NEXT_SLICE = "Go to the slice from which the network would learn most."
 _WORDS = {
     "gap": "Is a membrane missing here, between two cells that are joined now?",
     "membrane": "Is this membrane false, and are its two cells one?",
@@ -77,28 +81,19 @@ class SuggestionPanel(JobListener, QWidget):
         self.job = EngineJob(self)
         self.listen(self.job, step.guard)
         self.job.ended.connect(self.update_buttons)
-        self._build()
+        self._build_buttons()
+        self._lay_out()
 
-    def _build(self) -> None:
+    def _build_buttons(self) -> None:
         button = self._step.button
-        self.search = button(
-            "Find places",
-            "Search for places where labels may be wrong, ranked by how much V_rand a correction may gain.",
-            self.start,
-        )
-        self.next = button(
-            "Next (N)", "Go to the place where a correction may gain most.", partial(self.go, 1)
-        )
+        self.search = button("Find places", _SEARCH, self.start)
+        self.next = button("Next (N)", _NEXT, partial(self.go, 1))
         self.back = button("Back (⇧N)", "Go back to the previous place.", partial(self.go, -1))
-        self.accept = button(
-            "Accept (A)", "The place is right as it is: its proposed labels become yours.", self.accept_place
-        )
+        self.accept = button("Accept (A)", _ACCEPT, self.accept_place)
         self.skip = button("Skip (S)", "Do not ask again about this place.", self.skip_place)
-        self.next_slice = button(
-            "Slice to label",
-            "Go to the slice from which the network would learn most.",
-            self.go_to_slice,
-        )
+        self.next_slice = button("Slice to label", _NEXT_SLICE, self.go_to_slice)
+
+    def _lay_out(self) -> None:
         grid = QGridLayout()
         in_columns(self.buttons, grid)
         self.bar = JobBar()
@@ -132,26 +127,29 @@ class SuggestionPanel(JobListener, QWidget):
 
     def update_buttons(self, *_: Any) -> None:
         """Enable what can be done now."""
-        workspace, running = self._step.workspace, self.job.running
+        workspace = self._step.workspace
         if self._layer is not None and workspace.labels != self._layer:
             self._reset()
         missing = [
             (not is_managed(workspace.labels), "make or open a labels layer first"),
             (workspace.image is None, "open an image first"),
         ]
-        untrained = (workspace.run or starter_folder()) is None
+        for button, own in self._obstacles().items():
+            enable(button, first_obstacle([*missing, *own]))
+        self.bar.setVisible(self.job.running)
+
+    def _obstacles(self) -> dict[QPushButton, list[tuple[bool, str]]]:
+        untrained = (self._step.workspace.run or starter_folder()) is None
+        no_places = (not self.places, "find places first")
         no_place = (self.place is None, "go to a place first")
-        obstacles = {
-            self.search: [(running, "a search is running"), (untrained, "train a network first")],
-            self.next: [(not self.places, "find places first")],
-            self.next_slice: [(not self.places, "find places first")],
+        return {
+            self.search: [(self.job.running, "a search is running"), (untrained, "train a network first")],
+            self.next: [no_places],
+            self.next_slice: [no_places],
             self.back: [(self._at <= 0, "this is the first place")],
             self.accept: [no_place],
             self.skip: [no_place],
         }
-        for button, own in obstacles.items():
-            enable(button, first_obstacle([*missing, *own]))
-        self.bar.setVisible(running)
 
     def _reset(self) -> None:
         """Let go of the places of a layer that is no longer the chosen one."""

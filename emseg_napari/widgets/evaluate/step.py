@@ -80,19 +80,8 @@ class EvaluateStep(JobStep):
     # -- what it looks like -------------------------------------------------------------
 
     def _build(self) -> None:
-        self.prediction = PredictionPicker(self.workspace)
-        self.truth = TruthPicker(self.workspace, self.prediction)
-        self.run_name = wrapping_label()
-        rows = QFormLayout()
-        rows.addRow("Prediction", self.prediction)
-        rows.addRow("Truth", self.truth)
-        rows.addRow("Run", self.run_name)
-        self.rows.addLayout(rows)
-        self.form, self.error_form = SettingsForm(EvaluationSettings), SettingsForm(ErrorSettings)
-        with suppress(UserError, TypeError):  # another version remembered them
-            self.error_form.set_values(validated(ErrorSettings, **recall("evaluate")).model_dump())
-        self.form.widgets["slices"].native.setPlaceholderText("FIRST:END (all that were not trained on)")
-        self.form.widgets["threshold"].native.setPlaceholderText("the run's own")
+        self.rows.addLayout(self._choices())
+        self._build_forms()
         self.evaluate = self.button("Evaluate", "Score the prediction and find its errors.", self.start)
         self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
         self.save_csv = self.button("Save CSV...", "The scores of all slices and their means.", self._ask_csv)
@@ -100,14 +89,32 @@ class EvaluateStep(JobStep):
             "Save report...", "One page with pictures, for any browser and for paper.", self._ask_report
         )
         self.results = Results(self.viewer, self.workspace)
-        for widget in (self.form, self.error_form):
-            self.rows.addWidget(widget)
         self.rows.addLayout(in_line(self.evaluate, self.cancel))
         for widget in (self.bar, self.status, self.results):
             self.rows.addWidget(widget)
         self.rows.addLayout(in_line(self.save_csv, self.save_report))
+
+    def _choices(self) -> QFormLayout:
+        """Make the choosers of prediction and truth."""
+        self.prediction = PredictionPicker(self.workspace)
+        self.truth = TruthPicker(self.workspace, self.prediction)
+        self.run_name = wrapping_label()
+        rows = QFormLayout()
+        rows.addRow("Prediction", self.prediction)
+        rows.addRow("Truth", self.truth)
+        rows.addRow("Run", self.run_name)
         for pick in (self.prediction, self.truth):
             pick.picked.connect(self.update_buttons)
+        return rows
+
+    def _build_forms(self) -> None:
+        self.form, self.error_form = SettingsForm(EvaluationSettings), SettingsForm(ErrorSettings)
+        with suppress(UserError, TypeError):  # another version remembered them
+            self.error_form.set_values(validated(ErrorSettings, **recall("evaluate")).model_dump())
+        self.form.widgets["slices"].native.setPlaceholderText("FIRST:END (all that were not trained on)")
+        self.form.widgets["threshold"].native.setPlaceholderText("the run's own")
+        for widget in (self.form, self.error_form):
+            self.rows.addWidget(widget)
 
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""

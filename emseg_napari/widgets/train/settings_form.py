@@ -30,6 +30,17 @@ class TrainForm(QWidget):
         self.form = SettingsForm(TrainingSettings, leave_out=("minutes", "epochs", "start"))
         self.form.widgets["network"].changed.connect(self.show_recipe)
         self.start_from = StartChoice()
+        self.length = QWidget()
+        rows = QFormLayout(self.length)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addRow("Train for", self._length_line())
+        rows.addRow("Start from", self.start_from)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.length)
+        layout.addWidget(self.form)
+
+    def _length_line(self) -> QHBoxLayout:
         self.amount = QDoubleSpinBox(decimals=2, minimum=0.01, maximum=100_000)
         self.unit = QComboBox()
         self.unit.addItems(["minutes", "epochs"])
@@ -40,15 +51,7 @@ class TrainForm(QWidget):
         line = QHBoxLayout()
         line.addWidget(self.amount)
         line.addWidget(self.unit)
-        self.length = QWidget()
-        rows = QFormLayout(self.length)
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.addRow("Train for", line)
-        rows.addRow("Start from", self.start_from)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.length)
-        layout.addWidget(self.form)
+        return line
 
     @property
     def network(self) -> NetworkName:

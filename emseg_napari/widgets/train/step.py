@@ -39,6 +39,13 @@ from emseg_napari.widgets.train.settings_form import TrainForm
 from emseg_napari.widgets.train.start_choice import LabelCount
 from emseg_napari.widgets.train.training_data import TrainingData, lesson_of
 
+_NEW_LABELS = "Make an empty labels layer over the image: 1 boundary, 2 interior."
+_SAMPLES = "Nine patches of your own data with their labels, changed at random as in training."
+_RESUME = (
+    "Resume from the last checkpoint of the interrupted training; asks for its folder if that training ran "
+    "in an earlier window."
+)
+
 
 class TrainStep(JobStep):
     """Trains a network on an image layer and its labels layer."""
@@ -60,12 +67,16 @@ class TrainStep(JobStep):
 
     def _build(self) -> None:
         self.add_choices("image", "labels")
-        self.new_labels = self.button(
-            "New labels",
-            "Make an empty labels layer over the image: 1 boundary, 2 interior.",
-            self._new_labels,
-        )
-        self.rows.addWidget(self.new_labels)
+        self.new_labels = self.button("New labels", _NEW_LABELS, self._new_labels)
+        self.show_samples = self.button("Show augmented samples", _SAMPLES, self._show_samples)
+        self._build_recipe()
+        for part in (self.new_labels, self.recipe, self.show_samples):
+            self.rows.addWidget(part)
+        self._build_options()
+        self._build_progress()
+        self.recipe.restore()
+
+    def _build_recipe(self) -> None:
         self.recipe = TrainForm()
         self.recipe.changed.connect(self.update_buttons)
         self.form, self.start_from = self.recipe.form, self.recipe.start_from
@@ -73,16 +84,6 @@ class TrainStep(JobStep):
         self.settings = self.recipe.settings
         self._label_count = LabelCount(self, self.start_from)
         self.start_from.activated.connect(lambda index: self.guarded(partial(self._choose_start, index)))
-        self.show_samples = self.button(
-            "Show augmented samples",
-            "Nine patches of your own data with their labels, changed at random as in training.",
-            self._show_samples,
-        )
-        for part in (self.recipe, self.show_samples):
-            self.rows.addWidget(part)
-        self._build_options()
-        self._build_progress()
-        self.recipe.restore()
 
     def _build_options(self) -> None:
         self.include_proposals = QCheckBox("Train on unconfirmed proposals too")
@@ -97,12 +98,7 @@ class TrainStep(JobStep):
         self.train = self.button(
             "Train", "Train a network in the background; you can keep painting.", self.start
         )
-        self.resume = self.button(
-            "Resume",
-            "Resume from the last checkpoint of the interrupted training; asks for its folder if that "
-            "training ran in an earlier window.",
-            self._resume,
-        )
+        self.resume = self.button("Resume", _RESUME, self._resume)
         self.rows.addLayout(in_line(self.train, self.resume))
         self.controls = RunControls(self, self.job, self.bar)
         self.cancel = self.controls.cancel
