@@ -1,4 +1,4 @@
-"""What the report of an evaluation tells, gathered from the window."""
+"""The contents of an evaluation report, gathered from the window."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emseg_napari.models.run import versions
 from emseg_napari.settings import ErrorSettings
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import Comparison
-from emseg_napari.widgets.layers.labels_layer import fits, volume_of_layer
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 
 
 def report_of(
