@@ -2,7 +2,7 @@
 
 Inside the project a labels array is uint8 with axes (z, y, x) or (y, x):
 0 = unlabelled (counts for nothing), 1 = boundary, 2 = interior. In a layer on which somebody works,
-3 and 4 are boundary and interior that a network has only proposed (see `corrections`).
+3 and 4 are boundary and interior that a network has only proposed (see `annotation.label_state`).
 
 ISBI 2012 files hold 0 = boundary and 255 = interior (Arganda-Carreras et al. 2015,
 doi:10.3389/fnana.2015.00142); 128 stands for unlabelled, an addition of this project.

@@ -14,6 +14,8 @@ from emseg_napari.annotation.session.recovery import discard, recoverable
 from emseg_napari.annotation.session.store import MissingImage
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import AmbiguousLabels, Convention, UnknownLabels
+from emseg_napari.io.axes import shape_text
+from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.samples import isbi2012
 from emseg_napari.io.stack_or_volume import open_labels
 from emseg_napari.io.stacks import check_pair
@@ -23,7 +25,6 @@ from emseg_napari.widgets.base.step import StepWidget, enable, wrapping_label
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.file_layers import (
-    FOLDER_SUFFIXES,
     container_of,
     description_of,
     moved_to,
@@ -189,7 +190,7 @@ class LoadStep(StepWidget):
         self.workspace.choose("labels", add_labels(self.viewer, labels, path.stem, like))
         remember_folder("images", path.parent)
         warning = "" if like is not None or image is None else " Its shape differs from the image's."
-        self.say(f"Opened {path.name}: {' x '.join(map(str, labels.shape))}.{warning}")
+        self.say(f"Opened {path.name}: {shape_text(labels.shape)}.{warning}")
 
     # -- sessions -----------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.run_picker import RunPicker
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import choice_of, in_line
+from emseg_napari.widgets.base.threads import with_places
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import proposals_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
@@ -273,8 +274,8 @@ class PredictStep(JobStep):
             first = result.failures[0]
             raise UserError(
                 f"{len(result.failures)} blocks could not be predicted, the first {first.index}: "
-                f"{first.text} All others are in {streaming.path}; press Predict to try these again. "
-                f"{result.warning}".rstrip()
+                f"{with_places(first)} All others are in {streaming.path}; press Predict to try these "
+                f"again. {result.warning}".rstrip()
             )
         self.say(
             f"'{layer.name}' is in {streaming.path}. To correct a slice, predict the slice in view: its "

@@ -25,6 +25,7 @@ from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_m
 from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import choice_of, in_line
+from emseg_napari.widgets.base.threads import with_places
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import stack_of, understood
 from emseg_napari.widgets.layers.layer_info import info_in, info_of
@@ -203,8 +204,8 @@ class CellsStep(JobStep):
         if result.failures:
             first = result.failures[0]
             raise UserError(
-                f"{len(result.failures)} parts have no cells, the first {first.index}: {first.text} All "
-                f"others are in {self._output}; press Find cells to try these again."
+                f"{len(result.failures)} parts have no cells, the first {first.index}: {with_places(first)} "
+                f"All others are in {self._output}; press Find cells to try these again."
             )
         count = "All" if result.cells is None else f"{result.cells}"
         self.say(" ".join([f"{count} cells are in '{layer.name}', on disk in {self._output}.", *self._notes]))

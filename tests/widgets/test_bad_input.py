@@ -136,7 +136,7 @@ def unreadable(folder):
         "missing.tif": "does not exist; check the name",
         "cut.tif": "copy it again",
         "empty.tif": "is empty",
-        "text.tif": "is damaged or no image",
+        "text.tif": "is damaged or not an image",
         "notes.txt": "save the image as TIFF",
         "rgb.tif": "save it as greyscale",
         "axes.tif": "axes",
@@ -152,7 +152,7 @@ def test_files_that_cannot_be_read_change_nothing_and_a_good_one_opens_afterward
             load(button, tmp_path / name)
             assert_complaint(loaded.load, name, part)
     load("Open session...", tmp_path / "none")
-    assert_complaint(loaded.load, "none is no saved session")
+    assert_complaint(loaded.load, "none is not a saved session")
     assert_kept(viewer, before)
     load("Open image stack...", tmp_path / "good.tif")
     assert loaded.load.status.text().startswith("Opened good.tif")
@@ -164,7 +164,7 @@ def test_images_without_information_are_refused_as_files(dock, load, tmp_path):
     for name, image, part in (
         ("flat.tif", np.full((3, 20, 20), 7, np.uint8), "the same value (7) in every pixel"),
         ("nan.tif", nan, "the first in slice 3; replace"),
-        ("infinite.tif", infinite, "no finite number"),
+        ("infinite.tif", infinite, "not finite numbers"),
     ):
         load("Open image stack...", write(tmp_path / name, image))
         assert_complaint(dock.load, name, part)

@@ -72,7 +72,7 @@ def test_the_main_job_from_training_to_training_again(ready, qtbot, tmp_path):
     probability = viewer.layers["sample boundary probability"].data
     expected = proposed(from_probability(probability, run.record.threshold))
     np.testing.assert_array_equal(proposal.data, expected)
-    assert not trusted_of(proposal, labels_of(proposal)).held
+    assert not trusted_of(proposal, labels_of(proposal)).stored_slices
 
     ready.correct.tools[0].click()
     canvas = canvas_of(ready)

@@ -109,7 +109,7 @@ def test_labels_with_unlabelled_pixels_are_refused_where_they_would_be_used(pred
 def test_what_is_no_probability_is_refused_by_name_and_slice(predicted, value, said):
     predicted.viewer.layers["found"].data[3, 0, 0] = value
     sentence = press_in_vain(predicted)
-    assert f"found holds {said} in slice 3, which is no probability" in sentence
+    assert f"found holds {said} in slice 3, which is not a probability" in sentence
 
 
 def test_a_slice_outside_of_the_stack_is_refused(predicted):

@@ -60,7 +60,7 @@ def started(scheduler: Scheduler) -> Iterator[Scheduler]:
 
     Yields
     ------
-    Where
+    Scheduler
         The scheduler that has them; any other place as it is.
 
     Raises
@@ -94,7 +94,7 @@ def run_blocks(
         Done to each block; for a scheduler it must be possible to pickle it.
     blocks : sequence of Block
         The most wanted first.
-    scheduler : Where
+    scheduler : Scheduler
     context : JobContext, optional
         Gets `BlockDone`, `BlockFailed` and `Progress` per block, and a `Message` with the address of the
         scheduler's dashboard, on the caller's thread. Asked several times a second whether to stop; what

@@ -110,7 +110,7 @@ class _Live:
         devices.warm_up(self._learner.model, *self._patches.empty_batch())
         # A step on nothing, so that the first stroke need not wait until the step is compiled.
         self._step(self._patches.empty_batch(), 0.0)
-        for z in self._labels.held:
+        for z in self._labels.stored_slices:
             self._learn_from(z)
         self._idle = IdlePolicy(self._settings.idle_seconds, self._settings.on_battery)
         self._view = View(self._image, self._context)

@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from emseg_napari.annotation.session.autosave import Autosave
 from emseg_napari.annotation.session.recovery import open_elsewhere
-from emseg_napari.annotation.session.scratch import want_of_room
+from emseg_napari.annotation.session.scratch import low_disk_warning
 from emseg_napari.annotation.session.store import Session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.open import open_volume
@@ -124,7 +124,7 @@ class SessionAutosave(QObject):
         if sentence != self._reported:
             self._reported = sentence
             self.trouble.emit(sentence)
-        room = next(filter(None, (want_of_room(kept.layer.data) for kept in self._autosaved)), "")
+        room = next(filter(None, (low_disk_warning(kept.layer.data) for kept in self._autosaved)), "")
         if room and room != self._warned:
             self.noted.emit(room)
         self._warned = room
@@ -164,7 +164,7 @@ class SessionAutosave(QObject):
         layer, work = self._workspace.labels, (self._workspace.run, self._workspace.rounds)
         kept = None if layer is None else self._kept(layer)
         if kept is not None and work != self._work:  # not where only another layer was chosen
-            kept.autosave.note_state(run=work[0], rounds=work[1])
+            kept.autosave.record_state(run=work[0], rounds=work[1])
         self._work = work
 
     def _image_of(self, layer: Labels) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 from napari.qt.threading import create_worker
@@ -13,7 +14,7 @@ from qtpy.QtWidgets import QWidget
 
 from emseg_napari.core.jobs import Event, Failed, Progress
 from emseg_napari.engine.client import Engine
-from emseg_napari.widgets.base.threads import outcome_of, sentence_of
+from emseg_napari.widgets.base.threads import outcome_of, sentence_of, with_places
 
 Prepare = Callable[[], dict[str, Any]]
 
@@ -123,6 +124,8 @@ class EngineJob(QObject):
     def _pass_on(self, event: Event) -> None:
         if isinstance(event, Failed) and event.details:
             logging.getLogger(__name__).error("%s\n%s", event.text, event.details)
+        if isinstance(event, Failed):
+            event = replace(event, text=with_places(event), settings=())
         self.event.emit(event)
         # Last, since napari's bar serves the event loop and with it the next event; and only for
         # whole per cents, since each time it paints the whole window.

@@ -50,7 +50,7 @@ class LayerAutosave:
         self.image = image
         before, self.folder = self.folder, folder or self.folder or new_recovery()
         self._array = self.layer.data
-        self.autosave.begin(self.folder, session)
+        self.autosave.start_session(self.folder, session)
         if before is not None:  # changes in between were not recorded
             self.record_edit(slices_in_use(session.labels))
 
@@ -80,14 +80,14 @@ class LayerAutosave:
         """Pass what changed to the autosave."""
         labels, changed = stack_of(self.layer), self._changed
         self._changed = {}
-        self.autosave.note_state(
+        self.autosave.record_state(
             confirmed=set(confirmed_in(self.layer)), name=self.layer.name, labels_place=place_of(self.layer)
         )
         if self.image is not None:
-            self.autosave.note_state(image_place=place_of(self.image))
+            self.autosave.record_state(image_place=place_of(self.image))
         for z in changed:
             if z < len(labels):
-                self.autosave.note(z, labels[z] if len(changed) <= _MANY_SLICES else None)
+                self.autosave.record_edit(z, labels[z] if len(changed) <= _MANY_SLICES else None)
         self.folder = self.autosave.folder or self.folder  # it may have been saved under a name
 
 

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from qtpy.QtCore import QThreadPool
 from superqt.utils import ensure_main_thread
 
-from emseg_napari.core.jobs import UserError
+from emseg_napari.core.jobs import BlockFailed, Failed, UserError
+from emseg_napari.settings import is_advanced
+from emseg_napari.settings.titles import field_of, title_of
 
 T = TypeVar("T")
 _NO_LIMIT_MS = 10**9  # a user may think over a question
@@ -43,10 +45,20 @@ def _outcome_in_window(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
     return outcome_of(work)
 
 
+def with_places(problem: UserError | BlockFailed | Failed) -> str:
+    """Return the sentence of an error or a failure, and where the window has the settings that it names."""
+    text = str(problem) if isinstance(problem, UserError) else problem.text
+    for name in problem.settings:
+        field, title = field_of(name), title_of(name)
+        if field is not None and is_advanced(field):
+            text = text.replace(title, f"{title} under 'Advanced'", 1)
+    return text
+
+
 def sentence_of(error: Exception) -> str:
     """Return the sentence that the user sees of an error; an unexpected error is logged."""
     if isinstance(error, UserError):
-        return str(error)
+        return with_places(error)
     if isinstance(error, MemoryError):
         return "Out of memory; work on fewer slices or close other layers."
     logging.getLogger(__name__).error("unexpected error in a step", exc_info=error)

@@ -35,7 +35,7 @@ class RepairPreview:
         picture : numpy.ndarray
             uint8 (1, y, x): 0 nothing, 1 boundary, 2 interior.
         place : dict
-            Scale, translate and units, as of `placing.placed`.
+            Scale, translate and units, as of `placement.placed`.
         over : napari.layers.Labels
         whole : bool
             It is that of a whole slice, through which the image is to be seen.

@@ -25,9 +25,8 @@ from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.step import enable, first_obstacle, in_columns, wrapping_label
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, set_pixels, stack_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo
-from emseg_napari.widgets.layers.placement import lying_as, show_place, show_slice, slice_in_view
+from emseg_napari.widgets.layers.placement import lying_as, show_place, show_slice, slice_in_view, zoom_to
 
-_FIELD_PX = 400.0  # on the screen, into which a place must fit
 _ZOOM = 5.0  # screen pixels for one of the image, at most
 _SEARCH = "Search for places where labels may be wrong, ranked by how much V_rand a correction may gain."
 _NEXT = "Go to the place where a correction may gain most."
@@ -236,8 +235,7 @@ class SuggestionPanel(JobListener, QWidget):
         assert place is not None  # `go` went to one
         viewer, layer = self._step.viewer, self._layer
         show_place(viewer, layer, (place.z, place.y, place.x))
-        scale = float(layer.scale[-1])
-        viewer.scene.camera.zoom = min(_ZOOM, _FIELD_PX / (2 * place.radius_px)) / scale
+        zoom_to(viewer, layer, 2 * place.radius_px, _ZOOM)
         self._draw(place)
         self._describe()
         self.update_buttons()

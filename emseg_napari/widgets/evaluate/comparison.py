@@ -63,7 +63,7 @@ class Comparison:
     @property
     def slices(self) -> list[int]:
         """Slices of the truth layer that have labels and a prediction."""
-        return [self.first_slice + z for z in self.truth.held]
+        return [self.first_slice + z for z in self.truth.stored_slices]
 
     def settled(self, settings: EvaluationSettings) -> EvaluationSettings:
         """Return settings with the run's own threshold, and a range that lies in these slices.

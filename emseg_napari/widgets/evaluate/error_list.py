@@ -17,13 +17,12 @@ from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.step import in_line, wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.layers.layer_info import LayerInfo
-from emseg_napari.widgets.layers.placement import lying_as, show_place
+from emseg_napari.widgets.layers.placement import lying_as, show_place, zoom_to
 
 NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
 MERGE_COLOUR, SPLIT_COLOUR = "#ff1f70", "#3f8cff"
 MOST_ROWS = 1000
 _ZOOM = 4.0  # screen pixels for one of the image
-_FIELD_PX = 400.0  # on the screen, into which a long wall must fit
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _COLUMNS = {
     "Error": "merge: a membrane between two true cells was not found (red); "
@@ -118,8 +117,7 @@ class ErrorList(QWidget):
         y, x = error.centre
         show_place(self._viewer, self._layer, (error.z, y, x))
         extent = max(np.ptp(axis) for axis in error.pixels) + 1
-        scale = float(self._layer.scale[-1])
-        self._viewer.scene.camera.zoom = min(_ZOOM, _FIELD_PX / extent) / scale
+        zoom_to(self._viewer, self._layer, extent, _ZOOM)
 
 
 def _cells(error: SegmentationError) -> list[Cell]:

@@ -9,6 +9,7 @@ import numpy as np
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.report import EvaluationReport, SlicePicture, worst_slices
 from emseg_napari.evaluation.review import Review
+from emseg_napari.io.axes import shape_text
 from emseg_napari.models.run import versions
 from emseg_napari.settings import ErrorSettings
 from emseg_napari.widgets.base.workspace import Workspace
@@ -39,7 +40,7 @@ def _facts(comparison: Comparison, review: Review, error_settings: ErrorSettings
     facts = {
         "Prediction": comparison.prediction_name,
         "Truth": comparison.truth_name,
-        "Stack (z, y, x)": " x ".join(map(str, comparison.stack_shape)),
+        "Stack (z, y, x)": shape_text(comparison.stack_shape),
         "Scored slices": as_ranges(scored),
     }
     if comparison.has_threshold:

@@ -7,6 +7,8 @@ from pathlib import Path
 from napari.layers import Layer
 from pint import Unit
 
+from emseg_napari.io.axes import shape_text
+from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.open import HDF5_SUFFIXES, is_container
 from emseg_napari.io.stack_or_volume import LARGE_BYTES, open_image, voxel_of_file
 from emseg_napari.io.stacks import check_image
@@ -15,8 +17,6 @@ from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo, info_in
 from emseg_napari.widgets.layers.layer_pixels import finest
 from emseg_napari.widgets.layers.placement import voxel_of_layer
 from emseg_napari.widgets.layers.volume_layers import volume_layers
-
-FOLDER_SUFFIXES = (".zarr", ".n5")
 
 
 def opened_layers(path: Path) -> list[LayerData]:
@@ -75,9 +75,9 @@ def moved_to(old: Path, new: Path) -> Path:
 def description_of(layer: Layer) -> str:
     """Return size, size of a voxel and kind of the numbers of a layer in words."""
     shape, voxel = finest(layer).shape, voxel_of_layer(layer)
-    words = [" x ".join(map(str, shape)), str(finest(layer).dtype)]
+    words = [shape_text(shape), str(finest(layer).dtype)]
     if voxel is not None:
-        words.insert(1, f"{' x '.join(f'{size:g}' for size in voxel.size)} {_short(voxel.unit)}")
+        words.insert(1, f"{shape_text(voxel.size)} {_short(voxel.unit)}")
     return ", ".join(words)
 
 

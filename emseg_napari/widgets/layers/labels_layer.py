@@ -113,7 +113,9 @@ def trusted_of(layer: Labels, labels: SparseStack, include_proposals: bool = Fal
     if not is_managed(layer):
         return labels
     confirmed, painted = confirmed_in(layer), _painted(layer)
-    planes = {z: trusted_plane(painted[z], z in confirmed or include_proposals) for z in painted.held}
+    planes = {
+        z: trusted_plane(painted[z], z in confirmed or include_proposals) for z in painted.stored_slices
+    }
     return SparseStack(painted.shape, np.uint8, {z: plane for z, plane in planes.items() if plane.any()})
 
 
@@ -125,7 +127,7 @@ def trusted_plane(plane: np.ndarray, with_proposals: bool) -> np.ndarray:
 def dense(labels: SparseStack) -> np.ndarray:
     """Return labels as an array that can be painted on."""
     result = new_labels(labels.shape)
-    for z in labels.held:
+    for z in labels.stored_slices:
         result[z] = labels[z]
     return result
 

@@ -13,6 +13,8 @@ from emseg_napari.io.volume import Voxel
 
 _NO_UNIT = "pixel"
 
+_FIELD_PX = 400.0  # on the screen, into which what is shown must fit
+
 
 def slice_in_view(viewer: Any, layer: Layer | None) -> int | None:
     """Return the index of the slice of `layer` that the viewer shows; None if none of it."""
@@ -33,6 +35,11 @@ def show_place(viewer: Any, layer: Layer, place: tuple[int, int, int]) -> None:
     shown = [float(world[axis - offset]) for axis in viewer.dims.displayed if axis >= offset]
     camera = viewer.scene.camera
     camera.center = (*camera.center[: 3 - len(shown)], *shown)
+
+
+def zoom_to(viewer: Any, layer: Layer, extent_px: float, most: float) -> None:
+    """Zoom so that `extent_px` pixels of a layer fit, at most to `most` screen pixels for one of them."""
+    viewer.scene.camera.zoom = min(most, _FIELD_PX / extent_px) / float(layer.scale[-1])
 
 
 def show_slice(viewer: Any, layer: Layer, z: int) -> None:

@@ -197,7 +197,7 @@ class TrainStep(JobStep):
         for label in (self.figures, self.about):
             label.clear()
         self.controls.reset(settings.network)
-        self._subject = f"'{data.labels_name}' (slices with labels: {len(data.labels.held)})"
+        self._subject = f"'{data.labels_name}' (slices with labels: {len(data.labels.stored_slices)})"
         wait = "" if settings.network in BASELINES else " (TensorFlow takes some seconds)"
         self.say(f"Starting the engine{wait}...")
 

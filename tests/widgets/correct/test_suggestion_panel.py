@@ -168,7 +168,7 @@ def test_strokes_are_taught_and_previews_fill_only_what_is_not_the_users(desk, q
     monkeypatch.setattr(live.job, "update_labels", lambda z, labels: taught.__setitem__(z, labels))
     desk.predict.set_run(tiny_run.folder)
     live.switch.click()
-    assert began[0]["labels"].held == []  # proposals teach nobody
+    assert began[0]["labels"].stored_slices == []  # proposals teach nobody
     assert began[0]["settings"].start == str(tiny_run.folder)
     z = int(desk.workspace.viewer.dims.current_step[0])
     desk.correct.tools[0].click()

@@ -106,7 +106,7 @@ def test_what_cannot_be_opened_is_said_in_a_notification(viewer, tmp_path, monke
     (tmp_path / "a.mrc").write_bytes(b"no MRC")
     assert viewer.open(tmp_path / "a.mrc", plugin=OURS) == []
     assert len(told) == 1
-    assert told[0].startswith("a.mrc is damaged or no MRC file")
+    assert told[0].startswith("a.mrc is damaged or not an MRC file")
 
 
 @pytest.mark.parametrize("name", ["a.zarr", "a.n5", "a.h5", "a.hdf5", "a.hdf", "a.mrc", "a.rec"])

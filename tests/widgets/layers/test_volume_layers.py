@@ -248,7 +248,7 @@ def test_the_finest_level_of_a_multiscale_layer_is_the_stack(dock):
     dock.workspace.choose("image", image)
     labels = add_labels(dock.workspace.viewer, np.zeros((8, 64, 64), np.uint8), "mine", image)
     labels.data[2, 3] = 1
-    assert labels_of(labels).held == [2]
+    assert labels_of(labels).stored_slices == [2]
     assert stack_of(labels) is labels.data
     dock.workspace.choose("labels", labels)
     assert dock.correct.image().shape == (8, 64, 64)
@@ -274,7 +274,7 @@ def test_labels_of_others_in_a_mapped_file_are_refused_like_volumes_when_too_lar
     mapped = np.memmap(tmp_path / "labels.raw", np.uint8, "w+", shape=(2, 64, 64))
     mapped[1] = walls_labels(mapped.shape)
     layer = Labels(mapped, name="mapped")
-    assert labels_of(layer).held == [1]
+    assert labels_of(layer).stored_slices == [1]
     monkeypatch.setattr("emseg_napari.widgets.layers.labels_layer._MOST_FOREIGN_BYTES", mapped.nbytes - 1)
     with pytest.raises(UserError, match=r"mapped .* is too large to be taken over at once"):
         labels_of(layer)
