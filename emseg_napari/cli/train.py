@@ -23,12 +23,12 @@ from emseg_napari.cli.options import flag_of, given_values, with_options_of
 from emseg_napari.cli.reporting import accuracies, job_context, quiet_libraries, show_result
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import Cancelled, Progress, UserError
-from emseg_napari.core.labels import check_trainable
 from emseg_napari.io.open import called
-from emseg_napari.io.sparse_stack import SparseStack, Stack, labelled_slices
-from emseg_napari.io.stacks import check_image, check_range
+from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.models.run import Run, is_run, open_run, opened_start, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
+from emseg_napari.training.dataset import check_data
+from emseg_napari.training.splits import DataNames
 from emseg_napari.training.train import run_training
 
 FLAGS = {"validate_slices": "--validate", "start": "--from"}
@@ -58,9 +58,11 @@ def train(
 ) -> None:
     """Train a network on the labelled slices of a stack and write a run folder."""
     given = given_values(TrainingSettings, options)
-    settings = _resumed(output, given) if resume else _new(output, given, replay)
+    resumed = _resumed(output, given) if resume else None
+    settings = resumed.settings if resumed else _new(output, given, replay)
     stack, known = open_pair(image, labels, convention, fills=settings.missing_is_empty)
-    _check(stack, known, settings, (image, labels))
+    # Before TensorFlow's seconds are spent.
+    check_data(stack, known, settings, _names(image, labels), resumed)
     try:
         with _folder(output):
             run = _train(stack, known, settings, {"folder": output, "resume": resume, "replay": replay})
@@ -101,8 +103,8 @@ def _replayed(replay: Path, given: dict[str, Any]) -> TrainingSettings:
     return run.settings
 
 
-def _resumed(output: Path, given: dict[str, Any]) -> TrainingSettings:
-    """Return the settings with which a run goes on: those it began with."""
+def _resumed(output: Path, given: dict[str, Any]) -> Run:
+    """Return the run that is resumed, with the settings that it began with."""
     if not is_run(output):
         raise UserError(f"{output} holds no run to go on with; leave out --resume to start one.")
     run = open_run(output)
@@ -110,7 +112,7 @@ def _resumed(output: Path, given: dict[str, Any]) -> TrainingSettings:
     _refuse_others(given, run)
     if not run.last_checkpoint.is_file():
         raise UserError(f"{run.last_checkpoint} is missing; choose another run, or train again.")
-    return run.settings
+    return run
 
 
 def _refuse_others(given: dict[str, Any], run: Run) -> None:
@@ -122,19 +124,9 @@ def _refuse_others(given: dict[str, Any], run: Run) -> None:
             )
 
 
-def _check(stack: Stack, known: SparseStack, settings: TrainingSettings, paths: tuple[Path, Path]) -> None:
-    """Find what is wrong before TensorFlow's seconds are spent."""
-    image_path, labels_path = paths
-    asked = [("--slices", settings.slices)]
-    if settings.validate_slices is not None:
-        asked.append(("--validate", settings.validate_slices))
-    for flag, chosen in asked:
-        first, end = check_range(chosen, len(stack), f"{flag} of {called(image_path)}")
-        labelled = labelled_slices(known, range(first, end))
-        if flag == "--slices":
-            check_trainable(known[labelled], called(labels_path))
-        if labelled:
-            check_image(stack, called(image_path), labelled)
+def _names(image: Path, labels: Path) -> DataNames:
+    ranges = [f"{flag_of(name, FLAGS)} of {called(image)}" for name in ("slices", "validate_slices")]
+    return DataNames(called(image), called(labels), *ranges)
 
 
 @contextmanager

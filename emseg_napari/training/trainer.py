@@ -13,10 +13,11 @@ from emseg_napari.inference import load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack, stacked
 from emseg_napari.models.run import Run, is_run, open_run, opened_start
 from emseg_napari.settings import PredictionSettings, TrainingSettings
-from emseg_napari.training.dataset import noting_start, prepare, what_is_held_out
+from emseg_napari.training.dataset import prepare
 from emseg_napari.training.devices import Devices
 from emseg_napari.training.learner import Learner, export_kept
 from emseg_napari.training.patches import PatchSampler
+from emseg_napari.training.run_record import split_description, with_start
 from emseg_napari.training.schedule import Replay, Schedule
 from emseg_napari.training.validation import Validator
 
@@ -73,13 +74,13 @@ def train_network(
     repeated = folder if resume else replay
     earlier = open_run(repeated) if repeated else None
     settings = (earlier.settings if earlier else settings) or TrainingSettings()
-    prepared = prepare(image, labels, settings, earlier if resume else None)
+    dataset = prepare(image, labels, settings, earlier if resume else None)
     start = None if resume else opened_start(settings)
     # Made only now, so that a mistake leaves no empty folder behind.
     folder = writable_folder(folder)
-    record = prepared.record if start is None else noting_start(prepared.record, start, prepared.image)
+    record = dataset.record if start is None else with_start(dataset.record, start, dataset.image)
     run = Run(folder, settings, record)
-    training = _Training(prepared.image, prepared.labels, run, context)
+    training = _Training(dataset.image, dataset.labels, run, context)
     training.begin(resume, Path(replay) if replay else None, start)
     training.loop()
     return training.finish()
@@ -110,7 +111,7 @@ class _Training:
 
     def begin(self, resume: bool, replay: Path | None, start: Run | None) -> None:
         """Build the network, or bring it to where the last checkpoint stood."""
-        self._report(Message(what_is_held_out(self._run.record)))
+        self._report(Message(split_description(self._run.record)))
         self._report(Message(self._devices.words))
         self._report(Progress(0.0, None, "building the network"))
         settings = self._run.settings

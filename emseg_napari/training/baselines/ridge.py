@@ -11,7 +11,8 @@ from emseg_napari.core.jobs import Cancelled, ShouldStop, never
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.evaluation.metrics import comparisons
 from emseg_napari.models.ridge import SIGMAS_PX, RidgeFit, boundary, strength
-from emseg_napari.training.validation import is_dense, smoothed
+from emseg_napari.training.splits import is_dense
+from emseg_napari.training.validation import smoothed
 
 SMALLEST_PX = (1, 25, 50, 100, 200, 400)
 _FIRST_SMALLEST_PX = 100

@@ -22,8 +22,10 @@ from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.models.run import Run, is_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.baselines.ridge import Example, fit_ridge
-from emseg_napari.training.dataset import prepare, what_is_held_out
-from emseg_napari.training.validation import CachedPredictor, Validator, most_labelled, spread_over
+from emseg_napari.training.dataset import prepare
+from emseg_napari.training.run_record import split_description
+from emseg_napari.training.splits import most_labelled, spread_over
+from emseg_napari.training.validation import CachedPredictor, Validator
 
 _FILTER_SLICES = 4
 _FILTER_SIDE_PX = 1024
@@ -66,12 +68,12 @@ def train_baseline(
     context = context or JobContext()
     if is_run(Path(folder)):
         raise UserError(f"{folder} holds a run already; choose another folder.")
-    prepared = prepare(image, labels, settings)
-    context.report(Message(what_is_held_out(prepared.record)))
+    dataset = prepare(image, labels, settings)
+    context.report(Message(split_description(dataset.record)))
     context.report(Progress(0.0, None, f"fitting {settings.network}"))
     with _new_run(Path(folder)) as unfinished:
-        run = Run(unfinished, settings, prepared.record)
-        fitting = _Fitting(prepared.image, prepared.labels, run, context)
+        run = Run(unfinished, settings, dataset.record)
+        fitting = _Fitting(dataset.image, dataset.labels, run, context)
         steps = _FITS[settings.network](fitting)
         fitting.finish(steps)
     return Run(Path(folder), settings, run.record, run.history)

@@ -21,13 +21,15 @@ from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import check_image, check_pair
 from emseg_napari.models.run import Run, fingerprint, is_run
 from emseg_napari.settings import LiveSettings, PredictionSettings
-from emseg_napari.training.dataset import Prepared, label_counts, prepare_live
+from emseg_napari.training.dataset import TrainingDataset, prepare_live
 from emseg_napari.training.devices import Devices
 from emseg_napari.training.learner import AnchoredLearner, export_kept
 from emseg_napari.training.live.idle import PAUSED, IdlePolicy
 from emseg_napari.training.live.preview import View
 from emseg_napari.training.patches import LivePatches
-from emseg_napari.training.validation import Validator, is_dense
+from emseg_napari.training.run_record import label_counts
+from emseg_napari.training.splits import is_dense
+from emseg_napari.training.validation import Validator
 
 _SAVE_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
@@ -78,9 +80,9 @@ def train_live(
     settings = settings or LiveSettings()
     if is_run(Path(folder)):
         raise UserError(f"{folder} holds a run already; choose another folder.")
-    prepared, start = prepare_live(image, labels, settings)
-    run = Run(writable_folder(folder), settings.training(start.settings), prepared.record)
-    learning = _Live(prepared, run, settings, context or JobContext())
+    dataset, start = prepare_live(image, labels, settings)
+    run = Run(writable_folder(folder), settings.training(start.settings), dataset.record)
+    learning = _Live(dataset, run, settings, context or JobContext())
     learning.begin(start)
     learning.loop()
     return learning.finish()
@@ -89,8 +91,10 @@ def train_live(
 class _Live:
     """One live learning between its steps."""
 
-    def __init__(self, prepared: Prepared, run: Run, settings: LiveSettings, context: JobContext) -> None:
-        self._image, self._labels = prepared.image, prepared.labels
+    def __init__(
+        self, dataset: TrainingDataset, run: Run, settings: LiveSettings, context: JobContext
+    ) -> None:
+        self._image, self._labels = dataset.image, dataset.labels
         self._run, self._settings, self._context = run, settings, context
         normalisation = run.record.normalisation
         self._patches = LivePatches(self._image, run.settings, normalisation, settings.recent)

@@ -22,7 +22,9 @@ from emseg_napari.core.jobs import (
 )
 from emseg_napari.models.run import Run, is_run, open_run, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
+from emseg_napari.training.dataset import CheckedData, check_data
 from emseg_napari.training.patches import PatchSampler
+from emseg_napari.training.splits import DataNames
 from emseg_napari.widgets.base.engine_job import EngineJob
 from emseg_napari.widgets.base.plots import HistoryPlot
 from emseg_napari.widgets.base.preferences import recall, remember, remember_folder
@@ -38,7 +40,6 @@ from emseg_napari.widgets.train.live_preview import LivePreview
 from emseg_napari.widgets.train.run_controls import Steering
 from emseg_napari.widgets.train.settings_form import TrainForm
 from emseg_napari.widgets.train.start_choice import has_few_labels
-from emseg_napari.widgets.train.training_data import TrainingData, lesson_of
 
 
 class TrainStep(Step):
@@ -193,7 +194,7 @@ class TrainStep(Step):
         resumed = None if folder is None else self._resumable(folder)
         settings = resumed.settings if resumed else self.settings()
         folder = folder or self.workspace.new_run_folder(settings.network)
-        read, data = self._reader(settings), None
+        read, data = self._reader(settings, resumed), None
         self._trained_image, self._begun = self.workspace.image, False
 
         def prepare() -> dict[str, Any]:
@@ -208,7 +209,7 @@ class TrainStep(Step):
         self._update()
 
     def _begin(
-        self, folder: Path, settings: TrainingSettings, data: TrainingData | None, resumed: Run | None
+        self, folder: Path, settings: TrainingSettings, data: CheckedData | None, resumed: Run | None
     ) -> None:
         """Show that the engine begins."""
         assert data is not None  # it was prepared
@@ -222,7 +223,7 @@ class TrainStep(Step):
         for label in (self.figures, self.about):
             label.clear()
         self.steering.begin(settings.network)
-        self._subject = f"'{data.labels_name}' (slices with labels: {len(data.labels.held)})"
+        self._subject = f"'{data.names.labels}' (slices with labels: {len(data.labels.held)})"
         wait = "" if settings.network in BASELINES else " (TensorFlow takes some seconds)"
         self.say(f"Starting the engine{wait}...")
 
@@ -231,15 +232,16 @@ class TrainStep(Step):
         refuse_baseline(run)
         return run
 
-    def _reader(self, settings: TrainingSettings) -> Callable[[], TrainingData]:
+    def _reader(self, settings: TrainingSettings, resumed: Run | None = None) -> Callable[[], CheckedData]:
         """Return what reads image and labels, in a thread."""
         image_layer, labels_layer = self.workspace.image, self.workspace.labels
         image, with_proposals = volume_of_layer(image_layer), self.include_proposals.isChecked()
 
-        def read() -> TrainingData:
+        def read() -> CheckedData:
             layer, labels = self.known_labels(labels_layer)
             trusted = trusted_of(layer, labels, with_proposals)
-            return lesson_of(image, trusted, (image_layer.name, layer.name), settings)
+            names = DataNames(image_layer.name, layer.name)
+            return check_data(image, trusted, settings, names, resumed)
 
         return read
 
