@@ -1,4 +1,4 @@
-"""``emseg train``."""
+"""Command ``emseg train``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def train(
         ),
     ],
     convention: ConventionOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in RUN.")] = False,
     replay: Annotated[
         Path | None,
         typer.Option(
@@ -61,29 +61,29 @@ def train(
     resumed = _resumed(output, given) if resume else None
     settings = resumed.settings if resumed else _new(output, given, replay)
     stack, known = open_pair(image, labels, convention, fills=settings.missing_is_empty)
-    # Before TensorFlow's seconds are spent.
+    # Before TensorFlow is loaded, which takes seconds.
     check_data(stack, known, settings, _names(image, labels), resumed)
     try:
         with _folder(output):
             run = _train(stack, known, settings, {"folder": output, "resume": resume, "replay": replay})
     except (Cancelled, KeyboardInterrupt):
-        raise Stopped(_how_to_go_on([image, labels], output, convention, replay)) from None
+        raise Stopped(_how_to_resume([image, labels], output, convention, replay)) from None
     show_result(_sentence(run), _figures(run), as_json)
 
 
 def _new(output: Path, given: dict[str, Any], replay: Path | None) -> TrainingSettings:
-    """Return the settings of a new run, having seen that its folder is free."""
-    settings = _replayed(replay, given) if replay else _asked_for(given)
+    """Return the settings of a new run, after checking that its folder is free."""
+    settings = _replayed(replay, given) if replay else _chosen(given)
     if is_run(output):
         raise UserError(
-            f"{output} holds a run already; add --resume to go on with it, or choose another --output."
+            f"{output} holds a run already; add --resume to resume it, or choose another --output."
         )
     if output.is_dir() and any(output.iterdir()):
         raise UserError(f"{output} is not empty; choose a new folder as --output.")
     return settings
 
 
-def _asked_for(given: dict[str, Any]) -> TrainingSettings:
+def _chosen(given: dict[str, Any]) -> TrainingSettings:
     if "minutes" in given and "epochs" in given:
         raise UserError("--minutes and --epochs exclude each other; give one of them.")
     settings = TrainingSettings.recipe(**given)
@@ -94,7 +94,7 @@ def _asked_for(given: dict[str, Any]) -> TrainingSettings:
 
 
 def _replayed(replay: Path, given: dict[str, Any]) -> TrainingSettings:
-    """Return the settings of a run to be repeated, having seen that it has steps to repeat."""
+    """Return the settings of a run to repeat, after checking that it has steps."""
     run = open_run(replay)
     refuse_baseline(run)
     _refuse_others(given, run)
@@ -106,7 +106,7 @@ def _replayed(replay: Path, given: dict[str, Any]) -> TrainingSettings:
 def _resumed(output: Path, given: dict[str, Any]) -> Run:
     """Return the run that is resumed, with the settings that it began with."""
     if not is_run(output):
-        raise UserError(f"{output} holds no run to go on with; leave out --resume to start one.")
+        raise UserError(f"{output} holds no run to resume; leave out --resume to start one.")
     run = open_run(output)
     refuse_baseline(run)
     _refuse_others(given, run)
@@ -131,7 +131,7 @@ def _names(image: Path, labels: Path) -> DataNames:
 
 @contextmanager
 def _folder(output: Path) -> Iterator[None]:
-    """Make the run folder while it is early to find that it cannot be; if nothing comes of it, it goes."""
+    """Make the run folder early, in case it cannot be made; remove it at the end if it is empty."""
     is_new = not output.exists()
     try:
         writable_folder(output)
@@ -141,15 +141,15 @@ def _folder(output: Path) -> Iterator[None]:
             output.rmdir()
 
 
-def _train(stack: Stack, known: SparseStack, settings: TrainingSettings, whereto: dict[str, Any]) -> Run:
+def _train(stack: Stack, known: SparseStack, settings: TrainingSettings, arguments: dict[str, Any]) -> Run:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_libraries() as stream, job_context(stream) as context:
         if settings.network not in BASELINES:
             context.report(Progress(0.0, None, "starting TensorFlow"))
-        return run_training(stack, known, settings, context, **whereto)
+        return run_training(stack, known, settings, context, **arguments)
 
 
-def _how_to_go_on(stacks: list[Path], output: Path, convention: str | None, replay: Path | None) -> str:
+def _how_to_resume(stacks: list[Path], output: Path, convention: str | None, replay: Path | None) -> str:
     if not is_run(output):
         return "Stopped; nothing was written."
     words = ["emseg", "train", *map(str, stacks), "--output", str(output), "--resume"]

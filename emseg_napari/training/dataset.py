@@ -1,7 +1,7 @@
-"""Training data: checked, split into what trains and what is held out, and recorded.
+"""Training data: image and labels that are checked, split and recorded.
 
-Every face checks with the same function and the names that its users know: the window and the command line
-before TensorFlow's seconds are spent, and every training, because scripts begin there.
+The window and the command line check with the same function before TensorFlow is loaded, which takes seconds,
+and with the names that their users know; a training checks again, because scripts call it directly.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from emseg_napari.settings import BASELINES, LiveSettings, TrainingSettings
 from emseg_napari.training.run_record import label_counts, new_record, with_start
 from emseg_napari.training.splits import PARAMETER_NAMES, DataNames, hold_out_tile, split
 
-# What a run keeps when it is resumed, whatever was labelled in the meantime.
+# Fields that a resumed run keeps, whatever was labelled in the meantime.
 _KEPT = (
     "trained_slices",
     "held_out_slices",
@@ -92,7 +92,7 @@ def check_data(
         uint8 of the same shape: 0 unlabelled, 1 boundary, 2 interior.
     settings : TrainingSettings
     names : DataNames, optional
-        What the sentences of errors call them.
+        What error messages call them.
     resumed : Run, optional
         The run that is resumed. It keeps its split, or else its score would be on what it was trained on.
 
@@ -127,7 +127,7 @@ def prepare(
     settings: TrainingSettings,
     resumed: Run | None = None,
 ) -> TrainingDataset:
-    """Check image and labels as `check_data` does, and begin the record of their run.
+    """Check image and labels as `check_data` does, and make the record of their run.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def _live_start(settings: LiveSettings) -> Run:
     network = open_run(settings.start).settings.network
     if network in BASELINES:
         raise UserError(
-            f"{settings.start} was fitted at one go ('{network}') and cannot learn on; "
+            f"{settings.start} was fitted in one pass ('{network}') and cannot learn further; "
             "choose the run of a network, or 'starter'."
         )
     start = opened_start(TrainingSettings(network=network, start=settings.start))
@@ -220,9 +220,7 @@ def _check_same_image(image: Stack, run: Run) -> None:
         fingerprint(image[z]) in record.fingerprints for z in record.trained_slices
     ):
         return
-    raise UserError(
-        f"{run.folder.name} was trained on another image than this; choose that one, or train a new run."
-    )
+    raise UserError(f"{run.folder.name} was trained on another image; choose that image, or train a new run.")
 
 
 def _check_no_leak(image: Stack, held_out: list[int], trained: dict[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""The record of a run that begins: its data, its start, and how its labels are split."""
+"""Record of a new run: its data, its start, and how its labels are split."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def new_record(image: Stack, settings: TrainingSettings, **fields: Any) -> RunRe
 
 
 def with_start(record: RunRecord, start: Run, image: Stack) -> RunRecord:
-    """Record what a run starts from, and which slices of this stack that had seen.
+    """Return the record with what the run starts from, and which slices of this stack the start had seen.
 
-    A volume is not read for it: there only the slices are looked at that train or are held out. Later
-    scores go by the fingerprints, so they know the others, too.
+    Of a volume only the slices are read that train or are held out. Later scores compare fingerprints, so
+    they find the other slices, too.
     """
     seen = set(start.record.fingerprints)
     used = sorted({*record.trained_slices, *record.held_out_slices})
@@ -55,23 +55,23 @@ def label_counts(labels: np.ndarray) -> dict[str, int]:
 
 
 def split_description(record: RunRecord) -> str:
-    """Say what a run is trained and judged on."""
-    if set(record.judged_slices).isdisjoint(record.start_slices):
-        return _division(record)
+    """Describe in sentences what a run is trained on and what its score is from."""
+    if set(record.validation_slices).isdisjoint(record.start_slices):
+        return _split_sentence(record)
     return (
-        f"{_division(record)} '{record.start}', from which it starts, had been trained on slices "
-        f"{as_ranges(record.start_slices)} of this image, so the score will flatter."
+        f"{_split_sentence(record)} '{record.start}', from which it starts, had been trained on slices "
+        f"{as_ranges(record.start_slices)} of this image, so the score is too good."
     )
 
 
-def _division(record: RunRecord) -> str:
+def _split_sentence(record: RunRecord) -> str:
     count = len(record.trained_slices)
     if record.held_out_slices:
-        return f"Training on {count} slices; judged on {len(record.held_out_slices)} that are held out."
+        return f"Training on {count} slices; validation on {len(record.held_out_slices)} that are held out."
     if record.held_out_tile:
         top, bottom, left, right = record.held_out_tile
         return (
-            f"Training on {count} labelled slice(s), judged on a corner of them that is held out "
+            f"Training on {count} labelled slice(s), validation on a corner of them that is held out "
             f"(y {top}:{bottom}, x {left}:{right}); label four slices for a score on whole ones."
         )
     return f"Training on {count} labelled slice(s): none is held out, so this run has no score of its own."

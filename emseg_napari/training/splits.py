@@ -1,6 +1,7 @@
-"""Which labels of a stack train and which are held out.
+"""Split of the labels into those that train and those that are held out.
 
-Whole slices are held out, or, where too few have labels, a tile of the labelled area.
+Whole slices are held out, or, where too few have labels, a tile of the labelled area: a score on what a
+network was trained on says nothing about other slices.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Labels = np.ndarray | SparseStack
 
 @dataclass(frozen=True)
 class DataNames:
-    """What the user calls the data of a training, for the sentences of errors.
+    """What the user calls the data of a training; error messages use these names.
 
     Attributes
     ----------
@@ -104,19 +105,19 @@ def _last_eighth(labels: Labels, labelled: list[int]) -> list[int]:
 
 
 def hold_out_tile(labels: Labels, slices: list[int]) -> Tile | None:
-    """Choose a corner of the labelled area to judge by, where no whole slice can be spared.
+    """Choose a corner of the labelled area to hold out, where no whole slice can be.
 
     Parameters
     ----------
-    labels : numpy.ndarray
-        uint8 (z, y, x), or a `SparseStack`.
+    labels : numpy.ndarray or SparseStack
+        uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
     slices : list of int
         Those that train.
 
     Returns
     -------
     tuple of int or None
-        First y, end y, first x, end x; None if it would be tiny, or either side left without both classes.
+        First y, end y, first x, end x; None if it would be tiny, or one side would lack a class.
     """
     labels = labels[slices]
     rows, columns = (np.flatnonzero(labels.any(axis=axes)) for axes in ((0, 2), (0, 1)))
@@ -130,7 +131,7 @@ def hold_out_tile(labels: Labels, slices: list[int]) -> Tile | None:
 
 
 def only_tile(labels: np.ndarray, tile: Tile) -> np.ndarray:
-    """Return labels (z, y, x) or (y, x) of which only those in the tile are left."""
+    """Return labels (z, y, x) or (y, x) with those in the tile only; all others are 0."""
     part = np.s_[..., tile[0] : tile[1], tile[2] : tile[3]]
     result = np.zeros_like(labels)
     result[part] = labels[part]
@@ -154,14 +155,14 @@ def _both(labels: np.ndarray) -> bool:
 
 
 def is_dense(labels: np.ndarray) -> bool:
-    """Say whether nearly all pixels around the labels (z, y, x) have labels, so that cells are whole."""
+    """Say whether nearly all pixels of the labelled area (z, y, x) have labels, so that cells are whole."""
     rows, columns = (np.flatnonzero(labels.any(axis=axes)) for axes in ((0, 2), (0, 1)))
     inside = labels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return float(np.mean(inside != UNLABELLED)) >= _DENSE
 
 
 def spread_over(items: list[T], most: int) -> list[T]:
-    """Return at most so many items, evenly spread."""
+    """Return at most `most` items, evenly spread."""
     places = np.linspace(0, len(items) - 1, min(most, len(items)))
     return [items[i] for i in places.round().astype(int)]
 

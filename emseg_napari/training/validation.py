@@ -1,6 +1,6 @@
-"""How good a network is on what is held out of its training, and which thresholds suit it.
+"""Validation: scores of a network on held-out labels, and the thresholds that suit it.
 
-Only a part of a few slices is compared, so that scoring stays short.
+Only a part of a few slices is compared, so that validation takes seconds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LEVELS = (0.3, 0.4, 0.5, 0.6, MERGE_THRESHOLD)
 
 @dataclass(frozen=True)
 class ValidationScore:
-    """How good a network is on slices.
+    """Score of a network on some slices.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class ValidationScore:
 
 
 class Scorer:
-    """Compares predictions with labels.
+    """Comparison of predictions with labels.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Scorer:
     labels : numpy.ndarray
         uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
     boundary_weight : float
-        Of the loss, so that the cost ranks networks as their training does.
+        That of the loss, so that the cost ranks networks as their training does.
     should_stop : callable
         When it answers True, `Cancelled` is raised.
     """
@@ -84,7 +84,17 @@ class Scorer:
         threshold: float = 0.5,
         merge_threshold: float | None = None,
     ) -> ValidationScore:
-        """Judge by some slices, with closed gaps if `merge_threshold` is given."""
+        """Score some slices, with closed gaps if `merge_threshold` is given.
+
+        Parameters
+        ----------
+        slices : list of int
+        predictor : SlicePredictor
+        threshold : float
+            Boundary probability from which a pixel is boundary, 0 to 1.
+        merge_threshold : float, optional
+            See `close_gaps`, 0 to 1.
+        """
         if not slices:
             return ValidationScore()
         labels, probability = self._compared(slices, predictor)
@@ -101,7 +111,7 @@ class Scorer:
     def choose(
         self, slices: list[int], predictor: SlicePredictor, usual: float = MERGE_THRESHOLD
     ) -> tuple[float, float]:
-        """Choose how probabilities become labels, by all of `slices`.
+        """Choose the thresholds that suit all of `slices` best.
 
         Returns
         -------
@@ -128,7 +138,7 @@ class Scorer:
 
 
 class Validator:
-    """Judges one training by what teaches and by what is held out, a few slices of each.
+    """Scores of one training, on its training labels and on what is held out, a few slices of each.
 
     Parameters
     ----------
@@ -137,14 +147,14 @@ class Validator:
     labels : numpy.ndarray or SparseStack
         Its labels, uint8.
     record : RunRecord
-        Says what is held out.
+        Which slices train, and what is held out.
     boundary_weight, should_stop
         See `Scorer`.
 
     Attributes
     ----------
-    teaching : numpy.ndarray
-        The labels less a held-out tile and its margin.
+    training_labels : numpy.ndarray
+        The labels without a held-out tile and its margin.
     can_choose : bool
         Whether anything is held out.
     """
@@ -158,31 +168,34 @@ class Validator:
         should_stop: ShouldStop,
     ) -> None:
         tile = record.held_out_tile
-        self._trained, self._held_out = record.trained_slices, record.judged_slices
+        self._trained, self._held_out = record.trained_slices, record.validation_slices
         self._usual = record.merge_threshold
         self.can_choose = bool(self._held_out)
-        self.teaching = _each_slice(labels, but_tile, tile)
+        self.training_labels = _each_slice(labels, but_tile, tile)
         held_out = _each_slice(labels, only_tile, tile)
-        self._teacher, self._scorer, self._chooser = (
-            Scorer(image, some, boundary_weight, should_stop) for some in (self.teaching, held_out, labels)
+        self._training, self._held_out_scorer, self._all = (
+            Scorer(image, some, boundary_weight, should_stop)
+            for some in (self.training_labels, held_out, labels)
         )
 
     def trained(self, predictor: SlicePredictor) -> ValidationScore:
-        """Judge at 0.5 by what teaches."""
-        return self._teacher.score(spread_over(self._trained, _SLICES), predictor)
+        """Score the training labels at threshold 0.5."""
+        return self._training.score(spread_over(self._trained, _SLICES), predictor)
 
     def held_out(
         self, predictor: SlicePredictor, threshold: float = 0.5, merge_threshold: float | None = None
     ) -> ValidationScore:
-        """Judge by what is held out."""
-        return self._scorer.score(spread_over(self._held_out, _SLICES), predictor, threshold, merge_threshold)
+        """Score what is held out."""
+        return self._held_out_scorer.score(
+            spread_over(self._held_out, _SLICES), predictor, threshold, merge_threshold
+        )
 
     def verdict(self, predictor: SlicePredictor) -> dict[str, float | None]:
-        """Choose how probabilities become labels and score these: fields of the run's record."""
+        """Choose the thresholds and score them on what is held out; return fields of the run's record."""
         predictor = cast(SlicePredictor, CachedPredictor(predictor))
-        # Two held-out slices alone choose badly, since a single gap between large cells decides.
+        # Not the held-out slices alone: of two slices, a single gap between large cells would decide.
         some = {z for side in (self._held_out, self._trained) for z in spread_over(side, _CHOOSING_SLICES)}
-        threshold, merge_threshold = self._chooser.choose(sorted(some), predictor, self._usual)
+        threshold, merge_threshold = self._all.choose(sorted(some), predictor, self._usual)
         kept = self.held_out(predictor, threshold, merge_threshold)
         return {
             "threshold": threshold,
@@ -203,14 +216,14 @@ def _each_slice(
 
 
 class CachedPredictor:
-    """A predictor that is asked for the same slices several times."""
+    """Predictor that computes each slice once, for callers that need slices several times."""
 
     def __init__(self, predictor: SlicePredictor) -> None:
         self._predictor = predictor
         self._known: dict[str, np.ndarray] = {}
 
     def probability(self, slice_: np.ndarray, should_stop: ShouldStop = never) -> np.ndarray:
-        """Predict a slice, or remember it."""
+        """Return the boundary probability of a slice (y, x), float32, computed at the first call."""
         name = fingerprint(slice_)
         if name not in self._known:
             self._known[name] = self._predictor.probability(slice_, should_stop)
@@ -227,5 +240,5 @@ def _agreement(labels: np.ndarray, probability: Iterable[np.ndarray], threshold:
 
 
 def smoothed(scores: np.ndarray) -> np.ndarray:
-    """Let the scores of neighbouring levels flow together: one lucky slice makes a narrow peak."""
+    """Smooth scores over neighbouring levels, since a single slice by chance makes a narrow peak."""
     return np.convolve(np.pad(scores, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")

@@ -89,11 +89,12 @@ def test_a_start_without_weights_is_refused(stack, tmp_path):
 
 def test_that_the_start_had_seen_what_is_held_out_is_said(stack):
     record = prepare(*stack, settings()).record
-    assert "flatter" not in split_description(record)
+    assert "score is too good" not in split_description(record)
     seen = record.model_copy(update={"start": "starter", "start_slices": [6, 7]})
+    assert "had been trained on slices 6:8 of this image, so the score is too good" in split_description(seen)
     assert "'starter', from which it starts, had been trained on slices 6:8" in split_description(seen)
     unseen = record.model_copy(update={"start": "starter", "start_slices": [0]})
-    assert "flatter" not in split_description(unseen)
+    assert "score is too good" not in split_description(unseen)
 
 
 class Counting:
