@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core import files
-from emseg_napari.core.blockwise import LOCAL, Scheduler, started
+from emseg_napari.core.blockwise import LOCAL, Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
 from emseg_napari.io.layout import Block, Layout, Version
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
@@ -129,7 +129,7 @@ def segment_volume(
     volume = filled(boundary.volume, settings.missing_is_empty)
     waiting = frozenset() if settings.missing_is_empty else waiting_in(volume)
     work = _Segmentation(replace(boundary, volume=volume, waiting=waiting), destination, settings)
-    with started(scheduler) as workers:
+    with connected(scheduler) as workers:
         return work.run(Stages(workers, context or JobContext()))
 
 

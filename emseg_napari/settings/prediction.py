@@ -1,4 +1,4 @@
-"""What one prediction does."""
+"""Settings of predictions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from emseg_napari.settings.base import Settings, SliceRange, advanced, missing_i
 
 
 class PredictionSettings(Settings):
-    """What one prediction does."""
+    """Settings of one prediction."""
 
     slices: SliceRange | None = Field(
         None, title="Slices", description="Slices to predict, first:end (half-open); all when not given."
@@ -25,7 +25,7 @@ class PredictionSettings(Settings):
         True,
         title="Average orientations",
         description="Mean over the eight flips and turns: better, and eight times slower. "
-        "Used for `compact` only; the others have none in their recipe.",
+        "Used for `compact` only; the recipes of the others do not have it.",
     )
     close_gaps: bool = Field(
         True,

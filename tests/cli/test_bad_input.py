@@ -363,8 +363,8 @@ def test_resume_keeps_the_settings(desk: Desk, run: Path) -> None:
 
 
 def test_what_is_no_run(desk: Desk) -> None:
-    desk.refuses(lambda: desk.predict(run=desk.folder), desk.folder, "no run folder", "choose")
-    desk.refuses(lambda: desk.predict(run=desk.folder / "gone"), "gone", "no run folder", "choose")
+    desk.refuses(lambda: desk.predict(run=desk.folder), desk.folder, "not a run folder", "choose")
+    desk.refuses(lambda: desk.predict(run=desk.folder / "gone"), "gone", "not a run folder", "choose")
 
 
 def test_a_run_of_another_version(desk: Desk, run: Path) -> None:

@@ -388,7 +388,7 @@ def test_labels_and_interior_exclude_each_other(desk: Desk) -> None:
 
 
 def test_a_run_that_is_none_is_a_sentence(desk: Desk) -> None:
-    assert "is no run folder" in desk.refuses(desk.labels, "--run", desk.folder)
+    assert "is not a run folder" in desk.refuses(desk.labels, "--run", desk.folder)
 
 
 def test_labels_that_cannot_be_told_name_the_option(desk: Desk) -> None:

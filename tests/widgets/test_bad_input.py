@@ -335,7 +335,7 @@ def test_a_label_of_another_number_spoils_no_file(loaded, started, choose, tmp_p
         (loaded.load, loaded.load.buttons["Save session..."]),
     ):
         button.click()
-        assert_complaint(step, "truth holds 5", "mend the values")
+        assert_complaint(step, "truth holds 5", "correct the values")
     assert not started
     assert not list(tmp_path.rglob("*out*"))
     assert_kept(loaded.workspace.viewer, before)
@@ -521,7 +521,7 @@ def test_a_run_that_lost_its_network_predicts_nothing_and_a_whole_one_does(loade
     assert_complaint(loaded.predict, run_copy, "network.onnx", "resume it")
     shutil.rmtree(run_copy)
     loaded.predict.predict.click()
-    assert_complaint(loaded.predict, run_copy, "is no run folder")
+    assert_complaint(loaded.predict, run_copy, "is not a run folder")
     assert_kept(viewer, before)
     loaded.predict.set_run(tiny_run.folder)
     predict(loaded, qtbot)

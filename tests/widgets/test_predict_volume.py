@@ -152,7 +152,7 @@ def test_what_cannot_be_predicted_is_told_with_its_block_and_the_rest_is_there(d
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "sentence"), [("nowhere", "is no scheduler"), ("tcp://127.0.0.1:1", "127.0.0.1:1")]
+    ("scheduler", "sentence"), [("nowhere", "is not a scheduler"), ("tcp://127.0.0.1:1", "127.0.0.1:1")]
 )
 def test_a_scheduler_that_is_not_there_is_a_sentence(desk, qtbot, tmp_path, scheduler, sentence):
     desk.volume.scheduler.setText(scheduler)

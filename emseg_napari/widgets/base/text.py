@@ -24,7 +24,7 @@ def outcome(run: Run) -> str:
     sentences = [f"Trained: {run.folder.name}.", _kept(run), _score(run.record)]
     seen = run.record.start_slices
     if seen:
-        flatters = not set(run.record.judged_slices).isdisjoint(seen)
+        flatters = not set(run.record.validation_slices).isdisjoint(seen)
         proves = " The score counts slices that the start was trained on, so it flatters." * flatters
         sentences.append(
             f"'{run.record.start}', from which it started, had been trained on slices {as_ranges(seen)} "

@@ -13,7 +13,7 @@ from emseg_napari.io.volume import Volume
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.patches import PatchSampler
-from emseg_napari.training.validation import but_tile, hold_out_tile, most_labelled, split, spread_over
+from emseg_napari.training.splits import but_tile, hold_out_tile, most_labelled, split, spread_over
 from emseg_napari.widgets.layers.label_colours import label_colours
 
 _GRID = 3

@@ -18,7 +18,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.models.run import open_run, starter_folder
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import BASELINES
-from emseg_napari.training.validation import SLICES_FOR_HOLD_OUT
+from emseg_napari.training.splits import SLICES_FOR_HOLD_OUT
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed

@@ -22,7 +22,9 @@ from emseg_napari.core.jobs import (
 )
 from emseg_napari.models.run import Run, is_run, open_run, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
+from emseg_napari.training.dataset import CheckedData, check_data
 from emseg_napari.training.patches import PatchSampler
+from emseg_napari.training.splits import DataNames
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.plots import HistoryPlot
 from emseg_napari.widgets.base.preferences import recall, remember
@@ -37,7 +39,6 @@ from emseg_napari.widgets.train.live_preview import LivePreview
 from emseg_napari.widgets.train.run_controls import RunControls, RunOutputs
 from emseg_napari.widgets.train.settings_form import TrainForm
 from emseg_napari.widgets.train.start_choice import LabelCount
-from emseg_napari.widgets.train.training_data import TrainingData, lesson_of
 
 _NEW_LABELS = "Make an empty labels layer over the image: 1 boundary, 2 interior."
 _SAMPLES = "Nine patches of your own data with their labels, changed at random as in training."
@@ -166,7 +167,7 @@ class TrainStep(JobStep):
         resumed = None if folder is None else self._resumable(folder)
         settings = resumed.settings if resumed else self.settings()
         folder = folder or self.workspace.new_run_folder(settings.network)
-        read, data = self._reader(settings), None
+        read, data = self._reader(settings, resumed), None
         self._trained_image, self._started = self.workspace.image, False
 
         def prepare() -> dict[str, Any]:
@@ -183,7 +184,7 @@ class TrainStep(JobStep):
         self.update_buttons()
 
     def _show_start(
-        self, folder: Path, settings: TrainingSettings, data: TrainingData | None, resumed: Run | None
+        self, folder: Path, settings: TrainingSettings, data: CheckedData | None, resumed: Run | None
     ) -> None:
         """Show that the engine starts."""
         assert data is not None  # it was prepared
@@ -197,7 +198,7 @@ class TrainStep(JobStep):
         for label in (self.figures, self.about):
             label.clear()
         self.controls.reset(settings.network)
-        self._subject = f"'{data.labels_name}' (slices with labels: {len(data.labels.stored_slices)})"
+        self._subject = f"'{data.names.labels}' (slices with labels: {len(data.labels.stored_slices)})"
         wait = "" if settings.network in BASELINES else " (TensorFlow takes some seconds)"
         self.say(f"Starting the engine{wait}...")
 
@@ -206,15 +207,16 @@ class TrainStep(JobStep):
         refuse_baseline(run)
         return run
 
-    def _reader(self, settings: TrainingSettings) -> Callable[[], TrainingData]:
+    def _reader(self, settings: TrainingSettings, resumed: Run | None = None) -> Callable[[], CheckedData]:
         """Return what reads image and labels, in a thread."""
         image_layer, labels_layer = self.workspace.image, self.workspace.labels
         image, with_proposals = volume_of_layer(image_layer), self.include_proposals.isChecked()
 
-        def read() -> TrainingData:
+        def read() -> CheckedData:
             layer, labels = self.known_labels(labels_layer)
             trusted = trusted_of(layer, labels, with_proposals)
-            return lesson_of(image, trusted, (image_layer.name, layer.name), settings)
+            names = DataNames(image_layer.name, layer.name)
+            return check_data(image, trusted, settings, names, resumed)
 
         return read
 

@@ -211,7 +211,7 @@ def test_there_is_nothing_to_resume_or_to_replay(runs, stack, network, tmp_path)
 
 @both
 def test_numbers_of_deep_learning_are_refused_unless_they_are_the_usual_ones(network):
-    with pytest.raises(UserError, match=f"Minutes means nothing to '{network}'"):
+    with pytest.raises(UserError, match=f"Minutes has no effect on '{network}'"):
         settings(network, minutes=3.0)
     with pytest.raises(UserError, match="Start from means nothing"):
         settings(network, start="starter")
@@ -419,10 +419,10 @@ def test_the_command_line_fits_and_predicts(files, stack, network, tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--minutes", "2"), "Minutes means nothing to"),
-        (("--epochs", "2"), "Epochs means nothing to"),
-        (("--learning-rate", "0.1"), "Learning rate means nothing to"),
-        (("--from", "starter"), "Start from means nothing to"),
+        (("--minutes", "2"), "Minutes has no effect on"),
+        (("--epochs", "2"), "Epochs has no effect on"),
+        (("--learning-rate", "0.1"), "Learning rate has no effect on"),
+        (("--from", "starter"), "Start from has no effect on"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(files, network, tmp_path, words, sentence):

@@ -171,7 +171,7 @@ def test_a_real_training_pauses_continues_and_ends_when_good_enough(loaded, qtbo
     assert run.network_file.is_file()
     assert f"of epoch {run.record.kept_epoch} of {len(run.history)}" in step.status.text()
     assert "Computing on" in step.about.text()
-    assert "judged on" in step.about.text()
+    assert "validation on" in step.about.text()
 
 
 # -- what it starts from ------------------------------------------------------------------
@@ -267,7 +267,7 @@ def test_a_run_of_mine_is_chosen_by_its_folder(loaded, tiny_run, monkeypatch):
 def test_what_is_no_run_is_a_sentence_and_the_choice_of_before_stays(loaded, tmp_path, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
     choose(loaded.train, "a run of mine...")
-    assert "is no run folder" in loaded.train.status.text()
+    assert "is not a run folder" in loaded.train.status.text()
     assert loaded.train.start_from.currentText() == "nothing"
 
 
