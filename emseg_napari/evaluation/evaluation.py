@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.jobs import JobContext, Message, Progress, Report, UserError
-from emseg_napari.evaluation.metrics import ROUNDING, THRESHOLDS, BestOfThresholds, Comparison, comparisons
+from emseg_napari.evaluation.metrics import ROUNDING, THRESHOLDS, BestOfThresholds, SliceComparison, comparisons
 from emseg_napari.evaluation.pixels import total
 from emseg_napari.evaluation.scores import Evaluation as Evaluation
 from emseg_napari.evaluation.scores import Scores as Scores
@@ -77,7 +77,7 @@ def evaluate(
     _say_what_is_trained(trained, left_out, context.report)
     threshold = 0.5 if settings.threshold is None else settings.threshold
 
-    def compare(z: int) -> Iterator[Comparison]:
+    def compare(z: int) -> Iterator[SliceComparison]:
         at = z - first_slice
         return comparisons(truth[at], prediction[at], (*THRESHOLDS, threshold))
 
@@ -136,20 +136,20 @@ def as_ranges(slices: Sequence[int]) -> str:
 
 
 def _in_threads(
-    compare: Callable[[int], Iterator[Comparison]],
+    compare: Callable[[int], Iterator[SliceComparison]],
     slices: Sequence[int],
     context: JobContext,
-) -> dict[int, list[Comparison]]:
+) -> dict[int, list[SliceComparison]]:
     """Compare slices side by side, which the compiled flood allows, and report on each."""
     stopped = threading.Event()
 
-    def finish(z: int) -> tuple[int, list[Comparison]]:
+    def finish(z: int) -> tuple[int, list[SliceComparison]]:
         return z, list(takewhile(lambda _: not stopped.is_set(), compare(z)))
 
     context.report(Progress(0.0, None, f"scoring slices {as_ranges(slices)}"))
     started, found = time.monotonic(), {}
     pool = ThreadPoolExecutor(min(len(slices), _threads()))
-    waiting: set[Future[tuple[int, list[Comparison]]]] = {pool.submit(finish, z) for z in slices}
+    waiting: set[Future[tuple[int, list[SliceComparison]]]] = {pool.submit(finish, z) for z in slices}
     try:
         while waiting:
             over, waiting = wait(waiting, _SECONDS_BETWEEN_QUESTIONS, FIRST_COMPLETED)
@@ -172,7 +172,7 @@ def _threads() -> int:
 
 
 def _summary(
-    found: Mapping[int, Sequence[Comparison]],
+    found: Mapping[int, Sequence[SliceComparison]],
     threshold: float,
     trained: Sequence[int],
     left_out: Sequence[int],

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.evaluation.metrics import Comparison
+from emseg_napari.evaluation.metrics import SliceComparison
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Scores:
     boundary_iou: float
 
     @classmethod
-    def of(cls, found: Comparison) -> Scores:
+    def of(cls, found: SliceComparison) -> Scores:
         """Give the scores of one slice at one threshold."""
         rand, information, pixels = found.agreement.rand, found.agreement.information, found.pixels
         return cls(
