@@ -17,8 +17,8 @@ from emseg_napari.cli.guard import Stopped, guarded
 from emseg_napari.cli.inputs import (
     STACK,
     JsonOption,
-    checked_kind,
     check_tiff_place,
+    checked_kind,
     interior_option,
     kind_option,
     output_option,

@@ -18,7 +18,13 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.jobs import JobContext, Message, Progress, Report, UserError
-from emseg_napari.evaluation.metrics import ROUNDING, THRESHOLDS, BestOfThresholds, SliceComparison, comparisons
+from emseg_napari.evaluation.metrics import (
+    ROUNDING,
+    THRESHOLDS,
+    BestOfThresholds,
+    SliceComparison,
+    comparisons,
+)
 from emseg_napari.evaluation.pixels import total
 from emseg_napari.evaluation.scores import Evaluation as Evaluation
 from emseg_napari.evaluation.scores import Scores as Scores

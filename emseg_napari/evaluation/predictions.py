@@ -94,13 +94,14 @@ class Prediction:
         """
         values = self.values[first:end]
         if self.kind == "labels":
-            self._refuse(values == UNLABELLED, first, "is no boundary and no interior", _LABELS)
+            self._refuse_unlabelled(values, first)
             return (values == INTERIOR).astype(np.float32)
         if values.dtype == np.uint8:
             return (values if self.kind == "interior" else 255 - values) / np.float32(255)
         inside = (values >= -ROUNDING) & (values <= 1 + ROUNDING)  # NaN is not
-        self._refuse(~inside, first, "is no probability", _PROBABILITY)
-        return values if self.kind == "interior" else 1 - values
+        self._refuse(~inside, first)
+        interior = values if self.kind == "interior" else 1 - values
+        return interior.astype(np.float32, copy=False)
 
     def boundary(self) -> np.ndarray:
         """Return the boundary probability of all slices.
@@ -120,11 +121,22 @@ class Prediction:
             return 1 - interior
         return self.values if self.kind == "probability" else complement(self.values)
 
-    def _refuse(self, wrong: np.ndarray, first: int, what: str, needed: str) -> None:
+    def _refuse_unlabelled(self, labels: np.ndarray, first: int) -> None:
+        bare = np.flatnonzero((labels == UNLABELLED).any(axis=(1, 2)))
+        if len(bare):
+            z = first + int(bare[0])
+            raise UserError(
+                f"{self.name} leaves pixels of slice {z} unlabelled, and what has no label in slice {z} "
+                "is no boundary and no interior; predict that slice again, or choose the probability."
+            )
+
+    def _refuse(self, wrong: np.ndarray, first: int) -> None:
         if wrong.any():
             z, y, x = (int(axis[0]) for axis in np.nonzero(wrong))
             value = self.values[first + z : first + z + 1][0, y, x]
-            raise UserError(f"{self.name}: {value:g} in slice {first + z} {what}; {needed} is needed.")
+            raise UserError(
+                f"{self.name}: {value:g} in slice {first + z} is no probability; {_PROBABILITY} is needed."
+            )
 
 
 def interior_threshold(boundary_threshold: float) -> float:

@@ -28,6 +28,7 @@ from emseg_napari.io.volume import Volume
 from emseg_napari.segmentation.stack import check_probability
 from emseg_napari.segmentation.tiles import Part
 
+
 @dataclass(frozen=True)
 class Boundary:
     """A volume to be divided into cells.

@@ -20,7 +20,9 @@ INHERITED = ("run", "run_folder", "image", "slices", "fingerprints")
 _PREDICTED_BY = ("network", "threshold", "orientations", "closed_gaps", "tile_px")
 
 
-def cells_record(boundary: Boundary, prediction: Mapping[str, Any], settings: InstanceSettings) -> dict[str, Any]:
+def cells_record(
+    boundary: Boundary, prediction: Mapping[str, Any], settings: InstanceSettings
+) -> dict[str, Any]:
     """Return what the cells of a volume come from, so that those of another do not come into one output.
 
     Parameters

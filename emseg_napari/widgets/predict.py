@@ -221,8 +221,7 @@ class PredictStep(Step):
         settings = validated(PredictionSettings, **self.form.values(), slices=slices)
         fills = self.target.currentText() == FILL
         target = self._layer_to_fill(self._image, image.shape) if fills else None
-        threshold = run.record.threshold if settings.threshold is None else settings.threshold
-        source = Source(self._image, image.shape, run.folder, threshold)
+        source = Source(self._image, image.shape, run.folder, settings.threshold_for(run.record.threshold))
         self._proposals = Proposals(self.viewer, source, target, self.with_probability.isChecked())
         if self.scope.currentText() == SLICE and self._take_stored(run, settings, slices[0]):
             return

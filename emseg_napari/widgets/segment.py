@@ -1,4 +1,4 @@
-"""Step Cells: a boundary probability becomes cells, each in a colour of its own."""
+"""Step Cells: divides a boundary probability into cells, each in a colour of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress, U
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import filled, volume_of
-from emseg_napari.segmentation.boundary import boundary_of, said_of
+from emseg_napari.segmentation.boundary import boundary_of
 from emseg_napari.segmentation.provenance import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells
 from emseg_napari.settings import InstanceSettings, validated
@@ -35,6 +35,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     understood,
     volume_of_layer,
 )
+from emseg_napari.widgets.layers.layer_records import record_of_layer
 from emseg_napari.widgets.layers.placement import placed, slice_in_view
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
@@ -70,7 +71,8 @@ class CellsStep(Step):
     def _build(self) -> None:
         self.source = PredictionPick(self.workspace)
         self.source.setToolTip(
-            "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior."
+            "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior. A file of "
+            "'emseg predict' is taken for what it was written as."
         )
         self.source.picked.connect(self._update)
         self.scope = choice_of(
@@ -150,11 +152,12 @@ class CellsStep(Step):
         volume = volume_of(volume_of_layer(source), source.name)
 
         def prepare() -> dict[str, Any]:
-            record = cells_record(boundary_of(volume), said_of(volume), settings)
-            destination = Destination(path, record)
+            record = record_of_layer(source)
+            boundary = boundary_of(volume, record)
             return {
                 "volume": volume,
-                "destination": destination,
+                "kind": boundary.kind,
+                "destination": Destination(path, cells_record(boundary, record, settings)),
                 "settings": settings,
                 "scheduler": scheduler,
             }
@@ -170,7 +173,7 @@ class CellsStep(Step):
 
         def prepare() -> dict[str, Any]:
             if isinstance(source, Image):
-                boundary = boundary_of(volume_of(stack, source.name))
+                boundary = boundary_of(volume_of(stack, source.name), record_of_layer(source))
                 probability = np.stack([boundary.part(z, _WHOLE) for z in range(first, end)])
             else:
                 labels, _ = understood(source, self.ask_convention)
@@ -265,7 +268,7 @@ class CellsStep(Step):
         }
         layer = self.viewer.add_labels(data, name=f"{self._image_name()} cells", opacity=0.5, **where)
         self._own[source.unique_id] = layer
-        # Who paints in it makes it theirs: the next cells go to a new layer.
+        # The user's strokes stay: the next cells go to a new layer.
         layer.events.paint.connect(lambda: self._own.pop(source.unique_id, None))
         return layer
 

@@ -184,7 +184,9 @@ def test_a_cut_cell_lowers_the_split_part_only():
     assert parts.rand == SplitMergeScore(pytest.approx(2 * 34 / (34 + 50)), pytest.approx(34 / 50), 1)
     of_found = -(0.4 * math.log(0.2) + 0.1 * math.log(0.1) + 0.5 * math.log(0.5))
     split = math.log(2) / of_found
-    assert parts.information == SplitMergeScore(pytest.approx(2 * split / (split + 1)), pytest.approx(split), 1)
+    assert parts.information == SplitMergeScore(
+        pytest.approx(2 * split / (split + 1)), pytest.approx(split), 1
+    )
 
 
 @given(st.data())
@@ -235,8 +237,12 @@ def test_scores_lie_between_zero_and_one_and_are_the_harmonic_means_of_their_par
 
 
 def test_equal_single_regions_have_no_information():
-    assert agreement(picture("..."), picture("...")) == Agreement(SplitMergeScore(1, 1, 1), SplitMergeScore(0, 1, 1))
-    assert agreement(picture("."), picture(".")) == Agreement(SplitMergeScore(1, 1, 1), SplitMergeScore(0, 1, 1))
+    assert agreement(picture("..."), picture("...")) == Agreement(
+        SplitMergeScore(1, 1, 1), SplitMergeScore(0, 1, 1)
+    )
+    assert agreement(picture("."), picture(".")) == Agreement(
+        SplitMergeScore(1, 1, 1), SplitMergeScore(0, 1, 1)
+    )
 
 
 @pytest.mark.parametrize("found", ["#####", "....."])
