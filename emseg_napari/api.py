@@ -135,7 +135,7 @@ def evaluate(
         Gets the events of `emseg_napari.core.jobs` as they come.
     kind : str, optional
         What the prediction holds: "probability" (of the boundary), "interior" (its probability) or
-        "labels". When not given, what the file of a Volume states, else told by its values.
+        "labels". When not given, what the file of a Volume states, else recognised by its values.
     **settings
         Fields of `emseg_napari.settings.EvaluationSettings`: ``slices=(8, 16)``, ``threshold=0.5`` (of the
         interior probability).

@@ -100,7 +100,7 @@ def open_pair(
 
 
 def read_known(path: Path, convention: Convention | None) -> SparseStack:
-    """Read labels; if they cannot be told, the sentence names the option to add.
+    """Read labels; if their convention is not clear, the sentence names the option to add.
 
     Returns
     -------

@@ -52,7 +52,7 @@ def evaluate(
     ----------
     prediction : numpy.ndarray or SparseStack
         Interior probability, float32 (z, y, x), 0 to 1, compared as it is; of a boundary
-        probability it is one minus that, of labels 1 where they say interior, else 0.
+        probability it is one minus that, of labels 1 where they are interior, else 0.
     truth : numpy.ndarray or SparseStack
         uint8 of the same shape: 0 unlabelled (counts for nothing), 1 boundary, 2 interior.
         Slices without labels are skipped.
@@ -172,7 +172,7 @@ def _in_threads(
 
 
 def _threads() -> int:
-    """As many as ONNX Runtime and TensorFlow get; the window's engine is told to leave a core free."""
+    """As many as ONNX Runtime and TensorFlow get; the window lets its engine leave a core free."""
     allowed = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     return min(_MOST_THREADS, int(allowed or 0) or os.cpu_count() or 1)
 

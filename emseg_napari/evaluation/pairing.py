@@ -53,7 +53,7 @@ class Pairing:
     taken_for : str
         Sentence on what the values of the prediction are taken for.
     notes : list of str
-        Sentences that the scores themselves do not tell.
+        Sentences on what the scores themselves do not show.
     """
 
     kind: Kind

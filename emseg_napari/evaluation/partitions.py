@@ -2,7 +2,7 @@
 
 Only the pixels of true cells count. A pixel there that no region has (a dam between regions, number
 0) is a region of its own, of size one (Arganda-Carreras et al. 2015, doi:10.3389/fnana.2015.00142, and
-its scorer, whose quirks are told in `emseg_napari.evaluation.metrics`).
+its scorer, whose quirks are described in `emseg_napari.evaluation.metrics`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Predictions: what their values mean, and what their record states.
 
-`emseg predict` writes a record; of other files the values tell, or the user.
+`emseg predict` writes a record; other files are recognised by their values, or the user states it.
 """
 
 from __future__ import annotations

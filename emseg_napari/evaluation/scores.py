@@ -128,7 +128,7 @@ class Evaluation:
         return tuple(one.z for one in self.per_slice if one.trained)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything in plain values that JSON knows; None where nothing can be said."""
+        """Return everything in plain values that JSON knows; None where nothing is known."""
         at = self.at_threshold
         per_threshold = zip(self.thresholds, self.per_threshold, strict=True)
         return {

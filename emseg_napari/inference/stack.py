@@ -87,6 +87,6 @@ def _closed(
 
 
 def _clock(total: int) -> Callable[[int], float]:
-    """Return a function that says how many seconds are left after `done` of `total`."""
+    """Return a function that estimates how many seconds are left after `done` of `total`."""
     started = time.monotonic()
     return lambda done: (time.monotonic() - started) / done * (total - done)

@@ -1,4 +1,4 @@
-"""Step 3: let a trained network propose labels, without touching what the user painted."""
+"""Step Predict: a trained network proposes labels, and the user's own stay as they are."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _STARTER = (
 )
 _TARGET = (
     "Where proposals go. What you painted or confirmed is never changed. On disk: the boundary "
-    "probability of the whole stack, which may be larger than memory and can be gone on with after "
+    "probability of the whole stack, which may be larger than memory and can be resumed after "
     "Cancel; then predict a slice in view to propose labels from it."
 )
 _PROBABILITY = (
@@ -98,7 +98,7 @@ class PredictStep(Step):
             self.rows.addWidget(widget)
 
     def _choices(self) -> QFormLayout:
-        """Make what says which network predicts, which slices, and where to."""
+        """Build the choices of the network, the slices and where they go."""
         self.run_name = wrapping_label()
         self.choose_run = self.button("Choose run...", "The folder that a training wrote.", self._ask_run)
         self.use_starter = self.button("Starter network", _STARTER, self._use_starter)
@@ -257,7 +257,7 @@ class PredictStep(Step):
         return z, z + 1
 
     def _layer_to_fill(self, image: Image, shape: tuple[int, ...]) -> Labels:
-        """Return the chosen labels layer if it is surely ours and of this image."""
+        """Return the chosen labels layer if it is plugin-managed and of this image."""
         chosen = self.workspace.labels
         if chosen is None:
             raise UserError("There are no labels to fill; press 'New labels' in step Train.")
@@ -270,7 +270,7 @@ class PredictStep(Step):
             raise UserError(f"{chosen.name} and {image.name} differ in size; choose labels of this image.")
         return chosen
 
-    # -- what the engine says -----------------------------------------------------------
+    # -- events of the engine -----------------------------------------------------------
 
     def _take(self, event: Event) -> None:
         with self.guard():
@@ -296,7 +296,7 @@ class PredictStep(Step):
         elif self._growing is None:
             self.say("Cancelled; finished slices stay.")
         else:
-            self.say("Cancelled; what is done stays on disk. Press Predict to go on where it stopped.")
+            self.say("Cancelled; what is done stays on disk. Press Predict to resume.")
 
     def _show(self, event: SlicePredicted) -> None:
         assert self._proposals is not None

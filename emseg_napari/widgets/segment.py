@@ -191,7 +191,7 @@ class CellsStep(Step):
             raise UserError(f"The viewer shows no slice of {layer.name}; move the slider to one.")
         return z, z + 1
 
-    # -- what the engine says -----------------------------------------------------------
+    # -- events of the engine -----------------------------------------------------------
 
     def _take(self, event: Event) -> None:
         with self.guard():
@@ -211,7 +211,7 @@ class CellsStep(Step):
         elif self._output is None:
             self.say("Cancelled; nothing was changed.")
         else:
-            self.say(f"Cancelled; what is done stays beside {self._output}: press Find cells to go on.")
+            self.say(f"Cancelled; what is done stays beside {self._output}: press Find cells to resume.")
 
     def _volume_finished(self, result: VolumeCells) -> None:
         self.bar.setFormat("done")
@@ -222,8 +222,8 @@ class CellsStep(Step):
         ]
         for layer in earlier:
             self.viewer.layers.remove(layer)
-        ours = {"name": f"{self._image_name()} cells", "opacity": 0.5}
-        layer = self.viewer.add_labels(data, **shown | lying | ours)
+        named = {"name": f"{self._image_name()} cells", "opacity": 0.5}
+        layer = self.viewer.add_labels(data, **shown | lying | named)
         if result.failures:
             first = result.failures[0]
             raise UserError(

@@ -1,4 +1,4 @@
-"""What the report of an evaluation tells, gathered from the window."""
+"""Report of an evaluation, gathered from the window."""
 
 from __future__ import annotations
 
