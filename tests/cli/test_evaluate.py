@@ -256,6 +256,14 @@ def test_doubt_whether_the_stack_is_the_runs_is_told(desk: Desk) -> None:
     assert "trained on a stack of 20 x 70 x 80, the labels are 8 x 70 x 80" in result.stderr
 
 
+def test_slices_of_another_size_are_all_new_to_the_run(desk: Desk) -> None:
+    desk.run(image_shape=(20, 35, 40))
+    result = desk.evaluate(desk.predicted())
+    assert "was trained on another stack, of 20 x 35 x 40 and not 8 x 70 x 80" in result.stderr
+    assert "Mean over 8 slices (0:8)" in result.stdout
+    assert "flatter" not in result.stderr
+
+
 # What it writes
 
 

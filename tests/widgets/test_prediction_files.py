@@ -25,7 +25,7 @@ from emseg_napari.widgets.segment import LAYER
 from helpers.tiny_runs import tiny_network_run
 from helpers.window import noting, striped, wait_for
 
-IMAGE, TRUTH = striped((4, 96, 96))
+IMAGE, TRUTH = striped((4, 64, 64))
 KINDS = ("probability", "interior")
 FILES = [f"{kind}{suffix}" for kind in KINDS for suffix in (".tif", ".zarr")]
 LABELS = ["labels.tif", "labels.zarr"]
@@ -44,13 +44,14 @@ def emseg(*words: object) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An image, its labels, and what one run predicts in both kinds and both formats."""
     here = tmp_path_factory.mktemp("predictions")
-    run = tiny_network_run(here / "run").folder
+    run = tiny_network_run(here / "run")
+    run.update(image_shape=IMAGE.shape)
     write_stack(here / "image.tif", IMAGE)
     write_stack(here / "truth.tif", to_isbi(TRUTH))
     for name in (*FILES, *LABELS, PART):
         options = ("--as", "interior" if name == PART else Path(name).stem, "--no-close-gaps")
         slices = ("--slices", "1:4") if name == PART else ()
-        emseg("predict", run, here / "image.tif", *options, *slices, "--output", here / name)
+        emseg("predict", run.folder, here / "image.tif", *options, *slices, "--output", here / name)
     return here
 
 

@@ -155,8 +155,8 @@ def _prediction(layer: Layer, workspace: Workspace, ask: Ask) -> Prediction:
         labels = understood(layer, ask)[0]
         return Prediction(layer.name, labels, "labels", named, "recorded", lambda z: bool(labels[z].any()))
     pixels = volume_of_layer(layer)
-    is_image = layer == workspace.image and not record
-    if pixels.dtype.kind != "f" and (pixels.dtype != np.uint8 or is_image):
+    is_image = layer == workspace.image
+    if not record and pixels.dtype.kind != "f" and (pixels.dtype != np.uint8 or is_image):
         raise UserError(
             f"{layer.name} holds grey levels and no prediction; choose a boundary probability, or labels "
             "that were predicted."
