@@ -71,7 +71,7 @@ def evaluate(
     pair = paired(found, read_known(labels, convention), settings, run, names)
     evaluation = _evaluate(pair)
     if not as_json:
-        show_scores(evaluation, pair.threshold_from, pair.held_out)
+        show_scores(evaluation, pair.threshold_from, pair.overlap.held_out)
         return
     sources = {"prediction": str(prediction), "kind": found.kind, "labels": str(labels)}
     seconds = round(time.monotonic() - started, 2)
@@ -80,9 +80,9 @@ def evaluate(
 
 def _origin(pair: Pairing) -> dict[str, Any]:
     return {
-        "run": str(pair.run.folder) if pair.run else None,
+        "run": str(pair.overlap.run.folder) if pair.overlap.run else None,
         "threshold_from": pair.threshold_from,
-        "held_out_slices": pair.held_out,
+        "held_out_slices": pair.overlap.held_out,
     }
 
 

@@ -16,7 +16,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.matching import Match, Names, matched, taken_for
 from emseg_napari.evaluation.predictions import Prediction, interior_threshold
-from emseg_napari.evaluation.training_overlap import Marks, overlap_of, refuse_image, run_of
+from emseg_napari.evaluation.training_overlap import Marks, Overlap, overlap_of, refuse_image, run_of
 from emseg_napari.io.records import Kind
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
@@ -46,10 +46,8 @@ class Pairing:
     threshold_from : str or None
         Whether the threshold was "given", is the "run"'s own or the "default"; None for labels, which
         have none.
-    run : Run or None
-        The one that made the prediction, if it is known.
-    trained, held_out : list of int
-        Slices that it was trained on, and by which it chose its weights and threshold.
+    overlap : Overlap
+        The run that made the prediction, and what it has seen of the labels' slices.
     taken_for : str
         Sentence on what the values of the prediction are taken for.
     notes : list of str
@@ -62,9 +60,7 @@ class Pairing:
     first_slice: int
     settings: EvaluationSettings
     threshold_from: Source | None
-    run: Run | None
-    trained: list[int]
-    held_out: list[int]
+    overlap: Overlap
     taken_for: str
     notes: list[str]
 
@@ -80,7 +76,7 @@ class Pairing:
             "prediction": self.interior,
             "truth": self.truth,
             "settings": self.settings,
-            "trained_slices": self.trained,
+            "trained_slices": self.overlap.trained,
             "first_slice": self.first_slice,
         }
 
@@ -131,9 +127,7 @@ def paired(
         first_slice=scored[0],
         settings=EvaluationSettings(slices=wanted, threshold=threshold),
         threshold_from=source,
-        run=maker,
-        trained=overlap.trained,
-        held_out=overlap.held_out,
+        overlap=overlap,
         taken_for=taken_for(prediction, names),
         notes=[*overlap.notes, *_notes(prediction, match, scored, truth)],
     )

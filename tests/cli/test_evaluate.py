@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from emseg_napari.cli import app
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.core.labels import to_isbi
-from emseg_napari.evaluation import evaluation, pairing
+from emseg_napari.evaluation import evaluation, training_overlap
 from emseg_napari.evaluation.evaluation import evaluate
 from emseg_napari.io.samples import phantom
 from emseg_napari.io.stacks import write_stack
@@ -424,5 +424,5 @@ def test_a_permission_that_is_missing_hides_the_run_that_the_file_names(
         raise PermissionError
 
     desk.run()
-    monkeypatch.setattr(pairing, "is_run", forbidden)
+    monkeypatch.setattr(training_overlap, "is_run", forbidden)
     assert "Not known which slices" in desk.evaluate(desk.predicted()).stderr

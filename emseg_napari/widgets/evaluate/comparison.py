@@ -202,7 +202,7 @@ def _fingerprints(image: Layer | None, shape: tuple[int, ...]) -> Callable[[int]
 
 def _refuse_trained_only(pair: Pairing) -> None:
     """Raise `UserError` if no scored slice is new to the run: then the user must name slices."""
-    if set(pair.slices) <= set(pair.trained):
+    if set(pair.slices) <= set(pair.overlap.trained):
         raise UserError(
             f"Nothing is left to score: the run was trained on all labelled slices "
             f"({as_ranges(pair.slices)}), so their scores would prove nothing; label another slice, or "

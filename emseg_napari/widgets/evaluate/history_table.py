@@ -51,7 +51,7 @@ def work_done(truth: Labels, workspace: Workspace) -> Work:
 
 def round_of(comparison: LayerComparison, evaluation: Evaluation, work: Work) -> Round:
     """Return the row of the history for an evaluation that has just ended."""
-    mean, run = evaluation.at_threshold, comparison.pair.run
+    mean, run = evaluation.at_threshold, comparison.pair.overlap.run
     return Round(
         when=datetime.now().isoformat(timespec="seconds"),
         run=run.folder.name if run else "",

@@ -34,7 +34,7 @@ def report_of(
 
 
 def _facts(comparison: LayerComparison, review: Review, error_settings: ErrorSettings) -> dict[str, str]:
-    evaluation, run = review.evaluation, comparison.pair.run
+    evaluation, run = review.evaluation, comparison.pair.overlap.run
     scored = [one.z for one in evaluation.per_slice]
     facts = {
         "Prediction": comparison.prediction_name,

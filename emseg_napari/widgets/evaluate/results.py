@@ -111,7 +111,7 @@ class Results(QWidget):
         evaluation, self._truth_layer = review.evaluation, comparison.truth_layer
         self.subject.setText(f"<b>{comparison.prediction_name}</b> against <b>{comparison.truth_name}</b>")
         self.headline.show_evaluation(evaluation, comparison.has_threshold)
-        held_out = comparison.pair.held_out
+        held_out = comparison.pair.overlap.held_out
         counts = error_counts(review)
         self.slices.fill(
             [(one.z, _cells(one, counts[one.z], one.z in held_out)) for one in evaluation.per_slice]
