@@ -127,11 +127,11 @@ def _segment(**given: Any) -> Any:
     return instances(**given)
 
 
-def _segment_volume(volume: Any, **given: Any) -> Any:
-    from emseg_napari.segmentation.boundary import boundary_of
+def _segment_volume(volume: Any, kind: Any, **given: Any) -> Any:
+    from emseg_napari.segmentation.boundary import Boundary
     from emseg_napari.segmentation.volume import segment_volume
 
-    return segment_volume(boundary_of(volume), **given)
+    return segment_volume(Boundary(volume, kind), **given)
 
 
 def _search(**given: Any) -> Any:

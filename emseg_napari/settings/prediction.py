@@ -45,3 +45,11 @@ class PredictionSettings(Settings):
     threads: int = advanced(
         0, "Threads", "Processor threads to use; 0 = as many as the process may.", ge=0, le=1024
     )
+
+    def threshold_for(self, run_threshold: float) -> float:
+        """Return the boundary probability from which a pixel is boundary: as given here, else the run's."""
+        return run_threshold if self.threshold is None else self.threshold
+
+    def orientations_for(self, network: str) -> int:
+        """Return over how many flips and turns a network of that name is averaged: 8 or 1."""
+        return 8 if self.average_orientations and network == "compact" else 1

@@ -1,4 +1,4 @@
-"""Step 3: let a trained network propose labels, without touching what the user painted."""
+"""Step Predict: a trained network proposes labels, and the user's own stay as they are."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class PredictStep(JobStep):
             self.rows.addWidget(widget)
 
     def _choices(self) -> QFormLayout:
-        """Make what says which network predicts, which slices, and where to."""
+        """Build the choices of the network, the slices and where they go."""
         self.run_picker = RunPicker(self)
         self.set_run = self.run_picker.set_run
         self.scope = choice_of((SLICE, STACK), "Predict the slice in view, or all slices of the image.")
@@ -177,7 +177,7 @@ class PredictStep(JobStep):
         settings = validated(PredictionSettings, **self.form.values(), slices=slices)
         fills = self.target.currentText() == FILL
         target = layer_to_fill(self.workspace.labels, self._image.name, image.shape) if fills else None
-        threshold = run.record.threshold if settings.threshold is None else settings.threshold
+        threshold = settings.threshold_for(run.record.threshold)
         source = PredictionSource(self._image, image.shape, run.folder, threshold)
         self._proposals = ProposalLayers(self.viewer, source, target, self.with_probability.isChecked())
         if self.scope.currentText() == SLICE and self._take_stored(run, settings, slices[0]):
@@ -213,7 +213,7 @@ class PredictStep(JobStep):
             raise UserError("The viewer shows no slice of the image; move the slider to one.")
         return z, z + 1
 
-    # -- what the engine says -----------------------------------------------------------
+    # -- events of the engine -----------------------------------------------------------
 
     def handlers(self) -> dict[type[Event], Callable[[Any], None]]:
         """Return what shows which event; slices and blocks come one by one."""

@@ -1,4 +1,4 @@
-"""Step Cells: a boundary probability becomes cells, each in a colour of its own."""
+"""Step Cells: divides a boundary probability into cells, each in a colour of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from emseg_napari.core.jobs import Finished, Message, UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import filled, volume_of
-from emseg_napari.segmentation.boundary import boundary_of, said_of
+from emseg_napari.segmentation.boundary import boundary_of
 from emseg_napari.segmentation.provenance import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells
 from emseg_napari.settings import InstanceSettings, validated
@@ -30,12 +30,16 @@ from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import stack_of, understood
 from emseg_napari.widgets.layers.layer_info import info_in, info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
+from emseg_napari.widgets.layers.layer_records import record_of_layer
 from emseg_napari.widgets.layers.placement import placed, slice_in_view
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 SLICE, STACK = "slice in view", "whole stack"
 LAYER = "a labels layer"
-_SOURCE = "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior."
+_SOURCE = (
+    "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior. A file of "
+    "'emseg predict' is taken for what it was written as."
+)
 _SCOPE = "Try settings on the slice in view; linking needs the whole stack."
 _TARGET = "Where the cell numbers are written. On disk: for a stack that may be larger than memory."
 _WHOLE = (slice(None), slice(None))
@@ -137,11 +141,12 @@ class CellsStep(JobStep):
         volume = volume_of(volume_of_layer(source), source.name)
 
         def prepare() -> dict[str, Any]:
-            record = cells_record(boundary_of(volume), said_of(volume), settings)
-            destination = Destination(path, record)
+            record = record_of_layer(source)
+            boundary = boundary_of(volume, record)
             return {
                 "volume": volume,
-                "destination": destination,
+                "kind": boundary.kind,
+                "destination": Destination(path, cells_record(boundary, record, settings)),
                 "settings": settings,
                 "scheduler": scheduler,
             }
@@ -157,7 +162,7 @@ class CellsStep(JobStep):
 
         def prepare() -> dict[str, Any]:
             if isinstance(source, Image):
-                boundary = boundary_of(volume_of(stack, source.name))
+                boundary = boundary_of(volume_of(stack, source.name), record_of_layer(source))
                 probability = np.stack([boundary.part(z, _WHOLE) for z in range(first, end)])
             else:
                 labels, _ = understood(source, self.ask_convention)
@@ -175,7 +180,7 @@ class CellsStep(JobStep):
             raise UserError(f"The viewer shows no slice of {layer.name}; move the slider to one.")
         return z, z + 1
 
-    # -- what the engine says -----------------------------------------------------------
+    # -- events of the engine -----------------------------------------------------------
 
     def on_message(self, event: Message) -> None:
         """Keep a sentence for the end."""

@@ -14,7 +14,7 @@ from emseg_napari.annotation.session.store import Round
 from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.evaluate.comparison import Comparison
+from emseg_napari.widgets.evaluate.comparison import LayerComparison
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, stack_of
 from emseg_napari.widgets.layers.layer_pixels import fits
 
@@ -50,9 +50,9 @@ def work_done(truth: Labels, workspace: Workspace) -> Work:
     return Work(len(painted), len(confirmed))
 
 
-def round_of(comparison: Comparison, evaluation: Evaluation, work: Work) -> Round:
+def round_of(comparison: LayerComparison, evaluation: Evaluation, work: Work) -> Round:
     """Return the row of the history for an evaluation that has just ended."""
-    mean, run = evaluation.at_threshold, comparison.origin.run
+    mean, run = evaluation.at_threshold, comparison.pair.overlap.run
     return Round(
         when=datetime.now().isoformat(timespec="seconds"),
         run=run.folder.name if run else "",

@@ -1,4 +1,4 @@
-"""What came of an evaluation: figures, slices, errors, thresholds, rounds."""
+"""Results of an evaluation: figures, slices, errors, thresholds, rounds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emseg_napari.widgets.base.plots import ThresholdPlot
 from emseg_napari.widgets.base.step import wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.evaluate.comparison import Comparison
+from emseg_napari.widgets.evaluate.comparison import LayerComparison
 from emseg_napari.widgets.evaluate.error_list import ErrorList
 from emseg_napari.widgets.evaluate.history_table import RoundsTable
 from emseg_napari.widgets.layers.placement import show_slice
@@ -105,12 +105,12 @@ class Results(QWidget):
         self.tabs.addTab(self.rounds, "Rounds")
         self.tabs.setFixedHeight(_TABS_PX)
 
-    def show_review(self, comparison: Comparison, review: Review) -> None:
+    def show_review(self, comparison: LayerComparison, review: Review) -> None:
         """Show what an evaluation found."""
         evaluation, self._truth_layer = review.evaluation, comparison.truth_layer
         self.subject.setText(f"<b>{comparison.prediction_name}</b> against <b>{comparison.truth_name}</b>")
         self.headline.show_evaluation(evaluation, comparison.has_threshold)
-        held_out = comparison.origin.held_out
+        held_out = comparison.pair.overlap.held_out
         counts = error_counts(review)
         self.slices.fill(
             [(one.z, _cells(one, counts[one.z], one.z in held_out)) for one in evaluation.per_slice]

@@ -1,4 +1,4 @@
-"""Step 5: the scores of a prediction, on slices that were not trained on, and where its errors are."""
+"""Step Evaluate: the scores of a prediction on slices that were not trained on, and its errors."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from emseg_napari.widgets.base.preferences import recall, recall_folder, remembe
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import enable, in_line, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.evaluate.comparison import Comparison, compare, record_of
+from emseg_napari.widgets.evaluate.comparison import LayerComparison, compare, run_folder
 from emseg_napari.widgets.evaluate.history_table import Work, round_of, with_round, work_done
-from emseg_napari.widgets.evaluate.provenance import run_folder
 from emseg_napari.widgets.evaluate.report import report_of
 from emseg_napari.widgets.evaluate.results import Results
+from emseg_napari.widgets.layers.layer_records import record_of_layer
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """An evaluation that the engine does, and the work that the user has done until then."""
+    """An evaluation that runs in the engine, and the work that the user has done until then."""
 
-    comparison: Comparison
+    comparison: LayerComparison
     error_settings: ErrorSettings
     work: Work
 
@@ -42,24 +42,10 @@ class _Asked:
 class _Done:
     """An evaluation that ended, for the files that are written of it."""
 
-    comparison: Comparison
+    comparison: LayerComparison
     review: Review
     error_settings: ErrorSettings
     notes: list[str]
-
-
-def _arguments(
-    comparison: Comparison, settings: EvaluationSettings, error_settings: ErrorSettings
-) -> dict[str, Any]:
-    """Return what the engine is given."""
-    return {
-        "prediction": comparison.interior,
-        "truth": comparison.truth,
-        "settings": comparison.settled(settings),
-        "error_settings": error_settings,
-        "trained_slices": comparison.origin.trained,
-        "first_slice": comparison.first_slice,
-    }
 
 
 class EvaluateStep(JobStep):
@@ -119,8 +105,8 @@ class EvaluateStep(JobStep):
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""
         layer = self.prediction.layer
-        if layer != self._described:  # its file is asked once
-            self._described, self._record = layer, {} if layer is None else record_of(layer)
+        if layer != self._described:  # its file is read once
+            self._described, self._record = layer, {} if layer is None else record_of_layer(layer)
         folder = None if layer is None else run_folder(layer, self._record, self.workspace)
         self.run_name.setText("unknown" if folder is None else folder.name)
         self.enable_start(self.evaluate, "evaluate")
@@ -148,9 +134,9 @@ class EvaluateStep(JobStep):
 
         def prepare() -> dict[str, Any]:
             nonlocal asked
-            comparison = compare(prediction, truth, self.workspace, self.ask_convention)
+            comparison = compare(prediction, truth, self.workspace, self.ask_convention, settings)
             asked = _Asked(comparison, error_settings, work_done(truth, self.workspace))
-            return _arguments(comparison, settings, error_settings)
+            return comparison.pair.job | {"error_settings": error_settings}
 
         self.say("Checking both layers...")
         self.job.start("review", "Evaluating", prepare, lambda: self._show_start(asked))
