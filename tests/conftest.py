@@ -17,14 +17,13 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from helpers.paths import ISBI
+from helpers.paths import TEST_DATA
 
 if TYPE_CHECKING:
     from emseg_napari.core.jobs import Event
     from emseg_napari.engine.client import Engine
     from emseg_napari.models.run import Run
 
-REAL_DATA = ISBI
 KERAS_MARK = "pytestmark = pytest.mark.keras"
 
 # A deadline would fail on a busy machine; the same examples every time make a failure repeatable.
@@ -93,13 +92,16 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 @pytest.fixture(scope="session")
-def real_stack() -> tuple[np.ndarray, np.ndarray]:
-    """Image and labels of the ISBI 2012 slices: uint8 (z, y, x), 1 = boundary, 2 = interior."""
-    if not REAL_DATA.is_dir():
-        pytest.skip("the ISBI 2012 slices (../shared/data/isbi2012) are not here")
+def tissue() -> tuple[np.ndarray, np.ndarray]:
+    """Image and labels of real tissue: uint8 (32, 160, 160), 1 = boundary (three pixels), 2 = interior."""
+    from scipy import ndimage
+
     from emseg_napari.io.stacks import read_image, read_labels
 
-    return read_image(REAL_DATA / "train-volume.tif"), read_labels(REAL_DATA / "train-labels.tif")
+    image = read_image(TEST_DATA / "medulla" / "image.tif")
+    lines = read_labels(TEST_DATA / "medulla" / "cells.tif", "instances") == 1
+    boundary = ndimage.binary_dilation(lines, np.ones((1, 3, 3)))
+    return image, np.where(boundary, 1, 2).astype(np.uint8)
 
 
 @pytest.fixture
