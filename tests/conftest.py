@@ -153,6 +153,23 @@ def tissue() -> tuple[np.ndarray, np.ndarray]:
     return image, np.where(boundary, 1, 2).astype(np.uint8)
 
 
+@pytest.fixture(scope="session")
+def idle_engines() -> Iterator[None]:
+    """End the engine processes that windows left."""
+    yield
+    if engines := sys.modules.get("helpers.engines"):
+        engines.WarmEngine.end_all()
+
+
+@pytest.fixture(autouse=True)
+def warm_engines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, idle_engines: None) -> None:
+    """Let the windows of one pytest process share engine processes, each in its turn."""
+    if "make_napari_viewer" in request.fixturenames:
+        from helpers.engines import WarmEngine
+
+        monkeypatch.setattr("emseg_napari.widgets.base.engine_job.Engine", WarmEngine)
+
+
 @pytest.fixture
 def dock(make_napari_viewer_proxy, qtbot, tmp_path):  # type: ignore[no-untyped-def]
     """The dock with all steps in a shown window; runs go to a temporary folder."""

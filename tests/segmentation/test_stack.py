@@ -221,7 +221,7 @@ def test_holes_in_true_membranes_are_closed(tissue):
     probability[ndimage.binary_dilation(holes, np.ones((1, 7, 7)))] = 0
     cells = normalise(instances(probability), "cells", "instances") == INTERIOR
     plain, closed = (v_rand(truth == INTERIOR, p).best for p in (1 - probability, cells.astype(np.float32)))
-    assert closed > plain + 0.2
+    assert closed > plain + 0.3
 
 
 # -- regions -------------------------------------------------------------------------------
