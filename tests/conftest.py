@@ -154,20 +154,25 @@ def tissue() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def idle_engines() -> Iterator[None]:
-    """End the engine processes that windows left."""
-    yield
-    if engines := sys.modules.get("helpers.engines"):
-        engines.WarmEngine.end_all()
+def shared_by_windows() -> Iterator[None]:
+    """What every window would do anew: start engine processes, and look for napari's plugins."""
+    from npe2 import PluginManager
+
+    from helpers.engines import WarmEngine
+
+    PluginManager.instance().discover(include_npe1=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManager, "discover", lambda *_, **__: 0)
+        patch.setattr("emseg_napari.widgets.base.engine_job.Engine", WarmEngine)
+        yield
+    WarmEngine.end_all()
 
 
 @pytest.fixture(autouse=True)
-def warm_engines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, idle_engines: None) -> None:
-    """Let the windows of one pytest process share engine processes, each in its turn."""
+def quick_window(request: pytest.FixtureRequest) -> None:
+    """Let the windows of a pytest process share what costs each of them time."""
     if "make_napari_viewer" in request.fixturenames:
-        from helpers.engines import WarmEngine
-
-        monkeypatch.setattr("emseg_napari.widgets.base.engine_job.Engine", WarmEngine)
+        request.getfixturevalue("shared_by_windows")
 
 
 @pytest.fixture
