@@ -25,13 +25,9 @@ from emseg_napari.evaluation.metrics import (
 from emseg_napari.evaluation.partitions import LAST_REGION, Agreement, SplitMergeScore, TrueCells
 from emseg_napari.evaluation.pixels import PixelCounts, count_pixels, total
 from emseg_napari.evaluation.thinning import thinned_regions
-from helpers.paths import CHECKOUT
+from helpers.paths import TEST_DATA
 
-GOLDEN = CHECKOUT / ".." / "shared" / "metrics"
-needs_golden = pytest.mark.skipif(
-    not (GOLDEN / "golden.json").exists(),
-    reason="the official scorer's golden numbers (../shared/metrics) are not here",
-)
+GOLDEN = TEST_DATA / "metrics"
 
 
 def picture(*rows: str) -> np.ndarray:
@@ -57,7 +53,6 @@ def cases():
     return np.load(GOLDEN / "cases.npz")
 
 
-@needs_golden
 def test_v_rand_agrees_with_the_official_scorer_at_every_threshold(golden, cases):
     for name, official in golden["cases"].items():
         ours = v_rand(cases[f"{name}/truth_interior"], cases[f"{name}/interior_probability"])
@@ -66,7 +61,6 @@ def test_v_rand_agrees_with_the_official_scorer_at_every_threshold(golden, cases
         assert ours.values == pytest.approx(official["v_rand_th"], abs=1e-6), name
 
 
-@needs_golden
 def test_v_info_agrees_with_the_official_scorer_at_every_threshold(golden, cases):
     for name, official in golden["cases"].items():
         ours = v_info(cases[f"{name}/truth_interior"], cases[f"{name}/interior_probability"])
@@ -74,7 +68,6 @@ def test_v_info_agrees_with_the_official_scorer_at_every_threshold(golden, cases
         assert ours.values == pytest.approx(official["v_info_th"], abs=1e-6), name
 
 
-@needs_golden
 def test_pixel_error_agrees_with_the_official_scorer(golden, cases):
     for name, official in golden["cases"].items():
         truth, probability = cases[f"{name}/truth_interior"], cases[f"{name}/interior_probability"]
@@ -84,7 +77,6 @@ def test_pixel_error_agrees_with_the_official_scorer(golden, cases):
         assert wrong == pytest.approx(official["pixel_error_min"], abs=1e-6), name
 
 
-@needs_golden
 def test_thinning_leaves_the_official_dams(golden):
     example = golden["thinning_example"]
     regions = thinned_regions(picture(*example["input"]))

@@ -2,11 +2,10 @@ import json
 import os
 from pathlib import Path
 
-import keras
 import numpy as np
 import onnxruntime
 import pytest
-from keras import layers, ops
+from keras import ops
 
 from emseg_napari.core.jobs import (
     Cancelled,
@@ -26,6 +25,7 @@ from emseg_napari.training import learner, trainer
 from emseg_napari.training.losses import masked_loss
 from emseg_napari.training.trainer import train_network
 from emseg_napari.training.validation import ValidationScore, Validator
+from helpers.small_network import small_network
 
 pytestmark = pytest.mark.keras
 
@@ -60,14 +60,6 @@ class Story:
     def should_stop(self) -> bool:
         self.left -= 1
         return self.left < 0
-
-
-def small_network(network: str, mixed_precision: bool = False) -> keras.Model:
-    """Stand-in for the networks, with the dropout of `reference`, that is quick to compile."""
-    image = layers.Input((None, None, 1))
-    x = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
-    x = layers.Dropout(0.5)(x)
-    return keras.Model(image, layers.Conv2D(1, 1, activation="sigmoid")(x))
 
 
 @pytest.fixture

@@ -447,10 +447,10 @@ def test_resume_and_replay_of_a_baseline_are_refused(files, runs, network, tmp_p
 
 
 @both
-def test_real_slices_are_segmented_as_well_as_was_measured(real_stack, network, tmp_path):
-    """Between the figures of benchmarks/README.md and what a mistake would leave of them."""
-    image, labels = (array[:12:2] for array in real_stack)
+def test_real_slices_are_segmented_as_well_as_was_measured(tissue, network, tmp_path):
+    """Measured: accuracy 0.802 and V_rand 0.781 (ridge), 0.864 and 0.898 (trees)."""
+    image, labels = (array[:12:2] for array in tissue)
     run = run_training(image[:5], labels[:5], settings(network), folder=Path(tmp_path / "run"))
-    accuracy, v_rand = {"ridge": (0.8, 0.7), "trees": (0.86, 0.7)}[network]
+    accuracy, v_rand = {"ridge": (0.79, 0.75), "trees": (0.85, 0.87)}[network]
     assert run.record.kept_accuracy > accuracy
     assert run.record.kept_v_rand > v_rand
