@@ -134,7 +134,7 @@ def predicted(file: Path, output: Path, workers: int) -> list[Spent]:
 
     def report(event: Event) -> None:
         if isinstance(event, BlockDone):
-            spent.append(event.told)
+            spent.append(event.result)
 
     volume = open_volume(file)
     written = VolumeOutput.prepare(output, Layout(volume.shape, "uint8", shard=(1, 1024, 1024)))

@@ -11,10 +11,11 @@ from emseg_napari.core.jobs import Failed, Finished, Message, Report, SlicePredi
 from emseg_napari.core.labels import INTERIOR, normalise
 from emseg_napari.engine.client import Engine
 from emseg_napari.evaluation.pairing import paired
-from emseg_napari.evaluation.predictions import Kind, Prediction, prediction_of
+from emseg_napari.evaluation.predictions import Prediction, prediction_of
 from emseg_napari.evaluation.scores import Evaluation
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.open import read_whole
+from emseg_napari.io.records import Kind, record_of_volume
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.io.volume import Volume, volume_of
@@ -130,12 +131,12 @@ def evaluate(
         uint8 (z, y, x) or (y, x): 0 unlabelled (counts for nothing), 1 boundary, 2 interior.
     run : Run, Path or str, optional
         The run that made the prediction: its threshold is taken, and slices that it was trained on are
-        left out where others have labels.
+        left out where others have labels. Of a Volume that `emseg predict` wrote it is known.
     report : callable
         Gets the events of `emseg_napari.core.jobs` as they come.
     kind : str, optional
         What the prediction holds: "probability" (of the boundary), "interior" (its probability) or
-        "labels"; told by its values when not given.
+        "labels". When not given, what the file of a Volume states, else recognised by its values.
     **settings
         Fields of `emseg_napari.settings.EvaluationSettings`: ``slices=(8, 16)``, ``threshold=0.5`` (of the
         interior probability).
@@ -153,7 +154,7 @@ def evaluate(
     chosen = validated(EvaluationSettings, **settings)
     known = normalise(_array(labels, "The labels"), "The labels", "napari")
     pair = paired(_prediction(prediction, "The prediction", kind), known, chosen, run)
-    for note in pair.notes:
+    for note in (pair.taken_for, *pair.notes):
         report(Message(note))
     return _do("evaluate", report, **pair.job)
 
@@ -191,9 +192,10 @@ def segment(
 
 
 def _prediction(array: Any, name: str, kind: Kind | None) -> Prediction:
-    values = _array(array, name)
-    ours = values.dtype.kind in "ui" and values.size > 0 and values.max() <= INTERIOR
-    return prediction_of(values, name, kind, {"convention": "napari"} if ours else {})
+    values, record = _array(array, name), record_of_volume(array) if isinstance(array, Volume) else {}
+    if not record and values.dtype.kind in "ui" and values.max() <= INTERIOR:
+        record = {"convention": "napari"}
+    return prediction_of(values, name, kind, record)
 
 
 def _array(array: Any, name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the tests share, and a process of its own for every file that carries the marker ``keras``.
+"""What the tests share, and one process of its own for all files that carry the marker ``keras``.
 
 TensorFlow and software OpenGL end each other's process (docs/architecture.md), in pytest as in napari.
 """
@@ -7,6 +7,7 @@ import os
 
 os.environ["NAPARI_CONFIG"] = ""  # napari reads it once: the user's settings stay out of the tests
 
+import gc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,14 +18,13 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from helpers.paths import ISBI
+from helpers.paths import TEST_DATA
 
 if TYPE_CHECKING:
     from emseg_napari.core.jobs import Event
     from emseg_napari.engine.client import Engine
     from emseg_napari.models.run import Run
 
-REAL_DATA = ISBI
 KERAS_MARK = "pytestmark = pytest.mark.keras"
 
 # A deadline would fail on a busy machine; the same examples every time make a failure repeatable.
@@ -33,47 +33,95 @@ settings.load_profile("emseg")
 
 
 class KerasFile(pytest.File):
-    """A test file, collected as one test that runs it elsewhere."""
+    """A test file with the marker ``keras``, which this process must not import."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        test = OwnProcess.from_parent(self, name="in_a_process_of_its_own")
-        test.add_marker(pytest.mark.timeout(1800))
-        yield test
+        yield OwnProcess.from_parent(self, name="in_a_process_of_its_own")
 
 
 class OwnProcess(pytest.Item):
+    """All files with the marker ``keras``, run by one pytest of their own: importing Keras takes seconds."""
+
+    files: tuple[Path, ...] = ()
+
     def runtest(self) -> None:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(self.path)]
+        chosen = self.config.option
+        options = ["-k", chosen.keyword, "-m", chosen.markexpr, f"--maxfail={chosen.maxfail}"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            *options,
+            *map(str, self.files),
+        ]
         done = subprocess.run(command, cwd=self.config.rootpath, capture_output=True, text=True)
         lines = done.stdout.strip().splitlines() or [f"ended with {done.returncode}"]
         self.user_properties.append(("summary", lines[-1]))
-        if done.returncode != 0:
+        nothing_chosen = done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+        if done.returncode != 0 and not nothing_chosen:
             pytest.fail(done.stdout + done.stderr)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str:
         return str(excinfo.value)
 
+    def reportinfo(self) -> tuple[Path, None, str]:
+        return self.config.rootpath, None, "all files with the marker keras"
+
+
+def _imports_keras(file: Path) -> bool:
+    return file.suffix == ".py" and KERAS_MARK in file.read_text("utf-8").splitlines()
+
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a file with the marker ``keras`` as usual only where it is the one file asked for."""
+    """Collect a file with the marker ``keras`` as usual only where nothing but such files was asked for."""
     folder = parent.config.invocation_params.dir
-    asked = {(folder / argument.split("::")[0]).resolve() for argument in parent.config.args}
-    if asked == {module_path.resolve()} or KERAS_MARK not in module_path.read_text("utf-8"):
+    asked = [folder / argument.split("::")[0] for argument in parent.config.args]
+    if all(map(_imports_keras, asked)) or not _imports_keras(module_path):
         return None
     return KerasFile.from_parent(parent, path=module_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Make one test of all files with the marker ``keras``; what takes longest comes first, for xdist."""
+    apart = [item for item in items if isinstance(item, OwnProcess)]
+    items[:] = [item for item in items if not isinstance(item, OwnProcess)]
+    yield
+    items.sort(key=lambda item: "widgets" not in item.path.parts)
+    if apart:
+        apart[0].files = tuple(item.path for item in apart)
+        apart[0].add_marker(pytest.mark.timeout(1800))
+        items.insert(0, apart[0])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Keep what a closed napari window leaves behind out of every later garbage collection.
+
+    That is 4,000 objects for each window and 8,000 for each dock; collections took seconds after some dozens.
+    """
+    done = yield
+    if "make_napari_viewer" in getattr(item, "fixturenames", ()):
+        gc.collect()
+        gc.freeze()
+    return done
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
         for _, summary in report.user_properties:
-            terminalreporter.write_line(f"{report.location[0]}: {summary}")
+            terminalreporter.write_line(f"{report.location[2]}: {summary}")
 
 
 @pytest.fixture(autouse=True)
-def no_tensorflow_beside_a_window(request: pytest.FixtureRequest) -> None:
-    """Fail with a sentence where the process would otherwise end with a segmentation fault."""
-    if "make_napari_viewer" in request.fixturenames and "tensorflow" in sys.modules:
-        pytest.fail("something imported TensorFlow into the window's process")
+def no_tensorflow_beside_a_window(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail with a sentence where a later window would otherwise end the process with a segmentation fault."""
+    yield
+    if "tensorflow" in sys.modules and not request.node.get_closest_marker("keras"):
+        pytest.fail("this test imported TensorFlow; its file needs the line `pytestmark = pytest.mark.keras`")
 
 
 @pytest.fixture(autouse=True)
@@ -93,13 +141,38 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 @pytest.fixture(scope="session")
-def real_stack() -> tuple[np.ndarray, np.ndarray]:
-    """Image and labels of the ISBI 2012 slices: uint8 (z, y, x), 1 = boundary, 2 = interior."""
-    if not REAL_DATA.is_dir():
-        pytest.skip("the ISBI 2012 slices (../shared/data/isbi2012) are not here")
+def tissue() -> tuple[np.ndarray, np.ndarray]:
+    """Image and labels of real tissue: uint8 (32, 160, 160), 1 = boundary (three pixels), 2 = interior."""
+    from scipy import ndimage
+
     from emseg_napari.io.stacks import read_image, read_labels
 
-    return read_image(REAL_DATA / "train-volume.tif"), read_labels(REAL_DATA / "train-labels.tif")
+    image = read_image(TEST_DATA / "medulla" / "image.tif")
+    lines = read_labels(TEST_DATA / "medulla" / "cells.tif", "instances") == 1
+    boundary = ndimage.binary_dilation(lines, np.ones((1, 3, 3)))
+    return image, np.where(boundary, 1, 2).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def shared_by_windows() -> Iterator[None]:
+    """What every window would do anew: start engine processes, and look for napari's plugins."""
+    from npe2 import PluginManager
+
+    from helpers.engines import WarmEngine
+
+    PluginManager.instance().discover(include_npe1=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManager, "discover", lambda *_, **__: 0)
+        patch.setattr("emseg_napari.widgets.base.engine_job.Engine", WarmEngine)
+        yield
+    WarmEngine.end_all()
+
+
+@pytest.fixture(autouse=True)
+def quick_window(request: pytest.FixtureRequest) -> None:
+    """Let the windows of a pytest process share what costs each of them time."""
+    if "make_napari_viewer" in request.fixturenames:
+        request.getfixturevalue("shared_by_windows")
 
 
 @pytest.fixture

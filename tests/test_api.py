@@ -91,7 +91,7 @@ def test_wrong_setting_gets_a_sentence_before_any_process_starts(tiny_stack, tmp
 
 
 def test_mistake_found_in_the_engine_gets_the_same_sentence(tiny_stack, tmp_path):
-    with pytest.raises(UserError, match="is no run folder"):
+    with pytest.raises(UserError, match="is not a run folder"):
         predict(tiny_stack[0], tmp_path)
 
 
@@ -184,7 +184,7 @@ def test_labels_are_divided_into_cells_as_the_probability_that_they_are(field):
         (lambda p: (p * 60000).astype(np.uint16), {}, "holds neither labels"),
         (lambda p: p[None], {}, "is not a stack of slices"),
         (lambda p: p, {"treshold": 0.5}, "^treshold: "),
-        (lambda p: p, {"run": "nowhere"}, "is no run folder"),
+        (lambda p: p, {"run": "nowhere"}, "is not a run folder"),
     ],
 )
 def test_what_cannot_be_scored_is_a_sentence(field, wrong, settings, sentence):

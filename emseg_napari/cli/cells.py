@@ -15,7 +15,8 @@ from emseg_napari.cli.reporting import blocks, counted, job_context, list_failur
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled
-from emseg_napari.segmentation.boundary import Kind, open_boundary
+from emseg_napari.io.records import Kind
+from emseg_napari.segmentation.boundary import open_boundary
 from emseg_napari.segmentation.provenance import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells, segment_volume
 from emseg_napari.settings import InstanceSettings
@@ -32,15 +33,15 @@ class Task:
 
 
 def segment_to_zarr(task: Task, scheduler: Scheduler, as_json: bool) -> None:
-    """Divide a volume into cells, or go on; what could not be read is listed.
+    """Divide a volume into cells, or resume it; what could not be read is listed.
 
     Raises
     ------
     typer.Exit
         If some slices have no cells.
     """
-    boundary, said = open_boundary(task.probability, task.kind, fills=task.settings.missing_is_empty)
-    destination = Destination(task.output, cells_record(boundary, said, task.settings))
+    boundary, record = open_boundary(task.probability, task.kind, fills=task.settings.missing_is_empty)
+    destination = Destination(task.output, cells_record(boundary, record, task.settings))
     started = time.monotonic()
     try:
         with job_context(sys.stderr, by_slices=True) as context:

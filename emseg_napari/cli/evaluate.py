@@ -16,7 +16,7 @@ from emseg_napari.cli.inputs import (
     JsonOption,
     LabelsArgument,
     MissingIsEmptyOption,
-    check_kind,
+    checked_kind,
     interior_option,
     kind_option,
     read_known,
@@ -59,19 +59,19 @@ def evaluate(
     **options: Any,
 ) -> None:
     """Score a prediction against labels with the measures of the ISBI 2012 challenge."""
-    check_kind(kind, interior)
+    holds = checked_kind(kind, interior)
     settings = validated(EvaluationSettings, **given_values(EvaluationSettings, options))
     from emseg_napari.evaluation.matching import Names
     from emseg_napari.evaluation.pairing import paired  # these load scipy, which no other command needs
     from emseg_napari.evaluation.predictions import read_prediction
 
     started = time.monotonic()
-    found = read_prediction(prediction, kind, interior, fills=missing_is_empty)
-    names = Names(called(labels), "--slices", "--run RUN", "--threshold", "--interior")
+    found = read_prediction(prediction, holds, fills=missing_is_empty)
+    names = Names(called(labels), "--slices", "--threshold", "add --run RUN", "add --interior")
     pair = paired(found, read_known(labels, convention), settings, run, names)
     evaluation = _evaluate(pair)
     if not as_json:
-        show_scores(evaluation, pair.threshold_from, pair.held_out)
+        show_scores(evaluation, pair.threshold_from, pair.overlap.held_out)
         return
     sources = {"prediction": str(prediction), "kind": found.kind, "labels": str(labels)}
     seconds = round(time.monotonic() - started, 2)
@@ -80,9 +80,9 @@ def evaluate(
 
 def _origin(pair: Pairing) -> dict[str, Any]:
     return {
-        "run": str(pair.run.folder) if pair.run else None,
+        "run": str(pair.overlap.run.folder) if pair.overlap.run else None,
         "threshold_from": pair.threshold_from,
-        "held_out_slices": pair.held_out,
+        "held_out_slices": pair.overlap.held_out,
     }
 
 
@@ -91,7 +91,7 @@ def _evaluate(pair: Pairing) -> Evaluation:
 
     try:
         with job_context(sys.stderr, by_slices=True) as context:
-            for note in pair.notes:
+            for note in (pair.taken_for, *pair.notes):
                 context.report(Message(note))
             return evaluation.evaluate(**pair.job, context=context)
     except (Cancelled, KeyboardInterrupt):

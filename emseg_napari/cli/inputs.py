@@ -15,6 +15,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.open import called
+from emseg_napari.io.records import Kind
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stack_or_volume import open_image, open_labels
 from emseg_napari.io.stacks import check_image, check_pair, check_range
@@ -68,10 +69,11 @@ def interior_option(argument: str) -> Any:
     return typer.Option("--interior", help=f"{argument} holds the probability of the interior.")
 
 
-def check_kind(kind: Literal["labels", "probability"] | None, interior: bool) -> None:
-    """Raise `UserError` if --as and --interior contradict each other."""
+def checked_kind(kind: Literal["labels", "probability"] | None, interior: bool) -> Kind | None:
+    """Return what --as and --interior state; raise `UserError` if they contradict each other."""
     if interior and kind == "labels":
         raise UserError("--as labels and --interior exclude each other; give one of them.")
+    return "interior" if interior else kind
 
 
 def open_pair(
@@ -98,7 +100,7 @@ def open_pair(
 
 
 def read_known(path: Path, convention: Convention | None) -> SparseStack:
-    """Read labels; if they cannot be recognised, the sentence names the option to add.
+    """Read labels; if their convention is not clear, the sentence names the option to add.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What ``emseg info`` prints of a prediction or of cells: their own record in words."""
+"""Lines of ``emseg info`` on a prediction or on cells: their record in words."""
 
 from __future__ import annotations
 
@@ -6,28 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.records import KINDS, PREDICT_SOFTWARE, SEGMENT_SOFTWARE, record_of_path
 from emseg_napari.settings import InstanceSettings, with_present_names
 
-_SOFTWARE = {"emseg-napari predict": "prediction", "emseg-napari segment": "cells"}
-_SOURCES = {
-    "probability": "the boundary probability",
-    "interior": "the interior probability",
-    "labels": "the boundary and interior labels",
+_CONTENT = {PREDICT_SOFTWARE: "prediction", SEGMENT_SOFTWARE: "cells"}
+_SOURCES = {kind: f"the {words}" for kind, words in KINDS.items()} | {
+    "labels": "the boundary and interior labels"
 }
 
 
 def read_output(path: Path) -> dict[str, Any]:
-    """Return what a prediction or cells say of themselves.
+    """Return the record of a prediction or of cells.
 
     Raises
     ------
     UserError
-        If the file or folder holds none of ours.
+        If the file or folder holds neither.
     """
-    from emseg_napari.segmentation.boundary import read_record  # loads scipy, which runs do without
-
-    record = read_record(path)
-    if record.get("software") not in _SOFTWARE:
+    record = record_of_path(path)
+    if record.get("software") not in _CONTENT:
         raise UserError(
             f"{path} is no run folder, and nothing that 'emseg predict' or 'emseg segment' wrote; choose one."
         )
@@ -35,8 +32,8 @@ def read_output(path: Path) -> dict[str, Any]:
 
 
 def output_lines(path: Path, record: dict[str, Any]) -> list[str]:
-    """Say what is in an output, what it was made from, and how."""
-    lines = [f"{path}: {_SOFTWARE[record['software']]}, {record['values']}"]
+    """Return in words what is in an output, what it was made from, and how."""
+    lines = [f"{path}: {_CONTENT[record['software']]}, {record['values']}"]
     if "probability" in record:
         source = _SOURCES.get(record.get("made_from", ""), "")
         lines.append("made from " + f"{source} {record['probability']}".strip())

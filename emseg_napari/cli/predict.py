@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -26,17 +26,11 @@ from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
 from emseg_napari.io.open import called
+from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of
 from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import read_description, read_image, write_stack
 from emseg_napari.models.run import Run, fingerprint, open_run
 from emseg_napari.settings import PredictionSettings, validated
-
-Kind = Literal["labels", "probability", "interior"]
-MEANING: dict[Kind, str] = {
-    "labels": "0 = boundary, 255 = interior",
-    "probability": "boundary probability, 0 to 1",
-    "interior": "interior probability, 0 to 1",
-}
 
 
 @guarded
@@ -81,7 +75,7 @@ def _predict_to_tiff(
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(f"Stopped; {output} was not written.") from None
     figures = _figures(trained, image, kind, chosen, settings)
-    # By what they show `emseg evaluate` knows again which slices the run was trained on.
+    # By these marks `emseg evaluate` recognises the slices that the run was trained on.
     marks = [fingerprint(slice_) for slice_ in stack[slice(*chosen)]]
     values = _values(probability, kind, figures["threshold"])
     write_stack(output, values, figures | {"fingerprints": marks}, voxel_of_file(image))
@@ -89,11 +83,11 @@ def _predict_to_tiff(
 
 
 def _check_target(output: Path, image: Path) -> None:
-    """Refuse at once what could not be written at the end, and to overwrite what we did not write."""
+    """Refuse at once what could not be written at the end, and to overwrite a file of other origin."""
     check_tiff_place(output)
     if output.exists() and image.exists() and output.samefile(image):
         raise UserError(f"{output} is the image itself and would be lost; choose another --output.")
-    if output.exists() and read_description(output).get("software") != "emseg-napari predict":
+    if output.exists() and read_description(output).get("software") != PREDICT_SOFTWARE:
         raise UserError(
             f"{output} exists and is no earlier prediction; choose another name, or remove it first."
         )
@@ -107,26 +101,25 @@ def _predict(stack: np.ndarray, run: Run, settings: PredictionSettings) -> np.nd
 
 
 def _values(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarray:
-    """Give (z, y, x) as it is written: uint8 labels, or a float32 probability."""
+    """Return (z, y, x) as it is written: uint8 labels, or a float32 probability."""
     if kind == "labels":
         return to_isbi(from_probability(probability, threshold))
-    return probability if kind == "probability" else 1 - probability
+    return probability if kind == "probability" else complement(probability)
 
 
 def _figures(
     run: Run, image: Path, kind: Kind, chosen: tuple[int, int], settings: PredictionSettings
 ) -> dict[str, Any]:
-    threshold = run.record.threshold if settings.threshold is None else settings.threshold
     figures = {
-        "software": "emseg-napari predict",
+        "software": PREDICT_SOFTWARE,
         "version": __version__,
         "run": run.folder.resolve().name,
         "run_folder": str(run.folder.resolve()),
         "image": called(image),
         "slices": list(chosen),
         "kind": kind,
-        "values": MEANING[kind],
-        "threshold": threshold,
+        "values": meaning_of(kind, 1),
+        "threshold": settings.threshold_for(run.record.threshold),
     }
     return figures | ({"convention": "isbi"} if kind == "labels" else {})
 

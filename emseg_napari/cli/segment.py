@@ -17,8 +17,8 @@ from emseg_napari.cli.guard import Stopped, guarded
 from emseg_napari.cli.inputs import (
     STACK,
     JsonOption,
-    check_kind,
     check_tiff_place,
+    checked_kind,
     interior_option,
     kind_option,
     output_option,
@@ -29,9 +29,10 @@ from emseg_napari.cli.volumes import SUFFIX, SchedulerOption, WorkersOption, ref
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.io.open import called, is_container
+from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind
 from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import read_description, write_stack
-from emseg_napari.segmentation.provenance import SOFTWARE, inherited, meaning
+from emseg_napari.segmentation.provenance import inherited, meaning
 from emseg_napari.settings import InstanceSettings, validated
 
 ProbabilityArgument = Annotated[
@@ -55,28 +56,25 @@ def segment(
     **options: Any,
 ) -> None:
     """Divide the slices of a boundary probability into cells, and write their numbers."""
-    check_kind(kind, interior)
+    holds = checked_kind(kind, interior)
     settings = validated(InstanceSettings, **given_values(InstanceSettings, options))
     chosen = Scheduler(scheduler, workers)
     if output.suffix.lower() == SUFFIX:
         from emseg_napari.cli.cells import Task, segment_to_zarr  # loads scipy, which others do without
 
-        segment_to_zarr(
-            Task(probability, "interior" if interior else kind, output, settings), chosen, as_json
-        )
+        segment_to_zarr(Task(probability, holds, output, settings), chosen, as_json)
         return
     refuse_scheduler(scheduler, output)
     _check_target(output, probability)
-    _segment_to_tiff(_Source(probability, kind, interior), output, settings, as_json)
+    _segment_to_tiff(_Source(probability, holds), output, settings, as_json)
 
 
 @dataclass(frozen=True)
 class _Source:
-    """What is divided into cells, and what the user says of it."""
+    """What is divided into cells, and what the user states of it."""
 
     path: Path
-    kind: Literal["labels", "probability"] | None
-    interior: bool
+    kind: Kind | None
 
 
 def _segment_to_tiff(source: _Source, output: Path, settings: InstanceSettings, as_json: bool) -> None:
@@ -98,20 +96,20 @@ def _read(asked: _Source, fills: bool) -> tuple[np.ndarray, str, Mapping[str, An
     from emseg_napari.segmentation.boundary import open_boundary  # loads scipy, which others do without
 
     if is_container(asked.path):
-        source, record = open_boundary(asked.path, "interior" if asked.interior else asked.kind, fills=fills)
+        source, record = open_boundary(asked.path, asked.kind, fills=fills)
         return source.whole(), source.kind, record
-    found = read_prediction(asked.path, asked.kind, asked.interior)
+    found = read_prediction(asked.path, asked.kind)
     boundary = found.boundary()
-    typer.echo(taken_for(found, Names(interior="--interior")), err=True)
+    typer.echo(taken_for(found, Names(interior="add --interior")), err=True)
     return boundary, found.kind, found.record
 
 
 def _check_target(output: Path, source: Path) -> None:
-    """Refuse at once what could not be written at the end, and to overwrite what we did not write."""
+    """Refuse at once what could not be written at the end, and to overwrite a file of other origin."""
     check_tiff_place(output)
     if output.exists() and source.exists() and output.samefile(source):
         raise UserError(f"{output} is the probability itself and would be lost; choose another --output.")
-    if output.exists() and read_description(output).get("software") != SOFTWARE:
+    if output.exists() and read_description(output).get("software") != SEGMENT_SOFTWARE:
         raise UserError(
             f"{output} exists and holds no cells of an earlier time; choose another name, or remove it first."
         )
@@ -126,7 +124,7 @@ def _segment(boundary: np.ndarray, settings: InstanceSettings) -> np.ndarray:
 
 def _figures(cells: np.ndarray, source: Path, made_from: str, settings: InstanceSettings) -> dict[str, Any]:
     return {
-        "software": SOFTWARE,
+        "software": SEGMENT_SOFTWARE,
         "version": __version__,
         "probability": called(source),
         "made_from": made_from,
@@ -140,7 +138,7 @@ def _figures(cells: np.ndarray, source: Path, made_from: str, settings: Instance
 
 
 def _smallest_type(cells: np.ndarray) -> np.ndarray:
-    """Give uint16 where the numbers fit, else int32."""
+    """Return uint16 where the numbers fit, else int32."""
     return cells.astype(np.uint16) if cells.max() <= np.iinfo(np.uint16).max else cells
 
 

@@ -1,4 +1,4 @@
-"""``emseg train``."""
+"""Command ``emseg train``."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from emseg_napari.cli.options import flag_of, given_values, with_options_of
 from emseg_napari.cli.reporting import accuracies, job_context, quiet_libraries, show_result
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import Cancelled, Progress, UserError
-from emseg_napari.core.labels import check_trainable
 from emseg_napari.io.open import called
-from emseg_napari.io.sparse_stack import SparseStack, Stack, labelled_slices
-from emseg_napari.io.stacks import check_image, check_range
+from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.models.run import Run, is_run, open_run, opened_start, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
+from emseg_napari.training.dataset import check_data
+from emseg_napari.training.splits import DataNames
 from emseg_napari.training.train import run_training
 
 FLAGS = {"validate_slices": "--validate", "start": "--from"}
@@ -46,7 +46,7 @@ def train(
         ),
     ],
     convention: ConventionOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in RUN.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in RUN.")] = False,
     replay: Annotated[
         Path | None,
         typer.Option(
@@ -58,30 +58,32 @@ def train(
 ) -> None:
     """Train a network on the labelled slices of a stack and write a run folder."""
     given = given_values(TrainingSettings, options)
-    settings = _resumed(output, given) if resume else _new(output, given, replay)
+    resumed = _resumed(output, given) if resume else None
+    settings = resumed.settings if resumed else _new(output, given, replay)
     stack, known = open_pair(image, labels, convention, fills=settings.missing_is_empty)
-    _check(stack, known, settings, (image, labels))
+    # Before TensorFlow is loaded, which takes seconds.
+    check_data(stack, known, settings, _names(image, labels), resumed)
     try:
         with _folder(output):
             run = _train(stack, known, settings, {"folder": output, "resume": resume, "replay": replay})
     except (Cancelled, KeyboardInterrupt):
-        raise Stopped(_how_to_go_on([image, labels], output, convention, replay)) from None
+        raise Stopped(_how_to_resume([image, labels], output, convention, replay)) from None
     show_result(_sentence(run), _figures(run), as_json)
 
 
 def _new(output: Path, given: dict[str, Any], replay: Path | None) -> TrainingSettings:
-    """Return the settings of a new run, having seen that its folder is free."""
-    settings = _replayed(replay, given) if replay else _asked_for(given)
+    """Return the settings of a new run, after checking that its folder is free."""
+    settings = _replayed(replay, given) if replay else _chosen(given)
     if is_run(output):
         raise UserError(
-            f"{output} holds a run already; add --resume to go on with it, or choose another --output."
+            f"{output} holds a run already; add --resume to resume it, or choose another --output."
         )
     if output.is_dir() and any(output.iterdir()):
         raise UserError(f"{output} is not empty; choose a new folder as --output.")
     return settings
 
 
-def _asked_for(given: dict[str, Any]) -> TrainingSettings:
+def _chosen(given: dict[str, Any]) -> TrainingSettings:
     if "minutes" in given and "epochs" in given:
         raise UserError("--minutes and --epochs exclude each other; give one of them.")
     settings = TrainingSettings.recipe(**given)
@@ -92,7 +94,7 @@ def _asked_for(given: dict[str, Any]) -> TrainingSettings:
 
 
 def _replayed(replay: Path, given: dict[str, Any]) -> TrainingSettings:
-    """Return the settings of a run to be repeated, having seen that it has steps to repeat."""
+    """Return the settings of a run to repeat, after checking that it has steps."""
     run = open_run(replay)
     refuse_baseline(run)
     _refuse_others(given, run)
@@ -101,16 +103,16 @@ def _replayed(replay: Path, given: dict[str, Any]) -> TrainingSettings:
     return run.settings
 
 
-def _resumed(output: Path, given: dict[str, Any]) -> TrainingSettings:
-    """Return the settings with which a run goes on: those it began with."""
+def _resumed(output: Path, given: dict[str, Any]) -> Run:
+    """Return the run that is resumed, with the settings that it began with."""
     if not is_run(output):
-        raise UserError(f"{output} holds no run to go on with; leave out --resume to start one.")
+        raise UserError(f"{output} holds no run to resume; leave out --resume to start one.")
     run = open_run(output)
     refuse_baseline(run)
     _refuse_others(given, run)
     if not run.last_checkpoint.is_file():
         raise UserError(f"{run.last_checkpoint} is missing; choose another run, or train again.")
-    return run.settings
+    return run
 
 
 def _refuse_others(given: dict[str, Any], run: Run) -> None:
@@ -122,24 +124,14 @@ def _refuse_others(given: dict[str, Any], run: Run) -> None:
             )
 
 
-def _check(stack: Stack, known: SparseStack, settings: TrainingSettings, paths: tuple[Path, Path]) -> None:
-    """Find what is wrong before TensorFlow's seconds are spent."""
-    image_path, labels_path = paths
-    asked = [("--slices", settings.slices)]
-    if settings.validate_slices is not None:
-        asked.append(("--validate", settings.validate_slices))
-    for flag, chosen in asked:
-        first, end = check_range(chosen, len(stack), f"{flag} of {called(image_path)}")
-        labelled = labelled_slices(known, range(first, end))
-        if flag == "--slices":
-            check_trainable(known[labelled], called(labels_path))
-        if labelled:
-            check_image(stack, called(image_path), labelled)
+def _names(image: Path, labels: Path) -> DataNames:
+    ranges = [f"{flag_of(name, FLAGS)} of {called(image)}" for name in ("slices", "validate_slices")]
+    return DataNames(called(image), called(labels), *ranges)
 
 
 @contextmanager
 def _folder(output: Path) -> Iterator[None]:
-    """Make the run folder while it is early to find that it cannot be; if nothing comes of it, it goes."""
+    """Make the run folder early, in case it cannot be made; remove it at the end if it is empty."""
     is_new = not output.exists()
     try:
         writable_folder(output)
@@ -149,15 +141,15 @@ def _folder(output: Path) -> Iterator[None]:
             output.rmdir()
 
 
-def _train(stack: Stack, known: SparseStack, settings: TrainingSettings, whereto: dict[str, Any]) -> Run:
+def _train(stack: Stack, known: SparseStack, settings: TrainingSettings, arguments: dict[str, Any]) -> Run:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_libraries() as stream, job_context(stream) as context:
         if settings.network not in BASELINES:
             context.report(Progress(0.0, None, "starting TensorFlow"))
-        return run_training(stack, known, settings, context, **whereto)
+        return run_training(stack, known, settings, context, **arguments)
 
 
-def _how_to_go_on(stacks: list[Path], output: Path, convention: str | None, replay: Path | None) -> str:
+def _how_to_resume(stacks: list[Path], output: Path, convention: str | None, replay: Path | None) -> str:
     if not is_run(output):
         return "Stopped; nothing was written."
     words = ["emseg", "train", *map(str, stacks), "--output", str(output), "--resume"]

@@ -15,11 +15,11 @@ from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.io.open import called, open_volume
+from emseg_napari.io.records import Kind
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 
 if TYPE_CHECKING:
-    from emseg_napari.inference.block_work import Kind
     from emseg_napari.inference.volume import VolumePrediction
 
 SUFFIX = ".zarr"
@@ -61,7 +61,7 @@ class Task:
 
 
 def predict_to_zarr(task: Task, scheduler: Scheduler, as_json: bool) -> None:
-    """Predict a volume, or go on, and say how many blocks were done; those that failed are listed.
+    """Predict a volume, or resume it, and report how many blocks were done; those that failed are listed.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def check_memory(image: Path, settings: PredictionSettings) -> None:
     try:
         volume = open_volume(image)
     except UserError:
-        return  # whoever reads it says why
+        return  # reading it raises the reason
     first, end = settings.slices or (0, len(volume))
     chosen = volume.size // len(volume) * min(end - first, len(volume))
     needed, free = volume.nbytes + _BYTES_A_VOXEL * chosen, psutil.virtual_memory().available

@@ -1,1 +1,1 @@
-"""What everything else stands on: the contract of long jobs, labels, files, and work on many blocks."""
+"""Foundations without napari or Keras: long jobs, labels, files, block-wise processing."""

@@ -1,7 +1,6 @@
-"""Functions over single pixels, compiled with numba.
+"""Compilation of pixel-by-pixel functions with numba.
 
-Importing this takes half a second and LLVM: whoever needs a module of compiled functions imports it with
-the first use.
+Importing this takes half a second and LLVM: import a module of compiled functions at its first use.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from numba import njit
 
 
 def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """Compile a function, once for every machine, with its first call; other threads go on beside it.
+    """Compile a function, once per machine, at its first call; other threads run beside it.
 
-    Places are to be unsigned (`numpy.uint64`) in loops that should take several pixels at a time: a signed
-    one may count from the end, which the compiler would have to ask for each.
+    Indices are to be unsigned (`numpy.uint64`) in loops that should take several pixels at a time: a signed
+    one may count from the end, which the compiler would have to check for each.
     """
     options |= {"nogil": True, "error_model": "numpy"}
     try:

@@ -1,4 +1,7 @@
-"""Writing files and folders whole or not at all, and saying plainly why not."""
+"""Atomic writing of files and folders, with errors in plain sentences.
+
+A program that is killed, or a full disk, leaves the older file as it was and never half of a new one.
+"""
 
 from __future__ import annotations
 
@@ -150,7 +153,7 @@ def remove(path: str | Path) -> None:
 
 
 def is_temporary(name: str) -> bool:
-    """Say whether a file or folder is called as those that a writer has in hand."""
+    """Say whether a file or folder has the name of an unfinished one."""
     return name.startswith(_PREFIX)
 
 
@@ -160,7 +163,7 @@ def remove_leftovers(folder: str | Path, age_s: float = 0.0) -> None:
     Parameters
     ----------
     folder : str or Path
-        Where nobody else has been writing for so long.
+        Where no other program has been writing for so long.
     age_s : float
         Since the last change, in seconds.
     """
@@ -183,7 +186,7 @@ def read_json(path: str | Path) -> Any:
     Raises
     ------
     UserError
-        If the file is missing, cannot be read or is no JSON.
+        If the file is missing, cannot be read or is not JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -194,7 +197,7 @@ def read_json(path: str | Path) -> Any:
             f"{path} cannot be read ({error.strerror}); check the file and its permissions."
         ) from None
     except ValueError:
-        raise UserError(f"{path} is damaged (it is no JSON text); restore it from a copy.") from None
+        raise UserError(f"{path} is damaged (it is not JSON text); restore it from a copy.") from None
 
 
 def _beside(target: Path, suffix: str = "") -> Path:
@@ -248,7 +251,7 @@ def _explained(path: str | Path, place: Path, wish: str = "written") -> Iterator
 
 
 def _concerns(filename: Any, place: Path) -> bool:
-    """Whether an error names `place`, something in it or a folder above it."""
+    """Say whether an error names `place`, something in it or a folder above it."""
     named = Path(os.path.abspath(os.fsdecode(filename)))
     place = Path(os.path.abspath(place))
     return named.is_relative_to(place) or place.is_relative_to(named)

@@ -1,4 +1,4 @@
-"""The contract of every long job: typed events out, a stop signal in.
+"""Contract of every long job: typed events out, stop and control in.
 
 A long job is a function ``job(arrays, settings, context)``. It calls ``context.report`` with the
 events below and ``context.should_stop`` at least once a second of its own work; when that answers
@@ -19,7 +19,7 @@ from emseg_napari.core.mailbox import Mailbox
 
 
 class UserError(Exception):
-    """Something the user can mend: one sentence that says what is wrong and what to do.
+    """Error that the user can correct: one sentence that says what is wrong and what to do.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Progress(Event):
     fraction : float
         Work done, 0 to 1.
     seconds_left : float or None
-        Estimated time to the end in seconds; None while nobody can know.
+        Estimated time to the end in seconds; None while it cannot be known.
     text : str
         What is being done, in a few words.
     """
@@ -103,7 +103,7 @@ class EpochEnded(Event):
 
 @dataclass(frozen=True)
 class PreviewReady(Event):
-    """The network's present opinion of one slice.
+    """The network's present prediction of one slice.
 
     Attributes
     ----------
@@ -162,17 +162,17 @@ class BlockDone(Event):
     ----------
     block : Any
         Which one, as the job was given it.
-    told : Any
-        What the work tells of it.
+    result : Any
+        What its `BlockWork.write` returned.
     """
 
     block: Any
-    told: Any = None
+    result: Any = None
 
 
 @dataclass(frozen=True)
 class BlockFailed(Event):
-    """One block of a volume could not be done; the others go on.
+    """One block of a volume failed; the others are processed all the same.
 
     Attributes
     ----------
@@ -230,7 +230,7 @@ class JobControl:
     z : int or None
         The slice that the user looks at, for previews.
     paused : bool
-        Stand still until this is False again.
+        Wait until this is False again.
     enough : bool
         The training is good enough: end it now and keep the best network.
     """
@@ -245,11 +245,11 @@ ShouldStop = Callable[[], bool]
 
 
 def ignore(event: Event) -> None:
-    """Report to nobody."""
+    """Receive an event and do nothing."""
 
 
 def never() -> bool:
-    """Never stop."""
+    """Return False: the job never has to stop."""
     return False
 
 
@@ -266,7 +266,7 @@ class JobContext:
     control : callable
         Returns what the user wants of the job now.
     inbox : Mailbox
-        Where labels that change meanwhile arrive; only live learning reads it.
+        Receives labels that change meanwhile; only live learning reads it.
     began : float
         `time.monotonic` when the user asked for the job; the minutes of a training count from there.
     """

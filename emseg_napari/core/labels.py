@@ -1,7 +1,7 @@
 """The label convention and every conversion into and out of it.
 
 Inside the project a labels array is uint8 with axes (z, y, x) or (y, x):
-0 = unlabelled (counts for nothing), 1 = boundary, 2 = interior. In a layer on which somebody works,
+0 = unlabelled (counts for nothing), 1 = boundary, 2 = interior. In a layer that a user corrects,
 3 and 4 are boundary and interior that a network has only proposed (see `annotation.label_state`).
 
 ISBI 2012 files hold 0 = boundary and 255 = interior (Arganda-Carreras et al. 2015,
@@ -29,7 +29,7 @@ CONVENTIONS: dict[Convention, str] = {
     "napari": "0 = unlabelled, 1 = boundary, 2 = interior",
     "instances": "every cell has a number of its own, 0 = boundary",
 }
-_FEW = 16  # values that are looked for one by one
+_FEW = 16  # values that are searched one by one
 _VALUES: dict[str, dict[int, int]] = {
     "isbi": {ISBI_BOUNDARY: BOUNDARY, ISBI_UNLABELLED: UNLABELLED, ISBI_INTERIOR: INTERIOR},
     "binary": {0: BOUNDARY, 1: INTERIOR},
@@ -38,7 +38,7 @@ _VALUES: dict[str, dict[int, int]] = {
 
 
 class AmbiguousLabels(UserError):
-    """The values fit two conventions; only the user knows which one is meant."""
+    """The values fit two conventions; only the user can decide."""
 
 
 class UnknownLabels(UserError):
@@ -97,7 +97,7 @@ def recognise(array: np.ndarray, name: str) -> Convention:
         values = distinct(array)
     else:
         raise UnknownLabels(
-            f"{name} holds {array.dtype} values, which are no labels; use whole numbers "
+            f"{name} holds {array.dtype} values, which are not labels; use whole numbers "
             f"({CONVENTIONS['napari']}, or {CONVENTIONS['isbi']})."
         )
     found = set(values)
@@ -166,7 +166,7 @@ def conversion(
     if convention == "instances":
         if set(found) <= set(_VALUES["isbi"]):
             raise UnknownLabels(
-                f"{name} holds no instance map but ISBI labels ({CONVENTIONS['isbi']}); "
+                f"{name} does not hold an instance map but ISBI labels ({CONVENTIONS['isbi']}); "
                 "choose that convention."
             )
         return _from_instances
@@ -175,7 +175,7 @@ def conversion(
     if strange:
         raise UnknownLabels(
             f"{name} holds {strange[0]}, which the convention '{convention}' ({CONVENTIONS[convention]}) "
-            "does not have; choose another convention or mend the values."
+            "does not have; choose another convention or correct the values."
         )
     return partial(_translated, table=table)
 

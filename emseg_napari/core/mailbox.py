@@ -1,4 +1,4 @@
-"""Messages between threads, of which only the newest of each kind counts."""
+"""Mailbox between threads that keeps only the newest message of each kind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Mailbox:
-    """Keeps the newest message of each kind until it is taken; for any thread.
+    """Keeps the newest message of each kind until it is read; for any thread.
 
     A slow reader misses what is out of date, but never the newest message, and posting never waits.
     """
@@ -23,8 +23,8 @@ class Mailbox:
             self._waiting[kind] = message
             self._posted.notify_all()
 
-    def take(self, seconds: float | None = 0.0) -> list[Any]:
-        """Take all messages out; wait for one up to so many seconds, for ever if None."""
+    def take_all(self, seconds: float | None = 0.0) -> list[Any]:
+        """Remove and return all messages; wait for one up to `seconds`, for ever if None."""
         with self._posted:
             self._posted.wait_for(lambda: bool(self._waiting), seconds)
             messages = list(self._waiting.values())

@@ -1,1 +1,1 @@
-"""The engine: the child process in which Keras runs, its client, and the pipe between them."""
+"""Engine: the child process that trains and predicts, and its client in the window's process."""

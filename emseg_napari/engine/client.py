@@ -1,4 +1,7 @@
-"""The engine client: starts the engine process, feeds it, cancels it, keeps it warm."""
+"""Client of the engine process: starts it, sends jobs, receives events, cancels.
+
+TensorFlow crashes some OpenGL drivers, so it runs in a process without a window.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +23,19 @@ from emseg_napari.core.mailbox import Mailbox
 from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, packed, receive, send
 
 CANCEL_SECONDS = 0.7
-# So often a thread that passes messages on looks whether its job is over.
+# After this time a thread that sends messages checks whether its job is over.
 _LOOK_SECONDS = 0.5
 
 
 class Engine:
-    """One engine process. It starts with its first job and stays warm for the next.
+    """Engine process that starts with its first job and stays alive for the next.
 
     Use it as a context manager, or `close` it; it ends with this process in any case.
 
     Parameters
     ----------
     spared_cores : int
-        Processor cores that a training leaves to others, such as the window.
+        Processor cores that a training does not use, such as for the window.
     """
 
     def __init__(self, spared_cores: int = 0) -> None:
@@ -59,7 +62,7 @@ class Engine:
 
     @property
     def process_id(self) -> int | None:
-        """Of the engine process; None while there is none."""
+        """Process id of the engine; None while it does not run."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def run(self, job: str, **arguments: Any) -> Iterator[Event]:
@@ -67,7 +70,7 @@ class Engine:
 
         Failures come as an event, never as an exception, so that a generator worker can
         pass them on to the window. Closing the generator ends the engine's job. From this call on `cancel`
-        means this job, also while nobody has asked for its first event.
+        means this job, even before its first event was requested.
 
         Parameters
         ----------
@@ -90,7 +93,7 @@ class Engine:
             self._job += 1
             request = Request(cast(Any, job), packed(arguments))
             for event in self._events(request):
-                over = isinstance(event, Finished | Failed)  # who leaves then keeps a warm engine
+                over = isinstance(event, Finished | Failed)  # a caller that leaves then keeps the engine
                 yield event
         except UserError as error:
             over = True
@@ -98,12 +101,12 @@ class Engine:
         except OSError as error:
             over = True
             yield Failed(
-                f"The engine process could not be started ({error}); see whether memory or disk is full."
+                f"The engine process could not be started ({error}); check whether memory or disk is full."
             )
         finally:
-            if not over:  # the generator was closed in mid-job
+            if not over:  # the generator was closed during the job
                 self._end()
-            self._outbox = Mailbox()  # what this job was not told any more, no other needs to hear
+            self._outbox = Mailbox()  # unsent messages of this job do not concern the next
             self._busy.release()
 
     def _events(self, request: Request) -> Iterator[Event]:
@@ -119,11 +122,11 @@ class Engine:
             self._outbox.post(JobControl, self._control)
             if self._cancelled:  # a request takes back the stops before it
                 self._send(Stop())
-        threading.Thread(target=self._pass_on, args=(self._outbox,), daemon=True).start()
+        threading.Thread(target=self._send_posted, args=(self._outbox,), daemon=True).start()
         while True:
             try:
                 event = receive(cast(BinaryIO, process.stdout))
-            except (EOFError, OSError, ValueError):  # ValueError: closed under our hands
+            except (EOFError, OSError, ValueError):  # ValueError: closed by another thread
                 yield self._death(process)
                 return
             yield event
@@ -131,21 +134,21 @@ class Engine:
                 return
 
     def cancel(self) -> None:
-        """Stop the running job within a second, politely if it listens, else by ending the process.
+        """Stop the running job within a second: by a message, or else by ending the process.
 
         Checkpoints on disk are whole either way. Callable from any thread.
         """
         self._cancelled = True
         if not self.busy:  # a job that is about to start finds it
             return
-        # First of all: while a large request goes out, the stop has to wait for it.
-        timer = threading.Timer(CANCEL_SECONDS, self._end_if_deaf, (self._job,))
+        # First: while a large request is being sent, the message has to wait.
+        timer = threading.Timer(CANCEL_SECONDS, self._end_if_not_stopped, (self._job,))
         timer.daemon = True
         timer.start()
         with contextlib.suppress(OSError, ValueError):
             self._send(Stop())
 
-    def _end_if_deaf(self, job: int) -> None:
+    def _end_if_not_stopped(self, job: int) -> None:
         process = self._process
         if self._cancelled and self.busy and self._job == job and process is not None:
             process.kill()
@@ -153,31 +156,31 @@ class Engine:
     def steer(self, **changes: Any) -> None:
         """Change the `JobControl` of the job that runs or is about to start.
 
-        The slice in view stays for the jobs after it; the others are of one job.
+        The slice in view also counts for later jobs; the other fields are reset with each job.
         """
         self._control = replace(self._control, **changes)
         if self.busy:
             self._outbox.post(JobControl, self._control)
 
     def update_labels(self, z: int, labels: np.ndarray) -> None:
-        """Tell the "live" job that runs or is about to start what is labelled of a slice by now.
+        """Send the present labels of a slice to the "live" job that runs or is about to start.
 
-        Returns at once, from any thread; of what the engine could not take in yet, the newest labels of
-        each slice are kept. Call it only from the copying of that job's labels on to its end.
+        Returns at once, from any thread; of labels that the engine has not received yet, only the newest of
+        each slice are sent. Call it only after that job's labels were copied, and until the job ends.
 
         Parameters
         ----------
         z : int
             Index of the slice.
         labels : numpy.ndarray
-            uint8 (y, x): 0 unlabelled, 1 boundary, 2 interior; all of the slice. It is copied.
+            uint8 (y, x): 0 unlabelled, 1 boundary, 2 interior; the whole slice. It is copied.
         """
         self._outbox.post(z, LabelUpdate(z, np.array(labels, np.uint8)))
 
-    def _pass_on(self, outbox: Mailbox) -> None:
-        """Send what is posted during a job; in a thread of its own, since the pipe may be full."""
+    def _send_posted(self, outbox: Mailbox) -> None:
+        """Send what is posted during a job; in its own thread, since the pipe may be full."""
         while outbox is self._outbox:
-            for message in outbox.take(_LOOK_SECONDS):
+            for message in outbox.take_all(_LOOK_SECONDS):
                 if outbox is self._outbox:
                     with contextlib.suppress(OSError, ValueError):
                         self._send(message)
@@ -204,7 +207,7 @@ class Engine:
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=threads | os.environ | quiet | {"PYTHONPATH": modules},
-            # Ctrl+C on the terminal is ours to handle, and a closing terminal closes the pipe.
+            # Ctrl+C in the terminal is for this process; when the terminal closes, so does the pipe.
             start_new_session=True,
         )
 
@@ -215,7 +218,7 @@ class Engine:
                 send(cast(BinaryIO, process.stdin), message)
 
     def _end(self) -> bytes:
-        """End the process and return the end of what it said on stderr."""
+        """End the process and return the last 2000 bytes of its stderr."""
         process, self._process = self._process, None
         log, self._log = self._log, None
         tail, streams = b"", [log]
@@ -238,7 +241,7 @@ class Engine:
             return Failed("Cancelled.", cancelled=True)
         return Failed(
             f"The engine process ended unexpectedly (exit code {process.returncode}), "
-            "perhaps for want of memory; your labels are untouched, and the training can be resumed "
+            "perhaps for lack of memory; your labels are untouched, and the training can be resumed "
             "from its last checkpoint.",
             details=tail.decode(errors="replace"),
         )

@@ -1,7 +1,7 @@
-"""What the window's process and the engine process say to each other over two pipes.
+"""Messages between the window's process and the engine process, over two pipes.
 
-The window sends a `Request`, and while its job runs perhaps `Stop`, new `JobControl` and what was
-`LabelUpdate`; the engine answers with the events of `emseg_napari.core.jobs`, the last of them `Finished` or
+The window sends a `Request`, and while its job runs perhaps `Stop`, `JobControl` or `LabelUpdate`; the
+engine answers with the events of `emseg_napari.core.jobs`, the last of them `Finished` or
 `Failed`. Both ends are this package, so pickles are safe here; they never come from a file.
 """
 
@@ -20,7 +20,7 @@ from emseg_napari.io.volume import Volume
 
 @dataclass(frozen=True)
 class Request:
-    """Do a job.
+    """Request to run a job.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Request:
         "segment_volume" or "search".
     arguments : dict
         Keyword arguments of the function of that name (of `instances` for "segment"; of
-        `segment_volume` with the volume for its boundary), less the contract's callables.
+        `segment_volume` with the volume for its boundary), without `context`.
     """
 
     job: Literal[
@@ -48,12 +48,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Stop:
-    """Break the running job off."""
+    """Message that stops the running job."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabelUpdate:
-    """What the user has labelled of one slice by now; a "live" job learns it.
+    """Present labels of one slice, for a "live" job.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class LabelUpdate:
 
 @dataclass(frozen=True)
 class Packed:
-    """A volume on its way to another process, where it opens its file again.
+    """Pickled volume for another process, which opens its file again.
 
     Attributes
     ----------
@@ -84,12 +84,12 @@ class Packed:
 
 
 def packed(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments of a job of which volumes can be sent, and say before that which cannot.
+    """Return arguments of a job with volumes pickled, so that one that cannot be is named.
 
     Raises
     ------
     UserError
-        If a volume holds what no other process can have, such as an open file.
+        If a volume cannot be pickled, such as one with an open file.
     """
     return {name: _packed(value) if isinstance(value, Volume) else value for name, value in arguments.items()}
 
@@ -97,7 +97,7 @@ def packed(arguments: dict[str, Any]) -> dict[str, Any]:
 def _packed(volume: Volume) -> Packed:
     try:
         return Packed(volume.name, cloudpickle.dumps(volume, protocol=5))
-    except Exception as error:  # whatever stands behind a lazy array raises what it likes
+    except Exception as error:  # a lazy array may raise any error
         raise UserError(
             f"{volume.name} cannot be read by another process ({type(error).__name__}: {error}); save it as "
             "OME-Zarr or TIFF and open that."
@@ -117,7 +117,7 @@ def unpacked(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _unpacked(volume: Packed) -> Volume:
     try:
-        return cast(Volume, pickle.loads(volume.content))  # from our own other end only
+        return cast(Volume, pickle.loads(volume.content))  # only from the other end of the pipe
     except Exception as error:
         raise UserError(
             f"{volume.name} cannot be opened in the engine process ({type(error).__name__}: {error}); save "
@@ -126,14 +126,14 @@ def _unpacked(volume: Packed) -> Volume:
 
 
 def send(stream: BinaryIO, message: object) -> None:
-    """Write one message; protocol 5 hands arrays to the pipe without a copy."""
+    """Write one message; protocol 5 writes arrays without a copy."""
     pickle.dump(message, stream, protocol=5)
     stream.flush()
 
 
 def receive(stream: BinaryIO) -> Any:
-    """Read one message; `EOFError` when the other end is gone."""
+    """Read one message; `EOFError` when the other end is closed."""
     try:
-        return pickle.load(stream)  # from our own other end only
+        return pickle.load(stream)  # only from the other end of the pipe
     except pickle.UnpicklingError as error:
         raise EOFError(str(error)) from None

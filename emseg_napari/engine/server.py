@@ -1,7 +1,7 @@
-"""The engine process: ``python -m emseg_napari.engine.server``, driven over stdin and stdout.
+"""Server of the engine process: ``python -m emseg_napari.engine.server``, over stdin and stdout.
 
 It ends by itself when its stdin closes, so no orphan outlives the window, and it imports
-Keras only when it is asked to train, so predictions start at once.
+Keras only for a training, so predictions start at once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, receive, se
 
 
 class _Engine:
+    """Loop that receives requests, runs their jobs and sends their events."""
+
     def __init__(self, commands: BinaryIO, events: BinaryIO) -> None:
         self._commands, self._events = commands, events
         self._requests: queue.Queue[Request] = queue.Queue()
@@ -34,13 +36,15 @@ class _Engine:
             self._report(self._outcome(request))
 
     def _listen(self) -> None:
-        """Take commands in, also in the middle of a job."""
+        """Receive commands, also while a job runs."""
         while True:
             try:
                 command = receive(self._commands)
             except EOFError:
-                os._exit(0)  # the window is gone; a training step must not keep us alive
-            except BaseException:  # such as a stack too large for the memory: nobody would listen any more
+                os._exit(0)  # the window is closed; a training step must not keep this process alive
+            except (
+                BaseException
+            ):  # such as a stack too large for the memory: this thread could not receive any more
                 traceback.print_exc()
                 os._exit(1)
             if isinstance(command, Request):
@@ -77,7 +81,7 @@ class _Engine:
         return _JOBS[request.job](**arguments, context=context)
 
 
-# Each job loads what it needs, and no other.
+# Each job imports only what it needs.
 
 
 def _train(**given: Any) -> Any:
@@ -93,7 +97,7 @@ def _live(**given: Any) -> Any:
 
 
 def _predict(**given: Any) -> None:
-    """Return nothing: the slices went out one by one, and the stack need not travel again."""
+    """Return nothing: the slices were sent one by one, so the stack need not be sent again."""
     from emseg_napari.inference import predict
 
     predict(**given)
@@ -123,11 +127,11 @@ def _segment(**given: Any) -> Any:
     return instances(**given)
 
 
-def _segment_volume(volume: Any, **given: Any) -> Any:
-    from emseg_napari.segmentation.boundary import boundary_of
+def _segment_volume(volume: Any, kind: Any, **given: Any) -> Any:
+    from emseg_napari.segmentation.boundary import Boundary
     from emseg_napari.segmentation.volume import segment_volume
 
-    return segment_volume(boundary_of(volume), **given)
+    return segment_volume(Boundary(volume, kind), **given)
 
 
 def _search(**given: Any) -> Any:
@@ -161,7 +165,7 @@ def _short(error: Exception) -> str:
 def main() -> None:
     """Serve the process that started this one."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # stdout carries events: whatever a library writes there must go elsewhere.
+    # stdout carries events: text that a library prints goes to stderr.
     events = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     if hasattr(os, "nice"):

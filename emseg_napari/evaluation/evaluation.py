@@ -18,7 +18,13 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.jobs import JobContext, Message, Progress, Report, UserError
-from emseg_napari.evaluation.metrics import ROUNDING, THRESHOLDS, BestOfThresholds, Comparison, comparisons
+from emseg_napari.evaluation.metrics import (
+    ROUNDING,
+    THRESHOLDS,
+    BestOfThresholds,
+    SliceComparison,
+    comparisons,
+)
 from emseg_napari.evaluation.pixels import total
 from emseg_napari.evaluation.scores import Evaluation as Evaluation
 from emseg_napari.evaluation.scores import Scores as Scores
@@ -47,7 +53,7 @@ def evaluate(
     ----------
     prediction : numpy.ndarray or SparseStack
         Interior probability, float32 (z, y, x), 0 to 1, compared as it is; of a boundary
-        probability it is one minus that, of labels 1 where they say interior, else 0.
+        probability it is one minus that, of labels 1 where they are interior, else 0.
     truth : numpy.ndarray or SparseStack
         uint8 of the same shape: 0 unlabelled (counts for nothing), 1 boundary, 2 interior.
         Slices without labels are skipped.
@@ -78,7 +84,7 @@ def evaluate(
     _say_what_is_trained(trained, left_out, context.report)
     threshold = 0.5 if settings.threshold is None else settings.threshold
 
-    def compare(z: int) -> Iterator[Comparison]:
+    def compare(z: int) -> Iterator[SliceComparison]:
         at = z - first_slice
         return comparisons(truth[at], prediction[at], (*THRESHOLDS, threshold))
 
@@ -137,20 +143,20 @@ def as_ranges(slices: Sequence[int]) -> str:
 
 
 def _in_threads(
-    compare: Callable[[int], Iterator[Comparison]],
+    compare: Callable[[int], Iterator[SliceComparison]],
     slices: Sequence[int],
     context: JobContext,
-) -> dict[int, list[Comparison]]:
+) -> dict[int, list[SliceComparison]]:
     """Compare slices side by side, which the compiled flood allows, and report on each."""
     stopped = threading.Event()
 
-    def finish(z: int) -> tuple[int, list[Comparison]]:
+    def finish(z: int) -> tuple[int, list[SliceComparison]]:
         return z, list(takewhile(lambda _: not stopped.is_set(), compare(z)))
 
     context.report(Progress(0.0, None, f"scoring slices {as_ranges(slices)}"))
     started, found = time.monotonic(), {}
     pool = ThreadPoolExecutor(min(len(slices), _threads()))
-    waiting: set[Future[tuple[int, list[Comparison]]]] = {pool.submit(finish, z) for z in slices}
+    waiting: set[Future[tuple[int, list[SliceComparison]]]] = {pool.submit(finish, z) for z in slices}
     try:
         while waiting:
             over, waiting = wait(waiting, _SECONDS_BETWEEN_QUESTIONS, FIRST_COMPLETED)
@@ -167,13 +173,13 @@ def _in_threads(
 
 
 def _threads() -> int:
-    """As many as ONNX Runtime and TensorFlow get; the window's engine is told to leave a core free."""
+    """As many as ONNX Runtime and TensorFlow get; the window lets its engine leave a core free."""
     allowed = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     return min(_MOST_THREADS, int(allowed or 0) or os.cpu_count() or 1)
 
 
 def _summary(
-    found: Mapping[int, Sequence[Comparison]],
+    found: Mapping[int, Sequence[SliceComparison]],
     threshold: float,
     trained: Sequence[int],
     left_out: Sequence[int],

@@ -1,4 +1,4 @@
-"""Which slices of the labels a prediction shows."""
+"""Position of a prediction in labels: which of their slices it shows, and which are compared."""
 
 from __future__ import annotations
 
@@ -8,21 +8,37 @@ from dataclasses import dataclass
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.evaluation.predictions import KINDS, Prediction
+from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.evaluation.predictions import Prediction
 from emseg_napari.io.axes import shape_text
+from emseg_napari.io.records import KINDS
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.io.stacks import check_range
 
 
 @dataclass(frozen=True)
 class Names:
-    """What the user calls the labels, and what can be added to the call."""
+    """Words of the caller: what the user calls the labels, and what can be done about what is missing.
+
+    Attributes
+    ----------
+    labels, slices, threshold : str
+        The labels, and what states the range and the threshold.
+    run, interior : str
+        What the user can do to state the run, and that a probability is the interior's.
+    run_is_gone : str
+        Sentence with {name}, {folder} and {run}.
+    held_out : str
+        Sentence with {slices}.
+    """
 
     labels: str = "The labels"
     slices: str = "slices"
-    run: str = "run"
     threshold: str = "threshold"
-    interior: str = 'kind="interior"'
+    run: str = "add run"
+    interior: str = 'add kind="interior"'
+    run_is_gone: str = "Not known which slices it was trained on: its run is no longer in {folder}; {run}."
+    held_out: str = "On slices {slices} the run chose its threshold and weights: they flatter."
 
 
 @dataclass(frozen=True)
@@ -37,16 +53,24 @@ class Match:
         Range to compare, half-open.
     shift : int
         What a slice's number in the image is more than in the labels.
+    labelled : list of int
+        All slices with labels that the prediction shows, also outside of that range.
     """
 
     begin: int
     first: int
     end: int
     shift: int
+    labelled: list[int]
 
-    def here(self, slices: Sequence[int]) -> list[int]:
-        """Return those of the image's slices that are compared, by their numbers in the labels."""
-        return [z - self.shift for z in slices if self.first <= z - self.shift < self.end]
+    @property
+    def compared(self) -> list[int]:
+        """Slices with labels in the range to compare."""
+        return [z for z in self.labelled if self.first <= z < self.end]
+
+    def among(self, labelled: Sequence[int], image_slices: Sequence[int]) -> list[int]:
+        """Return those of some slices that are given by their numbers in the image."""
+        return [z for z in labelled if z + self.shift in image_slices]
 
 
 def matched(
@@ -57,13 +81,12 @@ def matched(
     Parameters
     ----------
     prediction : Prediction
-        Of all slices, of exactly the range, or of slices that its record tells.
+        Of all slices, of exactly the range, or of the slices that its record states.
     known : numpy.ndarray or SparseStack
         Labels, uint8 (z, y, x).
     wanted : (int, int), optional
         The range to compare; all that the prediction shows when not given.
     names : Names
-        For the sentences.
 
     Raises
     ------
@@ -80,11 +103,14 @@ def matched(
             f"{prediction.name} shows the slices {begin}:{begin + count} by its own record; "
             f"choose {names.slices} inside them instead of {first}:{end}."
         )
-    if not labelled_slices(known, range(first, end)):
+    labelled = labelled_slices(known, range(begin, begin + count))
+    match = Match(begin, first, end, (prediction.slices or (begin, 0))[0] - begin, labelled)
+    if not match.compared:
+        among = f"choose among {as_ranges(labelled)}" if labelled else "choose labelled slices"
         raise UserError(
-            f"{names.labels} has no labels in the slices {first}:{end}; choose labelled {names.slices}."
+            f"{names.labels} has no labels in the slices {first}:{end}; {among} ({names.slices})."
         )
-    return Match(begin, first, end, (prediction.slices or (begin, 0))[0] - begin)
+    return match
 
 
 def _check_size(prediction: Prediction, known: np.ndarray | SparseStack, names: Names) -> None:
@@ -106,17 +132,17 @@ def _beginning(prediction: Prediction, depth: int, wanted: tuple[int, int] | Non
         return prediction.slices[0]
     raise UserError(
         f"{prediction.name} has {count} slices and {names.labels} has {depth}; "
-        f"say with {names.slices} which {count} of {names.labels} they are."
+        f"say with {names.slices} which {count} of {names.labels} they are, since the two differ in size."
     )
 
 
 def taken_for(prediction: Prediction, names: Names) -> str:
-    """Say in a sentence what the values of a prediction are taken for, and why."""
+    """Return in a sentence what the values of a prediction are taken for, and why."""
     what, seen = "labels", "since it holds no other values"
     if prediction.kind != "labels":
         eight_bits = prediction.values.dtype == np.uint8
         what = f"the {KINDS[prediction.kind]} from 0 to {255 if eight_bits else 1}"
         found = "8-bit values that are no labels" if eight_bits else "floats"
-        seen = f"since it holds {found}; add {names.interior} if it is the interior's"
-    why = {"given": "as you say", "said": "as it says itself", "seen": seen}[prediction.reason]
+        seen = f"since it holds {found}; {names.interior} if it is the interior's"
+    why = {"given": "as you say", "recorded": "as it says itself", "recognised": seen}[prediction.reason]
     return f"{prediction.name} is taken for {what}, {why}."

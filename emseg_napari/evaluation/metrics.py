@@ -60,7 +60,7 @@ class BestOfThresholds:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SliceComparison:
     """One slice at one threshold, cells and pixels."""
 
     agreement: Agreement
@@ -69,7 +69,7 @@ class Comparison:
 
 def comparisons(
     truth: np.ndarray, interior_probability: np.ndarray, thresholds: Sequence[float]
-) -> Iterator[Comparison]:
+) -> Iterator[SliceComparison]:
     """Compare one slice at every threshold; each takes some time, so they come one by one.
 
     Parameters
@@ -82,13 +82,13 @@ def comparisons(
         Interior is what lies strictly above.
     """
     cells, exact = TrueCells(truth == INTERIOR), as_double(interior_probability)
-    known: dict[int, Comparison] = {}
+    known: dict[int, SliceComparison] = {}
     for threshold in thresholds:
         interior = exact > threshold
         size = int(np.count_nonzero(interior))  # a higher threshold only takes away: equal size is equal
         if size not in known:
             agreement = cells.agreement(thinned_regions(interior))
-            known[size] = Comparison(agreement, count_pixels(truth, interior))
+            known[size] = SliceComparison(agreement, count_pixels(truth, interior))
         yield known[size]
 
 

@@ -1,7 +1,11 @@
-"""A prediction beside the labels it is scored by: which slices, which threshold, what its run had seen."""
+"""Pairing of a prediction with the labels that it is scored by: slices, threshold, run.
+
+Window, command line and API score what this finds, so the same prediction has the same scores in each.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,12 +16,15 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.matching import Match, Names, matched, taken_for
 from emseg_napari.evaluation.predictions import Prediction, interior_threshold
-from emseg_napari.io.axes import shape_text
-from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
-from emseg_napari.models.run import Run, fingerprint, is_run, open_run
+from emseg_napari.evaluation.training_overlap import Marks, Overlap, overlap_of, refuse_image, run_of
+from emseg_napari.io.records import Kind
+from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.volume import Volume
+from emseg_napari.models.run import Run
 from emseg_napari.settings import EvaluationSettings
 
 Source = Literal["given", "run", "default"]
+_DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -26,43 +33,50 @@ class Pairing:
 
     Attributes
     ----------
+    kind : str
+        What the prediction holds.
     interior : SparseStack
-        Interior probability, float32 (z, y, x), of the slices that are compared and have labels.
+        Interior probability, float32 (z, y, x), of the slices that are compared, from the first to the last.
     truth : SparseStack
         uint8 of the same shape: 0 unlabelled, 1 boundary, 2 interior.
     first_slice : int
         Index of the first of them in the labels, where all slices are counted.
     settings : EvaluationSettings
-        With the threshold that counts.
+        With the threshold that counts, and a range inside of what is compared if one is given.
     threshold_from : str or None
         Whether the threshold was "given", is the "run"'s own or the "default"; None for labels, which
         have none.
-    run : Run or None
-        The one that made the prediction, if it is known.
-    trained, held_out : list of int
-        Slices that it was trained on, and by which it chose its weights and threshold.
+    overlap : Overlap
+        The run that made the prediction, and what it has seen of the labels' slices.
+    taken_for : str
+        Sentence on what the values of the prediction are taken for.
     notes : list of str
-        Sentences that the scores themselves do not tell.
+        Sentences on what the scores themselves do not show.
     """
 
+    kind: Kind
     interior: SparseStack
     truth: SparseStack
     first_slice: int
     settings: EvaluationSettings
     threshold_from: Source | None
-    run: Run | None
-    trained: list[int]
-    held_out: list[int]
+    overlap: Overlap
+    taken_for: str
     notes: list[str]
 
     @property
+    def slices(self) -> list[int]:
+        """The slices that are compared."""
+        return [self.first_slice + z for z in self.truth.stored_slices]
+
+    @property
     def job(self) -> dict[str, Any]:
-        """Arguments of `scoring.evaluation.evaluate`."""
+        """Arguments of `evaluation.evaluation.evaluate`."""
         return {
             "prediction": self.interior,
             "truth": self.truth,
             "settings": self.settings,
-            "trained_slices": self.trained,
+            "trained_slices": self.overlap.trained,
             "first_slice": self.first_slice,
         }
 
@@ -73,8 +87,9 @@ def paired(
     settings: EvaluationSettings,
     run: Run | Path | str | None = None,
     names: Names | None = None,
+    image: Marks | None = None,
 ) -> Pairing:
-    """Put a prediction beside labels.
+    """Pair a prediction with labels.
 
     Parameters
     ----------
@@ -86,120 +101,92 @@ def paired(
         The run that made the prediction; the one that its record names when not given.
     names : Names, optional
         For the sentences.
+    image : callable, optional
+        Returns the fingerprint of a slice of the image, by its number in the labels: where the record of
+        the prediction has none, slices are recognised by it.
 
     Raises
     ------
     UserError
-        If sizes differ, the range lies outside or has no labels, there is no such run, the prediction is
-        the image that it was trained on, or a threshold is given for labels.
+        If sizes differ, the range lies outside, has no labels or was not predicted, there is no such run, the
+        prediction is the image that it was trained on, or a threshold is given for labels.
     """
     names = names or Names()
     match = matched(prediction, known, settings.slices, names)
-    maker = _maker_of(prediction, run)
-    _refuse_image(prediction, maker)
+    scored = _predicted(prediction, match, names)
+    maker = run_of(prediction, run)
+    refuse_image(prediction, maker, _to_look_at(prediction, match, scored))
     threshold, source = _threshold(prediction, maker, settings.threshold, run is not None, names)
-    interior, truth = _labelled(prediction, known, match)
+    overlap = overlap_of(maker, prediction, match, known.shape, names, image)
+    interior, truth = _stacks(prediction, known, match, scored)
+    wanted = None if settings.slices is None else (scored[0], scored[-1] + 1)
     return Pairing(
+        kind=prediction.kind,
         interior=interior,
         truth=truth,
-        first_slice=match.first,
-        settings=settings.model_copy(update={"threshold": threshold}),
+        first_slice=scored[0],
+        settings=EvaluationSettings(slices=wanted, threshold=threshold),
         threshold_from=source,
-        run=maker,
-        trained=_seen_by(maker, prediction, match),
-        held_out=match.here(maker.record.held_out_slices) if maker else [],
-        notes=[taken_for(prediction, names), *_notes_about(prediction, known, match, maker, names)],
+        overlap=overlap,
+        taken_for=taken_for(prediction, names),
+        notes=[*overlap.notes, *_notes(prediction, match, scored, truth)],
     )
 
 
-def _labelled(
-    prediction: Prediction, known: np.ndarray | SparseStack, match: Match
+def _predicted(prediction: Prediction, match: Match, names: Names) -> list[int]:
+    """Return the slices to compare that were predicted."""
+    found = [z for z in match.compared if prediction.holds(z - match.begin)]
+    if not found:
+        raise UserError(
+            f"{prediction.name} has no prediction in the slices that {names.labels} labels "
+            f"({as_ranges(match.compared)}); predict these slices first."
+        )
+    return found
+
+
+def _to_look_at(prediction: Prediction, match: Match, scored: Sequence[int]) -> list[int]:
+    """Return the indices of slices that might be the image: of what is not in memory only those compared."""
+    in_memory = isinstance(prediction.values, np.ndarray)
+    return list(range(len(prediction.values))) if in_memory else [z - match.begin for z in scored]
+
+
+def _stacks(
+    prediction: Prediction, known: np.ndarray | SparseStack, match: Match, scored: Sequence[int]
 ) -> tuple[SparseStack, SparseStack]:
-    """Return prediction and truth of the slices that have labels, which may be few of many."""
-    shape = match.end - match.first, known.shape[1], known.shape[2]
-    slices = labelled_slices(known, range(match.first, match.end))
-    interior = {z - match.first: prediction.interior(z - match.begin, z - match.begin + 1)[0] for z in slices}
-    truth = {z - match.first: known[z] for z in slices}
+    """Return prediction and truth of the slices that are scored, which may be few of many."""
+    low, shape = scored[0], (scored[-1] + 1 - scored[0], known.shape[1], known.shape[2])
+    interior = {z - low: prediction.interior(z - match.begin, z - match.begin + 1)[0] for z in scored}
+    truth = {z - low: known[z] for z in scored}
     return SparseStack(shape, np.float32, interior), SparseStack(shape, np.uint8, truth)
-
-
-def _maker_of(prediction: Prediction, run: Run | Path | str | None) -> Run | None:
-    """Open the run that is given, or that the file names; that one may be gone by now."""
-    if run is not None:
-        return run if isinstance(run, Run) else open_run(run)
-    named = prediction.record.get("run_folder")
-    try:
-        return open_run(named) if named and is_run(Path(named)) else None
-    except (UserError, OSError):
-        return None
-
-
-def _refuse_image(prediction: Prediction, maker: Run | None) -> None:
-    """Raise `UserError` if grey values are taken for a probability."""
-    if maker is None or prediction.kind == "labels" or prediction.reason == "said":
-        return
-    known = set(maker.record.fingerprints)
-    for z in range(len(prediction.values)):
-        if known and fingerprint(prediction.values[z]) in known:
-            raise UserError(
-                f"{prediction.name} is no prediction but the image that {maker.folder.name} was trained on "
-                f"(slice {z}); choose what was predicted of it."
-            )
-
-
-def _seen_by(maker: Run | None, prediction: Prediction, match: Match) -> list[int]:
-    """Return which of the labels' slices the run was trained on: by what they show, else by number."""
-    if maker is None:
-        return []
-    if not _has_fingerprints(maker, prediction):
-        return match.here(maker.record.seen_slices)
-    known, marks = set(maker.record.fingerprints), prediction.record["fingerprints"]
-    return [z for z in range(match.first, match.end) if marks[z - match.begin] in known]
-
-
-def _has_fingerprints(maker: Run, prediction: Prediction) -> bool:
-    marks = prediction.record.get("fingerprints", ())
-    return bool(maker.record.fingerprints) and len(marks) == len(prediction.values)
 
 
 def _threshold(
     prediction: Prediction, maker: Run | None, wanted: float | None, run_is_given: bool, names: Names
-) -> tuple[float | None, Source | None]:
-    """Return where the interior begins and who says so: the user, else a run that is given, else the file."""
+) -> tuple[float, Source | None]:
+    """Return where the interior begins, and whence: from the user, a run that is given, or the record."""
     if prediction.kind == "labels":
         if wanted is not None:
             raise UserError(
                 f"{prediction.name} holds labels, which have no threshold; leave out {names.threshold}."
             )
-        return None, None
+        return _DEFAULT_THRESHOLD, None
     if wanted is not None:
         return wanted, "given"
     own = None if maker is None else interior_threshold(maker.record.threshold)
     order = (own, prediction.threshold) if run_is_given else (prediction.threshold, own)
     found = next((one for one in order if one is not None), None)
-    return found, "default" if found is None else "run"
+    return (_DEFAULT_THRESHOLD, "default") if found is None else (found, "run")
 
 
-def _notes_about(
-    prediction: Prediction, known: np.ndarray | SparseStack, match: Match, maker: Run | None, names: Names
-) -> list[str]:
-    """Say which of the scores flatter, or that nobody knows."""
-    if maker is None:
-        gone = prediction.record.get("run_folder")
-        why = f"its run is no longer in {gone}" if gone else f"{prediction.name} names no run"
-        return [f"Not known which slices it was trained on: {why}; add {names.run}."]
+def _notes(prediction: Prediction, match: Match, scored: Sequence[int], truth: SparseStack) -> list[str]:
+    """Return which slices are not scored, or only in part."""
     notes = []
-    named, name = prediction.record.get("run"), maker.folder.resolve().name
-    if named not in (None, name):
-        notes.append(f"{prediction.name} says that the run {named} made it, and not {name}.")
-    if held_out := match.here(maker.record.held_out_slices):
+    if waiting := [z for z in match.compared if z not in scored]:
+        on_disk = isinstance(prediction.values, Volume)
+        why = "Not predicted yet, or not all there on disk" if on_disk else "Not predicted yet"
+        notes.append(f"{why}, so not scored: slices {as_ranges(waiting)}.")
+    if part := [z for z in scored if not truth[z - scored[0]].all()]:
         notes.append(
-            f"On slices {as_ranges(held_out)} the run chose its threshold and weights: they flatter."
-        )
-    if not (maker.record.image_shape == known.shape or match.shift or _has_fingerprints(maker, prediction)):
-        sizes = [shape_text(shape) for shape in (maker.record.image_shape, known.shape)]
-        notes.append(
-            f"The run was trained on a stack of {sizes[0]}, the labels are {sizes[1]}: "
-            "slices of the same number are taken to be the same."
+            f"Labelled only in part: slices {as_ranges(part)}; V_rand and V_info see just that part."
         )
     return notes

@@ -2,7 +2,7 @@
 
 Only the pixels of true cells count. A pixel there that no region has (a dam between regions, number
 0) is a region of its own, of size one (Arganda-Carreras et al. 2015, doi:10.3389/fnana.2015.00142, and
-its scorer, whose quirks are told in `emseg_napari.evaluation.metrics`).
+its scorer, whose quirks are described in `emseg_napari.evaluation.metrics`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ LAST_REGION = 65_535
 
 
 @dataclass(frozen=True)
-class Parts:
-    """A score and its two parts, 0 to 1.
+class SplitMergeScore:
+    """A score with its split and its merge part, 0 to 1.
 
     Attributes
     ----------
@@ -42,20 +42,20 @@ class Agreement:
 
     Attributes
     ----------
-    rand : Parts
+    rand : SplitMergeScore
         From shares of pixels p_ij (overlaps), s_i (found regions) and t_j (true cells): split
         sum p^2 / sum t^2, merge sum p^2 / sum s^2.
-    information : Parts
+    information : SplitMergeScore
         From the mutual information I and the entropies H of found regions S and true cells T:
         split I / H(S), merge I / H(T). The score is 0 where an entropy is 0, as the scorer has it,
         although its own part is 1 there: one single region cuts nothing.
     """
 
-    rand: Parts
-    information: Parts
+    rand: SplitMergeScore
+    information: SplitMergeScore
 
 
-_NO_CELL = Agreement(Parts(0.0, 0.0, 0.0), Parts(0.0, 0.0, 0.0))
+_NO_CELL = Agreement(SplitMergeScore(0.0, 0.0, 0.0), SplitMergeScore(0.0, 0.0, 0.0))
 
 
 class TrueCells:
@@ -105,27 +105,27 @@ def _counted(numbers: np.ndarray) -> np.ndarray:
     return np.sort(np.unique(numbers, return_counts=True)[1])
 
 
-def _rand(overlaps: np.ndarray, found: np.ndarray, true: np.ndarray, dams: int) -> Parts:
+def _rand(overlaps: np.ndarray, found: np.ndarray, true: np.ndarray, dams: int) -> SplitMergeScore:
     together = _squares(overlaps) + dams
     in_found, in_true = _squares(found) + dams, _squares(true)
-    return Parts(2 * together / (in_found + in_true), together / in_true, together / in_found)
+    return SplitMergeScore(2 * together / (in_found + in_true), together / in_true, together / in_found)
 
 
 def _squares(sizes: np.ndarray) -> int:
     return int((sizes**2).sum())
 
 
-def _information(overlaps: np.ndarray, found: np.ndarray, true: np.ndarray, dams: int) -> Parts:
+def _information(overlaps: np.ndarray, found: np.ndarray, true: np.ndarray, dams: int) -> SplitMergeScore:
     pixels = int(true.sum())
     singles = dams * math.log(pixels) / pixels
     of_found, of_true = _entropy(found, pixels) + singles, _entropy(true, pixels)
     if of_found == 0 or of_true == 0:
-        return Parts(0.0, float(of_found == 0), float(of_true == 0))
+        return SplitMergeScore(0.0, float(of_found == 0), float(of_true == 0))
     of_both = _entropy(overlaps, pixels) + singles
     # What each says beyond the other: exactly nothing where one only divides the other.
     split, merge = 1 - (of_both - of_true) / of_found, 1 - (of_both - of_found) / of_true
     mutual = of_found + of_true - of_both
-    return Parts(max(0.0, 2 * mutual / (of_found + of_true)), max(0.0, split), max(0.0, merge))
+    return SplitMergeScore(max(0.0, 2 * mutual / (of_found + of_true)), max(0.0, split), max(0.0, merge))
 
 
 def _entropy(sizes: np.ndarray, pixels: int) -> float:

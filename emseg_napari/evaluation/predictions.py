@@ -1,11 +1,11 @@
-"""Predictions read back from files: what their values mean, and what their maker says of them.
+"""Predictions: what their values mean, and what their record states.
 
-`emseg predict` describes its files; of others the values tell, or the user.
+`emseg predict` writes a record; other files are recognised by their values, or the user states it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,29 +25,23 @@ from emseg_napari.core.labels import (
 from emseg_napari.evaluation.metrics import ROUNDING
 from emseg_napari.io.decode import read
 from emseg_napari.io.open import called, is_container, open_volume, read_whole
+from emseg_napari.io.records import Kind, complement, kind_of, record_of_path, recorded_kind
 from emseg_napari.io.stack_or_volume import LARGE_BYTES
 from emseg_napari.io.volume import Volume
-from emseg_napari.segmentation.boundary import complement, read_record
 
-Kind = Literal["labels", "probability", "interior"]
-Reason = Literal["given", "said", "seen"]
-KINDS: dict[Kind, str] = {
-    "labels": "labels",
-    "probability": "boundary probability",
-    "interior": "interior probability",
-}
+Reason = Literal["given", "recorded", "recognised"]
 _LABELS = "labels (0 = boundary, 255 = interior)"
 _PROBABILITY = "a probability (0 to 1 in a file of floats, 0 to 255 in one of uint8)"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A prediction as it lies in a file.
+    """A prediction, from a file, an array or a layer.
 
     Attributes
     ----------
     name : str
-        Of the file; starts the sentence of an error.
+        What the user calls it; starts the sentence of an error.
     values : numpy.ndarray, Volume or SparseStack
         (z, y, x): uint8 labels (0, 1, 2), or a probability as uint8 (0 to 255) or float32 (0 to 1).
     kind : str
@@ -55,7 +49,9 @@ class Prediction:
     record : mapping
         What `emseg predict` wrote about it; empty for files of other origin.
     reason : str
-        Why it is taken for that kind: the user has "given" it, the file "said" it, or its values were "seen".
+        Why it is taken for that kind: it is "given" by the user, "recorded", or "recognised" by its values.
+    holds : callable
+        Whether a slice of `values` was predicted; all were unless stated.
     """
 
     name: str
@@ -63,16 +59,17 @@ class Prediction:
     kind: Kind
     record: Mapping[str, Any]
     reason: Reason = "given"
+    holds: Callable[[int], bool] = lambda z: True
 
     @property
     def slices(self) -> tuple[int, int] | None:
-        """Slices (half-open) of the image that it shows, if it says so."""
+        """Slices (half-open) of the image that it shows, if they are recorded."""
         first, end = self.record.get("slices", (0, 0))
         return (first, end) if end - first == len(self.values) else None
 
     @property
     def threshold(self) -> float | None:
-        """Of the interior probability, if it names one."""
+        """Of the interior probability, if it is recorded."""
         found = self.record.get("threshold")
         return None if found is None else interior_threshold(found)
 
@@ -87,7 +84,7 @@ class Prediction:
         Returns
         -------
         numpy.ndarray
-            float32 (z, y, x), 0 to 1. What the file says of the interior comes bit for bit; 8-bit
+            float32 (z, y, x), 0 to 1. An interior probability comes bit for bit; 8-bit
             values are divided by 255 in float32, after inversion if they are of the boundary.
 
         Raises
@@ -97,13 +94,14 @@ class Prediction:
         """
         values = self.values[first:end]
         if self.kind == "labels":
-            self._refuse(values == UNLABELLED, first, "is no boundary and no interior", _LABELS)
+            self._refuse_unlabelled(values, first)
             return (values == INTERIOR).astype(np.float32)
         if values.dtype == np.uint8:
             return (values if self.kind == "interior" else 255 - values) / np.float32(255)
         inside = (values >= -ROUNDING) & (values <= 1 + ROUNDING)  # NaN is not
-        self._refuse(~inside, first, "is no probability", _PROBABILITY)
-        return values if self.kind == "interior" else 1 - values
+        self._refuse(~inside, first)
+        interior = values if self.kind == "interior" else 1 - values
+        return interior.astype(np.float32, copy=False)
 
     def boundary(self) -> np.ndarray:
         """Return the boundary probability of all slices.
@@ -123,11 +121,22 @@ class Prediction:
             return 1 - interior
         return self.values if self.kind == "probability" else complement(self.values)
 
-    def _refuse(self, wrong: np.ndarray, first: int, what: str, needed: str) -> None:
+    def _refuse_unlabelled(self, labels: np.ndarray, first: int) -> None:
+        bare = np.flatnonzero((labels == UNLABELLED).any(axis=(1, 2)))
+        if len(bare):
+            z = first + int(bare[0])
+            raise UserError(
+                f"{self.name} leaves pixels of slice {z} unlabelled, and what has no label in slice {z} "
+                "is no boundary and no interior; predict that slice again, or choose the probability."
+            )
+
+    def _refuse(self, wrong: np.ndarray, first: int) -> None:
         if wrong.any():
             z, y, x = (int(axis[0]) for axis in np.nonzero(wrong))
             value = self.values[first + z : first + z + 1][0, y, x]
-            raise UserError(f"{self.name}: {value:g} in slice {first + z} {what}; {needed} is needed.")
+            raise UserError(
+                f"{self.name}: {value:g} in slice {first + z} is no probability; {_PROBABILITY} is needed."
+            )
 
 
 def interior_threshold(boundary_threshold: float) -> float:
@@ -137,7 +146,7 @@ def interior_threshold(boundary_threshold: float) -> float:
 
 def read_prediction(
     path: str | Path,
-    kind: Literal["labels", "probability"] | None = None,
+    kind: Kind | None = None,
     interior: bool = False,
     *,
     fills: bool = False,
@@ -149,32 +158,31 @@ def read_prediction(
     path : str or Path
         As for `emseg_napari.io.stacks.read_image`.
     kind : str, optional
-        "labels" or "probability". When not given, what the file says of itself; else whole numbers
-        are labels, but uint8 with others than 0 and 255, or 0, 1 and 2, is a probability.
+        What it holds. When not given, what its record states; else whole numbers are labels, but uint8
+        with others than 0 and 255, or 0, 1 and 2, is a probability of the boundary, as floats are.
     interior : bool
-        It is a probability, and the interior's; otherwise a probability is the boundary's.
+        The kind is "interior".
     fills : bool
         Whether chunks of Zarr or N5 without a file are the fill value, and no error.
 
     Raises
     ------
     UserError
-        If it cannot be read, is neither, or says itself that it is something else.
+        If it cannot be read, is neither, or its record states another kind.
     """
     if interior and kind == "labels":
         raise UserError("Labels are no interior probability; say that it is one or the other.")
     path = Path(path)
-    return prediction_of(
-        _values(path, fills), called(path), "interior" if interior else kind, read_record(path)
-    )
+    record = record_of_path(path)
+    return prediction_of(_values(path, record, fills), called(path), "interior" if interior else kind, record)
 
 
-def _values(path: Path, fills: bool) -> Any:
-    """Return an array, or the volume if it is large and ours: of others all values are looked at."""
+def _values(path: Path, record: Mapping[str, Any], fills: bool) -> Any:
+    """Return an array, or the volume if it is large and has a record: else all values are looked at."""
     if not is_container(path):
         return read(path)
     volume = open_volume(path, fills=fills)
-    return volume if volume.nbytes > LARGE_BYTES and read_record(path) else read_whole(volume)
+    return volume if volume.nbytes > LARGE_BYTES and record else read_whole(volume)
 
 
 def prediction_of(
@@ -185,31 +193,26 @@ def prediction_of(
     Parameters
     ----------
     values : numpy.ndarray or Volume
-        (z, y, x): a probability, or labels of any convention; of a volume ours, as its record says.
+        (z, y, x): a probability, or labels of any convention; a volume must have a record.
     name : str
         What the user calls it; starts the sentence of an error.
     kind : str, optional
-        What the user says that it holds; else what the record says; else see `read_prediction`.
+        What the user states that it holds; else what the record states; else see `read_prediction`.
     record : mapping, optional
         What is written about it, if anything.
 
     Raises
     ------
     UserError
-        If it is neither, or its record says that it is something else.
+        If it is neither, or its record states another kind.
     """
     record = record or {}
-    said: Kind | None = record["kind"] if record.get("kind") in KINDS else None
-    found = kind or said or _recognised(np.asarray(values))
-    if said not in (None, found) and (said, found) != ("labels", "interior"):  # the same picture
-        raise UserError(
-            f"{name} says of itself that it holds {KINDS[said]}, not {KINDS[found]}; read it as such."
-        )
+    recorded = recorded_kind(record)
+    found = kind_of(name, record, kind) or _recognised(np.asarray(values))
     convert = _as_labels if found == "labels" else _as_probability
-    reason: Reason = "given" if kind else "said" if said else "seen"
-    return Prediction(
-        name, convert(values, name, record.get("convention")), found, record if said else {}, reason
-    )
+    reason: Reason = "given" if kind else "recorded" if recorded else "recognised"
+    converted = convert(values, name, record.get("convention"))
+    return Prediction(name, converted, found, record if recorded else {}, reason)
 
 
 def _recognised(values: np.ndarray) -> Kind:

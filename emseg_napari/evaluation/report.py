@@ -1,4 +1,4 @@
-"""What is told of an evaluation outside the window, and its figures for a spreadsheet."""
+"""Contents of the report of an evaluation, and its figures for a spreadsheet."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SlicePicture:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """What a report tells.
+    """Contents of a report.
 
     Attributes
     ----------

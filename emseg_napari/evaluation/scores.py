@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.evaluation.metrics import Comparison
+from emseg_napari.evaluation.metrics import SliceComparison
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Scores:
     boundary_iou: float
 
     @classmethod
-    def of(cls, found: Comparison) -> Scores:
+    def of(cls, found: SliceComparison) -> Scores:
         """Give the scores of one slice at one threshold."""
         rand, information, pixels = found.agreement.rand, found.agreement.information, found.pixels
         return cls(
@@ -128,7 +128,7 @@ class Evaluation:
         return tuple(one.z for one in self.per_slice if one.trained)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything in plain values that JSON knows; None where nothing can be said."""
+        """Return everything in plain values that JSON knows; None where nothing is known."""
         at = self.at_threshold
         per_threshold = zip(self.thresholds, self.per_threshold, strict=True)
         return {

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -22,13 +22,12 @@ from emseg_napari.inference.tiles import grown, tiles, whole, within
 from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.records import Kind, complement
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.normalisation import Levels
 from emseg_napari.models.run import open_run
 from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import PredictionSettings
-
-Kind = Literal["labels", "probability", "interior"]
 
 # Gaps are closed tile by tile, each seen with about one cell around it.
 _GAPS_TILE_PX, _GAPS_CONTEXT_PX = 1024, 96
@@ -171,7 +170,7 @@ class PredictionWork:
 
     @cached_property
     def _threshold(self) -> float:
-        return threshold_of(open_run(self.run).record.threshold, self.settings)
+        return self.settings.threshold_for(open_run(self.run).record.threshold)
 
     @cached_property
     def _join_below(self) -> float:
@@ -186,13 +185,8 @@ class PredictionWork:
         return Slabs(self.volume)
 
 
-def threshold_of(threshold: float, settings: PredictionSettings) -> float:
-    """Return the threshold that the settings ask for, else that of the run."""
-    return threshold if settings.threshold is None else settings.threshold
-
-
 def encoded(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarray:
-    """Say a boundary probability in uint8.
+    """Return a boundary probability in uint8.
 
     Parameters
     ----------
@@ -224,7 +218,7 @@ def _encoded(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarra
     # Products, since choosing by a mask that changes from pixel to pixel takes twenty times as long.
     at_least, at_most = boundary * np.uint8(least), np.maximum(boundary * np.uint8(255), np.uint8(most))
     amounts = np.clip(np.rint(probability * 255).astype(np.uint8), at_least, at_most)
-    return amounts if kind == "probability" else 255 - amounts
+    return amounts if kind == "probability" else complement(amounts)
 
 
 def _not_finite(values: np.ndarray, seen: SliceWindow, z: int, name: str) -> str:

@@ -1,4 +1,7 @@
-"""Plan of a volume's prediction: its blocks and their order."""
+"""Plan of the prediction of a volume: blocks, source, order and record.
+
+Nothing is written before all of it is known to be possible.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from typing import Any
 
 from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import UserError
-from emseg_napari.inference.block_work import Kind, PredictionWork
+from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.inference.provenance import record_of
 from emseg_napari.io.layout import Block, Layout
+from emseg_napari.io.records import Kind
 from emseg_napari.io.stacks import check_range
 from emseg_napari.io.volume import Volume, filled
 from emseg_napari.models.run import Run
@@ -57,9 +61,9 @@ class Plan:
     layout : Layout
         How it lies on disk.
     record : dict
-        What it says of itself.
+        Its record.
     near : int or None
-        The slice of the volume that comes first; None = the first one, and none is in view.
+        The slice of the volume that comes first; None = the first one, without a quick look.
     """
 
     work: PredictionWork

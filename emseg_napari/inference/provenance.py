@@ -1,4 +1,7 @@
-"""What an output says of the prediction in it, by which a later one knows whether it may go on with it."""
+"""Record of a predicted volume: the run, the image and the method.
+
+By it a prediction is resumed only by the same run, of the same image, in the same way.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,13 @@ from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
-from emseg_napari.inference.block_work import Kind, PredictionWork, threshold_of
+from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.records import PREDICT_SOFTWARE, meaning_of, record_of_path
 from emseg_napari.io.source_id import origin
 from emseg_napari.models.run import Run
-from emseg_napari.segmentation.boundary import read_record
 from emseg_napari.settings import PredictionSettings
 
-SOFTWARE = "emseg-napari predict"
-MEANING: dict[Kind, str] = {
-    "labels": "0 = boundary, 255 = interior",
-    "probability": "boundary probability, 0 to 255",
-    "interior": "interior probability, 0 to 255",
-}
 # A run may be moved and an image renamed: what they are known by, and what they are called.
 _NAMES = {
     ("network",): ("run", "run_folder"),
@@ -27,26 +24,26 @@ _NAMES = {
 
 
 def record_of(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
-    """Say what the bytes of an output of so many slices depend on.
+    """Return what the bytes of an output of so many slices depend on.
 
     Run and image are called what they were called when the output was begun, if they are the same.
     """
     record = _record(work, run, depth)
-    begun = read_record(work.output)
+    begun = record_of_path(work.output)
     same = [names for marks, names in _NAMES.items() if all(begun.get(n) == record[n] for n in marks)]
     return record | {name: begun[name] for names in same for name in names if name in begun}
 
 
 def is_predicted_by(output: VolumeOutput, run: Run, settings: PredictionSettings) -> bool:
-    """Say whether an output is a prediction by a run as it is now, with such settings."""
-    record = output.record
-    return all(record.get(name) == value for name, value in _method(run, settings).items())
+    """Whether an output holds the boundary probability by a run as it is now, with such settings."""
+    wanted = {"kind": "probability", **_method(run, settings)}
+    return wanted.items() <= output.record.items()
 
 
 def _record(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
     settings, volume = work.settings, work.volume
     return {
-        "software": SOFTWARE,
+        "software": PREDICT_SOFTWARE,
         "version": version("emseg-napari"),
         "run": work.run.name,
         "run_folder": str(work.run),
@@ -56,7 +53,7 @@ def _record(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
         "image_dtype": str(volume.dtype),
         "slices": [work.first, work.first + depth],
         "kind": work.kind,
-        "values": MEANING[work.kind],
+        "values": meaning_of(work.kind, 255),
         "tile_px": settings.tile_px,
         "missing_is_empty": settings.missing_is_empty,
         **_method(run, settings),
@@ -64,11 +61,10 @@ def _record(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
 
 
 def _method(run: Run, settings: PredictionSettings) -> dict[str, Any]:
-    averaged = settings.average_orientations and run.settings.network == "compact"
     return {
         "network": _fingerprint(run),
-        "threshold": threshold_of(run.record.threshold, settings),
-        "orientations": 8 if averaged else 1,
+        "threshold": settings.threshold_for(run.record.threshold),
+        "orientations": settings.orientations_for(run.settings.network),
         "closed_gaps": run.record.merge_threshold if settings.close_gaps else None,
     }
 

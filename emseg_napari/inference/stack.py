@@ -27,7 +27,7 @@ def load_predictor(run: Run, settings: PredictionSettings) -> SlicePredictor:
     UserError
         If the run has no usable ``network.onnx`` (of a ridge filter ``ridge.json``).
     """
-    orientations = 8 if settings.average_orientations and run.settings.network == "compact" else 1
+    orientations = settings.orientations_for(run.settings.network)
     return SlicePredictor(run.record, load_method(run, settings.threads), orientations, settings.tile_px)
 
 
@@ -51,7 +51,7 @@ def predict(
     context : JobContext, optional
         Gets a `SlicePredicted` and a `Progress` per slice.
     first_look : bool
-        Report the first slice as `QuickLookReady`, too, if it is large: for somebody who watches.
+        Report the first slice as `QuickLookReady`, too, if it is large: for a user who watches.
 
     Returns
     -------
@@ -82,11 +82,11 @@ def _closed(
 ) -> np.ndarray:
     if not settings.close_gaps:
         return probability
-    threshold = record.threshold if settings.threshold is None else settings.threshold
+    threshold = settings.threshold_for(record.threshold)
     return close_gaps(probability, threshold, record.merge_threshold, should_stop)
 
 
 def _clock(total: int) -> Callable[[int], float]:
-    """Return a function that says how many seconds are left after `done` of `total`."""
+    """Return a function that estimates how many seconds are left after `done` of `total`."""
     started = time.monotonic()
     return lambda done: (time.monotonic() - started) / done * (total - done)

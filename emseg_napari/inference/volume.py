@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.core.blockwise import Scheduler, started
+from emseg_napari.core.blockwise import Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
 from emseg_napari.inference.partial_slices import PartialLevels, sentence_on
 from emseg_napari.inference.plan import Plan, VolumeTask, outward, planned
@@ -99,7 +99,7 @@ def predict_volume(
     predictor = load_predictor(run, task.settings)
     plan = planned(volume_of(volume), run, task)
     is_new = not plan.work.output.exists()
-    with started(task.scheduler) if is_new else nullcontext(task.scheduler) as scheduler:
+    with connected(task.scheduler) if is_new else nullcontext(task.scheduler) as scheduler:
         written = VolumeOutput.create_or_open(plan.work.output, plan.layout, plan.record)
         # At once: what is there of a large output takes a while to list.
         _look(predictor, plan, written, context)

@@ -1,1 +1,1 @@
-"""Networks and how a finished training is kept: run folders, checkpoints, ONNX files, the starter."""
+"""Networks and the files of a training: run folders, checkpoints, ONNX files, the starter."""

@@ -1,4 +1,7 @@
-"""Checkpoints: written whole or not at all, and read without running what is in them."""
+"""Checkpoints of networks: atomic writing, safe reading, export to ONNX.
+
+Only arrays are read, because a checkpoint from elsewhere could hold code.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from emseg_napari.core.files import replacing
 from emseg_napari.core.jobs import UserError
 from emseg_napari.models.onnx_rewrite import lean
 
-# tf2onnx 1.17 now and then loses the removal of an axis: in 7 of 60 exports of one network of the tests.
+# tf2onnx 1.17 sometimes loses the removal of an axis: in 7 of 60 exports of one network of the tests.
 _EXPORTS = 5
 
 
@@ -29,8 +32,8 @@ def save_checkpoint(model: keras.Model, path: Path) -> None:
 def load_checkpoint(model: keras.Model, path: Path) -> None:
     """Fill a network, and its optimiser if it is compiled, from a ``.keras`` file.
 
-    Only arrays are read: the network itself is built by `emseg_napari.models.unet`, so no code
-    and no layer described in the file is ever run.
+    The network itself is built by `emseg_napari.models.unet`, so no code and no layer of the file
+    is ever run.
 
     Raises
     ------
@@ -52,7 +55,7 @@ def _refuse_foreign_layers(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
-    except Exception:  # of the archive, its compression, its text or its JSON
+    except Exception:  # an error of the archive, its compression, its text or its JSON
         raise UserError(f"{path} is damaged (not a whole .keras file); train again.") from None
     for module, name in _classes(config):
         if module.split(".")[0] != "keras" or name in (
@@ -73,7 +76,7 @@ def _classes(config: Any) -> Iterator[tuple[str, str]]:
         if "class_name" in config:
             yield str(config.get("module") or "keras"), str(config["class_name"])
         for key, value in config.items():
-            # How it was compiled is not read either: we compile anew.
+            # The compile configuration is not read either: the network is compiled anew.
             if key != "compile_config":
                 yield from _classes(value)
     elif isinstance(config, list):
@@ -89,7 +92,7 @@ def export_onnx(model: keras.Model, path: Path) -> None:
     Raises
     ------
     UserError
-        If the file answers otherwise than Keras.
+        If the file predicts otherwise than Keras.
     """
     # Keras exports what it has called: once, on the smallest image that passes the pooling.
     image = np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype(np.float32)
@@ -99,15 +102,15 @@ def export_onnx(model: keras.Model, path: Path) -> None:
             model.export(temporary, format="onnx", verbose=False)
             if rewritten := lean(temporary):
                 temporary.write_bytes(rewritten)
-            if _answers(temporary, image, expected):
+            if _agrees(temporary, image, expected):
                 return
         raise UserError(
-            f"{path} could not be written: the exported network answers otherwise than Keras. "
+            f"{path} could not be written: the exported network predicts otherwise than Keras. "
             "Its weights are kept; install the versions of the constraints file and train again."
         )
 
 
-def _answers(path: Path, image: np.ndarray, expected: np.ndarray) -> bool:
+def _agrees(path: Path, image: np.ndarray, expected: np.ndarray) -> bool:
     network = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     found = network.run(None, {network.get_inputs()[0].name: image})[0]
     return found.shape == expected.shape and np.allclose(found, expected, atol=1e-3)

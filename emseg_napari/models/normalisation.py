@@ -1,12 +1,12 @@
-"""Intensity normalisation: the one room where grey levels lose their units.
+"""Per-slice intensity normalisation.
 
 Every slice is shifted to median 0 and scaled by the distance of two of its percentiles.
 So 8-bit, 16-bit and float copies of an image give the same network input, staining may
 change from slice to slice, and a slice predicted alone equals itself in a stack.
 
 The percentiles are those of at least 2^18 pixels on a regular grid. Of slices of more than 2^24 pixels,
-which nobody wants to read as a whole for that, they are those of 64 windows at fixed places, the same
-for every part of the slice. What to do where one of these pixels cannot be read is for the caller to say.
+which would take long to read as a whole, they are those of 64 windows at fixed positions, the same
+for every part of the slice. The caller decides what to do where one of these pixels cannot be read.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _WINDOW_PX = 128
 
 @dataclass(frozen=True)
 class Levels:
-    """What the grey levels of a slice mean.
+    """Linear map of the grey levels of a slice to network input.
 
     Attributes
     ----------
     middle : float
         The grey level that becomes 0.
     scale : float
-        What the distance from it is multiplied with.
+        Factor of the distance from it.
     """
 
     middle: float
@@ -49,7 +49,7 @@ class Levels:
 
 
 class Normalisation(Settings):
-    """The recipe that is recorded with a network.
+    """Recipe of the normalisation, recorded with a network.
 
     Attributes
     ----------
@@ -78,41 +78,41 @@ class Normalisation(Settings):
         return self.levels(image).apply(image)
 
     def levels(self, slice_: Readable) -> Levels:
-        """Find what the grey levels of a slice mean.
+        """Return the map of the grey levels of a slice.
 
         Parameters
         ----------
         slice_ : array or other Readable
-            (y, x), any integer or float dtype, of any size. Pixels that are no finite numbers do not count.
+            (y, x), any integer or float dtype, of any size. Pixels that are not finite do not count.
 
         Raises
         ------
         UserError
-            If pixels that it goes by cannot be read: without them the levels would be others.
+            If pixels of the sample cannot be read: without them the levels would be others.
         """
-        seen = _seen(slice_)
+        pixels = _sample_of(slice_)
         # A strided sample: percentiles of a 16-megapixel slice would take half a second.
-        step = max(1, int((seen.size / _SAMPLED_PIXELS) ** 0.5)) if seen.ndim == 2 else 1
-        sample = _finite(seen[(slice(None, None, step),) * seen.ndim]).astype(np.float32)
+        step = max(1, int((pixels.size / _SAMPLED_PIXELS) ** 0.5)) if pixels.ndim == 2 else 1
+        sample = _finite(pixels[(slice(None, None, step),) * pixels.ndim]).astype(np.float32)
         if not sample.size:
             return Levels(0.0, 0.0)
         low, middle, high = np.percentile(sample, (self.low_percent, 50.0, self.high_percent))
         if high <= low:
-            low, high = float(_finite(seen).min()), float(_finite(seen).max())
+            low, high = float(_finite(pixels).min()), float(_finite(pixels).max())
         return Levels(float(middle), float(1.0 / (high - low)) if high > low else 0.0)
 
 
-def _seen(slice_: Readable) -> np.ndarray:
+def _sample_of(slice_: Readable) -> np.ndarray:
     """Return a slice (y, x), or of a large one the pixels in some windows, one-dimensional."""
     height, width = slice_.shape
     if height * width <= _WHOLE_PIXELS:
         return slice_[0:height, 0:width]
-    rows, columns = (_spread(n) for n in slice_.shape)
+    rows, columns = (_window_positions(n) for n in slice_.shape)
     return np.concatenate([slice_[window].ravel() for window in product(rows, columns)])
 
 
-def _spread(length: int) -> list[slice]:
-    """Return where windows lie along an axis."""
+def _window_positions(length: int) -> list[slice]:
+    """Return the windows along an axis, evenly spaced."""
     size = min(_WINDOW_PX, length)
     return [slice(int(n), int(n) + size) for n in np.linspace(0, length - size, _WINDOWS)]
 

@@ -1,4 +1,7 @@
-"""The layers of a network that Keras exported, found among all else that its ONNX file holds."""
+"""Layers of a network, read from the ONNX file that Keras exported.
+
+The file holds many more nodes, which move axes and compute sizes.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,20 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-# What only moves the single channel of image and result, and what only mends the size of a transposed
-# convolution, which here is right from the start.
-_PLACES = {"Reshape", "Squeeze", "Unsqueeze", "Identity"}
+# Nodes that only move the single channel of image and result, and nodes that only correct the size of a
+# transposed convolution, which is not needed here.
+_AXES = {"Reshape", "Squeeze", "Unsqueeze", "Identity"}
 _SIZES = {"Slice", "Pad"}
 _ACTIVATIONS = {"Relu", "Sigmoid"}
 
 
 class UnknownGraph(Exception):
-    """A network is made of more than plain, pooling, transposed and concatenating layers."""
+    """Error: a network has other layers than plain, pooling, transposed and concatenating ones."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of a network.
+    """Layer of a network.
 
     Attributes
     ----------
@@ -51,7 +54,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Graph:
-    """A network: the names of what goes in and what comes out, and its layers by name, in order."""
+    """Network: the names of input and output, and its layers by name, in order."""
 
     image: str
     output: str
@@ -79,7 +82,7 @@ def read_graph(path: Path) -> Graph:
         last = seen[graph.output[0].name]
     except KeyError as error:
         raise UnknownGraph(str(error)) from None
-    # A layer's value before its activation is not kept; whoever wants it does not find it.
+    # A layer's value before its activation is not kept: a node that needs it makes the graph unknown.
     wanted = {name for layer in layers.values() for name in layer.inputs}
     if last != list(layers)[-1] or not wanted <= {*layers, graph.input[0].name}:
         raise UnknownGraph(last)
@@ -91,7 +94,7 @@ def _follow(
 ) -> str:
     """Return the name of the layer that made a node's value: the one before, changed or not, or a new one."""
     before = seen[node.input[0]]
-    if node.op_type in _PLACES or (node.op_type in _SIZES and layers[before].kind == "ConvTranspose"):
+    if node.op_type in _AXES or (node.op_type in _SIZES and layers[before].kind == "ConvTranspose"):
         return before
     name = node.output[0]
     if node.op_type == "Concat":

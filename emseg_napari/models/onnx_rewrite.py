@@ -1,15 +1,15 @@
-"""A U-Net's ONNX graph as ONNX Runtime computes it fastest.
+"""Rewriting of a U-Net's ONNX graph so that ONNX Runtime computes it fast.
 
-Keras exports by way of TensorFlow, which leaves much beside the convolutions: every transposed convolution is
+Keras exports through TensorFlow, which adds much to the convolutions: every transposed convolution is
 followed by a slice, a padding and the arithmetic of their sizes, and every concatenation copies the largest
-values there are. ONNX Runtime's own layout, in blocks of 16 channels, is undone and made anew around each of
-them. Here the same products are written without:
+values there are. ONNX Runtime's own layout, in blocks of 16 channels, is converted back and forth around
+each of them. Here the same products are written without that:
 
 - a transposed convolution whose kernel is as wide as its stride is a 1x1 convolution into as many times more
-  channels, whose values are then laid out in space;
+  channels, which are then rearranged in space;
 - a convolution of a concatenation is the sum of the convolutions of its parts;
-- values of the same size say so (``y/2`` is half the image's height), else ONNX Runtime would not add them up
-  within the convolution.
+- values of the same size are declared so (``y/2`` is half the image's height), else ONNX Runtime would not
+  add them within the convolution.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def lean(path: Path) -> bytes | None:
     -------
     bytes or None
         An ONNX model with the same input and output, equal up to rounding errors; None if it has layers of
-        other kinds and is to be used as it is.
+        other kinds and must be used as it is.
     """
     try:
         return _Writer(read_graph(path)).model().SerializeToString()
@@ -52,7 +52,7 @@ def lean(path: Path) -> bytes | None:
 
 @dataclass(frozen=True)
 class _Value:
-    """What a layer made: (batch, channels, y / px, x / px)."""
+    """Value of a layer: (batch, channels, y / px, x / px)."""
 
     name: str
     px: int
@@ -60,7 +60,7 @@ class _Value:
 
 
 class _Writer:
-    """Writes layers as a graph; values are (batch, channels, y, x)."""
+    """Writer of layers as a graph; values are (batch, channels, y, x)."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph, image = graph, graph.image

@@ -1,4 +1,4 @@
-"""Multiscale features of every pixel, as the pixel classifiers of ilastik and Labkit use them.
+"""Multiscale features of every pixel, as in the pixel classifiers of ilastik and Labkit.
 
 Per scale: the smoothed image, its difference from the next finer scale, gradient magnitude, Laplacian
 of Gaussian, and the eigenvalues of Hessian and structure tensor (Berg et al. 2019,
@@ -20,7 +20,7 @@ _TRUNCATE = 3.0
 
 
 class FeatureRecipe(Settings):
-    """What a classifier of pixels sees, and how its answer is smoothed; it is kept in its file.
+    """Recipe of a pixel classifier's features and of its smoothing, stored in its file.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class FeatureRecipe(Settings):
 
     @property
     def reach_px(self) -> int:
-        """How far from a pixel its smoothed probability looks, in pixels."""
+        """Distance within which pixels change a smoothed probability, in pixels."""
         # The structure tensor smooths twice; the Hessian takes two slopes.
         feature = max(2 * int(_TRUNCATE * sigma_px + 0.5) + 2 for sigma_px in self.sigmas_px)
         return feature + int(4 * self.smoothing_px + 0.5)
@@ -44,7 +44,7 @@ class FeatureRecipe(Settings):
 def pixel_features(image: np.ndarray, sigmas_px: tuple[float, ...]) -> np.ndarray:
     """Compute the features of every pixel.
 
-    A feature looks no further than twice three sigmas and two pixels.
+    A feature depends on pixels within twice three sigmas and two pixels.
 
     Parameters
     ----------

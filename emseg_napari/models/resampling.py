@@ -1,7 +1,9 @@
-"""Resampling that is local: a window of the result needs a window of the image, whatever the size of either.
+"""Resampling of slices, window by window.
+
+A window of the result needs only a window of the image, so that large slices need not be read as a whole.
 
 Along each axis pixel i of `count` lies at (i + 1/2) length / count - 1/2 of `length` pixels, its value is
-interpolated linearly, what shrinks is smoothed before, and beyond its faces an image is mirrored. Over a
+interpolated linearly, an image that shrinks is smoothed before, and beyond its edges it is mirrored. Over a
 whole slice that is what scikit-image's `resize` of order 1 does.
 """
 
@@ -19,7 +21,7 @@ _TRUNCATE = 4.0
 
 
 class Readable(Protocol):
-    """A slice (y, x) that is read window by window: an array, or one that lies on disk."""
+    """Slice (y, x) that is read window by window: an array, or a file."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -31,7 +33,7 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class AxisSampling:
-    """How one axis is resampled.
+    """Resampling of one axis.
 
     Attributes
     ----------
@@ -48,7 +50,7 @@ class AxisSampling:
         return max(0.0, (self.length / self.count - 1) / 2)
 
     def needed(self, part: slice) -> slice:
-        """Return which pixels of the image a part of the result needs; they may lie beyond its faces."""
+        """Return which pixels of the image a part of the result needs; they may lie beyond its edges."""
         if self.length == self.count:
             return part
         first, last = np.floor(self._places(part))[[0, -1]].astype(int)
@@ -90,7 +92,7 @@ def resample(slice_: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
 
 
 def needed(sampling: SliceSampling, window: SliceWindow) -> SliceWindow:
-    """Return which pixels of an image a window (y, x) of the result needs, some perhaps beyond its faces."""
+    """Return which pixels of an image a window (y, x) of the result needs, some perhaps beyond its edges."""
     return sampling[0].needed(window[0]), sampling[1].needed(window[1])
 
 
@@ -102,7 +104,7 @@ def resampled(values: np.ndarray, sampling: SliceSampling, window: SliceWindow) 
 
 
 def read_mirrored(image: Readable, window: SliceWindow) -> np.ndarray:
-    """Read a window (y, x) that may go beyond the faces of an image, which is mirrored there."""
+    """Read a window (y, x) that may extend beyond the edges of an image, which is mirrored there."""
     read = inside(window, image.shape)
     values = image[read]
     if read == window:
@@ -120,7 +122,7 @@ def inside(window: SliceWindow, shape: tuple[int, ...]) -> SliceWindow:
 
 
 def _mirrored(part: slice, length: int) -> np.ndarray:
-    """Return the indices of pixels that may lie beyond the faces, which are not repeated."""
+    """Return the indices of pixels that may lie beyond the edges, which are not repeated."""
     period = max(1, 2 * (length - 1))
     indices = np.arange(part.start, part.stop) % period
     return np.minimum(indices, period - indices) if length > 1 else indices

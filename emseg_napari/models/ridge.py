@@ -1,9 +1,8 @@
-"""Boundaries without learning: dark ridges, hysteresis, clean-up.
+"""Ridge filter for boundaries: dark ridges, hysteresis, clean-up; no network.
 
-How much a pixel looks like membrane is how dark it is, smoothed, plus how much of a dark ridge runs
-through it (Sato et al. 1998, doi:10.1016/S1361-8415(98)80009-1), 2.5 times wider. The darkness closes
-gaps, the ridge keeps out the broad dark of organelles. benchmarks/README.md has the measurement that
-chose it.
+The strength of a pixel is its smoothed darkness plus the strength of a dark ridge through it, 2.5 times wider
+(Sato et al. 1998, doi:10.1016/S1361-8415(98)80009-1). The darkness closes gaps, the ridge excludes the broad
+dark areas of organelles. benchmarks/README.md has the measurement that led to it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _DIAGONALS_TOO = np.ones((3, 3), bool)
 
 
 class RidgeFit(Settings):
-    """The numbers of a fitted filter.
+    """Numbers of a fitted ridge filter.
 
     Attributes
     ----------
@@ -33,9 +32,9 @@ class RidgeFit(Settings):
     sigma_px : float
         Smoothing of the darkness in pixels; that of the ridge is `RIDGE_WIDTH` times as much.
     low, high : float
-        Strength from which a pixel is boundary, if it hangs together with one of at least `high`.
+        Strength from which a pixel is boundary, if it is connected with one of at least `high`.
     smallest_px : int
-        Boundary pieces and interior islands of fewer pixels are wiped out.
+        Boundary pieces and interior islands of fewer pixels are removed.
     spread : float
         Strength above `low` at which the probability is 0.73.
     """
@@ -49,7 +48,7 @@ class RidgeFit(Settings):
 
 
 def reach_px(sigma_px: float) -> int:
-    """Return how far from a pixel its `strength` looks, in pixels.
+    """Return the distance within which pixels change a `strength`, in pixels.
 
     The ridge's Gaussian has longer tails, but beyond five sigmas they change less than a rounding error.
     """
@@ -57,7 +56,7 @@ def reach_px(sigma_px: float) -> int:
 
 
 def strength(image: np.ndarray, sigma_px: float, dark: bool = True) -> np.ndarray:
-    """Return how much every pixel looks like boundary.
+    """Return the boundary strength of every pixel.
 
     Parameters
     ----------
@@ -106,9 +105,9 @@ def _large(
 
 
 def probability(strength: np.ndarray, fit: RidgeFit) -> np.ndarray:
-    """Map strengths to a boundary probability that is parted at 0.5 as `boundary` parts them.
+    """Map strengths to a boundary probability that is at least 0.5 where `boundary` is True.
 
-    Where the clean-up turned a pixel over, the probability is mirrored at 0.5.
+    Where the clean-up changed a pixel, the probability is mirrored at 0.5.
 
     Parameters
     ----------

@@ -1,13 +1,13 @@
-"""A run: the folder of one training. It opens wherever it is moved.
+"""Run: the folder of one training, which opens wherever it is moved.
 
-settings.json   what was asked for
-run.json        what came of it (`RunRecord`)
+settings.json   the settings
+run.json        the results (`RunRecord`)
 history.json    one row per epoch
 steps.npy       learning rate and seconds of every step, so that it can be replayed
-last.keras      network, optimiser and step to go on from
+last.keras      network, optimiser and step to resume from
 best.keras      the kept weights
 network.onnx    the kept network, or the trees: all that prediction needs
-ridge.json      instead of it, the fitted ridge filter
+ridge.json      of a ridge filter instead: its numbers
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PACKAGES = ("emseg-napari", "tensorflow", "keras", "onnxruntime", "numpy", "sci
 
 
 class RunRecord(Settings):
-    """What a run knows of itself beside its settings.
+    """Record of a run: everything but its settings and history.
 
     Attributes
     ----------
@@ -58,9 +58,9 @@ class RunRecord(Settings):
     start : str, optional
         Name of the run whose weights this one started from.
     start_slices : list of int
-        Slices of this stack that it, or a start before it, had been trained on.
+        Slices of this stack that the start, or a start before it, had been trained on.
     fingerprints : list of str
-        Of all slices that these weights have ever been trained on, the starts' included.
+        Of all slices that these weights have ever been trained on, those of the starts included.
     label_counts : dict
         Pixels of each class in the trained slices.
     kept_epoch, kept_accuracy, kept_v_rand : int, float, float
@@ -72,7 +72,7 @@ class RunRecord(Settings):
     merge_threshold : float
         Mean boundary probability from which a boundary parts two cells best there; its gaps are closed.
     finished : bool
-        False while it trains and after it broke off.
+        False while it trains and after it was stopped.
     """
 
     format: int = FORMAT
@@ -96,27 +96,27 @@ class RunRecord(Settings):
     finished: bool = False
 
     @property
-    def judged_slices(self) -> list[int]:
-        """Slices that hold what is held out; empty if nothing is."""
+    def validation_slices(self) -> list[int]:
+        """Slices with held-out labels; empty if nothing is held out."""
         return self.held_out_slices or (self.trained_slices if self.held_out_tile else [])
 
     @property
     def seen_slices(self) -> list[int]:
-        """Slices of this stack on which a score of this network proves nothing."""
+        """Slices of this stack that the network was trained on: scores there prove nothing."""
         return sorted({*self.trained_slices, *self.start_slices})
 
 
 def fingerprint(slice_: np.ndarray) -> str:
-    """Name a slice by its grey values: 16 hexadecimal digits, the same wherever it is met.
+    """Return the hash of a slice's grey values: 16 hexadecimal digits.
 
-    Slices of other types than uint8, uint16 and float32 are named as `stacks.read_image` would give them,
-    so that a volume that is read slice by slice is known from the same file read as a whole.
+    Slices of other types than uint8, uint16 and float32 are converted first as `read_image` does, so that a
+    volume that is read slice by slice has the fingerprints of the same file read as a whole.
     """
     return sha256(supported(slice_).tobytes()).hexdigest()[:16]
 
 
 def versions() -> dict[str, str]:
-    """Return the installed versions of the packages that make a run."""
+    """Return the installed versions of the packages on which a run depends."""
     found = {}
     for name in _PACKAGES:
         try:
@@ -127,7 +127,7 @@ def versions() -> dict[str, str]:
 
 
 class Run:
-    """A run folder, opened or about to be written.
+    """Run folder, opened or about to be written.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class Run:
 
     @property
     def last_checkpoint(self) -> Path:
-        """Weights, optimiser and step to go on from."""
+        """Weights, optimiser and step to resume from."""
         return self.folder / "last.keras"
 
     @property
@@ -213,12 +213,12 @@ def is_run(folder: Path) -> bool:
 
 
 def starter_folder() -> Path | None:
-    """Return the folder of the starter, None where it is missing."""
+    """Return the folder of the starter, None if it is missing."""
     return STARTER_FOLDER if is_run(STARTER_FOLDER) else None
 
 
 def open_run(folder: Path | str) -> Run:
-    """Open a run folder, or by the name "starter" the network that comes with the package.
+    """Open a run folder, or the network that comes with the package by the name "starter".
 
     Raises
     ------
@@ -233,7 +233,7 @@ def open_run(folder: Path | str) -> Run:
         folder = starter
     if not is_run(folder):
         raise UserError(
-            f"{folder} is no run folder (it has no run.json); choose the folder that a training wrote."
+            f"{folder} is not a run folder (it has no run.json); choose the folder that a training wrote."
         )
     found = read_json(folder / "run.json")
     if not isinstance(found, dict) or found.get("format") != FORMAT:
@@ -252,21 +252,21 @@ def open_run(folder: Path | str) -> Run:
 
 
 def refuse_baseline(run: Run) -> None:
-    """Raise `UserError` if a run is a baseline's, in which there is nothing to go on from or to repeat."""
+    """Raise `UserError` if a run is a baseline, which cannot be resumed or repeated step by step."""
     if run.settings.network in BASELINES:
         raise UserError(
-            f"{run.folder} was fitted at one go ('{run.settings.network}'), so it can be neither resumed nor "
-            "replayed; train again in a new folder: the same seed gives the same run."
+            f"{run.folder} was fitted in one pass ('{run.settings.network}'), so it can be neither "
+            "resumed nor replayed; train again in a new folder: the same seed gives the same run."
         )
 
 
 def opened_start(settings: TrainingSettings) -> Run | None:
-    """Open the run whose weights a training starts from, None if it starts from nothing.
+    """Open the run whose weights a training starts from; None if it starts from random weights.
 
     Raises
     ------
     UserError
-        If it is no run, or its weights are missing or fit another network.
+        If it is not a run, or its weights are missing or fit another network.
     """
     if settings.start is None:
         return None
@@ -274,7 +274,7 @@ def opened_start(settings: TrainingSettings) -> Run | None:
     if start.settings.network != settings.network:
         raise UserError(
             f"{settings.start} is a '{start.settings.network}' network and cannot start a "
-            f"'{settings.network}' one; choose the same network, or start from nothing."
+            f"'{settings.network}' one; choose the same network, or random weights."
         )
     if not start.best_checkpoint.is_file():
         raise UserError(

@@ -1,4 +1,4 @@
-"""The networks: `reference`, the published U-Net, and `compact`, the default.
+"""U-Nets: `reference`, the published one, and `compact`, the default.
 
 Both map a normalised image patch, float32 (batch, y, x, 1), to a boundary probability of
 the same shape, 0 to 1. The U-Net is that of Ronneberger et al. 2015,

@@ -1,29 +1,32 @@
-"""Boundary probability read from a volume, whatever the volume says it in."""
+"""Boundary probability of a volume that holds it, the interior's, or labels.
+
+Cells are found in the boundary probability, so all other kinds are converted where they are read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import SliceWindow
-from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume, read_whole
+from emseg_napari.io.records import (
+    Kind,
+    complement,
+    first_slice,
+    kind_of,
+    record_of_path,
+    record_of_volume,
+    recorded_kind,
+)
 from emseg_napari.io.resume_check import PARTIAL
-from emseg_napari.io.stacks import read_description
 from emseg_napari.io.volume import Volume
 from emseg_napari.segmentation.stack import check_probability
-
-Kind = Literal["probability", "interior", "labels"]
-KINDS: dict[Kind, str] = {
-    "probability": "the probability of the boundary",
-    "interior": "the probability of the interior",
-    "labels": "labels",
-}
 
 
 @dataclass(frozen=True)
@@ -111,11 +114,6 @@ class Boundary:
             )
 
 
-def complement(values: np.ndarray) -> np.ndarray:
-    """Return the probability of the boundary from that of the interior, or the other way round."""
-    return 255 - values if values.dtype == np.uint8 else 1 - values
-
-
 def open_boundary(
     path: str | Path, kind: Kind | None = None, *, fills: bool = False
 ) -> tuple[Boundary, dict[str, Any]]:
@@ -126,8 +124,8 @@ def open_boundary(
     path : str or Path
         As for `emseg_napari.io.open.open_volume`.
     kind : str, optional
-        What it holds; when not given, what `emseg predict` says of it, else floats are a probability of
-        the boundary.
+        What it holds; when not given, what its record states, else floats are a probability of the
+        boundary.
     fills : bool
         Whether chunks of Zarr or N5 without a file are the fill value, and no error.
 
@@ -135,44 +133,35 @@ def open_boundary(
     -------
     boundary : Boundary
     record : dict
-        What `emseg predict` says of it; empty for volumes of other origin.
+        What `emseg predict` recorded; empty for volumes of other origin.
 
     Raises
     ------
     UserError
-        If it cannot be opened, cannot be that, or does not say what it is.
+        If it cannot be opened, cannot be that, or nothing states what it is.
     """
-    volume, record = open_volume(path, fills=fills), read_record(path)
-    said = record["kind"] if record.get("kind") in KINDS else None
-    if kind is not None and said not in (None, kind):
-        raise UserError(f"{volume.name} says of itself that it holds {KINDS[said]}; read it as such.")
-    found = kind or said or ("probability" if volume.dtype.kind == "f" else None)
+    volume, record = open_volume(path, fills=fills), record_of_path(path)
+    found = kind_of(volume.name, record, kind) or ("probability" if volume.dtype.kind == "f" else None)
     if found is None:
         raise UserError(
             f"{volume.name} does not say what its {volume.dtype} values mean; say that they are labels, or a "
             "probability.",
             ("input_kind",),
         )
-    return Boundary(volume, found), record if said else {}
+    return Boundary(volume, found), record if recorded_kind(record) else {}
 
 
-def boundary_of(volume: Volume) -> Boundary:
-    """Take a volume for what it says that it holds; one that says nothing for the boundary's probability."""
-    said = said_of(volume).get("kind")
-    return Boundary(volume, said if said in KINDS else "probability")
+def boundary_of(volume: Volume, record: Mapping[str, Any] | None = None) -> Boundary:
+    """Take a volume for what its record states, one without for the probability of the boundary.
 
-
-def said_of(volume: Volume) -> dict[str, Any]:
-    """Return what this package says of a volume that it wrote; empty for those of other origin."""
-    if not volume.source:
-        return {}
-    level = Path(volume.source)
-    return read_record(level) or read_record(level.parent)
-
-
-def first_slice(said: Mapping[str, Any]) -> int:
-    """Return which slice of the image a prediction, or what was made of it, begins with."""
-    return int(said.get("slices", (0,))[0])
+    Parameters
+    ----------
+    volume : Volume
+    record : mapping, optional
+        Of a volume in memory; else it is read from the volume's file.
+    """
+    record = record_of_volume(volume) if record is None else record
+    return Boundary(volume, recorded_kind(record) or "probability")
 
 
 def waiting_in(volume: Volume) -> frozenset[int]:
@@ -180,16 +169,6 @@ def waiting_in(volume: Volume) -> frozenset[int]:
 
     Their tiles must not become cells meanwhile: those of one slice would come from two predictions.
     """
-    said = said_of(volume)
-    first = first_slice(said)
-    return frozenset(int(z) - first for z in said.get(PARTIAL, {}))
-
-
-def read_record(path: str | Path) -> dict[str, Any]:
-    """Return what this package says of a file or folder that it wrote; empty for those of other origin."""
-    if Path(path).is_file():
-        return read_description(path)
-    try:
-        return VolumeOutput(path).record
-    except (OSError, LookupError, TypeError, ValueError):
-        return {}
+    record = record_of_volume(volume)
+    first = first_slice(record)
+    return frozenset(int(z) - first for z in record.get(PARTIAL, {}))

@@ -27,10 +27,11 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core import files
-from emseg_napari.core.blockwise import LOCAL, Scheduler, started
+from emseg_napari.core.blockwise import LOCAL, Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
 from emseg_napari.io.layout import Block, Layout, Version
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.records import first_slice
 from emseg_napari.io.resume_check import LATER
 from emseg_napari.io.volume import Size, filled
 from emseg_napari.segmentation.block_work import (
@@ -40,7 +41,7 @@ from emseg_napari.segmentation.block_work import (
     OverlapStep,
     SegmentationStep,
 )
-from emseg_napari.segmentation.boundary import Boundary, first_slice, waiting_in
+from emseg_napari.segmentation.boundary import Boundary, waiting_in
 from emseg_napari.segmentation.intermediate import IntermediateFiles
 from emseg_napari.segmentation.linking import Chain
 from emseg_napari.segmentation.stages import FINISH, FLOOD, JOIN, NUMBER, OVERLAP, Stages
@@ -129,7 +130,7 @@ def segment_volume(
     volume = filled(boundary.volume, settings.missing_is_empty)
     waiting = frozenset() if settings.missing_is_empty else waiting_in(volume)
     work = _Segmentation(replace(boundary, volume=volume, waiting=waiting), destination, settings)
-    with started(scheduler) as workers:
+    with connected(scheduler) as workers:
         return work.run(Stages(workers, context or JobContext()))
 
 

@@ -1,4 +1,4 @@
-"""Every number that a user can set, stated once.
+"""Settings of every step: each number that a user can set, defined once.
 
 The forms in the window, the options of the command line and ``settings.json`` in a run
 folder are all made from these classes. A field's ``title`` is its name in the form and

@@ -1,4 +1,4 @@
-"""What all settings share: the base, the kinds of fields, and how a wrong value is told."""
+"""Base class of all settings, their kinds of fields, and errors in sentences."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ S = TypeVar("S", bound="Settings")
 
 def _half_open(value: tuple[int, int]) -> tuple[int, int]:
     if not 0 <= value[0] < value[1]:
-        raise ValueError(f"{value[0]}:{value[1]} is no range; write first:end with 0 <= first < end")
+        raise ValueError(f"{value[0]}:{value[1]} is not a range; write first:end with 0 <= first < end")
     return value
 
 
 SliceRange = Annotated[tuple[int, int], AfterValidator(_half_open)]
 
 
-# Fields that earlier versions wrote under other names.
+# Earlier names of fields, as older files have them.
 _RENAMED = {"join_below": "merge_threshold"}
 
 
 def with_present_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as they were written, under the names that their fields have now."""
+    """Return settings of a file with earlier names replaced by those that the fields have now."""
     return {_RENAMED.get(name, name): value for name, value in values.items()}
 
 
 class Settings(BaseModel):
-    """Base: frozen, and an unknown name is an error; names of earlier versions are known."""
+    """Base of all settings: frozen; an unknown name is an error, earlier names of fields are read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,24 +43,24 @@ class Settings(BaseModel):
 
 
 def advanced(default: Any, title: str, description: str, **limits: Any) -> Any:
-    """Declare a field under 'Advanced'."""
+    """Define a field that is shown under 'Advanced'."""
     return Field(
         default, title=title, description=description, json_schema_extra={"advanced": True}, **limits
     )
 
 
 def missing_is_empty_field() -> Any:
-    """Declare the field of everything that reads an image."""
+    """Define the field of all steps that read an image: whether missing chunks are empty."""
     return advanced(
         False,
         "Missing chunks are empty",
-        "Take chunks of a Zarr or N5 volume that have no file for empty (the fill value), as where its "
-        "writer leaves out what is empty; else they are told by their place, and what needs them fails.",
+        "Read chunks of a Zarr or N5 volume that have no file as empty (the fill value): some programs do "
+        "not write empty chunks. Off: missing chunks are reported, and what needs them fails.",
     )
 
 
 def is_advanced(field: FieldInfo) -> bool:
-    """Say whether a field folds away under 'Advanced'."""
+    """Say whether a field is shown under 'Advanced'."""
     extra = field.json_schema_extra
     return isinstance(extra, dict) and bool(extra.get("advanced"))
 
@@ -71,7 +71,7 @@ def is_range(field: FieldInfo) -> bool:
 
 
 def validated(settings_class: type[S], **values: Any) -> S:
-    """Make settings, turning pydantic's report into a sentence.
+    """Make settings; a wrong value is reported in one sentence.
 
     Raises
     ------

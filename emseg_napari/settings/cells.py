@@ -1,4 +1,4 @@
-"""How a boundary probability becomes cells."""
+"""Settings of the segmentation of a boundary probability into cells."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pydantic import Field
 
 from emseg_napari.settings.base import Settings, advanced, missing_is_empty_field
 
-# From this mean boundary probability on, a boundary parts two cells (benchmarks/README.md).
+# From this mean boundary probability on, a boundary separates two cells (benchmarks/README.md).
 MERGE_THRESHOLD = 0.7
 
 
 class InstanceSettings(Settings):
-    """How a boundary probability becomes cells.
+    """Settings of one segmentation into cells.
 
     The defaults were chosen on ISBI 2012 slices that the network had not seen, and the overlap on the
     phantom, whose cells are known through the slices (`benchmarks/README.md`).

@@ -1,4 +1,4 @@
-"""What is scored, and which errors are shown."""
+"""Settings of evaluations: what is scored, and which errors are shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from emseg_napari.settings.base import Settings, SliceRange
 
 
 class EvaluationSettings(Settings):
-    """What one evaluation compares."""
+    """Settings of one evaluation."""
 
     slices: SliceRange | None = Field(
         None,
@@ -27,12 +27,12 @@ class EvaluationSettings(Settings):
 
 
 class ErrorSettings(Settings):
-    """Which merges and splits are shown."""
+    """Settings of the list of errors: which merges and splits are shown."""
 
     smallest_px: int = Field(
         100,
         title="Smallest error (px)",
         ge=1,
         le=10_000_000,
-        description="Joined cells and cut-off pieces with fewer pixels than this are passed over.",
+        description="Joined cells and cut-off pieces with fewer pixels than this are not shown.",
     )

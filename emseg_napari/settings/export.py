@@ -1,4 +1,4 @@
-"""What an export of training labels writes."""
+"""Settings of the export of training labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from emseg_napari.settings.base import Settings, missing_is_empty_field
 
 
 class ExportSettings(Settings):
-    """What an export of training labels writes."""
+    """Settings of one export of training labels."""
 
     which: Literal["confirmed", "labelled", "all"] = Field(
         "confirmed", title="Slices", description="Confirmed slices, slices with any label, or all slices."
@@ -28,6 +28,6 @@ class ExportSettings(Settings):
     include_proposals: bool = Field(
         False,
         title="With unconfirmed proposals",
-        description="Count pixels that the network proposed and nobody confirmed as labels.",
+        description="Export proposals of the network that are not confirmed as labels, too.",
     )
     missing_is_empty: bool = missing_is_empty_field()

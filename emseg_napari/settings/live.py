@@ -1,4 +1,4 @@
-"""How a network learns on."""
+"""Settings of live learning: training that continues while the user corrects."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from emseg_napari.settings.training import OTHER_MICROSCOPES, TrainingSettings
 
 
 class LiveSettings(Settings):
-    """How a network goes on learning while its user corrects."""
+    """Settings of one live learning."""
 
     start: str = Field(
         "starter",
         title="Start from",
-        description="Run whose weights to begin with, or 'starter', the network that comes with the package.",
+        description="Run whose weights to start from, or 'starter', the network that comes with the package.",
     )
     idle_seconds: float = Field(
         30.0,
-        title="Rest after (s)",
+        title="Idle after (s)",
         gt=0,
         le=3600,
-        description="Seconds after the last correction at which learning rests until the next one.",
+        description="Seconds after the last correction at which learning stops until the next one.",
     )
     on_battery: bool = Field(
         False,
-        title="On battery too",
-        description="Learn without mains power too; else it waits until the computer is plugged in.",
+        title="On battery",
+        description="Learn without mains power, too; off: it waits until the computer is plugged in.",
     )
     recent: float = advanced(
         0.5,
@@ -38,9 +38,9 @@ class LiveSettings(Settings):
     )
     anchor_weight: float = advanced(
         30.0,
-        "Hold",
-        "How strongly the network keeps the opinion of its start where nobody labelled, 0 (not at all) to "
-        "1000; without it a few strokes carry it far off.",
+        "Anchor weight",
+        "How strongly the network keeps the predictions of its start on unlabelled pixels, 0 (not at all) to "
+        "1000; without it a few strokes make it forget what it had learned.",
         ge=0,
         le=1000,
     )
@@ -50,19 +50,19 @@ class LiveSettings(Settings):
     )
     blend: float = advanced(
         0.5,
-        "Share of the learned",
-        "How far the network that is shown and kept lies from the weights of its start to the learned ones, "
-        "0 to 1: all the way it forgets, halfway it gains on slices without corrections, too.",
+        "Blend",
+        "Weights of the network that is shown and kept, from those of its start (0) to the learned ones (1): "
+        "at 1 it forgets, at 0.5 it improves on slices without corrections, too.",
         ge=0,
         le=1,
     )
     seed: int = advanced(0, "Seed", "Start of all random numbers.", ge=0, le=2**31 - 1)
 
     def training(self, start: TrainingSettings) -> TrainingSettings:
-        """Return the recipe that the start was trained with, in even steps, without an end, and with much
-        augmentation: a few labels are seen again and again.
+        """Return the recipe of the start with a constant learning rate, no end and strong augmentation.
 
-        The weights of loss and classes stay, since its probabilities, and so its threshold, follow from them.
+        Strong augmentation, because a few labels are seen again and again. The weights of loss and classes
+        stay, since its probabilities, and so its threshold, follow from them.
         """
         changes = {
             "start": self.start,

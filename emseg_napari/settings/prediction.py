@@ -1,4 +1,4 @@
-"""What one prediction does."""
+"""Settings of predictions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from emseg_napari.settings.base import Settings, SliceRange, advanced, missing_i
 
 
 class PredictionSettings(Settings):
-    """What one prediction does."""
+    """Settings of one prediction."""
 
     slices: SliceRange | None = Field(
         None, title="Slices", description="Slices to predict, first:end (half-open); all when not given."
@@ -25,7 +25,7 @@ class PredictionSettings(Settings):
         True,
         title="Average orientations",
         description="Mean over the eight flips and turns: better, and eight times slower. "
-        "Used for `compact` only; the others have none in their recipe.",
+        "Used for `compact` only; the recipes of the others do not have it.",
     )
     close_gaps: bool = Field(
         True,
@@ -45,3 +45,11 @@ class PredictionSettings(Settings):
     threads: int = advanced(
         0, "Threads", "Processor threads to use; 0 = as many as the process may.", ge=0, le=1024
     )
+
+    def threshold_for(self, run_threshold: float) -> float:
+        """Return the boundary probability from which a pixel is boundary: as given here, else the run's."""
+        return run_threshold if self.threshold is None else self.threshold
+
+    def orientations_for(self, network: str) -> int:
+        """Return over how many flips and turns a network of that name is averaged: 8 or 1."""
+        return 8 if self.average_orientations and network == "compact" else 1

@@ -1,4 +1,4 @@
-"""What one training does, and the recipe of every network."""
+"""Settings of trainings, and the recipe of every network."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.settings.base import Settings, SliceRange, advanced, missing_is_empty_field, validated
 
 NetworkName = Literal["compact", "reference", "ridge", "trees"]
-# Methods without a network, fitted at one go in seconds, and the settings that mean something to them.
+# Methods without a network, fitted in one pass of seconds, and the settings that they use.
 BASELINES = ("ridge", "trees")
 _OF_BASELINES = ("network", "slices", "validate_slices", "hold_out", "seed", "missing_is_empty")
 
 
-# What other microscopes do to a picture: magnification, section thickness, focus, gain, dirt. The starter
-# network was trained with it, and it keeps one that learns on from learning its few labels by heart.
+# Augmentation that imitates other microscopes: magnification, section thickness, focus, gain, dirt. The
+# starter was trained with it; in live learning it prevents overfitting to the few labels.
 OTHER_MICROSCOPES = {
     "mirror": "flips and turns",
     "rotation_degrees": 45.0,
@@ -31,7 +31,7 @@ OTHER_MICROSCOPES = {
 
 
 class TrainingSettings(Settings):
-    """What one training does. Defaults are the recipe of `compact`; see `recipe`."""
+    """Settings of one training. Defaults are the recipe of `compact`; see `recipe`."""
 
     network: NetworkName = Field(
         "compact",
@@ -39,13 +39,13 @@ class TrainingSettings(Settings):
         description="compact: small U-Net at native resolution, good in minutes; "
         "reference: the published 26-million-parameter U-Net; "
         "trees: no network but boosted trees on the features of every pixel, fitted in seconds; "
-        "ridge: no learning but a ridge filter, whose few numbers are fitted in seconds.",
+        "ridge: no network but a ridge filter, whose few numbers are fitted in seconds.",
     )
     start: str | None = Field(
         None,
         title="Start from",
-        description="Run whose weights to begin with, or 'starter', the network that comes with the package; "
-        "from nothing when not given.",
+        description="Run whose weights to start from, or 'starter', the network that comes with the package; "
+        "random weights when not given.",
     )
     minutes: float | None = Field(
         3.0,
@@ -68,14 +68,14 @@ class TrainingSettings(Settings):
     validate_slices: SliceRange | None = Field(
         None,
         title="Held-out slices",
-        description="Slices held out of the training to judge it, first:end (half-open); "
+        description="Slices held out of the training for its score, first:end (half-open); "
         "chosen automatically when not given.",
     )
     hold_out: bool = Field(
         True,
         title="Hold out",
-        description="Keep an eighth of the labels from the training to judge it by; off: all labels teach, "
-        "and the run has no score of its own.",
+        description="Hold an eighth of the labels out of the training for its score; off: all labels train, "
+        "and the run has no score.",
     )
     seed: int = advanced(
         0, "Seed", "Start of all random numbers; the same seed repeats a run.", ge=0, le=2**31 - 1
@@ -126,8 +126,8 @@ class TrainingSettings(Settings):
     touched_weight: float = advanced(
         1.0,
         "Weight of strokes",
-        "Weight of a labelled pixel in slices that have labels only in part, such as strokes in slices that "
-        "nobody confirmed; in slices labelled as a whole it is 1.",
+        "Weight of a labelled pixel in slices that are labelled in part, such as strokes in slices that are "
+        "not confirmed; in slices labelled as a whole it is 1.",
         gt=0,
         le=100,
     )
@@ -190,7 +190,7 @@ class TrainingSettings(Settings):
     def recipe(cls, network: NetworkName = "compact", **changes: Any) -> TrainingSettings:
         """Return the recipe of a network with `changes`; None means "leave as it is".
 
-        A training lasts either minutes or epochs: the one that is given puts the other aside.
+        A training lasts either minutes or epochs: the one that is given replaces the other.
 
         Raises
         ------
@@ -203,7 +203,7 @@ class TrainingSettings(Settings):
             field = cls.model_fields[name]
             if given[name] != recipe.get(name, field.default):
                 raise UserError(
-                    f"{field.title} means nothing to '{network}', which is fitted at one go; leave it out."
+                    f"{field.title} has no effect on '{network}', which is fitted in one pass; leave it out."
                 )
         values = recipe | given
         if "epochs" in given:
@@ -244,5 +244,5 @@ _RECIPES: dict[str, dict[str, Any]] = {
 
 
 def applies(name: str, network: str) -> bool:
-    """Say whether a training setting means something to a network."""
+    """Say whether a network uses a training setting."""
     return network not in BASELINES or name in _OF_BASELINES

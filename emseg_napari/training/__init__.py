@@ -1,1 +1,1 @@
-"""Training: from labelled slices to the weights of a network."""
+"""Training of networks and baselines: data, patches, losses, schedule, validation, live learning."""

@@ -1,8 +1,8 @@
-"""Random changes of training patches: a rotated membrane is a membrane still.
+"""Random augmentation of image and label patches.
 
-Image and labels change together. A patch is sampled from its whole slice, so what a rotation
-brings in from outside is tissue; only beyond the slice the nearest pixel is repeated, as in the
-published recipe, whose patches are whole slices.
+Geometry changes both alike, grey values only the image. A patch is sampled from its whole slice, so a
+rotation brings in tissue from outside the patch; only beyond the slice the nearest pixel is repeated, as in
+the published recipe, whose patches are whole slices.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from emseg_napari.settings import TrainingSettings
 
 Pair = tuple[np.ndarray, np.ndarray]
 
-# Distance between the nodes of the elastic grid: some cells wide, so that cells bend as a whole.
+# Distance between the nodes of the elastic grid: several cells, so that each bends as a whole.
 _ELASTIC_NODE_PX = 48
 
 
@@ -29,7 +29,7 @@ def augment(
     random: np.random.Generator,
     window: SliceWindow = np.s_[:, :],
 ) -> Pair:
-    """Cut a patch and change it at random, within the limits of the settings.
+    """Cut a patch and augment it at random, within the limits of the settings.
 
     Parameters
     ----------
@@ -40,15 +40,22 @@ def augment(
     settings : TrainingSettings
         Its fields from `mirror` to `smudge`.
     random : numpy.random.Generator
-        Where the chances come from.
+        Source of all random numbers.
     window : tuple of slice
-        The patch, square; the whole slice if not given.
+        The patch (y, x), square; the whole slice if not given.
+
+    Returns
+    -------
+    image : numpy.ndarray
+        float32 (y, x).
+    labels : numpy.ndarray
+        uint8 (y, x), 0 unlabelled, 1 boundary, 2 interior.
     """
     patch, known = _warped(image, labels, settings, random, window)
     patch, known = _mirrored(patch, known, settings.mirror, random)
     if settings.thickness_px:
         patch, known = _thickened(patch, known, settings.thickness_px, random)
-    return _discoloured(patch, settings, random), known
+    return _with_other_grey_values(patch, settings, random), known
 
 
 def _warped(
@@ -66,10 +73,10 @@ def _warped(
         return image[window], labels[window]
     corner = np.array([part.start or 0 for part in window])
     if not bend:
-        places = {"matrix": matrix, "offset": offset + corner, "output_shape": shape, "mode": "nearest"}
+        geometry = {"matrix": matrix, "offset": offset + corner, "output_shape": shape, "mode": "nearest"}
         return (
-            ndimage.affine_transform(image, order=1, **places),
-            ndimage.affine_transform(labels, order=0, **places),
+            ndimage.affine_transform(image, order=1, **geometry),
+            ndimage.affine_transform(labels, order=0, **geometry),
         )
     coordinates = np.indices(shape, np.float32)
     if matrix is not None:
@@ -110,15 +117,15 @@ def _smooth_field(shape: tuple[int, ...], random: np.random.Generator) -> np.nda
 
 @cache
 def _spline(length: int) -> np.ndarray:
-    """Return what enlarges values at nodes to a smooth curve of that length, (length, nodes).
+    """Return the matrix (length, nodes) that interpolates values at nodes to a smooth curve.
 
-    Enlarging is linear, and the same along each axis: two products of matrices do in a twentieth of the
-    time what a zoom of every patch does.
+    Interpolation is linear in the values and the same along each axis: two matrix products take a twentieth
+    of the time of a zoom of every patch.
     """
     nodes = 2 + length // _ELASTIC_NODE_PX
-    every = np.eye(nodes)
+    unit = np.eye(nodes)
     return np.stack(
-        [ndimage.zoom(n, length / nodes, order=2, mode="nearest", grid_mode=True) for n in every], 1
+        [ndimage.zoom(n, length / nodes, order=2, mode="nearest", grid_mode=True) for n in unit], 1
     )
 
 
@@ -130,7 +137,7 @@ def _mirrored(image: np.ndarray, labels: np.ndarray, mirror: str, random: np.ran
 
 
 def _thickened(image: np.ndarray, labels: np.ndarray, most_px: int, random: np.random.Generator) -> Pair:
-    """Thicken the dark membranes and their labels, by up to so many pixels on each side."""
+    """Thicken the dark membranes and their labels by up to `most_px` pixels on each side."""
     times = int(random.integers(most_px + 1))
     cross = ndimage.generate_binary_structure(2, 1)
     for _ in range(times):
@@ -141,8 +148,10 @@ def _thickened(image: np.ndarray, labels: np.ndarray, most_px: int, random: np.r
     return image, labels
 
 
-def _discoloured(image: np.ndarray, settings: TrainingSettings, random: np.random.Generator) -> np.ndarray:
-    """Change grey values only."""
+def _with_other_grey_values(
+    image: np.ndarray, settings: TrainingSettings, random: np.random.Generator
+) -> np.ndarray:
+    """Change contrast, focus, noise and dirt; the labels stay."""
     if settings.contrast:
         gain, shift = 1 + settings.contrast * random.uniform(-1, 1, 2)
         image = image * np.float32(gain) + np.float32(shift - 1)
@@ -157,7 +166,7 @@ def _discoloured(image: np.ndarray, settings: TrainingSettings, random: np.rando
 
 
 def _smudge(shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
-    """Return how much of the contrast a soft round stain takes, float32 (y, x), 0 to 0.9."""
+    """Return the part of the contrast that a soft round stain removes, float32 (y, x), 0 to 0.9."""
     centre, radius = random.uniform(0, 1, 2) * shape, random.uniform(0.05, 0.2) * min(shape)
     y, x = np.ogrid[: shape[0], : shape[1]]
     squared = ((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / radius**2

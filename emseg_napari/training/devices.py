@@ -1,4 +1,4 @@
-"""What a training computes on, said in words: processor cores, or one or several GPUs."""
+"""Devices of a training: processor cores, or one or several GPUs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 
 class Devices:
-    """The devices of this process, ready to train on.
+    """Devices of this process, set up for training.
 
-    GPUs take memory as they need it, and several share each batch.
+    GPUs allocate memory as they need it, and several share each batch.
 
     Parameters
     ----------
@@ -40,11 +40,11 @@ class Devices:
 
     @property
     def count(self) -> int:
-        """How many devices share a batch."""
+        """Number of devices that share a batch."""
         return self._strategy.num_replicas_in_sync if self._strategy else 1
 
     def scope(self) -> AbstractContextManager[Any]:
-        """Give the context in which the network is built and compiled."""
+        """Return the context in which the network is built and compiled."""
         return self._strategy.scope() if self._strategy else nullcontext()
 
     def train_on_batch(self, model: keras.Model, image: np.ndarray, target: np.ndarray) -> float:
@@ -54,7 +54,7 @@ class Devices:
         return float(model.train_on_batch(self._share(image), self._share(target))) / self.count
 
     def warm_up(self, model: keras.Model, image: np.ndarray, target: np.ndarray) -> None:
-        """Let Keras see the shape of a whole batch, which it cannot tell from parts."""
+        """Show Keras the shape of a whole batch, which it cannot infer from parts."""
         if self._strategy is not None:
             model.test_on_batch(image, target)
 

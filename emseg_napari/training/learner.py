@@ -1,4 +1,4 @@
-"""A network between the steps of its training: weights, optimiser and the devices they run on."""
+"""Network in training: weights, optimiser and devices, one step at a time."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def compile_network(model: keras.Model, settings: TrainingSettings, loss: Loss |
 
 
 class Learner:
-    """A network that learns.
+    """Network that is trained step by step.
 
     Parameters
     ----------
     settings : TrainingSettings
     devices : Devices
     start : Run, optional
-        The run whose kept weights to begin with; fresh ones, drawn with the seed, if not given.
+        The run whose kept weights it starts from; random ones, drawn with the seed, if not given.
     loss : callable, optional
         Another than that of the settings.
 
@@ -70,8 +70,8 @@ class Learner:
         """Read weights, optimiser and step."""
         load_checkpoint(self.model, path)
 
-    def go_on_from(self, path: Path) -> None:
-        """Read them, and bring the chances of dropout, which no checkpoint holds, to where they stood."""
+    def resume_from(self, path: Path) -> None:
+        """Read a checkpoint, and restore the random numbers of dropout, which no checkpoint holds."""
         self.load(path)
         for layer in self.model.layers:
             if isinstance(layer, keras.layers.Dropout):
@@ -89,7 +89,7 @@ class Learner:
         Raises
         ------
         UserError
-            If the loss is no number any more.
+            If the loss is not finite.
         """
         self.model.optimizer.learning_rate = learning_rate
         loss = self._devices.train_on_batch(self.model, image, target)
@@ -102,7 +102,7 @@ class Learner:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Let the network have the running average of its weights for a while."""
+        """Give the network the running average of its weights within a block."""
         present = self.model.get_weights()
         # Before the first step there is no average yet.
         if self._settings.averaging > 0 and self.steps:
@@ -123,18 +123,19 @@ class Learner:
 
 
 class AnchoredLearner(Learner):
-    """A network that goes on learning, and is held to what its start knew.
+    """Network in live learning, anchored to its start.
 
-    Where nobody labelled, the loss holds it to its start's opinion. And what is shown and kept lies between
-    the weights of the start and the learned ones (Wortsman et al. 2022, arXiv:2109.01903): slices that were
-    confirmed are mostly the network's own opinion, and those alone make it worse on all others.
+    On unlabelled pixels the loss keeps the predictions near those of the start. The weights that are shown
+    and kept lie between those of the start and the learned ones (Wortsman et al. 2022, arXiv:2109.01903):
+    confirmed slices are mostly the network's own predictions, and training on those alone makes it worse on
+    all others.
 
     Parameters
     ----------
     settings, devices, start
         See `Learner`.
     live : LiveSettings
-        `anchor_weight` and `blend` say how strongly.
+        Its `anchor_weight` and `blend` say how strongly.
     """
 
     def __init__(self, settings: TrainingSettings, devices: Devices, start: Run, live: LiveSettings) -> None:
@@ -146,14 +147,14 @@ class AnchoredLearner(Learner):
 
     def step(self, image: np.ndarray, target: np.ndarray, learning_rate: float) -> float:
         """Do one step on a batch of `LivePatches` and return its loss."""
-        opinion = target[..., :1]  # counts for nothing where all is labelled
+        anchor = target[..., :1]  # ignored where all pixels are labelled
         if (target[..., 1] == 0).any():
-            opinion = self._start.predict_on_batch(image)[: len(image)]
-        return super().step(image, np.concatenate([target, opinion], axis=-1), learning_rate)
+            anchor = self._start.predict_on_batch(image)[: len(image)]
+        return super().step(image, np.concatenate([target, anchor], axis=-1), learning_rate)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Let the network have its share of the running average for a while, the rest from its start."""
+        """Give the network a blend of its start's weights and its running average within a block."""
         with super().averaged():
             both = zip(self._start.get_weights(), self.model.get_weights(), strict=True)
             self.model.set_weights([start + self._blend * (learned - start) for start, learned in both])

@@ -1,4 +1,7 @@
-"""The loss: what is labelled counts, and boundary counts more."""
+"""Loss functions over labelled pixels: cross-entropy, soft Dice, and the anchor of live learning.
+
+Unlabelled pixels have no weight, so a few strokes can train.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ Loss = Callable[[Any, Any], Any]
 
 
 def masked_loss(boundary_weight: float, dice_weight: float) -> Loss:
-    """Return the loss: weighted cross-entropy plus soft Dice over labelled pixels only.
+    """Return a loss: weighted cross-entropy plus soft Dice over labelled pixels only.
 
     Soft Dice after Milletari et al. 2016, doi:10.1109/3DV.2016.79.
 
@@ -48,18 +51,18 @@ def masked_loss(boundary_weight: float, dice_weight: float) -> Loss:
 
 
 def anchored_loss(settings: TrainingSettings, anchor_weight: float) -> Loss:
-    """Return the loss of settings, plus a hold on what nobody labelled: there the start's opinion stays.
+    """Return the loss of settings plus an anchor: unlabelled pixels keep the start's predictions.
 
-    A few strokes say nothing of the other pixels, and steps towards them alone carry a network far from
-    what it knew. The hold is no label: it pulls nowhere as long as the network agrees with its start, so
-    no proposal can confirm itself. After Li & Hoiem 2016, doi:10.1007/978-3-319-46493-0_37.
+    A few strokes say nothing about the other pixels, and steps towards the strokes alone make a network
+    forget what it had learned. The anchor is not a label: its gradient is 0 where the network agrees with
+    its start, so no proposal can confirm itself. After Li & Hoiem 2016, doi:10.1007/978-3-319-46493-0_37.
 
     Parameters
     ----------
     settings : TrainingSettings
         Weights of the loss over labelled pixels.
-    hold : float
-        Weight of the hold.
+    anchor_weight : float
+        Weight of the anchor.
 
     Returns
     -------
@@ -72,9 +75,9 @@ def anchored_loss(settings: TrainingSettings, anchor_weight: float) -> Loss:
     def loss(target: Any, probability: Any) -> Any:
         unlabelled = ops.cast(target[..., 1:2] == 0, "float32")
         start, now = (ops.clip(p, 1e-6, 1 - 1e-6) for p in (target[..., 2:], probability))
-        # Kullback-Leibler divergence: nothing where both agree.
+        # Kullback-Leibler divergence: 0 where both agree.
         apart = start * ops.log(start / now) + (1 - start) * ops.log((1 - start) / (1 - now))
-        held = ops.sum(unlabelled * apart) / (ops.sum(unlabelled) + 1)
-        return masked(target[..., :2], probability) + anchor_weight * held
+        anchor = ops.sum(unlabelled * apart) / (ops.sum(unlabelled) + 1)
+        return masked(target[..., :2], probability) + anchor_weight * anchor
 
     return loss

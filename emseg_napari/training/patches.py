@@ -1,4 +1,7 @@
-"""Training patches: where they are cut and what the loss sees of them."""
+"""Sampling of training patches around labelled pixels.
+
+A batch depends on the seed and its number alone, so that a training can be repeated and resumed.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,14 @@ from emseg_napari.training.augmentation import augment
 REFERENCE_PX = 256
 _GRID_PX = 16
 _WHOLE = 0.9  # from that part of labelled pixels on, a slice counts as labelled as a whole
-# As many changes of labels count as the latest.
+# Number of label changes that count as the latest.
 _RECENT_CHANGES = 8
 
 
 def network_scale(settings: TrainingSettings, shape: tuple[int, int]) -> tuple[float, float]:
-    """Return by what factor (y, x) slices of `shape` are resampled for the network.
+    """Return the factor (y, x) by which slices of a shape (y, x) are resampled for the network.
 
-    `reference` sees slices of 256 x 256 whatever their size was; `compact` works at
-    native resolution.
+    `reference` gets every slice as 256 x 256 pixels; `compact` works at native resolution.
     """
     if settings.network == "reference":
         return REFERENCE_PX / shape[0], REFERENCE_PX / shape[1]
@@ -37,7 +39,7 @@ def network_scale(settings: TrainingSettings, shape: tuple[int, int]) -> tuple[f
 
 
 class PatchSampler:
-    """Cuts batches of augmented patches around labelled pixels.
+    """Sampler of batches of augmented patches around labelled pixels.
 
     Batch n depends on the seed and n alone, so a resumed training sees the batches that
     an unbroken one would have seen.
@@ -67,15 +69,15 @@ class PatchSampler:
         images = [resample(normalisation.apply(s), self._scale) for s in image]
         self._size = _side_px(settings, images[0].shape)
         self._images = [self._pad(s, "reflect") for s in images]
-        self._label(labels)
+        self._set_labels(labels)
 
     def relabelled(self, labels: np.ndarray) -> PatchSampler:
-        """Return one with other labels of the same slices."""
+        """Return a sampler of the same slices with other labels."""
         other = copy(self)
-        other._label(labels)
+        other._set_labels(labels)
         return other
 
-    def _label(self, labels: np.ndarray) -> None:
+    def _set_labels(self, labels: np.ndarray) -> None:
         self._labels = [self._pad(_shrink_labels(s, self._scale), "constant") for s in labels]
         counts = np.array([np.count_nonzero(s) for s in self._labels], float)
         if not counts.any():
@@ -86,13 +88,13 @@ class PatchSampler:
         self._chance = counts / counts.sum()
         in_part = [np.count_nonzero(s) < _WHOLE * s.size for s in labels]
         self._weights = np.where(in_part, self._settings.touched_weight, 1.0).astype(np.float32)
-        # Positions only where they are few: elsewhere a few throws find a labelled pixel.
+        # Positions only where they are few: elsewhere a few random windows find a labelled pixel.
         self._positions = [
             np.flatnonzero(s) if c < 0.5 * s.size else None for s, c in zip(self._labels, counts, strict=True)
         ]
 
     def _pad(self, slice_: np.ndarray, mode: str) -> np.ndarray:
-        """Bring a slice that is smaller than a patch to its size; padding is unlabelled."""
+        """Pad a slice that is smaller than a patch to its size; padding is unlabelled."""
         missing = [max(0, self._size - n) for n in slice_.shape]
         # np.pad cannot mirror what is one pixel wide.
         usable = mode if mode == "constant" or min(slice_.shape) > 1 else "edge"
@@ -126,7 +128,7 @@ class PatchSampler:
         return z, augment(self._images[z], self._labels[z], self._settings, random, window)
 
     def _window(self, z: int, random: np.random.Generator) -> SliceWindow:
-        """Place a patch at random so that it holds labelled pixels."""
+        """Return a random window with labelled pixels."""
         labels, size = self._labels[z], self._size
         positions = self._positions[z]
         while positions is None:
@@ -138,20 +140,20 @@ class PatchSampler:
         return _square([min(max(0, w), n - size) for w, n in zip(wanted, labels.shape, strict=True)], size)
 
     def batches(self, first: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield batches for ever from number `first`, each made while the last one is used."""
+        """Yield batches from number `first` on without end, each made while the last one is used."""
         with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(self.batch, first)
+            upcoming = pool.submit(self.batch, first)
             while True:
                 first += 1
-                ready, coming = coming, pool.submit(self.batch, first)
+                ready, upcoming = upcoming, pool.submit(self.batch, first)
                 yield ready.result()
 
 
 class LivePatches:
-    """Cuts batches of patches around labels that change, some of them around what changed last.
+    """Sampler of batches around labels that change, with extra patches around the latest changes.
 
-    Batch n depends on the seed, n and the labels of the moment. All patches weigh the same, however
-    few labels they hold: beside a whole labelled slice, a stroke would else count for nothing.
+    Batch n depends on the seed, n and the labels of the moment. All patches have the same weight,
+    however few labels they hold: else a stroke would not count beside a slice that is labelled as a whole.
 
     Parameters
     ----------
@@ -161,7 +163,7 @@ class LivePatches:
         Patch and batch size, augmentation, seed.
     normalisation : Normalisation
     recent : float
-        Part of the patches that hold only labels that changed last, 0 to 1.
+        Part of the patches that hold only the latest changes, 0 to 1.
     """
 
     def __init__(
@@ -179,19 +181,19 @@ class LivePatches:
         return bool(self._slices)
 
     def update(self, z: int, labels: np.ndarray, changed: np.ndarray | None = None) -> None:
-        """Take in the labels of a slice, uint8 (y, x), and which of them changed now, bool (y, x)."""
-        if cutter := self._cutter(z, labels):
-            self._slices[z], self._counts[z] = cutter, int(np.count_nonzero(labels))
+        """Set the labels of a slice, uint8 (y, x); `changed`, bool (y, x), marks the latest changes."""
+        if sampler := self._sampler(z, labels):
+            self._slices[z], self._counts[z] = sampler, int(np.count_nonzero(labels))
         else:
             self._slices.pop(z, None)
         if changed is not None:
             self._recent.append((z, np.where(changed, labels, UNLABELLED)))
         for i, (other, known) in enumerate(self._recent):
-            if other == z:  # what was erased or changed again since teaches no more
+            if other == z:  # labels that were erased or changed since do not train
                 self._recent[i] = z, np.where(known == labels, known, UNLABELLED)
-        self._latest = [found for change in self._recent if (found := self._cutter(*change))]
+        self._latest = [found for change in self._recent if (found := self._sampler(*change))]
 
-    def _cutter(self, z: int, labels: np.ndarray) -> PatchSampler | None:
+    def _sampler(self, z: int, labels: np.ndarray) -> PatchSampler | None:
         try:
             if z in self._slices:
                 return self._slices[z].relabelled(labels[None])
@@ -230,7 +232,7 @@ def _stacked(patches: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, 
 
 
 def _side_px(settings: TrainingSettings, shape: tuple[int, ...]) -> int:
-    """Return the side of a patch: no larger than the slices, since what would be added has no labels."""
+    """Return the side of a patch in pixels: not larger than the slices, since padding has no labels."""
     return min(settings.patch_px, _GRID_PX * -(-max(shape) // _GRID_PX))
 
 

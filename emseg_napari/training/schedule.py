@@ -1,4 +1,4 @@
-"""How a training spends its time: when epochs end and how the learning rate moves."""
+"""Schedule of a training: when epochs and the training end, and the learning rate of each step."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 
 from emseg_napari.settings import TrainingSettings
 
-# What comes after the last step: the network is exported and its threshold chosen.
+# After the last step the network is exported and its thresholds are chosen.
 _FINISH_SECONDS = 7.0
 _EPOCH_SECONDS = 8.0, 60.0
 _PREVIEW_SECONDS = 8.0
 
 
 class Schedule:
-    """Counts steps and seconds against what the settings allot.
+    """Steps and seconds of a training against what its settings allow.
 
-    A training in minutes follows the clock, so it always anneals on time however fast the
-    machine is; a training in epochs follows its steps, so it repeats exactly.
+    A training in minutes follows the clock, so it anneals on time on any machine;
+    a training in epochs follows its steps, so it repeats exactly.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Schedule:
     spent : numpy.ndarray, optional
         (steps, 2), learning rate and seconds of the steps that were done before.
     late_seconds : float
-        What of the minutes went by before the training could begin, such as TensorFlow's import.
+        Seconds of these minutes that passed before the first step, such as TensorFlow's import.
 
     Attributes
     ----------
@@ -53,8 +53,8 @@ class Schedule:
         """Training time so far in seconds, earlier sessions of a resumed run included, pauses not."""
         return time.monotonic() - self._started
 
-    def stand_still(self, seconds: float) -> None:
-        """Sleep, and do not count it."""
+    def pause(self, seconds: float) -> None:
+        """Sleep for some seconds that do not count."""
         began = time.monotonic()
         time.sleep(seconds)
         self._started += time.monotonic() - began
@@ -87,12 +87,12 @@ class Schedule:
         length = min(longest, max(shortest, self._allotted_seconds / 20))
         return self.seconds - self._epoch_began >= length or self.fraction >= 1
 
-    def begin_epoch(self) -> None:
-        """Start counting the next epoch's time now."""
+    def start_epoch(self) -> None:
+        """Measure the next epoch's time from now."""
         self._epoch_began = self._previewed = self.seconds
 
     def preview_is_due(self) -> bool:
-        """Say whether the user has waited long enough; if so, start waiting anew."""
+        """Say whether a preview is due; if so, the next one is due after the same time."""
         due = self.seconds - self._previewed >= _PREVIEW_SECONDS
         if due:
             self._previewed = self.seconds
@@ -100,7 +100,7 @@ class Schedule:
 
     @property
     def learning_rate(self) -> float:
-        """A linear rise, then a cosine down to one hundredth of the peak."""
+        """Learning rate of the next step: a linear rise, then a cosine down to a hundredth of the peak."""
         s, fraction = self._settings, self.fraction
         if fraction < s.warm_up:
             return s.learning_rate * max(0.01, fraction / s.warm_up)
@@ -111,7 +111,9 @@ class Schedule:
 
 
 class Replay(Schedule):
-    """Repeats, step by step, what an earlier training by the clock did.
+    """Schedule of an earlier training, repeated step by step.
+
+    A training by the clock repeats exactly only with the learning rates that the clock gave it.
 
     Parameters
     ----------
@@ -151,5 +153,5 @@ class Replay(Schedule):
 
     @property
     def learning_rate(self) -> float:
-        """The one that this step had."""
+        """Learning rate that this step had."""
         return float(self._rates[min(self.step, len(self._rates) - 1)])

@@ -1,6 +1,6 @@
-"""One way into every training: it hands a training to Keras, or a baseline to its fit.
+"""Entry point of every training: a network with Keras, or a baseline.
 
-Nothing heavy is imported before it is known which one it is.
+Keras and scikit-learn are imported only when the settings need them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def run_training(
     context: JobContext | None = None,
     **arguments: Any,
 ) -> Run:
-    """Train whatever network the settings name.
+    """Train the network, or fit the baseline, that the settings name.
 
     Parameters, result and errors are those of `emseg_napari.training.trainer.train_network`. A baseline
     can be neither resumed nor replayed nor start from another run.
@@ -37,7 +37,7 @@ def run_training(
         from emseg_napari.training.baselines.train import train_baseline
 
         return train_baseline(image, labels, settings, context, **arguments)
-    # Whatever backend the user set Keras to: no other trains here (benchmarks/README.md).
+    # Also if the user set another backend: none of them trains here (benchmarks/README.md).
     os.environ["KERAS_BACKEND"] = "tensorflow"
     from emseg_napari.training.trainer import train_network
 

@@ -1,4 +1,7 @@
-"""Training: a Keras loop in small steps, each of which can be stopped, repeated and resumed."""
+"""Training of a network with Keras, step by step.
+
+The loop is written out, because a run must stop, pause, repeat and resume at any step.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,11 @@ from emseg_napari.inference import load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack, stacked
 from emseg_napari.models.run import Run, is_run, open_run, opened_start
 from emseg_napari.settings import PredictionSettings, TrainingSettings
-from emseg_napari.training.dataset import noting_start, prepare, what_is_held_out
+from emseg_napari.training.dataset import prepare
 from emseg_napari.training.devices import Devices
 from emseg_napari.training.learner import Learner, export_kept
 from emseg_napari.training.patches import PatchSampler
+from emseg_napari.training.run_record import split_description, with_start
 from emseg_napari.training.schedule import Replay, Schedule
 from emseg_napari.training.validation import Validator
 
@@ -50,7 +54,7 @@ def train_network(
     folder : Path
         The run folder to write.
     resume : bool
-        Go on from the last checkpoint in `folder`.
+        Resume from the last checkpoint in `folder`.
     replay : Path, optional
         A run to repeat step by step, with the learning rates that its clock gave it.
 
@@ -73,20 +77,20 @@ def train_network(
     repeated = folder if resume else replay
     earlier = open_run(repeated) if repeated else None
     settings = (earlier.settings if earlier else settings) or TrainingSettings()
-    prepared = prepare(image, labels, settings, earlier if resume else None)
+    dataset = prepare(image, labels, settings, earlier if resume else None)
     start = None if resume else opened_start(settings)
-    # Made only now, so that a mistake leaves no empty folder behind.
+    # Created only now, so that an error leaves no empty folder.
     folder = writable_folder(folder)
-    record = prepared.record if start is None else noting_start(prepared.record, start, prepared.image)
+    record = dataset.record if start is None else with_start(dataset.record, start, dataset.image)
     run = Run(folder, settings, record)
-    training = _Training(prepared.image, prepared.labels, run, context)
-    training.begin(resume, Path(replay) if replay else None, start)
+    training = _Training(dataset.image, dataset.labels, run, context)
+    training.set_up(resume, Path(replay) if replay else None, start)
     training.loop()
     return training.finish()
 
 
 class _Training:
-    """One training between its steps."""
+    """State of one training between its steps."""
 
     def __init__(
         self,
@@ -101,16 +105,16 @@ class _Training:
         self._validator = Validator(image, labels, record, settings.boundary_weight, context.should_stop)
         trained = record.trained_slices
         self._sampler = PatchSampler(
-            stacked(image, trained), self._validator.teaching[trained], settings, record.normalisation
+            stacked(image, trained), self._validator.training_labels[trained], settings, record.normalisation
         )
         self._devices = Devices()
         self._lowest_cost = float("inf")
         self._losses: list[float] = []
         self._spent: list[tuple[float, float]] = []
 
-    def begin(self, resume: bool, replay: Path | None, start: Run | None) -> None:
-        """Build the network, or bring it to where the last checkpoint stood."""
-        self._report(Message(what_is_held_out(self._run.record)))
+    def set_up(self, resume: bool, replay: Path | None, start: Run | None) -> None:
+        """Build the network, or restore it from the last checkpoint."""
+        self._report(Message(split_description(self._run.record)))
         self._report(Message(self._devices.words))
         self._report(Progress(0.0, None, "building the network"))
         settings = self._run.settings
@@ -136,13 +140,13 @@ class _Training:
         if earlier.best_checkpoint.is_file():
             self._learner.load(earlier.best_checkpoint)
             self._lowest_cost = self._validator.held_out(self._learner.predictor(earlier.record)).cost
-        self._learner.go_on_from(earlier.last_checkpoint)
+        self._learner.resume_from(earlier.last_checkpoint)
         step = self._learner.steps
         self._run.history = [row for row in earlier.history if row.step <= step]
         self._spent = [(float(rate), float(seconds)) for rate, seconds in earlier.read_steps()[:step]]
 
     def loop(self) -> None:
-        """Train until the time or the epochs are over, or the user says that it is enough."""
+        """Train until the time or the epochs are over, or the user ends it."""
         schedule = self._schedule
         reported = saved = schedule.seconds
         for image, target in self._sampler.batches(schedule.step):
@@ -170,10 +174,10 @@ class _Training:
     def _wait_while_paused(self) -> None:
         if not self._context.control().paused:
             return
-        self._save()  # a pause may outlast the computer's day
+        self._save()  # the computer may be switched off during a pause
         self._report(Progress(self._schedule.fraction, None, f"paused at step {self._schedule.step}"))
         while self._context.control().paused and not self._context.should_stop():
-            self._schedule.stand_still(_PAUSE_SECONDS)
+            self._schedule.pause(_PAUSE_SECONDS)
 
     def _do_step(self, image: np.ndarray, target: np.ndarray) -> None:
         rate = self._schedule.learning_rate
@@ -183,30 +187,30 @@ class _Training:
         self._losses.append(loss)
 
     def _save(self) -> None:
-        # Steps first: of what they know more than the checkpoint, a resumed run forgets.
+        # Steps first: a resumed run drops those that the checkpoint does not have.
         self._run.save_steps(self._spent)
         self._learner.save(self._run.last_checkpoint)
 
     def _end_epoch(self) -> None:
-        """Judge the averaged weights, keep them if they are the best, save, tell."""
+        """Score the averaged weights, keep them if they are the best, save and report."""
         with self._learner.averaged():
-            row = self._judge_epoch()
+            row = self._score_epoch()
         self._run.history.append(row)
         self._run.save_history()
-        # Last of all: if the run breaks off before, it does this epoch's end again.
+        # Last: a run that is stopped before this repeats the end of the epoch.
         self._save()
         self._report(row)
         self._losses = []
-        self._schedule.begin_epoch()
+        self._schedule.start_epoch()
 
-    def _judge_epoch(self) -> EpochEnded:
+    def _score_epoch(self) -> EpochEnded:
         schedule = self._schedule
         epoch = len(self._run.history) + 1
         self._preview(epoch)
         predictor = self._learner.predictor(self._run.record)
         trained, held_out = self._validator.trained(predictor), self._validator.held_out(predictor)
         assert trained.accuracy is not None  # some slice always trains
-        # With nothing held out no honest score can choose, so the latest weights are kept.
+        # With nothing held out no score can choose, so the latest weights are kept.
         if not self._validator.can_choose or held_out.cost < self._lowest_cost:
             self._lowest_cost = held_out.cost
             self._learner.save(self._run.best_checkpoint)
@@ -230,13 +234,13 @@ class _Training:
             self._report(PreviewReady(epoch, z, probability))
 
     def finish(self) -> Run:
-        """Export the kept weights and choose how their probabilities become labels."""
+        """Export the kept weights and choose their thresholds."""
         self._report(Progress(1.0, None, "keeping the best network"))
         export_kept(self._run)
-        self._judge_kept()
+        self._score_kept()
         self._run.update(finished=True)
         return self._run
 
-    def _judge_kept(self) -> None:
-        """Choose how probabilities become labels, and score these."""
+    def _score_kept(self) -> None:
+        """Choose the thresholds of the kept network, and score it with them."""
         self._run.update(**self._validator.verdict(load_predictor(self._run, PredictionSettings())))

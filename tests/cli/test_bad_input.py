@@ -17,7 +17,9 @@ from typer.testing import CliRunner, Result
 from emseg_napari.cli import app
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.io.samples import phantom
+from emseg_napari.models import unet
 from emseg_napari.training import learner
+from helpers.small_network import small_network
 
 pytestmark = pytest.mark.keras
 
@@ -78,6 +80,12 @@ class Desk:
         before = state(self.folder)
         assert_sentence(command(), *parts)
         assert state(self.folder) == before
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train and export a small network."""
+    monkeypatch.setattr(unet, "build", small_network)
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +219,7 @@ def test_an_instance_map_gets_a_hint(desk: Desk, instance_map: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("small")
 def test_an_instance_map_is_accepted_when_it_is_called_so(desk: Desk, instance_map: Path) -> None:
     result = desk.train(*QUICK, "--convention", "instances", labels=instance_map)
     assert result.exit_code == 0, result.output
@@ -318,6 +327,7 @@ def test_a_command_that_is_none_or_lacks_a_file() -> None:
 # Unusual stacks that are no mistake
 
 
+@pytest.mark.usefixtures("small")
 def test_a_stack_of_one_slice_trains_and_says_that_none_is_held_out(
     desk: Desk, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -332,6 +342,7 @@ def test_a_stack_of_one_slice_trains_and_says_that_none_is_held_out(
     assert tifffile.imread(desk.folder / "out.tif").shape == SHAPE[1:]
 
 
+@pytest.mark.usefixtures("small")
 def test_slices_of_odd_size_train_and_are_predicted(desk: Desk) -> None:
     random = np.random.default_rng(0)
     image = desk.write("image-513.tif", random.integers(0, 60_000, (2, 513, 300), np.uint16))
@@ -363,8 +374,8 @@ def test_resume_keeps_the_settings(desk: Desk, run: Path) -> None:
 
 
 def test_what_is_no_run(desk: Desk) -> None:
-    desk.refuses(lambda: desk.predict(run=desk.folder), desk.folder, "no run folder", "choose")
-    desk.refuses(lambda: desk.predict(run=desk.folder / "gone"), "gone", "no run folder", "choose")
+    desk.refuses(lambda: desk.predict(run=desk.folder), desk.folder, "not a run folder", "choose")
+    desk.refuses(lambda: desk.predict(run=desk.folder / "gone"), "gone", "not a run folder", "choose")
 
 
 def test_a_run_of_another_version(desk: Desk, run: Path) -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from emseg_napari.cli import app
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.core.labels import to_isbi
-from emseg_napari.evaluation import evaluation, pairing
+from emseg_napari.evaluation import evaluation, training_overlap
 from emseg_napari.evaluation.evaluation import evaluate
 from emseg_napari.io.samples import phantom
 from emseg_napari.io.stacks import write_stack
@@ -256,6 +256,14 @@ def test_doubt_whether_the_stack_is_the_runs_is_told(desk: Desk) -> None:
     assert "trained on a stack of 20 x 70 x 80, the labels are 8 x 70 x 80" in result.stderr
 
 
+def test_slices_of_another_size_are_all_new_to_the_run(desk: Desk) -> None:
+    desk.run(image_shape=(20, 35, 40))
+    result = desk.evaluate(desk.predicted())
+    assert "was trained on another stack, of 20 x 35 x 40 and not 8 x 70 x 80" in result.stderr
+    assert "Mean over 8 slices (0:8)" in result.stdout
+    assert "flatter" not in result.stderr
+
+
 # What it writes
 
 
@@ -388,7 +396,7 @@ def test_labels_and_interior_exclude_each_other(desk: Desk) -> None:
 
 
 def test_a_run_that_is_none_is_a_sentence(desk: Desk) -> None:
-    assert "is no run folder" in desk.refuses(desk.labels, "--run", desk.folder)
+    assert "is not a run folder" in desk.refuses(desk.labels, "--run", desk.folder)
 
 
 def test_labels_that_cannot_be_told_name_the_option(desk: Desk) -> None:
@@ -416,5 +424,5 @@ def test_a_permission_that_is_missing_hides_the_run_that_the_file_names(
         raise PermissionError
 
     desk.run()
-    monkeypatch.setattr(pairing, "is_run", forbidden)
+    monkeypatch.setattr(training_overlap, "is_run", forbidden)
     assert "Not known which slices" in desk.evaluate(desk.predicted()).stderr

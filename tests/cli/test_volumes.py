@@ -266,7 +266,7 @@ def test_files_are_called_by_their_name_and_datasets_by_their_path_in_the_contai
     [
         (("--slices", "2:9"), "2:9 does not lie inside the stack"),
         (("--workers", "2"), "goes with the scheduler 'local' only"),
-        (("--scheduler", "nowhere"), "'nowhere' is no scheduler"),
+        (("--scheduler", "nowhere"), "'nowhere' is not a scheduler"),
     ],
 )
 def test_mistakes_get_a_sentence_and_write_nothing(run, image, tmp_path, words, sentence):

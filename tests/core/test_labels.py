@@ -60,7 +60,7 @@ def test_values_of_no_convention_are_listed(values, looks_like, sentence):
 
 
 def test_fractions_are_no_labels():
-    with pytest.raises(labels.UnknownLabels, match="truth holds float32 values, which are no labels"):
+    with pytest.raises(labels.UnknownLabels, match="truth holds float32 values, which are not labels"):
         labels.recognise(array(0, 0.5, dtype=np.float32), "truth")
 
 
@@ -149,5 +149,5 @@ def test_both_classes_are_needed_for_training():
 
 
 def test_isbi_labels_called_an_instance_map_are_refused():
-    with pytest.raises(labels.UnknownLabels, match="no instance map but ISBI labels"):
+    with pytest.raises(labels.UnknownLabels, match="does not hold an instance map but ISBI labels"):
         labels.normalise(np.array([[0, 255]], np.uint8), "labels.tif", "instances")

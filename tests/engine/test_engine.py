@@ -140,7 +140,7 @@ def test_prediction_comes_slice_by_slice_and_is_that_of_the_library(engine, tiny
 def test_user_s_mistake_comes_as_its_sentence(engine, tiny_stack, tmp_path):
     events = list(engine.run("predict", image=tiny_stack[0], run=tmp_path))
     assert [type(event) for event in events] == [Failed]
-    assert "is no run folder" in events[0].text
+    assert "is not a run folder" in events[0].text
     assert not events[0].cancelled
     assert not events[0].details
 
@@ -261,13 +261,13 @@ def test_what_one_job_was_not_told_any_more_is_not_told_to_the_next(fake_engine,
 
 def test_a_mailbox_keeps_the_newest_of_each_kind_and_wakes_who_waits():
     box = Mailbox()
-    assert box.take(0.01) == []
+    assert box.take_all(0.01) == []
     for message in (1, 2, 3):
         box.post("odd" if message % 2 else "even", message)
-    assert sorted(box.take()) == [2, 3]
+    assert sorted(box.take_all()) == [2, 3]
     threading.Timer(0.1, box.post, ("odd", 5)).start()
     began = time.monotonic()
-    assert box.take(PATIENCE_S) == [5]
+    assert box.take_all(PATIENCE_S) == [5]
     assert time.monotonic() - began < PATIENCE_S / 2
 
 
@@ -441,7 +441,7 @@ def test_request_that_cannot_be_read_ends_the_process_instead_of_hanging(fake_en
         "e.main()"
     )
     (failed,) = engine.run("train")
-    assert "for want of memory" in failed.text
+    assert "for lack of memory" in failed.text
     assert "MemoryError: no room" in failed.details
 
 

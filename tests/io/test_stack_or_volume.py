@@ -19,8 +19,7 @@ from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stack_or_volume import open_image, open_labels, voxel_of_file
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.settings import ExportSettings, TrainingSettings
-from emseg_napari.training.dataset import prepare
-from emseg_napari.widgets.train.training_data import lesson_of
+from emseg_napari.training.dataset import check_data, prepare
 
 SHAPE = (9, 32, 40)
 
@@ -119,7 +118,7 @@ def test_settings_say_that_missing_chunks_are_empty(files, all_is_large):
     prepared = prepare(opened, known, TrainingSettings.recipe(missing_is_empty=True))
     assert not prepared.image[5].any()
     assert prepared.image[6].any()
-    in_the_window = lesson_of(opened, known, ("a", "b"), TrainingSettings.recipe(missing_is_empty=True))
+    in_the_window = check_data(opened, known, TrainingSettings.recipe(missing_is_empty=True))
     assert not in_the_window.image[5].any()
 
 

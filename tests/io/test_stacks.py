@@ -6,6 +6,7 @@ import tifffile
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import AmbiguousLabels, UnknownLabels
 from emseg_napari.io import stacks
+from helpers.paths import ISBI, TEST_DATA
 
 
 def noise(shape=(5, 37, 53), dtype=np.uint8):
@@ -438,9 +439,19 @@ def test_a_range_outside_the_stack_is_refused(chosen):
         stacks.check_range((0, 2), 1, "Slices")
 
 
-def test_the_isbi_files_are_read(real_stack):
-    image, truth = real_stack
+@pytest.mark.skipif(not ISBI.is_dir(), reason="the ISBI 2012 stack (../shared/data/isbi2012) is not here")
+def test_the_isbi_files_are_read():
+    image, truth = stacks.read_image(ISBI / "train-volume.tif"), stacks.read_labels(ISBI / "train-labels.tif")
     stacks.check_image(image, "train-volume.tif")
     stacks.check_pair(image, truth, "train-volume.tif", "train-labels.tif")
     assert np.unique(truth).tolist() == [1, 2]
     assert 0.1 < (truth == 1).mean() < 0.4
+
+
+def test_real_tissue_and_its_cells_are_read():
+    image = stacks.read_image(TEST_DATA / "medulla" / "image.tif")
+    truth = stacks.read_labels(TEST_DATA / "medulla" / "cells.tif", "instances")
+    stacks.check_image(image, "image.tif")
+    stacks.check_pair(image, truth, "image.tif", "cells.tif")
+    assert np.unique(truth).tolist() == [1, 2]
+    assert 0.05 < (truth == 1).mean() < 0.4

@@ -13,6 +13,7 @@ import pytest
 from emseg_napari.core.jobs import UserError
 from emseg_napari.models.checkpoints import export_onnx, load_checkpoint, save_checkpoint
 from emseg_napari.models.unet import build
+from helpers.small_network import small_network
 
 pytestmark = pytest.mark.keras
 
@@ -227,26 +228,34 @@ def opposite(model: keras.Model) -> keras.Model:
     return wrong
 
 
-def test_wrong_export_is_done_again(model, tmp_path, monkeypatch):
-    export, wrong, calls = model.export, opposite(model), []
+@pytest.fixture
+def small() -> keras.Model:
+    """A network that is exported in a second, called once since Keras exports no other."""
+    model = small_network("compact")
+    model.predict_on_batch(IMAGE)
+    return model
+
+
+def test_wrong_export_is_done_again(small, tmp_path, monkeypatch):
+    export, wrong, calls = small.export, opposite(small), []
 
     def wrong_at_first(path, **options):
         (export if calls else wrong.export)(path, **options)
         calls.append(path)
 
-    monkeypatch.setattr(model, "export", wrong_at_first)
-    export_onnx(model, tmp_path / "network.onnx")
+    monkeypatch.setattr(small, "export", wrong_at_first)
+    export_onnx(small, tmp_path / "network.onnx")
     assert len(calls) == 2
     np.testing.assert_allclose(
-        onnx_output(tmp_path / "network.onnx", IMAGE), model.predict_on_batch(IMAGE), atol=1e-5
+        onnx_output(tmp_path / "network.onnx", IMAGE), small.predict_on_batch(IMAGE), atol=1e-5
     )
 
 
-def test_export_that_stays_wrong_is_refused_and_leaves_the_old_network(model, tmp_path, monkeypatch):
+def test_export_that_stays_wrong_is_refused_and_leaves_the_old_network(small, tmp_path, monkeypatch):
     (tmp_path / "network.onnx").write_bytes(b"the old one")
-    monkeypatch.setattr(model, "export", opposite(model).export)
+    monkeypatch.setattr(small, "export", opposite(small).export)
     with pytest.raises(UserError, match=r"network\.onnx could not be written.*otherwise than Keras"):
-        export_onnx(model, tmp_path / "network.onnx")
+        export_onnx(small, tmp_path / "network.onnx")
     assert (tmp_path / "network.onnx").read_bytes() == b"the old one"
     assert os.listdir(tmp_path) == ["network.onnx"]
 

@@ -86,7 +86,7 @@ def test_run_knows_a_run_folder_from_another(run, tmp_path):
 
 @pytest.mark.parametrize("folder", ["", "nowhere"])
 def test_folder_without_a_run_gets_a_sentence(tmp_path, folder):
-    with pytest.raises(UserError, match=r"is no run folder \(it has no run\.json\); choose"):
+    with pytest.raises(UserError, match=r"is not a run folder \(it has no run\.json\); choose"):
         open_run(tmp_path / folder)
 
 

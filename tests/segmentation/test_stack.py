@@ -214,14 +214,14 @@ def test_a_stop_is_obeyed_in_the_middle(job):
     assert len(seen) == 1
 
 
-def test_holes_in_true_membranes_are_closed(real_stack):
-    truth = real_stack[1][20:21]
+def test_holes_in_true_membranes_are_closed(tissue):
+    truth = tissue[1][:1]
     probability = (truth == 1).astype(np.float32)
     holes = np.random.default_rng(0).random(probability.shape) < 2e-3
     probability[ndimage.binary_dilation(holes, np.ones((1, 7, 7)))] = 0
     cells = normalise(instances(probability), "cells", "instances") == INTERIOR
     plain, closed = (v_rand(truth == INTERIOR, p).best for p in (1 - probability, cells.astype(np.float32)))
-    assert closed > plain + 0.2
+    assert closed > plain + 0.3
 
 
 # -- regions -------------------------------------------------------------------------------

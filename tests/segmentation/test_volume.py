@@ -171,11 +171,11 @@ def test_an_interior_larger_than_tile_and_margin_stays_one_cell():
     assert (found[:, 143:] == 2).all()
 
 
-def test_a_real_slice_cut_into_tiles_has_its_own_cells(real_stack):
-    labels = real_stack[1]
+def test_a_real_slice_cut_into_tiles_has_its_own_cells(tissue):
+    labels = tissue[1]
     blurred = ndimage.gaussian_filter((labels[0] == 1).astype(np.float32), 1.0)
     whole = cells_of_slice(blurred, InstanceSettings())
-    cut = Cut(whole_px=0, tile_px=200, margin_px=96)
+    cut = Cut(whole_px=0, tile_px=60, margin_px=32)
     found = cells_of_slice(blurred, InstanceSettings(), cut=cut)
     np.testing.assert_array_equal(found, whole)
 

@@ -105,3 +105,14 @@ def test_live_learning_keeps_the_recipe_of_its_start_but_for_small_steps_and_not
     assert (recipe.start, recipe.learning_rate, recipe.seed) == ("there", 1e-4, 7)
     assert (recipe.slices, recipe.minutes, recipe.epochs, recipe.hold_out) == (None, None, None, False)
     assert TrainingSettings(**recipe.model_dump()) == recipe
+
+
+def test_the_threshold_that_is_given_counts_before_the_runs():
+    assert PredictionSettings().threshold_for(0.6) == 0.6
+    assert PredictionSettings(threshold=0.0).threshold_for(0.6) == 0
+
+
+def test_only_compact_is_averaged_over_orientations():
+    chosen = PredictionSettings(average_orientations=True)
+    assert [chosen.orientations_for(name) for name in ("compact", "reference", "ridge")] == [8, 1, 1]
+    assert PredictionSettings(average_orientations=False).orientations_for("compact") == 1

@@ -6,7 +6,8 @@ from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.run import Run, opened_start
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.training.dataset import noting_start, prepare, what_is_held_out
+from emseg_napari.training.dataset import prepare
+from emseg_napari.training.run_record import split_description, with_start
 
 
 @pytest.fixture
@@ -88,11 +89,12 @@ def test_a_start_without_weights_is_refused(stack, tmp_path):
 
 def test_that_the_start_had_seen_what_is_held_out_is_said(stack):
     record = prepare(*stack, settings()).record
-    assert "flatter" not in what_is_held_out(record)
+    assert "score is too good" not in split_description(record)
     seen = record.model_copy(update={"start": "starter", "start_slices": [6, 7]})
-    assert "'starter', from which it starts, had been trained on slices 6:8" in what_is_held_out(seen)
+    assert "had been trained on slices 6:8 of this image, so the score is too good" in split_description(seen)
+    assert "'starter', from which it starts, had been trained on slices 6:8" in split_description(seen)
     unseen = record.model_copy(update={"start": "starter", "start_slices": [0]})
-    assert "flatter" not in what_is_held_out(unseen)
+    assert "score is too good" not in split_description(unseen)
 
 
 class Counting:
@@ -129,7 +131,7 @@ def test_what_a_start_has_seen_is_looked_for_in_the_slices_of_a_volume_that_are_
     labels[[0, 3, 4]] = 0
     pixels = Counting(image)
     record = prepare(Volume("cells", "", pixels), labels, settings()).record
-    found = noting_start(record, start, Volume("cells", "", pixels))
+    found = with_start(record, start, Volume("cells", "", pixels))
     assert found.start_slices == [1, 2, 5, 6]  # 7 had been held out there, too
     assert set(pixels.read_slices) == {1, 2, 5, 6, 7}
-    assert noting_start(record, start, image).start_slices == [0, 1, 2, 3, 4, 5, 6]
+    assert with_start(record, start, image).start_slices == [0, 1, 2, 3, 4, 5, 6]

@@ -82,14 +82,14 @@ def test_epoch_by_the_clock_is_a_twentieth_of_the_time_within_limits(clock, minu
     assert not schedule.epoch_is_over
     clock[0] += 0.02
     assert schedule.epoch_is_over
-    schedule.begin_epoch()
+    schedule.start_epoch()
     assert not schedule.epoch_is_over
 
 
 def test_last_epoch_by_the_clock_ends_with_the_time(clock):
     schedule = Schedule(TrainingSettings.recipe(minutes=1))
     clock[0] += 59
-    schedule.begin_epoch()
+    schedule.start_epoch()
     clock[0] += 1.5
     assert schedule.epoch_is_over
 
@@ -143,7 +143,7 @@ def test_half_of_a_short_time_is_for_training_whatever_else_takes_long(clock):
 
 def test_standing_still_takes_no_training_time(clock):
     schedule = Schedule(TrainingSettings.recipe(minutes=1))
-    schedule.stand_still(1000)
+    schedule.pause(1000)
     assert schedule.seconds == 0
     assert schedule.fraction == 0
 

@@ -2,11 +2,10 @@ import json
 import os
 from pathlib import Path
 
-import keras
 import numpy as np
 import onnxruntime
 import pytest
-from keras import layers, ops
+from keras import ops
 
 from emseg_napari.core.jobs import (
     Cancelled,
@@ -25,15 +24,8 @@ from emseg_napari.settings import TrainingSettings
 from emseg_napari.training import learner, trainer
 from emseg_napari.training.losses import masked_loss
 from emseg_napari.training.trainer import train_network
-from emseg_napari.training.validation import (
-    ValidationScore,
-    Validator,
-    but_tile,
-    hold_out_tile,
-    most_labelled,
-    only_tile,
-    split,
-)
+from emseg_napari.training.validation import ValidationScore, Validator
+from helpers.small_network import small_network
 
 pytestmark = pytest.mark.keras
 
@@ -68,14 +60,6 @@ class Story:
     def should_stop(self) -> bool:
         self.left -= 1
         return self.left < 0
-
-
-def small_network(network: str, mixed_precision: bool = False) -> keras.Model:
-    """Stand-in for the networks, with the dropout of `reference`, that is quick to compile."""
-    image = layers.Input((None, None, 1))
-    x = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
-    x = layers.Dropout(0.5)(x)
-    return keras.Model(image, layers.Conv2D(1, 1, activation="sigmoid")(x))
 
 
 @pytest.fixture
@@ -393,69 +377,12 @@ def test_what_cannot_be_trained_on_gets_a_sentence_and_leaves_no_folder(tmp_path
 
 
 def test_resuming_where_no_run_is_gets_a_sentence_and_leaves_no_folder(tmp_path):
-    with pytest.raises(UserError, match=r"run is no run folder"):
+    with pytest.raises(UserError, match=r"run is not a run folder"):
         train_network(*membranes(), folder=tmp_path / "run", resume=True)
     assert not (tmp_path / "run").exists()
 
 
-# Which slices train
-
-
-def labelled(*slices: int, depth: int = 20) -> np.ndarray:
-    labels = np.zeros((depth, 4, 4), np.uint8)
-    labels[list(slices)] = 1
-    labels[list(slices), :2] = 2
-    return labels
-
-
-@pytest.mark.parametrize(
-    ("slices", "held_out"),
-    [
-        (range(4), [3]),
-        (range(15), [14]),
-        (range(16), [14, 15]),
-        (range(20), [18, 19]),
-        ([2, 5, 7, 11], [11]),
-        ([2, 5, 7], []),
-        ([6], []),
-    ],
-)
-def test_last_eighth_of_the_labelled_slices_is_held_out(slices, held_out):
-    trained, chosen = split(labelled(*slices), tiny())
-    assert chosen == held_out
-    assert trained == [z for z in slices if z not in held_out]
-
-
-def test_partly_labelled_slices_count_as_labelled():
-    labels = labelled(3, 4, 5)
-    labels[9, 2, 2:] = 2, 1
-    assert split(labels, tiny()) == ([3, 4, 5], [9])
-
-
-def test_training_range_bounds_both():
-    assert split(labelled(*range(20)), tiny(slices=(2, 10))) == (list(range(2, 9)), [9])
-
-
-@pytest.mark.parametrize(
-    ("validate", "trained"), [((15, 18), range(10)), ((8, 12), range(8)), ((0, 3), range(3, 10))]
-)
-def test_given_range_is_held_out_and_leaves_the_training(validate, trained):
-    settings = tiny(slices=(0, 10), validate_slices=validate)
-    assert split(labelled(*range(20)), settings) == (list(trained), list(range(*validate)))
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"slices": (5, 21)}, "^Slices: 5:21 does not lie inside the stack"),
-        ({"validate_slices": (20, 25)}, "^Held-out slices: 20:25 does not lie inside the stack"),
-        ({"slices": (0, 4), "validate_slices": (0, 10)}, "All labelled slices are held out"),
-        ({"slices": (12, 14)}, "no labels in the chosen slices"),
-    ],
-)
-def test_impossible_split_gets_a_sentence(changes, sentence):
-    with pytest.raises(UserError, match=sentence):
-        split(labelled(*range(10)), tiny(**changes))
+# What is held out
 
 
 @pytest.mark.usefixtures("quick")
@@ -478,29 +405,6 @@ def test_nothing_is_held_out_from_whom_does_not_want_it(tmp_path, depth):
     assert run.record.trained_slices == list(range(depth))
     assert (run.record.held_out_slices, run.record.held_out_tile) == ([], None)
     assert run.history[0].held_out_accuracy is None
-
-
-def test_what_is_held_out_never_teaches_and_keeps_its_distance():
-    labels = membranes((2, 128, 128))[1]
-    tile = hold_out_tile(labels, [0, 1])
-    judging, teaching = only_tile(labels, tile), but_tile(labels, tile)
-    rows, columns = np.nonzero(judging.any(axis=0))
-    assert (np.bincount(judging.ravel())[1:] > 0).all()
-    assert (np.bincount(teaching.ravel())[1:] > 0).all()
-    near = np.s_[
-        :, max(0, rows.min() - 16) : rows.max() + 17, max(0, columns.min() - 16) : columns.max() + 17
-    ]
-    assert not teaching[near].any()
-    np.testing.assert_array_equal(judging[judging > 0], labels[judging > 0])
-    assert np.count_nonzero(judging) == pytest.approx(labels.size / 8, rel=0.05)
-
-
-def test_no_corner_is_held_out_that_would_take_a_class_away():
-    labels = np.zeros((1, 128, 128), np.uint8)
-    labels[0, :, :] = 2
-    labels[0, 60:64, 60:64] = 1  # the only boundary, far from every corner
-    assert hold_out_tile(labels, [0]) is None
-    assert hold_out_tile(labels[:, 56:80, 56:80], [0]) is None  # tiny
 
 
 @pytest.mark.usefixtures("quick")
@@ -578,14 +482,6 @@ def test_another_network_is_no_start(tmp_path):
             folder=tmp_path / "second",
         )
     assert not (tmp_path / "second").exists()
-
-
-def test_most_labelled_window_is_found():
-    labels = np.zeros((2, 30, 25), np.uint8)
-    labels[1, 21:25, 3] = 1
-    labels[0, 4, 12:15] = 2
-    assert most_labelled(labels, 10) == (slice(20, 30), slice(0, 10))
-    assert most_labelled(labels, 100) == (slice(0, 100), slice(0, 100))
 
 
 # The loss

@@ -17,7 +17,7 @@ from crashes import Death, findings
 from helpers.timing import within
 
 pytestmark = pytest.mark.timeout(900)
-KILLS = 20
+FEW, MORE = range(8), range(8, 20)  # the few: every stage of a write, with and without a name
 PROMISED_S = within(crashes.PROMISED_S)
 
 
@@ -27,23 +27,28 @@ def plan_with_time_to_name(seed, folder):
     return plan if plan.name is None else replace(plan, moment_s=plan.moment_s + 5)
 
 
+@pytest.fixture(scope="module", params=[FEW, pytest.param(MORE, marks=pytest.mark.slow)], ids=["few", "more"])
+def kills(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """What each of twenty left."""
+def found(kills, tmp_path_factory):
+    """What each of them left."""
     folder = tmp_path_factory.mktemp("killed").resolve()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment(folder).items():
             patch.setenv(name, value)
         patch.setattr(crashes, "PROMISED_S", PROMISED_S)
         patch.setattr(crashes, "plan_of", plan_with_time_to_name)
-        return findings(folder, range(KILLS))
+        return findings(folder, kills)
 
 
-def test_all_of_them_painted_and_were_killed(found):
-    assert [one.death.errors for one in found] == [[]] * KILLS
+def test_all_of_them_painted_and_were_killed(found, kills):
+    assert [one.death.errors for one in found] == [[]] * len(kills)
     for one in found:
         assert one.death.when > one.death.states[0][0], one.death.plan
-    assert sum(one.death.changes for one in found) > 5 * KILLS
+    assert sum(one.death.changes for one in found) > 5 * len(kills)
 
 
 def test_no_stroke_older_than_two_seconds_is_lost(found):
@@ -51,8 +56,8 @@ def test_no_stroke_older_than_two_seconds_is_lost(found):
         assert one.lost_s <= PROMISED_S, one.death.plan
 
 
-def test_every_file_is_readable(found):
-    assert [one.unreadable for one in found] == [[]] * KILLS
+def test_every_file_is_readable(found, kills):
+    assert [one.unreadable for one in found] == [[]] * len(kills)
 
 
 def test_the_next_start_offers_them(found):
@@ -60,8 +65,13 @@ def test_the_next_start_offers_them(found):
         assert one.offered or one.death.age_s < PROMISED_S, one.death.plan
 
 
-def test_at_least_half_of_them_were_killed_during_a_write(found):
-    assert sum(bool(one.death.plan.stage) for one in found) >= KILLS / 2
+def test_at_least_half_of_them_were_killed_during_a_write(found, kills):
+    assert sum(bool(one.death.plan.stage) for one in found) >= len(kills) / 2
+
+
+def test_the_few_are_killed_at_every_stage_of_a_write():
+    stages = {plan_of(seed, Path()).stage for seed in FEW}
+    assert stages == {"", *crashes.STAGES}
 
 
 def test_a_living_session_is_offered_to_nobody(found):

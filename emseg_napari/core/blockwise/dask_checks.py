@@ -1,4 +1,7 @@
-"""Whether a Dask worker can do our blocks: it has the same libraries and sees the same files."""
+"""Checks of Dask workers: the same library versions, and the same files under the same names.
+
+A worker that differs would write other bytes, or fail at every block.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 
 from emseg_napari.core.blockwise.work import FatalBlockError
 
-# What a block's bytes depend on, and what blocks travel with.
+# What a block's bytes depend on, and what sends blocks to workers.
 PACKAGES = (
     "emseg-napari",
     "cloudpickle",
@@ -25,19 +28,19 @@ PACKAGES = (
     "zarr",
 )
 
-# Names and versions, hashable; None stands for a package that is not there.
+# Names and versions, hashable; None = not installed.
 Versions = tuple[tuple[str, str | None], ...]
 
 
 def versions_here() -> Versions:
-    """List the versions of this process."""
+    """Return the package versions of this process."""
     from distributed.versions import get_package_info
 
     return _versions(get_package_info(PACKAGES))
 
 
 def check_cluster(client: Any, paths: Sequence[Path]) -> None:
-    """Refuse a scheduler some of whose workers cannot do our blocks.
+    """Check that a scheduler and its workers can process the blocks.
 
     Parameters
     ----------
@@ -55,7 +58,7 @@ def check_cluster(client: Any, paths: Sequence[Path]) -> None:
     _check_versions("The scheduler", _versions(found["scheduler"]["packages"]), here)
     for address, there in found["workers"].items():
         _check_versions(f"The worker {address}", _versions(there["packages"]), here)
-    # Anything else is an error of a worker that ended meanwhile, which concerns nobody.
+    # Any other answer is the error of a worker that has ended meanwhile: it gets no blocks.
     for answer in client.run(unseen, list(paths), on_error="return").values():
         if isinstance(answer, str):
             raise FatalBlockError(answer)
@@ -63,7 +66,7 @@ def check_cluster(client: Any, paths: Sequence[Path]) -> None:
 
 @lru_cache(maxsize=8)
 def check_this_worker(versions: Versions, paths: tuple[Path, ...]) -> None:
-    """Refuse work, in a worker that joined late, as `check_cluster` does."""
+    """Check the worker that this runs in as `check_cluster` does: it may have joined late."""
     from distributed import get_worker
 
     _check_versions(f"The worker {get_worker().address}", versions_here(), versions)
@@ -73,11 +76,11 @@ def check_this_worker(versions: Versions, paths: tuple[Path, ...]) -> None:
 
 
 def unseen(paths: Sequence[Path]) -> str | None:
-    """Give a sentence about a path that this process does not see."""
+    """Return a sentence about a path that this process does not see, None if it sees all."""
     for path in paths:
         if not os.path.exists(path):
             return (
-                f"A worker on the host {socket.gethostname()} sees no {path}; the run, the image and the "
+                f"A worker on the host {socket.gethostname()} cannot see {path}; the run, the image and the "
                 "output must lie on a file system that all workers share, under the same names."
             )
     return None
@@ -88,13 +91,13 @@ def _versions(packages: dict[str, str | None]) -> Versions:
     return (("Python", python), *((name, packages.get(name)) for name in PACKAGES))
 
 
-def _check_versions(who: str, theirs: Versions, ours: Versions) -> None:
-    pairs = [(there, here) for there, here in zip(theirs, ours, strict=True) if there != here]
+def _check_versions(name: str, found: Versions, needed: Versions) -> None:
+    pairs = [(there, here) for there, here in zip(found, needed, strict=True) if there != here]
     if pairs:
         has = ", ".join(_words(there) for there, _ in pairs)
         needs = ", ".join(_words(here) for _, here in pairs)
         raise FatalBlockError(
-            f"{who} has {has}, but this process {needs}; give all of them the same environment and "
+            f"{name} has {has}, but this process has {needs}; give all of them the same environment and "
             "start again."
         )
 

@@ -1,4 +1,4 @@
-"""Connections to Dask schedulers: one of our own on this machine, or one that runs already."""
+"""Connections to Dask schedulers: a new one on this machine, or one that runs already."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emseg_napari.core.jobs import UserError
 
 SECONDS_TO_CONNECT = 5.0
 SECONDS_TO_CLOSE = 5.0
-AGAIN = "give the same command again, which goes on with the blocks that are missing"
+AGAIN = "give the same command again, which resumes with the missing blocks"
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def open_client(scheduler: str, workers: int | None) -> Iterator[Any]:
     Raises
     ------
     UserError
-        If Dask is not installed, or nobody answers at the address.
+        If Dask is not installed, or no scheduler answers at the address.
     """
     try:
         from distributed import Client
@@ -45,8 +45,8 @@ def open_client(scheduler: str, workers: int | None) -> Iterator[Any]:
         ) from None
     with ExitStack() as stack, _quiet():
         if scheduler != "local":
-            _knock(scheduler)
-        target = stack.enter_context(_own_cluster(workers)) if scheduler == "local" else scheduler
+            _check_answers(scheduler)
+        target = stack.enter_context(_local_cluster(workers)) if scheduler == "local" else scheduler
         client = Client(target, timeout=SECONDS_TO_CONNECT, set_as_default=False)
         try:
             yield client
@@ -54,16 +54,21 @@ def open_client(scheduler: str, workers: int | None) -> Iterator[Any]:
             client.close(timeout=SECONDS_TO_CLOSE)
 
 
-def _knock(address: str) -> None:
-    """Ask whether a scheduler is there, since a `Client` would wait for ever for one that says nothing."""
+def _check_answers(address: str) -> None:
+    """Check that a scheduler answers; a `Client` would wait for ever for one that does not."""
     # In a thread of its own: the caller's may run an event loop, as in a notebook.
-    with ThreadPoolExecutor(1, "emseg-knocks") as pool:
+    with ThreadPoolExecutor(1, "emseg-check") as pool:
         try:
             kind = pool.submit(asyncio.run, _kind(address)).result()
-        except (OSError, ValueError, TypeError, MemoryError) as error:  # others speak of absurd lengths
-            raise UserError(_nobody(address)) from error
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            MemoryError,
+        ) as error:  # other servers answer with absurd lengths
+            raise UserError(_no_answer(address)) from error
     if kind != "Scheduler":
-        raise UserError(_nobody(address))
+        raise UserError(_no_answer(address))
 
 
 async def _kind(address: str) -> Any:
@@ -73,27 +78,27 @@ async def _kind(address: str) -> Any:
         return (await there.identity()).get("type")
 
 
-def _nobody(address: str) -> str:
+def _no_answer(address: str) -> str:
     return (
         f"No Dask scheduler answers at {address}; check the address, start one there with 'dask scheduler', "
-        "or leave it away to work without."
+        "or leave it out to work without one."
     )
 
 
 def lost(client: Any) -> bool:
-    """Whether the scheduler has gone."""
+    """Say whether the connection to the scheduler is lost."""
     return client.status != "running"
 
 
 def dashboard(client: Any) -> str | None:
-    """Give the address of the page that shows what the workers do, if the scheduler has one."""
+    """Return the address of the page that shows what the workers do, None if there is none."""
     with suppress(KeyError):
         return str(client.dashboard_link) or None
     return None
 
 
 @contextmanager
-def _own_cluster(workers: int | None) -> Iterator[Any]:
+def _local_cluster(workers: int | None) -> Iterator[Any]:
     from dask.system import CPU_COUNT
     from distributed import LocalCluster
 
@@ -109,7 +114,7 @@ def _own_cluster(workers: int | None) -> Iterator[Any]:
         )
     except (RuntimeError, OSError) as error:
         raise UserError(
-            f"The worker processes did not start ({error}); leave the scheduler away, or in a script call "
+            f"The worker processes did not start ({error}); leave the scheduler out, or in a script call "
             "this below 'if __name__ == \"__main__\":' only."
         ) from error
     with cluster:
@@ -118,7 +123,7 @@ def _own_cluster(workers: int | None) -> Iterator[Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Dask's own log off the terminal: what concerns the user is told as an event."""
+    """Keep Dask's own log off the terminal: what concerns the user is reported as an event."""
     names = ("distributed", "tornado", "bokeh")
     loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith(names)]
     levels = [logger.level for logger in loggers]

@@ -1,4 +1,4 @@
-"""Orders to Dask workers, and how a worker carries one out."""
+"""Tasks for Dask workers: how a block and its work travel, and how a worker runs them."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from emseg_napari.core.jobs import never
 
 @dataclass(frozen=True)
 class DaskTask:
-    """What workers are asked to do to blocks.
+    """Work on blocks as it is sent to workers.
 
     Attributes
     ----------
     work : bytes
         The pickled `BlockWork`.
     versions : tuple
-        Of the process that orders.
+        Package versions of the process that sends it.
     paths : tuple of Path
-        What the worker must see.
+        Files and folders that the worker must see.
     """
 
     work: bytes
     versions: Versions
     paths: tuple[Path, ...]
 
-    def errand(self, block: Block) -> bytes:
-        """Give what a worker has to unpickle to do `block`.
+    def payload(self, block: Block) -> bytes:
+        """Return the bytes that a worker unpickles to process `block`.
 
-        A worker that lacks a module fails so at this block, with an error that can be told. If it had to
-        import the module to read its orders, it would lose its connection, and nobody would know why.
+        Thus a worker that lacks a module fails at this block, with an error that can be reported. If it
+        had to import the module to read the message, it would lose its connection without a reason.
         """
         return pickle.dumps(_TaskForBlock(self, block))
 
 
 @dataclass(frozen=True)
 class _TaskForBlock:
-    order: DaskTask
+    task: DaskTask
     block: Block
 
     def __reduce__(self) -> tuple[Callable[[DaskTask, Block], Any], tuple[DaskTask, Block]]:
-        return _run, (self.order, self.block)
+        return _run, (self.task, self.block)
 
 
-def _run(order: DaskTask, block: Block) -> Any:
-    """Do one block, in the worker; a failure that concerns it alone is a value."""
-    check_this_worker(order.versions, order.paths)
-    work = _unpickled(order.work)
+def _run(task: DaskTask, block: Block) -> Any:
+    """Process one block, in the worker; a failure that concerns it alone is returned."""
+    check_this_worker(task.versions, task.paths)
+    work = _unpickled(task.work)
     try:
         return write(work, block, work.compute(block, work.read(block), never))
     except FatalBlockError as error:

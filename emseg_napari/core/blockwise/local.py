@@ -1,4 +1,4 @@
-"""Blocks done in this process: one thread reads ahead and one writes while the caller's computes."""
+"""Block-wise processing in this process: one thread reads ahead, one writes, the caller's computes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 from emseg_napari.core.blockwise.work import Block, BlockProgress, BlockWork, failure, write
 from emseg_napari.core.jobs import Cancelled, ShouldStop
 
-AHEAD = 2  # blocks read before they are wanted: one that waits, and one that is being read
+AHEAD = 2  # blocks read before they are needed: one that waits, and one that is being read
 BEHIND = 2  # results that wait to be written, or are being written
-_SECONDS_BETWEEN_QUESTIONS = 0.1
+_SECONDS_BETWEEN_CHECKS = 0.1
 
 
 def run_locally(
     work: BlockWork, blocks: Sequence[Block], progress: BlockProgress, should_stop: ShouldStop
 ) -> None:
-    """Do blocks in their order; parameters as of `run_blocks`.
+    """Process blocks in their order; parameters as of `run_blocks`.
 
     When it stops, what was computed is still written.
     """
@@ -32,8 +32,8 @@ def run_locally(
                 progress.failed(failure(block, error))
             else:
                 writing.append((block, writer.submit(write, work, block, result)))
-            _tell_written(writing, BEHIND, progress, should_stop)
-        _tell_written(writing, 0, progress, should_stop)
+            _report_written(writing, BEHIND, progress, should_stop)
+        _report_written(writing, 0, progress, should_stop)
 
 
 def _ahead(
@@ -48,26 +48,26 @@ def _ahead(
         yield reading.popleft()
 
 
-def _tell_written(
+def _report_written(
     writing: deque[tuple[Block, Future[Any]]], left: int, progress: BlockProgress, should_stop: ShouldStop
 ) -> None:
-    """Tell of what was written, and wait until at most `left` results are not."""
+    """Report what was written, and wait until at most `left` results are not."""
     while writing and (len(writing) > left or writing[0][1].done()):
         block, future = writing.popleft()
         try:
-            told = _result(future, should_stop)
+            result = _result(future, should_stop)
         except Exception as error:
             progress.failed(failure(block, error))
         else:
-            progress.done(block, told)
+            progress.done(block, result)
 
 
 def _result(future: Future[Any], should_stop: ShouldStop) -> Any:
-    """Wait for a thread's result, and ask meanwhile whether to stop."""
+    """Wait for a thread's result, and check meanwhile whether to stop."""
     while True:
         if should_stop():
             raise Cancelled
-        if wait([future], timeout=_SECONDS_BETWEEN_QUESTIONS).done:
+        if wait([future], timeout=_SECONDS_BETWEEN_CHECKS).done:
             return future.result()
 
 
@@ -77,5 +77,5 @@ def _thread(name: str) -> Iterator[ThreadPoolExecutor]:
     try:
         yield pool
     finally:
-        # What was read ahead is of no use to anybody; what was computed is.
+        # What was read ahead is not needed any more; what was computed is still written.
         pool.shutdown(wait=True, cancel_futures=name == "reads")

@@ -1,4 +1,4 @@
-"""Where blocks are done."""
+"""Schedulers of block-wise processing, and the function that runs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emseg_napari.core.jobs import BlockFailed, JobContext, UserError
 
 @dataclass(frozen=True)
 class Scheduler:
-    """Which processes do the work.
+    """Choice of the processes that compute blocks.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class Scheduler:
     Raises
     ------
     UserError
-        If there is no such place.
+        If the address or the number of workers cannot be used.
     """
 
     address: str | None = None
@@ -41,13 +41,13 @@ class Scheduler:
         if self.workers is not None and self.address != "local":
             raise UserError(
                 "A number of workers goes with the scheduler 'local' only; a scheduler that runs already has "
-                "the workers that were started for it."
+                "its own workers."
             )
         if self.workers is not None and self.workers < 1:
-            raise UserError(f"{self.workers} workers do nothing; choose 1 or more.")
+            raise UserError(f"{self.workers} workers cannot do anything; choose 1 or more.")
         if self.address not in (None, "local") and "://" not in str(self.address):
             raise UserError(
-                f"{self.address!r} is no scheduler; write 'local' or an address such as tcp://HOST:8786."
+                f"{self.address!r} is not a scheduler; write 'local' or an address such as tcp://HOST:8786."
             )
 
 
@@ -55,13 +55,13 @@ LOCAL = Scheduler()
 
 
 @contextmanager
-def started(scheduler: Scheduler) -> Iterator[Scheduler]:
-    """Reach the workers, and start those of "local" once, for several calls of `run_blocks`.
+def connected(scheduler: Scheduler) -> Iterator[Scheduler]:
+    """Connect to the workers, or start those of "local" once, for several calls of `run_blocks`.
 
     Yields
     ------
     Scheduler
-        The scheduler that has them; any other place as it is.
+        The address at which they work; `LOCAL` as it is.
 
     Raises
     ------
@@ -83,9 +83,9 @@ def run_blocks(
     scheduler: Scheduler = LOCAL,
     context: JobContext | None = None,
 ) -> list[BlockFailed]:
-    """Do the same work on many blocks, in the order given as far as there are hands.
+    """Do the same work on many blocks, in the order given, several at a time on several workers.
 
-    A block that fails costs nothing but itself. A result that cannot be written ends the work, since no
+    A block that fails does not stop the others. A result that cannot be written ends the work, since no
     other could be written either.
 
     Parameters
@@ -93,11 +93,11 @@ def run_blocks(
     work : BlockWork
         Done to each block; for a scheduler it must be possible to pickle it.
     blocks : sequence of Block
-        The most wanted first.
+        The most urgent first.
     scheduler : Scheduler
     context : JobContext, optional
         Gets `BlockDone`, `BlockFailed` and `Progress` per block, and a `Message` with the address of the
-        scheduler's dashboard, on the caller's thread. Asked several times a second whether to stop; what
+        scheduler's dashboard, on the caller's thread. Checked several times a second for a stop; what
         was done stays done.
 
     Returns

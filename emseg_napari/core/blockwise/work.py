@@ -1,4 +1,4 @@
-"""What is done to a block, and what is told of it, wherever it is done."""
+"""Work on single blocks, its progress and its failures, the same with every scheduler."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Block(Protocol):
 
 
 class BlockWork(Protocol):
-    """What is done to every block, in three steps, so that reading and writing need not wait for computing.
+    """Work on every block in three steps, so that reading and writing need not wait for computing.
 
     It is a small thing that can be pickled (paths and settings) and that opens what it needs once per
-    process, when it is first asked. A block is done in full by one process. The same block gives the same
+    process, at its first use. A block is processed in full by one process. The same block gives the same
     bytes wherever and however often it is done, and its file is replaced as a whole: on a cluster a block
-    whose worker was lost is done again.
+    whose worker was lost is processed again.
     """
 
     @property
@@ -55,11 +55,11 @@ class BlockWork(Protocol):
         ...
 
     def compute(self, block: Any, given: Any, should_stop: ShouldStop) -> Any:
-        """Compute the block's result from what was read; raises `Cancelled` when told to stop."""
+        """Compute the block's result from what was read; raises `Cancelled` when it must stop."""
         ...
 
     def write(self, block: Any, result: Any) -> Any:
-        """Write the result, and return what the process that ordered the work is to know of it: little."""
+        """Write the result, and return what the caller of `run_blocks` needs to know of it: little."""
         ...
 
 
@@ -82,7 +82,7 @@ class BlockProgress:
     failures : list of BlockFailed
         What could not be done so far.
     workers : int or None
-        How many processes work for us now; None = this one alone.
+        How many worker processes there are now; None = this process alone.
     """
 
     def __init__(self, total: int, report: Report) -> None:
@@ -90,27 +90,27 @@ class BlockProgress:
         self.workers: int | None = None
         self._total, self._report = total, report
         self._done = self._voxels = 0
-        self.start()
+        self.restart_clock()
 
-    def done(self, block: Block, told: Any) -> None:
-        """Tell that a block is done."""
+    def done(self, block: Block, result: Any) -> None:
+        """Report that a block is done, with what its `BlockWork.write` returned."""
         self._done += 1
         self._voxels += voxels(block)
-        self._report(BlockDone(block, told))
+        self._report(BlockDone(block, result))
         self._progress()
 
     def failed(self, failure: BlockFailed) -> None:
-        """Tell that a block failed."""
+        """Report that a block failed."""
         self.failures.append(failure)
         self._report(failure)
         self._progress()
 
-    def start(self) -> None:
-        """Count time from now."""
+    def restart_clock(self) -> None:
+        """Measure time from now."""
         self._started = time.monotonic()
 
-    def say(self, text: str) -> None:
-        """Tell a sentence."""
+    def message(self, text: str) -> None:
+        """Report a sentence."""
         self._report(Message(text))
 
     def _progress(self) -> None:
@@ -140,7 +140,7 @@ def voxels(block: Block) -> int:
 
 
 def write(work: BlockWork, block: Block, result: Any) -> Any:
-    """Write a block's result; what keeps one from being written would keep all others.
+    """Write a block's result; an error here would stop all others, too.
 
     Raises
     ------
@@ -153,13 +153,13 @@ def write(work: BlockWork, block: Block, result: Any) -> Any:
         raise FatalBlockError(str(error), error.settings) from error
     except OSError as error:
         raise FatalBlockError(
-            f"Block {block.index} cannot be written ({error.strerror or error}); mend that and start again, "
-            "which goes on with the blocks that are missing."
+            f"Block {block.index} cannot be written ({error.strerror or error}); correct that and start "
+            "again, which resumes with the missing blocks."
         ) from error
 
 
 def failure(block: Block, error: Exception) -> BlockFailed:
-    """Say why a block failed; raises `error` again if it concerns more than that block."""
+    """Return why a block failed; raises `error` again if it concerns more than that block."""
     if isinstance(error, Cancelled | FatalBlockError):
         raise error
     settings = error.settings if isinstance(error, UserError) else ()
@@ -170,9 +170,11 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MemoryError):
-        return "There was not enough memory for it; close other programs, or choose smaller blocks or tiles."
+        return "Not enough memory for the block; close other programs, or choose smaller blocks or tiles."
     what = f"{type(error).__name__}: {error}".rstrip(": ")
-    return f"It failed unexpectedly ({what}); start again to retry it, and report it if it fails again."
+    return (
+        f"The block failed unexpectedly ({what}); start again to retry it, and report it if it fails again."
+    )
 
 
 def _details(error: Exception) -> str:

@@ -1,6 +1,6 @@
-"""The starter: a trained network that comes with the package, a run folder like any other.
+"""Starter: the trained network that comes with the package, in a run folder.
 
-Its card (README.md) and its licence lie beside it.
+With it a first prediction needs no labels. Its card (README.md) and its licence lie beside it.
 """
 
 from pathlib import Path

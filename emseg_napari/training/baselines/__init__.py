@@ -1,1 +1,1 @@
-"""Baselines beside the networks: a fitted ridge filter, and boosted trees."""
+"""Baselines without a network, fitted in seconds: a ridge filter and boosted trees."""

@@ -1,21 +1,25 @@
-"""Fits the settings of the ridge filter to labelled slices: one after the other, by trying."""
+"""Fit of the ridge filter to labelled slices.
+
+Its few numbers are found one after the other, by trying: the score of cells has no gradient.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.core.jobs import Cancelled, ShouldStop, never
+from emseg_napari.core.jobs import JobContext, Progress
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.evaluation.metrics import comparisons
 from emseg_napari.models.ridge import SIGMAS_PX, RidgeFit, boundary, strength
-from emseg_napari.training.validation import is_dense, smoothed
+from emseg_napari.training.splits import is_dense
+from emseg_napari.training.validation import smoothed
 
 SMALLEST_PX = (1, 25, 50, 100, 200, 400)
 _FIRST_SMALLEST_PX = 100
-# Beside V_rand, where that is known.
+# Weight of the accuracy beside V_rand.
 _ACCURACY_COUNTS = 0.1
 _LOW_QUANTILES = np.arange(0.5, 0.81, 0.05)
 _HIGH_QUANTILES = (0.0, 0.5, 0.75, 0.9)
@@ -32,8 +36,7 @@ class Example:
 def fit_ridge(
     examples: Sequence[Example],
     boundary_weight: float = 2.0,
-    told: Callable[[float], None] = lambda fraction: None,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
 ) -> tuple[RidgeFit, int]:
     """Find the settings whose boundaries come closest to the labels.
 
@@ -45,10 +48,8 @@ def fit_ridge(
         Both classes must occur.
     boundary_weight : float
         What a boundary pixel counts in the accuracy where an interior pixel counts 1.
-    told : callable
-        Gets the part of the work that is done, 0 to 1.
-    should_stop : callable
-        When it answers True, `Cancelled` is raised.
+    context : JobContext, optional
+        Gets a `Progress` after every smoothing that was tried.
 
     Returns
     -------
@@ -56,22 +57,29 @@ def fit_ridge(
         The best settings.
     int
         How many were tried.
+
+    Raises
+    ------
+    Cancelled
+        If the context says so.
     """
-    return _Fit(examples, boundary_weight, should_stop).run(told)
+    return _Fit(examples, boundary_weight, context or JobContext()).run()
 
 
 class _Fit:
-    def __init__(self, examples: Sequence[Example], boundary_weight: float, should_stop: ShouldStop) -> None:
-        self._examples, self._weight, self._should_stop = examples, boundary_weight, should_stop
+    """One search for the best settings."""
+
+    def __init__(self, examples: Sequence[Example], boundary_weight: float, context: JobContext) -> None:
+        self._examples, self._weight, self._context = examples, boundary_weight, context
         self._tried = 0
         self._dense = all(is_dense(e.labels[np.newaxis]) for e in examples)
 
-    def run(self, told: Callable[[float], None]) -> tuple[RidgeFit, int]:
+    def run(self) -> tuple[RidgeFit, int]:
         dark = self._boundary_is_dark()
         tried = []
         for done, sigma_px in enumerate(SIGMAS_PX, start=1):
             tried.append((*self._best_low(self._strengths(sigma_px, dark)), sigma_px))
-            told(done / (len(SIGMAS_PX) + 1))
+            self._context.report(Progress(done / (len(SIGMAS_PX) + 1)))
         _, low, sigma_px = max(tried)
         found = self._strengths(sigma_px, dark)
         smallest_px = max(SMALLEST_PX, key=lambda size: self._quality(found, low, low, size))
@@ -90,7 +98,7 @@ class _Fit:
     def _strengths(self, sigma_px: float, dark: bool) -> list[np.ndarray]:
         found = []
         for example in self._examples:
-            self._ask()
+            self._context.check_stop()
             found.append(strength(example.image, sigma_px, dark))
         return found
 
@@ -102,11 +110,11 @@ class _Fit:
         return float(scores.max()), float(lows[int(scores.argmax())])
 
     def _quality(self, strengths: list[np.ndarray], low: float, high: float, smallest_px: int) -> float:
-        """Say how good the boundaries of all examples are; a little accuracy decides between equal cells."""
+        """Return the score of the boundaries; a little accuracy decides between equal cells."""
         self._tried += 1
         v_rand, right = [], np.zeros(2)
         for example, found in zip(self._examples, strengths, strict=True):
-            self._ask()
+            self._context.check_stop()
             found = boundary(found, low, high, smallest_px)
             right += self._right_and_all(example.labels, found)
             if self._dense:
@@ -118,10 +126,6 @@ class _Fit:
         """Return the weights of pixels that are right, and of all that have labels."""
         weight = np.where(labels == BOUNDARY, self._weight, 1.0) * (labels != UNLABELLED)
         return np.array([weight[found == (labels == BOUNDARY)].sum(), weight.sum()])
-
-    def _ask(self) -> None:
-        if self._should_stop():
-            raise Cancelled
 
 
 def _v_rand(labels: np.ndarray, found: np.ndarray) -> float:

@@ -1,6 +1,6 @@
-"""Fits boosted trees to the features of labelled pixels, and writes them as an ONNX network.
+"""Boosted trees on the features of labelled pixels, and their export to ONNX.
 
-Histogram gradient boosting as of Ke et al. 2017 (LightGBM), by scikit-learn.
+Histogram gradient boosting after Ke et al. 2017 (LightGBM), by scikit-learn.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
 from emseg_napari.core.files import replacing
-from emseg_napari.core.jobs import Cancelled, ShouldStop, never
+from emseg_napari.core.jobs import JobContext, Progress
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.inference.tiles import grown, tiles, whole, within
 from emseg_napari.io.axes import SliceWindow
@@ -28,22 +28,19 @@ LEARNING_RATE = 0.15
 # On ISBI slices three times as many pixels or twice as many trees changed nothing.
 PIXELS_PER_CLASS = 30_000
 _WINDOW_PX = 512
-# No window gives more than a part, so that several slices are seen.
+# Each window gives at most this part of the pixels, so that several slices are seen.
 _PART = 8
-
-Told = Callable[[float], None]
 
 
 def sample_pixels(
     image_of: Callable[[int], np.ndarray],
     labels: np.ndarray,
     random: np.random.Generator,
-    told: Told = lambda fraction: None,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw labelled pixels, half of them boundary.
 
-    Windows are visited at random until there are `PIXELS_PER_CLASS`, so a scribble counts as much as a
+    Windows are visited in random order until there are `PIXELS_PER_CLASS`, so a scribble counts as much as a
     painted slice. Pixels of the rarer class come several times: weights would slow the fit fivefold.
 
     Parameters
@@ -53,8 +50,8 @@ def sample_pixels(
     labels : numpy.ndarray
         uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
     random : numpy.random.Generator
-    told, should_stop : callable
-        Gets the part that is done, 0 to 1; when it answers True, `Cancelled` is raised.
+    context : JobContext, optional
+        Gets a `Progress` per window.
 
     Returns
     -------
@@ -62,12 +59,17 @@ def sample_pixels(
         float32 (pixels, features).
     is_boundary : numpy.ndarray
         bool (pixels,).
+
+    Raises
+    ------
+    Cancelled
+        If the context says so.
     """
+    context = context or JobContext()
     drawn: dict[int, list[np.ndarray]] = {BOUNDARY: [], INTERIOR: []}
     counts = dict.fromkeys(drawn, 0)
     for z, window in _windows(labels, random):
-        if should_stop():
-            raise Cancelled
+        context.check_stop()
         if min(counts.values()) >= PIXELS_PER_CLASS:
             break
         seen = grown(window, RECIPE.reach_px, labels.shape[1:])
@@ -76,7 +78,7 @@ def sample_pixels(
             pixels = _some(labels[z][window] == kind, PIXELS_PER_CLASS - counts[kind], random)
             parts.append(found[pixels])
             counts[kind] += len(parts[-1])
-        told(min(counts.values()) / PIXELS_PER_CLASS)
+        context.report(Progress(min(counts.values()) / PIXELS_PER_CLASS))
     boundary, interior = (np.concatenate(parts) for parts in drawn.values())
     size = max(len(boundary), len(interior))
     features = np.concatenate([np.resize(part, (size, part.shape[1])) for part in (boundary, interior)])
@@ -84,7 +86,7 @@ def sample_pixels(
 
 
 def _windows(labels: np.ndarray, random: np.random.Generator) -> Iterator[tuple[int, SliceWindow]]:
-    """Yield slice and window of all that have labels, in random order."""
+    """Yield slice and window of all windows with labels, in random order."""
     windows = [
         (z, window)
         for z in range(len(labels))
@@ -96,7 +98,7 @@ def _windows(labels: np.ndarray, random: np.random.Generator) -> Iterator[tuple[
 
 
 def _some(mask: np.ndarray, wanted: int, random: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Return the places of some pixels of a mask (y, x)."""
+    """Return the indices of some pixels of a mask (y, x), drawn at random."""
     pixels = random.permutation(np.flatnonzero(mask))[: min(wanted, PIXELS_PER_CLASS // _PART)]
     return np.unravel_index(pixels, mask.shape)
 
@@ -105,27 +107,25 @@ def fit_trees(
     features: np.ndarray,
     is_boundary: np.ndarray,
     seed: int = 0,
-    told: Told = lambda fraction: None,
-    should_stop: ShouldStop = never,
+    context: JobContext | None = None,
 ) -> HistGradientBoostingClassifier:
     """Fit a classifier to what `sample_pixels` returned.
 
     Raises
     ------
     Cancelled
-        If `should_stop` answered True, which is asked after every tree.
+        If the context says so, which is checked after every tree.
     """
-    done = 0
+    done, context = 0, context or JobContext()
 
     def after_each_tree(*_: Any, **__: Any) -> float:
         nonlocal done
-        if should_stop():
-            raise Cancelled
+        context.check_stop()
         done += 1
-        told(min(1.0, done / TREES))
+        context.report(Progress(min(1.0, done / TREES)))
         return 0.0
 
-    # A score that never stops the fit is scikit-learn's way of asking after every tree.
+    # A score that never stops the fit: scikit-learn has no other callback after every tree.
     model = HistGradientBoostingClassifier(
         max_iter=TREES,
         learning_rate=LEARNING_RATE,
@@ -137,7 +137,7 @@ def fit_trees(
     )
     # Else joblib looks for an optional system tool and warns where it is missing.
     os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
-    # One thread: it takes two seconds, while on a busy machine several wait for each other's slices of time.
+    # One thread: it takes two seconds, while several on a busy machine wait for each other.
     with threadpool_limits(1):
         return model.fit(features, is_boundary)
 
@@ -145,8 +145,8 @@ def fit_trees(
 def export_trees(model: HistGradientBoostingClassifier, path: Path) -> None:
     """Write the classifier as an ONNX file, atomically.
 
-    Input is float32 (pixels, features), output the boundary probability, float32 (pixels, 1). That is all
-    that prediction needs, and nothing in it is code.
+    Input is float32 (pixels, features), output the boundary probability, float32 (pixels, 1). Prediction
+    needs nothing else, and nothing in the file is code.
     """
     trees = [tree.nodes for (tree,) in model._predictors]
     score = helper.make_node(
@@ -172,7 +172,7 @@ def export_trees(model: HistGradientBoostingClassifier, path: Path) -> None:
 
 
 def _attributes(nodes: np.ndarray, lengths: list[int]) -> dict[str, Any]:
-    """Say in ONNX's words what scikit-learn's nodes of all trees, one after the other, mean."""
+    """Translate scikit-learn's nodes of all trees, one after the other, to ONNX's attributes."""
     tree = np.repeat(np.arange(len(lengths)), lengths)
     number = np.concatenate([np.arange(length) for length in lengths])
     leaf = nodes["is_leaf"] == 1
@@ -192,6 +192,6 @@ def _attributes(nodes: np.ndarray, lengths: list[int]) -> dict[str, Any]:
 
 
 def _rounded_down(thresholds: np.ndarray) -> np.ndarray:
-    """Return float32 thresholds that part float32 features as these of double precision do."""
+    """Return float32 thresholds that divide float32 features as those of double precision do."""
     rounded = thresholds.astype(np.float32)
     return np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)

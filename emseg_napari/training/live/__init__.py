@@ -1,1 +1,1 @@
-"""Live learning: training that goes on while the user corrects."""
+"""Live learning: training that continues while the user corrects."""

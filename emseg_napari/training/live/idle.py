@@ -1,4 +1,7 @@
-"""When live learning rests: nothing new to learn, the user's pause, or a computer on its battery."""
+"""Idle policy of live learning: nothing new to learn, paused by the user, or on battery.
+
+Without it the computer would calculate as long as the window is open.
+"""
 
 from __future__ import annotations
 
@@ -14,36 +17,36 @@ _POWER_SECONDS = 5.0
 
 
 class IdlePolicy:
-    """Says why to rest.
+    """Decision whether live learning is idle, and why.
 
     Parameters
     ----------
     idle_seconds : float
-        How long learning goes on after the last correction.
+        How long learning continues after the last correction, in seconds.
     despite_battery : bool
-        Whether it goes on without mains power.
+        Whether it continues without mains power.
     """
 
     def __init__(self, idle_seconds: float, despite_battery: bool) -> None:
         self._idle_seconds, self._despite_battery = idle_seconds, despite_battery
         self._looked, self._on_battery = float("-inf"), False
-        self._asked, self._words = time.monotonic(), ""
+        self._checked, self._idle_for = time.monotonic(), ""
         self.wake()
 
     def wake(self) -> None:
-        """There is something new to learn."""
+        """Continue: there is something new to learn."""
         self._left = self._idle_seconds
 
     def reason(self, paused: bool, labelled: bool) -> str:
-        """Return why to rest now, in words; nothing if there is no reason.
+        """Return why learning is idle now, in words; empty if it is not.
 
-        Ask often: the time until idleness runs only while there was none.
+        To be called often: the time of `idle_seconds` runs only while learning was not idle.
         """
         now = time.monotonic()
-        if not self._words:
-            self._left -= now - self._asked
-        self._asked, self._words = now, self._reason(paused, labelled)
-        return self._words
+        if not self._idle_for:
+            self._left -= now - self._checked
+        self._checked, self._idle_for = now, self._reason(paused, labelled)
+        return self._idle_for
 
     def _reason(self, paused: bool, labelled: bool) -> str:
         if paused:
@@ -61,7 +64,7 @@ class IdlePolicy:
 
 
 def on_battery() -> bool:
-    """Say whether the computer runs on its battery; False where nobody knows."""
+    """Say whether the computer runs on its battery; False where this is not known."""
     try:
         battery = psutil.sensors_battery()
     except (AttributeError, OSError, RuntimeError):  # not on every system

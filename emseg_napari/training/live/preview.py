@@ -1,4 +1,4 @@
-"""The preview of live learning: when the slice in view is predicted and shown again."""
+"""Preview of live learning: when the slice in view is predicted again, and its prediction."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from emseg_napari.inference import SlicePredictor
 from emseg_napari.io.sparse_stack import Stack
 
 REFRESH_SECONDS = 3.0
-# Seconds of learning for one of prediction, at least.
-_LEARNING_PER_SHOW = 3.0
+# Seconds of learning for each second of prediction, at least.
+_LEARNING_PER_PREVIEW = 3.0
 
 
-class View:
-    """The slice in view: shown at once when it is another one, and again while the weights change.
+class SlicePreview:
+    """Preview of the slice in view: at once when it is another one, and again while the weights change.
 
     Parameters
     ----------
@@ -28,20 +28,20 @@ class View:
         self._shown: tuple[int, int] | None = None
         self._due = 0.0
 
-    def hurry(self) -> None:
-        """Show soon what was taught now."""
+    def refresh_soon(self) -> None:
+        """Show within seconds what was learned from a correction."""
         self._due = min(self._due, time.monotonic() + REFRESH_SECONDS)
 
-    def slice_due(self, steps: int, resting: bool) -> int | None:
-        """Return the slice that is to be shown now, if any, after so many steps."""
+    def slice_due(self, steps: int, is_idle: bool) -> int | None:
+        """Return the slice that is due for a preview after so many steps, None if there is none."""
         z = self._context.control().z
         if z is None or not 0 <= z < len(self._image) or self._shown == (z, steps):
             return None
         moved = self._shown is None or self._shown[0] != z
-        return z if moved or resting or time.monotonic() >= self._due else None
+        return z if moved or is_idle or time.monotonic() >= self._due else None
 
     def show(self, z: int, steps: int, updates: int, predictor: SlicePredictor) -> None:
-        """Predict a slice and tell the window, unless another slice comes into view meanwhile."""
+        """Predict a slice and report it, unless another slice comes into view meanwhile."""
         context, began = self._context, time.monotonic()
         try:
             probability = predictor.probability(
@@ -53,6 +53,6 @@ class View:
             return
         self._shown = z, steps
         context.report(PreviewReady(updates, z, probability))
-        # Large slices are shown more seldom, so that most of the time is for learning.
+        # Large slices are shown less often, so that most of the time is for learning.
         now = time.monotonic()
-        self._due = now + max(REFRESH_SECONDS, _LEARNING_PER_SHOW * (now - began))
+        self._due = now + max(REFRESH_SECONDS, _LEARNING_PER_PREVIEW * (now - began))

@@ -1,7 +1,7 @@
-"""Live learning: a network goes on learning while its user corrects, and shows what it thinks by now.
+"""Live learning: a network that is trained on while its user corrects, with previews.
 
-Nothing is held out meanwhile, so its run claims no score. Labels come in slice by slice; the slice in
-view is predicted again every few seconds while the weights change, and at once when it is another one.
+Nothing is held out meanwhile, so the run has no score. Labels arrive slice by slice; the slice in view is
+predicted again every few seconds while the weights change, and at once when it is another one.
 """
 
 from __future__ import annotations
@@ -21,21 +21,23 @@ from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import check_image, check_pair
 from emseg_napari.models.run import Run, fingerprint, is_run
 from emseg_napari.settings import LiveSettings, PredictionSettings
-from emseg_napari.training.dataset import Prepared, label_counts, prepare_live
+from emseg_napari.training.dataset import TrainingDataset, prepare_live
 from emseg_napari.training.devices import Devices
 from emseg_napari.training.learner import AnchoredLearner, export_kept
 from emseg_napari.training.live.idle import PAUSED, IdlePolicy
-from emseg_napari.training.live.preview import View
+from emseg_napari.training.live.preview import SlicePreview
 from emseg_napari.training.patches import LivePatches
-from emseg_napari.training.validation import Validator, is_dense
+from emseg_napari.training.run_record import label_counts
+from emseg_napari.training.splits import is_dense
+from emseg_napari.training.validation import Validator
 
 _SAVE_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 _REPORT_SECONDS = 1.0
-# Below that part of labelled pixels a slice does not choose the threshold: corrections are where the
-# network fails.
+# Below that part of labelled pixels a slice does not count for the threshold: single corrections lie where
+# the network fails.
 _MOSTLY = 0.125
-_SLICES_FOR_CLOSING = 4  # fewer choose no level of closing: a single gap between large cells would decide
+_SLICES_FOR_CLOSING = 4  # with fewer, a single gap between large cells would decide the merge threshold
 
 
 def train_live(
@@ -46,7 +48,7 @@ def train_live(
     *,
     folder: Path | str,
 ) -> Run:
-    """Go on training a network on labels that change, until the wish for `enough` keeps it.
+    """Train a network further on labels that change, until the control's `enough` ends it.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def train_live(
     settings : LiveSettings, optional
     context : JobContext, optional
         Gets a `PreviewReady` of the slice in view again and again (its epoch counts the label updates
-        that it knows of), and a `Progress` whose text says what is going on. Its inbox brings each
+        it was trained on), and a `Progress` whose text says what is being done. Its inbox receives each
         `LabelUpdate`.
     folder : Path
         The run folder to write; saved once a minute.
@@ -78,88 +80,90 @@ def train_live(
     settings = settings or LiveSettings()
     if is_run(Path(folder)):
         raise UserError(f"{folder} holds a run already; choose another folder.")
-    prepared, start = prepare_live(image, labels, settings)
-    run = Run(writable_folder(folder), settings.training(start.settings), prepared.record)
-    learning = _Live(prepared, run, settings, context or JobContext())
-    learning.begin(start)
+    dataset, start = prepare_live(image, labels, settings)
+    run = Run(writable_folder(folder), settings.training(start.settings), dataset.record)
+    learning = _Live(dataset, run, settings, context or JobContext())
+    learning.set_up(start)
     learning.loop()
     return learning.finish()
 
 
 class _Live:
-    """One live learning between its steps."""
+    """State of one live learning between its steps."""
 
-    def __init__(self, prepared: Prepared, run: Run, settings: LiveSettings, context: JobContext) -> None:
-        self._image, self._labels = prepared.image, prepared.labels
+    def __init__(
+        self, dataset: TrainingDataset, run: Run, settings: LiveSettings, context: JobContext
+    ) -> None:
+        self._image, self._labels = dataset.image, dataset.labels
         self._run, self._settings, self._context = run, settings, context
         normalisation = run.record.normalisation
         self._patches = LivePatches(self._image, run.settings, normalisation, settings.recent)
-        self._taught: dict[int, str] = {}
+        self._fingerprints: dict[int, str] = {}
         self._updates = 0
-        self._told, self._told_at = "", 0.0
+        self._reported, self._reported_at = "", 0.0
         self._losses: deque[float] = deque(maxlen=100)
         self._spent: list[tuple[float, float]] = []
 
-    def begin(self, start: Run) -> None:
-        """Build the network and take in what is labelled already."""
+    def set_up(self, start: Run) -> None:
+        """Build the network and read the labels that there are already."""
         report, devices = self._context.report, Devices()
         report(Message("Learning live: nothing is held out, so this run has no score of its own."))
         report(Message(devices.words))
         report(Progress(0.0, None, "building the network"))
         self._learner = AnchoredLearner(self._run.settings, devices, start, self._settings)
         devices.warm_up(self._learner.model, *self._patches.empty_batch())
-        # A step on nothing, so that the first stroke need not wait until the step is compiled.
+        # A step without labels compiles it, so that the first stroke need not wait.
         self._step(self._patches.empty_batch(), 0.0)
         for z in self._labels.stored_slices:
             self._learn_from(z)
         self._idle = IdlePolicy(self._settings.idle_seconds, self._settings.on_battery)
-        self._view = View(self._image, self._context)
+        self._preview = SlicePreview(self._image, self._context)
         self._run.save()
         self._save()
 
     def loop(self) -> None:
-        """Learn, show, rest and save until the user says that it is enough."""
-        resting = ""
+        """Learn, preview, wait and save until the user ends it."""
+        idle = ""
         while not self._context.control().enough:
             self._context.check_stop()
-            self._take_in(_LOOK_SECONDS if resting else 0.0)
-            resting = self._idle.reason(self._context.control().paused, bool(self._patches))
-            self._tell(resting)
-            if not resting:
+            self._read_inbox(_LOOK_SECONDS if idle else 0.0)
+            idle = self._idle.reason(self._context.control().paused, bool(self._patches))
+            self._report_state(idle)
+            if not idle:
                 self._step(self._patches.batch(len(self._spent)), self._settings.learning_rate)
-            if resting != PAUSED:
-                self._show(resting)
+            if idle != PAUSED:
+                self._show_preview(bool(idle))
             if time.monotonic() - self._saved_at > _SAVE_SECONDS and len(self._spent) > self._saved_steps:
                 self._save()
 
-    def _tell(self, resting: str) -> None:
-        """Say what is going on: at once when it is something else, the steps once a second."""
-        if resting != self._told or (not resting and time.monotonic() - self._told_at > _REPORT_SECONDS):
-            self._told, self._told_at = resting, time.monotonic()
-            words = resting or f"learning, step {len(self._spent)}"
+    def _report_state(self, idle: str) -> None:
+        """Report what is being done: at once when it changes, the steps once a second."""
+        if idle != self._reported or (not idle and time.monotonic() - self._reported_at > _REPORT_SECONDS):
+            self._reported, self._reported_at = idle, time.monotonic()
+            words = idle or f"learning, step {len(self._spent)}"
             self._context.report(Progress(0.0, None, words))
 
-    def _take_in(self, seconds: float) -> None:
-        """Learn of what was labelled meanwhile."""
-        for taught in self._context.inbox.take(seconds):
-            labels = normalise(taught.labels, "The labels", "napari")
-            check_pair(self._image[taught.z], labels, "the slice", "its labels")
-            changed, self._labels[taught.z] = labels != self._labels[taught.z], labels
-            self._learn_from(taught.z, changed)
+    def _read_inbox(self, seconds: float) -> None:
+        """Read the labels that changed meanwhile; wait for some up to so many seconds."""
+        for update in self._context.inbox.take_all(seconds):
+            labels = normalise(update.labels, "The labels", "napari")
+            check_pair(self._image[update.z], labels, "the slice", "its labels")
+            changed, self._labels[update.z] = labels != self._labels[update.z], labels
+            self._learn_from(update.z, changed)
             self._updates += 1
             self._idle.wake()
-            self._view.hurry()
+            self._preview.refresh_soon()
 
     def _learn_from(self, z: int, changed: np.ndarray | None = None) -> None:
         labels = self._labels[z]
         try:
             check_image(self._image, "The image", [z])
-        except UserError as error:  # one dead slice must not end the work on the others
+        except UserError as error:  # one empty slice must not end the training on the others
             self._context.report(Message(str(error)))
             return
         self._patches.update(z, labels, changed)
-        if z not in self._taught and labels.any():
-            self._taught[z] = fingerprint(self._image[z])
+        if z not in self._fingerprints and labels.any():
+            self._fingerprints[z] = fingerprint(self._image[z])
 
     def _step(self, batch: tuple[np.ndarray, np.ndarray], learning_rate: float) -> None:
         began = time.monotonic()
@@ -167,20 +171,20 @@ class _Live:
         seconds = self._spent[-1][1] if self._spent else 0.0
         self._spent.append((learning_rate, seconds + time.monotonic() - began))
 
-    def _show(self, resting: str) -> None:
+    def _show_preview(self, is_idle: bool) -> None:
         steps = len(self._spent)
-        z = self._view.slice_due(steps, bool(resting))
+        z = self._preview.slice_due(steps, is_idle)
         if z is not None:
             with self._learner.averaged():
-                self._view.show(z, steps, self._updates, self._learner.predictor(self._run.record))
+                self._preview.show(z, steps, self._updates, self._learner.predictor(self._run.record))
 
     def _save(self) -> None:
-        run, taught = self._run, sorted(self._taught)
-        # First of all: a record may name slices that the weights on disk have not seen, never the reverse.
+        run, trained = self._run, sorted(self._fingerprints)
+        # First: a record may name slices that the weights on disk have not seen, never the reverse.
         run.update(
-            trained_slices=taught,
-            fingerprints=sorted({*run.record.fingerprints, *self._taught.values()}),
-            label_counts=label_counts(self._labels[taught]),
+            trained_slices=trained,
+            fingerprints=sorted({*run.record.fingerprints, *self._fingerprints.values()}),
+            label_counts=label_counts(self._labels[trained]),
         )
         run.save_steps(self._spent)
         self._learner.save(run.last_checkpoint)
@@ -194,12 +198,12 @@ class _Live:
         self._save()
         export_kept(self._run)
         self._close_history()
-        self._run.update(**self._verdict(), finished=True)
+        self._run.update(**self._thresholds(), finished=True)
         return self._run
 
     def _close_history(self) -> None:
-        """Tell of all steps as of one epoch."""
-        if labelled := self._where(lambda labels: bool(labels.any())):
+        """Report all steps as one epoch."""
+        if labelled := self._slices_where(lambda labels: bool(labels.any())):
             with self._learner.averaged():
                 found = self._validator(labelled).trained(self._learner.predictor(self._run.record))
             assert found.accuracy is not None  # some pixel is labelled
@@ -211,16 +215,16 @@ class _Live:
             self._run.update(kept_epoch=1)
             self._context.report(row)
 
-    def _verdict(self) -> dict[str, float | None]:
-        """Choose how probabilities become labels, or leave as it is what few labels cannot decide."""
-        mostly = self._where(_can_choose)
+    def _thresholds(self) -> dict[str, float | None]:
+        """Choose the thresholds; those that few labels cannot decide stay as they were."""
+        mostly = self._slices_where(_can_choose)
         predictor = load_predictor(self._run, PredictionSettings())
         found = self._validator(mostly).verdict(predictor) if mostly else {}
         if len(mostly) < _SLICES_FOR_CLOSING:
             found.pop("merge_threshold", None)
         return found
 
-    def _where(self, fit: Callable[[np.ndarray], bool]) -> list[int]:
+    def _slices_where(self, fit: Callable[[np.ndarray], bool]) -> list[int]:
         return [z for z in self._run.record.trained_slices if fit(self._labels[z])]
 
     def _validator(self, slices: list[int]) -> Validator:

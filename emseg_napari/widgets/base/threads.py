@@ -1,4 +1,4 @@
-"""What a thread does for the window: its result or its error, and how it asks the window meanwhile."""
+"""Worker threads of the window: their result or error, and calls back into the GUI thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _THREADS = 16  # which mostly wait: for the engine, a disk or the user
 
 
 def make_room() -> None:
-    """Let threads begin at once: Qt's pool has one a core, and each job of an engine takes one to its end."""
+    """Let threads start at once: Qt's pool has one a core, and each job of an engine takes one to its end."""
     pool = QThreadPool.globalInstance()
     pool.setMaxThreadCount(max(pool.maxThreadCount(), _THREADS))
 
@@ -56,10 +56,10 @@ def with_places(problem: UserError | BlockFailed | Failed) -> str:
 
 
 def sentence_of(error: Exception) -> str:
-    """Return what the user is told of an error; one that nobody expected is logged."""
+    """Return the sentence that the user sees of an error; an unexpected error is logged."""
     if isinstance(error, UserError):
         return with_places(error)
     if isinstance(error, MemoryError):
         return "Out of memory; work on fewer slices or close other layers."
     logging.getLogger(__name__).error("unexpected error in a step", exc_info=error)
-    return f"This should not have happened ({type(error).__name__}: {error}); your layers are untouched."
+    return f"Unexpected error ({type(error).__name__}: {error}); your layers are unchanged."

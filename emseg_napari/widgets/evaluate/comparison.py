@@ -1,9 +1,10 @@
-"""What is to be compared: two layers made into arrays for the engine, and what must be said of them."""
+"""Comparison of two layers: what the pairing of a prediction with labels needs to know of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,47 +12,34 @@ from napari.layers import Labels, Layer
 
 from emseg_napari.annotation.label_state import is_own
 from emseg_napari.core.jobs import UserError
-from emseg_napari.core.labels import INTERIOR, UNLABELLED
 from emseg_napari.evaluation.evaluation import as_ranges
-from emseg_napari.evaluation.predictions import KINDS, Kind, Prediction
-from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
-from emseg_napari.io.stacks import check_pair, check_range, read_description
-from emseg_napari.io.volume import BrokenChunk, Volume
+from emseg_napari.evaluation.matching import Names
+from emseg_napari.evaluation.pairing import Pairing, paired
+from emseg_napari.evaluation.predictions import Prediction, Reason, prediction_of
+from emseg_napari.io.records import recorded_kind
+from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.volume import BrokenChunk
+from emseg_napari.models.run import fingerprint
 from emseg_napari.settings import EvaluationSettings
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.evaluate.provenance import Provenance, provenance_of
-from emseg_napari.widgets.layers.labels_layer import (
-    PROPOSAL_OF,
-    SOURCE,
-    Ask,
-    is_ours,
-    stack_of,
-    trusted_of,
-    understood,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers.labels_layer import Ask, is_managed, stack_of, trusted_of, understood
+from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
+from emseg_napari.widgets.layers.layer_records import record_of_layer
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A prediction and the truth, of the same slices.
+class LayerComparison:
+    """A prediction layer and the labels layer that is taken for true.
 
     Attributes
     ----------
     truth_layer : napari.layers.Labels
     prediction_name, truth_name : str
-    has_threshold : bool
-        The prediction is a probability and no labels.
     stack_shape : tuple of int
         (z, y, x) of the truth layer.
-    interior : SparseStack
-        float32 (z, y, x), 0 to 1: predicted interior probability, of the slices that are compared.
-    truth : SparseStack
-        uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior; only 0 in slices that were not predicted.
-    first_slice : int
-        Index of the first of these slices in the truth layer, where all slices are counted.
-    origin : Provenance
-        What is known of the run that made the prediction.
+    pair : Pairing
+        Both as arrays, the threshold and the run.
     notes : list of str
         Sentences that the user must know.
     """
@@ -59,183 +47,166 @@ class Comparison:
     truth_layer: Labels
     prediction_name: str
     truth_name: str
-    has_threshold: bool
     stack_shape: tuple[int, ...]
-    interior: SparseStack
-    truth: SparseStack
-    first_slice: int
-    origin: Provenance
-    notes: list[str] = field(default_factory=list)
+    pair: Pairing
+    notes: list[str]
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether the prediction is a probability, and not labels."""
+        return self.pair.kind != "labels"
 
     @property
     def slices(self) -> list[int]:
         """Slices of the truth layer that have labels and a prediction."""
-        return [self.first_slice + z for z in self.truth.stored_slices]
-
-    def settled(self, settings: EvaluationSettings) -> EvaluationSettings:
-        """Return settings with the run's own threshold, and a range that lies in these slices.
-
-        Raises
-        ------
-        UserError
-            If nothing is left to score, or only slices that the run was trained on and nobody named.
-        """
-        wanted = settings.slices
-        if wanted is not None:
-            first, end = check_range(wanted, self.stack_shape[0], "Slices")
-            inside = [z for z in self.slices if first <= z < end]
-            if not inside:
-                raise UserError(
-                    f"Slices {first}:{end} hold no labels that could be compared; "
-                    f"choose among {as_ranges(self.slices)}."
-                )
-            wanted = (inside[0], inside[-1] + 1)
-        elif set(self.slices) <= set(self.origin.trained):
-            raise UserError(
-                f"Nothing is left to score: the run was trained on all labelled slices "
-                f"({as_ranges(self.slices)}), so their scores would prove nothing; label another slice, or "
-                "name slices under 'Slices' to score them all the same."
-            )
-        own = settings.threshold is None or not self.has_threshold
-        threshold = self.origin.threshold if own else settings.threshold
-        return EvaluationSettings(slices=wanted, threshold=threshold)
+        return self.pair.slices
 
 
-def compare(prediction_layer: Layer, truth_layer: Labels, workspace: Workspace, ask: Ask) -> Comparison:
-    """Make arrays of two layers; takes a while, and may be called in any thread.
+def compare(
+    prediction_layer: Layer,
+    truth_layer: Labels,
+    workspace: Workspace,
+    ask: Ask,
+    settings: EvaluationSettings | None = None,
+) -> LayerComparison:
+    """Compare two layers; takes a while, and may be called in any thread.
 
     Parameters
     ----------
     prediction_layer, truth_layer : napari.layers.Layer
-        An image layer is a boundary probability, a labels layer holds labels.
+        An image layer holds what its record states, else the probability of the boundary; a labels layer
+        holds labels.
     workspace : Workspace
         Knows the image and the run.
     ask : callable
         Asks the user for the convention, where the values of labels leave it open; called in that thread.
+    settings : EvaluationSettings, optional
+        The threshold counts for probabilities only.
 
     Raises
     ------
     UserError
-        If they are one layer, do not fit each other, or hold what cannot be compared.
+        If they are one layer, do not fit each other, hold what cannot be compared, or only slices that the
+        run was trained on and that `settings` does not name.
     """
     if prediction_layer == truth_layer:
         raise UserError(
             f"{truth_layer.name} is chosen both as prediction and as truth, which proves nothing; "
             "choose two different layers."
         )
-    prediction, truth = _prediction(prediction_layer, workspace, ask), _truth(truth_layer, ask)
-    first, end = _common_slices(prediction, truth, truth_layer.name)
-    labelled = labelled_slices(truth, range(first, end))
-    scored = [z for z in labelled if _is_predicted(prediction_layer, prediction.values, z - first)]
-    if not scored:
-        raise UserError(_nothing(prediction_layer.name, truth_layer.name, bool(labelled)))
-    low, shape = scored[0], (scored[-1] + 1 - scored[0], *truth.shape[1:])
-    interior = {z - low: _interior(prediction, z - first) for z in scored}
-    known = SparseStack(shape, np.uint8, {z - low: truth[z] for z in scored})
-    places = {z: z - first for z in scored}
-    origin = provenance_of(prediction_layer, prediction, truth.shape, places, workspace)
-    return Comparison(
+    prediction = _prediction(prediction_layer, workspace, ask)
+    truth, wanted = _truth(truth_layer, ask), settings or EvaluationSettings()
+    if prediction.kind == "labels":
+        wanted = wanted.model_copy(update={"threshold": None})
+    marks = _fingerprints(workspace.image, truth.shape)
+    pair = paired(prediction, truth, wanted, names=_names(prediction, truth_layer.name), image=marks)
+    if wanted.slices is None:
+        _refuse_trained_only(pair)
+    taken_for = [pair.taken_for] if prediction.reason == "recognised" else []
+    return LayerComparison(
         truth_layer=truth_layer,
         prediction_name=prediction_layer.name,
         truth_name=truth_layer.name,
-        has_threshold=prediction.kind != "labels",
         stack_shape=truth.shape,
-        interior=SparseStack(shape, np.float32, interior),
-        truth=known,
-        first_slice=low,
-        origin=origin,
-        notes=origin.notes
-        + _notes(prediction_layer, scored, labelled, known, isinstance(prediction.values, Volume)),
+        pair=pair,
+        notes=[*taken_for, *pair.notes, *_painted_in(prediction_layer, pair.slices)],
+    )
+
+
+def run_folder(layer: Layer, record: Mapping[str, Any], workspace: Workspace) -> Path | None:
+    """Return the folder of the run that a prediction is from; it may be gone.
+
+    The layer names it, or its record; a probability that names none is supposed to be of the chosen run, but
+    labels may be of any origin.
+    """
+    named = info_of(layer).run or record.get("run_folder")
+    if named:
+        return Path(named)
+    return None if isinstance(layer, Labels) else workspace.run
+
+
+def _names(prediction: Prediction, truth: str) -> Names:
+    maker = "a layer that step Predict has made" if prediction.kind == "labels" else "its run in step Predict"
+    return Names(
+        labels=truth,
+        slices="'Slices'",
+        threshold="'Threshold'",
+        run=f"choose {maker}",
+        interior="invert it first",
+        run_is_gone="The run {name} is not there any more: not known which slices it was trained on.",
+        held_out="By slices {slices} the run chose its threshold and weights: they flatter.",
     )
 
 
 def _prediction(layer: Layer, workspace: Workspace, ask: Ask) -> Prediction:
+    """Return what a layer holds; its record names the run that it is from, if that is known."""
+    record = record_of_layer(layer)
+    folder = run_folder(layer, record, workspace)
+    named = record if folder is None else {**record, "run_folder": str(folder)}
     if isinstance(layer, Labels):
-        return Prediction(layer.name, understood(layer, ask)[0], "labels", {})
-    values, record = volume_of_layer(layer), record_of(layer)
-    grey_levels = values.dtype == np.uint8 and layer == workspace.image and not record
-    if not (values.dtype.kind == "f" or values.dtype == np.uint8) or grey_levels:
+        labels = understood(layer, ask)[0]
+        return Prediction(layer.name, labels, "labels", named, "recorded", lambda z: bool(labels[z].any()))
+    pixels = volume_of_layer(layer)
+    is_image = layer == workspace.image
+    if not record and pixels.dtype.kind != "f" and (pixels.dtype != np.uint8 or is_image):
         raise UserError(
             f"{layer.name} holds grey levels and no prediction; choose a boundary probability, or labels "
             "that were predicted."
         )
-    kind: Kind = "interior" if record.get("kind") == "interior" else "probability"
-    return Prediction(layer.name, values, kind, record)
+    return _recorded(layer, pixels, named)
 
 
-def record_of(layer: Layer) -> Mapping[str, Any]:
-    """Return what `emseg predict` wrote into the file that step Load has opened."""
-    source = layer.metadata.get(SOURCE)
+def _recorded(layer: Layer, pixels: Any, record: Mapping[str, Any]) -> Prediction:
+    """Return what the pixels of an image layer are by its record; the boundary's probability without one."""
+    kind, proposed = recorded_kind(record), info_of(layer).proposal_of is not None
+    found = prediction_of(pixels, layer.name, kind or "probability", record)
+    reason: Reason = "recorded" if kind or proposed else "recognised"
+    return replace(found, record=record, reason=reason, holds=lambda z: _is_predicted(pixels, z, proposed))
+
+
+def _is_predicted(pixels: Any, z: int, empty_before: bool) -> bool:
+    """Whether a slice was predicted: all of it can be read, and it is not all 0 where it was so before."""
     try:
-        record = read_description(source) if source else {}
-    except (UserError, OSError):  # moved away since
-        return {}
-    return record if record.get("kind") in KINDS else {}
+        plane = pixels[z]
+    except BrokenChunk:
+        return False
+    return bool(plane.any()) or not empty_before
 
 
 def _truth(layer: Labels, ask: Ask) -> SparseStack:
-    """Return the labels that a person stands for."""
-    return trusted_of(layer, understood(layer, ask)[0])
-
-
-def _common_slices(prediction: Prediction, truth: SparseStack, name: str) -> tuple[int, int]:
-    """Return which slices of the truth the prediction shows: all of them, or those that its file names."""
-    first, end = 0, len(truth)
-    if prediction.slices and len(prediction.values) < len(truth) >= prediction.slices[1]:
-        first, end = prediction.slices
-    check_pair(prediction.values, SparseStack((end - first, *truth.shape[1:])), prediction.name, name)
-    return first, end
-
-
-def _is_predicted(layer: Layer, values: Any, z: int) -> bool:
-    """Say whether a slice was predicted: till then it is all 0, in labels and in layers of ours.
-
-    On disk all of it must be there.
-    """
-    try:
-        plane = values[z]
-    except BrokenChunk:
-        return False
-    return bool(plane.any()) or not (isinstance(layer, Labels) or PROPOSAL_OF in layer.metadata)
-
-
-def _nothing(prediction: str, truth: str, labelled: bool) -> str:
-    if labelled:
-        return (
-            f"{prediction} has no prediction in the slices that {truth} labels; predict these slices first."
-        )
-    return f"{truth} has no labels that a person made or confirmed; paint or confirm some, or choose others."
-
-
-def _interior(prediction: Prediction, z: int) -> np.ndarray:
-    if prediction.kind != "labels":
-        return prediction.interior(z, z + 1)[0].astype(np.float32, copy=False)
-    labels = prediction.values[z]
-    if (labels == UNLABELLED).any():
+    """Return the labels that a person has made or confirmed."""
+    truth = trusted_of(layer, understood(layer, ask)[0])
+    if not truth.stored_slices:
         raise UserError(
-            f"{prediction.name} leaves pixels of slice {z} unlabelled, where a prediction says boundary or "
-            "interior; predict that slice again, or choose the probability."
+            f"{layer.name} has no labels that a person made or confirmed; paint or confirm some, or choose "
+            "others."
         )
-    return (labels == INTERIOR).astype(np.float32)
+    return truth
 
 
-def _notes(
-    layer: Layer, scored: list[int], labelled: list[int], truth: SparseStack, on_disk: bool
-) -> list[str]:
-    notes = []
-    waiting = [z for z in labelled if z not in scored]
-    if waiting:
-        why = "Not predicted yet, or not all there on disk" if on_disk else "Not predicted yet"
-        notes.append(f"{why}, so not scored: slices {as_ranges(waiting)}.")
-    if isinstance(layer, Labels) and PROPOSAL_OF in layer.metadata and is_ours(layer):
-        painted = [z for z in scored if is_own(stack_of(layer)[z]).any()]
-        if painted:
-            notes.append(
-                f"You painted in {layer.name}, slices {as_ranges(painted)}: they count as they are now."
-            )
-    part = [z for z in scored if not truth[z - scored[0]].all()]
-    if part:
-        notes.append(
-            f"Labelled only in part: slices {as_ranges(part)}; V_rand and V_info see just that part."
+def _fingerprints(image: Layer | None, shape: tuple[int, ...]) -> Callable[[int], str] | None:
+    """Return what gives the fingerprints of an image layer's slices, if it has the size of the labels."""
+    if not fits(image, shape):
+        return None
+    pixels = volume_of_layer(image)
+    return lambda z: fingerprint(pixels[z])
+
+
+def _refuse_trained_only(pair: Pairing) -> None:
+    """Raise `UserError` if no scored slice is new to the run: then the user must name slices."""
+    if set(pair.slices) <= set(pair.overlap.trained):
+        raise UserError(
+            f"Nothing is left to score: the run was trained on all labelled slices "
+            f"({as_ranges(pair.slices)}), so their scores would prove nothing; label another slice, or "
+            "name slices under 'Slices' to score them all the same."
         )
-    return notes
+
+
+def _painted_in(layer: Layer, scored: list[int]) -> list[str]:
+    """Return whether the user has corrected proposals that are scored."""
+    if not (isinstance(layer, Labels) and info_of(layer).proposal_of is not None and is_managed(layer)):
+        return []
+    painted = [z for z in scored if is_own(stack_of(layer)[z]).any()]
+    if not painted:
+        return []
+    return [f"You painted in {layer.name}, slices {as_ranges(painted)}: they count as they are now."]

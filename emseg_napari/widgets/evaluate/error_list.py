@@ -16,7 +16,7 @@ from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, erro
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.step import in_line, wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
-from emseg_napari.widgets.layers.labels_layer import AID
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import lying_as, show_place, zoom_to
 
 NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
@@ -53,7 +53,7 @@ class ErrorList(QWidget):
         self.table.chosen.connect(self._go)
         previous, following = QPushButton(f"Previous ({PREVIOUS_KEY})"), QPushButton(f"Next ({NEXT_KEY})")
         for button, by in ((previous, -1), (following, 1)):
-            button.setToolTip("Go there: the slice comes up and the wall lies in the middle.")
+            button.setToolTip("Show the slice, with the wall in the middle.")
             button.clicked.connect(lambda *_, by=by: self.table.step(by))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
@@ -102,7 +102,7 @@ class ErrorList(QWidget):
         self._layer = self._viewer.add_labels(
             shown,
             name="errors: merge red, split blue",
-            metadata={AID: True},
+            metadata=LayerInfo(is_aid=True).as_metadata(),
             colormap=DirectLabelColormap(color_dict=colours),
             opacity=1,
             **place,

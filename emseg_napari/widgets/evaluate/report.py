@@ -1,4 +1,4 @@
-"""What the report of an evaluation tells, gathered from the window."""
+"""Report of an evaluation, gathered from the window."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from emseg_napari.io.axes import shape_text
 from emseg_napari.models.run import versions
 from emseg_napari.settings import ErrorSettings
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.evaluate.comparison import Comparison
-from emseg_napari.widgets.layers.labels_layer import fits, volume_of_layer
+from emseg_napari.widgets.evaluate.comparison import LayerComparison
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 
 
 def report_of(
-    comparison: Comparison,
+    comparison: LayerComparison,
     review: Review,
     error_settings: ErrorSettings,
     notes: list[str],
@@ -34,8 +34,8 @@ def report_of(
     )
 
 
-def _facts(comparison: Comparison, review: Review, error_settings: ErrorSettings) -> dict[str, str]:
-    evaluation, run = review.evaluation, comparison.origin.run
+def _facts(comparison: LayerComparison, review: Review, error_settings: ErrorSettings) -> dict[str, str]:
+    evaluation, run = review.evaluation, comparison.pair.overlap.run
     scored = [one.z for one in evaluation.per_slice]
     facts = {
         "Prediction": comparison.prediction_name,
@@ -54,13 +54,13 @@ def _facts(comparison: Comparison, review: Review, error_settings: ErrorSettings
     return facts | {"Evaluated": f"{datetime.now():%Y-%m-%d %H:%M}"} | versions()
 
 
-def _pictures(comparison: Comparison, review: Review, workspace: Workspace) -> list[SlicePicture]:
+def _pictures(comparison: LayerComparison, review: Review, workspace: Workspace) -> list[SlicePicture]:
     layer = workspace.image
     image = volume_of_layer(layer) if fits(layer, comparison.stack_shape) and not layer.rgb else None
     pictures = []
     for z in worst_slices(review.evaluation):
-        at = z - comparison.first_slice
-        interior = comparison.interior[at].astype(np.float64) > review.evaluation.threshold
+        at = z - comparison.pair.first_slice
+        interior = comparison.pair.interior[at].astype(np.float64) > review.evaluation.threshold
         shown = None if image is None else image[z]
-        pictures.append(SlicePicture(z, shown, comparison.truth[at], interior))
+        pictures.append(SlicePicture(z, shown, comparison.pair.truth[at], interior))
     return pictures

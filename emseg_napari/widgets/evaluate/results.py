@@ -1,4 +1,4 @@
-"""What came of an evaluation: figures, slices, errors, thresholds, rounds."""
+"""Results of an evaluation: figures, slices, errors, thresholds, rounds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emseg_napari.widgets.base.plots import ThresholdPlot
 from emseg_napari.widgets.base.step import wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.evaluate.comparison import Comparison
+from emseg_napari.widgets.evaluate.comparison import LayerComparison
 from emseg_napari.widgets.evaluate.error_list import ErrorList
 from emseg_napari.widgets.evaluate.history_table import RoundsTable
 from emseg_napari.widgets.layers.placement import show_slice
@@ -80,19 +80,7 @@ class Results(QWidget):
         self._viewer, self._workspace = viewer, workspace
         self._truth_layer: Any = None
         self.subject, self.headline = wrapping_label(), Headline()
-        self.slices, self.errors = ScoreTable(_COLUMNS), ErrorList(viewer)
-        self.slices.chosen.connect(self._go_to_slice)
-        self.thresholds, self.rounds = ThresholdPlot(), RoundsTable()
-        self.tabs = QTabWidget()
-        pages = {
-            "Slices": self.slices,
-            "Errors": self.errors,
-            "Thresholds": self.thresholds,
-            "Rounds": self.rounds,
-        }
-        for title, page in pages.items():
-            self.tabs.addTab(page, title)
-        self.tabs.setFixedHeight(_TABS_PX)
+        self._build_tabs()
         self._scores = QWidget()
         above = QVBoxLayout(self._scores)
         above.setContentsMargins(0, 0, 0, 0)
@@ -106,12 +94,23 @@ class Results(QWidget):
         self._scores.hide()
         self._show_rounds()
 
-    def show_review(self, comparison: Comparison, review: Review) -> None:
+    def _build_tabs(self) -> None:
+        self.slices, self.errors = ScoreTable(_COLUMNS), ErrorList(self._viewer)
+        self.slices.chosen.connect(self._go_to_slice)
+        self.thresholds, self.rounds = ThresholdPlot(), RoundsTable()
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self.slices, "Slices")
+        self.tabs.addTab(self.errors, "Errors")
+        self.tabs.addTab(self.thresholds, "Thresholds")
+        self.tabs.addTab(self.rounds, "Rounds")
+        self.tabs.setFixedHeight(_TABS_PX)
+
+    def show_review(self, comparison: LayerComparison, review: Review) -> None:
         """Show what an evaluation found."""
         evaluation, self._truth_layer = review.evaluation, comparison.truth_layer
         self.subject.setText(f"<b>{comparison.prediction_name}</b> against <b>{comparison.truth_name}</b>")
         self.headline.show_evaluation(evaluation, comparison.has_threshold)
-        held_out = comparison.origin.held_out
+        held_out = comparison.pair.overlap.held_out
         counts = error_counts(review)
         self.slices.fill(
             [(one.z, _cells(one, counts[one.z], one.z in held_out)) for one in evaluation.per_slice]

@@ -199,10 +199,10 @@ def test_slices_without_cells_or_without_membrane_are_interpolated_as_well(fille
     np.testing.assert_array_equal(interpolate(plain, plain, 0.5), plain)
 
 
-def test_a_slice_of_the_real_stack_is_drawn_as_well_as_before(real_stack):
-    """Measured when each cell had distances of its own: V_rand 0.8345 and V_info 0.9006 in slice 7."""
-    labels = real_stack[1]
-    drawn = interpolate(labels[6], labels[8], 0.5)[np.newaxis] == INTERIOR
-    truth = labels[7:8] == INTERIOR
-    assert v_rand(truth, drawn.astype(np.float32)).values[5] > 0.834
-    assert v_info(truth, drawn.astype(np.float32)).values[5] > 0.900
+def test_a_slice_of_real_tissue_is_drawn_as_well_as_before(tissue):
+    """Measured: V_rand 0.9573 and V_info 0.9167 in slice 16; a copy of slice 12 has 0.8897."""
+    labels = tissue[1]
+    drawn = interpolate(labels[12], labels[20], 0.5)[np.newaxis] == INTERIOR
+    truth = labels[16:17] == INTERIOR
+    assert v_rand(truth, drawn.astype(np.float32)).values[5] > 0.956
+    assert v_info(truth, drawn.astype(np.float32)).values[5] > 0.916

@@ -231,7 +231,7 @@ def test_an_output_that_a_worker_cannot_write_ends_the_work(hands, output):
 
 def test_an_output_that_workers_do_not_see_is_refused(hands, output):
     with pytest.raises(
-        UserError, match=rf"host {socket.gethostname()} sees no .*nowhere; the run, the image"
+        UserError, match=rf"host {socket.gethostname()} cannot see .*nowhere; the run, the image"
     ):
         run_blocks(Writing(output / "nowhere"), cubes(2), Scheduler(hands.address))
 
@@ -273,7 +273,8 @@ def test_a_killed_scheduler_is_told_and_the_rest_is_done_later(mortal_hands, out
     mortal_hands.start_worker()
     report = after(5, events, lambda: os.kill(mortal_hands.scheduler.pid, signal.SIGKILL))
     with pytest.raises(
-        UserError, match="scheduler has gone; start it and its workers, then give the same command"
+        UserError,
+        match="connection to the Dask scheduler is lost; start it and its workers, then give the same",
     ):
         run_blocks(
             Writing(output, 0.05),
@@ -295,7 +296,7 @@ def test_workers_that_come_late_are_waited_for(own_hands, output):
 
     def report(event: Event) -> None:
         events.append(event)
-        if isinstance(event, Message) and "No workers are there" in event.text:
+        if isinstance(event, Message) and "The scheduler has no workers" in event.text:
             own_hands.start_worker()
 
     assert (
@@ -330,10 +331,10 @@ def all_but_ours(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("environment", "text"),
     [
-        (other_numpy, r"The worker tcp://127.0.0.1:\d+ has numpy 1.2.3, but this process numpy \d"),
+        (other_numpy, r"The worker tcp://127.0.0.1:\d+ has numpy 1.2.3, but this process has numpy \d"),
         (
             all_but_ours,
-            r"The worker tcp://127.0.0.1:\d+ has no emseg-napari, but this process emseg-napari \d",
+            r"The worker tcp://127.0.0.1:\d+ has no emseg-napari, but this process has emseg-napari \d",
         ),
     ],
 )
@@ -342,7 +343,7 @@ def test_a_worker_with_another_environment_is_named(own_hands, tmp_path, output,
     folder = environment(tmp_path / "environment")
 
     def report(event: Event) -> None:
-        if late and isinstance(event, Message) and "No workers are there" in event.text:
+        if late and isinstance(event, Message) and "The scheduler has no workers" in event.text:
             own_hands.start_worker(folder)
 
     if not late:
@@ -388,6 +389,6 @@ def test_worker_processes_that_do_not_start_are_told(output, monkeypatch):
 
     monkeypatch.setattr("distributed.LocalCluster", refuse)
     with pytest.raises(
-        UserError, match=r"did not start \(Nanny failed to start\.\); leave the scheduler away"
+        UserError, match=r"did not start \(Nanny failed to start\.\); leave the scheduler out"
     ):
         run_blocks(Writing(output), cubes(1), Scheduler("local", 1))

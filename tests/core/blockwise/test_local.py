@@ -28,7 +28,7 @@ def test_blocks_are_done_in_the_order_given(tmp_path):
     assert run_blocks(Writing(tmp_path), blocks, context=JobContext(report=events.append)) == []
     assert done(events) == [6, 5, 4, 3, 2, 1, 0]
     assert written(tmp_path) == list(range(7))
-    assert next(event.told for event in events if isinstance(event, BlockDone)) == "block 6"
+    assert next(event.result for event in events if isinstance(event, BlockDone)) == "block 6"
 
 
 def test_nothing_to_do_is_done_at_once(tmp_path):
@@ -138,8 +138,8 @@ def test_reading_and_writing_go_on_while_a_block_is_computed(tmp_path):
     [
         (None, 2, "goes with the scheduler 'local' only"),
         ("tcp://127.0.0.1:8786", 2, "goes with the scheduler 'local' only"),
-        ("local", 0, "0 workers do nothing"),
-        ("somewhere", None, "'somewhere' is no scheduler"),
+        ("local", 0, "0 workers cannot do anything"),
+        ("somewhere", None, "'somewhere' is not a scheduler"),
     ],
 )
 def test_a_place_that_does_not_exist_is_refused(scheduler, workers, text):

@@ -211,7 +211,7 @@ def test_there_is_nothing_to_resume_or_to_replay(runs, stack, network, tmp_path)
 
 @both
 def test_numbers_of_deep_learning_are_refused_unless_they_are_the_usual_ones(network):
-    with pytest.raises(UserError, match=f"Minutes means nothing to '{network}'"):
+    with pytest.raises(UserError, match=f"Minutes has no effect on '{network}'"):
         settings(network, minutes=3.0)
     with pytest.raises(UserError, match="Start from means nothing"):
         settings(network, start="starter")
@@ -419,10 +419,10 @@ def test_the_command_line_fits_and_predicts(files, stack, network, tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--minutes", "2"), "Minutes means nothing to"),
-        (("--epochs", "2"), "Epochs means nothing to"),
-        (("--learning-rate", "0.1"), "Learning rate means nothing to"),
-        (("--from", "starter"), "Start from means nothing to"),
+        (("--minutes", "2"), "Minutes has no effect on"),
+        (("--epochs", "2"), "Epochs has no effect on"),
+        (("--learning-rate", "0.1"), "Learning rate has no effect on"),
+        (("--from", "starter"), "Start from has no effect on"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(files, network, tmp_path, words, sentence):
@@ -447,10 +447,10 @@ def test_resume_and_replay_of_a_baseline_are_refused(files, runs, network, tmp_p
 
 
 @both
-def test_real_slices_are_segmented_as_well_as_was_measured(real_stack, network, tmp_path):
-    """Between the figures of benchmarks/README.md and what a mistake would leave of them."""
-    image, labels = (array[:12:2] for array in real_stack)
+def test_real_slices_are_segmented_as_well_as_was_measured(tissue, network, tmp_path):
+    """Measured: accuracy 0.802 and V_rand 0.781 (ridge), 0.864 and 0.898 (trees)."""
+    image, labels = (array[:12:2] for array in tissue)
     run = run_training(image[:5], labels[:5], settings(network), folder=Path(tmp_path / "run"))
-    accuracy, v_rand = {"ridge": (0.8, 0.7), "trees": (0.86, 0.7)}[network]
+    accuracy, v_rand = {"ridge": (0.79, 0.75), "trees": (0.85, 0.87)}[network]
     assert run.record.kept_accuracy > accuracy
     assert run.record.kept_v_rand > v_rand

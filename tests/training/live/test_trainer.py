@@ -468,7 +468,7 @@ def test_what_cannot_be_learned_gets_a_sentence_and_leaves_no_folder(
 
 def test_a_start_that_is_no_network_gets_a_sentence(start, tiny_stack, tmp_path):
     Run(tmp_path, TrainingSettings.recipe("ridge"), start.record).save()
-    with pytest.raises(UserError, match="fitted at one go"):
+    with pytest.raises(UserError, match="fitted in one pass"):
         train_live(*tiny_stack, LiveSettings(start=str(tmp_path)), folder=tmp_path / "run")
 
 

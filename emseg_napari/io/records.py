@@ -1,0 +1,112 @@
+"""Records: what this package writes about its predictions and cells beside their values.
+
+Window, command line, API and cluster learn from here what a file holds, so that they never differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from emseg_napari.core.jobs import UserError
+from emseg_napari.io.stacks import read_description
+from emseg_napari.io.volume import Volume
+
+# Who wrote a file, under "software" in its record.
+PREDICT_SOFTWARE, SEGMENT_SOFTWARE = "emseg-napari predict", "emseg-napari segment"
+
+# What the values of a prediction are, under "kind" in its record.
+Kind = Literal["labels", "probability", "interior"]
+KINDS: dict[Kind, str] = {
+    "labels": "labels",
+    "probability": "boundary probability",
+    "interior": "interior probability",
+}
+
+
+def record_of_path(path: str | Path) -> dict[str, Any]:
+    """Return the record of a file or folder; empty for one of other origin.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TIFF file, an OME-Zarr, or one of its levels (``a.zarr/0``), which has the record of the whole.
+
+    Raises
+    ------
+    UserError
+        If a TIFF file is damaged.
+    """
+    path = Path(path)
+    if path.is_file():
+        return read_description(path)
+    return (_record_of_folder(path) or _record_of_folder(path.parent)) if path.is_dir() else {}
+
+
+def record_of_volume(volume: Volume) -> dict[str, Any]:
+    """Return the record of the file that a volume reads; empty for one of other origin or in memory."""
+    return record_of_path(volume.source) if volume.source else {}
+
+
+def _record_of_folder(folder: Path) -> dict[str, Any]:
+    from emseg_napari.io.ome_zarr_writer import VolumeOutput  # loads Zarr, which TIFF files do without
+
+    try:
+        return VolumeOutput(folder).record
+    except (OSError, LookupError, TypeError, ValueError):
+        return {}
+
+
+def recorded_kind(record: Mapping[str, Any]) -> Kind | None:
+    """Return what the values are by a record; None if it does not state it."""
+    kind = record.get("kind")
+    return kind if kind in KINDS else None
+
+
+def kind_of(name: str, record: Mapping[str, Any], given: Kind | None = None) -> Kind | None:
+    """Return what the values of a prediction are: as given, else as recorded; None if neither states it.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls the prediction; starts the sentence of an error.
+    record : mapping
+    given : str, optional
+        What the user states.
+
+    Raises
+    ------
+    UserError
+        If the record contradicts what is given. Labels (0 and 255) may be read as interior probability, which
+        is the same picture.
+    """
+    recorded = recorded_kind(record)
+    if given and recorded and given != recorded and (recorded, given) != ("labels", "interior"):
+        raise UserError(
+            f"{name} says of itself that it holds {KINDS[recorded]}, not {KINDS[given]}; read it as such."
+        )
+    return given or recorded
+
+
+def meaning_of(kind: Kind, highest: int) -> str:
+    """Return in words what the values of a kind stand for, probabilities from 0 to `highest`."""
+    return "0 = boundary, 255 = interior" if kind == "labels" else f"{KINDS[kind]}, 0 to {highest}"
+
+
+def first_slice(record: Mapping[str, Any]) -> int:
+    """Return which slice of the image a prediction, or what was made of it, begins with."""
+    return int(record.get("slices", (0,))[0])
+
+
+def complement(values: np.ndarray) -> np.ndarray:
+    """Return the probability of the boundary from that of the interior, or the other way round.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        uint8 from 0 to 255, or float from 0 to 1.
+    """
+    return 255 - values if values.dtype == np.uint8 else 1 - values

@@ -1,0 +1,77 @@
+"""Record of a new run: its data, its start, and how its labels are split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
+from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.io.sparse_stack import Stack
+from emseg_napari.models.run import Run, RunRecord, fingerprint, versions
+from emseg_napari.settings import TrainingSettings
+from emseg_napari.training.patches import network_scale
+
+
+def new_record(image: Stack, settings: TrainingSettings, **fields: Any) -> RunRecord:
+    """Return the record of a run on an image (z, y, x), with other fields as given."""
+    return RunRecord(
+        versions=versions(),
+        scale=network_scale(settings, image.shape[1:]),
+        image_shape=image.shape,
+        image_dtype=str(image.dtype),
+        **fields,
+    )
+
+
+def with_start(record: RunRecord, start: Run, image: Stack) -> RunRecord:
+    """Return the record with what the run starts from, and which slices of this stack the start had seen.
+
+    Of a volume only the slices are read that train or are held out. Later scores compare fingerprints, so
+    they find the other slices, too.
+    """
+    seen = set(start.record.fingerprints)
+    used = sorted({*record.trained_slices, *record.held_out_slices})
+    slices = range(len(image)) if isinstance(image, np.ndarray) else used
+    return record.model_copy(
+        update={
+            "start": start.folder.name,
+            "start_slices": [z for z in slices if fingerprint(image[z]) in seen],
+            "fingerprints": sorted(seen.union(record.fingerprints)),
+            "normalisation": start.record.normalisation,
+        }
+    )
+
+
+def label_counts(labels: np.ndarray) -> dict[str, int]:
+    """Count the pixels of each class."""
+    counts = np.bincount(labels.ravel(), minlength=3)
+    return {
+        "unlabelled": int(counts[UNLABELLED]),
+        "boundary": int(counts[BOUNDARY]),
+        "interior": int(counts[INTERIOR]),
+    }
+
+
+def split_description(record: RunRecord) -> str:
+    """Describe in sentences what a run is trained on and what its score is from."""
+    if set(record.validation_slices).isdisjoint(record.start_slices):
+        return _split_sentence(record)
+    return (
+        f"{_split_sentence(record)} '{record.start}', from which it starts, had been trained on slices "
+        f"{as_ranges(record.start_slices)} of this image, so the score is too good."
+    )
+
+
+def _split_sentence(record: RunRecord) -> str:
+    count = len(record.trained_slices)
+    if record.held_out_slices:
+        return f"Training on {count} slices; validation on {len(record.held_out_slices)} that are held out."
+    if record.held_out_tile:
+        top, bottom, left, right = record.held_out_tile
+        return (
+            f"Training on {count} labelled slice(s), validation on a corner of them that is held out "
+            f"(y {top}:{bottom}, x {left}:{right}); label four slices for a score on whole ones."
+        )
+    return f"Training on {count} labelled slice(s): none is held out, so this run has no score of its own."

@@ -1,0 +1,82 @@
+"""Records of predictions and cells: found by every path, and what they state."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from emseg_napari.core.jobs import UserError
+from emseg_napari.io.layout import Layout
+from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.open import open_volume
+from emseg_napari.io.records import (
+    complement,
+    first_slice,
+    kind_of,
+    meaning_of,
+    record_of_path,
+    record_of_volume,
+)
+from emseg_napari.io.stacks import write_stack
+from emseg_napari.io.volume import volume_of
+
+RECORD = {"software": "emseg-napari predict", "kind": "interior", "slices": [3, 5]}
+VALUES = np.arange(2 * 8 * 8, dtype=np.uint8).reshape(2, 8, 8)
+
+
+@pytest.fixture(params=["p.tif", "p.zarr"])
+def path(request, tmp_path: Path) -> Path:
+    """A prediction that has a record."""
+    path = tmp_path / request.param
+    if path.suffix == ".tif":
+        write_stack(path, VALUES, RECORD)
+        return path
+    output = VolumeOutput.prepare(path, Layout(VALUES.shape, "uint8"), RECORD)
+    for block in output.blocks:
+        output.write(block, VALUES[block.window])
+    return path
+
+
+def test_a_file_and_the_volume_that_reads_it_have_one_record(path):
+    assert record_of_path(path) == record_of_path(str(path)) == RECORD
+    assert record_of_volume(open_volume(path)) == RECORD
+
+
+def test_a_level_has_the_record_of_the_whole(tmp_path):
+    VolumeOutput.prepare(tmp_path / "p.zarr", Layout(VALUES.shape, "uint8"), RECORD)
+    assert record_of_path(tmp_path / "p.zarr" / "0") == RECORD
+    assert record_of_path(tmp_path / "p.zarr" / "7") == {}
+
+
+def test_what_is_of_other_origin_in_memory_or_missing_has_none(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", VALUES, photometric="minisblack")
+    zarr.create_array(tmp_path / "a.zarr", data=VALUES)
+    for name in ("a.tif", "a.zarr", "missing.tif", "missing.zarr", ""):
+        assert record_of_path(tmp_path / name) == {}
+    assert record_of_volume(volume_of(VALUES)) == {}
+
+
+def test_what_is_given_counts_before_the_record_and_must_not_contradict_it():
+    assert kind_of("p", {}) is None
+    assert kind_of("p", {"kind": "cake"}) is None
+    assert kind_of("p", {}, "labels") == "labels"
+    assert kind_of("p", RECORD) == kind_of("p", RECORD, "interior") == "interior"
+    assert kind_of("p", {"kind": "labels"}, "interior") == "interior"  # 0 and 255: the same picture
+    with pytest.raises(UserError, match="p says of itself that it holds interior probability, not labels"):
+        kind_of("p", RECORD, "labels")
+
+
+def test_words_and_numbers_of_a_record():
+    assert meaning_of("labels", 255) == "0 = boundary, 255 = interior"
+    assert meaning_of("interior", 255) == "interior probability, 0 to 255"
+    assert meaning_of("probability", 1) == "boundary probability, 0 to 1"
+    assert (first_slice(RECORD), first_slice({})) == (3, 0)
+
+
+@pytest.mark.parametrize("values", [VALUES, VALUES / np.float32(255)])
+def test_the_complement_keeps_the_type_and_is_its_own_inverse(values):
+    assert complement(values).dtype == values.dtype
+    assert complement(values)[0, 0, 0] == (255 if values.dtype == np.uint8 else 1)
+    np.testing.assert_allclose(complement(complement(values)), values, atol=1e-7)
