@@ -461,7 +461,7 @@ def test_going_on_with_another_record_is_refused(tmp_path):
 def test_blocks_that_would_share_a_file_are_refused_with_the_layout_to_use(tmp_path, change):
     VolumeOutput.prepare(tmp_path / "out.zarr", IMAGE, RECORD)
     wanted = "cut into shards of 1 x 256 x 256 voxels and chunks of 1 x 128 x 128, not into"
-    with pytest.raises(UserError, match=f"{wanted}.* write one file; take the former"):
+    with pytest.raises(UserError, match=f"{wanted}.* write one file; use the former"):
         VolumeOutput.prepare(tmp_path / "out.zarr", replace(IMAGE, **change), RECORD)
 
 
