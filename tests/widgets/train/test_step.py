@@ -62,7 +62,7 @@ def pretended(loaded, monkeypatch):
         begun(*asked)
 
     monkeypatch.setattr(step.job, "start", start)
-    monkeypatch.setattr(step.job, "wish", lambda **changes: control.append(changes))
+    monkeypatch.setattr(step.job, "steer", lambda **changes: control.append(changes))
     step.train.click()
     control.clear()
     step.control = control
