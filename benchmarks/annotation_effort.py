@@ -33,10 +33,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from annotation_loop import Clock, Loop, Order, Proposer, correct, random_order, ranked_order
 from annotator import strokes_by_hand
 from effort_figures import comparisons, per_slice, plot, totals
-from faults import Page
-from loop import Clock, Loop, Order, Proposer, correct, random_order, ranked_order
+from slice_faults import Page
 
 from emseg_napari import train
 from emseg_napari.io.stacks import read_image, read_labels

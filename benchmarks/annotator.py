@@ -31,8 +31,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from faults import Fault, Page, Trial, faults, is_inside, smears, trials
 from scipy import ndimage
+from slice_faults import Fault, Page, Trial, faults, is_inside, smears, trials
 
 from emseg_napari.annotation.repair.skeleton import skeleton_of
 from emseg_napari.annotation.suggest import Place

@@ -3,10 +3,10 @@
     python benchmarks/crashes.py [--kills 200] [--seed 0]
 
 Each time it opens a real window with the plugin's dock, in which a script paints, fills, proposes, undoes,
-confirms and turns pages (`painter.py`), kills that process at a random moment, and looks at what the next
-start would offer. Two thirds are killed within a write: after the slice was encoded, in the middle of its
-file, after the flush, after the renaming, after the flush of the folder; the rest at any moment, from
-outside. A quarter saves the work under a name meanwhile. To hold: no stroke older than two seconds is
+confirms and turns pages (`painting_process.py`), kills that process at a random moment, and looks at what
+the next start would offer. Two thirds are killed within a write: after the slice was encoded, in the middle
+of its file, after the flush, after the renaming, after the flush of the folder; the rest at any moment,
+from outside. A quarter saves the work under a name meanwhile. To hold: no stroke older than two seconds is
 lost, and no file is unreadable.
 """
 
@@ -16,13 +16,11 @@ import argparse
 import itertools
 import multiprocessing
 import os
-import random
 import statistics
 import sys
 import tempfile
 import threading
 import time
-import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -32,59 +30,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from crash_plan import SHAPE, Plan, environment, fingerprint, plan_of
+from painting_process import paint
 
 from emseg_napari.annotation.session.recovery import recoverable
 from emseg_napari.annotation.session.store import MissingImage, Session, load_session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io import stacks
 
-SHAPE = (6, 300, 400)
-STAGES = ("encoded", "half written", "flushed", "renamed", "folder flushed")
 PROMISED_S = 2.0
-_MOMENTS_S = 0.5, 4.5  # from the first stroke
 
 # A server that has imported napari forks each window's process, where that is safe: it saves two seconds.
 _PROCESSES: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 if sys.platform == "linux":
     _PROCESSES.set_forkserver_preload(["napari", "emseg_napari.widgets.dock"])
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a session goes.
-
-    Attributes
-    ----------
-    seed : int
-        Of what is painted.
-    stage : str
-        Of a write, at which the process kills itself; empty if it is killed from outside.
-    moment_s : float
-        From the first stroke to the death; where there is a stage, to the first write after that.
-    name : Path or None
-        Under which the work is saved meanwhile.
-    from_file : bool
-        Whether the image has a file; otherwise it has to be copied.
-    """
-
-    seed: int
-    stage: str
-    moment_s: float
-    name: Path | None
-    from_file: bool
-
-
-def plan_of(seed: int, folder: Path) -> Plan:
-    """Return the plan of a seed; all combinations come in turn."""
-    stage = "" if seed % 3 == 2 else STAGES[seed % len(STAGES)]
-    name = folder / f"{seed}.emseg" if seed % 4 == 3 else None
-    return Plan(seed, stage, random.Random(seed).uniform(*_MOMENTS_S), name, from_file=seed // 4 % 2 == 0)
-
-
-def fingerprint(labels: np.ndarray, confirmed: Iterable[int]) -> tuple[str, ...]:
-    """Return a checksum of every slice, and the confirmed slices."""
-    checksums = (str(zlib.crc32(np.ascontiguousarray(plane))) for plane in labels)
-    return *checksums, ",".join(map(str, sorted(confirmed))) or "none"
 
 
 @dataclass
@@ -144,8 +103,6 @@ class Death:
 
 def live_and_die(plan: Plan, folder: Path) -> Death:
     """Start a window, and return what it told until its death."""
-    from painter import paint  # which imports this module
-
     death = Death(plan, {plan.name} if plan.name else set())
     told, out = _PROCESSES.Pipe(duplex=False)
     child = _PROCESSES.Process(target=paint, args=(plan, folder, out), daemon=True)
@@ -206,13 +163,6 @@ def findings(folder: Path, seeds: Iterable[int], at_once: int = 2) -> list[Findi
         deaths = list(pool.map(live_and_die, plans, itertools.repeat(folder)))
     left = {one.folder: one.named for one in recoverable()}
     return [_finding(death, left, folder / "cells.tif") for death in deaths]
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """Return variables by which plugin and napari keep to `folder`, and say little."""
-    ours = {"EMSEG_DATA_DIR": str(folder), "EMSEG_CONFIG_DIR": str(folder)}
-    cache = {"XDG_CACHE_HOME": str(folder / "cache")}  # each start of napari writes its icons anew
-    return {**ours, **cache, "NAPARI_CONFIG": "", "PYTHONWARNINGS": "ignore"}
 
 
 def _finding(death: Death, left: dict[Path, bool], image: Path) -> Finding:

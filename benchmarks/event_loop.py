@@ -25,7 +25,8 @@ from qtpy.QtWidgets import QApplication, QWidget
 from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.core.jobs import PreviewReady
 from emseg_napari.widgets.demo import open_window, wait_until
-from emseg_napari.widgets.layers.labels_layer import add_labels, volume_of_layer
+from emseg_napari.widgets.layers.labels_layer import add_labels
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.predict import STACK
 
 WINDOW = 1100, 750

@@ -12,8 +12,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scalemeasure import MARGIN_PX, SIDE_PX, measured_ordering_s, measured_speed, mirrored, show_two_workers
-from scalemodel import Job, Measured, Store, limits, simulated_efficiency
+from scaling_measurements import (
+    MARGIN_PX,
+    SIDE_PX,
+    measured_ordering_s,
+    measured_speed,
+    mirrored,
+    show_two_workers,
+)
+from scaling_model import Job, Measured, Store, limits, simulated_efficiency
 
 from emseg_napari.io.open import open_volume
 from emseg_napari.settings import PredictionSettings

@@ -33,7 +33,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from contenders import FIRST, PARTS, PEAKS, Given, depth
+from throughput_processes import FIRST, PARTS, PEAKS, Given, depth
 
 
 def prepare(folder: Path, run: Path, pixels: np.ndarray, sides: list[int]) -> Given:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from hands import Hands, kill
+from dask_processes import Hands, kill
 
 from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import BlockDone, Event, JobContext, UserError

@@ -13,6 +13,7 @@ from emseg_napari.engine.client import Engine
 from emseg_napari.evaluation.pairing import paired
 from emseg_napari.evaluation.predictions import Kind, Prediction, prediction_of
 from emseg_napari.evaluation.scores import Evaluation
+from emseg_napari.io.axes import shape_text
 from emseg_napari.io.open import read_whole
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stacks import as_stack
@@ -200,8 +201,8 @@ def _array(array: Any, name: str) -> np.ndarray:
     found = _stack(array, name)
     values = as_stack(read_whole(found) if isinstance(found, Volume) else found)
     if values.ndim != 3 or not values.size:
-        size = " x ".join(map(str, values.shape)) or "a single number"
-        raise UserError(f"{name} is no stack of slices ({size}); give one with the axes (z, y, x).")
+        size = shape_text(values.shape) or "a single number"
+        raise UserError(f"{name} is not a stack of slices ({size}); give one with the axes (z, y, x).")
     return values
 
 
@@ -223,7 +224,7 @@ def _do(job: str, report: Report, **arguments: Any) -> Any:
     with Engine() as engine:
         for event in engine.run(job, **arguments):
             if isinstance(event, Failed):
-                failure = UserError(event.text)
+                failure = UserError(event.text, event.settings)
                 if event.details:
                     failure.add_note(f"In the engine process:\n{event.details}")
                 raise failure

@@ -182,7 +182,7 @@ def test_labels_are_divided_into_cells_as_the_probability_that_they_are(field):
         (lambda p: p[:, 1:], {}, "differ in size"),
         (lambda p: p + 7, {}, r"^The prediction: .* is no probability"),
         (lambda p: (p * 60000).astype(np.uint16), {}, "holds neither labels"),
-        (lambda p: p[None], {}, "is no stack of slices"),
+        (lambda p: p[None], {}, "is not a stack of slices"),
         (lambda p: p, {"treshold": 0.5}, "^treshold: "),
         (lambda p: p, {"run": "nowhere"}, "is not a run folder"),
     ],

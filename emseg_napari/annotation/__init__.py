@@ -1,1 +1,1 @@
-"""Labels that a person makes: their states, repairs, suggested places, and sessions on disk."""
+"""Annotation: states of labels, repairs, suggested places to look at, and sessions on disk."""

@@ -1,9 +1,9 @@
-"""Which labels a person has made and which a network has only proposed.
+"""States of labels: made by the user, or proposed by a network.
 
-The value of a pixel says it: 0 unlabelled, 1 and 2 boundary and interior of a person's, 3 and 4
+The value of a pixel is its state: 0 unlabelled, 1 and 2 boundary and interior of the user, 3 and 4
 boundary and interior that a network proposes. So a stroke that agrees with a proposal is a change
-like any other, and whatever undoes a label, be it napari itself, brings its state back with it. In a
-confirmed slice all labels count as a person's.
+like any other, and undoing a label, also by napari itself, restores its state. In a confirmed slice all
+labels count as the user's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from emseg_napari.core.labels import PROPOSED_BOUNDARY, UNLABELLED
 
 @dataclass(frozen=True)
 class SliceSummary:
-    """How many pixels of one slice are in which state, and whether a person has confirmed it."""
+    """How many pixels of one slice are in which state, and whether the user has confirmed it."""
 
     unlabelled: int
     proposed: int
@@ -32,7 +32,7 @@ def is_proposal(labels: np.ndarray) -> np.ndarray:
 
 
 def is_own(labels: np.ndarray) -> np.ndarray:
-    """Return where labels are a person's even in a slice that is not confirmed, bool of the same shape."""
+    """Return where labels are the user's even in a slice that is not confirmed, bool of the same shape."""
     return (labels != UNLABELLED) & ~is_proposal(labels)
 
 
@@ -84,7 +84,7 @@ def trusted(
 
 
 def fill(labels: np.ndarray, prediction: np.ndarray) -> None:
-    """Propose labels for the pixels of an unconfirmed slice that nobody has labelled.
+    """Propose labels for the pixels of an unconfirmed slice that the user has not labelled.
 
     Parameters
     ----------

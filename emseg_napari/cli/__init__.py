@@ -1,7 +1,7 @@
 """The command line: ``emseg train``, ``predict``, ``segment``, ``evaluate``, ``info``, ``export``, ``demo``.
 
-Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 a fault of ours,
-2 something the user can mend, 130 stopped with Ctrl+C.
+Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 an internal error,
+2 an error that the user can correct, 130 stopped with Ctrl+C.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import typer
 
 from emseg_napari.cli.guard import FAULT, Stopped
 from emseg_napari.cli.reporting import blocks, counted, job_context, list_failures, show_result
+from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.segmentation.boundary import Kind, open_boundary
@@ -70,6 +71,8 @@ def _figures(task: Task, found: VolumeCells, seconds: float) -> dict[str, Any]:
         **found.output.record,
         "cells": found.cells,
         "blocks_failed": len(found.failures),
-        "failures": [{"block": list(failure.index), "text": failure.text} for failure in found.failures],
+        "failures": [
+            {"block": list(failure.index), "text": sentence_of(failure)} for failure in found.failures
+        ],
         "seconds": seconds,
     }

@@ -20,7 +20,7 @@ from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import check_range, parse_range
 from emseg_napari.settings import ExportSettings, validated
 
-# A labels file has no proposals and no confirmed slices: all of its labels are somebody's own.
+# A labels file has no proposals and no confirmed slices: all of its labels count as the user's.
 WITHOUT_MEANING = ("which", "include_proposals", "file_format")
 
 
@@ -74,7 +74,7 @@ def _chosen(
     known: SparseStack, wanted: tuple[int, int] | None, settings: ExportSettings, path: Path
 ) -> list[int]:
     """Return the slices to export, all of them free of unlabelled pixels unless these are allowed."""
-    if wanted is None and not known.held:
+    if wanted is None and not known.stored_slices:
         raise UserError(f"{called(path)} has no labels; label some boundary and some interior first.")
     if wanted is None:
         chosen = chosen_slices(known, (), settings)

@@ -1,4 +1,4 @@
-"""How a command ends: every failure becomes one sentence and an exit code, never a traceback."""
+"""End of a command: every failure becomes one sentence and an exit code, never a traceback."""
 
 from __future__ import annotations
 
@@ -18,32 +18,33 @@ import typer
 from typer.core import TyperGroup
 
 from emseg_napari import __version__
+from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.core.jobs import ShouldStop, UserError
 
 FAULT, MISTAKE, STOPPED = 1, 2, 130
-# What is said of words that are no options or values: typer's own class, or click's with an older typer.
+# The error of words that are not options or values: typer's own class, or click's with an older typer.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
 
 class Commands(TyperGroup):
-    """The commands; words that none of them knows are a mistake as any other: one sentence."""
+    """The commands; unknown words are reported in one sentence, as any other mistake."""
 
     def main(self, *arguments: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """Do what the command line says, and leave with the exit code."""
+        """Run the command line, and exit with its code."""
         try:
             result = super().main(*arguments, standalone_mode=False, **extra)  # type: ignore[misc]
         except _UsageError as error:
             if not standalone_mode:
                 raise
-            _tell_usage(error)
+            _report_usage(error)
             result = MISTAKE
         if standalone_mode:
             sys.exit(result)
         return result
 
 
-def _tell_usage(error: Any) -> None:
-    """Write what is wrong with the words; nothing if help was shown instead."""
+def _report_usage(error: Any) -> None:
+    """Report what is wrong with the words; nothing if help was shown instead."""
     message = " ".join(error.format_message().replace("Value error, ", "").split())
     message = re.sub(r"\. (Did you mean .*\?)$", r" (\1)", message)
     if message:
@@ -52,7 +53,7 @@ def _tell_usage(error: Any) -> None:
 
 
 class Stopped(Exception):
-    """The user pressed Ctrl+C; the sentence says what stays and how to go on."""
+    """The user pressed Ctrl+C; the sentence says what stays and how to resume."""
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
@@ -65,7 +66,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except typer.Exit:
             raise
         except UserError as error:
-            _leave(str(error), MISTAKE)
+            _leave(sentence_of(error), MISTAKE)
         except Stopped as error:
             _leave(str(error), STOPPED)
         except KeyboardInterrupt:
@@ -109,7 +110,7 @@ def _about(error: OSError) -> str:
 
 
 def _fault(error: Exception) -> str:
-    """Write the details to a file, since nobody can read a traceback between progress bars."""
+    """Write the details to a file, since a traceback between progress bars cannot be read."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="emseg-", suffix=".log", delete=False, encoding="utf-8"
     ) as log:

@@ -12,6 +12,7 @@ from emseg_napari.cli.inputs import JsonOption
 from emseg_napari.cli.outputinfo import output_lines, read_output
 from emseg_napari.cli.reporting import counted, show_result
 from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.io.axes import shape_text
 from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import TrainingSettings
@@ -66,7 +67,7 @@ def _figures(run: Run) -> dict[str, Any]:
 
 
 def _lines(f: dict[str, Any]) -> list[str]:
-    size = " x ".join(map(str, f["image_shape"]))
+    size = shape_text(f["image_shape"])
     state = "finished" if f["finished"] else "broken off"
     lines = [
         f"{f['run']}: {f['network']}, {state}; {counted(f['steps'], 'step')}, "
@@ -104,7 +105,7 @@ def _score(f: dict[str, Any]) -> str:
     else:
         return f"nothing was held out, so there is no score; threshold {f['threshold']:.2f}"
     if f["accuracy"] is None:
-        return f"judged on {place}, but not scored yet"
+        return f"to be scored on {place}, but not scored yet"
     v_rand = "" if f["v_rand"] is None else f", V_rand {f['v_rand']:.4f}"
     return (
         f"weights of epoch {f['kept_epoch']}: accuracy {f['accuracy']:.2%}{v_rand} on {place}, "

@@ -50,7 +50,7 @@ def output_option(name: str) -> Any:
     return typer.Option(
         metavar=f"{name}.tif|{name}.zarr",
         help="TIFF file to write, or for volumes of any size an OME-Zarr folder, with which the same "
-        "command goes on if it was broken off.",
+        "command resumes if it was interrupted.",
     )
 
 
@@ -59,7 +59,7 @@ def kind_option(argument: str) -> Any:
     return typer.Option(
         "--as",
         help=f"What {argument} holds. labels: 0 boundary and 255 interior; probability: of the "
-        "boundary, float 0 to 1 or uint8 0 to 255. When not given, the file tells.",
+        "boundary, float 0 to 1 or uint8 0 to 255. When not given, what the file states.",
     )
 
 
@@ -77,7 +77,7 @@ def check_kind(kind: Literal["labels", "probability"] | None, interior: bool) ->
 def open_pair(
     image_path: Path, labels_path: Path, convention: Convention | None, *, fills: bool = False
 ) -> tuple[Stack, SparseStack]:
-    """Open an image of any size, with `fills` as for `anysize.open_image`, and read its labels.
+    """Open an image of any size, with `fills` as for `stack_or_volume.open_image`, and read its labels.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def open_pair(
 
 
 def read_known(path: Path, convention: Convention | None) -> SparseStack:
-    """Read labels; if they cannot be told, the sentence names the option to add.
+    """Read labels; if they cannot be recognised, the sentence names the option to add.
 
     Returns
     -------
@@ -146,9 +146,9 @@ def checked_range(
 def check_tiff_place(output: Path) -> None:
     """Raise `UserError` at once if no TIFF file could be written as `output` at the end."""
     if output.suffix.lower() not in TIFF_SUFFIXES:
-        raise UserError(f"{output} is no TIFF name; let the name end in .tif, or in .zarr.")
+        raise UserError(f"{output} is not a TIFF name; let the name end in .tif, or in .zarr.")
     if output.is_dir():
         raise UserError(f"{output} is a folder, so no file can be written there; choose another name.")
     if not output.parent.is_dir():
-        raise UserError(f"{output} cannot be written: {output.parent} is no folder; make it first.")
+        raise UserError(f"{output} cannot be written: {output.parent} is not a folder; make it first.")
     writable_folder(output.parent)

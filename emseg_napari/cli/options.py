@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-import annotated_types
 import typer
 from pydantic.fields import FieldInfo
 
@@ -16,11 +15,12 @@ from emseg_napari.settings import Settings, TrainingSettings, is_advanced, is_ra
 
 C = TypeVar("C", bound=Callable[..., None])
 
+# Attributes of the limits in a field's metadata, in words.
 _LIMITS = (
-    (annotated_types.Gt, "gt", "more than"),
-    (annotated_types.Ge, "ge", "at least"),
-    (annotated_types.Lt, "lt", "less than"),
-    (annotated_types.Le, "le", "at most"),
+    ("gt", "more than"),
+    ("ge", "at least"),
+    ("lt", "less than"),
+    ("le", "at most"),
 )
 
 
@@ -91,7 +91,7 @@ def _parameters(
 
 
 def _kind(field: FieldInfo) -> Any:
-    """Return the type that the command line reads: a range is text there, and None is not said."""
+    """Return the type that the command line reads: a range is text there, and None cannot be given."""
     kind: Any = field.annotation
     if get_origin(kind) in (Union, UnionType):
         kind = next(k for k in get_args(kind) if k is not type(None))
@@ -113,15 +113,15 @@ def _help(settings_class: type[Settings], name: str) -> str:
 def _limits(field: FieldInfo) -> str:
     limits = [
         f"{words} {getattr(limit, attribute)}"
-        for kind, attribute, words in _LIMITS
+        for attribute, words in _LIMITS
         for limit in field.metadata
-        if isinstance(limit, kind)
+        if hasattr(limit, attribute)
     ]
     return f"Limits: {', '.join(limits)}." if limits else ""
 
 
 def _default(settings_class: type[Settings], name: str) -> str:
-    """Say the default, and that of the other recipe where it differs; nothing of a None."""
+    """Return the default, and that of the other recipe where it differs; nothing for None."""
     value = settings_class.model_fields[name].default
     other = value
     if settings_class is TrainingSettings and name != "network":

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 from emseg_napari.cli.guard import stop_on_interrupt
+from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.core.jobs import BlockFailed, EpochEnded, Event, JobContext, Message, Progress, Report
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -70,7 +71,7 @@ def reporting(stream: TextIO, by_slices: bool = False) -> Iterator[Report]:
     ----------
     stream : TextIO
     by_slices : bool
-        The job has no epochs to tell of: elsewhere than on a terminal a line says every few seconds
+        The job has no epochs: elsewhere than on a terminal a line says every few seconds
         how far it is, and at the end that all is done.
     """
     console = Console(file=stream, highlight=False, markup=False, soft_wrap=True)
@@ -119,7 +120,7 @@ class _Lines:
     def __init__(self, stream: TextIO, by_slices: bool) -> None:
         self._stream, self._by_slices = stream, by_slices
         self._last = float("-inf")
-        self._unsaid = ""
+        self._unreported = ""
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Message | EpochEnded):
@@ -128,7 +129,7 @@ class _Lines:
             self._progress(event)
 
     def _progress(self, event: Progress) -> None:
-        self._unsaid = event.text
+        self._unreported = event.text
         if event.seconds_left is None:
             self._write(event.text)
         elif self._by_slices and event.fraction >= 1:
@@ -138,10 +139,10 @@ class _Lines:
             self._write(f"{event.text}, {event.fraction:.0%}, {_left(event.seconds_left)}")
 
     def end(self) -> None:
-        """Say that all is done, unless that was said."""
-        if self._by_slices and self._unsaid:
-            self._write(f"{self._unsaid}, 100%")
-            self._unsaid = ""
+        """Report the end, unless that was reported."""
+        if self._by_slices and self._unreported:
+            self._write(f"{self._unreported}, 100%")
+            self._unreported = ""
 
     def _write(self, text: str) -> None:
         self._stream.write(text + "\n")
@@ -174,9 +175,9 @@ def counted(count: int, what: str) -> str:
 
 
 def list_failures(failures: Sequence[BlockFailed]) -> None:
-    """Say on the terminal which blocks are missing, and why."""
+    """List on the terminal which blocks are missing, and why."""
     typer.echo(f"emseg: {blocks(len(failures))} failed, the others are done:", err=True)
     for failure in failures[:_LISTED]:
-        typer.echo(f"  block {failure.index}: {failure.text}", err=True)
+        typer.echo(f"  block {failure.index}: {sentence_of(failure)}", err=True)
     if len(failures) > _LISTED:
         typer.echo(f"  and {len(failures) - _LISTED} more; --json lists all", err=True)

@@ -1,4 +1,4 @@
-"""What ``emseg evaluate`` prints: the means, with the best beside the honest ones, and every slice."""
+"""Tables of ``emseg evaluate``: the means at the threshold in use and at the best one, and every slice."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def show_scores(evaluation: Evaluation, source: Source | None, held_out: Sequenc
 
 
 def _means(evaluation: Evaluation) -> tuple[Row, list[Row]]:
-    """Return the head and the rows of a probability's table: the best beside the honest."""
+    """Return the head and the rows of a probability's table: at the best threshold and the one in use."""
     at = evaluation.at_threshold
     best = (evaluation.v_rand, evaluation.v_rand_threshold), (evaluation.v_info, evaluation.v_info_threshold)
     rand, information = ((_share(value), f"at {threshold:.1f}") for value, threshold in best)

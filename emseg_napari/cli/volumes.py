@@ -11,6 +11,7 @@ import typer
 
 from emseg_napari.cli.guard import FAULT, Stopped
 from emseg_napari.cli.reporting import blocks, job_context, list_failures, quiet_libraries, show_result
+from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.io.open import called, open_volume
@@ -125,7 +126,9 @@ def _figures(task: Task, found: VolumePrediction) -> dict[str, Any]:
         "blocks_done": found.done,
         "blocks_skipped": found.skipped,
         "blocks_failed": len(found.failures),
-        "failures": [{"block": list(failure.index), "text": failure.text} for failure in found.failures],
+        "failures": [
+            {"block": list(failure.index), "text": sentence_of(failure)} for failure in found.failures
+        ],
         "megavoxels_per_second": round(_speed(found), 3),
         "seconds": round(found.seconds, 2),
     }

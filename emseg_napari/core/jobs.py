@@ -19,7 +19,19 @@ from emseg_napari.core.mailbox import Mailbox
 
 
 class UserError(Exception):
-    """Error that the user can correct: one sentence that says what is wrong and what to do."""
+    """Error that the user can correct: one sentence that says what is wrong and what to do.
+
+    Parameters
+    ----------
+    sentence : str
+    settings : tuple of str
+        Fields of settings that the sentence names by their titles, also an attribute. The command line adds
+        its options to them, and the window where they are.
+    """
+
+    def __init__(self, sentence: str, settings: tuple[str, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.settings = settings
 
 
 class Cancelled(Exception):
@@ -170,11 +182,14 @@ class BlockFailed(Event):
         A sentence that says why.
     details : str
         Traceback for a bug report, empty for the user's own mistakes.
+    settings : tuple of str
+        As of `UserError`.
     """
 
     index: tuple[int, ...]
     text: str
     details: str = ""
+    settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,11 +211,14 @@ class Failed(Event):
         True if the user asked for it.
     details : str
         Traceback for a bug report, empty for the user's own mistakes.
+    settings : tuple of str
+        As of `UserError`.
     """
 
     text: str
     cancelled: bool = False
     details: str = ""
+    settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

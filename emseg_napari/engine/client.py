@@ -97,7 +97,7 @@ class Engine:
                 yield event
         except UserError as error:
             over = True
-            yield Failed(str(error))
+            yield Failed(str(error), settings=error.settings)
         except OSError as error:
             over = True
             yield Failed(

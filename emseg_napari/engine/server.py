@@ -67,7 +67,7 @@ class _Engine:
         except Cancelled:
             return Failed("Cancelled.", cancelled=True)
         except UserError as error:
-            return Failed(str(error))
+            return Failed(str(error), settings=error.settings)
         except MemoryError:
             return Failed(
                 "Out of memory; use a smaller batch, smaller patches or fewer slices.", details=_trace()

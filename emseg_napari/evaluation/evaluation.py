@@ -23,6 +23,7 @@ from emseg_napari.evaluation.pixels import total
 from emseg_napari.evaluation.scores import Evaluation as Evaluation
 from emseg_napari.evaluation.scores import Scores as Scores
 from emseg_napari.evaluation.scores import SliceEvaluation as SliceEvaluation
+from emseg_napari.io.axes import shape_text
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.settings import EvaluationSettings
@@ -107,7 +108,7 @@ def _chosen(
 
 def _check_sizes(prediction: Any, truth: Any) -> None:
     if prediction.shape != truth.shape:
-        sizes = " and ".join(" x ".join(map(str, array.shape)) for array in (prediction, truth))
+        sizes = " and ".join(shape_text(array.shape) for array in (prediction, truth))
         raise UserError(f"Prediction and labels differ in size ({sizes}); choose two that belong together.")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.predictions import KINDS, Prediction
+from emseg_napari.io.axes import shape_text
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.io.stacks import check_range
 
@@ -88,7 +89,7 @@ def matched(
 
 def _check_size(prediction: Prediction, known: np.ndarray | SparseStack, names: Names) -> None:
     if prediction.values.shape[1:] != known.shape[1:]:
-        sizes = [" x ".join(map(str, array.shape)) for array in (prediction.values, known)]
+        sizes = [shape_text(array.shape) for array in (prediction.values, known)]
         raise UserError(
             f"{prediction.name} ({sizes[0]}) and {names.labels} ({sizes[1]}) differ in size; "
             "choose a prediction and labels of the same image."

@@ -12,6 +12,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.matching import Match, Names, matched, taken_for
 from emseg_napari.evaluation.predictions import Prediction, interior_threshold
+from emseg_napari.io.axes import shape_text
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.models.run import Run, fingerprint, is_run, open_run
 from emseg_napari.settings import EvaluationSettings
@@ -196,7 +197,7 @@ def _notes_about(
             f"On slices {as_ranges(held_out)} the run chose its threshold and weights: they flatter."
         )
     if not (maker.record.image_shape == known.shape or match.shift or _has_fingerprints(maker, prediction)):
-        sizes = [" x ".join(map(str, shape)) for shape in (maker.record.image_shape, known.shape)]
+        sizes = [shape_text(shape) for shape in (maker.record.image_shape, known.shape)]
         notes.append(
             f"The run was trained on a stack of {sizes[0]}, the labels are {sizes[1]}: "
             "slices of the same number are taken to be the same."

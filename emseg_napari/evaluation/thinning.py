@@ -60,12 +60,9 @@ def _beside_a_region(pixels: np.ndarray) -> np.ndarray:
 
 @cache
 def _compiled_flood() -> Callable[[np.ndarray, int, np.ndarray, int], None]:
-    from numba import njit  # half a second, and LLVM, for nobody who does not score
+    from emseg_napari.core.compiled import compiled  # imports numba: half a second, and LLVM
 
-    try:
-        return njit(nogil=True, cache=True)(_flood)
-    except RuntimeError:  # no folder to keep the compiled code in: compile it every time
-        return njit(nogil=True)(_flood)
+    return compiled(_flood)
 
 
 def _flood(pixels: np.ndarray, width: int, queue: np.ndarray, end: int) -> None:

@@ -2,6 +2,5 @@
 
 from emseg_napari.inference.slice_predictor import Method, SlicePredictor
 from emseg_napari.inference.stack import load_predictor, predict
-from emseg_napari.models.resampling import Window
 
-__all__ = ["Method", "SlicePredictor", "Window", "load_predictor", "predict"]
+__all__ = ["Method", "SlicePredictor", "load_predictor", "predict"]

@@ -1,4 +1,4 @@
-"""What a finished run maps images with: its U-Net or trees in ONNX Runtime, or its ridge filter."""
+"""Backends of prediction: U-Net and trees in ONNX Runtime, and the ridge filter."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from emseg_napari.models import ridge
 from emseg_napari.models.pixel_features import RECIPE_KEY, FeatureRecipe, pixel_features
 from emseg_napari.models.run import Run
 
-# What two strokes of the ridge filter's clean-up are seen to hang together by, where it sees but a window.
+# What two strokes of the ridge filter's clean-up are seen to be connected by, where it sees but a window.
 _CONTEXT_PX = 128
 # The published network and the trees keep so much of a pixel that larger tiles would need several gigabytes.
 _LARGEST_PX = {"compact": 2304, "reference": 512, "trees": 1024}
 _SECONDS_BETWEEN_QUESTIONS = 0.05
-# A network that somebody holds is not loaded again, which would cost its buffers once more, too.
+# A network that is in use is not loaded again, which would cost its buffers once more, too.
 _HELD: WeakValueDictionary[tuple[Path, int, int, int], onnxruntime.InferenceSession] = WeakValueDictionary()
 
 
@@ -62,7 +62,7 @@ def load_method(run: Run, threads: int) -> Method:
 
 
 def stoppable(session: onnxruntime.InferenceSession) -> StoppableNetwork:
-    """Return what a session does, until it is told to stop: then it ends within a tenth of a second or so.
+    """Return what a session does, until it is asked to stop: then it ends within a tenth of a second or so.
 
     A tile of a large slice takes seconds, and an engine that does not listen for so long is ended, so that
     the next job would have to wait for a new one.
@@ -130,7 +130,7 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
         raise UserError(
             f"{path.parent} has no finished network (network.onnx); let its training end, or resume it."
         )
-    # As TensorFlow does; the window's engine is told to leave a core free.
+    # As TensorFlow does; the engine of the window leaves a core free.
     threads = threads or int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or 0)
     stat = path.stat()
     key = path.resolve(), stat.st_mtime_ns, stat.st_size, threads
@@ -144,7 +144,7 @@ def _loaded(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     # Threads that wait for each other would spin, at the cost of those that read, write and draw.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # A second run would get all of its memory anew, as one piece, which makes none quicker.
+    # A second run would get all of its memory again, as one piece, which is not quicker.
     options.enable_mem_pattern = False
     options.log_severity_level = 4
     try:

@@ -19,11 +19,11 @@ from emseg_napari.inference.slab_cache import Plane, Slabs, slab_of
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
 from emseg_napari.inference.tiles import grown, tiles, whole, within
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.normalisation import Levels
-from emseg_napari.models.resampling import Window
 from emseg_napari.models.run import open_run
 from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import PredictionSettings
@@ -91,7 +91,7 @@ class PredictionWork:
         slices, *window = block.window
         return [self._read(z, (window[0], window[1])) for z in range(slices.start, slices.stop)]
 
-    def _read(self, z: int, window: Window) -> tuple[Known, Levels]:
+    def _read(self, z: int, window: SliceWindow) -> tuple[Known, Levels]:
         plane = self.plane(self.first + z)
         seen = self._seen(window)
         values = plane[seen]
@@ -117,7 +117,9 @@ class PredictionWork:
         _, rows, columns = block.window
         return np.stack([self._predict(*one, (rows, columns), should_stop) for one in given])
 
-    def _predict(self, slice_: Known, levels: Levels, window: Window, should_stop: ShouldStop) -> np.ndarray:
+    def _predict(
+        self, slice_: Known, levels: Levels, window: SliceWindow, should_stop: ShouldStop
+    ) -> np.ndarray:
         seen = self._grown(window)
         probability = self._predictor.window(slice_, seen, levels, should_stop)
         if self.settings.close_gaps:
@@ -128,28 +130,28 @@ class PredictionWork:
         """Write a block."""
         self._files.write(block, values)
 
-    def _seen(self, window: Window) -> Window:
+    def _seen(self, window: SliceWindow) -> SliceWindow:
         rows, columns = window
         return self._seen_of(rows.start, rows.stop, columns.start, columns.stop)
 
     @cached_property
-    def _seen_of(self) -> Callable[[int, int, int, int], Window]:
+    def _seen_of(self) -> Callable[[int, int, int, int], SliceWindow]:
         """The pixels that a window needs; blocks of all slices have the same windows."""
 
-        def seen(top: int, bottom: int, left: int, right: int) -> Window:
+        def seen(top: int, bottom: int, left: int, right: int) -> SliceWindow:
             grown_ = self._grown((slice(top, bottom), slice(left, right)))
             return self._predictor.seen(self.volume.shape[1:], grown_)
 
         return lru_cache(_WINDOWS_REMEMBERED)(seen)
 
-    def _grown(self, window: Window) -> Window:
+    def _grown(self, window: SliceWindow) -> SliceWindow:
         margin = _GAPS_CONTEXT_PX if self.settings.close_gaps else 0
         return grown(window, margin, self.volume.shape[1:])
 
     def _closed(self, probability: np.ndarray, should_stop: ShouldStop) -> np.ndarray:
         closed = np.empty_like(probability)
 
-        def close(tile: Window) -> None:
+        def close(tile: SliceWindow) -> None:
             seen = grown(tile, _GAPS_CONTEXT_PX, probability.shape)
             lines = close_gaps(probability[seen], self._threshold, self._join_below, should_stop)
             closed[tile] = lines[within(tile, seen)]
@@ -225,7 +227,7 @@ def _encoded(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarra
     return amounts if kind == "probability" else 255 - amounts
 
 
-def _not_finite(values: np.ndarray, seen: Window, z: int, name: str) -> str:
+def _not_finite(values: np.ndarray, seen: SliceWindow, z: int, name: str) -> str:
     y, x = (int(n) for n in np.argwhere(~np.isfinite(values))[0])
     return (
         f"{name} has {np.count_nonzero(~np.isfinite(values))} pixels that are no finite number "

@@ -1,4 +1,4 @@
-"""Between the pixels of a slice and those of the network, which may be fewer or more."""
+"""Grids of a slice and of the network's image, whose pixels may be larger or smaller."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from emseg_napari.inference.tiles import within
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.models.normalisation import Levels
 from emseg_napari.models.resampling import (
-    Line,
-    Lines,
+    AxisSampling,
     Readable,
-    Window,
+    SliceSampling,
     inside,
-    lines,
     needed,
     read_mirrored,
     resampled,
+    sampling_of,
 )
 
 
@@ -39,26 +39,26 @@ class Grid:
 
     def __init__(self, shape: tuple[int, ...], scale: tuple[float, float]) -> None:
         self._slice_shape = shape
-        self._lines = lines(shape, scale)
-        rows, columns = (Line(line.count, line.length) for line in self._lines)
-        self._back: Lines = rows, columns
+        self._sampling = sampling_of(shape, scale)
+        rows, columns = (AxisSampling(one.count, one.length) for one in self._sampling)
+        self._back: SliceSampling = rows, columns
         self.shape = rows.length, columns.length
 
-    def pixels(self, window: Window) -> Window:
+    def pixels(self, window: SliceWindow) -> SliceWindow:
         """Return the window of the slice that a window of the network's image is made of."""
-        return inside(needed(self._lines, inside(window, self.shape)), self._slice_shape)
+        return inside(needed(self._sampling, inside(window, self.shape)), self._slice_shape)
 
-    def read(self, slice_: Readable, levels: Levels, window: Window) -> np.ndarray:
+    def read(self, slice_: Readable, levels: Levels, window: SliceWindow) -> np.ndarray:
         """Return a window as the network sees it, float32; beyond the faces it is mirrored."""
-        return read_mirrored(_NetworkImage(slice_, levels, self._lines, self.shape), window)
+        return read_mirrored(_NetworkImage(slice_, levels, self._sampling, self.shape), window)
 
-    def needed(self, window: Window) -> Window:
+    def needed(self, window: SliceWindow) -> SliceWindow:
         """Return the window of the network's image that a window of the slice needs."""
         return inside(needed(self._back, window), self.shape)
 
-    def enlarged(self, values: np.ndarray, window: Window) -> np.ndarray:
+    def enlarged(self, values: np.ndarray, window: SliceWindow) -> np.ndarray:
         """Bring values, 0 to 1, of the `needed` window back to a window of the slice."""
-        if self._back == self._lines:
+        if self._back == self._sampling:
             return values
         part = Known(values, self.needed(window), self.shape)
         return np.clip(resampled(read_mirrored(part, needed(self._back, window)), self._back, window), 0, 1)
@@ -70,12 +70,12 @@ class _NetworkImage:
 
     slice_: Readable
     levels: Levels
-    lines: Lines
+    sampling: SliceSampling
     shape: tuple[int, int]
 
-    def __getitem__(self, window: Window) -> np.ndarray:
-        pixels = read_mirrored(self.slice_, needed(self.lines, window))
-        return resampled(self.levels.apply(pixels), self.lines, window)
+    def __getitem__(self, window: SliceWindow) -> np.ndarray:
+        pixels = read_mirrored(self.slice_, needed(self.sampling, window))
+        return resampled(self.levels.apply(pixels), self.sampling, window)
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,15 @@ class Known:
     ----------
     values : numpy.ndarray
         The window's pixels.
-    window : Window
+    window : SliceWindow
         Where they lie.
     shape : (int, int)
         Of the slice.
     """
 
     values: np.ndarray
-    window: Window
+    window: SliceWindow
     shape: tuple[int, int]
 
-    def __getitem__(self, window: Window) -> np.ndarray:
+    def __getitem__(self, window: SliceWindow) -> np.ndarray:
         return self.values[within(window, self.window)]

@@ -1,8 +1,8 @@
 """Slices of which a part cannot be read.
 
 The grey levels of such a slice are those of the pixels that can be read, and the output notes them. So what
-is not broken is predicted, and by the same levels whoever predicts it. Once the slice reads otherwise, such
-as when it was mended, its blocks are predicted anew: no slice has the levels of two occasions, and in the
+is not broken is predicted, with the same levels in every process. Once the slice reads otherwise, such
+as when it was repaired, its blocks are predicted again: no slice has the levels of two occasions, and in the
 end the bytes are those of a volume that never was broken.
 """
 
@@ -52,7 +52,7 @@ class PartialLevels:
         if changed:
             self._output.remove_slices(z - self._work.first for z in changed)
             self._context.report(
-                Message(f"Predicted anew, because the volume reads otherwise: {_listed(changed)}.")
+                Message(f"Predicted again, because the volume has changed: {_listed(changed)}.")
             )
         return self._note({z: noted[z] for z in noted if z not in changed and whole[z] is None})
 
@@ -67,8 +67,8 @@ class PartialLevels:
             With the levels that are still valid.
         blocks : sequence of Block
             The most wanted first.
-        scheduler : Where
-            Who predicts.
+        scheduler : Scheduler
+            What predicts.
 
         Returns
         -------
@@ -111,7 +111,7 @@ class PartialLevels:
     def _note(self, levels: dict[int, Levels]) -> dict[int, Levels]:
         noted = {str(z): asdict(one) for z, one in sorted(levels.items())}
         if levels != self._noted:
-            self._output.amend({PARTIAL: noted})
+            self._output.update_record({PARTIAL: noted})
         return levels
 
     @property
@@ -139,14 +139,14 @@ class PartialLevels:
 
 
 def sentence_on(record: Mapping[str, Any]) -> str:
-    """Say of which slices a prediction, by its record, could not read a part; "" if there are none."""
+    """Return a sentence about the slices that a prediction could read in part only; "" if there are none."""
     slices = noted_in(record)
     if not slices:
         return ""
     has, them = ("has", "it") if len(slices) == 1 else ("have", "them")
     return (
         f"{_listed(slices)} cannot be read as a whole and {has} the grey levels of the rest; once the volume "
-        f"is mended, the same command predicts {them} anew."
+        f"is repaired, the same command predicts {them} again."
     )
 
 

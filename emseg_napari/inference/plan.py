@@ -1,4 +1,4 @@
-"""What there is to do to predict a volume: into which blocks, from what, and in which order."""
+"""Plan of a volume's prediction: its blocks and their order."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class VolumeTask:
     near : int or None
         The slice of the volume that comes first, with a quick look at it; the others follow by their
         distance.
-    scheduler : Where
+    scheduler : Scheduler
         Which processes predict.
     """
 
@@ -59,7 +59,7 @@ class Plan:
     record : dict
         What it says of itself.
     near : int or None
-        The slice of the volume that comes first; None = the first one, and nobody watches.
+        The slice of the volume that comes first; None = the first one, and none is in view.
     """
 
     work: PredictionWork

@@ -1,4 +1,4 @@
-"""A first look at a large slice: eight times sooner than its prediction, and drawn part by part."""
+"""Quick look at a large slice: eight times sooner than its prediction, and drawn part by part."""
 
 from __future__ import annotations
 

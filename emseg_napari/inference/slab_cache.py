@@ -1,4 +1,4 @@
-"""Slices of volumes whose chunks are many slices deep, without decoding each chunk once for every slice."""
+"""Cache of slabs: a chunk that is many slices deep is decoded once, not once for every slice."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from threading import Lock
 
 import numpy as np
 
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.volume import Volume
-from emseg_napari.models.resampling import Window
 
 # Two of these, one of a block and one for the grey levels of slices, are kept.
 SLAB_BYTES = 192 << 20
@@ -33,7 +33,7 @@ class Slabs:
     def __reduce__(self) -> tuple[type[Slabs], tuple[Volume]]:
         return Slabs, (self._volume,)
 
-    def read(self, z: int, window: Window) -> np.ndarray:
+    def read(self, z: int, window: SliceWindow) -> np.ndarray:
         """Return a window of a slice.
 
         Raises
@@ -44,10 +44,10 @@ class Slabs:
         slab = slab_of(self._volume, z, window)
         if len(slab) == 1:
             return self._volume[z, window[0], window[1]]
-        with self._lock:  # who wants a slab that another thread is reading waits for it
+        with self._lock:  # a thread waits for a slab that another thread is reading
             return self._slab(slab, window)[z - slab.start].copy()  # a view would keep the slab alive
 
-    def _slab(self, slab: range, window: Window) -> np.ndarray:
+    def _slab(self, slab: range, window: SliceWindow) -> np.ndarray:
         key = slab.start, str(window)
         if key not in self._kept:
             self._make_room(len(slab) * _bytes(self._volume, window))
@@ -60,7 +60,7 @@ class Slabs:
             self._kept.popitem(last=False)
 
 
-def slab_of(volume: Volume, z: int, window: Window) -> range:
+def slab_of(volume: Volume, z: int, window: SliceWindow) -> range:
     """Return the slices that are read together with slice `z`: in the same chunks, as many as may be kept."""
     chunk = volume.chunks[0] if volume.chunks else 1
     depth = max(1, min(chunk, SLAB_BYTES // max(1, _bytes(volume, window))))
@@ -69,7 +69,7 @@ def slab_of(volume: Volume, z: int, window: Window) -> range:
     return range(start, min(start + depth, first + chunk, len(volume)))
 
 
-def _bytes(volume: Volume, window: Window) -> int:
+def _bytes(volume: Volume, window: SliceWindow) -> int:
     height, width = (part.stop - part.start for part in window)
     return height * width * volume.dtype.itemsize
 
@@ -90,5 +90,5 @@ class Plane:
     shape: tuple[int, int]
     z: int
 
-    def __getitem__(self, window: Window) -> np.ndarray:
+    def __getitem__(self, window: SliceWindow) -> np.ndarray:
         return self.slabs.read(self.z, window)

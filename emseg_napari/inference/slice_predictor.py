@@ -1,4 +1,4 @@
-"""The prediction of slices, or of windows of slices that are too large to be read.
+"""Prediction of slices, or of windows of slices that are too large to be read.
 
 Whatever part is asked for and into whatever tiles it is cut, what comes out is the prediction of the whole
 slice: tiles overlap by as much as the network sees, and lie where its grid has them.
@@ -24,13 +24,14 @@ from emseg_napari.inference.tiles import (
     whole,
     within,
 )
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.models.normalisation import Levels
-from emseg_napari.models.resampling import Readable, Window
+from emseg_napari.models.resampling import Readable
 from emseg_napari.models.run import RunRecord
 
 # Maps float32 (1, y, x, 1), y and x multiples of 16, to the same shape.
 Network = Callable[[np.ndarray], np.ndarray]
-# The same, and raises `Cancelled` when told to stop.
+# The same, and raises `Cancelled` when asked to stop.
 StoppableNetwork = Callable[[np.ndarray, ShouldStop], np.ndarray]
 # Maps what the network gave, float32 (y, x), to the boundary probability.
 Finish = Callable[[np.ndarray], np.ndarray]
@@ -68,7 +69,7 @@ class Method:
     stoppable: StoppableNetwork | None = None
 
     def mapped(self, image: np.ndarray, should_stop: ShouldStop) -> np.ndarray:
-        """Do what `network` does, but raise `Cancelled` when told to stop, as soon as it can."""
+        """Do what `network` does, but raise `Cancelled` when asked to stop, as soon as it can."""
         return self.stoppable(image, should_stop) if self.stoppable else self.network(image)
 
 
@@ -144,14 +145,14 @@ class SlicePredictor:
         """Find what the grey levels of a slice mean, for `window`."""
         return self._record.normalisation.levels(slice_)
 
-    def seen(self, shape: tuple[int, int], window: Window) -> Window:
+    def seen(self, shape: tuple[int, int], window: SliceWindow) -> SliceWindow:
         """Return the pixels of a slice that `window` reads for a window.
 
         Parameters
         ----------
         shape : (int, int)
             (y, x) of the slice.
-        window : Window
+        window : SliceWindow
             (y, x), inside it.
         """
         grid = Grid(shape, self._record.scale)
@@ -161,7 +162,7 @@ class SlicePredictor:
         )
 
     def window(
-        self, slice_: Readable, window: Window, levels: Levels, should_stop: ShouldStop = never
+        self, slice_: Readable, window: SliceWindow, levels: Levels, should_stop: ShouldStop = never
     ) -> np.ndarray:
         """Predict a window of a slice, of which no more is read than the network sees.
 
@@ -172,7 +173,7 @@ class SlicePredictor:
         ----------
         slice_ : array or other Readable
             (y, x), any dtype and size.
-        window : Window
+        window : SliceWindow
             (y, x), inside the slice.
         levels : Levels
             Of the slice, from `levels`.
@@ -190,7 +191,7 @@ class SlicePredictor:
         mean = self._tiled(_View(slice_, levels, grid, should_stop), seen)[0]
         return grid.enlarged(self._method.finish(mean)[within(kept, seen)], window)
 
-    def _tiled(self, view: _View, window: Window, count: int = 1) -> np.ndarray:
+    def _tiled(self, view: _View, window: SliceWindow, count: int = 1) -> np.ndarray:
         """Return the first moments over the orientations in a window of the network's image.
 
         That is the mean and, if the `count` is 2, the mean of the squares, float32 (count, y, x).
@@ -200,7 +201,7 @@ class SlicePredictor:
             self._tile(view, tile, moments[:, *within(tile, window)])
         return moments
 
-    def _tile(self, view: _View, tile: Window, moments: np.ndarray) -> None:
+    def _tile(self, view: _View, tile: SliceWindow, moments: np.ndarray) -> None:
         """Fill in the moments of a tile."""
         sources = [o.source(tile, view.grid.shape, self._method.halo) for o in self._orientations]
         read = hull(sources)

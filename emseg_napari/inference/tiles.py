@@ -1,4 +1,4 @@
-"""Tiles of a slice, and what of it must be read around them so that there is no seam."""
+"""Tiles of a slice, and the halo that must be read around them so that no seam shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from emseg_napari.models.resampling import Window
+from emseg_napari.io.axes import SliceWindow
 
 # Both U-Nets: pooling by 16 in all.
 GRID_PX = 16
@@ -63,7 +63,7 @@ class Orientation:
         upright = np.rot90(values, -self.turns)
         return upright[:, ::-1] if self.flip else upright
 
-    def source(self, tile: Window, shape: tuple[int, ...], halo: Halo) -> Window:
+    def source(self, tile: SliceWindow, shape: tuple[int, ...], halo: Halo) -> SliceWindow:
         """Return what the network must see of a slice for a tile.
 
         Its grid begins where the turned slice does and its far end is padded to a multiple of the grid, so
@@ -71,7 +71,7 @@ class Orientation:
 
         Parameters
         ----------
-        tile : Window
+        tile : SliceWindow
             (y, x) in the slice as it lies, as is the result.
         shape : tuple of int
             (y, x) of the slice.
@@ -103,7 +103,7 @@ def _up(position: int) -> int:
     return -(-position // GRID_PX) * GRID_PX
 
 
-def tiles(window: Window, tile_px: int) -> Iterator[Window]:
+def tiles(window: SliceWindow, tile_px: int) -> Iterator[SliceWindow]:
     """Cut a window (y, x) into tiles of at most `tile_px` along y and x, about equal in size."""
     rows, columns = (_cuts(part, tile_px) for part in window)
     yield from product(rows, columns)
@@ -115,7 +115,7 @@ def _cuts(part: slice, tile_px: int) -> list[slice]:
     return [slice(first, min(first + side, part.stop)) for first in range(part.start, part.stop, side)]
 
 
-def grown(window: Window, margin_px: int, shape: tuple[int, ...]) -> Window:
+def grown(window: SliceWindow, margin_px: int, shape: tuple[int, ...]) -> SliceWindow:
     """Return a window (y, x) with a margin around it, as far as the slice goes."""
     rows, columns = (
         slice(max(0, part.start - margin_px), min(n, part.stop + margin_px))
@@ -124,7 +124,7 @@ def grown(window: Window, margin_px: int, shape: tuple[int, ...]) -> Window:
     return rows, columns
 
 
-def within(window: Window, outer: Window) -> Window:
+def within(window: SliceWindow, outer: SliceWindow) -> SliceWindow:
     """Return where a window lies in an outer one."""
     rows, columns = (
         slice(part.start - whole.start, part.stop - whole.start)
@@ -133,7 +133,7 @@ def within(window: Window, outer: Window) -> Window:
     return rows, columns
 
 
-def hull(windows: list[Window]) -> Window:
+def hull(windows: list[SliceWindow]) -> SliceWindow:
     """Return the smallest window (y, x) that holds all."""
     rows, columns = (
         slice(min(part.start for part in parts), max(part.stop for part in parts))
@@ -142,6 +142,6 @@ def hull(windows: list[Window]) -> Window:
     return rows, columns
 
 
-def whole(shape: tuple[int, ...]) -> Window:
+def whole(shape: tuple[int, ...]) -> SliceWindow:
     """Return the window of a whole slice (y, x)."""
     return slice(0, shape[0]), slice(0, shape[1])

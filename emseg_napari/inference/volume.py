@@ -1,7 +1,7 @@
-"""The prediction of volumes of any size, block by block, into an output on disk.
+"""Prediction of volumes of any size, block by block, into an output on disk.
 
 A block is one file of the output, and what is in it depends on the volume, the run and the settings alone:
-not on who predicted it, when, or which other blocks there are. So what was broken off is gone on with, and
+not on who predicted it, when, or which other blocks there are. So what was interrupted is resumed, and
 ends with the same bytes. Where a part of the volume cannot be read, see `partial`.
 """
 
@@ -56,7 +56,7 @@ class VolumePrediction:
 
     @property
     def warning(self) -> str:
-        """What to know of slices of which a part cannot be read; "" if there are none."""
+        """Warning about slices of which a part cannot be read; "" if there are none."""
         return sentence_on(self.record)
 
 
@@ -66,7 +66,7 @@ def predict_volume(
     task: VolumeTask,
     context: JobContext | None = None,
 ) -> VolumePrediction:
-    """Predict a volume of any size into an OME-Zarr, or go on with that where it was broken off.
+    """Predict a volume of any size into an OME-Zarr, or resume one that was interrupted.
 
     No more is in memory than some blocks. Gaps in membranes are closed tile by tile, each seen with 96
     pixels around it, which may differ in single lines from what `predict` finds in a whole slice.
@@ -95,12 +95,12 @@ def predict_volume(
     """
     context = context or JobContext()
     run = run if isinstance(run, Run) else open_run(run)
-    # What keeps it from predicting is said before a new output is made.
+    # Errors that prevent prediction are raised before a new output is made.
     predictor = load_predictor(run, task.settings)
     plan = planned(volume_of(volume), run, task)
     is_new = not plan.work.output.exists()
     with connected(task.scheduler) if is_new else nullcontext(task.scheduler) as scheduler:
-        written = VolumeOutput.begin(plan.work.output, plan.layout, plan.record)
+        written = VolumeOutput.create_or_open(plan.work.output, plan.layout, plan.record)
         # At once: what is there of a large output takes a while to list.
         _look(predictor, plan, written, context)
         return _run(plan, written, scheduler, context)
@@ -111,7 +111,7 @@ def _look(predictor: SlicePredictor, plan: Plan, written: VolumeOutput, context:
     z = plan.near
     if z is None or z not in plan.slices or written.holds_slice(z - plan.work.first):
         return
-    with suppress(UserError):  # what cannot be read is told of its block
+    with suppress(UserError):  # an error of reading is reported with its block
         quick_look(predictor, plan.work.plane(z), z, context)
 
 
@@ -119,7 +119,7 @@ def _run(plan: Plan, written: VolumeOutput, scheduler: Scheduler, context: JobCo
     """Do the blocks that are missing, then the coarser levels."""
     partial = PartialLevels(plan.work, written, context)
     work = replace(plan.work, levels=partial.still_valid())
-    missing = written.ready()
+    missing = written.prepare_missing()
     skipped = len(written.blocks) - len(missing)
     if skipped and missing:
         context.report(

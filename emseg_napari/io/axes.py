@@ -1,8 +1,8 @@
-"""The axes z, y, x: which arrays have them, and what belongs to them."""
+"""Axes z, y, x: windows, sizes and voxels, and the check of a grey stack."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 
 Size = tuple[int, int, int]
-Window = tuple[slice, slice, slice]
+VolumeWindow = tuple[slice, slice, slice]
+SliceWindow = tuple[slice, slice]  # (y, x) of one slice
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def check_grey(shape: tuple[int, ...], dtype: Any, name: str) -> None:
     """
     if np.dtype(dtype).kind not in "buif":
         raise UserError(f"{name} holds {dtype} values; an image of plain grey values is needed.")
-    sizes = " x ".join(map(str, shape))
+    sizes = shape_text(shape)
     if len(shape) < 2:
         raise UserError(f"{name} has the shape {sizes or 'of one number'}; an image (z, y, x) is needed.")
     if 0 in shape:
@@ -64,20 +65,25 @@ def last_three(sizes: Sequence[int]) -> Size:
     return z, y, x
 
 
-def size_of(window: Window) -> Size:
+def size_of(window: VolumeWindow) -> Size:
     """Return how many voxels a window has along z, y, x."""
     z, y, x = (part.stop - part.start for part in window)
     return z, y, x
 
 
-def on_axes(window: Window, ndim: int) -> tuple[int | slice, ...]:
+def on_axes(window: VolumeWindow, ndim: int) -> tuple[int | slice, ...]:
     """Return the window of an array with any number of axes, those before z being of length 1."""
     return (0,) * (ndim - 3) + window[max(0, 3 - ndim) :]
 
 
-def part_of(array: Any, window: Window) -> np.ndarray:
-    """Return the voxels of a window of such an array, read from wherever it lies."""
+def part_of(array: Any, window: VolumeWindow) -> np.ndarray:
+    """Return the voxels of a window of such an array, read from memory or file."""
     return np.asarray(array[on_axes(window, array.ndim)]).reshape(size_of(window))
+
+
+def shape_text(sizes: Iterable[float]) -> str:
+    """Spell the sizes of an array or a voxel for the user, such as "16 x 384 x 384"."""
+    return " x ".join(str(size) if isinstance(size, int | np.integer) else f"{size:g}" for size in sizes)
 
 
 def name_of(path: Path, dataset: str = "") -> str:

@@ -2,7 +2,7 @@
 
 Zarr's own `LocalStore` already writes under a temporary name and renames, so a killed writer leaves
 no half of a block. `DurableStore` adds that the bytes are on the disk before the name is, since a file
-that is there counts as done for good, and that a full disk is told in a sentence.
+that exists counts as complete, and that a full disk is reported in a sentence.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from zarr.storage import LocalStore
 
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.layout import Block, Blocks, Layout
 
-# Fast before small: writing must not hold up predicting.
+# Fast before small: writing must not delay prediction.
 _COMPRESSION: Any = {"cname": "zstd", "clevel": 1}
-# Without this a block of zeros would have no file, and be done again by whoever resumes.
+# Without this a block of zeros would have no file, and be done again when the output is resumed.
 _CONFIG: Any = {"write_empty_chunks": True}
-IN_USE_S = 60.0  # younger temporary files may be a living writer's
+IN_USE_S = 60.0  # younger temporary files may be of a writer that is still running
 
 
 class DurableStore(LocalStore):
@@ -74,9 +74,9 @@ class BlockFiles:
     @cached_property
     def array(self) -> zarr.Array:
         """The Zarr array, opened for reading and writing."""
-        if not self.folder.is_dir():  # Zarr would make it
+        if not self.folder.is_dir():  # Zarr would create it
             raise UserError(
-                f"{self.folder} is not there; it is needed under this name wherever work is done."
+                f"{self.folder} is not there; every process that works on it needs it under this name."
             )
         store = DurableStore(self.folder)
         array = zarr.open_array(store=store, path=str(self._level), mode="r+")
@@ -97,7 +97,7 @@ class BlockFiles:
     def __getitem__(self, key: Any) -> np.ndarray:
         return np.asarray(self.array[key])
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: VolumeWindow) -> np.ndarray:
         """Read a window that lies inside the shape.
 
         Raises
@@ -117,7 +117,7 @@ class BlockFiles:
             self[block.window]
         except Exception as error:
             raise UserError(
-                f"{self.file(block)} is damaged; remove this file and start again, which writes it anew."
+                f"{self.file(block)} is damaged; remove this file and start again, which writes it again."
             ) from error
 
     def file(self, block: Block) -> Path:
@@ -182,7 +182,7 @@ def create_group(folder: Path, layout: Layout, attributes: dict[str, Any]) -> No
 
 
 def _cut(layout: Layout) -> dict[str, Any]:
-    """Return how zarr is told to cut and compress, in the words of either format."""
+    """Return the arguments by which zarr cuts and compresses, for either format."""
     shuffled = np.dtype(layout.dtype).itemsize > 1  # bytes of like weight lie together
     if layout.version == "0.4":
         return {

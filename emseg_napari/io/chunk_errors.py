@@ -1,4 +1,4 @@
-"""Reading by chunks, and telling which one is broken."""
+"""Errors of single chunks: which one is missing or damaged."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.axes import Size, VolumeWindow
+from emseg_napari.settings.titles import title_of
 
-Read = Callable[[Window], np.ndarray]
+Read = Callable[[VolumeWindow], np.ndarray]
 
 
 class BrokenChunk(UserError):
-    """A part of a volume that is missing or cannot be decoded; the rest may be well.
+    """A part of a volume that is missing or cannot be decoded; the rest may be readable.
 
     Parameters
     ----------
@@ -32,8 +33,33 @@ class BrokenChunk(UserError):
         return BrokenChunk, (str(self), self.index)
 
 
+class MissingChunk(BrokenChunk):
+    """A chunk without a file, where one that is empty would have one too.
+
+    Parameters
+    ----------
+    name : str
+        What the user calls the volume.
+    index : (int, int, int)
+        As of `BrokenChunk`.
+    file : str
+        The file that is missing, also an attribute.
+    """
+
+    def __init__(self, name: str, index: Size, file: str) -> None:
+        super().__init__(
+            f"chunk {index} of {name} is missing (no file {file}); copy the volume again, or, if the program "
+            f"that wrote it leaves out empty chunks, choose {title_of('missing_is_empty')}.",
+            index,
+        )
+        self.name, self.file, self.settings = name, file, ("missing_is_empty",)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MissingChunk, (self.name, self.index, self.file)
+
+
 class Reopened:
-    """Base of what opens a file when it is first read, in each process anew.
+    """Base of pixel sources that open their file when it is first read, once in each process.
 
     Attributes whose names begin with an underscore, such as open files, are not pickled.
     """
@@ -42,7 +68,7 @@ class Reopened:
         return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
 
 
-def chunks_over(window: Window, shape: Size, chunks: Size) -> Iterator[tuple[Size, Window]]:
+def chunks_over(window: VolumeWindow, shape: Size, chunks: Size) -> Iterator[tuple[Size, VolumeWindow]]:
     """Give index and voxels, cut off at the end of the volume, of each chunk that a window touches."""
     ranges = [range(w.start // c, -(-w.stop // c)) for w, c in zip(window, chunks, strict=True)]
     first = [places.start for places in ranges]
@@ -54,7 +80,7 @@ def chunks_over(window: Window, shape: Size, chunks: Size) -> Iterator[tuple[Siz
         yield (k, j, i), (z, y, x)
 
 
-def read_or_tell(read: Read, window: Window, shape: Size, chunks: Size, name: str) -> np.ndarray:
+def read_or_find_broken(read: Read, window: VolumeWindow, shape: Size, chunks: Size, name: str) -> np.ndarray:
     """Read a window; where that fails, find the chunk that cannot be read.
 
     Parameters
@@ -86,17 +112,7 @@ def read_or_tell(read: Read, window: Window, shape: Size, chunks: Size, name: st
         raise UserError(f"{name} cannot be read ({_one_line(error)}); try again.") from error
 
 
-def missing_chunk(name: str, index: Size, file: str) -> BrokenChunk:
-    """Return the error for a chunk whose file is not there."""
-    return BrokenChunk(
-        f"chunk {index} of {name} is missing (no file {file}); copy the volume again, or, if what wrote it "
-        "leaves out empty chunks, add --missing-is-empty (in the window 'Missing chunks are empty', under "
-        "'Advanced').",
-        index,
-    )
-
-
-def _try(read: Read, index: Size, part: Window, name: str) -> None:
+def _try(read: Read, index: Size, part: VolumeWindow, name: str) -> None:
     try:
         read(part)
     except Exception as error:

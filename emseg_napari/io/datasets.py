@@ -1,4 +1,4 @@
-"""Which dataset of a container is meant."""
+"""Datasets of a container: which one is opened where none is named."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.axes import shape_text
 
 CREMI_RAW = "volumes/raw"  # https://cremi.org/data
 _MOST_LISTED = 8
 
 
 class SeveralVolumes(UserError):
-    """A container holds several volumes, and only the user knows which one is meant.
+    """A container has several volumes, and only the user knows which one is meant.
 
     Attributes
     ----------
@@ -72,25 +73,25 @@ def choose(datasets: Mapping[str, Dataset], name: str) -> str:
     if len(volumes) == 1:
         return next(iter(volumes))
     if not volumes:
-        held = f"holds {listed(datasets)}" if datasets else "holds no dataset"
-        raise UserError(f"{name} {held}, but an image with the axes z, y, x is needed; choose another file.")
+        found = f"has {listed(datasets)}" if datasets else "has no dataset"
+        raise UserError(f"{name} {found}, but an image with the axes z, y, x is needed; choose another file.")
     first = next(iter(volumes))
     raise SeveralVolumes(
-        f"{name} holds {len(volumes)} volumes, {listed(volumes)}; "
-        f"go on with the path of the one to open, such as {name}/{first}.",
+        f"{name} has {len(volumes)} volumes, {listed(volumes)}; "
+        f"append the path of the one to open, such as {name}/{first}.",
         tuple(volumes),
     )
 
 
 def unknown_dataset(datasets: Mapping[str, Dataset], dataset: str, name: str) -> UserError:
     """Return the error for a dataset that a container does not have."""
-    held = f"it holds {listed(datasets)}" if datasets else "it holds none"
-    return UserError(f"{name} has no dataset {dataset}; {held}.")
+    found = f"it has {listed(datasets)}" if datasets else "it has none"
+    return UserError(f"{name} has no dataset {dataset}; {found}.")
 
 
 def listed(datasets: Mapping[str, Dataset]) -> str:
     """Spell datasets with their shapes for the user."""
-    spelled = [f"{path} ({' x '.join(map(str, one.shape))})" for path, one in datasets.items()]
+    spelled = [f"{path} ({shape_text(one.shape)})" for path, one in datasets.items()]
     return ", ".join(spelled[:_MOST_LISTED]) + (", ..." if len(spelled) > _MOST_LISTED else "")
 
 

@@ -1,4 +1,4 @@
-"""TIFF and PNG files to arrays with axes (z, y, x), and every way to fail as a sentence."""
+"""Decoding of TIFF and PNG files to arrays (z, y, x); every failure becomes a sentence."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.axes import shape_text
 
 TIFF_SUFFIXES, PNG_SUFFIXES = (".tif", ".tiff"), (".png",)
 MOST_CHANNELS = 4
@@ -82,7 +83,7 @@ def _is_slice(path: Path) -> bool:
 
 
 def _kind(array: np.ndarray) -> str:
-    return f"{_size(array.shape[1:])} pixels, {array.dtype}"
+    return f"{shape_text(array.shape[1:])} pixels, {array.dtype}"
 
 
 def _check_slice(array: np.ndarray, usual: str, name: str) -> None:
@@ -126,7 +127,9 @@ def guarded(reader: Callable[[Path], T], path: Path) -> T:
     except OSError as error:
         raise UserError(f"{path.name} cannot be read ({error.strerror or error}); check the file.") from error
     except Exception as error:
-        raise UserError(f"{path.name} is damaged or no image ({error}); save or copy it again.") from error
+        raise UserError(
+            f"{path.name} is damaged or not an image ({error}); save or copy it again."
+        ) from error
 
 
 def _first_description(path: Path) -> str:
@@ -137,7 +140,7 @@ def _first_description(path: Path) -> str:
 def _png(path: Path) -> np.ndarray:
     data = path.read_bytes()
     if b"IEND" not in data:
-        raise UserError(f"{path.name} is cut off or no PNG image; save or copy it again.")
+        raise UserError(f"{path.name} is cut off or not a PNG image; save or copy it again.")
     pixels = imagecodecs.png_decode(data)
     return _as_grey(pixels, path.name)[np.newaxis]
 
@@ -161,7 +164,7 @@ def checked_series(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeri
     """
     _check_complete(file, path)
     if len(file.series) != 1:
-        sizes = ", ".join(_size(s.shape) for s in file.series[:3])
+        sizes = ", ".join(shape_text(s.shape) for s in file.series[:3])
         raise UserError(
             f"{path.name} has pages of different sizes ({sizes}); save it as one stack of equal slices."
         )
@@ -191,7 +194,7 @@ def check_axes(shape: Sequence[int], axes: str, name: str) -> None:
         raise UserError(f"{name} has {channels} channels; {GREY_NEEDED}.")
     if len(shape) > 3:
         raise UserError(
-            f"{name} has {len(shape)} axes ({_size(shape)}); save a single stack with the axes z, y, x."
+            f"{name} has {len(shape)} axes ({shape_text(shape)}); save a single stack with the axes z, y, x."
         )
 
 
@@ -240,7 +243,3 @@ def _next_page(file: tifffile.TiffFile) -> int:
     (tags,) = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))
     handle.seek(offset + layout.tagnosize + tags * layout.tagsize)
     return struct.unpack(layout.offsetformat, handle.read(layout.offsetsize))[0]
-
-
-def _size(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape))

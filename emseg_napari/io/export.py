@@ -1,4 +1,4 @@
-"""Training labels and their images to files that other programs read.
+"""Export of training labels with their images, to files that other programs read.
 
 Images keep every bit. Labels are written as ISBI values: 0 = boundary, 128 = unlabelled, 255 = interior.
 """
@@ -18,6 +18,7 @@ from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, CONVENTIONS, INTERIOR, UNLABELLED, to_isbi
 from emseg_napari.io import stacks
+from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.open import HDF5_SUFFIXES, MRC_SUFFIXES
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices, stacked
@@ -25,7 +26,7 @@ from emseg_napari.io.volume import Volume, Voxel, filled
 from emseg_napari.settings import ExportSettings
 
 RECORD = "export.json"
-_OTHER_FORMATS = {".zarr", ".n5", *HDF5_SUFFIXES, *MRC_SUFFIXES, *PNG_SUFFIXES}
+_OTHER_FORMATS = {*FOLDER_SUFFIXES, *HDF5_SUFFIXES, *MRC_SUFFIXES, *PNG_SUFFIXES}
 
 
 def chosen_slices(
@@ -94,7 +95,7 @@ def export_training_labels(
     ------
     UserError
         If slices have unlabelled pixels and this is not allowed, sizes differ, the target's name is that of
-        another format, or it holds something that is no earlier export or cannot be written.
+        another format, or it holds something that is not an earlier export or cannot be written.
     """
     target, chosen = Path(target), sorted(set(chosen))
     _check_name(target)
@@ -111,7 +112,7 @@ def export_training_labels(
 
 
 def _check_name(target: Path) -> None:
-    """Refuse names of formats that would not be in what bears them."""
+    """Refuse names that end as those of other formats."""
     if target.suffix.lower() in _OTHER_FORMATS:
         raise UserError(
             f"{target} cannot be written: training labels are exported as TIFF or numbered PNG files, not as "
@@ -121,7 +122,7 @@ def _check_name(target: Path) -> None:
 
 @dataclass(frozen=True)
 class _Export:
-    """What is written: image and labels (z, y, x) of the chosen slices, and what is said of them."""
+    """What is written: image and labels (z, y, x) of the chosen slices, and their record."""
 
     image: np.ndarray
     labels: np.ndarray
@@ -178,10 +179,10 @@ def _record(
 
 
 def _write_folder(target: Path, export: _Export) -> None:
-    strange = _strange_file(target)
-    if strange is not None:
+    foreign = _foreign_file(target)
+    if foreign is not None:
         raise UserError(
-            f"{target} holds something else than an earlier export ({strange.name}); "
+            f"{target} is not an empty folder or an earlier export ({foreign.name}); "
             "choose a new or empty folder."
         )
     with files.replacing_folder(target) as folder:
@@ -194,19 +195,19 @@ def _write_folder(target: Path, export: _Export) -> None:
         files.write_json(folder / RECORD, export.record)
 
 
-def _strange_file(target: Path) -> Path | None:
-    """Return a file at or below `target` that no earlier export of ours has written."""
+def _foreign_file(target: Path) -> Path | None:
+    """Return a file at or below `target` that was not written by an earlier export."""
     if target.is_file():
         return target
     found = [path for path in target.rglob("*") if not path.is_dir()] if target.is_dir() else []
-    ours: set[Path] = set()
+    known: set[Path] = set()
     if found and _is_record(target / RECORD):
         names = [str(z) for z in files.read_json(target / RECORD).get("slices", [])]
-        ours = {target / name for name in (RECORD, "images.tif", "labels.tif")}
-        ours |= {
+        known = {target / name for name in (RECORD, "images.tif", "labels.tif")}
+        known |= {
             p for p in found if p.parent.name in ("images", "labels") and (p.stem.lstrip("0") or "0") in names
         }
-    return next((path for path in sorted(found) if path not in ours), None)
+    return next((path for path in sorted(found) if path not in known), None)
 
 
 def _write_slices(folder: Path, stack: np.ndarray, numbers: list[int]) -> None:
@@ -226,7 +227,7 @@ def _write_beside(target: Path, export: _Export) -> None:
     images, note = target.with_name(f"{target.stem}-images.tif"), target.with_suffix(".json")
     if any(p.exists() for p in (target, images, note)) and not _is_record(note):
         raise UserError(
-            f"{target} or its image or record is there and no earlier export; choose another name."
+            f"{target} or its image or record is there and not an earlier export; choose another name."
         )
     with files.adding_files(target.parent) as folder:
         export.write_labels(folder / target.name)

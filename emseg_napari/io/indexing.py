@@ -1,4 +1,4 @@
-"""What stands in brackets behind a volume, as windows that a file can be asked for."""
+"""Index keys of a volume as windows that a file format can read."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ ALL = slice(None)
 
 
 @dataclass(frozen=True)
-class Part:
-    """What is wanted along one axis.
+class AxisSelection:
+    """What an index selects along one axis.
 
     Attributes
     ----------
     start, stop : int
         The range to read, with step 1.
     inside : int or slice
-        What of that is wanted.
+        What of that is selected.
     places : tuple of int or None
-        All that is wanted where it lies scattered, so that reading one by one may be better.
+        The selected places where they are scattered, so that reading one by one may be better.
     """
 
     start: int
@@ -35,7 +35,7 @@ class Part:
         return slice(self.start, self.stop)
 
     @classmethod
-    def of(cls, key: Any, length: int) -> Part:
+    def of(cls, key: Any, length: int) -> AxisSelection:
         """Read one index, slice, or sequence of indices or of truth values.
 
         Raises
@@ -52,7 +52,7 @@ class Part:
         return cls(0, length, places, tuple(places.tolist()))
 
     @classmethod
-    def _of_range(cls, wanted: range) -> Part:
+    def _of_range(cls, wanted: range) -> AxisSelection:
         if not wanted:
             return cls(0, 0, ALL)
         start, stop = min(wanted), max(wanted) + 1

@@ -1,4 +1,4 @@
-"""How an output lies on disk: its voxels, its chunks, and the blocks that are one file each."""
+"""Layout of an output on disk: its voxels, its chunks, and the blocks that are one file each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal, overload
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.axes import Size, VolumeWindow, shape_text
 from emseg_napari.io.volume import Voxel
 
 OutputType = Literal["uint8", "uint16", "int32", "float32"]
@@ -58,14 +58,16 @@ class Layout:
         for what, size in (("An output", self.shape), ("A chunk", self.chunk), ("A shard", self.block)):
             if len(size) != 3 or min(size) < 1:
                 raise UserError(
-                    f"{what} of {sized(size)} voxels is not possible; three sizes of 1 or more are needed."
+                    f"{what} of {shape_text(size)} voxels is not possible; "
+                    "three sizes of 1 or more are needed."
                 )
         if self.version == "0.4" and self.shard is not None:
             raise UserError("OME-Zarr 0.4 has no shards; leave them out, or write version 0.5.")
         if any(of % by for of, by in zip(self.block, self.chunk, strict=True)):
             raise UserError(
-                f"A shard of {sized(self.block)} voxels is no multiple of a chunk of {sized(self.chunk)}; "
-                f"make it {sized(_multiple(self.block, self.chunk))}."
+                f"A shard of {shape_text(self.block)} voxels is not a multiple of a chunk of "
+                f"{shape_text(self.chunk)}; "
+                f"make it {shape_text(_multiple(self.block, self.chunk))}."
             )
 
     @property
@@ -87,7 +89,7 @@ class Block:
     """
 
     index: Size
-    window: Window
+    window: VolumeWindow
 
     @property
     def shape(self) -> Size:
@@ -137,7 +139,7 @@ class Blocks(Sequence[Block]):
         )
         return Block(index, (z, y, x))
 
-    def over(self, window: Window) -> list[Block]:
+    def over(self, window: VolumeWindow) -> list[Block]:
         """Return the blocks that have voxels inside `window`."""
         ks, js, iis = (
             range(part.start // size, -(-part.stop // size))
@@ -150,11 +152,6 @@ def ceil_divided(size: Size, by: Size) -> Size:
     """Divide along every axis, rounding up."""
     z, y, x = (-(-s // b) for s, b in zip(size, by, strict=True))
     return z, y, x
-
-
-def sized(size: Sequence[int]) -> str:
-    """Spell a size for the user."""
-    return " x ".join(map(str, size))
 
 
 def _multiple(size: Size, of: Size) -> Size:

@@ -1,4 +1,4 @@
-"""Pixels that lie plain in a file: another process maps the file again instead of being sent them."""
+"""Uncompressed pixels in a file, which each process maps instead of receiving a copy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.io.axes import Size, Window, last_three
+from emseg_napari.io.axes import Size, VolumeWindow, last_three
 from emseg_napari.io.chunk_errors import Reopened
 
 
@@ -37,7 +37,7 @@ class MappedPixels(Reopened):
     def _array(self) -> np.ndarray:
         return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: VolumeWindow) -> np.ndarray:
         """Return a copy of the voxels of a window."""
         return np.array(self._array[window])
 

@@ -1,4 +1,4 @@
-"""A volume of which some chunks cannot be read, for what can do with the rest of it."""
+"""Volumes with NaN where chunks cannot be read, for methods that use the rest."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emseg_napari.io.axes import Size, Window, size_of
+from emseg_napari.io.axes import Size, VolumeWindow, size_of
 from emseg_napari.io.chunk_errors import BrokenChunk
-from emseg_napari.io.volume import Pixels, Volume
+from emseg_napari.io.volume import PixelSource, Volume
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class HoledPixels:
 
     Attributes
     ----------
-    pixels : Pixels
+    pixels : PixelSource
     """
 
-    pixels: Pixels
+    pixels: PixelSource
 
     @property
     def shape(self) -> Size:
@@ -38,7 +38,7 @@ class HoledPixels:
         """Of the pixels behind."""
         return self.pixels.chunks
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window, float32, NaN where their chunk is missing or damaged."""
         try:
             return self.pixels.read(window).astype(np.float32)
@@ -49,7 +49,7 @@ class HoledPixels:
             found[z, y, x] = self.read(part)
         return found
 
-    def _halves(self, window: Window) -> Iterator[Window]:
+    def _halves(self, window: VolumeWindow) -> Iterator[VolumeWindow]:
         """Give two parts of a window that share no chunk; none if it lies in a single one."""
         chunks = self.chunks or self.shape
         places = [(w.start // c, -(-w.stop // c)) for w, c in zip(window, chunks, strict=True)]

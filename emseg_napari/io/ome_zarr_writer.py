@@ -1,7 +1,7 @@
-"""Outputs of any size: multiscale OME-Zarr that is written block by block and can be gone on with.
+"""Outputs of any size: multiscale OME-Zarr that is written block by block and can be resumed.
 
-A block is one file, which is written whole or not at all: a file that is there is done, whoever wrote it.
-So writers need no lock and no list of what is done, and a killed one costs what it had in hand.
+A block is one file, which is written whole or not at all: a file that exists is done, no matter which
+process wrote it. So writers need no lock and no list of what is done, and a killed one loses one block.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from emseg_napari.core import files
 from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import JobContext, UserError
 from emseg_napari.io import ome_zarr_metadata, pyramid
-from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.block_store import IN_USE_S, BlockFiles, DurableStore, create_group
 from emseg_napari.io.layout import Block, Blocks, Layout
-from emseg_napari.io.resume_check import LATER, Begun, check_same
+from emseg_napari.io.resume_check import LATER, OutputState, check_resumable
 from emseg_napari.io.volume import Voxel
 
 __all__ = ["Block", "Blocks", "Layout", "VolumeOutput"]
 
-_OURS = "emseg"  # the attribute that holds the record
+_RECORD = "emseg"  # the attribute that holds the record
 
 
 class VolumeOutput:
-    """An output on disk, to write into and to read from, also while others write.
+    """An output on disk, to write and to read, also while other processes write.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class VolumeOutput:
     ndim = 3
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).absolute()  # workers may stand elsewhere
+        self.path = Path(path).absolute()  # workers may have another working folder
         self._files = BlockFiles(self.path)
 
     def __reduce__(self) -> tuple[type[VolumeOutput], tuple[Path]]:
@@ -61,13 +61,15 @@ class VolumeOutput:
     def prepare(
         cls, path: str | Path, layout: Layout, record: Mapping[str, Any] | None = None
     ) -> VolumeOutput:
-        """Create an output, or open one to go on with, and make it `ready`; all else as `begin`."""
-        output = cls.begin(path, layout, record)
-        output.ready()
+        """Create an output, or open one to resume, as `create_or_open` does, and `prepare_missing`."""
+        output = cls.create_or_open(path, layout, record)
+        output.prepare_missing()
         return output
 
     @classmethod
-    def begin(cls, path: str | Path, layout: Layout, record: Mapping[str, Any] | None = None) -> VolumeOutput:
+    def create_or_open(
+        cls, path: str | Path, layout: Layout, record: Mapping[str, Any] | None = None
+    ) -> VolumeOutput:
         """Create an output, whole or not at all, or open an earlier one.
 
         Parameters
@@ -89,13 +91,14 @@ class VolumeOutput:
             with files.replacing_folder(path) as temporary:
                 create_group(temporary, layout, _attributes(layout, record or {}, output.path.name, levels=1))
         else:
-            _check_ours(output)
-            check_same(output.path, Begun(output.layout, output.record), Begun(layout, record or {}))
-            output._note(record or {})
+            _check_earlier_output(output)
+            found = OutputState(output.layout, output.record)
+            check_resumable(output.path, found, OutputState(layout, record or {}))
+            output._record_late_choices(record or {})
         return output
 
-    def ready(self) -> list[Block]:
-        """Make it such as if it had been broken off in level 0, which takes a while if it is large.
+    def prepare_missing(self) -> list[Block]:
+        """Prepare the output for writing what is missing of level 0; takes a while if it is large.
 
         Returns
         -------
@@ -110,14 +113,14 @@ class VolumeOutput:
         missing = self.missing()
         if missing:
             files.writable_folder(self.path)
-            pyramid.forget(self.path, self.layout, missing)
-            self._tell_viewers(1)  # of coarser levels only when they are complete
+            pyramid.remove_coarser(self.path, self.layout, missing)
+            self._publish_levels(1)  # coarser ones are listed when they are complete
         self._remove_leftovers()
         return missing
 
     @cached_property
     def _group(self) -> zarr.Group:
-        if not self.path.is_dir():  # Zarr would make it
+        if not self.path.is_dir():  # Zarr would create it
             raise FileNotFoundError(f"{self.path} is not there")
         return zarr.open_group(store=DurableStore(self.path), mode="r+")
 
@@ -128,13 +131,13 @@ class VolumeOutput:
 
     @property
     def record(self) -> dict[str, Any]:
-        """How its voxels come about, as `prepare` was told."""
-        record: Any = self._group.attrs[_OURS]
+        """How its voxels come about, as given to `prepare`."""
+        record: Any = self._group.attrs[_RECORD]
         return dict(record)
 
-    def amend(self, changes: Mapping[str, Any]) -> None:
+    def update_record(self, changes: Mapping[str, Any]) -> None:
         """Change values of the record."""
-        self._group.update_attributes({_OURS: {**self.record, **changes}})
+        self._group.update_attributes({_RECORD: {**self.record, **changes}})
 
     @property
     def shape(self) -> Size:
@@ -167,7 +170,7 @@ class VolumeOutput:
         """Return the blocks that are still to write, in the order of `blocks`."""
         return list(self._files.missing())
 
-    def holds(self, window: Window) -> bool:
+    def holds(self, window: VolumeWindow) -> bool:
         """Say whether all blocks that have voxels in a window (z, y, x) of slices are there."""
         return all(self._files.file(block).exists() for block in self.blocks.over(window))
 
@@ -180,7 +183,7 @@ class VolumeOutput:
         return any(self._files.file(block).exists() for block in self._over_slice(z))
 
     def remove_slices(self, slices: Iterable[int]) -> None:
-        """Remove all blocks that have voxels in some slices; `ready` then does what follows from that."""
+        """Remove all blocks that have voxels in some slices; call `prepare_missing` after it."""
         for z in slices:
             for block in self._over_slice(z):
                 self._files.file(block).unlink(missing_ok=True)
@@ -191,10 +194,8 @@ class VolumeOutput:
 
     @property
     def levels(self) -> list[zarr.Array]:
-        """The resolutions that viewers are told of, to read: full first, each next one coarser."""
-        return [
-            BlockFiles(self.path, level).array for level in range(ome_zarr_metadata.level_count(self._group))
-        ]
+        """The resolutions that viewers see, to read: full first, each next one coarser."""
+        return [BlockFiles(self.path, level).array for level in range(self._level_count())]
 
     def write(self, block: Block, values: np.ndarray) -> None:
         """Write one block, whole or not at all; the same values give the same bytes.
@@ -212,13 +213,13 @@ class VolumeOutput:
         self._files.write(block, values)
 
     def finish(self, context: JobContext | None = None, scheduler: Scheduler = LOCAL) -> None:
-        """Write the coarser levels that are not there, and tell viewers of them.
+        """Write the coarser levels that are not there, and list them for viewers.
 
         Parameters
         ----------
         context : JobContext, optional
             Gets `Progress` and `Message` only.
-        scheduler : Where
+        scheduler : Scheduler
             Which processes do it.
 
         Raises
@@ -229,27 +230,33 @@ class VolumeOutput:
             If they cannot be written, or a block is damaged.
         """
         pyramid.write_levels(self.path, self.layout, context or JobContext(), scheduler)
-        self._tell_viewers(len(pyramid.level_factors(self.layout)))
+        self._publish_levels(len(pyramid.level_factors(self.layout)))
         self._remove_leftovers()
 
-    def _note(self, record: Mapping[str, Any]) -> None:
-        """Keep what may be said later than at the beginning."""
+    def _record_late_choices(self, record: Mapping[str, Any]) -> None:
+        """Record the choices that may be made when it is resumed."""
         if record.get(LATER) and not self.record.get(LATER):
-            self.amend({LATER: True})
+            self.update_record({LATER: True})
 
     def _remove_leftovers(self) -> None:
         files.remove_leftovers(self.path, IN_USE_S)
         for level in range(len(pyramid.level_factors(self.layout))):
             BlockFiles(self.path, level).remove_leftovers()
 
-    def _tell_viewers(self, levels: int) -> None:
-        if ome_zarr_metadata.level_count(self._group) != levels:
+    def _level_count(self) -> int:
+        return len(ome_zarr_metadata.Multiscale(self._group.attrs.asdict()).paths)
+
+    def _publish_levels(self, levels: int) -> None:
+        if self._level_count() != levels:
             self._group.update_attributes(_attributes(self.layout, self.record, self.path.name, levels))
 
 
 def _attributes(layout: Layout, record: Mapping[str, Any], name: str, levels: int) -> dict[str, Any]:
     factors = pyramid.level_factors(layout)[:levels]
-    return {**ome_zarr_metadata.attributes(layout, factors, name.removesuffix(".zarr")), _OURS: dict(record)}
+    return {
+        **ome_zarr_metadata.attributes(layout, factors, name.removesuffix(".zarr")),
+        _RECORD: dict(record),
+    }
 
 
 def _is_free(path: Path) -> bool:
@@ -260,12 +267,12 @@ def _is_free(path: Path) -> bool:
     return True
 
 
-def _check_ours(output: VolumeOutput) -> None:
+def _check_earlier_output(output: VolumeOutput) -> None:
     try:
-        ours = _OURS in output._group.attrs and bool(output.layout)
+        written_here = _RECORD in output._group.attrs and bool(output.layout)
     except (OSError, ValueError, LookupError, TypeError, UserError):
-        ours = False
-    if not ours:
+        written_here = False
+    if not written_here:
         raise UserError(
-            f"{output.path} exists and is no earlier output of emseg; choose another name or remove it."
+            f"{output.path} exists and is not an earlier output of emseg; choose another name or remove it."
         )

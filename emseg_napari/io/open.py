@@ -1,11 +1,10 @@
-"""Any file or folder to a volume.
+"""Opening of any file or folder as a volume.
 
 Libraries are imported with the format that needs them: together they take most of a second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,12 @@ import psutil
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import name_of
+from emseg_napari.io.containers import N5, ZARR, container_of, existing_part, path_inside
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.volume import Volume
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
 MRC_SUFFIXES = (".mrc", ".rec", ".st", ".mrcs")
-_ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
-_N5_MARK = "attributes.json"
 _GIB = 1 << 30
 
 
@@ -30,10 +28,10 @@ def open_volume(path: str | Path, dataset: str | None = None, *, fills: bool = F
     ----------
     path : str or Path
         OME-Zarr, Zarr, N5, HDF5, MRC, TIFF, PNG, or a folder of numbered slices. A dataset inside a
-        container is addressed by going on with the path (``a.h5/volumes/raw``, ``b.zarr/0``). Where none
+        container is addressed by appending its path (``a.h5/volumes/raw``, ``b.zarr/0``). Where none
         is given it is a multiscale image's full resolution, CREMI's volumes/raw, or the only volume.
     dataset : str, optional
-        Path of a dataset in the container, in place of going on with the path.
+        Path of a dataset in the container, instead of appending it to the path.
     fills : bool
         Whether a chunk of Zarr or N5 without a file is the fill value, as where a writer leaves out what
         is empty, and not a `BrokenChunk`.
@@ -46,12 +44,12 @@ def open_volume(path: str | Path, dataset: str | None = None, *, fills: bool = F
     Raises
     ------
     UserError
-        If it is missing, damaged, of another format or no single grey stack, or several datasets could
+        If it is missing, damaged, of another format or not a single grey stack, or several datasets could
         be meant.
     """
     whole = Path(path).absolute() / (dataset or "").strip("/")
-    there = next(one for one in (whole, *whole.parents) if one.exists())
-    inner = whole.relative_to(there).as_posix() if there != whole else ""
+    there = existing_part(whole)
+    inner = path_inside(there, whole)
     if there.is_file():
         return _open_file(there, inner, whole)
     return _open_folder(there, inner, whole, fills)
@@ -83,23 +81,16 @@ def open_levels(path: str | Path, *, fills: bool = False) -> list[Volume]:
 def called(path: str | Path) -> str:
     """Return what a file, or a dataset in a container, is called in sentences: ``a.h5/volumes/raw``."""
     whole = Path(path).absolute()
-    there = next(one for one in (whole, *whole.parents) if one.exists())
-    container = (
-        (_root(there, _has_zarr_mark, ".zarr") or _root(there, _has_n5_mark, ".n5"))
-        if there.is_dir()
-        else there
-    )
-    return name_of(container, _below(container, whole)) if container else Path(path).name
+    there = existing_part(whole)
+    container = container_of(there) if there.is_dir() else there
+    return name_of(container, path_inside(container, whole)) if container else Path(path).name
 
 
 def is_container(path: str | Path) -> bool:
-    """Whether a path is none of the files and folders of slices that `decoding.read` takes."""
-    path = Path(path).absolute()
-    there = next(one for one in (path, *path.parents) if one.exists())
+    """Whether a path is a container, and not a file or folder of slices that `decode.read` takes."""
+    there = existing_part(Path(path).absolute())
     if there.is_dir():
-        return (
-            _root(there, _has_zarr_mark, ".zarr") is not None or _root(there, _has_n5_mark, ".n5") is not None
-        )
+        return container_of(there) is not None
     return there.suffix.lower() in HDF5_SUFFIXES + MRC_SUFFIXES
 
 
@@ -114,7 +105,7 @@ def read_whole(volume: Volume) -> np.ndarray:
     Raises
     ------
     UserError
-        If there is not memory enough, or a part of it cannot be read.
+        If there is not enough memory, or a part of it cannot be read.
     """
     free = psutil.virtual_memory().available
     if volume.nbytes > free:
@@ -145,20 +136,20 @@ def _open_file(file: Path, inner: str, whole: Path) -> Volume:
         from emseg_napari.io.formats.slices import open_slices
 
         return open_slices(file)
-    raise UserError(f"{file.name} has a format that is not read; save it as OME-Zarr, HDF5, MRC or TIFF.")
+    raise UserError(f"{file.name} has a format that cannot be read; save it as OME-Zarr, HDF5, MRC or TIFF.")
 
 
 def _open_folder(folder: Path, inner: str, whole: Path, fills: bool) -> Volume:
-    root = _root(folder, _has_zarr_mark, ".zarr")
+    root = ZARR.root(folder)
     if root is not None:
         from emseg_napari.io.formats.zarr import open_zarr
 
-        return open_zarr(root, _below(root, whole), fills)
-    root = _root(folder, _has_n5_mark, ".n5")
+        return open_zarr(root, path_inside(root, whole), fills)
+    root = N5.root(folder)
     if root is not None:
         from emseg_napari.io.formats.n5 import open_n5
 
-        return open_n5(root, _below(root, whole), fills)
+        return open_n5(root, path_inside(root, whole), fills)
     if inner:
         raise UserError(f"{whole} does not exist; check the name.")
     from emseg_napari.io.formats.slices import open_slices
@@ -167,34 +158,12 @@ def _open_folder(folder: Path, inner: str, whole: Path, fills: bool) -> Volume:
 
 
 def _levels(folder: Path) -> list[Path]:
-    if _has_zarr_mark(folder):
+    if ZARR.is_node(folder):
         from emseg_napari.io.formats.zarr import zarr_levels
 
         return zarr_levels(folder)
-    if _has_n5_mark(folder):
+    if N5.is_node(folder):
         from emseg_napari.io.formats.n5 import n5_levels
 
         return n5_levels(folder)
     return [folder]
-
-
-def _root(folder: Path, marked: Callable[[Path], bool], suffix: str) -> Path | None:
-    """Return the container that a folder lies in, the outermost one that is named or marked so."""
-    around = [folder, *folder.parents]
-    named = [one for one in around if one.suffix.lower() == suffix]
-    if named:
-        return named[-1]
-    beyond = next((n for n, one in enumerate(around) if not marked(one)), len(around))
-    return around[beyond - 1] if beyond else None
-
-
-def _has_zarr_mark(folder: Path) -> bool:
-    return any((folder / mark).is_file() for mark in _ZARR_MARKS)
-
-
-def _has_n5_mark(folder: Path) -> bool:
-    return (folder / _N5_MARK).is_file()
-
-
-def _below(root: Path, whole: Path) -> str:
-    return "" if whole == root else whole.relative_to(root).as_posix()

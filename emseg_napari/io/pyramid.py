@@ -1,4 +1,4 @@
-"""Coarser levels of an output, so that a viewer can show all of it at once.
+"""Coarser levels of an output, with which a viewer can show all of it at once.
 
 Along y and x, and along z once that is the finest axis, every level has half the voxels of the one
 before, until a slice is about one chunk.
@@ -15,11 +15,11 @@ import numpy as np
 
 from emseg_napari.core.blockwise import LOCAL, Scheduler, run_blocks
 from emseg_napari.core.jobs import Event, JobContext, Message, Progress, Report, ShouldStop, UserError
-from emseg_napari.io.axes import Size, Window
+from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.block_store import BlockFiles, create_level
 from emseg_napari.io.layout import Block, Layout, ceil_divided
 
-_FEW = 32  # blocks that this process has done before workers have started
+_FEW = 32  # blocks that one process writes sooner than workers start
 _ISOTROPIC = 2**0.5  # an axis this much coarser than the finest one waits; halving would overshoot
 
 
@@ -55,7 +55,7 @@ def write_levels(folder: Path, layout: Layout, context: JobContext, scheduler: S
     layout : Layout
         Of level 0.
     context : JobContext
-    scheduler : Where
+    scheduler : Scheduler
         Which processes do it.
 
     Raises
@@ -68,21 +68,21 @@ def write_levels(folder: Path, layout: Layout, context: JobContext, scheduler: S
     factors = level_factors(layout)
     shapes = [ceil_divided(layout.shape, factor) for factor in factors]
     levels = [create_level(folder, n, layout, shape) for n, shape in enumerate(shapes)]
-    tell = _Teller(context.report, sum(len(level.blocks) for level in levels[1:]))
+    progress = _LevelsProgress(context.report, sum(len(level.blocks) for level in levels[1:]))
     for n in range(1, len(levels)):
         z, y, x = (b // a for a, b in zip(factors[n - 1], factors[n], strict=True))
         halving = Halving(levels[n - 1], levels[n], (z, y, x), layout)
         missing = list(levels[n].missing())
-        tell.begin(len(missing), len(levels[n].blocks))
+        progress.start_level(len(missing), len(levels[n].blocks))
         place = scheduler if len(missing) > _FEW else LOCAL
-        failures = run_blocks(halving, missing, place, context.reporting_to(tell))
+        failures = run_blocks(halving, missing, place, context.reporting_to(progress))
         if failures:
-            raise UserError(failures[0].text)
+            raise UserError(failures[0].text, failures[0].settings)
 
 
 @dataclass(frozen=True)
 class Halving:
-    """How a block of one level is made from the level before (a `cluster.BlockWork`).
+    """How a block of one level is made from the level before (a `blockwise.BlockWork`).
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Halving:
         self.target.write(block, result)
 
 
-def forget(folder: Path, layout: Layout, missing: list[Block]) -> None:
+def remove_coarser(folder: Path, layout: Layout, missing: list[Block]) -> None:
     """Remove the coarser blocks that were made while the blocks `missing` of level 0 were not there."""
     for n, factor in enumerate(level_factors(layout)[1:], start=1):
         if not (folder / str(n)).is_dir():
@@ -190,28 +190,28 @@ def _mean(parts: list[np.ndarray]) -> np.ndarray:
     return (total // len(parts)).astype(dtype)
 
 
-def _multiplied(window: Window, by: Size, shape: Size) -> Window:
+def _multiplied(window: VolumeWindow, by: Size, shape: Size) -> VolumeWindow:
     z, y, x = (
         slice(part.start * f, min(part.stop * f, end)) for part, f, end in zip(window, by, shape, strict=True)
     )
     return z, y, x
 
 
-def _divided(window: Window, by: Size) -> Window:
+def _divided(window: VolumeWindow, by: Size) -> VolumeWindow:
     z, y, x = (slice(part.start // f, -(-part.stop // f)) for part, f in zip(window, by, strict=True))
     return z, y, x
 
 
-class _Teller:
-    """Turns the progress of each level into that of all; of their blocks nobody else needs to know."""
+class _LevelsProgress:
+    """Turns the progress of each level into that of all; events of single blocks are dropped."""
 
     def __init__(self, report: Report, total: int) -> None:
         self._report, self._total = report, max(total, 1)
         self._before = self._skipped = self._missing = self._level = 0
         self._began = time.monotonic()
 
-    def begin(self, missing: int, blocks: int) -> None:
-        """Begin the next level."""
+    def start_level(self, missing: int, blocks: int) -> None:
+        """Count the blocks of the next level."""
         self._before += self._missing + blocks - missing
         self._skipped += blocks - missing
         self._missing, self._level = missing, self._level + 1

@@ -1,27 +1,32 @@
-"""Which choices of a user tell what an output was begun with from what is asked for now."""
+"""Comparison of the choices for an output now with those with which it was begun.
+
+An output that was interrupted is resumed only with the same choices; what differs is named.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.layout import Layout, sized
+from emseg_napari.io.axes import shape_text
+from emseg_napari.io.layout import Layout
 from emseg_napari.io.source_id import IN_MEMORY
-from emseg_napari.settings import InstanceSettings, PredictionSettings, with_present_names
+from emseg_napari.settings import with_present_names
+from emseg_napari.settings.titles import field_of, title_of
 
-# Whether chunks without a file are empty may be said later: what was done before has met none.
+# May be chosen when an output is resumed: the blocks that are done had no missing chunk.
 LATER = "missing_is_empty"
-# What an output notes of slices while it is written, and nobody chose.
+# Recorded of slices while an output is written, so not a choice of the user.
 PARTIAL = "levels_of_a_part"
 _CUT = ("chunk", "shard")
 
 
 @dataclass(frozen=True)
-class Begun:
+class OutputState:
     """What an output holds.
 
     Attributes
@@ -44,51 +49,88 @@ class _Choice:
     words : str
         What the user calls it.
     keys : tuple of str
-        What follows from it in a record, the most telling first.
+        What follows from it in a record, the clearest first.
     """
 
     words: str
     keys: tuple[str, ...]
 
 
-# What one choice changes in several places is told once.
+# What one choice changes in several places is reported once.
 _CHOICES = (
     _Choice("the run", ("run_folder", "run", "network")),
     _Choice("the probability", ("probability", "probability_source", "predicted_by")),
     _Choice("the image", ("image", "source", "image_shape", "image_dtype", "shape", "first", "voxel")),
-    _Choice("what is written (--as)", ("kind", "values", "convention", "labels", "dtype")),
+    _Choice("what is written", ("kind", "values", "convention", "labels", "dtype")),
 )
 # The name of the setting that a key of a record follows from.
 _SETTINGS = {"orientations": "average_orientations", "closed_gaps": "close_gaps"}
 _OTHER = {"version": "the version of emseg-napari", "ome_version": "the version of OME-Zarr"}
-# Values that mean nothing to anybody: that they differ is all there is to say.
+# Hashes, which are not shown: only that they differ.
 _MARKS = ("network", "predicted_by")
 _FOLLOWS = {"shape", "first"}  # from the slices that were chosen
 
 
-def check_same(path: Path, old: Begun, new: Begun) -> None:
-    """Raise `UserError` if an output at `path`, begun as `old`, cannot be gone on with as `new`."""
+@dataclass(frozen=True)
+class Difference:
+    """What was chosen otherwise than when an output was begun.
+
+    Attributes
+    ----------
+    text : str
+        Such as "'Threshold' was 0.6 and is 0.5".
+    setting : str
+        The field of settings that it is about, or "kind" for what is written; empty for others.
+    """
+
+    text: str
+    setting: str = ""
+
+
+class ChangedChoices(UserError):
+    """An output cannot be resumed, since other choices were made when it was begun.
+
+    Parameters
+    ----------
+    path : Path
+        Of the output.
+    differences : sequence of Difference
+        Also an attribute.
+    """
+
+    def __init__(self, path: Path, differences: Sequence[Difference]) -> None:
+        listed = "; ".join(one.text for one in differences)
+        super().__init__(
+            f"{path} was begun with other choices: {listed}. To resume it choose what was chosen then; else "
+            "choose another output, or remove this one to begin again.",
+            tuple(one.setting for one in differences if one.setting),
+        )
+        self.path, self.differences = path, tuple(differences)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ChangedChoices, (self.path, self.differences)
+
+
+def check_resumable(path: Path, old: OutputState, new: OutputState) -> None:
+    """Raise `UserError` if an output at `path`, begun as `old`, cannot be resumed as `new`."""
     wrote, writes = (one.record.get("software") for one in (old, new))
     if wrote != writes:
         raise UserError(
-            f"{path} was written by {wrote or 'something else'}, so that {writes} cannot go on with it; "
+            f"{path} was written by {wrote or 'something else'}, so that {writes} cannot resume it; "
             "choose another output, or remove this one first."
         )
     found = differences({**_plain(old.layout), **old.record}, {**_plain(new.layout), **new.record})
     if found:
-        raise UserError(
-            f"{path} was begun otherwise: {'; '.join(found)}. To go on with it choose what was chosen then; "
-            "else choose another output, or remove this one to begin anew."
-        )
+        raise ChangedChoices(path, found)
     if any(getattr(old.layout, part) != getattr(new.layout, part) for part in _CUT):
         raise UserError(
             f"{path} is cut into {_cut(old.layout)}, not into {_cut(new.layout)}, so that several workers "
-            "would write one file; take the former, or choose another output."
+            "would write one file; use the former, or choose another output."
         )
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Say how two records differ, in what the user chose.
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
+    """Return how two records differ, in what the user chose.
 
     Parameters
     ----------
@@ -97,42 +139,35 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
     Returns
     -------
-    list of str
-        Such as "'Threshold' (--threshold) was 0.6 and is 0.5"; empty if an output with the one can be gone on
-        with by the other.
+    list of Difference
+        Empty if an output with the one can be resumed with the other.
     """
     old, new = _flat(old), _flat(json.loads(json.dumps(new)))  # as it comes back from a file: no tuples
     names = [name for name in {**old, **new} if name != PARTIAL and old.get(name) != new.get(name)]
     if LATER in names and new.get(LATER):
         names.remove(LATER)
-    return list(_told(names, old, new))
+    return list(_differences(names, old, new))
 
 
-def _told(names: list[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def _differences(names: list[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     left = set(names) - (_FOLLOWS if "slices" in names else set())
     for choice in _CHOICES:
         found = [key for key in choice.keys if key in left]
         if found:
-            yield _sentence(choice.words, found[0], old, new)
+            setting = "kind" if "kind" in choice.keys else ""
+            yield Difference(_clause(choice.words, found[0], old, new), setting)
         left -= set(choice.keys)
     for name in filter(left.__contains__, names):
-        yield _sentence(_OTHER.get(name) or _setting(name), name, old, new)
+        setting = _SETTINGS.get(name, name)
+        words = _OTHER.get(name) or title_of(setting)
+        yield Difference(_clause(words, name, old, new), setting if field_of(setting) else "")
 
 
-def _sentence(words: str, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+def _clause(words: str, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     was, is_ = (_shown(name, one.get(name)) for one in (old, new))
     if name in _MARKS or IN_MEMORY in was:
         return f"{words} is another, or was changed since"
     return f"{words} was {was} and is {is_}"
-
-
-def _setting(name: str) -> str:
-    """Return the title of a setting and the option that sets it; names of none are returned."""
-    field = _SETTINGS.get(name, name)
-    for settings in (PredictionSettings, InstanceSettings):
-        if field in settings.model_fields:
-            return f"'{settings.model_fields[field].title}' (--{field.replace('_', '-')})"
-    return name
 
 
 def _shown(name: str, value: Any) -> str:
@@ -156,12 +191,12 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(layout: Layout) -> dict[str, Any]:
-    """Return what makes two layouts hold the same, in words for the user."""
+    """Return what two layouts must have in common, in words for the user."""
     named = {field.name: getattr(layout, field.name) for field in fields(layout) if field.name not in _CUT}
-    voxel = layout.voxel and f"{' x '.join(f'{s:g}' for s in layout.voxel.size)} {layout.voxel.unit}"
-    return {**named, "shape": sized(layout.shape), "voxel": voxel, "ome_version": named.pop("version")}
+    voxel = layout.voxel and f"{shape_text(layout.voxel.size)} {layout.voxel.unit}"
+    return {**named, "shape": shape_text(layout.shape), "voxel": voxel, "ome_version": named.pop("version")}
 
 
 def _cut(layout: Layout) -> str:
-    shards = f"shards of {sized(layout.shard)} voxels and " if layout.shard else ""
-    return f"{shards}chunks of {sized(layout.chunk)}"
+    shards = f"shards of {shape_text(layout.shard)} voxels and " if layout.shard else ""
+    return f"{shards}chunks of {shape_text(layout.chunk)}"

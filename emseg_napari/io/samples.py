@@ -1,4 +1,4 @@
-"""Stacks to try things on: a phantom that comes with the package, and the ISBI 2012 stack.
+"""Sample stacks: a phantom that comes with the package, and the ISBI 2012 stack.
 
 The phantom is drawn by a script (see ``sample_data/README.md``). The ISBI 2012 training
 stack (Cardona et al. 2010, doi:10.1371/journal.pbio.1000502; Arganda-Carreras et al.
@@ -119,7 +119,7 @@ def _read(path: Path) -> Mapping[str, np.ndarray]:
                 raise _unexpected(path, f"the dataset {missing[0]} is missing (there are: {', '.join(file)})")
             datasets = {name: file[name][()] for name in (IMAGE_DATASET, LABELS_DATASET)}
     except OSError as error:
-        raise _unexpected(path, "it is no HDF5 file") from error
+        raise _unexpected(path, "it is not an HDF5 file") from error
     for name, array in datasets.items():
         if array.shape != SHAPE:
             raise _unexpected(path, f"{name} has the shape {array.shape} instead of {SHAPE}")

@@ -1,4 +1,4 @@
-"""What tells one volume from another of the same name."""
+"""Identity of a volume: where it lies, or a mark of its pixels."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 from emseg_napari.io.volume import Volume
 
-IN_MEMORY = "in memory, "  # and a mark of the pixels
+IN_MEMORY = "in memory, "  # followed by a hash of pixels
 _AROUND_PX = 128
 
 
 def origin(volume: Volume) -> str:
-    """Return where a volume lies; of an array in memory a mark of the middle of its middle slice."""
+    """Return where a volume lies; of an array in memory a hash of the middle of its middle slice."""
     if volume.source:
         return volume.source
     z, *middle = (n // 2 for n in volume.shape)

@@ -1,4 +1,4 @@
-"""Stacks of which only some slices are held, such as the labels of five slices of two thousand."""
+"""Stacks of which only some slices are stored, such as the labels of five slices of two thousand."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from emseg_napari.core.labels import Convention, conversion, distinct, recognise
 from emseg_napari.io.volume import Volume
 
-# What training, live learning and judging take slices of.
+# What training, live learning and validation take slices of.
 Stack = np.ndarray | Volume
 
 
 class SparseStack:
-    """A stack (z, y, x) that holds some slices; all others are 0.
+    """A stack (z, y, x) that stores some slices; all others are 0.
 
     It is asked for slices as an array is: ``stack[z]``, ``stack[2:4]``, ``stack[[2, 7]]``. Pickled, it is
-    as large as the slices that it holds.
+    as large as the slices that it stores.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class SparseStack:
 
     @classmethod
     def of(cls, stack: Any, slices: Iterable[int] | None = None) -> SparseStack:
-        """Hold the slices of an array-like stack (z, y, x) that are not all 0.
+        """Store the slices of an array-like stack (z, y, x) that are not all 0.
 
         Parameters
         ----------
@@ -56,8 +56,8 @@ class SparseStack:
         return cls(tuple(stack.shape), stack.dtype, {z: plane for z, plane in planes if plane.any()})
 
     @property
-    def held(self) -> list[int]:
-        """The slices that are held, in order."""
+    def stored_slices(self) -> list[int]:
+        """The slices that are stored, in order."""
         return list(self._planes)
 
     def __len__(self) -> int:
@@ -82,14 +82,14 @@ class SparseStack:
         self._planes = dict(sorted({**self._planes, z: plane}.items()))
 
     def mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> SparseStack:
-        """Return another stack, of what `change` makes of each slice that is held."""
+        """Return another stack, of what `change` makes of each slice that is stored."""
         planes = {z: change(plane) for z, plane in self._planes.items()}
         dtype = next((plane.dtype for plane in planes.values()), self.dtype)
         return SparseStack(self.shape, dtype, planes)
 
 
 def normalised(stack: Any, name: str, convention: Convention | None = None) -> SparseStack:
-    """Return labels of any convention, read slice by slice, as our own: 0, 1, 2.
+    """Return labels of any convention, read slice by slice, as 0 unlabelled, 1 boundary, 2 interior.
 
     Parameters
     ----------
@@ -122,8 +122,8 @@ def labelled_slices(labels: Any, slices: Iterable[int] | None = None) -> list[in
     """Return which slices of labels (z, y, x), an array or a `SparseStack`, are not all 0."""
     asked = range(len(labels)) if slices is None else slices
     if isinstance(labels, SparseStack):
-        held = set(labels.held)
-        asked = (z for z in asked if z in held)
+        stored = set(labels.stored_slices)
+        asked = (z for z in asked if z in stored)
     return [z for z in asked if labels[z].any()]
 
 

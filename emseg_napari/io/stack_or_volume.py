@@ -1,4 +1,4 @@
-"""Images and labels of any size from files: in memory where they are small, else read as asked for."""
+"""Images and labels from files: small ones as arrays in memory, large ones as volumes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def open_image(path: str | Path, *, fills: bool = False) -> np.ndarray | Volume:
     path : str or Path
         As for `stacks.read_image`.
     fills : bool
-        Whether chunks without a file are the fill value; else whoever reads one gets a `BrokenChunk`, which
-        here means at once if the image is small.
+        Whether chunks without a file are the fill value; else reading one raises `BrokenChunk`, at
+        once if the image is small.
 
     Returns
     -------
@@ -65,9 +65,9 @@ def open_labels(path: str | Path, convention: Convention | None = None) -> Spars
 
 
 def voxel_of_file(path: str | Path) -> Voxel | None:
-    """Return the size of a voxel as a file states it; None if it does not, or is none of a volume."""
+    """Return the size of a voxel as a file states it; None if it does not, or is not a volume."""
     stated = read_description(path).get("voxel") if Path(path).is_file() else None
-    if isinstance(stated, dict):  # of our own exports
+    if isinstance(stated, dict):  # of an export
         return voxel_of(stated.get("size", ()), stated.get("unit"))
     try:
         return open_volume(path, fills=True).voxel
@@ -82,7 +82,7 @@ def _large(path: Path, fills: bool) -> Volume | None:
     except UserError:
         if is_container(path) or _bytes_on_disk(path) > LARGE_BYTES // 2:
             raise
-        return None  # `stacks` reads it or says why not
+        return None  # `stacks` reads it, or says why it cannot
     return volume if volume.nbytes > LARGE_BYTES else None
 
 

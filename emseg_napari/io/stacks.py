@@ -1,7 +1,7 @@
-"""Image stacks in and out of files, and the checks that every stack passes.
+"""Reading and writing of image stacks, and the checks that every stack passes.
 
 A stack is an array with axes (z, y, x). Formats: TIFF (multi-page, ImageJ, OME; any byte
-order and compression), single PNG, and folders of numbered TIFF or PNG slices; `volumes` reads the others.
+order and compression), single PNG, and folders of numbered TIFF or PNG slices; `open` reads the others.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tifffile
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, Convention, normalise
+from emseg_napari.io.axes import shape_text
 from emseg_napari.io.decode import GREY_NEEDED, TIFF_SUFFIXES, read, tiff_text
 from emseg_napari.io.open import called, is_container, open_volume, read_whole
 from emseg_napari.io.volume import Voxel
@@ -31,7 +32,7 @@ _PER_CENTIMETRE = {
     "millimeter": 10.0,
     "centimeter": 1.0,
 }
-_OWN = "emseg-napari "  # before the JSON, which tifffile would otherwise take for its own
+_OWN = "emseg-napari "  # before the JSON, which tifffile would otherwise take for its own format
 
 
 def read_image(path: str | Path, *, fills: bool = False) -> np.ndarray:
@@ -41,7 +42,7 @@ def read_image(path: str | Path, *, fills: bool = False) -> np.ndarray:
     ----------
     path : str or Path
         A TIFF or PNG file, or a folder of slices, which are ordered by the numbers in their names; or
-        whatever `volumes.opening.open_volume` takes.
+        whatever `open.open_volume` takes.
     fills : bool
         Whether chunks of Zarr or N5 without a file are the fill value, and no error.
 
@@ -156,13 +157,13 @@ def check_image(image: Any, name: str, slices: Sequence[int] | None = None) -> N
     if image.dtype.kind not in "uif":
         raise UserError(f"{name} holds {image.dtype} values; an image of plain grey values is needed.")
     if image.ndim == 3 and image.shape[-1] in (3, 4) and min(image.shape[:2]) > 4:
-        raise UserError(f"{name} looks like a colour image (shape {_size(image)}); {GREY_NEEDED}.")
+        raise UserError(f"{name} looks like a colour image (shape {shape_text(image.shape)}); {GREY_NEEDED}.")
     if image.ndim not in (2, 3):
         raise UserError(
             f"{name} has {image.ndim} axes; an image with the axes (y, x) or (z, y, x) is needed."
         )
     if image.size == 0:
-        raise UserError(f"{name} has no pixels (shape {_size(image)}); choose another image.")
+        raise UserError(f"{name} has no pixels (shape {shape_text(image.shape)}); choose another image.")
     stack = as_stack(image)
     _check_values(stack, name, range(len(stack)) if slices is None else slices)
 
@@ -175,10 +176,8 @@ def as_stack(image: Any) -> Any:
 def check_pair(image: Any, labels: Any, image_name: str, labels_name: str) -> None:
     """Raise `UserError` unless labels and image have the same shape."""
     if image.shape != labels.shape:
-        raise UserError(
-            f"{labels_name} ({_size(labels)}) and {image_name} ({_size(image)}) differ in size; "
-            "choose labels that belong to this image."
-        )
+        sizes = f"{labels_name} ({shape_text(labels.shape)}) and {image_name} ({shape_text(image.shape)})"
+        raise UserError(f"{sizes} differ in size; choose labels that belong to this image.")
 
 
 def parse_range(text: str) -> tuple[int, int]:
@@ -192,7 +191,7 @@ def parse_range(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"\s*(\d+):(\d+)\s*", text, re.ASCII)
     if not match or int(match[1]) >= int(match[2]):
         raise UserError(
-            f"'{text}' is no range of slices; write FIRST:END with FIRST < END, "
+            f"'{text}' is not a range of slices; write FIRST:END with FIRST < END, "
             "such as 0:20 for the slices 0 to 19."
         )
     return int(match[1]), int(match[2])
@@ -234,7 +233,7 @@ def _check_values(stack: np.ndarray, name: str, slices: Sequence[int]) -> None:
     if any(bad.values()):
         first = next(z for z, count in bad.items() if count)
         raise UserError(
-            f"{name} has {sum(bad.values())} pixels that are no finite number (NaN or infinity), "
+            f"{name} has {sum(bad.values())} pixels that are not finite numbers (NaN or infinity), "
             f"the first in slice {first}; replace them by grey values."
         )
     if len(ends) == 1:
@@ -258,18 +257,14 @@ def supported(array: np.ndarray) -> np.ndarray:
 
 
 def recorded_convention(path: Path) -> Convention | None:
-    """Return the convention that our own description of the file, or of its export, states."""
+    """Return the convention that the description of a file, or the record of its export, states."""
     if path.is_dir():
         record = path.parent / "export.json"
-        said = files.read_json(record) if record.is_file() else {}
+        stated = files.read_json(record) if record.is_file() else {}
     else:
-        said = read_description(path)
-    convention = said.get("convention") if isinstance(said, dict) else None
+        stated = read_description(path)
+    convention = stated.get("convention") if isinstance(stated, dict) else None
     return convention if convention in CONVENTIONS else None
-
-
-def _size(array: Any) -> str:
-    return " x ".join(map(str, array.shape))
 
 
 def _slices(count: int) -> str:

@@ -39,7 +39,7 @@ def voxel_of(sizes: Sequence[Any], units: str | Sequence[Any] | None) -> Voxel |
     Returns
     -------
     Voxel or None
-        None if a size is no positive number or a unit is unknown.
+        None if a size is not a positive number or a unit is unknown.
     """
     each = [units] * 3 if isinstance(units, str) or units is None else list(units)
     known = [_spelled(unit) for unit in each]

@@ -1,7 +1,7 @@
-"""A stack of any size, read where it is asked for.
+"""Volumes: stacks of any size, of which only the requested part is read.
 
 A `Volume` stands where an array with axes (z, y, x) stands: it has a shape and a dtype and gives
-numpy arrays for what is asked in brackets. What lies behind it are `Pixels`, one class a file format.
+numpy arrays for what is indexed. Behind it is a `PixelSource`, one class for each file format.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
-from emseg_napari.io.axes import Size, Voxel, Window, check_grey, last_three, part_of
+from emseg_napari.io.axes import Size, VolumeWindow, Voxel, check_grey, last_three, part_of
 from emseg_napari.io.chunk_errors import BrokenChunk
-from emseg_napari.io.indexing import Part, complete
+from emseg_napari.io.indexing import AxisSelection, complete
 from emseg_napari.io.memmap import mapped_again
 
-__all__ = ["BrokenChunk", "Pixels", "Size", "Volume", "Voxel", "Window", "filled", "volume_of"]
+__all__ = ["BrokenChunk", "PixelSource", "Size", "Volume", "VolumeWindow", "Voxel", "filled", "volume_of"]
 
 S = TypeVar("S")
 
 
-class Pixels(Protocol):
-    """What a file format gives: axes (z, y, x), and it can be pickled without an open file."""
+class PixelSource(Protocol):
+    """The pixels of a file, with axes (z, y, x); it can be pickled, without the open file."""
 
     @property
     def shape(self) -> Size:
@@ -40,7 +40,7 @@ class Pixels(Protocol):
         """What has to be read together, in voxels; None if any part can be read alone."""
         ...
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window, whose slices lie inside the shape and have step 1.
 
         Raises
@@ -53,7 +53,7 @@ class Pixels(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A stack of any size, read where it is asked for.
+    """A stack of any size, of which only the requested part is read.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Volume:
     source : str
         Path by which it can be opened again, with the dataset inside a container
         (``/data/a.h5/volumes/raw``); empty for an array in memory.
-    pixels : Pixels
+    pixels : PixelSource
         What reads it.
     voxel : Voxel or None
         Size of a voxel where it is known.
@@ -72,7 +72,7 @@ class Volume:
 
     name: str
     source: str
-    pixels: Pixels = field(repr=False)
+    pixels: PixelSource = field(repr=False)
     voxel: Voxel | None = None
     is_labels: bool = False
 
@@ -134,7 +134,7 @@ class Volume:
             If the key lies outside.
         """
         keys = complete(key)
-        z, y, x = (Part.of(one, length) for one, length in zip(keys, self.shape, strict=True))
+        z, y, x = (AxisSelection.of(one, length) for one, length in zip(keys, self.shape, strict=True))
         if z.places is None:
             return self._read(z.cover, y.cover, x.cover)[z.inside, y.inside, x.inside]
         slices = np.empty((len(z.places), y.stop - y.start, x.stop - x.start), self.dtype)
@@ -185,7 +185,7 @@ class ArrayPixels:
         chunks = getattr(self.array, "chunks", None)
         return last_three([one if isinstance(one, int) else max(one) for one in chunks]) if chunks else None
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window."""
         return part_of(self.array, window)
 
@@ -206,7 +206,7 @@ def volume_of(array: Any, name: str = "The image", voxel: Voxel | None = None) -
     Raises
     ------
     UserError
-        If it is no single grey stack.
+        If it is not a single grey stack.
     """
     if isinstance(array, Volume):
         return array
@@ -220,7 +220,7 @@ def filled(stack: S, fills: bool = True) -> S:
     Parameters
     ----------
     stack : Volume or array
-        (z, y, x). Whatever is no Zarr or N5 volume is returned as it is.
+        (z, y, x). Anything but a Zarr or N5 volume is returned as it is.
     fills : bool
     """
     pixels: Any = getattr(stack, "pixels", None)

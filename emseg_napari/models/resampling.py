@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from scipy import ndimage
 
-Window = tuple[slice, slice]
+from emseg_napari.io.axes import SliceWindow
 
 _TRUNCATE = 4.0
 
@@ -27,12 +27,12 @@ class Readable(Protocol):
     def shape(self) -> tuple[int, ...]:
         """(y, x)."""
 
-    def __getitem__(self, window: Window) -> np.ndarray:
+    def __getitem__(self, window: SliceWindow) -> np.ndarray:
         """Return the pixels of a window, which lies inside."""
 
 
 @dataclass(frozen=True)
-class Line:
+class AxisSampling:
     """Resampling of one axis.
 
     Attributes
@@ -75,35 +75,35 @@ class Line:
         return int(_TRUNCATE * self.sigma_px + 0.5)
 
 
-Lines = tuple[Line, Line]
+SliceSampling = tuple[AxisSampling, AxisSampling]
 
 
-def lines(shape: tuple[int, ...], scale: tuple[float, float]) -> Lines:
+def sampling_of(shape: tuple[int, ...], scale: tuple[float, float]) -> SliceSampling:
     """Return how slices of a shape (y, x) are resampled by a factor (y, x)."""
-    rows, columns = (Line(n, max(1, round(n * s))) for n, s in zip(shape, scale, strict=True))
+    rows, columns = (AxisSampling(n, max(1, round(n * s))) for n, s in zip(shape, scale, strict=True))
     return rows, columns
 
 
 def resample(slice_: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
     """Resample a float32 (y, x) slice by `scale`, smoothed against aliasing where it shrinks."""
-    both = lines(slice_.shape, scale)
+    both = sampling_of(slice_.shape, scale)
     whole = slice(0, both[0].count), slice(0, both[1].count)
     return resampled(read_mirrored(slice_, needed(both, whole)), both, whole)
 
 
-def needed(lines: Lines, window: Window) -> Window:
+def needed(sampling: SliceSampling, window: SliceWindow) -> SliceWindow:
     """Return which pixels of an image a window (y, x) of the result needs, some perhaps beyond its edges."""
-    return lines[0].needed(window[0]), lines[1].needed(window[1])
+    return sampling[0].needed(window[0]), sampling[1].needed(window[1])
 
 
-def resampled(values: np.ndarray, lines: Lines, window: Window) -> np.ndarray:
+def resampled(values: np.ndarray, sampling: SliceSampling, window: SliceWindow) -> np.ndarray:
     """Return a window (y, x) of the result, float32, of the pixels that it needs."""
-    for axis, (line, part) in enumerate(zip(lines, window, strict=True)):
-        values = line.resampled(values, axis, part)
+    for axis, (axis_sampling, part) in enumerate(zip(sampling, window, strict=True)):
+        values = axis_sampling.resampled(values, axis, part)
     return values
 
 
-def read_mirrored(image: Readable, window: Window) -> np.ndarray:
+def read_mirrored(image: Readable, window: SliceWindow) -> np.ndarray:
     """Read a window (y, x) that may extend beyond the edges of an image, which is mirrored there."""
     read = inside(window, image.shape)
     values = image[read]
@@ -115,7 +115,7 @@ def read_mirrored(image: Readable, window: Window) -> np.ndarray:
     return values[np.ix_(rows, columns)]
 
 
-def inside(window: Window, shape: tuple[int, ...]) -> Window:
+def inside(window: SliceWindow, shape: tuple[int, ...]) -> SliceWindow:
     """Return the window of an image that `read_mirrored` reads."""
     rows, columns = (_mirrored(part, n) for part, n in zip(window, shape, strict=True))
     return slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1)

@@ -1,14 +1,18 @@
-"""From boundary probability to cells.
+"""Segmentation: cells from boundary probability.
 
-flooding     fragments of cells: seeds and a watershed
-regions      neighbouring regions and the border between them
-tiles        the same for the tiles of a large slice
-joining      the cells of a large slice, from its tiles
-instances    the cells of a stack in memory
-overlaps     how much the cells of two slices overlap
-linking      the same cell through the slices
-gaps         membranes closed by what the cells tell
-volumes      the cells of a volume of any size, block by block
-parts        what is kept on disk meanwhile
-steps        what is done to one block
+boundary       boundary probability as a volume states it
+watershed      fragments of cells: seeds and a watershed
+agglomeration  joins fragments where the boundary between them is weak
+close_gaps     closes gaps in membranes by means of the cells
+stack          the cells of a stack in memory
+overlaps       overlaps between the cells of two slices
+linking        one number for the same cell in all slices
+
+volume         the cells of a volume of any size, block by block
+stages         the stages of that, with the progress of one job
+block_work     the steps that are done to each block
+tiles          tiles of a large slice
+tile_joining   the cells of a large slice, from the fragments of its tiles
+intermediate   files that are on disk meanwhile
+provenance     the record of an output
 """

@@ -1,4 +1,4 @@
-"""Regions of a slice that touch each other: joined where the boundary between them is weak.
+"""Agglomeration: joins touching regions of a slice where the boundary between them is weak.
 
 The boundary between two regions is as strong as the mean boundary probability along it: of each
 step from a pixel of one to the next pixel (in y or x) of the other, the larger of the two

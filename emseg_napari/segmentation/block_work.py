@@ -1,4 +1,4 @@
-"""What is done to one block on the way from boundary probability to numbered cells."""
+"""Work on one block: the steps from boundary probability to numbered cells."""
 
 from __future__ import annotations
 
@@ -9,40 +9,41 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.core.jobs import ShouldStop
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.segmentation.agglomeration import outlined
 from emseg_napari.segmentation.boundary import Boundary
-from emseg_napari.segmentation.intermediate import Parts
+from emseg_napari.segmentation.intermediate import IntermediateFiles
 from emseg_napari.segmentation.overlaps import Overlaps, Shared
 from emseg_napari.segmentation.stack import as_float, cells_of_slice
 from emseg_napari.segmentation.tile_joining import joined
-from emseg_napari.segmentation.tiles import Part, Piece, Place, flood_tile
+from emseg_napari.segmentation.tiles import Piece, TileIndex, flood_tile
 from emseg_napari.segmentation.watershed import ask
 from emseg_napari.settings import InstanceSettings
 
 
 @dataclass(frozen=True)
-class Step:
+class SegmentationStep:
     """What all steps need.
 
     Attributes
     ----------
     boundary : Boundary
         What to read.
-    parts : Parts
+    parts : IntermediateFiles
         What the steps leave to each other.
     settings : InstanceSettings
     """
 
     boundary: Boundary
-    parts: Parts
+    parts: IntermediateFiles
     settings: InstanceSettings
 
     @property
     def paths(self) -> Sequence[Path]:
         """Files and folders that every worker must see under these names."""
-        source = Path(self.boundary.volume.source)  # may go on inside a file
+        source = Path(self.boundary.volume.source)  # may be a dataset inside a file
         found = [path for path in (source, *source.parents) if path.exists()]
         return [self.parts.folder, *(found[:1] if self.boundary.volume.source else [])]
 
@@ -53,7 +54,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Flood(Step):
+class FloodStep(SegmentationStep):
     """The cells of a slice, or the fragments of one of its tiles."""
 
     def read(self, block: Block) -> np.ndarray:
@@ -77,32 +78,32 @@ class Flood(Step):
             self.parts.save_piece(block.index, piece)
         self.parts.fragments.write(block, fragments[None])
 
-    def _seen(self, block: Block) -> Part:
+    def _seen(self, block: Block) -> SliceWindow:
         return self.parts.cut.seen(_part(block), self.parts.shape)
 
 
 @dataclass(frozen=True)
-class Join(Step):
+class JoinStep(SegmentationStep):
     """The cells of a slice that was cut into tiles."""
 
-    def read(self, block: Block) -> dict[Place, Piece]:
+    def read(self, block: Block) -> dict[TileIndex, Piece]:
         """Read what is known of the fragments."""
         return self.parts.pieces(block.index[0])
 
     def compute(
-        self, block: Block, given: dict[Place, Piece], should_stop: ShouldStop
-    ) -> dict[Place, np.ndarray]:
+        self, block: Block, given: dict[TileIndex, Piece], should_stop: ShouldStop
+    ) -> dict[TileIndex, np.ndarray]:
         """Return of each tile the cells of its fragments."""
         ask(should_stop)
         return joined(given, self.settings)[0]
 
-    def write(self, block: Block, result: dict[Place, np.ndarray]) -> None:
+    def write(self, block: Block, result: dict[TileIndex, np.ndarray]) -> None:
         """Write them."""
         self.parts.save_cells(block.index[0], result)
 
 
 @dataclass(frozen=True)
-class Overlap(Step):
+class OverlapStep(SegmentationStep):
     """How many cells a slice has, and how they overlap with those of slices before."""
 
     def read(self, block: Block) -> None:
@@ -129,7 +130,7 @@ class Overlap(Step):
 
 
 @dataclass(frozen=True)
-class Number(Step):
+class NumberStep(SegmentationStep):
     """The numbered cells of a block of the output.
 
     Attributes
@@ -166,5 +167,5 @@ class Number(Step):
         self.output.write(block, result)
 
 
-def _part(block: Block) -> Part:
+def _part(block: Block) -> SliceWindow:
     return block.window[1], block.window[2]

@@ -10,13 +10,13 @@ from typing import Any, Literal
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume, read_whole
 from emseg_napari.io.resume_check import PARTIAL
 from emseg_napari.io.stacks import read_description
 from emseg_napari.io.volume import Volume
 from emseg_napari.segmentation.stack import check_probability
-from emseg_napari.segmentation.tiles import Part
 
 Kind = Literal["probability", "interior", "labels"]
 KINDS: dict[Kind, str] = {
@@ -58,7 +58,7 @@ class Boundary:
         if self.kind != "labels":
             check_probability(np.zeros((1, 1, 1), self.volume.dtype), self.volume.name)
 
-    def part(self, z: int, part: Part) -> np.ndarray:
+    def part(self, z: int, part: SliceWindow) -> np.ndarray:
         """Read a part of a slice.
 
         Returns
@@ -150,7 +150,8 @@ def open_boundary(
     if found is None:
         raise UserError(
             f"{volume.name} does not say what its {volume.dtype} values mean; say that they are labels, or a "
-            "probability (--as labels, --as probability)."
+            "probability.",
+            ("input_kind",),
         )
     return Boundary(volume, found), record if said else {}
 

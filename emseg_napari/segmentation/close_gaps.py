@@ -1,4 +1,4 @@
-"""Gaps in membranes: closing them with lines one pixel thin.
+"""Closing of gaps in membranes with lines one pixel thin.
 
 No threshold is right everywhere: one that finds the faint stretches of membranes makes the others
 thick, and one that is true to their thickness leaves gaps, each of which merges two cells. So

@@ -1,4 +1,4 @@
-"""What is kept on disk while the cells of a volume are made.
+"""Intermediate files: what is on disk while the cells of a volume are computed.
 
 It lies in a hidden folder beside the output, and goes when all cells have their numbers:
 
@@ -20,16 +20,17 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.core import files
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.segmentation.overlaps import Overlaps
-from emseg_napari.segmentation.tiles import Cut, Part, Piece, Place
+from emseg_napari.segmentation.tiles import Cut, Piece, TileIndex
 
 Tables = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Parts:
+class IntermediateFiles:
     """The hidden folder.
 
     Attributes
@@ -58,7 +59,7 @@ class Parts:
         """Whether a slice is one tile, whose fragments are cells already."""
         return self.cut.grid(self.shape) == (1, 1)
 
-    def tiles(self, z: int) -> dict[Place, Part]:
+    def tiles(self, z: int) -> dict[TileIndex, SliceWindow]:
         """Return the tiles of a slice that have fragments."""
         tiles = self.cut.tiles(self.shape)
         return {place: tile for place, tile in tiles.items() if (z, *place) not in self.broken}
@@ -69,11 +70,11 @@ class Parts:
         """Keep what joins the fragments of a tile."""
         save(self._piece(index), piece.arrays())
 
-    def pieces(self, z: int) -> dict[Place, Piece]:
+    def pieces(self, z: int) -> dict[TileIndex, Piece]:
         """Return the pieces of a slice, of all its tiles that have fragments."""
         return {place: Piece.of_arrays(load(self._piece((z, *place)))) for place in self.tiles(z)}
 
-    def save_cells(self, z: int, cells: dict[Place, np.ndarray]) -> None:
+    def save_cells(self, z: int, cells: dict[TileIndex, np.ndarray]) -> None:
         """Keep of each tile of a slice the cell of fragment 0, 1, 2, ..."""
         save(self._link("cells", z), {f"{j}-{i}": cell for (j, i), cell in cells.items()})
 
@@ -114,7 +115,7 @@ class Parts:
 
     # -- pictures ------------------------------------------------------------------------------
 
-    def cells(self, z: int, part: Part) -> np.ndarray:
+    def cells(self, z: int, part: SliceWindow) -> np.ndarray:
         """Return the cells of a part of a slice: int32 (y, x), from 1 in each slice; 0 where it is broken."""
         fragments = self.fragments[z, part[0], part[1]]
         if self.whole:
@@ -126,7 +127,7 @@ class Parts:
                 fragments[inside] = cells["{}-{}".format(*place)][fragments[inside]]
         return fragments
 
-    def numbered(self, z: int, part: Part) -> np.ndarray:
+    def numbered(self, z: int, part: SliceWindow) -> np.ndarray:
         """Return the same with the numbers of the volume."""
         return loaded(self._link("numbers", z))["numbers"][self.cells(z, part)]
 
@@ -155,7 +156,7 @@ def _loaded(path: Path, *_: int) -> Tables:
     return load(path)
 
 
-def _inside(tile: Part, part: Part) -> Part | None:
+def _inside(tile: SliceWindow, part: SliceWindow) -> SliceWindow | None:
     """Return where a tile lies in a part of the slice; None if it lies outside."""
     (top, left), (bottom, right) = (
         [max(t.start, p.start) - p.start for t, p in zip(tile, part, strict=True)],

@@ -1,4 +1,4 @@
-"""The same cell through the slices of a stack: one number, so one colour."""
+"""Linking: the same cell has one number in all slices, and so one colour."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def link(
     then the one that overlaps most of what is left, and so on down to `settings.overlap`: one to one.
 
     - Where a cell splits, the part that overlaps it most keeps its number, the others start new ones.
-    - Where cells merge, the number of the one that overlaps the result most goes on, the others end.
-    - A number that ended may go on up to `settings.gap_slices` slices later, by the same rule and
+    - Where cells merge, the number of the one that overlaps the result most continues, the others end.
+    - A number that ended may continue up to `settings.gap_slices` slices later, by the same rule and
       after all others: over a damaged slice, or when two cells part again that had merged.
 
     The result does not depend on the numbers that come in, and linking it again changes nothing.
@@ -94,7 +94,7 @@ class Linker:
 
 
 class Chain:
-    """The numbers of the cells of one slice after the other, told from their overlaps alone.
+    """The numbers of the cells of one slice after the other, from their overlaps alone.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How much the cells of two slices overlap."""
+"""Overlaps between the cells of two slices, in pixels."""
 
 from __future__ import annotations
 

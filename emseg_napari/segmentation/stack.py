@@ -1,4 +1,4 @@
-"""From a boundary probability to cells: every pixel in one cell, and a closed boundary around each.
+"""Segmentation of a stack in memory: every pixel in one cell, with closed boundaries.
 
 A watershed makes fragments (`emseg_napari.segmentation.watershed`). Then those too small to be a cell
 are joined to a neighbour, and pieces between which the boundary is weak.
@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from emseg_napari.core.jobs import JobContext, Message, Progress, ShouldStop, UserError, never
+from emseg_napari.io.axes import shape_text
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.segmentation.agglomeration import Regions, outlined
 from emseg_napari.segmentation.linking import Linker, time_left
@@ -55,7 +56,7 @@ def instances(
     Raises
     ------
     UserError
-        If the values are no probability.
+        If the values are not a probability.
     """
     settings, context = settings or InstanceSettings(), context or JobContext()
     check_probability(probability, "The probability", first_slice)
@@ -65,7 +66,7 @@ def instances(
     for z, slice_ in enumerate(stack, first_slice):
         cells = number(cells_of_slice(as_float(slice_), settings, context.should_stop))
         if cells.min() == cells.max():
-            context.report(Message(f"Slice {z} is one single cell: it has no boundary, or nothing else."))
+            context.report(Message(f"Slice {z} is one single cell: it has no boundary, or only boundary."))
         done = z - first_slice + 1
         result[done - 1] = outlined(cells) if settings.outlines else cells
         context.report(Progress(done / len(stack), left(done), f"cells of slice {z}"))
@@ -87,15 +88,15 @@ def check_probability(probability: np.ndarray, name: str, first_slice: int = 0) 
     if probability.dtype.kind != "f" and probability.dtype != np.uint8:
         raise UserError(f"{name} holds {probability.dtype} values; {_NEEDED}.")
     if probability.ndim not in (2, 3) or probability.size == 0:
-        size = " x ".join(map(str, probability.shape)) or "a single number"
-        raise UserError(f"{name} is no stack of slices ({size}); {_NEEDED}, with the axes (z, y, x).")
+        size = shape_text(probability.shape) or "a single number"
+        raise UserError(f"{name} is not a stack of slices ({size}); {_NEEDED}, with the axes (z, y, x).")
     if probability.dtype == np.uint8:
         return
     for z, slice_ in enumerate(as_stack(probability), first_slice):
         wrong = ~((slice_ >= -_ROUNDING) & (slice_ <= 1 + _ROUNDING))  # NaN is neither
         if wrong.any():
             value = slice_[wrong][0]
-            raise UserError(f"{name} holds {value:g} in slice {z}, which is no probability; {_NEEDED}.")
+            raise UserError(f"{name} holds {value:g} in slice {z}, which is not a probability; {_NEEDED}.")
 
 
 def cells_of_slice(
@@ -123,7 +124,7 @@ def fragments_of_slice(
     Parameters
     ----------
     probability, settings, should_stop
-        As for `flooding.flooded`.
+        As for `watershed.flooded`.
     """
     numbers, _ = flooded(probability, settings, should_stop)
     regions = Regions(numbers, probability)
@@ -138,7 +139,7 @@ def as_float(slice_: np.ndarray) -> np.ndarray:
 
 
 def _numbering() -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that goes on counting the cells of one slice after the other."""
+    """Return a function that numbers the cells of one slice after the other."""
     last = 0
 
     def number(cells: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The stages in which a volume is divided into cells, told of as one job."""
+"""Stages in which a volume is divided into cells, with the progress of one job."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SHARES = {FLOOD: 0.85, JOIN: 0.02, OVERLAP: 0.05, NUMBER: 0.05, FINISH: 0.03}
 
 
 class Stages:
-    """Does one stage after the other, and tells of all as of one job."""
+    """Runs one stage after the other, and reports the progress of all as of one job."""
 
     def __init__(self, scheduler: Scheduler, context: JobContext) -> None:
         self.scheduler, self._context = scheduler, context
-        self._said: set[Message] = set()
+        self._reported: set[Message] = set()
 
     def check_stop(self) -> None:
         """Raise `Cancelled` if asked to stop."""
@@ -43,15 +43,16 @@ class Stages:
         return run_blocks(step, blocks, self.scheduler, self.context(stage))
 
     def must(self, stage: str, step: BlockWork, blocks: Sequence[Block]) -> None:
-        """Do a stage of which all is needed."""
+        """Do a stage of which every block is needed."""
         failures = self.do(stage, step, blocks)
         if failures:
-            raise UserError(f"Slice {failures[0].index[0]} cannot be gone on with: {failures[0].text}")
+            first = failures[0]
+            raise UserError(f"Slice {first.index[0]} cannot be continued: {first.text}", first.settings)
 
-    def _say(self, message: Message) -> None:
-        """Tell once what every stage says, such as whom it works with."""
-        if message not in self._said:
-            self._said.add(message)
+    def _report_once(self, message: Message) -> None:
+        """Report once what every stage reports, such as the address of the workers."""
+        if message not in self._reported:
+            self._reported.add(message)
             self._context.report(message)
 
     def context(self, stage: str) -> JobContext:
@@ -64,7 +65,7 @@ class Stages:
                 fraction = min(before + _SHARES[stage] * event.fraction, 1.0)
                 self._context.report(Progress(fraction, event.seconds_left, f"{stage}: {event.text}"))
             elif isinstance(event, Message):
-                self._say(event)
+                self._report_once(event)
             elif not isinstance(event, BlockDone) or stage == NUMBER:
                 self._context.report(event)
 

@@ -1,4 +1,4 @@
-"""Cells of a slice that is too large to be divided at once: its tiles' fragments joined.
+"""Joining of the fragments of a large slice's tiles to cells.
 
 Over the face between two tiles, two fragments become one if both tiles saw no border between them; then
 the fragments of the whole slice are joined as those of a small one are. So where a margin shows a tile
@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from emseg_napari.core.jobs import ShouldStop, never
 from emseg_napari.segmentation.agglomeration import Borders, Regions
-from emseg_napari.segmentation.tiles import Cut, Face, Piece, Place, flood_tile
+from emseg_napari.segmentation.tiles import Cut, Face, Piece, TileIndex, flood_tile
 from emseg_napari.settings import InstanceSettings
 
 
@@ -39,13 +39,15 @@ def cells_of_tiles(
     return result
 
 
-def joined(pieces: Mapping[Place, Piece], settings: InstanceSettings) -> tuple[dict[Place, np.ndarray], int]:
+def joined(
+    pieces: Mapping[TileIndex, Piece], settings: InstanceSettings
+) -> tuple[dict[TileIndex, np.ndarray], int]:
     """Join the fragments of a slice's tiles to cells.
 
     Parameters
     ----------
     pieces : mapping
-        Of each tile by its place; tiles that are not there are left out.
+        Of each tile by its index; missing tiles are left out.
     settings : InstanceSettings
 
     Returns
@@ -82,7 +84,7 @@ def joined(pieces: Mapping[Place, Piece], settings: InstanceSettings) -> tuple[d
 
 
 def _between(
-    pieces: Mapping[Place, Piece], begin: Mapping[Place, int]
+    pieces: Mapping[TileIndex, Piece], begin: Mapping[TileIndex, int]
 ) -> Iterator[tuple[np.ndarray, np.ndarray, Face, Face]]:
     """Yield the faces between tiles: fragments on both sides, and what either side says."""
     for (j, i), piece in pieces.items():
@@ -116,8 +118,8 @@ def _numbered(groups: np.ndarray, *keys: np.ndarray) -> np.ndarray:
 
 
 def _borders(
-    pieces: Mapping[Place, Piece],
-    begin: Mapping[Place, int],
+    pieces: Mapping[TileIndex, Piece],
+    begin: Mapping[TileIndex, int],
     faces: list[tuple[np.ndarray, np.ndarray, Face, Face]],
     whole: np.ndarray,
 ) -> Borders:

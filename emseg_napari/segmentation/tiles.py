@@ -1,4 +1,4 @@
-"""Cells of a slice that is too large to be divided at once: its tiles.
+"""Tiles of a slice that is too large to be divided into cells at once.
 
 The slice is cut into tiles, and each is flooded with a margin around it, in which its neighbours repeat
 the work. Only sizes and borders of the fragments leave a tile; `emseg_napari.segmentation.tile_joining`
@@ -15,12 +15,12 @@ import numpy as np
 from skimage.measure import label
 
 from emseg_napari.core.jobs import ShouldStop, never
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.segmentation.agglomeration import Borders, first_pixels
 from emseg_napari.segmentation.watershed import flooded
 from emseg_napari.settings import InstanceSettings
 
-Part = tuple[slice, slice]
-Place = tuple[int, int]  # of a tile among the tiles, along y and x
+TileIndex = tuple[int, int]  # of a tile among the tiles, along y and x
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Cut:
         down, across = (-(-end // size) for end, size in zip(shape, self.size(shape), strict=True))
         return down, across
 
-    def tiles(self, shape: tuple[int, ...]) -> dict[Place, Part]:
+    def tiles(self, shape: tuple[int, ...]) -> dict[TileIndex, SliceWindow]:
         """Return the tiles of a slice by their places."""
         return {
             (int(j), int(i)): self.tile((int(j), int(i)), shape) for j, i in np.ndindex(*self.grid(shape))
         }
 
-    def tile(self, place: Place, shape: tuple[int, ...]) -> Part:
+    def tile(self, place: TileIndex, shape: tuple[int, ...]) -> SliceWindow:
         """Return one tile of a slice."""
         y, x = (
             slice(n * size, min((n + 1) * size, end))
@@ -65,7 +65,7 @@ class Cut:
         )
         return y, x
 
-    def seen(self, tile: Part, shape: tuple[int, ...]) -> Part:
+    def seen(self, tile: SliceWindow, shape: tuple[int, ...]) -> SliceWindow:
         """Return what a tile sees."""
         y, x = (
             slice(max(part.start - self.margin_px, 0), min(part.stop + self.margin_px, end))
@@ -148,8 +148,8 @@ def _arrays(piece: Piece) -> Iterator[tuple[str, np.ndarray]]:
 
 def flood_tile(
     probability: np.ndarray,
-    tile: Part,
-    seen: Part,
+    tile: SliceWindow,
+    seen: SliceWindow,
     width: int,
     settings: InstanceSettings,
     should_stop: ShouldStop = never,
@@ -170,7 +170,7 @@ def flood_tile(
     Returns
     -------
     fragments : numpy.ndarray
-        int32 (y, x), of the tile without its margin: 1, 2, ..., each of which hangs together in it.
+        int32 (y, x), of the tile without its margin: 1, 2, ..., each of which is connected in it.
     piece : Piece
     """
     flood, seeds = flooded(probability, settings, should_stop)
@@ -192,13 +192,13 @@ def flood_tile(
     return fragments, piece
 
 
-def _shifted(tile: Part, seen: Part) -> Part:
+def _shifted(tile: SliceWindow, seen: SliceWindow) -> SliceWindow:
     y, x = (slice(t.start - s.start, t.stop - s.start) for t, s in zip(tile, seen, strict=True))
     return y, x
 
 
 def _faces(
-    fragments: np.ndarray, flood: np.ndarray, probability: np.ndarray, inside: Part
+    fragments: np.ndarray, flood: np.ndarray, probability: np.ndarray, inside: SliceWindow
 ) -> dict[str, Face]:
     (top, bottom), (left, right) = ((part.start, part.stop - 1) for part in inside)
     lines: dict[str, tuple[Any, Any, Any, bool]] = {

@@ -1,4 +1,4 @@
-"""The cells of a volume of any size, block by block, in one process or many.
+"""Segmentation of a volume of any size, block by block, in one process or many.
 
 1. Every slice is divided into cells, or every tile of a large slice into fragments.
 2. The fragments of a large slice are joined to cells.
@@ -13,7 +13,7 @@ shapes them: on mosaics of 2048 x 2048 px made of ISBI 2012 slices (4 nm pixels,
 into tiles of 300 and 500 px, all of 3721 cells did with margins of 96 and 128 px, and all but 2 with 64;
 so did cells enlarged three and six times, of up to 600 px.
 
-Memory: about 95 bytes a pixel of the slice or tile in hand, 1.6 GB at most, and tables of two slices, some
+Memory: about 95 bytes a pixel of the slice or tile at work, 1.6 GB at most, and tables of two slices, some
 hundred bytes a cell; of a slice that was cut, about 1 KB a fragment while they are joined.
 """
 
@@ -33,9 +33,15 @@ from emseg_napari.io.layout import Block, Layout, Version
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.resume_check import LATER
 from emseg_napari.io.volume import Size, filled
-from emseg_napari.segmentation.block_work import Flood, Join, Number, Overlap, Step
+from emseg_napari.segmentation.block_work import (
+    FloodStep,
+    JoinStep,
+    NumberStep,
+    OverlapStep,
+    SegmentationStep,
+)
 from emseg_napari.segmentation.boundary import Boundary, first_slice, waiting_in
-from emseg_napari.segmentation.intermediate import Parts
+from emseg_napari.segmentation.intermediate import IntermediateFiles
 from emseg_napari.segmentation.linking import Chain
 from emseg_napari.segmentation.stages import FINISH, FLOOD, JOIN, NUMBER, OVERLAP, Stages
 from emseg_napari.segmentation.tiles import CUT, Cut
@@ -95,7 +101,7 @@ def segment_volume(
 ) -> VolumeCells:
     """Divide the slices of a volume into cells, and write their numbers as OME-Zarr.
 
-    An earlier output that was broken off is gone on with. What is kept meanwhile lies in a hidden folder
+    An earlier output that was interrupted is resumed. Intermediate files lie in a hidden folder
     beside it, 4 bytes a voxel before compression, and goes at the end; where probabilities cannot be read
     it stays, so that starting again does only those.
 
@@ -107,7 +113,7 @@ def segment_volume(
     context : JobContext, optional
         Gets `Progress`, a `BlockDone` per written block, a `BlockFailed` for what could not be read, and
         a `Message` for slices that are one single cell. When it says stop, what was done stays done.
-    scheduler : Where
+    scheduler : Scheduler
 
     Returns
     -------
@@ -116,7 +122,7 @@ def segment_volume(
     Raises
     ------
     UserError
-        If the output holds something else, was begun otherwise, or cannot be written.
+        If the output is something else, was begun with other choices, or cannot be written.
     Cancelled
     """
     settings = settings or InstanceSettings()
@@ -144,7 +150,7 @@ class _Segmentation:
         output = self._begin(output, parts)
         count = self._number(parts, stages)
         blocks = [block for block in output.missing() if not _is_broken(block, parts)]
-        failures += stages.do(NUMBER, Number(self._boundary, parts, self._settings, output), blocks)
+        failures += stages.do(NUMBER, NumberStep(self._boundary, parts, self._settings, output), blocks)
         return self._finished(VolumeCells(output, count, tuple(failures)), stages)
 
     def _finished(self, result: VolumeCells, stages: Stages) -> VolumeCells:
@@ -166,7 +172,7 @@ class _Segmentation:
         )
         return VolumeOutput.prepare(self._path, layout, self._record)
 
-    def _begin(self, output: VolumeOutput, parts: Parts) -> VolumeOutput:
+    def _begin(self, output: VolumeOutput, parts: IntermediateFiles) -> VolumeOutput:
         """Empty the output if it was numbered while other tiles were broken."""
         mark, broken = self._folder / "numbered.json", [list(index) for index in parts.broken]
         if mark.exists() and files.read_json(mark) != broken:
@@ -175,26 +181,26 @@ class _Segmentation:
         files.write_json(mark, broken)
         return output
 
-    def _flood(self, stages: Stages) -> tuple[Parts, list[BlockFailed]]:
+    def _flood(self, stages: Stages) -> tuple[IntermediateFiles, list[BlockFailed]]:
         layout = _layout(self._boundary.volume.shape, self._cut)
         files.writable_folder(self._folder)
         fragments = VolumeOutput.prepare(self._folder / "fragments.zarr", layout, self._record)
-        parts = Parts(self._folder, self._cut, fragments)
-        failures = stages.do(FLOOD, Flood(self._boundary, parts, self._settings), fragments.missing())
+        parts = IntermediateFiles(self._folder, self._cut, fragments)
+        failures = stages.do(FLOOD, FloodStep(self._boundary, parts, self._settings), fragments.missing())
         broken = tuple(sorted(block.index for block in fragments.missing()))
         return replace(parts, broken=broken), failures
 
-    def _number(self, parts: Parts, stages: Stages) -> int:
+    def _number(self, parts: IntermediateFiles, stages: Stages) -> int:
         """Number the cells of all slices, and return how many numbers there are."""
         if not parts.whole:
-            stages.must(JOIN, Join(self._boundary, parts, self._settings), parts.without("cells"))
-        stages.must(OVERLAP, Overlap(self._boundary, parts, self._settings), parts.without("overlaps"))
-        chain = Chain(Step(self._boundary, parts, self._settings).reach)
+            stages.must(JOIN, JoinStep(self._boundary, parts, self._settings), parts.without("cells"))
+        stages.must(OVERLAP, OverlapStep(self._boundary, parts, self._settings), parts.without("overlaps"))
+        chain = Chain(SegmentationStep(self._boundary, parts, self._settings).reach)
         for z in range(len(parts.fragments)):
             stages.check_stop()
             count, pairs = parts.overlaps(z)
             if count == 1:
-                stages.report(Message(f"Slice {z} is one single cell: it has no boundary, or nothing else."))
+                stages.report(Message(f"Slice {z} is one single cell: it has no boundary, or only boundary."))
             numbers = chain.next(count, pairs)
             if chain.last > _MOST:
                 raise UserError(
@@ -214,5 +220,5 @@ def _layout(shape: Size, cut: Cut) -> Layout:
     return Layout(shape, "int32", chunk=(1, _CHUNK_PX, _CHUNK_PX), shard=(1, height, width))
 
 
-def _is_broken(block: Block, parts: Parts) -> bool:
+def _is_broken(block: Block, parts: IntermediateFiles) -> bool:
     return any(tile.index in parts.broken for tile in parts.fragments.blocks.over(block.window))

@@ -1,4 +1,4 @@
-"""From a boundary probability to fragments of cells.
+"""Watershed: fragments of cells from a boundary probability.
 
 Seeds are the places where a cell is widest. A watershed (Beucher and Lantuejoul 1979) grows them,
 first over the interior from wide to narrow, so that fronts meet in the gaps of a boundary, then over
@@ -85,7 +85,7 @@ def seeds_of(distance: np.ndarray, neck_px: float) -> tuple[np.ndarray, int]:
     Returns
     -------
     seeds : numpy.ndarray
-        int32 (y, x): 0 outside the seeds, each of which hangs together by the sides of its pixels.
+        int32 (y, x): 0 outside the seeds, each of which is connected by the sides of its pixels.
     count : int
         How many there are.
     """

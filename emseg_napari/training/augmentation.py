@@ -13,9 +13,9 @@ import numpy as np
 from scipy import ndimage
 
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.settings import TrainingSettings
 
-Window = tuple[slice, slice]
 Pair = tuple[np.ndarray, np.ndarray]
 
 # Distance between the nodes of the elastic grid: several cells, so that each bends as a whole.
@@ -27,7 +27,7 @@ def augment(
     labels: np.ndarray,
     settings: TrainingSettings,
     random: np.random.Generator,
-    window: Window = np.s_[:, :],
+    window: SliceWindow = np.s_[:, :],
 ) -> Pair:
     """Cut a patch and augment it at random, within the limits of the settings.
 
@@ -63,7 +63,7 @@ def _warped(
     labels: np.ndarray,
     settings: TrainingSettings,
     random: np.random.Generator,
-    window: Window,
+    window: SliceWindow,
 ) -> Pair:
     """Rotate, shear, shift, zoom and bend: sample the slice where the patch's pixels come from."""
     shape = image[window].shape

@@ -14,6 +14,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.sparse_stack import Stack
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.models.resampling import resample
@@ -126,7 +127,7 @@ class PatchSampler:
         window = self._window(z, random)
         return z, augment(self._images[z], self._labels[z], self._settings, random, window)
 
-    def _window(self, z: int, random: np.random.Generator) -> tuple[slice, slice]:
+    def _window(self, z: int, random: np.random.Generator) -> SliceWindow:
         """Return a random window with labelled pixels."""
         labels, size = self._labels[z], self._size
         positions = self._positions[z]
@@ -235,7 +236,7 @@ def _side_px(settings: TrainingSettings, shape: tuple[int, ...]) -> int:
     return min(settings.patch_px, _GRID_PX * -(-max(shape) // _GRID_PX))
 
 
-def _square(corner: list[int], size: int) -> tuple[slice, slice]:
+def _square(corner: list[int], size: int) -> SliceWindow:
     return slice(corner[0], corner[0] + size), slice(corner[1], corner[1] + size)
 
 

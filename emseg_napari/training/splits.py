@@ -13,7 +13,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable
-from emseg_napari.inference import Window
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.io.stacks import check_range
 from emseg_napari.settings import TrainingSettings
@@ -167,7 +167,7 @@ def spread_over(items: list[T], most: int) -> list[T]:
     return [items[i] for i in places.round().astype(int)]
 
 
-def most_labelled(labels: np.ndarray, side_px: int) -> Window:
+def most_labelled(labels: np.ndarray, side_px: int) -> SliceWindow:
     """Return the window (y, x), of a grid with `side_px` steps, that has most labels of (z, y, x)."""
     starts = [(y, x) for y in range(0, labels.shape[1], side_px) for x in range(0, labels.shape[2], side_px)]
     windows = [(slice(y, y + side_px), slice(x, x + side_px)) for y, x in starts]

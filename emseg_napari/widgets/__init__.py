@@ -1,1 +1,1 @@
-"""The window: the only room that knows napari and Qt; it calls the floors below."""
+"""The napari window: the only package that imports napari and Qt."""

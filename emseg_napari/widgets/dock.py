@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
+from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.evaluate.step import EvaluateStep
@@ -22,6 +23,8 @@ class Dock(QWidget):
 
     Attributes
     ----------
+    workspace : Workspace
+    autosave : SessionAutosave
     load, train, predict, correct, evaluate, cells, export
         The step widgets.
     """
@@ -29,6 +32,7 @@ class Dock(QWidget):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.workspace = Workspace(napari_viewer, self)
+        self.autosave = autosave_of(self.workspace)
         self.load = LoadStep(napari_viewer, self.workspace)
         self.train = TrainStep(napari_viewer, self.workspace)
         self.predict = PredictStep(napari_viewer, self.workspace)

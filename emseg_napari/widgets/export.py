@@ -14,13 +14,14 @@ from emseg_napari.io.stacks import check_pair
 from emseg_napari.settings import ExportSettings, validated
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import Step, enable
+from emseg_napari.widgets.base.step import StepWidget, enable
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours, trusted_of, volume_of_layer
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, trusted_of
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import voxel_of_layer
 
 
-class ExportStep(Step):
+class ExportStep(StepWidget):
     """Exports slices of image and labels in the ISBI convention."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
@@ -56,7 +57,7 @@ class ExportStep(Step):
         def export() -> int:
             layer, labels = self.known_labels(labels_layer)
             check_pair(image, labels, image_layer.name, layer.name)
-            confirmed = set(confirmed_in(layer)) if is_ours(layer) else set()
+            confirmed = set(confirmed_in(layer)) if is_managed(layer) else set()
             trusted = trusted_of(layer, labels, settings.include_proposals)
             chosen = chosen_slices(trusted, confirmed, settings)
             export_training_labels(image, trusted, chosen, settings, folder, voxel)

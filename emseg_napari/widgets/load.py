@@ -8,60 +8,57 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from pint import Unit
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QGroupBox, QHBoxLayout
 
 from emseg_napari.annotation.session.recovery import discard, recoverable
 from emseg_napari.annotation.session.store import MissingImage
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import AmbiguousLabels, Convention, UnknownLabels
-from emseg_napari.io.open import HDF5_SUFFIXES
+from emseg_napari.io.axes import shape_text
+from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.samples import isbi2012
 from emseg_napari.io.stack_or_volume import open_labels
 from emseg_napari.io.stacks import check_pair
 from emseg_napari.widgets.base.dialogs import is_sure
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
-from emseg_napari.widgets.base.step import Step, enable, wrapping_label
+from emseg_napari.widgets.base.step import StepWidget, enable, wrapping_label
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.file_layers import opened_layers
-from emseg_napari.widgets.layers.labels_layer import (
-    SESSION,
-    LayerData,
-    add_labels,
-    dense,
-    finest,
-    fits,
-    is_ours,
-    labels_of,
-    volume_of_layer,
+from emseg_napari.widgets.layers.file_layers import (
+    container_of,
+    description_of,
+    moved_to,
+    opened_layers,
 )
-from emseg_napari.widgets.layers.placement import voxel_of_layer
+from emseg_napari.widgets.layers.labels_layer import add_labels, dense, is_managed, labels_of
+from emseg_napari.widgets.layers.layer_info import LayerData, info_in
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.session_layers import session_layers
 
 _STACKS = "Images (*.tif *.tiff *.png *.h5 *.hdf5 *.hdf *.mrc *.rec);;All files (*)"
-_FOLDER_SUFFIXES = (".zarr", ".n5")
 _FOLDERS = "A folder of numbered PNG or TIFF slices, or a volume of any size in Zarr, OME-Zarr or N5."
 _VALUES = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
-_ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded at the first time."
+_ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded the first time."
 
 
-class LoadStep(Step):
+class LoadStep(StepWidget):
     """Opens images, labels and sessions; any layer already in napari serves as well."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self._described: Any = None
         self._build()
-        self.workspace.keeper.noted.connect(self.say)
-        self.workspace.keeper.trouble.connect(self._tell_trouble)
+        self.autosave.noted.connect(self.say)
+        self.autosave.trouble.connect(self._show_trouble)
         self.workspace.changed.connect(self._update)
         self._update()
 
     def _build(self) -> None:
         self.rows.addLayout(self._build_actions())
         self.copy_image = QCheckBox("Save a copy of the image in the session")
-        self.copy_image.setToolTip("Off: the session remembers where the image is. A copy moves with it.")
+        self.copy_image.setToolTip(
+            "Off: the session stores only the path of the image. On: a copy moves with the session."
+        )
         self.rows.addWidget(self.copy_image)
         self._build_recovery()
         self.add_choices("image", "labels")
@@ -75,7 +72,7 @@ class LoadStep(Step):
             ("Open image stack...", "TIFF, HDF5 or MRC of any size, or a single image.", self._ask_image),
             ("Open slice folder...", _FOLDERS, self._ask_folder),
             ("Open labels...", _VALUES, self._ask_labels),
-            ("Open session...", "A folder NAME.emseg that was saved here.", self._ask_session),
+            ("Open session...", "A folder NAME.emseg that emseg has saved.", self._ask_session),
             ("Open sample", "A made-up stack with exact labels, to try things out.", self.open_sample),
             ("Open ISBI 2012", _ISBI, self.open_isbi2012),
             ("Save session...", "Labels, confirmed slices and run, in a folder NAME.emseg.", self._ask_save),
@@ -101,9 +98,9 @@ class LoadStep(Step):
     def _describe(self, *_: Any) -> None:
         self.about.setText("" if self._described is None else description_of(self._described))
 
-    def _tell_trouble(self, sentence: str) -> None:
+    def _show_trouble(self, sentence: str) -> None:
         if sentence:
-            self.complain(f"{sentence} It is tried again; until then your last strokes are not on disk.")
+            self.complain(f"{sentence} Trying again; until then your last strokes are not on disk.")
         else:
             self.say("All is on disk again.")
 
@@ -193,24 +190,25 @@ class LoadStep(Step):
         self.workspace.choose("labels", add_labels(self.viewer, labels, path.stem, like))
         remember_folder("images", path.parent)
         warning = "" if like is not None or image is None else " Its shape differs from the image's."
-        self.say(f"Opened {path.name}: {' x '.join(map(str, labels.shape))}.{warning}")
+        self.say(f"Opened {path.name}: {shape_text(labels.shape)}.{warning}")
 
     # -- sessions -----------------------------------------------------------------------
 
     def save_session(self, folder: Path) -> None:
-        """Save the chosen image's place, labels, confirmations and run, and keep them there from then on."""
+        """Save image path, labels, confirmed slices and run, and autosave them there from then on."""
         folder = folder if folder.suffix == ".emseg" else folder.with_name(f"{folder.name}.emseg")
         folder = folder.absolute()
         image, labels = self.workspace.image, self.workspace.labels
-        if not is_ours(labels) or image is None:
-            raise UserError("Choose an image and a labels layer that was made or opened here; then save.")
-        keeper, copy, text = self.workspace.keeper, self.copy_image.isChecked(), f"Saving {folder.name}..."
+        if not is_managed(labels) or image is None:
+            raise UserError("Choose an image and a labels layer that emseg made or opened; then save.")
+        copy, text = self.copy_image.isChecked(), f"Saving {folder.name}..."
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
-        warning = f" It holds '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
-        said = f"Saved {folder.name}; what you change is kept there from now on.{warning}"
+        warning = f" It contains '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
+        saved = f"Saved {folder.name}; your changes are saved there from now on.{warning}"
 
         def save(_: None) -> None:
-            self.in_background(text, keeper.saving(labels, image, folder, copy), lambda _: self.say(said))
+            save_as = self.autosave.saving(labels, image, folder, copy)
+            self.in_background(text, save_as, lambda _: self.say(saved))
 
         pixels = volume_of_layer(image)
         self.in_background(text, lambda: check_pair(pixels, labels_of(labels), image.name, labels.name), save)
@@ -234,18 +232,20 @@ class LoadStep(Step):
     def _ask_moved(self, error: MissingImage) -> Path | None:
         container = container_of(error.path)
         title = f"Where is {container.name} now?"
-        if container.suffix.lower() in ("", *_FOLDER_SUFFIXES):
+        if container.suffix.lower() in ("", *FOLDER_SUFFIXES):
             path = QFileDialog.getExistingDirectory(self, title, self._folder())
         else:
             path, _ = QFileDialog.getOpenFileName(self, title, self._folder(), _STACKS)
         return moved_to(error.path, Path(path)) if path else None
 
     def _show_session(self, folder: Path, layers: list[LayerData]) -> None:
-        (pixels, shown, _), (labels, ours, _) = layers
-        image = self.viewer.add_layer(Layer.create(pixels, shown, "image"))
+        (pixels, of_image, _), (labels, of_labels, _) = layers
+        image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
         self.workspace.choose("image", image)
-        session = ours["metadata"][SESSION][1]
-        self.viewer.add_labels(labels, **ours)
+        opened = info_in(of_labels["metadata"]).opened
+        assert opened is not None  # the labels of a session
+        session = opened.session
+        self.viewer.add_labels(labels, **of_labels)
         remember_folder("images", folder.parent)
         warnings = " ".join(["", *session.warnings])
         self.say(f"Opened the session ({len(session.confirmed)} slices confirmed).{warnings}")
@@ -254,8 +254,10 @@ class LoadStep(Step):
 
     def _build_recovery(self) -> None:
         self.recovered = QComboBox()
-        self.recovered.setToolTip("Sessions with labels that no window has open and that were not closed.")
-        self.restore = self.button("Restore", "Open it and go on.", self._restore)
+        self.recovered.setToolTip(
+            "Sessions with labels that were not closed properly and that no window has open."
+        )
+        self.restore = self.button("Restore", "Open the session and continue.", self._restore)
         self.discard = self.button("Discard", "Do not offer it again; a saved session stays.", self._discard)
         self.recovery = QGroupBox("Work that was not saved")
         line = QHBoxLayout(self.recovery)
@@ -274,7 +276,7 @@ class LoadStep(Step):
         self.recovery.setVisible(self.recovered.count() > 0)
 
     def showEvent(self, event: Any) -> None:
-        """Offer what was let go of meanwhile, such as a layer that was removed."""
+        """Offer sessions whose layers were removed in the meantime."""
         self.look_for_lost_work()
         super().showEvent(event)
 
@@ -286,32 +288,6 @@ class LoadStep(Step):
 
     def _discard(self) -> None:
         work = self.recovered.currentText()
-        if is_sure(self, f"The labels of {work} are deleted, if nothing has saved them.", "Discard"):
+        if is_sure(self, f"The labels of {work} are deleted unless they were saved as a session.", "Discard"):
             discard(self.recovered.currentData())
             self.look_for_lost_work()
-
-
-def container_of(path: Path) -> Path:
-    """Return the file or folder that a path goes on into, as in ``a.h5/volumes/raw``; else itself."""
-    suffixes = (*HDF5_SUFFIXES, *_FOLDER_SUFFIXES)
-    return next((one for one in reversed(path.parents) if one.suffix.lower() in suffixes), path)
-
-
-def moved_to(old: Path, new: Path) -> Path:
-    """Return where an image is whose container the user has found again: the same dataset in it."""
-    inner = old.relative_to(container_of(old))
-    goes_on = new.suffix.lower() in HDF5_SUFFIXES if new.is_file() else (new / inner).exists()
-    return new / inner if goes_on else new
-
-
-def description_of(layer: Layer) -> str:
-    """Return size, size of a voxel and kind of the numbers of a layer in words."""
-    shape, voxel = finest(layer).shape, voxel_of_layer(layer)
-    words = [" x ".join(map(str, shape)), str(finest(layer).dtype)]
-    if voxel is not None:
-        words.insert(1, f"{' x '.join(f'{size:g}' for size in voxel.size)} {_short(voxel.unit)}")
-    return ", ".join(words)
-
-
-def _short(unit: str) -> str:
-    return f"{Unit(unit):~P}"

@@ -15,7 +15,8 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import normalise, to_isbi
 from emseg_napari.io.samples import isbi2012, phantom
 from emseg_napari.io.stacks import as_stack, write_stack
-from emseg_napari.widgets.layers.labels_layer import CONFIRMED, label_colours
+from emseg_napari.widgets.layers.label_colours import label_colours
+from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in
 from emseg_napari.widgets.layers.session_layers import session_layers
 
 LayerData = tuple[np.ndarray, dict[str, Any], str]
@@ -27,7 +28,7 @@ def open_phantom() -> list[LayerData]:
 
 
 def open_isbi2012() -> list[LayerData]:
-    """Return the ISBI 2012 training stack and labels, downloaded at the first time."""
+    """Return the ISBI 2012 training stack and labels, downloaded the first time."""
     try:
         return _layers(*isbi2012(), "ISBI 2012")
     except UserError as error:
@@ -36,13 +37,13 @@ def open_isbi2012() -> list[LayerData]:
 
 
 def _layers(image: np.ndarray, labels: np.ndarray, name: str) -> list[LayerData]:
-    ours = {
+    shown = {
         "name": f"{name} labels",
         "colormap": label_colours(),
         "opacity": 0.6,
-        "metadata": {CONFIRMED: set()},
+        "metadata": LayerInfo(confirmed=set()).as_metadata(),
     }
-    return [(image, {"name": name}, "image"), (labels, ours, "labels")]
+    return [(image, {"name": name}, "image"), (labels, shown, "labels")]
 
 
 def session_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
@@ -88,14 +89,14 @@ def write_isbi(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     data : array
         Labels in any convention that can be recognised.
     attributes : dict
-        Of the layer; of one of ours, proposals that nobody has confirmed count as unlabelled.
+        Of the layer; in a managed layer, unconfirmed proposals count as unlabelled.
 
     Returns
     -------
     list of str
         The written path; nothing if it failed, with the reason in a notification.
     """
-    confirmed = attributes.get("metadata", {}).get(CONFIRMED)
+    confirmed = info_in(attributes.get("metadata", {})).confirmed
     name = attributes.get("name", "The layer")
     try:
         if isinstance(data, ScratchLabels):

@@ -2,60 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
-from pathlib import Path
+from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QFormLayout
+from napari.layers import Image
+from qtpy.QtWidgets import QCheckBox, QFormLayout
 
 from emseg_napari.core.jobs import (
     BlockDone,
     Event,
-    Failed,
     Finished,
     Message,
-    Progress,
     QuickLookReady,
     SlicePredicted,
     UserError,
 )
 from emseg_napari.io.stacks import check_image
-from emseg_napari.models.run import Run, open_run, starter_folder
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, validated
-from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
-from emseg_napari.widgets.base.preferences import recall, recall_folder, remember
-from emseg_napari.widgets.base.progress_bar import JobBar
+from emseg_napari.widgets.base.preferences import recall, remember
+from emseg_napari.widgets.base.run_picker import RunPicker
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import Step, choice_of, enable, in_line, wrapping_label
+from emseg_napari.widgets.base.step import choice_of, in_line
+from emseg_napari.widgets.base.threads import with_places
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import (
-    is_ours,
-    is_paintable,
-    proposals_of,
-    stack_of,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers.labels_layer import proposals_of
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view
-from emseg_napari.widgets.layers.proposal_layers import Proposals, Source
-from emseg_napari.widgets.layers.quick_look_layer import DraftLayer
-from emseg_napari.widgets.layers.streaming_layer import GrowingLayer, stored_probability
+from emseg_napari.widgets.layers.proposal_layers import (
+    OWN_LAYER,
+    PredictionSource,
+    ProposalLayers,
+    layer_to_fill,
+)
+from emseg_napari.widgets.layers.quick_look_layer import QuickLookLayer
+from emseg_napari.widgets.layers.streaming_layer import StreamingLayer, stored_probability
 
 if TYPE_CHECKING:
     from emseg_napari.inference.volume import VolumePrediction
 
-OWN_LAYER, FILL = "a proposal layer of its own", "unlabelled pixels of the labels layer"
+FILL = "unlabelled pixels of the labels layer"
 _NO_TRAINING = "No training needed: the starter network proposes at once."
 SLICE, STACK = "slice in view", "whole stack"
-_STARTER = (
-    "The network that comes with emseg-napari: a first proposal without any training, for research "
-    "and non-commercial use."
-)
 _TARGET = (
     "Where proposals go. What you painted or confirmed is never changed. On disk: the boundary "
-    "probability of the whole stack, which may be larger than memory and can be gone on with after "
+    "probability of the whole stack, which may be larger than memory and can be resumed after "
     "Cancel; then predict a slice in view to propose labels from it."
 )
 _PROBABILITY = (
@@ -64,22 +58,19 @@ _PROBABILITY = (
 )
 
 
-class PredictStep(Step):
+class PredictStep(JobStep):
     """Predicts slices of an image layer with a run's network."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self.job = EngineJob(self)
-        self.job.event.connect(self._take)
-        self.job.ended.connect(self._end)
         self._image: Any = None
-        self._proposals: Proposals | None = None
-        self._growing: GrowingLayer | None = None
-        self._draft = DraftLayer(self.viewer, self._image)
+        self._proposals: ProposalLayers | None = None
+        self._streaming: StreamingLayer | None = None
+        self._quick_look = QuickLookLayer(self.viewer, self._image)
         self._build()
         self._restore()
-        self.workspace.changed.connect(self._update)
-        self._update()
+        self.workspace.changed.connect(self.update_buttons)
+        self.update_buttons()
 
     def _build(self) -> None:
         self.add_choices("image", "labels")
@@ -91,24 +82,19 @@ class PredictStep(Step):
         for widget in (self.volume, self.with_probability, self.form):
             self.rows.addWidget(widget)
         self.predict = self.button("Predict", "Propose labels with the run's network.", self.start)
-        self.cancel = self.button("Cancel", "Stop; slices that are done stay.", self.job.cancel)
+        self.cancel = self.button("Cancel", "Stop; finished slices stay.", self.job.cancel)
         self.rows.addLayout(in_line(self.predict, self.cancel))
-        self.bar = JobBar()
         for widget in (self.bar, self.status):
             self.rows.addWidget(widget)
 
     def _choices(self) -> QFormLayout:
         """Make what says which network predicts, which slices, and where to."""
-        self.run_name = wrapping_label()
-        self.choose_run = self.button("Choose run...", "The folder that a training wrote.", self._ask_run)
-        self.use_starter = self.button("Starter network", _STARTER, self._use_starter)
-        self.scope = choice_of(
-            (SLICE, STACK), "Predict the slice that you look at, or all slices of the image."
-        )
+        self.run_picker = RunPicker(self)
+        self.set_run = self.run_picker.set_run
+        self.scope = choice_of((SLICE, STACK), "Predict the slice in view, or all slices of the image.")
         self.target = choice_of((OWN_LAYER, FILL, FILE), _TARGET)
         rows = QFormLayout()
-        rows.addRow("Run", self.run_name)
-        rows.addRow("", in_line(self.choose_run, self.use_starter))
+        rows.addRow("Run", self.run_picker)
         rows.addRow("Predict", self.scope)
         rows.addRow("Write to", self.target)
         return rows
@@ -121,38 +107,27 @@ class PredictStep(Step):
         self._show_target()
         self.with_probability.setChecked(bool(remembered.get("probability", True)))
 
-    def _update(self) -> None:
-        run = self.run
-        self.run_name.setText(run.name if run else "none yet")
-        running = self.job.running
-        obstacle = (
-            "a prediction is running"
-            if running
-            else "open an image first"
-            if self.workspace.image is None
-            else "train a network or choose a run first"
-            if run is None
-            else None
-        )
-        enable(self.predict, obstacle)
-        enable(self.cancel, None if running else "nothing is running")
-        enable(self.use_starter, None if starter_folder() else "this installation has no starter network")
+    def update_buttons(self) -> None:
+        """Enable what can be done now, and say what stands in the way of the rest."""
+        obstacle = self.enable_start(self.predict, "predict")
         if self.workspace.image is not None:
             self.volume.suggest(self.workspace.image.name)
-        if not running:
-            self.hint(obstacle, "predict")
+        if not self.job.running:
             self._hint_at_starter(ready=obstacle is None)
+
+    def obstacles(self) -> list[tuple[bool, str]]:
+        """Return what may stand in the way of a prediction."""
+        return [
+            (self.job.running, "a prediction is running"),
+            (self.workspace.image is None, "open an image first"),
+            (self.run_picker.run is None, "train a network or choose a run first"),
+        ]
 
     def _show_target(self) -> None:
         to_file = self.target.currentText() == FILE
         self.volume.setVisible(to_file)
         self.scope.setEnabled(not to_file)
         self.with_probability.setVisible(not to_file)
-
-    @property
-    def run(self) -> Path | None:
-        """The run that predicts: the chosen one, or the starter network while there is none."""
-        return self.workspace.run or starter_folder()
 
     def _hint_at_starter(self, ready: bool) -> None:
         untrained = ready and self.workspace.run is None
@@ -161,32 +136,13 @@ class PredictStep(Step):
         elif not untrained and self.status.text() == _NO_TRAINING:
             self.say("")
 
-    def _use_starter(self) -> None:
-        folder = starter_folder()
-        if folder is not None:
-            self.set_run(folder)
-
-    def _ask_run(self) -> None:
-        start = recall_folder("runs", Path.home() / "emseg-runs")
-        path = QFileDialog.getExistingDirectory(self, "Choose a run folder", str(start))
-        if path:
-            self.set_run(Path(path))
-
-    def set_run(self, folder: Path) -> None:
-        """Choose the run whose network predicts."""
-        run = open_run(folder)
-        self.workspace.choose_run(run.folder)
-        accuracy = run.record.kept_accuracy
-        score = "" if accuracy is None else f", accuracy {100 * accuracy:.1f} % on what was held out"
-        self.say(f"{folder.name}: {run.settings.network}{score}.")
-
     def start(self) -> None:
         """Predict in the background; proposals appear slice by slice, or block by block."""
-        if self.run is None:
+        if self.run_picker.run is None:
             raise UserError("Train a network or choose a run first.")
-        run = open_run(self.run)
-        self._image, self._growing, self._proposals = self.workspace.image, None, None
-        self._draft = DraftLayer(self.viewer, self._image)
+        run = open_run(self.run_picker.run)
+        self._image, self._streaming, self._proposals = self.workspace.image, None, None
+        self._quick_look = QuickLookLayer(self.viewer, self._image)
         if self.target.currentText() == FILE:
             self._start_volume(run)
         else:
@@ -197,7 +153,7 @@ class PredictStep(Step):
             {k: w.currentText() for k, w in chosen.items()}
             | {"probability": self.with_probability.isChecked()},
         )
-        self._update()
+        self.update_buttons()
 
     def _start_volume(self, run: Run) -> None:
         """Predict the whole stack to an output on disk, the slice in view first."""
@@ -210,7 +166,7 @@ class PredictStep(Step):
             "scheduler": scheduler,
             "near": slice_in_view(self.viewer, self._image),
         }
-        self._growing = GrowingLayer(self.viewer, self._image, path, run.folder)
+        self._streaming = StreamingLayer(self.viewer, self._image, path, run.folder)
         self.say(f"Predicting to {path}...")
         self.job.start("predict_volume", "Predicting", lambda: work)
 
@@ -220,10 +176,10 @@ class PredictStep(Step):
         refuse_many(self._image.name, (slices[1] - slices[0], *image.shape[1:]), "propose at once")
         settings = validated(PredictionSettings, **self.form.values(), slices=slices)
         fills = self.target.currentText() == FILL
-        target = self._layer_to_fill(self._image, image.shape) if fills else None
+        target = layer_to_fill(self.workspace.labels, self._image.name, image.shape) if fills else None
         threshold = run.record.threshold if settings.threshold is None else settings.threshold
-        source = Source(self._image, image.shape, run.folder, threshold)
-        self._proposals = Proposals(self.viewer, source, target, self.with_probability.isChecked())
+        source = PredictionSource(self._image, image.shape, run.folder, threshold)
+        self._proposals = ProposalLayers(self.viewer, source, target, self.with_probability.isChecked())
         if self.scope.currentText() == SLICE and self._take_stored(run, settings, slices[0]):
             return
         name = self._image.name
@@ -245,8 +201,8 @@ class PredictStep(Step):
         layer.visible = False  # labels show now what it shows
         assert self._proposals is not None
         self._proposals.show(SlicePredicted(z, stored))
-        self._end()
-        self._finished()
+        self.on_ended()
+        self._proposed()
         return True
 
     def _slices(self, image: Sized) -> tuple[int, int]:
@@ -257,65 +213,51 @@ class PredictStep(Step):
             raise UserError("The viewer shows no slice of the image; move the slider to one.")
         return z, z + 1
 
-    def _layer_to_fill(self, image: Image, shape: tuple[int, ...]) -> Labels:
-        """Return the chosen labels layer if it is surely ours and of this image."""
-        chosen = self.workspace.labels
-        if chosen is None:
-            raise UserError("There are no labels to fill; press 'New labels' in step Train.")
-        if not is_ours(chosen) or not is_paintable(chosen):
-            raise UserError(
-                f"{chosen.name} was not made here; press a tool in step Correct to take it over, "
-                f"or choose '{OWN_LAYER}'."
-            )
-        if stack_of(chosen).shape != shape:
-            raise UserError(f"{chosen.name} and {image.name} differ in size; choose labels of this image.")
-        return chosen
-
     # -- what the engine says -----------------------------------------------------------
 
-    def _take(self, event: Event) -> None:
-        with self.guard():
-            if isinstance(event, SlicePredicted):
-                self._show(event)
-            elif isinstance(event, QuickLookReady):
-                self._draft.take(event)
-            elif isinstance(event, Progress):
-                self.bar.show_progress(event)
-            elif isinstance(event, Message):
-                self.say(event.text)
-            elif isinstance(event, Finished):
-                self._finished() if self._growing is None else self._volume_finished(event.result)
-            elif isinstance(event, Failed):
-                self._failed(event)
-            elif isinstance(event, BlockDone):
-                self._show_block(event)
+    def handlers(self) -> dict[type[Event], Callable[[Any], None]]:
+        """Return what shows which event; slices and blocks come one by one."""
+        return super().handlers() | {
+            SlicePredicted: self._show_slice,
+            QuickLookReady: self._quick_look.show,
+            BlockDone: self._show_block,
+        }
 
-    def _failed(self, event: Failed) -> None:
-        self.bar.setFormat("")
-        if not event.cancelled:
-            self.complain(event.text)
-        elif self._growing is None:
-            self.say("Cancelled; finished slices stay.")
+    def on_message(self, event: Message) -> None:
+        """Show a sentence of the prediction."""
+        self.say(event.text)
+
+    def on_finished(self, event: Finished) -> None:
+        """Show where the prediction is, and what comes next."""
+        if self._streaming is None:
+            self._proposed()
         else:
-            self.say("Cancelled; what is done stays on disk. Press Predict to go on where it stopped.")
+            self._written(self._streaming, event.result)
 
-    def _show(self, event: SlicePredicted) -> None:
+    def cancelled_sentence(self) -> str:
+        """Return what is left of a cancelled prediction."""
+        if self._streaming is None:
+            return "Cancelled; finished slices stay."
+        return "Cancelled; finished blocks stay on disk. Press Predict to resume."
+
+    def _show_slice(self, event: SlicePredicted) -> None:
         assert self._proposals is not None
-        self._draft.remove()
+        self._quick_look.remove()
         self._proposals.show(event)
 
     def _show_block(self, event: BlockDone) -> None:
-        assert self._growing is not None
-        self._growing.take(event)
-        self._draft.clear(event.block)
+        assert self._streaming is not None
+        self._streaming.show(event)
+        self._quick_look.clear(event.block)
 
-    def _end(self) -> None:
-        self._draft.remove()
+    def on_ended(self) -> None:
+        """Remove the first look, and close the history entry of this prediction."""
+        self._quick_look.remove()
         if self._proposals is not None:
             self._proposals.end()
-        self._update()
+        self.update_buttons()
 
-    def _finished(self) -> None:
+    def _proposed(self) -> None:
         assert self._proposals is not None
         self.bar.setFormat("done")
         target = self._proposals.target
@@ -325,18 +267,17 @@ class PredictStep(Step):
         self.viewer.layers.selection.active = target
         self.say(f"Proposed in '{target.name}'. Correct it with the brush, then confirm slices.")
 
-    def _volume_finished(self, result: VolumePrediction) -> None:
-        assert self._growing is not None
+    def _written(self, streaming: StreamingLayer, result: VolumePrediction) -> None:
         self.bar.setFormat("done")
-        layer = self._growing.complete()
+        layer = streaming.complete()
         if result.failures:
             first = result.failures[0]
             raise UserError(
                 f"{len(result.failures)} blocks could not be predicted, the first {first.index}: "
-                f"{first.text} All others are in {self._growing.path}; press Predict to try these again. "
-                f"{result.warning}".rstrip()
+                f"{with_places(first)} All others are in {streaming.path}; press Predict to try these "
+                f"again. {result.warning}".rstrip()
             )
         self.say(
-            f"'{layer.name}' is in {self._growing.path}. To correct a slice, predict the slice in view: its "
+            f"'{layer.name}' is in {streaming.path}. To correct a slice, predict the slice in view: its "
             "labels are proposed from there."
         )

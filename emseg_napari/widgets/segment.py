@@ -11,7 +11,7 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtWidgets import QFormLayout
 
 from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
-from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress, UserError
+from emseg_napari.core.jobs import Finished, Message, UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import filled, volume_of
@@ -19,39 +19,34 @@ from emseg_napari.segmentation.boundary import boundary_of, said_of
 from emseg_napari.segmentation.provenance import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells
 from emseg_napari.settings import InstanceSettings, validated
-from emseg_napari.widgets.base.engine_job import EngineJob
-from emseg_napari.widgets.base.layer_picker import PredictionPick
+from emseg_napari.widgets.base.job_step import JobStep
+from emseg_napari.widgets.base.layer_picker import PredictionPicker
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.base.preferences import recall, remember
-from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import Step, choice_of, enable, in_line
+from emseg_napari.widgets.base.step import choice_of, in_line
+from emseg_napari.widgets.base.threads import with_places
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import (
-    PROPOSAL_OF,
-    SOURCE,
-    fits,
-    stack_of,
-    understood,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers.labels_layer import stack_of, understood
+from emseg_napari.widgets.layers.layer_info import info_in, info_of
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.placement import placed, slice_in_view
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 SLICE, STACK = "slice in view", "whole stack"
 LAYER = "a labels layer"
+_SOURCE = "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior."
+_SCOPE = "Try settings on the slice in view; linking needs the whole stack."
+_TARGET = "Where the cell numbers are written. On disk: for a stack that may be larger than memory."
 _WHOLE = (slice(None), slice(None))
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
-class CellsStep(Step):
+class CellsStep(JobStep):
     """Divides slices of a boundary probability into cells and links them through the slices."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self.job = EngineJob(self)
-        self.job.event.connect(self._take)
-        self.job.ended.connect(self._update)
         self._source: Any = None
         self._shape: tuple[int, ...] = ()
         self._slices = (0, 0)
@@ -61,40 +56,37 @@ class CellsStep(Step):
         self._own: dict[Any, Any] = {}  # source layer's id to the layer of its cells
         self._build()
         self._restore()
-        self.workspace.changed.connect(self._update)
-        self.workspace.layers_changed.connect(self._update)
-        self._update()
+        self.workspace.changed.connect(self.update_buttons)
+        self.workspace.layers_changed.connect(self.update_buttons)
+        self.update_buttons()
 
     # -- what it looks like -------------------------------------------------------------
 
     def _build(self) -> None:
-        self.source = PredictionPick(self.workspace)
-        self.source.setToolTip(
-            "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior."
-        )
-        self.source.picked.connect(self._update)
-        self.scope = choice_of(
-            (SLICE, STACK), "Try settings on the slice that you look at; links need the whole stack."
-        )
-        rows = QFormLayout()
-        rows.addRow("Boundaries", self.source)
-        rows.addRow("Divide", self.scope)
-        self.target = choice_of(
-            (LAYER, FILE), "Where the numbers go. On disk: those of a stack that may be larger than memory."
-        )
-        self.target.currentTextChanged.connect(self._show_target)
-        rows.addRow("Write to", self.target)
-        self.rows.addLayout(rows)
+        self.rows.addLayout(self._choices())
         self.volume = VolumeTarget("cells", "the number of each pixel's cell")
-        self.rows.addWidget(self.volume)
         self.form = SettingsForm(InstanceSettings)
         self.find = self.button("Find cells", "Give every cell a number and a colour.", self.start)
         self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
-        self.bar = JobBar()
-        self.rows.addWidget(self.form)
+        for widget in (self.volume, self.form):
+            self.rows.addWidget(widget)
         self.rows.addLayout(in_line(self.find, self.cancel))
         for widget in (self.bar, self.status):
             self.rows.addWidget(widget)
+
+    def _choices(self) -> QFormLayout:
+        """Make the choosers of the source, the slices and the target."""
+        self.source = PredictionPicker(self.workspace)
+        self.source.setToolTip(_SOURCE)
+        self.source.picked.connect(self.update_buttons)
+        self.scope = choice_of((SLICE, STACK), _SCOPE)
+        self.target = choice_of((LAYER, FILE), _TARGET)
+        self.target.currentTextChanged.connect(self._show_target)
+        rows = QFormLayout()
+        rows.addRow("Boundaries", self.source)
+        rows.addRow("Divide", self.scope)
+        rows.addRow("Write to", self.target)
+        return rows
 
     def _show_target(self) -> None:
         to_file = self.target.currentText() == FILE
@@ -108,21 +100,16 @@ class CellsStep(Step):
         with suppress(UserError, TypeError):  # another version remembered them
             self.form.set_values(validated(InstanceSettings, **remembered).model_dump())
 
-    def _update(self) -> None:
-        running = self.job.running
-        obstacle = (
-            "cells are being found"
-            if running
-            else "choose a boundary probability first (step Predict shows it if you ask for it), or labels"
-            if self.source.layer is None
-            else None
-        )
-        enable(self.find, obstacle)
-        enable(self.cancel, None if running else "nothing is running")
+    def update_buttons(self) -> None:
+        """Enable what can be done now, and say what stands in the way of the rest."""
+        self.enable_start(self.find, "find cells")
         if self.source.layer is not None:
             self.volume.suggest(self.source.layer.name)
-        if not running:
-            self.hint(obstacle, "find cells")
+
+    def obstacles(self) -> list[tuple[bool, str]]:
+        """Return what may stand in the way of finding cells."""
+        missing = "choose a boundary probability first (step Predict shows it if you ask for it), or labels"
+        return [(self.job.running, "cells are being found"), (self.source.layer is None, missing)]
 
     # -- finding cells ------------------------------------------------------------------
 
@@ -138,7 +125,7 @@ class CellsStep(Step):
             self._start_volume(settings)
         else:
             self._start_layer(settings)
-        self._update()
+        self.update_buttons()
 
     def _start_volume(self, settings: InstanceSettings) -> None:
         """Find the cells of the whole stack, to an output on disk."""
@@ -190,48 +177,40 @@ class CellsStep(Step):
 
     # -- what the engine says -----------------------------------------------------------
 
-    def _take(self, event: Event) -> None:
-        with self.guard():
-            if isinstance(event, Progress):
-                self.bar.show_progress(event)
-            elif isinstance(event, Message):
-                self._notes.append(event.text)
-            elif isinstance(event, Finished):
-                self._finished(event.result) if self._output is None else self._volume_finished(event.result)
-            elif isinstance(event, Failed):
-                self._failed(event)
+    def on_message(self, event: Message) -> None:
+        """Keep a sentence for the end."""
+        self._notes.append(event.text)
 
-    def _failed(self, event: Failed) -> None:
-        self.bar.setFormat("")
-        if not event.cancelled:
-            self.complain(event.text)
-        elif self._output is None:
-            self.say("Cancelled; nothing was changed.")
-        else:
-            self.say(f"Cancelled; what is done stays beside {self._output}: press Find cells to go on.")
-
-    def _volume_finished(self, result: VolumeCells) -> None:
+    def on_finished(self, event: Finished) -> None:
+        """Show the cells."""
         self.bar.setFormat("done")
+        self._show_cells(event.result) if self._output is None else self._show_volume(event.result)
+
+    def cancelled_sentence(self) -> str:
+        """Return what is left of a cancelled search for cells."""
+        if self._output is None:
+            return "Cancelled; nothing was changed."
+        return f"Cancelled; finished parts stay beside {self._output}: press Find cells to resume."
+
+    def _show_volume(self, result: VolumeCells) -> None:
         data, shown, _ = layer_of(open_levels(result.output.path, fills=True))
+        source = info_in(shown["metadata"]).source
         lying = placed(self._source, 0)
-        earlier = [
-            layer for layer in self.viewer.layers if layer.metadata.get(SOURCE) == shown["metadata"][SOURCE]
-        ]
+        earlier = [layer for layer in self.viewer.layers if info_of(layer).source == source]
         for layer in earlier:
             self.viewer.layers.remove(layer)
-        ours = {"name": f"{self._image_name()} cells", "opacity": 0.5}
-        layer = self.viewer.add_labels(data, **shown | lying | ours)
+        look = {"name": f"{self._image_name()} cells", "opacity": 0.5}
+        layer = self.viewer.add_labels(data, **shown | lying | look)
         if result.failures:
             first = result.failures[0]
             raise UserError(
-                f"{len(result.failures)} parts have no cells, the first {first.index}: {first.text} All "
-                f"others are in {self._output}; press Find cells to try these again."
+                f"{len(result.failures)} parts have no cells, the first {first.index}: {with_places(first)} "
+                f"All others are in {self._output}; press Find cells to try these again."
             )
         count = "All" if result.cells is None else f"{result.cells}"
         self.say(" ".join([f"{count} cells are in '{layer.name}', on disk in {self._output}.", *self._notes]))
 
-    def _finished(self, cells: np.ndarray) -> None:
-        self.bar.setFormat("done")
+    def _show_cells(self, cells: np.ndarray) -> None:
         layer = self._layer()
         self._put(cells, layer)
         self.say(" ".join([self._result(int(cells.max()), layer.name), *self._notes]))
@@ -265,13 +244,13 @@ class CellsStep(Step):
         }
         layer = self.viewer.add_labels(data, name=f"{self._image_name()} cells", opacity=0.5, **where)
         self._own[source.unique_id] = layer
-        # Who paints in it makes it theirs: the next cells go to a new layer.
+        # A layer in which the user paints is the user's: the next cells go to a new layer.
         layer.events.paint.connect(lambda: self._own.pop(source.unique_id, None))
         return layer
 
     def _image_name(self) -> str:
         """Name of the image that the source was predicted from, else of the source."""
-        image = self._source.metadata.get(PROPOSAL_OF)
+        image = info_of(self._source).proposal_of
         names = [layer.name for layer in self.viewer.layers if layer.unique_id == image]
         return names[0] if names else self._source.name
 

@@ -11,10 +11,10 @@ from helpers.paths import BENCHMARKS
 
 sys.path.append(str(BENCHMARKS))
 
+from annotation_loop import random_order
 from annotator import GOOD, Annotator, strokes_by_hand
 from effort_figures import comparisons, per_slice, totals
-from faults import Page, faults, smears
-from loop import random_order
+from slice_faults import Page, faults, smears
 
 SIZE = 80
 WALL = slice(39, 42)

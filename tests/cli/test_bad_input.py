@@ -118,7 +118,7 @@ def empty(desk: Desk) -> tuple[Path, str]:
 def no_image(desk: Desk) -> tuple[Path, str]:
     path = desk.folder / "notes.tif"
     path.write_text("slice 3 is torn\n" * 20)
-    return path, "no image"
+    return path, "not an image"
 
 
 def other_format(desk: Desk) -> tuple[Path, str]:

@@ -343,7 +343,7 @@ def test_a_number_of_slices_that_fits_nothing_is_a_sentence(desk: Desk) -> None:
 def test_a_range_that_the_prediction_does_not_show_is_a_sentence(desk: Desk) -> None:
     assert "shows the slices 4:7 by its own record" in desk.refuses(desk.predicted(4, 7), "--slices", "0:2")
     assert "0:9 does not lie inside the stack" in desk.refuses(desk.labels, "--slices", "0:9")
-    assert "'3' is no range" in desk.refuses(desk.labels, "--slices", "3")
+    assert "'3' is not a range" in desk.refuses(desk.labels, "--slices", "3")
 
 
 @pytest.mark.parametrize("value", [np.nan, 1.5, -1.0, 255.0])

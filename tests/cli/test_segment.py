@@ -194,7 +194,7 @@ def test_files_that_hold_no_probability_end_with_a_sentence_that_names_them(tmp_
         (("--as", "labels", "--interior"), "exclude each other"),
         (("--neck-px", "0"), "Neck (px)"),
         (("--merge-threshold", "2"), "Merge threshold"),
-        (("--output", "cells.png"), "no TIFF name"),
+        (("--output", "cells.png"), "not a TIFF name"),
         (("--output", "/nowhere/cells.tif"), "make it first"),
     ],
 )
@@ -271,7 +271,7 @@ def test_cells_are_not_gone_on_with_from_another_prediction(tmp_path, probabilit
             output.write(block, np.round(255 * probability[block.window]).astype(np.uint8))
     cells = ("--output", tmp_path / "cells.zarr")
     assert emseg("segment", tmp_path / "one" / "p.zarr", *cells).exit_code == 0
-    assert "was begun otherwise: the probability was" in refused(tmp_path / "other" / "p.zarr", *cells)
+    assert "with other choices: the probability was" in refused(tmp_path / "other" / "p.zarr", *cells)
 
 
 def test_cells_are_not_gone_on_with_from_another_file_of_the_same_name(tmp_path, probability):
@@ -282,7 +282,7 @@ def test_cells_are_not_gone_on_with_from_another_file_of_the_same_name(tmp_path,
             tmp_path / folder / "p.tif", probability.astype(np.float32), photometric="minisblack"
         )
     assert emseg("segment", tmp_path / "one" / "p.tif", *cells).exit_code == 0
-    assert "was begun otherwise: the probability was" in refused(tmp_path / "other" / "p.tif", *cells)
+    assert "with other choices: the probability was" in refused(tmp_path / "other" / "p.tif", *cells)
 
 
 def test_a_tiff_becomes_a_volume_too(predicted):
@@ -309,7 +309,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(predicted_volume
 
     cells = predicted_volume.with_name("cells.zarr")
     with monkeypatch.context() as patch:
-        patch.setattr(volume, "Number", stop)
+        patch.setattr(volume, "NumberStep", stop)
         result = emseg("segment", predicted_volume, "--output", cells)
     assert result.exit_code == 130
     assert "give the same command again to go on" in result.stderr

@@ -178,7 +178,7 @@ def test_slices_with_the_grey_levels_of_a_part_are_named_at_the_end(run, tmp_pat
     assert result.exit_code == 1
     assert result.stderr.rstrip().endswith(
         "emseg: Slice 0 cannot be read as a whole and has the grey levels of the rest; once the volume is "
-        "mended, the same command predicts it anew."
+        "repaired, the same command predicts it again."
     )
     assert list(json.loads(result.stdout)["levels_of_a_part"]) == ["0"]
 
@@ -228,7 +228,7 @@ def test_all_commands_take_missing_chunks_for_empty_where_one_says_so(run, value
     strict = emseg(command, *words)
     assert strict.exit_code in (1, 2)
     assert "chunk (2, 1, 1) of i.zarr is missing" in strict.stderr
-    assert "add --missing-is-empty" in strict.stderr
+    assert "choose 'Missing chunks are empty' (--missing-is-empty)" in strict.stderr
     lenient = emseg(command, *words, "--missing-is-empty")
     assert (command, lenient.exit_code) == (command, 0), lenient.output
 
@@ -287,7 +287,7 @@ def test_other_settings_are_refused_with_what_differs(run, image, tmp_path):
 def test_somebody_elses_folder_is_left_alone(run, image):
     result = emseg("predict", run.folder, image, "--output", image, *FAST)
     assert result.exit_code == 2
-    assert "no earlier output" in result.stderr
+    assert "not an earlier output" in result.stderr
 
 
 def test_scheduler_does_not_write_tiff(run, image, tmp_path):

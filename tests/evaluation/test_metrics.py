@@ -3,7 +3,6 @@ import math
 import subprocess
 import sys
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
+from emseg_napari.core import compiled
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.evaluation import thinning
 from emseg_napari.evaluation.metrics import (
@@ -141,7 +141,7 @@ def test_the_flood_works_where_nothing_can_be_kept(monkeypatch):
             raise RuntimeError("cannot cache function '_flood': no locator available")
         return lambda function: function
 
-    monkeypatch.setattr(numba, "njit", njit)
+    monkeypatch.setattr(compiled, "njit", njit)
     assert thinning._compiled_flood.__wrapped__() is thinning._flood
 
 

@@ -132,7 +132,7 @@ def test_a_mended_slice_is_predicted_anew_as_if_it_had_never_been_broken(run, di
     assert first.done > mended.skipped
     assert noted_in(mended.record) == []
     assert any(
-        "Predicted anew, because the volume reads otherwise: Slice 1." in one.text
+        "Predicted again, because the volume has changed: Slice 1." in one.text
         for one in told
         if isinstance(one, Message)
     )

@@ -458,7 +458,7 @@ def test_cancel_ends_between_any_two_tiles(compact_run, questions):
     ("image", "settings", "sentence"),
     [
         (noise(3, 20, 20), {"slices": (2, 5)}, "2:5 does not lie inside the stack"),
-        (np.full((2, 20, 20), np.nan, np.float32), {}, "no finite number"),
+        (np.full((2, 20, 20), np.nan, np.float32), {}, "not finite numbers"),
         (np.zeros((2, 20, 20), np.uint8), {}, "same value"),
         (np.zeros((2, 20, 20), bool), {}, "bool"),
         (noise(20, 20, 3), {}, "colour"),

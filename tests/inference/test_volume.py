@@ -359,11 +359,11 @@ def test_killed_prediction_goes_on_and_ends_with_the_same_bytes(run, image, tmp_
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        ({"threshold": 0.4}, r"'Threshold' \(--threshold\) was 0.6 and is 0.4\. To go on"),
-        ({"average_orientations": True}, r"\(--average-orientations\) was off and is on\. To"),
-        ({"tile_px": 64}, r"'Tile size \(px\)' \(--tile-px\) was 2304 and is 64\. To"),
-        ({"close_gaps": True}, r"\(--close-gaps\) was off and is on\. To"),
-        ({"slices": (0, 2)}, r"otherwise: 'Slices' \(--slices\) was 0:4 and is 0:2\. To"),
+        ({"threshold": 0.4}, r"'Threshold' was 0.6 and is 0.4\. To resume"),
+        ({"average_orientations": True}, r"'Average orientations' was off and is on\. To"),
+        ({"tile_px": 64}, r"'Tile size \(px\)' was 2304 and is 64\. To"),
+        ({"close_gaps": True}, r"'Close gaps' was off and is on\. To"),
+        ({"slices": (0, 2)}, r"other choices: 'Slices' was 0:4 and is 0:2\. To"),
     ],
 )
 def test_prediction_with_other_settings_is_refused_with_what_differs(run, image, tmp_path, other, named):
@@ -374,12 +374,12 @@ def test_prediction_with_other_settings_is_refused_with_what_differs(run, image,
 
 def test_prediction_of_another_image_or_by_another_run_is_refused(run, image, tmp_path):
     predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST))
-    with pytest.raises(UserError, match="otherwise: the image is another, or was changed since"):
+    with pytest.raises(UserError, match="other choices: the image is another, or was changed since"):
         predict_volume(255 - image, run, VolumeTask(tmp_path / "out.zarr", FAST))
     other = tiny_network_run(tmp_path / "tiny", scale=(0.5, 0.5))
-    with pytest.raises(UserError, match=r"otherwise: the run was .* and is "):
+    with pytest.raises(UserError, match=r"other choices: the run was .* and is "):
         predict_volume(image, other, VolumeTask(tmp_path / "out.zarr", FAST))
-    with pytest.raises(UserError, match=r"written \(--as\) was probability and is interior\. To"):
+    with pytest.raises(UserError, match=r"what is written was probability and is interior\. To"):
         predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST, kind="interior"))
 
 
@@ -398,7 +398,7 @@ def test_image_that_is_called_otherwise_goes_on(run, image, tmp_path):
         predict_volume(volume_of(image, "Other"), run, VolumeTask(tmp_path / "out.zarr", FAST)).skipped == 48
     )
     assert VolumeOutput(tmp_path / "out.zarr").record["image"] == "The image"
-    with pytest.raises(UserError, match=r"otherwise: the image was The image and is Other\. To"):
+    with pytest.raises(UserError, match=r"other choices: the image was The image and is Other\. To"):
         predict_volume(
             volume_of(image.astype(np.uint16), "Other"), run, VolumeTask(tmp_path / "out.zarr", FAST)
         )
@@ -493,7 +493,7 @@ def test_full_disk_ends_at_once_and_what_is_done_stays(run, image, tmp_path, mon
 def test_what_is_somebody_elses_is_not_written_into(run, image, tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("mine")
-    with pytest.raises(UserError, match="no earlier output"):
+    with pytest.raises(UserError, match="not an earlier output"):
         predict_volume(image, run, VolumeTask(tmp_path / "notes", FAST))
     assert (tmp_path / "notes" / "a.txt").read_text() == "mine"
 
@@ -546,7 +546,8 @@ def test_chunks_without_a_file_are_empty_where_one_says_so(run, image, tmp_path)
     array[:] = image
     settings = FAST.model_copy(update={"missing_is_empty": True})
     strict = predict_volume(open_volume(tmp_path / "in.zarr"), run, VolumeTask(tmp_path / "a.zarr", FAST))
-    assert "--missing-is-empty" in strict.failures[0].text
+    assert "'Missing chunks are empty'" in strict.failures[0].text
+    assert strict.failures[0].settings == ("missing_is_empty",)
     assert not predict_volume(
         open_volume(tmp_path / "in.zarr"), run, VolumeTask(tmp_path / "b.zarr", settings)
     ).failures

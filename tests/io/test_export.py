@@ -160,14 +160,14 @@ def test_what_is_no_earlier_export_is_never_overwritten(tmp_path):
     folder = tmp_path / "e"
     folder.mkdir()
     (folder / "labels.tif").write_text("years of work")
-    with pytest.raises(UserError, match=r"e holds something else than an earlier export"):
+    with pytest.raises(UserError, match=r"e is not an empty folder or an earlier export"):
         export.export_training_labels(noise(), complete_labels(), [0], settings(), folder)
     (tmp_path / "truth.tif").write_text("years of work")
     (tmp_path / "truth.json").write_text("{}")
-    with pytest.raises(UserError, match=r"truth\.tif .* no earlier export"):
+    with pytest.raises(UserError, match=r"truth\.tif .* not an earlier export"):
         export.export_training_labels(noise(), complete_labels(), [0], settings(), tmp_path / "truth.tif")
     (tmp_path / "file").write_text("years of work")
-    with pytest.raises(UserError, match=r"file holds something else"):
+    with pytest.raises(UserError, match=r"file is not an empty folder"):
         export.export_training_labels(noise(), complete_labels(), [0], settings(), tmp_path / "file")
     for path in (folder / "labels.tif", tmp_path / "truth.tif", tmp_path / "file"):
         assert path.read_text() == "years of work"

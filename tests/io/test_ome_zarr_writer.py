@@ -422,7 +422,7 @@ def test_what_is_not_ours_is_refused_and_stays(tmp_path):
     (damaged / "zarr.json").write_text("{")
     for path in (theirs, photos, array, damaged):
         before = contents(path)
-        with pytest.raises(UserError, match=f"{path.name} exists and is no earlier output"):
+        with pytest.raises(UserError, match=f"{path.name} exists and is not an earlier output"):
             VolumeOutput.prepare(path, IMAGE, RECORD)
         assert contents(path) == before
 
@@ -437,9 +437,9 @@ def test_a_file_in_the_place_of_the_output_is_refused(tmp_path):
     ("change", "said"),
     [
         ({"shape": (3, 513, 301)}, "the image was 3 x 513 x 300 and is 3 x 513 x 301"),
-        ({"dtype": "float32"}, r"written \(--as\) was uint8 and is float32"),
+        ({"dtype": "float32"}, r"what is written was uint8 and is float32"),
         ({"voxel": None}, "the image was 50 x 4 x 4 nanometer and is none"),
-        ({"labels": True}, r"written \(--as\) was off and is on"),
+        ({"labels": True}, r"what is written was off and is on"),
         ({"version": "0.4", "shard": None}, r"version of OME-Zarr was 0\.5 and is 0\.4"),
     ],
 )
@@ -451,7 +451,7 @@ def test_going_on_with_another_layout_is_refused(tmp_path, change, said):
 
 def test_going_on_with_another_record_is_refused(tmp_path):
     VolumeOutput.prepare(tmp_path / "out.zarr", IMAGE, RECORD)
-    with pytest.raises(UserError, match=r"'Threshold' \(--threshold\) was 0\.5 and is 0\.6; flips was none"):
+    with pytest.raises(UserError, match=r"'Threshold' was 0\.5 and is 0\.6; flips was none"):
         VolumeOutput.prepare(tmp_path / "out.zarr", IMAGE, {**RECORD, "threshold": 0.6, "flips": True})
 
 
@@ -468,7 +468,10 @@ def test_blocks_that_would_share_a_file_are_refused_with_the_layout_to_use(tmp_p
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"shard": (1, 100, 256)}, "A shard of 1 x 100 x 256 voxels is no multiple.*make it 1 x 128 x 256"),
+        (
+            {"shard": (1, 100, 256)},
+            "1 x 100 x 256 voxels is not a multiple.*make it 1 x 128 x 256",
+        ),
         ({"version": "0.4"}, "has no shards"),
         ({"shape": (0, 5, 5)}, "An output of 0 x 5 x 5 voxels is not possible"),
         ({"chunk": (1, 0, 5)}, "A chunk of 1 x 0 x 5 voxels is not possible"),

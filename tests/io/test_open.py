@@ -327,7 +327,7 @@ def test_a_voxel_whose_unit_is_not_known_is_none(tmp_path, units):
 @pytest.mark.parametrize("write", [write_ome, write_plain, write_cremi], ids=lambda write: write.__name__)
 def test_a_dataset_that_is_not_there_is_answered_with_those_that_are(tmp_path, write):
     path = write(tmp_path / ("a.h5" if write is write_cremi else "a.zarr"), grey())
-    with pytest.raises(UserError, match=rf"{path.name} has no dataset nope; it holds .*\(5 x 40 x 50\)"):
+    with pytest.raises(UserError, match=rf"{path.name} has no dataset nope; it has .*\(5 x 40 x 50\)"):
         open_volume(path / "nope")
 
 
@@ -355,8 +355,8 @@ def test_of_several_volumes_the_user_is_asked_for_one(tmp_path, write, name):
     with pytest.raises(UserError) as caught:
         open_volume(tmp_path / name)
     assert str(caught.value) == (
-        f"{name} holds 2 volumes, a/x (5 x 40 x 50), b (5 x 40 x 50); "
-        f"go on with the path of the one to open, such as {name}/a/x."
+        f"{name} has 2 volumes, a/x (5 x 40 x 50), b (5 x 40 x 50); "
+        f"append the path of the one to open, such as {name}/a/x."
     )
 
 
@@ -573,7 +573,7 @@ def test_axes_in_another_order_are_refused(tmp_path):
 def test_a_container_without_a_volume_is_said(tmp_path):
     zarr.create_group(tmp_path / "a.zarr")
     with pytest.raises(
-        UserError, match=r"a.zarr holds no dataset, but an image with the axes z, y, x is needed"
+        UserError, match=r"a.zarr has no dataset, but an image with the axes z, y, x is needed"
     ):
         open_volume(tmp_path / "a.zarr")
 

@@ -142,7 +142,7 @@ def test_file_that_is_no_hdf5_is_refused(published, cache, monkeypatch):
     folder = published()
     (folder / "file").write_bytes(b"<html>")
     monkeypatch.setattr(samples, "SHA256", hashlib.sha256(b"<html>").hexdigest())
-    assert "no HDF5 file" in refusal(folder, cache)
+    assert "not an HDF5 file" in refusal(folder, cache)
 
 
 def test_missing_dataset_is_named_with_what_is_there(published, cache, image):

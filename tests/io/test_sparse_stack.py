@@ -23,7 +23,7 @@ def labels():
 @pytest.mark.parametrize("key", [1, 4, 0, -2, slice(0, 3), slice(None), [1, 4], [-2, 0], [], range(3, 6)])
 def test_it_is_asked_for_slices_as_an_array_is(labels, key):
     sparse = SparseStack.of(labels)
-    assert sparse.held == [1, 4]
+    assert sparse.stored_slices == [1, 4]
     expected = labels[list(key)] if isinstance(key, range) else labels[key]
     np.testing.assert_array_equal(sparse[key], expected)
 
@@ -46,7 +46,7 @@ def test_only_slices_that_are_named_are_looked_at(labels):
             asked.append(z)
             return labels[z]
 
-    assert SparseStack.of(Counted(), [4, 5]).held == [4]
+    assert SparseStack.of(Counted(), [4, 5]).stored_slices == [4]
     assert asked == [4, 5]
     assert labelled_slices(SparseStack.of(labels), range(3)) == labelled_slices(labels, range(3)) == [1]
 
@@ -75,14 +75,14 @@ def test_no_more_slices_are_in_memory_than_have_labels():
             most.append(len(alive))
             return kept
 
-    assert SparseStack.of(Counted()).held == [3]
+    assert SparseStack.of(Counted()).stored_slices == [3]
     assert max(most) <= 4
 
 
 def test_slices_are_replaced_and_changed(labels):
     sparse = SparseStack.of(labels)
     sparse[3] = np.full((4, 5), 2, np.uint8)
-    assert sparse.held == [1, 3, 4]
+    assert sparse.stored_slices == [1, 3, 4]
     np.testing.assert_array_equal(sparse.mapped(lambda plane: plane * 2)[1:4], 2 * sparse[1:4])
     with pytest.raises(ValueError, match="shape"):
         sparse[0] = np.zeros((2, 2), np.uint8)
@@ -110,7 +110,7 @@ def test_the_slices_that_were_written_are_known_without_reading_holes():
     assert list(slices_in_use(large)) == []
     large[3, 100, 100], large[500, 4095, 4095], large[999, 0] = 1, 2, 3
     assert list(slices_in_use(large)) == [3, 500, 999]
-    assert SparseStack.of(large, slices_in_use(large)).held == [3, 500, 999]
+    assert SparseStack.of(large, slices_in_use(large)).stored_slices == [3, 500, 999]
     assert list(slices_in_use(np.zeros((3, 2, 2)))) == [0, 1, 2]
 
 
@@ -134,13 +134,13 @@ def test_a_disk_without_holes_is_said_in_a_sentence(monkeypatch):
         raise OSError(27, "File too large")
 
     monkeypatch.setattr(scratch.tempfile, "TemporaryFile", refuse)
-    with pytest.raises(UserError, match="no room for labels of 16 GiB"):
+    with pytest.raises(UserError, match="no space for labels of 16 GiB"):
         new_labels((1000, 4096, 4096))
 
 
 def test_little_room_is_told_before_it_is_none(monkeypatch):
     large = new_labels((1000, 4096, 4096))
-    assert scratch.want_of_room(large) == ""
-    assert scratch.want_of_room(np.zeros((2, 2, 2))) == ""
+    assert scratch.low_disk_warning(large) == ""
+    assert scratch.low_disk_warning(np.zeros((2, 2, 2))) == ""
     monkeypatch.setattr(scratch.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
-    assert "nearly full" in scratch.want_of_room(large)
+    assert "nearly full" in scratch.low_disk_warning(large)

@@ -380,8 +380,8 @@ def broken(value, count=3):
     ("image", "sentence"),
     [
         (np.full((2, 8, 9), 7, np.uint8), r"same value \(7\) in every pixel"),
-        (broken(np.nan), r"3 pixels that are no finite number .*first in slice 2"),
-        (broken(-np.inf, 1), r"1 pixels that are no finite number .*first in slice 2"),
+        (broken(np.nan), r"3 pixels that are not finite numbers .*first in slice 2"),
+        (broken(-np.inf, 1), r"1 pixels that are not finite numbers .*first in slice 2"),
         (noise((20, 30, 3)), r"looks like a colour image \(shape 20 x 30 x 3\)"),
         (noise((2, 2, 8, 9)), r"has 4 axes; .*\(z, y, x\)"),
         (noise((8,)), r"has 1 axes"),
@@ -419,7 +419,7 @@ def test_ranges_are_read_as_half_open():
     "text", ["", "5", "5:", ":5", "5:5", "6:5", "-1:5", "0:20:2", "a:b", "0-20", "1.0:2", "\u0663:\u0665"]
 )
 def test_other_spellings_of_ranges_are_refused(text):
-    with pytest.raises(UserError, match="is no range of slices; write FIRST:END"):
+    with pytest.raises(UserError, match="is not a range of slices; write FIRST:END"):
         stacks.parse_range(text)
 
 

@@ -169,7 +169,7 @@ def test_a_slice_without_boundary_or_without_interior_is_one_cell_and_is_told_of
     cells = instances(stack, context=JobContext(report=events.append))
     assert set(np.unique(cells[1])) == {3}
     assert [e.text for e in events if isinstance(e, Message)] == [
-        "Slice 1 is one single cell: it has no boundary, or nothing else."
+        "Slice 1 is one single cell: it has no boundary, or only boundary."
     ]
 
 

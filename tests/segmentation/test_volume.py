@@ -244,7 +244,7 @@ def test_a_finished_output_is_left_as_it_is(tmp_path):
 
 def test_other_settings_for_an_earlier_output_are_refused_by_name(tmp_path):
     segmented(field((2, 30, 30), 3), tmp_path / "cells.zarr")
-    with pytest.raises(UserError, match=r"\(--link\) was off and is on; 'Outlines' \(--outlines\) was off"):
+    with pytest.raises(UserError, match=r"'Link through the slices' was off and is on; 'Outlines' was off"):
         segmented(field((2, 30, 30), 3), tmp_path / "cells.zarr", LINKED)
 
 
@@ -300,7 +300,7 @@ def test_a_slice_that_is_going_to_be_predicted_anew_waits_as_a_whole(tmp_path):
     assert {failure.index for failure in result.failures} == {(1, j, i) for j in range(3) for i in range(3)}
     assert "predict it anew first" in result.failures[0].text
     assert result.output[:].any(axis=(1, 2)).tolist() == [True, False, True]
-    predicted.amend({"levels_of_a_part": {}})
+    predicted.update_record({"levels_of_a_part": {}})
     assert segmented(boundary, tmp_path / "cells.zarr", SMALL, cut).failures == ()
 
 
@@ -345,7 +345,7 @@ def test_a_single_cell_is_told_of_and_progress_ends_at_one(tmp_path):
     events: list[Event] = []
     segmented(probability, tmp_path / "cells.zarr", context=JobContext(report=events.append))
     assert [e.text for e in events if isinstance(e, Message)] == [
-        "Slice 1 is one single cell: it has no boundary, or nothing else."
+        "Slice 1 is one single cell: it has no boundary, or only boundary."
     ]
     fractions = [e.fraction for e in events if isinstance(e, Progress)]
     assert fractions == sorted(fractions)

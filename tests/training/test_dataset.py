@@ -118,7 +118,7 @@ def test_of_a_volume_only_slices_with_labels_are_read_and_the_record_is_the_same
     for some in (labels, SparseStack.of(labels)):
         prepared = prepare(volume, some, settings())
         assert prepared.record == in_memory
-        assert prepared.labels.held == [1, 2, 5, 6, 7]
+        assert prepared.labels.stored_slices == [1, 2, 5, 6, 7]
     assert set(pixels.read_slices) == {1, 2, 5, 6, 7}
     resumed = Run(tmp_path / "run", settings(), in_memory)
     assert prepare(volume, labels, settings(), resumed).record == in_memory

@@ -374,7 +374,7 @@ def break_image(image, labels):
         (lambda i, n: (0 * i, n), "same value"),
         (lambda i, n: (i + 1j, n), "complex"),
         (break_labels, "255"),
-        (break_image, "no finite number"),
+        (break_image, "not finite numbers"),
     ],
 )
 def test_what_cannot_be_trained_on_gets_a_sentence_and_leaves_no_folder(tmp_path, mistake, sentence):

@@ -24,7 +24,7 @@ from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.dock import Dock
-from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_ours
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
 from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE
 from helpers.window import answer_with, noting, settle, striped, wait_for, wait_until_left
 
@@ -69,7 +69,7 @@ def assert_complaint(step, *parts):
     text = step.status.text()
     assert "color" in step.status.styleSheet(), text
     assert text.endswith("."), text
-    assert "should not have happened" not in text
+    assert "Unexpected error" not in text
     for part in parts:
         assert str(part) in text
 
@@ -136,7 +136,7 @@ def unreadable(folder):
         "missing.tif": "does not exist; check the name",
         "cut.tif": "copy it again",
         "empty.tif": "is empty",
-        "text.tif": "is damaged or no image",
+        "text.tif": "is damaged or not an image",
         "notes.txt": "save the image as TIFF",
         "rgb.tif": "save it as greyscale",
         "axes.tif": "axes",
@@ -152,7 +152,7 @@ def test_files_that_cannot_be_read_change_nothing_and_a_good_one_opens_afterward
             load(button, tmp_path / name)
             assert_complaint(loaded.load, name, part)
     load("Open session...", tmp_path / "none")
-    assert_complaint(loaded.load, "none is no saved session")
+    assert_complaint(loaded.load, "none is not a saved session")
     assert_kept(viewer, before)
     load("Open image stack...", tmp_path / "good.tif")
     assert loaded.load.status.text().startswith("Opened good.tif")
@@ -164,7 +164,7 @@ def test_images_without_information_are_refused_as_files(dock, load, tmp_path):
     for name, image, part in (
         ("flat.tif", np.full((3, 20, 20), 7, np.uint8), "the same value (7) in every pixel"),
         ("nan.tif", nan, "the first in slice 3; replace"),
-        ("infinite.tif", infinite, "no finite number"),
+        ("infinite.tif", infinite, "not finite numbers"),
     ):
         load("Open image stack...", write(tmp_path / name, image))
         assert_complaint(dock.load, name, part)
@@ -308,10 +308,10 @@ def test_labels_that_are_not_in_memory_are_corrected_in_a_copy(dock, started, sh
     settle(dock.correct)
     copy = dock.workspace.labels
     assert isinstance(copy.data, np.ndarray)
-    assert is_ours(copy)
+    assert is_managed(copy)
     np.testing.assert_array_equal(copy.data, LABELS)
     copy.data[:] = 0
-    assert not is_ours(lazy)
+    assert not is_managed(lazy)
     np.testing.assert_array_equal(np.asarray(lazy.data).reshape(LABELS.shape), LABELS)
 
 
@@ -429,7 +429,7 @@ def files_below(folder):
 def test_nothing_half_written_stays_when_the_disk_is_full_or_the_place_is_none(
     loaded, qtbot, choose, tmp_path, monkeypatch
 ):
-    loaded.workspace.keeper.trouble.disconnect()  # what is kept unasked cannot be written either then
+    loaded.autosave.trouble.disconnect()  # what is kept unasked cannot be written either then
     confirmed_in(loaded.workspace.labels).add(2)
     loaded.train.preview.frames.append(np.zeros((8, 8), np.float32))
     loaded.workspace.changed.emit()
@@ -438,7 +438,7 @@ def test_nothing_half_written_stays_when_the_disk_is_full_or_the_place_is_none(
     buttons = (
         (loaded.export, loaded.export.export, "out"),
         (loaded.load, loaded.load.buttons["Save session..."], "out.emseg"),
-        (loaded.train, loaded.train.save_movie, "out.gif"),
+        (loaded.train, loaded.train.outputs.save_movie, "out.gif"),
     )
     for folder, reason in ((tmp_path / "file", str(tmp_path / "file")), (tmp_path, "the disk is full; free")):
         with monkeypatch.context() as patch:
@@ -496,7 +496,7 @@ def test_what_is_no_run_is_refused_and_the_chosen_run_stays(loaded, choose, tiny
         else:
             (run_copy / "run.json").write_text(content)
         choose(run_copy)
-        loaded.predict.choose_run.click()
+        loaded.predict.run_picker.choose.click()
         assert_complaint(loaded.predict, run_copy, part)
         assert loaded.workspace.run == tiny_run.folder
 

@@ -17,7 +17,13 @@ from emseg_napari.annotation.label_state import proposed
 from emseg_napari.core.labels import from_probability
 from emseg_napari.io.samples import phantom
 from emseg_napari.models.run import open_run
-from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_ours, labels_of, trusted_of
+from emseg_napari.widgets.layers.labels_layer import (
+    add_labels,
+    confirmed_in,
+    is_managed,
+    labels_of,
+    trusted_of,
+)
 from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE, STACK
 from helpers.timing import within
 from helpers.window import canvas_of, drag, middle, striped, wait_for
@@ -66,7 +72,7 @@ def test_the_main_job_from_training_to_training_again(ready, qtbot, tmp_path):
     probability = viewer.layers["sample boundary probability"].data
     expected = proposed(from_probability(probability, run.record.threshold))
     np.testing.assert_array_equal(proposal.data, expected)
-    assert not trusted_of(proposal, labels_of(proposal)).held
+    assert not trusted_of(proposal, labels_of(proposal)).stored_slices
 
     ready.correct.tools[0].click()
     canvas = canvas_of(ready)
@@ -101,7 +107,7 @@ def test_a_prediction_changes_neither_strokes_nor_layers_of_the_user(ready, qtbo
     np.testing.assert_array_equal(truth.data[:, :, :48], kept[:, :, :48])
     assert (truth.data[:, :, 48:] > 0).all()
     assert not trusted_of(truth, labels_of(truth))[:][:, :, 48:].any()
-    assert sum(is_ours(layer) for layer in viewer.layers) == 2
+    assert sum(is_managed(layer) for layer in viewer.layers) == 2
 
 
 def test_only_the_slice_in_view_is_predicted_when_asked(ready, qtbot):

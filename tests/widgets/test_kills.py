@@ -11,7 +11,8 @@ from helpers.paths import BENCHMARKS
 sys.path.append(str(BENCHMARKS))
 
 import crashes
-from crashes import Death, environment, findings, plan_of
+from crash_plan import environment, plan_of
+from crashes import Death, findings
 
 from helpers.timing import within
 

@@ -11,6 +11,7 @@ from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.widgets.base import output_target
 from emseg_napari.widgets.base.output_target import FILE
+from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.predict import OWN_LAYER, SLICE, STACK
 from helpers.tiny_runs import tiny_network_run
 from helpers.window import wait_for
@@ -111,7 +112,7 @@ def test_cancel_keeps_what_is_done_and_predict_goes_on(desk, qtbot, tmp_path):
     desk.cancel.click()
     wait_for(qtbot, lambda: not desk.job.running)
     missing = len(VolumeOutput(tmp_path / "out.zarr").missing())
-    assert "stays on disk" in desk.status.text()
+    assert "stay on disk" in desk.status.text()
     assert 0 < missing < len(deep)
     done.clear()
     finish(desk, qtbot)
@@ -177,7 +178,7 @@ def test_a_slice_predicted_by_another_run_leaves_what_is_on_disk_to_its_own(desk
     finish(desk, qtbot)
     assert desk.workspace.labels.data.any()
     np.testing.assert_array_equal(np.asarray(layer_of(desk).data[0]), stored)
-    assert layer_of(desk).metadata["emseg run"] == str(tmp_path / "tiny")
+    assert info_of(layer_of(desk)).run == tmp_path / "tiny"
 
 
 def test_more_than_can_be_proposed_at_once_is_sent_to_disk(desk, monkeypatch):
@@ -220,4 +221,4 @@ def test_a_name_is_proposed_beside_the_volume_not_in_it(desk, monkeypatch, tmp_p
     assert desk.volume.path.placeholderText().endswith("brain-0-boundaries.zarr")
     desk.volume.path.setText(str(tmp_path / "brain.zarr" / "mine.zarr"))
     desk.predict.click()
-    assert "inside of another volume" in desk.status.text()
+    assert "inside another volume" in desk.status.text()

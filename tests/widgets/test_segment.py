@@ -8,7 +8,8 @@ from emseg_napari.core.jobs import Failed, Message
 from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.stack import instances
 from emseg_napari.settings import InstanceSettings
-from emseg_napari.widgets.layers.labels_layer import PROPOSAL_OF, add_labels, is_ours
+from emseg_napari.widgets.layers.labels_layer import add_labels, is_managed
+from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of
 from emseg_napari.widgets.segment import SLICE, STACK, CellsStep
 from helpers.timing import within
 from helpers.window import end_jobs, settle, striped, wait_for
@@ -34,7 +35,12 @@ def predicted(step):
     place = {"scale": (50, 4, 4), "translate": (100, 8, 12)}
     image = step.viewer.add_image(IMAGE, name="tissue", **place)
     add_labels(step.viewer, TRUTH.copy(), "truth", image)
-    step.viewer.add_image(PROBABILITY.copy(), name="found", metadata={PROPOSAL_OF: image.unique_id}, **place)
+    step.viewer.add_image(
+        PROBABILITY.copy(),
+        name="found",
+        metadata=LayerInfo(proposal_of=image.unique_id).as_metadata(),
+        **place,
+    )
     return step
 
 
@@ -74,7 +80,7 @@ def test_a_probability_is_offered_unasked_and_an_image_is_not(step):
     assert step.source.layer is None
     assert not step.find.isEnabled()
     assert "choose a boundary probability first" in step.find.toolTip()
-    found = step.viewer.add_image(PROBABILITY, metadata={PROPOSAL_OF: image.unique_id})
+    found = step.viewer.add_image(PROBABILITY, metadata=LayerInfo(proposal_of=image.unique_id).as_metadata())
     assert step.source.layer == found
     assert step.find.isEnabled()
     assert not step.cancel.isEnabled()
@@ -103,7 +109,7 @@ def test_labels_with_unlabelled_pixels_are_refused_where_they_would_be_used(pred
 def test_what_is_no_probability_is_refused_by_name_and_slice(predicted, value, said):
     predicted.viewer.layers["found"].data[3, 0, 0] = value
     sentence = press_in_vain(predicted)
-    assert f"found holds {said} in slice 3, which is no probability" in sentence
+    assert f"found holds {said} in slice 3, which is not a probability" in sentence
 
 
 def test_a_slice_outside_of_the_stack_is_refused(predicted):
@@ -181,7 +187,9 @@ def test_a_removed_layer_is_made_again(predicted, find):
 
 def test_a_single_slice_gives_a_flat_layer(step, find):
     image = step.viewer.add_image(IMAGE[0], name="tissue", scale=(4, 4))
-    step.viewer.add_image(PROBABILITY[0], metadata={PROPOSAL_OF: image.unique_id}, scale=(4, 4))
+    step.viewer.add_image(
+        PROBABILITY[0], metadata=LayerInfo(proposal_of=image.unique_id).as_metadata(), scale=(4, 4)
+    )
     cells = find(step)
     assert cells.data.shape == (64, 64)
     assert cells.scale.tolist() == [4, 4]
@@ -191,8 +199,8 @@ def test_cells_are_nobodys_training_labels_and_no_prediction_writes_into_them(pr
     labels = predicted.workspace.labels
     cells = find(predicted)
     assert predicted.workspace.labels == labels
-    assert PROPOSAL_OF not in cells.metadata
-    assert not is_ours(cells)
+    assert info_of(cells).proposal_of is None
+    assert not is_managed(cells)
 
 
 def test_a_slice_that_is_one_single_cell_is_told_of_by_its_number(predicted, find):
@@ -207,7 +215,7 @@ def test_a_slice_that_is_one_single_cell_is_told_of_by_its_number(predicted, fin
 
 def test_cancel_stops_and_changes_nothing(predicted, qtbot):
     large = np.tile(PROBABILITY, (20, 6, 6))
-    predicted.viewer.add_image(large, name="large", metadata={PROPOSAL_OF: "?"})
+    predicted.viewer.add_image(large, name="large", metadata=LayerInfo(proposal_of="?").as_metadata())
     predicted.source.choose(predicted.viewer.layers["large"])
     before = list(predicted.viewer.layers)
     predicted.find.click()

@@ -12,11 +12,14 @@ from qtpy.QtWidgets import QFileDialog
 from emseg_napari.annotation.session.recovery import recoverable, recovery_folder
 from emseg_napari.annotation.session.store import Session, load_session, save_session
 from emseg_napari.io.volume import BrokenChunk
+from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.dock import Dock
-from emseg_napari.widgets.layers.labels_layer import VOLUME, add_labels, confirmed_in, history_of
+from emseg_napari.widgets.layers.file_layers import moved_to
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
+from emseg_napari.widgets.layers.layer_info import info_in
 from emseg_napari.widgets.layers.session_layers import session_layers
-from emseg_napari.widgets.load import moved_to
 from helpers.timing import within
 from helpers.window import answer_with, canvas_of, drag, middle, striped, wait_for
 
@@ -51,13 +54,13 @@ def is_session(folder):
 
 def kept(dock):
     """The labels on disk of the chosen layer; None as long as there are none."""
-    folder = dock.workspace.keeper.folder(dock.workspace.labels)
+    folder = dock.autosave.folder(dock.workspace.labels)
     return load_session(folder).labels if is_session(folder) else None
 
 
 def test_a_stroke_is_on_disk_within_two_seconds_and_nothing_was_pressed(loaded, qtbot):
     stroke(loaded)
-    folder = loaded.workspace.keeper.folder(loaded.workspace.labels)
+    folder = loaded.autosave.folder(loaded.workspace.labels)
     assert folder.parent == recovery_folder()
     wait_for(qtbot, lambda: np.array_equal(kept(loaded), loaded.workspace.labels.data), within(2))
 
@@ -92,7 +95,7 @@ def test_undo_and_confirmations_are_kept_too(loaded, qtbot):
     stroke(loaded)
     loaded.correct.confirm.click()
     z = next(iter(confirmed_in(layer)))
-    folder = loaded.workspace.keeper.folder(layer)
+    folder = loaded.autosave.folder(layer)
     wait_for(qtbot, lambda: is_session(folder) and load_session(folder).confirmed == {z})
     history_of(layer).undo()
     history_of(layer).undo()
@@ -102,7 +105,7 @@ def test_undo_and_confirmations_are_kept_too(loaded, qtbot):
 
 def test_nothing_is_written_of_labels_that_nobody_touched(loaded, qtbot):
     qtbot.wait(500)
-    assert loaded.workspace.keeper.folder(loaded.workspace.labels) is None
+    assert loaded.autosave.folder(loaded.workspace.labels) is None
     assert not list(recovery_folder().glob("*.emseg"))
 
 
@@ -110,7 +113,7 @@ def test_a_saved_session_is_kept_where_it_was_saved_and_no_longer_offered(loaded
     stroke(loaded)
     loaded.load.save_session(tmp_path / "work.emseg")
     wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
-    assert loaded.workspace.keeper.folder(loaded.workspace.labels) == tmp_path / "work.emseg"
+    assert loaded.autosave.folder(loaded.workspace.labels) == tmp_path / "work.emseg"
     stroke(loaded)
     layer = loaded.workspace.labels
     wait_for(qtbot, lambda: np.array_equal(load_session(tmp_path / "work.emseg").labels, layer.data))
@@ -147,7 +150,7 @@ def test_lost_work_is_offered_at_the_next_start_and_restored(desk, qtbot, tmp_pa
 def test_the_labels_of_a_removed_layer_can_be_restored(loaded, qtbot):
     stroke(loaded)
     painted = loaded.workspace.labels.data.copy()
-    folder = loaded.workspace.keeper.folder(loaded.workspace.labels)
+    folder = loaded.autosave.folder(loaded.workspace.labels)
     loaded.workspace.viewer.layers.clear()
     wait_for(qtbot, lambda: [one.folder for one in recoverable()] == [folder])
     loaded.show_step(loaded.load)
@@ -178,7 +181,7 @@ def test_a_session_dropped_into_the_window_opens_and_is_kept_up_to_date(desk, qt
     viewer.layers.clear()
     viewer.open(str(folder), plugin="emseg-napari")  # what a drop does
     assert [layer.name for layer in viewer.layers] == ["stack", "mine"]
-    assert dock.workspace.keeper.folder(dock.workspace.labels) == folder
+    assert dock.autosave.folder(dock.workspace.labels) == folder
     stroke(dock)
     wait_for(qtbot, lambda: np.array_equal(kept(dock), dock.workspace.labels.data))
 
@@ -191,7 +194,7 @@ def test_a_session_opened_before_the_dock_is_kept_by_the_dock(make_napari_viewer
     viewer.open(str(folder), plugin="emseg-napari")
     dock = Dock(viewer)
     viewer.window.add_dock_widget(dock)
-    assert dock.workspace.keeper.folder(dock.workspace.labels) == folder
+    assert dock.autosave.folder(dock.workspace.labels) == folder
 
 
 def test_a_session_that_is_open_is_not_opened_twice(loaded, qtbot, tmp_path):
@@ -236,7 +239,7 @@ def test_labels_on_an_image_with_a_broken_chunk_come_back(tmp_path):
     (path / "c/2/0/0").unlink()
     (_, shown, _), (pixels, *_) = session_layers(tmp_path / "work.emseg")
     np.testing.assert_array_equal(pixels, labels)
-    work = shown["metadata"][VOLUME][1]
+    work = info_in(shown["metadata"]).volume[1]
     np.testing.assert_array_equal(work[1], image[1])
     with pytest.raises(BrokenChunk):
         work[2]
@@ -255,7 +258,7 @@ def test_a_copy_of_the_image_moves_with_the_session(loaded, qtbot, tmp_path):
 
 def test_a_disk_that_fails_is_said_and_tried_again(loaded, qtbot, monkeypatch):
     stroke(loaded)
-    folder = loaded.workspace.keeper.folder(loaded.workspace.labels)
+    folder = loaded.autosave.folder(loaded.workspace.labels)
     wait_for(qtbot, lambda: is_session(folder))
     from emseg_napari.annotation.session import writer as sessionwriter
 
@@ -274,6 +277,7 @@ def test_two_workspaces_keep_a_layer_in_one_session_and_one_may_go(loaded, qtbot
     """Such as the dock beside a step that was opened as a widget of its own."""
     layer = loaded.workspace.labels
     other = Workspace(loaded.workspace.viewer)
+    autosave_of(other)
     stroke(loaded)
     stroke(loaded)
     wait_for(qtbot, lambda: len(list(recovery_folder().glob("*.emseg"))) == 1)
@@ -291,15 +295,27 @@ def test_two_workspaces_keep_a_layer_in_one_session_and_one_may_go(loaded, qtbot
     wait_for(qtbot, lambda: not list(recovery_folder().glob("*.emseg")))
 
 
+def test_a_step_that_is_opened_alone_autosaves_too(make_napari_viewer_proxy, qtbot):
+    viewer = make_napari_viewer_proxy()
+    image, labels = striped()
+    layer = add_labels(viewer, labels, "mine", viewer.add_image(image, name="stack"))
+    step = CorrectStep(viewer)
+    qtbot.addWidget(step)
+    set_pixel(layer)
+    wait_for(qtbot, lambda: is_session(step.autosave.folder(layer)))
+    assert step.autosave.folder(layer).parent == recovery_folder()
+    wait_for(qtbot, lambda: np.array_equal(kept(step), layer.data))
+
+
 def test_a_dock_that_is_closed_and_opened_again_goes_on_in_the_same_session(loaded, qtbot, tmp_path):
     viewer, layer = loaded.workspace.viewer, loaded.workspace.labels
     first = Workspace(viewer)
     first.choose("labels", layer)
-    first.keeper.saving(layer, loaded.workspace.image, tmp_path / "work.emseg", False)()
+    autosave_of(first).saving(layer, loaded.workspace.image, tmp_path / "work.emseg", False)()
     for workspace in (first, loaded.workspace):  # as if both docks were closed
-        workspace.keeper.follow([])
+        autosave_of(workspace).release()
     set_pixel(layer)
-    assert loaded.workspace.keeper.folder(layer) == tmp_path / "work.emseg"
+    assert loaded.autosave.folder(layer) == tmp_path / "work.emseg"
     wait_for(qtbot, lambda: np.array_equal(load_session(tmp_path / "work.emseg").labels, layer.data))
     first.deleteLater()
 
@@ -359,7 +375,7 @@ def test_choosing_another_layer_mixes_no_runs(loaded, qtbot, tmp_path):
     loaded.workspace.choose_run(tmp_path / "run-b")
     stroke(loaded)
     loaded.workspace.choose("labels", first)
-    folder = loaded.workspace.keeper.folder(first)
+    folder = loaded.autosave.folder(first)
     wait_for(qtbot, lambda: is_session(folder))
     qtbot.wait(500)
     assert load_session(folder).run.name == "run-a"

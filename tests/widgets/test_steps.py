@@ -14,7 +14,13 @@ from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.settings import ExportSettings, PredictionSettings, TrainingSettings
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.layers.history import Filled
-from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, is_ours, stack_of
+from emseg_napari.widgets.layers.labels_layer import (
+    add_labels,
+    confirmed_in,
+    history_of,
+    is_managed,
+    stack_of,
+)
 from emseg_napari.widgets.layers.proposal_layers import fill
 from emseg_napari.widgets.train.step import TrainStep
 from helpers.window import (
@@ -66,7 +72,7 @@ def test_new_labels_are_empty_ours_and_coloured(dock):
     dock.train.new_labels.click()
     layer = dock.workspace.labels
     assert isinstance(layer, Labels)
-    assert is_ours(layer)
+    assert is_managed(layer)
     assert layer.data.shape == (2, 8, 9)
     assert not layer.data.any()
     assert layer.scale.tolist() == [5, 2, 2]
@@ -89,7 +95,7 @@ def test_load_opens_stack_folder_and_labels_from_files(dock, qtbot, tmp_path):
 def test_the_sample_opens_from_the_menu_with_its_labels(dock):
     dock.load.buttons["Open sample"].click()
     assert isinstance(dock.workspace.image, Image)
-    assert is_ours(dock.workspace.labels)
+    assert is_managed(dock.workspace.labels)
     assert dock.workspace.image.data.shape == dock.workspace.labels.data.shape
 
 

@@ -8,7 +8,8 @@ from qtpy.QtTest import QTest
 
 from emseg_napari.core.jobs import Failed
 from emseg_napari.engine.client import Engine
-from emseg_napari.widgets.layers.labels_layer import PROPOSAL_OF, add_labels, confirmed_in
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from helpers.timing import PATIENCE_S
 from helpers.window import settle, striped, wait_for
 
@@ -53,7 +54,7 @@ def slow(dock, gate, tiny_run):
     image = viewer.add_image(IMAGE, name="cells")
     add_labels(viewer, LABELS.copy().view(Slow), "truth", image)
     found = np.where(LABELS == 1, 0.9, 0.1).astype(np.float32)
-    viewer.add_image(found, name="found", metadata={PROPOSAL_OF: image.unique_id})
+    viewer.add_image(found, name="found", metadata=LayerInfo(proposal_of=image.unique_id).as_metadata())
     dock.predict.set_run(tiny_run.folder)
     dock.cells.source.choose(dock.workspace.labels)
     return dock
@@ -88,7 +89,7 @@ def test_a_press_returns_before_the_labels_are_read_and_strokes_stay(slow, qtbot
 def test_cancelled_before_it_began_a_job_never_begins_and_the_next_one_does(slow, qtbot, gate, begun):
     step = slow.train
     step.train.click()
-    assert not step.steering.pause.isEnabled()
+    assert not step.controls.pause.isEnabled()
     step.cancel.click()
     assert not step.job.running
     assert step.status.text() == "Cancelled; nothing was written."
@@ -116,7 +117,7 @@ def test_labels_of_somebody_else_are_taken_over_once_and_then_painted(slow, gate
     for _ in range(2):
         slow.correct.tools[0].click()
         QTest.qWait(50)
-        assert slow.correct.status.text() == "Looking through mine..."
+        assert slow.correct.status.text() == "Checking mine..."
     assert mine.mode != "paint"
     gate.set()
     settle(slow.correct)

@@ -170,6 +170,6 @@ def with_pockets(band: np.ndarray, mask: np.ndarray) -> np.ndarray:
     was[pockets] = before[cells]
     fills = (after < _POCKET_PX) & (after < was)
     for edge in (pockets[0], pockets[-1], pockets[:, 0], pockets[:, -1]):
-        fills[edge] = False  # who knows how large it is
+        fills[edge] = False  # its size is unknown
     fills[0] = False
     return band | fills[pockets]

@@ -1,4 +1,4 @@
-"""What lies under a click, and which cells lie beside the lines."""
+"""Cells under a click, and cells beside centre lines."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from scipy import ndimage
 
 from emseg_napari.annotation.repair.edit import Pixel, Point, is_membrane, pixel_at
 from emseg_napari.annotation.repair.skeleton import Skeleton
-from emseg_napari.annotation.repair.slice_window import Window, window_around
+from emseg_napari.annotation.repair.slice_window import RepairWindow, window_around
 from emseg_napari.core.jobs import UserError
 
 CLICK_PX = 4  # a click may miss a membrane by as much
 
 
-def interior_under(labels: np.ndarray, window: Window, points: Sequence[Point]) -> list[np.ndarray]:
-    """Return what hangs together in a window with the interior under each click: bool (y, x), as the window.
+def interior_under(labels: np.ndarray, window: RepairWindow, points: Sequence[Point]) -> list[np.ndarray]:
+    """Return what is connected in a window with the interior under each click: bool (y, x), as the window.
 
     Raises
     ------

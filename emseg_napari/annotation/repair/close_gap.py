@@ -1,4 +1,4 @@
-"""A gap in a membrane, closed by its two ends."""
+"""Close gap: draws the missing membrane between two loose ends."""
 
 from __future__ import annotations
 

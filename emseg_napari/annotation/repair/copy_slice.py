@@ -1,4 +1,4 @@
-"""Labels of the neighbouring slice, moved to where they fit a damaged section."""
+"""Copy slice: labels of the neighbouring slice, moved to where they fit a damaged section."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def shift_between(image_neighbour: np.ndarray, image: np.ndarray) -> Pixel:
 
     The peak of the cross-correlation of the shrunk slices, by Fourier transforms and without the
     whitening of a phase correlation: what neighbouring sections share are the coarse shapes, which
-    whitening drowns in noise. (0, 0) if the slices are no more alike when moved.
+    whitening drowns in noise. (0, 0) if moving does not make the slices more alike.
 
     Parameters
     ----------

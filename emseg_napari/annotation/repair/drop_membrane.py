@@ -1,4 +1,4 @@
-"""Membranes that go: the segment between two junctions, or all that parts two cells."""
+"""Drop membrane: removes the segment between two junctions, or all that separates two cells."""
 
 from __future__ import annotations
 
@@ -12,21 +12,27 @@ from emseg_napari.annotation.repair.edit import Edit, Pixel, Point
 from emseg_napari.annotation.repair.membrane_removal import THICKEST_PX, removal
 from emseg_napari.annotation.repair.passages import Terrain
 from emseg_napari.annotation.repair.skeleton import CORNERS_TOO, Skeleton, skeleton_of
-from emseg_napari.annotation.repair.slice_window import RIM_PX, Window, box_of, growing_windows, window_around
+from emseg_napari.annotation.repair.slice_window import (
+    RIM_PX,
+    RepairWindow,
+    box_of,
+    growing_windows,
+    window_around,
+)
 from emseg_napari.core.jobs import UserError
 
 _MARGIN_PX = 80
 _FARTHEST_PX = 400  # from click to click
-_REACH_PX = 120  # around them: what is farther away is not looked at
-_POCKET_PX = 100  # between the cells on which somebody clicked, a smaller one may be opened too
+_REACH_PX = 120  # around them; what is farther away is not used
+_POCKET_PX = 100  # a smaller cell between the clicked ones may be opened too
 _LONGEST_PX = 64  # way through membrane, beyond which two cells do not lie side by side
 
 
 def drop_membrane(labels: np.ndarray, point: Point, probability: np.ndarray | None = None) -> Edit:
     """Remove the segment of membrane under a click, from junction to junction.
 
-    In thick membrane it parts the two cells that are easiest to reach from the click; where no segment
-    parts just these two, a way between them is opened. A segment that ends loosely goes from its end to
+    In thick membrane it separates the two cells that are easiest to reach from the click; where no segment
+    separates just these two, a way between them is opened. A segment that ends loosely goes from its end to
     the next junction. What other segments and junctions need for their thickness stays.
 
     Parameters
@@ -63,7 +69,7 @@ def drop_membrane(labels: np.ndarray, point: Point, probability: np.ndarray | No
 def merge_cells(labels: np.ndarray, a: Point, b: Point, probability: np.ndarray | None = None) -> Edit:
     """Remove all membrane that parts two cells, and nothing that parts one of them from a third.
 
-    Where no membrane parts just these two, as in thick membrane with pockets, the easiest short way
+    Where no membrane separates just these two, as in thick membrane with pockets, the easiest short way
     between them is opened. Only the surroundings of the clicks are looked at.
 
     Parameters
@@ -84,11 +90,11 @@ def merge_cells(labels: np.ndarray, a: Point, b: Point, probability: np.ndarray 
         If a click is on membrane, both are in one cell, or the cells do not face each other.
     """
     if math.dist(a, b) > _FARTHEST_PX:
-        raise UserError("The clicks are far apart; click on both sides of the membrane that parts the cells.")
+        raise UserError("The clicks are far apart; click on both sides of the membrane between the cells.")
     around = window_around([a, b], _REACH_PX, labels.shape)
     cells = interior_under(labels, around, (a, b))
     if (cells[0] & cells[1]).any():
-        raise UserError("Both clicks are in the same cell; click in two cells that a membrane parts.")
+        raise UserError("Both clicks are in the same cell; click in two cells that a membrane separates.")
     window = _between(around, *cells)
     if window is not None:
         skeleton = skeleton_of(window.of(labels))
@@ -100,7 +106,7 @@ def merge_cells(labels: np.ndarray, a: Point, b: Point, probability: np.ndarray 
     one, other = (int(terrain.numbers[cell].max()) for cell in cells)
     edit = terrain.opened(way, (one, other)) if way is not None and len(way) <= _LONGEST_PX else None
     if edit is None:
-        raise UserError("No membrane parts just these two cells; click in two cells that lie side by side.")
+        raise UserError("No membrane separates just these two cells; click in two neighbouring cells.")
     return edit
 
 
@@ -140,7 +146,7 @@ def _segment(skeleton: Skeleton, at: int) -> np.ndarray:
     return pieces == pieces[at]
 
 
-def _between(around: Window, one: np.ndarray, other: np.ndarray) -> Window | None:
+def _between(around: RepairWindow, one: np.ndarray, other: np.ndarray) -> RepairWindow | None:
     """Return the window in which two cells of another can face each other; None if they are too far apart."""
     boxes = np.array([box_of(one), box_of(other)]) + np.tile(around.origin, 2)
     low = boxes[:, :2].max(axis=0) - THICKEST_PX - RIM_PX

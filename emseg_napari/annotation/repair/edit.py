@@ -1,4 +1,4 @@
-"""What a repair would change."""
+"""Edits: what a repair would change, as arrays."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.axes import shape_text
 
 Point = tuple[float, float]  # y and x in pixels of the slice; pixel centres are whole numbers
 Pixel = tuple[int, int]
@@ -81,5 +82,5 @@ def check_shapes(first: np.ndarray, *others: np.ndarray) -> None:
     """Raise `UserError` unless slices have one shape."""
     for other in others:
         if other.shape != first.shape:
-            sizes = " and ".join(" x ".join(map(str, array.shape)) for array in (first, other))
+            sizes = " and ".join(shape_text(array.shape) for array in (first, other))
             raise UserError(f"The slices differ in size ({sizes} pixels); use slices of one stack.")

@@ -1,4 +1,4 @@
-"""One click on what is no membrane, or no cell: an island, a speck, a ring around an organelle."""
+"""Fill interior: removes an island of membrane, a speck, or a ring around an organelle."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from emseg_napari.annotation.repair.clicked_cells import beside, interior_under,
 from emseg_napari.annotation.repair.edit import Edit, Pixel, Point, edit_of, is_membrane, pixel_at
 from emseg_napari.annotation.repair.membrane_removal import removal
 from emseg_napari.annotation.repair.skeleton import CORNERS_TOO, Skeleton, skeleton_of
-from emseg_napari.annotation.repair.slice_window import Window, box_of, growing_windows, window_around
+from emseg_napari.annotation.repair.slice_window import RepairWindow, box_of, growing_windows, window_around
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import INTERIOR
 
-LARGEST_PX = 512  # what is higher or wider is no island or organelle, but tissue
+LARGEST_PX = 512  # what is higher or wider is not an island or organelle, but tissue
 LEAST_SHARE = 0.5  # of the outline of a false cell that one other cell must have
 _FIRST_PX, _MARGIN_PX = 64, 32
 _SHORTEST_PX = 3  # of a wall
@@ -25,8 +25,8 @@ def fill_interior(labels: np.ndarray, point: Point, probability: np.ndarray | No
 
     A click on membrane, or close to an island, removes the island with all that it encloses. A click
     inside a cell gives the cell to the one that has most of its outline, or else to the one from which
-    the weakest membrane parts it: that membrane goes, and so do loose pieces in the cell; what parts it
-    from others stays.
+    the weakest membrane separates it: that membrane goes, and so do loose pieces in the cell; what separates
+    it from others stays.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def fill_interior(labels: np.ndarray, point: Point, probability: np.ndarray | No
     Raises
     ------
     UserError
-        If the membrane under the click is no island, or the cell lies between several others.
+        If the membrane under the click is not an island, or the cell lies between several others.
     """
     pixel, near = pixel_at(point, labels.shape), membrane_near(labels, point)
     island = None if near is None else _island(labels, near)
@@ -54,15 +54,15 @@ def fill_interior(labels: np.ndarray, point: Point, probability: np.ndarray | No
     if not labels[pixel] & 1:
         return _without_cell(labels, pixel, probability)
     raise UserError(
-        f"The membrane at ({pixel[0]}, {pixel[1]}) hangs together with others; "
+        f"The membrane at ({pixel[0]}, {pixel[1]}) is connected with others; "
         "click inside the false cell, or drop the membrane segment by segment."
     )
 
 
-def _room(labels: np.ndarray, pixel: Pixel) -> Window | None:
-    """Return a window that holds all that hangs together with a pixel; None if that is too large.
+def _room(labels: np.ndarray, pixel: Pixel) -> RepairWindow | None:
+    """Return a window with all that is connected with a pixel; None if that is too large.
 
-    Membrane hangs together over corners too, interior does not.
+    Membrane is connected over corners too, interior is not.
     """
     value = labels[pixel] & 1
     for window in growing_windows(pixel, _FIRST_PX, labels.shape):
@@ -78,8 +78,8 @@ def _room(labels: np.ndarray, pixel: Pixel) -> Window | None:
     return None
 
 
-def _island(labels: np.ndarray, pixel: Pixel) -> tuple[Window, np.ndarray] | None:
-    """Return the filled island around a pixel of membrane, bool (y, x) in a window; None if it is none."""
+def _island(labels: np.ndarray, pixel: Pixel) -> tuple[RepairWindow, np.ndarray] | None:
+    """Return the filled island around a pixel of membrane, bool (y, x) in a window; None if there is none."""
     window = _room(labels, pixel)
     if window is None:
         return None
@@ -88,7 +88,7 @@ def _island(labels: np.ndarray, pixel: Pixel) -> tuple[Window, np.ndarray] | Non
     return (window, filled) if _lies_in_one_cell(labels, window, filled) else None
 
 
-def _lies_in_one_cell(labels: np.ndarray, window: Window, filled: np.ndarray) -> bool:
+def _lies_in_one_cell(labels: np.ndarray, window: RepairWindow, filled: np.ndarray) -> bool:
     """Return whether all that touches a filled island, bool (y, x) in the window, is a single cell."""
     outline = ndimage.binary_dilation(filled) & ~filled & window.in_slice
     numbers = ndimage.label(~is_membrane(window.of(labels)))[0][outline]
@@ -105,7 +105,7 @@ def _without_cell(labels: np.ndarray, pixel: Pixel, probability: np.ndarray | No
     own = beside(skeleton, *interior_under(labels, window, [pixel]))
     walls = _walls(labels, window, skeleton, own)
     if not walls:
-        raise UserError("No membrane parts this cell from another; click inside the false cell.")
+        raise UserError("No membrane separates this cell from another; click inside the false cell.")
     outline = own.any(axis=0) & ((skeleton.beside > 0) & ~own).any(axis=0)
     wall = max(walls, key=np.count_nonzero)
     if np.count_nonzero(wall) < LEAST_SHARE * np.count_nonzero(outline):
@@ -114,7 +114,7 @@ def _without_cell(labels: np.ndarray, pixel: Pixel, probability: np.ndarray | No
     return removal(labels, window, skeleton, wall | loose)
 
 
-def _walls(labels: np.ndarray, window: Window, skeleton: Skeleton, own: np.ndarray) -> list[np.ndarray]:
+def _walls(labels: np.ndarray, window: RepairWindow, skeleton: Skeleton, own: np.ndarray) -> list[np.ndarray]:
     """Return the pixels of the lines, bool (n,) each, that part a cell from each of its neighbours."""
     cells = ndimage.label(~is_membrane(window.of(labels)) & window.in_slice)[0]
     cell_of = np.zeros(int(skeleton.regions.max()) + 1, int)

@@ -1,4 +1,4 @@
-"""Labels between two labelled slices."""
+"""Interpolate: labels for the slices between two labelled ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def interpolate(below: np.ndarray, above: np.ndarray, fraction: float) -> np.nda
     Parameters
     ----------
     below, above : numpy.ndarray
-        uint8 (y, x): labels with their states; all that is no boundary counts as interior.
+        uint8 (y, x): labels with their states; all that is not boundary counts as interior.
     fraction : float
         Of the way from `below` to `above`, 0 to 1.
 
@@ -92,7 +92,7 @@ class Between:
 
 
 def _membrane(labels: np.ndarray) -> np.ndarray:
-    """Return a new plain array, since compiled functions are compiled anew for every other kind."""
+    """Return a new plain array, since functions are compiled again for every other kind."""
     return np.array(is_membrane(np.asarray(labels, np.uint8)).view(np.uint8), order="C")
 
 

@@ -1,4 +1,4 @@
-"""Which pixels of a slice's cells are near enough to the same cells of another slice.
+"""Distances between the same cells of two slices: which pixels are near enough.
 
 (Compiled: import with first use.) Distances are those between the centres of pixels, squared, and exact
 up to `FAR_PX`: along columns first, then, only where the two slices differ, along rows (Saito and
@@ -16,8 +16,8 @@ from emseg_napari.core.compiled import compiled, inlined
 from emseg_napari.core.labels import INTERIOR
 
 FAR_PX = 64
-LANES = 32  # pixels that are looked at together: most stretches that differ are no longer
-_STEPS = 4  # by which the search goes on before it asks whether it is done
+LANES = 32  # pixels that are compared together: most stretches that differ are not longer
+_STEPS = 4  # of the search between two checks whether it is done
 _RIM_PX = FAR_PX + LANES + _STEPS
 _TAPER = 72  # squared: a cell that is in one slice only ends as if the other one had it some 8 px away
 _Place = np.uint64
@@ -64,7 +64,7 @@ def _count_from(before: np.ndarray, row: np.ndarray) -> None:
 
 
 class Desk(NamedTuple):
-    """What is at hand while a slice is drawn.
+    """Arrays in use while a slice is drawn.
 
     Attributes
     ----------

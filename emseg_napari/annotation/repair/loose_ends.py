@@ -58,7 +58,7 @@ def loose_ends(labels: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     labels : numpy.ndarray
-        uint8 (y, x): a slice or a part of it; where a membrane reaches its edge is no loose end.
+        uint8 (y, x): a slice or a part of it; a membrane that reaches its edge has no loose end there.
 
     Returns
     -------

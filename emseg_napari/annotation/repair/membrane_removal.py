@@ -1,4 +1,4 @@
-"""Membrane taken away around pieces of its centre lines, and the rest left as thick as it was.
+"""Removal of membrane around pieces of its centre lines; the rest stays as thick as it was.
 
 A membrane is the union of the largest discs that fit into it, their centres on its lines (Blum 1967).
 So what the discs of the remaining lines cover stays: junctions and the segments beyond them.
@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from emseg_napari.annotation.repair.edit import Edit, edit_of, is_membrane
 from emseg_napari.annotation.repair.skeleton import CORNERS_TOO, Skeleton
-from emseg_napari.annotation.repair.slice_window import Window, box_of
+from emseg_napari.annotation.repair.slice_window import RepairWindow, box_of
 from emseg_napari.core.labels import INTERIOR
 
 THICKEST_PX = 32
@@ -20,14 +20,14 @@ _STUB_PX = 15  # a loose piece of a line no longer goes with the wall on which i
 _SHARES = (1.0, 0.5, 0.0)  # of the discs that stay, until the cells are open to each other
 
 
-def removal(labels: np.ndarray, window: Window, skeleton: Skeleton, gone: np.ndarray) -> Edit:
+def removal(labels: np.ndarray, window: RepairWindow, skeleton: Skeleton, gone: np.ndarray) -> Edit:
     """Return the edit that makes interior of the membrane around some pixels of the lines.
 
     Parameters
     ----------
     labels : numpy.ndarray
         uint8 (y, x): the slice.
-    window : Window
+    window : RepairWindow
     skeleton : Skeleton
         Of this window.
     gone : numpy.ndarray
@@ -55,11 +55,11 @@ def _stubs(skeleton: Skeleton, gone: np.ndarray) -> np.ndarray:
     lowest, highest, _ = skeleton.sides
     loose = skeleton.picture((lowest == highest) & ~gone)
     pieces, count = ndimage.label(loose, CORNERS_TOO)
-    hanging = np.zeros(count + 1, bool)
-    hanging[pieces[ndimage.binary_dilation(skeleton.picture(gone), CORNERS_TOO)]] = True
-    hanging &= np.bincount(pieces.ravel(), minlength=count + 1) <= _STUB_PX
-    hanging[0] = False
-    return hanging[pieces[skeleton.y, skeleton.x]]
+    touching = np.zeros(count + 1, bool)
+    touching[pieces[ndimage.binary_dilation(skeleton.picture(gone), CORNERS_TOO)]] = True
+    touching &= np.bincount(pieces.ravel(), minlength=count + 1) <= _STUB_PX
+    touching[0] = False
+    return touching[pieces[skeleton.y, skeleton.x]]
 
 
 def _part(lines: np.ndarray) -> tuple[slice, slice]:
@@ -88,7 +88,7 @@ def _nearest(lines: np.ndarray, radius: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _joins(pieces: np.ndarray, regions: np.ndarray, mask: np.ndarray, sides: set[tuple[int, int]]) -> bool:
-    """Return whether cells on both sides of what is removed hang together then."""
+    """Return whether cells on both sides of what is removed are connected then."""
     cells = np.where(mask, 0, regions)
     pieces_of = {region: set(np.unique(pieces[cells == region])) for region in set().union(*sides)}
     return any(pieces_of[one] & pieces_of[other] for one, other in sides)
@@ -96,6 +96,6 @@ def _joins(pieces: np.ndarray, regions: np.ndarray, mask: np.ndarray, sides: set
 
 def _holding(pieces: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Return the numbered pieces, bool (y, x), that hold some of the given pixels."""
-    held = np.zeros(int(pieces.max()) + 1, bool)
-    held[pieces[pixels]] = True
-    return held[pieces]
+    touched = np.zeros(int(pieces.max()) + 1, bool)
+    touched[pieces[pixels]] = True
+    return touched[pieces]

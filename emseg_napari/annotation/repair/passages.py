@@ -1,4 +1,4 @@
-"""Ways through membrane from cell to cell, where it is thick or has pockets and no line parts the two."""
+"""Passages through membrane from cell to cell, where it is thick or has pockets."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from skimage.graph import MCP_Geometric
 
 from emseg_napari.annotation.repair.cheapest_path import cheapest_path
 from emseg_napari.annotation.repair.edit import Edit, Pixel, edit_of, is_membrane
-from emseg_napari.annotation.repair.slice_window import Window
+from emseg_napari.annotation.repair.slice_window import RepairWindow
 from emseg_napari.core.labels import INTERIOR
 
-POCKET_PX = 30  # interior of fewer pixels is no cell to lead to, but may lie on the way
+POCKET_PX = 30  # interior of fewer pixels is not a cell to lead to, but may lie on the way
 _HALF_WIDTH_PX = 4.0
-_WALLS_PX = (3.0, 2.0, 1.0)  # of membrane that other cells keep, if there is room
+_WALLS_PX = (3.0, 2.0, 1.0)  # of membrane that other cells keep, if there is space
 _FARTHEST_PX = 40.0  # from a pixel to the cells around
 _LEAST = 0.05  # cost of a step over what is certainly no boundary; 1 more over certain one
 
@@ -29,7 +29,7 @@ class Terrain:
     ----------
     labels : numpy.ndarray
         uint8 (y, x): the slice.
-    window : Window
+    window : RepairWindow
     probability : numpy.ndarray or None
         Boundary probability of the slice, float32 (y, x), 0 to 1, where there is one.
     pocket_px : int
@@ -37,7 +37,7 @@ class Terrain:
     """
 
     labels: np.ndarray
-    window: Window
+    window: RepairWindow
     probability: np.ndarray | None
     pocket_px: int = POCKET_PX
 
@@ -48,7 +48,7 @@ class Terrain:
 
     @cached_property
     def numbers(self) -> np.ndarray:
-        """Which interior hangs together: int (y, x), 0 on membrane."""
+        """Connected interior, numbered: int (y, x), 0 on membrane."""
         return ndimage.label(~self.membrane)[0]
 
     @cached_property
@@ -103,7 +103,7 @@ class Terrain:
     def opened(self, way: np.ndarray, ends: tuple[int, int]) -> Edit | None:
         """Return the edit that makes a way, int (n, 2), passable from one of two `numbers` to the other.
 
-        As wide as others leave room for; None if it would open one of them.
+        As wide as others leave space for; None if it would open one of them.
         """
         far = ndimage.distance_transform_edt(~_drawn(way, self.cost.shape))
         others = (self.cells > 0) & ~np.isin(self.cells, list(ends))

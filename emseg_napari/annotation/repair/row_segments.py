@@ -1,4 +1,4 @@
-"""Cells of a slice as stretches: pixels of one row that hang together. (Compiled: import with first use.)
+"""Cells of a slice as stretches: connected pixels of one row. (Compiled: import with first use.)
 
 A slice has fifty times fewer stretches than pixels.
 """

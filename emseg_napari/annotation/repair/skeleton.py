@@ -1,4 +1,4 @@
-"""The centre lines of membranes, and which cells they part.
+"""Skeleton: the centre lines of membranes, and the cells that they separate.
 
 The lines are thinned membranes (Zhang and Suen 1984, doi:10.1145/357994.358023). What lies between
 them are the cells, each grown to the middle of its membranes: so a pixel of a line that has two cells
@@ -17,7 +17,7 @@ from skimage.morphology import skeletonize
 
 from emseg_napari.annotation.repair.edit import Pixel, is_membrane
 
-SPECK_PX = 12  # holes in a membrane of fewer pixels are no cells
+SPECK_PX = 12  # holes in a membrane of fewer pixels are not cells
 _LONGER_PX = 24  # a line ends as far from the edge as its membrane is wide: let that be beyond it
 _AROUND = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 CORNERS_TOO = np.ones((3, 3), bool)
@@ -32,7 +32,7 @@ class Skeleton:
     mask : numpy.ndarray
         bool (y, x): membrane, without its specks of holes.
     lines : numpy.ndarray
-        bool (y, x): the centre lines, which hang together over corners.
+        bool (y, x): the centre lines, which are connected over corners.
     regions : numpy.ndarray
         int32 (y, x): number of the cell, from 1; 0 on the lines.
     """

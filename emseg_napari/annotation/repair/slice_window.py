@@ -1,4 +1,4 @@
-"""The part of a slice in which a tool works, so that its time does not grow with the slice."""
+"""Windows of a slice in which tools work, so that their time does not grow with the slice."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from emseg_napari.annotation.repair.edit import Pixel, Point
 
-RIM_PX = 8  # around every window: membranes go on straight there, so that none ends at its edge
+RIM_PX = 8  # around every window: membranes continue straight there, so that none ends at its edge
 _NEAR_CUT_PX = 8  # as far inside, a centre line bends because of the cut
 
 
 @dataclass(frozen=True)
-class Window:
+class RepairWindow:
     """A rectangle of a slice with a rim around it, in which the outermost pixels are repeated.
 
     Attributes
@@ -48,7 +48,7 @@ class Window:
 
     @property
     def in_slice(self) -> np.ndarray:
-        """Which pixels are no part of the rim: bool (y, x)."""
+        """Which pixels are not part of the rim: bool (y, x)."""
         inside = np.ones((self.bottom - self.top, self.right - self.left), bool)
         return np.pad(inside, RIM_PX)
 
@@ -56,7 +56,7 @@ class Window:
         """Return this part of an array (y, x) of the slice, with the rim."""
         return np.pad(array[self.top : self.bottom, self.left : self.right], RIM_PX, mode="edge")
 
-    def part_of(self, mask: np.ndarray, around: Window) -> np.ndarray:
+    def part_of(self, mask: np.ndarray, around: RepairWindow) -> np.ndarray:
         """Return this part of a mask of a window around; nothing of it in the rim."""
         top, left = self.top - around.top, self.left - around.left  # the rims are of one width
         height, width = self.in_slice.shape
@@ -67,7 +67,7 @@ class Window:
         return round(float(point[0])) - self.origin[0], round(float(point[1])) - self.origin[1]
 
     def reaches_cut(self, mask: np.ndarray) -> bool:
-        """Return whether a mask of the window comes near an edge beyond which the slice goes on."""
+        """Return whether a mask of the window comes near an edge that is not an edge of the slice."""
         depth = RIM_PX + _NEAR_CUT_PX
         return bool(
             (self.top > 0 and mask[:depth].any())
@@ -77,16 +77,16 @@ class Window:
         )
 
 
-def window_around(points: np.ndarray | list[Point], margin_px: float, shape: tuple[int, ...]) -> Window:
+def window_around(points: np.ndarray | list[Point], margin_px: float, shape: tuple[int, ...]) -> RepairWindow:
     """Return the window that holds points, (n, 2), and `margin_px` around them."""
     points = np.asarray(points, float).reshape(-1, 2)
     low = np.floor(points.min(axis=0) - margin_px).astype(int)
     high = np.ceil(points.max(axis=0) + margin_px).astype(int) + 1
     (top, left), (bottom, right) = np.clip(low, 0, shape), np.clip(high, 0, shape)
-    return Window(int(top), int(left), int(bottom), int(right), tuple(shape))
+    return RepairWindow(int(top), int(left), int(bottom), int(right), tuple(shape))
 
 
-def growing_windows(point: Point, margin_px: float, shape: tuple[int, ...]) -> Iterator[Window]:
+def growing_windows(point: Point, margin_px: float, shape: tuple[int, ...]) -> Iterator[RepairWindow]:
     """Yield windows around a point, each twice as large as the one before, up to the whole slice."""
     window = window_around([point], margin_px, shape)
     yield window

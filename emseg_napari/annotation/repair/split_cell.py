@@ -1,4 +1,4 @@
-"""A cell parted by a stroke."""
+"""Split cell: draws membrane along a stroke through a cell."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from emseg_napari.annotation.repair.cheapest_path import (
 from emseg_napari.annotation.repair.clicked_cells import interior_under, membrane_near
 from emseg_napari.annotation.repair.edit import Edit, Pixel, edit_of, is_membrane, pixel_at
 from emseg_napari.annotation.repair.skeleton import Skeleton, skeleton_of
-from emseg_napari.annotation.repair.slice_window import Window, window_around
+from emseg_napari.annotation.repair.slice_window import RepairWindow, window_around
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY
 
@@ -56,14 +56,14 @@ def split_cell(
     """Draw membrane across a cell, along what looks most like boundary beside a stroke.
 
     The cell is the one of which the stroke covers most; what goes beyond it does not count, and ends
-    that do not reach its membrane are led there. Where the best path does not part the cell as the
-    stroke does, the stroke itself becomes membrane. A stroke from membrane to membrane need not part the
+    that do not reach its membrane are led there. Where the best path does not split the cell as the
+    stroke does, the stroke itself becomes membrane. A stroke from membrane to membrane need not split the
     cell: there may be another gap.
 
     Parameters
     ----------
     labels, probability, image
-        As for `closing.close_gap`.
+        As for `close_gap.close_gap`.
     stroke : numpy.ndarray
         float (n, 2): y and x of at least two points.
 
@@ -75,7 +75,7 @@ def split_cell(
     Raises
     ------
     UserError
-        If the stroke lies on membrane only, or neither parts the cell nor leads from membrane to membrane.
+        If the stroke lies on membrane only, or neither splits the cell nor leads from membrane to membrane.
     """
     line = _pixels_along(np.asarray(stroke, float).reshape(-1, 2), labels.shape)
     window = window_around(line, _MARGIN_PX, labels.shape)
@@ -93,7 +93,7 @@ def _best_band(skeleton: Skeleton, cut: _Cut, cost: np.ndarray) -> np.ndarray:
     plain = drawn(cut.line, radii, cost.shape)
     least = _smaller_part(cut.cell, plain)
     if least == 0 and not all(skeleton.mask[end] for end in cut.ends):
-        raise UserError("The stroke does not part the cell; draw it right across, from membrane to membrane.")
+        raise UserError("The stroke does not split the cell; draw it across, from membrane to membrane.")
     path = _best_path(skeleton, cut, cost)
     if path is None:
         return plain
@@ -117,14 +117,14 @@ def _landing(shore: np.ndarray, end: Pixel, reach: float) -> list[Pixel]:
 
 
 def _smaller_part(cell: np.ndarray, band: np.ndarray) -> int:
-    """Return the pixels of the second largest part that a band leaves of a cell, 0 if it parts nothing."""
+    """Return the pixels of the second largest part that a band leaves of a cell, 0 if it splits nothing."""
     parts, _ = ndimage.label(cell & ~band)
     touched = np.unique(parts[ndimage.binary_dilation(band)])
     sizes = np.bincount(parts.ravel())[touched[touched > 0]]
     return int(np.sort(sizes)[-2]) if len(sizes) > 1 else 0
 
 
-def _cut(labels: np.ndarray, window: Window, line: np.ndarray) -> _Cut:
+def _cut(labels: np.ndarray, window: RepairWindow, line: np.ndarray) -> _Cut:
     """Return the part of a line, int (n, 2) in the slice, that crosses the cell it is mostly in."""
     membrane = is_membrane(labels[window.top : window.bottom, window.left : window.right])
     pieces = ndimage.label(~membrane)[0][tuple((line - (window.top, window.left)).T)]
@@ -156,7 +156,7 @@ def _pixels_along(stroke: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     ways = [_straight(one, other)[1:] for one, other in pairwise(points)]
     line = np.concatenate([np.array(points[:1], int).reshape(-1, 2), *ways])
     if len(line) < 2:
-        raise UserError("A single point parts no cell; draw a stroke across it.")
+        raise UserError("A single point does not split a cell; draw a stroke across it.")
     return line
 
 

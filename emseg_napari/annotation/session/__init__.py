@@ -1,14 +1,13 @@
-"""A session on disk: the folder NAME.emseg that brings labels and all that belongs to them back.
+"""Sessions on disk: folders NAME.emseg with the labels and everything that belongs to them.
 
 store       reads and writes a whole session
-contents    what session.json states
+contents    the fields of session.json
 slicefiles  labels as one small file per slice
-images      the image, opened or copied in
-scratch     the labels on which one paints, where they do not fit in memory
-format1     sessions of older versions
+images      the image, referred to or copied in
+scratch     labels that do not fit in memory, as an array over a file
 
-autosave    keeps the session on which somebody works up to date, in a thread
-backlog     what of it is not on disk yet
-writer      writes it piece by piece
-recovery    which sessions are open, and which were left by a window that is gone
+autosave    writes the session of the user to disk, in a thread
+backlog     queue of what has to be written
+writer      writes one session folder file by file
+recovery    sessions that are open, and sessions that can be recovered
 """

@@ -1,7 +1,7 @@
-"""Every stroke on disk within two seconds, without a stall of the window.
+"""Automatic saving of a session: every stroke is on disk within two seconds, and the window never waits.
 
-The window notes what changes, and a thread writes it, one slice at a time and only the newest state of
-each. What cannot be written stays noted, is reported, and is tried again.
+The window records what changes, and a thread writes it, one slice at a time and only the newest state of
+each. What cannot be written stays recorded, is reported, and is tried again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LEAVE_S = 60.0
 
 
 class State(TypedDict, total=False):
-    """The fields of a `Session` that `Autosave.note_state` takes."""
+    """The fields of a `Session` that `Autosave.record_state` takes."""
 
     confirmed: set[int]
     run: Path | None
@@ -40,10 +40,10 @@ class State(TypedDict, total=False):
 
 
 class Autosave:
-    """Keeps the session on which the user works on disk.
+    """Keeps the session of the user on disk.
 
-    `begin`, `note` and `note_state` return at once and never raise because of the disk. All methods may
-    be called from any thread.
+    `start_session`, `record_edit` and `record_state` return at once and never raise because of the disk.
+    All methods may be called from any thread.
 
     Parameters
     ----------
@@ -60,34 +60,34 @@ class Autosave:
     def __init__(self, on_error: Callable[[str], None] = lambda sentence: None) -> None:
         self.trouble = ""
         self._on_error = on_error
-        self._news = threading.Condition()
-        self._works: list[Backlog] = []  # earlier ones too, until they are written
+        self._changed = threading.Condition()
+        self._backlogs: list[Backlog] = []  # those of earlier sessions too, until they are written
         self._current: Backlog | None = None
         self._closed = False
         self._thread: threading.Thread | None = None
 
     @property
     def folder(self) -> Path | None:
-        """Where the session is kept now; None before `begin` and after `close`."""
+        """Where the session is kept now; None before `start_session` and after `close`."""
         current = self._current
         return None if current is None else current.folder
 
-    def begin(self, folder: str | Path, session: Session) -> None:
-        """Keep another session on disk from now on; what was noted before is still written.
+    def start_session(self, folder: str | Path, session: Session) -> None:
+        """Keep another session on disk from now on; what was recorded before is still written.
 
         Parameters
         ----------
         folder : str or Path
-            From where the session was loaded, or a new name in the recovery folder
+            Where the session was loaded from, or a new name in the recovery folder
             (`recovery.new_recovery`), where nothing is made before there are labels.
         session : Session
-            Its `labels` are the array that the user changes, and stay it.
+            Its `labels` are the array that the user changes.
         """
-        with self._news:
-            self._start(Backlog(Path(folder), session))
+        with self._changed:
+            self._switch_to(Backlog(Path(folder), session))
 
-    def note(self, z: int, plane: np.ndarray | None = None) -> None:
-        """Note that labels of slice `z` have changed.
+    def record_edit(self, z: int, plane: np.ndarray | None = None) -> None:
+        """Record that labels of slice `z` have changed.
 
         Parameters
         ----------
@@ -98,24 +98,24 @@ class Autosave:
             given, they are read after all strokes are written: for changes of very many slices at once.
         """
         copied = None if plane is None else np.array(plane, np.uint8)
-        with self._news:
+        with self._changed:
             if self._current is not None:
-                self._current.note(z, copied)
-                self._news.notify_all()
+                self._current.enqueue(z, copied)
+                self._changed.notify_all()
 
-    def note_state(self, **changes: Unpack[State]) -> None:
-        """Note confirmed slices, run, rounds, settings (JSON values), the labels layer's name or places."""
+    def record_state(self, **changes: Unpack[State]) -> None:
+        """Record confirmed slices, run, rounds, settings (JSON values), the labels layer's name or places."""
         copied = copy.deepcopy(changes)
-        with self._news:
+        with self._changed:
             if self._current is not None:
-                self._current.change(dict(copied))
-                self._news.notify_all()
+                self._current.enqueue_state(dict(copied))
+                self._changed.notify_all()
 
     def save_as(self, folder: str | Path, session: Session, copy_image: bool = False) -> None:
         """Save the session under a name, and keep it on disk there from then on.
 
-        It takes as long as `save_session`, while strokes may go on and are kept. Work without a name
-        leaves the recovery folder.
+        It takes as long as `save_session`; strokes that come meanwhile are kept. A session without a name
+        is removed from the recovery folder.
 
         Raises
         ------
@@ -127,42 +127,42 @@ class Autosave:
             self._save_here(session)
             return
         self._wait_for_others(folder, old)
-        with self._watching(old, pause=folder == self.folder):
+        with self._tracking(old, pause=folder == self.folder):
             save_session(folder, session, copy_image)
             new = Backlog(folder, replace(session, image_path=None) if copy_image else session)
-            with self._news:
+            with self._changed:
                 if old is not None and old is self._current:
-                    old.continue_in(new)
-                self._start(new)
-        with self._news:  # who is told that it is saved finds it marked as open
-            self._news.wait_for(lambda: new.opened, _MARK_S)
+                    old.hand_changes_to(new)
+                self._switch_to(new)
+        with self._changed:  # after saving, the session is marked as open
+            self._changed.wait_for(lambda: new.opened, _MARK_S)
 
     def _save_here(self, session: Session) -> None:
-        self.note_state(**{name: getattr(session, name) for name in State.__annotations__})
+        self.record_state(**{name: getattr(session, name) for name in State.__annotations__})
         if not self.flush(60.0):
             raise UserError(self.trouble or f"{self.folder} could not be written in time; save again.")
 
     def _wait_for_others(self, folder: Path, own: Backlog | None) -> None:
-        """Wait until no earlier work writes to a folder: one of two writers would undo the other's work."""
-        with self._news:
-            others = [work for work in self._works if work.folder == folder and work is not own]
-            if not self._news.wait_for(lambda: not set(others).intersection(self._works), _LEAVE_S):
+        """Wait until no earlier backlog writes to a folder: two would overwrite each other's files."""
+        with self._changed:
+            others = [one for one in self._backlogs if one.folder == folder and one is not own]
+            if not self._changed.wait_for(lambda: not set(others).intersection(self._backlogs), _LEAVE_S):
                 raise UserError(f"{folder} is still being written; save again, or under another name.")
 
     @contextmanager
-    def _watching(self, work: Backlog | None, pause: bool) -> Iterator[None]:
-        """Let a work remember what changes; with `pause` nothing of it is written meanwhile."""
-        if work is None:
+    def _tracking(self, backlog: Backlog | None, pause: bool) -> Iterator[None]:
+        """Let a backlog track what changes; with `pause` nothing of it is written meanwhile."""
+        if backlog is None:
             yield
             return
-        with self._news:
-            work.watch(True, pause)
-            self._news.wait_for(lambda: not (pause and work.busy))
+        with self._changed:
+            backlog.track_changes(True, pause)
+            self._changed.wait_for(lambda: not (pause and backlog.busy))
         try:
             yield
         finally:
-            with self._news:
-                work.watch(False, False)
+            with self._changed:
+                backlog.track_changes(False, False)
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until all is on disk.
@@ -177,97 +177,98 @@ class Autosave:
         bool
             False if something is not; `trouble` may say why.
         """
-        return self._wait(timeout, lambda: all(work.idle() for work in self._works))
+        return self._wait(timeout, lambda: all(backlog.idle() for backlog in self._backlogs))
 
     def close(self, timeout: float = 10.0) -> bool:
-        """Write all, then let go of the session; as `flush` otherwise.
+        """Write all, then leave the session; otherwise as `flush`.
 
         After that a named session is not offered at the next start; one in the recovery folder is.
         """
-        with self._news:
-            self._start(None)
-        finished = self._wait(timeout, lambda: not self._works)
+        with self._changed:
+            self._switch_to(None)
+        finished = self._wait(timeout, lambda: not self._backlogs)
         if finished:  # else the end of the process waits for the rest
             atexit.unregister(self.close)
         return finished
 
-    def _start(self, work: Backlog | None) -> None:
-        """Make `work` the current one, under the lock."""
+    def _switch_to(self, backlog: Backlog | None) -> None:
+        """Make `backlog` the current one, under the lock."""
         if self._current is not None:
             self._current.ended = True
-        self._current, self._closed = work, work is None
-        if work is not None:
-            for old in self._works:
-                if old.folder == work.folder:
-                    old.give_way_to(work)
-            self._works.append(work)
+        self._current, self._closed = backlog, backlog is None
+        if backlog is not None:
+            for old in self._backlogs:
+                if old.folder == backlog.folder:
+                    old.hand_all_to(backlog)
+            self._backlogs.append(backlog)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="emseg autosave", daemon=True)
                 self._thread.start()
                 atexit.register(self.close)
-        self._news.notify_all()
+        self._changed.notify_all()
 
     def _wait(self, timeout: float, done: Callable[[], bool]) -> bool:
-        with self._news:
-            for work in self._works:
-                work.hurry = True
-            self._news.notify_all()
-            finished = self._news.wait_for(done, timeout)
-            for work in self._works:
-                work.hurry = False
+        with self._changed:
+            for backlog in self._backlogs:
+                backlog.urgent = True
+            self._changed.notify_all()
+            finished = self._changed.wait_for(done, timeout)
+            for backlog in self._backlogs:
+                backlog.urgent = False
         return finished
 
     def _run(self) -> None:
-        """Write what is there; wait where nothing is."""
+        """Write what waits in the backlogs, and sleep while nothing does."""
         while True:
-            if sum(self._step(work) for work in tuple(self._works)):  # each work has its turn
+            if sum(self._write_next(backlog) for backlog in tuple(self._backlogs)):  # in turns
                 continue
-            with self._news:
-                if self._closed and not self._works:
+            with self._changed:
+                if self._closed and not self._backlogs:
                     self._thread = None
                     return
-                busy = any(work.ended or not work.idle() for work in self._works)
-                self._news.wait(_TICK_S if busy else None)
+                busy = any(backlog.ended or not backlog.idle() for backlog in self._backlogs)
+                self._changed.wait(_TICK_S if busy else None)
 
-    def _step(self, work: Backlog) -> bool:
-        """Write one thing of a work; False if there is nothing to write now."""
-        with self._news:
-            job = work.take()
+    def _write_next(self, backlog: Backlog) -> bool:
+        """Write one job of a backlog; False if there is nothing to write now."""
+        with self._changed:
+            job = backlog.next_job()
         if job is None:
-            self._finish(work)
+            self._finish(backlog)
             return False
         error = None
         try:
-            work.do(*job)
-        except Exception as caught:  # whatever it is: the labels stay noted
+            backlog.run_job(*job)
+        except Exception as caught:  # of any kind: the labels stay recorded
             error = caught
-        with self._news:
+        with self._changed:
             if error is None:
-                work.done(job[0])
+                backlog.job_done(job[0])
             else:
-                work.failed(*job, error)
-            self._news.notify_all()
+                backlog.job_failed(*job, error)
+            self._changed.notify_all()
         self._report()
         return True
 
-    def _finish(self, work: Backlog) -> None:
-        """Leave a session that has ended, once all of it is on disk, here or where it went on."""
-        heir = work.successor
-        # In a folder of its own an heir has all; in the same one it has the marker by then.
-        goes_on = heir is None or (heir.opened if heir.folder == work.folder else heir.idle())
-        if not (work.ended and work.idle() and goes_on):
+    def _finish(self, backlog: Backlog) -> None:
+        """Close a session that has ended, once all of it is on disk, here or in its successor."""
+        successor = backlog.successor
+        # A successor in another folder has to be complete, one in the same folder to be marked as open.
+        same_folder = successor is not None and successor.folder == backlog.folder
+        taken_over = successor is None or (successor.opened if same_folder else successor.idle())
+        if not (backlog.ended and backlog.idle() and taken_over):
             return
-        with suppress(Exception):  # what is left behind takes space and is offered again, no more
-            work.writer.close()
-            if heir is not None and heir.folder != work.folder and is_unsaved(work.folder):
-                discard(work.folder)
-        with self._news:
-            self._works.remove(work)
-            self._news.notify_all()
+        with suppress(Exception):  # what stays behind only takes space and is offered for recovery
+            backlog.writer.close()
+            if successor is not None and not same_folder and is_unsaved(backlog.folder):
+                discard(backlog.folder)
+        with self._changed:
+            self._backlogs.remove(backlog)
+            self._changed.notify_all()
 
     def _report(self) -> None:
-        trouble = next((work.trouble for work in self._works if work.trouble), "")
+        trouble = next((backlog.trouble for backlog in self._backlogs if backlog.trouble), "")
         if trouble != self.trouble:
             self.trouble = trouble
-            with suppress(Exception):  # a window that is gone must not end the thread
+            with suppress(Exception):  # a closed window must not end the thread
                 self._on_error(trouble)

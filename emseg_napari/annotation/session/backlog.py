@@ -1,4 +1,7 @@
-"""What of one session is not on disk yet, and in which order it goes there."""
+"""Queue of what has to be written of one session.
+
+Strokes come first, then the state of the session, then everything else.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,9 @@ Job = tuple[int, np.ndarray | None]
 
 
 class Backlog:
-    """What waits to be written of one session: strokes first, then the state, then the rest.
+    """Queue of what has to be written of one session, as jobs of one file each.
 
-    Only `do` takes long and touches the disk; the other methods are called under the owner's lock.
+    Only `run_job` takes long and touches the disk; the other methods are called under the lock of `Autosave`.
 
     Parameters
     ----------
@@ -41,21 +44,21 @@ class Backlog:
     writer : SessionWriter
         Of the folder.
     ended : bool
-        Whether the user has turned to another session.
-    hurry : bool
-        Whether somebody waits, so that no file is spared.
+        Whether another session has been started.
+    urgent : bool
+        Whether a caller waits, so that files are written without a pause.
     busy : bool
         Whether something is being written.
     trouble : str
         A sentence while something cannot be written, else empty.
     successor : Backlog or None
-        Where the same work is kept now.
+        The queue that has taken over what waited here.
     """
 
     def __init__(self, folder: Path, session: Session) -> None:
         self.folder, self.session = folder, session
         self.writer = SessionWriter(folder)
-        self.ended = self.hurry = self.busy = False
+        self.ended = self.urgent = self.busy = False
         self.trouble = ""
         self.successor: Backlog | None = None
         self._copies: dict[int, np.ndarray] = {}
@@ -64,53 +67,53 @@ class Backlog:
         self._not_before: dict[int, float] = {}
         self._retry_at = 0.0
         self._failed: set[int] = set()
-        self._since: tuple[set[int], dict[str, Any]] | None = None
+        self._tracked: tuple[set[int], dict[str, Any]] | None = None
 
-    def note(self, z: int, plane: np.ndarray | None) -> None:
-        """Take in a slice, as a copy of its labels, or None to read them later."""
+    def enqueue(self, z: int, plane: np.ndarray | None) -> None:
+        """Add a slice, with a copy of its labels, or None to read them later."""
         if plane is not None and (z in self._copies or len(self._copies) < MOST_COPIES):
             self._copies[z] = plane
             self._live.pop(z, None)
         else:
             self._live[z] = None
-        if self._since is not None:
-            self._since[0].add(z)
+        if self._tracked is not None:
+            self._tracked[0].add(z)
 
-    def change(self, changes: dict[str, Any]) -> None:
-        """Take in fields of the session that have changed."""
+    def enqueue_state(self, changes: dict[str, Any]) -> None:
+        """Add fields of the session that have changed."""
         self.session, self._state = replace(self.session, **changes), True
-        if self._since is not None:
-            self._since[1].update(changes)
+        if self._tracked is not None:
+            self._tracked[1].update(changes)
 
-    def watch(self, on: bool, pause: bool) -> None:
-        """Remember from now on what changes, for `continue_in`; with `pause`, let nothing be taken."""
-        self._since = (set(), {}) if on else None
+    def track_changes(self, on: bool, pause: bool) -> None:
+        """Track from now on what changes, for `hand_changes_to`; with `pause`, give no job meanwhile."""
+        self._tracked = (set(), {}) if on else None
         self._retry_at = math.inf if pause else 0.0
 
-    def continue_in(self, successor: Backlog) -> None:
-        """Hand on what has changed since `watch`; nothing is written here any more."""
-        slices, changes = self._since or (set(), {})
-        successor.change(changes)
-        self._leave_to(successor, slices)
+    def hand_changes_to(self, successor: Backlog) -> None:
+        """Let a successor write what has changed since `track_changes`; nothing is written here any more."""
+        slices, changes = self._tracked or (set(), {})
+        successor.enqueue_state(changes)
+        self._hand_to(successor, slices)
 
-    def give_way_to(self, newer: Backlog) -> None:
-        """Let another work, which has the same folder from now on, write what waits here."""
-        self._leave_to(newer, {*self._copies, *self._live})
+    def hand_all_to(self, newer: Backlog) -> None:
+        """Let a newer queue, which has the same folder from now on, write all that waits here."""
+        self._hand_to(newer, {*self._copies, *self._live})
 
-    def _leave_to(self, successor: Backlog, slices: set[int]) -> None:
+    def _hand_to(self, successor: Backlog, slices: set[int]) -> None:
         self.successor = successor
-        self._pass_on(slices)
+        self._enqueue_in_successor(slices)
         self._clear()
 
-    def _pass_on(self, slices: set[int]) -> None:
-        """Let the successor write slices from its labels, whatever is written of them here meanwhile."""
+    def _enqueue_in_successor(self, slices: set[int]) -> None:
+        """Let the successor write slices from its labels, even if a job writes them here at the moment."""
         assert self.successor is not None
         for z in sorted(slices.intersection(range(len(self.successor.session.labels)))):
-            self.successor.note(z, None)
+            self.successor.enqueue(z, None)
 
     @property
     def opened(self) -> bool:
-        """Whether it is known what is in the folder, and other windows know that it is open."""
+        """Whether the folder was read and is marked as open for other windows."""
         return self._opened
 
     def idle(self) -> bool:
@@ -119,14 +122,14 @@ class Backlog:
         waiting = self.busy or self._copies or self._live or state or self.writer.copying
         return self._opened and not waiting
 
-    def take(self) -> Job | None:
-        """Return what is to be written next; None if nothing is, or not yet."""
+    def next_job(self) -> Job | None:
+        """Return the next job; None if there is none, or not yet."""
         job = self._next(time.monotonic())
         self.busy = job is not None
         return job
 
-    def do(self, z: int, plane: np.ndarray | None) -> None:
-        """Write what `take` returned."""
+    def run_job(self, z: int, plane: np.ndarray | None) -> None:
+        """Write what `next_job` returned: the only method that takes long."""
         if z == _OPEN:
             self.writer.resume(self.session)
         elif z == _STATE:
@@ -136,11 +139,11 @@ class Backlog:
         else:
             self._write(z, np.array(self.session.labels[z], np.uint8) if plane is None else plane)
 
-    def done(self, z: int) -> None:
-        """Take notice that `do` has succeeded."""
+    def job_done(self, z: int) -> None:
+        """Record that `run_job` has succeeded."""
         self.busy = False
         if self.successor is not None:
-            self._pass_on({z})
+            self._enqueue_in_successor({z})
             return
         self._not_before[z] = time.monotonic() + PAUSE_S
         self._failed.discard(z)
@@ -152,12 +155,12 @@ class Backlog:
                 slices = slices_in_use(self.session.labels)
                 self._live = dict.fromkeys(z for z in slices if z not in self._copies)
 
-    def failed(self, z: int, plane: np.ndarray | None, error: Exception) -> None:
-        """Take back what `do` could not write; a newer copy of the slice counts more."""
+    def job_failed(self, z: int, plane: np.ndarray | None, error: Exception) -> None:
+        """Add again what `run_job` could not write, unless there is a newer copy of the slice."""
         self.busy = False
         self._retry_at = max(self._retry_at, time.monotonic() + RETRY_S)
         if self.successor is not None:
-            self._pass_on({z})
+            self._enqueue_in_successor({z})
             return
         self._failed.add(z)
         self.trouble = self._sentence(error)
@@ -173,19 +176,19 @@ class Backlog:
             return None
         if not self._opened:
             return _OPEN, None
-        for z in self._rested(self._copies, now):
+        for z in self._writable_now(self._copies, now):
             return z, self._copies.pop(z)
-        if self._state and self.writer.exists and self._rested((_STATE,), now):
+        if self._state and self.writer.exists and self._writable_now((_STATE,), now):
             self._state = False
             return _STATE, None
-        for z in self._rested(self._live, now):
+        for z in self._writable_now(self._live, now):
             del self._live[z]
             return z, None
         return (_IMAGE, None) if self.writer.copying else None
 
-    def _rested(self, jobs: Iterable[int], now: float) -> list[int]:
+    def _writable_now(self, jobs: Iterable[int], now: float) -> list[int]:
         """Return the first job whose file may be written again, if there is one."""
-        allowed = (z for z in jobs if self.hurry or self._not_before.get(z, 0) <= now)
+        allowed = (z for z in jobs if self.urgent or self._not_before.get(z, 0) <= now)
         return [z for z, _ in zip(allowed, range(1), strict=False)]
 
     def _write(self, z: int, plane: np.ndarray) -> None:
@@ -198,8 +201,8 @@ class Backlog:
     def _clear(self) -> None:
         self._copies.clear()
         self._live.clear()
-        self._state, self._since = False, None
-        self._opened = True  # it need not be any more
+        self._state, self._tracked = False, None
+        self._opened = True  # as there is nothing to write
         self.trouble = ""
 
     def _sentence(self, error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What ``session.json`` states, and the paths in it that survive a move of the session."""
+"""Fields of ``session.json``, and paths in it that stay valid when the session is moved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 
-FORMAT = 2
+FORMAT: Literal[2] = 2
 _PlainName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
 _Length = Annotated[int, Field(ge=1)]
 _Slice = Annotated[int, Field(ge=0)]
@@ -21,7 +21,7 @@ _Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class Round:
-    """One evaluation in the history of a session: did the last corrections help?
+    """One evaluation in the history of a session, which shows whether the last corrections helped.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Round:
     run : str
         Name of the run's folder; empty if none was known.
     corrected, confirmed : int
-        Slices that held a person's strokes, and slices that were confirmed.
+        Slices with strokes of the user, and slices that were confirmed.
     slices : tuple of int
         The slices that were scored; rounds compare where these are the same.
     v_rand, v_info, accuracy : float
@@ -49,7 +49,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a layer lies in the world.
+    """Where a layer lies in world coordinates.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Placement:
 
 
 class Contents(BaseModel):
-    """What ``session.json`` states.
+    """The fields of ``session.json``.
 
     Attributes
     ----------
@@ -73,20 +73,20 @@ class Contents(BaseModel):
         Paths as `reference` writes them; None for an image that is copied in.
     copied, labels : str
         Names of such an image and of the folder of slices.
-    shape : (int, int, int) or None
-        Of the labels, (z, y, x); None in format 1.
+    shape : (int, int, int)
+        Of the labels, (z, y, x).
     dtype : str
         Of the labels.
     confirmed, rounds, settings, name, image_place, labels_place
         As in `Session`.
     """
 
-    format: int = FORMAT
+    format: Literal[2] = FORMAT
     image: str | None
     run: str | None
     copied: _PlainName = "image.tif"
     labels: _PlainName = "labels"
-    shape: tuple[_Length, _Length, _Length] | None = None
+    shape: tuple[_Length, _Length, _Length]
     dtype: Literal["uint8"] = "uint8"
     confirmed: list[_Slice] = []
     rounds: list[Round] = []
@@ -102,24 +102,33 @@ def read_contents(folder: Path) -> Contents:
     Raises
     ------
     UserError
-        If the folder is no session, or one of a newer format, or the file is damaged.
+        If the folder is not a session, or one of another format, or the file is damaged.
     """
     path = folder / "session.json"
     if not path.is_file():
-        raise UserError(f"{folder} is no saved session (it has no session.json); choose a folder NAME.emseg.")
+        raise UserError(
+            f"{folder} is not a saved session (it has no session.json); choose a folder NAME.emseg."
+        )
     stated = files.read_json(path)
-    if not isinstance(stated, dict) or not isinstance(stated.get("format"), int):
-        raise UserError(f"{path} is damaged (it states no format); restore it from a copy.")
-    if stated["format"] > FORMAT:
-        raise UserError(f"{folder.name} was saved by a newer emseg-napari; update emseg-napari to open it.")
+    _check_format(stated, path)
     try:
-        contents = Contents.model_validate(stated)
+        return Contents.model_validate(stated)
     except ValidationError as error:
         entry = ".".join(map(str, error.errors()[0]["loc"]))
         raise UserError(f"{path} is damaged (its entry '{entry}'); restore it from a copy.") from None
-    if contents.format >= 2 and contents.shape is None:
-        raise UserError(f"{path} is damaged (its entry 'shape'); restore it from a copy.")
-    return contents
+
+
+def _check_format(stated: Any, path: Path) -> None:
+    if not isinstance(stated, dict) or not isinstance(stated.get("format"), int):
+        raise UserError(f"{path} is damaged (it states no format); restore it from a copy.")
+    name, found = path.parent.name, stated["format"]
+    if found > FORMAT:
+        raise UserError(f"{name} was saved by a newer emseg-napari; update emseg-napari to open it.")
+    if found < FORMAT:
+        raise UserError(
+            f"{name} has the session format {found}, which is not read; begin a new session with its image "
+            "and labels."
+        )
 
 
 def write_contents(folder: Path, contents: Contents) -> None:

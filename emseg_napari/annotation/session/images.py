@@ -1,4 +1,4 @@
-"""The image of a session: whether it is where it was, and how it is copied in."""
+"""Image of a session: whether its file exists, and how it is copied into the session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from emseg_napari.io.volume import Volume
 
 
 def is_there(path: Path) -> bool:
-    """Whether a file or folder is there, or the container in which a path goes on."""
+    """Whether a file or folder exists, or the container file that a path points into."""
     return path.exists() or any(parent.is_file() for parent in path.parents)
 
 

@@ -1,4 +1,4 @@
-"""Which sessions are open in a window, and which were left by one that ended before it saved them.
+"""Sessions that are open in a window, and sessions that can be recovered after a crash.
 
 The recovery folder holds work that has no name yet, as sessions, and for every open session, named or
 not, a marker: a small file that says where the session lies, and that is locked as long as its window's
@@ -30,14 +30,14 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-_LOCKED_AT = 2**30  # a byte far behind the text: Windows lets nobody read a byte that is locked
+_LOCKED_AT = 2**30  # a byte far behind the text, since Windows blocks reading of a locked byte
 _ABANDONED_S = 86_400.0  # a temporary name of another process that is so old
 _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """A session that no window holds any more.
+    """A session that no window has open.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ def is_unsaved(folder: Path) -> bool:
 
 
 def recoverable() -> list[Recovery]:
-    """Return the sessions with labels that no living window holds, the last changed first."""
+    """Return the sessions with labels that no window has open, the last changed first."""
     here = recovery_folder()
     unsaved = {_real(folder) for folder in here.glob("*.emseg")} if here.is_dir() else set()
     markers = _markers()  # after that: a session that begins meanwhile has its marker, or is not listed
@@ -87,12 +87,12 @@ def recoverable() -> list[Recovery]:
 
 
 def open_elsewhere(folder: str | Path) -> bool:
-    """Whether some window, of this process or another one, has a session open."""
+    """Whether a window, of this process or another one, has a session open."""
     return (_real(folder), True) in _markers().values()
 
 
 def discard(folder: str | Path) -> None:
-    """Offer a session no more; work without a name is deleted, a named session stays as it is.
+    """Remove a session from the recoverable ones; an unsaved one is deleted, a named one stays as it is.
 
     Raises
     ------
@@ -101,13 +101,13 @@ def discard(folder: str | Path) -> None:
     """
     if open_elsewhere(folder):
         return
-    _forget(_real(folder))
+    _remove_markers(_real(folder))
     if is_unsaved(Path(folder)):
         files.remove(folder)
 
 
 class Marker:
-    """Says that this process has a session open, until `close` or the end of the process.
+    """File that marks a session as open in this process, until `close` or the end of the process.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class Marker:
         json.dump({"folder": str(_real(folder))}, self._file)
         self._file.flush()
         os.fsync(self._file.fileno())
-        _forget(_real(folder))
+        _remove_markers(_real(folder))
 
     def close(self) -> None:
         """Take the marker away: the session was left as it should be."""
@@ -141,7 +141,7 @@ def _markers() -> dict[Path, tuple[Path, bool]]:
     return found
 
 
-def _forget(folder: Path) -> None:
+def _remove_markers(folder: Path) -> None:
     """Remove the markers of a session whose processes are gone."""
     for path, (marked, alive) in _markers().items():
         if marked == folder and not alive:

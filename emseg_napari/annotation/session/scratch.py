@@ -1,7 +1,7 @@
-"""Labels of a stack that is larger than the memory: an array over a file that takes room only where painted.
+"""Labels larger than memory: an array over a sparse file, which takes disk space only where painted.
 
 The file has no name (or is deleted with its last user), so nothing of it is left however the process
-ends. It is where one paints, not where labels are kept: that is the session.
+ends. It is not where labels are saved: that is the session.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 
 LARGE_BYTES = 2**29
-# Who writes to an array whose file finds no room is ended by the system, so some is demanded.
+# The system ends a process that writes to a mapped file on a full disk, so free space is checked.
 ROOM_BYTES = 2**30
 _LOW_BYTES = 2**28
 
@@ -38,7 +38,7 @@ class ScratchLabels(np.memmap):
 
 
 def new_labels(shape: tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray:
-    """Return empty labels: in memory, or where they are large over a file of holes.
+    """Return empty labels: in memory, or over a sparse file where they are large.
 
     Parameters
     ----------
@@ -49,28 +49,28 @@ def new_labels(shape: tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray:
     Raises
     ------
     UserError
-        If the disk has no room for them.
+        If the disk has not enough free space.
     """
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if size <= LARGE_BYTES:
         return np.zeros(shape, dtype)
-    folder = writable_folder(recovery_folder())  # a real disk, which the system's own may not be
-    _demand_room(folder)
+    folder = writable_folder(recovery_folder())  # on a disk: the system's temporary folder may be in memory
+    _check_free_space(folder)
     try:
         file: Any = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 -- open as long as the array lives
         file.truncate(size)
         labels = ScratchLabels(file, dtype, "r+", shape=shape)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"There is no room for labels of {size / 2**30:.0f} GiB in {folder} ({error}); its disk must "
-            "hold files with holes: set EMSEG_DATA_DIR to a folder on one that does."
+            f"There is no space for labels of {size / 2**30:.0f} GiB in {folder} ({error}); its disk must "
+            "support sparse files: set EMSEG_DATA_DIR to a folder on one that does."
         ) from None
     labels.file = file
     weakref.finalize(labels, file.close)
     return labels
 
 
-def _demand_room(folder: Any) -> None:
+def _check_free_space(folder: Any) -> None:
     free = shutil.disk_usage(folder).free
     if free < ROOM_BYTES:
         raise UserError(
@@ -80,8 +80,8 @@ def _demand_room(folder: Any) -> None:
         )
 
 
-def want_of_room(labels: np.ndarray) -> str:
-    """Say that there is hardly any room left for labels over a file; empty while there is."""
+def low_disk_warning(labels: np.ndarray) -> str:
+    """Return a warning when the disk of labels over a file is nearly full, else an empty text."""
     if getattr(labels, "file", None) is None:
         return ""
     folder = recovery_folder()
@@ -90,12 +90,12 @@ def want_of_room(labels: np.ndarray) -> str:
         return ""
     return (
         f"The disk of {folder} is nearly full ({free / 2**20:.0f} MiB are free); free some at once, or "
-        "napari may be ended in mid-stroke."
+        "the system may end napari during a stroke."
     )
 
 
 def slices_in_use(labels: np.ndarray) -> Sequence[int]:
-    """Return the slices that may hold labels, without reading holes: all of an ordinary array."""
+    """Return the slices that may hold labels, without reading holes of a file; all of an ordinary array."""
     file = getattr(labels, "file", None)
     if file is None or not hasattr(os, "SEEK_DATA"):
         return range(len(labels))
@@ -109,9 +109,9 @@ def slices_in_use(labels: np.ndarray) -> Sequence[int]:
 
 
 def _next_written(descriptor: int, position: int) -> tuple[int, int] | None:
-    """Return the next part of a file, from a position on, that is no hole."""
+    """Return the next part of a sparse file, from a position on, that is written."""
     try:
         first = os.lseek(descriptor, position, os.SEEK_DATA)
         return first, os.lseek(descriptor, first, os.SEEK_HOLE)
-    except OSError:  # none comes any more
+    except OSError:  # none follows
         return None

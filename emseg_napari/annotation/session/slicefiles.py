@@ -1,7 +1,7 @@
-"""Labels on disk as one small PNG file per slice: a stroke rewrites one file, however long the stack.
+"""Labels on disk as one small PNG file for each slice, so that a stroke rewrites one file only.
 
 A folder of them holds ``0007.png`` for slice 7; a slice without a file has no labels. Pixel values are
-those of a labels layer on which somebody works, 0 to 4 (see `labels`).
+those of the labels layer, 0 to 4 (see `core.labels`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import PROPOSED_INTERIOR
 from emseg_napari.io import decode
+from emseg_napari.io.axes import shape_text
 
 # Level 3 without PNG's filters: 15 ms and 150 kB for 2048 x 2048 pixels; the defaults take 55 ms.
 _PNG = {"level": 3, "filter": 8}
@@ -25,7 +26,7 @@ _NAME = re.compile(r"([0-9]+)\.png")
 
 
 def write_slice(folder: str | Path, z: int, plane: np.ndarray) -> None:
-    """Write the labels of one slice, whole or not at all; an empty slice loses its file.
+    """Write the labels of one slice, whole or not at all; the file of an empty slice is removed.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def slice_files(folder: str | Path) -> dict[int, Path]:
 
 
 def set_aside(folder: str | Path, z: int) -> None:
-    """Give the file of a slice, which could not be read, a name under which nothing overwrites it.
+    """Rename the file of a slice that could not be read, so that nothing overwrites it.
 
     Raises
     ------
@@ -126,7 +127,7 @@ def read_slices(folder: str | Path, labels: np.ndarray) -> SlicesRead:
         strange = plane > PROPOSED_INTERIOR
         if strange.any():
             found.warnings.append(
-                f"Slice {z} held {strange.sum()} pixels with no label's number; they are 0 now."
+                f"Slice {z} had {strange.sum()} pixels with values that are not labels; they are 0 now."
             )
         labels[z] = np.where(strange, 0, plane)
     return found
@@ -135,8 +136,8 @@ def read_slices(folder: str | Path, labels: np.ndarray) -> SlicesRead:
 def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     plane = decode.read(path)[0]
     if plane.shape != shape or plane.dtype != np.uint8:
-        found = " x ".join(map(str, plane.shape))
         raise UserError(
-            f"{path.name} ({found}, {plane.dtype}) does not fit the stack; restore it from a copy."
+            f"{path.name} ({shape_text(plane.shape)}, {plane.dtype}) does not fit the stack; "
+            "restore it from a copy."
         )
     return plane

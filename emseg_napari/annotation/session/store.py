@@ -1,9 +1,8 @@
-"""A session on disk: the folder NAME.emseg that brings labels and all that belongs to them back.
+"""Loading and saving of whole sessions: folders NAME.emseg with labels and all that belongs to them.
 
 ``session.json`` names everything else. Labels lie in ``labels``, one small file per slice (see
 `slicefiles`). The image is referred to, by a path that is relative where it lies inside or beside the
-session, so that both can be moved together, or it is copied in as ``image.tif``. Sessions of format 1
-are still read (see `format1`).
+session, so that both can be moved together, or it is copied in as ``image.tif``.
 """
 
 from __future__ import annotations
@@ -26,11 +25,9 @@ from emseg_napari.annotation.session.contents import (
     resolved,
     write_contents,
 )
-from emseg_napari.annotation.session.format1 import PARTS, read_old_labels
 from emseg_napari.annotation.session.images import is_there, write_image
 from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.annotation.session.slicefiles import (
-    SlicesRead,
     read_slices,
     set_aside,
     unreadable_files,
@@ -48,19 +45,19 @@ __all__ = ["MissingImage", "Placement", "Round", "Session", "contents_of", "load
 
 @dataclass
 class Session:
-    """What is brought back.
+    """A session in memory.
 
     Attributes
     ----------
     image_path : Path or None
         The image's own file or folder, with the dataset inside a container; None when the image lives in
-        the session, or nobody knows where it is.
+        the session, or where it is is unknown.
     image : numpy.ndarray, Volume or None
         (z, y, x); None only in a session to be saved, whose image has a path, or is not kept.
     labels : numpy.ndarray
         uint8 (z, y, x), 0 to 4: the state of every pixel (see `labels`).
     confirmed : set of int
-        Slices whose labels, proposals too, all count as the user's.
+        Slices whose labels all count as the user's, proposals too.
     run : Path or None
         Folder of the run in use; it may be gone.
     rounds : list of Round
@@ -92,7 +89,7 @@ class Session:
 
 
 class MissingImage(UserError):
-    """The image to which a session refers is not there; `load_session` takes its new place.
+    """The image to which a session refers is missing; `load_session` takes its new path.
 
     Attributes
     ----------
@@ -167,7 +164,7 @@ def write_all_slices(folder: Path, labels: np.ndarray) -> None:
 
 
 def _keep_unreadable(folder: Path, session: Session, new: Path) -> None:
-    """Take slice files that nobody could read along when a session is saved over itself."""
+    """Copy slice files that could not be read when a session is saved over itself."""
     try:
         old = folder / read_contents(folder).labels
     except UserError:  # there is none yet
@@ -186,7 +183,7 @@ def load_session(folder: str | Path, image: str | Path | None = None) -> Session
     folder : str or Path
         NAME.emseg.
     image : str or Path, optional
-        The new place of an image that is no longer where the session says.
+        The new path of an image that is not where the session refers to.
 
     Returns
     -------
@@ -207,13 +204,13 @@ def load_session(folder: str | Path, image: str | Path | None = None) -> Session
     if not is_there(source):
         raise MissingImage(source, folder.name)
     pixels = _open_image(source)
-    found, confirmed = _labels(folder, stated)
+    found = read_slices(folder / stated.labels, new_labels(stated.shape))
     stacks.check_pair(pixels, found.labels, source.name, f"the labels of {folder.name}")
     return Session(
         image_path=path,
         image=pixels,
         labels=found.labels,
-        confirmed=confirmed,
+        confirmed={z for z in stated.confirmed if z < len(found.labels)},
         run=resolved(stated.run, folder),
         rounds=stated.rounds,
         settings=stated.settings,
@@ -226,20 +223,11 @@ def load_session(folder: str | Path, image: str | Path | None = None) -> Session
 
 
 def _open_image(source: Path) -> np.ndarray | Volume:
-    """Open an image; one of which a chunk is broken is a volume, since the labels are well."""
+    """Open an image; one with a broken chunk is a volume, since the labels can be read."""
     try:
         return open_image(source)
     except BrokenChunk:
         return open_volume(source)
-
-
-def _labels(folder: Path, stated: Contents) -> tuple[SlicesRead, set[int]]:
-    """Return labels and confirmed slices."""
-    if stated.shape is None:
-        labels, confirmed = read_old_labels(folder)
-        return SlicesRead(labels), confirmed
-    found = read_slices(folder / stated.labels, new_labels(stated.shape))
-    return found, {z for z in stated.confirmed if z < len(found.labels)}
 
 
 def _image_to_copy(session: Session) -> np.ndarray | Volume:
@@ -254,11 +242,10 @@ def _parts(folder: Path) -> list[Path]:
     """Return the files and folders of the session that is in `folder` now, but for its session.json."""
     try:
         stated = read_contents(folder)
-    except UserError:  # none yet, or damaged: what is there is not known to be ours
+    except UserError:  # none yet, or damaged: other files may not belong to a session
         return []
-    names = PARTS if stated.shape is None else (stated.labels,)
     copied = (stated.copied,) if stated.image is None else ()
-    return [folder / name for name in (*names, *copied)]
+    return [folder / name for name in (stated.labels, *copied)]
 
 
 def _free_name(folder: Path, stem: str, suffix: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Keeping one session folder up to date, piece by piece: a slice, the state, a page of the image."""
+"""Writing of one session folder, file by file: a slice, the state, a page of the image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emseg_napari.annotation.session.contents import Contents, read_contents, wr
 from emseg_napari.annotation.session.images import pages
 from emseg_napari.annotation.session.recovery import Marker, discard, is_unsaved
 from emseg_napari.annotation.session.slicefiles import set_aside, slice_files, unreadable_files, write_slice
-from emseg_napari.annotation.session.store import Session, contents_of, save_session
+from emseg_napari.annotation.session.store import Session, contents_of
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 
@@ -23,7 +23,7 @@ class SessionWriter:
     Parameters
     ----------
     folder : Path
-        A session to go on with, or a folder that does not exist yet: it is made with the first labels.
+        A session to resume, or a folder that does not exist yet, which is made with the first labels.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class SessionWriter:
         return self._image is not None
 
     def resume(self, session: Session) -> bool:
-        """Go on with the session that is in the folder; False if there is none.
+        """Resume the session that is in the folder; False if there is none.
 
         Raises
         ------
@@ -56,11 +56,8 @@ class SessionWriter:
             return False
         self._mark()
         contents = read_contents(self.folder)
-        if contents.shape is None:  # of format 1, which knows no slices
-            save_session(self.folder, session)
-            contents = read_contents(self.folder)
         if contents.shape != session.labels.shape:
-            raise UserError(f"{self.folder} holds labels of another image; save under another name.")
+            raise UserError(f"{self.folder} has labels of another image; save under another name.")
         for folder in (self.folder, self.folder / contents.labels):
             files.remove_leftovers(folder)
         self._contents, self.exists, self._unreadable = contents, True, set(session.unreadable)
@@ -69,7 +66,7 @@ class SessionWriter:
     def create(self, session: Session) -> None:
         """Make the folder, still without labels."""
         contents = contents_of(self.folder, session)
-        self._mark()  # first, or another window would take it for lost
+        self._mark()  # first, or another window would offer it for recovery
         with files.replacing_folder(self.folder) as new:
             (new / contents.labels).mkdir()
             write_contents(new, contents)
@@ -102,14 +99,14 @@ class SessionWriter:
             next(self._image)
         except StopIteration:
             self._image = None
-        except Exception:  # the file was given up: the next try begins with the first slice
+        except Exception:  # the file was removed: the next try begins with the first slice
             assert self._contents is not None
             assert session.image is not None
             self._image = pages(self.folder / self._contents.copied, session.image)
             raise
 
     def close(self) -> None:
-        """Leave the session; one in the recovery folder without labels is deleted."""
+        """Close the session; one in the recovery folder without labels is deleted."""
         if self._image is not None:
             self._image.close()
         if self._marker is not None:
@@ -124,5 +121,5 @@ class SessionWriter:
         return bool(slice_files(folder) or unreadable_files(folder))
 
     def _mark(self) -> None:
-        with suppress(UserError, OSError):  # a session elsewhere is saved although the home folder is full
+        with suppress(UserError, OSError):  # a full home folder must not prevent saving elsewhere
             self._marker = self._marker or Marker(self.folder)

@@ -1,4 +1,4 @@
-"""The boundaries of a slice on which its labels have decided: gaps that are open, membranes that stand."""
+"""Boundaries of a slice that its labels have decided: gaps that are open, membranes that are drawn."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Pieces:
         self._beside = [overlaps(numbers, is_interior(labels)) for labels in neighbours if labels is not None]
 
     def gaps(self) -> Boundaries:
-        """Return the gaps: where pieces of one cell hang together."""
+        """Return the gaps: where pieces of one cell are connected."""
         steps = self._steps.where(self._cell[self._steps.one] == self._cell[self._steps.other])
         ends, border = _pairs(steps.one, steps.other)
         weights = (steps.strength, None, steps.is_open)

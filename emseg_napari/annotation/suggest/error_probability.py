@@ -1,9 +1,8 @@
-"""How likely the present labels are wrong at a boundary: logistic regression on a few measures of it.
+"""Probability that the labels are wrong at a boundary: logistic regression on a few measures of it.
 
 The weights were fitted on proposals for slices of ISBI 2012, of 0:20, that the network had not seen:
 3,028 gaps and 23,825 membranes by six networks whose V_rand on them was 0.83 to 0.97. Probabilities
-count in log-odds, against those of the slice's membranes: one network is sure of what another hardly
-sees.
+count in log-odds, relative to the slice's membranes, since networks differ in how sure they are.
 """
 
 from __future__ import annotations

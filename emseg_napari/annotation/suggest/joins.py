@@ -1,4 +1,4 @@
-"""How the pieces of a cell hang together: one after the other, through the weakest boundary first."""
+"""Connections between the pieces of a cell, in the order of their boundaries, the weakest first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A slice in pieces that are no larger than the cells of its labels, and the steps from piece to piece."""
+"""Pieces of a slice, which are not larger than the cells of its labels, and the steps between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places to look at, in which order, and which slice to label next."""
+"""Places to look at, their order, and which slice to label next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-# Slices nearer than this to a confirmed one teach less: the same neurites look alike there.
+# Slices nearer than this to a confirmed one add less: the same neurites look alike there.
 _ALIKE_SLICES = 2.0
 
 

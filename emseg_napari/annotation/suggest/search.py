@@ -1,4 +1,4 @@
-"""The places of one slice at which its labels may be wrong, with what a correction would gain."""
+"""Search of one slice for places where its labels may be wrong, with the gain of a correction."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from emseg_napari.annotation.suggest.boundaries import Boundaries, Kind, Pieces
 from emseg_napari.annotation.suggest.pieces import Slice
 from emseg_napari.annotation.suggest.place import Place, ranked
 
-Line = tuple[np.ndarray, np.ndarray]
+PixelPath = tuple[np.ndarray, np.ndarray]
 
 _SMALLEST_GAIN = 1e-6  # of V_rand of a slice: a thousand of such places would hardly show in a score
 _WORTH = 0.99  # of all expected gain: sure membranes are most of the boundaries, and have the rest
-# Share of a boundary that the user has touched; who drew a part of a membrane vouches for the rest.
+# Share of a boundary that the user has touched; a user who drew a part of a membrane has seen the rest.
 _SETTLED = {"gap": 0.5, "membrane": 0.2}
 _MARGIN_PX, _SMALLEST_RADIUS_PX = 8, 16
 
@@ -88,7 +88,7 @@ def _seen(boundaries: Boundaries) -> np.ndarray:
     return steps.is_open if boundaries.kind == "gap" else np.ones(len(steps.y), bool)
 
 
-def _lines(boundaries: Boundaries, seen: np.ndarray) -> Iterator[tuple[int, Line]]:
+def _lines(boundaries: Boundaries, seen: np.ndarray) -> Iterator[tuple[int, PixelPath]]:
     """Yield the boundaries that are seen at all, each with the pixels of its steps that are."""
     if not seen.any():
         return
@@ -116,7 +116,7 @@ def cost(boundaries: Boundaries, squares: float) -> np.ndarray:
     return pairs / (squares - pairs if boundaries.kind == "gap" else squares + pairs)
 
 
-def _place(z: int, kind: Kind, line: Line, gain: float, wrong: float) -> Place:
+def _place(z: int, kind: Kind, line: PixelPath, gain: float, wrong: float) -> Place:
     y, x = line
     middle = int(((y - y.mean()) ** 2 + (x - x.mean()) ** 2).argmin())
     reach = float(np.hypot(y - y[middle], x - x[middle]).max()) + _MARGIN_PX

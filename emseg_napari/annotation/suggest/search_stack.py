@@ -1,4 +1,4 @@
-"""Where to look next in a whole stack: a network's doubts against the labels of the moment."""
+"""Search of a whole stack for places to look at: the network's probability against the labels."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def write(work: BlockWork, block: Block, result: Any) -> Any:
     try:
         return work.write(block, result)
     except UserError as error:
-        raise FatalBlockError(str(error)) from error
+        raise FatalBlockError(str(error), error.settings) from error
     except OSError as error:
         raise FatalBlockError(
             f"Block {block.index} cannot be written ({error.strerror or error}); correct that and start "
@@ -162,7 +162,8 @@ def failure(block: Block, error: Exception) -> BlockFailed:
     """Return why a block failed; raises `error` again if it concerns more than that block."""
     if isinstance(error, Cancelled | FatalBlockError):
         raise error
-    return BlockFailed(block.index, _sentence(error), _details(error))
+    settings = error.settings if isinstance(error, UserError) else ()
+    return BlockFailed(block.index, _sentence(error), _details(error), settings)
 
 
 def _sentence(error: Exception) -> str:

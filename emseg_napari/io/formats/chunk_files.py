@@ -1,4 +1,4 @@
-"""Arrays that are a folder with a file for every chunk, as those of Zarr and N5."""
+"""Base of Zarr and N5 arrays, which are a folder with a file for every chunk."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.io.axes import Size, Window, on_axes, size_of
-from emseg_napari.io.chunk_errors import Reopened, chunks_over, missing_chunk, read_or_tell
+from emseg_napari.io.axes import Size, VolumeWindow, on_axes, size_of
+from emseg_napari.io.chunk_errors import MissingChunk, Reopened, chunks_over, read_or_find_broken
 
 
 @dataclass(frozen=True)
 class ChunkFilePixels(Reopened):
-    """An array in a folder, opened in each process at the first reading.
+    """An array in a folder, opened in each process when it is first read.
 
     Attributes
     ----------
@@ -61,32 +61,32 @@ class ChunkFilePixels(Reopened):
     def _values(self, window: tuple[int | slice, ...]) -> Any:
         """Return the values in a window on all axes."""
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window."""
         if not self.fills:
             self._check_files(window)
         elif not any((self.folder / file).is_file() for _, file in self._files(window)):
-            # Labels of a few slices are mostly that, and asking for files is much quicker than reading.
+            # Most chunks of sparse labels are missing, and looking for files is much quicker than reading.
             return np.full(size_of(window), self._fill_value, self.dtype)
-        return read_or_tell(self._read, window, self.shape, self.chunks, self.name)
+        return read_or_find_broken(self._read, window, self.shape, self.chunks, self.name)
 
-    def _read(self, window: Window) -> np.ndarray:
+    def _read(self, window: VolumeWindow) -> np.ndarray:
         return np.asarray(self._values(on_axes(window, self._array.ndim))).reshape(size_of(window))
 
-    def _check_files(self, window: Window) -> None:
+    def _check_files(self, window: VolumeWindow) -> None:
         """Raise `BrokenChunk` where a file is not there; a library would return the fill value."""
         for part, file in self._files(window):
             if not (self.folder / file).is_file():
-                raise missing_chunk(self.name, _first(part, window, self.chunks), file)
+                raise MissingChunk(self.name, _first(part, window, self.chunks), file)
 
-    def _files(self, window: Window) -> Iterator[tuple[Window, str]]:
+    def _files(self, window: VolumeWindow) -> Iterator[tuple[VolumeWindow, str]]:
         """Give voxels and name of each file that a window touches."""
         ndim = self._array.ndim
         for index, part in chunks_over(window, self.shape, self._in_a_file):
             yield part, self._file((0,) * (ndim - 3) + index[max(0, 3 - ndim) :])
 
 
-def _first(part: Window, window: Window, chunks: Size) -> Size:
+def _first(part: VolumeWindow, window: VolumeWindow, chunks: Size) -> Size:
     """Return the first chunk that both windows touch."""
     k, j, i = (max(p.start, w.start) // c for p, w, c in zip(part, window, chunks, strict=True))
     return k, j, i

@@ -13,13 +13,13 @@ import h5py
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, Window, check_grey, last_three, name_of, part_of
-from emseg_napari.io.chunk_errors import Reopened, read_or_tell
+from emseg_napari.io.axes import Size, VolumeWindow, check_grey, last_three, name_of, part_of
+from emseg_napari.io.chunk_errors import Reopened, read_or_find_broken
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.units import voxel_of
 from emseg_napari.io.volume import Volume, Voxel
 
-# A window of a dataset without chunks is looked through in parts of this size for what cannot be read.
+# A window of a dataset without chunks is searched in parts of this size for what cannot be read.
 _PART = (1, 1024, 1024)
 
 
@@ -48,12 +48,12 @@ class Hdf5Pixels(Reopened):
         with _OPENING:
             return h5py.File(self.path, "r")[self.dataset]
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window; several threads may read, one after the other."""
         name = name_of(self.path, self.dataset)
-        return read_or_tell(self._read, window, self.shape, self.chunks or _PART, name)
+        return read_or_find_broken(self._read, window, self.shape, self.chunks or _PART, name)
 
-    def _read(self, window: Window) -> np.ndarray:
+    def _read(self, window: VolumeWindow) -> np.ndarray:
         return part_of(self._array, window)
 
 
@@ -73,13 +73,13 @@ def open_hdf5(path: Path, dataset: str = "") -> Volume:
     Raises
     ------
     UserError
-        If there is no such dataset, several could be meant, or it is no grey stack.
+        If there is no such dataset, several could be meant, or it is not a grey stack.
     """
     try:
         with h5py.File(path, "r") as file:
             return _open(file, path, dataset)
     except OSError as error:
-        raise UserError(f"{path.name} is damaged or no HDF5 file ({error}); copy it again.") from error
+        raise UserError(f"{path.name} is damaged or not an HDF5 file ({error}); copy it again.") from error
 
 
 def _open(file: h5py.File, path: Path, dataset: str) -> Volume:
@@ -91,7 +91,7 @@ def _open(file: h5py.File, path: Path, dataset: str) -> Volume:
         dataset, found = f"{dataset}/{inner}".strip("/"), found[inner]
     name = name_of(path, dataset)
     if not isinstance(found, h5py.Dataset) or found.shape is None:
-        raise UserError(f"{name} holds no array; choose another dataset.")
+        raise UserError(f"{name} is not an array; choose another dataset.")
     check_grey(found.shape, found.dtype, name)
     _check_filters(found, name)
     chunks = None if found.chunks is None else last_three(found.chunks)
@@ -106,27 +106,27 @@ def _check_filters(dataset: h5py.Dataset, name: str) -> None:
     for step in range(steps.get_nfilters()):
         code, _, _, text = steps.get_filter(step)
         if not h5py.h5z.filter_avail(code):
-            said = text.decode(errors="replace") or f"HDF5 filter {code}"
+            filter_name = text.decode(errors="replace") or f"HDF5 filter {code}"
             raise UserError(
-                f"{name} is compressed by {said}, which HDF5 lacks here; save it again with gzip."
+                f"{name} is compressed by {filter_name}, which HDF5 lacks here; save it again with gzip."
             )
 
 
 def _datasets(group: h5py.Group) -> dict[str, Dataset]:
     datasets: dict[str, Dataset] = {}
 
-    def note(path: str, one: Any) -> None:
+    def collect(path: str, one: Any) -> None:
         if isinstance(one, h5py.Dataset) and one.shape is not None:
             datasets[path] = Dataset(one.shape, one.dtype)
 
-    group.visititems(note)
+    group.visititems(collect)
     return datasets
 
 
 def _voxel(attributes: Mapping[str, Any]) -> Voxel | None:
     """Read `resolution` of CREMI in nm, or `element_size_um` of Fiji and ilastik, both z, y, x."""
     for key, unit in (("resolution", "nanometer"), ("element_size_um", "micrometer")):
-        said: Any = attributes.get(key)
-        if np.shape(said) == (3,):
-            return voxel_of(said, unit)
+        stated: Any = attributes.get(key)
+        if np.shape(stated) == (3,):
+            return voxel_of(stated, unit)
     return None

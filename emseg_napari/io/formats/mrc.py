@@ -30,13 +30,13 @@ def open_mrc(path: Path) -> Volume:
     Raises
     ------
     UserError
-        If it is damaged, or no grey stack.
+        If it is damaged, or not a grey stack.
     """
     try:
         with mrcfile.mmap(path, mode="r") as file:
             shape, dtype, voxel, offset = file.data.shape, _dtype(file), _voxel(file), file.data.offset
     except (OSError, ValueError) as error:
-        raise UserError(f"{path.name} is damaged or no MRC file ({error}); copy it again.") from error
+        raise UserError(f"{path.name} is damaged or not an MRC file ({error}); copy it again.") from error
     check_grey(shape, dtype, path.name)
     return Volume(path.name, str(path), MappedPixels(path, last_three(shape), dtype, offset), voxel)
 

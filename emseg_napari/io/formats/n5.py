@@ -14,12 +14,13 @@ import tensorstore
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, check_grey, last_three, name_of
+from emseg_napari.io.containers import N5
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.formats.chunk_files import ChunkFilePixels
 from emseg_napari.io.units import voxel_of
 from emseg_napari.io.volume import Volume, Voxel
 
-_MARK = "attributes.json"
+(_ATTRIBUTES,) = N5.marks
 
 
 class N5Pixels(ChunkFilePixels):
@@ -58,7 +59,7 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False) -> Volume:
     Raises
     ------
     UserError
-        If there is no such dataset, several could be meant, or it is no grey stack.
+        If there is no such dataset, several could be meant, or it is not a grey stack.
     """
     if not (root / dataset).is_dir():
         raise unknown_dataset(_datasets(root), dataset, root.name)
@@ -69,7 +70,7 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False) -> Volume:
     try:
         array = _open(folder)
     except ValueError as error:
-        raise UserError(f"{name} is damaged or no N5 dataset ({error}); copy it again.") from error
+        raise UserError(f"{name} is damaged or not an N5 dataset ({error}); copy it again.") from error
     dtype = array.dtype.numpy_dtype
     check_grey(array.shape, dtype, name)
     chunks = last_three(array.chunk_layout.read_chunk.shape)
@@ -103,8 +104,8 @@ def _datasets(folder: Path, above: str = "") -> dict[str, Dataset]:
 
 
 def _dtype(attributes: Mapping[str, Any]) -> np.dtype[Any]:
-    said = str(attributes.get("dataType"))
-    return np.dtype(said if re.fullmatch(r"u?int\d+|float\d+", said) else object)
+    stated = str(attributes.get("dataType"))
+    return np.dtype(stated if re.fullmatch(r"u?int\d+|float\d+", stated) else object)
 
 
 def _children(folder: Path) -> list[str]:
@@ -116,7 +117,7 @@ def _are_levels(children: list[str]) -> bool:
 
 
 def _attributes(folder: Path) -> Mapping[str, Any]:
-    file = folder / _MARK
+    file = folder / _ATTRIBUTES
     try:
         content = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     except (OSError, ValueError) as error:
@@ -125,17 +126,17 @@ def _attributes(folder: Path) -> Mapping[str, Any]:
 
 
 def _voxel(folder: Path) -> Voxel | None:
-    """Read `pixelResolution` or `resolution` (nm where no unit is said), both x, y, z.
+    """Read `pixelResolution` or `resolution` (nm where no unit is stated), both x, y, z.
 
     A level may have it from its group, multiplied by its own downsampling.
     """
     own, group = _attributes(folder), _attributes(folder.parent)
     factors = own.get("downsamplingFactors", [1, 1, 1])
     for attributes, factor in ((own, [1, 1, 1]), (group, factors)):
-        said: Any = attributes.get("pixelResolution", attributes.get("resolution"))
+        stated: Any = attributes.get("pixelResolution", attributes.get("resolution"))
         unit = "nanometer"
-        if isinstance(said, Mapping):
-            said, unit = said.get("dimensions"), said.get("unit", unit)
-        if np.shape(said) == (3,) and np.shape(factor) == (3,):
-            return voxel_of(np.multiply(said, factor)[::-1], unit)
+        if isinstance(stated, Mapping):
+            stated, unit = stated.get("dimensions"), stated.get("unit", unit)
+        if np.shape(stated) == (3,) and np.shape(factor) == (3,):
+            return voxel_of(np.multiply(stated, factor)[::-1], unit)
     return None

@@ -1,4 +1,4 @@
-"""Volumes that are read slice by slice: folders of numbered TIFF or PNG files."""
+"""Folders of numbered TIFF or PNG slices, and the base of volumes that are read slice by slice."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io import decode
-from emseg_napari.io.axes import Size, Window, check_grey, size_of
+from emseg_napari.io.axes import Size, VolumeWindow, check_grey, shape_text, size_of
 from emseg_napari.io.chunk_errors import BrokenChunk, Reopened
 from emseg_napari.io.volume import Volume
 
-_KEPT = 2  # tiles of one slice are asked for one after the other
+_KEPT = 2  # tiles of one slice are read one after the other
 
 
 class SlicePixels(Reopened, ABC):
-    """Base of what decodes whole slices, of which the last ones are kept."""
+    """Base of volumes that decode whole slices, of which the last ones stay in memory."""
 
     shape: Size
     dtype: np.dtype[Any]
@@ -39,7 +39,7 @@ class SlicePixels(Reopened, ABC):
     def read_slice(self, z: int) -> np.ndarray:
         """Return one slice (y, x)."""
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window."""
         block = np.empty(size_of(window), self.dtype)
         for n, z in enumerate(range(window[0].start, window[0].stop)):
@@ -98,7 +98,7 @@ def open_slices(path: Path) -> Volume:
     Raises
     ------
     UserError
-        If there are none, or the first is no single grey slice.
+        If there are none, or the first is not a single grey slice.
     """
     paths = decode.slice_paths(path) if path.is_dir() else [path]
     first = decode.read(paths[0])
@@ -113,4 +113,4 @@ def open_slices(path: Path) -> Volume:
 
 
 def _kind(array: Any) -> str:
-    return f"{' x '.join(map(str, array.shape[1:]))} pixels, {array.dtype}"
+    return f"{shape_text(array.shape[1:])} pixels, {array.dtype}"

@@ -1,4 +1,4 @@
-"""TIFF files of any size: mapped where pixels lie plain in the file, else decoded page by page."""
+"""TIFF files of any size: mapped where pixels are uncompressed and contiguous, else decoded page by page."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import tifffile
 import zarr
 
 from emseg_napari.io import decode
-from emseg_napari.io.axes import Size, Window, check_grey, last_three, part_of
-from emseg_napari.io.chunk_errors import Reopened, read_or_tell
+from emseg_napari.io.axes import Size, VolumeWindow, check_grey, last_three, part_of
+from emseg_napari.io.chunk_errors import Reopened, read_or_find_broken
 from emseg_napari.io.formats.slices import SlicePixels
 from emseg_napari.io.memmap import MappedPixels
 from emseg_napari.io.units import voxel_of
@@ -45,9 +45,9 @@ class PagePixels(SlicePixels):
     def read_slice(self, z: int) -> np.ndarray:
         """Return one slice (y, x)."""
         window = (slice(z, z + 1), slice(0, self.shape[1]), slice(0, self.shape[2]))
-        return read_or_tell(self._read, window, self.shape, self.chunks, self.path.name)[0]
+        return read_or_find_broken(self._read, window, self.shape, self.chunks, self.path.name)[0]
 
-    def _read(self, window: Window) -> np.ndarray:
+    def _read(self, window: VolumeWindow) -> np.ndarray:
         return part_of(self._array, window)
 
 
@@ -71,11 +71,11 @@ class TilePixels(Reopened):
     def _array(self) -> zarr.Array:
         return _lazy(self, None)
 
-    def read(self, window: Window) -> np.ndarray:
+    def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window."""
-        return read_or_tell(self._read, window, self.shape, self.chunks, self.path.name)
+        return read_or_find_broken(self._read, window, self.shape, self.chunks, self.path.name)
 
-    def _read(self, window: Window) -> np.ndarray:
+    def _read(self, window: VolumeWindow) -> np.ndarray:
         return part_of(self._array, window)
 
 
@@ -125,7 +125,7 @@ def _voxel(file: tifffile.TiffFile) -> Voxel | None:
 
 
 def _ome_voxel(text: str) -> Voxel | None:
-    """Read the physical sizes of OME-XML, which are in micrometres where no unit is said."""
+    """Read the physical sizes of OME-XML, which are in micrometres where no unit is stated."""
     pixels = next((one for one in ElementTree.fromstring(text).iter() if one.tag.endswith("}Pixels")), None)
     if pixels is None:
         return None

@@ -12,14 +12,12 @@ import zarr
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, check_grey, last_three, name_of
+from emseg_napari.io.containers import ZARR
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.formats.chunk_files import ChunkFilePixels
-from emseg_napari.io.ome_zarr_read import Multiscale
+from emseg_napari.io.ome_zarr_metadata import Multiscale
 from emseg_napari.io.units import voxel_of
 from emseg_napari.io.volume import Volume, Voxel
-
-# One of these is in the folder of each array and group.
-MARKS = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 
 
 class ZarrPixels(ChunkFilePixels):
@@ -60,9 +58,9 @@ def open_zarr(root: Path, dataset: str = "", fills: bool = False) -> Volume:
     Raises
     ------
     UserError
-        If there is no such dataset, several could be meant, or it is no grey stack.
+        If there is no such dataset, several could be meant, or it is not a grey stack.
     """
-    if dataset and not _is_there(root / dataset):
+    if dataset and not ZARR.is_node(root / dataset):
         raise unknown_dataset(_datasets(_node(root, root.name)), dataset, root.name)
     found = _node(root / dataset, name_of(root, dataset))
     if isinstance(found, zarr.Group):
@@ -80,21 +78,17 @@ def zarr_levels(folder: Path) -> list[Path]:
     return [group / one for one in image.paths]
 
 
-def _is_there(folder: Path) -> bool:
-    return any((folder / mark).is_file() for mark in MARKS)
-
-
 def _node(folder: Path, name: str) -> zarr.Array | zarr.Group:
     try:
         return zarr.open(folder, mode="r")
-    except Exception as error:  # whatever metadata that is not what it should be may lead to
-        raise UserError(f"{name} is damaged or no Zarr folder ({error}); copy it again.") from error
+    except Exception as error:  # malformed metadata raises anything at all
+        raise UserError(f"{name} is damaged or not a Zarr folder ({error}); copy it again.") from error
 
 
 def _volume(array: Any, root: Path, dataset: str, fills: bool) -> Volume:
     name = name_of(root, dataset)
     if not isinstance(array, zarr.Array):
-        raise UserError(f"{name} is no array; choose another dataset.")
+        raise UserError(f"{name} is not an array; choose another dataset.")
     check_grey(array.shape, array.dtype, name)
     folder = root / dataset
     pixels = ZarrPixels(folder, name, last_three(array.shape), array.dtype, last_three(array.chunks), fills)
@@ -129,7 +123,7 @@ def _walk(group: zarr.Group, above: str = "") -> Iterator[tuple[str, Dataset]]:
 def _image_around(folder: Path) -> tuple[Multiscale | None, str]:
     """Return the multiscale image that an array is a level of, and the level's path there."""
     for parent in list(folder.parents)[:3]:
-        if _is_there(parent):
+        if ZARR.is_node(parent):
             image = Multiscale(_node(parent, parent.name).attrs.asdict())
             path = folder.relative_to(parent).as_posix()
             if path in image.paths:

@@ -17,7 +17,8 @@ import numpy as np
 from emseg_napari.core.files import adding_files, writable_folder, write_json
 from emseg_napari.core.jobs import EpochEnded, Event, JobContext, Message, PreviewReady, Progress, UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, distinct
-from emseg_napari.inference import SlicePredictor, Window, load_predictor
+from emseg_napari.inference import SlicePredictor, load_predictor
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.models.run import Run, is_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
@@ -153,7 +154,7 @@ def _fit_ridge(fitting: _Fitting) -> int:
     return tried
 
 
-def _examples(fitting: _Fitting) -> list[tuple[int, Window]]:
+def _examples(fitting: _Fitting) -> list[tuple[int, SliceWindow]]:
     """Return slices and windows to fit to, spread over the slices that have both classes."""
     labels, trained = fitting.labels, fitting.run.record.trained_slices
     parts = [(z, most_labelled(labels[[z]], _FILTER_SIDE_PX)) for z in trained]

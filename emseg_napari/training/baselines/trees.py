@@ -19,8 +19,8 @@ from emseg_napari.core.files import replacing
 from emseg_napari.core.jobs import JobContext, Progress
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.inference.tiles import grown, tiles, whole, within
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.models.pixel_features import RECIPE_KEY, FeatureRecipe, pixel_features
-from emseg_napari.models.resampling import Window
 
 RECIPE = FeatureRecipe()
 TREES = 60
@@ -92,7 +92,7 @@ def _balanced(
     return features, np.arange(2 * size) < size
 
 
-def _windows(labels: np.ndarray, random: np.random.Generator) -> Iterator[tuple[int, Window]]:
+def _windows(labels: np.ndarray, random: np.random.Generator) -> Iterator[tuple[int, SliceWindow]]:
     """Yield slice and window of all windows with labels, in random order."""
     windows = [
         (z, window)

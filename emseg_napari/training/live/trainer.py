@@ -114,7 +114,7 @@ class _Live:
         devices.warm_up(self._learner.model, *self._patches.empty_batch())
         # A step without labels compiles it, so that the first stroke need not wait.
         self._step(self._patches.empty_batch(), 0.0)
-        for z in self._labels.held:
+        for z in self._labels.stored_slices:
             self._learn_from(z)
         self._idle = IdlePolicy(self._settings.idle_seconds, self._settings.on_battery)
         self._preview = SlicePreview(self._image, self._context)

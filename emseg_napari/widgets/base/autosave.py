@@ -1,12 +1,12 @@
-"""Keeps what the user does to labels on disk, from the first stroke on and without being asked."""
+"""Autosave of a workspace: every edit of managed labels is written to disk, from the first stroke on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
@@ -14,38 +14,29 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from emseg_napari.annotation.session.autosave import Autosave
 from emseg_napari.annotation.session.recovery import open_elsewhere
-from emseg_napari.annotation.session.scratch import want_of_room
+from emseg_napari.annotation.session.scratch import low_disk_warning
 from emseg_napari.annotation.session.store import Session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.open import open_volume
 from emseg_napari.widgets.base.layer_autosave import LayerAutosave
-from emseg_napari.widgets.layers.labels_layer import (
-    SESSION,
-    SOURCE,
-    confirmed_in,
-    finest,
-    fits,
-    stack_of,
-    volume_of_layer,
-)
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
+from emseg_napari.widgets.layers.layer_info import OpenedSession, info_of, update_info
+from emseg_napari.widgets.layers.layer_pixels import finest, fits, volume_of_layer
 from emseg_napari.widgets.layers.placement import place_of
 
-if TYPE_CHECKING:
-    from emseg_napari.widgets.base.workspace import Workspace
-
-_KEPT = "emseg autosave"
 _ASK_MS = 500
 
 
-class Keeper(QObject):
-    """Autosaves every labels layer of ours in a workspace.
+class SessionAutosave(QObject):
+    """Autosaves every managed labels layer of a workspace.
 
     Signals
     -------
     trouble : str
         Why something cannot be written; empty when all could be.
     noted : str
-        What the user should know of how labels are kept.
+        What the user should know about the autosave.
     """
 
     trouble = Signal(str)
@@ -54,45 +45,53 @@ class Keeper(QObject):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
         self._workspace = workspace
-        self._mine: list[LayerAutosave] = []
-        self._work: Any = None
+        self._autosaved: list[LayerAutosave] = []
+        self._work = (workspace.run, workspace.rounds)
         self._soon = QTimer(self, singleShot=True, interval=0)
-        self._soon.timeout.connect(partial(_hand_on, self._mine))
-        # Asked here, not told by the threads that write: they may outlive this object.
-        self._told = self._warned = ""
+        self._soon.timeout.connect(partial(_flush, self._autosaved))
+        # Polled here, not signalled by the threads that write: they may outlive this object.
+        self._reported = self._warned = ""
         self._ask = QTimer(self, interval=_ASK_MS)
-        self._ask.timeout.connect(self._tell_trouble)
-        workspace.edited.connect(self._note)
-        workspace.changed.connect(self._note_work)
-        # not by this object, which is half gone by then
-        mine = self._mine
-        workspace.destroyed.connect(lambda: _end(mine))
+        self._ask.timeout.connect(self._report_trouble)
+        workspace.edited.connect(self._record_edit)
+        workspace.changed.connect(self._record_work)
+        workspace.managed_changed.connect(self.follow)
+        # not by this object, which is half destroyed by then
+        autosaved = self._autosaved
+        workspace.destroyed.connect(lambda: _close(autosaved))
+        self.follow()
 
     def folder(self, layer: Any) -> Path | None:
-        """Return where a layer's labels are kept, None before its first stroke."""
+        """Return the session folder of a layer, None before its first stroke."""
         kept = self._kept(layer)
         return None if kept is None else kept.autosave.folder
 
-    def follow(self, layers: list[Labels]) -> None:
-        """Let go of layers that were removed, and go on with the sessions from which others were opened."""
-        _hand_on(self._mine)
-        for kept in list(self._mine):
-            if kept.layer not in layers:
+    def follow(self) -> None:
+        """End the autosave of removed layers, and resume the sessions from which others were opened."""
+        self.release(except_of=self._workspace.managed_labels)
+        for layer in self._workspace.managed_labels:
+            opened = info_of(layer).opened
+            if opened is not None:
+                update_info(layer, opened=None)
+                self._resume(layer, opened)
+
+    def release(self, except_of: Sequence[Labels] = ()) -> None:
+        """End the autosave of all layers but these; what changed is still written."""
+        _flush(self._autosaved)
+        for kept in list(self._autosaved):
+            if kept.layer not in except_of:
                 kept.end_comparing()
                 kept.autosave.close(timeout=0)  # its thread writes what is left
-                self._mine.remove(kept)
-        for layer in layers:
-            opened = layer.metadata.pop(SESSION, None)
-            if opened is not None:
-                self._go_on(layer, *opened)
+                self._autosaved.remove(kept)
 
-    def _go_on(self, layer: Labels, folder: Path, session: Session, read: dict[int, int]) -> None:
+    def _resume(self, layer: Labels, opened: OpenedSession) -> None:
         """Keep a layer where it was opened from, with what was painted since."""
-        labels = stack_of(layer)
+        labels, session = stack_of(layer), opened.session
         kept = self._ensure(layer)
-        images = [one for one in self._workspace.candidates("image") if one.metadata.get(SESSION) == folder]
-        kept.begin(folder, replace(session, labels=labels), images[-1] if images else None)
-        kept.compare(read)
+        found = self._workspace.candidates("image")
+        images = [one for one in found if info_of(one).session_folder == opened.folder]
+        kept.start(opened.folder, replace(session, labels=labels), images[-1] if images else None)
+        kept.compare(opened.checksums)
         if images:
             self._workspace.choose("image", images[-1])
         self._workspace.choose("labels", layer)
@@ -100,12 +99,12 @@ class Keeper(QObject):
         self._workspace.set_rounds(session.rounds)
 
     def saving(self, layer: Labels, image: Image, folder: Path, copy_image: bool) -> Callable[[], None]:
-        """Return what saves a layer as a named session, where it is kept from then on; takes a while.
+        """Return what saves a layer as a named session, where it is autosaved from then on; takes a while.
 
         Raises
         ------
         UserError
-            Here or there, if it cannot be written.
+            From this call or from the returned one, if it cannot be written.
         """
         if open_elsewhere(folder) and self.folder(layer) != folder:
             raise UserError(f"{folder.name} is open in a window; choose another name.")
@@ -115,35 +114,36 @@ class Keeper(QObject):
                 raise UserError(f"{_unknown_file(image)}; tick 'Save a copy of the image in the session'.")
             session = replace(session, image=volume_of_layer(image))
         if not kept.is_current:  # strokes during the saving have a place then, too
-            kept.begin(None, session, image)
+            kept.start(None, session, image)
         kept.image = image
-        kept.hand_on()
+        kept.flush()
         return partial(kept.autosave.save_as, folder, session, copy_image)
 
-    def _tell_trouble(self) -> None:
-        sentence = next((kept.autosave.trouble for kept in self._mine if kept.autosave.trouble), "")
-        if sentence != self._told:
-            self._told = sentence
+    def _report_trouble(self) -> None:
+        sentence = next((kept.autosave.trouble for kept in self._autosaved if kept.autosave.trouble), "")
+        if sentence != self._reported:
+            self._reported = sentence
             self.trouble.emit(sentence)
-        room = next(filter(None, (want_of_room(kept.layer.data) for kept in self._mine)), "")
+        room = next(filter(None, (low_disk_warning(kept.layer.data) for kept in self._autosaved)), "")
         if room and room != self._warned:
             self.noted.emit(room)
         self._warned = room
 
     def _kept(self, layer: Any) -> LayerAutosave | None:
-        kept = layer.metadata.get(_KEPT)
+        kept = info_of(layer).autosave
         return kept if kept is not None and kept.layer == layer else None  # a duplicate shares metadata
 
     def _ensure(self, layer: Labels) -> LayerAutosave:
         kept = self._kept(layer)
         if kept is None:
-            kept = layer.metadata[_KEPT] = LayerAutosave(layer, Autosave())
-        if kept not in self._mine:
-            self._mine.append(kept)
+            kept = LayerAutosave(layer, Autosave())
+            update_info(layer, autosave=kept)
+        if kept not in self._autosaved:
+            self._autosaved.append(kept)
             self._ask.start()
         return kept
 
-    def _note(self, layer: Labels, slices: set[int]) -> None:
+    def _record_edit(self, layer: Labels, slices: set[int]) -> None:
         image = self._image_of(layer)
         kept = self._kept(layer)
         if (kept is None or not kept.is_current) and image is None:
@@ -151,20 +151,20 @@ class Keeper(QObject):
         kept = self._ensure(layer)
         if not kept.is_current:
             session = self._session(layer, image)
-            kept.begin(None, session, image)
+            kept.start(None, session, image)
             if session.image is None and session.image_path is None:
                 self.noted.emit(
-                    f"{_unknown_file(image)}: '{layer.name}' is kept without it, and to restore it you will "
+                    f"{_unknown_file(image)}: '{layer.name}' is saved without it, and to restore it you will "
                     "be asked for a file of the image."
                 )
-        kept.note(slices)
+        kept.record_edit(slices)
         self._soon.start()
 
-    def _note_work(self) -> None:
+    def _record_work(self) -> None:
         layer, work = self._workspace.labels, (self._workspace.run, self._workspace.rounds)
         kept = None if layer is None else self._kept(layer)
         if kept is not None and work != self._work:  # not where only another layer was chosen
-            kept.autosave.note_state(run=work[0], rounds=work[1])
+            kept.autosave.record_state(run=work[0], rounds=work[1])
         self._work = work
 
     def _image_of(self, layer: Labels) -> Any:
@@ -190,6 +190,11 @@ class Keeper(QObject):
         )
 
 
+def autosave_of(workspace: Workspace) -> SessionAutosave:
+    """Return the autosave of a workspace, made for the first of its steps that asks."""
+    return workspace.findChild(SessionAutosave) or SessionAutosave(workspace)
+
+
 def is_in_memory(layer: Layer) -> bool:
     """Say whether a layer's pixels are in memory, so that a copy of them can be kept."""
     return isinstance(finest(layer), np.ndarray) and not isinstance(finest(layer), np.memmap)
@@ -198,12 +203,12 @@ def is_in_memory(layer: Layer) -> bool:
 def source_of(image: Image | None) -> Path | None:
     """Return the file from which the plugin can open an image again, None where it knows none.
 
-    That napari itself opened it is enough only of what is too large to be copied: we may not read the
+    That napari itself opened it is enough only if it is too large to be copied: this plugin may not read the
     file as it does.
     """
     if image is None:
         return None
-    known = image.metadata.get(SOURCE)
+    known = info_of(image).source
     if known or is_in_memory(image) or image.source.path is None:
         return Path(known) if known else None
     try:
@@ -214,18 +219,18 @@ def source_of(image: Image | None) -> Path | None:
 
 
 def _unknown_file(image: Image) -> str:
-    return f"{image.name} is too large to be copied unasked and has no file that could be opened again"
+    return f"{image.name} is too large to be copied automatically, and has no file that can be opened again"
 
 
-def _hand_on(mine: list[LayerAutosave]) -> None:
-    for kept in mine:
-        kept.hand_on()
+def _flush(autosaved: list[LayerAutosave]) -> None:
+    for kept in autosaved:
+        kept.flush()
 
 
-def _end(mine: list[LayerAutosave]) -> None:
+def _close(autosaved: list[LayerAutosave]) -> None:
     """Write what is left."""
-    for kept in mine:
+    for kept in autosaved:
         kept.end_comparing()
-    _hand_on(mine)
-    for kept in mine:
+    _flush(autosaved)
+    for kept in autosaved:
         kept.autosave.close()

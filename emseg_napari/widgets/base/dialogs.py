@@ -1,4 +1,4 @@
-"""The questions that the window asks."""
+"""Questions to the user."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def ask_convention(parent: QWidget, error: UserError) -> Convention | None:
 
 
 def is_sure(parent: QWidget, sentence: str, action: str) -> bool:
-    """Ask before something that cannot be taken back; `action` is the button that does it."""
+    """Ask before something that cannot be undone; `action` is the button that does it."""
     box = QMessageBox(QMessageBox.Icon.Warning, f"{action}?", sentence, parent=parent)
     yes = box.addButton(action, QMessageBox.ButtonRole.DestructiveRole)
     return _answer(box) == yes

@@ -1,9 +1,10 @@
-"""Runs a job of the engine process from the window, through a napari thread worker."""
+"""One job of the engine process, run from the window through a napari thread worker."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 from napari.qt.threading import create_worker
@@ -13,7 +14,7 @@ from qtpy.QtWidgets import QWidget
 
 from emseg_napari.core.jobs import Event, Failed, Progress
 from emseg_napari.engine.client import Engine
-from emseg_napari.widgets.base.threads import outcome_of, sentence_of
+from emseg_napari.widgets.base.threads import outcome_of, sentence_of, with_places
 
 Prepare = Callable[[], dict[str, Any]]
 
@@ -24,9 +25,9 @@ class EngineJob(QObject):
     Signals
     -------
     event : Event
-        Every event of the job, on the GUI thread; that it was impossible is one, too.
+        Every event of the job, on the GUI thread; an impossible job ends with `Failed`, too.
     ended
-        The job is over, whatever way.
+        The job is over, however it ended.
     """
 
     event = Signal(object)
@@ -38,7 +39,7 @@ class EngineJob(QObject):
         self._worker: Any = None
         self._prepare: Prepare | None = None  # while that is being called
         self._bar: progress | None = None
-        # The lambda holds the engine, not this object, which is half gone by then.
+        # The lambda holds the engine, not this object, which is half destroyed by then.
         engine = self._engine
         owner.destroyed.connect(lambda: engine.close())
         owner.destroyed.connect(lambda: setattr(self, "_prepare", None))
@@ -50,7 +51,7 @@ class EngineJob(QObject):
 
     @property
     def preparing(self) -> bool:
-        """Whether the engine has not begun."""
+        """Whether the arguments are still being prepared."""
         return self._prepare is not None
 
     @property
@@ -59,7 +60,7 @@ class EngineJob(QObject):
         return self._engine.process_id
 
     def start(self, job: str, title: str, prepare: Prepare, begin: Callable[[], None] = lambda: None) -> None:
-        """Begin a job.
+        """Start a job.
 
         Parameters
         ----------
@@ -68,33 +69,33 @@ class EngineJob(QObject):
         title : str
             Names it in the activity dock.
         prepare : callable
-            Returns the arguments of the job, or raises what stands against it; called in a thread, since
+            Returns the arguments of the job, or raises the error that prevents it; called in a thread, since
             it may look through whole stacks.
         begin : callable
-            Called here when the job was found possible, just before the engine begins it.
+            Called here once the job was found possible, just before the engine starts it.
         """
         self._watch_window()
         self._bar = progress(total=100, desc=title)
         self._prepare = prepare
 
-        def go_on(outcome: tuple[dict[str, Any], Exception | None]) -> None:
-            if prepare is self._prepare:  # else it was cancelled, and perhaps another one was begun
-                self._go_on(job, begin, *outcome)
+        def prepared(outcome: tuple[dict[str, Any], Exception | None]) -> None:
+            if prepare is self._prepare:  # else it was cancelled, and perhaps another one was started
+                self._start_engine(job, begin, *outcome)
 
         self._worker = create_worker(outcome_of, prepare, _start_thread=False)
-        self._worker.returned.connect(go_on)
+        self._worker.returned.connect(prepared)
         self._worker.start()
 
-    def _go_on(
+    def _start_engine(
         self, job: str, begin: Callable[[], None], arguments: dict[str, Any], error: Exception | None
     ) -> None:
         self._prepare = None
         if error is not None:
-            self._give_up(Failed(sentence_of(error)))
+            self._end_before_start(Failed(sentence_of(error)))
             return
         begin()
         self._worker = create_worker(_safely, self._engine.run(job, **arguments), _start_thread=False)
-        self._worker.yielded.connect(self._take)
+        self._worker.yielded.connect(self._pass_on)
         self._worker.errored.connect(self._fail)
         self._worker.finished.connect(self._finish)  # not before: until then the engine takes no other job
         self._worker.start()
@@ -103,7 +104,7 @@ class EngineJob(QObject):
         """Stop the job within a second."""
         if self.preparing:
             self._prepare = None
-            self._give_up(Failed("Cancelled.", cancelled=True))
+            self._end_before_start(Failed("Cancelled.", cancelled=True))
         else:
             self._engine.cancel()
 
@@ -112,7 +113,7 @@ class EngineJob(QObject):
         self._engine.steer(**changes)
 
     def update_labels(self, z: int, labels: Any) -> None:
-        """Tell a live job what is labelled of slice `z`: uint8 (y, x), 0, 1, 2."""
+        """Send the labels of slice `z` to a live job: uint8 (y, x), 0, 1, 2."""
         self._engine.update_labels(z, labels)
 
     def close(self) -> None:
@@ -120,22 +121,24 @@ class EngineJob(QObject):
         self.cancel()
         self._engine.close()
 
-    def _take(self, event: Event) -> None:
+    def _pass_on(self, event: Event) -> None:
         if isinstance(event, Failed) and event.details:
             logging.getLogger(__name__).error("%s\n%s", event.text, event.details)
+        if isinstance(event, Failed):
+            event = replace(event, text=with_places(event), settings=())
         self.event.emit(event)
-        # Last, since napari's bar serves the event loop and with it our next event; and only for
+        # Last, since napari's bar serves the event loop and with it the next event; and only for
         # whole per cents, since each time it paints the whole window.
         percent = round(100 * event.fraction) if isinstance(event, Progress) else 0
         if self._bar is not None and percent > self._bar.n:
             self._bar.update(percent - self._bar.n)
 
     def _fail(self, error: Exception) -> None:
-        self._take(Failed(f"The job failed: {error}"))
+        self._pass_on(Failed(f"The job failed: {error}"))
 
-    def _give_up(self, failure: Failed) -> None:
-        """End a job that the engine has not begun."""
-        self._take(failure)
+    def _end_before_start(self, failure: Failed) -> None:
+        """End a job that the engine has not started."""
+        self._pass_on(failure)
         self._finish()
 
     def _finish(self) -> None:
@@ -150,7 +153,7 @@ class EngineJob(QObject):
         self._owner().window().installEventFilter(self)  # again is no harm: Qt keeps one
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Look whether a close event did close the window."""
+        """Check whether a close event did close the window."""
         if event.type() == QEvent.Type.Close:
             QTimer.singleShot(0, self._close_if_gone)
         return False

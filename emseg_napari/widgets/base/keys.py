@@ -1,4 +1,4 @@
-"""The keys of the correction loop, and the sheet that shows them.
+"""Keyboard shortcuts of the correction loop, and the page that lists them.
 
 None of them means anything to napari while a labels layer is selected.
 """
@@ -12,19 +12,19 @@ from qtpy.QtWidgets import QDialog, QLabel, QVBoxLayout, QWidget
 
 # What each does, in the order of a round; the names are those of napari's key bindings.
 KEYS = {
-    "N": "next place to look at",
+    "N": "next place",
     "Shift-N": "previous place",
     "A": "accept: the place is right as it is",
     "S": "skip the place",
     "G": "tool: close a gap (click both ends, or drag)",
     "D": "tool: drop a false membrane (click on it)",
     "J": "tool: join two cells (click in both, or drag)",
-    "K": "tool: cut a cell (draw a stroke across it)",
+    "K": "tool: split a cell (draw a stroke across it)",
     "I": "tool: remove an island or a speck (click on it)",
     "Q": "tool: copy the slice before (click into this one)",
     "W": "tool: copy the slice after (click into this one)",
     "U": "tool: interpolate between confirmed slices (click into this one)",
-    "C": "confirm the slice, or take that back",
+    "C": "confirm or unconfirm the slice",
     "T": "show or hide the labels",
     "O": "outlines or filled labels",
     ",": "previous slice",
@@ -37,9 +37,9 @@ NAPARI_KEYS = {
     "1 or E": "eraser",
     "4 or F": "fill",
     "3": "polygon",
-    "6 or Z": "move the picture",
+    "6 or Z": "move the image",
     "[ and ]": "brush size",
-    "Escape": "put the tool away",
+    "Escape": "end the tool",
     "Ctrl+Z": "undo",
     "Ctrl+Shift+Z": "redo",
 }
@@ -64,7 +64,7 @@ class KeySheet(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Keys for correcting")
         layout = QVBoxLayout(self)
-        layout.addWidget(QLabel(_table("The loop", KEYS) + _table("napari's own", NAPARI_KEYS)))
+        layout.addWidget(QLabel(_table("Correction", KEYS) + _table("Keys of napari", NAPARI_KEYS)))
 
 
 def _table(title: str, keys: Mapping[str, str]) -> str:

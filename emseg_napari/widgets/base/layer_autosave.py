@@ -1,4 +1,4 @@
-"""One labels layer on its way to the disk."""
+"""Autosave of one labels layer."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _MANY_SLICES = 8  # copies of more at once would be felt
 
 
 class LayerAutosave:
-    """How one labels layer is kept on disk, whichever workspaces it is seen in.
+    """The autosave of one labels layer, shared by all workspaces that show it.
 
     Attributes
     ----------
     folder : Path or None
-        Of its session; it goes on there where its autosave was closed and labels change again.
+        Of its session; an autosave that was closed resumes there when labels change again.
     image : napari.layers.Image or None
         That the session names.
     """
@@ -42,52 +42,52 @@ class LayerAutosave:
 
     @property
     def is_current(self) -> bool:
-        """Whether the layer's present pixels are being kept."""
+        """Whether the layer's present pixels are autosaved."""
         return self.autosave.folder is not None and self._array is self.layer.data
 
-    def begin(self, folder: Path | None, session: Session, image: Image | None) -> None:
-        """Keep the layer in a folder, or where it was kept before, or in the recovery folder."""
+    def start(self, folder: Path | None, session: Session, image: Image | None) -> None:
+        """Autosave the layer to a folder, or to its earlier one, or to a new recovery folder."""
         self.image = image
         before, self.folder = self.folder, folder or self.folder or new_recovery()
         self._array = self.layer.data
-        self.autosave.begin(self.folder, session)
-        if before is not None:  # nobody looked on meanwhile
-            self.note(slices_in_use(session.labels))
+        self.autosave.start_session(self.folder, session)
+        if before is not None:  # changes in between were not recorded
+            self.record_edit(slices_in_use(session.labels))
 
-    def note(self, slices: Iterable[int]) -> None:
-        """Note that slices changed or are just about to change: napari often tells before it acts."""
+    def record_edit(self, slices: Iterable[int]) -> None:
+        """Record that slices changed or are about to change: napari often sends the event before it acts."""
         self._changed.update(dict.fromkeys(slices))
 
     def compare(self, read: Mapping[int, int]) -> None:
         """Find out in the background what was painted since the labels were read, with these marks."""
         labels, self._read = stack_of(self.layer), read
         worker = create_worker(_changed_since, labels, read, _start_thread=False)
-        worker.returned.connect(self._take)
+        worker.returned.connect(self._found)
         worker.start()
 
     def end_comparing(self) -> None:
-        """Find it out at once: nobody will be there to be told."""
+        """Compare at once: the window is closing."""
         if self._read is not None:
-            self._take(_changed_since(stack_of(self.layer), self._read))
+            self._found(_changed_since(stack_of(self.layer), self._read))
 
-    def _take(self, changed: list[int]) -> None:
+    def _found(self, changed: list[int]) -> None:
         if self._read is not None:
             self._read = None
-            self.note(changed)
-            self.hand_on()
+            self.record_edit(changed)
+            self.flush()
 
-    def hand_on(self) -> None:
-        """Hand what changed to the autosave."""
+    def flush(self) -> None:
+        """Pass what changed to the autosave."""
         labels, changed = stack_of(self.layer), self._changed
         self._changed = {}
-        self.autosave.note_state(
+        self.autosave.record_state(
             confirmed=set(confirmed_in(self.layer)), name=self.layer.name, labels_place=place_of(self.layer)
         )
         if self.image is not None:
-            self.autosave.note_state(image_place=place_of(self.image))
+            self.autosave.record_state(image_place=place_of(self.image))
         for z in changed:
             if z < len(labels):
-                self.autosave.note(z, labels[z] if len(changed) <= _MANY_SLICES else None)
+                self.autosave.record_edit(z, labels[z] if len(changed) <= _MANY_SLICES else None)
         self.folder = self.autosave.folder or self.folder  # it may have been saved under a name
 
 

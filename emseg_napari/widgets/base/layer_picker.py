@@ -10,10 +10,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox
 
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import PROPOSAL_OF
+from emseg_napari.widgets.layers.layer_info import info_of
 
 
-class LayerPick(QComboBox):
+class LayerPicker(QComboBox):
     """Chooses one of some layers; offers the likeliest until the user chooses.
 
     Parameters
@@ -22,7 +22,7 @@ class LayerPick(QComboBox):
     candidates : callable
         Returns the layers to choose from, likeliest first.
     likely : callable
-        Says whether a layer may be offered unasked.
+        Says whether a layer may be chosen automatically.
     empty : str
         Shown while nothing is chosen.
 
@@ -48,7 +48,7 @@ class LayerPick(QComboBox):
         self._by_user = False
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
-        self.activated.connect(self._take)
+        self.activated.connect(self._choose_index)
         workspace.layers_changed.connect(self.refresh)
         workspace.changed.connect(self.refresh)
         self.refresh()
@@ -74,9 +74,9 @@ class LayerPick(QComboBox):
 
     def choose(self, layer: Layer) -> None:
         """Choose a layer, as the user does."""
-        self._take(self._layers.index(layer))
+        self._choose_index(self._layers.index(layer))
 
-    def _take(self, index: int) -> None:
+    def _choose_index(self, index: int) -> None:
         layer = self._layers[index]
         if layer is not None:
             changed, self._chosen, self._by_user = layer != self._chosen, layer, True
@@ -90,7 +90,7 @@ class LayerPick(QComboBox):
         super().showPopup()
 
 
-class PredictionPick(LayerPick):
+class PredictionPicker(LayerPicker):
     """Chooses a boundary probability or labels that were predicted."""
 
     def __init__(self, workspace: Workspace) -> None:
@@ -102,10 +102,10 @@ class PredictionPick(LayerPick):
         self.setToolTip("What to score: a boundary probability (0 to 1; 8 bit: 0 to 255), or labels.")
 
 
-class TruthPick(LayerPick):
-    """Chooses the labels that are taken for true; never the prediction unasked."""
+class TruthPicker(LayerPicker):
+    """Chooses the labels that count as true; never the prediction by itself."""
 
-    def __init__(self, workspace: Workspace, prediction: PredictionPick) -> None:
+    def __init__(self, workspace: Workspace, prediction: PredictionPicker) -> None:
         def candidates() -> list[Layer]:
             layers = workspace.candidates("labels")
             return sorted(layers, key=lambda layer: (_is_proposal(layer), layer != workspace.labels))
@@ -114,19 +114,19 @@ class TruthPick(LayerPick):
             workspace, candidates, lambda layer: layer != prediction.layer, "choose the true labels"
         )
         self.setToolTip(
-            "Labels that are right: the experts', or yours. Of layers made here, only what you painted, "
-            "loaded or confirmed counts."
+            "Labels that are correct: those of experts, or yours. In layers made by emseg, only what you "
+            "painted, loaded or confirmed counts."
         )
         prediction.picked.connect(self.refresh)
 
 
 def _is_proposal(layer: Layer) -> bool:
-    return PROPOSAL_OF in layer.metadata
+    return info_of(layer).proposal_of is not None
 
 
 def _rank(layer: Layer, workspace: Workspace) -> tuple[bool, ...]:
     """Probabilities of the chosen image first, then other proposals, other labels, other images."""
-    of_image = workspace.image is not None and layer.metadata.get(PROPOSAL_OF) == workspace.image.unique_id
+    of_image = workspace.image is not None and info_of(layer).proposal_of == workspace.image.unique_id
     return (
         not _is_proposal(layer),
         not of_image,

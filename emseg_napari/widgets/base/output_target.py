@@ -1,4 +1,4 @@
-"""Where a result of any size goes: an OME-Zarr on disk, and who computes it."""
+"""Output of any size: an OME-Zarr on disk, and the processes that compute it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPu
 
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 
 FILE = "an OME-Zarr on disk (any size)"
@@ -36,7 +37,7 @@ def refuse_many(name: str, shape: tuple[int, ...], doing: str) -> None:
 
 
 class VolumeTarget(QWidget):
-    """Chooses where a result of any size goes, and who computes it.
+    """Chooses where a result of any size is written, and which processes compute it.
 
     Parameters
     ----------
@@ -49,33 +50,38 @@ class VolumeTarget(QWidget):
     def __init__(self, kind: str, values: str) -> None:
         super().__init__()
         self._kind = kind
-        self.path = QLineEdit(placeholderText="a new name.zarr, or one to go on with")
+        rows = QFormLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addRow("File", self._path_line(values))
+        self._add_scheduler(rows)
+        self._update()
+
+    def _path_line(self, values: str) -> QHBoxLayout:
+        self.path = QLineEdit(placeholderText="a new name.zarr, or one to resume")
         self.path.setToolTip(
-            f"Folder of the OME-Zarr: {values}. If the same was begun there and broken off, it goes on where "
-            "it stopped."
+            f"Folder of the OME-Zarr: {values}. If the same job was stopped there before, it resumes "
+            "where it stopped."
         )
         browse = QPushButton("...")
         browse.setToolTip("Choose the folder.")
         browse.clicked.connect(self._ask)
+        line = QHBoxLayout()
+        line.addWidget(self.path)
+        line.addWidget(browse)
+        return line
+
+    def _add_scheduler(self, rows: QFormLayout) -> None:
         self.scheduler = QLineEdit(placeholderText="this computer")
         self.scheduler.setToolTip(
-            "Who computes: empty for the engine of this window, 'local' for several processes of this "
+            "Where to compute: empty for this window, 'local' for several processes of this "
             "computer, or tcp://HOST:PORT of a Dask scheduler whose workers see the same folders."
         )
         self.workers = QSpinBox(minimum=0, maximum=1024, specialValueText="one per core")
         self.workers.setToolTip("Processes that 'local' starts.")
+        self.scheduler.setText(str(recall("volume").get("scheduler", _HERE)))
         self.scheduler.textChanged.connect(self._update)
-        rows = QFormLayout(self)
-        rows.setContentsMargins(0, 0, 0, 0)
-        place = QHBoxLayout()
-        place.addWidget(self.path)
-        place.addWidget(browse)
-        rows.addRow("File", place)
         rows.addRow("Scheduler", self.scheduler)
         rows.addRow("Workers", self.workers)
-        remembered = recall("volume")
-        self.scheduler.setText(str(remembered.get("scheduler", _HERE)))
-        self._update()
 
     def suggest(self, image_name: str) -> None:
         """Propose a name for the result of an image, where the user has given none."""
@@ -89,11 +95,11 @@ class VolumeTarget(QWidget):
         Raises
         ------
         UserError
-            If the scheduler's address is none, or the folder lies in another container.
+            If the scheduler's address is not an address, or the folder lies in another container.
         """
         path = Path(self.path.text().strip() or self.path.placeholderText()).expanduser().absolute()
-        if any(parent.suffix in (".zarr", ".n5") for parent in path.parents):
-            raise UserError(f"{path} would lie inside of another volume; choose a folder beside it.")
+        if any(parent.suffix in FOLDER_SUFFIXES for parent in path.parents):
+            raise UserError(f"{path} lies inside another volume; choose a folder beside it.")
         scheduler = self.scheduler.text().strip() or None
         workers = self.workers.value() if scheduler == _LOCAL else 0
         chosen = Scheduler(scheduler, workers or None)

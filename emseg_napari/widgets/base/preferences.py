@@ -20,7 +20,7 @@ def _file() -> Path:
 def _all() -> dict[str, Any]:
     try:
         found = read_json(_file())
-    except UserError:  # none yet, or damaged: start anew
+    except UserError:  # none yet, or damaged: start empty
         return {}
     return found if isinstance(found, dict) else {}
 

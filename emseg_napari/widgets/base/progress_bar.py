@@ -1,4 +1,4 @@
-"""How far a job is, and how long it will still take."""
+"""Progress bar of a job, with the time left."""
 
 from __future__ import annotations
 

@@ -120,5 +120,5 @@ def _value(field: FieldInfo, widget: ValueWidget) -> Any:
         raise UserError(f"{field.title}: {error}") from None
     except ValueError:
         raise UserError(
-            f"{field.title}: {text!r} is no number; write one such as 0.5, or leave it empty."
+            f"{field.title}: {text!r} is not a number; write a number such as 0.5, or leave it empty."
         ) from None

@@ -1,8 +1,8 @@
-"""What every step widget has: a place for sentences, and a guard that turns errors into them."""
+"""Base of the step widgets: a line for sentences, and a guard that turns errors into sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -25,20 +25,21 @@ from qtpy.QtWidgets import (
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
 from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.dialogs import ask_convention
 from emseg_napari.widgets.base.threads import in_window, make_room, outcome_of, sentence_of
 from emseg_napari.widgets.base.workspace import LayerChoice, Workspace
 from emseg_napari.widgets.layers.labels_layer import converted, dense, understood
 
 
-class Step(QWidget):
+class StepWidget(QWidget):
     """Base of the steps.
 
     Parameters
     ----------
     napari_viewer : napari.Viewer
     workspace : Workspace, optional
-        Shared by the steps of the dock; a step opened alone makes its own.
+        Shared by the steps of the dock; a step that is opened alone makes its own.
     """
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
@@ -46,7 +47,8 @@ class Step(QWidget):
         make_room()
         self.viewer = napari_viewer
         self.workspace = workspace or Workspace(napari_viewer, self)
-        workers: list[Any] = []  # who else would hold them
+        self.autosave = autosave_of(self.workspace)
+        workers: list[Any] = []  # or Python would delete them
         self._workers = workers
         self.destroyed.connect(lambda: workers.clear())
         self.rows = QVBoxLayout(self)
@@ -86,7 +88,7 @@ class Step(QWidget):
         return in_window(lambda: ask_convention(self, error))
 
     def show_converted(self, layer: Any, labels: SparseStack) -> Any:
-        """Add what a layer means as one of ours, and choose it; from any thread."""
+        """Add the labels of a foreign layer as a managed layer, and choose it; from any thread."""
         pixels = dense(labels)
 
         def show() -> Any:
@@ -98,7 +100,7 @@ class Step(QWidget):
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Show errors of the body as a sentence; nothing of the user's is lost by them."""
+        """Show errors of the body as a sentence; the user loses nothing by them."""
         try:
             yield
         except Exception as error:
@@ -112,7 +114,7 @@ class Step(QWidget):
             self.say(sentence)
         worker = create_worker(outcome_of, work, _start_thread=False)
 
-        def take(outcome: tuple[Any, Exception | None]) -> None:
+        def finish(outcome: tuple[Any, Exception | None]) -> None:
             if worker not in self._workers:
                 return  # the window was closed meanwhile
             self._workers.remove(worker)
@@ -121,12 +123,12 @@ class Step(QWidget):
                     raise outcome[1]
                 done(outcome[0])
 
-        worker.returned.connect(take)
+        worker.returned.connect(finish)
         self._workers.append(worker)
         worker.start()
 
     def hint(self, obstacle: str | None, wish: str) -> None:
-        """Say what is missing, where nothing else stands, and take it back when it is there."""
+        """Say what is missing, where nothing else stands, and clear it when it is there."""
         hinted = self.status.text().startswith(f"To {wish}, ")
         if obstacle and (hinted or not self.status.text()):
             self.say(f"To {wish}, {obstacle}.")
@@ -177,6 +179,11 @@ def wrapping_label() -> QLabel:
     label.setWordWrap(True)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     return label
+
+
+def first_obstacle(obstacles: Iterable[tuple[bool, str]]) -> str | None:
+    """Return the words of the first obstacle that is there, None if none is."""
+    return next((words for is_there, words in obstacles if is_there), None)
 
 
 def enable(button: QPushButton, obstacle: str | None) -> None:

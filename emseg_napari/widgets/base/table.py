@@ -1,4 +1,4 @@
-"""Tables of figures: sorted by value, and a row that is clicked or reached with the arrows goes somewhere."""
+"""Tables of figures, sorted by value; a row that is clicked or reached with the arrows sends a signal."""
 
 from __future__ import annotations
 

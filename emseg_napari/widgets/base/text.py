@@ -1,4 +1,4 @@
-"""What a training says of itself, in sentences."""
+"""Sentences about a training: its epochs, its outcome, its duration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def outcome(run: Run) -> str:
     seen = run.record.start_slices
     if seen:
         flatters = not set(run.record.validation_slices).isdisjoint(seen)
-        proves = " The score counts slices that the start had seen, so it flatters." * flatters
+        proves = " The score counts slices that the start was trained on, so it flatters." * flatters
         sentences.append(
             f"'{run.record.start}', from which it started, had been trained on slices {as_ranges(seen)} "
             f"of this image.{proves}"

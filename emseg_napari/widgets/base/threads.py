@@ -1,4 +1,4 @@
-"""What a thread does for the window: its result or its error, and how it asks the window meanwhile."""
+"""Worker threads of the window: their result or error, and calls back into the GUI thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from qtpy.QtCore import QThreadPool
 from superqt.utils import ensure_main_thread
 
-from emseg_napari.core.jobs import UserError
+from emseg_napari.core.jobs import BlockFailed, Failed, UserError
+from emseg_napari.settings import is_advanced
+from emseg_napari.settings.titles import field_of, title_of
 
 T = TypeVar("T")
 _NO_LIMIT_MS = 10**9  # a user may think over a question
@@ -17,7 +19,7 @@ _THREADS = 16  # which mostly wait: for the engine, a disk or the user
 
 
 def make_room() -> None:
-    """Let threads begin at once: Qt's pool has one a core, and each job of an engine takes one to its end."""
+    """Let threads start at once: Qt's pool has one a core, and each job of an engine takes one to its end."""
     pool = QThreadPool.globalInstance()
     pool.setMaxThreadCount(max(pool.maxThreadCount(), _THREADS))
 
@@ -43,11 +45,21 @@ def _outcome_in_window(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
     return outcome_of(work)
 
 
+def with_places(problem: UserError | BlockFailed | Failed) -> str:
+    """Return the sentence of an error or a failure, and where the window has the settings that it names."""
+    text = str(problem) if isinstance(problem, UserError) else problem.text
+    for name in problem.settings:
+        field, title = field_of(name), title_of(name)
+        if field is not None and is_advanced(field):
+            text = text.replace(title, f"{title} under 'Advanced'", 1)
+    return text
+
+
 def sentence_of(error: Exception) -> str:
-    """Return what the user is told of an error; one that nobody expected is logged."""
+    """Return the sentence that the user sees of an error; an unexpected error is logged."""
     if isinstance(error, UserError):
-        return str(error)
+        return with_places(error)
     if isinstance(error, MemoryError):
         return "Out of memory; work on fewer slices or close other layers."
     logging.getLogger(__name__).error("unexpected error in a step", exc_info=error)
-    return f"This should not have happened ({type(error).__name__}: {error}); your layers are untouched."
+    return f"Unexpected error ({type(error).__name__}: {error}); your layers are unchanged."

@@ -12,10 +12,11 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
 
 from emseg_napari.annotation.session.store import Round
-from emseg_napari.widgets.base.autosave import Keeper
 from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.layers.history import History
-from emseg_napari.widgets.layers.labels_layer import AID, connect_while, is_ours, prepare_colours, watch
+from emseg_napari.widgets.layers.label_colours import prepare_colours
+from emseg_napari.widgets.layers.labels_layer import connect_while, is_managed, watch
+from emseg_napari.widgets.layers.layer_info import info_of
 
 _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
 
@@ -29,14 +30,17 @@ class Workspace(QObject):
         Another image, labels layer or run is chosen, or the history of evaluations is another.
     layers_changed
         Layers came, went or were renamed.
+    managed_changed
+        Labels layers that the plugin manages came or went.
     edited : napari.layers.Labels, set of int
-        Labels or confirmation of these slices of a layer of ours changed.
+        Labels or confirmation of these slices of a managed layer changed.
     replayed : napari.layers.Labels, set of int
         The same by undo or redo, perhaps out of view.
     """
 
     changed = Signal()
     layers_changed = Signal()
+    managed_changed = Signal()
     edited = Signal(object, object)
     replayed = Signal(object, object)
 
@@ -49,7 +53,6 @@ class Workspace(QObject):
         self._histories: list[History] = []
         self.runs_folder = recall_folder("runs", Path.home() / "emseg-runs")  # where new ones are written
         self.rounds: list[Round] = []  # evaluations so far, oldest first
-        self.keeper = Keeper(self)
         for event in (
             viewer.layers.events.inserted,
             viewer.layers.events.removed,
@@ -86,7 +89,7 @@ class Workspace(QObject):
             self.changed.emit()
 
     def new_run_folder(self, kind: str) -> Path:
-        """Name the folder of a run that begins now on the chosen image."""
+        """Name the folder of a run that starts now on the chosen image."""
         name = re.sub(r"[^\w-]+", "-", self.image.name).strip("-") or "image"
         return self.runs_folder / f"{name}-{kind}-{time.strftime('%Y%m%d-%H%M%S')}"
 
@@ -95,6 +98,11 @@ class Workspace(QObject):
         self.rounds = list(rounds)
         self.changed.emit()
 
+    @property
+    def managed_labels(self) -> list[Labels]:
+        """The labels layers that the plugin manages."""
+        return [history.layer for history in self._histories]
+
     def candidates(self, kind: str) -> list[Layer]:
         """Return the layers that can be chosen as "image" or "labels"."""
         if kind == "labels":
@@ -102,34 +110,34 @@ class Workspace(QObject):
         return [layer for layer in self.viewer.layers if isinstance(layer, Image) and not _is_aid(layer)]
 
     def follow(self, event: Any = None) -> None:
-        """Follow layers that came, went, or are ours now."""
-        histories = [watch(layer) for layer in filter(is_ours, self.candidates("labels"))]
-        # Bound methods, which Qt lets go of with this object: a history lives as long as its layer.
+        """Follow layers that came, went, or are managed now."""
+        histories = [watch(layer) for layer in filter(is_managed, self.candidates("labels"))]
+        # Bound methods, which Qt disconnects with this object: a history lives as long as its layer.
         for history in set(histories).difference(self._histories):
-            history.changed.connect(self._tell_edited)
-            history.replayed.connect(self._tell_replayed)
+            history.changed.connect(self._emit_edited)
+            history.replayed.connect(self._emit_replayed)
         for history in set(self._histories).difference(histories):
-            history.changed.disconnect(self._tell_edited)
-            history.replayed.disconnect(self._tell_replayed)
+            history.changed.disconnect(self._emit_edited)
+            history.replayed.disconnect(self._emit_replayed)
         self._histories = histories
-        self.keeper.follow([history.layer for history in histories])
+        self.managed_changed.emit()
         for kind in self._chosen:
             found = self.candidates(kind)
             if self._chosen[kind] not in found:
-                # A layer of ours first: what the user has just made or opened with us.
-                best = [layer for layer in found if is_ours(layer)] or found
+                # A managed layer first: what the user has just made or opened with the plugin.
+                best = [layer for layer in found if is_managed(layer)] or found
                 self.choose(kind, best[0] if best else None)
         self.layers_changed.emit()
 
-    def _tell_edited(self, slices: set[int]) -> None:
+    def _emit_edited(self, slices: set[int]) -> None:
         self.edited.emit(cast(History, self.sender()).layer, slices)
 
-    def _tell_replayed(self, slices: set[int]) -> None:
+    def _emit_replayed(self, slices: set[int]) -> None:
         self.replayed.emit(cast(History, self.sender()).layer, slices)
 
 
 def _is_aid(layer: Layer) -> bool:
-    return AID in layer.metadata
+    return info_of(layer).is_aid
 
 
 class LayerChoice(QComboBox):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Labels
@@ -16,6 +15,7 @@ from emseg_napari.annotation.repair.edit import is_membrane
 from emseg_napari.annotation.repair.interpolate import Between
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
+from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.layers.history import Replaced
 from emseg_napari.widgets.layers.labels_layer import (
     confirmed_in,
@@ -25,13 +25,10 @@ from emseg_napari.widgets.layers.labels_layer import (
     trusted_plane,
 )
 
-if TYPE_CHECKING:
-    from emseg_napari.widgets.correct.step import CorrectStep
-
 
 @dataclass(frozen=True)
 class Redraw:
-    """A tool that draws all of the slice in view where nothing is the user's.
+    """A tool that draws all pixels of the slice in view that have no label of the user's own.
 
     Attributes
     ----------
@@ -51,7 +48,7 @@ class Redraw:
     points: int = 1
 
 
-def redraws(step: CorrectStep) -> tuple[Redraw, ...]:
+def redraws(step: LabelsStep) -> tuple[Redraw, ...]:
     """Return the tools of a step: copies from before and after, and interpolation."""
     return (
         Redraw("Copy before", "Q", f"{_COPY} before.", partial(_copied, step, -1)),
@@ -60,7 +57,7 @@ def redraws(step: CorrectStep) -> tuple[Redraw, ...]:
     )
 
 
-def _copied(step: CorrectStep, by: int, layer: Labels, z: int) -> tuple[np.ndarray, str]:
+def _copied(step: LabelsStep, by: int, layer: Labels, z: int) -> tuple[np.ndarray, str]:
     image, labels = step.image(), stack_of(layer)
     if not 0 <= z + by < len(labels):
         raise UserError(f"Slice {z} has no neighbour on that side.")
@@ -69,7 +66,7 @@ def _copied(step: CorrectStep, by: int, layer: Labels, z: int) -> tuple[np.ndarr
     if not source.any():
         raise UserError(f"Slice {z + by} has no labels of yours to copy; confirm it first.")
     drawn = copy_neighbour(source, image[z + by], image[z])
-    return drawn, f"Copied the labels of slice {z + by} to where slice {z} had none of yours."
+    return drawn, f"Copied the labels of slice {z + by} to where slice {z} had no labels of yours."
 
 
 class Interpolation:
@@ -89,7 +86,7 @@ class Interpolation:
             raise UserError(f"Confirm a slice before and one after slice {z} first; then interpolate.")
         low, high = max(before), min(after)
         drawn = self._drawn([labels[low], labels[high]], (z - low) / (high - low))
-        return drawn, f"Slice {z} is drawn between slices {low} and {high}, where nothing was yours."
+        return drawn, f"Slice {z} is drawn between slices {low} and {high}, where it had no labels of yours."
 
     def _drawn(self, planes: list[np.ndarray], fraction: float) -> np.ndarray:
         ends = [is_membrane(plane.astype(np.uint8, copy=False)).view(np.uint8) for plane in planes]
@@ -101,12 +98,12 @@ class Interpolation:
 
 
 def free_in(plane: np.ndarray) -> np.ndarray:
-    """Return which labels of an unconfirmed slice (y, x) are nobody's: bool."""
+    """Return which pixels of an unconfirmed slice (y, x) have no label of the user's own: bool."""
     return (plane == UNLABELLED) | is_proposal(plane)
 
 
 def redraw(layer: Labels, z: int, drawn: np.ndarray) -> int:
-    """Give a slice new labels where it has none of the user's, in one step to undo; return how many.
+    """Give a slice new labels where it has none of the user's own, as one undo entry; return how many.
 
     Parameters
     ----------
@@ -123,9 +120,9 @@ def redraw(layer: Labels, z: int, drawn: np.ndarray) -> int:
 
 _COPY = (
     "For a damaged section: where this slice has no labels of yours it gets those of its neighbour, moved to "
-    "fit. The picture shows it; click into the slice to have it. From the slice"
+    "fit. The preview shows it; click into the slice to apply it. From the slice"
 )
 _BETWEEN = (
     "Draw what lies between the nearest confirmed slices before and after, where this slice has no labels of "
-    "yours. The picture shows it; click into the slice to have it."
+    "yours. The preview shows it; click into the slice to apply it."
 )

@@ -1,22 +1,25 @@
-"""Live learning: the engine trains on while the user corrects, and its proposals follow."""
+"""Live learning: the engine keeps training while the user corrects, and its proposals follow."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from napari.layers import Labels
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from emseg_napari.core.jobs import Event, Failed, Finished, Message, PreviewReady, Progress, UserError
 from emseg_napari.core.labels import from_probability
-from emseg_napari.models.run import open_run, starter_folder
+from emseg_napari.models.run import Run, open_run, starter_folder
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import BASELINES, LiveSettings
 from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.job_step import JobListener
 from emseg_napari.widgets.base.keys import bind
-from emseg_napari.widgets.base.step import enable, wrapping_label
+from emseg_napari.widgets.base.labels_step import LabelsStep
+from emseg_napari.widgets.base.step import enable, first_obstacle, wrapping_label
 from emseg_napari.widgets.layers.labels_layer import (
     confirmed_in,
     connect_while,
@@ -28,83 +31,85 @@ from emseg_napari.widgets.layers.labels_layer import (
 from emseg_napari.widgets.layers.placement import slice_in_view
 from emseg_napari.widgets.layers.proposal_layers import fill
 
-if TYPE_CHECKING:
-    from emseg_napari.widgets.correct.step import CorrectStep
-
 KEY = "Y"
-_TEACH_MS = 300  # after a stroke: a hand that paints on is not interrupted
-_TEACH_SECONDS = 0.05
+_SEND_MS = 300  # after a stroke: a hand that paints on is not interrupted
+_SEND_SECONDS = 0.05
+_ABOUT = (
+    "The network keeps learning while you correct, and its proposal in the slice in view follows within "
+    "seconds. Press again to save what it learned as a run."
+)
 
 
-class LivePanel(QWidget):
-    """Starts and ends live learning on the labels layer of step Correct.
+class LivePanel(JobListener, QWidget):
+    """Starts and ends live learning on the chosen labels layer.
 
     Parameters
     ----------
-    step : CorrectStep
+    step : LabelsStep
         Knows the layer and says the sentences.
+
+    Signals
+    -------
+    proposed : int
+        This slice has a new proposal.
     """
 
-    def __init__(self, step: CorrectStep) -> None:
+    proposed = Signal(int)
+
+    def __init__(self, step: LabelsStep) -> None:
         super().__init__()
         self._step = step
         self.job = EngineJob(self)
-        self.job.event.connect(self._take)
+        self.listen(self.job, step.guard)
         self.job.ended.connect(self.update_buttons)
         self.layer: Any = None
         self._threshold = 0.5
         self._changed: set[int] = set()
-        self._soon = QTimer(self, singleShot=True, interval=_TEACH_MS)
-        self._soon.timeout.connect(self._teach)
-        self.switch = step.button(
-            f"Live ({KEY})",
-            "The network learns on while you correct, and its proposal in the slice in view follows within "
-            "seconds. Pressed again, it keeps what it learned as a run.",
-            self.toggle,
-        )
+        self._soon = QTimer(self, singleShot=True, interval=_SEND_MS)
+        self._soon.timeout.connect(self._send_labels)
+        self._build()
+        bind(step.viewer, self, {KEY: lambda: step.guarded(self.toggle)})
+        step.workspace.edited.connect(self._record_edit)
+        connect_while(self, step.viewer.dims.events.current_step, self._follow_slice)
+
+    def _build(self) -> None:
+        self.switch = self._step.button(f"Live ({KEY})", _ABOUT, self.toggle)
         self.switch.setCheckable(True)
         self.state = wrapping_label()
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
         line.addWidget(self.switch)
         line.addWidget(self.state, 1)
-        bind(step.viewer, self, {KEY: lambda: step.guarded(self.toggle)})
-        step.workspace.edited.connect(self._note)
-        connect_while(self, step.viewer.dims.events.current_step, self._look)
 
     def update_buttons(self, *_: Any) -> None:
         """Enable what can be done now."""
         running, workspace = self.job.running, self._step.workspace
-        missing = "open an image first" if workspace.image is None else None
-        missing = missing or (None if workspace.labels is not None else "make or open a labels layer first")
-        enable(self.switch, None if running else missing)
+        missing = [
+            (workspace.image is None, "open an image first"),
+            (workspace.labels is None, "make or open a labels layer first"),
+        ]
+        enable(self.switch, None if running else first_obstacle(missing))
         self.switch.setChecked(running)
         if not running:
             self.state.setText("")
 
     def toggle(self) -> None:
-        """Begin, or end and keep what was learned."""
+        """Start, or end and save what was learned."""
         try:
             if self.job.preparing:
                 self.job.cancel()
             elif self.job.running:
-                self.state.setText("keeping what it learned...")
+                self.state.setText("saving what it learned...")
                 self.job.steer(enough=True)
             else:
-                self._begin()
+                self._start()
         finally:
             self.update_buttons()
 
-    def _begin(self) -> None:
-        layer = self._step.own_layer()
-        image = self._step.image()
-        folder = self._step.workspace.run or starter_folder()
-        if folder is None:
-            raise UserError("Train a network or choose a run first (step Predict).")
-        run = open_run(folder)
-        if run.settings.network in BASELINES:
-            raise UserError(f"'{run.settings.network}' cannot learn on; choose a run of a network.")
-        start = STARTER if folder == starter_folder() else str(folder)
+    def _start(self) -> None:
+        layer = self._step.managed_layer()
+        image, run = self._step.image(), self._run_to_start_from()
+        start = STARTER if run.folder == starter_folder() else str(run.folder)
         self.layer, self._threshold, self._changed = layer, run.record.threshold, set()
         work: dict[str, Any] = {"image": image, "settings": LiveSettings(start=start)}
         work["folder"] = self._step.workspace.new_run_folder("live")
@@ -112,41 +117,62 @@ class LivePanel(QWidget):
             "live", "Live learning", lambda: work | {"labels": trusted_of(layer, labels_of(layer))}
         )
         self.state.setText("starting...")
-        self._look()
+        self._follow_slice()
 
-    def _look(self, *_: Any) -> None:
+    def _run_to_start_from(self) -> Run:
+        folder = self._step.workspace.run or starter_folder()
+        if folder is None:
+            raise UserError("Train a network or choose a run first (step Predict).")
+        run = open_run(folder)
+        if run.settings.network in BASELINES:
+            raise UserError(
+                f"'{run.settings.network}' cannot continue to learn; choose the run of a network."
+            )
+        return run
+
+    def _follow_slice(self, *_: Any) -> None:
         if self.job.running:
             self.job.steer(z=slice_in_view(self._step.viewer, self.layer))
 
-    def _note(self, layer: Labels, slices: set[int]) -> None:
+    def _record_edit(self, layer: Labels, slices: set[int]) -> None:
         if self.job.running and layer == self.layer:
             self._changed |= slices
             self._soon.start()
 
-    def _teach(self) -> None:
-        """Tell the engine of a few slices, then of the next: a step undone may have changed hundreds."""
+    def _send_labels(self) -> None:
+        """Send a few slices to the engine, then the next: one undo may have changed hundreds."""
         labels, confirmed = stack_of(self.layer), confirmed_in(self.layer)
         if self.job.running and not self.job.preparing:  # until then what changed may still be copied
-            end = time.monotonic() + _TEACH_SECONDS
+            end = time.monotonic() + _SEND_SECONDS
             while self._changed and time.monotonic() < end:
                 z = self._changed.pop()
                 self.job.update_labels(z, trusted_plane(labels[z], z in confirmed))
         if self._changed and self.job.running:
             self._soon.start()
 
-    def _take(self, event: Event) -> None:
-        with self._step.guard():
-            if isinstance(event, PreviewReady):
-                self._show(event)
-            elif isinstance(event, Progress | Message):
-                self.state.setText(event.text)
-            elif isinstance(event, Finished):
-                self._step.workspace.choose_run(event.result.folder)
-                self._step.say(f"Kept what it learned as {event.result.folder.name}; step Predict uses it.")
-            elif isinstance(event, Failed) and not event.cancelled:
-                self._step.complain(event.text)
+    def handlers(self) -> dict[type[Event], Callable[[Any], None]]:
+        """Return what shows which event; proposals come one by one."""
+        return super().handlers() | {PreviewReady: self._show}
+
+    def on_progress(self, event: Progress) -> None:
+        """Show what the network does."""
+        self.state.setText(event.text)
+
+    def on_message(self, event: Message) -> None:
+        """Show a sentence of the training."""
+        self.state.setText(event.text)
+
+    def on_finished(self, event: Finished) -> None:
+        """Choose the run that was kept."""
+        self._step.workspace.choose_run(event.result.folder)
+        self._step.say(f"Saved what it learned as {event.result.folder.name}; step Predict uses it.")
+
+    def on_failed(self, event: Failed) -> None:
+        """Show why live learning ended early."""
+        if not event.cancelled:
+            self._step.complain(event.text)
 
     def _show(self, event: PreviewReady) -> None:
         if self.layer in self._step.viewer.layers:
             fill(self.layer, event.z, from_probability(event.probability, self._threshold))
-            self._step.strip.count([event.z])
+            self.proposed.emit(event.z)

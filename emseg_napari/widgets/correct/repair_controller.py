@@ -9,11 +9,11 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from emseg_napari.annotation.repair.edit import Point
+from emseg_napari.annotation.repair.edit import Edit, Point
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.volume import BrokenChunk, Volume
 from emseg_napari.widgets.correct.copy_slice import Redraw, free_in, redraw
-from emseg_napari.widgets.correct.repair_preview import Preview
+from emseg_napari.widgets.correct.repair_preview import RepairPreview
 from emseg_napari.widgets.correct.repair_tools import Scene, Tool
 from emseg_napari.widgets.layers.labels_layer import set_pixels, stack_of
 from emseg_napari.widgets.layers.placement import placed, slice_in_view
@@ -22,8 +22,8 @@ _DRAG_PX = 3.0  # a hand that clicks trembles less
 _PREVIEW_MS = 30
 
 
-class Repair(QObject):
-    """The tool in hand, if any, on one labels layer.
+class RepairController(QObject):
+    """The active tool, if any, on one labels layer.
 
     Parameters
     ----------
@@ -36,13 +36,13 @@ class Repair(QObject):
     Signals
     -------
     changed
-        Another tool, or none, is in hand.
-    said : str, bool
+        Another tool, or none, is active.
+    message : str, bool
         A sentence, and whether it says that something was wrong.
     """
 
     changed = Signal()
-    said = Signal(str, bool)
+    message = Signal(str, bool)
 
     def __init__(
         self,
@@ -55,24 +55,24 @@ class Repair(QObject):
         self._viewer, self._probability, self._image_plane = viewer, probability, image_plane
         self.tool: Tool | Redraw | None = None
         self._layer: Any = None
-        self._preview = Preview(viewer)
+        self._preview = RepairPreview(viewer)
         self._first: Point | None = None
-        self._wanted: list[Point] = []
+        self._preview_points: list[Point] = []
         self._plane: tuple[Any, int, np.ndarray] | None = None
         self._soon = QTimer(self, singleShot=True, interval=_PREVIEW_MS)
         self._soon.timeout.connect(self._show_preview)
 
     @property
     def layer(self) -> Any:
-        """The layer that the tool in hand works on, or None."""
+        """The layer that the active tool works on, or None."""
         return self._layer
 
-    # -- taking and putting away ----------------------------------------------------------
+    # -- activating and deactivating ----------------------------------------------------------
 
-    def take(self, tool: Tool | Redraw, layer: Labels) -> None:
-        """Take a tool for a layer into the hand; the one that is there already is put away."""
+    def activate(self, tool: Tool | Redraw, layer: Labels) -> None:
+        """Activate a tool on a layer; the active one is deactivated instead."""
         again = tool == self.tool
-        self.put_away()
+        self.deactivate()
         if again:
             return
         self.tool, self._layer = tool, layer
@@ -82,20 +82,20 @@ class Repair(QObject):
         layer.cursor = "crosshair"
         layer.mouse_drag_callbacks.append(self._drag)
         layer.mouse_move_callbacks.append(self._hover)
-        layer.events.mode.connect(self.put_away)
+        layer.events.mode.connect(self.deactivate)
         layer.bind_key("Escape", self._escape, overwrite=True)
         self.changed.emit()
         if isinstance(tool, Redraw):
-            self._want([])
+            self._request_preview([])
 
-    def put_away(self, event: Any = None) -> None:
-        """Give the mouse back to napari."""
+    def deactivate(self, event: Any = None) -> None:
+        """Deactivate the tool, and give the mouse back to napari."""
         if self.tool is None:
             return
         layer, self._layer, self.tool, self._first = self._layer, None, None, None
         self._plane = None
         self._soon.stop()
-        layer.events.mode.disconnect(self.put_away)
+        layer.events.mode.disconnect(self.deactivate)
         layer.mouse_drag_callbacks.remove(self._drag)
         layer.mouse_move_callbacks.remove(self._hover)
         layer.bind_key("Escape", None, overwrite=True)
@@ -107,7 +107,7 @@ class Repair(QObject):
 
     def _escape(self, *_: Any) -> None:
         if self._first is None:
-            self.put_away()
+            self.deactivate()
         else:
             self._first = None
             self._preview.hide()
@@ -120,10 +120,10 @@ class Repair(QObject):
         track = [self._point(event)]
         yield
         while event.type == "mouse_move":
-            if self.tool is None:  # put away with the button held down
+            if self.tool is None:  # deactivated while the button is down
                 return
             track.append(self._point(event))
-            self._want(track if self.tool.points != 1 else track[-1:])
+            self._request_preview(track if self.tool.points != 1 else track[-1:])
             yield
         if self.tool is None:
             return
@@ -137,10 +137,10 @@ class Repair(QObject):
         elif dragged:
             self._apply(track)
         elif self.tool.points == 0:
-            self.said.emit("Draw a stroke across the cell with the button held down.", True)
+            self.message.emit("Draw a stroke across the cell with the button held down.", True)
         elif self._first is None:
             self._first = track[0]
-            self.said.emit("Now the other one (Escape to begin anew).", False)
+            self.message.emit("Now click the other one (Escape to start again).", False)
         else:
             self._apply([self._first, track[-1]])
 
@@ -148,7 +148,7 @@ class Repair(QObject):
         if self.tool is None or self.tool.points == 0 or (self.tool.points == 2 and self._first is None):
             return
         first = [] if self._first is None else [self._first]
-        self._want([*first, self._point(event)])
+        self._request_preview([*first, self._point(event)])
 
     def _point(self, event: Any) -> Point:
         y, x = self._layer.world_to_data(event.position)[-2:]
@@ -162,7 +162,7 @@ class Repair(QObject):
             raise UserError("The viewer shows no slice of the labels; move the slider to one.")
         if tuple(self._viewer.dims.displayed) != (self._viewer.dims.ndim - 2, self._viewer.dims.ndim - 1):
             raise UserError(
-                "Repairs work in the usual view of slices; turn 3-D off and put the axes in order."
+                "The repair tools need the slice view: turn 3-D off and restore the order of the axes."
             )
         return z
 
@@ -196,22 +196,22 @@ class Repair(QObject):
             scene, z = self._scene()
             edit = self.tool.change(scene, points)
         except UserError as error:
-            self.said.emit(str(error), True)
+            self.message.emit(str(error), True)
             return
         set_pixels(self._layer, z, edit.y, edit.x, edit.values)
-        self.said.emit(f"{self.tool.name}: {len(edit.y)} pixels changed (Ctrl+Z takes it back).", False)
+        self.message.emit(f"{self.tool.name}: {len(edit.y)} pixels changed (Ctrl+Z undoes it).", False)
 
     def _redraw(self, tool: Redraw) -> None:
         z = self._slice()
         drawn, sentence = tool.draw(self._layer, z)
         count = redraw(self._layer, z, drawn)
-        self.said.emit(f"{sentence} {count} pixels (Ctrl+Z takes it back).", False)
+        self.message.emit(f"{sentence} {count} pixels (Ctrl+Z undoes it).", False)
 
     # -- what it would do -------------------------------------------------------------------
 
-    def _want(self, points: list[Point]) -> None:
+    def _request_preview(self, points: list[Point]) -> None:
         """Ask for a preview; it is made when the event loop is free, of the newest points."""
-        self._wanted = list(points)
+        self._preview_points = list(points)
         if not self._soon.isActive():
             self._soon.start()
 
@@ -223,13 +223,16 @@ class Repair(QObject):
                 self._show_redrawn(self.tool)
                 return
             scene, z = self._scene()
-            edit = self.tool.change(scene, self._wanted)
+            edit = self.tool.change(scene, self._preview_points)
         except UserError:
             self._preview.hide()
             return
-        if not len(edit.y):
+        if len(edit.y):
+            self._show_edit(edit, z)
+        else:
             self._preview.hide()
-            return
+
+    def _show_edit(self, edit: Edit, z: int) -> None:
         top, left = int(edit.y.min()), int(edit.x.min())
         picture = np.zeros((1, int(edit.y.max()) - top + 1, int(edit.x.max()) - left + 1), np.uint8)
         picture[0, edit.y - top, edit.x - left] = edit.values

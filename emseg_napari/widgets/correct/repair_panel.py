@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from napari.layers import Image
@@ -11,14 +12,13 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.base.keys import bind
+from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import enable, in_columns
 from emseg_napari.widgets.correct.copy_slice import Redraw, redraws
-from emseg_napari.widgets.correct.repair_controller import Repair
+from emseg_napari.widgets.correct.repair_controller import RepairController
 from emseg_napari.widgets.correct.repair_tools import TOOLS, Tool
-from emseg_napari.widgets.layers.labels_layer import proposals_of, refuse_confirmed, volume_of_layer
-
-if TYPE_CHECKING:
-    from emseg_napari.widgets.correct.step import CorrectStep
+from emseg_napari.widgets.layers.labels_layer import proposals_of, refuse_confirmed
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 
 
 class RepairPanel(QWidget):
@@ -26,33 +26,31 @@ class RepairPanel(QWidget):
 
     Parameters
     ----------
-    step : CorrectStep
+    step : LabelsStep
         Knows the layer and says the sentences.
     """
 
-    def __init__(self, step: CorrectStep) -> None:
+    def __init__(self, step: LabelsStep) -> None:
         super().__init__()
         self._step = step
-        self.repair = Repair(step.viewer, self._probability, step.image_plane, self)
+        self.repair = RepairController(step.viewer, self._probability, step.image_plane, self)
         self.repair.changed.connect(self._show_tool)
-        self.repair.said.connect(lambda text, wrong: (step.complain if wrong else step.say)(text))
-        self.tools: dict[str, QPushButton] = {}
-        for tool in TOOLS:
-            button = step.button(f"{tool.name} ({tool.key})", tool.about, partial(self.take, tool))
-            button.setCheckable(True)
-            self.tools[tool.name] = button
+        self.repair.message.connect(lambda text, wrong: (step.complain if wrong else step.say)(text))
         self.redraws = redraws(step)
+        self.tools = {tool.name: self._button(tool, partial(self.activate, tool)) for tool in TOOLS}
         *self.copies, self.interpolate = [
-            step.button(f"{tool.name} ({tool.key})", tool.about, partial(self.take_redraw, tool))
-            for tool in self.redraws
+            self._button(tool, partial(self.activate_redraw, tool)) for tool in self.redraws
         ]
-        for button in (*self.copies, self.interpolate):
-            button.setCheckable(True)
         in_columns(self.buttons, QGridLayout(self))
         actions = {tool.key: partial(self._by_key, tool) for tool in TOOLS}
         actions |= {tool.key: partial(self._redraw_by_key, tool) for tool in self.redraws}
         bind(step.viewer, self, actions)
         step.workspace.changed.connect(self._follow)
+
+    def _button(self, tool: Tool | Redraw, action: Callable[[], None]) -> QPushButton:
+        button = self._step.button(f"{tool.name} ({tool.key})", tool.about, action)
+        button.setCheckable(True)
+        return button
 
     @property
     def buttons(self) -> list[QPushButton]:
@@ -60,39 +58,39 @@ class RepairPanel(QWidget):
         return [*self.tools.values(), *self.copies, self.interpolate]
 
     def set_obstacle(self, obstacle: str | None) -> None:
-        """Enable the tools, or say what is in the way."""
+        """Enable the tools, or say what prevents them."""
         for button in self.buttons:
             enable(button, obstacle)
 
-    def take(self, tool: Tool) -> None:
-        """Take a tool into the hand, or put it away."""
+    def activate(self, tool: Tool) -> None:
+        """Activate a tool, or deactivate it."""
         try:
             self._step.image()
-            self.repair.take(tool, self._step.own_layer())
+            self.repair.activate(tool, self._step.managed_layer())
         finally:
-            self._show_tool()  # Qt has turned the button already
+            self._show_tool()  # Qt has toggled the button already
         if self.repair.tool is not None:
             self._step.say(tool.about)
 
-    def take_redraw(self, tool: Redraw) -> None:
-        """Take a tool that draws the whole slice into the hand once its picture is there, or put it away."""
+    def activate_redraw(self, tool: Redraw) -> None:
+        """Activate a tool that draws the whole slice once its preview is there, or deactivate it."""
         if self.repair.tool == tool:
-            self.repair.put_away()
+            self.repair.deactivate()
             return
         try:
             self._step.image()
-            layer = self._step.own_layer()
+            layer = self._step.managed_layer()
             z = self._step.slice_of(layer)
             refuse_confirmed(layer, z)
         finally:
             self._show_tool()
 
-        def take(drawn: tuple[np.ndarray, str]) -> None:
+        def activate(drawn: tuple[np.ndarray, str]) -> None:
             if layer in self._step.viewer.layers:  # it took a while
-                self.repair.take(tool, layer)
+                self.repair.activate(tool, layer)
                 self._step.say(tool.about)
 
-        self._step.in_background(f"Drawing slice {z}...", partial(tool.draw, layer, z), take)
+        self._step.in_background(f"Drawing slice {z}...", partial(tool.draw, layer, z), activate)
 
     def _probability(self) -> np.ndarray | Volume | None:
         layer = proposals_of(self._step.viewer, self._step.workspace.image, Image)
@@ -100,11 +98,11 @@ class RepairPanel(QWidget):
 
     def _by_key(self, tool: Tool) -> None:
         if self.tools[tool.name].isEnabled():
-            self._step.guarded(partial(self.take, tool))
+            self._step.guarded(partial(self.activate, tool))
 
     def _redraw_by_key(self, tool: Redraw) -> None:
         if self.interpolate.isEnabled():
-            self._step.guarded(partial(self.take_redraw, tool))
+            self._step.guarded(partial(self.activate_redraw, tool))
 
     def _show_tool(self) -> None:
         whole = zip(self.redraws, (*self.copies, self.interpolate), strict=True)
@@ -113,4 +111,4 @@ class RepairPanel(QWidget):
 
     def _follow(self, *_: Any) -> None:
         if self.repair.layer is not None and self.repair.layer != self._step.workspace.labels:
-            self.repair.put_away()
+            self.repair.deactivate()

@@ -9,13 +9,13 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
-from emseg_napari.widgets.layers.labels_layer import AID
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _BOUNDARY, _INTERIOR = (1.0, 0.1, 0.9), (0.1, 1.0, 1.0)
 
 
-class Preview:
+class RepairPreview:
     """The layer, which is made when something is first to be seen.
 
     Parameters
@@ -35,7 +35,7 @@ class Preview:
         picture : numpy.ndarray
             uint8 (1, y, x): 0 nothing, 1 boundary, 2 interior.
         place : dict
-            Scale, translate and units, as of `placing.placed`.
+            Scale, translate and units, as of `placement.placed`.
         over : napari.layers.Labels
         whole : bool
             It is that of a whole slice, through which the image is to be seen.
@@ -51,7 +51,7 @@ class Preview:
         self._layer = self._viewer.add_labels(
             picture,
             name="repair preview",
-            metadata={AID: True},
+            metadata=LayerInfo(is_aid=True).as_metadata(),
             colormap=DirectLabelColormap(color_dict=_colours(whole)),
             opacity=0.9,
             **place,

@@ -48,36 +48,37 @@ TOOLS = (
     Tool(
         "Close gap",
         "G",
-        "Click both ends of a gap in a membrane, or drag from one to the other: the darkest way between them "
-        "becomes membrane. Loose ends attract the cursor.",
+        "Click both ends of a gap in a membrane, or drag from one to the other: the darkest path between "
+        "them becomes membrane. Loose ends attract the cursor.",
         2,
         lambda scene, p: close_gap(scene.labels, scene.probability, scene.image, p[0], p[-1]),
     ),
     Tool(
         "Drop piece",
         "D",
-        "Click on a false membrane: its piece between two junctions goes, and its two cells become one.",
+        "Click on a false membrane: its piece between two junctions is removed, which joins its two cells.",
         1,
         lambda scene, p: drop_membrane(scene.labels, p[-1], scene.probability),
     ),
     Tool(
         "Join cells",
         "J",
-        "Click in two cells, or drag from one to the other: all membrane that parts just these two goes.",
+        "Click in two cells, or drag from one to the other: all membrane between just these two is removed.",
         2,
         lambda scene, p: merge_cells(scene.labels, p[0], p[-1], scene.probability),
     ),
     Tool(
         "Split cell",
         "K",
-        "Draw a stroke across a cell: it is parted along the darkest way near the stroke.",
+        "Draw a stroke across a cell: it is split along the darkest path near the stroke.",
         0,
         lambda scene, p: split_cell(scene.labels, scene.probability, scene.image, np.array(p)),
     ),
     Tool(
         "Drop island",
         "I",
-        "Click on a speck, or into a mitochondrion taken for a cell: it becomes interior of the cell around.",
+        "Click on a speck, or into a mitochondrion taken for a cell: it becomes interior of the cell "
+        "around it.",
         1,
         lambda scene, p: fill_interior(scene.labels, p[-1], scene.probability),
     ),

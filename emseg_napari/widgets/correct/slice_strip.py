@@ -62,7 +62,7 @@ class SliceStrip(QWidget):
         return QSize(300, _HEIGHT)
 
     def show_layer(self, layer: Any) -> None:
-        """Show the slices of a labels layer of ours, or nothing."""
+        """Show the slices of a managed labels layer, or nothing."""
         self._layer, self.found, self._errors = layer, {}, {}
         self._waiting = {}
         self._timer.stop()
@@ -75,7 +75,7 @@ class SliceStrip(QWidget):
             self.count(sorted(used | confirmed_in(layer)))
 
     def count(self, slices: Iterable[int]) -> None:
-        """Count some slices anew, soon."""
+        """Count some slices again, soon."""
         self._waiting.update(dict.fromkeys(slices))
         if self._waiting:
             self._timer.start()

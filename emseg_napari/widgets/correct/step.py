@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,31 +14,25 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 from emseg_napari.annotation.label_state import is_proposal, summary
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
-from emseg_napari.io.sparse_stack import SparseStack
-from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.base.keys import KeySheet, bind
-from emseg_napari.widgets.base.step import Step, enable, in_columns, in_line, wrapping_label
-from emseg_napari.widgets.base.threads import outcome_of
+from emseg_napari.widgets.base.labels_step import LabelsStep
+from emseg_napari.widgets.base.step import enable, in_columns, in_line, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.live_panel import LivePanel
 from emseg_napari.widgets.correct.repair_panel import RepairPanel
 from emseg_napari.widgets.correct.slice_strip import SliceStrip
-from emseg_napari.widgets.correct.suggestion_panel import PlaceList
+from emseg_napari.widgets.correct.suggestion_panel import SuggestionPanel
 from emseg_napari.widgets.layers.history import Confirmed
 from emseg_napari.widgets.layers.labels_layer import (
-    NO_LABELS,
-    adopt,
     confirmed_in,
     connect_while,
-    finest,
     history_of,
-    is_ours,
-    is_paintable,
+    is_managed,
     refuse_confirmed,
     set_pixels,
     stack_of,
-    volume_of_layer,
 )
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import show_slice, slice_in_view
 
 CONFIRM_KEY = "C"
@@ -57,29 +51,23 @@ _STRIP = (
 )
 
 
-class NotOurs(UserError):
-    """The labels layer is somebody else's: it has to be taken over first."""
-
-
-class CorrectStep(Step):
+class CorrectStep(LabelsStep):
     """Chooses brush and label, shows the state of pixels, and confirms slices."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self._watched: Labels | None = None
         self._stripped: Labels | None = None
-        self._taken_over: Labels | None = None
-        self._waiting: list[Callable[[], Any]] = []
         self._sheet: KeySheet | None = None
-        self._plane: tuple[Any, int, np.ndarray] | None = None
         self._soon = QTimer(self, singleShot=True, interval=150)
         self._soon.timeout.connect(self._show_state)
         self._build()
         self.workspace.changed.connect(self._follow)
-        self.workspace.edited.connect(self._later)
+        self.taken_over.connect(self._follow)
+        self.workspace.edited.connect(self._show_soon)
         self.workspace.edited.connect(self._count)
         self.workspace.replayed.connect(self._show_replayed)
-        connect_while(self, self.viewer.dims.events.current_step, self._later)
+        connect_while(self, self.viewer.dims.events.current_step, self._show_soon)
         self.destroyed.connect(lambda: self._unwatch())  # a bound method would not be called
         self._bind_keys()
         self._follow()
@@ -93,17 +81,20 @@ class CorrectStep(Step):
             "Make unconfirmed proposals of this slice unlabelled again.",
             self.drop_proposals,
         )
-        self.repairs, self.places, self.live = RepairPanel(self), PlaceList(self), LivePanel(self)
+        self.repairs, self.places, self.live = RepairPanel(self), SuggestionPanel(self), LivePanel(self)
         self._build_strip()
+        self._add_parts()
+        self.rows.addLayout(in_line(self.confirm, self.drop))
+        self.rows.addWidget(self.status)
+
+    def _add_parts(self) -> None:
         self._add_part("Repair", self.repairs)
         self._add_part("Where to look next", self.places)
-        self._add_part("Learn meanwhile", self.live)
+        self._add_part("Live learning", self.live)
         self._add_part("Slices", self.strip)
         self.state, self.confirmed = wrapping_label(), wrapping_label()
         for label in (self.state, self.confirmed):
             self.rows.addWidget(label)
-        self.rows.addLayout(in_line(self.confirm, self.drop))
-        self.rows.addWidget(self.status)
 
     def _brushes(self) -> QGridLayout:
         """Make the buttons of napari's own tools, and the one that shows all keys."""
@@ -121,6 +112,8 @@ class CorrectStep(Step):
         self.strip.setToolTip(_STRIP)
         self.strip.clicked.connect(self._go_to)
         self.strip.counted.connect(self._show_totals)
+        self.places.errors_estimated.connect(self.strip.show_errors)
+        self.live.proposed.connect(lambda z: self.strip.count([z]))
 
     def _add_part(self, title: str, part: QWidget) -> None:
         self.rows.addWidget(QLabel(f"<b>{title}</b>"))
@@ -145,7 +138,7 @@ class CorrectStep(Step):
             self._unwatch()
             if layer is not None:
                 for event in _shown(layer):
-                    event.connect(self._later)
+                    event.connect(self._show_soon)
             self._watched = layer
         obstacle = None if layer is not None else "make or open a labels layer first"
         for button in (*self.tools, self.confirm, self.drop):
@@ -156,10 +149,10 @@ class CorrectStep(Step):
         self.places.update_buttons()
         self.live.update_buttons()
         self._show_strip()
-        self._later()
+        self._show_soon()
 
     def _show_strip(self) -> None:
-        layer = self.workspace.labels if is_ours(self.workspace.labels) else None
+        layer = self.workspace.labels if is_managed(self.workspace.labels) else None
         if layer != self._stripped:
             self._stripped = layer
             self.strip.show_layer(layer)
@@ -167,9 +160,9 @@ class CorrectStep(Step):
     def _unwatch(self) -> None:
         if self._watched is not None:
             for event in _shown(self._watched):
-                event.disconnect(self._later)
+                event.disconnect(self._show_soon)
 
-    def _later(self, *_: Any) -> None:
+    def _show_soon(self, *_: Any) -> None:
         """Show the state when the user pauses, not at every mouse move."""
         self._soon.start()
 
@@ -178,96 +171,11 @@ class CorrectStep(Step):
         if layer == self.workspace.labels and slices and slice_in_view(self.viewer, layer) not in slices:
             show_slice(self.viewer, layer, min(slices))
 
-    def own_layer(self) -> Labels:
-        """Return the labels layer, which is ours.
-
-        Raises
-        ------
-        NotOurs
-            If it is not; who does something by `guarded` finds it taken over, and the thing done.
-        """
-        layer = self.workspace.labels
-        if layer is None:
-            raise UserError(NO_LABELS)
-        if not is_ours(layer):
-            raise NotOurs(f"{layer.name} was not made here; press a tool to take it over.")
-        return layer
-
-    def guarded(self, action: Callable[[], Any], *_: Any) -> None:
-        """Do something whose errors become sentences, after labels of somebody else's are made ours."""
-        with self.guard():
-            try:
-                action()
-            except NotOurs:
-                if action not in self._waiting:  # else it is the second press of somebody impatient
-                    self._waiting.append(action)
-                self._take_over()
-
-    def _take_over(self) -> None:
-        """Make the labels layer ours, or a copy of it where its pixels cannot be painted as they are.
-
-        Then do what waits for it.
-        """
-        layer = self.workspace.labels
-        if self._taken_over == layer:
-            return
-        self._taken_over = layer
-
-        def done(outcome: tuple[Any, Exception | None]) -> None:
-            self._taken_over = None
-            waiting, self._waiting = self._waiting, []
-            own, error = outcome
-            if error is not None:
-                raise error
-            if not is_ours(own):
-                adopt(own)
-                self.workspace.follow()
-                self._follow()
-            self.workspace.choose("labels", own)
-            self.say("")
-            for action in waiting:
-                self.guarded(action)
-
-        self.in_background(
-            f"Looking through {layer.name}...", lambda: outcome_of(lambda: self._ours(layer)), done
-        )
-
-    def _ours(self, layer: Labels) -> Labels:
-        """Return what can be ours: the layer itself, or a copy that is; in a thread."""
-        known, labels = self.known_labels(layer)
-        if is_ours(known) or (is_paintable(layer) and _are_same(labels, stack_of(layer))):
-            return known
-        return self.show_converted(layer, labels)
-
-    def image(self) -> np.ndarray | Volume:
-        """Return the image (z, y, x) of the labels layer."""
-        image, labels = self.workspace.image, self.workspace.labels
-        pixels = volume_of_layer(image)
-        if labels is not None and volume_of_layer(labels).shape != pixels.shape:
-            raise UserError(f"{image.name} and {labels.name} differ in size; choose labels of this image.")
-        return pixels
-
-    def image_plane(self, z: int) -> np.ndarray:
-        """Return a slice of the image, (y, x); a tool that asks for it at every move reads it once."""
-        image, pixels = self.image(), finest(self.workspace.image)
-        if isinstance(image, np.ndarray):
-            return image[z]
-        if self._plane is None or self._plane[0] is not pixels or self._plane[1] != z:
-            self._plane = pixels, z, image[z]
-        return self._plane[2]
-
-    def slice_of(self, layer: Labels) -> int:
-        """Return the slice in view."""
-        z = slice_in_view(self.viewer, layer)
-        if z is None:
-            raise UserError("The viewer shows no slice of the labels; move the slider to one.")
-        return z
-
     # -- what the user does -------------------------------------------------------------
 
     def use(self, label: int | None, mode: str) -> None:
         """Select a napari tool with the right label."""
-        layer = self.own_layer()
+        layer = self.managed_layer()
         self.viewer.layers.selection.active = layer
         layer.n_edit_dimensions = 2
         layer.contiguous = True
@@ -276,8 +184,8 @@ class CorrectStep(Step):
         layer.mode = mode
 
     def toggle_confirmed(self) -> None:
-        """Confirm the slice in view, or take that back."""
-        layer = self.own_layer()
+        """Confirm or unconfirm the slice in view."""
+        layer = self.managed_layer()
         z = self.slice_of(layer)
         confirmed = confirmed_in(layer)
         if z in confirmed:
@@ -290,18 +198,18 @@ class CorrectStep(Step):
             self.say(
                 f"Slice {z} is confirmed" + (f"; {empty} of its pixels are unlabelled." if empty else ".")
             )
-        step = Confirmed(confirmed, z)
-        step.redo()
-        history_of(layer).add(step)
+        entry = Confirmed(confirmed, z)
+        entry.redo()
+        history_of(layer).add(entry)
 
     def drop_proposals(self) -> None:
         """Make unconfirmed proposals of the slice in view unlabelled."""
-        layer = self.own_layer()
+        layer = self.managed_layer()
         z = self.slice_of(layer)
         refuse_confirmed(layer, z)
         y, x = np.nonzero(is_proposal(stack_of(layer)[z]))
         set_pixels(layer, z, y, x, UNLABELLED)
-        self.say(f"{len(y)} proposed pixels of slice {z} are unlabelled again (Ctrl+Z brings them back).")
+        self.say(f"{len(y)} proposed pixels of slice {z} are unlabelled again (Ctrl+Z undoes it).")
 
     def toggle_visible(self) -> None:
         """Show or hide the labels."""
@@ -334,17 +242,13 @@ class CorrectStep(Step):
 
     # -- what shows ---------------------------------------------------------------------
 
-    def show_errors(self, errors: Mapping[int, float]) -> None:
-        """Show the estimated errors of slices."""
-        self.strip.show_errors(errors)
-
     def _count(self, layer: Labels, slices: set[int]) -> None:
         if layer == self._stripped:
             self.strip.count(slices)
 
     def _show_state(self) -> None:
         layer = self.workspace.labels
-        if not is_ours(layer):
+        if not is_managed(layer):
             self.state.setText("")
             self.confirmed.setText("")
             return
@@ -359,13 +263,9 @@ class CorrectStep(Step):
 
     def _show_totals(self) -> None:
         counts = ", ".join(f"{count} {state}" for state, count in self.strip.totals().items() if count)
-        slices = sorted(confirmed_in(self.workspace.labels)) if is_ours(self.workspace.labels) else []
+        slices = sorted(confirmed_in(self.workspace.labels)) if is_managed(self.workspace.labels) else []
         confirmed = ", ".join(map(str, slices)) or "none yet"
         self.confirmed.setText(f"Slices: {counts or 'none'}. Confirmed slices: {confirmed}")
-
-
-def _are_same(labels: SparseStack, stack: np.ndarray) -> bool:
-    return all(np.array_equal(labels[z], stack[z]) for z in range(len(stack)))
 
 
 def _shown(layer: Labels) -> tuple[Any, Any, Any]:

@@ -1,34 +1,39 @@
-"""Where to look next: places by expected gain, and the way from one to the next."""
+"""Suggestions where to look next: places by expected gain, and the keys from one to the next."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.annotation.label_state import is_proposal, plain
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.suggest import Place, estimated_error, next_slice_to_label, ranked
 from emseg_napari.annotation.suggest.search_stack import SliceSearched
-from emseg_napari.core.jobs import Event, Failed, Finished, Progress, UserError
+from emseg_napari.core.jobs import Event, Failed, Finished, UserError
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import starter_folder
 from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.job_step import JobListener
 from emseg_napari.widgets.base.keys import bind
+from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.progress_bar import JobBar
-from emseg_napari.widgets.base.step import enable, in_columns, wrapping_label
-from emseg_napari.widgets.layers.labels_layer import AID, confirmed_in, is_ours, set_pixels, stack_of
-from emseg_napari.widgets.layers.placement import lying_as, show_place, show_slice, slice_in_view
+from emseg_napari.widgets.base.step import enable, first_obstacle, in_columns, wrapping_label
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, set_pixels, stack_of
+from emseg_napari.widgets.layers.layer_info import LayerInfo
+from emseg_napari.widgets.layers.placement import lying_as, show_place, show_slice, slice_in_view, zoom_to
 
-if TYPE_CHECKING:
-    from emseg_napari.widgets.correct.step import CorrectStep
-
-_FIELD_PX = 400.0  # on the screen, into which a place must fit
 _ZOOM = 5.0  # screen pixels for one of the image, at most
+_SEARCH = "Search for places where labels may be wrong, ranked by how much V_rand a correction may gain."
+_NEXT = "Go to the place where a correction may gain most."
+_ACCEPT = "The place is right as it is: its proposed labels become yours."
+_NEXT_SLICE = "Go to the slice from which the network would learn most."
 _WORDS = {
-    "gap": "Is a membrane missing here, between two cells that are one now?",
+    "gap": "Is a membrane missing here, between two cells that are joined now?",
     "membrane": "Is this membrane false, and are its two cells one?",
 }
 
@@ -41,21 +46,28 @@ def _key(place: Place) -> Key:
     return place.z, place.y, place.x, place.kind
 
 
-class PlaceList(QWidget):
+class SuggestionPanel(JobListener, QWidget):
     """The queue of places; it steers the viewer.
 
     Parameters
     ----------
-    step : CorrectStep
+    step : LabelsStep
         Knows the layer and says the sentences.
 
     Attributes
     ----------
     errors : dict
         Slice -> estimated error (expected 1 - V_rand) of the slices that were searched.
+
+    Signals
+    -------
+    errors_estimated : dict
+        `errors`, whenever it is another.
     """
 
-    def __init__(self, step: CorrectStep) -> None:
+    errors_estimated = Signal(object)
+
+    def __init__(self, step: LabelsStep) -> None:
         super().__init__()
         self._step = step
         self.places: list[Place] = []
@@ -66,28 +78,21 @@ class PlaceList(QWidget):
         self._mark: Any = None
         self._layer: Any = None
         self.job = EngineJob(self)
-        self.job.event.connect(self._take)
+        self.listen(self.job, step.guard)
         self.job.ended.connect(self.update_buttons)
-        self._build()
+        self._build_buttons()
+        self._lay_out()
 
-    def _build(self) -> None:
+    def _build_buttons(self) -> None:
         button = self._step.button
-        self.search = button(
-            "Find places",
-            "Let the network say where labels may be wrong, ranked by how much V_rand a correction may gain.",
-            self.start,
-        )
-        self.next = button("Next (N)", "Go to the place where a look gains most.", partial(self.go, 1))
-        self.back = button("Back (⇧N)", "Go to the place of before.", partial(self.go, -1))
-        self.accept = button(
-            "Accept (A)", "It is right as it is: what is proposed here is yours now.", self.accept_place
-        )
+        self.search = button("Find places", _SEARCH, self.start)
+        self.next = button("Next (N)", _NEXT, partial(self.go, 1))
+        self.back = button("Back (⇧N)", "Go back to the previous place.", partial(self.go, -1))
+        self.accept = button("Accept (A)", _ACCEPT, self.accept_place)
         self.skip = button("Skip (S)", "Do not ask again about this place.", self.skip_place)
-        self.next_slice = button(
-            "Slice to label",
-            "Go to the slice from which the network would learn most.",
-            self.go_to_slice,
-        )
+        self.next_slice = button("Slice to label", _NEXT_SLICE, self.go_to_slice)
+
+    def _lay_out(self) -> None:
         grid = QGridLayout()
         in_columns(self.buttons, grid)
         self.bar = JobBar()
@@ -121,25 +126,31 @@ class PlaceList(QWidget):
 
     def update_buttons(self, *_: Any) -> None:
         """Enable what can be done now."""
-        workspace, running = self._step.workspace, self.job.running
+        workspace = self._step.workspace
         if self._layer is not None and workspace.labels != self._layer:
-            self._forget()
-        missing = None if is_ours(workspace.labels) else "make or open a labels layer first"
-        missing = missing or ("open an image first" if workspace.image is None else None)
-        run = workspace.run or starter_folder()
-        enable(
-            self.search,
-            missing or ("it is being done" if running else None if run else "train a network first"),
-        )
-        found = None if self.places else "find places first"
-        for widget in (self.next, self.next_slice):
-            enable(widget, missing or found)
-        enable(self.back, missing or (None if self._at > 0 else "this is the first place"))
-        for widget in (self.accept, self.skip):
-            enable(widget, missing or (None if self.place else "go to a place first"))
-        self.bar.setVisible(running)
+            self._reset()
+        missing = [
+            (not is_managed(workspace.labels), "make or open a labels layer first"),
+            (workspace.image is None, "open an image first"),
+        ]
+        for button, own in self._obstacles().items():
+            enable(button, first_obstacle([*missing, *own]))
+        self.bar.setVisible(self.job.running)
 
-    def _forget(self) -> None:
+    def _obstacles(self) -> dict[QPushButton, list[tuple[bool, str]]]:
+        untrained = (self._step.workspace.run or starter_folder()) is None
+        no_places = (not self.places, "find places first")
+        no_place = (self.place is None, "go to a place first")
+        return {
+            self.search: [(self.job.running, "a search is running"), (untrained, "train a network first")],
+            self.next: [no_places],
+            self.next_slice: [no_places],
+            self.back: [(self._at <= 0, "this is the first place")],
+            self.accept: [no_place],
+            self.skip: [no_place],
+        }
+
+    def _reset(self) -> None:
         """Let go of the places of a layer that is no longer the chosen one."""
         self.job.cancel()
         self._layer, self.places, self.errors = None, [], {}
@@ -153,7 +164,7 @@ class PlaceList(QWidget):
 
     def start(self) -> None:
         """Search all slices in the background, from the one in view outwards."""
-        layer = self._step.own_layer()
+        layer = self._step.managed_layer()
         image, run = self._step.image(), self._step.workspace.run or starter_folder()
         if run is None:
             raise UserError("Train a network or choose a run first (step Predict).")
@@ -166,38 +177,48 @@ class PlaceList(QWidget):
         self.bind_keys()
         self.update_buttons()
 
-    def _take(self, event: Event) -> None:
-        with self._step.guard():
-            if isinstance(event, SliceSearched) and self._layer is not None:
-                self.errors[event.z] = estimated_error(event.places)
-                self.places = ranked([*self.places, *event.places])
-                self._tell()
-            elif isinstance(event, Progress):
-                self.bar.show_progress(event)
-            elif isinstance(event, Failed) and not event.cancelled:
-                self._step.complain(event.text)
-            elif isinstance(event, Finished):
-                self._tell()
-        if not isinstance(event, Progress):
-            self._step.show_errors(self.errors)
-            self.update_buttons()
+    def handlers(self) -> dict[type[Event], Callable[[Any], None]]:
+        """Return what shows which event; the places of a slice come slice by slice."""
+        return super().handlers() | {SliceSearched: self._add}
 
-    def _tell(self) -> None:
+    def _add(self, event: SliceSearched) -> None:
+        if self._layer is not None:
+            self.errors[event.z] = estimated_error(event.places)
+            self.places = ranked([*self.places, *event.places])
+            self._describe()
+        self._show_found()
+
+    def on_finished(self, event: Finished) -> None:
+        """Show how many places there are."""
+        self._describe()
+        self._show_found()
+
+    def on_failed(self, event: Failed) -> None:
+        """Show why the search ended early."""
+        if not event.cancelled:
+            self._step.complain(event.text)
+        self._show_found()
+
+    def _show_found(self) -> None:
+        self.errors_estimated.emit(self.errors)
+        self.update_buttons()
+
+    def _describe(self) -> None:
         place, waiting = self.place, self._waiting()
         where = "" if place is None else f"Slice {place.z}, y {place.y}, x {place.x}: {_WORDS[place.kind]} "
         gain = sum(p.gain for p in waiting) / max(1, len(self.errors))
         self.about.setText(
-            f"{where}{len(waiting)} places left (V_rand {gain:+.3f} a slice if all are right)."
+            f"{where}{len(waiting)} places left (V_rand {gain:+.3f} per slice if all are right)."
         )
 
-    # -- going round ------------------------------------------------------------------------
+    # -- from place to place ------------------------------------------------------------------------
 
     def _waiting(self) -> list[Place]:
         seen, confirmed = self._settled.union(map(_key, self._history)), self._confirmed()
         return [p for p in self.places if _key(p) not in seen and p.z not in confirmed]
 
     def _confirmed(self) -> set[int]:
-        return confirmed_in(self._layer) if is_ours(self._layer) else set()
+        return confirmed_in(self._layer) if is_managed(self._layer) else set()
 
     def go(self, by: int) -> None:
         """Go to the next place, or back."""
@@ -207,17 +228,16 @@ class PlaceList(QWidget):
                 raise UserError("No place is left; train on what you corrected, then find places again.")
             self._history.append(waiting[0])
         self._at = max(0, self._at + by)
-        self._look()
+        self._show_place_in_view()
 
-    def _look(self) -> None:
+    def _show_place_in_view(self) -> None:
         place = self.place
         assert place is not None  # `go` went to one
         viewer, layer = self._step.viewer, self._layer
         show_place(viewer, layer, (place.z, place.y, place.x))
-        scale = float(layer.scale[-1])
-        viewer.scene.camera.zoom = min(_ZOOM, _FIELD_PX / (2 * place.radius_px)) / scale
+        zoom_to(viewer, layer, 2 * place.radius_px, _ZOOM)
         self._draw(place)
-        self._tell()
+        self._describe()
         self.update_buttons()
 
     def _draw(self, place: Place) -> None:
@@ -230,7 +250,7 @@ class PlaceList(QWidget):
         self._mark = self._step.viewer.add_points(
             where,
             name="place to look at",
-            metadata={AID: True},
+            metadata=LayerInfo(is_aid=True).as_metadata(),
             size=2 * place.radius_px,
             face_color="transparent",
             border_color="white",
@@ -240,24 +260,24 @@ class PlaceList(QWidget):
         self._step.viewer.layers.selection.active = self._layer
 
     def accept_place(self) -> None:
-        """Make the proposals around the place the user's, then go on."""
-        place = self._demand()
+        """Make the proposals around the place the user's own, then go to the next place."""
+        place = self._current_place()
         plane = stack_of(self._layer)[place.z]
         y, x = np.ogrid[: plane.shape[0], : plane.shape[1]]
         near = np.hypot(y - place.y, x - place.x) <= place.radius_px
         rows, columns = np.nonzero(near & is_proposal(plane))
         set_pixels(self._layer, place.z, rows, columns, plain(plane[rows, columns]))
-        self._go_on(place)
+        self._settle(place)
 
     def skip_place(self) -> None:
         """Do not ask about the place again."""
-        self._go_on(self._demand())
+        self._settle(self._current_place())
 
-    def _go_on(self, place: Place) -> None:
+    def _settle(self, place: Place) -> None:
         self._settled.add(_key(place))
         self.go(1)
 
-    def _demand(self) -> Place:
+    def _current_place(self) -> Place:
         if self.place is None:
             raise UserError("Go to a place first (N).")
         return self.place
@@ -269,7 +289,9 @@ class PlaceList(QWidget):
             raise UserError("Every slice is confirmed.")
         z = next_slice_to_label(self.errors, confirmed)
         show_slice(self._step.viewer, self._layer, z)
-        self._step.say(f"Slice {z} teaches most: estimated error {self.errors[z]:.3f} (1 - V_rand).")
+        self._step.say(
+            f"The network would learn most from slice {z}: estimated error {self.errors[z]:.3f} (1 - V_rand)."
+        )
 
 
 def _copy_of(labels: np.ndarray) -> SparseStack:

@@ -20,16 +20,9 @@ from emseg_napari.io.volume import BrokenChunk, Volume
 from emseg_napari.settings import EvaluationSettings
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.provenance import Provenance, provenance_of
-from emseg_napari.widgets.layers.labels_layer import (
-    PROPOSAL_OF,
-    SOURCE,
-    Ask,
-    is_ours,
-    stack_of,
-    trusted_of,
-    understood,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers.labels_layer import Ask, is_managed, stack_of, trusted_of, understood
+from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 
 
 @dataclass(frozen=True)
@@ -70,7 +63,7 @@ class Comparison:
     @property
     def slices(self) -> list[int]:
         """Slices of the truth layer that have labels and a prediction."""
-        return [self.first_slice + z for z in self.truth.held]
+        return [self.first_slice + z for z in self.truth.stored_slices]
 
     def settled(self, settings: EvaluationSettings) -> EvaluationSettings:
         """Return settings with the run's own threshold, and a range that lies in these slices.
@@ -165,7 +158,7 @@ def _prediction(layer: Layer, workspace: Workspace, ask: Ask) -> Prediction:
 
 def record_of(layer: Layer) -> Mapping[str, Any]:
     """Return what `emseg predict` wrote into the file that step Load has opened."""
-    source = layer.metadata.get(SOURCE)
+    source = info_of(layer).source
     try:
         record = read_description(source) if source else {}
     except (UserError, OSError):  # moved away since
@@ -196,7 +189,7 @@ def _is_predicted(layer: Layer, values: Any, z: int) -> bool:
         plane = values[z]
     except BrokenChunk:
         return False
-    return bool(plane.any()) or not (isinstance(layer, Labels) or PROPOSAL_OF in layer.metadata)
+    return bool(plane.any()) or not (isinstance(layer, Labels) or info_of(layer).proposal_of is not None)
 
 
 def _nothing(prediction: str, truth: str, labelled: bool) -> str:
@@ -227,7 +220,7 @@ def _notes(
     if waiting:
         why = "Not predicted yet, or not all there on disk" if on_disk else "Not predicted yet"
         notes.append(f"{why}, so not scored: slices {as_ranges(waiting)}.")
-    if isinstance(layer, Labels) and PROPOSAL_OF in layer.metadata and is_ours(layer):
+    if isinstance(layer, Labels) and info_of(layer).proposal_of is not None and is_managed(layer):
         painted = [z for z in scored if is_own(stack_of(layer)[z]).any()]
         if painted:
             notes.append(

@@ -16,14 +16,13 @@ from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, erro
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.step import in_line, wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
-from emseg_napari.widgets.layers.labels_layer import AID
-from emseg_napari.widgets.layers.placement import lying_as, show_place
+from emseg_napari.widgets.layers.layer_info import LayerInfo
+from emseg_napari.widgets.layers.placement import lying_as, show_place, zoom_to
 
 NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
 MERGE_COLOUR, SPLIT_COLOUR = "#ff1f70", "#3f8cff"
 MOST_ROWS = 1000
 _ZOOM = 4.0  # screen pixels for one of the image
-_FIELD_PX = 400.0  # on the screen, into which a long wall must fit
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _COLUMNS = {
     "Error": "merge: a membrane between two true cells was not found (red); "
@@ -54,7 +53,7 @@ class ErrorList(QWidget):
         self.table.chosen.connect(self._go)
         previous, following = QPushButton(f"Previous ({PREVIOUS_KEY})"), QPushButton(f"Next ({NEXT_KEY})")
         for button, by in ((previous, -1), (following, 1)):
-            button.setToolTip("Go there: the slice comes up and the wall lies in the middle.")
+            button.setToolTip("Show the slice, with the wall in the middle.")
             button.clicked.connect(lambda *_, by=by: self.table.step(by))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
@@ -103,7 +102,7 @@ class ErrorList(QWidget):
         self._layer = self._viewer.add_labels(
             shown,
             name="errors: merge red, split blue",
-            metadata={AID: True},
+            metadata=LayerInfo(is_aid=True).as_metadata(),
             colormap=DirectLabelColormap(color_dict=colours),
             opacity=1,
             **place,
@@ -118,8 +117,7 @@ class ErrorList(QWidget):
         y, x = error.centre
         show_place(self._viewer, self._layer, (error.z, y, x))
         extent = max(np.ptp(axis) for axis in error.pixels) + 1
-        scale = float(self._layer.scale[-1])
-        self._viewer.scene.camera.zoom = min(_ZOOM, _FIELD_PX / extent) / scale
+        zoom_to(self._viewer, self._layer, extent, _ZOOM)
 
 
 def _cells(error: SegmentationError) -> list[Cell]:

@@ -15,7 +15,8 @@ from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import Comparison
-from emseg_napari.widgets.layers.labels_layer import confirmed_in, fits, is_ours, stack_of
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, stack_of
+from emseg_napari.widgets.layers.layer_pixels import fits
 
 BETTER, WORSE = "#57c26b", "#ff6b5e"
 _LETTERS = 15  # of the first column, so that the figures stay in view
@@ -38,10 +39,10 @@ class Work:
 
 
 def work_done(truth: Labels, workspace: Workspace) -> Work:
-    """Count over all our labels of a stack; takes a while, and may be called in any thread."""
+    """Count over all labels of a managed layer; takes a while, and may be called in any thread."""
     painted: set[int] = set()
     confirmed: set[int] = set()
-    for layer in filter(is_ours, workspace.candidates("labels")):
+    for layer in filter(is_managed, workspace.candidates("labels")):
         if fits(layer, tuple(truth.data.shape)):
             stack = stack_of(layer)
             painted |= {z for z in slices_in_use(stack) if is_own(stack[z]).any()}

@@ -14,7 +14,8 @@ from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import Prediction, interior_threshold
 from emseg_napari.models.run import Run, fingerprint, open_run
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import RUN, fits, volume_of_layer
+from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 
 
 @dataclass
@@ -79,7 +80,7 @@ def provenance_of(
 
 def run_folder(layer: Layer, record: Mapping[str, Any], workspace: Workspace) -> Path | None:
     """Return the folder of the run that a prediction is from; it may be gone."""
-    named = layer.metadata.get(RUN) or record.get("run_folder")
+    named = info_of(layer).run or record.get("run_folder")
     if named:
         return Path(named)
     return None if isinstance(layer, Labels) else workspace.run

@@ -1,4 +1,4 @@
-"""What the report of an evaluation tells, gathered from the window."""
+"""The contents of an evaluation report, gathered from the window."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.report import EvaluationReport, SlicePicture, worst_slices
 from emseg_napari.evaluation.review import Review
+from emseg_napari.io.axes import shape_text
 from emseg_napari.models.run import versions
 from emseg_napari.settings import ErrorSettings
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import Comparison
-from emseg_napari.widgets.layers.labels_layer import fits, volume_of_layer
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 
 
 def report_of(
@@ -39,7 +40,7 @@ def _facts(comparison: Comparison, review: Review, error_settings: ErrorSettings
     facts = {
         "Prediction": comparison.prediction_name,
         "Truth": comparison.truth_name,
-        "Stack (z, y, x)": " x ".join(map(str, comparison.stack_shape)),
+        "Stack (z, y, x)": shape_text(comparison.stack_shape),
         "Scored slices": as_ranges(scored),
     }
     if comparison.has_threshold:

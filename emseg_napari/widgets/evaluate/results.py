@@ -80,19 +80,7 @@ class Results(QWidget):
         self._viewer, self._workspace = viewer, workspace
         self._truth_layer: Any = None
         self.subject, self.headline = wrapping_label(), Headline()
-        self.slices, self.errors = ScoreTable(_COLUMNS), ErrorList(viewer)
-        self.slices.chosen.connect(self._go_to_slice)
-        self.thresholds, self.rounds = ThresholdPlot(), RoundsTable()
-        self.tabs = QTabWidget()
-        pages = {
-            "Slices": self.slices,
-            "Errors": self.errors,
-            "Thresholds": self.thresholds,
-            "Rounds": self.rounds,
-        }
-        for title, page in pages.items():
-            self.tabs.addTab(page, title)
-        self.tabs.setFixedHeight(_TABS_PX)
+        self._build_tabs()
         self._scores = QWidget()
         above = QVBoxLayout(self._scores)
         above.setContentsMargins(0, 0, 0, 0)
@@ -105,6 +93,17 @@ class Results(QWidget):
         workspace.changed.connect(self._show_rounds)
         self._scores.hide()
         self._show_rounds()
+
+    def _build_tabs(self) -> None:
+        self.slices, self.errors = ScoreTable(_COLUMNS), ErrorList(self._viewer)
+        self.slices.chosen.connect(self._go_to_slice)
+        self.thresholds, self.rounds = ThresholdPlot(), RoundsTable()
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self.slices, "Slices")
+        self.tabs.addTab(self.errors, "Errors")
+        self.tabs.addTab(self.thresholds, "Thresholds")
+        self.tabs.addTab(self.rounds, "Rounds")
+        self.tabs.setFixedHeight(_TABS_PX)
 
     def show_review(self, comparison: Comparison, review: Review) -> None:
         """Show what an evaluation found."""

@@ -10,18 +10,17 @@ from typing import Any
 
 from qtpy.QtWidgets import QFileDialog, QFormLayout
 
-from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress, UserError
+from emseg_napari.core.jobs import Finished, Message, UserError
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.report import write_csv
 from emseg_napari.evaluation.report_html import write_report
 from emseg_napari.evaluation.review import Review
 from emseg_napari.settings import ErrorSettings, EvaluationSettings, validated
-from emseg_napari.widgets.base.engine_job import EngineJob
-from emseg_napari.widgets.base.layer_picker import PredictionPick, TruthPick
+from emseg_napari.widgets.base.job_step import JobStep
+from emseg_napari.widgets.base.layer_picker import PredictionPicker, TruthPicker
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
-from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import Step, enable, in_line, wrapping_label
+from emseg_napari.widgets.base.step import enable, in_line, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import Comparison, compare, record_of
 from emseg_napari.widgets.evaluate.history_table import Work, round_of, with_round, work_done
@@ -63,79 +62,78 @@ def _arguments(
     }
 
 
-class EvaluateStep(Step):
+class EvaluateStep(JobStep):
     """Scores a prediction against true labels in the background."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self.job = EngineJob(self)
-        self.job.event.connect(self._take)
-        self.job.ended.connect(self._update)
         self._asked: _Asked | None = None
         self._messages: list[str] = []
         self._described: Any = None
         self._record: Mapping[str, Any] = {}
         self._done: _Done | None = None
         self._build()
-        self.workspace.changed.connect(self._update)
-        self.workspace.layers_changed.connect(self._update)
-        self._update()
+        self.workspace.changed.connect(self.update_buttons)
+        self.workspace.layers_changed.connect(self.update_buttons)
+        self.update_buttons()
 
     # -- what it looks like -------------------------------------------------------------
 
     def _build(self) -> None:
-        self.prediction = PredictionPick(self.workspace)
-        self.truth = TruthPick(self.workspace, self.prediction)
-        self.run_name = wrapping_label()
-        rows = QFormLayout()
-        rows.addRow("Prediction", self.prediction)
-        rows.addRow("Truth", self.truth)
-        rows.addRow("Run", self.run_name)
-        self.rows.addLayout(rows)
-        self.form, self.error_form = SettingsForm(EvaluationSettings), SettingsForm(ErrorSettings)
-        with suppress(UserError, TypeError):  # another version remembered them
-            self.error_form.set_values(validated(ErrorSettings, **recall("evaluate")).model_dump())
-        self.form.widgets["slices"].native.setPlaceholderText("FIRST:END (all that were not trained on)")
-        self.form.widgets["threshold"].native.setPlaceholderText("the run's own")
-        self.evaluate = self.button("Evaluate", "Score the prediction and look for its errors.", self.start)
+        self.rows.addLayout(self._choices())
+        self._build_forms()
+        self.evaluate = self.button("Evaluate", "Score the prediction and find its errors.", self.start)
         self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
         self.save_csv = self.button("Save CSV...", "The scores of all slices and their means.", self._ask_csv)
         self.save_report = self.button(
             "Save report...", "One page with pictures, for any browser and for paper.", self._ask_report
         )
-        self.bar = JobBar()
         self.results = Results(self.viewer, self.workspace)
-        for widget in (self.form, self.error_form):
-            self.rows.addWidget(widget)
         self.rows.addLayout(in_line(self.evaluate, self.cancel))
         for widget in (self.bar, self.status, self.results):
             self.rows.addWidget(widget)
         self.rows.addLayout(in_line(self.save_csv, self.save_report))
-        for pick in (self.prediction, self.truth):
-            pick.picked.connect(self._update)
 
-    def _update(self) -> None:
+    def _choices(self) -> QFormLayout:
+        """Make the choosers of prediction and truth."""
+        self.prediction = PredictionPicker(self.workspace)
+        self.truth = TruthPicker(self.workspace, self.prediction)
+        self.run_name = wrapping_label()
+        rows = QFormLayout()
+        rows.addRow("Prediction", self.prediction)
+        rows.addRow("Truth", self.truth)
+        rows.addRow("Run", self.run_name)
+        for pick in (self.prediction, self.truth):
+            pick.picked.connect(self.update_buttons)
+        return rows
+
+    def _build_forms(self) -> None:
+        self.form, self.error_form = SettingsForm(EvaluationSettings), SettingsForm(ErrorSettings)
+        with suppress(UserError, TypeError):  # another version remembered them
+            self.error_form.set_values(validated(ErrorSettings, **recall("evaluate")).model_dump())
+        self.form.widgets["slices"].native.setPlaceholderText("FIRST:END (all that were not trained on)")
+        self.form.widgets["threshold"].native.setPlaceholderText("the run's own")
+        for widget in (self.form, self.error_form):
+            self.rows.addWidget(widget)
+
+    def update_buttons(self) -> None:
+        """Enable what can be done now, and say what stands in the way of the rest."""
         layer = self.prediction.layer
         if layer != self._described:  # its file is asked once
             self._described, self._record = layer, {} if layer is None else record_of(layer)
         folder = None if layer is None else run_folder(layer, self._record, self.workspace)
         self.run_name.setText("unknown" if folder is None else folder.name)
-        running = self.job.running
-        obstacle = (
-            "an evaluation is running"
-            if running
-            else "choose a prediction first (step Predict makes one)"
-            if layer is None
-            else "choose the true labels first"
-            if self.truth.layer is None
-            else None
-        )
-        enable(self.evaluate, obstacle)
-        enable(self.cancel, None if running else "nothing is running")
-        if not running:
-            self.hint(obstacle, "evaluate")
+        self.enable_start(self.evaluate, "evaluate")
         for button in (self.save_csv, self.save_report):
             enable(button, None if self._done else "evaluate first")
+
+    def obstacles(self) -> list[tuple[bool, str]]:
+        """Return what may stand in the way of an evaluation."""
+        return [
+            (self.job.running, "an evaluation is running"),
+            (self.prediction.layer is None, "choose a prediction first (step Predict makes one)"),
+            (self.truth.layer is None, "choose the true labels first"),
+        ]
 
     # -- evaluating ---------------------------------------------------------------------
 
@@ -154,29 +152,27 @@ class EvaluateStep(Step):
             asked = _Asked(comparison, error_settings, work_done(truth, self.workspace))
             return _arguments(comparison, settings, error_settings)
 
-        self.say("Looking through both layers...")
-        self.job.start("review", "Evaluating", prepare, lambda: self._begin(asked))
-        self._update()
+        self.say("Checking both layers...")
+        self.job.start("review", "Evaluating", prepare, lambda: self._show_start(asked))
+        self.update_buttons()
 
-    def _begin(self, asked: _Asked | None) -> None:
+    def _show_start(self, asked: _Asked | None) -> None:
         assert asked is not None  # it was prepared
         remember("evaluate", asked.error_settings.model_dump(mode="json"))
         self._asked, self._messages = asked, []
         self.say("Evaluating...")
 
-    def _take(self, event: Event) -> None:
-        with self.guard():
-            if isinstance(event, Progress):
-                self.bar.show_progress(event)
-            elif isinstance(event, Message):
-                self._messages.append(event.text)
-            elif isinstance(event, Finished):
-                self._finished(event.result)
-            elif isinstance(event, Failed):
-                self.bar.setFormat("")
-                self.say("Cancelled.") if event.cancelled else self.complain(event.text)
+    def on_message(self, event: Message) -> None:
+        """Keep a sentence for the end."""
+        self._messages.append(event.text)
 
-    def _finished(self, review: Review) -> None:
+    def cancelled_sentence(self) -> str:
+        """Return what is left of a cancelled evaluation."""
+        return "Cancelled."
+
+    def on_finished(self, event: Finished) -> None:
+        """Show the scores and the errors."""
+        review: Review = event.result
         assert self._asked is not None  # `start` set it
         comparison = self._asked.comparison
         self.bar.setFormat("done")
@@ -223,8 +219,8 @@ class EvaluateStep(Step):
         return self._done
 
     def _write(self, path: Path, write: Callable[[], None]) -> None:
-        def told(_: Any) -> None:
+        def written(_: Any) -> None:
             remember_folder("reports", path.parent)
             self.say(f"Wrote {path}.")
 
-        self.in_background(f"Writing {path.name}...", write, told)
+        self.in_background(f"Writing {path.name}...", write, written)

@@ -1,1 +1,1 @@
-"""What stands in napari's layers: labels, proposals, volumes, sessions."""
+"""The contents of napari layers: labels, proposals, volumes, sessions."""

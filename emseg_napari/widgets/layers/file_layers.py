@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from emseg_napari.io.open import is_container
+from napari.layers import Layer
+from pint import Unit
+
+from emseg_napari.io.axes import shape_text
+from emseg_napari.io.containers import FOLDER_SUFFIXES
+from emseg_napari.io.open import HDF5_SUFFIXES, is_container
 from emseg_napari.io.stack_or_volume import LARGE_BYTES, open_image, voxel_of_file
 from emseg_napari.io.stacks import check_image
 from emseg_napari.io.volume import BrokenChunk, Volume
-from emseg_napari.widgets.layers.labels_layer import SOURCE, VOLUME, LayerData
+from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo, info_in
+from emseg_napari.widgets.layers.layer_pixels import finest
+from emseg_napari.widgets.layers.placement import voxel_of_layer
 from emseg_napari.widgets.layers.volume_layers import volume_layers
 
 
@@ -28,13 +35,18 @@ def opened_layers(path: Path) -> list[LayerData]:
     check_image(image, path.name)
     voxel = voxel_of_file(path)
     place = {} if voxel is None else {"scale": voxel.size, "units": (voxel.unit,) * 3}
-    return [(image, {"name": path.stem, "metadata": {SOURCE: str(path)}} | place, "image")]
+    return [
+        (image, {"name": path.stem, "metadata": LayerInfo(source=str(path)).as_metadata()} | place, "image")
+    ]
 
 
 def _in_memory(layer: LayerData) -> LayerData:
     """Return the layer of a volume with its pixels in memory if they are few and all there."""
     _, shown, kind = layer
-    volume = shown["metadata"][VOLUME][1]
+    behind = info_in(shown["metadata"]).volume
+    if behind is None:
+        return layer
+    volume = behind[1]
     if volume.nbytes > LARGE_BYTES:
         return layer
     try:
@@ -45,3 +57,29 @@ def _in_memory(layer: LayerData) -> LayerData:
         check_image(pixels, volume.name)
     kept = {name: value for name, value in shown.items() if name not in ("multiscale", "contrast_limits")}
     return pixels, kept, kind
+
+
+def container_of(path: Path) -> Path:
+    """Return the file or folder that contains a path such as ``a.h5/volumes/raw``; else the path itself."""
+    suffixes = (*HDF5_SUFFIXES, *FOLDER_SUFFIXES)
+    return next((one for one in reversed(path.parents) if one.suffix.lower() in suffixes), path)
+
+
+def moved_to(old: Path, new: Path) -> Path:
+    """Return where an image is whose container the user has found again: the same dataset in it."""
+    inner = old.relative_to(container_of(old))
+    has_inner = new.suffix.lower() in HDF5_SUFFIXES if new.is_file() else (new / inner).exists()
+    return new / inner if has_inner else new
+
+
+def description_of(layer: Layer) -> str:
+    """Return size, size of a voxel and kind of the numbers of a layer in words."""
+    shape, voxel = finest(layer).shape, voxel_of_layer(layer)
+    words = [shape_text(shape), str(finest(layer).dtype)]
+    if voxel is not None:
+        words.insert(1, f"{shape_text(voxel.size)} {_short(voxel.unit)}")
+    return ", ".join(words)
+
+
+def _short(unit: str) -> str:
+    return f"{Unit(unit):~P}"

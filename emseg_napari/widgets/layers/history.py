@@ -2,7 +2,7 @@
 
 napari keeps its own history of pixels that were painted, filled or set through the layer. What has no
 such entry, a confirmed slice or a prediction filled in, is kept here, with a mark for every entry of
-napari's, so that Ctrl+Z takes back the last one, whoever keeps it.
+napari's, so that Ctrl+Z undoes the last one in either list.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from emseg_napari.core.labels import UNLABELLED
 _MOST_PAINTED = 100  # entries that napari keeps
 
 
-class Step(Protocol):
-    """Something done that can be taken back and done again."""
+class HistoryEntry(Protocol):
+    """One change that can be undone and redone."""
 
     @property
     def slices(self) -> set[int]:
         """Which slices it changes."""
 
     def undo(self) -> None:
-        """Take it back."""
+        """Undo the change."""
 
     def redo(self) -> None:
-        """Do it again."""
+        """Redo the change."""
 
 
 class Painted:
@@ -44,14 +44,14 @@ class Painted:
 
 
 class Confirmed:
-    """A slice was confirmed, or that was taken back."""
+    """A slice was confirmed or unconfirmed."""
 
     def __init__(self, confirmed: set[int], z: int) -> None:
         self._confirmed, self.slices = confirmed, {z}
         self.undo = self.redo
 
     def redo(self) -> None:
-        """Turn it round, which undoes it, too."""
+        """Confirm or unconfirm the slice; undo does the same."""
         self._confirmed.symmetric_difference_update(self.slices)
 
 
@@ -102,11 +102,11 @@ class Filled:
         return set(self._others)
 
     def remember(self, z: int) -> None:
-        """Keep a slice as it is, before it is filled for the first time."""
+        """Store a slice as it is, before it is filled for the first time."""
         self._others.setdefault(z, _packed(self._planes()[z]))
 
     def redo(self) -> None:
-        """Exchange proposals with what stood there, which undoes it, too; labels of a person's stay."""
+        """Exchange proposals with what stood there, which undoes it, too; the user's own labels stay."""
         labels = self._planes()
         for z, kept in self._others.items():
             if z in self._confirmed:
@@ -127,7 +127,7 @@ def _unpacked(packed: bytes, like: np.ndarray) -> np.ndarray:
 
 
 class History(QObject):
-    """What was done to one labels layer.
+    """Undo history of one labels layer.
 
     Parameters
     ----------
@@ -148,45 +148,45 @@ class History(QObject):
     def __init__(self, layer: Labels) -> None:
         super().__init__()
         self.layer = layer
-        self._done: list[Step] = []
-        self._undone: list[Step] = []
+        self._done: list[HistoryEntry] = []
+        self._undone: list[HistoryEntry] = []
         self._reaches_back = True  # to napari's entries of before this history
         layer.events.paint.connect(self._painted)
         layer.events.data.connect(self._replaced)
         layer.bind_key("Control-Z", self.undo, overwrite=True)
         layer.bind_key("Control-Shift-Z", self.redo, overwrite=True)
 
-    def add(self, step: Step) -> None:
-        """Note a step that has just been done."""
-        self._done.append(step)
+    def add(self, entry: HistoryEntry) -> None:
+        """Add what has just been done."""
+        self._done.append(entry)
         self._undone.clear()
         painted = [one for one in self._done if isinstance(one, Painted)]
         if len(painted) > _MOST_PAINTED:  # napari has forgotten it, and what was before cannot be reached
             del self._done[: self._done.index(painted[0]) + 1]
-        self.changed.emit(step.slices)
+        self.changed.emit(entry.slices)
 
     def undo(self, *_: Any) -> None:
-        """Take the last step back."""
+        """Undo the last entry."""
         if self._done:
-            step = self._done.pop()
-            step.undo()
-            self._undone.append(step)
-            self._replayed(step)
+            entry = self._done.pop()
+            entry.undo()
+            self._undone.append(entry)
+            self._replayed(entry)
         elif self._reaches_back:
             self.layer.undo()
 
     def redo(self, *_: Any) -> None:
-        """Do the last undone step again."""
+        """Redo the last undone entry."""
         if self._undone:
-            step = self._undone.pop()
-            step.redo()
-            self._done.append(step)
-            self._replayed(step)
+            entry = self._undone.pop()
+            entry.redo()
+            self._done.append(entry)
+            self._replayed(entry)
 
-    def _replayed(self, step: Step) -> None:
+    def _replayed(self, entry: HistoryEntry) -> None:
         self.layer.refresh()
-        self.changed.emit(step.slices)
-        self.replayed.emit(step.slices)
+        self.changed.emit(entry.slices)
+        self.replayed.emit(entry.slices)
 
     def _painted(self, event: Any) -> None:
         self.add(Painted(self.layer, _slices_of(event.value, self.layer.ndim)))

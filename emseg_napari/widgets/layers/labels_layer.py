@@ -1,16 +1,17 @@
-"""Between napari's layers and the arrays of the floors below."""
+"""Labels layers of napari, and those among them that the plugin manages.
+
+A managed layer holds the project's label values, its confirmed slices and its history. Every other labels
+layer is foreign: its values follow a convention that has to be recognised, or asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from functools import cache
 from typing import Any, cast
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from napari.utils.colormaps import DirectLabelColormap
-from qtpy.QtCore import QObject, QThreadPool
+from qtpy.QtCore import QObject
 
 from emseg_napari.annotation.label_state import plain, trusted
 from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
@@ -18,7 +19,6 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import (
     BOUNDARY,
     INTERIOR,
-    PROPOSED_BOUNDARY,
     PROPOSED_INTERIOR,
     AmbiguousLabels,
     Convention,
@@ -26,88 +26,22 @@ from emseg_napari.core.labels import (
     normalise,
 )
 from emseg_napari.io.sparse_stack import SparseStack, normalised
-from emseg_napari.io.stacks import as_stack
-from emseg_napari.io.volume import Volume, volume_of
+from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.layers.history import History
-from emseg_napari.widgets.layers.placement import lying_as, voxel_of_layer
-
-# A labels layer of ours carries its confirmed slices and its history here, so every widget finds the same.
-CONFIRMED = "emseg confirmed"
-HISTORY = "emseg history"
-PROPOSAL_OF = "emseg proposal of"
-# Of a layer that shows a volume: the array in it, and the volume that this array reads.
-VOLUME = "emseg volume"
-# Of an image layer: the file that it was opened from by this plugin.
-SOURCE = "emseg source"
-# Of a layer: the session that it was opened from, its folder and, of labels, its content.
-SESSION = "emseg session"
-# Of a layer that only shows something, such as a live proposal, a movie or an overlay.
-AID = "emseg aid"
-RUN = "emseg run"  # folder of the run that wrote a proposal or probability, as text
+from emseg_napari.widgets.layers.label_colours import label_colours
+from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of, update_info
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
+from emseg_napari.widgets.layers.placement import lying_as
 
 NO_LABELS = "No labels layer is chosen; press 'New labels' or open a labels file."
-# Those of somebody else's that have labels come into memory.
+# The labelled slices of a foreign layer come into memory.
 _MOST_FOREIGN_BYTES = 2**32
 
-LayerData = tuple[Any, dict[str, Any], str]
 Ask = Callable[[UserError], Convention | None]
-Colour = tuple[float, float, float, float]
-ORANGE: Colour = (1.0, 0.3, 0.1, 1.0)
-YELLOW: Colour = (1.0, 0.85, 0.1, 1.0)
-
-
-def label_colours() -> DirectLabelColormap:
-    """Boundary is visible, interior faint, unlabelled clear; what is only proposed is yellow and green."""
-    clear = (0.0, 0.0, 0.0, 0.0)
-    own = {BOUNDARY: ORANGE, INTERIOR: (0.25, 0.6, 1.0, 0.25)}
-    proposed = {PROPOSED_BOUNDARY: YELLOW, PROPOSED_INTERIOR: (0.4, 1.0, 0.5, 0.12)}
-    return DirectLabelColormap(color_dict={None: clear, 0: clear} | own | proposed)
-
-
-@cache
-def prepare_colours() -> None:
-    """Let napari compile in a thread what draws such colours.
-
-    It takes seconds, once in a process, and the window would stand still with its first labels layer.
-    """
-    QThreadPool.globalInstance().start(lambda: label_colours().map(np.zeros((1, 1), np.uint8)))
-
-
-def volume_of_layer(layer: Layer | None) -> np.ndarray | Volume:
-    """Return a layer's pixels as a (z, y, x) stack from which slices are taken; nothing is read yet.
-
-    Of pixels in memory it is a view; of others, such as a dask array, a volume; of a multiscale layer the
-    finest level.
-
-    Raises
-    ------
-    UserError
-        If there is no layer, or it is RGB or has more than three axes.
-    """
-    if layer is None:
-        raise UserError("No image layer is chosen; open an image stack first (step Load).")
-    if getattr(layer, "rgb", False):
-        raise UserError(f"{layer.name} is a colour image; convert it to one grey channel first.")
-    data: Any = finest(layer)
-    if any(length != 1 for length in data.shape[:-3]):
-        raise UserError(
-            f"{layer.name} has {len(data.shape)} axes; emseg needs a stack (z, y, x) or a single image "
-            "(y, x): split the layer first."
-        )
-    if isinstance(data, np.ndarray):
-        return as_stack(data[(0,) * (data.ndim - 3)] if data.ndim > 3 else data)
-    behind = layer.metadata.get(VOLUME, (None, None))
-    known = behind[1] if behind[0] is data else volume_of(data, layer.name)
-    return replace(known, name=layer.name, voxel=voxel_of_layer(layer))
-
-
-def finest(layer: Layer) -> Any:
-    """Return a layer's own array, of a multiscale layer the finest."""
-    return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
 
 
 def stack_of(layer: Labels) -> np.ndarray:
-    """Return the pixels (z, y, x) of a labels layer of ours: what is written there is in the layer."""
+    """Return the pixels (z, y, x) of a managed labels layer: what is written to them is in the layer."""
     return cast(np.ndarray, volume_of_layer(layer))
 
 
@@ -120,16 +54,16 @@ def labels_of(layer: Labels | None, convention: Convention | None = None) -> Spa
     ----------
     layer : napari.layers.Labels
     convention : Convention, optional
-        What the values of a layer of somebody else's mean; recognised when not given.
+        What the values of a foreign layer mean; recognised when not given.
 
     Raises
     ------
     AmbiguousLabels, UnknownLabels
-        If the values follow no convention or two; one of ours may hold the number of a wrong brush.
+        If the values follow no convention or two; a managed layer may hold the number of a wrong brush.
     """
     if layer is None:
         raise UserError(NO_LABELS)
-    if is_ours(layer) and convention is None:
+    if is_managed(layer) and convention is None:
         return _painted(layer).mapped(lambda plane: normalise(plain(plane), layer.name, "napari"))
     stack = volume_of_layer(layer)
     if isinstance(stack, Volume | np.memmap):
@@ -138,7 +72,7 @@ def labels_of(layer: Labels | None, convention: Convention | None = None) -> Spa
 
 
 def understood(layer: Labels | None, ask: Ask) -> tuple[SparseStack, Convention | None]:
-    """Return a layer's labels, and what the user said that its values mean if he had to be asked.
+    """Return a layer's labels, and the convention that the user chose, if the values left it open.
 
     Parameters
     ----------
@@ -149,7 +83,7 @@ def understood(layer: Labels | None, ask: Ask) -> tuple[SparseStack, Convention 
     Raises
     ------
     UserError
-        As `labels_of`, of which a user has given up to say what they mean.
+        As `labels_of`, if the user gives no answer.
     """
     try:
         return labels_of(layer), None
@@ -161,7 +95,7 @@ def understood(layer: Labels | None, ask: Ask) -> tuple[SparseStack, Convention 
 
 
 def _painted(layer: Labels) -> SparseStack:
-    """Return the slices of a layer of ours that hold labels; they are views."""
+    """Return the slices of a managed layer that hold labels; they are views."""
     stack = stack_of(layer)
     return SparseStack.of(stack, slices_in_use(stack))
 
@@ -176,34 +110,26 @@ def _refuse_large(name: str, nbytes: int) -> None:
 
 def trusted_of(layer: Labels, labels: SparseStack, include_proposals: bool = False) -> SparseStack:
     """Return, of a layer's labels (`labels_of`), those that a person has made or confirmed."""
-    if not is_ours(layer):
+    if not is_managed(layer):
         return labels
     confirmed, painted = confirmed_in(layer), _painted(layer)
-    planes = {z: trusted_plane(painted[z], z in confirmed or include_proposals) for z in painted.held}
+    planes = {
+        z: trusted_plane(painted[z], z in confirmed or include_proposals) for z in painted.stored_slices
+    }
     return SparseStack(painted.shape, np.uint8, {z: plane for z, plane in planes.items() if plane.any()})
 
 
 def trusted_plane(plane: np.ndarray, with_proposals: bool) -> np.ndarray:
-    """Return what counts of one slice of ours, uint8 (y, x), a copy: 0, 1, 2."""
+    """Return the trusted labels of one slice of a managed layer, uint8 (y, x), a copy: 0, 1, 2."""
     return trusted(plane[np.newaxis], {0} if with_proposals else ())[0]
 
 
 def dense(labels: SparseStack) -> np.ndarray:
     """Return labels as an array that can be painted on."""
     result = new_labels(labels.shape)
-    for z in labels.held:
+    for z in labels.stored_slices:
         result[z] = labels[z]
     return result
-
-
-def fits(layer: Layer | None, shape: tuple[int, ...]) -> bool:
-    """Say whether a layer has the shape (z, y, x) as a stack, without reading its pixels."""
-    own = () if layer is None else tuple(layer.data.shape)
-    while own[:1] == (1,):
-        own = own[1:]
-    while shape[:1] == (1,):
-        shape = shape[1:]
-    return layer is not None and own == shape
 
 
 def is_paintable(layer: Labels) -> bool:
@@ -211,20 +137,22 @@ def is_paintable(layer: Labels) -> bool:
     return isinstance(layer.data, np.ndarray) and layer.data.flags.writeable and layer.ndim <= 3
 
 
-def is_ours(layer: Layer | None) -> bool:
-    """Say whether a labels layer surely holds the project's convention."""
-    return layer is not None and CONFIRMED in layer.metadata
+def is_managed(layer: Layer | None) -> bool:
+    """Say whether the plugin manages a labels layer, which then holds the project's label values."""
+    return layer is not None and info_of(layer).confirmed is not None
 
 
 def confirmed_in(layer: Labels) -> set[int]:
-    """Return the confirmed slices of a labels layer of ours."""
-    return layer.metadata[CONFIRMED]
+    """Return the confirmed slices of a managed labels layer."""
+    confirmed = info_of(layer).confirmed
+    assert confirmed is not None  # else it is a foreign layer
+    return confirmed
 
 
 def refuse_confirmed(layer: Labels, z: int) -> None:
-    """Raise `UserError` if a slice is confirmed: all its labels are the person's."""
+    """Raise `UserError` if a slice is confirmed: all its labels are the user's own."""
     if z in confirmed_in(layer):
-        raise UserError(f"Slice {z} is confirmed, so nothing in it is only proposed; unconfirm it first (C).")
+        raise UserError(f"Slice {z} is confirmed, so all its labels are yours; unconfirm it first (C).")
 
 
 def set_pixels(layer: Labels, z: int, y: np.ndarray, x: np.ndarray, values: Any) -> None:
@@ -233,13 +161,16 @@ def set_pixels(layer: Labels, z: int, y: np.ndarray, x: np.ndarray, values: Any)
 
 
 def history_of(layer: Labels) -> History:
-    """Return what was done to a labels layer of ours."""
-    return layer.metadata[HISTORY]
+    """Return the history of a managed labels layer."""
+    history = info_of(layer).history
+    assert history is not None  # else it is a foreign layer
+    return history
 
 
 def adopt(layer: Labels) -> None:
-    """Make ours a layer that holds 0 to 4: colours, brush, confirmed slices and history."""
-    layer.metadata.setdefault(CONFIRMED, set())
+    """Let the plugin manage a layer that holds 0 to 4: colours, brush, confirmed slices and history."""
+    if not is_managed(layer):
+        update_info(layer, confirmed=set())
     layer.colormap = label_colours()
     layer.opacity = 0.6
     layer.selected_label = BOUNDARY
@@ -254,19 +185,19 @@ def connect_while(owner: QObject, event: Any, callback: Callable[..., Any]) -> N
 
 
 def watch(layer: Labels) -> History:
-    """Follow what is done to a labels layer of ours, however it came into the viewer.
+    """Follow what is done to a managed labels layer, however it came into the viewer.
 
-    A duplicate gets marks of its own: napari duplicates pixels, but shares metadata.
+    A duplicate gets confirmed slices and a history of its own: napari copies pixels, but shares metadata.
     """
-    known = layer.metadata.get(HISTORY)
+    known = info_of(layer).history
     if known is not None and known.layer == layer:
         return known
-    layer.metadata[CONFIRMED] = set(confirmed_in(layer))
-    layer.metadata[HISTORY] = History(layer)
+    history = History(layer)
+    update_info(layer, confirmed=set(confirmed_in(layer)), history=history)
     layer.events.selected_label.connect(lambda event: _paint_own(layer))
     # napari's own would look through all pixels for the highest label
     layer.bind_key("M", _paint_boundary, overwrite=True)
-    return history_of(layer)
+    return history
 
 
 def _paint_boundary(layer: Labels) -> None:
@@ -274,7 +205,7 @@ def _paint_boundary(layer: Labels) -> None:
 
 
 def _paint_own(layer: Labels) -> None:
-    """Nobody paints proposals, and a number that means nothing would not be seen."""
+    """Replace the number of the brush by one that a user paints: proposals and unknown numbers are not."""
     if layer.selected_label > INTERIOR:
         layer.selected_label = INTERIOR if layer.selected_label == PROPOSED_INTERIOR else BOUNDARY
 
@@ -282,7 +213,7 @@ def _paint_own(layer: Labels) -> None:
 def add_labels(
     viewer: Any, labels: np.ndarray, name: str, like: Layer | None = None, confirmed: Iterable[int] = ()
 ) -> Labels:
-    """Add a labels layer of ours, placed over the layer `like`.
+    """Add a managed labels layer, placed over the layer `like`.
 
     Parameters
     ----------
@@ -295,14 +226,15 @@ def add_labels(
         Slices.
     """
     place = lying_as(like, labels.ndim) if like else {}
-    # Ours from the first moment, so that whoever sees it come follows its history.
-    layer = viewer.add_labels(labels, name=name, metadata={CONFIRMED: set(confirmed)}, **place)
+    # Managed from the first moment, so that all who see the layer inserted follow its history.
+    metadata = LayerInfo(confirmed=set(confirmed)).as_metadata()
+    layer = viewer.add_labels(labels, name=name, metadata=metadata, **place)
     adopt(layer)
     return layer
 
 
 def converted(viewer: Any, layer: Labels, labels: np.ndarray) -> Labels:
-    """Add what a user's labels layer means, (z, y, x), as a layer of ours; his own stays as it is."""
+    """Add the labels (z, y, x) of a foreign layer as a managed layer; the foreign layer stays as it is."""
     shown = labels[0] if layer.ndim == 2 else labels
     return add_labels(viewer, shown, f"{layer.name} (boundary labels)", layer)
 
@@ -312,7 +244,7 @@ def proposals_of(viewer: Any, image: Image | None, kind: type[Layer]) -> Any:
     if image is None:
         return None
     for layer in viewer.layers:
-        ours = isinstance(layer, kind) and layer.metadata.get(PROPOSAL_OF) == image.unique_id
-        if ours and fits(layer, tuple(image.data.shape)):
+        of_image = isinstance(layer, kind) and info_of(layer).proposal_of == image.unique_id
+        if of_image and fits(layer, tuple(image.data.shape)):
             return layer
     return None

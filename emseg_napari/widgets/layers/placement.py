@@ -1,4 +1,4 @@
-"""Where layers lie, and what of them the viewer shows."""
+"""Placement of layers in the world, and which slice of them is in view."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from emseg_napari.io.volume import Voxel
 
 _NO_UNIT = "pixel"
 
+_FIELD_PX = 400.0  # on the screen, into which what is shown must fit
+
 
 def slice_in_view(viewer: Any, layer: Layer | None) -> int | None:
     """Return the index of the slice of `layer` that the viewer shows; None if none of it."""
@@ -25,7 +27,7 @@ def slice_in_view(viewer: Any, layer: Layer | None) -> int | None:
 
 
 def show_place(viewer: Any, layer: Layer, place: tuple[int, int, int]) -> None:
-    """Bring the slice of a pixel (z, y, x) up, and the pixel into the middle."""
+    """Show the slice of a pixel (z, y, x), with the pixel in the middle."""
     world = layer.data_to_world(place[-layer.ndim :])
     offset = viewer.dims.ndim - len(world)  # other layers may have more axes
     for axis, value in enumerate(world):
@@ -35,8 +37,13 @@ def show_place(viewer: Any, layer: Layer, place: tuple[int, int, int]) -> None:
     camera.center = (*camera.center[: 3 - len(shown)], *shown)
 
 
+def zoom_to(viewer: Any, layer: Layer, extent_px: float, most: float) -> None:
+    """Zoom so that `extent_px` pixels of a layer fit, at most to `most` screen pixels for one of them."""
+    viewer.scene.camera.zoom = min(most, _FIELD_PX / extent_px) / float(layer.scale[-1])
+
+
 def show_slice(viewer: Any, layer: Layer, z: int) -> None:
-    """Bring a slice of a layer up and leave the camera where it is."""
+    """Show a slice of a layer and leave the camera where it is."""
     if layer.ndim < 3:
         return
     place = (*(0,) * (layer.ndim - 3), z, 0, 0)
@@ -70,14 +77,14 @@ def _last_three(values: Iterable[float], missing: float) -> tuple[float, float, 
 
 
 def voxel_of_layer(layer: Layer) -> Voxel | None:
-    """Return the size of a layer's voxel; None where nobody has given one."""
+    """Return the size of a layer's voxel; None if it is unknown."""
     place = place_of(layer)
     known = place.unit != _NO_UNIT or set(place.scale) != {1.0}
     return Voxel(place.scale, place.unit) if known else None
 
 
 def lying_at(place: Placement | None) -> dict[str, Any]:
-    """Return what puts a new layer (z, y, x) to a place that was kept."""
+    """Return what puts a new layer (z, y, x) at a stored placement."""
     if place is None:
         return {}
     return {"scale": place.scale, "translate": place.translate, "units": (place.unit,) * 3}

@@ -11,24 +11,27 @@ from napari.layers import Image, Labels
 
 from emseg_napari.annotation import label_state
 from emseg_napari.annotation.session.scratch import new_labels
-from emseg_napari.core.jobs import SlicePredicted
+from emseg_napari.core.jobs import SlicePredicted, UserError
 from emseg_napari.core.labels import from_probability
 from emseg_napari.widgets.layers.history import Filled
 from emseg_napari.widgets.layers.labels_layer import (
-    PROPOSAL_OF,
-    RUN,
     add_labels,
     confirmed_in,
     history_of,
+    is_managed,
+    is_paintable,
     proposals_of,
     stack_of,
 )
+from emseg_napari.widgets.layers.layer_info import LayerInfo, update_info
 from emseg_napari.widgets.layers.placement import placed
+
+OWN_LAYER = "a proposal layer of its own"
 
 
 @dataclass(frozen=True)
-class Source:
-    """What a prediction comes from.
+class PredictionSource:
+    """Image and run of a prediction.
 
     Attributes
     ----------
@@ -46,34 +49,36 @@ class Source:
     threshold: float
 
 
-class Proposals:
+class ProposalLayers:
     """Where the slices of one prediction go.
 
-    Layers of our own come with the first slice: a prediction that fails leaves none.
+    New layers come with the first slice: a prediction that fails leaves none.
 
     Parameters
     ----------
     viewer : napari.Viewer
-    source : Source
+    source : PredictionSource
     target : napari.layers.Labels or None
-        Labels of ours to fill; None for the layer of earlier proposals, or a new one.
+        Managed labels to fill; None for the layer of earlier proposals, or a new one.
     wants_probability : bool
         Whether the probability is kept, too.
 
     Attributes
     ----------
     target : napari.layers.Labels or None
-        None before the first slice if it is a layer of our own.
+        None before the first slice if it is a new layer.
     """
 
-    def __init__(self, viewer: Any, source: Source, target: Labels | None, wants_probability: bool) -> None:
+    def __init__(
+        self, viewer: Any, source: PredictionSource, target: Labels | None, wants_probability: bool
+    ) -> None:
         self.target: Any = target
         self._viewer, self._source, self._wants_probability = viewer, source, wants_probability
         self._probability: Any = None
         self._filled: Filled | None = None
 
     def show(self, event: SlicePredicted) -> None:
-        """Take a slice in."""
+        """Show a predicted slice."""
         image = self._source.image
         if self.target is None:
             self.target = self._signed(proposals_of(self._viewer, image, Labels) or self._add_labels())
@@ -83,7 +88,7 @@ class Proposals:
             self._fill(event.z, from_probability(event.probability, self._source.threshold))
 
     def end(self) -> None:
-        """One prediction is one step to undo, however many slices it filled."""
+        """Close the prediction: it is one entry of the history, however many slices it filled."""
         if self._filled is not None and self.target in self._viewer.layers:
             history_of(self.target).changed.emit(self._filled.slices)
         self._filled = None
@@ -111,7 +116,7 @@ class Proposals:
         layer = add_labels(
             self._viewer, new_labels(self._source.shape[-image.ndim :]), f"{image.name} proposal", image
         )
-        layer.metadata[PROPOSAL_OF] = image.unique_id
+        update_info(layer, proposal_of=image.unique_id)
         return layer
 
     def _add_probability(self) -> Image:
@@ -122,20 +127,49 @@ class Proposals:
             colormap="magma",
             opacity=0.7,
             visible=False,
-            metadata={PROPOSAL_OF: self._source.image.unique_id},
+            metadata=LayerInfo(proposal_of=self._source.image.unique_id).as_metadata(),
             **placed(self._source.image, 0),
         )
 
     def _signed(self, layer: Any) -> Any:
-        layer.metadata[RUN] = str(self._source.run)
+        update_info(layer, run=self._source.run)
         return layer
 
 
 def fill(layer: Labels, z: int, proposed: np.ndarray) -> None:
-    """Write a proposal for one slice into a labels layer of ours, where the user left room.
+    """Write a proposal for one slice into a managed labels layer, where the user has no labels.
 
     Not by `data_setitem`: a hundred filled slices would push the strokes out of napari's history.
     """
     if z not in confirmed_in(layer):
         label_state.fill(stack_of(layer)[z], proposed)
         layer.refresh()
+
+
+def layer_to_fill(layer: Labels | None, image_name: str, shape: tuple[int, ...]) -> Labels:
+    """Return the labels layer if proposals can be filled into it.
+
+    Parameters
+    ----------
+    layer : napari.layers.Labels or None
+        The chosen one.
+    image_name : str
+        Of the image that is predicted.
+    shape : tuple of int
+        Of that image as a stack, (z, y, x).
+
+    Raises
+    ------
+    UserError
+        If there is none, or it is not a managed layer of this image.
+    """
+    if layer is None:
+        raise UserError("There are no labels to fill; press 'New labels' in step Train.")
+    if not is_managed(layer) or not is_paintable(layer):
+        raise UserError(
+            f"{layer.name} was not made by emseg; press a tool in step Correct to take it over, "
+            f"or choose '{OWN_LAYER}'."
+        )
+    if stack_of(layer).shape != shape:
+        raise UserError(f"{layer.name} and {image_name} differ in size; choose labels of this image.")
+    return layer

@@ -1,4 +1,4 @@
-"""The first look at a large slice, drawn part by part until the prediction itself is there."""
+"""Image layer of the first look at a large slice, drawn part by part until its prediction is there."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from napari.layers import Image
 
 from emseg_napari.core.jobs import QuickLookReady
 from emseg_napari.io.layout import Block
-from emseg_napari.widgets.layers.labels_layer import AID
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import placed
 
 
-class DraftLayer:
+class QuickLookLayer:
     """An image layer of one slice, which comes with the first part of it.
 
     Parameters
@@ -28,7 +28,7 @@ class DraftLayer:
         self._layer: Any = None
         self._z = 0
 
-    def take(self, event: QuickLookReady) -> None:
+    def show(self, event: QuickLookReady) -> None:
         """Draw a part of the slice."""
         if self._layer is None:
             self._layer, self._z = self._add(event.z), event.z
@@ -37,14 +37,14 @@ class DraftLayer:
             self._layer.refresh()
 
     def clear(self, block: Block) -> None:
-        """Leave a block to the prediction, which is there."""
+        """Clear a block whose prediction is there."""
         z, *window = block.window
         if self._layer in self._viewer.layers and z.start <= self._z < z.stop:
             self._layer.data[(0, *window)] = 0
             self._layer.refresh()
 
     def remove(self) -> None:
-        """Take it away: there is something better, or nothing more will come."""
+        """Remove the layer: the prediction is there, or nothing more will come."""
         if self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
         self._layer = None
@@ -57,6 +57,6 @@ class DraftLayer:
             colormap="yellow",  # as proposals are
             blending="additive",  # what is not there adds nothing
             opacity=0.6,
-            metadata={AID: True},
+            metadata=LayerInfo(is_aid=True).as_metadata(),
             **placed(self._image, z),
         )

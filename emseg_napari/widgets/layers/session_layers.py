@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from emseg_napari.annotation.session.store import Session, load_session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import Volume
-from emseg_napari.widgets.layers.labels_layer import CONFIRMED, SESSION, SOURCE, LayerData, label_colours
+from emseg_napari.widgets.layers.label_colours import label_colours
+from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo, OpenedSession, info_in
 from emseg_napari.widgets.layers.placement import lying_at
 from emseg_napari.widgets.layers.slice_marks import marks_of
 from emseg_napari.widgets.layers.volume_layers import layer_of
@@ -24,7 +26,7 @@ def session_layers(folder: Path, image: Path | None = None) -> list[LayerData]:
     folder : Path
         NAME.emseg.
     image : Path, optional
-        The new place of an image that is gone.
+        The new place of an image that was moved.
 
     Raises
     ------
@@ -38,20 +40,23 @@ def session_layers(folder: Path, image: Path | None = None) -> list[LayerData]:
     path = session.image_path
     name = path.stem if path else "image"
     labels = session.labels
-    ours = {
+    opened = OpenedSession(folder, session, marks_of(labels))
+    info = LayerInfo(confirmed=set(session.confirmed), opened=opened)
+    shown = {
         "name": session.name or f"{name} labels",
         "colormap": label_colours(),
         "opacity": 0.6,
-        "metadata": {CONFIRMED: set(session.confirmed), SESSION: (folder, session, marks_of(labels))},
+        "metadata": info.as_metadata(),
     } | lying_at(session.labels_place)
-    return [_image_layer(session, path, name, folder), (labels, ours, "labels")]
+    return [_image_layer(session, path, name, folder), (labels, shown, "labels")]
 
 
 def _image_layer(session: Session, path: Path | None, name: str, folder: Path) -> LayerData:
     pixels: Any = session.image
-    shown: dict[str, Any] = {"name": name, "metadata": {SOURCE: str(path or "")}}
+    shown: dict[str, Any] = {"name": name, "metadata": {}}
     if isinstance(pixels, Volume):
         levels = [pixels] if path is None else open_levels(path, fills=True)
         pixels, shown, _ = layer_of(levels)
-    shown["metadata"] |= {SOURCE: str(path or ""), SESSION: folder}
+    info = replace(info_in(shown["metadata"]), source=str(path or ""), session_folder=folder)
+    shown["metadata"] = info.as_metadata()
     return pixels, shown | lying_at(session.image_place), "image"

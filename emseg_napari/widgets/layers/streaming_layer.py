@@ -1,4 +1,4 @@
-"""The layer of a prediction on disk, which is shown while it is being written."""
+"""Image layer of a prediction on disk, shown while it is written."""
 
 from __future__ import annotations
 
@@ -14,17 +14,15 @@ from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
-from emseg_napari.widgets.layers.labels_layer import PROPOSAL_OF, RUN, VOLUME
+from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of
 from emseg_napari.widgets.layers.placement import placed, slice_in_view
 
-# Of a layer: the output on disk that it shows, as text.
-_OUTPUT = "emseg output"
 # Larger slices are shown when there are coarser levels, so that they need not be read as a whole.
 _MOST_PX = 2**27
 _REFRESH_MS = 300
 
 
-class GrowingLayer:
+class StreamingLayer:
     """The layer of an output that is being written; what is not there yet shows as 0.
 
     Parameters
@@ -48,10 +46,10 @@ class GrowingLayer:
         self.path = path
         self._viewer, self._image, self._run = viewer, image, run
         self._waits = False
-        shown = (layer for layer in viewer.layers if layer.metadata.get(_OUTPUT) == str(path))
-        self.layer: Any = next(shown, None)  # of an earlier time that was broken off
+        shown = (layer for layer in viewer.layers if info_of(layer).output == path)
+        self.layer: Any = next(shown, None)  # of an earlier prediction that was interrupted
 
-    def take(self, event: BlockDone) -> None:
+    def show(self, event: BlockDone) -> None:
         """Show a block that was written."""
         if self.layer is None:
             output = VolumeOutput(self.path)
@@ -82,18 +80,21 @@ class GrowingLayer:
             colormap="yellow",  # as proposals are
             blending="additive",  # what is not there adds nothing
             opacity=0.6,
-            metadata={
-                PROPOSAL_OF: self._image.unique_id,
-                RUN: str(self._run),
-                _OUTPUT: str(self.path),
-                # what is computed from it must not take blocks that are missing for 0
-                VOLUME: (data[0] if isinstance(data, list) else data, open_volume(self.path)),
-            },
+            metadata=self._info(data[0] if isinstance(data, list) else data).as_metadata(),
             **placed(self._image, 0),
         )
 
+    def _info(self, array: Any) -> LayerInfo:
+        return LayerInfo(
+            proposal_of=self._image.unique_id,
+            run=self._run,
+            output=self.path,
+            # what is computed from it must not take blocks that are missing for 0
+            volume=(array, open_volume(self.path)),
+        )
+
     def _show_soon(self) -> None:
-        """Read the slice anew, though not for every block of many workers."""
+        """Read the slice again, though not for every block of many workers."""
         if not self._waits:
             self._waits = True
             QTimer.singleShot(_REFRESH_MS, self._refresh)
@@ -117,7 +118,7 @@ def stored_probability(layer: Any, run: Run, settings: PredictionSettings, z: in
         With which, slices left aside.
     z : int
     """
-    path = None if layer is None else layer.metadata.get(_OUTPUT)
+    path = None if layer is None else info_of(layer).output
     if path is None:
         return None
     from emseg_napari.inference.provenance import is_predicted_by  # loads ONNX Runtime, which takes a while

@@ -13,7 +13,7 @@ from napari.utils.notifications import show_warning
 from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import BrokenChunk, Size, Volume, filled
-from emseg_napari.widgets.layers.labels_layer import SOURCE, VOLUME, LayerData
+from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo
 
 # Many small chunks are read as one: dask needs a good part of a millisecond for each.
 _TASK_PX = 2048
@@ -26,7 +26,7 @@ def volume_layers(path: str | Path) -> list[LayerData]:
     Parameters
     ----------
     path : str or Path
-        As for `volumes.opening.open_volume`. Chunks without a file are shown as what is empty.
+        As for `io.open.open_volume`. Chunks without a file are shown as what is empty.
 
     Raises
     ------
@@ -52,16 +52,16 @@ def layer_of(levels: Sequence[Volume], path: str | Path | None = None) -> LayerD
     """
     finest = levels[0]
     arrays = [lazy(level) for level in levels]
-    metadata: dict[str, Any] = {SOURCE: finest.source, VOLUME: (arrays[0], _for_work(finest))}
-    shown: dict[str, Any] = {"name": finest.name, "metadata": metadata}
+    several = len(levels) > 1 and not finest.is_labels
+    source = str(Path(path).absolute()) if several and path is not None else finest.source
+    info = LayerInfo(source=source, volume=(arrays[0], _for_work(finest)))
+    shown: dict[str, Any] = {"name": finest.name, "metadata": info.as_metadata()}
     if finest.voxel:
         shown |= {"scale": finest.voxel.size, "units": (finest.voxel.unit,) * 3}
     if finest.is_labels:
         return arrays[0], shown, "labels"
     shown["contrast_limits"] = _limits(levels[-1])
-    if len(levels) > 1:
-        if path is not None:
-            metadata[SOURCE] = str(Path(path).absolute())
+    if several:
         return arrays, shown | {"multiscale": True}, "image"
     return arrays[0], shown, "image"
 
@@ -69,9 +69,9 @@ def layer_of(levels: Sequence[Volume], path: str | Path | None = None) -> LayerD
 def lazy(volume: Volume) -> dask.array.Array:
     """Return a dask array over a volume, whose tasks are made of chunks as they lie on disk.
 
-    A task with a chunk that cannot be read is 0, and the user is told: else nothing at all would be shown.
-    Work, which must not go on with wrong values, reads the volume itself: it is in the layer's metadata
-    under VOLUME.
+    A task with a chunk that cannot be read is 0, with a warning: else nothing at all would be shown.
+    Jobs, which must not use wrong values, read the volume itself: it is the `volume` of
+    the layer's `LayerInfo`.
 
     Every call gives an array of another name, so that what dask keeps of a file is never shown for
     another one that has taken its place.
@@ -84,27 +84,27 @@ def lazy(volume: Volume) -> dask.array.Array:
 def _for_work(volume: Volume) -> Volume:
     """Return a volume whose chunks without a file are an error, as in the command line.
 
-    Not so of labels: nearly all who write them leave out what is empty.
+    Not so for labels: nearly all programs leave empty chunks out.
     """
     return volume if volume.is_labels else filled(volume, False)
 
 
 class _Shown:
-    """A volume for the eye: what cannot be read is 0, and told once."""
+    """A volume to be shown: what cannot be read is 0, with one warning for each chunk."""
 
     ndim = 3
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
-        self._told: set[Size] = set()
+        self._warned: set[Size] = set()
         self.shape, self.dtype = volume.shape, volume.dtype
 
     def __getitem__(self, key: Any) -> np.ndarray:
         try:
             return self._volume[key]
         except BrokenChunk as broken:
-            if broken.index not in self._told:
-                self._told.add(broken.index)
+            if broken.index not in self._warned:
+                self._warned.add(broken.index)
                 show_warning(str(broken))
             return np.broadcast_to(np.zeros((), self.dtype), self.shape)[key].copy()
 

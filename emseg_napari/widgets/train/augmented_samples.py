@@ -1,4 +1,4 @@
-"""Shows what the network would see: augmented patches of the user's own data with their labels."""
+"""Dialog with augmented patches of the user's own data and their labels, as the network sees them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.patches import PatchSampler
 from emseg_napari.training.splits import but_tile, hold_out_tile, most_labelled, split, spread_over
-from emseg_napari.widgets.layers.labels_layer import label_colours
+from emseg_napari.widgets.layers.label_colours import label_colours
 
 _GRID = 3
 _GAP_PX = 4
@@ -43,7 +43,7 @@ class AugmentedSamples(QDialog):
         layout.addWidget(self.grid)
         layout.addLayout(below)
 
-    def begin(self, sampler: PatchSampler) -> None:
+    def show_sampler(self, sampler: PatchSampler) -> None:
         """Show the first nine patches of a sampler."""
         self._sampler, self._number = sampler, -1
         self._next()

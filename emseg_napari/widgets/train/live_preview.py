@@ -1,4 +1,4 @@
-"""What the network thinks of the slice in view, epoch by epoch."""
+"""Live preview of the proposal for the slice in view, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari.layers import Image, Layer
 
 from emseg_napari.core.files import replacing
 from emseg_napari.core.jobs import PreviewReady, UserError
-from emseg_napari.widgets.layers.labels_layer import AID
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import placed
 
 _LOOK = {"colormap": "magma", "blending": "additive", "contrast_limits": (0.0, 1.0), "opacity": 0.7}
@@ -32,7 +32,7 @@ class LivePreview:
         self.frames: list[np.ndarray] = []
         self._epoch = 0  # of the last frame
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         """Start a new training: the live layer is used again, an old movie stays the user's."""
         self._movie = None
         self.frames = []
@@ -47,15 +47,15 @@ class LivePreview:
         else:
             self._live = self._add(picture, "live proposal (boundary probability)", place)
         if keep:
-            self._grow(preview, place)
+            self._add_frame(preview, place)
 
     def remove(self) -> None:
-        """Take the live layer away; the movie stays."""
+        """Remove the live layer; the movie stays."""
         if self._live is not None and self._live in self._viewer.layers:
             self._viewer.layers.remove(self._live)
         self._live = None
 
-    def _grow(self, preview: PreviewReady, place: dict[str, Any]) -> None:
+    def _add_frame(self, preview: PreviewReady, place: dict[str, Any]) -> None:
         if self.frames and self._epoch == preview.epoch:
             self.frames.pop()  # previews come within an epoch too, its last one is the frame
         self.frames.append(preview.probability)
@@ -73,8 +73,10 @@ class LivePreview:
 
     def _add(self, data: np.ndarray, name: str, place: dict[str, Any]) -> Image:
         active = self._viewer.layers.selection.active
-        layer = self._viewer.add_image(data, name=name, metadata={AID: True}, **_LOOK, **place)
-        if active is not None:  # the user goes on painting where he was
+        layer = self._viewer.add_image(
+            data, name=name, metadata=LayerInfo(is_aid=True).as_metadata(), **_LOOK, **place
+        )
+        if active is not None:  # the user keeps painting in that layer
             self._viewer.layers.selection.active = active
         return layer
 

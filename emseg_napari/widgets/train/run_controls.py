@@ -1,33 +1,39 @@
-"""The buttons of a training that runs: Pause, Good enough, Cancel."""
+"""The buttons of a training that runs (Pause, Good enough, Cancel), and of what it leaves."""
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QWidget
+from pathlib import Path
+
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar, QWidget
 
 from emseg_napari.settings import BASELINES
 from emseg_napari.widgets.base.engine_job import EngineJob
-from emseg_napari.widgets.base.step import Step, enable
+from emseg_napari.widgets.base.preferences import remember_folder
+from emseg_napari.widgets.base.step import StepWidget, enable
+from emseg_napari.widgets.train.live_preview import LivePreview
 
 
-class Steering(QWidget):
-    """Tells a training what the user wants of it.
+class RunControls(QWidget):
+    """Buttons that pause, end or cancel a training.
 
     Parameters
     ----------
-    step : Step
+    step : StepWidget
         Shows the errors.
     job : EngineJob
         Does the training.
     bar : QProgressBar
-        Says at once that a wish was heard; the training answers later.
+        Shows at once that a button was pressed; the training answers later.
     """
 
-    def __init__(self, step: Step, job: EngineJob, bar: QProgressBar) -> None:
+    def __init__(self, step: StepWidget, job: EngineJob, bar: QProgressBar) -> None:
         super().__init__()
         self._job, self._bar = job, bar
         self._paused = self._ending = False
         self._network = ""
-        self.pause = step.button("Pause", "Stand still until you continue; it costs no minutes.", self._pause)
+        self.pause = step.button(
+            "Pause", "Pause until you continue; paused time does not count as training time.", self._pause
+        )
         self.good_enough = step.button(
             "Good enough", "End the training now and keep the best network so far.", self._end_early
         )
@@ -37,8 +43,8 @@ class Steering(QWidget):
         for button in (self.pause, self.good_enough, self.cancel):
             layout.addWidget(button)
 
-    def begin(self, network: str) -> None:
-        """Start anew, for a training of this network."""
+    def reset(self, network: str) -> None:
+        """Prepare the buttons for a new training of this network."""
         self._network, self._ending = network, False
         self._show(paused=False)
         self.update_buttons()
@@ -46,8 +52,8 @@ class Steering(QWidget):
     def update_buttons(self) -> None:
         """Enable what can be done now."""
         idle = None if self._job.running else "nothing is running"
-        fitted = f"'{self._network}' is fitted at one go" if self._network in BASELINES else None
-        early = "the training has not begun" if self._job.preparing else None
+        fitted = f"'{self._network}' is fitted in one step" if self._network in BASELINES else None
+        early = "the training has not started" if self._job.preparing else None
         obstacle = idle or early or fitted or ("the training is ending" if self._ending else None)
         for button in (self.pause, self.good_enough):
             enable(button, obstacle)
@@ -58,7 +64,7 @@ class Steering(QWidget):
     def _pause(self) -> None:
         self._show(paused=not self._paused)
         self._job.steer(paused=self._paused)
-        self._bar.setFormat("pausing..." if self._paused else "going on...")
+        self._bar.setFormat("pausing..." if self._paused else "continuing...")
 
     def _end_early(self) -> None:
         self._ending = True
@@ -70,3 +76,45 @@ class Steering(QWidget):
     def _show(self, paused: bool) -> None:
         self._paused = paused
         self.pause.setText("Continue" if paused else "Pause")
+
+
+class RunOutputs(QWidget):
+    """The buttons for what a training leaves: its movie, and the folder of new runs.
+
+    Parameters
+    ----------
+    step : StepWidget
+        Knows the workspace and says the sentences.
+    preview : LivePreview
+        Has the movie.
+    """
+
+    def __init__(self, step: StepWidget, preview: LivePreview) -> None:
+        super().__init__()
+        self._step, self._preview = step, preview
+        self.save_movie = step.button(
+            "Save movie as GIF...", "Write the movie as an animated GIF.", self._save_movie
+        )
+        self.choose_folder = step.button("Runs folder...", "Where new runs are written.", self._ask_folder)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for button in (self.save_movie, self.choose_folder):
+            layout.addWidget(button)
+
+    def update_buttons(self) -> None:
+        """Enable what can be done now."""
+        enable(self.save_movie, None if self._preview.frames else "no movie was kept")
+
+    def _save_movie(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the movie", "training.gif", "Animated GIF (*.gif)")
+        if path:
+            self._preview.export_gif(Path(path))
+            self._step.say(f"Saved {path}.")
+
+    def _ask_folder(self) -> None:
+        workspace = self._step.workspace
+        path = QFileDialog.getExistingDirectory(self, "Where to write runs", str(workspace.runs_folder))
+        if path:
+            workspace.runs_folder = Path(path)
+            remember_folder("runs", workspace.runs_folder)
+            self._step.say(f"New runs go to {path}.")

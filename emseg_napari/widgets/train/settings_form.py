@@ -1,4 +1,4 @@
-"""What a training is to be: the network, its settings, how long, and what it starts from."""
+"""Form of the training settings: the network, its recipe, how long, and what it starts from."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ class TrainForm(QWidget):
         self.form = SettingsForm(TrainingSettings, leave_out=("minutes", "epochs", "start"))
         self.form.widgets["network"].changed.connect(self.show_recipe)
         self.start_from = StartChoice()
+        self.length = QWidget()
+        rows = QFormLayout(self.length)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addRow("Train for", self._length_line())
+        rows.addRow("Start from", self.start_from)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.length)
+        layout.addWidget(self.form)
+
+    def _length_line(self) -> QHBoxLayout:
         self.amount = QDoubleSpinBox(decimals=2, minimum=0.01, maximum=100_000)
         self.unit = QComboBox()
         self.unit.addItems(["minutes", "epochs"])
@@ -40,15 +51,7 @@ class TrainForm(QWidget):
         line = QHBoxLayout()
         line.addWidget(self.amount)
         line.addWidget(self.unit)
-        self.length = QWidget()
-        rows = QFormLayout(self.length)
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.addRow("Train for", line)
-        rows.addRow("Start from", self.start_from)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.length)
-        layout.addWidget(self.form)
+        return line
 
     @property
     def network(self) -> NetworkName:
@@ -65,7 +68,7 @@ class TrainForm(QWidget):
 
     def restore(self) -> None:
         """Show what was trained last, here or in an earlier window."""
-        fields = set(TrainingSettings.model_fields) - {"start"}  # which belongs to the labels of then
+        fields = set(TrainingSettings.model_fields) - {"start"}  # which depends on the labels of that time
         remembered = {name: value for name, value in recall("train").items() if name in fields}
         try:
             self._show(TrainingSettings.recipe(**remembered))
@@ -85,6 +88,6 @@ class TrainForm(QWidget):
         blocked = self.form.widgets["network"].changed.blocked()
         with blocked:
             self.form.set_values(values)
-        # A baseline is fitted at one go: what it has no use for would only puzzle.
+        # A baseline is fitted in one step: settings that it does not use are hidden.
         self.form.show_only([name for name in values if applies(name, settings.network)])
         self.length.setVisible(applies("minutes", settings.network))

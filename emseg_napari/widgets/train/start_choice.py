@@ -19,11 +19,14 @@ from emseg_napari.models.run import open_run, starter_folder
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import BASELINES
 from emseg_napari.training.splits import SLICES_FOR_HOLD_OUT
-from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_ours, volume_of_layer
+from emseg_napari.widgets.base.job_step import JobStep
+from emseg_napari.widgets.base.threads import outcome_of
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 
 # From so many labelled slices on, a training of its own is the default.
 ENOUGH_SLICES = SLICES_FOR_HOLD_OUT
-# Of labels larger than memory so much is looked at, whenever the mouse comes to the button.
+# Of labels larger than memory so much is counted, whenever the mouse enters the step.
 _MOST_BYTES = 2**28
 _ABOUT = (
     "The weights that the training begins with: random ones, those of the starter network that comes with "
@@ -33,7 +36,7 @@ _ABOUT = (
 
 
 def has_few_labels(layer: Labels | None) -> bool:
-    """Say whether fewer than four slices hold labels of a person's; takes a while where most are proposed."""
+    """Say whether fewer than four slices hold the user's own labels; takes a while if most are proposed."""
     if layer is None:
         return True
     if not isinstance(layer.data, np.ndarray):  # counting would read all of it
@@ -49,7 +52,7 @@ def has_few_labels(layer: Labels | None) -> bool:
 
 
 def _has_own(layer: Labels, z: int, plane: np.ndarray) -> bool:
-    if not is_ours(layer) or z in confirmed_in(layer):
+    if not is_managed(layer) or z in confirmed_in(layer):
         return bool(plane.any())
     return bool(is_own(plane).any())
 
@@ -65,7 +68,7 @@ class StartChoice(QComboBox):
         self._network = "compact"
         self._few_labels = True
         self._own: Path | None = None
-        self._wish: tuple[str | None] | None = None  # in a tuple, since "nothing" is a wish too
+        self._wish: tuple[str | None] | None = None  # in a tuple, since "nothing" is a choice too
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
         self.setToolTip(_ABOUT)
@@ -92,12 +95,12 @@ class StartChoice(QComboBox):
             self._refresh()
 
     def choose(self, index: int, ask: Callable[[], Path | None]) -> None:
-        """Take the user's choice; `ask` asks for a run folder.
+        """Accept the user's choice; `ask` asks for a run folder.
 
         Raises
         ------
         UserError
-            If that run cannot start this network; the choice of before stays.
+            If that run cannot start this network; the earlier choice stays.
         """
         try:
             start = self.itemData(index)
@@ -154,3 +157,38 @@ class StartChoice(QComboBox):
     def wheelEvent(self, event: Any) -> None:
         """Leave the wheel to the page: it would ask for a folder."""
         event.ignore()
+
+
+class LabelCount:
+    """Counts labels in the background, since the start that is proposed depends on it.
+
+    Parameters
+    ----------
+    step : JobStep
+        Knows the labels layer; while it trains, the start is chosen and nothing is counted.
+    choice : StartChoice
+        Proposes what suits so many labels.
+    """
+
+    def __init__(self, step: JobStep, choice: StartChoice) -> None:
+        self._step, self._choice = step, choice
+        self._counting = self._again = False
+
+    def start(self) -> None:
+        """Count now, or again after the count that is under way."""
+        if self._step.job.running:
+            return
+        if self._counting:
+            self._again = True
+            return
+        layer = self._step.workspace.labels
+
+        def show(outcome: tuple[bool, Exception | None]) -> None:
+            self._counting = False
+            if self._again or layer != self._step.workspace.labels:
+                self.start()
+            elif outcome[1] is None:  # else a later check of the layer reports what is wrong with it
+                self._choice.fit_labels(outcome[0])
+
+        self._counting, self._again = True, False
+        self._step.in_background(None, lambda: outcome_of(lambda: has_few_labels(layer)), show)

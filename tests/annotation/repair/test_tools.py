@@ -203,7 +203,7 @@ def test_two_cells_that_touch_twice_are_merged_at_both_places():
     ("a", "b", "words"),
     [
         ((20, 20), (25, 25), "same cell"),
-        ((20, 20), (100, 100), "side by side"),
+        ((20, 20), (100, 100), "neighbouring cells"),
         ((42, 20), (20, 20), "There is membrane"),
     ],
 )
@@ -312,9 +312,9 @@ def test_a_ring_against_a_membrane_goes_up_to_that_membrane():
 def test_a_cell_among_others_and_a_membrane_among_others_are_not_filled():
     with pytest.raises(UserError, match="between several others"):
         fill_interior(GRID, (60, 60))
-    with pytest.raises(UserError, match="hangs together with others"):
+    with pytest.raises(UserError, match="is connected with others"):
         fill_interior(GRID, (60, 42))
-    with pytest.raises(UserError, match="No membrane parts this cell"):
+    with pytest.raises(UserError, match="No membrane separates this cell"):
         fill_interior(np.full((50, 50), INTERIOR, np.uint8), (20, 20))
     with pytest.raises(UserError, match="larger than 512 px"):
         fill_interior(np.full((50, 600), INTERIOR, np.uint8), (20, 20))
@@ -378,14 +378,14 @@ def test_a_cell_at_the_edge_of_the_slice_can_be_split():
 @pytest.mark.parametrize(
     ("stroke", "words"),
     [
-        ([(50, 60), (55, 60)], "does not part"),
+        ([(50, 60), (55, 60)], "does not split"),
         ([(42, 50), (42, 60)], "lies on membrane"),
         ([(60, 60)], "single point"),
     ],
 )
 def test_strokes_that_part_nothing_are_refused(stroke, words):
     far = np.full((200, 200), INTERIOR, np.uint8)
-    labels = far if words == "does not part" else GRID
+    labels = far if words == "does not split" else GRID
     with pytest.raises(UserError, match=words):
         split_cell(labels, None, picture(labels), np.array(stroke) + (50 if labels is far else 0))
 

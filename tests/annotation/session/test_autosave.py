@@ -43,7 +43,7 @@ def a_session(image_path=None):
 
 def paint(autosave, session, z, value=1):
     session.labels[z, z] = value
-    autosave.note(z, session.labels[z])
+    autosave.record_edit(z, session.labels[z])
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def autosave(errors):
 def unsaved(autosave, tmp_path):
     """Work without a name on an image that has a file."""
     session = a_session(tmp_path / "cells.tif")
-    autosave.begin(new_recovery(), session)
+    autosave.start_session(new_recovery(), session)
     return session
 
 
@@ -80,8 +80,8 @@ def test_a_stroke_is_on_disk_without_being_asked_for(autosave, unsaved):
 
 
 def test_nothing_is_made_before_there_are_labels(autosave, unsaved):
-    autosave.note(1, unsaved.labels[1])
-    autosave.note_state(confirmed={1})
+    autosave.record_edit(1, unsaved.labels[1])
+    autosave.record_state(confirmed={1})
     assert autosave.flush(PATIENCE_S)
     assert not autosave.folder.exists()
 
@@ -89,7 +89,7 @@ def test_nothing_is_made_before_there_are_labels(autosave, unsaved):
 def test_labels_that_were_there_at_the_beginning_are_saved(autosave, tmp_path):
     session = a_session(tmp_path / "cells.tif")
     session.labels[[0, 5], 3] = 2
-    autosave.begin(new_recovery(), session)
+    autosave.start_session(new_recovery(), session)
     assert autosave.flush(PATIENCE_S)
     assert np.array_equal(load_session(autosave.folder).labels, session.labels)
 
@@ -110,7 +110,7 @@ def test_an_emptied_slice_is_empty_on_disk(autosave, unsaved):
         paint(autosave, unsaved, z)
     assert autosave.flush(PATIENCE_S)
     unsaved.labels[1] = 0
-    autosave.note(1, unsaved.labels[1])
+    autosave.record_edit(1, unsaved.labels[1])
     assert autosave.flush(PATIENCE_S)
     assert slices_on_disk(autosave.folder) == [2]
 
@@ -143,17 +143,17 @@ def test_a_slice_under_the_brush_is_written_a_few_times_a_second(autosave, unsav
 def test_slices_can_be_noted_without_a_copy(autosave, unsaved):
     unsaved.labels[:, 7] = 4
     for z in range(6):
-        autosave.note(z)
+        autosave.record_edit(z)
     assert autosave.flush(PATIENCE_S)
     assert np.array_equal(load_session(autosave.folder).labels, unsaved.labels)
 
 
 def test_more_strokes_than_may_wait_as_copies_are_all_written(autosave, tmp_path):
     session = Session(None, np.zeros((80, 4, 4), np.uint8), np.zeros((80, 4, 4), np.uint8))
-    autosave.begin(new_recovery(), session)
+    autosave.start_session(new_recovery(), session)
     for z in range(80):
         session.labels[z] = 1 + z % 4
-        autosave.note(z, session.labels[z])
+        autosave.record_edit(z, session.labels[z])
     assert autosave.flush(PATIENCE_S)
     assert np.array_equal(load_session(autosave.folder).labels, session.labels)
 
@@ -161,9 +161,9 @@ def test_more_strokes_than_may_wait_as_copies_are_all_written(autosave, tmp_path
 def test_the_state_is_saved_and_comes_back(autosave, unsaved, tmp_path):
     paint(autosave, unsaved, 1)
     settings = {"live": {"on": True}}
-    autosave.note_state(confirmed={1, 4}, run=tmp_path / "run", settings=settings)
+    autosave.record_state(confirmed={1, 4}, run=tmp_path / "run", settings=settings)
     settings["live"]["on"] = False  # the window goes on with its own
-    autosave.note_state(name="mine")
+    autosave.record_state(name="mine")
     assert autosave.flush(PATIENCE_S)
     read = load_session(autosave.folder)
     assert (read.confirmed, read.run, read.name) == ({1, 4}, tmp_path / "run", "mine")
@@ -181,7 +181,7 @@ def test_an_image_with_a_file_is_referred_to(autosave, unsaved, tmp_path):
 def test_an_image_without_a_file_is_copied_in(autosave, dtype):
     session = a_session()
     session.image = session.image.astype(dtype)
-    autosave.begin(new_recovery(), session)
+    autosave.start_session(new_recovery(), session)
     paint(autosave, session, 1)
     assert autosave.flush(PATIENCE_S)
     assert np.array_equal(load_session(autosave.folder).image, session.image)
@@ -200,7 +200,7 @@ def test_strokes_do_not_wait_for_the_image(autosave, monkeypatch):
     monkeypatch.setattr(sessionwriter, "pages", slowly)
     image = np.zeros((200, 4, 4), np.uint8)
     session = Session(None, image, np.zeros(image.shape, np.uint8))
-    autosave.begin(new_recovery(), session)
+    autosave.start_session(new_recovery(), session)
     for z in (1, 2, 3):
         paint(autosave, session, z)
         wait_until(lambda z=z: z in slices_on_disk(autosave.folder), within(1))
@@ -227,17 +227,17 @@ def test_disk_and_window_agree_in_the_end_whatever_was_done(steps):
         here = Path(folder)
         session = Session(None, np.ones((3, 8, 8), np.uint8), np.zeros((3, 8, 8), np.uint8))
         session.labels[0, 0] = 1
-        autosave.begin(here / "0.emseg", session)
+        autosave.start_session(here / "0.emseg", session)
         for number, (action, z, value) in enumerate(steps):
             if action == "stroke":
                 session.labels[z, number % 8] = value
-                autosave.note(z, session.labels[z])
+                autosave.record_edit(z, session.labels[z])
             elif action == "fill":
                 session.labels[z] = value
-                autosave.note(z)
+                autosave.record_edit(z)
             elif action == "confirm":
                 session.confirmed = session.confirmed ^ {z}
-                autosave.note_state(confirmed=session.confirmed)
+                autosave.record_state(confirmed=session.confirmed)
             elif action == "name":
                 autosave.save_as(here / f"{z}.emseg", session, copy_image=bool(value))
             else:
@@ -260,9 +260,9 @@ def test_a_loaded_session_is_kept_in_its_folder(autosave, tmp_path):
     first.labels[0] = 2
     save_session(folder, first)
     session = load_session(folder)
-    autosave.begin(folder, session)
+    autosave.start_session(folder, session)
     paint(autosave, session, 4)
-    autosave.note_state(confirmed={4})
+    autosave.record_state(confirmed={4})
     assert autosave.flush(PATIENCE_S)
     read = load_session(folder)
     assert np.array_equal(read.labels, session.labels)
@@ -274,31 +274,11 @@ def test_a_loaded_session_is_kept_in_its_folder(autosave, tmp_path):
 def test_the_new_place_of_an_image_is_kept(autosave, tmp_path):
     save_session(tmp_path / "cells.emseg", a_session(tmp_path / "cells.tif"))
     (tmp_path / "cells.tif").rename(tmp_path / "moved.tif")
-    autosave.begin(
+    autosave.start_session(
         tmp_path / "cells.emseg", load_session(tmp_path / "cells.emseg", image=tmp_path / "moved.tif")
     )
     assert autosave.flush(PATIENCE_S)
     assert load_session(tmp_path / "cells.emseg").image_path == tmp_path / "moved.tif"
-
-
-def test_a_session_of_format_1_goes_on_in_format_2(autosave, tmp_path):
-    folder = tmp_path / "cells.emseg"
-    folder.mkdir()
-    labels = np.zeros(SHAPE, np.uint8)
-    labels[5] = 2
-    stacks.write_stack(folder / "labels.tif", labels, {"convention": "napari"})
-    stacks.write_stack(folder / "image.tif", a_session().image)
-    nothing = {"proposal": labels, "touched": np.zeros(SHAPE, bool), "confirmed": np.zeros(0, int)}
-    np.savez(folder / "corrections.npz", **nothing)
-    files.write_json(folder / "session.json", {"format": 1, "image": None, "run": None})
-    session = load_session(folder)
-    autosave.begin(folder, session)
-    paint(autosave, session, 1)
-    assert autosave.flush(PATIENCE_S)
-    read = load_session(folder)
-    assert np.array_equal(read.labels, session.labels)
-    assert (read.labels[5] == 4).all()
-    assert not (folder / "labels.tif").exists()
 
 
 def test_work_with_a_name_leaves_the_recovery_folder(autosave, unsaved, tmp_path):
@@ -319,7 +299,7 @@ def test_strokes_while_a_name_is_given_are_kept(autosave, unsaved, tmp_path, mon
     def painted_meanwhile(folder, session, copy_image):
         save_session(folder, session, copy_image)
         paint(autosave, unsaved, 5)
-        autosave.note_state(confirmed={5})
+        autosave.record_state(confirmed={5})
         assert autosave.flush(PATIENCE_S)  # where it was until now
 
     paint(autosave, unsaved, 1)
@@ -357,7 +337,7 @@ def test_saving_again_under_the_same_name_keeps_everything(autosave, unsaved, tm
 
 
 def test_saving_makes_a_session_of_work_without_labels_too(autosave, unsaved, tmp_path):
-    autosave.begin(tmp_path / "named.emseg", unsaved)
+    autosave.start_session(tmp_path / "named.emseg", unsaved)
     assert autosave.flush(PATIENCE_S)
     autosave.save_as(tmp_path / "named.emseg", unsaved)
     assert not load_session(tmp_path / "named.emseg").labels.any()
@@ -367,7 +347,7 @@ def test_another_session_leaves_the_work_before_it_as_it_was(autosave, unsaved, 
     first = autosave.folder
     paint(autosave, unsaved, 1)
     other = a_session(tmp_path / "cells.tif")
-    autosave.begin(new_recovery(), other)
+    autosave.start_session(new_recovery(), other)
     paint(autosave, other, 4)
     assert autosave.flush(PATIENCE_S)
     wait_until(lambda: not open_elsewhere(first))
@@ -382,9 +362,9 @@ def test_what_begins_anew_in_a_folder_is_not_written_over_by_what_waits_there(au
     other = a_session(tmp_path / "cells.tif")
     other.labels[:] = 2
     other.confirmed = {3}
-    autosave.begin(autosave.folder, other)
+    autosave.start_session(autosave.folder, other)
     for z in range(len(other.labels)):
-        autosave.note(z, other.labels[z])
+        autosave.record_edit(z, other.labels[z])
     time.sleep(0.6)  # what waited has had its turn
     assert autosave.flush(PATIENCE_S)
     read = load_session(autosave.folder)
@@ -401,7 +381,7 @@ def test_what_could_not_be_written_is_written_by_the_work_that_has_the_folder_no
     monkeypatch.setattr(sessionwriter, "write_slice", lambda *_: (_ for _ in ()).throw(full))
     paint(autosave, unsaved, 2)
     wait_until(lambda: autosave.trouble)
-    autosave.begin(autosave.folder, unsaved)  # as a dock that was closed and opened again does
+    autosave.start_session(autosave.folder, unsaved)  # as a dock that was closed and opened again does
     monkeypatch.undo()
     assert autosave.flush(PATIENCE_S)
     assert np.array_equal(load_session(autosave.folder).labels, unsaved.labels)
@@ -419,7 +399,7 @@ def test_a_name_that_is_taken_again_keeps_the_image(tmp_path, monkeypatch):
     for wait_s in (0, 0.02, 0.06):
         first, second = (tmp_path / f"{name}-{wait_s}.emseg" for name in "ab")
         with closing(Autosave()) as autosave:
-            autosave.begin(first, session)
+            autosave.start_session(first, session)
             time.sleep(wait_s)
             autosave.save_as(second, session, copy_image=True)
             autosave.save_as(first, session, copy_image=True)
@@ -433,7 +413,7 @@ def test_what_a_killed_writer_left_is_cleared_away(autosave, tmp_path):
     save_session(folder, a_session(tmp_path / "cells.tif"))
     left = folder / "labels" / ".emseg-0123456789ab.png"
     left.write_bytes(b"half")
-    autosave.begin(folder, load_session(folder))
+    autosave.start_session(folder, load_session(folder))
     assert autosave.flush(PATIENCE_S)
     assert not left.exists()
 
@@ -478,9 +458,9 @@ def test_a_window_that_is_gone_ends_no_thread(tmp_path, monkeypatch):
 
     autosave, session = Autosave(gone), a_session(tmp_path / "cells.tif")
     save_session(tmp_path / "cells.emseg", Session(None, np.zeros((1, 2, 2)), np.zeros((1, 2, 2), np.uint8)))
-    autosave.begin(tmp_path / "cells.emseg", session)
+    autosave.start_session(tmp_path / "cells.emseg", session)
     wait_until(lambda: "labels of another image" in autosave.trouble)
-    autosave.begin(new_recovery(), session)
+    autosave.start_session(new_recovery(), session)
     paint(autosave, session, 1)
     wait_until(lambda: slices_on_disk(autosave.folder) == [1])
     assert not autosave.close(0.1)
@@ -490,8 +470,8 @@ def test_a_window_that_is_gone_ends_no_thread(tmp_path, monkeypatch):
 
 def test_notes_without_a_session_are_of_no_account():
     autosave = Autosave()
-    autosave.note(0, np.zeros((2, 2), np.uint8))
-    autosave.note_state(confirmed={1})
+    autosave.record_edit(0, np.zeros((2, 2), np.uint8))
+    autosave.record_state(confirmed={1})
     assert autosave.folder is None
     assert autosave.flush(1)
     assert autosave.close(1)
@@ -499,7 +479,7 @@ def test_notes_without_a_session_are_of_no_account():
 
 def test_a_session_may_begin_after_the_last_was_closed(autosave, unsaved):
     assert autosave.close(PATIENCE_S)
-    autosave.begin(new_recovery(), unsaved)
+    autosave.start_session(new_recovery(), unsaved)
     paint(autosave, unsaved, 3)
     assert autosave.flush(PATIENCE_S)
     assert slices_on_disk(autosave.folder) == [3]
@@ -511,8 +491,9 @@ def test_a_process_that_ends_without_closing_writes_first(tmp_path):
         "from emseg_napari.annotation.session.autosave import Autosave\n"
         "from emseg_napari.annotation.session.store import Session\n"
         "autosave = Autosave()\n"
-        "autosave.begin('ended.emseg', Session(None, np.ones((1, 2, 2)), np.zeros((1, 2, 2), np.uint8)))\n"
-        "autosave.note(0, np.ones((2, 2)))\n"
+        "session = Session(None, np.ones((1, 2, 2)), np.zeros((1, 2, 2), np.uint8))\n"
+        "autosave.start_session('ended.emseg', session)\n"
+        "autosave.record_edit(0, np.ones((2, 2)))\n"
         "raise SystemExit(3)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], cwd=tmp_path).returncode == 3
@@ -524,7 +505,7 @@ def test_a_process_that_ends_without_closing_writes_first(tmp_path):
 
 def test_work_that_was_never_saved_is_offered_after_it_was_closed(tmp_path):
     autosave, session = Autosave(), a_session(tmp_path / "cells.tif")
-    autosave.begin(new_recovery(), session)
+    autosave.start_session(new_recovery(), session)
     folder = autosave.folder
     for z in (1, 3):
         paint(autosave, session, z)
@@ -542,7 +523,7 @@ def test_work_that_was_never_saved_is_offered_after_it_was_closed(tmp_path):
 
 def test_a_named_session_that_was_closed_is_not_offered(tmp_path):
     autosave, session = Autosave(), a_session(tmp_path / "cells.tif")
-    autosave.begin(new_recovery(), session)
+    autosave.start_session(new_recovery(), session)
     paint(autosave, session, 1)
     autosave.save_as(tmp_path / "named.emseg", session)
     paint(autosave, session, 2)
@@ -554,7 +535,7 @@ def test_a_named_session_that_was_closed_is_not_offered(tmp_path):
 
 def test_work_whose_labels_were_all_erased_is_not_kept(tmp_path):
     autosave, session = Autosave(), a_session(tmp_path / "cells.tif")
-    autosave.begin(new_recovery(), session)
+    autosave.start_session(new_recovery(), session)
     paint(autosave, session, 1)
     assert autosave.flush(PATIENCE_S)
     paint(autosave, session, 1, value=0)
@@ -570,7 +551,7 @@ def test_a_session_that_was_brought_back_goes_on_where_it_lies(autosave, tmp_pat
     (found,) = recoverable()
     assert found.image == "membranes"
     back = load_session(found.folder)
-    autosave.begin(found.folder, back)
+    autosave.start_session(found.folder, back)
     paint(autosave, back, 2)
     assert autosave.flush(PATIENCE_S)
     assert recoverable() == []
@@ -604,7 +585,7 @@ def test_discarding_a_named_session_only_ends_the_offer(tmp_path):
 
 def test_a_session_whose_own_file_is_damaged_is_still_offered(tmp_path):
     autosave, session = Autosave(), a_session(tmp_path / "cells.tif")
-    autosave.begin(new_recovery(), session)
+    autosave.start_session(new_recovery(), session)
     paint(autosave, session, 1)
     assert autosave.close(PATIENCE_S)
     (found,) = recoverable()

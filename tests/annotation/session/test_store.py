@@ -38,7 +38,7 @@ def a_session(image_path=None, run=None):
     return Session(image_path, image, labels, {0}, run, [ROUND], {"live": {"on": True}}, "membranes")
 
 
-def check_same(read, saved):
+def check_resumable(read, saved):
     assert np.array_equal(read.image, np.arange(90).reshape(SHAPE))
     assert read.image.dtype == np.uint16
     assert read.labels.dtype == np.uint8
@@ -55,7 +55,7 @@ def test_a_session_comes_back_with_an_image_that_had_no_file(tmp_path):
     saved = a_session()
     save_session(tmp_path / "cells.emseg", saved)
     read = load_session(tmp_path / "cells.emseg")
-    check_same(read, saved)
+    check_resumable(read, saved)
     assert read.image_path is None
     assert read.run is None
 
@@ -67,7 +67,7 @@ def test_a_session_survives_being_moved_with_its_image_and_run(tmp_path, where):
     save_session(old / "cells.emseg", saved)
     shutil.move(old, new)
     read = load_session(new / "cells.emseg")
-    check_same(read, saved)
+    check_resumable(read, saved)
     assert read.image_path == new / where
     assert read.run == new / "runs" / "first"
 
@@ -77,7 +77,7 @@ def test_an_image_elsewhere_is_found_again_when_only_the_session_moves(tmp_path)
     save_session(tmp_path / "old" / "cells.emseg", saved)
     shutil.move(tmp_path / "old", tmp_path / "new")
     read = load_session(tmp_path / "new" / "cells.emseg")
-    check_same(read, saved)
+    check_resumable(read, saved)
     assert read.image_path == tmp_path / "server" / "cells.tif"
 
 
@@ -87,8 +87,8 @@ def test_relative_paths_mean_the_same_from_any_folder(tmp_path, monkeypatch):
     save_session("cells.emseg", saved)
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
-    check_same(load_session("../cells.emseg"), saved)
-    check_same(load_session(tmp_path / "cells.emseg"), saved)
+    check_resumable(load_session("../cells.emseg"), saved)
+    check_resumable(load_session(tmp_path / "cells.emseg"), saved)
 
 
 def test_saving_again_replaces_the_session(tmp_path):
@@ -117,7 +117,7 @@ def test_a_copied_image_is_no_longer_needed_where_it_was(tmp_path):
     save_session(tmp_path / "cells.emseg", saved, copy_image=True)
     (tmp_path / "cells.tif").unlink()
     read = load_session(tmp_path / "cells.emseg")
-    check_same(read, saved)
+    check_resumable(read, saved)
     assert read.image_path is None
 
 
@@ -126,7 +126,7 @@ def test_an_image_that_was_referred_to_inside_the_session_survives_another_save(
     saved = a_session(folder / "image.tif")
     for _ in range(2):
         save_session(folder, saved)
-    check_same(load_session(folder), saved)
+    check_resumable(load_session(folder), saved)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def cut_off(path, kept):
 def test_a_missing_part_is_named(saved, part):
     (saved / part).unlink()
     sentence = {
-        "session.json": r"cells\.emseg is no saved session",
+        "session.json": r"cells\.emseg is not a saved session",
         "image.tif": r"The image .*image\.tif of cells\.emseg is missing; put it back there or choose",
     }
     with pytest.raises(UserError, match=sentence[part]):
@@ -160,7 +160,7 @@ def test_a_missing_image_is_taken_from_its_new_place(tmp_path):
         load_session(tmp_path / "cells.emseg")
     assert caught.value.path == tmp_path / "cells.tif"
     read = load_session(tmp_path / "cells.emseg", image=new)
-    check_same(read, saved)
+    check_resumable(read, saved)
     assert read.image_path == new
 
 
@@ -219,7 +219,7 @@ def test_a_slice_outside_of_the_stack_is_named(saved):
 
 def test_what_a_killed_writer_left_is_no_slice(saved):
     (saved / "labels" / ".emseg-0123456789ab.png").write_bytes(b"half")
-    check_same(load_session(saved), a_session())
+    check_resumable(load_session(saved), a_session())
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,8 @@ def test_what_a_killed_writer_left_is_no_slice(saved):
         [],
         {},
         {"format": "1"},
-        {"format": 1},
-        {"format": 1, "image": 3, "run": None},
+        {"format": 2},
+        {"format": 2, "image": 3, "run": None},
         {"format": 2, "image": None, "run": None},
         {"format": 2, "image": None, "run": None, "shape": [3, 0, 6]},
         {"format": 2, "image": None, "run": None, "shape": [3, 5, 6], "labels": "../labels"},
@@ -249,10 +249,18 @@ def test_a_session_of_the_future_asks_for_an_update(saved):
         load_session(saved)
 
 
+def test_a_session_of_an_older_format_is_refused(saved):
+    files.write_json(saved / "session.json", {"format": 1, "image": None, "run": None})
+    with pytest.raises(
+        UserError, match=r"cells\.emseg has the session format 1, which is not read; begin a new"
+    ):
+        load_session(saved)
+
+
 def test_a_folder_that_is_no_session_is_named(tmp_path):
-    with pytest.raises(UserError, match="is no saved session"):
+    with pytest.raises(UserError, match="is not a saved session"):
         load_session(tmp_path)
-    with pytest.raises(UserError, match="is no saved session"):
+    with pytest.raises(UserError, match="is not a saved session"):
         load_session(tmp_path / "gone")
 
 
@@ -267,7 +275,7 @@ def test_a_save_that_fails_midway_leaves_the_older_session_whole(saved, monkeypa
     monkeypatch.setattr(sessions, failing, full)
     with pytest.raises(UserError, match="disk is full"):
         save_session(saved, newer)
-    check_same(load_session(saved), a_session())
+    check_resumable(load_session(saved), a_session())
     assert contents(saved) == ["image.tif", "labels/0000.png", "labels/0001.png", "session.json"]
 
 
@@ -288,75 +296,7 @@ def test_a_save_that_is_killed_while_files_take_their_places_leaves_the_older_se
     monkeypatch.setattr(files.os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         save_session(saved, newer)
-    check_same(load_session(saved), a_session())
-
-
-# -- format 1 ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def old(tmp_path):
-    """A session of format 1: a proposal fills slice 1, where a person has touched one pixel of it."""
-    folder = tmp_path / "cells.emseg"
-    folder.mkdir()
-    labels, proposal, touched = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, bool)
-    labels[1] = proposal[1] = 2
-    labels[1, 4] = proposal[1, 4] = 1
-    touched[1, 0, 1], labels[1, 2, 2], labels[0, 0] = True, 1, 1
-    stacks.write_stack(folder / "labels.tif", labels, {"convention": "napari"})
-    arrays = {"proposal": proposal, "touched": touched, "confirmed": np.array([0])}
-    np.savez_compressed(folder / "corrections.npz", **arrays)
-    stacks.write_stack(folder / "image.tif", np.arange(90, dtype=np.uint16).reshape(SHAPE))
-    files.write_json(folder / "session.json", {"format": 1, "image": None, "run": "../runs/first"})
-    return folder
-
-
-def test_a_session_of_format_1_comes_back_with_its_proposals(old):
-    read = load_session(old)
-    wanted = np.zeros(SHAPE, np.uint8)
-    wanted[1], wanted[1, 4], wanted[1, 0, 1], wanted[1, 2, 2], wanted[0, 0] = 4, 3, 2, 1, 1
-    assert np.array_equal(read.labels, wanted)
-    assert (read.confirmed, read.rounds, read.settings, read.warnings) == ({0}, [], {}, [])
-    assert read.run == old.parent / "runs" / "first"
-    assert np.array_equal(read.image, a_session().image)
-    assert read.image_path is None
-
-
-def test_saving_over_a_session_of_format_1_makes_it_one_of_format_2(old):
-    read = load_session(old)
-    save_session(old, read)
-    assert np.array_equal(load_session(old).labels, read.labels)
-    assert contents(old) == ["image-2.tif", "labels/0000.png", "labels/0001.png", "session.json"]
-
-
-@pytest.mark.parametrize(
-    ("part", "sentence"),
-    [("labels.tif", r"labels\.tif does not exist"), ("corrections.npz", r"corrections\.npz is missing")],
-)
-def test_a_missing_part_of_format_1_is_named(old, part, sentence):
-    (old / part).unlink()
-    with pytest.raises(UserError, match=sentence):
-        load_session(old)
-
-
-@pytest.mark.parametrize("part", ["labels.tif", "corrections.npz"])
-@pytest.mark.parametrize("kept", [0, 0.5, 0.9])
-def test_a_damaged_part_of_format_1_is_named(old, part, kept):
-    cut_off(old / part, kept)
-    with pytest.raises(UserError, match=rf"{part} is (damaged|empty|cut off)"):
-        load_session(old)
-
-
-def test_parts_of_format_1_that_do_not_fit_each_other_are_refused(old):
-    stacks.write_stack(old / "labels.tif", np.zeros((3, 5, 7), np.uint8))
-    with pytest.raises(UserError, match=r"corrections\.npz does not fit the labels"):
-        load_session(old)
-
-
-def test_pickled_objects_are_never_loaded(old):
-    np.savez(old / "corrections.npz", proposal=np.array([{}], object))
-    with pytest.raises(UserError, match=r"corrections\.npz is damaged"):
-        load_session(old)
+    check_resumable(load_session(saved), a_session())
 
 
 def test_where_layers_lie_comes_back(tmp_path):

@@ -8,14 +8,8 @@ from scipy import ndimage
 
 from emseg_napari.io.open import open_volume
 from emseg_napari.widgets.correct.repair_tools import TOOLS
-from emseg_napari.widgets.layers.labels_layer import (
-    PROPOSAL_OF,
-    VOLUME,
-    add_labels,
-    confirmed_in,
-    history_of,
-    is_ours,
-)
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, is_managed
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from helpers.window import at, canvas_of, click, drag, middle, striped, wait_for
 
 Z = 2
@@ -79,7 +73,7 @@ def test_clicks_in_two_cells_join_them(desk):
     count = cells(plane(desk))
     canvas = take(desk, "Join cells")
     click(canvas, at(desk, 25, 10))
-    assert "Now the other one" in desk.correct.status.text()
+    assert "Now click the other one" in desk.correct.status.text()
     click(canvas, at(desk, 25, 24))
     assert cells(plane(desk)) == count - 1
 
@@ -264,7 +258,7 @@ def test_layers_of_larger_numbers_are_repaired_alike(desk, qtbot, dtype):
     plain = viewer.add_labels(striped()[1].astype(dtype), name="own", translate=(0, 0, 0))
     desk.workspace.choose("labels", plain)
     desk.correct.tools[0].click()
-    wait_for(qtbot, lambda: is_ours(plain))  # looked through in a thread first
+    wait_for(qtbot, lambda: is_managed(plain))  # looked through in a thread first
     assert desk.workspace.labels == plain
     count = cells(plane(desk))
     canvas = take(desk, "Drop piece")
@@ -290,7 +284,7 @@ def test_repairs_in_another_view_are_refused(desk):
     canvas = take(desk, "Drop piece")
     desk.workspace.viewer.dims.order = (1, 0, 2)
     click(canvas, middle(canvas))
-    assert "usual view" in desk.correct.status.text()
+    assert "slice view" in desk.correct.status.text()
     np.testing.assert_array_equal(plane(desk), before)
 
 
@@ -299,8 +293,10 @@ def test_a_probability_on_disk_is_read_once_and_left_aside_where_it_is_not_all_t
     array = zarr.create_array(tmp_path / "p.zarr", shape=image.data.shape, chunks=(1, 32, 64), dtype="uint8")
     array[Z] = 51
     array[Z + 1, :32] = 51
-    known = {PROPOSAL_OF: image.unique_id, VOLUME: (array, open_volume(tmp_path / "p.zarr"))}
-    desk.workspace.viewer.add_image(array, name="on disk", metadata=known, contrast_limits=(0, 255))
+    known = LayerInfo(proposal_of=image.unique_id, volume=(array, open_volume(tmp_path / "p.zarr")))
+    desk.workspace.viewer.add_image(
+        array, name="on disk", metadata=known.as_metadata(), contrast_limits=(0, 255)
+    )
     desk.workspace.choose("image", image)
     take(desk, "Drop piece")
     repair = desk.correct.repairs.repair

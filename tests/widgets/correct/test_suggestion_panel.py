@@ -165,10 +165,10 @@ def test_strokes_are_taught_and_previews_fill_only_what_is_not_the_users(desk, q
     taught, began = {}, []
     monkeypatch.setattr(live.job, "start", noting(began))
     monkeypatch.setattr(type(live.job), "running", property(lambda self: bool(began)))
-    monkeypatch.setattr(live.job, "teach", lambda z, labels: taught.__setitem__(z, labels))
+    monkeypatch.setattr(live.job, "update_labels", lambda z, labels: taught.__setitem__(z, labels))
     desk.predict.set_run(tiny_run.folder)
     live.switch.click()
-    assert began[0]["labels"].held == []  # proposals teach nobody
+    assert began[0]["labels"].stored_slices == []  # proposals teach nobody
     assert began[0]["settings"].start == str(tiny_run.folder)
     z = int(desk.workspace.viewer.dims.current_step[0])
     desk.correct.tools[0].click()
@@ -201,7 +201,7 @@ def test_live_learning_follows_a_stroke_and_keeps_what_it_learned(desk, qtbot, t
     wait_for(qtbot, lambda: len(previews) > count)
     live.switch.click()
     wait_for(qtbot, lambda: not live.job.running)
-    assert "Kept what it learned" in desk.correct.status.text()
+    assert "Saved what it learned" in desk.correct.status.text()
     run = open_run(desk.workspace.run)
     assert run.folder != tiny_run.folder
     assert z in run.record.trained_slices

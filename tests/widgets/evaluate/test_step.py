@@ -17,13 +17,8 @@ from emseg_napari.models.run import Run, RunRecord, fingerprint
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.widgets.evaluate.history_table import with_round
 from emseg_napari.widgets.evaluate.step import EvaluateStep
-from emseg_napari.widgets.layers.labels_layer import (
-    PROPOSAL_OF,
-    RUN,
-    SOURCE,
-    add_labels,
-    confirmed_in,
-)
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
+from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of, update_info
 from helpers.reviews import a_review, leaky
 from helpers.window import (
     answer_with,
@@ -48,7 +43,9 @@ def opened(step):
     """Give a step an image, its true labels and a probability that a prediction has left."""
     image = step.viewer.add_image(IMAGE, name="cells")
     add_labels(step.viewer, TRUTH.copy(), "truth", image)
-    step.viewer.add_image(PROBABILITY.copy(), name="found", metadata={PROPOSAL_OF: image.unique_id})
+    step.viewer.add_image(
+        PROBABILITY.copy(), name="found", metadata=LayerInfo(proposal_of=image.unique_id).as_metadata()
+    )
     return step
 
 
@@ -135,7 +132,7 @@ def assert_complaint(step, *parts):
     settle(step)
     text = step.status.text()
     assert "color" in step.status.styleSheet(), text
-    assert "should not have happened" not in text
+    assert "Unexpected error" not in text
     for part in parts:
         assert part in text
 
@@ -190,7 +187,7 @@ def test_the_probability_of_the_image_and_other_labels_are_offered_unasked(step)
     assert not step.evaluate.isEnabled()
     assert "choose a prediction first" in step.evaluate.toolTip()
     proposal = add_labels(viewer, PREDICTED.copy(), "proposal", layer_of(step, "cells"))
-    proposal.metadata[PROPOSAL_OF] = layer_of(step, "cells").unique_id
+    update_info(proposal, proposal_of=layer_of(step, "cells").unique_id)
     viewer.add_image(IMAGE.astype(np.float32), name="other")
     assert (step.prediction.layer.name, step.truth.layer.name) == ("proposal", "truth")
 
@@ -199,7 +196,8 @@ def test_what_the_user_has_chosen_stays_while_its_layer_does(step):
     viewer = step.viewer
     mine = viewer.add_labels(PREDICTED.copy(), name="mine")
     step.prediction.choose(mine)
-    viewer.add_image(PROBABILITY, name="later", metadata={PROPOSAL_OF: layer_of(step, "cells").unique_id})
+    later = LayerInfo(proposal_of=layer_of(step, "cells").unique_id)
+    viewer.add_image(PROBABILITY, name="later", metadata=later.as_metadata())
     assert step.prediction.layer == mine
     viewer.layers.remove(mine)
     assert step.prediction.layer.name in ("found", "later")
@@ -207,7 +205,7 @@ def test_what_the_user_has_chosen_stays_while_its_layer_does(step):
 
 def test_the_run_of_the_layer_gives_threshold_and_trained_slices(step, started, tmp_path):
     folder = a_run(tmp_path / "first", trained=(0, 1), held_out=(3,))
-    layer_of(step, "found").metadata[RUN] = str(folder)
+    update_info(layer_of(step, "found"), run=folder)
     step.workspace.choose_run(a_run(tmp_path / "other", trained=(5,)))
     assert step.run_name.text() == "first"
     step.evaluate.click()
@@ -233,7 +231,7 @@ def test_a_run_of_another_stack_or_one_that_is_gone_is_told(step, started, tmp_p
     step.evaluate.click()
     answer(step, a_review(TRUTH, PREDICTED, V_RAND))
     assert "run was trained on another stack" in step.status.text()
-    layer_of(step, "found").metadata[RUN] = str(tmp_path / "gone")
+    update_info(layer_of(step, "found"), run=tmp_path / "gone")
     step.evaluate.click()
     answer(step, a_review(TRUTH, PREDICTED, V_RAND))
     assert "The run gone is not there any more" in step.status.text()
@@ -250,7 +248,7 @@ def test_a_prediction_file_of_some_slices_lies_where_it_says(step, started, tmp_
         "fingerprints": [fingerprint(plane) for plane in IMAGE[2:5]],
     }
     write_stack(tmp_path / "part.tif", 1 - PROBABILITY[2:5], record)
-    source = {SOURCE: str(tmp_path / "part.tif")}  # as step Load leaves it
+    source = LayerInfo(source=str(tmp_path / "part.tif")).as_metadata()  # as step Load leaves it
     step.prediction.choose(step.viewer.add_image(1 - PROBABILITY[2:5], name="part", metadata=source))
     assert step.run_name.text() == "run"
     step.evaluate.click()
@@ -292,7 +290,7 @@ def test_slices_without_a_prediction_are_not_scored_and_named(step, started):
 def test_labels_as_prediction_have_no_threshold_and_own_strokes_in_them_are_told(step, started):
     proposal = add_labels(step.viewer, proposed(PREDICTED), "proposal", layer_of(step, "cells"))
     proposal.data[4] = PREDICTED[4]  # a person's
-    proposal.metadata[PROPOSAL_OF] = layer_of(step, "cells").unique_id
+    update_info(proposal, proposal_of=layer_of(step, "cells").unique_id)
     step.prediction.choose(proposal)
     step.form.widgets["threshold"].value = "0.9"
     step.evaluate.click()
@@ -667,7 +665,7 @@ def test_a_prediction_of_the_step_before_is_signed_with_its_run(dock, qtbot, tin
     assert dock.evaluate.truth.layer.name == "truth"
     assert dock.evaluate.run_name.text() == tiny_run.folder.name
     proposal = layer_of(dock.evaluate, "lines proposal")
-    assert proposal.metadata[RUN] == str(tiny_run.folder)
+    assert info_of(proposal).run == tiny_run.folder
 
 
 def test_all_steps_have_a_tab_that_can_be_read_in_a_narrow_dock(dock):

@@ -10,7 +10,8 @@ from napari.layers import Image, Labels, Layer
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import BrokenChunk, volume_of
 from emseg_napari.widgets.layers.file_layers import opened_layers
-from emseg_napari.widgets.layers.labels_layer import SOURCE, volume_of_layer
+from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.volume_layers import lazy
 
 OURS = "emseg-napari"
@@ -47,8 +48,8 @@ def test_an_ome_zarr_opens_with_all_levels_and_its_voxel(viewer, tmp_path):
     assert [level.shape for level in layer.data] == [(4, 60, 80), (4, 30, 40)]
     assert layer.scale.tolist() == [40, 4, 4]
     assert {str(unit) for unit in layer.units} == {"nanometer"}
-    assert layer.metadata[SOURCE] == str(path)  # a session opens all levels again
-    assert len(open_levels(layer.metadata[SOURCE])) == 2
+    assert info_of(layer).source == str(path)  # a session opens all levels again
+    assert len(open_levels(info_of(layer).source)) == 2
     assert layer.contrast_limits[0] < 40 < 180 < layer.contrast_limits[1]
     assert np.array_equal(np.asarray(layer.data[0][2]), array[2])
 
@@ -61,7 +62,7 @@ def test_a_file_with_several_volumes_opens_as_images_and_labels(viewer, tmp_path
     image, labels = viewer.open(tmp_path / "a.h5", plugin=OURS)
     assert isinstance(image, Image)
     assert isinstance(labels, Labels)
-    assert labels.metadata[SOURCE] == str(tmp_path / "a.h5/labels/cells")
+    assert info_of(labels).source == str(tmp_path / "a.h5/labels/cells")
     assert np.array_equal(np.asarray(labels.data[1]), array[1])
 
 
@@ -105,7 +106,7 @@ def test_what_cannot_be_opened_is_said_in_a_notification(viewer, tmp_path, monke
     (tmp_path / "a.mrc").write_bytes(b"no MRC")
     assert viewer.open(tmp_path / "a.mrc", plugin=OURS) == []
     assert len(told) == 1
-    assert told[0].startswith("a.mrc is damaged or no MRC file")
+    assert told[0].startswith("a.mrc is damaged or not an MRC file")
 
 
 @pytest.mark.parametrize("name", ["a.zarr", "a.n5", "a.h5", "a.hdf5", "a.hdf", "a.mrc", "a.rec"])

@@ -8,7 +8,8 @@ from napari.layers import Labels
 
 from emseg_napari.annotation.label_state import is_proposal
 from emseg_napari.widgets.layers.history import Confirmed, Filled, Replaced
-from emseg_napari.widgets.layers.labels_layer import CONFIRMED, adopt, confirmed_in, history_of, stack_of
+from emseg_napari.widgets.layers.labels_layer import adopt, confirmed_in, history_of, stack_of
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.proposal_layers import fill
 
 SHAPE = (2, 4, 5)
@@ -33,7 +34,7 @@ class Desk:
     """A person at a labels layer."""
 
     def __init__(self):
-        self.layer = Labels(np.zeros(SHAPE, np.uint8), metadata={CONFIRMED: set()})
+        self.layer = Labels(np.zeros(SHAPE, np.uint8), metadata=LayerInfo(confirmed=set()).as_metadata())
         adopt(self.layer)
 
     @property

@@ -19,16 +19,9 @@ from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.run import fingerprint, open_run
 from emseg_napari.widgets.evaluate.comparison import compare
-from emseg_napari.widgets.layers.labels_layer import (
-    PROPOSAL_OF,
-    VOLUME,
-    add_labels,
-    confirmed_in,
-    history_of,
-    labels_of,
-    stack_of,
-    volume_of_layer,
-)
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, labels_of, stack_of
+from emseg_napari.widgets.layers.layer_info import LayerInfo
+from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from helpers.window import canvas_of, drag, middle, settle, wait_for, wait_until_left
 
 HUGE = (1000, 4096, 4096)
@@ -190,7 +183,7 @@ def test_labels_of_a_huge_stack_are_painted_undone_confirmed_kept_and_opened_aga
     huge.correct.confirm.click()
     assert confirmed_in(layer) == {500}
     wait_for(qtbot, lambda: huge.correct.strip.totals()["raw"] == 999)  # counted by a timer
-    folder = huge.workspace.keeper.folder(layer)
+    folder = huge.autosave.folder(layer)
     wait_for(qtbot, lambda: (folder / "labels" / "0500.png").is_file())
     wait_for(qtbot, lambda: read_json(folder / "session.json")["confirmed"] == [500])
     assert sum(path.stat().st_size for path in data_folder.rglob("*") if path.is_file()) < 5_000_000
@@ -213,8 +206,8 @@ def test_a_huge_image_that_nobody_can_open_again_is_not_copied_and_that_is_said(
     dock.train.new_labels.click()
     layer = dock.workspace.labels
     layer.data_setitem((np.array([3]), np.array([5]), np.array([6])), 1)
-    assert "computed is too large to be copied unasked" in dock.load.status.text()
-    folder = dock.workspace.keeper.folder(layer)
+    assert "computed is too large to be copied automatically" in dock.load.status.text()
+    folder = dock.autosave.folder(layer)
     wait_for(qtbot, lambda: (folder / "labels" / "0003.png").is_file())
     assert not (folder / "image.tif").exists()
     dock.load.save_session(tmp_path / "work.emseg")
@@ -255,7 +248,7 @@ def test_the_finest_level_of_a_multiscale_layer_is_the_stack(dock):
     dock.workspace.choose("image", image)
     labels = add_labels(dock.workspace.viewer, np.zeros((8, 64, 64), np.uint8), "mine", image)
     labels.data[2, 3] = 1
-    assert labels_of(labels).held == [2]
+    assert labels_of(labels).stored_slices == [2]
     assert stack_of(labels) is labels.data
     dock.workspace.choose("labels", labels)
     assert dock.correct.image().shape == (8, 64, 64)
@@ -268,8 +261,8 @@ def test_a_slice_of_a_probability_that_is_not_all_on_disk_is_not_scored(dock, tm
     array = zarr.create_array(tmp_path / "p.zarr", shape=shape, chunks=(1, 48, 96), dtype="uint8")
     array[1] = 255 * (walls_labels(shape) == 1)
     array[2, :48] = 255
-    known = {PROPOSAL_OF: image.unique_id, VOLUME: (array, open_volume(tmp_path / "p.zarr"))}
-    layer = viewer.add_image(array, name="on disk", metadata=known, contrast_limits=(0, 255))
+    known = LayerInfo(proposal_of=image.unique_id, volume=(array, open_volume(tmp_path / "p.zarr")))
+    layer = viewer.add_image(array, name="on disk", metadata=known.as_metadata(), contrast_limits=(0, 255))
     truth = add_labels(viewer, np.repeat(walls_labels(shape)[None], 4, 0), "truth", image)
     comparison = compare(layer, truth, dock.workspace, lambda error: None)
     assert comparison.slices == [1]
@@ -281,7 +274,7 @@ def test_labels_of_others_in_a_mapped_file_are_refused_like_volumes_when_too_lar
     mapped = np.memmap(tmp_path / "labels.raw", np.uint8, "w+", shape=(2, 64, 64))
     mapped[1] = walls_labels(mapped.shape)
     layer = Labels(mapped, name="mapped")
-    assert labels_of(layer).held == [1]
+    assert labels_of(layer).stored_slices == [1]
     monkeypatch.setattr("emseg_napari.widgets.layers.labels_layer._MOST_FOREIGN_BYTES", mapped.nbytes - 1)
     with pytest.raises(UserError, match=r"mapped .* is too large to be taken over at once"):
         labels_of(layer)

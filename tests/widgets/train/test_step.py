@@ -74,7 +74,7 @@ def finished(step, history=(ROW,), **record):
     """Let the pretended training end with such a run."""
     about = {"image_shape": (6, 64, 64), "image_dtype": "uint8", "label_counts": {}}
     known = RunRecord(**(about | {"trained_slices": [0, 1, 2, 3, 4], "held_out_slices": [5]} | record))
-    step._take(Finished(Run(Path("runs/mine"), TrainingSettings(), known, list(history))))
+    step.handle_event(Finished(Run(Path("runs/mine"), TrainingSettings(), known, list(history))))
     return step.status.text()
 
 
@@ -82,42 +82,42 @@ def finished(step, history=(ROW,), **record):
 
 
 def test_pause_and_continue_tell_the_engine_and_the_window(pretended):
-    pretended.steering.pause.click()
+    pretended.controls.pause.click()
     assert pretended.control == [{"paused": True}]
-    assert pretended.steering.pause.text() == "Continue"
-    pretended._take(Progress(0.3, None, "paused at step 30"))
+    assert pretended.controls.pause.text() == "Continue"
+    pretended.handle_event(Progress(0.3, None, "paused at step 30"))
     assert pretended.bar.format() == "paused at step 30"
-    pretended.steering.pause.click()
+    pretended.controls.pause.click()
     assert pretended.control[1:] == [{"paused": False}]
-    assert pretended.steering.pause.text() == "Pause"
+    assert pretended.controls.pause.text() == "Pause"
 
 
 def test_good_enough_ends_a_paused_training_too_and_is_asked_once(pretended):
-    pretended.steering.pause.click()
-    pretended.steering.good_enough.click()
+    pretended.controls.pause.click()
+    pretended.controls.good_enough.click()
     assert pretended.control[1:] == [{"paused": False, "enough": True}]
-    assert not pretended.steering.good_enough.isEnabled()
-    assert not pretended.steering.pause.isEnabled()
+    assert not pretended.controls.good_enough.isEnabled()
+    assert not pretended.controls.pause.isEnabled()
     assert pretended.cancel.isEnabled()
 
 
 def test_nothing_can_be_paused_where_nothing_runs(loaded):
-    for button in (loaded.train.steering.pause, loaded.train.steering.good_enough, loaded.train.cancel):
+    for button in (loaded.train.controls.pause, loaded.train.controls.good_enough, loaded.train.cancel):
         assert not button.isEnabled()
         assert "nothing is running" in button.toolTip()
 
 
 def test_messages_of_one_second_all_stay(pretended):
     for text in ("Judged on 1 slice.", "Computing on a processor."):
-        pretended._take(Message(text))
-    pretended._take(Progress(0.1, 5.0, "step 1"))
+        pretended.handle_event(Message(text))
+    pretended.handle_event(Progress(0.1, 5.0, "step 1"))
     assert pretended.about.text() == "Judged on 1 slice.\nComputing on a processor."
-    assert "paint on" in pretended.status.text()
+    assert "keep painting" in pretended.status.text()
 
 
 def test_an_epoch_adds_v_rand_to_curves_and_figures(pretended):
-    pretended._take(ROW)
-    pretended._take(EpochEnded(2, 60, 24.0, 0.4, 0.92, 0.91, 1e-3, None))
+    pretended.handle_event(ROW)
+    pretended.handle_event(EpochEnded(2, 60, 24.0, 0.4, 0.92, 0.91, 1e-3, None))
     assert "on held-out slices 5 91.0 %" in pretended.figures.text()
     curve = pretended.plot._curves["held_out_v_rand"]
     np.testing.assert_allclose(curve.getData(), [[12.0], [87.5]])
@@ -146,7 +146,7 @@ def test_slices_that_the_start_had_seen_are_said(pretended, seen, flatters):
 def test_a_movie_has_one_frame_an_epoch_however_many_previews(pretended):
     pretended.keep_movie.setChecked(True)
     for epoch, value in ((1, 0.1), (1, 0.2), (2, 0.3)):
-        pretended._take(PreviewReady(epoch, 0, np.full((64, 64), value, np.float32)))
+        pretended.handle_event(PreviewReady(epoch, 0, np.full((64, 64), value, np.float32)))
     assert [round(float(frame[0, 0]), 1) for frame in pretended.preview.frames] == [0.2, 0.3]
 
 
@@ -157,14 +157,14 @@ def test_a_real_training_pauses_continues_and_ends_when_good_enough(loaded, qtbo
     step.amount.setValue(5000)
     step.train.click()
     wait_for(qtbot, lambda: len(step.plot.rows) > 0, 120)
-    step.steering.pause.click()
+    step.controls.pause.click()
     wait_for(qtbot, lambda: step.bar.format().startswith("paused"))
     epochs = len(step.plot.rows)
     qtbot.wait(700)
     assert len(step.plot.rows) == epochs
-    step.steering.pause.click()
+    step.controls.pause.click()
     wait_for(qtbot, lambda: len(step.plot.rows) > epochs)
-    step.steering.good_enough.click()
+    step.controls.good_enough.click()
     wait_for(qtbot, lambda: not step.job.running)
     run = open_run(loaded.workspace.run)
     assert run.record.finished
@@ -214,7 +214,7 @@ def test_labels_that_change_while_they_are_counted_are_counted_again(with_starte
         go_on.wait(PATIENCE_S)
         return counted[-1]
 
-    monkeypatch.setattr("emseg_napari.widgets.train.step.has_few_labels", slow)
+    monkeypatch.setattr("emseg_napari.widgets.train.start_choice.has_few_labels", slow)
     dock.show_step(dock.correct)
     dock.show_step(dock.train)
     wait_for(qtbot, lambda: counted == [True])
@@ -296,7 +296,7 @@ def test_a_training_from_the_starter_says_so_in_its_run(with_starter, dock, qtbo
 def test_the_starter_proposes_at_once(with_starter, dock, qtbot):
     image, _ = striped((2, 48, 48))
     dock.workspace.viewer.add_image(image, name="cells")
-    assert dock.predict.run_name.text() == "starter"
+    assert dock.predict.run_picker.name.text() == "starter"
     assert dock.predict.status.text() == HINT
     assert dock.workspace.run is None  # nobody has chosen one: evaluations do not ascribe it anything
     dock.predict.predict.click()
@@ -306,14 +306,14 @@ def test_the_starter_proposes_at_once(with_starter, dock, qtbot):
 
 def test_the_starter_can_be_chosen_again_after_a_run(with_starter, loaded, tiny_run):
     loaded.predict.set_run(tiny_run.folder)
-    assert loaded.predict.run_name.text() == tiny_run.folder.name
-    loaded.predict.use_starter.click()
-    assert loaded.predict.run_name.text() == "starter"
+    assert loaded.predict.run_picker.name.text() == tiny_run.folder.name
+    loaded.predict.run_picker.use_starter.click()
+    assert loaded.predict.run_picker.name.text() == "starter"
 
 
 def test_without_a_starter_the_button_says_so(loaded):
-    assert not loaded.predict.use_starter.isEnabled()
-    assert "no starter network" in loaded.predict.use_starter.toolTip()
+    assert not loaded.predict.run_picker.use_starter.isEnabled()
+    assert "no starter network" in loaded.predict.run_picker.use_starter.toolTip()
     assert loaded.predict.status.text() == "To predict, train a network or choose a run first."
 
 

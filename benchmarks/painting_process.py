@@ -1,7 +1,7 @@
 """A painting session in a real napari window, to be killed: the child process of `crashes`.
 
 It tells where its session lies, and what its labels are before and after everything that it does. At the
-moment that its plan names it kills itself within a write, unless that is left to somebody else.
+moment that its plan names it kills itself within a write, unless that is left to `crashes.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import napari
 import numpy as np
-from crashes import SHAPE, Plan, environment, fingerprint
+from crash_plan import SHAPE, Plan, environment, fingerprint
 from napari.layers import Labels
 from qtpy.QtCore import QTimer
 
@@ -28,14 +28,8 @@ from emseg_napari.annotation.session import slicefiles
 from emseg_napari.core import files
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.history import Filled
-from emseg_napari.widgets.layers.labels_layer import (
-    CONFIRMED,
-    SOURCE,
-    adopt,
-    confirmed_in,
-    history_of,
-    stack_of,
-)
+from emseg_napari.widgets.layers.labels_layer import adopt, confirmed_in, history_of, stack_of
+from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import show_slice
 from emseg_napari.widgets.layers.proposal_layers import fill
 
@@ -54,7 +48,7 @@ class Hand:
         self._chance = random.Random(plan.seed)
         self._history = history_of(layer)
         self._done, self._kept = 0, None
-        self._history.changed.connect(self.tell_state)  # before the keeper hears of it and may write it
+        self._history.changed.connect(self.tell_state)  # before the autosave records it and may write it
 
     def tell_state(self, *_: Any) -> None:
         """Tell what the labels are."""
@@ -67,7 +61,7 @@ class Hand:
         self._done += 1
         if self._plan.name and self._done == _NAMED_AFTER:
             self._dock.load.save_session(self._plan.name)
-        kept = self._dock.workspace.keeper.folder(self._layer)
+        kept = self._dock.autosave.folder(self._layer)
         if kept != self._kept:
             self._kept = kept
             self._tell("kept", kept)
@@ -124,7 +118,7 @@ class Hand:
     def undo(self) -> None:
         for _ in range(self._chance.randrange(1, 4)):
             self._history.undo()
-        self.turn()  # or the next stroke would bring the slice to the keeper's notice
+        self.turn()  # or the next stroke would reach the autosave with it
 
     def redo(self) -> None:
         self._history.redo()
@@ -211,10 +205,11 @@ def _seated(plan: Plan, folder: Path, tell: Tell) -> Hand:
     viewer = napari.Viewer()
     dock = Dock(viewer)
     viewer.window.add_dock_widget(dock)
-    dock.workspace.keeper.trouble.connect(lambda sentence: tell("error", sentence))
-    source = {SOURCE: str(folder / "cells.tif")} if plan.from_file else {}
+    dock.autosave.trouble.connect(lambda sentence: tell("error", sentence))
+    source = LayerInfo(source=str(folder / "cells.tif") if plan.from_file else "").as_metadata()
     viewer.add_image(np.zeros(SHAPE, np.uint8), metadata=source)
-    layer = Labels(np.zeros(SHAPE, np.uint8), name="labels", metadata={CONFIRMED: set()})
+    managed = LayerInfo(confirmed=set()).as_metadata()
+    layer = Labels(np.zeros(SHAPE, np.uint8), name="labels", metadata=managed)
     adopt(layer)
     hand = Hand(dock, layer, plan, tell)
     viewer.add_layer(layer)

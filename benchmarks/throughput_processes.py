@@ -94,7 +94,7 @@ def keras_works(given: Given, threads: int) -> dict[str, Work]:
 
 def torch_works(given: Given, threads: int) -> dict[str, Work]:
     import torch
-    from torchtwin import TorchNetwork
+    from pytorch_network import TorchNetwork
 
     torch.set_num_threads(threads)
     works = {}

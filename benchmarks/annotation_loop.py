@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from annotator import Annotator
-from faults import Page
+from slice_faults import Page
 
 from emseg_napari.annotation.label_state import fill, trusted
 from emseg_napari.annotation.suggest import Place, estimated_error, next_slice_to_label, places_of_slice

@@ -18,7 +18,7 @@ from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.io.layout import Block, Layout
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
-from emseg_napari.io.volume import Window, volume_of
+from emseg_napari.io.volume import VolumeWindow, volume_of
 from emseg_napari.models.run import open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import PredictionSettings
@@ -70,7 +70,7 @@ def measured_ordering_s(count: int = 3000) -> float:
         if isinstance(event, BlockDone):
             begun.append(time.process_time())
 
-    window: Window = (slice(0, 1), slice(0, 1), slice(0, 1))
+    window: VolumeWindow = (slice(0, 1), slice(0, 1), slice(0, 1))
     run_blocks(
         Nothing(),
         [Block((n, 0, 0), window) for n in range(count)],

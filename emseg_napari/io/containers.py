@@ -1,0 +1,58 @@
+"""Folders that are a Zarr or an N5 container: how they are recognised, and what lies where in them.
+
+Reading one takes a library that is slow to import; recognising one takes none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class FolderFormat:
+    """A format whose containers are folders.
+
+    Attributes
+    ----------
+    suffix : str
+        How the name of a container usually ends.
+    marks : tuple of str
+        Files of which each array and group has one or more in its folder.
+    """
+
+    suffix: str
+    marks: tuple[str, ...]
+
+    def is_node(self, folder: Path) -> bool:
+        """Whether a folder is an array or a group of this format."""
+        return any((folder / mark).is_file() for mark in self.marks)
+
+    def root(self, folder: Path) -> Path | None:
+        """Return the container that a folder lies in, the outermost one with the suffix or else the marks."""
+        around = [folder, *folder.parents]
+        named = [one for one in around if one.suffix.lower() == self.suffix]
+        if named:
+            return named[-1]
+        beyond = next((n for n, one in enumerate(around) if not self.is_node(one)), len(around))
+        return around[beyond - 1] if beyond else None
+
+
+ZARR = FolderFormat(".zarr", ("zarr.json", ".zarray", ".zgroup", ".zattrs"))
+N5 = FolderFormat(".n5", ("attributes.json",))
+FOLDER_SUFFIXES = (ZARR.suffix, N5.suffix)
+
+
+def container_of(folder: Path) -> Path | None:
+    """Return the Zarr or N5 container that a folder lies in, if it lies in one."""
+    return ZARR.root(folder) or N5.root(folder)
+
+
+def existing_part(path: Path) -> Path:
+    """Return the longest part of a path that exists; the rest may be a dataset in that file or folder."""
+    return next(one for one in (path, *path.parents) if one.exists())
+
+
+def path_inside(container: Path, path: Path) -> str:
+    """Return the path of a dataset in its container, empty for the container itself."""
+    return "" if path == container else path.relative_to(container).as_posix()

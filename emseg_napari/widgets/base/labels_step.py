@@ -1,0 +1,137 @@
+"""Base of a step that changes the labels of the chosen layer; its panels are given this step.
+
+A labels layer that the plugin does not manage is taken over first: checked in the background, and copied
+where its pixels cannot be painted as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import Signal
+
+from emseg_napari.core.jobs import UserError
+from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.volume import Volume
+from emseg_napari.widgets.base.step import StepWidget
+from emseg_napari.widgets.base.threads import outcome_of
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.layers.labels_layer import NO_LABELS, adopt, is_managed, is_paintable, stack_of
+from emseg_napari.widgets.layers.layer_pixels import finest, volume_of_layer
+from emseg_napari.widgets.layers.placement import slice_in_view
+
+
+class ForeignLayerError(UserError):
+    """The labels layer is not managed by the plugin: it has to be taken over first."""
+
+
+class LabelsStep(StepWidget):
+    """Base of a step that changes labels.
+
+    Signals
+    -------
+    taken_over
+        The chosen labels layer is managed by the plugin now.
+    """
+
+    taken_over = Signal()
+
+    def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
+        super().__init__(napari_viewer, workspace)
+        self._in_takeover: Labels | None = None
+        self._waiting: list[Callable[[], Any]] = []
+        self._plane: tuple[Any, int, np.ndarray] | None = None
+
+    def managed_layer(self) -> Labels:
+        """Return the labels layer, which the plugin manages.
+
+        Raises
+        ------
+        ForeignLayerError
+            If it does not; `guarded` then takes the layer over, and does the action again.
+        """
+        layer = self.workspace.labels
+        if layer is None:
+            raise UserError(NO_LABELS)
+        if not is_managed(layer):
+            raise ForeignLayerError(f"{layer.name} was not made by emseg; press a tool to take it over.")
+        return layer
+
+    def image(self) -> np.ndarray | Volume:
+        """Return the image (z, y, x) of the labels layer."""
+        image, labels = self.workspace.image, self.workspace.labels
+        pixels = volume_of_layer(image)
+        if labels is not None and volume_of_layer(labels).shape != pixels.shape:
+            raise UserError(f"{image.name} and {labels.name} differ in size; choose labels of this image.")
+        return pixels
+
+    def image_plane(self, z: int) -> np.ndarray:
+        """Return a slice of the image, (y, x); a tool that asks for it at every move reads it once."""
+        image, pixels = self.image(), finest(self.workspace.image)
+        if isinstance(image, np.ndarray):
+            return image[z]
+        if self._plane is None or self._plane[0] is not pixels or self._plane[1] != z:
+            self._plane = pixels, z, image[z]
+        return self._plane[2]
+
+    def slice_of(self, layer: Labels) -> int:
+        """Return the slice in view."""
+        z = slice_in_view(self.viewer, layer)
+        if z is None:
+            raise UserError("The viewer shows no slice of the labels; move the slider to one.")
+        return z
+
+    # -- taking over --------------------------------------------------------------------
+
+    def guarded(self, action: Callable[[], Any], *_: Any) -> None:
+        """Do something whose errors become sentences, after a foreign labels layer is taken over."""
+        with self.guard():
+            try:
+                action()
+            except ForeignLayerError:
+                if action not in self._waiting:  # else it is the second press of an impatient user
+                    self._waiting.append(action)
+                self._take_over()
+
+    def _take_over(self) -> None:
+        """Let the plugin manage the labels layer, or a copy of it; then do what waits for it."""
+        layer = self.workspace.labels
+        if self._in_takeover == layer:
+            return
+        self._in_takeover = layer
+
+        def done(outcome: tuple[Any, Exception | None]) -> None:
+            self._in_takeover = None
+            waiting, self._waiting = self._waiting, []
+            managed, error = outcome
+            if error is not None:
+                raise error
+            self._manage(managed)
+            for action in waiting:
+                self.guarded(action)
+
+        self.in_background(
+            f"Checking {layer.name}...", lambda: outcome_of(lambda: self._manageable(layer)), done
+        )
+
+    def _manage(self, layer: Labels) -> None:
+        if not is_managed(layer):
+            adopt(layer)
+            self.workspace.follow()
+            self.taken_over.emit()
+        self.workspace.choose("labels", layer)
+        self.say("")
+
+    def _manageable(self, layer: Labels) -> Labels:
+        """Return what the plugin can manage: the layer itself, or a copy; in a thread."""
+        known, labels = self.known_labels(layer)
+        if is_managed(known) or (is_paintable(layer) and _are_same(labels, stack_of(layer))):
+            return known
+        return self.show_converted(layer, labels)
+
+
+def _are_same(labels: SparseStack, stack: np.ndarray) -> bool:
+    return all(np.array_equal(labels[z], stack[z]) for z in range(len(stack)))

@@ -1,0 +1,102 @@
+"""What the plugin knows of a napari layer, stored under one key of the layer's metadata.
+
+A duplicate of a layer has metadata of its own, but shares the values with the original. So a `LayerInfo` is
+never changed: `update_info` puts another one in its place, and the duplicate keeps the one that it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Layer
+
+from emseg_napari.annotation.session.store import Session
+from emseg_napari.io.volume import Volume
+from emseg_napari.widgets.layers.history import History
+
+KEY = "emseg"
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+@dataclass(frozen=True)
+class OpenedSession:
+    """The session from which a labels layer was opened.
+
+    Attributes
+    ----------
+    folder : Path
+        NAME.emseg.
+    session : Session
+    checksums : dict of int
+        Of the slices that held labels when it was read, by `slice_marks.marks_of`.
+    """
+
+    folder: Path
+    session: Session
+    checksums: Mapping[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerInfo:
+    """What is known of one layer.
+
+    Attributes
+    ----------
+    confirmed : set of int or None
+        Confirmed slices of a labels layer that the plugin manages; None of every other layer.
+    history : History or None
+        What was done to such a layer.
+    autosave : LayerAutosave or None
+        How such a layer is kept on disk (`base.layer_autosave`).
+    opened : OpenedSession or None
+        Of a labels layer, until its autosave continues there.
+    session_folder : Path or None
+        Of an image layer: the session that it was opened from.
+    proposal_of : Any
+        Of a prediction: the unique id of the image layer that was predicted; None of other layers.
+    run : Path or None
+        Of a prediction: the folder of the run that made it.
+    output : Path or None
+        Of a prediction on disk: where it is.
+    source : str
+        Of an image layer: the file that the plugin opened it from; empty if there is none.
+    volume : tuple or None
+        (array, `Volume`) of a layer that shows a volume: its array, and the volume that this array reads.
+    is_aid : bool
+        The layer only shows something, such as a live proposal, a movie or an overlay.
+    """
+
+    confirmed: set[int] | None = None
+    history: History | None = None
+    autosave: Any = None
+    opened: OpenedSession | None = None
+    session_folder: Path | None = None
+    proposal_of: Any = None
+    run: Path | None = None
+    output: Path | None = None
+    source: str = ""
+    volume: tuple[Any, Volume] | None = None
+    is_aid: bool = False
+
+    def as_metadata(self) -> dict[str, Any]:
+        """Return the metadata of a new layer of which this is known."""
+        return {KEY: self}
+
+
+def info_in(metadata: Mapping[str, Any]) -> LayerInfo:
+    """Return what metadata say; nothing is known where another reader or another version wrote them."""
+    info = metadata.get(KEY)
+    return info if isinstance(info, LayerInfo) else LayerInfo()
+
+
+def info_of(layer: Layer) -> LayerInfo:
+    """Return what is known of a layer."""
+    return info_in(layer.metadata)
+
+
+def update_info(layer: Layer, **changes: Any) -> None:
+    """Change some of what is known of a layer; its duplicates keep what they have."""
+    layer.metadata[KEY] = replace(info_of(layer), **changes)

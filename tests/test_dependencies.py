@@ -1,0 +1,52 @@
+"""What the package imports is what pyproject.toml declares."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+
+from helpers.paths import CHECKOUT
+
+# Declared, but never imported by name: what needs them imports them.
+_INDIRECT = {
+    "bokeh",  # the dashboard of Dask
+    "tf2onnx",  # Keras' export to ONNX
+}
+
+
+def imported_modules() -> set[str]:
+    trees = (ast.parse(path.read_text("utf-8")) for path in (CHECKOUT / "emseg_napari").rglob("*.py"))
+    found = set()
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"emseg_napari"}
+
+
+def imported_distributions() -> dict[str, set[str]]:
+    distributions = packages_distributions()
+    return {module: {normal(name) for name in distributions[module]} for module in imported_modules()}
+
+
+def declared_distributions() -> set[str]:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
+    stated = project["dependencies"] + project["optional-dependencies"]["cluster"]
+    return {normal(re.match(r"[\w.-]+", one)[0]) for one in stated}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_import_is_declared():
+    declared = declared_distributions()
+    missing = {module for module, names in imported_distributions().items() if not names & declared}
+    assert not missing
+
+
+def test_every_declared_dependency_is_used():
+    used = set().union(*imported_distributions().values())
+    assert declared_distributions() - used == _INDIRECT
