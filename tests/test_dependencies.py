@@ -11,6 +11,7 @@ from helpers.paths import CHECKOUT
 # Declared, but never imported by name: what needs them imports them.
 _INDIRECT = {
     "bokeh",  # the dashboard of Dask
+    "npe2",  # napari: it reads napari.yaml
     "tf2onnx",  # Keras' export to ONNX
 }
 
