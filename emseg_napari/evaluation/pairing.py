@@ -146,7 +146,7 @@ def _predicted(prediction: Prediction, match: Match, names: Names) -> list[int]:
 
 def _to_look_at(prediction: Prediction, match: Match, scored: Sequence[int]) -> list[int]:
     """Return the indices of slices that might be the image: of what is not in memory only those compared."""
-    in_memory = isinstance(prediction.values, np.ndarray)
+    in_memory = isinstance(prediction.values, np.ndarray) and not isinstance(prediction.values, np.memmap)
     return list(range(len(prediction.values))) if in_memory else [z - match.begin for z in scored]
 
 

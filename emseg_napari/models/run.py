@@ -235,6 +235,10 @@ def open_run(folder: Path | str) -> Run:
         raise UserError(
             f"{folder} is not a run folder (it has no run.json); choose the folder that a training wrote."
         )
+    return _read_run(folder)
+
+
+def _read_run(folder: Path) -> Run:
     found = read_json(folder / "run.json")
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         written = found.get("format") if isinstance(found, dict) else None

@@ -52,7 +52,7 @@ class LiveSettings(Settings):
         0.5,
         "Blend",
         "Weights of the network that is shown and kept, from those of its start (0) to the learned ones (1): "
-        "at 1 it forgets, at 0.5 it improves on slices without corrections, too.",
+        "at 1 it forgets what it had learned, at 0.5 it improves on slices without corrections, too.",
         ge=0,
         le=1,
     )

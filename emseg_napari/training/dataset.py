@@ -143,7 +143,7 @@ def prepare(
     UserError
         If they cannot be used, or a held-out slice also trains.
     """
-    data = check_data(as_stack(image), _known(labels), settings, resumed=resumed)
+    data = check_data(as_stack(image), _as_sparse(labels), settings, resumed=resumed)
     return TrainingDataset(data.image, data.labels, _record_of(data, settings, resumed))
 
 
@@ -181,7 +181,7 @@ def prepare_live(
     UserError
         If they, or the start, cannot be used.
     """
-    image, known = as_stack(image), _known(labels)
+    image, known = as_stack(image), _as_sparse(labels)
     check_pair(image, known, PARAMETER_NAMES.image, PARAMETER_NAMES.labels)
     start = _live_start(settings)
     record = new_record(
@@ -208,7 +208,7 @@ def _live_start(settings: LiveSettings) -> Run:
     return start
 
 
-def _known(labels: np.ndarray | SparseStack) -> SparseStack:
+def _as_sparse(labels: np.ndarray | SparseStack) -> SparseStack:
     """Return the slices that have labels, as uint8."""
     sparse = labels if isinstance(labels, SparseStack) else SparseStack.of(as_stack(labels))
     return sparse.mapped(lambda plane: normalise(plane, PARAMETER_NAMES.labels, "napari"))

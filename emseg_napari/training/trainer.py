@@ -148,7 +148,7 @@ class _Training:
     def loop(self) -> None:
         """Train until the time or the epochs are over, or the user ends it."""
         schedule = self._schedule
-        reported = saved = schedule.seconds
+        self._reported_at = schedule.seconds
         for image, target in self._sampler.batches(schedule.step):
             if schedule.fraction >= 1 and self._run.history:
                 return
@@ -158,18 +158,20 @@ class _Training:
             enough = self._context.control().enough
             if schedule.epoch_is_over or enough:
                 self._end_epoch()
-                saved = schedule.seconds
-                if enough:
-                    return
             elif schedule.preview_is_due():
                 with self._learner.averaged():
                     self._preview(len(self._run.history) + 1)
-            if schedule.seconds - saved > _CHECKPOINT_SECONDS:
-                self._save()
-                saved = schedule.seconds
-            if schedule.seconds - reported > _REPORT_SECONDS:
-                self._report(Progress(schedule.fraction, schedule.seconds_left, f"step {schedule.step}"))
-                reported = schedule.seconds
+            if enough:
+                return
+            self._save_and_report_if_due()
+
+    def _save_and_report_if_due(self) -> None:
+        schedule = self._schedule
+        if schedule.seconds - self._saved_at > _CHECKPOINT_SECONDS:
+            self._save()
+        if schedule.seconds - self._reported_at > _REPORT_SECONDS:
+            self._report(Progress(schedule.fraction, schedule.seconds_left, f"step {schedule.step}"))
+            self._reported_at = schedule.seconds
 
     def _wait_while_paused(self) -> None:
         if not self._context.control().paused:
@@ -190,6 +192,7 @@ class _Training:
         # Steps first: a resumed run drops those that the checkpoint does not have.
         self._run.save_steps(self._spent)
         self._learner.save(self._run.last_checkpoint)
+        self._saved_at = self._schedule.seconds
 
     def _end_epoch(self) -> None:
         """Score the averaged weights, keep them if they are the best, save and report."""
@@ -204,27 +207,29 @@ class _Training:
         self._schedule.start_epoch()
 
     def _score_epoch(self) -> EpochEnded:
-        schedule = self._schedule
-        epoch = len(self._run.history) + 1
+        schedule, epoch = self._schedule, len(self._run.history) + 1
         self._preview(epoch)
         predictor = self._learner.predictor(self._run.record)
         trained, held_out = self._validator.trained(predictor), self._validator.held_out(predictor)
         assert trained.accuracy is not None  # some slice always trains
-        # With nothing held out no score can choose, so the latest weights are kept.
-        if not self._validator.can_choose or held_out.cost < self._lowest_cost:
-            self._lowest_cost = held_out.cost
-            self._learner.save(self._run.best_checkpoint)
-            self._run.update(kept_epoch=epoch)
+        self._keep_if_best(epoch, held_out.cost)
         return EpochEnded(
             epoch,
             schedule.step,
             schedule.seconds,
-            float(np.mean(self._losses)),
-            trained.accuracy,
-            held_out.accuracy,
-            self._spent[-1][0],
-            held_out.v_rand,
+            loss=float(np.mean(self._losses)),
+            accuracy=trained.accuracy,
+            held_out_accuracy=held_out.accuracy,
+            learning_rate=self._spent[-1][0],
+            held_out_v_rand=held_out.v_rand,
         )
+
+    def _keep_if_best(self, epoch: int, cost: float) -> None:
+        # With nothing held out no score can choose, so the latest weights are kept.
+        if not self._validator.can_choose or cost < self._lowest_cost:
+            self._lowest_cost = cost
+            self._learner.save(self._run.best_checkpoint)
+            self._run.update(kept_epoch=epoch)
 
     def _preview(self, epoch: int) -> None:
         z = self._context.control().z
@@ -243,4 +248,4 @@ class _Training:
 
     def _score_kept(self) -> None:
         """Choose the thresholds of the kept network, and score it with them."""
-        self._run.update(**self._validator.verdict(load_predictor(self._run, PredictionSettings())))
+        self._run.update(**self._validator.choose_thresholds(load_predictor(self._run, PredictionSettings())))

@@ -190,7 +190,7 @@ class Validator:
             spread_over(self._held_out, _SLICES), predictor, threshold, merge_threshold
         )
 
-    def verdict(self, predictor: SlicePredictor) -> dict[str, float | None]:
+    def choose_thresholds(self, predictor: SlicePredictor) -> dict[str, float | None]:
         """Choose the thresholds and score them on what is held out; return fields of the run's record."""
         predictor = cast(SlicePredictor, CachedPredictor(predictor))
         # Not the held-out slices alone: of two slices, a single gap between large cells would decide.
@@ -220,14 +220,14 @@ class CachedPredictor:
 
     def __init__(self, predictor: SlicePredictor) -> None:
         self._predictor = predictor
-        self._known: dict[str, np.ndarray] = {}
+        self._cache: dict[str, np.ndarray] = {}
 
     def probability(self, slice_: np.ndarray, should_stop: ShouldStop = never) -> np.ndarray:
         """Return the boundary probability of a slice (y, x), float32, computed at the first call."""
         name = fingerprint(slice_)
-        if name not in self._known:
-            self._known[name] = self._predictor.probability(slice_, should_stop)
-        return self._known[name]
+        if name not in self._cache:
+            self._cache[name] = self._predictor.probability(slice_, should_stop)
+        return self._cache[name]
 
 
 def _agreement(labels: np.ndarray, probability: Iterable[np.ndarray], threshold: float) -> np.ndarray:

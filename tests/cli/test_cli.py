@@ -18,7 +18,7 @@ from emseg_napari import __version__, inference
 from emseg_napari.cli import app, main
 from emseg_napari.cli.options import flag_of
 from emseg_napari.cli.train import FLAGS
-from emseg_napari.core.jobs import Cancelled
+from emseg_napari.core.jobs import Cancelled, JobContext
 from emseg_napari.core.labels import INTERIOR, to_isbi
 from emseg_napari.io.samples import phantom
 from emseg_napari.io.stacks import read_description, read_labels
@@ -315,10 +315,10 @@ def test_ctrl_c_in_a_prediction_writes_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def interrupted_job(image: object, run: object, settings: object, report: object, should_stop: Callable):
-        assert not should_stop()
+    def interrupted_job(image: object, run: object, settings: object, context: JobContext) -> None:
+        assert not context.should_stop()
         os.kill(os.getpid(), signal.SIGINT)
-        assert should_stop()
+        assert context.should_stop()
         raise Cancelled
 
     monkeypatch.setattr(inference, "predict", interrupted_job)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from emseg_napari.core.jobs import Cancelled
+from emseg_napari.core.jobs import Cancelled, JobContext, Progress
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.models.ridge import SIGMAS_PX, RidgeFit, boundary, probability, reach_px, strength
@@ -127,9 +127,10 @@ def test_an_image_of_one_grey_has_a_fit_too():
 
 
 def test_progress_rises_and_a_stop_is_obeyed():
-    told: list[float] = []
-    fit_ridge([Example(*walls())], told=told.append)
-    assert told == sorted(told)
-    assert 0 < told[0] < told[-1] <= 1
+    events: list[Progress] = []
+    fit_ridge([Example(*walls())], context=JobContext(report=events.append))
+    reported = [event.fraction for event in events]
+    assert reported == sorted(reported)
+    assert 0 < reported[0] < reported[-1] <= 1
     with pytest.raises(Cancelled):
-        fit_ridge([Example(*walls())], should_stop=lambda: True)
+        fit_ridge([Example(*walls())], context=JobContext(should_stop=lambda: True))

@@ -6,8 +6,9 @@ from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.run import Run, opened_start
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.training.dataset import prepare
+from emseg_napari.training.dataset import check_data, prepare
 from emseg_napari.training.run_record import split_description, with_start
+from emseg_napari.training.splits import DataNames
 
 
 @pytest.fixture
@@ -135,3 +136,35 @@ def test_what_a_start_has_seen_is_looked_for_in_the_slices_of_a_volume_that_are_
     assert found.start_slices == [1, 2, 5, 6]  # 7 had been held out there, too
     assert set(pixels.read_slices) == {1, 2, 5, 6, 7}
     assert with_start(record, start, image).start_slices == [0, 1, 2, 3, 4, 5, 6]
+
+
+NAMES = DataNames("cells.tif", "truth.tif", "--slices of cells.tif", "--validate of cells.tif")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "changes", "sentence"),
+    [
+        (lambda i, n: (i[:, 1:], n), {}, "^truth.tif .* and cells.tif .* differ in size"),
+        (lambda i, n: (0 * i, n), {}, "^cells.tif has the same value"),
+        (lambda i, n: (i, 0 * n), {}, "^truth.tif has no labels"),
+        (lambda i, n: (i, np.minimum(n, 1)), {}, "^truth.tif has no interior"),
+        (lambda i, n: (i, n), {"slices": (5, 9)}, "^--slices of cells.tif: 5:9 does not lie"),
+        (lambda i, n: (i, n), {"validate_slices": (5, 9)}, "^--validate of cells.tif: 5:9 does not lie"),
+    ],
+)
+def test_errors_name_the_data_as_the_caller_does(stack, spoil, changes, sentence):
+    image, labels = spoil(*stack)
+    with pytest.raises(UserError, match=sentence):
+        check_data(image, SparseStack.of(labels), settings(**changes), NAMES)
+
+
+def test_checked_data_are_split_as_in_the_record_of_the_run(stack, tmp_path):
+    image, labels = stack
+    checked = check_data(image, SparseStack.of(labels), settings(), NAMES)
+    run = begun(tmp_path, image, labels)
+    assert (checked.trained, checked.held_out) == (run.record.trained_slices, run.record.held_out_slices)
+    labels[4] = 0
+    again = check_data(image, SparseStack.of(labels), settings(), NAMES, run)
+    assert (again.trained, again.held_out) == (checked.trained, checked.held_out)
+    with pytest.raises(UserError, match="another image"):
+        check_data(image + 1, SparseStack.of(labels), settings(), NAMES, run)

@@ -71,16 +71,16 @@ def test_what_is_held_out_never_teaches_and_keeps_its_distance():
     labels = np.full((2, 128, 128), 2, np.uint8)
     labels[:, :, np.arange(128) // 8 % 2 == 0] = 1
     tile = hold_out_tile(labels, [0, 1])
-    judging, teaching = only_tile(labels, tile), but_tile(labels, tile)
-    rows, columns = np.nonzero(judging.any(axis=0))
-    assert (np.bincount(judging.ravel())[1:] > 0).all()
-    assert (np.bincount(teaching.ravel())[1:] > 0).all()
+    held_out, trained = only_tile(labels, tile), but_tile(labels, tile)
+    rows, columns = np.nonzero(held_out.any(axis=0))
+    assert (np.bincount(held_out.ravel())[1:] > 0).all()
+    assert (np.bincount(trained.ravel())[1:] > 0).all()
     near = np.s_[
         :, max(0, rows.min() - 16) : rows.max() + 17, max(0, columns.min() - 16) : columns.max() + 17
     ]
-    assert not teaching[near].any()
-    np.testing.assert_array_equal(judging[judging > 0], labels[judging > 0])
-    assert np.count_nonzero(judging) == pytest.approx(labels.size / 8, rel=0.05)
+    assert not trained[near].any()
+    np.testing.assert_array_equal(held_out[held_out > 0], labels[held_out > 0])
+    assert np.count_nonzero(held_out) == pytest.approx(labels.size / 8, rel=0.05)
 
 
 def test_no_corner_is_held_out_that_would_take_a_class_away():

@@ -67,7 +67,7 @@ def quick(monkeypatch):
     """Train a small network and leave out the export, which takes seconds."""
     monkeypatch.setattr(unet, "build", small_network)
     monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b"network"))
-    monkeypatch.setattr(trainer._Training, "_judge_kept", lambda self: None)
+    monkeypatch.setattr(trainer._Training, "_score_kept", lambda self: None)
 
 
 def last_weights(run: Run) -> list[np.ndarray]:
@@ -166,7 +166,7 @@ def test_exported_network_is_the_kept_one(run):
 
 def test_training_in_epochs_repeats_exactly_with_its_seed_even_when_broken_off(run, tmp_path, monkeypatch):
     monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b""))
-    monkeypatch.setattr(trainer._Training, "_judge_kept", lambda self: None)
+    monkeypatch.setattr(trainer._Training, "_score_kept", lambda self: None)
     with pytest.raises(Cancelled):
         train_network(
             *membranes(),

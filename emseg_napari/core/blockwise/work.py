@@ -170,7 +170,10 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MemoryError):
-        return "Not enough memory for the block; close other programs, or choose smaller blocks or tiles."
+        return (
+            "There was not enough memory for the block; close other programs, or choose smaller blocks or "
+            "tiles."
+        )
     what = f"{type(error).__name__}: {error}".rstrip(": ")
     return (
         f"The block failed unexpectedly ({what}); start again to retry it, and report it if it fails again."

@@ -130,7 +130,7 @@ class _Fitting:
         report(Progress(_FITTED, None, "validating"))
         predictor = cast(SlicePredictor, CachedPredictor(load_predictor(run, PredictionSettings())))
         run.history = [self._row(predictor, steps, seconds)]
-        thresholds = self._validator.verdict(predictor)
+        thresholds = self._validator.choose_thresholds(predictor)
         run.record = run.record.model_copy(update=thresholds | {"kept_epoch": 1, "finished": True})
         run.save()
         report(run.history[0])

@@ -79,7 +79,14 @@ def sample_pixels(
             parts.append(found[pixels])
             counts[kind] += len(parts[-1])
         context.report(Progress(min(counts.values()) / PIXELS_PER_CLASS))
-    boundary, interior = (np.concatenate(parts) for parts in drawn.values())
+    return _balanced(drawn[BOUNDARY], drawn[INTERIOR])
+
+
+def _balanced(
+    boundary_parts: list[np.ndarray], interior_parts: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return as many pixels of either class, those of the rarer one several times, and which are boundary."""
+    boundary, interior = np.concatenate(boundary_parts), np.concatenate(interior_parts)
     size = max(len(boundary), len(interior))
     features = np.concatenate([np.resize(part, (size, part.shape[1])) for part in (boundary, interior)])
     return features, np.arange(2 * size) < size

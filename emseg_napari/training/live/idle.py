@@ -29,8 +29,8 @@ class IdlePolicy:
 
     def __init__(self, idle_seconds: float, despite_battery: bool) -> None:
         self._idle_seconds, self._despite_battery = idle_seconds, despite_battery
-        self._looked, self._on_battery = float("-inf"), False
-        self._checked, self._idle_for = time.monotonic(), ""
+        self._power_checked, self._on_battery = float("-inf"), False
+        self._checked, self._reason_now = time.monotonic(), ""
         self.wake()
 
     def wake(self) -> None:
@@ -43,10 +43,10 @@ class IdlePolicy:
         To be called often: the time of `idle_seconds` runs only while learning was not idle.
         """
         now = time.monotonic()
-        if not self._idle_for:
+        if not self._reason_now:
             self._left -= now - self._checked
-        self._checked, self._idle_for = now, self._reason(paused, labelled)
-        return self._idle_for
+        self._checked, self._reason_now = now, self._reason(paused, labelled)
+        return self._reason_now
 
     def _reason(self, paused: bool, labelled: bool) -> str:
         if paused:
@@ -58,8 +58,8 @@ class IdlePolicy:
     def _without_power(self) -> bool:
         if self._despite_battery:
             return False
-        if time.monotonic() - self._looked > _POWER_SECONDS:
-            self._looked, self._on_battery = time.monotonic(), on_battery()
+        if time.monotonic() - self._power_checked > _POWER_SECONDS:
+            self._power_checked, self._on_battery = time.monotonic(), on_battery()
         return self._on_battery
 
 

@@ -219,7 +219,7 @@ class _Live:
         """Choose the thresholds; those that few labels cannot decide stay as they were."""
         mostly = self._slices_where(_can_choose)
         predictor = load_predictor(self._run, PredictionSettings())
-        found = self._validator(mostly).verdict(predictor) if mostly else {}
+        found = self._validator(mostly).choose_thresholds(predictor) if mostly else {}
         if len(mostly) < _SLICES_FOR_CLOSING:
             found.pop("merge_threshold", None)
         return found

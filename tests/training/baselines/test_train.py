@@ -213,7 +213,7 @@ def test_there_is_nothing_to_resume_or_to_replay(runs, stack, network, tmp_path)
 def test_numbers_of_deep_learning_are_refused_unless_they_are_the_usual_ones(network):
     with pytest.raises(UserError, match=f"Minutes has no effect on '{network}'"):
         settings(network, minutes=3.0)
-    with pytest.raises(UserError, match="Start from means nothing"):
+    with pytest.raises(UserError, match="Start from has no effect on"):
         settings(network, start="starter")
     usual = settings(network).model_dump()
     assert settings(**usual) == settings(network)

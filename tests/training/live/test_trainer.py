@@ -267,7 +267,7 @@ def test_a_stroke_of_one_class_alone_does_not_carry_the_network_off(begin, tiny_
     assert accuracy(last, labels) > good - 0.1
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("blend", [0.0, 0.5, 1.0])
 def test_what_is_shown_lies_between_the_start_and_what_was_learned(start, blend):
     settings = LiveSettings(start=str(start.folder), blend=blend, averaging=0, learning_rate=0.01)
     learner = AnchoredLearner(settings.training(start.settings), Devices(), start, settings)
