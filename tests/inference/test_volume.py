@@ -316,12 +316,12 @@ def test_cancelled_prediction_goes_on_and_ends_with_the_same_bytes(run, image, t
 SCRIPT = """
     import sys, time
     import numpy as np
-    from emseg_napari.core.jobs import BlockDone
-    from emseg_napari.inference import planning
+    from emseg_napari.core.jobs import BlockDone, JobContext
+    from emseg_napari.inference import plan
     from emseg_napari.inference.volume import VolumeTask, predict_volume
     from emseg_napari.settings import PredictionSettings
 
-    planning._CHUNK_PX, planning._BLOCK_PX = 32, 64
+    plan._CHUNK_PX, plan._BLOCK_PX = 32, 64
     image = np.load(sys.argv[1])
 
     def told(event):
@@ -330,7 +330,7 @@ SCRIPT = """
             time.sleep(float(sys.argv[4]))
 
     settings = PredictionSettings(close_gaps=False, average_orientations=False)
-    predict_volume(image, sys.argv[2], VolumeTask(sys.argv[3], settings), told)
+    predict_volume(image, sys.argv[2], VolumeTask(sys.argv[3], settings), JobContext(told))
 """
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from emseg_napari.core import files
-from emseg_napari.core.jobs import Cancelled, Progress, UserError
+from emseg_napari.core.jobs import Cancelled, JobContext, Progress, UserError
 from emseg_napari.io.ome_zarr_writer import Blocks, Layout, VolumeOutput
 from emseg_napari.io.pyramid import level_factors, reduced
 from emseg_napari.io.volume import Voxel
@@ -299,10 +299,10 @@ def test_finishing_tells_how_far_it_is_and_stops_when_asked(tmp_path):
     write_missing(output)
     told: list[Progress] = []
     with pytest.raises(Cancelled):
-        output.finish(told.append, lambda: len(told) >= 2)
+        output.finish(JobContext(told.append, lambda: len(told) >= 2))
     assert 2 <= len(block_files(output.path, 1)) < 9
     assert not block_files(output.path, 2)
-    output.finish(told.append)
+    output.finish(JobContext(told.append))
     fractions = [event.fraction for event in told]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0

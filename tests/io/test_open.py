@@ -556,7 +556,7 @@ def test_a_file_that_was_cut_off_is_refused(tmp_path, suffix):
 def test_what_is_not_there_or_of_no_known_format_is_named(tmp_path, path):
     write_tiff(tmp_path / "a.tif", grey())
     (tmp_path / "a.abc").write_text("?")
-    with pytest.raises(UserError, match=r"does not exist|format that is not read"):
+    with pytest.raises(UserError, match=r"does not exist|format that cannot be read"):
         open_volume(tmp_path / path)
 
 

@@ -178,7 +178,7 @@ def test_files_that_are_no_images_are_named(tmp_path, name):
         stacks.read_image(tmp_path / name)
     for content in (b"I am a letter to my aunt" * 20, b"II*\0", b"\x89PNG\r\n\x1a\nIEND"):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(UserError, match=r"^a\.\w+ is .*no (PNG )?image.*; save or copy it again"):
+        with pytest.raises(UserError, match=r"^a\.\w+ is .*not an? (PNG )?image.*; save or copy it again"):
             stacks.read_image(tmp_path / name)
 
 

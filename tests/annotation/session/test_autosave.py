@@ -545,7 +545,7 @@ def test_work_whose_labels_were_all_erased_is_not_kept(tmp_path):
 
 def test_a_session_that_was_brought_back_goes_on_where_it_lies(autosave, tmp_path):
     first, session = Autosave(), a_session()
-    first.begin(new_recovery(), session)
+    first.start_session(new_recovery(), session)
     paint(first, session, 1)
     assert first.close(PATIENCE_S)
     (found,) = recoverable()

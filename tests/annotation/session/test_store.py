@@ -209,7 +209,7 @@ def test_pixels_of_another_number_cost_only_themselves(saved):
     slicefiles.write_slice(saved / "labels", 1, plane)
     read = load_session(saved)
     assert read.labels[1].sum() == 29
-    assert "Slice 1 held 1 pixels" in read.warnings[0]
+    assert "Slice 1 had 1 pixels" in read.warnings[0]
 
 
 def test_a_slice_outside_of_the_stack_is_named(saved):
