@@ -46,22 +46,13 @@ class OwnProcess(pytest.Item):
 
     def runtest(self) -> None:
         chosen = self.config.option
-        options = ["-k", chosen.keyword, "-m", chosen.markexpr, f"--maxfail={chosen.maxfail}"]
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            *options,
-            *map(str, self.files),
-        ]
+        options = ["-q", "-p", "no:cacheprovider", "-k", chosen.keyword, "-m", chosen.markexpr]
+        options.append(f"--maxfail={chosen.maxfail}")
+        command = [sys.executable, "-m", "pytest", *options, *map(str, self.files)]
         done = subprocess.run(command, cwd=self.config.rootpath, capture_output=True, text=True)
         lines = done.stdout.strip().splitlines() or [f"ended with {done.returncode}"]
         self.user_properties.append(("summary", lines[-1]))
-        nothing_chosen = done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
-        if done.returncode != 0 and not nothing_chosen:
+        if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             pytest.fail(done.stdout + done.stderr)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str:
@@ -118,10 +109,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def no_tensorflow_beside_a_window(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail with a sentence where a later window would otherwise end the process with a segmentation fault."""
+    """Fail with a sentence where a window would otherwise end the process with a segmentation fault."""
+    _check_for_tensorflow(request)
     yield
+    _check_for_tensorflow(request)
+
+
+def _check_for_tensorflow(request: pytest.FixtureRequest) -> None:
     if "tensorflow" in sys.modules and not request.node.get_closest_marker("keras"):
-        pytest.fail("this test imported TensorFlow; its file needs the line `pytestmark = pytest.mark.keras`")
+        pytest.fail(f"TensorFlow was imported; the file that does so needs the line `{KERAS_MARK}`")
 
 
 @pytest.fixture(autouse=True)

@@ -164,17 +164,12 @@ def test_exported_network_is_the_kept_one(run):
     np.testing.assert_allclose(exported, model.predict_on_batch(image), atol=1e-5)
 
 
-def test_training_in_epochs_repeats_exactly_with_its_seed_even_when_broken_off(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b""))
-    monkeypatch.setattr(trainer._Training, "_score_kept", lambda self: None)
+def assert_repeated_after_an_interruption(run: Run, folder: Path) -> None:
+    """Check that a training in three epochs, interrupted in the middle and resumed, gives that run again."""
+    stopping = JobContext(should_stop=Story(5).should_stop)
     with pytest.raises(Cancelled):
-        train_network(
-            *membranes(),
-            tiny(epochs=3),
-            context=JobContext(should_stop=Story(5).should_stop),
-            folder=tmp_path,
-        )
-    resumed = train_network(*membranes(), folder=tmp_path, resume=True)
+        train_network(*membranes(), tiny(epochs=3), stopping, folder=folder)
+    resumed = train_network(*membranes(), folder=folder, resume=True)
     assert resumed.settings == run.settings
     assert_same_weights(run, resumed)
     assert [row.step for row in resumed.history] == [3, 6, 9]
@@ -184,7 +179,20 @@ def test_training_in_epochs_repeats_exactly_with_its_seed_even_when_broken_off(r
         assert mine.held_out_accuracy == pytest.approx(theirs.held_out_accuracy, abs=1e-3)
 
 
+@pytest.mark.slow
+def test_compact_repeats_exactly_with_its_seed_even_when_broken_off(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(learner, "export_onnx", lambda model, path: path.write_bytes(b""))
+    monkeypatch.setattr(trainer._Training, "_score_kept", lambda self: None)
+    assert_repeated_after_an_interruption(run, tmp_path)
+
+
 # What can be shown on a small network
+
+
+@pytest.mark.usefixtures("quick")
+def test_training_in_epochs_repeats_exactly_with_its_seed_even_when_broken_off(tmp_path):
+    run = train_network(*membranes(), tiny(epochs=3), folder=tmp_path / "unbroken")
+    assert_repeated_after_an_interruption(run, tmp_path / "broken")
 
 
 @pytest.mark.usefixtures("quick")
