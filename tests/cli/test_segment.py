@@ -339,7 +339,7 @@ def test_a_volume_is_not_read_as_what_it_says_it_is_not(predicted_volume):
         ("cells.tif", ("--scheduler", "local"), "let its name end in .zarr"),
         ("cells.zarr", ("--scheduler", "nowhere"), "is not a scheduler"),
         ("cells.zarr", ("--workers", "2"), "goes with the scheduler 'local'"),
-        ("predicted.zarr", (), "was written by emseg-napari predict, so that emseg-napari segment cannot go"),
+        ("predicted.zarr", (), "was written by emseg-napari predict, so that emseg-napari segment cannot"),
     ],
 )
 def test_places_and_outputs_that_cannot_be_used_end_with_a_sentence(predicted_volume, output, options, part):
