@@ -18,7 +18,7 @@ from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.file_layers import moved_to
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
-from emseg_napari.widgets.layers.layer_info import info_in
+from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in
 from emseg_napari.widgets.layers.session_layers import session_layers
 from helpers.timing import within
 from helpers.window import answer_with, canvas_of, drag, middle, striped, wait_for
@@ -295,10 +295,12 @@ def test_two_workspaces_keep_a_layer_in_one_session_and_one_may_go(loaded, qtbot
     wait_for(qtbot, lambda: not list(recovery_folder().glob("*.emseg")))
 
 
-def test_a_step_that_is_opened_alone_autosaves_too(make_napari_viewer_proxy, qtbot):
+def test_a_step_that_is_opened_alone_autosaves_too(make_napari_viewer_proxy, qtbot, tmp_path):
     viewer = make_napari_viewer_proxy()
-    image, labels = striped()
-    layer = add_labels(viewer, labels, "mine", viewer.add_image(image, name="stack"))
+    pixels, labels = striped()
+    tifffile.imwrite(tmp_path / "stack.tif", pixels, photometric="minisblack")
+    source = LayerInfo(source=str(tmp_path / "stack.tif")).as_metadata()  # as step Load leaves it
+    layer = add_labels(viewer, labels, "mine", viewer.add_image(pixels, name="stack", metadata=source))
     step = CorrectStep(viewer)
     qtbot.addWidget(step)
     set_pixel(layer)
