@@ -47,7 +47,6 @@ class OwnProcess(pytest.Item):
     def runtest(self) -> None:
         chosen = self.config.option
         options = ["-q", "-p", "no:cacheprovider", "-k", chosen.keyword, "-m", chosen.markexpr]
-        options.append(f"--maxfail={chosen.maxfail}")
         command = [sys.executable, "-m", "pytest", *options, *map(str, self.files)]
         done = subprocess.run(command, cwd=self.config.rootpath, capture_output=True, text=True)
         lines = done.stdout.strip().splitlines() or [f"ended with {done.returncode}"]
