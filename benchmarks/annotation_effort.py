@@ -84,7 +84,7 @@ class Bench:
         first, end = self._starter_slices
         folder = self._results / f"starter-{first}-{end}"
         if not is_run(folder) or not open_run(folder).record.finished:
-            shutil.rmtree(folder, ignore_errors=True)  # of a training that was broken off
+            shutil.rmtree(folder, ignore_errors=True)  # of a training that was interrupted
             train(*self._all, folder, slices=(first, end), minutes=STARTER_MINUTES, seed=0)
         return open_run(folder)
 

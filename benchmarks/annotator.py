@@ -13,8 +13,8 @@ The queue of places and the repair tools never see the truth. His rules, which a
 - Membrane is missing: he clicks on both ends of the gap (`close_gap`, two clicks). If that does not
   help, he draws along it with `split_cell` (a stroke), and if that does not help either, with a brush
   of 3 pixels (a stroke).
-- Membrane is false: he clicks on it (`drop_membrane`), then into the smaller part (`fill_interior`),
-  then into both parts (`merge_cells`, two clicks), then he erases it with a brush of 5 pixels from part
+- Membrane is false: he clicks on it (`drop_membrane`), then into the smaller part (`drop_island`),
+  then into both parts (`join_cells`, two clicks), then he erases it with a brush of 5 pixels from part
   to part (a stroke), until one helps.
 - Membrane is too thick: he erases along it with a brush of 11 pixels (a stroke).
 - A repair helps if V_rand of the slice rises by 0.001 or more; or else, since a wall may have two gaps,

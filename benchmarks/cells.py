@@ -20,8 +20,8 @@ from emseg_napari.evaluation.metrics import BestOfThresholds, v_info, v_rand
 from emseg_napari.inference import predict
 from emseg_napari.io.stacks import parse_range, read_image, read_labels
 from emseg_napari.models.run import open_run
-from emseg_napari.segmentation.stack import instances
-from emseg_napari.settings import InstanceSettings, PredictionSettings
+from emseg_napari.segmentation.stack import segment_stack
+from emseg_napari.settings import CellSettings, PredictionSettings
 
 
 def interior_of(cells: np.ndarray) -> np.ndarray:
@@ -52,9 +52,9 @@ def main() -> None:
     best, own = v_rand(truth, 1 - probability), run.record.threshold
     row(f"best threshold, {1 - best.threshold:.1f} for V_rand", truth, 1 - probability)
     row(f"run's own threshold, {own:.2f}", truth, (probability < own).astype(np.float32))
-    for settings in (InstanceSettings(), InstanceSettings(link=True)):
+    for settings in (CellSettings(), CellSettings(link=True)):
         began = time.perf_counter()
-        cells = instances(probability, settings)
+        cells = segment_stack(probability, settings)
         seconds = (time.perf_counter() - began) / len(cells)
         row(f"cells{', linked' * settings.link}, {seconds:.2f} s a slice", truth, interior_of(cells))
 

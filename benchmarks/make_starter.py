@@ -20,7 +20,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from emseg_napari import train
-from emseg_napari.core.files import replacing
+from emseg_napari.core.files import atomic_write
 from emseg_napari.io.stacks import parse_range, read_image, read_labels
 from emseg_napari.models.run import Run
 from emseg_napari.settings.training import OTHER_MICROSCOPES
@@ -62,7 +62,7 @@ def halve_weights(run: Run) -> None:
     network = onnx.load(run.network_file)
     halve_network(network.graph)
     onnx.checker.check_model(network)
-    with replacing(run.network_file) as temporary:
+    with atomic_write(run.network_file) as temporary:
         onnx.save(network, temporary)
     halve_checkpoint(run.best_checkpoint)
     for name in ("last.keras", "steps.npy"):
@@ -97,7 +97,7 @@ def halve_checkpoint(path: Path) -> None:
     keras.saving.save_model(model, path)
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
 

@@ -27,11 +27,11 @@ from qtpy.QtCore import QTimer
 from emseg_napari.annotation.session import slicefiles
 from emseg_napari.core import files
 from emseg_napari.widgets.dock import Dock
-from emseg_napari.widgets.layers.history import Filled
 from emseg_napari.widgets.layers.labels_layer import adopt, confirmed_in, history_of, stack_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import show_slice
 from emseg_napari.widgets.layers.proposal_layers import fill
+from emseg_napari.widgets.layers.undo_history import Filled
 
 _NAMED_AFTER = 15  # things done
 _MOST = 2000  # things, if nobody kills it

@@ -26,9 +26,9 @@ from scipy import ndimage
 from emseg_napari.annotation.label_state import proposed
 from emseg_napari.annotation.repair.close_gap import close_gap
 from emseg_napari.annotation.repair.copy_slice import copy_neighbour
-from emseg_napari.annotation.repair.drop_membrane import drop_membrane, merge_cells
+from emseg_napari.annotation.repair.drop_island import drop_island
+from emseg_napari.annotation.repair.drop_membrane import drop_membrane, join_cells
 from emseg_napari.annotation.repair.edit import Pixel, is_membrane
-from emseg_napari.annotation.repair.fill_interior import fill_interior
 from emseg_napari.annotation.repair.interpolate import Between, interpolate
 from emseg_napari.annotation.repair.loose_ends import snap
 from emseg_napari.annotation.repair.skeleton import skeleton_of
@@ -128,15 +128,15 @@ def uses(page: Page) -> dict[str, list[Use]]:
         "close a gap, 10 to 40 px": ten(lambda: partial(close_gap, *seen, *hand.walls(10, 40))),
         "close a gap, 150 to 300 px": ten(lambda: partial(close_gap, *seen, *hand.walls(150, 300))),
         "drop a membrane": ten(lambda: partial(drop_membrane, page.labels, hand.wall(), seen[1])),
-        "merge two cells": ten(lambda: partial(merge_cells, page.labels, *hand.two_cells(), seen[1])),
+        "merge two cells": ten(lambda: partial(join_cells, page.labels, *hand.two_cells(), seen[1])),
         "split a cell, 20 to 60 px": ten(lambda: partial(split_cell, *seen, np.array(hand.walls(20, 60)))),
         "split a cell, 150 to 300 px": ten(
             lambda: partial(split_cell, *seen, np.array(hand.walls(150, 300)))
         ),
-        "fill a small cell": ten(lambda: partial(fill_interior, page.labels, hand.small_cell(), seen[1])),
-        "fill at a membrane": ten(lambda: partial(fill_interior, page.labels, hand.wall(), seen[1])),
+        "fill a small cell": ten(lambda: partial(drop_island, page.labels, hand.small_cell(), seen[1])),
+        "fill at a membrane": ten(lambda: partial(drop_island, page.labels, hand.wall(), seen[1])),
         "fill in the largest cell": ten(
-            lambda: partial(fill_interior, page.labels, hand.large_cell(), seen[1])
+            lambda: partial(drop_island, page.labels, hand.large_cell(), seen[1])
         ),
         "copy the neighbour": ten(
             lambda: partial(copy_neighbour, page.other_labels, page.other_image, page.image)

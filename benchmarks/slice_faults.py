@@ -13,9 +13,9 @@ from skimage.graph import route_through_array
 from skimage.morphology import skeletonize
 
 from emseg_napari.annotation.repair.close_gap import close_gap
-from emseg_napari.annotation.repair.drop_membrane import drop_membrane, merge_cells
+from emseg_napari.annotation.repair.drop_island import drop_island
+from emseg_napari.annotation.repair.drop_membrane import drop_membrane, join_cells
 from emseg_napari.annotation.repair.edit import Edit, edit_of
-from emseg_napari.annotation.repair.fill_interior import fill_interior
 from emseg_napari.annotation.repair.split_cell import split_cell
 from emseg_napari.annotation.suggest import Place
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_INTERIOR
@@ -156,8 +156,8 @@ def _of_split(fault: Fault, page: Page, truth: np.ndarray) -> Iterator[Trial]:
     parts = _parts_beside(fault, labels, truth)
     if len(parts) == 2:
         a, b = (_highest(ndimage.distance_transform_edt(part)) for part in parts)
-        yield Trial("fill interior", 1, 0, lambda: fill_interior(labels, a, page.probability))
-        yield Trial("merge cells", 2, 0, lambda: merge_cells(labels, a, b, page.probability))
+        yield Trial("fill interior", 1, 0, lambda: drop_island(labels, a, page.probability))
+        yield Trial("merge cells", 2, 0, lambda: join_cells(labels, a, b, page.probability))
         yield Trial("brush", 0, 1, lambda: edit_of(labels, _erased(fault, parts, truth), INTERIOR))
 
 

@@ -51,10 +51,10 @@ def session(model: Any, threads: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def onnx_works(given: Given, threads: int) -> dict[str, Work]:
-    from emseg_napari.models.onnx_rewrite import lean
+    from emseg_napari.models.onnx_rewrite import optimised_graph
 
     path = given.run / "network.onnx"
-    models = {FIRST: session(path, threads), "lean": session(lean(path), threads)}
+    models = {FIRST: session(path, threads), "lean": session(optimised_graph(path), threads)}
     return {name: lambda side, model=model: model(given.image(side)) for name, model in models.items()}
 
 

@@ -88,7 +88,7 @@ class Bench:
         folder = self.folder(row.name, seed)
         if (folder / "score.json").is_file():
             return
-        shutil.rmtree(folder, ignore_errors=True)  # of a row that was broken off
+        shutil.rmtree(folder, ignore_errors=True)  # of a row that was interrupted
         folder.mkdir(parents=True)
         taught = folder / "labels.tif"
         within = self._known.copy()

@@ -10,7 +10,7 @@ from pathlib import Path
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
-from emseg_napari.widgets.demo import MainJob, open_window, wait_until
+from emseg_napari.widgets.demo import ScriptedDemo, open_window, wait_until
 
 HERE = Path(__file__).parent
 minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
@@ -18,7 +18,7 @@ minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
 with tempfile.TemporaryDirectory() as folder:
     viewer, dock = open_window()
     dock.workspace.runs_folder = Path(folder)
-    job = MainJob(viewer, dock, Path(folder), minutes)
+    job = ScriptedDemo(viewer, dock, Path(folder), minutes)
     wait_until(lambda: dock.workspace.image is not None, 60, "Opening the sample")
     dock.window().resize(1500, 950)
     dock.train.form.set_values({"slices": (0, 8)})

@@ -21,8 +21,8 @@ from emseg_napari.io.stacks import as_stack
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import (
+    CellSettings,
     EvaluationSettings,
-    InstanceSettings,
     PredictionSettings,
     TrainingSettings,
     validated,
@@ -186,7 +186,7 @@ def segment(
     UserError
         One sentence that says what is wrong and what to do.
     """
-    chosen = validated(InstanceSettings, **settings)
+    chosen = validated(CellSettings, **settings)
     boundary = _prediction(probability, "The probability", kind).boundary()
     return _do("segment", report, probability=boundary, settings=chosen)
 

@@ -14,8 +14,8 @@ from emseg_napari.core.jobs import Finished, Message, Progress, SlicePredicted, 
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.evaluation.evaluation import evaluate as scored
 from emseg_napari.io.stacks import write_stack
-from emseg_napari.segmentation.stack import instances
-from emseg_napari.settings import InstanceSettings, TrainingSettings
+from emseg_napari.segmentation.stack import segment_stack
+from emseg_napari.settings import CellSettings, TrainingSettings
 
 
 class FakeEngine:
@@ -123,7 +123,7 @@ class HereEngine(FakeEngine):
     """Does what it is given in this process, which is quicker than to start another."""
 
     def run(self, job, **arguments):
-        yield Finished({"evaluate": scored, "segment": instances}[job](**arguments))
+        yield Finished({"evaluate": scored, "segment": segment_stack}[job](**arguments))
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_labels_probabilities_of_the_interior_and_lazy_arrays_are_scored(field):
 
 def test_cells_are_those_of_the_job(field):
     cells = segment(field[1], link=True)
-    np.testing.assert_array_equal(cells, instances(field[1], InstanceSettings(link=True)))
+    np.testing.assert_array_equal(cells, segment_stack(field[1], CellSettings(link=True)))
     assert len(np.unique(cells)) == 4
 
 
@@ -180,7 +180,7 @@ def test_labels_are_divided_into_cells_as_the_probability_that_they_are(field):
     [
         (lambda p: p[:2], {}, "say with slices which 2 of The labels they are"),
         (lambda p: p[:, 1:], {}, "differ in size"),
-        (lambda p: p + 7, {}, r"^The prediction: .* is no probability"),
+        (lambda p: p + 7, {}, r"^The prediction: .* is not a probability"),
         (lambda p: (p * 60000).astype(np.uint16), {}, "holds neither labels"),
         (lambda p: p[None], {}, "is not a stack of slices"),
         (lambda p: p, {"treshold": 0.5}, "^treshold: "),

@@ -14,7 +14,7 @@ from emseg_napari.inference import predict
 from emseg_napari.io.open import open_volume, read_whole
 from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.models.run import open_run
-from emseg_napari.settings import InstanceSettings, PredictionSettings
+from emseg_napari.settings import CellSettings, PredictionSettings
 from helpers.paths import TEST_DATA
 
 WRITTEN = TEST_DATA / "written_by_a83356d"
@@ -130,7 +130,7 @@ def test_cells_that_were_broken_off_are_completed_to_the_same_bytes(written):
 
 
 def test_settings_are_read_under_their_old_names():
-    assert InstanceSettings(**{"join_below": 0.6}) == InstanceSettings(merge_threshold=0.6)
+    assert CellSettings(**{"join_below": 0.6}) == CellSettings(merge_threshold=0.6)
 
 
 @pytest.mark.parametrize("name", ["export", "export-pngs"])

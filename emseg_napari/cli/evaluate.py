@@ -25,7 +25,7 @@ from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import job_context, show_result
 from emseg_napari.cli.scoretables import show_scores
 from emseg_napari.core.jobs import Cancelled, Message
-from emseg_napari.io.open import called
+from emseg_napari.io.open import display_name
 from emseg_napari.settings import EvaluationSettings, validated
 
 if TYPE_CHECKING:
@@ -61,13 +61,13 @@ def evaluate(
     """Score a prediction against labels with the measures of the ISBI 2012 challenge."""
     holds = checked_kind(kind, interior)
     settings = validated(EvaluationSettings, **given_values(EvaluationSettings, options))
-    from emseg_napari.evaluation.matching import Names
     from emseg_napari.evaluation.pairing import paired  # these load scipy, which no other command needs
     from emseg_napari.evaluation.predictions import read_prediction
+    from emseg_napari.evaluation.slice_alignment import Names
 
     started = time.monotonic()
     found = read_prediction(prediction, holds, fills=missing_is_empty)
-    names = Names(called(labels), "--slices", "--threshold", "add --run RUN", "add --interior")
+    names = Names(display_name(labels), "--slices", "--threshold", "add --run RUN", "add --interior")
     pair = paired(found, read_known(labels, convention), settings, run, names)
     evaluation = _evaluate(pair)
     if not as_json:

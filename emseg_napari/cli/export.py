@@ -14,7 +14,7 @@ from emseg_napari.cli.reporting import counted, show_result
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
 from emseg_napari.io.export import chosen_slices, export_training_labels
-from emseg_napari.io.open import called
+from emseg_napari.io.open import display_name
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import check_range, parse_range
@@ -75,15 +75,15 @@ def _chosen(
 ) -> list[int]:
     """Return the slices to export, all of them free of unlabelled pixels unless these are allowed."""
     if wanted is None and not known.stored_slices:
-        raise UserError(f"{called(path)} has no labels; label some boundary and some interior first.")
+        raise UserError(f"{display_name(path)} has no labels; label some boundary and some interior first.")
     if wanted is None:
         chosen = chosen_slices(known, (), settings)
     else:
-        chosen = list(range(*check_range(wanted, len(known), f"--slices of {called(path)}")))
+        chosen = list(range(*check_range(wanted, len(known), f"--slices of {display_name(path)}")))
     holes = [z for z in chosen if (known[z] == UNLABELLED).any()]
     if holes and not settings.allow_unlabelled:
         raise UserError(
-            f"{called(path)} has unlabelled pixels, the first in slice {holes[0]}; choose other --slices, "
-            "or add --allow-unlabelled to export them as 128."
+            f"{display_name(path)} has unlabelled pixels, the first in slice {holes[0]}; choose other "
+            "--slices, or add --allow-unlabelled to export them as 128."
         )
     return chosen

@@ -68,7 +68,7 @@ def _figures(run: Run) -> dict[str, Any]:
 
 def _lines(f: dict[str, Any]) -> list[str]:
     size = shape_text(f["image_shape"])
-    state = "finished" if f["finished"] else "broken off"
+    state = "finished" if f["finished"] else "interrupted"
     lines = [
         f"{f['run']}: {f['network']}, {state}; {counted(f['steps'], 'step')}, "
         f"{counted(f['epochs'], 'epoch')}, {f['seconds']:.0f} s",
@@ -101,7 +101,7 @@ def _score(f: dict[str, Any]) -> str:
         place = f"held-out slices {as_ranges(f['held_out_slices'])}"
     elif f["held_out_tile"]:
         top, bottom, left, right = f["held_out_tile"]
-        place = f"the held-out corner y {top}:{bottom}, x {left}:{right} (small parts flatter)"
+        place = f"the held-out corner y {top}:{bottom}, x {left}:{right} (scores on small areas are too high)"
     else:
         return f"nothing was held out, so there is no score; threshold {f['threshold']:.2f}"
     if f["accuracy"] is None:

@@ -14,7 +14,7 @@ from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.io.decode import TIFF_SUFFIXES
-from emseg_napari.io.open import called
+from emseg_napari.io.open import display_name
 from emseg_napari.io.records import Kind
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stack_or_volume import open_image, open_labels
@@ -95,7 +95,7 @@ def open_pair(
     """
     with _naming_the_option():
         image, labels = open_image(image_path, fills=fills), open_labels(labels_path, convention)
-    check_pair(image, labels, called(image_path), called(labels_path))
+    check_pair(image, labels, display_name(image_path), display_name(labels_path))
     return image, labels
 
 
@@ -140,8 +140,8 @@ def checked_range(
     UserError
         Naming the file and the option.
     """
-    first, end = check_range(chosen, len(image), f"{flag} of {called(path)}")
-    check_image(image, called(path), range(first, end))
+    first, end = check_range(chosen, len(image), f"{flag} of {display_name(path)}")
+    check_image(image, display_name(path), range(first, end))
     return first, end
 
 

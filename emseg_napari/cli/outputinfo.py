@@ -7,7 +7,7 @@ from typing import Any
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.records import KINDS, PREDICT_SOFTWARE, SEGMENT_SOFTWARE, record_of_path
-from emseg_napari.settings import InstanceSettings, with_present_names
+from emseg_napari.settings import CellSettings, with_present_names
 
 _CONTENT = {PREDICT_SOFTWARE: "prediction", SEGMENT_SOFTWARE: "cells"}
 _SOURCES = {kind: f"the {words}" for kind, words in KINDS.items()} | {
@@ -26,7 +26,7 @@ def read_output(path: Path) -> dict[str, Any]:
     record = record_of_path(path)
     if record.get("software") not in _CONTENT:
         raise UserError(
-            f"{path} is no run folder, and nothing that 'emseg predict' or 'emseg segment' wrote; choose one."
+            f"{path} is neither a run folder nor an output of 'emseg predict' or 'emseg segment'; choose one."
         )
     return record
 
@@ -52,5 +52,5 @@ def _threshold(record: dict[str, Any]) -> str:
 
 
 def _changed(settings: dict[str, Any]) -> dict[str, Any]:
-    default = InstanceSettings().model_dump()
+    default = CellSettings().model_dump()
     return {name: value for name, value in with_present_names(settings).items() if value != default.get(name)}

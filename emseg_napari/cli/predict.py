@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from emseg_napari import __version__
-from emseg_napari.cli import volumes
+from emseg_napari.cli import predict_volume
 from emseg_napari.cli.guard import Stopped, guarded
 from emseg_napari.cli.inputs import (
     ImageArgument,
@@ -25,7 +25,7 @@ from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
-from emseg_napari.io.open import called
+from emseg_napari.io.open import display_name
 from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of
 from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import read_description, read_image, write_stack
@@ -47,20 +47,22 @@ def predict(
             "interior: float32, 1 = interior; in OUT.zarr both are uint8, 255 = 1.",
         ),
     ] = "labels",
-    scheduler: volumes.SchedulerOption = None,
-    workers: volumes.WorkersOption = None,
+    scheduler: predict_volume.SchedulerOption = None,
+    workers: predict_volume.WorkersOption = None,
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
     """Predict the boundaries of a stack's slices and write exactly these slices."""
     settings = validated(PredictionSettings, **given_values(PredictionSettings, options))
     chosen = Scheduler(scheduler, workers)
-    if output.suffix.lower() == volumes.SUFFIX:
-        volumes.predict_to_zarr(volumes.Task(open_run(run), image, output, kind, settings), chosen, as_json)
+    if output.suffix.lower() == predict_volume.SUFFIX:
+        predict_volume.predict_to_zarr(
+            predict_volume.PredictTask(open_run(run), image, output, kind, settings), chosen, as_json
+        )
         return
-    volumes.refuse_scheduler(scheduler, output)
+    predict_volume.refuse_scheduler(scheduler, output)
     _check_target(output, image)
-    volumes.check_memory(image, settings)
+    predict_volume.check_memory(image, settings)
     _predict_to_tiff(open_run(run), image, output, kind, settings, as_json)
 
 
@@ -89,7 +91,7 @@ def _check_target(output: Path, image: Path) -> None:
         raise UserError(f"{output} is the image itself and would be lost; choose another --output.")
     if output.exists() and read_description(output).get("software") != PREDICT_SOFTWARE:
         raise UserError(
-            f"{output} exists and is no earlier prediction; choose another name, or remove it first."
+            f"{output} exists and was not written by emseg predict; choose another name, or remove it first."
         )
 
 
@@ -115,7 +117,7 @@ def _figures(
         "version": __version__,
         "run": run.folder.resolve().name,
         "run_folder": str(run.folder.resolve()),
-        "image": called(image),
+        "image": display_name(image),
         "slices": list(chosen),
         "kind": kind,
         "values": meaning_of(kind, 1),

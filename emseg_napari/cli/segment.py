@@ -24,16 +24,16 @@ from emseg_napari.cli.inputs import (
     output_option,
 )
 from emseg_napari.cli.options import given_values, with_options_of
+from emseg_napari.cli.predict_volume import SUFFIX, SchedulerOption, WorkersOption, refuse_scheduler
 from emseg_napari.cli.reporting import counted, job_context, show_result
-from emseg_napari.cli.volumes import SUFFIX, SchedulerOption, WorkersOption, refuse_scheduler
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
-from emseg_napari.io.open import called, is_container
+from emseg_napari.io.open import display_name, is_container
 from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind
 from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import read_description, write_stack
-from emseg_napari.segmentation.provenance import inherited, meaning
-from emseg_napari.settings import InstanceSettings, validated
+from emseg_napari.segmentation.cells_record import inherited, meaning
+from emseg_napari.settings import CellSettings, validated
 
 ProbabilityArgument = Annotated[
     Path,
@@ -44,7 +44,7 @@ ProbabilityArgument = Annotated[
 
 
 @guarded
-@with_options_of(InstanceSettings)
+@with_options_of(CellSettings)
 def segment(
     probability: ProbabilityArgument,
     output: Annotated[Path, output_option("CELLS")],
@@ -57,12 +57,15 @@ def segment(
 ) -> None:
     """Divide the slices of a boundary probability into cells, and write their numbers."""
     holds = checked_kind(kind, interior)
-    settings = validated(InstanceSettings, **given_values(InstanceSettings, options))
+    settings = validated(CellSettings, **given_values(CellSettings, options))
     chosen = Scheduler(scheduler, workers)
     if output.suffix.lower() == SUFFIX:
-        from emseg_napari.cli.cells import Task, segment_to_zarr  # loads scipy, which others do without
+        from emseg_napari.cli.segment_volume import (  # loads scipy, which others do without
+            SegmentTask,
+            segment_to_zarr,
+        )
 
-        segment_to_zarr(Task(probability, holds, output, settings), chosen, as_json)
+        segment_to_zarr(SegmentTask(probability, holds, output, settings), chosen, as_json)
         return
     refuse_scheduler(scheduler, output)
     _check_target(output, probability)
@@ -77,7 +80,7 @@ class _Source:
     kind: Kind | None
 
 
-def _segment_to_tiff(source: _Source, output: Path, settings: InstanceSettings, as_json: bool) -> None:
+def _segment_to_tiff(source: _Source, output: Path, settings: CellSettings, as_json: bool) -> None:
     started = time.monotonic()
     boundary, made_from, record = _read(source, settings.missing_is_empty)
     try:
@@ -91,8 +94,8 @@ def _segment_to_tiff(source: _Source, output: Path, settings: InstanceSettings, 
 
 def _read(asked: _Source, fills: bool) -> tuple[np.ndarray, str, Mapping[str, Any]]:
     """Return the boundary probability (z, y, x), uint8 0 to 255 or float 0 to 1, what it was, its record."""
-    from emseg_napari.evaluation.matching import Names, taken_for
     from emseg_napari.evaluation.predictions import read_prediction
+    from emseg_napari.evaluation.slice_alignment import Names, taken_for
     from emseg_napari.segmentation.boundary import open_boundary  # loads scipy, which others do without
 
     if is_container(asked.path):
@@ -111,22 +114,22 @@ def _check_target(output: Path, source: Path) -> None:
         raise UserError(f"{output} is the probability itself and would be lost; choose another --output.")
     if output.exists() and read_description(output).get("software") != SEGMENT_SOFTWARE:
         raise UserError(
-            f"{output} exists and holds no cells of an earlier time; choose another name, or remove it first."
+            f"{output} exists and was not written by emseg segment; choose another name, or remove it first."
         )
 
 
-def _segment(boundary: np.ndarray, settings: InstanceSettings) -> np.ndarray:
-    from emseg_napari.segmentation.stack import instances
+def _segment(boundary: np.ndarray, settings: CellSettings) -> np.ndarray:
+    from emseg_napari.segmentation.stack import segment_stack
 
     with job_context(sys.stderr, by_slices=True) as context:
-        return instances(boundary, settings, context)
+        return segment_stack(boundary, settings, context)
 
 
-def _figures(cells: np.ndarray, source: Path, made_from: str, settings: InstanceSettings) -> dict[str, Any]:
+def _figures(cells: np.ndarray, source: Path, made_from: str, settings: CellSettings) -> dict[str, Any]:
     return {
         "software": SEGMENT_SOFTWARE,
         "version": __version__,
-        "probability": called(source),
+        "probability": display_name(source),
         "made_from": made_from,
         "kind": "labels",
         "convention": "instances",

@@ -23,7 +23,7 @@ from emseg_napari.cli.options import flag_of, given_values, with_options_of
 from emseg_napari.cli.reporting import accuracies, job_context, quiet_libraries, show_result
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import Cancelled, Progress, UserError
-from emseg_napari.io.open import called
+from emseg_napari.io.open import display_name
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.models.run import Run, is_run, open_run, opened_start, refuse_baseline
 from emseg_napari.settings import BASELINES, TrainingSettings
@@ -125,8 +125,8 @@ def _refuse_others(given: dict[str, Any], run: Run) -> None:
 
 
 def _names(image: Path, labels: Path) -> DataNames:
-    ranges = [f"{flag_of(name, FLAGS)} of {called(image)}" for name in ("slices", "validate_slices")]
-    return DataNames(called(image), called(labels), *ranges)
+    ranges = [f"{flag_of(name, FLAGS)} of {display_name(image)}" for name in ("slices", "validate_slices")]
+    return DataNames(display_name(image), display_name(labels), *ranges)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside `path`, and put that file in its place at the end.
 
     If the block fails, the temporary file goes and an older file at `path` stays as it was.
@@ -72,7 +72,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     UserError
-        As `replacing` does.
+        As `atomic_write` does.
     """
     target = Path(os.path.realpath(path))
     writable_folder(target.parent)
@@ -97,7 +97,7 @@ def adding_files(folder: str | Path) -> Iterator[Path]:
     Raises
     ------
     UserError
-        As `replacing` does.
+        As `atomic_write` does.
     """
     folder = Path(os.path.realpath(folder))
     temporary = _beside(writable_folder(folder) / "new")
@@ -176,7 +176,7 @@ def remove_leftovers(folder: str | Path, age_s: float = 0.0) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
     text = json.dumps(value, indent=2)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
@@ -210,7 +210,7 @@ def _flush(path: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Let a new name in `folder` outlive a power cut, where the file system can do that."""
+    """Make a new name in `folder` survive a power failure, where the file system can do that."""
     if os.name == "nt":  # folders cannot be opened there
         return
     with suppress(OSError):

@@ -122,9 +122,9 @@ def _review(**given: Any) -> Any:
 
 
 def _segment(**given: Any) -> Any:
-    from emseg_napari.segmentation.stack import instances
+    from emseg_napari.segmentation.stack import segment_stack
 
-    return instances(**given)
+    return segment_stack(**given)
 
 
 def _segment_volume(volume: Any, kind: Any, **given: Any) -> Any:

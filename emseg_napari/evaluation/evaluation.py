@@ -122,8 +122,8 @@ def _check_values(prediction: np.ndarray) -> None:
     low, high = float(prediction.min()), float(prediction.max())
     if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # NaN is neither
         raise UserError(
-            f"The prediction holds {low if low < 0 or math.isnan(low) else high:g}, which is no probability; "
-            "give values from 0 to 1."
+            f"The prediction holds {low if low < 0 or math.isnan(low) else high:g}, which is not a "
+            "probability; give values from 0 to 1."
         )
 
 

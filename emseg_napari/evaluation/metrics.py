@@ -11,7 +11,7 @@ doi:10.3389/fnana.2015.00142), its quirks included, because published figures we
   same one. A slice without a true cell scores 0 in V_rand and V_info.
 - V_rand and V_info are means over slices, but the pixel error is counted over all slices at once.
 
-Compare on full slices only: small crops flatter. Partial labels can be scored too, but flatter as
+Compare on full slices only: small crops score too high. Partial labels can be scored too, but flatter as
 well, since nothing is known of what lies outside them.
 """
 

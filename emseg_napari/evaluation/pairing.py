@@ -14,8 +14,8 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
-from emseg_napari.evaluation.matching import Match, Names, matched, taken_for
 from emseg_napari.evaluation.predictions import Prediction, interior_threshold
+from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment, aligned_slices, taken_for
 from emseg_napari.evaluation.training_overlap import Marks, Overlap, overlap_of, refuse_image, run_of
 from emseg_napari.io.records import Kind
 from emseg_napari.io.sparse_stack import SparseStack
@@ -112,7 +112,7 @@ def paired(
         prediction is the image that it was trained on, or a threshold is given for labels.
     """
     names = names or Names()
-    match = matched(prediction, known, settings.slices, names)
+    match = aligned_slices(prediction, known, settings.slices, names)
     scored = _predicted(prediction, match, names)
     maker = run_of(prediction, run)
     refuse_image(prediction, maker, _to_look_at(prediction, match, scored))
@@ -133,7 +133,7 @@ def paired(
     )
 
 
-def _predicted(prediction: Prediction, match: Match, names: Names) -> list[int]:
+def _predicted(prediction: Prediction, match: SliceAlignment, names: Names) -> list[int]:
     """Return the slices to compare that were predicted."""
     found = [z for z in match.compared if prediction.holds(z - match.begin)]
     if not found:
@@ -144,14 +144,14 @@ def _predicted(prediction: Prediction, match: Match, names: Names) -> list[int]:
     return found
 
 
-def _to_look_at(prediction: Prediction, match: Match, scored: Sequence[int]) -> list[int]:
+def _to_look_at(prediction: Prediction, match: SliceAlignment, scored: Sequence[int]) -> list[int]:
     """Return the indices of slices that might be the image: of what is not in memory only those compared."""
     in_memory = isinstance(prediction.values, np.ndarray) and not isinstance(prediction.values, np.memmap)
     return list(range(len(prediction.values))) if in_memory else [z - match.begin for z in scored]
 
 
 def _stacks(
-    prediction: Prediction, known: np.ndarray | SparseStack, match: Match, scored: Sequence[int]
+    prediction: Prediction, known: np.ndarray | SparseStack, match: SliceAlignment, scored: Sequence[int]
 ) -> tuple[SparseStack, SparseStack]:
     """Return prediction and truth of the slices that are scored, which may be few of many."""
     low, shape = scored[0], (scored[-1] + 1 - scored[0], known.shape[1], known.shape[2])
@@ -178,7 +178,9 @@ def _threshold(
     return (_DEFAULT_THRESHOLD, "default") if found is None else (found, "run")
 
 
-def _notes(prediction: Prediction, match: Match, scored: Sequence[int], truth: SparseStack) -> list[str]:
+def _notes(
+    prediction: Prediction, match: SliceAlignment, scored: Sequence[int], truth: SparseStack
+) -> list[str]:
     """Return which slices are not scored, or only in part."""
     notes = []
     if waiting := [z for z in match.compared if z not in scored]:

@@ -24,7 +24,7 @@ from emseg_napari.core.labels import (
 )
 from emseg_napari.evaluation.metrics import ROUNDING
 from emseg_napari.io.decode import read
-from emseg_napari.io.open import called, is_container, open_volume, read_whole
+from emseg_napari.io.open import display_name, is_container, open_volume, read_whole
 from emseg_napari.io.records import Kind, complement, kind_of, record_of_path, recorded_kind
 from emseg_napari.io.stack_or_volume import LARGE_BYTES
 from emseg_napari.io.volume import Volume
@@ -127,7 +127,7 @@ class Prediction:
             z = first + int(bare[0])
             raise UserError(
                 f"{self.name} leaves pixels of slice {z} unlabelled, and what has no label in slice {z} "
-                "is no boundary and no interior; predict that slice again, or choose the probability."
+                "is neither boundary nor interior; predict that slice again, or choose the probability."
             )
 
     def _refuse(self, wrong: np.ndarray, first: int) -> None:
@@ -135,7 +135,7 @@ class Prediction:
             z, y, x = (int(axis[0]) for axis in np.nonzero(wrong))
             value = self.values[first + z : first + z + 1][0, y, x]
             raise UserError(
-                f"{self.name}: {value:g} in slice {first + z} is no probability; {_PROBABILITY} is needed."
+                f"{self.name}: {value:g} in slice {first + z} is not a probability; {_PROBABILITY} is needed."
             )
 
 
@@ -174,7 +174,9 @@ def read_prediction(
         raise UserError("Labels are no interior probability; say that it is one or the other.")
     path = Path(path)
     record = record_of_path(path)
-    return prediction_of(_values(path, record, fills), called(path), "interior" if interior else kind, record)
+    return prediction_of(
+        _values(path, record, fills), display_name(path), "interior" if interior else kind, record
+    )
 
 
 def _values(path: Path, record: Mapping[str, Any], fills: bool) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.files import replacing
+from emseg_napari.core.files import atomic_write
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.evaluation.errors import error_map
 from emseg_napari.evaluation.evaluation import Evaluation
@@ -31,8 +31,8 @@ MEANING = (
     "V_rand and V_info compare the found cells with the true ones as the ISBI 2012 challenge did: 1 is "
     "perfect, the split part falls where a true cell was cut, the merge part where two were joined. "
     "Membranes are thinned first, so thick ones cost nothing, while one thin leak joins two cells and costs "
-    "much. Compare whole slices only, since small crops flatter. The best of eleven thresholds flatters too: "
-    "the figure at the run's own threshold, chosen without these slices, is the honest one. Pixel error is "
+    "much. Compare whole slices only, since small crops score too high. The best of eleven thresholds is "
+    "too optimistic, too: the figure at the run's own threshold, chosen without these slices, is the honest one. Pixel error is "
     "the challenge's own, 1 - the best F-score of the interior."
 )
 CITATION = (
@@ -49,7 +49,7 @@ def write_report(path: str | Path, report: EvaluationReport) -> None:
     UserError
         If the file cannot be written.
     """
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(report_html(report), encoding="utf-8")
 
 
@@ -110,7 +110,7 @@ def _headline(evaluation: Evaluation) -> str:
         ("Boundary IoU", f"{own.boundary_iou:.4f}", ""),
         ("Pixel error", "", f"{evaluation.pixel_error:.4f}"),
     ]
-    return _table(["Mean", f"at threshold {evaluation.threshold:.2f}", "best (flatters)"], rows)
+    return _table(["Mean", f"at threshold {evaluation.threshold:.2f}", "best (too optimistic)"], rows)
 
 
 def _curves(evaluation: Evaluation) -> str:

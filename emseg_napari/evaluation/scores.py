@@ -93,7 +93,7 @@ class Evaluation:
     Attributes
     ----------
     v_rand, v_rand_threshold, v_info, v_info_threshold : float
-        The best over the official thresholds, which flatters, and where it lies.
+        The best over the official thresholds, which is too optimistic, and where it lies.
     pixel_error : float
         The official one: 1 - best F-score of the interior.
     threshold : float

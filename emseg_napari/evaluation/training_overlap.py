@@ -11,8 +11,8 @@ from pathlib import Path
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
-from emseg_napari.evaluation.matching import Match, Names
 from emseg_napari.evaluation.predictions import Prediction
+from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment
 from emseg_napari.io.axes import shape_text
 from emseg_napari.models.run import Run, fingerprint, is_run, open_run
 
@@ -63,7 +63,7 @@ def run_of(prediction: Prediction, run: Run | Path | str | None) -> Run | None:
 def overlap_of(
     run: Run | None,
     prediction: Prediction,
-    match: Match,
+    match: SliceAlignment,
     shape: Shape,
     names: Names,
     image: Marks | None = None,
@@ -108,12 +108,12 @@ def refuse_image(prediction: Prediction, run: Run | None, slices: list[int]) -> 
     for z in slices:
         if known and fingerprint(prediction.values[z]) in known:
             raise UserError(
-                f"{prediction.name} is no prediction but the image that {run.folder.name} was trained on "
+                f"{prediction.name} is not a prediction but the image that {run.folder.name} was trained on "
                 f"(slice {z}); choose what was predicted of it."
             )
 
 
-def _marks(run: Run, prediction: Prediction, match: Match, image: Marks | None) -> Marks | None:
+def _marks(run: Run, prediction: Prediction, match: SliceAlignment, image: Marks | None) -> Marks | None:
     """Return the fingerprints to compare with those of the run; None if one has none."""
     recorded = prediction.record.get("fingerprints", ())
     if not run.record.fingerprints:
@@ -135,7 +135,7 @@ def _naming_another(prediction: Prediction, run: Run) -> list[str]:
     return [f"{prediction.name} says that the run {named} made it, and not {name}."]
 
 
-def _of_another_size(run: Run, shape: Shape, match: Match) -> list[str]:
+def _of_another_size(run: Run, shape: Shape, match: SliceAlignment) -> list[str]:
     """Return what is assumed of slices that are known by their numbers only."""
     its_shape = run.record.image_shape
     sizes = [shape_text(one) for one in (its_shape, shape)]
@@ -148,5 +148,5 @@ def _of_another_size(run: Run, shape: Shape, match: Match) -> list[str]:
         return []
     return [
         f"The run was trained on a stack of {sizes[0]}, the labels are {sizes[1]}: "
-        "slices of the same number are taken to be the same."
+        "slices of the same number are assumed to be the same."
     ]

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from emseg_napari.core.files import read_json
 from emseg_napari.core.jobs import Cancelled, ShouldStop, UserError, never
-from emseg_napari.inference.slice_predictor import Method, Network, StoppableNetwork
+from emseg_napari.inference.slice_predictor import Backend, Network, StoppableNetwork
 from emseg_napari.inference.tiles import HALOS, halo_of
 from emseg_napari.models import ridge
 from emseg_napari.models.pixel_features import RECIPE_KEY, FeatureRecipe, pixel_features
@@ -30,7 +30,7 @@ _SECONDS_BETWEEN_QUESTIONS = 0.05
 _HELD: WeakValueDictionary[tuple[Path, int, int, int], onnxruntime.InferenceSession] = WeakValueDictionary()
 
 
-def load_method(run: Run, threads: int) -> Method:
+def load_backend(run: Run, threads: int) -> Backend:
     """Load what a run predicts with.
 
     Parameters
@@ -47,7 +47,7 @@ def load_method(run: Run, threads: int) -> Method:
     network = run.settings.network
     if network == "ridge":
         fit = _ridge_fit(run.ridge_file)
-        return Method(
+        return Backend(
             _per_slice(lambda image: ridge.strength(image, fit.sigma_px, fit.dark)),
             halo_of(ridge.reach_px(fit.sigma_px)),
             finish=lambda strength: ridge.probability(strength, fit),
@@ -56,9 +56,9 @@ def load_method(run: Run, threads: int) -> Method:
     session = _session(run.network_file, threads)
     if network == "trees":
         recipe = _recipe(session, run.network_file)
-        return Method(_per_slice(_trees(session, recipe)), halo_of(recipe.reach_px), _LARGEST_PX[network])
+        return Backend(_per_slice(_trees(session, recipe)), halo_of(recipe.reach_px), _LARGEST_PX[network])
     run_ = stoppable(session)
-    return Method(lambda image: run_(image, never), HALOS[network], _LARGEST_PX[network], stoppable=run_)
+    return Backend(lambda image: run_(image, never), HALOS[network], _LARGEST_PX[network], stoppable=run_)
 
 
 def stoppable(session: onnxruntime.InferenceSession) -> StoppableNetwork:
@@ -156,14 +156,16 @@ def _loaded(path: Path, threads: int) -> onnxruntime.InferenceSession:
 
 
 def _model(path: Path) -> str | bytes:
-    """Return what to load of a network: its file, or, of runs of before, what it is rewritten to."""
+    """Return what to load of a network: its file, or, of older runs, what it is rewritten to."""
     with path.open("rb") as file:
         as_keras_exports = b"tf2onnx" in file.read(64)
     if not as_keras_exports:
         return str(path)
-    from emseg_napari.models.onnx_rewrite import lean  # its libraries take 0.1 s, which new runs do not need
+    from emseg_napari.models.onnx_rewrite import (
+        optimised_graph,  # its libraries take 0.1 s, which new runs do not need
+    )
 
-    return lean(path) or str(path)
+    return optimised_graph(path) or str(path)
 
 
 def _first_line(error: Exception) -> str:

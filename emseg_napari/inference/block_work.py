@@ -152,7 +152,7 @@ class PredictionWork:
 
         def close(tile: SliceWindow) -> None:
             seen = grown(tile, _GAPS_CONTEXT_PX, probability.shape)
-            lines = close_gaps(probability[seen], self._threshold, self._join_below, should_stop)
+            lines = close_gaps(probability[seen], self._threshold, self._merge_threshold, should_stop)
             closed[tile] = lines[within(tile, seen)]
 
         # Unlike the network it uses one thread, and takes as long as the network in all orientations.
@@ -173,7 +173,7 @@ class PredictionWork:
         return self.settings.threshold_for(open_run(self.run).record.threshold)
 
     @cached_property
-    def _join_below(self) -> float:
+    def _merge_threshold(self) -> float:
         return open_run(self.run).record.merge_threshold
 
     @cached_property
@@ -224,7 +224,7 @@ def _encoded(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarra
 def _not_finite(values: np.ndarray, seen: SliceWindow, z: int, name: str) -> str:
     y, x = (int(n) for n in np.argwhere(~np.isfinite(values))[0])
     return (
-        f"{name} has {np.count_nonzero(~np.isfinite(values))} pixels that are no finite number "
+        f"{name} has {np.count_nonzero(~np.isfinite(values))} pixels that are not finite numbers "
         f"(NaN or infinity) here or just beside, the first in slice {z} at y {y + seen[0].start}, "
         f"x {x + seen[1].start}; replace them by grey values and start again."
     )

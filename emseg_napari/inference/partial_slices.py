@@ -2,8 +2,8 @@
 
 The grey levels of such a slice are those of the pixels that can be read, and the output notes them. So what
 is not broken is predicted, with the same levels in every process. Once the slice reads otherwise, such
-as when it was repaired, its blocks are predicted again: no slice has the levels of two occasions, and in the
-end the bytes are those of a volume that never was broken.
+as when it was repaired, its blocks are predicted again: no slice has grey levels of two different
+readings, and in the end the bytes are those of a volume that never was broken.
 """
 
 from __future__ import annotations

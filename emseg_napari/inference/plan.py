@@ -13,11 +13,11 @@ from typing import Any
 from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import UserError
 from emseg_napari.inference.block_work import PredictionWork
-from emseg_napari.inference.provenance import record_of
+from emseg_napari.inference.prediction_record import record_of
 from emseg_napari.io.layout import Block, Layout
 from emseg_napari.io.records import Kind
 from emseg_napari.io.stacks import check_range
-from emseg_napari.io.volume import Volume, filled
+from emseg_napari.io.volume import Volume, with_fill_value
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 
@@ -86,7 +86,7 @@ def planned(volume: Volume, run: Run, task: VolumeTask) -> Plan:
         If the volume has no grey values or no such slices.
     """
     settings = task.settings
-    volume = filled(volume, settings.missing_is_empty)
+    volume = with_fill_value(volume, settings.missing_is_empty)
     if volume.dtype.kind not in "uif":
         raise UserError(
             f"{volume.name} holds {volume.dtype} values; an image of plain grey values is needed."

@@ -42,7 +42,7 @@ def _unchanged(probability: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Method:
+class Backend:
     """What a run predicts with.
 
     Attributes
@@ -89,10 +89,10 @@ class SlicePredictor:
     """
 
     def __init__(
-        self, record: RunRecord, method: Method | Network, orientations: int = 1, tile_px: int = 1024
+        self, record: RunRecord, method: Backend | Network, orientations: int = 1, tile_px: int = 1024
     ) -> None:
         self._record = record
-        self._method = method if isinstance(method, Method) else Method(method)
+        self._method = method if isinstance(method, Backend) else Backend(method)
         self._orientations = ORIENTATIONS[:orientations]
         self._tile_px = min(tile_px, self._method.largest_px)
 
@@ -167,7 +167,7 @@ class SlicePredictor:
         """Predict a window of a slice, of which no more is read than the network sees.
 
         It is that window of `probability`, up to rounding errors below 1e-4. Only the clean-up of a ridge
-        filter follows boundaries farther than a window can: it sees `Method.context_px` around it.
+        filter follows boundaries farther than a window can: it sees `Backend.context_px` around it.
 
         Parameters
         ----------

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredicted
-from emseg_napari.inference.backends import load_method
+from emseg_napari.inference.backends import load_backend
 from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.io.stacks import as_stack, check_image, check_range
-from emseg_napari.io.volume import filled
+from emseg_napari.io.volume import with_fill_value
 from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import PredictionSettings
@@ -28,7 +28,7 @@ def load_predictor(run: Run, settings: PredictionSettings) -> SlicePredictor:
         If the run has no usable ``network.onnx`` (of a ridge filter ``ridge.json``).
     """
     orientations = settings.orientations_for(run.settings.network)
-    return SlicePredictor(run.record, load_method(run, settings.threads), orientations, settings.tile_px)
+    return SlicePredictor(run.record, load_backend(run, settings.threads), orientations, settings.tile_px)
 
 
 def predict(
@@ -60,7 +60,7 @@ def predict(
         close gaps are raised to the threshold.
     """
     settings, context = settings or PredictionSettings(), context or JobContext()
-    image = filled(as_stack(image), settings.missing_is_empty)
+    image = with_fill_value(as_stack(image), settings.missing_is_empty)
     first, end = check_range(settings.slices, len(image), "The image")
     check_image(image, "The image", range(first, end))
     run = run if isinstance(run, Run) else open_run(run)

@@ -50,7 +50,7 @@ class DurableStore(LocalStore):
 def _put(path: Path, content: bytes) -> None:
     if not path.parent.is_dir():
         files.writable_folder(path.parent)
-    with files.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 

@@ -58,7 +58,7 @@ class MissingChunk(BrokenChunk):
         return MissingChunk, (self.name, self.index, self.file)
 
 
-class Reopened:
+class LazyFile:
     """Base of pixel sources that open their file when it is first read, once in each process.
 
     Attributes whose names begin with an underscore, such as open files, are not pickled.

@@ -22,7 +22,7 @@ from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.open import HDF5_SUFFIXES, MRC_SUFFIXES
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices, stacked
-from emseg_napari.io.volume import Volume, Voxel, filled
+from emseg_napari.io.volume import Volume, Voxel, with_fill_value
 from emseg_napari.settings import ExportSettings
 
 RECORD = "export.json"
@@ -99,7 +99,7 @@ def export_training_labels(
     """
     target, chosen = Path(target), sorted(set(chosen))
     _check_name(target)
-    image = filled(image, settings.missing_is_empty)
+    image = with_fill_value(image, settings.missing_is_empty)
     stacks.check_pair(image, labels, "the image", "the labels")
     _check_chosen(labels, chosen, settings.allow_unlabelled)
     kept = labels[chosen]

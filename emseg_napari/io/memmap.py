@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.io.axes import Size, VolumeWindow, last_three
-from emseg_napari.io.chunk_errors import Reopened
+from emseg_napari.io.chunk_errors import LazyFile
 
 
 @dataclass(frozen=True)
-class MappedPixels(Reopened):
+class MappedPixels(LazyFile):
     """A file in which the pixels of all slices follow each other, uncompressed.
 
     Attributes

@@ -78,7 +78,7 @@ def open_levels(path: str | Path, *, fills: bool = False) -> list[Volume]:
     return [volume, *(open_volume(level, fills=fills) for level in others)]
 
 
-def called(path: str | Path) -> str:
+def display_name(path: str | Path) -> str:
     """Return what a file, or a dataset in a container, is called in sentences: ``a.h5/volumes/raw``."""
     whole = Path(path).absolute()
     there = existing_part(whole)

@@ -86,7 +86,8 @@ def kind_of(name: str, record: Mapping[str, Any], given: Kind | None = None) -> 
     recorded = recorded_kind(record)
     if given and recorded and given != recorded and (recorded, given) != ("labels", "interior"):
         raise UserError(
-            f"{name} says of itself that it holds {KINDS[recorded]}, not {KINDS[given]}; read it as such."
+            f"{name} states in its record that it holds {KINDS[recorded]}, not {KINDS[given]}; read it as "
+            "such."
         )
     return given or recorded
 

@@ -21,7 +21,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, Convention, normalise
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.decode import GREY_NEEDED, TIFF_SUFFIXES, read, tiff_text
-from emseg_napari.io.open import called, is_container, open_volume, read_whole
+from emseg_napari.io.open import display_name, is_container, open_volume, read_whole
 from emseg_napari.io.volume import Voxel
 
 BIGTIFF_BYTES = 4_000_000_000
@@ -82,7 +82,7 @@ def read_labels(path: str | Path, convention: Convention | None = None) -> np.nd
         As for `read_image`, or if the values fit no convention or two.
     """
     path = Path(path)
-    return normalise(_read(path, fills=True), called(path), convention or recorded_convention(path))
+    return normalise(_read(path, fills=True), display_name(path), convention or recorded_convention(path))
 
 
 def write_stack(
@@ -111,7 +111,7 @@ def write_stack(
     """
     described = (description or {}) | ({"voxel": asdict(voxel)} if voxel else {})
     text = _OWN + json.dumps(described) if described or description is not None else None
-    with files.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         tifffile.imwrite(
             temporary,
             array,

@@ -17,7 +17,16 @@ from emseg_napari.io.chunk_errors import BrokenChunk
 from emseg_napari.io.indexing import AxisSelection, complete
 from emseg_napari.io.memmap import mapped_again
 
-__all__ = ["BrokenChunk", "PixelSource", "Size", "Volume", "VolumeWindow", "Voxel", "filled", "volume_of"]
+__all__ = [
+    "BrokenChunk",
+    "PixelSource",
+    "Size",
+    "Volume",
+    "VolumeWindow",
+    "Voxel",
+    "volume_of",
+    "with_fill_value",
+]
 
 S = TypeVar("S")
 
@@ -214,7 +223,7 @@ def volume_of(array: Any, name: str = "The image", voxel: Voxel | None = None) -
     return Volume(name, "", ArrayPixels(array), voxel)
 
 
-def filled(stack: S, fills: bool = True) -> S:
+def with_fill_value(stack: S, fills: bool = True) -> S:
     """Return a stack whose chunks without a file are the fill value, or else an error.
 
     Parameters

@@ -15,9 +15,9 @@ import keras
 import numpy as np
 import onnxruntime
 
-from emseg_napari.core.files import replacing
+from emseg_napari.core.files import atomic_write
 from emseg_napari.core.jobs import UserError
-from emseg_napari.models.onnx_rewrite import lean
+from emseg_napari.models.onnx_rewrite import optimised_graph
 
 # tf2onnx 1.17 sometimes loses the removal of an axis: in 7 of 60 exports of one network of the tests.
 _EXPORTS = 5
@@ -25,7 +25,7 @@ _EXPORTS = 5
 
 def save_checkpoint(model: keras.Model, path: Path) -> None:
     """Write weights, optimiser and step to a ``.keras`` file, atomically."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         model.save(temporary)
 
 
@@ -97,10 +97,10 @@ def export_onnx(model: keras.Model, path: Path) -> None:
     # Keras exports what it has called: once, on the smallest image that passes the pooling.
     image = np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype(np.float32)
     expected = model.predict_on_batch(image)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         for _ in range(_EXPORTS):
             model.export(temporary, format="onnx", verbose=False)
-            if rewritten := lean(temporary):
+            if rewritten := optimised_graph(temporary):
                 temporary.write_bytes(rewritten)
             if _agrees(temporary, image, expected):
                 return

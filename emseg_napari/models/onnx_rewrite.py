@@ -29,7 +29,7 @@ _MAKER = "emseg-napari"
 _OPSET = 15
 
 
-def lean(path: Path) -> bytes | None:
+def optimised_graph(path: Path) -> bytes | None:
     """Rewrite a network that Keras exported.
 
     Parameters

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
-from emseg_napari.core.files import read_json, replacing, write_json
+from emseg_napari.core.files import atomic_write, read_json, write_json
 from emseg_napari.core.jobs import EpochEnded, UserError
 from emseg_napari.io.stacks import supported
 from emseg_napari.models.normalisation import Normalisation
@@ -70,7 +70,7 @@ class RunRecord(Settings):
         Boundary probability from which a pixel is boundary: the most accurate on what was held out
         and some trained slices.
     merge_threshold : float
-        Mean boundary probability from which a boundary parts two cells best there; its gaps are closed.
+        Mean boundary probability from which a boundary separates two cells best there; its gaps are closed.
     finished : bool
         False while it trains and after it was stopped.
     """
@@ -174,7 +174,7 @@ class Run:
 
     def save_steps(self, steps: list[tuple[float, float]]) -> None:
         """Write learning rate and seconds of every step so far, atomically."""
-        with replacing(self.folder / "steps.npy") as temporary, open(temporary, "wb") as file:
+        with atomic_write(self.folder / "steps.npy") as temporary, open(temporary, "wb") as file:
             np.save(file, np.array(steps, np.float32).reshape(-1, 2))
 
     def read_steps(self) -> np.ndarray:

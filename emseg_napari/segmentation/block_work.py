@@ -20,7 +20,7 @@ from emseg_napari.segmentation.stack import as_float, cells_of_slice
 from emseg_napari.segmentation.tile_joining import joined
 from emseg_napari.segmentation.tiles import Piece, TileIndex, flood_tile
 from emseg_napari.segmentation.watershed import ask
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.settings import CellSettings
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SegmentationStep:
 
     boundary: Boundary
     parts: IntermediateFiles
-    settings: InstanceSettings
+    settings: CellSettings
 
     @property
     def paths(self) -> Sequence[Path]:
@@ -54,7 +54,7 @@ class SegmentationStep:
 
 
 @dataclass(frozen=True)
-class FloodStep(SegmentationStep):
+class WatershedStep(SegmentationStep):
     """The cells of a slice, or the fragments of one of its tiles."""
 
     def read(self, block: Block) -> np.ndarray:

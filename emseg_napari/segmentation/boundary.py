@@ -55,7 +55,7 @@ class Boundary:
     def __post_init__(self) -> None:
         if self.kind == "labels" and self.volume.dtype.kind not in "bui":
             raise UserError(
-                f"{self.volume.name} holds {self.volume.dtype} values, which are no labels; "
+                f"{self.volume.name} holds {self.volume.dtype} values, which are not labels; "
                 "say that it is a probability."
             )
         if self.kind != "labels":
@@ -72,12 +72,12 @@ class Boundary:
         Raises
         ------
         UserError
-            If it cannot be read, or a value is no probability or no label.
+            If it cannot be read, or a value is not a probability or no label.
         """
         if z in self.waiting:
             raise UserError(
                 f"slice {z} of {self.volume.name} was predicted while a part of its image could not be read, "
-                "and by the grey levels of the rest; mend the image and predict it anew first."
+                "and by the grey levels of the rest; repair the image and predict it again first."
             )
         return self._converted(self.volume[z, part[0], part[1]], z)
 

@@ -15,7 +15,7 @@ import numpy as np
 from emseg_napari.core.jobs import ShouldStop, never
 from emseg_napari.segmentation.agglomeration import outlined
 from emseg_napari.segmentation.stack import fragments_of_slice
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.settings import CellSettings
 
 
 def close_gaps(
@@ -30,7 +30,7 @@ def close_gaps(
     threshold : float
         Boundary is what reaches it.
     merge_threshold : float
-        Mean boundary probability from which a boundary parts two cells, see `InstanceSettings`.
+        Mean boundary probability from which a boundary separates two cells, see `CellSettings`.
     should_stop : callable
         When it answers True, `Cancelled` is raised.
 
@@ -48,7 +48,7 @@ def closings(
     """Yield what `close_gaps` returns for each of the ascending `levels` of `merge_threshold`."""
     # The next number above: 1 - float32(0.65) is more than 0.35, so that scores would see the line open.
     raised = min(np.nextafter(np.float32(threshold), np.float32(2)), np.float32(1))
-    regions = fragments_of_slice(probability, InstanceSettings(), should_stop)
+    regions = fragments_of_slice(probability, CellSettings(), should_stop)
     for level in levels:
         regions.join_weak(level)
         lines = (outlined(regions.numbers()) == 0) & (probability < threshold)

@@ -135,7 +135,7 @@ class IntermediateFiles:
 def save(path: Path, tables: Tables) -> None:
     """Write tables, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         np.savez(temporary, allow_pickle=False, **tables)
 
 

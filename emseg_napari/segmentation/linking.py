@@ -12,12 +12,12 @@ from emseg_napari.core.jobs import JobContext, Progress
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.segmentation.agglomeration import in_reading_order
 from emseg_napari.segmentation.overlaps import Overlaps, overlaps
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.settings import CellSettings
 
 
 def link(
     cells: np.ndarray,
-    settings: InstanceSettings | None = None,
+    settings: CellSettings | None = None,
     context: JobContext | None = None,
 ) -> np.ndarray:
     """Give the cells of neighbouring slices that overlap one number.
@@ -51,7 +51,7 @@ def link(
     """
     stack, context = as_stack(cells), context or JobContext()
     result = np.empty(stack.shape, np.int32)
-    linker, left = Linker(settings or InstanceSettings()), time_left(len(stack))
+    linker, left = Linker(settings or CellSettings()), time_left(len(stack))
     for z, numbers in enumerate(stack):
         context.check_stop()
         result[z] = linker.next(numbers)
@@ -68,7 +68,7 @@ class Linker:
         `overlap` and `gap_slices`.
     """
 
-    def __init__(self, settings: InstanceSettings) -> None:
+    def __init__(self, settings: CellSettings) -> None:
         self._overlap = settings.overlap
         self._before: deque[np.ndarray] = deque(maxlen=settings.gap_slices + 1)  # the nearest first
         self._chain = Chain(settings.gap_slices + 1)

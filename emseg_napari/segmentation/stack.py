@@ -17,16 +17,16 @@ from emseg_napari.segmentation.agglomeration import Regions, outlined
 from emseg_napari.segmentation.linking import Linker, time_left
 from emseg_napari.segmentation.tile_joining import cells_of_tiles
 from emseg_napari.segmentation.tiles import CUT, Cut
-from emseg_napari.segmentation.watershed import ask, flooded
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.segmentation.watershed import ask, watershed_fragments
+from emseg_napari.settings import CellSettings
 
 _ROUNDING = 1e-6  # by which the probabilities of other programs may pass 0 and 1
 _NEEDED = "a boundary probability is needed, floats from 0 to 1 or uint8 from 0 to 255"
 
 
-def instances(
+def segment_stack(
     probability: np.ndarray,
-    settings: InstanceSettings | None = None,
+    settings: CellSettings | None = None,
     context: JobContext | None = None,
     first_slice: int = 0,
 ) -> np.ndarray:
@@ -58,7 +58,7 @@ def instances(
     UserError
         If the values are not a probability.
     """
-    settings, context = settings or InstanceSettings(), context or JobContext()
+    settings, context = settings or CellSettings(), context or JobContext()
     check_probability(probability, "The probability", first_slice)
     stack = as_stack(probability)
     result, left = np.empty(stack.shape, np.int32), time_left(len(stack))
@@ -79,7 +79,7 @@ def check_probability(probability: np.ndarray, name: str, first_slice: int = 0) 
     Parameters
     ----------
     probability : numpy.ndarray
-        As for `instances`.
+        As for `segment_stack`.
     name : str
         What the user calls it; starts the sentence.
     first_slice : int
@@ -101,7 +101,7 @@ def check_probability(probability: np.ndarray, name: str, first_slice: int = 0) 
 
 def cells_of_slice(
     probability: np.ndarray,
-    settings: InstanceSettings,
+    settings: CellSettings,
     should_stop: ShouldStop = never,
     cut: Cut = CUT,
 ) -> np.ndarray:
@@ -117,16 +117,16 @@ def cells_of_slice(
 
 
 def fragments_of_slice(
-    probability: np.ndarray, settings: InstanceSettings, should_stop: ShouldStop = never
+    probability: np.ndarray, settings: CellSettings, should_stop: ShouldStop = never
 ) -> Regions:
     """Divide one slice into pieces of cells, between which boundaries may be weak.
 
     Parameters
     ----------
     probability, settings, should_stop
-        As for `watershed.flooded`.
+        As for `watershed.watershed_fragments`.
     """
-    numbers, _ = flooded(probability, settings, should_stop)
+    numbers, _ = watershed_fragments(probability, settings, should_stop)
     regions = Regions(numbers, probability)
     ask(should_stop)
     regions.join_small(settings.size_px)

@@ -18,11 +18,11 @@ from scipy.sparse.csgraph import connected_components
 from emseg_napari.core.jobs import ShouldStop, never
 from emseg_napari.segmentation.agglomeration import Borders, Regions
 from emseg_napari.segmentation.tiles import Cut, Face, Piece, TileIndex, flood_tile
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.settings import CellSettings
 
 
 def cells_of_tiles(
-    probability: np.ndarray, settings: InstanceSettings, cut: Cut, should_stop: ShouldStop = never
+    probability: np.ndarray, settings: CellSettings, cut: Cut, should_stop: ShouldStop = never
 ) -> np.ndarray:
     """Divide a large slice into cells, tile by tile; the parameters are those of `cells_of_slice`."""
     shape, pieces = probability.shape, {}
@@ -40,7 +40,7 @@ def cells_of_tiles(
 
 
 def joined(
-    pieces: Mapping[TileIndex, Piece], settings: InstanceSettings
+    pieces: Mapping[TileIndex, Piece], settings: CellSettings
 ) -> tuple[dict[TileIndex, np.ndarray], int]:
     """Join the fragments of a slice's tiles to cells.
 

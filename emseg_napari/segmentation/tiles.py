@@ -17,8 +17,8 @@ from skimage.measure import label
 from emseg_napari.core.jobs import ShouldStop, never
 from emseg_napari.io.axes import SliceWindow
 from emseg_napari.segmentation.agglomeration import Borders, first_pixels
-from emseg_napari.segmentation.watershed import flooded
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.segmentation.watershed import watershed_fragments
+from emseg_napari.settings import CellSettings
 
 TileIndex = tuple[int, int]  # of a tile among the tiles, along y and x
 
@@ -151,7 +151,7 @@ def flood_tile(
     tile: SliceWindow,
     seen: SliceWindow,
     width: int,
-    settings: InstanceSettings,
+    settings: CellSettings,
     should_stop: ShouldStop = never,
 ) -> tuple[np.ndarray, Piece]:
     """Divide one tile into fragments.
@@ -173,7 +173,7 @@ def flood_tile(
         int32 (y, x), of the tile without its margin: 1, 2, ..., each of which is connected in it.
     piece : Piece
     """
-    flood, seeds = flooded(probability, settings, should_stop)
+    flood, seeds = watershed_fragments(probability, settings, should_stop)
     inside = _shifted(tile, seen)
     own = flood[inside]
     fragments, count = label(own, connectivity=1, return_num=True)

@@ -7,7 +7,7 @@
 5. Every block of the output is written with these numbers.
 
 The result is that of `emseg_napari.segmentation.stack.instances`, pixel by pixel, wherever and however often
-it was broken off: there, too, slices of more than 4096 x 4096 pixels are cut into tiles of 2048 with
+it was interrupted: there, too, slices of more than 4096 x 4096 pixels are cut into tiles of 2048 with
 margins of 128 px. Their cells equal those of the slice divided at once wherever the margins show what
 shapes them: on mosaics of 2048 x 2048 px made of ISBI 2012 slices (4 nm pixels, cells of some 50 px), cut
 into tiles of 300 and 500 px, all of 3721 cells did with margins of 96 and 128 px, and all but 2 with 64;
@@ -33,20 +33,20 @@ from emseg_napari.io.layout import Block, Layout, Version
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.records import first_slice
 from emseg_napari.io.resume_check import LATER
-from emseg_napari.io.volume import Size, filled
+from emseg_napari.io.volume import Size, with_fill_value
 from emseg_napari.segmentation.block_work import (
-    FloodStep,
     JoinStep,
     NumberStep,
     OverlapStep,
     SegmentationStep,
+    WatershedStep,
 )
 from emseg_napari.segmentation.boundary import Boundary, waiting_in
 from emseg_napari.segmentation.intermediate import IntermediateFiles
 from emseg_napari.segmentation.linking import Chain
 from emseg_napari.segmentation.stages import FINISH, FLOOD, JOIN, NUMBER, OVERLAP, Stages
 from emseg_napari.segmentation.tiles import CUT, Cut
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.settings import CellSettings
 
 _CHUNK_PX = 512
 _MOST = np.iinfo(np.int32).max
@@ -96,7 +96,7 @@ class Destination:
 def segment_volume(
     boundary: Boundary,
     destination: Destination,
-    settings: InstanceSettings | None = None,
+    settings: CellSettings | None = None,
     context: JobContext | None = None,
     scheduler: Scheduler = LOCAL,
 ) -> VolumeCells:
@@ -126,8 +126,8 @@ def segment_volume(
         If the output is something else, was begun with other choices, or cannot be written.
     Cancelled
     """
-    settings = settings or InstanceSettings()
-    volume = filled(boundary.volume, settings.missing_is_empty)
+    settings = settings or CellSettings()
+    volume = with_fill_value(boundary.volume, settings.missing_is_empty)
     waiting = frozenset() if settings.missing_is_empty else waiting_in(volume)
     work = _Segmentation(replace(boundary, volume=volume, waiting=waiting), destination, settings)
     with connected(scheduler) as workers:
@@ -135,7 +135,7 @@ def segment_volume(
 
 
 class _Segmentation:
-    def __init__(self, boundary: Boundary, destination: Destination, settings: InstanceSettings) -> None:
+    def __init__(self, boundary: Boundary, destination: Destination, settings: CellSettings) -> None:
         self._boundary, self._settings, self._cut = boundary, settings, destination.cut
         self._path, self._version = Path(destination.path), destination.version
         self._record = {**destination.record, "settings": settings.model_dump(exclude={LATER})}
@@ -187,7 +187,7 @@ class _Segmentation:
         files.writable_folder(self._folder)
         fragments = VolumeOutput.prepare(self._folder / "fragments.zarr", layout, self._record)
         parts = IntermediateFiles(self._folder, self._cut, fragments)
-        failures = stages.do(FLOOD, FloodStep(self._boundary, parts, self._settings), fragments.missing())
+        failures = stages.do(FLOOD, WatershedStep(self._boundary, parts, self._settings), fragments.missing())
         broken = tuple(sorted(block.index for block in fragments.missing()))
         return replace(parts, broken=broken), failures
 

@@ -14,15 +14,15 @@ from skimage.segmentation import watershed
 
 from emseg_napari.core.jobs import Cancelled, ShouldStop, never
 from emseg_napari.segmentation.agglomeration import first_pixels
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.settings import CellSettings
 
 # Times the pixels of a slice that is divided at once it is less than two distances can differ by, 1 / 8192.
 _LESS = 4e-12
 _PER_PX = 4  # distances are counted in quarter pixels: whole numbers compare exactly
 
 
-def flooded(
-    probability: np.ndarray, settings: InstanceSettings, should_stop: ShouldStop = never
+def watershed_fragments(
+    probability: np.ndarray, settings: CellSettings, should_stop: ShouldStop = never
 ) -> tuple[np.ndarray, np.ndarray]:
     """Grow seeds over a slice, or a part of one, until they meet.
 

@@ -6,7 +6,7 @@ its ``description`` the tooltip and the command line's help; units stand in both
 """
 
 from emseg_napari.settings.base import Settings, is_advanced, is_range, validated, with_present_names
-from emseg_napari.settings.cells import MERGE_THRESHOLD, InstanceSettings
+from emseg_napari.settings.cells import MERGE_THRESHOLD, CellSettings
 from emseg_napari.settings.evaluation import ErrorSettings, EvaluationSettings
 from emseg_napari.settings.export import ExportSettings
 from emseg_napari.settings.live import LiveSettings
@@ -16,10 +16,10 @@ from emseg_napari.settings.training import BASELINES, NetworkName, TrainingSetti
 __all__ = [
     "BASELINES",
     "MERGE_THRESHOLD",
+    "CellSettings",
     "ErrorSettings",
     "EvaluationSettings",
     "ExportSettings",
-    "InstanceSettings",
     "LiveSettings",
     "NetworkName",
     "PredictionSettings",

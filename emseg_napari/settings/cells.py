@@ -10,7 +10,7 @@ from emseg_napari.settings.base import Settings, advanced, missing_is_empty_fiel
 MERGE_THRESHOLD = 0.7
 
 
-class InstanceSettings(Settings):
+class CellSettings(Settings):
     """Settings of one segmentation into cells.
 
     The defaults were chosen on ISBI 2012 slices that the network had not seen, and the overlap on the

@@ -56,7 +56,7 @@ class LiveSettings(Settings):
         ge=0,
         le=1,
     )
-    seed: int = advanced(0, "Seed", "Start of all random numbers.", ge=0, le=2**31 - 1)
+    seed: int = advanced(0, "Seed", "Seed of all random numbers.", ge=0, le=2**31 - 1)
 
     def training(self, start: TrainingSettings) -> TrainingSettings:
         """Return the recipe of the start with a constant learning rate, no end and strong augmentation.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic.fields import FieldInfo
 
-from emseg_napari.settings.cells import InstanceSettings
+from emseg_napari.settings.cells import CellSettings
 from emseg_napari.settings.prediction import PredictionSettings
 
 
 def field_of(name: str) -> FieldInfo | None:
-    """Return a field of `PredictionSettings` or `InstanceSettings`; None if neither has it."""
-    classes = (PredictionSettings, InstanceSettings)
+    """Return a field of `PredictionSettings` or `CellSettings`; None if neither has it."""
+    classes = (PredictionSettings, CellSettings)
     return next((one.model_fields[name] for one in classes if name in one.model_fields), None)
 
 

@@ -78,7 +78,7 @@ class TrainingSettings(Settings):
         "and the run has no score.",
     )
     seed: int = advanced(
-        0, "Seed", "Start of all random numbers; the same seed repeats a run.", ge=0, le=2**31 - 1
+        0, "Seed", "Seed of all random numbers; the same seed repeats a run.", ge=0, le=2**31 - 1
     )
     batch_size: int = advanced(4, "Batch size", "Patches in one optimiser step.", ge=1, le=256)
     patch_px: int = advanced(

@@ -15,7 +15,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import check_trainable, distinct, normalise
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import as_stack, check_image, check_pair
-from emseg_napari.io.volume import filled
+from emseg_napari.io.volume import with_fill_value
 from emseg_napari.models.run import Run, RunRecord, fingerprint, open_run, opened_start
 from emseg_napari.settings import BASELINES, LiveSettings, TrainingSettings
 from emseg_napari.training.run_record import label_counts, new_record, with_start
@@ -102,7 +102,7 @@ def check_data(
         If they cannot be used.
     """
     check_pair(image, labels, names.image, names.labels)
-    image = filled(image, settings.missing_is_empty)
+    image = with_fill_value(image, settings.missing_is_empty)
     if resumed:
         _check_same_image(image, resumed)
         trained, held_out = resumed.record.trained_slices, resumed.record.held_out_slices

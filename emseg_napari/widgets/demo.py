@@ -77,7 +77,7 @@ def paint_stroke(dock: Dock, start: QPoint, end: QPoint) -> None:
     QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=end)
 
 
-class MainJob:
+class ScriptedDemo:
     """Does the main job by itself in a real window.
 
     Parameters
@@ -188,7 +188,7 @@ def _by_itself(viewer: napari.Viewer, dock: Dock, output: Path, minutes: float) 
         folder = writable_folder(output.absolute())
         # Runs of the demo stay with the rest of what it leaves.
         dock.workspace.runs_folder = writable_folder(folder / "runs")
-        MainJob(viewer, dock, folder, minutes).run()
+        ScriptedDemo(viewer, dock, folder, minutes).run()
     except UserError as error:
         sys.stderr.write(f"emseg: {error}\n")
         return 1

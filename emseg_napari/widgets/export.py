@@ -1,4 +1,4 @@
-"""Step 7: write corrected labels as training labels that others, and we, can train on."""
+"""Step 7: write corrected labels as training labels that any program can train on."""
 
 from __future__ import annotations
 

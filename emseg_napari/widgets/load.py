@@ -84,7 +84,7 @@ class LoadStep(StepWidget):
         return grid
 
     def _update(self) -> None:
-        missing = None if self.workspace.labels is not None else "there are no labels to save"
+        missing = None if self.workspace.labels is not None else "there are not labels to save"
         enable(self.buttons["Save session..."], missing)
         image = self.workspace.image
         if image != self._described:

@@ -26,8 +26,8 @@ from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_m
 from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.run_picker import RunPicker
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import choice_of, in_line
-from emseg_napari.widgets.base.threads import with_places
+from emseg_napari.widgets.base.step import choice_of, in_row
+from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import proposals_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
@@ -83,7 +83,7 @@ class PredictStep(JobStep):
             self.rows.addWidget(widget)
         self.predict = self.button("Predict", "Propose labels with the run's network.", self.start)
         self.cancel = self.button("Cancel", "Stop; finished slices stay.", self.job.cancel)
-        self.rows.addLayout(in_line(self.predict, self.cancel))
+        self.rows.addLayout(in_row(self.predict, self.cancel))
         for widget in (self.bar, self.status):
             self.rows.addWidget(widget)
 
@@ -274,8 +274,8 @@ class PredictStep(JobStep):
             first = result.failures[0]
             raise UserError(
                 f"{len(result.failures)} blocks could not be predicted, the first {first.index}: "
-                f"{with_places(first)} All others are in {streaming.path}; press Predict to try these "
-                f"again. {result.warning}".rstrip()
+                f"{with_field_locations(first)} All others are in {streaming.path}; press Predict to try "
+                f"these again. {result.warning}".rstrip()
             )
         self.say(
             f"'{layer.name}' is in {streaming.path}. To correct a slice, predict the slice in view: its "

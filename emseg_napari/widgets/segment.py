@@ -14,24 +14,24 @@ from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.core.jobs import Finished, Message, UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.open import open_levels
-from emseg_napari.io.volume import filled, volume_of
+from emseg_napari.io.volume import volume_of, with_fill_value
 from emseg_napari.segmentation.boundary import boundary_of
-from emseg_napari.segmentation.provenance import cells_record
+from emseg_napari.segmentation.cells_record import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells
-from emseg_napari.settings import InstanceSettings, validated
+from emseg_napari.settings import CellSettings, validated
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.layer_picker import PredictionPicker
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import choice_of, in_line
-from emseg_napari.widgets.base.threads import with_places
+from emseg_napari.widgets.base.step import choice_of, in_row
+from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import stack_of, understood
 from emseg_napari.widgets.layers.layer_info import info_in, info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
-from emseg_napari.widgets.layers.placement import placed, slice_in_view
+from emseg_napari.widgets.layers.placement import slice_in_view, slice_transform
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 SLICE, STACK = "slice in view", "whole stack"
@@ -69,12 +69,12 @@ class CellsStep(JobStep):
     def _build(self) -> None:
         self.rows.addLayout(self._choices())
         self.volume = VolumeTarget("cells", "the number of each pixel's cell")
-        self.form = SettingsForm(InstanceSettings)
+        self.form = SettingsForm(CellSettings)
         self.find = self.button("Find cells", "Give every cell a number and a colour.", self.start)
         self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
         for widget in (self.volume, self.form):
             self.rows.addWidget(widget)
-        self.rows.addLayout(in_line(self.find, self.cancel))
+        self.rows.addLayout(in_row(self.find, self.cancel))
         for widget in (self.bar, self.status):
             self.rows.addWidget(widget)
 
@@ -102,7 +102,7 @@ class CellsStep(JobStep):
         remembered = recall("cells")
         self.scope.setCurrentText(str(remembered.pop("scope", STACK)))
         with suppress(UserError, TypeError):  # another version remembered them
-            self.form.set_values(validated(InstanceSettings, **remembered).model_dump())
+            self.form.set_values(validated(CellSettings, **remembered).model_dump())
 
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""
@@ -122,7 +122,7 @@ class CellsStep(JobStep):
         source = self.source.layer
         if source is None:
             raise UserError("Choose a boundary probability or labels first.")
-        settings = validated(InstanceSettings, **self.form.values())
+        settings = validated(CellSettings, **self.form.values())
         remember("cells", settings.model_dump(mode="json") | {"scope": self.scope.currentText()})
         self._source, self._linked, self._notes, self._output = source, settings.link, [], None
         if self.target.currentText() == FILE:
@@ -131,7 +131,7 @@ class CellsStep(JobStep):
             self._start_layer(settings)
         self.update_buttons()
 
-    def _start_volume(self, settings: InstanceSettings) -> None:
+    def _start_volume(self, settings: CellSettings) -> None:
         """Find the cells of the whole stack, to an output on disk."""
         source = self._source
         if not isinstance(source, Image):
@@ -154,8 +154,11 @@ class CellsStep(JobStep):
         self.say(f"Finding cells, to {path}...")
         self.job.start("segment_volume", "Finding cells", prepare)
 
-    def _start_layer(self, settings: InstanceSettings) -> None:
-        source, stack = self._source, filled(volume_of_layer(self._source), settings.missing_is_empty)
+    def _start_layer(self, settings: CellSettings) -> None:
+        source, stack = (
+            self._source,
+            with_fill_value(volume_of_layer(self._source), settings.missing_is_empty),
+        )
         first, end = self._range(source, len(stack))
         refuse_many(source.name, (end - first, *stack.shape[1:]), "divide in memory")
         self._shape, self._slices = stack.shape, (first, end)
@@ -200,7 +203,7 @@ class CellsStep(JobStep):
     def _show_volume(self, result: VolumeCells) -> None:
         data, shown, _ = layer_of(open_levels(result.output.path, fills=True))
         source = info_in(shown["metadata"]).source
-        lying = placed(self._source, 0)
+        lying = slice_transform(self._source, 0)
         earlier = [layer for layer in self.viewer.layers if info_of(layer).source == source]
         for layer in earlier:
             self.viewer.layers.remove(layer)
@@ -209,8 +212,9 @@ class CellsStep(JobStep):
         if result.failures:
             first = result.failures[0]
             raise UserError(
-                f"{len(result.failures)} parts have no cells, the first {first.index}: {with_places(first)} "
-                f"All others are in {self._output}; press Find cells to try these again."
+                f"{len(result.failures)} parts have no cells, the first {first.index}: "
+                f"{with_field_locations(first)} All others are in {self._output}; press Find cells to "
+                "try these again."
             )
         count = "All" if result.cells is None else f"{result.cells}"
         self.say(" ".join([f"{count} cells are in '{layer.name}', on disk in {self._output}.", *self._notes]))

@@ -167,7 +167,7 @@ def test_a_run_that_is_given_knows_its_threshold_and_slices(desk: Desk) -> None:
         (
             lambda p: (255 * p).astype(np.uint8),
             (),
-            "the boundary probability from 0 to 255, since it holds 8-bit values that are no labels; add",
+            "the boundary probability from 0 to 255, since it holds 8-bit values that are not labels; add",
         ),
         (lambda p: np.where(p < 0.4, 255, 0).astype(np.uint8), (), "labels, since it holds no other values."),
     ],
@@ -190,7 +190,7 @@ def test_slices_the_run_was_trained_on_are_left_out_and_named(desk: Desk) -> Non
     result = desk.evaluate(desk.predicted())
     assert "Mean over 4 slices (4:8)" in result.stdout
     assert "Left out, since the run was trained on them: slices 0:4." in result.stderr
-    assert "On slices 4 the run chose its threshold and weights: they flatter." in result.stderr
+    assert "On slices 4 the run chose its threshold and weights: their scores are too high." in result.stderr
 
 
 def test_trained_slices_that_are_asked_for_are_marked(desk: Desk) -> None:
@@ -358,7 +358,7 @@ def test_a_range_that_the_prediction_does_not_show_is_a_sentence(desk: Desk) -> 
 def test_values_that_are_no_probability_are_a_sentence(desk: Desk, value: float) -> None:
     desk.probability[2, 0, 0] = value
     path = desk.write("p.tif", desk.probability)
-    assert f"p.tif: {value:g} in slice 2 is no probability" in desk.refuses(path)
+    assert f"p.tif: {value:g} in slice 2 is not a probability" in desk.refuses(path)
     assert desk.evaluate(path, "--slices", "3:5").exit_code == 0
 
 
@@ -371,7 +371,7 @@ def test_the_image_itself_is_no_prediction(desk: Desk) -> None:
     image = desk.write("image.tif", desk.image)
     assert "taken for the boundary probability from 0 to 255" in desk.evaluate(image).stderr
     said = desk.refuses(image, "--run", desk.run(fingerprints=True))
-    assert "image.tif is no prediction but the image that run was trained on (slice 0)" in said
+    assert "image.tif is not a prediction but the image that run was trained on (slice 0)" in said
 
 
 def test_an_instance_map_or_an_image_of_16_bits_is_no_prediction(desk: Desk) -> None:

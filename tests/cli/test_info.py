@@ -62,7 +62,7 @@ def test_info_says_when_nothing_was_held_out(saved):
 
 
 def test_info_says_that_a_corner_flatters(saved):
-    assert "corner y 0:22, x 42:64 (small parts flatter)" in saved(
+    assert "corner y 0:22, x 42:64 (scores on small areas are too high)" in saved(
         held_out_slices=[], held_out_tile=(0, 22, 42, 64)
     )
 

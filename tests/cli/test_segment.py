@@ -14,7 +14,7 @@ from emseg_napari.io.volume import Voxel
 from emseg_napari.segmentation import stack as segmentation
 from emseg_napari.segmentation import volume
 from emseg_napari.segmentation.linking import link
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.settings import CellSettings
 
 RECORD = {
     "software": "emseg-napari predict",
@@ -74,7 +74,7 @@ def test_cells_are_those_of_the_function_and_the_file_says_what_they_are(predict
     assert said["software"] == "emseg-napari segment"
     assert said["cells_per_slice"] == [4] * 5
     assert (said["run"], said["run_folder"], said["slices"]) == ("mine", "/runs/mine", [19, 24])
-    assert InstanceSettings(**said["settings"]) == InstanceSettings()
+    assert CellSettings(**said["settings"]) == CellSettings()
 
 
 @pytest.mark.parametrize("name", ["cells.tif", "cells.zarr"])
@@ -218,7 +218,7 @@ def test_ctrl_c_leaves_nothing_and_says_so(predicted, monkeypatch):
     def stop(*_: object) -> None:
         raise Cancelled
 
-    monkeypatch.setattr(segmentation, "instances", stop)
+    monkeypatch.setattr(segmentation, "segment_stack", stop)
     result = emseg("segment", predicted, "--output", predicted.with_name("cells.tif"))
     assert result.exit_code == 130
     assert "cells.tif was not written" in result.stderr
@@ -227,7 +227,7 @@ def test_ctrl_c_leaves_nothing_and_says_so(predicted, monkeypatch):
 
 def test_more_cells_than_fit_16_bits_are_written_in_32(predicted, monkeypatch):
     many = np.arange(70_000, dtype=np.int32).reshape(1, 250, 280) + 1
-    monkeypatch.setattr(segmentation, "instances", lambda *_: many)
+    monkeypatch.setattr(segmentation, "segment_stack", lambda *_: many)
     cells = segmented(predicted)
     assert cells.dtype == np.int32
     np.testing.assert_array_equal(cells, many[0])

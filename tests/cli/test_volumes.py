@@ -21,7 +21,7 @@ from emseg_napari.inference import plan, predict
 from emseg_napari.inference.block_work import encoded
 from emseg_napari.io import stack_or_volume
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
-from emseg_napari.io.open import called
+from emseg_napari.io.open import display_name
 from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.io.volume import Voxel
@@ -258,7 +258,7 @@ def test_files_are_called_by_their_name_and_datasets_by_their_path_in_the_contai
     (tmp_path / "a.tif").touch()
     zarr.create_group(tmp_path / "b.zarr").create_array("0", shape=(1, 2, 3), dtype="uint8")
     (tmp_path / "folder").mkdir()
-    assert called(tmp_path / path) == name
+    assert display_name(tmp_path / path) == name
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ def names(folder):
 
 
 def write_half_of_file(path, error):
-    with files.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         temporary.write_text("half")
         if isinstance(error, OSError):
             error.filename = str(temporary)
@@ -34,7 +34,7 @@ def write_half_of_folder(path, error):
 
 
 def test_a_new_file_appears_whole_under_its_own_name(tmp_path):
-    with files.replacing(tmp_path / "run.ome.tif") as temporary:
+    with files.atomic_write(tmp_path / "run.ome.tif") as temporary:
         assert temporary.parent == tmp_path
         assert temporary.suffix == ".tif"
         temporary.write_text("new")
@@ -74,7 +74,7 @@ def test_what_the_operating_system_refuses_is_said_in_a_sentence_with_the_path(t
 def test_an_error_about_another_file_is_not_blamed_on_this_one(tmp_path):
     with (
         pytest.raises(FileNotFoundError, match="elsewhere"),
-        files.replacing(tmp_path / "a.bin") as temporary,
+        files.atomic_write(tmp_path / "a.bin") as temporary,
     ):
         temporary.write_bytes((tmp_path / "elsewhere.bin").read_bytes())
 

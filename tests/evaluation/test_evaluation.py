@@ -213,7 +213,7 @@ def test_shapes_that_differ_are_a_sentence(prediction, truth):
 @pytest.mark.parametrize(("value", "shown"), [(np.nan, "nan"), (1.5, "1.5"), (-0.1, "-0.1"), (np.inf, "inf")])
 def test_values_that_are_no_probability_are_a_sentence(prediction, truth, value, shown):
     prediction[1, 0, 0] = value
-    with pytest.raises(UserError, match=f"holds {shown}, which is no probability"):
+    with pytest.raises(UserError, match=f"holds {shown}, which is not a probability"):
         evaluate(prediction, truth)
     assert scored(evaluate(prediction, truth, EvaluationSettings(slices=(2, 4)))) == [2, 3]
 

@@ -137,7 +137,7 @@ def test_what_is_no_probability_is_a_sentence_where_it_is_used(written, value):
     values = np.full((3, 4, 4), 0.5, np.float32)
     values[2, 1, 1] = value
     prediction = read_prediction(written(values))
-    with pytest.raises(UserError, match=rf"p.tif: {value:g} in slice 2 is no probability"):
+    with pytest.raises(UserError, match=rf"p.tif: {value:g} in slice 2 is not a probability"):
         prediction.interior(1, 3)
     assert prediction.interior(0, 2).shape == (2, 4, 4)
 
@@ -149,7 +149,7 @@ def test_rounding_of_other_programs_is_forgiven(written):
 
 def test_doubles_too_large_for_floats_are_a_sentence(written):
     prediction = read_prediction(written(np.full((1, 2, 2), 1e300)))
-    with pytest.raises(UserError, match="inf in slice 0 is no probability"):
+    with pytest.raises(UserError, match="inf in slice 0 is not a probability"):
         everything(prediction)
 
 
@@ -157,7 +157,7 @@ def test_unlabelled_pixels_are_a_sentence(written):
     labels = to_isbi(np.array([[[1, 2]], [[1, 0]]], np.uint8))
     prediction = read_prediction(written(labels), "labels")
     assert prediction.interior(0, 1).shape == (1, 1, 2)
-    with pytest.raises(UserError, match="in slice 1 is no boundary and no interior"):
+    with pytest.raises(UserError, match="in slice 1 is neither boundary nor interior"):
         everything(prediction)
 
 

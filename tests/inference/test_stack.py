@@ -6,7 +6,7 @@ import pytest
 from skimage.transform import resize
 
 from emseg_napari.core.jobs import Cancelled, JobContext, Progress, SlicePredicted, UserError
-from emseg_napari.inference import Method, SlicePredictor, load_predictor, predict
+from emseg_napari.inference import Backend, SlicePredictor, load_predictor, predict
 from emseg_napari.inference.tiles import GRID_PX, HALOS, ORIENTATIONS, Halo, tiles
 from emseg_napari.models.checkpoints import export_onnx
 from emseg_napari.models.run import Run, RunRecord
@@ -199,7 +199,7 @@ def corners(shape: tuple[int, int]) -> list[tuple[slice, slice]]:
 @pytest.mark.parametrize("shape", [(513, 300), (340, 333), (64, 450)])
 def test_windows_of_compact_are_those_of_the_untiled_prediction(compact, shape, orientations):
     image = noise(*shape)
-    method = Method(compact.predict_on_batch, HALOS["compact"])
+    method = Backend(compact.predict_on_batch, HALOS["compact"])
     expected = untiled(image, record(), compact.predict_on_batch, orientations)
     predictor = SlicePredictor(record(), method, orientations, tile_px=96)
     assert expected.std() > 0.005
@@ -211,7 +211,7 @@ def test_windows_of_compact_are_those_of_the_untiled_prediction(compact, shape, 
 @pytest.mark.parametrize("tile_px", [64, 160, 1024])
 def test_tiles_of_compact_leave_no_seam(compact, tile_px):
     image = noise(401, 330)
-    method = Method(compact.predict_on_batch, HALOS["compact"])
+    method = Backend(compact.predict_on_batch, HALOS["compact"])
     expected = untiled(image, record(), compact.predict_on_batch, 1)
     found = SlicePredictor(record(), method, tile_px=tile_px).probability(image)
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -220,7 +220,7 @@ def test_tiles_of_compact_leave_no_seam(compact, tile_px):
 @pytest.mark.parametrize("shape", [(830, 90), (90, 830), (513, 300)])
 def test_windows_of_reference_are_those_of_the_untiled_prediction_at_half_the_size(reference, shape):
     image, half = noise(*shape), record((0.5, 0.5))
-    method = Method(reference.predict_on_batch, HALOS["reference"])
+    method = Backend(reference.predict_on_batch, HALOS["reference"])
     expected = untiled(image, half, reference.predict_on_batch, 1)
     predictor = SlicePredictor(half, method, tile_px=128)
     assert expected.std() > 0.001
@@ -234,7 +234,7 @@ def test_windows_of_reference_are_those_of_the_untiled_prediction_at_half_the_si
 def test_windows_of_resampled_slices_are_those_of_the_whole(scale, shape):
     image = noise(*shape)
     expected = untiled(image, record(scale), itself, 8)
-    predictor = SlicePredictor(record(scale), Method(itself, Halo(16, 16)), 8, tile_px=64)
+    predictor = SlicePredictor(record(scale), Backend(itself, Halo(16, 16)), 8, tile_px=64)
     np.testing.assert_allclose(predictor.probability(image), expected.clip(0, 1), atol=1e-5)
     for window in corners(shape):
         found = predictor.window(OnDisk(image), window, predictor.levels(image))
@@ -244,7 +244,7 @@ def test_windows_of_resampled_slices_are_those_of_the_whole(scale, shape):
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_no_more_is_read_than_the_network_sees(scale):
     slice_ = OnDisk(noise(3000, 3000))
-    predictor = SlicePredictor(record((scale, scale)), Method(itself, Halo(32, 32)), 8)
+    predictor = SlicePredictor(record((scale, scale)), Backend(itself, Halo(32, 32)), 8)
     levels = record().normalisation.levels(noise(64, 64))
     predictor.window(slice_, (slice(1000, 1512), slice(2000, 2512)), levels)
     rows, columns = (np.flatnonzero(slice_.read.any(axis)) for axis in (1, 0))

@@ -7,9 +7,9 @@ import onnxruntime
 import pytest
 from keras import layers
 
-from emseg_napari.inference.backends import load_method
+from emseg_napari.inference.backends import load_backend
 from emseg_napari.models.checkpoints import export_onnx
-from emseg_napari.models.onnx_rewrite import lean
+from emseg_napari.models.onnx_rewrite import optimised_graph
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.models.unet import build
@@ -98,7 +98,7 @@ def exported(request, tmp_path_factory, compact) -> Path:
 
 
 def test_rewritten_network_answers_as_the_exported_one(exported):
-    before, after = session(exported), session(lean(exported))
+    before, after = session(exported), session(optimised_graph(exported))
     for shape in SHAPES:
         image = np.random.default_rng(4).normal(size=shape).astype(np.float32)
         expected = answer(before, image)
@@ -107,7 +107,7 @@ def test_rewritten_network_answers_as_the_exported_one(exported):
 
 
 def test_rewritten_network_copies_nothing_to_change_its_size(exported):
-    kinds = {node.op_type for node in onnx.load_from_string(lean(exported)).graph.node}
+    kinds = {node.op_type for node in onnx.load_from_string(optimised_graph(exported)).graph.node}
     assert kinds.isdisjoint({"ConvTranspose", "Pad", "Gather", "Cast"})
 
 
@@ -115,7 +115,7 @@ def test_sums_and_activations_are_part_of_the_convolutions(compact, tmp_path):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # it warns that the optimised file fits this kind of processor only
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
-    onnxruntime.InferenceSession(lean(compact), options, providers=["CPUExecutionProvider"])
+    onnxruntime.InferenceSession(optimised_graph(compact), options, providers=["CPUExecutionProvider"])
     nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
     if not any(node.domain == "com.microsoft.nchwc" for node in nodes):
         pytest.skip("ONNX Runtime computes in no layout of its own on this processor")
@@ -126,7 +126,7 @@ def test_sums_and_activations_are_part_of_the_convolutions(compact, tmp_path):
 def test_network_of_other_layers_is_used_as_it_is(layer, tmp_path):
     image = layers.Input((None, None, 1))
     model = keras.Model(image, layer(image))
-    assert lean(as_keras_exports(model, tmp_path / "exported.onnx")) is None
+    assert optimised_graph(as_keras_exports(model, tmp_path / "exported.onnx")) is None
     export_onnx(model, tmp_path / "network.onnx")
     pixels = np.random.default_rng(5).normal(size=(1, 32, 48, 1)).astype(np.float32)
     found = answer(session(tmp_path / "network.onnx"), pixels)
@@ -142,8 +142,8 @@ def run_with(network: bytes, folder: Path) -> Run:
 
 
 def test_run_of_before_is_rewritten_as_it_is_loaded(compact, tmp_path):
-    old = load_method(run_with(compact.read_bytes(), tmp_path / "old"), 1)
-    new = load_method(run_with(lean(compact), tmp_path / "new"), 1)
+    old = load_backend(run_with(compact.read_bytes(), tmp_path / "old"), 1)
+    new = load_backend(run_with(optimised_graph(compact), tmp_path / "new"), 1)
     image = np.random.default_rng(6).normal(size=(1, 64, 96, 1)).astype(np.float32)
     np.testing.assert_array_equal(old.network(image), new.network(image))
     assert (old.network(image) != answer(session(compact), image)).any()
@@ -152,5 +152,7 @@ def test_run_of_before_is_rewritten_as_it_is_loaded(compact, tmp_path):
 def test_new_run_needs_no_rewriting(compact, tmp_path, monkeypatch):
     export_onnx(build("compact"), tmp_path / "network.onnx")
     run = run_with((tmp_path / "network.onnx").read_bytes(), tmp_path / "run")
-    monkeypatch.setattr("emseg_napari.models.onnx_rewrite.lean", lambda path: pytest.fail("rewritten again"))
-    assert load_method(run, 1).network(np.zeros((1, 32, 32, 1), np.float32)).shape == (1, 32, 32, 1)
+    monkeypatch.setattr(
+        "emseg_napari.models.onnx_rewrite.optimised_graph", lambda path: pytest.fail("rewritten again")
+    )
+    assert load_backend(run, 1).network(np.zeros((1, 32, 32, 1), np.float32)).shape == (1, 32, 32, 1)

@@ -10,8 +10,8 @@ from emseg_napari.core.labels import INTERIOR, normalise
 from emseg_napari.evaluation.metrics import v_rand
 from emseg_napari.segmentation.agglomeration import Regions, in_reading_order, outlined
 from emseg_napari.segmentation.linking import link
-from emseg_napari.segmentation.stack import cells_of_slice, instances
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.segmentation.stack import cells_of_slice, segment_stack
+from emseg_napari.settings import CellSettings
 
 STEPS = ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]))
 
@@ -47,7 +47,7 @@ def fields(draw: st.DrawFn, slices: int = 1) -> np.ndarray:
 
 
 some_settings = st.builds(
-    InstanceSettings,
+    CellSettings,
     size_px=st.integers(0, 60),
     neck_px=st.floats(0.25, 4),
     merge_threshold=st.floats(0, 1),
@@ -60,7 +60,7 @@ some_settings = st.builds(
 
 @given(fields(slices=2), some_settings)
 def test_every_pixel_is_in_one_cell_and_every_cell_hangs_together_in_one_slice(probability, settings):
-    cells = instances(probability, settings)
+    cells = segment_stack(probability, settings)
     assert cells.dtype == np.int32
     assert set(np.unique(cells)) == set(range(1, cells.max() + 1))
     for number in np.unique(cells):
@@ -96,7 +96,7 @@ def strengths(cells: np.ndarray, probability: np.ndarray) -> list[float]:
 def test_a_leak_between_two_cells_is_closed_along_the_wall(gap_px):
     probability = rooms(gap_px=gap_px)
     assert ndimage.label(probability < 0.5)[1] == (1 if gap_px else 2)
-    cells = cells_of_slice(probability, InstanceSettings())
+    cells = cells_of_slice(probability, CellSettings())
     assert (cells[:, :19] == 1).all()
     assert (cells[:, 21:] == 2).all()
 
@@ -104,35 +104,35 @@ def test_a_leak_between_two_cells_is_closed_along_the_wall(gap_px):
 def test_a_leak_is_closed_where_it_is_however_unlike_the_cells_are():
     probability = np.pad(rooms(gap_px=5), [(0, 30), (0, 60)])  # much more room on the right
     probability[40:, 19:21] = 1
-    cells = cells_of_slice(probability, InstanceSettings())
+    cells = cells_of_slice(probability, CellSettings())
     assert (cells[:, :19] == 1).all()
     assert (cells[:, 21:] == 2).all()
 
 
 def test_one_cell_with_a_wide_passage_stays_one():
-    cells = cells_of_slice(rooms(gap_px=26), InstanceSettings())
+    cells = cells_of_slice(rooms(gap_px=26), CellSettings())
     assert set(np.unique(cells)) == {1}
 
 
 def test_a_leak_wider_than_the_neck_asked_for_joins_cells():
     probability = rooms(gap_px=9)  # half as wide as 5, the rooms as 19 and more
     for neck_px, count in ((12.0, 2), (16.0, 1)):
-        settings = InstanceSettings(neck_px=neck_px)
+        settings = CellSettings(neck_px=neck_px)
         assert cells_of_slice(probability, settings).max() == count
 
 
 @pytest.mark.parametrize(("merge_threshold", "count"), [(0.45, 2), (0.55, 1)])
 def test_pieces_are_joined_where_the_boundary_between_them_is_weak(merge_threshold, count):
-    settings = InstanceSettings(merge_threshold=merge_threshold)
+    settings = CellSettings(merge_threshold=merge_threshold)
     assert cells_of_slice(rooms(wall=0.5), settings).max() == count
 
 
 def test_a_fragment_goes_to_the_neighbour_with_the_weakest_boundary():
     probability = np.zeros((20, 45), np.float32)
     probability[:, 19], probability[:, 24] = 0.95, 0.8  # between them a room of 20 x 4 pixels
-    apart = cells_of_slice(probability, InstanceSettings(size_px=60))
+    apart = cells_of_slice(probability, CellSettings(size_px=60))
     assert apart.max() == 3
-    joined = cells_of_slice(probability, InstanceSettings(size_px=150))
+    joined = cells_of_slice(probability, CellSettings(size_px=150))
     assert joined.max() == 2
     assert (joined[:, 20:] == 2).all()
     assert (joined[:, :19] == 1).all()
@@ -142,15 +142,15 @@ def test_a_neurite_thinner_than_the_neck_stays_unless_it_is_a_small_fragment():
     probability = np.ones((30, 60), np.float32)
     probability[2:12, 2:58] = probability[16:26, 2:58] = 0
     probability[13:15, 2:58] = 0  # two pixels wide, 112 in all
-    cells = cells_of_slice(probability, InstanceSettings(neck_px=3.0, size_px=100))
+    cells = cells_of_slice(probability, CellSettings(neck_px=3.0, size_px=100))
     assert [set(cells[y, 2:58]) for y in (2, 14, 25)] == [{1}, {2}, {3}]
-    assert cells_of_slice(probability, InstanceSettings(neck_px=3.0, size_px=400)).max() == 2
+    assert cells_of_slice(probability, CellSettings(neck_px=3.0, size_px=400)).max() == 2
 
 
 def test_outlines_are_0_where_cells_touch_and_leave_the_rest():
     probability = np.stack([rooms(gap_px=3)] * 2)
-    cells = instances(probability, InstanceSettings())
-    lines = instances(probability, InstanceSettings(outlines=True))
+    cells = segment_stack(probability, CellSettings())
+    lines = segment_stack(probability, CellSettings(outlines=True))
     kept = lines > 0
     np.testing.assert_array_equal(lines[kept], cells[kept])
     np.testing.assert_array_equal(kept, normalise(cells, "cells", "instances") == INTERIOR)
@@ -159,14 +159,14 @@ def test_outlines_are_0_where_cells_touch_and_leave_the_rest():
 
 def test_a_uint8_probability_gives_the_same_cells():
     bytes_ = (255 * np.stack([rooms(wall=0.8, gap_px=3)])).astype(np.uint8)
-    np.testing.assert_array_equal(instances(bytes_), instances(bytes_ / np.float32(255)))
+    np.testing.assert_array_equal(segment_stack(bytes_), segment_stack(bytes_ / np.float32(255)))
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_a_slice_without_boundary_or_without_interior_is_one_cell_and_is_told_of(value):
     events = []
     stack = np.stack([rooms(), np.full((40, 40), value, np.float32)])
-    cells = instances(stack, context=JobContext(report=events.append))
+    cells = segment_stack(stack, context=JobContext(report=events.append))
     assert set(np.unique(cells[1])) == {3}
     assert [e.text for e in events if isinstance(e, Message)] == [
         "Slice 1 is one single cell: it has no boundary, or only boundary."
@@ -174,9 +174,9 @@ def test_a_slice_without_boundary_or_without_interior_is_one_cell_and_is_told_of
 
 
 def test_a_single_slice_is_a_stack_of_one():
-    cells = instances(rooms())
+    cells = segment_stack(rooms())
     assert cells.shape == (1, 40, 40)
-    np.testing.assert_array_equal(cells, instances(rooms()[None]))
+    np.testing.assert_array_equal(cells, segment_stack(rooms()[None]))
 
 
 @pytest.mark.parametrize(
@@ -195,18 +195,18 @@ def test_a_single_slice_is_a_stack_of_one():
 )
 def test_what_is_no_probability_is_refused_with_a_sentence(wrong, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
-        instances(wrong)
+        segment_stack(wrong)
     assert "boundary probability is needed" in str(caught.value)
 
 
 def test_progress_comes_with_every_slice_and_ends_at_one():
     events = []
-    instances(np.stack([rooms()] * 3), context=JobContext(report=events.append))
+    segment_stack(np.stack([rooms()] * 3), context=JobContext(report=events.append))
     assert [e.fraction for e in events if isinstance(e, Progress)] == [1 / 3, 2 / 3, 1]
     assert events[-1].seconds_left == 0
 
 
-@pytest.mark.parametrize("job", [instances, lambda stack, **how: link((stack < 1).astype(int), **how)])
+@pytest.mark.parametrize("job", [segment_stack, lambda stack, **how: link((stack < 1).astype(int), **how)])
 def test_a_stop_is_obeyed_in_the_middle(job):
     seen = []
     with pytest.raises(Cancelled):
@@ -219,7 +219,7 @@ def test_holes_in_true_membranes_are_closed(tissue):
     probability = (truth == 1).astype(np.float32)
     holes = np.random.default_rng(0).random(probability.shape) < 2e-3
     probability[ndimage.binary_dilation(holes, np.ones((1, 7, 7)))] = 0
-    cells = normalise(instances(probability), "cells", "instances") == INTERIOR
+    cells = normalise(segment_stack(probability), "cells", "instances") == INTERIOR
     plain, closed = (v_rand(truth == INTERIOR, p).best for p in (1 - probability, cells.astype(np.float32)))
     assert closed > plain + 0.3
 
@@ -264,7 +264,7 @@ stacks = arrays.arrays(
     st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(1, 6)),
     elements=st.integers(0, 6),
 )
-link_settings = st.builds(InstanceSettings, overlap=st.floats(0.01, 1), gap_slices=st.integers(0, 3))
+link_settings = st.builds(CellSettings, overlap=st.floats(0.01, 1), gap_slices=st.integers(0, 3))
 
 
 @given(stacks, link_settings)
@@ -303,26 +303,26 @@ def test_cells_that_merge_have_the_number_of_the_larger_and_get_theirs_back_when
 @pytest.mark.parametrize(("gap_slices", "numbers"), [(0, {3, 4}), (1, {1, 2})])
 def test_a_damaged_slice_is_bridged_as_far_as_the_gap_goes(gap_slices, numbers):
     apart, damaged = slice_of("1122 1122"), np.zeros((2, 4), int)
-    linked = link(np.stack([apart, damaged, apart]), InstanceSettings(gap_slices=gap_slices))
+    linked = link(np.stack([apart, damaged, apart]), CellSettings(gap_slices=gap_slices))
     assert set(np.unique(linked[2])) == numbers
 
 
 def test_each_cell_is_linked_to_one_and_the_best_overlap_comes_first():
     # 2 overlaps 1 by 2/7 and 3 by 4/4; so 1 is left without, and starts anew.
     cells = np.stack([slice_of("111111"), slice_of("122222"), slice_of("033330")])
-    linked = link(cells, InstanceSettings(overlap=0.2))
+    linked = link(cells, CellSettings(overlap=0.2))
     assert linked[1].tolist() == [[2, 1, 1, 1, 1, 1]]
     assert linked[2].tolist() == [[0, 1, 1, 1, 1, 0]]
 
 
 def test_less_overlap_than_asked_for_is_no_link():
     cells = np.stack([slice_of("1111 0000"), slice_of("0011 0011")])  # 2 of 6 pixels
-    assert link(cells, InstanceSettings(overlap=0.34)).max() == 2
-    assert link(cells, InstanceSettings(overlap=0.33)).max() == 1
+    assert link(cells, CellSettings(overlap=0.34)).max() == 2
+    assert link(cells, CellSettings(overlap=0.33)).max() == 1
 
 
 def test_segmenting_with_link_is_segmenting_and_then_linking():
     probability = np.stack([rooms(), rooms(gap_px=3), np.roll(rooms(), 2, axis=1)])
-    linked = instances(probability, InstanceSettings(link=True))
-    np.testing.assert_array_equal(linked, link(instances(probability)))
+    linked = segment_stack(probability, CellSettings(link=True))
+    np.testing.assert_array_equal(linked, link(segment_stack(probability)))
     assert linked.max() == 2

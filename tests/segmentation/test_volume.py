@@ -25,12 +25,12 @@ from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.segmentation.agglomeration import outlined
 from emseg_napari.segmentation.boundary import Boundary
 from emseg_napari.segmentation.linking import link
-from emseg_napari.segmentation.stack import cells_of_slice, instances
+from emseg_napari.segmentation.stack import cells_of_slice, segment_stack
 from emseg_napari.segmentation.tiles import CUT, Cut
 from emseg_napari.segmentation.volume import Destination, VolumeCells, segment_volume
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.settings import CellSettings
 
-SMALL = InstanceSettings(size_px=12, neck_px=1.0)
+SMALL = CellSettings(size_px=12, neck_px=1.0)
 # Every slice of 60 x 72 pixels in six tiles.
 TILES = Cut(whole_px=400, tile_px=24, margin_px=16)
 
@@ -42,9 +42,7 @@ def field(shape: tuple[int, ...], seed: int, sigma: float = 2.0) -> np.ndarray:
     return np.round(255 * (noise - low) / max(high - low, 1e-9)).astype(np.uint8)
 
 
-def segmented(
-    source: Any, path: Path, how: InstanceSettings = SMALL, cut: Cut = CUT, **more: Any
-) -> VolumeCells:
+def segmented(source: Any, path: Path, how: CellSettings = SMALL, cut: Cut = CUT, **more: Any) -> VolumeCells:
     boundary = source if isinstance(source, Boundary) else Boundary(volume_of(source))
     return segment_volume(boundary, Destination(path, {"probability": "p"}, cut=cut), how, **more)
 
@@ -53,7 +51,7 @@ def cells(*arguments: Any, **more: Any) -> np.ndarray:
     return segmented(*arguments, **more).output[:]
 
 
-def in_memory(probability: np.ndarray, how: InstanceSettings, cut: Cut) -> np.ndarray:
+def in_memory(probability: np.ndarray, how: CellSettings, cut: Cut) -> np.ndarray:
     """The cells of slices that are cut, by the functions for arrays."""
     slices = [cells_of_slice(slice_ / np.float32(255), how, cut=cut) for slice_ in probability]
     before = np.cumsum([0, *(one.max() for one in slices)])
@@ -85,7 +83,7 @@ class Broken:
 # -- the same as in memory -----------------------------------------------------------------
 
 some_settings = st.builds(
-    InstanceSettings,
+    CellSettings,
     size_px=st.integers(0, 40),
     neck_px=st.floats(0.25, 3),
     merge_threshold=st.floats(0.2, 0.9),
@@ -108,7 +106,7 @@ def stacks(draw: st.DrawFn) -> np.ndarray:
 @given(stacks(), some_settings)
 def test_cells_are_those_of_the_same_array_in_memory(tmp_path_factory, probability, how):
     path = tmp_path_factory.mktemp("out") / "cells.zarr"
-    np.testing.assert_array_equal(cells(probability, path, how), instances(probability, how))
+    np.testing.assert_array_equal(cells(probability, path, how), segment_stack(probability, how))
 
 
 @settings(max_examples=12)
@@ -126,13 +124,13 @@ def test_slices_that_are_cut_have_the_cells_that_they_have_in_memory(
 def test_float_probability_and_labels_give_what_they_give_in_memory(tmp_path, link_):
     how = SMALL.model_copy(update={"link": link_})
     probability = field((3, 60, 72), 1)
-    expected = instances(probability, how)
+    expected = segment_stack(probability, how)
     as_float = probability / np.float32(255)
     np.testing.assert_array_equal(cells(as_float, tmp_path / "f.zarr", how), expected)
     inverted = Boundary(volume_of(255 - probability), "interior")
     np.testing.assert_array_equal(cells(inverted, tmp_path / "i.zarr", how), expected)
     labels = np.where(probability > 128, 0, 255).astype(np.uint8)
-    expected = instances(255 - labels, how)
+    expected = segment_stack(255 - labels, how)
     found = cells(Boundary(volume_of(labels), "labels"), tmp_path / "l.zarr", how)
     np.testing.assert_array_equal(found, expected)
 
@@ -166,7 +164,7 @@ def test_cells_of_tiles_hang_together_whatever_the_margin(probability, how, marg
 def test_an_interior_larger_than_tile_and_margin_stays_one_cell():
     probability = np.zeros((200, 300), np.float32)
     probability[:, 140:143] = 0.9
-    found = cells_of_slice(probability, InstanceSettings(), cut=Cut(whole_px=99, tile_px=32, margin_px=8))
+    found = cells_of_slice(probability, CellSettings(), cut=Cut(whole_px=99, tile_px=32, margin_px=8))
     assert (found[:, :140] == 1).all()
     assert (found[:, 143:] == 2).all()
 
@@ -174,13 +172,13 @@ def test_an_interior_larger_than_tile_and_margin_stays_one_cell():
 def test_a_real_slice_cut_into_tiles_has_its_own_cells(tissue):
     labels = tissue[1]
     blurred = ndimage.gaussian_filter((labels[0] == 1).astype(np.float32), 1.0)
-    whole = cells_of_slice(blurred, InstanceSettings())
+    whole = cells_of_slice(blurred, CellSettings())
     cut = Cut(whole_px=0, tile_px=60, margin_px=32)
-    found = cells_of_slice(blurred, InstanceSettings(), cut=cut)
+    found = cells_of_slice(blurred, CellSettings(), cut=cut)
     np.testing.assert_array_equal(found, whole)
 
 
-# -- broken off and gone on with -----------------------------------------------------------
+# -- interrupted and resumed -----------------------------------------------------------
 
 
 @pytest.fixture(params=[CUT, TILES], ids=["whole", "tiles"])
@@ -268,7 +266,7 @@ def test_slices_that_cannot_be_read_are_told_and_the_rest_is_finished(tmp_path, 
     assert [failure.index for failure in result.failures] == [(1, 0, 0)]
     assert "chunk (1, 0, 0)" in result.failures[0].text
     assert [e.index for e in events if isinstance(e, BlockFailed)] == [(1, 0, 0)]
-    known = instances(np.delete(probability, 1, axis=0), SMALL)
+    known = segment_stack(np.delete(probability, 1, axis=0), SMALL)
     expected = np.insert(known, 1, 0, axis=0)
     np.testing.assert_array_equal(result.output[:], link(expected, how) if link_ else expected)
     assert [block.index for block in result.output.missing()] == [(1, 0, 0)]
@@ -316,7 +314,7 @@ def test_values_that_are_no_probability_fail_by_slice(tmp_path):
 def test_volumes_that_hold_something_else_are_refused_at_once():
     with pytest.raises(UserError, match="int32 values"):
         Boundary(volume_of(np.zeros((1, 4, 4), np.int32)))
-    with pytest.raises(UserError, match="which are no labels"):
+    with pytest.raises(UserError, match="which are not labels"):
         Boundary(volume_of(np.zeros((1, 4, 4), np.float32)), "labels")
 
 
@@ -334,7 +332,7 @@ def test_size_of_voxels_record_and_settings_are_kept(tmp_path):
     result = segmented(Boundary(volume_of(field((2, 30, 30), 3), voxel=voxel)), tmp_path / "cells.zarr")
     assert result.output.voxel == voxel
     assert result.output.record["probability"] == "p"
-    assert InstanceSettings(**result.output.record["settings"]) == SMALL
+    assert CellSettings(**result.output.record["settings"]) == SMALL
     assert result.output.layout.labels
     assert result.cells == result.output[:].max()
 

@@ -16,8 +16,8 @@ from emseg_napari.io import stack_or_volume
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.stacks import read_image, write_stack
-from emseg_napari.segmentation.stack import instances
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.segmentation.stack import segment_stack
+from emseg_napari.settings import CellSettings
 from emseg_napari.widgets.base.output_target import FILE
 from emseg_napari.widgets.layers import file_layers
 from emseg_napari.widgets.layers.labels_layer import add_labels
@@ -135,7 +135,7 @@ class HereEngine:
         return None
 
     def run(self, job, **arguments):
-        yield Finished({"evaluate": evaluate, "segment": instances}[job](**arguments))
+        yield Finished({"evaluate": evaluate, "segment": segment_stack}[job](**arguments))
 
 
 @pytest.mark.parametrize("name", [*FILES, *LABELS])
@@ -160,7 +160,7 @@ def assert_cells_of_the_boundary(found: np.ndarray, folder: Path, name: str) -> 
         values = np.where(read_image(folder / name) == 0, np.uint8(255), np.uint8(0))
     else:
         values = read_image(folder / f"probability{Path(name).suffix or '.zarr'}")
-    wanted = instances(values, InstanceSettings(link=True))
+    wanted = segment_stack(values, CellSettings(link=True))
     assert wanted.max() > 10
     np.testing.assert_array_equal(found, wanted)
 
@@ -174,7 +174,7 @@ def test_the_window_divides_a_file_as_what_it_says_it_is(dock, qtbot, monkeypatc
     dock.cells.form.set_values({"link": True})
     dock.cells.find.click()
     assert jobs, dock.cells.status.text()
-    assert_cells_of_the_boundary(instances(jobs[0]["probability"], jobs[0]["settings"]), folder, name)
+    assert_cells_of_the_boundary(segment_stack(jobs[0]["probability"], jobs[0]["settings"]), folder, name)
 
 
 @pytest.mark.parametrize("name", [f"interior{suffix}" for suffix in (".tif", ".zarr")])

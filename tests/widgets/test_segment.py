@@ -6,8 +6,8 @@ from napari.layers import Labels
 
 from emseg_napari.core.jobs import Failed, Message
 from emseg_napari.segmentation.linking import link
-from emseg_napari.segmentation.stack import instances
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.segmentation.stack import segment_stack
+from emseg_napari.settings import CellSettings
 from emseg_napari.widgets.layers.labels_layer import add_labels, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of
 from emseg_napari.widgets.segment import SLICE, STACK, CellsStep
@@ -91,7 +91,7 @@ def test_labels_of_boundary_and_interior_serve_too(predicted, find):
     before = labels.data.copy()
     predicted.source.choose(labels)
     cells = find(predicted)
-    np.testing.assert_array_equal(cells.data, instances((TRUTH == 1).astype(np.float32)))
+    np.testing.assert_array_equal(cells.data, segment_stack((TRUTH == 1).astype(np.float32)))
     assert cells.name == "truth cells"
     np.testing.assert_array_equal(labels.data, before)
 
@@ -128,14 +128,14 @@ def test_cells_lie_over_their_source_in_a_layer_named_after_the_image(predicted,
     assert cells.name == "tissue cells"
     assert cells.scale.tolist() == [50, 4, 4]
     assert cells.translate.tolist() == [100, 8, 12]
-    np.testing.assert_array_equal(cells.data, instances(PROBABILITY))
+    np.testing.assert_array_equal(cells.data, segment_stack(PROBABILITY))
     for name, data in others.items():
         np.testing.assert_array_equal(predicted.viewer.layers[name].data, data)
 
 
 def test_linked_cells_keep_their_number_through_the_slices(predicted, find):
     cells = find(predicted, link=True)
-    np.testing.assert_array_equal(cells.data, link(instances(PROBABILITY)))
+    np.testing.assert_array_equal(cells.data, link(segment_stack(PROBABILITY)))
     assert (cells.data == cells.data[0]).all()
     assert "linked" in predicted.status.text()
 
@@ -158,7 +158,7 @@ def test_a_second_run_replaces_the_cells_of_the_first(predicted, find):
     count = len(predicted.viewer.layers)
     find(predicted, outlines=True)
     assert len(predicted.viewer.layers) == count
-    np.testing.assert_array_equal(first.data, instances(PROBABILITY, InstanceSettings(outlines=True)))
+    np.testing.assert_array_equal(first.data, segment_stack(PROBABILITY, CellSettings(outlines=True)))
 
 
 def test_cells_that_the_user_has_painted_in_stay_and_the_next_get_a_layer_of_their_own(predicted, find):
@@ -168,7 +168,7 @@ def test_cells_that_the_user_has_painted_in_stay_and_the_next_get_a_layer_of_the
     other = find(predicted)
     assert other != mine
     np.testing.assert_array_equal(mine.data, kept)
-    np.testing.assert_array_equal(other.data, instances(PROBABILITY))
+    np.testing.assert_array_equal(other.data, segment_stack(PROBABILITY))
 
 
 def test_a_copy_of_the_cells_is_the_users(predicted, find):
@@ -240,8 +240,8 @@ def test_settings_are_remembered(predicted, qtbot, find):
     find(predicted, SLICE, neck_px=2.5, link=True, size_px=33)
     later = CellsStep(predicted.viewer, predicted.workspace)
     qtbot.addWidget(later)
-    settings = InstanceSettings(**later.form.values())
-    assert settings == InstanceSettings(neck_px=2.5, link=True, size_px=33)
+    settings = CellSettings(**later.form.values())
+    assert settings == CellSettings(neck_px=2.5, link=True, size_px=33)
     assert later.scope.currentText() == SLICE
 
 

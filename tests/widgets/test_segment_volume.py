@@ -7,8 +7,8 @@ import pytest
 from emseg_napari.io.layout import Layout
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_levels
-from emseg_napari.segmentation.stack import instances
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.segmentation.stack import segment_stack
+from emseg_napari.settings import CellSettings
 from emseg_napari.widgets.base.output_target import FILE
 from emseg_napari.widgets.layers.volume_layers import layer_of
 from emseg_napari.widgets.segment import LAYER
@@ -43,7 +43,7 @@ def find(step, qtbot):
 
 def test_cells_of_a_lazy_stack_go_to_disk_and_are_those_found_in_memory(desk, qtbot, probability, tmp_path):
     find(desk, qtbot)
-    wanted = instances(probability, InstanceSettings(link=True))
+    wanted = segment_stack(probability, CellSettings(link=True))
     layer = desk.viewer.layers["walls cells"]
     np.testing.assert_array_equal(np.asarray(layer.data), wanted)
     np.testing.assert_allclose(layer.scale, (50, 4, 4))
@@ -62,7 +62,7 @@ def test_an_interior_that_says_it_is_one_is_divided_as_such(desk, qtbot, probabi
     desk.source.choose(layer)
     desk.target.setCurrentText(target)
     find(desk, qtbot)
-    wanted = instances(probability, InstanceSettings(link=True))
+    wanted = segment_stack(probability, CellSettings(link=True))
     np.testing.assert_array_equal(np.asarray(desk.viewer.layers["inside cells"].data), wanted)
 
 

@@ -13,7 +13,6 @@ from emseg_napari.core.labels import to_isbi
 from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.settings import ExportSettings, PredictionSettings, TrainingSettings
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.layers.history import Filled
 from emseg_napari.widgets.layers.labels_layer import (
     add_labels,
     confirmed_in,
@@ -22,6 +21,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     stack_of,
 )
 from emseg_napari.widgets.layers.proposal_layers import fill
+from emseg_napari.widgets.layers.undo_history import Filled
 from emseg_napari.widgets.train.step import TrainStep
 from helpers.window import (
     answer_with,

@@ -43,16 +43,16 @@ def cost_of(membrane: np.ndarray, probability: np.ndarray | None, image: np.ndar
 def _ridge(image: np.ndarray, membrane: np.ndarray) -> np.ndarray:
     """Return how much of a ridge runs through each pixel, from 0 to 1, compared with the window."""
     by = 2 if image.size > _LARGE_PX else 1
-    small = shrunk(image.astype(np.float32), by)
+    small = downsampled(image.astype(np.float32), by)
     spread = float(small.std())
     if spread == 0:
         return np.zeros(image.shape)
     strength = ridge.strength((small - small.mean()) / spread, _SIGMA_PX / by, _dark(image, membrane))
     low, high = np.percentile(strength, (50, 95))
-    return stretched(np.clip((strength - low) / max(high - low, 1e-6), 0, 1), by, image.shape)
+    return upsampled(np.clip((strength - low) / max(high - low, 1e-6), 0, 1), by, image.shape)
 
 
-def shrunk(array: np.ndarray, by: int) -> np.ndarray:
+def downsampled(array: np.ndarray, by: int) -> np.ndarray:
     """Return the means of blocks of `by` x `by` pixels; incomplete ones repeat the edge."""
     if by == 1:
         return array
@@ -61,8 +61,8 @@ def shrunk(array: np.ndarray, by: int) -> np.ndarray:
     return sum((rows[:, first::by] for first in range(1, by)), rows[:, ::by]) / by**2
 
 
-def stretched(array: np.ndarray, by: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Return an array of which every pixel has become a block: what `shrunk` has made smaller."""
+def upsampled(array: np.ndarray, by: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array of which every pixel has become a block: what `downsampled` has made smaller."""
     return array.repeat(by, 0).repeat(by, 1)[: shape[0], : shape[1]] if by > 1 else array
 
 
@@ -108,7 +108,9 @@ def corridor(cost: np.ndarray, allowed: np.ndarray, start: Pixel, end: Pixel) ->
         As in `cheapest_path`.
     """
     ends = [(y // 2, x // 2) for y, x in (start, end)]
-    coarse = cheapest_path(shrunk(cost, 2), shrunk(allowed.astype(float), 2) == 1, ends[:1], ends[1:])
+    coarse = cheapest_path(
+        downsampled(cost, 2), downsampled(allowed.astype(float), 2) == 1, ends[:1], ends[1:]
+    )
     if coarse is None:
         return allowed
     return allowed & discs(2 * coarse, np.full(len(coarse), float(_CORRIDOR_PX)), cost.shape)

@@ -10,7 +10,7 @@ from scipy import ndimage
 from emseg_napari.annotation.repair.clicked_cells import beside, interior_under, membrane_at, parted
 from emseg_napari.annotation.repair.edit import Edit, Pixel, Point
 from emseg_napari.annotation.repair.membrane_removal import THICKEST_PX, removal
-from emseg_napari.annotation.repair.passages import Terrain
+from emseg_napari.annotation.repair.passages import PassageWindow
 from emseg_napari.annotation.repair.skeleton import CORNERS_TOO, Skeleton, skeleton_of
 from emseg_napari.annotation.repair.slice_window import (
     RIM_PX,
@@ -57,7 +57,7 @@ def drop_membrane(labels: np.ndarray, point: Point, probability: np.ndarray | No
     pixel = membrane_at(labels, point)
     for window in growing_windows(pixel, _MARGIN_PX, labels.shape):
         skeleton = skeleton_of(window.of(labels))
-        meant = _meant(skeleton, Terrain(labels, window, probability), window.local(pixel))
+        meant = _meant(skeleton, PassageWindow(labels, window, probability), window.local(pixel))
         if isinstance(meant, Edit):
             return meant
         segment = _segment(skeleton, meant)
@@ -66,8 +66,8 @@ def drop_membrane(labels: np.ndarray, point: Point, probability: np.ndarray | No
     return removal(labels, window, skeleton, segment)
 
 
-def merge_cells(labels: np.ndarray, a: Point, b: Point, probability: np.ndarray | None = None) -> Edit:
-    """Remove all membrane that parts two cells, and nothing that parts one of them from a third.
+def join_cells(labels: np.ndarray, a: Point, b: Point, probability: np.ndarray | None = None) -> Edit:
+    """Remove all membrane that separates two cells, and nothing that parts one of them from a third.
 
     Where no membrane separates just these two, as in thick membrane with pockets, the easiest short way
     between them is opened. Only the surroundings of the clicks are looked at.
@@ -101,7 +101,7 @@ def merge_cells(labels: np.ndarray, a: Point, b: Point, probability: np.ndarray 
         wall = parted(skeleton, *(beside(skeleton, window.part_of(cell, around)) for cell in cells))
         if wall.any():
             return removal(labels, window, skeleton, wall)
-    terrain = Terrain(labels, around, probability, _POCKET_PX)
+    terrain = PassageWindow(labels, around, probability, _POCKET_PX)
     way = terrain.between(*cells)
     one, other = (int(terrain.numbers[cell].max()) for cell in cells)
     edit = terrain.opened(way, (one, other)) if way is not None and len(way) <= _LONGEST_PX else None
@@ -110,7 +110,7 @@ def merge_cells(labels: np.ndarray, a: Point, b: Point, probability: np.ndarray 
     return edit
 
 
-def _meant(skeleton: Skeleton, terrain: Terrain, pixel: Pixel) -> int | Edit:
+def _meant(skeleton: Skeleton, terrain: PassageWindow, pixel: Pixel) -> int | Edit:
     """Return the pixel of the lines that a click means, or the edit where no line parts what it means."""
     nearest = skeleton.nearest(pixel, ~skeleton.sides[2])
     if nearest is None:
@@ -125,7 +125,7 @@ def _meant(skeleton: Skeleton, terrain: Terrain, pixel: Pixel) -> int | Edit:
     return nearest if edit is None else edit
 
 
-def _crossing(skeleton: Skeleton, terrain: Terrain, way: np.ndarray) -> int | None:
+def _crossing(skeleton: Skeleton, terrain: PassageWindow, way: np.ndarray) -> int | None:
     """Return the pixel of the lines at which a way crosses from its one cell to the other, if it does."""
     lowest, highest, third = skeleton.sides
     ends = sorted(int(skeleton.regions[terrain.numbers == cell].max()) for cell in terrain.ends(way))

@@ -11,10 +11,10 @@ from emseg_napari.annotation.repair.edit import check_shapes, is_membrane
 from emseg_napari.core.labels import BOUNDARY
 from emseg_napari.segmentation.linking import Chain
 from emseg_napari.segmentation.overlaps import Overlaps
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.settings import CellSettings
 
 if TYPE_CHECKING:
-    from emseg_napari.annotation.repair.row_segments import Stretches
+    from emseg_napari.annotation.repair.row_segments import RowSegments
 
 _TAPER_PX = 8
 
@@ -67,11 +67,11 @@ class Between:
         for membrane, depth in zip(membranes, self._depths, strict=True):
             if not membrane.any():  # nothing says how deep its only cell is
                 depth[:] = _TAPER_PX
-        found = [row_segments.Stretches(*row_segments.stretches_of(membrane)) for membrane in membranes]
+        found = [row_segments.RowSegments(*row_segments.stretches_of(membrane)) for membrane in membranes]
         numbers = _linked(found)
         last = max(int(number.max(initial=0)) for number in numbers)
         self._cells = [
-            row_segments.Sorted(*row_segments.sorted_by(number, last, one))
+            row_segments.SegmentsByCell(*row_segments.sorted_by(number, last, one))
             for number, one in zip(numbers, found, strict=True)
         ]
 
@@ -82,12 +82,12 @@ class Between:
         its outline in its own slice and e that in the other. Where both slices have the cell at p
         it lasts at any fraction; elsewhere e is sought no farther than d allows.
         """
-        from emseg_napari.annotation.repair.interpolation_kernel import LANES, draw_lasting
+        from emseg_napari.annotation.repair.interpolation_kernel import LANES, draw_persisting
 
         drawn = np.full(self.shape, BOUNDARY, np.uint8)
         cells, shares, room = self._cells, (1 - fraction, fraction), np.empty((3, LANES), np.uint16)
-        draw_lasting(drawn, cells[0], cells[1], self._depths[0], _reach(*shares), room)
-        draw_lasting(drawn, cells[1], cells[0], self._depths[1], _reach(*shares[::-1]), room)
+        draw_persisting(drawn, cells[0], cells[1], self._depths[0], _reach(*shares), room)
+        draw_persisting(drawn, cells[1], cells[0], self._depths[1], _reach(*shares[::-1]), room)
         return drawn
 
 
@@ -96,7 +96,7 @@ def _membrane(labels: np.ndarray) -> np.ndarray:
     return np.array(is_membrane(np.asarray(labels, np.uint8)).view(np.uint8), order="C")
 
 
-def _linked(found: list[Stretches]) -> list[np.ndarray]:
+def _linked(found: list[RowSegments]) -> list[np.ndarray]:
     """Return for the stretches of two slices the numbers of their cells, which are alike if they overlap."""
     from emseg_napari.annotation.repair.row_segments import numbers_of, shared
 
@@ -112,7 +112,7 @@ def _linked(found: list[Stretches]) -> list[np.ndarray]:
     summed = table.tocsr().tocoo()  # adds up what several stretches of the same two cells share
     one, other = (place.astype(np.int64) for place in summed.coords)
     overlap = summed.data / (sizes[0][one] + sizes[1][other] - summed.data)
-    enough = overlap >= InstanceSettings().overlap
+    enough = overlap >= CellSettings().overlap
     chain = Chain(1)
     numbers = [
         chain.next(counts[0], []),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emseg_napari.annotation.repair.row_segments import Sorted
+from emseg_napari.annotation.repair.row_segments import SegmentsByCell
 from emseg_napari.core.compiled import compiled, inlined
 from emseg_napari.core.labels import INTERIOR
 
@@ -63,7 +63,7 @@ def _count_from(before: np.ndarray, row: np.ndarray) -> None:
         row[x] = next_one if next_one < row[x] else row[x]
 
 
-class Desk(NamedTuple):
+class WorkBuffers(NamedTuple):
     """Arrays in use while a slice is drawn.
 
     Attributes
@@ -73,7 +73,7 @@ class Desk(NamedTuple):
     depth : numpy.ndarray
         uint8, `depths` of the slice whose cells are drawn, all rows in one line.
     reach : numpy.ndarray
-        As of `draw_lasting`.
+        As of `draw_persisting`.
     line : numpy.ndarray
         uint8: for a row, how far it is up or down to the other slice's cell, with a rim at both ends.
     inside, outside, limit : numpy.ndarray
@@ -92,8 +92,13 @@ class Desk(NamedTuple):
 
 
 @compiled
-def draw_lasting(
-    drawn: np.ndarray, own: Sorted, other: Sorted, depth: np.ndarray, reach: np.ndarray, room: np.ndarray
+def draw_persisting(
+    drawn: np.ndarray,
+    own: SegmentsByCell,
+    other: SegmentsByCell,
+    depth: np.ndarray,
+    reach: np.ndarray,
+    room: np.ndarray,
 ) -> None:
     """Draw, as interior, what lasts of one slice's cells on the way to another slice.
 
@@ -111,7 +116,7 @@ def draw_lasting(
     """
     line = np.full(depth.shape[1], np.uint8(FAR_PX))
     many = room.shape[1]
-    desk = Desk(drawn, depth.ravel(), reach, line, room[0], room[1], room[2], many)
+    desk = WorkBuffers(drawn, depth.ravel(), reach, line, room[0], room[1], room[2], many)
     for cell in range(1, len(own.first) - 1):
         mine = own.at[own.first[cell] : own.first[cell + 1]]
         theirs = other.at[other.first[cell] : other.first[cell + 1]]
@@ -173,7 +178,7 @@ def _away_from(theirs: np.ndarray, mine: np.ndarray) -> tuple[int, int, np.ndarr
 
 
 @compiled
-def _draw_near(desk: Desk, parts: np.ndarray, box: tuple[int, int, np.ndarray]) -> None:
+def _draw_near(desk: WorkBuffers, parts: np.ndarray, box: tuple[int, int, np.ndarray]) -> None:
     """Draw those pixels of one slice's cell to which the other's is near enough; `box` is `_away_from`."""
     drawn, depth, reach, line, inside, outside, limit, lanes = desk
     top, left, away = box
@@ -195,7 +200,7 @@ def _draw_near(desk: Desk, parts: np.ndarray, box: tuple[int, int, np.ndarray]) 
 
 
 @compiled
-def _draw_deep(desk: Desk, parts: np.ndarray) -> None:
+def _draw_deep(desk: WorkBuffers, parts: np.ndarray) -> None:
     """Draw what lasts of a cell that the other slice does not have."""
     drawn, depth, reach, line, inside, _, _, lanes = desk
     for i in range(len(parts)):

@@ -22,7 +22,7 @@ _LEAST = 0.05  # cost of a step over what is certainly no boundary; 1 more over 
 
 
 @dataclass(frozen=True)
-class Terrain:
+class PassageWindow:
     """A window in which a way is sought.
 
     Attributes

@@ -15,7 +15,7 @@ _Place = np.uint64
 _WORD = 8  # bytes
 
 
-class Stretches(NamedTuple):
+class RowSegments(NamedTuple):
     """The stretches of a slice in reading order.
 
     Attributes
@@ -31,7 +31,7 @@ class Stretches(NamedTuple):
     stop: np.ndarray
 
 
-class Sorted(NamedTuple):
+class SegmentsByCell(NamedTuple):
     """The stretches of a slice cell by cell, each cell's in reading order.
 
     Attributes
@@ -48,7 +48,7 @@ class Sorted(NamedTuple):
 
 @compiled
 def stretches_of(membrane: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the `Stretches` of a slice, uint8 (y, x): 1 membrane, 0 cells."""
+    """Return the `RowSegments` of a slice, uint8 (y, x): 1 membrane, 0 cells."""
     height, width = membrane.shape
     found = np.empty(height * (width + 1), np.int32)  # where membrane begins or ends; the rim is membrane
     first = np.empty(height + 1, np.int32)
@@ -110,7 +110,7 @@ def _root(parent: np.ndarray, place: int) -> int:
 
 
 @compiled
-def shared(below: Stretches, above: Stretches) -> np.ndarray:
+def shared(below: RowSegments, above: RowSegments) -> np.ndarray:
     """Return what stretches of two slices share, int32 (n, 3): one of either, and how many pixels."""
     found = np.empty((len(below.start) + len(above.start), 3), np.int32)
     count = 0
@@ -130,8 +130,8 @@ def shared(below: Stretches, above: Stretches) -> np.ndarray:
 
 
 @compiled
-def sorted_by(number: np.ndarray, last: int, stretches: Stretches) -> tuple[np.ndarray, np.ndarray]:
-    """Return stretches cell by cell, as of `Sorted`; their cells are `number`, int32 (n,), 1 to `last`."""
+def sorted_by(number: np.ndarray, last: int, stretches: RowSegments) -> tuple[np.ndarray, np.ndarray]:
+    """Return segments sorted by cell; their cells are `number`, int32 (n,), 1 to `last`."""
     first = np.zeros(last + 2, np.int32)
     for here in range(len(number)):
         first[number[here] + 1] += 1

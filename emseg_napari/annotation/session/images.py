@@ -31,7 +31,7 @@ def write_image(path: Path, image: np.ndarray | Volume) -> None:
 def pages(path: Path, image: np.ndarray | Volume) -> Generator[None, None, None]:
     """Write an image slice by slice, uncompressed: noise hardly shrinks, and this takes no processor."""
     big = image.nbytes > BIGTIFF_BYTES
-    with files.replacing(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=big) as file:
+    with files.atomic_write(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=big) as file:
         for plane in image:
             values = np.asarray(plane, np.uint8 if image.dtype == bool else image.dtype)
             file.write(values, photometric="minisblack", contiguous=True, metadata=None)

@@ -44,7 +44,7 @@ def write_slice(folder: str | Path, z: int, plane: np.ndarray) -> None:
     """
     path = Path(folder) / f"{z:04d}.png"
     if plane.any():
-        with files.replacing(path) as temporary:
+        with files.atomic_write(path) as temporary:
             temporary.write_bytes(imagecodecs.png_encode(plane, **_PNG))
     else:
         files.remove(path)

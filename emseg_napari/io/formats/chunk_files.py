@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.io.axes import Size, VolumeWindow, on_axes, size_of
-from emseg_napari.io.chunk_errors import MissingChunk, Reopened, chunks_over, read_or_find_broken
+from emseg_napari.io.chunk_errors import LazyFile, MissingChunk, chunks_over, read_or_find_broken
 
 
 @dataclass(frozen=True)
-class ChunkFilePixels(Reopened):
+class ChunkFilePixels(LazyFile):
     """An array in a folder, opened in each process when it is first read.
 
     Attributes

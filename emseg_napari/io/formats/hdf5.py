@@ -14,7 +14,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, VolumeWindow, check_grey, last_three, name_of, part_of
-from emseg_napari.io.chunk_errors import Reopened, read_or_find_broken
+from emseg_napari.io.chunk_errors import LazyFile, read_or_find_broken
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.units import voxel_of
 from emseg_napari.io.volume import Volume, Voxel
@@ -24,7 +24,7 @@ _PART = (1, 1024, 1024)
 
 
 @dataclass(frozen=True)
-class Hdf5Pixels(Reopened):
+class Hdf5Pixels(LazyFile):
     """A dataset of an HDF5 file, opened in each process at the first reading.
 
     Attributes

@@ -14,13 +14,13 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io import decode
 from emseg_napari.io.axes import Size, VolumeWindow, check_grey, shape_text, size_of
-from emseg_napari.io.chunk_errors import BrokenChunk, Reopened
+from emseg_napari.io.chunk_errors import BrokenChunk, LazyFile
 from emseg_napari.io.volume import Volume
 
 _KEPT = 2  # tiles of one slice are read one after the other
 
 
-class SlicePixels(Reopened, ABC):
+class SlicePixels(LazyFile, ABC):
     """Base of volumes that decode whole slices, of which the last ones stay in memory."""
 
     shape: Size

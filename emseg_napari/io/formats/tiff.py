@@ -16,7 +16,7 @@ import zarr
 
 from emseg_napari.io import decode
 from emseg_napari.io.axes import Size, VolumeWindow, check_grey, last_three, part_of
-from emseg_napari.io.chunk_errors import Reopened, read_or_find_broken
+from emseg_napari.io.chunk_errors import LazyFile, read_or_find_broken
 from emseg_napari.io.formats.slices import SlicePixels
 from emseg_napari.io.memmap import MappedPixels
 from emseg_napari.io.units import voxel_of
@@ -52,7 +52,7 @@ class PagePixels(SlicePixels):
 
 
 @dataclass(frozen=True)
-class TilePixels(Reopened):
+class TilePixels(LazyFile):
     """A TIFF file whose pages are cut into tiles, of which only those are decoded that are asked for.
 
     Attributes

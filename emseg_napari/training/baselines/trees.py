@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
-from emseg_napari.core.files import replacing
+from emseg_napari.core.files import atomic_write
 from emseg_napari.core.jobs import JobContext, Progress
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.inference.tiles import grown, tiles, whole, within
@@ -174,7 +174,7 @@ def export_trees(model: HistGradientBoostingClassifier, path: Path) -> None:
     opsets = [helper.make_opsetid("", 15), helper.make_opsetid("ai.onnx.ml", 3)]
     network = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     helper.set_model_props(network, {RECIPE_KEY: RECIPE.model_dump_json()})
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(network.SerializeToString())
 
 

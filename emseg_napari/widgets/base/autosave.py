@@ -23,7 +23,7 @@ from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
 from emseg_napari.widgets.layers.layer_info import OpenedSession, info_of, update_info
 from emseg_napari.widgets.layers.layer_pixels import finest, fits, volume_of_layer
-from emseg_napari.widgets.layers.placement import place_of
+from emseg_napari.widgets.layers.placement import placement_of
 
 _ASK_MS = 500
 
@@ -185,8 +185,8 @@ class SessionAutosave(QObject):
             run=self._workspace.run,
             rounds=self._workspace.rounds,
             name=layer.name,
-            image_place=None if image is None else place_of(image),
-            labels_place=place_of(layer),
+            image_place=None if image is None else placement_of(image),
+            labels_place=placement_of(layer),
         )
 
 

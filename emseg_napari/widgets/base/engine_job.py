@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QWidget
 
 from emseg_napari.core.jobs import Event, Failed, Progress
 from emseg_napari.engine.client import Engine
-from emseg_napari.widgets.base.threads import outcome_of, sentence_of, with_places
+from emseg_napari.widgets.base.threads import outcome_of, sentence_of, with_field_locations
 
 Prepare = Callable[[], dict[str, Any]]
 
@@ -125,7 +125,7 @@ class EngineJob(QObject):
         if isinstance(event, Failed) and event.details:
             logging.getLogger(__name__).error("%s\n%s", event.text, event.details)
         if isinstance(event, Failed):
-            event = replace(event, text=with_places(event), settings=())
+            event = replace(event, text=with_field_locations(event), settings=())
         self.event.emit(event)
         # Last, since napari's bar serves the event loop and with it the next event; and only for
         # whole per cents, since each time it paints the whole window.
@@ -150,7 +150,7 @@ class EngineJob(QObject):
 
     def _watch_window(self) -> None:
         """End the engine with the window, before napari waits for its workers."""
-        self._owner().window().installEventFilter(self)  # again is no harm: Qt keeps one
+        self._owner().window().installEventFilter(self)  # a second call has no effect: Qt keeps one
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Check whether a close event did close the window."""

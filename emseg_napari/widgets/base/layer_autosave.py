@@ -15,8 +15,8 @@ from emseg_napari.annotation.session.recovery import new_recovery
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.store import Session
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
-from emseg_napari.widgets.layers.placement import place_of
-from emseg_napari.widgets.layers.slice_marks import marks_of
+from emseg_napari.widgets.layers.placement import placement_of
+from emseg_napari.widgets.layers.slice_checksums import slice_checksums
 
 _MANY_SLICES = 8  # copies of more at once would be felt
 
@@ -81,10 +81,12 @@ class LayerAutosave:
         labels, changed = stack_of(self.layer), self._changed
         self._changed = {}
         self.autosave.record_state(
-            confirmed=set(confirmed_in(self.layer)), name=self.layer.name, labels_place=place_of(self.layer)
+            confirmed=set(confirmed_in(self.layer)),
+            name=self.layer.name,
+            labels_place=placement_of(self.layer),
         )
         if self.image is not None:
-            self.autosave.record_state(image_place=place_of(self.image))
+            self.autosave.record_state(image_place=placement_of(self.image))
         for z in changed:
             if z < len(labels):
                 self.autosave.record_edit(z, labels[z] if len(changed) <= _MANY_SLICES else None)
@@ -92,4 +94,4 @@ class LayerAutosave:
 
 
 def _changed_since(labels: np.ndarray, read: Mapping[int, int]) -> list[int]:
-    return [z for z, mark in marks_of(labels).items() if mark != read.get(z)]
+    return [z for z, mark in slice_checksums(labels).items() if mark != read.get(z)]

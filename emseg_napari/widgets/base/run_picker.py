@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from emseg_napari.models.run import open_run, starter_folder
 from emseg_napari.widgets.base.preferences import recall_folder
-from emseg_napari.widgets.base.step import StepWidget, enable, in_line, wrapping_label
+from emseg_napari.widgets.base.step import StepWidget, enable, in_row, wrapping_label
 
 _STARTER = (
     "The network that comes with emseg-napari: a first proposal without any training, for research "
@@ -34,7 +34,7 @@ class RunPicker(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.name)
-        layout.addLayout(in_line(self.choose, self.use_starter))
+        layout.addLayout(in_row(self.choose, self.use_starter))
         step.workspace.changed.connect(self._show)
         self._show()
 

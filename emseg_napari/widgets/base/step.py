@@ -147,7 +147,7 @@ class StepWidget(QWidget):
         show_info(sentence)
 
 
-def in_line(*widgets: QWidget) -> QHBoxLayout:
+def in_row(*widgets: QWidget) -> QHBoxLayout:
     """Lay widgets out beside each other."""
     line = QHBoxLayout()
     for widget in widgets:

@@ -25,7 +25,7 @@ def outcome(run: Run) -> str:
     seen = run.record.start_slices
     if seen:
         flatters = not set(run.record.validation_slices).isdisjoint(seen)
-        proves = " The score counts slices that the start was trained on, so it flatters." * flatters
+        proves = " The score counts slices that the start was trained on, so it is too high." * flatters
         sentences.append(
             f"'{run.record.start}', from which it started, had been trained on slices {as_ranges(seen)} "
             f"of this image.{proves}"
@@ -33,7 +33,7 @@ def outcome(run: Run) -> str:
     return " ".join(filter(None, sentences))
 
 
-def judged_on(held_out: Sequence[int]) -> str:
+def validation_name(held_out: Sequence[int]) -> str:
     """Name what a network is judged on; where no slice is held out, it can only be a corner."""
     return f"held-out slices {as_ranges(held_out)}" if held_out else "the held-out corner"
 
@@ -61,7 +61,9 @@ def _score(record: RunRecord) -> str:
     scores = _scores(record.kept_accuracy, record.kept_v_rand)
     if not scores:
         return "No score: nothing was held out."
-    return f"Score on {judged_on(record.held_out_slices)}: {scores.replace('%', '% pixel accuracy', 1)}."
+    return (
+        f"Score on {validation_name(record.held_out_slices)}: {scores.replace('%', '% pixel accuracy', 1)}."
+    )
 
 
 def _scores(accuracy: float | None, v_rand: float | None) -> str:

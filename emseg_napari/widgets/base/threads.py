@@ -45,7 +45,7 @@ def _outcome_in_window(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
     return outcome_of(work)
 
 
-def with_places(problem: UserError | BlockFailed | Failed) -> str:
+def with_field_locations(problem: UserError | BlockFailed | Failed) -> str:
     """Return the sentence of an error or a failure, and where the window has the settings that it names."""
     text = str(problem) if isinstance(problem, UserError) else problem.text
     for name in problem.settings:
@@ -58,7 +58,7 @@ def with_places(problem: UserError | BlockFailed | Failed) -> str:
 def sentence_of(error: Exception) -> str:
     """Return the sentence that the user sees of an error; an unexpected error is logged."""
     if isinstance(error, UserError):
-        return with_places(error)
+        return with_field_locations(error)
     if isinstance(error, MemoryError):
         return "Out of memory; work on fewer slices or close other layers."
     logging.getLogger(__name__).error("unexpected error in a step", exc_info=error)

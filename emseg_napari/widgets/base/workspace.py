@@ -13,10 +13,10 @@ from qtpy.QtWidgets import QComboBox, QWidget
 
 from emseg_napari.annotation.session.store import Round
 from emseg_napari.widgets.base.preferences import recall_folder
-from emseg_napari.widgets.layers.history import History
 from emseg_napari.widgets.layers.label_colours import prepare_colours
 from emseg_napari.widgets.layers.labels_layer import connect_while, is_managed, watch
 from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.layers.undo_history import UndoHistory
 
 _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
 
@@ -50,7 +50,7 @@ class Workspace(QObject):
         self.viewer = viewer
         self._chosen: dict[str, Layer | None] = {"image": None, "labels": None}
         self._run: Path | None = None
-        self._histories: list[History] = []
+        self._histories: list[UndoHistory] = []
         self.runs_folder = recall_folder("runs", Path.home() / "emseg-runs")  # where new ones are written
         self.rounds: list[Round] = []  # evaluations so far, oldest first
         for event in (
@@ -130,10 +130,10 @@ class Workspace(QObject):
         self.layers_changed.emit()
 
     def _emit_edited(self, slices: set[int]) -> None:
-        self.edited.emit(cast(History, self.sender()).layer, slices)
+        self.edited.emit(cast(UndoHistory, self.sender()).layer, slices)
 
     def _emit_replayed(self, slices: set[int]) -> None:
-        self.replayed.emit(cast(History, self.sender()).layer, slices)
+        self.replayed.emit(cast(UndoHistory, self.sender()).layer, slices)
 
 
 def _is_aid(layer: Layer) -> bool:

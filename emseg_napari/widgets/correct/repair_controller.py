@@ -12,11 +12,11 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from emseg_napari.annotation.repair.edit import Edit, Point
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.volume import BrokenChunk, Volume
-from emseg_napari.widgets.correct.copy_slice import Redraw, free_in, redraw
 from emseg_napari.widgets.correct.repair_preview import RepairPreview
 from emseg_napari.widgets.correct.repair_tools import Scene, Tool
+from emseg_napari.widgets.correct.whole_slice_tools import WholeSliceTool, free_in, redraw
 from emseg_napari.widgets.layers.labels_layer import set_pixels, stack_of
-from emseg_napari.widgets.layers.placement import placed, slice_in_view
+from emseg_napari.widgets.layers.placement import slice_in_view, slice_transform
 
 _DRAG_PX = 3.0  # a hand that clicks trembles less
 _PREVIEW_MS = 30
@@ -53,7 +53,7 @@ class RepairController(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._probability, self._image_plane = viewer, probability, image_plane
-        self.tool: Tool | Redraw | None = None
+        self.tool: Tool | WholeSliceTool | None = None
         self._layer: Any = None
         self._preview = RepairPreview(viewer)
         self._first: Point | None = None
@@ -69,7 +69,7 @@ class RepairController(QObject):
 
     # -- activating and deactivating ----------------------------------------------------------
 
-    def activate(self, tool: Tool | Redraw, layer: Labels) -> None:
+    def activate(self, tool: Tool | WholeSliceTool, layer: Labels) -> None:
         """Activate a tool on a layer; the active one is deactivated instead."""
         again = tool == self.tool
         self.deactivate()
@@ -85,7 +85,7 @@ class RepairController(QObject):
         layer.events.mode.connect(self.deactivate)
         layer.bind_key("Escape", self._escape, overwrite=True)
         self.changed.emit()
-        if isinstance(tool, Redraw):
+        if isinstance(tool, WholeSliceTool):
             self._request_preview([])
 
     def deactivate(self, event: Any = None) -> None:
@@ -190,7 +190,7 @@ class RepairController(QObject):
         self._first = None
         self._preview.hide()
         try:
-            if isinstance(self.tool, Redraw):
+            if isinstance(self.tool, WholeSliceTool):
                 self._redraw(self.tool)
                 return
             scene, z = self._scene()
@@ -201,7 +201,7 @@ class RepairController(QObject):
         set_pixels(self._layer, z, edit.y, edit.x, edit.values)
         self.message.emit(f"{self.tool.name}: {len(edit.y)} pixels changed (Ctrl+Z undoes it).", False)
 
-    def _redraw(self, tool: Redraw) -> None:
+    def _redraw(self, tool: WholeSliceTool) -> None:
         z = self._slice()
         drawn, sentence = tool.draw(self._layer, z)
         count = redraw(self._layer, z, drawn)
@@ -219,7 +219,7 @@ class RepairController(QObject):
         if self.tool is None:
             return
         try:
-            if isinstance(self.tool, Redraw):
+            if isinstance(self.tool, WholeSliceTool):
                 self._show_redrawn(self.tool)
                 return
             scene, z = self._scene()
@@ -236,16 +236,16 @@ class RepairController(QObject):
         top, left = int(edit.y.min()), int(edit.x.min())
         picture = np.zeros((1, int(edit.y.max()) - top + 1, int(edit.x.max()) - left + 1), np.uint8)
         picture[0, edit.y - top, edit.x - left] = edit.values
-        place = placed(self._layer, z)
+        place = slice_transform(self._layer, z)
         place["translate"] = place["translate"] + np.array(place["scale"]) * (0, top, left)
         self._preview.show(picture, place, self._layer)
 
-    def _show_redrawn(self, tool: Redraw) -> None:
+    def _show_redrawn(self, tool: WholeSliceTool) -> None:
         """Show what would become of the slice; it is the same wherever the cursor is in it."""
         z = self._slice()
         drawn, _ = tool.draw(self._layer, z)
         picture = np.where(free_in(stack_of(self._layer)[z]), drawn, np.uint8(0))[np.newaxis]
-        place = placed(self._layer, z)
+        place = slice_transform(self._layer, z)
         if not picture.any():
             self._preview.hide()
         else:

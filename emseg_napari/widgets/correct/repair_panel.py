@@ -14,9 +14,9 @@ from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import enable, in_columns
-from emseg_napari.widgets.correct.copy_slice import Redraw, redraws
 from emseg_napari.widgets.correct.repair_controller import RepairController
 from emseg_napari.widgets.correct.repair_tools import TOOLS, Tool
+from emseg_napari.widgets.correct.whole_slice_tools import WholeSliceTool, redraws
 from emseg_napari.widgets.layers.labels_layer import proposals_of, refuse_confirmed
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 
@@ -47,7 +47,7 @@ class RepairPanel(QWidget):
         bind(step.viewer, self, actions)
         step.workspace.changed.connect(self._follow)
 
-    def _button(self, tool: Tool | Redraw, action: Callable[[], None]) -> QPushButton:
+    def _button(self, tool: Tool | WholeSliceTool, action: Callable[[], None]) -> QPushButton:
         button = self._step.button(f"{tool.name} ({tool.key})", tool.about, action)
         button.setCheckable(True)
         return button
@@ -72,7 +72,7 @@ class RepairPanel(QWidget):
         if self.repair.tool is not None:
             self._step.say(tool.about)
 
-    def activate_redraw(self, tool: Redraw) -> None:
+    def activate_redraw(self, tool: WholeSliceTool) -> None:
         """Activate a tool that draws the whole slice once its preview is there, or deactivate it."""
         if self.repair.tool == tool:
             self.repair.deactivate()
@@ -100,7 +100,7 @@ class RepairPanel(QWidget):
         if self.tools[tool.name].isEnabled():
             self._step.guarded(partial(self.activate, tool))
 
-    def _redraw_by_key(self, tool: Redraw) -> None:
+    def _redraw_by_key(self, tool: WholeSliceTool) -> None:
         if self.interpolate.isEnabled():
             self._step.guarded(partial(self.activate_redraw, tool))
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from emseg_napari.annotation.repair.close_gap import close_gap
-from emseg_napari.annotation.repair.drop_membrane import drop_membrane, merge_cells
+from emseg_napari.annotation.repair.drop_island import drop_island
+from emseg_napari.annotation.repair.drop_membrane import drop_membrane, join_cells
 from emseg_napari.annotation.repair.edit import Edit, Point
-from emseg_napari.annotation.repair.fill_interior import fill_interior
 from emseg_napari.annotation.repair.split_cell import split_cell
 
 
@@ -65,7 +65,7 @@ TOOLS = (
         "J",
         "Click in two cells, or drag from one to the other: all membrane between just these two is removed.",
         2,
-        lambda scene, p: merge_cells(scene.labels, p[0], p[-1], scene.probability),
+        lambda scene, p: join_cells(scene.labels, p[0], p[-1], scene.probability),
     ),
     Tool(
         "Split cell",
@@ -80,6 +80,6 @@ TOOLS = (
         "Click on a speck, or into a mitochondrion taken for a cell: it becomes interior of the cell "
         "around it.",
         1,
-        lambda scene, p: fill_interior(scene.labels, p[-1], scene.probability),
+        lambda scene, p: drop_island(scene.labels, p[-1], scene.probability),
     ),
 )

@@ -58,7 +58,7 @@ class SliceStrip(QWidget):
         self._timer.timeout.connect(self._count)
 
     def sizeHint(self) -> QSize:
-        """Return the size that it likes."""
+        """Return the preferred size."""
         return QSize(300, _HEIGHT)
 
     def show_layer(self, layer: Any) -> None:
@@ -86,7 +86,7 @@ class SliceStrip(QWidget):
         self._errors = dict(errors)
         self.update()
 
-    def show_place(self, z: int | None) -> None:
+    def show_pixel(self, z: int | None) -> None:
         """Mark the slice in view."""
         if z != self._at:
             self._at = z

@@ -1,4 +1,4 @@
-"""Step 4: correct labels with brushes and repair tools, where it pays most, and confirm slices."""
+"""Step 4: correct labels with brushes and repair tools, where it improves most, and confirm slices."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.widgets.base.keys import KeySheet, bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
-from emseg_napari.widgets.base.step import enable, in_columns, in_line, wrapping_label
+from emseg_napari.widgets.base.step import enable, in_columns, in_row, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.live_panel import LivePanel
 from emseg_napari.widgets.correct.repair_panel import RepairPanel
 from emseg_napari.widgets.correct.slice_strip import SliceStrip
 from emseg_napari.widgets.correct.suggestion_panel import SuggestionPanel
-from emseg_napari.widgets.layers.history import Confirmed
 from emseg_napari.widgets.layers.labels_layer import (
     confirmed_in,
     connect_while,
@@ -34,6 +33,7 @@ from emseg_napari.widgets.layers.labels_layer import (
 )
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import show_slice, slice_in_view
+from emseg_napari.widgets.layers.undo_history import Confirmed
 
 CONFIRM_KEY = "C"
 _TOOLS = (
@@ -84,7 +84,7 @@ class CorrectStep(LabelsStep):
         self.repairs, self.places, self.live = RepairPanel(self), SuggestionPanel(self), LivePanel(self)
         self._build_strip()
         self._add_parts()
-        self.rows.addLayout(in_line(self.confirm, self.drop))
+        self.rows.addLayout(in_row(self.confirm, self.drop))
         self.rows.addWidget(self.status)
 
     def _add_parts(self) -> None:
@@ -253,7 +253,7 @@ class CorrectStep(LabelsStep):
             self.confirmed.setText("")
             return
         z = slice_in_view(self.viewer, layer)
-        self.strip.show_place(z)
+        self.strip.show_pixel(z)
         if z is not None:
             self.strip.found[z] = summary(stack_of(layer)[z], z in confirmed_in(layer))
             self.state.setText(self.strip.sentence(z))

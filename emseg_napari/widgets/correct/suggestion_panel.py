@@ -25,7 +25,13 @@ from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.step import enable, first_obstacle, in_columns, wrapping_label
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, set_pixels, stack_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo
-from emseg_napari.widgets.layers.placement import lying_as, show_place, show_slice, slice_in_view, zoom_to
+from emseg_napari.widgets.layers.placement import (
+    layer_transform,
+    show_pixel,
+    show_slice,
+    slice_in_view,
+    zoom_to,
+)
 
 _ZOOM = 5.0  # screen pixels for one of the image, at most
 _SEARCH = "Search for places where labels may be wrong, ranked by how much V_rand a correction may gain."
@@ -151,7 +157,7 @@ class SuggestionPanel(JobListener, QWidget):
         }
 
     def _reset(self) -> None:
-        """Let go of the places of a layer that is no longer the chosen one."""
+        """Forget the places of a layer that is no longer the chosen one."""
         self.job.cancel()
         self._layer, self.places, self.errors = None, [], {}
         self._settled, self._history, self._at = set(), [], -1
@@ -234,7 +240,7 @@ class SuggestionPanel(JobListener, QWidget):
         place = self.place
         assert place is not None  # `go` went to one
         viewer, layer = self._step.viewer, self._layer
-        show_place(viewer, layer, (place.z, place.y, place.x))
+        show_pixel(viewer, layer, (place.z, place.y, place.x))
         zoom_to(viewer, layer, 2 * place.radius_px, _ZOOM)
         self._draw(place)
         self._describe()
@@ -255,7 +261,7 @@ class SuggestionPanel(JobListener, QWidget):
             face_color="transparent",
             border_color="white",
             border_width=0.012,
-            **lying_as(self._layer, self._layer.ndim),
+            **layer_transform(self._layer, self._layer.ndim),
         )
         self._step.viewer.layers.selection.active = self._layer
 

@@ -13,9 +13,9 @@ from napari.layers import Labels, Layer
 from emseg_napari.annotation.label_state import is_own
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
-from emseg_napari.evaluation.matching import Names
 from emseg_napari.evaluation.pairing import Pairing, paired
 from emseg_napari.evaluation.predictions import Prediction, Reason, prediction_of
+from emseg_napari.evaluation.slice_alignment import Names
 from emseg_napari.io.records import recorded_kind
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import BrokenChunk
@@ -134,7 +134,7 @@ def _names(prediction: Prediction, truth: str) -> Names:
         run=f"choose {maker}",
         interior="invert it first",
         run_is_gone="The run {name} is not there any more: not known which slices it was trained on.",
-        held_out="By slices {slices} the run chose its threshold and weights: they flatter.",
+        held_out="By slices {slices} the run chose its threshold and weights: their scores are too high.",
     )
 
 

@@ -14,10 +14,10 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, error_map
 from emseg_napari.widgets.base.keys import bind
-from emseg_napari.widgets.base.step import in_line, wrapping_label
+from emseg_napari.widgets.base.step import in_row, wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.layers.layer_info import LayerInfo
-from emseg_napari.widgets.layers.placement import lying_as, show_place, zoom_to
+from emseg_napari.widgets.layers.placement import layer_transform, show_pixel, zoom_to
 
 NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
 MERGE_COLOUR, SPLIT_COLOUR = "#ff1f70", "#3f8cff"
@@ -59,7 +59,7 @@ class ErrorList(QWidget):
         layout.setContentsMargins(0, 4, 0, 0)
         layout.addWidget(self.summary)
         layout.addWidget(self.table, 1)
-        layout.addLayout(in_line(previous, following))
+        layout.addLayout(in_row(previous, following))
 
     def show_errors(self, errors: Sequence[SegmentationError], over: Layer, shape: tuple[int, ...]) -> None:
         """List errors and draw them over a layer.
@@ -87,10 +87,10 @@ class ErrorList(QWidget):
         self._draw(error_map(self.errors, shape, new_labels(shape)))
 
     def _draw(self, walls: np.ndarray) -> None:
-        """Show the walls in the layer of before, if it is there and fits: a new one takes napari a moment."""
+        """Show the walls in the previous layer, if it is there and fits: a new one takes napari a moment."""
         over = self._over
         shown = walls[0] if over.ndim == 2 else walls
-        place = lying_as(over, shown.ndim)
+        place = layer_transform(over, shown.ndim)
         if self._layer is not None and self._layer in self._viewer.layers:
             if self._layer.data.shape == shown.shape:
                 self._layer.data = shown
@@ -115,7 +115,7 @@ class ErrorList(QWidget):
         if self._layer is None or self._layer not in self._viewer.layers:
             return
         y, x = error.centre
-        show_place(self._viewer, self._layer, (error.z, y, x))
+        show_pixel(self._viewer, self._layer, (error.z, y, x))
         extent = max(np.ptp(axis) for axis in error.pixels) + 1
         zoom_to(self._viewer, self._layer, extent, _ZOOM)
 

@@ -18,12 +18,12 @@ from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import LayerComparison
 from emseg_napari.widgets.evaluate.error_list import ErrorList
-from emseg_napari.widgets.evaluate.history_table import RoundsTable
+from emseg_napari.widgets.evaluate.rounds_table import RoundsTable
 from emseg_napari.widgets.layers.placement import show_slice
 
 _TABS_PX = 260
 _GREY = "#8a8d93"
-_HELD_OUT = "the run chose its threshold and weights by this slice: its score flatters a little"
+_HELD_OUT = "the run chose its threshold and weights by this slice: its score is too high a little"
 _COLUMNS = {
     "Slice": "Click to go there. Grey: the run was trained on it, so its score proves nothing.",
     "V_rand": "Rand score after border thinning, 1 is perfect; split and merge parts are in the tooltips.",
@@ -60,7 +60,7 @@ class Headline(QWidget):
         best_info = f"{evaluation.v_info:.4f} at {evaluation.v_info_threshold:.1f}"
         head = f"at threshold {evaluation.threshold:.2f}" if has_threshold else "labels as they are"
         rows = [
-            ("Mean over slices", head, "best (flatters)"),
+            ("Mean over slices", head, "best (too optimistic)"),
             ("V_rand", f"<b>{own.v_rand:.4f}</b>", best_rand),
             ("V_info", f"<b>{own.v_info:.4f}</b>", best_info),
             ("Pixel accuracy", f"<b>{100 * own.accuracy:.2f} %</b>", ""),

@@ -20,12 +20,12 @@ from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.layer_picker import PredictionPicker, TruthPicker
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import enable, in_line, wrapping_label
+from emseg_napari.widgets.base.step import enable, in_row, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import LayerComparison, compare, run_folder
-from emseg_napari.widgets.evaluate.history_table import Work, round_of, with_round, work_done
 from emseg_napari.widgets.evaluate.report import report_of
 from emseg_napari.widgets.evaluate.results import Results
+from emseg_napari.widgets.evaluate.rounds_table import Work, round_of, with_round, work_done
 from emseg_napari.widgets.layers.layer_records import record_of_layer
 
 
@@ -75,10 +75,10 @@ class EvaluateStep(JobStep):
             "Save report...", "One page with pictures, for any browser and for paper.", self._ask_report
         )
         self.results = Results(self.viewer, self.workspace)
-        self.rows.addLayout(in_line(self.evaluate, self.cancel))
+        self.rows.addLayout(in_row(self.evaluate, self.cancel))
         for widget in (self.bar, self.status, self.results):
             self.rows.addWidget(widget)
-        self.rows.addLayout(in_line(self.save_csv, self.save_report))
+        self.rows.addLayout(in_row(self.save_csv, self.save_report))
 
     def _choices(self) -> QFormLayout:
         """Make the choosers of prediction and truth."""

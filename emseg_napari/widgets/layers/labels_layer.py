@@ -27,11 +27,11 @@ from emseg_napari.core.labels import (
 )
 from emseg_napari.io.sparse_stack import SparseStack, normalised
 from emseg_napari.io.volume import Volume
-from emseg_napari.widgets.layers.history import History
 from emseg_napari.widgets.layers.label_colours import label_colours
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of, update_info
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
-from emseg_napari.widgets.layers.placement import lying_as
+from emseg_napari.widgets.layers.placement import layer_transform
+from emseg_napari.widgets.layers.undo_history import UndoHistory
 
 NO_LABELS = "No labels layer is chosen; press 'New labels' or open a labels file."
 # The labelled slices of a foreign layer come into memory.
@@ -160,7 +160,7 @@ def set_pixels(layer: Labels, z: int, y: np.ndarray, x: np.ndarray, values: Any)
     layer.data_setitem((y, x) if layer.ndim == 2 else (np.full(len(y), z), y, x), values)
 
 
-def history_of(layer: Labels) -> History:
+def history_of(layer: Labels) -> UndoHistory:
     """Return the history of a managed labels layer."""
     history = info_of(layer).history
     assert history is not None  # else it is a foreign layer
@@ -184,7 +184,7 @@ def connect_while(owner: QObject, event: Any, callback: Callable[..., Any]) -> N
     owner.destroyed.connect(lambda: event.disconnect(callback))
 
 
-def watch(layer: Labels) -> History:
+def watch(layer: Labels) -> UndoHistory:
     """Follow what is done to a managed labels layer, however it came into the viewer.
 
     A duplicate gets confirmed slices and a history of its own: napari copies pixels, but shares metadata.
@@ -192,7 +192,7 @@ def watch(layer: Labels) -> History:
     known = info_of(layer).history
     if known is not None and known.layer == layer:
         return known
-    history = History(layer)
+    history = UndoHistory(layer)
     update_info(layer, confirmed=set(confirmed_in(layer)), history=history)
     layer.events.selected_label.connect(lambda event: _paint_own(layer))
     # napari's own would look through all pixels for the highest label
@@ -225,7 +225,7 @@ def add_labels(
     confirmed : iterable of int
         Slices.
     """
-    place = lying_as(like, labels.ndim) if like else {}
+    place = layer_transform(like, labels.ndim) if like else {}
     # Managed from the first moment, so that all who see the layer inserted follow its history.
     metadata = LayerInfo(confirmed=set(confirmed)).as_metadata()
     layer = viewer.add_labels(labels, name=name, metadata=metadata, **place)

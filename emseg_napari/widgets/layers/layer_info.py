@@ -15,7 +15,7 @@ from napari.layers import Layer
 
 from emseg_napari.annotation.session.store import Session
 from emseg_napari.io.volume import Volume
-from emseg_napari.widgets.layers.history import History
+from emseg_napari.widgets.layers.undo_history import UndoHistory
 
 KEY = "emseg"
 LayerData = tuple[Any, dict[str, Any], str]
@@ -70,7 +70,7 @@ class LayerInfo:
     """
 
     confirmed: set[int] | None = None
-    history: History | None = None
+    history: UndoHistory | None = None
     autosave: Any = None
     opened: OpenedSession | None = None
     session_folder: Path | None = None

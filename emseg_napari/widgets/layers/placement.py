@@ -26,7 +26,7 @@ def slice_in_view(viewer: Any, layer: Layer | None) -> int | None:
     return z if 0 <= z < layer.data.shape[-3] else None
 
 
-def show_place(viewer: Any, layer: Layer, place: tuple[int, int, int]) -> None:
+def show_pixel(viewer: Any, layer: Layer, place: tuple[int, int, int]) -> None:
     """Show the slice of a pixel (z, y, x), with the pixel in the middle."""
     world = layer.data_to_world(place[-layer.ndim :])
     offset = viewer.dims.ndim - len(world)  # other layers may have more axes
@@ -50,21 +50,21 @@ def show_slice(viewer: Any, layer: Layer, z: int) -> None:
     viewer.dims.set_point(viewer.dims.ndim - 3, layer.data_to_world(place)[-3])
 
 
-def lying_as(layer: Layer, ndim: int) -> dict[str, Any]:
+def layer_transform(layer: Layer, ndim: int) -> dict[str, Any]:
     """Return scale, translate and units of the last axes of a layer, for another one that lies over it."""
     return {name: getattr(layer, name)[-ndim:] for name in ("scale", "translate", "units")}
 
 
-def placed(layer: Layer, z: int) -> dict[str, Any]:
+def slice_transform(layer: Layer, z: int) -> dict[str, Any]:
     """Return scale, translate and units that put a (1, y, x) picture on slice z of `layer`."""
     if layer.ndim == 2:
         units = (layer.units[0], *layer.units)
         return {"scale": (1, *layer.scale), "translate": (0, *layer.translate), "units": units}
-    place = lying_as(layer, 3)
+    place = layer_transform(layer, 3)
     return place | {"translate": np.array(place["translate"]) + np.array(place["scale"]) * (z, 0, 0)}
 
 
-def place_of(layer: Layer) -> Placement:
+def placement_of(layer: Layer) -> Placement:
     """Return where a layer lies; of units that differ from axis to axis, none."""
     names = {str(unit) for unit in layer.units[-3:]}
     scale, translate = _last_three(layer.scale, 1.0), _last_three(layer.translate, 0.0)
@@ -78,12 +78,12 @@ def _last_three(values: Iterable[float], missing: float) -> tuple[float, float, 
 
 def voxel_of_layer(layer: Layer) -> Voxel | None:
     """Return the size of a layer's voxel; None if it is unknown."""
-    place = place_of(layer)
+    place = placement_of(layer)
     known = place.unit != _NO_UNIT or set(place.scale) != {1.0}
     return Voxel(place.scale, place.unit) if known else None
 
 
-def lying_at(place: Placement | None) -> dict[str, Any]:
+def transform_at(place: Placement | None) -> dict[str, Any]:
     """Return what puts a new layer (z, y, x) at a stored placement."""
     if place is None:
         return {}

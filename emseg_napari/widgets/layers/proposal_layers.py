@@ -13,7 +13,6 @@ from emseg_napari.annotation import label_state
 from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.core.jobs import SlicePredicted, UserError
 from emseg_napari.core.labels import from_probability
-from emseg_napari.widgets.layers.history import Filled
 from emseg_napari.widgets.layers.labels_layer import (
     add_labels,
     confirmed_in,
@@ -24,7 +23,8 @@ from emseg_napari.widgets.layers.labels_layer import (
     stack_of,
 )
 from emseg_napari.widgets.layers.layer_info import LayerInfo, update_info
-from emseg_napari.widgets.layers.placement import placed
+from emseg_napari.widgets.layers.placement import slice_transform
+from emseg_napari.widgets.layers.undo_history import Filled
 
 OWN_LAYER = "a proposal layer of its own"
 
@@ -128,7 +128,7 @@ class ProposalLayers:
             opacity=0.7,
             visible=False,
             metadata=LayerInfo(proposal_of=self._source.image.unique_id).as_metadata(),
-            **placed(self._source.image, 0),
+            **slice_transform(self._source.image, 0),
         )
 
     def _signed(self, layer: Any) -> Any:
@@ -164,7 +164,7 @@ def layer_to_fill(layer: Labels | None, image_name: str, shape: tuple[int, ...])
         If there is none, or it is not a managed layer of this image.
     """
     if layer is None:
-        raise UserError("There are no labels to fill; press 'New labels' in step Train.")
+        raise UserError("There are not labels to fill; press 'New labels' in step Train.")
     if not is_managed(layer) or not is_paintable(layer):
         raise UserError(
             f"{layer.name} was not made by emseg; press a tool in step Correct to take it over, "

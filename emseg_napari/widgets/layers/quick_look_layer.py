@@ -10,7 +10,7 @@ from napari.layers import Image
 from emseg_napari.core.jobs import QuickLookReady
 from emseg_napari.io.layout import Block
 from emseg_napari.widgets.layers.layer_info import LayerInfo
-from emseg_napari.widgets.layers.placement import placed
+from emseg_napari.widgets.layers.placement import slice_transform
 
 
 class QuickLookLayer:
@@ -58,5 +58,5 @@ class QuickLookLayer:
             blending="additive",  # what is not there adds nothing
             opacity=0.6,
             metadata=LayerInfo(is_aid=True).as_metadata(),
-            **placed(self._image, z),
+            **slice_transform(self._image, z),
         )

@@ -13,8 +13,8 @@ from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.layers.label_colours import label_colours
 from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo, OpenedSession, info_in
-from emseg_napari.widgets.layers.placement import lying_at
-from emseg_napari.widgets.layers.slice_marks import marks_of
+from emseg_napari.widgets.layers.placement import transform_at
+from emseg_napari.widgets.layers.slice_checksums import slice_checksums
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 
@@ -40,14 +40,14 @@ def session_layers(folder: Path, image: Path | None = None) -> list[LayerData]:
     path = session.image_path
     name = path.stem if path else "image"
     labels = session.labels
-    opened = OpenedSession(folder, session, marks_of(labels))
+    opened = OpenedSession(folder, session, slice_checksums(labels))
     info = LayerInfo(confirmed=set(session.confirmed), opened=opened)
     shown = {
         "name": session.name or f"{name} labels",
         "colormap": label_colours(),
         "opacity": 0.6,
         "metadata": info.as_metadata(),
-    } | lying_at(session.labels_place)
+    } | transform_at(session.labels_place)
     return [_image_layer(session, path, name, folder), (labels, shown, "labels")]
 
 
@@ -59,4 +59,4 @@ def _image_layer(session: Session, path: Path | None, name: str, folder: Path) -
         pixels, shown, _ = layer_of(levels)
     info = replace(info_in(shown["metadata"]), source=str(path or ""), session_folder=folder)
     shown["metadata"] = info.as_metadata()
-    return pixels, shown | lying_at(session.image_place), "image"
+    return pixels, shown | transform_at(session.image_place), "image"

@@ -15,7 +15,7 @@ from emseg_napari.io.open import open_volume
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of
-from emseg_napari.widgets.layers.placement import placed, slice_in_view
+from emseg_napari.widgets.layers.placement import slice_in_view, slice_transform
 
 # Larger slices are shown when there are coarser levels, so that they need not be read as a whole.
 _MOST_PX = 2**27
@@ -81,7 +81,7 @@ class StreamingLayer:
             blending="additive",  # what is not there adds nothing
             opacity=0.6,
             metadata=self._info(data[0] if isinstance(data, list) else data).as_metadata(),
-            **placed(self._image, 0),
+            **slice_transform(self._image, 0),
         )
 
     def _info(self, array: Any) -> LayerInfo:
@@ -121,7 +121,9 @@ def stored_probability(layer: Any, run: Run, settings: PredictionSettings, z: in
     path = None if layer is None else info_of(layer).output
     if path is None:
         return None
-    from emseg_napari.inference.provenance import is_predicted_by  # loads ONNX Runtime, which takes a while
+    from emseg_napari.inference.prediction_record import (
+        is_predicted_by,  # loads ONNX Runtime, which takes a while
+    )
 
     output = VolumeOutput(path)
     if not (is_predicted_by(output, run, settings) and output.holds_slice(z)):

@@ -12,7 +12,7 @@ from napari.utils.notifications import show_warning
 
 from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.open import open_levels
-from emseg_napari.io.volume import BrokenChunk, Size, Volume, filled
+from emseg_napari.io.volume import BrokenChunk, Size, Volume, with_fill_value
 from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo
 
 # Many small chunks are read as one: dask needs a good part of a millisecond for each.
@@ -86,7 +86,7 @@ def _for_work(volume: Volume) -> Volume:
 
     Not so for labels: nearly all programs leave empty chunks out.
     """
-    return volume if volume.is_labels else filled(volume, False)
+    return volume if volume.is_labels else with_fill_value(volume, False)
 
 
 class _Shown:

@@ -9,10 +9,10 @@ import imageio.v3 as imageio
 import numpy as np
 from napari.layers import Image, Layer
 
-from emseg_napari.core.files import replacing
+from emseg_napari.core.files import atomic_write
 from emseg_napari.core.jobs import PreviewReady, UserError
 from emseg_napari.widgets.layers.layer_info import LayerInfo
-from emseg_napari.widgets.layers.placement import placed
+from emseg_napari.widgets.layers.placement import slice_transform
 
 _LOOK = {"colormap": "magma", "blending": "additive", "contrast_limits": (0.0, 1.0), "opacity": 0.7}
 
@@ -39,7 +39,7 @@ class LivePreview:
 
     def show(self, preview: PreviewReady, over: Layer, keep: bool) -> None:
         """Show a preview on its slice of the layer `over`; `keep` adds it to the movie."""
-        place = placed(over, preview.z)
+        place = slice_transform(over, preview.z)
         picture = preview.probability[None]
         if self._live is not None and self._live in self._viewer.layers:
             self._live.data = picture
@@ -85,5 +85,5 @@ class LivePreview:
         if not self.frames:
             raise UserError("There is no movie yet; tick 'Keep a movie' and train first.")
         frames = [np.round(255 * np.clip(frame, 0, 1)).astype(np.uint8) for frame in self.frames]
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             imageio.imwrite(temporary, frames, extension=".gif", duration=250, loop=0)

@@ -28,8 +28,8 @@ from emseg_napari.training.splits import DataNames
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.plots import HistoryPlot
 from emseg_napari.widgets.base.preferences import recall, remember
-from emseg_napari.widgets.base.step import enable, first_obstacle, in_line, wrapping_label
-from emseg_napari.widgets.base.text import figures, judged_on, outcome
+from emseg_napari.widgets.base.step import enable, first_obstacle, in_row, wrapping_label
+from emseg_napari.widgets.base.text import figures, outcome, validation_name
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import add_labels, connect_while, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
@@ -37,8 +37,8 @@ from emseg_napari.widgets.layers.placement import slice_in_view
 from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampler_of
 from emseg_napari.widgets.train.live_preview import LivePreview
 from emseg_napari.widgets.train.run_controls import RunControls, RunOutputs
-from emseg_napari.widgets.train.settings_form import TrainForm
 from emseg_napari.widgets.train.start_choice import LabelCount
+from emseg_napari.widgets.train.train_form import TrainForm
 
 _NEW_LABELS = "Make an empty labels layer over the image: 1 boundary, 2 interior."
 _SAMPLES = "Nine patches of your own data with their labels, changed at random as in training."
@@ -56,7 +56,7 @@ class TrainStep(JobStep):
         self.preview = LivePreview(napari_viewer)
         self.folder: Path | None = None
         self._trained_image: Any = None
-        self._subject = self._judged_on = ""
+        self._subject = self._validation_name = ""
         self._started = False
         self._samples: AugmentedSamples | None = None
         self._build()
@@ -100,7 +100,7 @@ class TrainStep(JobStep):
             "Train", "Train a network in the background; you can keep painting.", self.start
         )
         self.resume = self.button("Resume", _RESUME, self._resume)
-        self.rows.addLayout(in_line(self.train, self.resume))
+        self.rows.addLayout(in_row(self.train, self.resume))
         self.controls = RunControls(self, self.job, self.bar)
         self.cancel = self.controls.cancel
         self.plot = HistoryPlot()
@@ -189,7 +189,7 @@ class TrainStep(JobStep):
         """Show that the engine starts."""
         assert data is not None  # it was prepared
         self.folder, self._started = folder, True
-        self._judged_on = judged_on(resumed.record.held_out_slices if resumed else data.held_out)
+        self._validation_name = validation_name(resumed.record.held_out_slices if resumed else data.held_out)
         if not resumed:
             keep_movie = {"keep_movie": self.keep_movie.isChecked()}
             remember("train", settings.model_dump(mode="json") | keep_movie)
@@ -270,7 +270,7 @@ class TrainStep(JobStep):
 
     def _show_epoch(self, event: EpochEnded) -> None:
         self.plot.add(event)
-        self.figures.setText(figures(event, self._judged_on))
+        self.figures.setText(figures(event, self._validation_name))
 
     def _show_preview(self, event: PreviewReady) -> None:
         if self._trained_image in self.viewer.layers:

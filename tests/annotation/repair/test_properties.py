@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from emseg_napari.annotation.repair.close_gap import close_gap
-from emseg_napari.annotation.repair.drop_membrane import drop_membrane, merge_cells
+from emseg_napari.annotation.repair.drop_island import drop_island
+from emseg_napari.annotation.repair.drop_membrane import drop_membrane, join_cells
 from emseg_napari.annotation.repair.edit import is_membrane
-from emseg_napari.annotation.repair.fill_interior import fill_interior
 from emseg_napari.annotation.repair.skeleton import SPECK_PX, skeleton_of
 from emseg_napari.annotation.repair.split_cell import split_cell
 from emseg_napari.core.jobs import UserError
@@ -115,14 +115,14 @@ def test_a_split_adds_one_cell_and_merging_its_parts_takes_it_away(labels, point
     assert parts.max() - len(in_cell) == numbers.max() - 1  # no other cell is touched
     largest = sorted(in_cell, key=lambda number: -np.count_nonzero(parts == number))[:2]
     clicks = [tuple(int(at[0]) for at in np.nonzero(parts == number)) for number in largest]
-    merged = merge_cells(parted, *clicks).applied_to(parted)
+    merged = join_cells(parted, *clicks).applied_to(parted)
     assert cells(merged).max() == parts.max() - 1
 
 
 TOOLS = (
-    lambda labels, a, b: merge_cells(labels, a, b),
+    lambda labels, a, b: join_cells(labels, a, b),
     lambda labels, a, b: drop_membrane(labels, a),
-    lambda labels, a, b: fill_interior(labels, a),
+    lambda labels, a, b: drop_island(labels, a),
     lambda labels, a, b: close_gap(labels, None, GREY, a, b),
     lambda labels, a, b: split_cell(labels, None, GREY, np.array([a, b], float)),
 )

@@ -178,7 +178,7 @@ def test_what_was_compiled_once_serves_labels_of_any_layout(tmp_path):
         row_segments.stretches_of,
         row_segments.shared,
         interpolation_kernel.depths,
-        interpolation_kernel.draw_lasting,
+        interpolation_kernel.draw_persisting,
     )
     known = [len(function.signatures) for function in compiled]
     for other in (

@@ -9,9 +9,9 @@ from scipy import ndimage
 
 from emseg_napari.annotation.repair.close_gap import close_gap
 from emseg_napari.annotation.repair.copy_slice import copy_neighbour
-from emseg_napari.annotation.repair.drop_membrane import drop_membrane, merge_cells
+from emseg_napari.annotation.repair.drop_island import drop_island
+from emseg_napari.annotation.repair.drop_membrane import drop_membrane, join_cells
 from emseg_napari.annotation.repair.edit import Edit, is_membrane
-from emseg_napari.annotation.repair.fill_interior import fill_interior
 from emseg_napari.annotation.repair.loose_ends import loose_ends, snap
 from emseg_napari.annotation.repair.split_cell import split_cell
 from emseg_napari.core.jobs import UserError
@@ -180,7 +180,7 @@ def test_a_click_beside_membranes_drops_nothing():
 
 
 def test_merging_removes_all_that_parts_two_cells_and_nothing_else():
-    merged = check(merge_cells(GRID, (60, 60), (60, 100)), GRID, INTERIOR)
+    merged = check(join_cells(GRID, (60, 60), (60, 100)), GRID, INTERIOR)
     assert cells(merged) == 8
     numbers = ndimage.label(~is_membrane(merged))[0]
     assert numbers[60, 60] == numbers[60, 100]
@@ -192,7 +192,7 @@ def test_two_cells_that_touch_twice_are_merged_at_both_places():
     between = GRID.copy()
     between[55:70, 35:50] = PROPOSED_BOUNDARY
     between[58:67, 38:47] = PROPOSED_INTERIOR  # a small cell in the middle of the wall
-    merged = check(merge_cells(between, (60, 10), (60, 70)), between, INTERIOR)
+    merged = check(join_cells(between, (60, 10), (60, 70)), between, INTERIOR)
     assert cells(merged) == cells(between) - 1
     assert not is_membrane(merged)[50, 30:55].any()
     assert not is_membrane(merged)[75, 30:55].any()
@@ -209,7 +209,7 @@ def test_two_cells_that_touch_twice_are_merged_at_both_places():
 )
 def test_what_cannot_be_merged_is_refused(a, b, words):
     with pytest.raises(UserError, match=words):
-        merge_cells(GRID, a, b)
+        join_cells(GRID, a, b)
 
 
 def same_cell(labels: np.ndarray, one: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -218,7 +218,7 @@ def same_cell(labels: np.ndarray, one: tuple[int, int], other: tuple[int, int]) 
 
 
 def test_cells_that_only_meet_where_membranes_cross_are_merged_and_the_two_others_stay_apart():
-    merged = check(merge_cells(GRID, (20, 20), (60, 60)), GRID, INTERIOR)
+    merged = check(join_cells(GRID, (20, 20), (60, 60)), GRID, INTERIOR)
     assert same_cell(merged, (20, 20), (60, 60))
     assert cells(merged) == 8
     assert not same_cell(merged, (20, 60), (60, 20))
@@ -228,7 +228,7 @@ def test_clicks_that_are_far_apart_merge_nothing():
     wide = np.full((20, 900), PROPOSED_INTERIOR, np.uint8)
     wide[:, 450:453] = PROPOSED_BOUNDARY
     with pytest.raises(UserError, match="far apart"):
-        merge_cells(wide, (10, 10), (10, 890))
+        join_cells(wide, (10, 10), (10, 890))
 
 
 # Thick membrane
@@ -248,14 +248,14 @@ def test_cells_as_small_as_pockets_are_joined_when_they_are_clicked_on(side, apa
     other = 30 + side + apart
     for left in (30, other):
         thick[38 : 38 + side, left : left + side] = INTERIOR
-    joined = check(merge_cells(thick, (38, 30), (38, other)), thick, INTERIOR)
+    joined = check(join_cells(thick, (38, 30), (38, other)), thick, INTERIOR)
     numbers = ndimage.label(joined == INTERIOR)[0]
     assert numbers[38, 30] == numbers[38, other]
     assert numbers.max() == 3  # and neither of the cells above and below is opened
 
 
 def test_cells_merge_through_pockets_in_the_membrane_between():
-    merged = check(merge_cells(POCKETS, (60, 20), (60, 100)), POCKETS, INTERIOR)
+    merged = check(join_cells(POCKETS, (60, 20), (60, 100)), POCKETS, INTERIOR)
     assert same_cell(merged, (60, 20), (60, 100))
 
 
@@ -289,13 +289,13 @@ RING[16, 16] = BOUNDARY
 
 @pytest.mark.parametrize("point", [(9, 9), (22, 22), (6, 9)])
 def test_an_island_goes_with_all_that_it_encloses(point):
-    filled = check(fill_interior(RING, point), RING, INTERIOR)
+    filled = check(drop_island(RING, point), RING, INTERIOR)
     assert cells(filled) == 9
     assert not is_membrane(filled)[5:32, 5:32].any()
 
 
 def test_a_speck_is_hit_by_a_click_beside_it():
-    edit = fill_interior(RING, (17, 18))
+    edit = drop_island(RING, (17, 18))
     assert (edit.y.tolist(), edit.x.tolist()) == ([16], [16])
 
 
@@ -303,7 +303,7 @@ def test_a_ring_against_a_membrane_goes_up_to_that_membrane():
     ring = GRID.copy()
     ring[8:30, 18:42] = PROPOSED_BOUNDARY
     ring[12:26, 22:40] = PROPOSED_INTERIOR
-    filled = check(fill_interior(ring, (20, 30)), ring, INTERIOR)
+    filled = check(drop_island(ring, (20, 30)), ring, INTERIOR)
     assert cells(filled) == 9
     assert not is_membrane(filled)[3:36, 15:38].any()
     assert is_membrane(filled)[:, 42].all()
@@ -311,22 +311,22 @@ def test_a_ring_against_a_membrane_goes_up_to_that_membrane():
 
 def test_a_cell_among_others_and_a_membrane_among_others_are_not_filled():
     with pytest.raises(UserError, match="between several others"):
-        fill_interior(GRID, (60, 60))
+        drop_island(GRID, (60, 60))
     with pytest.raises(UserError, match="is connected with others"):
-        fill_interior(GRID, (60, 42))
+        drop_island(GRID, (60, 42))
     with pytest.raises(UserError, match="No membrane separates this cell"):
-        fill_interior(np.full((50, 50), INTERIOR, np.uint8), (20, 20))
+        drop_island(np.full((50, 50), INTERIOR, np.uint8), (20, 20))
     with pytest.raises(UserError, match="larger than 512 px"):
-        fill_interior(np.full((50, 600), INTERIOR, np.uint8), (20, 20))
+        drop_island(np.full((50, 600), INTERIOR, np.uint8), (20, 20))
 
 
 def test_a_cell_among_others_goes_to_the_one_from_which_a_weak_membrane_parts_it():
     sure = is_membrane(GRID).astype(np.float32)
     with pytest.raises(UserError, match="between several others"):
-        fill_interior(GRID, (60, 60), sure)
+        drop_island(GRID, (60, 60), sure)
     weak = sure.copy()
     weak[45:80, 80:85] = 0.6
-    filled = check(fill_interior(GRID, (60, 60), weak), GRID, INTERIOR)
+    filled = check(drop_island(GRID, (60, 60), weak), GRID, INTERIOR)
     assert cells(filled) == 8
     assert same_cell(filled, (60, 60), (60, 100))
 
@@ -417,10 +417,10 @@ def used(tool, labels: np.ndarray, image: np.ndarray) -> None:
         lambda labels, image: close_gap(labels, None, image, (1012, 1042), (1210, 1242)),
         lambda labels, image: drop_membrane(labels, (1060, 1042)),
         lambda labels, image: snap(labels, (1050, 1047)),
-        lambda labels, image: merge_cells(labels, (1060, 1060), (1060, 1100)),
-        lambda labels, image: fill_interior(labels, (1050, 1065)),
-        lambda labels, image: merge_cells(open_everywhere(labels), (1060, 1060), (1060, 1110)),
-        lambda labels, image: fill_interior(open_everywhere(labels), (1060, 1110)),
+        lambda labels, image: join_cells(labels, (1060, 1060), (1060, 1100)),
+        lambda labels, image: drop_island(labels, (1050, 1065)),
+        lambda labels, image: join_cells(open_everywhere(labels), (1060, 1060), (1060, 1110)),
+        lambda labels, image: drop_island(open_everywhere(labels), (1060, 1110)),
         lambda labels, image: copy_neighbour(labels, image, image[::-1]),
         lambda labels, image: split_cell(labels, None, image, np.array([(1100, 1043), (1100, 1083)])),
     ],

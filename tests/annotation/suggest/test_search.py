@@ -228,31 +228,34 @@ def test_places_of_any_labels_lie_in_the_slice_and_gain_a_share_of_the_score(ran
     assert 0 <= estimated_error(found) < 1
 
 
-def place_of(z: int, gain: float) -> Place:
+def placement_of(z: int, gain: float) -> Place:
     nothing = np.zeros(0, int)
     return Place(z, 1, 2, "gap", gain, 16.0, 0.5, (nothing, nothing))
 
 
 def test_places_of_all_slices_are_ranked_by_gain():
-    found = ranked([place_of(3, 0.1), place_of(5, 0.4), place_of(2, 0.1)])
+    found = ranked([placement_of(3, 0.1), placement_of(5, 0.4), placement_of(2, 0.1)])
     assert [place.z for place in found] == [5, 2, 3]
 
 
 def test_places_that_hardly_gain_anything_are_left_out():
     assert worth_a_look([]) == []
-    sure = [place_of(z, 0.00001) for z in range(50)]
-    assert [place.gain for place in worth_a_look([*sure, place_of(1, 0.1), place_of(2, 0.2)])] == [0.2, 0.1]
-    assert len(worth_a_look([place_of(z, 0.1) for z in range(50)])) == 50
+    sure = [placement_of(z, 0.00001) for z in range(50)]
+    assert [place.gain for place in worth_a_look([*sure, placement_of(1, 0.1), placement_of(2, 0.2)])] == [
+        0.2,
+        0.1,
+    ]
+    assert len(worth_a_look([placement_of(z, 0.1) for z in range(50)])) == 50
 
 
 def test_small_gains_add_up_to_the_estimated_error():
     assert estimated_error([]) == 0
-    assert estimated_error([place_of(0, 0.01), place_of(0, 0.02)]) == pytest.approx(0.03, rel=0.02)
+    assert estimated_error([placement_of(0, 0.01), placement_of(0, 0.02)]) == pytest.approx(0.03, rel=0.02)
 
 
 @given(st.lists(st.floats(0, 1), max_size=50))
 def test_the_estimated_error_is_a_share_and_grows_with_every_place(gains):
-    errors = [estimated_error(place_of(0, gain) for gain in gains[:n]) for n in range(len(gains) + 1)]
+    errors = [estimated_error(placement_of(0, gain) for gain in gains[:n]) for n in range(len(gains) + 1)]
     assert errors == sorted(errors)
     assert errors[-1] <= 1
     assert not math.isnan(errors[-1])

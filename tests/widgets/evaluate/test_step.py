@@ -15,7 +15,7 @@ from emseg_napari.core.jobs import Failed, Finished, Message, Progress, UserErro
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.models.run import Run, RunRecord, fingerprint
 from emseg_napari.settings import TrainingSettings
-from emseg_napari.widgets.evaluate.history_table import with_round
+from emseg_napari.widgets.evaluate.rounds_table import with_round
 from emseg_napari.widgets.evaluate.step import EvaluateStep
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of, update_info
@@ -344,8 +344,8 @@ def test_mistakes_are_sentences_and_start_nothing(step, started, tmp_path):
         "depth": (viewer.add_image(PROBABILITY[:3], name="thin"), mine, ("thin", "differ in size")),
         "no truth": (mine, add_labels(viewer, np.zeros_like(TRUTH), "empty"), ("empty has no labels",)),
         "not predicted": (viewer.add_labels(0 * TRUTH, name="zero"), mine, ("zero has no prediction",)),
-        "range": (viewer.add_image(2 * PROBABILITY, name="twice"), mine, ("twice", "is no probability")),
-        "nan": (viewer.add_image(np.nan * PROBABILITY, name="nan"), mine, ("nan", "is no probability")),
+        "range": (viewer.add_image(2 * PROBABILITY, name="twice"), mine, ("twice", "is not a probability")),
+        "nan": (viewer.add_image(np.nan * PROBABILITY, name="nan"), mine, ("nan", "is not a probability")),
         "the image": (layer_of(step, "cells"), mine, ("cells holds grey levels and no prediction",)),
         "16 bit": (viewer.add_image(IMAGE.astype(np.uint16), name="deep"), mine, ("deep", "no prediction")),
         "colour": (viewer.add_image(np.zeros((6, 64, 64, 3), np.uint8), name="rgb"), mine, ("colour",)),

@@ -17,22 +17,22 @@ from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.io.records import Kind
 from emseg_napari.segmentation.boundary import open_boundary
-from emseg_napari.segmentation.provenance import cells_record
+from emseg_napari.segmentation.cells_record import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells, segment_volume
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.settings import CellSettings
 
 
 @dataclass(frozen=True)
-class Task:
+class SegmentTask:
     """What is divided into cells, and where they go."""
 
     probability: Path
     kind: Kind | None
     output: Path
-    settings: InstanceSettings
+    settings: CellSettings
 
 
-def segment_to_zarr(task: Task, scheduler: Scheduler, as_json: bool) -> None:
+def segment_to_zarr(task: SegmentTask, scheduler: Scheduler, as_json: bool) -> None:
     """Divide a volume into cells, or resume it; what could not be read is listed.
 
     Raises
@@ -57,7 +57,7 @@ def segment_to_zarr(task: Task, scheduler: Scheduler, as_json: bool) -> None:
         raise typer.Exit(FAULT)
 
 
-def _sentence(task: Task, found: VolumeCells, seconds: float) -> str:
+def _sentence(task: SegmentTask, found: VolumeCells, seconds: float) -> str:
     if found.cells is None:
         return f"{task.output} was complete already."
     linked = "linked through the slices" if task.settings.link else "each in its slice"
@@ -66,7 +66,7 @@ def _sentence(task: Task, found: VolumeCells, seconds: float) -> str:
     return sentence + (f"; {blocks(len(found.failures))} failed" if found.failures else "")
 
 
-def _figures(task: Task, found: VolumeCells, seconds: float) -> dict[str, Any]:
+def _figures(task: SegmentTask, found: VolumeCells, seconds: float) -> dict[str, Any]:
     return {
         "output": str(task.output),
         **found.output.record,

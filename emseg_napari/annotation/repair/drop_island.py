@@ -20,7 +20,7 @@ _SHORTEST_PX = 3  # of a wall
 _SURE = 0.95  # mean probability from which no membrane is weak
 
 
-def fill_interior(labels: np.ndarray, point: Point, probability: np.ndarray | None = None) -> Edit:
+def drop_island(labels: np.ndarray, point: Point, probability: np.ndarray | None = None) -> Edit:
     """Make interior of a false island or ring.
 
     A click on membrane, or close to an island, removes the island with all that it encloses. A click

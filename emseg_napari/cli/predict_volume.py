@@ -14,7 +14,7 @@ from emseg_napari.cli.reporting import blocks, job_context, list_failures, quiet
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
-from emseg_napari.io.open import called, open_volume
+from emseg_napari.io.open import display_name, open_volume
 from emseg_napari.io.records import Kind
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
@@ -50,7 +50,7 @@ def refuse_scheduler(scheduler: str | None, output: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Task:
+class PredictTask:
     """What is predicted, and into what."""
 
     run: Run
@@ -60,7 +60,7 @@ class Task:
     settings: PredictionSettings
 
 
-def predict_to_zarr(task: Task, scheduler: Scheduler, as_json: bool) -> None:
+def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> None:
     """Predict a volume, or resume it, and report how many blocks were done; those that failed are listed.
 
     Raises
@@ -98,16 +98,16 @@ def check_memory(image: Path, settings: PredictionSettings) -> None:
     needed, free = volume.nbytes + _BYTES_A_VOXEL * chosen, psutil.virtual_memory().available
     if needed > free:
         raise UserError(
-            f"{called(image)} takes about {needed / _GIB:.1f} GiB of memory to predict into a TIFF file, and "
-            f"{free / _GIB:.1f} GiB are free; let the name of --output end in .zarr, which takes volumes of "
-            "any size."
+            f"{display_name(image)} takes about {needed / _GIB:.1f} GiB of memory to predict into a TIFF "
+            f"file, and {free / _GIB:.1f} GiB are free; let the name of --output end in .zarr, which takes "
+            "volumes of any size."
         )
 
 
-def _sentence(task: Task, found: VolumePrediction) -> str:
+def _sentence(task: PredictTask, found: VolumePrediction) -> str:
     first, end = found.record["slices"]
     parts = [
-        f"{task.output}: slices {first}:{end} of {called(task.image)}, {found.record['values']}; "
+        f"{task.output}: slices {first}:{end} of {display_name(task.image)}, {found.record['values']}; "
         f"threshold {found.record['threshold']:.2f}; {blocks(found.done)} predicted in {found.seconds:.1f} s"
     ]
     if found.done:
@@ -119,7 +119,7 @@ def _sentence(task: Task, found: VolumePrediction) -> str:
     return ", ".join(parts)
 
 
-def _figures(task: Task, found: VolumePrediction) -> dict[str, Any]:
+def _figures(task: PredictTask, found: VolumePrediction) -> dict[str, Any]:
     return {
         "output": str(task.output),
         **found.record,

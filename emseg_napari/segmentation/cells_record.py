@@ -12,7 +12,7 @@ from typing import Any
 from emseg_napari.io.records import SEGMENT_SOFTWARE
 from emseg_napari.io.source_id import origin
 from emseg_napari.segmentation.boundary import Boundary
-from emseg_napari.settings import InstanceSettings
+from emseg_napari.settings import CellSettings
 
 # What the record of a prediction states of its cells, too: by it `emseg evaluate` knows the run.
 INHERITED = ("run", "run_folder", "image", "slices", "fingerprints")
@@ -20,9 +20,7 @@ INHERITED = ("run", "run_folder", "image", "slices", "fingerprints")
 _PREDICTED_BY = ("network", "threshold", "orientations", "closed_gaps", "tile_px")
 
 
-def cells_record(
-    boundary: Boundary, prediction: Mapping[str, Any], settings: InstanceSettings
-) -> dict[str, Any]:
+def cells_record(boundary: Boundary, prediction: Mapping[str, Any], settings: CellSettings) -> dict[str, Any]:
     """Return what the cells of a volume come from, so that those of another do not come into one output.
 
     Parameters
@@ -57,6 +55,6 @@ def inherited(prediction: Mapping[str, Any]) -> dict[str, Any]:
     return {name: prediction[name] for name in INHERITED if name in prediction}
 
 
-def meaning(settings: InstanceSettings) -> str:
+def meaning(settings: CellSettings) -> str:
     """Return in words what the numbers are."""
     return "every cell has a number of its own" + ("; 0 where two touch" if settings.outlines else "")

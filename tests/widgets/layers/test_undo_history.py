@@ -7,10 +7,10 @@ from hypothesis.extra.numpy import arrays
 from napari.layers import Labels
 
 from emseg_napari.annotation.label_state import is_proposal
-from emseg_napari.widgets.layers.history import Confirmed, Filled, Replaced
 from emseg_napari.widgets.layers.labels_layer import adopt, confirmed_in, history_of, stack_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.proposal_layers import fill
+from emseg_napari.widgets.layers.undo_history import Confirmed, Filled, Replaced
 
 SHAPE = (2, 4, 5)
 planes = arrays(np.uint8, SHAPE[1:], elements=st.integers(0, 2))

@@ -38,11 +38,11 @@ class Names:
     run: str = "add run"
     interior: str = 'add kind="interior"'
     run_is_gone: str = "Not known which slices it was trained on: its run is no longer in {folder}; {run}."
-    held_out: str = "On slices {slices} the run chose its threshold and weights: they flatter."
+    held_out: str = "On slices {slices} the run chose its threshold and weights: their scores are too high."
 
 
 @dataclass(frozen=True)
-class Match:
+class SliceAlignment:
     """Where a prediction lies in the labels; slices are those of the labels.
 
     Attributes
@@ -73,9 +73,9 @@ class Match:
         return [z for z in labelled if z + self.shift in image_slices]
 
 
-def matched(
+def aligned_slices(
     prediction: Prediction, known: np.ndarray | SparseStack, wanted: tuple[int, int] | None, names: Names
-) -> Match:
+) -> SliceAlignment:
     """Find what is to be compared.
 
     Parameters
@@ -104,7 +104,7 @@ def matched(
             f"choose {names.slices} inside them instead of {first}:{end}."
         )
     labelled = labelled_slices(known, range(begin, begin + count))
-    match = Match(begin, first, end, (prediction.slices or (begin, 0))[0] - begin, labelled)
+    match = SliceAlignment(begin, first, end, (prediction.slices or (begin, 0))[0] - begin, labelled)
     if not match.compared:
         among = f"choose among {as_ranges(labelled)}" if labelled else "choose labelled slices"
         raise UserError(
@@ -142,7 +142,7 @@ def taken_for(prediction: Prediction, names: Names) -> str:
     if prediction.kind != "labels":
         eight_bits = prediction.values.dtype == np.uint8
         what = f"the {KINDS[prediction.kind]} from 0 to {255 if eight_bits else 1}"
-        found = "8-bit values that are no labels" if eight_bits else "floats"
+        found = "8-bit values that are not labels" if eight_bits else "floats"
         seen = f"since it holds {found}; {names.interior} if it is the interior's"
     why = {"given": "as you say", "recorded": "as it says itself", "recognised": seen}[prediction.reason]
     return f"{prediction.name} is taken for {what}, {why}."

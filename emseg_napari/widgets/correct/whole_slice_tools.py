@@ -16,7 +16,6 @@ from emseg_napari.annotation.repair.interpolate import Between
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
 from emseg_napari.widgets.base.labels_step import LabelsStep
-from emseg_napari.widgets.layers.history import Replaced
 from emseg_napari.widgets.layers.labels_layer import (
     confirmed_in,
     history_of,
@@ -24,10 +23,11 @@ from emseg_napari.widgets.layers.labels_layer import (
     stack_of,
     trusted_plane,
 )
+from emseg_napari.widgets.layers.undo_history import Replaced
 
 
 @dataclass(frozen=True)
-class Redraw:
+class WholeSliceTool:
     """A tool that draws all pixels of the slice in view that have no label of the user's own.
 
     Attributes
@@ -48,12 +48,12 @@ class Redraw:
     points: int = 1
 
 
-def redraws(step: LabelsStep) -> tuple[Redraw, ...]:
+def redraws(step: LabelsStep) -> tuple[WholeSliceTool, ...]:
     """Return the tools of a step: copies from before and after, and interpolation."""
     return (
-        Redraw("Copy before", "Q", f"{_COPY} before.", partial(_copied, step, -1)),
-        Redraw("Copy after", "W", f"{_COPY} after.", partial(_copied, step, 1)),
-        Redraw("Interpolate", "U", _BETWEEN, Interpolation()),
+        WholeSliceTool("Copy before", "Q", f"{_COPY} before.", partial(_copied, step, -1)),
+        WholeSliceTool("Copy after", "W", f"{_COPY} after.", partial(_copied, step, 1)),
+        WholeSliceTool("Interpolate", "U", _BETWEEN, Interpolation()),
     )
 
 

@@ -73,7 +73,7 @@ class Replaced:
         self.undo = self.redo
 
     def redo(self) -> None:
-        """Exchange the labels with those of before, which undoes it, too."""
+        """Exchange the labels with the previous ones, which undoes it, too."""
         plane = self._planes()[self._z]
         other = _unpacked(self._other, plane)
         self._other = _packed(plane)
@@ -126,7 +126,7 @@ def _unpacked(packed: bytes, like: np.ndarray) -> np.ndarray:
     return np.frombuffer(imagecodecs.zstd_decode(packed), like.dtype).reshape(like.shape)
 
 
-class History(QObject):
+class UndoHistory(QObject):
     """Undo history of one labels layer.
 
     Parameters
@@ -150,7 +150,7 @@ class History(QObject):
         self.layer = layer
         self._done: list[HistoryEntry] = []
         self._undone: list[HistoryEntry] = []
-        self._reaches_back = True  # to napari's entries of before this history
+        self._reaches_back = True  # to napari's older entries
         layer.events.paint.connect(self._painted)
         layer.events.data.connect(self._replaced)
         layer.bind_key("Control-Z", self.undo, overwrite=True)
