@@ -77,7 +77,7 @@ def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> N
             found = predict_volume(volume, task.run, wanted, context)
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(
-            f"Stopped; what is done stays in {task.output}: give the same command again to go on."
+            f"Stopped; finished parts stay in {task.output}: run the same command again to resume."
         ) from None
     show_result(_sentence(task, found), _figures(task, found), as_json)
     if found.failures:

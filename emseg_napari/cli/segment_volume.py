@@ -48,7 +48,7 @@ def segment_to_zarr(task: SegmentTask, scheduler: Scheduler, as_json: bool) -> N
             found = segment_volume(boundary, destination, task.settings, context, scheduler)
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(
-            f"Stopped; what is done is kept beside {task.output}: give the same command again to go on."
+            f"Stopped; finished parts are kept beside {task.output}: run the same command again to resume."
         ) from None
     seconds = round(time.monotonic() - started, 2)
     show_result(_sentence(task, found, seconds), _figures(task, found, seconds), as_json)

@@ -32,8 +32,8 @@ MEANING = (
     "perfect, the split part falls where a true cell was cut, the merge part where two were joined. "
     "Membranes are thinned first, so thick ones cost nothing, while one thin leak joins two cells and costs "
     "much. Compare whole slices only, since small crops score too high. The best of eleven thresholds is "
-    "too optimistic, too: the figure at the run's own threshold, chosen without these slices, is the honest one. Pixel error is "
-    "the challenge's own, 1 - the best F-score of the interior."
+    "too optimistic, too: the figure at the run's own threshold, chosen without these slices, is the "
+    "honest one. Pixel error is the challenge's own, 1 - the best F-score of the interior."
 )
 CITATION = (
     "Arganda-Carreras I, Turaga SC, Berger DR, et al. Crowdsourcing the creation of image segmentation "

@@ -312,7 +312,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(predicted_volume
         patch.setattr(volume, "NumberStep", stop)
         result = emseg("segment", predicted_volume, "--output", cells)
     assert result.exit_code == 130
-    assert "give the same command again to go on" in result.stderr
+    assert "run the same command again to resume" in result.stderr
     assert emseg("segment", predicted_volume, "--output", cells).exit_code == 0
     np.testing.assert_array_equal(VolumeOutput(cells)[:], segmented(predicted_volume))
 

@@ -337,6 +337,6 @@ def test_interrupted_command_says_how_to_go_on(run, image, tmp_path):
     words = ["predict", run.folder, image, "--output", tmp_path / "o.zarr", *FAST]
     done = subprocess.run([sys.executable, "-c", script, *map(str, words)], capture_output=True, text=True)
     assert done.returncode == 130, done.stderr
-    assert "what is done stays in" in done.stderr
-    assert "give the same command again to go on" in done.stderr
+    assert "finished parts stay in" in done.stderr
+    assert "run the same command again to resume" in done.stderr
     assert 0 < len(VolumeOutput(tmp_path / "o.zarr").missing()) < 4 * 4 * 5

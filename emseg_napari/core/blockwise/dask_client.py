@@ -14,7 +14,7 @@ from emseg_napari.core.jobs import UserError
 
 SECONDS_TO_CONNECT = 5.0
 SECONDS_TO_CLOSE = 5.0
-AGAIN = "give the same command again, which resumes with the missing blocks"
+AGAIN = "run the same command again, which does the missing blocks"
 
 
 @contextmanager
