@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from emseg_napari.annotation.session.store import Placement, Round, load_session
 from emseg_napari.cli import app
+from emseg_napari.core.jobs import UserError
 from emseg_napari.inference import predict
 from emseg_napari.io.open import open_volume, read_whole
 from emseg_napari.io.stacks import read_image, read_labels
@@ -54,6 +55,13 @@ def test_a_run_predicts_what_it_predicted():
     )
     for name in ("trees", "compact"):
         assert predict(image, WRITTEN / name, SLICES).shape == (4, 96, 96)
+
+
+def test_the_starter_is_found_where_earlier_versions_had_it(tmp_path):
+    for place in (Path("/opt/emseg_napari/starter"), tmp_path / "emseg_napari" / "starter"):
+        assert open_run(place).settings.network == "compact"
+    with pytest.raises(UserError, match="not a run folder"):
+        open_run(tmp_path / "starter")
 
 
 def test_a_record_that_is_changed_is_written_by_the_present_name(written):

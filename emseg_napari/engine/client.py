@@ -199,7 +199,7 @@ class Engine:
         # that lies beside the user's images is not Python's.
         modules = os.pathsep.join([*filter(None, sys.path), str(Path(__file__).parents[2])])
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
-        # Obeyed by TensorFlow and by `prediction`; what the user has set stays.
+        # Obeyed by TensorFlow and by `inference`; what the user has set stays.
         threads = {name: str(self._threads) for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "emseg_napari.engine.server"],

@@ -94,7 +94,7 @@ def paired(
     Parameters
     ----------
     prediction, known
-        As for `matching.matched`.
+        As for `slice_alignment.aligned_slices`.
     settings : EvaluationSettings
         With the range to compare; all that the prediction shows when not given.
     run : Run, Path or str, optional
@@ -117,7 +117,7 @@ def paired(
     maker = run_of(prediction, run)
     refuse_image(prediction, maker, _to_look_at(prediction, match, scored))
     threshold, source = _threshold(prediction, maker, settings.threshold, run is not None, names)
-    overlap = overlap_of(maker, prediction, match, known.shape, names, image)
+    overlap = overlap_of(maker, prediction, match, scored, known.shape, names, image)
     interior, truth = _stacks(prediction, known, match, scored)
     wanted = None if settings.slices is None else (scored[0], scored[-1] + 1)
     return Pairing(

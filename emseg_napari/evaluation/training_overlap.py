@@ -30,9 +30,9 @@ class Overlap:
     run : Run or None
         None if it is unknown or gone.
     trained : list of int
-        Labelled slices that it, or the run that it started from, was trained on.
+        Scored slices that it, or the run that it started from, was trained on.
     held_out : list of int
-        Compared slices by which it chose its weights and threshold.
+        Scored slices by which it chose its weights and threshold.
     notes : list of str
         Sentences on what is not known, or only assumed.
     """
@@ -64,6 +64,7 @@ def overlap_of(
     run: Run | None,
     prediction: Prediction,
     match: SliceAlignment,
+    scored: list[int],
     shape: Shape,
     names: Names,
     image: Marks | None = None,
@@ -75,7 +76,9 @@ def overlap_of(
     run : Run or None
     prediction : Prediction
         Its record may hold the fingerprints of the slices that it shows.
-    match : Match
+    match : SliceAlignment
+    scored : list of int
+        The slices that matter: those that are compared and were predicted. Only their image is looked at.
     shape : tuple of int
         (z, y, x) of the labels.
     names : Names
@@ -86,12 +89,12 @@ def overlap_of(
     if run is None:
         return Overlap(notes=[_why_unknown(prediction, names)])
     record, marks = run.record, _marks(run, prediction, match, image)
-    may_be_its = record.image_shape[1:] == shape[1:]
-    held_out = match.among(match.compared, record.held_out_slices) if may_be_its else []
+    may_be_its = _may_be_part_of(record.image_shape, shape)
+    held_out = match.among(scored, record.held_out_slices) if may_be_its else []
     if marks is not None:
-        trained = [z for z in match.labelled if marks(z) in record.fingerprints]
+        trained = [z for z in scored if marks(z) in record.fingerprints]
     else:
-        trained = match.among(match.labelled, record.seen_slices) if may_be_its else []
+        trained = match.among(scored, record.seen_slices) if may_be_its else []
     notes = _naming_another(prediction, run)
     if held_out:
         notes.append(names.held_out.format(slices=as_ranges(held_out)))
@@ -135,11 +138,16 @@ def _naming_another(prediction: Prediction, run: Run) -> list[str]:
     return [f"{prediction.name} says that the run {named} made it, and not {name}."]
 
 
+def _may_be_part_of(its_shape: Shape, shape: Shape) -> bool:
+    """Whether labels, not larger in y or x, may be of a run's own stack or of a part cut out of it."""
+    return all(n <= most for most, n in zip(its_shape[1:], shape[1:], strict=True))
+
+
 def _of_another_size(run: Run, shape: Shape, match: SliceAlignment) -> list[str]:
     """Return what is assumed of slices that are known by their numbers only."""
     its_shape = run.record.image_shape
     sizes = [shape_text(one) for one in (its_shape, shape)]
-    if its_shape[1:] != shape[1:]:
+    if not _may_be_part_of(its_shape, shape):
         return [
             f"The run was trained on another stack, of {sizes[0]} and not {sizes[1]}: every slice counts "
             "as new to it."

@@ -2,7 +2,7 @@
 
 A block is one file of the output, and what is in it depends on the volume, the run and the settings alone:
 not on who predicted it, when, or which other blocks there are. So what was interrupted is resumed, and
-ends with the same bytes. Where a part of the volume cannot be read, see `partial`.
+ends with the same bytes. Where a part of the volume cannot be read, see `partial_slices`.
 """
 
 from __future__ import annotations

@@ -209,7 +209,17 @@ class Run:
 
 def is_run(folder: Path) -> bool:
     """Say whether a folder holds a run."""
-    return (Path(folder) / "run.json").is_file()
+    return (present_folder(folder) / "run.json").is_file()
+
+
+def present_folder(folder: Path | str) -> Path:
+    """Return where a run lies that records and sessions of an earlier version name.
+
+    Until November 2026 the starter lay in ``emseg_napari/starter``.
+    """
+    folder = Path(folder)
+    was_starter = folder.parts[-2:] == ("emseg_napari", STARTER) and not folder.exists()
+    return STARTER_FOLDER if was_starter else folder
 
 
 def starter_folder() -> Path | None:
@@ -225,7 +235,7 @@ def open_run(folder: Path | str) -> Run:
     UserError
         If there is no run, a file of it is damaged, or another version wrote it.
     """
-    folder = Path(folder)
+    folder = present_folder(folder)
     if str(folder) == STARTER and not folder.exists():
         starter = starter_folder()
         if starter is None:

@@ -264,6 +264,13 @@ def test_slices_of_another_size_are_all_new_to_the_run(desk: Desk) -> None:
     assert "flatter" not in result.stderr
 
 
+def test_a_part_that_was_cut_out_of_the_runs_stack_is_known_by_the_numbers_of_its_slices(desk: Desk) -> None:
+    desk.run(image_shape=(8, 140, 160))
+    result = desk.evaluate(desk.predicted())
+    assert "trained on a stack of 8 x 140 x 160, the labels are 8 x 70 x 80" in result.stderr
+    assert desk.figures(desk.predicted())["left_out"] == [0, 1, 2, 3]
+
+
 # What it writes
 
 

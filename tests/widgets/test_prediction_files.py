@@ -107,6 +107,25 @@ def test_the_window_scores_a_file_as_the_command_line_does(dock, qtbot, monkeypa
     assert dock.evaluate.run_name.text() == "run"
 
 
+@pytest.mark.parametrize(("wanted", "scored"), [((0, 3), [1, 2]), ((1, 4), [1, 2, 3]), (None, [1, 2, 3])])
+def test_slices_are_those_that_the_file_shows_of_the_wanted_ones(dock, qtbot, folder, wanted, scored):
+    layer = load(dock, qtbot, folder / PART)
+    dock.evaluate.form.set_values({"slices": wanted})
+    assert scores_of_the_window(dock, layer)["slices"] == scored
+
+
+def test_slices_that_the_file_does_not_show_are_refused(dock, qtbot, folder):
+    image = np.concatenate([IMAGE] * 3)
+    dock.workspace.viewer.add_image(image, name="longer")
+    layer = load(dock, qtbot, folder / PART)
+    truth = add_labels(dock.workspace.viewer, np.concatenate([TRUTH] * 3), "truth")
+    dock.evaluate.prediction.choose(layer)
+    dock.evaluate.truth.choose(truth)
+    dock.evaluate.form.set_values({"slices": (7, 10)})
+    dock.evaluate.evaluate.click()
+    wait_for(qtbot, lambda: "shows the slices 1:4" in dock.evaluate.status.text())
+
+
 def test_all_kinds_and_formats_score_the_same_at_the_threshold(folder):
     scored = [json.loads(emseg("evaluate", folder / name, folder / "truth.tif", "--json")) for name in FILES]
     for one in scored[1:]:

@@ -55,7 +55,7 @@ class Session:
     image : numpy.ndarray, Volume or None
         (z, y, x); None only in a session to be saved, whose image has a path, or is not kept.
     labels : numpy.ndarray
-        uint8 (z, y, x), 0 to 4: the state of every pixel (see `labels`).
+        uint8 (z, y, x), 0 to 4: the state of every pixel (see `core.labels`).
     confirmed : set of int
         Slices whose labels all count as the user's, proposals too.
     run : Path or None

@@ -58,7 +58,7 @@ def _run(task: DaskTask, block: Block) -> Any:
     try:
         return write(work, block, work.compute(block, work.read(block), never))
     except FatalBlockError as error:
-        raise FatalBlockError(f"On the host {socket.gethostname()}: {error}") from error
+        raise FatalBlockError(f"On the host {socket.gethostname()}: {error}", error.settings) from error
     except Exception as error:
         return failure(block, error)
 

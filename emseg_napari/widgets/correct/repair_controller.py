@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from emseg_napari.annotation.repair.edit import Edit, Point
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.volume import BrokenChunk, Volume
+from emseg_napari.widgets.base.threads import sentence_of
 from emseg_napari.widgets.correct.repair_preview import RepairPreview
 from emseg_napari.widgets.correct.repair_tools import Scene, Tool
 from emseg_napari.widgets.correct.whole_slice_tools import WholeSliceTool, free_in, redraw
@@ -196,7 +197,7 @@ class RepairController(QObject):
             scene, z = self._scene()
             edit = self.tool.change(scene, points)
         except UserError as error:
-            self.message.emit(str(error), True)
+            self.message.emit(sentence_of(error), True)
             return
         set_pixels(self._layer, z, edit.y, edit.x, edit.values)
         self.message.emit(f"{self.tool.name}: {len(edit.y)} pixels changed (Ctrl+Z undoes it).", False)

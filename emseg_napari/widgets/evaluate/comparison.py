@@ -18,6 +18,7 @@ from emseg_napari.evaluation.predictions import Prediction, Reason, prediction_o
 from emseg_napari.evaluation.slice_alignment import Names
 from emseg_napari.io.records import recorded_kind
 from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.stacks import check_range
 from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.models.run import fingerprint
 from emseg_napari.settings import EvaluationSettings
@@ -98,6 +99,7 @@ def compare(
     truth, wanted = _truth(truth_layer, ask), settings or EvaluationSettings()
     if prediction.kind == "labels":
         wanted = wanted.model_copy(update={"threshold": None})
+    wanted = wanted.model_copy(update={"slices": _shown(wanted.slices, prediction, len(truth))})
     marks = _fingerprints(workspace.image, truth.shape)
     pair = paired(prediction, truth, wanted, names=_names(prediction, truth_layer.name), image=marks)
     if wanted.slices is None:
@@ -182,6 +184,20 @@ def _truth(layer: Labels, ask: Ask) -> SparseStack:
             "others."
         )
     return truth
+
+
+def _shown(wanted: tuple[int, int] | None, prediction: Prediction, depth: int) -> tuple[int, int] | None:
+    """Return the part of the wanted slices that a layer of a few slices shows by its record."""
+    if wanted is None or prediction.slices is None or len(prediction.values) == depth:
+        return wanted
+    first, end = check_range(wanted, depth, "Slices")
+    shown = max(first, prediction.slices[0]), min(end, prediction.slices[1])
+    if shown[0] >= shown[1]:
+        raise UserError(
+            f"{prediction.name} shows the slices {prediction.slices[0]}:{prediction.slices[1]}, and none of "
+            f"{first}:{end}; choose 'Slices' among them."
+        )
+    return shown
 
 
 def _fingerprints(image: Layer | None, shape: tuple[int, ...]) -> Callable[[int], str] | None:
