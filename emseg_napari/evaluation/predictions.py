@@ -126,8 +126,8 @@ class Prediction:
         if len(bare):
             z = first + int(bare[0])
             raise UserError(
-                f"{self.name} leaves pixels of slice {z} unlabelled; what has no label in slice {z} is neither "
-                "boundary nor interior: give labels with 0 = boundary and 255 = interior, predict the slice "
+                f"{self.name} leaves pixels of slice {z} unlabelled; what has no label in slice {z} is "
+                "neither boundary nor interior: give labels with 0 = boundary and 255 = interior, predict the slice "
                 "again, or give the probability."
             )
 
