@@ -127,8 +127,8 @@ class Prediction:
             z = first + int(bare[0])
             raise UserError(
                 f"{self.name} leaves pixels of slice {z} unlabelled; what has no label in slice {z} is "
-                "neither boundary nor interior: give labels with 0 = boundary and 255 = interior, predict the "
-                "slice again, or give the probability."
+                "neither boundary nor interior: give labels with 0 = boundary and 255 = interior, predict "
+                "the slice again, or give the probability."
             )
 
     def _refuse(self, wrong: np.ndarray, first: int) -> None:
