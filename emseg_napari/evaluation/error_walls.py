@@ -1,4 +1,4 @@
-"""Walls in a slice: where two neighbouring parts of an outline meet, and what lies between them."""
+"""Boundaries of errors: where two neighbouring parts of an outline meet, and what lies between them."""
 
 from __future__ import annotations
 

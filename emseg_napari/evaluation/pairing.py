@@ -163,7 +163,7 @@ def _stacks(
 def _threshold(
     prediction: Prediction, maker: Run | None, wanted: float | None, run_is_given: bool, names: Names
 ) -> tuple[float, Source | None]:
-    """Return where the interior begins, and whence: from the user, a run that is given, or the record."""
+    """Return where the interior begins, and its origin: from the user, a run that is given, or the record."""
     if prediction.kind == "labels":
         if wanted is not None:
             raise UserError(

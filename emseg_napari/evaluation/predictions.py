@@ -47,7 +47,7 @@ class Prediction:
     kind : str
         "labels", "probability" (of the boundary) or "interior" (its probability).
     record : mapping
-        What `emseg predict` wrote about it; empty for files of other origin.
+        What `emseg predict` wrote about it; empty if emseg did not write the file.
     reason : str
         Why it is taken for that kind: it is "given" by the user, "recorded", or "recognised" by its values.
     holds : callable

@@ -1,4 +1,4 @@
-"""What the window asks for at once: the scores of a prediction, and where its errors are."""
+"""Scores and errors of one prediction, for the window."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def review(
 
 
 class _Parts:
-    """Makes of the progress of parts that of the whole."""
+    """Combines the progress of two parts."""
 
     def __init__(self, context: JobContext) -> None:
         self._context, self._start = context, time.monotonic()

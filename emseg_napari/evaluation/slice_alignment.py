@@ -1,4 +1,4 @@
-"""Position of a prediction in labels: which of their slices it shows, and which are compared."""
+"""Which slices of the labels a prediction covers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grids of a slice and of the network's image, whose pixels may be larger or smaller."""
+"""Coordinates of the resampled network image in the slice."""
 
 from __future__ import annotations
 

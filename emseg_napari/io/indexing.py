@@ -1,4 +1,4 @@
-"""Index keys of a volume as windows that a file format can read."""
+"""Conversion of NumPy index keys to windows of a volume."""
 
 from __future__ import annotations
 

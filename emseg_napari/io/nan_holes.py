@@ -1,4 +1,4 @@
-"""Volumes with NaN where chunks cannot be read, for methods that use the rest."""
+"""Volumes that give NaN where a chunk cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Identity of a volume: where it lies, or a mark of its pixels."""
+"""Identity of a volume: its path, or a hash of its pixels."""
 
 from __future__ import annotations
 

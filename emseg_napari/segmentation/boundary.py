@@ -133,7 +133,7 @@ def open_boundary(
     -------
     boundary : Boundary
     record : dict
-        What `emseg predict` recorded; empty for volumes of other origin.
+        What `emseg predict` recorded; empty if emseg did not write the volume.
 
     Raises
     ------

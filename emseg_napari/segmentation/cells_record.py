@@ -28,7 +28,7 @@ def cells_record(boundary: Boundary, prediction: Mapping[str, Any], settings: Ce
     boundary : Boundary
         The probability or labels that are divided.
     prediction : mapping
-        The record of it (`io.records.record_of_volume`); empty for volumes of other origin.
+        The record of it (`io.records.record_of_volume`); empty if emseg did not write the volume.
     settings : InstanceSettings
 
     Returns

@@ -24,7 +24,7 @@ def interpolate(below: np.ndarray, above: np.ndarray, fraction: float) -> np.nda
 
     Each pixel's distance to a cell's outline, negative inside of it, is interpolated linearly, and the
     cell is where the result is negative (Raya and Udupa 1990, doi:10.1109/42.52985); boundary is what
-    lies in no cell. Which cells of the two slices are one, says their overlap; a cell that only one has
+    lies in no cell. Cells that overlap are taken to be the same cell; a cell that only one has
     tapers off. The boundary as a single shape would not do: membranes are thinner than their way from
     slice to slice, and vanish between.
 

@@ -1,4 +1,4 @@
-"""Connections between the pieces of a cell, in the order of their boundaries, the weakest first."""
+"""Merge tree of a cell's pieces, weakest boundary first."""
 
 from __future__ import annotations
 

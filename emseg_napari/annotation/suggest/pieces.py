@@ -1,4 +1,4 @@
-"""Pieces of a slice, which are not larger than the cells of its labels, and the steps between them."""
+"""Over-segmentation of a slice into pieces, and where they touch."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def recall(section: str) -> dict[str, Any]:
 
 
 def remember(section: str, values: dict[str, Any]) -> None:
-    """Remember JSON values under `section`; a full disk costs only the memory."""
+    """Remember JSON values under `section`; if the disk is full, nothing is remembered."""
     file = _file()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

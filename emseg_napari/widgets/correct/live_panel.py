@@ -32,7 +32,7 @@ from emseg_napari.widgets.layers.placement import slice_in_view
 from emseg_napari.widgets.layers.proposal_layers import fill
 
 KEY = "Y"
-_SEND_MS = 300  # after a stroke: a hand that paints on is not interrupted
+_SEND_MS = 300  # after a stroke: painting that continues is not interrupted
 _SEND_SECONDS = 0.05
 _ABOUT = (
     "The network keeps learning while you correct, and its proposal in the slice in view follows within "

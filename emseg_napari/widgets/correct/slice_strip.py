@@ -1,4 +1,4 @@
-"""All slices of a stack side by side: what is raw, proposed, touched, confirmed, and how wrong it may be."""
+"""Strip of all slices with their state and estimated error."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Record of a layer: what this package wrote about the file that the layer shows.
 
-By it a layer holds the same as its file does for the command line, in memory or not.
+So a layer is taken for the same as its file is on the command line, in memory or not.
 """
 
 from __future__ import annotations

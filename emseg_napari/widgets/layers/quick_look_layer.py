@@ -1,4 +1,4 @@
-"""Image layer of the first look at a large slice, drawn part by part until its prediction is there."""
+"""Layer that shows a fast preview of a large slice."""
 
 from __future__ import annotations
 
