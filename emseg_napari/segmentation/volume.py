@@ -6,7 +6,7 @@
 4. All cells get their numbers: the one step in which slices wait for each other. It sees tables only.
 5. Every block of the output is written with these numbers.
 
-The result is that of `emseg_napari.segmentation.stack.instances`, pixel by pixel, wherever and however often
+The result is that of `emseg_napari.segmentation.stack.segment_stack`, pixel by pixel, wherever and however often
 it was interrupted: there, too, slices of more than 4096 x 4096 pixels are cut into tiles of 2048 with
 margins of 128 px. Their cells equal those of the slice divided at once wherever the margins show what
 shapes them: on mosaics of 2048 x 2048 px made of ISBI 2012 slices (4 nm pixels, cells of some 50 px), cut

@@ -77,7 +77,7 @@ def test_info_as_json_has_the_figures(saved):
 def test_info_of_no_run_is_a_sentence(tmp_path):
     result = CliRunner().invoke(app, ["info", str(tmp_path)])
     assert result.exit_code == 2
-    assert "is no run folder, and nothing that 'emseg predict' or" in result.output
+    assert "is neither a run folder nor an output of 'emseg predict' or" in result.output
 
 
 def test_info_of_a_prediction_says_who_made_it_of_what(tmp_path):

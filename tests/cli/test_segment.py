@@ -69,7 +69,7 @@ def refused(source: Path, *options: object) -> str:
 def test_cells_are_those_of_the_function_and_the_file_says_what_they_are(predicted, probability):
     cells = segmented(predicted)
     assert cells.dtype == np.uint16
-    np.testing.assert_array_equal(cells, segmentation.instances(probability))
+    np.testing.assert_array_equal(cells, segmentation.segment_stack(probability))
     said = read_description(predicted.with_name("cells.tif"))
     assert said["software"] == "emseg-napari segment"
     assert said["cells_per_slice"] == [4] * 5
@@ -103,7 +103,7 @@ def test_what_cells_were_made_from_is_told(tmp_path, probability, kind, what, na
 
 def test_link_gives_a_cell_one_number_through_the_slices(predicted, probability):
     cells = segmented(predicted, "--link")
-    np.testing.assert_array_equal(cells, link(segmentation.instances(probability)))
+    np.testing.assert_array_equal(cells, link(segmentation.segment_stack(probability)))
     assert set(np.unique(cells)) == {1, 2, 3, 4}
 
 
@@ -168,7 +168,7 @@ def test_an_earlier_result_is_replaced_and_nothing_else(predicted):
     assert second.min() == 0
     other = predicted.with_name("other.tif")
     tifffile.imwrite(other, first)
-    assert "other.tif exists and holds no cells" in refused(predicted, "--output", other)
+    assert "other.tif exists and was not written by emseg segment" in refused(predicted, "--output", other)
     assert "would be lost" in refused(predicted, "--output", predicted)
 
 
@@ -330,7 +330,7 @@ def test_a_volume_that_does_not_say_what_it_holds_is_asked_about(tmp_path, proba
 
 def test_a_volume_is_not_read_as_what_it_says_it_is_not(predicted_volume):
     output = ("--output", predicted_volume.with_name("cells.zarr"))
-    assert "says of itself" in refused(predicted_volume, *output, "--as", "labels")
+    assert "states in its record" in refused(predicted_volume, *output, "--as", "labels")
 
 
 @pytest.mark.parametrize(

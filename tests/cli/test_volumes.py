@@ -201,7 +201,7 @@ def test_many_failures_are_not_all_listed(run, tmp_path):
     zarr.create_array(tmp_path / "nan.zarr", data=values)
     result = emseg("predict", run.folder, tmp_path / "nan.zarr", "--output", tmp_path / "o.zarr", *FAST)
     assert result.exit_code == 1
-    assert result.stderr.count("no finite number") == 20
+    assert result.stderr.count("not finite numbers") == 20
     assert "and 4 more; --json lists all" in result.stderr
 
 

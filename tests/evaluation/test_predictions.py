@@ -123,7 +123,7 @@ def test_a_file_of_other_origin_has_no_slices_and_no_threshold(written):
     ],
 )
 def test_a_record_that_says_otherwise_is_a_sentence(predicted, kind, options, shown):
-    with pytest.raises(UserError, match=f"p.tif says of itself that it {shown}"):
+    with pytest.raises(UserError, match=f"p.tif states in its record that it {shown}"):
         read_prediction(predicted(LABELS, kind=kind, convention="isbi"), **options)
 
 

@@ -442,7 +442,7 @@ def test_blocks_with_pixels_that_are_no_numbers_are_named_and_the_others_are_don
     found = predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST))
     assert {failure.index[0] for failure in found.failures} == {2}
     assert (2, 0, 0) in {failure.index for failure in found.failures}
-    assert "no finite number" in found.failures[0].text
+    assert "not finite numbers" in found.failures[0].text
     assert "slice 2 at y 10, x 20" in found.failures[0].text
     expected = predict(image[[0, 1, 3]], run, FAST)
     written = VolumeOutput(tmp_path / "out.zarr")[:][[0, 1, 3]]

@@ -296,7 +296,7 @@ def test_a_slice_that_is_going_to_be_predicted_anew_waits_as_a_whole(tmp_path):
     cut = Cut(whole_px=400, tile_px=24, margin_px=0)
     result = segmented(boundary, tmp_path / "cells.zarr", SMALL, cut)
     assert {failure.index for failure in result.failures} == {(1, j, i) for j in range(3) for i in range(3)}
-    assert "predict it anew first" in result.failures[0].text
+    assert "predict it again first" in result.failures[0].text
     assert result.output[:].any(axis=(1, 2)).tolist() == [True, False, True]
     predicted.update_record({"levels_of_a_part": {}})
     assert segmented(boundary, tmp_path / "cells.zarr", SMALL, cut).failures == ()

@@ -147,7 +147,7 @@ def test_what_cannot_be_predicted_is_told_with_its_block_and_the_rest_is_there(d
     desk.workspace.choose("image", layer)
     finish(desk, qtbot)
     assert "(1, 0, 0)" in desk.status.text()
-    assert "no finite number" in desk.status.text()
+    assert "not finite numbers" in desk.status.text()
     assert [block.index for block in VolumeOutput(tmp_path / "out.zarr").missing()] == [(1, 0, 0)]
 
 

@@ -274,7 +274,7 @@ def test_a_killed_scheduler_is_told_and_the_rest_is_done_later(mortal_hands, out
     report = after(5, events, lambda: os.kill(mortal_hands.scheduler.pid, signal.SIGKILL))
     with pytest.raises(
         UserError,
-        match="connection to the Dask scheduler is lost; start it and its workers, then give the same",
+        match="connection to the Dask scheduler is lost; start it and its workers, then run the same",
     ):
         run_blocks(
             Writing(output, 0.05),
