@@ -6,12 +6,12 @@
 4. All cells get their numbers: the one step in which slices wait for each other. It sees tables only.
 5. Every block of the output is written with these numbers.
 
-The result is that of `emseg_napari.segmentation.stack.segment_stack`, pixel by pixel, wherever and however often
-it was interrupted: there, too, slices of more than 4096 x 4096 pixels are cut into tiles of 2048 with
+The result is that of `emseg_napari.segmentation.stack.segment_stack`, pixel by pixel, wherever and however
+often it was interrupted: there, too, slices of more than 4096 x 4096 pixels are cut into tiles of 2048 with
 margins of 128 px. Their cells equal those of the slice divided at once wherever the margins show what
 shapes them: on mosaics of 2048 x 2048 px made of ISBI 2012 slices (4 nm pixels, cells of some 50 px), cut
-into tiles of 300 and 500 px, all of 3721 cells did with margins of 96 and 128 px, and all but 2 with 64;
-so did cells enlarged three and six times, of up to 600 px.
+into tiles of 300 and 500 px, all of 3721 cells did with margins of 96 and 128 px, and all but 2 with 64; so
+did cells enlarged three and six times, of up to 600 px.
 
 Memory: about 95 bytes a pixel of the slice or tile at work, 1.6 GB at most, and tables of two slices, some
 hundred bytes a cell; of a slice that was cut, about 1 KB a fragment while they are joined.
