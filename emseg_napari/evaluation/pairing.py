@@ -113,11 +113,12 @@ def paired(
     """
     names = names or Names()
     match = aligned_slices(prediction, known, settings.slices, names)
-    scored = _predicted(prediction, match, names)
+    predicted = [z for z in match.labelled if prediction.holds(z - match.begin)]
+    scored = _scored(predicted, prediction, match, names)
     maker = run_of(prediction, run)
     refuse_image(prediction, maker, _to_look_at(prediction, match, scored))
     threshold, source = _threshold(prediction, maker, settings.threshold, run is not None, names)
-    overlap = overlap_of(maker, prediction, match, scored, known.shape, names, image)
+    overlap = overlap_of(maker, prediction, match, predicted, known.shape, names, image)
     interior, truth = _stacks(prediction, known, match, scored)
     wanted = None if settings.slices is None else (scored[0], scored[-1] + 1)
     return Pairing(
@@ -133,9 +134,11 @@ def paired(
     )
 
 
-def _predicted(prediction: Prediction, match: SliceAlignment, names: Names) -> list[int]:
+def _scored(
+    predicted: Sequence[int], prediction: Prediction, match: SliceAlignment, names: Names
+) -> list[int]:
     """Return the slices to compare that were predicted."""
-    found = [z for z in match.compared if prediction.holds(z - match.begin)]
+    found = [z for z in match.compared if z in predicted]
     if not found:
         raise UserError(
             f"{prediction.name} has no prediction in the slices that {names.labels} labels "

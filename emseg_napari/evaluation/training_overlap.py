@@ -30,9 +30,9 @@ class Overlap:
     run : Run or None
         None if it is unknown or gone.
     trained : list of int
-        Scored slices that it, or the run that it started from, was trained on.
+        Predicted slices that it, or the run that it started from, was trained on.
     held_out : list of int
-        Scored slices by which it chose its weights and threshold.
+        Compared slices by which it chose its weights and threshold.
     notes : list of str
         Sentences on what is not known, or only assumed.
     """
@@ -64,7 +64,7 @@ def overlap_of(
     run: Run | None,
     prediction: Prediction,
     match: SliceAlignment,
-    scored: list[int],
+    predicted: list[int],
     shape: Shape,
     names: Names,
     image: Marks | None = None,
@@ -77,8 +77,8 @@ def overlap_of(
     prediction : Prediction
         Its record may hold the fingerprints of the slices that it shows.
     match : SliceAlignment
-    scored : list of int
-        The slices that matter: those that are compared and were predicted. Only their image is looked at.
+    predicted : list of int
+        The slices that have labels and were predicted. Only their image is looked at.
     shape : tuple of int
         (z, y, x) of the labels.
     names : Names
@@ -90,11 +90,11 @@ def overlap_of(
         return Overlap(notes=[_why_unknown(prediction, names)])
     record, marks = run.record, _marks(run, prediction, match, image)
     may_be_its = _may_be_part_of(record.image_shape, shape)
-    held_out = match.among(scored, record.held_out_slices) if may_be_its else []
+    held_out = match.among(match.compared, record.held_out_slices) if may_be_its else []
     if marks is not None:
-        trained = [z for z in scored if marks(z) in record.fingerprints]
+        trained = [z for z in predicted if marks(z) in record.fingerprints]
     else:
-        trained = match.among(scored, record.seen_slices) if may_be_its else []
+        trained = match.among(predicted, record.seen_slices) if may_be_its else []
     notes = _naming_another(prediction, run)
     if held_out:
         notes.append(names.held_out.format(slices=as_ranges(held_out)))

@@ -26,7 +26,7 @@ from emseg_napari.widgets.evaluate.comparison import LayerComparison, compare, r
 from emseg_napari.widgets.evaluate.report import report_of
 from emseg_napari.widgets.evaluate.results import Results
 from emseg_napari.widgets.evaluate.rounds_table import Work, round_of, with_round, work_done
-from emseg_napari.widgets.layers.layer_records import quick_record_of_layer
+from emseg_napari.widgets.layers.layer_records import record_of_layer
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class EvaluateStep(JobStep):
         """Enable what can be done now, and say what stands in the way of the rest."""
         layer = self.prediction.layer
         if layer != self._described:  # its file is read once
-            self._described, self._record = layer, {} if layer is None else quick_record_of_layer(layer)
+            self._described, self._record = layer, {} if layer is None else record_of_layer(layer)
         folder = None if layer is None else run_folder(layer, self._record, self.workspace)
         self.run_name.setText("unknown" if folder is None else folder.name)
         self.enable_start(self.evaluate, "evaluate")

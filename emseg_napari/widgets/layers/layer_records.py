@@ -36,12 +36,6 @@ def record_of_layer(layer: Layer) -> dict[str, Any]:
     return {}
 
 
-def quick_record_of_layer(layer: Layer) -> dict[str, Any]:
-    """Return the same of a layer whose file the plugin has opened; other files may take a while to open."""
-    info = info_of(layer)
-    return record_of_layer(layer) if info.source or info.volume is not None else {}
-
-
 def _files(layer: Layer) -> Iterator[str | Path]:
     """Return where a layer's pixels may come from, the surest first."""
     info = info_of(layer)
