@@ -83,6 +83,7 @@ def test_it_predicts_in_python_by_its_name(predicted):
     np.testing.assert_allclose(1 - again, tifffile.imread(predicted)[:1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_it_and_says_so_whatever_backend_keras_is_set_to(tmp_path):
     image, labels = (read_image(SAMPLE / "phantom.tif")[:1], read_labels(SAMPLE / "phantom-labels.tif")[:1])
     tifffile.imwrite(tmp_path / "image.tif", image)

@@ -626,6 +626,7 @@ def train(dock, qtbot, button=None):
     wait_for(qtbot, lambda: not dock.train.job.running, 180)
 
 
+@pytest.mark.slow
 def test_layers_deleted_in_mid_training_do_not_stop_it(loaded, qtbot, tmp_path):
     """The stack is smaller than a patch, too."""
     set_tiny(loaded, epochs=3)
@@ -665,6 +666,7 @@ def test_a_damaged_checkpoint_and_a_runs_folder_that_is_none_are_said(loaded, qt
     assert_kept(loaded.workspace.viewer, before)
 
 
+@pytest.mark.slow
 def test_slices_of_odd_sizes_train_and_predict(dock, qtbot):
     image, labels = striped((2, 513, 300))
     viewer = dock.workspace.viewer

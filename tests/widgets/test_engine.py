@@ -140,6 +140,7 @@ def test_cancel_ends_a_training_within_a_second_and_resume_goes_on_with_it(ready
     assert open_run(folder).history[epochs].epoch == epochs + 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_killed_engine_is_said_within_two_seconds_and_the_training_resumes(ready, qtbot):
     ready.train.amount.setValue(12)  # more than it does before it is killed
@@ -187,6 +188,7 @@ print("ended", flush=True)
 """
 
 
+@pytest.mark.slow
 def test_closing_the_window_in_mid_training_leaves_no_process_and_no_broken_checkpoint(tmp_path):
     command = [sys.executable, "-c", CLOSES_IN_MID_TRAINING, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
@@ -211,6 +213,7 @@ def test_the_live_proposal_follows_the_slice_in_view_and_goes_when_done(ready, q
     assert viewer.layers.selection.active != viewer.layers[name]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_the_engine_of_a_window_leaves_it_a_core(ready, qtbot):
     train(ready, qtbot)
@@ -218,6 +221,7 @@ def test_the_engine_of_a_window_leaves_it_a_core(ready, qtbot):
     assert f"TF_NUM_INTRAOP_THREADS={max(1, os.cpu_count() - 1)}".encode() in environment
 
 
+@pytest.mark.slow
 def test_a_stack_of_one_slice_trains_and_claims_no_score(dock, qtbot):
     image, labels = striped((1, 64, 64))
     layer = dock.workspace.viewer.add_image(image[0], name="single")

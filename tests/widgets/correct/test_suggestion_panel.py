@@ -183,6 +183,7 @@ def test_strokes_are_taught_and_previews_fill_only_what_is_not_the_users(desk, q
     began.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_live_learning_follows_a_stroke_and_keeps_what_it_learned(desk, qtbot, tiny_run):
     """In the engine, with real training."""

@@ -75,6 +75,7 @@ def put_labels(layer, slices, shape):
         layer.data_setitem((np.full(len(y), z), y, x), walls_labels(shape).ravel())
 
 
+@pytest.mark.slow
 def test_a_lazy_layer_is_trained_on_by_the_engine_and_only_labelled_slices_are_read(walls, qtbot):
     dock, stack = walls
     dock.train.new_labels.click()

@@ -150,6 +150,7 @@ def test_a_movie_has_one_frame_an_epoch_however_many_previews(pretended):
     assert [round(float(frame[0, 0]), 1) for frame in pretended.preview.frames] == [0.2, 0.3]
 
 
+@pytest.mark.slow
 def test_a_real_training_pauses_continues_and_ends_when_good_enough(loaded, qtbot):
     step = loaded.train
     step.form.set_values({"patch_px": 32, "steps_per_epoch": 5})
