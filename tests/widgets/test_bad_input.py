@@ -213,6 +213,7 @@ def test_beside_an_image_that_is_no_stack_labels_open_but_none_are_made(dock, lo
 # -- layers -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_training_refuses_images_and_labels_that_teach_nothing(dock, started):
     viewer = dock.workspace.viewer
     cases = {

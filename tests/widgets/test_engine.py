@@ -89,6 +89,7 @@ def test_the_main_job_from_training_to_training_again(ready, qtbot, tmp_path):
     assert not {"tensorflow", "keras"} & set(sys.modules)
 
 
+@pytest.mark.slow
 def test_a_prediction_changes_neither_strokes_nor_layers_of_the_user(ready, qtbot):
     viewer = ready.workspace.viewer
     train(ready, qtbot)
@@ -120,6 +121,7 @@ def test_only_the_slice_in_view_is_predicted_when_asked(ready, qtbot):
     assert filled.tolist() == [False, False, False, True, False]
 
 
+@pytest.mark.slow
 def test_cancel_ends_a_training_within_a_second_and_resume_goes_on_with_it(ready, qtbot, monkeypatch):
     ready.train.amount.setValue(500)
     ready.train.train.click()
