@@ -32,7 +32,7 @@ class Overlap:
     trained : list of int
         Predicted slices that it, or the run that it started from, was trained on.
     held_out : list of int
-        Compared slices by which it chose its weights and threshold.
+        Scored slices by which it chose its weights and threshold.
     notes : list of str
         Sentences on what is not known, or only assumed.
     """
@@ -90,7 +90,8 @@ def overlap_of(
         return Overlap(notes=[_why_unknown(prediction, names)])
     record, marks = run.record, _marks(run, prediction, match, image)
     may_be_its = _may_be_part_of(record.image_shape, shape)
-    held_out = match.among(match.compared, record.held_out_slices) if may_be_its else []
+    scored = [z for z in predicted if match.first <= z < match.end]
+    held_out = match.among(scored, record.held_out_slices) if may_be_its else []
     if marks is not None:
         trained = [z for z in predicted if marks(z) in record.fingerprints]
     else:
