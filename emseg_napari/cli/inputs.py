@@ -120,9 +120,8 @@ def _naming_the_option() -> Iterator[None]:
     try:
         yield
     except AmbiguousLabels as error:
-        raise UserError(
-            f"{str(error).removesuffix('.')}: add --convention binary or --convention napari."
-        ) from None
+        options = " or ".join(f"--convention {reading}" for reading in error.readings)
+        raise UserError(f"{str(error).removesuffix('.')}: add {options}.") from None
     except UnknownLabels as error:
         if error.looks_like is None:
             raise

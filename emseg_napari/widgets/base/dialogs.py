@@ -20,7 +20,7 @@ def ask_convention(parent: QWidget, error: UserError) -> Convention | None:
     """
     choices: list[Convention] = []
     if isinstance(error, AmbiguousLabels):
-        choices = ["binary", "napari"]
+        choices = list(error.readings)
     elif isinstance(error, UnknownLabels) and error.looks_like is not None:
         choices = [error.looks_like]
     if not choices:
