@@ -14,6 +14,7 @@ import numpy as np
 
 from emseg_napari.io.axes import Size, VolumeWindow, Voxel, check_grey, last_three, part_of
 from emseg_napari.io.chunk_errors import BrokenChunk
+from emseg_napari.io.description import FileDescription
 from emseg_napari.io.indexing import AxisSelection, complete
 from emseg_napari.io.memmap import mapped_again
 
@@ -77,6 +78,8 @@ class Volume:
         Size of a voxel where it is known.
     is_labels : bool
         Whether the file says that its values are names and not grey values.
+    description : FileDescription or None
+        What the file says of itself; None of an array in memory.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Volume:
     pixels: PixelSource = field(repr=False)
     voxel: Voxel | None = None
     is_labels: bool = False
+    description: FileDescription | None = field(default=None, repr=False)
 
     @property
     def shape(self) -> Size:
