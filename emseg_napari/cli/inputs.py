@@ -17,7 +17,7 @@ from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.open import display_name
 from emseg_napari.io.records import Kind
 from emseg_napari.io.sparse_stack import SparseStack, Stack
-from emseg_napari.io.stack_or_volume import open_image, open_labels
+from emseg_napari.io.stack_or_volume import open_image, open_labels, refuse_image
 from emseg_napari.io.stacks import check_image, check_pair, check_range
 from emseg_napari.settings import PredictionSettings
 
@@ -93,6 +93,7 @@ def open_pair(
     UserError
         If one cannot be read or they do not belong together.
     """
+    refuse_image(labels_path, image_path)
     with _naming_the_option():
         image, labels = open_image(image_path, fills=fills), open_labels(labels_path, convention)
     check_pair(image, labels, display_name(image_path), display_name(labels_path))

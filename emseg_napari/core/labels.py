@@ -108,7 +108,7 @@ def _recognised(survey: Survey, name: str) -> Convention:
     found = set(values)
     only = f"{name} holds only {_listed(values, 'and')}, which"
     if 1 in found and found <= {0, 1}:
-        raise _ambiguous(only, ("binary", "inverted", "napari"))
+        raise _ambiguous(only, ("binary", "napari", "inverted"))
     if found <= {0, 1, 2}:
         if found <= {0} or found == {2} or seems_boundary(survey.forms):
             return "napari"

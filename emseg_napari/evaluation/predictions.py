@@ -13,13 +13,13 @@ from typing import Any, Literal
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.label_survey import distinct
 from emseg_napari.core.labels import (
     INTERIOR,
     UNLABELLED,
     AmbiguousLabels,
     Convention,
     UnknownLabels,
-    distinct,
     normalise,
 )
 from emseg_napari.evaluation.metrics import ROUNDING

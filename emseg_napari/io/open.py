@@ -21,7 +21,9 @@ MRC_SUFFIXES = (".mrc", ".rec", ".st", ".mrcs")
 _GIB = 1 << 30
 
 
-def open_volume(path: str | Path, dataset: str | None = None, *, fills: bool = False) -> Volume:
+def open_volume(
+    path: str | Path, dataset: str | None = None, *, fills: bool = False, labels: bool = False
+) -> Volume:
     """Open a stack of any size; nothing but what describes it is read.
 
     Parameters
@@ -35,6 +37,9 @@ def open_volume(path: str | Path, dataset: str | None = None, *, fills: bool = F
     fills : bool
         Whether a chunk of Zarr or N5 without a file is the fill value, as where a writer leaves out what
         is empty, and not a `BrokenChunk`.
+    labels : bool
+        Whether labels are wanted of a container with several volumes: CREMI's volumes/labels/neuron_ids,
+        or the only volume in a folder of labels, and never a raw image.
 
     Returns
     -------
@@ -51,8 +56,8 @@ def open_volume(path: str | Path, dataset: str | None = None, *, fills: bool = F
     there = existing_part(whole)
     inner = path_inside(there, whole)
     if there.is_file():
-        return _open_file(there, inner, whole)
-    return _open_folder(there, inner, whole, fills)
+        return _open_file(there, inner, whole, labels)
+    return _open_folder(there, inner, whole, fills, labels)
 
 
 def open_levels(path: str | Path, *, fills: bool = False) -> list[Volume]:
@@ -116,12 +121,12 @@ def read_whole(volume: Volume) -> np.ndarray:
     return volume[...]
 
 
-def _open_file(file: Path, inner: str, whole: Path) -> Volume:
+def _open_file(file: Path, inner: str, whole: Path, labels: bool) -> Volume:
     suffix = file.suffix.lower()
     if suffix in HDF5_SUFFIXES:
         from emseg_napari.io.formats.hdf5 import open_hdf5
 
-        return open_hdf5(file, inner)
+        return open_hdf5(file, inner, labels)
     if inner:
         raise UserError(f"{whole} does not exist: {file.name} is a file without datasets; check the name.")
     if suffix in MRC_SUFFIXES:
@@ -139,17 +144,17 @@ def _open_file(file: Path, inner: str, whole: Path) -> Volume:
     raise UserError(f"{file.name} has a format that cannot be read; save it as OME-Zarr, HDF5, MRC or TIFF.")
 
 
-def _open_folder(folder: Path, inner: str, whole: Path, fills: bool) -> Volume:
+def _open_folder(folder: Path, inner: str, whole: Path, fills: bool, labels: bool) -> Volume:
     root = ZARR.root(folder)
     if root is not None:
         from emseg_napari.io.formats.zarr import open_zarr
 
-        return open_zarr(root, path_inside(root, whole), fills)
+        return open_zarr(root, path_inside(root, whole), fills, labels)
     root = N5.root(folder)
     if root is not None:
         from emseg_napari.io.formats.n5 import open_n5
 
-        return open_n5(root, path_inside(root, whole), fills)
+        return open_n5(root, path_inside(root, whole), fills, labels)
     if inner:
         raise UserError(f"{whole} does not exist; check the name.")
     from emseg_napari.io.formats.slices import open_slices

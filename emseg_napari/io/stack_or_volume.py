@@ -8,7 +8,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
-from emseg_napari.io.open import is_container, open_volume
+from emseg_napari.io.open import display_name, is_container, open_volume
 from emseg_napari.io.sparse_stack import SparseStack, normalised
 from emseg_napari.io.stacks import read_description, read_image, read_labels, recorded_convention
 from emseg_napari.io.units import voxel_of
@@ -39,7 +39,7 @@ def open_image(path: str | Path, *, fills: bool = False) -> np.ndarray | Volume:
     UserError
         If it cannot be read.
     """
-    volume = _large(Path(path), fills)
+    volume = _large(Path(path), fills=fills)
     return read_image(path, fills=fills) if volume is None else volume
 
 
@@ -58,7 +58,7 @@ def open_labels(path: str | Path, convention: Convention | None = None) -> Spars
     UserError
         As `stacks.read_labels`.
     """
-    volume = _large(Path(path), fills=True)
+    volume = _large(Path(path), fills=True, labels=True)
     if volume is None:
         return SparseStack.of(read_labels(path, convention))
     return normalised(volume, volume.name, convention or recorded_convention(Path(path)))
@@ -75,10 +75,25 @@ def voxel_of_file(path: str | Path) -> Voxel | None:
         return None
 
 
-def _large(path: Path, fills: bool) -> Volume | None:
+def refuse_image(labels: str | Path, image: str | Path) -> None:
+    """Raise `UserError` if labels are read from where the image lies."""
+    sources = [_source(Path(path), is_labels) for path, is_labels in ((image, False), (labels, True))]
+    if sources[0] == sources[1]:
+        raise UserError(
+            f"{display_name(sources[1])} is the image itself; choose the labels that belong to it."
+        )
+
+
+def _source(path: Path, is_labels: bool) -> Path:
+    """Return the file, or the dataset in a container, that is read for a path."""
+    found = open_volume(path, fills=True, labels=is_labels).source if is_container(path) else path
+    return Path(found).resolve()
+
+
+def _large(path: Path, **wanted: bool) -> Volume | None:
     """Return the volume that is too large to be read as a whole, if it is."""
     try:
-        volume = open_volume(path, fills=fills)
+        volume = open_volume(path, **wanted)
     except UserError:
         if is_container(path) or _bytes_on_disk(path) > LARGE_BYTES // 2:
             raise

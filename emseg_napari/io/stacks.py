@@ -66,10 +66,10 @@ def read_labels(path: str | Path, convention: Convention | None = None) -> np.nd
     Parameters
     ----------
     path : str or Path
-        As for `read_image`.
+        As for `read_image`; of a container its labels, see `open.open_volume`.
     convention : Convention, optional
-        What the values mean. When not given, what the file's own description or an export's record
-        beside it says, else recognised from the values.
+        What the values mean. When not given, what the file's own record or that of an export beside it
+        says, else recognised from the values.
 
     Returns
     -------
@@ -82,7 +82,11 @@ def read_labels(path: str | Path, convention: Convention | None = None) -> np.nd
         As for `read_image`, or if the values fit no convention or two.
     """
     path = Path(path)
-    return normalise(_read(path, fills=True), display_name(path), convention or recorded_convention(path))
+    known = convention or recorded_convention(path)
+    if not is_container(path):
+        return normalise(read(path), display_name(path), known)
+    volume = open_volume(path, fills=True, labels=True)
+    return normalise(read_whole(volume), volume.name, known)
 
 
 def write_stack(
@@ -240,7 +244,7 @@ def _check_values(stack: np.ndarray, name: str, slices: Sequence[int]) -> None:
         raise UserError(f"{name} has the same value ({ends.pop()}) in every pixel; choose another image.")
 
 
-def _read(path: Path, fills: bool = False) -> np.ndarray:
+def _read(path: Path, fills: bool) -> np.ndarray:
     return read_whole(open_volume(path, fills=fills)) if is_container(path) else read(path)
 
 
@@ -257,10 +261,12 @@ def supported(array: np.ndarray) -> np.ndarray:
 
 
 def recorded_convention(path: Path) -> Convention | None:
-    """Return the convention that the description of a file, or the record of its export, states."""
+    """Return the convention that the record of a file, an OME-Zarr or an export states."""
     if path.is_dir():
         record = path.parent / "export.json"
-        stated = files.read_json(record) if record.is_file() else {}
+        from emseg_napari.io.records import record_of_path  # which asks this module for descriptions
+
+        stated = files.read_json(record) if record.is_file() else record_of_path(path)
     else:
         stated = read_description(path)
     convention = stated.get("convention") if isinstance(stated, dict) else None

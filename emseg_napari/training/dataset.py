@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.core.labels import check_trainable, distinct, normalise
+from emseg_napari.core.label_survey import distinct
+from emseg_napari.core.labels import check_trainable, normalise
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import as_stack, check_image, check_pair
 from emseg_napari.io.volume import with_fill_value

@@ -43,7 +43,7 @@ class N5Pixels(ChunkFilePixels):
         return self._array[window].read().result()
 
 
-def open_n5(root: Path, dataset: str = "", fills: bool = False) -> Volume:
+def open_n5(root: Path, dataset: str = "", fills: bool = False, labels: bool = False) -> Volume:
     """Open a dataset of an N5 container.
 
     Parameters
@@ -55,6 +55,8 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False) -> Volume:
         resolution is opened; of another group CREMI's volumes/raw or its only volume.
     fills : bool
         Whether chunks without a file are 0, and no error.
+    labels : bool
+        Whether labels are wanted where none is named.
 
     Raises
     ------
@@ -65,7 +67,8 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False) -> Volume:
         raise unknown_dataset(_datasets(root), dataset, root.name)
     if "dimensions" not in _attributes(root / dataset):
         found = _datasets(root / dataset)
-        dataset = f"{dataset}/{choose(found, name_of(root, dataset))}".strip("/")
+        inner = choose(found, name_of(root, dataset), inside=dataset, labels=labels)
+        dataset = f"{dataset}/{inner}".strip("/")
     folder, name = root / dataset, name_of(root, dataset)
     try:
         array = _open(folder)

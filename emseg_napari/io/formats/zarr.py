@@ -42,7 +42,7 @@ class ZarrPixels(ChunkFilePixels):
         return self._array[window]
 
 
-def open_zarr(root: Path, dataset: str = "", fills: bool = False) -> Volume:
+def open_zarr(root: Path, dataset: str = "", fills: bool = False, labels: bool = False) -> Volume:
     """Open an array of a Zarr folder.
 
     Parameters
@@ -54,6 +54,8 @@ def open_zarr(root: Path, dataset: str = "", fills: bool = False) -> Volume:
         another group CREMI's volumes/raw or its only volume.
     fills : bool
         Whether chunks without a file are the array's fill value, and no error.
+    labels : bool
+        Whether labels are wanted where none is named.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def open_zarr(root: Path, dataset: str = "", fills: bool = False) -> Volume:
         raise unknown_dataset(_datasets(_node(root, root.name)), dataset, root.name)
     found = _node(root / dataset, name_of(root, dataset))
     if isinstance(found, zarr.Group):
-        dataset = f"{dataset}/{_default(found, name_of(root, dataset))}".strip("/")
+        dataset = f"{dataset}/{_default(found, root, dataset, labels)}".strip("/")
         found = _node(root / dataset, name_of(root, dataset))
     return _volume(found, root, dataset, fills)
 
@@ -99,9 +101,11 @@ def _volume(array: Any, root: Path, dataset: str, fills: bool) -> Volume:
     return Volume(name, str(folder), pixels, voxel, labels or looks_like_labels(dataset, array.dtype))
 
 
-def _default(group: zarr.Group, name: str) -> str:
-    paths = Multiscale(group.attrs.asdict()).paths
-    return paths[0] if paths else choose(_datasets(group), name)
+def _default(group: zarr.Group, root: Path, path: str, labels: bool) -> str:
+    levels = Multiscale(group.attrs.asdict()).paths
+    if levels and not labels:
+        return levels[0]
+    return choose(_datasets(group), name_of(root, path), inside=path, labels=labels)
 
 
 def _datasets(group: Any) -> dict[str, Dataset]:

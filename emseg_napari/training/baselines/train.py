@@ -16,7 +16,8 @@ import numpy as np
 
 from emseg_napari.core.files import adding_files, writable_folder, write_json
 from emseg_napari.core.jobs import EpochEnded, Event, JobContext, Message, PreviewReady, Progress, UserError
-from emseg_napari.core.labels import BOUNDARY, INTERIOR, distinct
+from emseg_napari.core.label_survey import distinct
+from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.inference import SlicePredictor, load_predictor
 from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.sparse_stack import SparseStack, Stack
