@@ -47,7 +47,8 @@ def hint_for(survey: Survey) -> Hint | None:
         return _BLURRED_MASK
     if values[0] >= 0 and values[-1] <= _MOST_CLASSES:
         if len(values) > 2 and not _are_cells(plane):
-            return _PROPOSALS if values[-1] <= 4 else _CLASSES
+            counted = values[-1] - values[0] < len(values)  # and not a few strokes with a wrong brush
+            return (_PROPOSALS if values[-1] <= 4 else _CLASSES) if counted else None
     elif _share_of_equal_neighbours(plane) < 0.5:
         return _IMAGE
     return _INSTANCES if len(values) > 3 else None

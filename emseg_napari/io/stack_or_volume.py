@@ -90,10 +90,10 @@ def _source(path: Path, is_labels: bool) -> Path:
     return Path(found).resolve()
 
 
-def _large(path: Path, **wanted: bool) -> Volume | None:
+def _large(path: Path, *, fills: bool, labels: bool = False) -> Volume | None:
     """Return the volume that is too large to be read as a whole, if it is."""
     try:
-        volume = open_volume(path, **wanted)
+        volume = open_volume(path, fills=fills, labels=labels)
     except UserError:
         if is_container(path) or _bytes_on_disk(path) > LARGE_BYTES // 2:
             raise
