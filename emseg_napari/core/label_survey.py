@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 _FEW = 16  # values that are searched one by one
-_MOST_FORMS = 100  # slices whose regions are measured
+MOST_FORMS = 100  # slices whose regions are measured
 _MEASURED = (0, 1, 2, 255)  # values whose regions decide what they mean
 # Membranes are several hundred times as long as wide, the profiles of cells four to nine times.
 _LINE_LENGTH = 12
@@ -120,7 +120,7 @@ class Survey:
         self._values |= found
         if not found <= {*_MEASURED, 128}:
             self.strange = labels if self.strange is None else self.strange
-        elif with_forms and len(found) > 1 and self._measured < _MOST_FORMS:
+        elif with_forms and len(found) > 1 and self._measured < MOST_FORMS:
             self._measured += 1
             for value in found & set(_MEASURED):
                 self.forms[value].add(labels == value)

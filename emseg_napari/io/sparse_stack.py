@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.core.labels import Convention, conversion
+from emseg_napari.core.label_survey import MOST_FORMS
+from emseg_napari.core.labels import Convention, conversion, doubt
 from emseg_napari.io.volume import Volume
 
 # What training, live learning and validation take slices of.
@@ -106,6 +107,15 @@ def normalised(stack: Any, name: str, convention: Convention | None = None) -> S
     change = conversion(_planes(stack), np.dtype(stack.dtype), name, convention)
     planes = ((z, change(plane)) for z, plane in enumerate(_planes(stack)))
     return SparseStack(tuple(stack.shape), np.uint8, {z: plane for z, plane in planes if plane.any()})
+
+
+def exchanged(labels: Any, name: str) -> str | None:
+    """Return a sentence if boundary and interior of labels (z, y, x) look exchanged, as `labels.doubt` does.
+
+    Of a `SparseStack` only what is stored is looked at; the first slices are enough.
+    """
+    slices = labels.stored_slices if isinstance(labels, SparseStack) else range(len(labels))
+    return doubt((labels[z] for z in slices[:MOST_FORMS]), name)
 
 
 def _planes(stack: Any) -> Iterator[np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.label_survey import distinct
 from emseg_napari.core.labels import check_trainable, normalise
-from emseg_napari.io.sparse_stack import SparseStack, Stack
+from emseg_napari.io.sparse_stack import SparseStack, Stack, exchanged
 from emseg_napari.io.stacks import as_stack, check_image, check_pair
 from emseg_napari.io.volume import with_fill_value
 from emseg_napari.models.run import Run, RunRecord, fingerprint, open_run, opened_start
@@ -74,6 +74,11 @@ class TrainingDataset:
     image: Stack
     labels: SparseStack
     record: RunRecord
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the user on labels that look wrong."""
+        return list(filter(None, [exchanged(self.labels, PARAMETER_NAMES.labels)]))
 
 
 def check_data(

@@ -83,6 +83,8 @@ def train_network(
     folder = writable_folder(folder)
     record = dataset.record if start is None else with_start(dataset.record, start, dataset.image)
     run = Run(folder, settings, record)
+    for note in dataset.notes:
+        context.report(Message(note))
     training = _Training(dataset.image, dataset.labels, run, context)
     training.set_up(resume, Path(replay) if replay else None, start)
     training.loop()

@@ -71,7 +71,8 @@ def train_baseline(
     if is_run(Path(folder)):
         raise UserError(f"{folder} holds a run already; choose another folder.")
     dataset = prepare(image, labels, settings)
-    context.report(Message(split_description(dataset.record)))
+    for note in (split_description(dataset.record), *dataset.notes):
+        context.report(Message(note))
     context.report(Progress(0.0, None, f"fitting {settings.network}"))
     with _new_run(Path(folder)) as unfinished:
         run = Run(unfinished, settings, dataset.record)
