@@ -17,7 +17,7 @@ from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.volume import Volume
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
-MRC_SUFFIXES = (".mrc", ".rec", ".st", ".mrcs")
+MRC_SUFFIXES = (".mrc", ".rec", ".st", ".mrcs", ".ali", ".preali", ".map", ".ccp4")
 _GIB = 1 << 30
 
 
@@ -71,10 +71,10 @@ def open_levels(path: str | Path, *, fills: bool = False) -> list[Volume]:
         As `open_volume`.
     """
     volume = open_volume(path, fills=fills)
-    folder = Path(volume.source)
-    if not folder.is_dir() or folder == Path(path).absolute():
+    source = Path(volume.source)
+    if source == Path(path).absolute():
         return [volume]
-    others = [level for level in _levels(folder) if level != folder]
+    others = [level for level in _levels(source) if level != source]
     return [volume, *(open_volume(level, fills=fills) for level in others)]
 
 
@@ -158,6 +158,11 @@ def _open_folder(folder: Path, inner: str, whole: Path, fills: bool) -> Volume:
 
 
 def _levels(folder: Path) -> list[Path]:
+    file = existing_part(folder)
+    if file.is_file() and file.suffix.lower() in HDF5_SUFFIXES:
+        from emseg_napari.io.formats.hdf5 import hdf5_levels
+
+        return [file / level for level in hdf5_levels(file, path_inside(file, folder))]
     if ZARR.is_node(folder):
         from emseg_napari.io.formats.zarr import zarr_levels
 

@@ -8,7 +8,9 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
+from emseg_napari.io.axes import NOWHERE, Point
 from emseg_napari.io.open import is_container, open_volume
+from emseg_napari.io.placing import recorded_origin
 from emseg_napari.io.sparse_stack import SparseStack, normalised
 from emseg_napari.io.stacks import read_description, read_image, read_labels, recorded_convention
 from emseg_napari.io.units import voxel_of
@@ -66,13 +68,21 @@ def open_labels(path: str | Path, convention: Convention | None = None) -> Spars
 
 def voxel_of_file(path: str | Path) -> Voxel | None:
     """Return the size of a voxel as a file states it; None if it does not, or is not a volume."""
-    stated = read_description(path).get("voxel") if Path(path).is_file() else None
-    if isinstance(stated, dict):  # of an export
-        return voxel_of(stated.get("size", ()), stated.get("unit"))
+    return place_of_file(path)[0]
+
+
+def place_of_file(path: str | Path) -> tuple[Voxel | None, Point]:
+    """Return the size of a voxel as `voxel_of_file` does, and the origin, as of a `Volume`."""
+    record = read_description(path) if Path(path).is_file() else {}
     try:
-        return open_volume(path, fills=True).voxel
+        volume = open_volume(path, fills=True)
+        voxel, origin = volume.voxel, volume.origin
     except UserError:  # such as grey values saved as three equal colours, which `stacks` reads
-        return None
+        voxel, origin = None, NOWHERE
+    stated = record.get("voxel")
+    if isinstance(stated, dict):  # of an export
+        voxel = voxel_of(stated.get("size", ()), stated.get("unit"))
+    return voxel, recorded_origin(record, voxel) if record else origin
 
 
 def _large(path: Path, fills: bool) -> Volume | None:

@@ -6,7 +6,7 @@ Cells are found in the boundary probability, so all other kinds are converted wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from emseg_napari.io.records import (
     recorded_kind,
 )
 from emseg_napari.io.resume_check import PARTIAL
+from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.volume import Volume
 from emseg_napari.segmentation.stack import check_probability
 
@@ -141,6 +142,9 @@ def open_boundary(
         If it cannot be opened, cannot be that, or nothing states what it is.
     """
     volume, record = open_volume(path, fills=fills), record_of_path(path)
+    if Path(volume.source).is_file():  # a TIFF file has its place in its record
+        voxel, origin = place_of_file(path)
+        volume = replace(volume, voxel=voxel, origin=origin)
     found = kind_of(volume.name, record, kind) or ("probability" if volume.dtype.kind == "f" else None)
     if found is None:
         raise UserError(

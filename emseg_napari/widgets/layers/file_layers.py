@@ -10,12 +10,12 @@ from pint import Unit
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.open import HDF5_SUFFIXES, is_container
-from emseg_napari.io.stack_or_volume import LARGE_BYTES, open_image, voxel_of_file
+from emseg_napari.io.stack_or_volume import LARGE_BYTES, open_image, place_of_file
 from emseg_napari.io.stacks import check_image
 from emseg_napari.io.volume import BrokenChunk, Volume
 from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo, info_in
 from emseg_napari.widgets.layers.layer_pixels import finest
-from emseg_napari.widgets.layers.placement import voxel_of_layer
+from emseg_napari.widgets.layers.placement import transform_of_voxel, voxel_of_layer
 from emseg_napari.widgets.layers.volume_layers import volume_layers
 
 
@@ -33,8 +33,7 @@ def opened_layers(path: Path) -> list[LayerData]:
     if isinstance(image, Volume):
         return volume_layers(path)
     check_image(image, path.name)
-    voxel = voxel_of_file(path)
-    place = {} if voxel is None else {"scale": voxel.size, "units": (voxel.unit,) * 3}
+    place = transform_of_voxel(*place_of_file(path))
     return [
         (image, {"name": path.stem, "metadata": LayerInfo(source=str(path)).as_metadata()} | place, "image")
     ]
