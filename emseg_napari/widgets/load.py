@@ -35,7 +35,7 @@ from emseg_napari.widgets.layers.layer_info import LayerData, info_in
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.session_layers import session_layers
 
-_STACKS = "Images (*.tif *.tiff *.png *.h5 *.hdf5 *.hdf *.mrc *.rec);;All files (*)"
+_STACKS = "Images (*.tif *.tiff *.png *.h5 *.hdf5 *.hdf *.mrc *.rec *.st *.ali *.map);;All files (*)"
 _FOLDERS = "A folder of numbered PNG or TIFF slices, or a volume of any size in Zarr, OME-Zarr or N5."
 _VALUES = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
 _ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded the first time."

@@ -16,7 +16,6 @@ from emseg_napari.io.open import open_levels, open_volume
 from emseg_napari.io.stack_or_volume import open_image, open_labels
 from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.io.volume import BrokenChunk, Voxel
-from emseg_napari.widgets.layers.file_layers import opened_layers
 
 STACK = np.random.default_rng(3).integers(1, 250, (6, 14, 17), np.uint8)
 LABELS = np.where(STACK > 120, 255, 0).astype(np.uint8)
@@ -82,7 +81,9 @@ def n5(path, order, stack, **attributes):
     array = arranged(order, stack)
     spec = {"driver": "n5", "kvstore": {"driver": "file", "path": str(path / "data")}}
     layout = tensorstore.ChunkLayout(read_chunk_shape=chunks(order)[::-1])
-    made = tensorstore.open(spec, create=True, dtype=array.dtype, shape=array.shape[::-1], chunk_layout=layout)
+    made = tensorstore.open(
+        spec, create=True, dtype=array.dtype, shape=array.shape[::-1], chunk_layout=layout
+    )
     made.result()[...] = array.T
     file = path / "data/attributes.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | attributes))
@@ -132,17 +133,6 @@ def test_axes_that_a_container_states_are_put_in_order(written, monkeypatch):
         assert np.array_equal(open_labels(labels)[:], np.where(LABELS, 2, 1))
     assert np.array_equal(read_image(path), STACK)
     assert np.array_equal(read_labels(labels, "isbi"), np.where(LABELS, 2, 1))
-
-
-@pytest.mark.parametrize("large", [False, True])
-def test_the_window_shows_axes_in_order_in_memory_and_lazily(tmp_path, monkeypatch, large):
-    if large:
-        monkeypatch.setattr("emseg_napari.widgets.layers.file_layers.LARGE_BYTES", 100)
-    for name, write in (WRITERS["ilastik in HDF5"], WRITERS["OME-Zarr 0.5"], WRITERS["axes of N5"]):
-        ((data, _, _),) = opened_layers(write(tmp_path / name, "xyzc", STACK))
-        for level in data if isinstance(data, list) else [data]:
-            step = STACK.shape[1] // level.shape[1]
-            assert np.array_equal(level, STACK[:, ::step, ::step])
 
 
 def test_all_levels_of_an_image_have_their_axes_in_order(tmp_path):

@@ -92,7 +92,9 @@ class _Header:
 def _header(raw: bytes, size: int, name: str) -> _Header:
     """Read a header in the byte order that its machine stamp states, or in which it makes sense."""
     if len(raw) < HEADER_DTYPE.itemsize:
-        raise UserError(f"{name} is cut off: it has {size} bytes, fewer than its header; copy it again.")
+        raise UserError(
+            f"{name} is damaged or not an MRC file: it has {size} bytes, fewer than a header; copy it again."
+        )
     plain = np.frombuffer(raw, HEADER_DTYPE.newbyteorder("<"))[0]
     stated, marked = _ORDERS.get(bytes(plain["machst"])[:2]), bytes(plain["map"])[:3] == b"MAP"
     both = [_Header(np.frombuffer(raw, HEADER_DTYPE.newbyteorder(order))[0]) for order in "<>"]

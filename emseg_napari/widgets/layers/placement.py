@@ -73,7 +73,7 @@ def placement_of(layer: Layer) -> Placement:
 
 
 def _last_three(values: Iterable[float], missing: float) -> tuple[float, float, float]:
-    z, y, x = [missing, *map(float, values)][-3:]
+    z, y, x = [*(missing,) * 3, *map(float, values)][-3:]
     return z, y, x
 
 
