@@ -93,10 +93,17 @@ class PredictionWork:
     def _read(self, z: int, window: SliceWindow) -> tuple[Known, Levels]:
         plane = self.plane(self.first + z)
         seen = self._seen(window)
+        try:
+            levels = self.levels.get(plane.z) or self._levels(plane.z)
+        except UserError:
+            plane[seen]  # what is broken here is said before what is broken elsewhere
+            raise
+        if levels.inside is not None:
+            seen = self._predictor.seen(plane.shape, self._grown(window), levels)
         values = plane[seen]
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise UserError(_not_finite(values, seen, plane.z, self.volume.name))
-        return Known(values, seen, plane.shape), self.levels.get(plane.z) or self._levels(plane.z)
+        return Known(values, seen, plane.shape), levels
 
     def plane(self, z: int) -> Plane:
         """Return a slice of the volume, of which windows can be read."""
