@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.machine import free_memory
 from emseg_napari.io.axes import name_of
 from emseg_napari.io.containers import N5, ZARR, container_of, existing_part, path_inside
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
@@ -107,7 +107,7 @@ def read_whole(volume: Volume) -> np.ndarray:
     UserError
         If there is not enough memory, or a part of it cannot be read.
     """
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if volume.nbytes > free:
         raise UserError(
             f"{volume.name} takes {volume.nbytes / _GIB:.1f} GiB of memory, of which "
