@@ -140,7 +140,8 @@ def open_boundary(
     UserError
         If it cannot be opened, cannot be that, or nothing states what it is.
     """
-    volume, record = open_volume(path, fills=fills), record_of_path(path)
+    labels = kind not in ("probability", "interior")
+    volume, record = open_volume(path, fills=fills, labels=labels), record_of_path(path)
     found = kind_of(volume.name, record, kind) or ("probability" if volume.dtype.kind == "f" else None)
     if found is None:
         raise UserError(
