@@ -24,7 +24,7 @@ from emseg_napari.core.labels import (
 )
 from emseg_napari.evaluation.metrics import ROUNDING
 from emseg_napari.io.open import display_name, open_volume, read_whole
-from emseg_napari.io.records import Kind, complement, kind_of, record_of_path, recorded_kind
+from emseg_napari.io.records import Kind, complement, kind_of, may_be_labels, record_of_path, recorded_kind
 from emseg_napari.io.stack_or_volume import LARGE_BYTES
 from emseg_napari.io.volume import Volume
 
@@ -180,7 +180,7 @@ def read_prediction(
 
 def _values(path: Path, kind: Kind | None, record: Mapping[str, Any], fills: bool) -> Any:
     """Return an array, or the volume if it is large and has a record: else all values are looked at."""
-    volume = open_volume(path, fills=fills, labels=kind not in ("probability", "interior"))
+    volume = open_volume(path, fills=fills, labels=may_be_labels(kind))
     return volume if volume.nbytes > LARGE_BYTES and record else read_whole(volume)
 
 

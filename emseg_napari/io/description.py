@@ -80,12 +80,17 @@ class FileDescription:
 
     def sentence(self) -> str:
         """Return in one line what is in it: slices, type, voxel (z, y, x), and the notes."""
-        size = stack_axes(self).size(self.shape)
-        slices = f"{size[0]} slice{'s' * (size[0] != 1)} of {shape_text(size[1:])}"
         voxel = ""
         if self.voxel is not None:
             voxel = f", {shape_text(self.voxel.size)} {short_unit(self.voxel.unit)} (z, y, x)"
-        return "; ".join([f"{slices}, {_bits(self.dtype)}{voxel}", *self.notes])
+        return "; ".join([f"{self._slices()}, {_bits(self.dtype)}{voxel}", *self.notes])
+
+    def _slices(self) -> str:
+        try:
+            depth, *size = stack_axes(self).size(self.shape)
+        except UserError:  # of a layer, which can be anything
+            return shape_text(self.shape)
+        return f"{depth} slice{'s' * (depth != 1)} of {shape_text(size)}"
 
 
 def short_unit(unit: str) -> str:

@@ -19,6 +19,7 @@ from emseg_napari.io.volume import Volume
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
 MRC_SUFFIXES = (".mrc", ".rec", ".st", ".mrcs", ".ali", ".preali", ".map", ".ccp4")
+FILE_SUFFIXES = (*TIFF_SUFFIXES, *PNG_SUFFIXES, *HDF5_SUFFIXES, *MRC_SUFFIXES)
 _GIB = 1 << 30
 
 
