@@ -55,7 +55,7 @@ def export(
     _check_target(output, image, labels)
     stack, known = open_pair(image, labels, convention, fills=settings.missing_is_empty)
     if (note := exchanged(known, display_name(labels))) is not None:
-        typer.echo(f"emseg: {note}", err=True)
+        typer.echo(f"note: {note}", err=True)
     chosen = _chosen(known, wanted, settings, labels)
     record = export_training_labels(stack, known, chosen, settings, output, voxel_of_file(image))
     sentence = f"{output}: {counted(len(chosen), 'slice')} of images and labels ({record['values']})"

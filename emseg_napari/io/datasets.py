@@ -10,6 +10,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import shape_text
+from emseg_napari.io.description import FileDescription, plain_axes, stack_axes
 
 CREMI_RAW, CREMI_LABELS = "volumes/raw", "volumes/labels/neuron_ids"  # https://cremi.org/data
 _RAW = "raw"
@@ -37,18 +38,31 @@ class Dataset:
     Attributes
     ----------
     shape : tuple of int
-        Axes in the order z, y, x.
     dtype : numpy.dtype
+    axes : tuple of str
+        As of a `FileDescription`; empty where none are stated.
     """
 
     shape: Sequence[int]
     dtype: Any
+    axes: tuple[str, ...] = ()
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it holds plain numbers on three axes or more, or on two that are named y and x."""
+        return np.dtype(self.dtype).kind in "buif" and (len(self.shape) >= 3 or {"y", "x"} <= set(self.axes))
 
     @property
     def is_volume(self) -> bool:
-        """Whether it is a stack of numbers, leading axes of length 1 aside."""
-        plain = np.dtype(self.dtype).kind in "buif"
-        return plain and len(self.shape) >= 3 and all(n == 1 for n in self.shape[:-3])
+        """Whether it is one stack of grey values."""
+        if not self.is_array:
+            return False
+        axes = self.axes or plain_axes(len(self.shape))
+        try:
+            stack_axes(FileDescription("", "", axes, tuple(self.shape), np.dtype(self.dtype)))
+        except UserError:
+            return False
+        return True
 
 
 def choose(datasets: Mapping[str, Dataset], name: str, *, inside: str = "", labels: bool = False) -> str:
@@ -72,15 +86,17 @@ def choose(datasets: Mapping[str, Dataset], name: str, *, inside: str = "", labe
     UserError
         If there is none.
     """
-    volumes = {path: one for path, one in datasets.items() if one.is_volume}
+    arrays = {path: one for path, one in datasets.items() if one.is_array}
     if labels:
-        volumes = _of_labels(volumes, inside)
+        arrays = _of_labels(arrays, inside)
+    volumes = {path: one for path, one in arrays.items() if one.is_volume}
     usual = f"{CREMI_LABELS if labels else CREMI_RAW}/"
     meant = [path for path in volumes if f"{_whole(inside, path)}/".startswith(usual)]
     if len(meant) == 1:
         return meant[0]
-    if len(volumes) == 1:
-        return next(iter(volumes))
+    candidates = volumes or arrays  # what is wrong with an only array is said where it is opened
+    if len(candidates) == 1:
+        return next(iter(candidates))
     if not volumes:
         found = f"has {listed(datasets)}" if datasets else "has no dataset"
         wanted = "labels are" if labels else "an image with the axes z, y, x is"

@@ -8,16 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.machine import free_memory
 from emseg_napari.io.axes import name_of
 from emseg_napari.io.containers import N5, ZARR, container_of, existing_part, path_inside
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
+from emseg_napari.io.description import FileDescription
 from emseg_napari.io.volume import Volume
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
-MRC_SUFFIXES = (".mrc", ".rec", ".st", ".mrcs")
+MRC_SUFFIXES = (".mrc", ".rec", ".st", ".mrcs", ".ali", ".preali", ".map", ".ccp4")
+FILE_SUFFIXES = (*TIFF_SUFFIXES, *PNG_SUFFIXES, *HDF5_SUFFIXES, *MRC_SUFFIXES)
 _GIB = 1 << 30
 
 
@@ -38,8 +40,9 @@ def open_volume(
         Whether a chunk of Zarr or N5 without a file is the fill value, as where a writer leaves out what
         is empty, and not a `BrokenChunk`.
     labels : bool
-        Whether labels are wanted of a container with several volumes: CREMI's volumes/labels/neuron_ids,
-        or the only volume in a folder of labels, and never a raw image.
+        Whether labels are wanted, and not an image: of a table of colours they are the numbers, and the
+        image is what is shown; of a container with several volumes they are CREMI's
+        volumes/labels/neuron_ids, or the only volume in a folder of labels, and never a raw image.
 
     Returns
     -------
@@ -60,6 +63,25 @@ def open_volume(
     return _open_folder(there, inner, whole, fills, labels)
 
 
+def describe(path: str | Path, *, labels: bool = False) -> FileDescription:
+    """Return what a file or folder says of the image in it, without reading the pixels.
+
+    Parameters
+    ----------
+    path, labels
+        As for `open_volume`.
+
+    Raises
+    ------
+    UserError
+        As `open_volume`.
+    """
+    volume = open_volume(path, fills=True, labels=labels)
+    return volume.description or FileDescription(
+        volume.name, "", ("z", "y", "x"), volume.shape, volume.dtype, voxel=volume.voxel
+    )
+
+
 def open_levels(path: str | Path, *, fills: bool = False) -> list[Volume]:
     """Open all resolutions of a multiscale image, the finest first.
 
@@ -76,10 +98,10 @@ def open_levels(path: str | Path, *, fills: bool = False) -> list[Volume]:
         As `open_volume`.
     """
     volume = open_volume(path, fills=fills)
-    folder = Path(volume.source)
-    if not folder.is_dir() or folder == Path(path).absolute():
+    source = Path(volume.source)
+    if source == Path(path).absolute():
         return [volume]
-    others = [level for level in _levels(folder) if level != folder]
+    others = [level for level in _levels(source) if level != source]
     return [volume, *(open_volume(level, fills=fills) for level in others)]
 
 
@@ -92,7 +114,7 @@ def display_name(path: str | Path) -> str:
 
 
 def is_container(path: str | Path) -> bool:
-    """Whether a path is a container, and not a file or folder of slices that `decode.read` takes."""
+    """Whether a path is a container, and not a file or folder of slices."""
     there = existing_part(Path(path).absolute())
     if there.is_dir():
         return container_of(there) is not None
@@ -112,7 +134,7 @@ def read_whole(volume: Volume) -> np.ndarray:
     UserError
         If there is not enough memory, or a part of it cannot be read.
     """
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if volume.nbytes > free:
         raise UserError(
             f"{volume.name} takes {volume.nbytes / _GIB:.1f} GiB of memory, of which "
@@ -136,11 +158,11 @@ def _open_file(file: Path, inner: str, whole: Path, labels: bool) -> Volume:
     if suffix in TIFF_SUFFIXES:
         from emseg_napari.io.formats.tiff import open_tiff
 
-        return open_tiff(file)
+        return open_tiff(file, labels)
     if suffix in PNG_SUFFIXES:
         from emseg_napari.io.formats.slices import open_slices
 
-        return open_slices(file)
+        return open_slices(file, labels)
     raise UserError(f"{file.name} has a format that cannot be read; save it as OME-Zarr, HDF5, MRC or TIFF.")
 
 
@@ -159,10 +181,15 @@ def _open_folder(folder: Path, inner: str, whole: Path, fills: bool, labels: boo
         raise UserError(f"{whole} does not exist; check the name.")
     from emseg_napari.io.formats.slices import open_slices
 
-    return open_slices(folder)
+    return open_slices(folder, labels)
 
 
 def _levels(folder: Path) -> list[Path]:
+    file = existing_part(folder)
+    if file.is_file() and file.suffix.lower() in HDF5_SUFFIXES:
+        from emseg_napari.io.formats.hdf5 import hdf5_levels
+
+        return [file / level for level in hdf5_levels(file, path_inside(file, folder))]
     if ZARR.is_node(folder):
         from emseg_napari.io.formats.zarr import zarr_levels
 

@@ -64,9 +64,9 @@ class ExportStep(StepWidget):
             export_training_labels(image, trusted, chosen, settings, folder, voxel)
             return len(chosen), exchanged(trusted, layer.name) or ""
 
-        self.in_background("Exporting...", export, lambda done: self._finished(folder, *done, settings))
+        self.in_background("Exporting...", export, lambda done: self._finished(folder, settings, *done))
 
-    def _finished(self, folder: Path, count: int, doubt: str, settings: ExportSettings) -> None:
+    def _finished(self, folder: Path, settings: ExportSettings, count: int, doubt: str) -> None:
         remember("export", settings.model_dump(mode="json"))
         remember_folder("exports", folder.parent)
         self.say(f"Exported {count} slices to {folder}. {doubt}".strip())

@@ -126,7 +126,7 @@ class LabelsStep(StepWidget):
         self.say(doubt)
 
     def _manageable(self, layer: Labels) -> tuple[Labels, str]:
-        """Return what the plugin can manage, the layer or a copy, and a doubt about its labels; in a thread."""
+        """Return a layer that the plugin can manage, and a doubt about its labels; called in a thread."""
         known, labels = self.known_labels(layer)
         doubt = exchanged(labels, layer.name) or ""
         if is_managed(known) or (is_paintable(layer) and _are_same(labels, stack_of(layer))):
