@@ -29,7 +29,8 @@ from emseg_napari.io.open import display_name
 from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of
 from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import read_description, read_image, write_stack
-from emseg_napari.models.run import Run, fingerprint, open_run
+from emseg_napari.models.run import Run, open_run
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.settings import PredictionSettings, validated
 
 

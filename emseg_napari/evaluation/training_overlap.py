@@ -14,7 +14,8 @@ from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import Prediction
 from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment
 from emseg_napari.io.axes import shape_text
-from emseg_napari.models.run import Run, fingerprint, is_run, open_run
+from emseg_napari.models.run import Run, is_run, open_run
+from emseg_napari.io.fingerprint import fingerprint
 
 Shape = tuple[int, ...]
 # Returns the fingerprint of a slice of the image, by its number in the labels.

@@ -6,7 +6,7 @@ import pytest
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.pairing import paired
 from emseg_napari.evaluation.predictions import Prediction
-from emseg_napari.models.run import fingerprint
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.settings import EvaluationSettings
 from helpers.tiny_runs import tiny_network_run
 

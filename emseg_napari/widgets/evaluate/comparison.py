@@ -20,7 +20,7 @@ from emseg_napari.io.records import recorded_kind
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stacks import check_range
 from emseg_napari.io.volume import BrokenChunk
-from emseg_napari.models.run import fingerprint
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.settings import EvaluationSettings
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import Ask, is_managed, stack_of, trusted_of, understood

@@ -13,7 +13,8 @@ from emseg_napari.annotation.label_state import proposed
 from emseg_napari.annotation.session.store import Round, Session, load_session, save_session
 from emseg_napari.core.jobs import Failed, Finished, Message, Progress, UserError
 from emseg_napari.io.stacks import write_stack
-from emseg_napari.models.run import Run, RunRecord, fingerprint
+from emseg_napari.models.run import Run, RunRecord
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.widgets.evaluate.rounds_table import with_round
 from emseg_napari.widgets.evaluate.step import EvaluateStep
