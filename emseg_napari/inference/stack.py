@@ -12,6 +12,7 @@ from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredic
 from emseg_napari.inference.backends import load_backend
 from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_predictor import SlicePredictor
+from emseg_napari.io.fingerprint import known_as
 from emseg_napari.io.stacks import as_stack, check_image, check_range
 from emseg_napari.io.volume import with_fill_value
 from emseg_napari.models.run import Run, RunRecord, open_run
@@ -70,9 +71,11 @@ def predict(
         quick_look(predictor, image[first], first, context)
     left = _clock(end - first)
     for done, z in enumerate(range(first, end), start=1):
-        probability = predictor.probability(image[z], context.should_stop)
+        pixels = image[z]
+        probability = predictor.probability(pixels, context.should_stop)
         result[done - 1] = _closed(probability, run.record, settings, context.should_stop)
-        context.report(SlicePredicted(z, result[done - 1]))
+        mark = known_as(pixels, run.record.fingerprints)
+        context.report(SlicePredicted(z, result[done - 1], mark))
         context.report(Progress(done / (end - first), left(done), f"slice {z} predicted"))
     return result
 

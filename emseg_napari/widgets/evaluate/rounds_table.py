@@ -52,10 +52,10 @@ def work_done(truth: Labels, workspace: Workspace) -> Work:
 
 def round_of(comparison: LayerComparison, evaluation: Evaluation, work: Work) -> Round:
     """Return the row of the history for an evaluation that has just ended."""
-    mean, run = evaluation.at_threshold, comparison.pair.overlap.run
+    mean = evaluation.at_threshold
     return Round(
         when=datetime.now().isoformat(timespec="seconds"),
-        run=run.folder.name if run else "",
+        run=comparison.pair.overlap.run_names,
         corrected=work.corrected,
         confirmed=work.confirmed,
         slices=tuple(one.z for one in evaluation.per_slice),

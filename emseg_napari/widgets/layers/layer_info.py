@@ -7,7 +7,7 @@ never changed: `update_info` puts another one in its place, and the duplicate ke
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,22 @@ class OpenedSession:
     checksums: Mapping[int, int]
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a predicted slice of a layer comes from.
+
+    Attributes
+    ----------
+    run : Path
+        Folder of the run.
+    fingerprint : str
+        Of the slice of the image; empty if it is not known.
+    """
+
+    run: Path
+    fingerprint: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class LayerInfo:
     """What is known of one layer.
@@ -58,7 +74,9 @@ class LayerInfo:
     proposal_of : Any
         Of a prediction: the unique id of the image layer that was predicted; None of other layers.
     run : Path or None
-        Of a prediction: the folder of the run that made it.
+        Of a prediction: the folder of the run that made it, of several the last one.
+    origins : mapping
+        Slice to `Origin`, of a prediction whose slices may come from several runs.
     output : Path or None
         Of a prediction on disk: where it is.
     source : str
@@ -76,6 +94,7 @@ class LayerInfo:
     session_folder: Path | None = None
     proposal_of: Any = None
     run: Path | None = None
+    origins: Mapping[int, Origin] = field(default_factory=dict)
     output: Path | None = None
     source: str = ""
     volume: tuple[Any, Volume] | None = None
@@ -100,3 +119,11 @@ def info_of(layer: Layer) -> LayerInfo:
 def update_info(layer: Layer, **changes: Any) -> None:
     """Change some of what is known of a layer; its duplicates keep what they have."""
     layer.metadata[KEY] = replace(info_of(layer), **changes)
+
+
+def exchange_origin(layer: Layer, z: int, origin: Origin | None) -> Origin | None:
+    """Note what a slice comes from now, and return what it came from."""
+    others = dict(info_of(layer).origins)
+    before = others.pop(z, None)
+    update_info(layer, origins=others if origin is None else {**others, z: origin})
+    return before
