@@ -25,12 +25,12 @@ from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.open import display_name
 from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of
 from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import read_description, read_image, write_stack
 from emseg_napari.models.run import Run, open_run
-from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.settings import PredictionSettings, validated
 
 

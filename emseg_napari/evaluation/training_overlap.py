@@ -176,8 +176,8 @@ def overlap_of(
 class _Recognition:
     """Compares slices of a prediction with those that their run has seen.
 
-    A slice is known by its mark, where both sides have one. Others are taken for the slices of the same number,
-    unless the marks tell that the stack is another.
+    A slice is known by its mark, where both sides have one. Others are taken for the slices of the same
+    number, unless the marks tell that the stack is another.
     """
 
     def __init__(

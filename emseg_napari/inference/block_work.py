@@ -96,7 +96,11 @@ class PredictionWork:
         values = plane[seen]
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise UserError(_not_finite(values, seen, plane.z, self.volume.name))
-        return Known(values, seen, plane.shape), self.levels.get(plane.z) or self._levels(plane.z)
+        levels = self.levels.get(plane.z) or (
+            # What is in memory need not be decoded again.
+            self._predictor.levels(values) if values.shape == plane.shape else self._levels(plane.z)
+        )
+        return Known(values, seen, plane.shape), levels
 
     def plane(self, z: int) -> Plane:
         """Return a slice of the volume, of which windows can be read."""

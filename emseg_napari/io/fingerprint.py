@@ -1,7 +1,7 @@
 """Fingerprint of a slice: one mark for one picture, whatever file it lies in and however it was read.
 
-It is a hash of the grey values in the smallest of uint8, uint16 and float32 that holds them all. So container,
-byte order, memory order, dtype, and the other slices of a stack do not matter.
+It is a hash of the grey values in the smallest of uint8, uint16 and float32 that holds them all. So
+container, byte order, memory order, dtype, and the other slices of a stack do not matter.
 
 Until November 2026 it was a hash of the values in the dtype in which they were read. Records of that time are
 recognised, too: what asks whether a slice is known asks `known_as` or `seen`, never for equality.

@@ -149,6 +149,7 @@ class _Segmentation:
             return self._finished(VolumeCells(output, None, ()), stages)
         parts, failures = self._flood(stages)
         output = self._begin(output, parts)
+        output.note_unread(bool(parts.broken))
         count = self._number(parts, stages)
         blocks = [block for block in output.missing() if not _is_broken(block, parts)]
         failures += stages.do(NUMBER, NumberStep(self._boundary, parts, self._settings, output), blocks)
@@ -189,6 +190,7 @@ class _Segmentation:
         parts = IntermediateFiles(self._folder, self._cut, fragments)
         failures = stages.do(FLOOD, WatershedStep(self._boundary, parts, self._settings), fragments.missing())
         broken = tuple(sorted(block.index for block in fragments.missing()))
+        fragments.note_unread(bool(broken))
         return replace(parts, broken=broken), failures
 
     def _number(self, parts: IntermediateFiles, stages: Stages) -> int:

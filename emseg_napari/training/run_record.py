@@ -8,9 +8,9 @@ import numpy as np
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.io.fingerprint import seen
 from emseg_napari.io.sparse_stack import Stack
 from emseg_napari.models.run import Run, RunRecord, versions
-from emseg_napari.io.fingerprint import seen
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.patches import network_scale
 

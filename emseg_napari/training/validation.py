@@ -15,9 +15,9 @@ from emseg_napari.core.jobs import ShouldStop, never
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED, from_probability
 from emseg_napari.evaluation.metrics import best_threshold, comparisons, pixel_accuracy
 from emseg_napari.inference import SlicePredictor
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.models.run import RunRecord
-from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.segmentation.close_gaps import close_gaps, closings
 from emseg_napari.settings import MERGE_THRESHOLD
 from emseg_napari.training.splits import (

@@ -83,7 +83,9 @@ def test_what_comes_in_bands_has_the_mark_of_the_whole(monkeypatch):
 def test_the_container_does_not_matter(tmp_path):
     stack = np.stack([PICTURE, PICTURE[::-1], PICTURE.T.copy().reshape(PICTURE.shape)])
     tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
-    tifffile.imwrite(tmp_path / "b.tif", stack.astype(">u2"), byteorder=">", compression="zlib", photometric="minisblack")
+    tifffile.imwrite(
+        tmp_path / "b.tif", stack.astype(">u2"), byteorder=">", compression="zlib", photometric="minisblack"
+    )
     with h5py.File(tmp_path / "c.h5", "w") as file:
         file["raw"] = stack.astype(np.float64)
     zarr.create_array(tmp_path / "d.zarr", data=stack.astype(np.int32), chunks=(2, 16, 16))

@@ -1,15 +1,11 @@
 import json
 import pickle
 import shutil
-from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from emseg_napari.core.jobs import EpochEnded, UserError
-from emseg_napari.io.stacks import supported
-from emseg_napari.io.volume import volume_of
 from emseg_napari.models import run as run_module
 from emseg_napari.models.run import FORMAT, Run, RunRecord, is_run, open_run, versions
 from emseg_napari.settings import TrainingSettings

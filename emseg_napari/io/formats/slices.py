@@ -15,6 +15,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io import decode
 from emseg_napari.io.axes import Size, VolumeWindow, check_grey, shape_text, size_of
 from emseg_napari.io.chunk_errors import BrokenChunk, LazyFile
+from emseg_napari.io.layout import Blocks
 from emseg_napari.io.volume import Volume
 
 _KEPT = 2  # tiles of one slice are read one after the other
@@ -63,6 +64,16 @@ class FilePixels(SlicePixels):
     paths: tuple[Path, ...]
     shape: Size
     dtype: np.dtype[Any]
+
+    def some_files(self, most: int) -> list[Path]:
+        """Return at most so many of the files, evenly spread."""
+        return [self.paths[window[0].start] for window in self.some_windows(most)]
+
+    def some_windows(self, most: int) -> list[VolumeWindow]:
+        """Return the voxels that lie in each of `some_files`."""
+        blocks = Blocks(self.shape, self.chunks)
+        places = np.unique(np.linspace(0, len(blocks) - 1, min(len(blocks), most)).round())
+        return [blocks[int(place)].window for place in places]
 
     def read_slice(self, z: int) -> np.ndarray:
         """Return one slice (y, x).

@@ -11,6 +11,7 @@ from napari.layers import Labels
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
+from emseg_napari.annotation.session.store import Origin
 from emseg_napari.core.jobs import Event, Failed, Finished, Message, PreviewReady, Progress, UserError
 from emseg_napari.core.labels import from_probability
 from emseg_napari.models.run import Run, open_run, starter_folder
@@ -29,7 +30,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     trusted_of,
     trusted_plane,
 )
-from emseg_napari.widgets.layers.layer_info import Origin, exchange_origin
+from emseg_napari.widgets.layers.layer_info import exchange_origin
 from emseg_napari.widgets.layers.placement import slice_in_view
 from emseg_napari.widgets.layers.proposal_layers import fill
 

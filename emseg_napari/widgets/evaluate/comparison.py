@@ -11,6 +11,7 @@ import numpy as np
 from napari.layers import Labels, Layer
 
 from emseg_napari.annotation.label_state import is_own
+from emseg_napari.annotation.session.store import Origin
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.pairing import Pairing, paired
@@ -23,7 +24,7 @@ from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.settings import EvaluationSettings
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import Ask, is_managed, stack_of, trusted_of, understood
-from emseg_napari.widgets.layers.layer_info import Origin, info_of
+from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
 
@@ -180,9 +181,7 @@ def _prediction(layer: Layer, workspace: Workspace, ask: Ask) -> Prediction:
             f"{layer.name} holds grey levels and no prediction; choose a boundary probability, or labels "
             "that were predicted."
         )
-    return replace(
-        _recorded(layer, pixels, _with_marks(named, origins, len(pixels))), runs=_runs(origins)
-    )
+    return replace(_recorded(layer, pixels, _with_marks(named, origins, len(pixels))), runs=_runs(origins))
 
 
 def _runs(origins: Mapping[int, Origin]) -> dict[int, str]:

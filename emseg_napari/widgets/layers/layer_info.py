@@ -13,7 +13,7 @@ from typing import Any
 
 from napari.layers import Layer
 
-from emseg_napari.annotation.session.store import Session
+from emseg_napari.annotation.session.store import Origin, Session
 from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.layers.undo_history import UndoHistory
 
@@ -37,22 +37,6 @@ class OpenedSession:
     folder: Path
     session: Session
     checksums: Mapping[int, int]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a predicted slice of a layer comes from.
-
-    Attributes
-    ----------
-    run : Path
-        Folder of the run.
-    fingerprint : str
-        Of the slice of the image; empty if it is not known.
-    """
-
-    run: Path
-    fingerprint: str = ""
 
 
 @dataclass(frozen=True, eq=False)

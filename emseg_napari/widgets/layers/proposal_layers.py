@@ -12,6 +12,7 @@ from napari.layers import Image, Labels
 
 from emseg_napari.annotation import label_state
 from emseg_napari.annotation.session.scratch import new_labels
+from emseg_napari.annotation.session.store import Origin
 from emseg_napari.core.jobs import SlicePredicted, UserError
 from emseg_napari.core.labels import from_probability
 from emseg_napari.widgets.layers.labels_layer import (
@@ -23,7 +24,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     proposals_of,
     stack_of,
 )
-from emseg_napari.widgets.layers.layer_info import LayerInfo, Origin, exchange_origin, update_info
+from emseg_napari.widgets.layers.layer_info import LayerInfo, exchange_origin, update_info
 from emseg_napari.widgets.layers.placement import slice_transform
 from emseg_napari.widgets.layers.undo_history import Filled
 

@@ -110,7 +110,7 @@ class Filled:
         return set(self._others)
 
     def remember(self, z: int, origin: Any = None) -> None:
-        """Store a slice as it is, before it is filled for the first time, and note what it comes from then."""
+        """Store a slice as it is, before it is filled for the first time, and note what it will come from."""
         self._others.setdefault(z, _packed(self._planes()[z]))
         if z not in self._confirmed:
             self._origins.setdefault(z, self._exchange_origin(z, origin))
