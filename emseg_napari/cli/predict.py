@@ -25,7 +25,7 @@ from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
-from emseg_napari.io.fingerprint import fingerprint
+from emseg_napari.io.fingerprint import known_as
 from emseg_napari.io.open import display_name
 from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of
 from emseg_napari.io.stack_or_volume import voxel_of_file
@@ -79,7 +79,7 @@ def _predict_to_tiff(
         raise Stopped(f"Stopped; {output} was not written.") from None
     figures = _figures(trained, image, kind, chosen, settings)
     # By these marks `emseg evaluate` recognises the slices that the run was trained on.
-    marks = [fingerprint(slice_) for slice_ in stack[slice(*chosen)]]
+    marks = [known_as(slice_, trained.record.fingerprints) for slice_ in stack[slice(*chosen)]]
     values = _values(probability, kind, figures["threshold"])
     write_stack(output, values, figures | {"fingerprints": marks}, voxel_of_file(image))
     _show(output, figures, time.monotonic() - started, as_json)

@@ -140,8 +140,9 @@ def _changed_input(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Diffe
         return []
     what = "the probability" if "probability" in new else "the image"
     sizes = [state_text(one) for one in (then, now)]
-    files = f" (then {sizes[0]}, now {sizes[1]})" if all(sizes) else ""
-    return [Difference(f"{what} was changed since under the same name{files}")]
+    if not all(sizes):
+        return [Difference(f"{what} is another, or was changed since")]
+    return [Difference(f"{what} was changed since under the same name (then {sizes[0]}, now {sizes[1]})")]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:

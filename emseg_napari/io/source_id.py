@@ -27,7 +27,7 @@ _WHOLE_BYTES = 1 << 28
 _MOST_PARTS, _MOST_GROUPS = 1024, 128
 _PART_BYTES = 1 << 12
 _MOST_READ = 1 << 24  # at once
-_LAZY_PARTS, _ROWS = 8, 16
+_LAZY_PARTS, _ROWS, _MOST_DAMAGED = 8, 16, 16
 _DIGITS = 16
 
 
@@ -101,10 +101,11 @@ def _with_damaged(now: list[str], then: list[str], volume: Volume) -> list[str]:
     if some_windows is None or len(now) != len(then) or now == then:
         return now
     windows = _in_groups(some_windows(_MOST_PARTS))
-    return [
-        b if a != b and not all(_is_whole(volume, one) for one in group) else a
-        for a, b, group in zip(now, then, windows, strict=True)
-    ]
+    others = [n for n, (a, b) in enumerate(zip(now, then, strict=True)) if a != b]
+    if len(others) > _MOST_DAMAGED:  # another content, which need not be read to see that
+        return now
+    damaged = {n for n in others if not all(_is_whole(volume, one) for one in windows[n])}
+    return [then[n] if n in damaged else mark for n, mark in enumerate(now)]
 
 
 def _is_whole(volume: Volume, window: VolumeWindow) -> bool:

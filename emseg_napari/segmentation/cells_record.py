@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from emseg_napari.io.records import SEGMENT_SOFTWARE
-from emseg_napari.io.source_id import STATE, origin, state_of
+from emseg_napari.io.source_id import origin
 from emseg_napari.segmentation.boundary import Boundary
 from emseg_napari.settings import CellSettings
 
@@ -44,7 +44,6 @@ def cells_record(boundary: Boundary, prediction: Mapping[str, Any], settings: Ce
         "probability": boundary.volume.name,
         "made_from": boundary.kind,
         "source": origin(boundary.volume),
-        STATE: state_of(boundary.volume),
         "kind": "labels",
         "convention": "instances",
         "values": meaning(settings),

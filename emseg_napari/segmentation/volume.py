@@ -31,8 +31,9 @@ from emseg_napari.core.blockwise import LOCAL, Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
 from emseg_napari.io.layout import Block, Layout, Version
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
-from emseg_napari.io.records import first_slice
+from emseg_napari.io.records import first_slice, record_of_path
 from emseg_napari.io.resume_check import LATER
+from emseg_napari.io.source_id import STATE, state_of
 from emseg_napari.io.volume import Size, with_fill_value
 from emseg_napari.segmentation.block_work import (
     JoinStep,
@@ -139,7 +140,8 @@ class _Segmentation:
         self._boundary, self._settings, self._cut = boundary, settings, destination.cut
         self._path, self._version = Path(destination.path), destination.version
         self._record = {**destination.record, "settings": settings.model_dump(exclude={LATER})}
-        self._record |= {LATER: settings.missing_is_empty}
+        begun = record_of_path(self._path)
+        self._record |= {LATER: settings.missing_is_empty, STATE: state_of(boundary.volume, begun.get(STATE))}
         self._folder = self._path.parent / f".{self._path.name}.cells"
 
     def run(self, stages: Stages) -> VolumeCells:

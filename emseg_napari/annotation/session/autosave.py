@@ -105,7 +105,7 @@ class Autosave:
                 self._changed.notify_all()
 
     def record_state(self, **changes: Unpack[State]) -> None:
-        """Record fields of the session: confirmed slices, run, rounds, settings (JSON values), places and more."""
+        """Record fields of the session: confirmed slices, run, rounds, settings (JSON values) and more."""
         copied = copy.deepcopy(changes)
         with self._changed:
             if self._current is not None:

@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.evaluation.honesty import honesty_of
 from emseg_napari.evaluation.report import EvaluationReport, SlicePicture, worst_slices
 from emseg_napari.evaluation.review import Review
 from emseg_napari.io.axes import shape_text
@@ -30,6 +31,7 @@ def report_of(
         review=review,
         facts=_facts(comparison, review, error_settings),
         notes=notes,
+        honesty=honesty_of(comparison.pair, review.evaluation),
         pictures=_pictures(comparison, review, workspace),
     )
 

@@ -24,8 +24,8 @@ _DIFFERENCE = "below it the difference to the last round that scored the same sl
 _COLUMNS = {
     "Round": "When, with which run, on which slices.",
     "Labels": "Slices that held labels of your own, and slices that you had confirmed.",
-    "V_rand": f"At the run's own threshold; {_DIFFERENCE}",
-    "V_info": f"At the run's own threshold; {_DIFFERENCE}",
+    "V_rand": f"At the threshold in use; {_DIFFERENCE}",
+    "V_info": f"At the threshold in use; {_DIFFERENCE}",
     "Accuracy": f"Per cent of the labelled pixels; {_DIFFERENCE}",
 }
 
