@@ -55,7 +55,7 @@ def test_slices_that_chose_the_threshold_or_were_trained_on_are_named(run):
 
 
 def test_of_an_unknown_run_nothing_is_promised():
-    for pair in (scored(IMAGE, None), scored(IMAGE, None, threshold=0.3), scored(IMAGE, None, kind="labels")):
+    for pair in (scored(IMAGE, None), scored(IMAGE, None, wanted=0.3), scored(IMAGE, None, kind="labels")):
         found = said(pair)
         assert UNKNOWN in found
         assert "honest ones" not in found
@@ -64,8 +64,8 @@ def test_of_an_unknown_run_nothing_is_promised():
 
 def test_a_threshold_that_was_given_is_honest_only_if_these_slices_did_not_choose_it(run):
     sentence = "was given: the figures at it are honest only if it was chosen without these slices."
-    assert said(scored(OTHER, run, threshold=0.3)) == f"The threshold 0.30 {sentence}"
-    pair = scored(OTHER, run, threshold=None, runs={0: str(run.folder)}, run_folder=str(run.folder))
+    assert said(scored(OTHER, run, wanted=0.3)) == f"The threshold 0.30 {sentence}"
+    pair = scored(OTHER, run, runs={0: str(run.folder)}, run_folder=str(run.folder))
     assert "is the run's own, chosen without" in said(pair)
     recorded = {"run_folder": str(run.folder), "threshold": 0.8}  # as was asked for when it was predicted
     assert said(scored(OTHER, run, runs={0: str(run.folder)}, **recorded)) == f"The threshold 0.20 {sentence}"

@@ -10,6 +10,7 @@ import numpy as np
 from emseg_napari.evaluation.pairing import Pairing, paired
 from emseg_napari.evaluation.predictions import Prediction
 from emseg_napari.io.fingerprint import fingerprint
+from emseg_napari.io.records import Kind
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import EvaluationSettings, TrainingSettings
 
@@ -40,10 +41,10 @@ def a_run(folder: Path, trained: list[int], held_out: list[int], **changes: obje
 
 def scored(
     shown: np.ndarray | None,
-    run: Run,
+    run: Run | None,
     slices: list[int] = ALL,
-    kind: str = "probability",
-    threshold: float | None = None,
+    kind: Kind = "probability",
+    wanted: float | None = None,
     **parts: Any,
 ) -> Pairing:
     """Score a prediction of `shown`, whose slices are `slices` of what has labels."""
@@ -54,7 +55,7 @@ def scored(
     return paired(
         prediction,
         TRUTH[slices],
-        EvaluationSettings(threshold=threshold),
+        EvaluationSettings(threshold=wanted),
         run if not runs else None,
         image=image,
     )
