@@ -188,10 +188,10 @@ def _runs(origins: Mapping[int, Origin]) -> dict[int, str]:
     return {z: str(origin.run) for z, origin in origins.items()}
 
 
-def _with_marks(record: Mapping[str, Any], origins: Mapping[int, Origin], depth: int) -> Mapping[str, Any]:
+def _with_marks(record: Mapping[str, Any], origins: Mapping[int, Origin], depth: int) -> dict[str, Any]:
     """Return a record with the fingerprints of the slices of which the layer knows them."""
     if not origins:
-        return record
+        return dict(record)
     marks = [origins[z].fingerprint if z in origins else "" for z in range(depth)]
     return {**record, "fingerprints": marks}
 
