@@ -19,6 +19,7 @@ from emseg_napari.cli.inputs import (
     check_tiff_place,
     checked_range,
     output_option,
+    say_notes,
 )
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
@@ -71,6 +72,7 @@ def _predict_to_tiff(
     trained: Run, image: Path, output: Path, kind: Kind, settings: PredictionSettings, as_json: bool
 ) -> None:
     stack = read_image(image, fills=settings.missing_is_empty)
+    say_notes(image)
     chosen = checked_range(settings.slices, stack, image)
     started = time.monotonic()
     try:

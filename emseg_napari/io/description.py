@@ -22,6 +22,15 @@ Photometric = Literal["0 = black", "0 = white", "colour table", "colour"]
 GREY_NEEDED = "an image with one grey channel is needed, so save it as greyscale"
 UNKNOWN = "?"  # an axis that the file does not name
 _PLANE_STACK = ("t", "i", "q", UNKNOWN)  # may be the slices of a file that names no z
+_SHORT = {
+    "angstrom": "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}",
+    "picometer": "pm",
+    "nanometer": "nm",
+    "micrometer": "\N{MICRO SIGN}m",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+}
 _CHANNELS = ("c", "s")  # of microscopes, and of colours
 
 
@@ -53,7 +62,8 @@ class FileDescription:
     claimed : int or None
         How many slices the file says that it has, where that can differ from what lies in it.
     notes : tuple of str
-        Sentences for the user on what was read in another way than it is stored, or not understood.
+        What was read in another way than it is stored, or not understood: each goes on after the file's name
+        and a colon, so it begins in small letters and has no full stop.
     """
 
     name: str
@@ -67,6 +77,32 @@ class FileDescription:
     is_labels: bool = False
     claimed: int | None = None
     notes: tuple[str, ...] = ()
+
+    def sentence(self) -> str:
+        """Return in one line what is in it: slices, type, voxel (z, y, x), and the notes."""
+        voxel = ""
+        if self.voxel is not None:
+            voxel = f", {shape_text(self.voxel.size)} {short_unit(self.voxel.unit)} (z, y, x)"
+        return "; ".join([f"{self._slices()}, {_bits(self.dtype)}{voxel}", *self.notes])
+
+    def _slices(self) -> str:
+        try:
+            depth, *size = stack_axes(self).size(self.shape)
+        except UserError:  # of a layer, which can be anything
+            return shape_text(self.shape)
+        return f"{depth} slice{'s' * (depth != 1)} of {shape_text(size)}"
+
+
+def short_unit(unit: str) -> str:
+    """Return a unit of OME-Zarr as people write it, such as nm."""
+    return _SHORT.get(unit, unit)
+
+
+def _bits(dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "b":
+        return "1 bit"
+    kind = {"i": " with sign", "f": " float", "c": " complex"}.get(dtype.kind, "")
+    return f"{8 * dtype.itemsize} bit{kind}"
 
 
 @dataclass(frozen=True)
@@ -179,8 +215,8 @@ def _named(file: FileDescription) -> StackAxes:
 
 
 def _not_one_stack(file: FileDescription) -> UserError:
-    named = [f"{axis} ({n})" for axis, n in zip(file.axes, file.shape, strict=True) if axis != UNKNOWN]
-    axes = ", ".join(named) if named else shape_text(file.shape)
+    named = [f"{axis} ({n})" for axis, n in zip(file.axes, file.shape, strict=True)]
+    axes = shape_text(file.shape) if UNKNOWN in file.axes else ", ".join(named)
     return UserError(
         f"{file.name} has {len(file.shape)} axes, {axes}; "
         "save one channel of one point in time as a stack with the axes z, y, x."

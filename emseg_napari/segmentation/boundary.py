@@ -6,7 +6,7 @@ Cells are found in the boundary probability, so all other kinds are converted wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,12 @@ from emseg_napari.io.records import (
     complement,
     first_slice,
     kind_of,
+    may_be_labels,
     record_of_path,
     record_of_volume,
     recorded_kind,
 )
 from emseg_napari.io.resume_check import PARTIAL
-from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.volume import Volume
 from emseg_napari.segmentation.stack import check_probability
 
@@ -141,10 +141,7 @@ def open_boundary(
     UserError
         If it cannot be opened, cannot be that, or nothing states what it is.
     """
-    volume, record = open_volume(path, fills=fills), record_of_path(path)
-    if Path(volume.source).is_file():  # a TIFF file has its place in its record
-        voxel, origin = place_of_file(path)
-        volume = replace(volume, voxel=voxel, origin=origin)
+    volume, record = open_volume(path, fills=fills, labels=may_be_labels(kind)), record_of_path(path)
     found = kind_of(volume.name, record, kind) or ("probability" if volume.dtype.kind == "f" else None)
     if found is None:
         raise UserError(

@@ -55,7 +55,8 @@ def layer_of(levels: Sequence[Volume], path: str | Path | None = None) -> LayerD
     arrays = [lazy(level) for level in levels]
     several = len(levels) > 1 and not finest.is_labels
     source = str(Path(path).absolute()) if several and path is not None else finest.source
-    info = LayerInfo(source=source, volume=(arrays[0], _for_work(finest)))
+    notes = finest.description.notes if finest.description else ()
+    info = LayerInfo(source=source, volume=(arrays[0], _for_work(finest)), notes=notes)
     shown: dict[str, Any] = {"name": finest.name, "metadata": info.as_metadata()}
     shown |= transform_of_voxel(finest.voxel, finest.origin)
     if finest.is_labels:
