@@ -15,7 +15,6 @@ from emseg_napari.core.jobs import ShouldStop, UserError
 from emseg_napari.core.labels import ISBI_BOUNDARY, ISBI_INTERIOR
 from emseg_napari.core.machine import threads
 from emseg_napari.inference.grid import Known
-from emseg_napari.inference.slab_cache import Plane, Slabs, slab_of
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
 from emseg_napari.inference.tiles import grown, tiles, whole, within
@@ -23,6 +22,7 @@ from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.records import Kind, complement
+from emseg_napari.io.slabs import Plane, Slabs, slab_of
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.normalisation import Levels
 from emseg_napari.models.run import open_run

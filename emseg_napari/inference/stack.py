@@ -12,6 +12,7 @@ from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredic
 from emseg_napari.inference.backends import load_backend
 from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_predictor import SlicePredictor
+from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.stacks import as_stack, check_image, check_range
 from emseg_napari.io.volume import with_fill_value
 from emseg_napari.models.run import Run, RunRecord, open_run
@@ -60,7 +61,7 @@ def predict(
         close gaps are raised to the threshold.
     """
     settings, context = settings or PredictionSettings(), context or JobContext()
-    image = with_fill_value(as_stack(image), settings.missing_is_empty)
+    image = in_slabs(with_fill_value(as_stack(image), settings.missing_is_empty))
     first, end = check_range(settings.slices, len(image), "The image")
     check_image(image, "The image", range(first, end))
     run = run if isinstance(run, Run) else open_run(run)

@@ -22,6 +22,7 @@ from emseg_napari.core.labels import CONVENTIONS, Convention, normalise
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.decode import GREY_NEEDED, TIFF_SUFFIXES, read, tiff_text
 from emseg_napari.io.open import display_name, is_container, open_volume, read_whole
+from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Voxel
 
 BIGTIFF_BYTES = 4_000_000_000
@@ -164,7 +165,7 @@ def check_image(image: Any, name: str, slices: Sequence[int] | None = None) -> N
         )
     if image.size == 0:
         raise UserError(f"{name} has no pixels (shape {shape_text(image.shape)}); choose another image.")
-    stack = as_stack(image)
+    stack = in_slabs(as_stack(image))
     _check_values(stack, name, range(len(stack)) if slices is None else slices)
 
 

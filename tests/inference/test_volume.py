@@ -21,10 +21,11 @@ import zarr
 
 from emseg_napari.core.blockwise import Scheduler, dask_client
 from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, JobContext, Message, Progress, UserError
-from emseg_napari.inference import block_work, plan, predict, slab_cache
+from emseg_napari.inference import block_work, plan, predict
 from emseg_napari.inference.backends import stoppable
 from emseg_napari.inference.block_work import encoded
 from emseg_napari.inference.volume import VolumeTask, predict_volume
+from emseg_napari.io import slabs
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
@@ -263,14 +264,14 @@ def test_slices_that_share_chunks_are_read_together(run, image, tmp_path):
 
 
 def test_slabs_take_no_more_memory_than_they_may(image, monkeypatch):
-    monkeypatch.setattr(slab_cache, "SLAB_BYTES", 2 * 150 * 200)
+    monkeypatch.setattr(slabs, "SLAB_BYTES", 2 * 150 * 200)
     volume = Volume("V", "v.zarr", DeepPixels(np.concatenate([image] * 3)))
-    found = slab_cache.Slabs(volume)
+    found = slabs.Slabs(volume)
     whole = (slice(0, 150), slice(0, 200))
     for z in range(12):
         np.testing.assert_array_equal(found.read(z, whole), image[z % 4])
-        assert sum(one.nbytes for one in found._kept.values()) <= 2 * slab_cache.SLAB_BYTES
-    assert [tuple(slab_cache.slab_of(volume, z, whole)) for z in (0, 1, 2, 3)] == [
+        assert sum(one.nbytes for one in found._kept.values()) <= 2 * slabs.SLAB_BYTES
+    assert [tuple(slabs.slab_of(volume, z, whole)) for z in (0, 1, 2, 3)] == [
         (0, 1),
         (0, 1),
         (2,),
@@ -285,9 +286,9 @@ class SlowPixels(DeepPixels):
 
 
 def test_threads_share_slabs(image, monkeypatch):
-    monkeypatch.setattr(slab_cache, "SLAB_BYTES", 3 * 150 * 200)
+    monkeypatch.setattr(slabs, "SLAB_BYTES", 3 * 150 * 200)
     read = []
-    found = slab_cache.Slabs(Volume("V", "v.zarr", SlowPixels(np.concatenate([image] * 3), (), read)))
+    found = slabs.Slabs(Volume("V", "v.zarr", SlowPixels(np.concatenate([image] * 3), (), read)))
     whole = (slice(0, 150), slice(0, 200))
     with ThreadPoolExecutor(8) as pool:
         for z, values in enumerate(pool.map(lambda z: found.read(z, whole), range(12))):

@@ -161,8 +161,8 @@ def pickled(work: BlockWork, dumps: Callable[[BlockWork], bytes]) -> bytes:
     found = dumps(work)
     if len(found) > _LARGEST_WORK:
         raise UserError(
-            f"{len(found) / 1e6:.0f} MB in memory would travel to every worker; save the image to a file that "
-            "all workers see, and use that."
+            f"{len(found) / 1e6:.0f} MB in memory would travel to every worker; save the image to a file "
+            "that all workers see, and use that."
         )
     return found
 
