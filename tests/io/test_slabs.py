@@ -52,8 +52,8 @@ def test_kept_slices_are_read_once_and_the_others_when_they_are_asked_for(deep):
 def test_labels_larger_than_memory(deep):
     values = np.where(deep.values > 200, 255, 0).astype(np.uint8)
     stored = CountedChunks(values, deep.chunks)
-    found = normalised(stored.volume, "L", "binary")
-    np.testing.assert_array_equal(found[:], np.where(values == 255, 1, 2))
+    found = normalised(stored.volume, "L", "isbi")
+    np.testing.assert_array_equal(found[:], np.where(values == 255, 2, 1))
     assert stored.most <= 2
 
 

@@ -369,9 +369,7 @@ def test_workers_write_the_same_bytes(tmp_path):
     assert results[0] == results[1]
 
 
-def test_however_many_tiles_are_broken_they_do_not_travel_with_blocks_and_are_looked_up(
-    tmp_path, monkeypatch
-):
+def test_however_many_tiles_are_broken_they_do_not_travel_and_are_looked_up(tmp_path, monkeypatch):
     cut = Cut(whole_px=400, tile_px=24, margin_px=0)
     fragments = VolumeOutput.prepare(tmp_path / "f.zarr", Layout((200, 240, 240), "int32"), {})
     every = [(z, j, i) for z in range(200) for j in range(10) for i in range(10)]
@@ -379,7 +377,7 @@ def test_however_many_tiles_are_broken_they_do_not_travel_with_blocks_and_are_lo
     assert len(pickle.dumps(parts)) < 2000
     assert parts.broken == frozenset(every[::2])
     assert parts.without_tiles(()).broken == frozenset()
-    assert {place for place in parts.tiles(7)} == {(j, i) for z, j, i in every[1::2] if z == 7}
+    assert set(parts.tiles(7)) == {(j, i) for z, j, i in every[1::2] if z == 7}
     assert list(cut.over((slice(24, 50), slice(0, 24)), (240, 240))) == [(1, 0), (2, 0)]
     # The list is read once, not for every tile.
     reads = []

@@ -73,7 +73,7 @@ class Hands:
         self.processes = [process for process in self.processes if process not in processes]
 
     def _start(self, *words: str, path: tuple[Path, ...] = ()) -> "subprocess.Popen[bytes]":
-        paths = os.pathsep.join(str(folder) for folder in (*path, CHECKOUT / "tests"))
+        paths = os.pathsep.join(str(folder) for folder in (*path, CHECKOUT / "tests", CHECKOUT))
         with open(self._log, "ab") as log:
             process = subprocess.Popen(
                 [str(DASK), *words, "--no-dashboard"],
