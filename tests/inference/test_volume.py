@@ -31,6 +31,7 @@ from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
+from helpers.counted_chunks import CountedChunks
 from helpers.timing import PATIENCE_S
 from helpers.tiny_runs import tiny_network_run
 
@@ -260,6 +261,18 @@ def test_slices_that_share_chunks_are_read_together(run, image, tmp_path):
     assert len(read) <= 3 * 12 + 12 + 3  # columns of three slabs, those of slice 4 twice, and grey levels
     values = np.concatenate([image, 255 - image])
     predict_volume(values, run, VolumeTask(tmp_path / "flat.zarr", FAST))
+    assert bytes_of(tmp_path / "deep.zarr" / "0") == bytes_of(tmp_path / "flat.zarr" / "0")
+
+
+def test_deep_chunks_of_slices_with_other_borders_are_read_together(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "_BLOCK_PX", 512)  # a slice is a block
+    stack = np.random.default_rng(0).integers(1, 255, (24, 150, 200)).astype(np.uint8)
+    for z, slice_ in enumerate(stack):
+        slice_[: 10 + z], slice_[:, 180 - z :] = 0, 0
+    pixels = CountedChunks(stack, (12, 64, 64))
+    predict_volume(pixels.volume, run, VolumeTask(tmp_path / "deep.zarr", FAST))
+    assert pixels.most <= 2
+    predict_volume(stack, run, VolumeTask(tmp_path / "flat.zarr", FAST))
     assert bytes_of(tmp_path / "deep.zarr" / "0") == bytes_of(tmp_path / "flat.zarr" / "0")
 
 
