@@ -16,12 +16,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 import zarr
 
 from emseg_napari.core.blockwise import Scheduler, dask_client
 from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, JobContext, Message, Progress, UserError
-from emseg_napari.inference import block_work, plan, predict
+from emseg_napari.inference import block_work, load_predictor, plan, predict
 from emseg_napari.inference.backends import stoppable
 from emseg_napari.inference.block_work import encoded
 from emseg_napari.inference.volume import VolumeTask, predict_volume
@@ -596,3 +597,17 @@ def test_a_scheduler_that_is_not_there_leaves_no_output(run, image, tmp_path, mo
             image, run, VolumeTask(tmp_path / "a.zarr", FAST, scheduler=Scheduler("tcp://127.0.0.1:1"))
         )
     assert not (tmp_path / "a.zarr").exists()
+
+
+def test_a_network_that_is_replaced_by_one_of_the_same_size_is_loaded_again(tmp_path, image):
+    run = tiny_network_run(tmp_path / "run")
+    held = load_predictor(run, FAST)  # as a window that stays open
+    before = predict(image, run, FAST)
+    model = onnx.load(run.network_file)
+    (bias,) = (one for one in model.graph.initializer if one.name == "bias")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.array([-0.5], np.float32), "bias"))
+    size = run.network_file.stat().st_size
+    run.network_file.write_bytes(model.SerializeToString())
+    assert run.network_file.stat().st_size == size
+    assert (predict(image, run, FAST) > before).all()
+    assert held is not None

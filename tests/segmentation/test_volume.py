@@ -1,5 +1,6 @@
 import pickle
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from emseg_napari.core.jobs import (
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
-from emseg_napari.segmentation import intermediate
+from emseg_napari.segmentation import intermediate, volume
 from emseg_napari.segmentation.agglomeration import outlined
 from emseg_napari.segmentation.boundary import Boundary
 from emseg_napari.segmentation.intermediate import IntermediateFiles
@@ -385,3 +386,12 @@ def test_however_many_tiles_are_broken_they_do_not_travel_and_are_looked_up(tmp_
     for z in range(200):
         parts.tiles(z)
     assert reads == []
+
+
+def test_outlines_go_on_over_the_faces_between_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(volume, "Layout", partial(Layout, chunk=(1, 16, 24)))
+    how, probability = SMALL.model_copy(update={"outlines": True}), field((2, 60, 72), 1)
+    boundary = Boundary(volume_of(probability))
+    found = segment_volume(boundary, Destination(tmp_path / "c.zarr", {}, version="0.4"), how).output
+    assert found.blocks.grid == (2, 4, 3)
+    np.testing.assert_array_equal(found[:], segment_stack(probability, how))

@@ -205,6 +205,15 @@ def test_blocks_begin_in_the_order_given(hands, output):
     assert sum(first < later for first, later in pairs) < len(pairs) / 4
 
 
+def test_a_single_worker_does_blocks_in_the_order_given(own_hands, output):
+    events: list[Event] = []
+    own_hands.start_worker()
+    wait_for_workers(own_hands.address, 1)
+    context = JobContext(report=events.append)
+    assert run_blocks(Writing(output, 0.02), cubes(12)[::-1], Scheduler(own_hands.address), context) == []
+    assert done(events) == list(range(12))[::-1]
+
+
 def test_an_output_that_a_worker_cannot_write_ends_the_work(hands, output):
     writing = Writing(output, 0.02, [(3, "write", OSError(28, "No space left on device"))])
     with pytest.raises(UserError, match=f"On the host {socket.gethostname()}: .*No space left on device"):
