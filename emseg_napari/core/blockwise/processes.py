@@ -6,13 +6,15 @@ run anything as its user.
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
+from threading import Thread
 from typing import Any
 
 from emseg_napari.core.blockwise.work import (
@@ -183,6 +185,7 @@ def _report(block: Block, result: Any, progress: BlockProgress) -> None:
 def _serve(pipe: Connection) -> None:
     """Process blocks until the pipe is closed: first comes the work, or other work, then its blocks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the process that started this one
+    Thread(target=_end_with_parent, daemon=True).start()
     pipe.send_bytes(b"began")
     work: Any = None
     with suppress(EOFError, OSError):
@@ -192,6 +195,14 @@ def _serve(pipe: Connection) -> None:
                 work = received
             else:
                 pipe.send_bytes(pickle.dumps(_outcome(work, received)))
+
+
+def _end_with_parent() -> None:
+    """End at once when the process that started this one has, however it did."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _outcome(work: BlockWork, block: Block) -> Any:

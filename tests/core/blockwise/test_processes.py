@@ -12,13 +12,14 @@ import pytest
 from emseg_napari.core.blockwise import Scheduler, connected, run_blocks
 from emseg_napari.core.jobs import Cancelled, Event, JobContext, Progress, UserError
 from helpers.block_work import Cube, Writing, cubes, done, written
+from helpers.timing import wait_until
 
 TWO = Scheduler("local", 2)
 
 
-def workers() -> list[psutil.Process]:
-    """The worker processes of this one."""
-    spawned = psutil.Process().children()
+def workers_of(parent: int | None = None) -> list[psutil.Process]:
+    """The worker processes of a process, this one when not given."""
+    spawned = psutil.Process(parent).children()
     return [one for one in spawned if any("spawn_main" in word for word in one.cmdline())]
 
 
@@ -46,14 +47,14 @@ def test_workers_of_this_machine_write_what_one_process_writes(tmp_path, capfd):
     assert [(tmp_path / str(number)).read_text() for number in range(12)] == [f"block {n}" for n in range(12)]
     assert "2 workers" in [event for event in events if isinstance(event, Progress)][-1].text
     assert capfd.readouterr() == ("", "")
-    assert workers() == []
+    assert workers_of() == []
 
 
 def test_nobody_can_reach_the_workers_through_a_port(tmp_path):
     ports = []
 
     def look(event: Event) -> None:
-        for process in (psutil.Process(), *workers()):
+        for process in (psutil.Process(), *workers_of()):
             ports.extend(one for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN)
 
     here = {one.laddr for one in psutil.Process().net_connections("inet")}
@@ -97,7 +98,7 @@ def test_cancel_keeps_what_workers_did_and_ends_them(tmp_path):
     context = JobContext(report=events.append, should_stop=lambda: len(done(events)) > 3)
     with pytest.raises(Cancelled):
         run_blocks(Writing(tmp_path, 0.1), cubes(200), TWO, context)
-    assert workers() == []
+    assert workers_of() == []
     assert set(done(events)) <= set(written(tmp_path))
     assert len(written(tmp_path)) < 20
 
@@ -108,6 +109,22 @@ def test_a_block_over_which_workers_die_is_told_and_all_others_are_done(tmp_path
     assert failure.index == (3, 0, 0)
     assert failure.text.startswith("3 workers died while they processed it")
     assert written(tmp_path) == [0, 1, 2, 4, 5, 6, 7]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills a process")
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    script = "from pathlib import Path\nfrom emseg_napari.core.blockwise import Scheduler, run_blocks\n"
+    script += "from helpers.block_work import Writing, cubes\nif __name__ == '__main__':\n"
+    script += f"    run_blocks(Writing(Path({str(tmp_path)!r}), 60), cubes(2), Scheduler('local', 1))\n"
+    (tmp_path / "script.py").write_text(script)
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    environment = os.environ | {"PYTHONPATH": paths}
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "script.py")], env=environment)
+    wait_until(lambda: workers_of(parent.pid))
+    (worker,) = workers_of(parent.pid)
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_processes_that_do_not_start_are_told(tmp_path):
