@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emseg_napari.cli.guard import FAULT, Stopped
+from emseg_napari.cli.inputs import say_notes
 from emseg_napari.cli.reporting import blocks, job_context, list_failures, quiet_libraries, show_result
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.core.blockwise import Scheduler
@@ -69,6 +70,7 @@ def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> N
         If some blocks failed.
     """
     volume = open_volume(task.image)
+    say_notes(task.image)
     try:
         with quiet_libraries() as stream, job_context(stream, by_slices=True) as context:
             from emseg_napari.inference.volume import VolumeTask, predict_volume  # loads ONNX Runtime
