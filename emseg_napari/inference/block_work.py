@@ -17,7 +17,7 @@ from emseg_napari.core.machine import threads
 from emseg_napari.inference.grid import Known
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
-from emseg_napari.inference.tiles import grown, hull, tiles, whole, within
+from emseg_napari.inference.tiles import common, grown, hull, tiles, whole, within
 from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
@@ -138,8 +138,10 @@ class PredictionWork:
     ) -> np.ndarray:
         seen = self._grown(window)
         probability = self._predictor.window(slice_, seen, levels, should_stop)
-        if self.settings.close_gaps:
-            probability = self._closed(probability, should_stop)
+        inside = seen if levels.inside is None else common(seen, levels.inside)
+        if self.settings.close_gaps and inside is not None:  # no gap is closed along a border
+            picture = within(inside, seen)
+            probability[picture] = self._closed(probability[picture], should_stop)
         return encoded(probability[within(window, seen)], self.kind, self._threshold)
 
     def write(self, block: Block, values: np.ndarray) -> None:
