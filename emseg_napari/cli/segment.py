@@ -31,7 +31,7 @@ from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.io.open import display_name, is_container
 from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind, may_be_labels
-from emseg_napari.io.stack_or_volume import voxel_of_file
+from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.stacks import read_description, write_stack
 from emseg_napari.segmentation.cells_record import inherited, meaning
 from emseg_napari.settings import CellSettings, validated
@@ -89,7 +89,7 @@ def _segment_to_tiff(source: _Source, output: Path, settings: CellSettings, as_j
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(f"Stopped; {output} was not written.") from None
     figures = _figures(cells, source.path, made_from, settings)
-    write_stack(output, _smallest_type(cells), inherited(record) | figures, voxel_of_file(source.path))
+    write_stack(output, _smallest_type(cells), inherited(record) | figures, *place_of_file(source.path))
     _show(output, figures, time.monotonic() - started, as_json)
 
 

@@ -134,7 +134,17 @@ class StackAxes:
         """Return what the array gave for `key` as (z, y, x)."""
         kept = sorted(axis for axis in self.order if axis is not None)
         turned = values.transpose([kept.index(axis) for axis in self.order if axis is not None])
-        return turned if turned.ndim == 3 else turned[np.newaxis]
+        stack = turned if turned.ndim == 3 else turned[np.newaxis]
+        return (
+            stack
+            if kept == [axis for axis in self.order if axis is not None]
+            else np.ascontiguousarray(stack)
+        )
+
+    def places(self, index: Size) -> tuple[int, ...]:
+        """Return the place of a chunk on all axes, by that along z, y, x."""
+        known = {axis: place for axis, place in zip(self.order, index, strict=True) if axis is not None}
+        return tuple(known.get(axis, 0) for axis in range(self.ndim))
 
     def part(self, array: Any, window: VolumeWindow) -> np.ndarray:
         """Return the voxels (z, y, x) of a window of the file's array."""

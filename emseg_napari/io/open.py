@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.machine import free_memory
 from emseg_napari.io.axes import name_of
 from emseg_napari.io.containers import N5, ZARR, container_of, existing_part, path_inside
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
@@ -97,10 +97,10 @@ def open_levels(path: str | Path, *, fills: bool = False) -> list[Volume]:
         As `open_volume`.
     """
     volume = open_volume(path, fills=fills)
-    folder = Path(volume.source)
-    if not folder.is_dir() or folder == Path(path).absolute():
+    source = Path(volume.source)
+    if source == Path(path).absolute():
         return [volume]
-    others = [level for level in _levels(folder) if level != folder]
+    others = [level for level in _levels(source) if level != source]
     return [volume, *(open_volume(level, fills=fills) for level in others)]
 
 
@@ -133,7 +133,7 @@ def read_whole(volume: Volume) -> np.ndarray:
     UserError
         If there is not enough memory, or a part of it cannot be read.
     """
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if volume.nbytes > free:
         raise UserError(
             f"{volume.name} takes {volume.nbytes / _GIB:.1f} GiB of memory, of which "
@@ -184,6 +184,11 @@ def _open_folder(folder: Path, inner: str, whole: Path, fills: bool, labels: boo
 
 
 def _levels(folder: Path) -> list[Path]:
+    file = existing_part(folder)
+    if file.is_file() and file.suffix.lower() in HDF5_SUFFIXES:
+        from emseg_napari.io.formats.hdf5 import hdf5_levels
+
+        return [file / level for level in hdf5_levels(file, path_inside(file, folder))]
     if ZARR.is_node(folder):
         from emseg_napari.io.formats.zarr import zarr_levels
 

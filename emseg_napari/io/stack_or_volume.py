@@ -8,6 +8,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention, normalise
+from emseg_napari.io.axes import NOWHERE, Point
 from emseg_napari.io.open import open_volume, read_whole
 from emseg_napari.io.sparse_stack import SparseStack, normalised
 from emseg_napari.io.stacks import recorded_convention, supported
@@ -66,7 +67,13 @@ def open_labels(path: str | Path, convention: Convention | None = None) -> Spars
 
 def voxel_of_file(path: str | Path) -> Voxel | None:
     """Return the size of a voxel as a file states it; None if it does not, or is not a volume."""
+    return place_of_file(path)[0]
+
+
+def place_of_file(path: str | Path) -> tuple[Voxel | None, Point]:
+    """Return the size of a voxel as `voxel_of_file` does, and the origin, as of a `Volume`."""
     try:
-        return open_volume(path, fills=True, labels=True).voxel
+        volume = open_volume(path, fills=True, labels=True)
     except UserError:  # such as several volumes
-        return None
+        return None, NOWHERE
+    return volume.voxel, volume.origin

@@ -18,7 +18,7 @@ import tifffile
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, Convention, normalise
-from emseg_napari.io.axes import shape_text
+from emseg_napari.io.axes import NOWHERE, Point, shape_text
 from emseg_napari.io.decode import BIGTIFF_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.description import GREY_NEEDED
 from emseg_napari.io.open import display_name, open_volume, read_whole
@@ -91,6 +91,7 @@ def write_stack(
     array: np.ndarray,
     description: dict[str, Any] | None = None,
     voxel: Voxel | None = None,
+    origin: Point = NOWHERE,
 ) -> None:
     """Write a stack as a deflated TIFF, whole or not at all; BigTIFF when it is large.
 
@@ -104,13 +105,16 @@ def write_stack(
         JSON values that `read_description` gives back.
     voxel : Voxel, optional
         Its size goes into the file's resolution (y and x) and description.
+    origin : (float, float, float)
+        Of the centre of the first voxel, as of a `Volume`; goes into the description.
 
     Raises
     ------
     UserError
         If the file cannot be written.
     """
-    described = (description or {}) | ({"voxel": asdict(voxel)} if voxel else {})
+    place = ({"voxel": asdict(voxel)} if voxel else {}) | ({"origin": list(origin)} if any(origin) else {})
+    described = (description or {}) | place
     text = record_text(described) if described or description is not None else None
     with files.atomic_write(path) as temporary:
         tifffile.imwrite(

@@ -256,6 +256,8 @@ def _read_run(folder: Path) -> Run:
             f"{folder} was written by another version of emseg-napari (format {written}, this one reads "
             f"{FORMAT}); open it with that version or train again."
         )
+    if isinstance(recipe := found.get("normalisation"), dict):
+        found = found | {"normalisation": {"borders": "counted"} | recipe}  # as runs did that do not say
     try:
         settings = TrainingSettings(**read_json(folder / "settings.json"))
         history = _HISTORY.validate_python(read_json(folder / "history.json"))

@@ -93,7 +93,7 @@ def open_slices(path: Path, labels: bool = False) -> Volume:
         notes=(*notes, *usual.notes),
     )
     pixels = FilePixels(tuple(paths), (len(paths), *size), dtype, labels)
-    return Volume(path.name, str(path), pixels, found.voxel, description=found)
+    return Volume.described(found, str(path), pixels)
 
 
 def read_slice_file(path: Path, labels: bool = False) -> np.ndarray:

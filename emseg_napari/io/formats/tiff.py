@@ -141,7 +141,7 @@ def _open(path: Path, labels: bool) -> Volume:
     with tifffile.TiffFile(path) as file:
         stack = described(file, path.name, labels)
         pixels = shown(_pixels(file, stack, path), stack.grey)
-        return Volume(path.name, str(path), pixels, stack.file.voxel, description=stack.file)
+        return Volume.described(stack.file, str(path), pixels)
 
 
 def _read(path: Path, labels: bool) -> tuple[FileDescription, np.ndarray]:

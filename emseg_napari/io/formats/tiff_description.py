@@ -10,10 +10,12 @@ import numpy as np
 import tifffile
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.axes import Point
 from emseg_napari.io.description import GREY_NEEDED, UNKNOWN, FileDescription, StackAxes, stack_axes
 from emseg_napari.io.formats.tiff_claims import Pages, check_complete, ome_pixels, shape_record, stack_pages
 from emseg_napari.io.grey_values import EQUAL_COLOURS, GreyValues, grey_table, one_channel, table_note
 from emseg_napari.io.own_record import DamagedRecord, own_record
+from emseg_napari.io.placing import recorded_origin
 from emseg_napari.io.units import stated_voxel
 from emseg_napari.io.volume import Voxel
 
@@ -80,7 +82,7 @@ def described(file: tifffile.TiffFile, name: str, labels: bool) -> TiffStack:
     page, series = pages.series.keyframe, pages.series
     axes = _axes(pages, name)
     grey, meaning = _grey(page, series.dtype, name, labels)
-    voxel, of_voxel = _voxel(file, name)
+    voxel, origin, of_voxel = _place(file, name)
     notes = (*pages.notes, *axes.notes, *_grey_notes(page, grey, labels), *of_voxel)
     shape = tuple(n for axis, n in enumerate(series.shape) if axis != axes.colour)
     names = tuple(one for axis, one in enumerate(axes.names) if axis != axes.colour)
@@ -92,6 +94,7 @@ def described(file: tifffile.TiffFile, name: str, labels: bool) -> TiffStack:
         grey.dtype(series.dtype),
         meaning,
         voxel,
+        origin,
         claimed=pages.claimed,
         notes=notes,
     )
@@ -201,12 +204,18 @@ def _grey_notes(page: tifffile.TiffPage, grey: GreyValues, labels: bool) -> tupl
 # -- size of a voxel ---------------------------------------------------------------------------
 
 
-def _voxel(file: tifffile.TiffFile, name: str) -> tuple[Voxel | None, tuple[str, ...]]:
-    """Return the size of a voxel, and notes on what was not understood."""
+def _place(file: tifffile.TiffFile, name: str) -> tuple[Voxel | None, Point | None, tuple[str, ...]]:
+    """Return the size of a voxel, the centre of the first one, and notes on what was not understood."""
     try:
-        own = own_record(file.pages.first.description, name).get("voxel")
+        record = own_record(file.pages.first.description, name)
     except DamagedRecord:
-        return None, ("no size of a voxel is known, since its record of emseg-napari is damaged",)
+        return None, None, ("no size of a voxel is known, since its record of emseg-napari is damaged",)
+    voxel, notes = _voxel(file, record)
+    return voxel, recorded_origin(record, voxel) if record else None, notes
+
+
+def _voxel(file: tifffile.TiffFile, record: Mapping[str, Any]) -> tuple[Voxel | None, tuple[str, ...]]:
+    own = record.get("voxel")
     if isinstance(own, dict):
         return stated_voxel(own.get("size", ()), own.get("unit"))
     if file.ome_metadata:

@@ -15,7 +15,7 @@ from emseg_napari.io.stacks import check_image, supported
 from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo, info_in, info_of
 from emseg_napari.widgets.layers.layer_pixels import finest
-from emseg_napari.widgets.layers.placement import voxel_of_layer
+from emseg_napari.widgets.layers.placement import transform_of_voxel, voxel_of_layer
 from emseg_napari.widgets.layers.volume_layers import volume_layers
 
 
@@ -34,9 +34,7 @@ def opened_layers(path: Path) -> list[LayerData]:
         return volume_layers(path)
     image = supported(read_whole(volume))
     check_image(image, path.name)
-    file, place = volume.description, {}
-    if volume.voxel is not None:
-        place = {"scale": volume.voxel.size, "units": (volume.voxel.unit,) * 3}
+    file, place = volume.description, transform_of_voxel(volume.voxel, volume.origin)
     known = LayerInfo(source=str(path), notes=file.notes if file else ())
     return [(image, {"name": path.stem, "metadata": known.as_metadata()} | place, "image")]
 
