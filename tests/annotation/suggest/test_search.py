@@ -15,6 +15,7 @@ from emseg_napari.annotation.suggest import (
     places_of_slice,
     ranked,
 )
+from emseg_napari.annotation.suggest.pieces import Slice, pieces_of
 from emseg_napari.annotation.suggest.search import worth_a_look
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR
 from emseg_napari.evaluation.partitions import TrueCells
@@ -116,8 +117,19 @@ def test_what_the_user_has_touched_is_not_asked_about_again(kind, wall, gap, val
 def test_a_membrane_of_which_the_user_touched_little_is_still_asked_about():
     probability = cells_in_a_row(0.6)
     labels = proposed(probability)
-    labels[:6, 40:43] = BOUNDARY
+    labels[:9, 40:43] = BOUNDARY  # with the two pixels beside that count as touched, 11 rows of 60
     assert the_place(places_of_slice(7, labels, probability), "membrane")
+    labels[9, 40:43] = BOUNDARY  # a fifth
+    assert places_of_slice(7, labels, probability) == []
+
+
+def test_an_opening_is_asked_about_until_half_of_it_is_touched():
+    probability = cells_in_a_row(SURE, gap=FAINT)
+    labels = proposed(probability)
+    labels[25:27, 40:43] = INTERIOR  # and two pixels beside: 4 rows of 10
+    assert the_place(places_of_slice(7, labels, probability), "gap")
+    labels[27, 40:43] = INTERIOR
+    assert places_of_slice(7, labels, probability) == []
 
 
 def test_labels_of_the_user_overrule_the_probability():
@@ -186,6 +198,15 @@ def test_a_gap_parts_all_that_hangs_on_its_two_sides():
     found = sorted(places(cells_in_a_row(FAINT, FAINT, FAINT)), key=lambda place: place.x)
     left, middle, right = (place.gain / place.wrong for place in found)
     assert middle > left == pytest.approx(right, rel=0.05)
+
+
+@pytest.mark.parametrize(("narrower_px", "count"), [(6, 1), (7, 2)])
+def test_a_neck_parts_pieces_where_it_is_more_than_six_pixels_narrower_to_either_side(narrower_px, count):
+    probability = np.full((44, 120), SURE, np.float32)
+    probability[2:-2, 2:42] = probability[2:-2, -42:-2] = NOTHING  # two rooms of 40 x 40
+    probability[2 + narrower_px : -2 - narrower_px, 2:-2] = NOTHING
+    slice_ = Slice(proposed(probability), probability, np.zeros_like(probability))
+    assert pieces_of(slice_).max() == count
 
 
 def test_two_ways_between_pieces_are_one_gap():
@@ -273,6 +294,7 @@ def test_confirmed_slices_and_those_beside_them_teach_less():
 def test_of_equal_slices_the_farthest_from_confirmed_ones_is_next():
     assert next_slice_to_label(dict.fromkeys(range(11), 0.0), {0}) == 10
     assert next_slice_to_label(dict.fromkeys(range(11), 0.0), {0, 10}) == 5
+    assert next_slice_to_label(dict.fromkeys(range(12), 0.0), {0, 11}) == 5  # 6 is as far away
 
 
 def test_nothing_is_next_when_every_slice_is_confirmed():
