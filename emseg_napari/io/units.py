@@ -45,7 +45,7 @@ def voxel_of(sizes: Sequence[Any], units: str | Sequence[Any] | None) -> Voxel |
     known = [_spelled(unit) for unit in each]
     try:
         z, y, x = (_converted(float(size), unit, known[2]) for size, unit in zip(sizes, known, strict=True))
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, LookupError):  # not a number, or too few or unknown units
         return None
     valid = all(math.isfinite(size) and size > 0 for size in (z, y, x))
     return Voxel((z, y, x), known[2]) if valid else None
