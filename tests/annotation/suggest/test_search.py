@@ -64,13 +64,14 @@ def test_a_gap_in_a_membrane_is_a_place_in_the_middle_of_its_opening():
     assert (place.z, place.kind) == (7, "gap")
     assert abs(place.y - 29.5) <= 1
     assert 40 <= place.x < 43
-    assert place.radius_px >= 10
+    assert place.radius_px == 16  # 13 are enough, but so little shows nothing around
 
 
 def test_a_membrane_that_stands_is_a_place_on_it():
     place = the_place(places(cells_in_a_row(0.6)), "membrane")
     assert abs(place.y - 29.5) <= 1
     assert 40 <= place.x < 43
+    assert place.radius_px == pytest.approx(30 + 8, abs=1)
 
 
 def test_a_boundary_too_faint_to_stand_is_a_gap():
@@ -267,6 +268,8 @@ def test_places_that_hardly_gain_anything_are_left_out():
         0.1,
     ]
     assert len(worth_a_look([placement_of(z, 0.1) for z in range(50)])) == 50
+    assert len(worth_a_look([placement_of(0, 0.99), placement_of(1, 0.01)])) == 1
+    assert len(worth_a_look([placement_of(0, 0.98), placement_of(1, 0.02)])) == 2
 
 
 def test_small_gains_add_up_to_the_estimated_error():
