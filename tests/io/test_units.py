@@ -8,7 +8,15 @@ from emseg_napari.io.units import voxel_of
 NANOMETRES = {
     0.1: ["angstrom", "Å"],
     1: ["nanometer", "nm", "nanometre", " NM "],
-    1e3: ["micrometer", "\N{MICRO SIGN}m", "\N{GREEK SMALL LETTER MU}m", "um", "\\u00B5m", "micron", "Microns"],
+    1e3: [
+        "micrometer",
+        "\N{MICRO SIGN}m",
+        "\N{GREEK SMALL LETTER MU}m",
+        "um",
+        "\\u00B5m",
+        "micron",
+        "Microns",
+    ],
     1e6: ["millimeter", "mm"],
     1e7: ["centimeter", "cm"],
     1e9: ["meter", "m"],

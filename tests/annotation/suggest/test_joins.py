@@ -13,7 +13,10 @@ def joins(*borders: tuple[int, int, float, int, int]) -> list[Join]:
 
 def test_the_weakest_border_is_joined_first_and_those_of_both_sides_become_one():
     # 1-2 is .1; then 3 is joined to both over 1-3 (.8) and 2-3 (.5), of which the weaker says where.
-    assert joins((1, 2, 1, 10, 5), (1, 3, 8, 10, 5), (2, 3, 1, 2, 1)) == [Join(1, 2, (0,)), Join(2, 3, (1, 2))]
+    assert joins((1, 2, 1, 10, 5), (1, 3, 8, 10, 5), (2, 3, 1, 2, 1)) == [
+        Join(1, 2, (0,)),
+        Join(2, 3, (1, 2)),
+    ]
 
 
 def test_the_mean_of_borders_that_became_one_is_that_of_all_their_steps():
