@@ -16,6 +16,7 @@ NANOMETRES = {
         "\\u00B5m",
         "micron",
         "Microns",
+        "micrometre",
     ],
     1e6: ["millimeter", "mm"],
     1e7: ["centimeter", "cm"],

@@ -15,7 +15,7 @@ from emseg_napari.annotation.suggest.pieces import Slice, Steps, overlaps, steps
 from emseg_napari.annotation.suggest.search import cost
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR
 
-B, I, PB, PI = BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR
+PB, PI = PROPOSED_BOUNDARY, PROPOSED_INTERIOR
 
 
 def slice_of(labels: list[list[int]], probability: list[list[float]]) -> Slice:
@@ -24,12 +24,12 @@ def slice_of(labels: list[list[int]], probability: list[list[float]]) -> Slice:
 
 
 def test_what_the_user_labelled_overrules_the_probability_and_counts_two_pixels_around():
-    slice_ = slice_of([[PI, 0, 0, B, PB, PI, PI, PI]], [[0.9, 0.5, 0.4, 0.1, 0.2, 0.3, 0.6, 0.7]])
+    slice_ = slice_of([[PI, 0, 0, BOUNDARY, PB, PI, PI, PI]], [[0.9, 0.5, 0.4, 0.1, 0.2, 0.3, 0.6, 0.7]])
     assert slice_.interior.tolist() == [[True, False, True, False, False, True, True, True]]
     assert slice_.belief[0] == pytest.approx([0.9, 0.5, 0.4, 1.0, 0.2, 0.3, 0.6, 0.7])
     assert slice_.touched.tolist() == [[False] * 3 + [True] + [False] * 4]
     assert slice_.near_touched.tolist() == [[False] + [True] * 5 + [False] * 2]
-    assert slice_of([[I]], [[0.8]]).belief.tolist() == [[0]]
+    assert slice_of([[INTERIOR]], [[0.8]]).belief.tolist() == [[0]]
 
 
 def test_steps_between_pieces_can_be_counted_by_hand():
