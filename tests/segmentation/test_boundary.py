@@ -63,7 +63,7 @@ def test_types_that_cannot_be_are_refused_at_once():
 def test_a_slice_that_waits_is_refused_and_the_others_are_read():
     found = boundary([0, 1, 2], "probability", waiting=frozenset([1]))
     assert found.part(0, PART).tolist() == [[0, 0]]
-    with pytest.raises(UserError, match="slice 1 of .* predict it again"):
+    with pytest.raises(UserError, match=r"slice 1 of .* predict it again"):
         found.part(1, PART)
 
 
