@@ -12,7 +12,7 @@ from emseg_napari.segmentation.agglomeration import Borders, Regions, in_reading
 from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.overlaps import Shared, overlaps
 from emseg_napari.segmentation.stack import cells_of_slice, segment_stack
-from emseg_napari.segmentation.watershed import seeds_of
+from emseg_napari.segmentation.watershed import seeds_of, watershed_fragments
 from emseg_napari.settings import CellSettings
 
 STEPS = ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]))
@@ -294,6 +294,14 @@ def test_two_wide_places_are_one_seed_if_the_way_between_is_narrower_by_no_more_
     found, count = seeds_of(np.array([[0, 5, 3, 5, 0, 1, 1, 0]]), neck_px)  # the last is thin, but alone
     np.testing.assert_array_equal(found, slice_of(seeds))
     assert count == found.max()
+
+
+def test_of_seeds_as_wide_the_first_in_reading_order_gets_what_lies_between():
+    probability = np.array([[0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]], np.float32)
+    for picture in (probability, probability.T):
+        numbers, first = watershed_fragments(picture, CellSettings())
+        assert numbers.ravel().tolist() == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3]
+        assert first.tolist() == [0, 4, 8]
 
 
 # -- linking -------------------------------------------------------------------------------

@@ -118,3 +118,11 @@ def test_what_was_as_small_before_or_reaches_the_edge_is_no_pocket():
         *((y, x) for y in (3, 4, 5) for x in range(30, 35)),  # left of the band
         *((2, x) for x in (20, 21, 22)),  # below it
     }
+
+
+def test_a_pocket_at_any_edge_of_the_window_is_left_as_it_is():
+    mask, band = np.ones((9, 12), bool), np.zeros((9, 12), bool)
+    mask[2:8, 0], band[5, 0] = False, True
+    for turns in range(4):
+        one, other = np.rot90(band, turns), np.rot90(mask, turns)
+        np.testing.assert_array_equal(with_pockets(one, other), one)
