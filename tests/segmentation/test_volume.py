@@ -142,6 +142,15 @@ def test_float_probability_and_labels_give_what_they_give_in_memory(tmp_path, li
 # -- slices that are cut -------------------------------------------------------------------
 
 
+def test_tiles_and_what_they_see_can_be_counted_by_hand():
+    cut = Cut(whole_px=20, tile_px=3, margin_px=1)
+    assert list(cut.tiles((4, 5)).values()) == [np.s_[0:4, 0:5]]
+    tiles = cut.tiles((3, 7))
+    assert tiles == {(0, 0): np.s_[0:3, 0:3], (0, 1): np.s_[0:3, 3:6], (0, 2): np.s_[0:3, 6:7]}
+    seen = [cut.seen(tile, (3, 7)) for tile in tiles.values()]
+    assert seen == [np.s_[0:3, 0:4], np.s_[0:3, 2:7], np.s_[0:3, 5:7]]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_tiles_that_see_enough_give_the_cells_of_the_slice_as_a_whole(seed):
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).random((120, 150)), 3.0)
