@@ -13,12 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import tifffile
 
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, Convention, normalise
+from emseg_napari.core.owned_output import writing_file
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.decode import GREY_NEEDED, TIFF_SUFFIXES, read, tiff_text
 from emseg_napari.io.open import display_name, is_container, open_volume, read_whole
@@ -111,7 +113,7 @@ def write_stack(
     """
     described = (description or {}) | ({"voxel": asdict(voxel)} if voxel else {})
     text = _OWN + json.dumps(described) if described or description is not None else None
-    with files.atomic_write(path) as temporary:
+    with writing_file(path) as temporary:
         tifffile.imwrite(
             temporary,
             array,
@@ -123,6 +125,12 @@ def write_stack(
             ome=False,
             **_resolution(voxel),
         )
+
+
+def encoded_png(plane: np.ndarray, **options: Any) -> bytes:
+    """Encode a slice, uint8 or uint16 (y, x), however it lies in memory; options as of imagecodecs."""
+    native = np.ascontiguousarray(plane, plane.dtype.newbyteorder("="))
+    return bytes(imagecodecs.png_encode(native, **options))
 
 
 def _resolution(voxel: Voxel | None) -> dict[str, Any]:

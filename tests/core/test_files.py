@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from emseg_napari.core import files
+from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
 
 
@@ -22,13 +22,13 @@ def write_half_of_file(path, error):
 
 
 def add_half_of_files(folder, error):
-    with files.adding_files(folder) as temporary:
+    with owned_output.adding_files(folder) as temporary:
         (temporary / "a").touch()
         raise error
 
 
 def write_half_of_folder(path, error):
-    with files.replacing_folder(path) as temporary:
+    with owned_output.replacing_folder(path) as temporary:
         (temporary / "half").touch()
         raise error
 
@@ -134,7 +134,7 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
     target = tmp_path / "export"
     target.mkdir()
     (target / "old").touch()
-    with files.replacing_folder(target) as temporary:
+    with owned_output.replacing_folder(target) as temporary:
         (temporary / "new").touch()
         assert names(target) == ["old"]
     assert names(target) == ["new"]
@@ -164,7 +164,7 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_pa
         rename(source, destination)
 
     monkeypatch.setattr(files.os, "replace", fail_second)
-    with pytest.raises(UserError, match="not writable"), files.replacing_folder(target) as temporary:
+    with pytest.raises(UserError, match="not writable"), owned_output.replacing_folder(target) as temporary:
         (temporary / "new").touch()
     assert names(target) == ["old"]
     assert names(tmp_path) == ["export"]
@@ -173,7 +173,7 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_pa
 def test_files_are_added_together_beside_those_that_are_there(tmp_path):
     (tmp_path / "a").write_text("old")
     (tmp_path / "other").touch()
-    with files.adding_files(tmp_path) as temporary:
+    with owned_output.adding_files(tmp_path) as temporary:
         (temporary / "a").write_text("new")
         (temporary / "b").write_text("new")
         assert (tmp_path / "a").read_text() == "old"

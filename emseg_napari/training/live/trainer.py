@@ -19,11 +19,11 @@ from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, n
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import check_image, check_pair
-from emseg_napari.models.run import Run, fingerprint, is_run
+from emseg_napari.models.run import Run, fingerprint, owned_run
 from emseg_napari.settings import LiveSettings, PredictionSettings
 from emseg_napari.training.dataset import TrainingDataset, prepare_live
 from emseg_napari.training.devices import Devices
-from emseg_napari.training.learner import AnchoredLearner, export_kept
+from emseg_napari.training.learner import AnchoredLearner, export_kept, training_on
 from emseg_napari.training.live.idle import PAUSED, IdlePolicy
 from emseg_napari.training.live.preview import SlicePreview
 from emseg_napari.training.patches import LivePatches
@@ -78,14 +78,13 @@ def train_live(
         If the context says so; what was saved last stays.
     """
     settings = settings or LiveSettings()
-    if is_run(Path(folder)):
-        raise UserError(f"{folder} holds a run already; choose another folder.")
-    dataset, start = prepare_live(image, labels, settings)
-    run = Run(writable_folder(folder), settings.training(start.settings), dataset.record)
-    learning = _Live(dataset, run, settings, context or JobContext())
-    learning.set_up(start)
-    learning.loop()
-    return learning.finish()
+    with owned_run(folder):
+        dataset, start = prepare_live(image, labels, settings)
+        run = Run(writable_folder(folder), settings.training(start.settings), dataset.record)
+        learning = _Live(dataset, run, settings, context or JobContext())
+        learning.set_up(start)
+        learning.loop()
+        return learning.finish()
 
 
 class _Live:
@@ -180,16 +179,17 @@ class _Live:
 
     def _save(self) -> None:
         run, trained = self._run, sorted(self._fingerprints)
-        # First: a record may name slices that the weights on disk have not seen, never the reverse.
-        run.update(
-            trained_slices=trained,
-            fingerprints=sorted({*run.record.fingerprints, *self._fingerprints.values()}),
-            label_counts=label_counts(self._labels[trained]),
-        )
-        run.save_steps(self._spent)
-        self._learner.save(run.last_checkpoint)
-        with self._learner.averaged():
-            self._learner.save(run.best_checkpoint)
+        with training_on(self._context.report):
+            # First: a record may name slices that the weights on disk have not seen, never the reverse.
+            run.update(
+                trained_slices=trained,
+                fingerprints=sorted({*run.record.fingerprints, *self._fingerprints.values()}),
+                label_counts=label_counts(self._labels[trained]),
+            )
+            run.save_steps(self._spent)
+            self._learner.save(run.last_checkpoint)
+            with self._learner.averaged():
+                self._learner.save(run.best_checkpoint)
         self._saved_at, self._saved_steps = time.monotonic(), len(self._spent)
 
     def finish(self) -> Run:

@@ -426,7 +426,7 @@ def test_a_full_disk_is_said_once_and_nothing_is_lost(autosave, unsaved, errors,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "_flush", full)
+        patch.setattr(files, "flush", full)
         paint(autosave, unsaved, 1)
         wait_until(lambda: errors)
         assert not autosave.flush(2.5)
