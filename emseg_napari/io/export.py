@@ -188,6 +188,7 @@ def _write_folder(target: Path, export: _Export) -> None:
             _write_slices(folder / "images", export.image, export.record["slices"])
             _write_slices(folder / "labels", to_isbi(export.labels), export.record["slices"])
         files.write_json(folder / RECORD, export.record)
+        _refuse_foreign(target)  # it took a while
 
 
 def _refuse_foreign(target: Path) -> None:

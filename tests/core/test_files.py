@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -240,6 +241,72 @@ def test_a_new_name_is_flushed_to_the_disk_too(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "replace", lambda *names: (order.append("rename"), replace(*names)))
     files.write_json(tmp_path / "a.json", 1)
     assert order == ["file", "rename", "folder"]
+
+
+def open_elsewhere(times, code=32):
+    """What Windows answers, so many times, about a file that another program has open."""
+    real, left = os.replace, [times]
+
+    def replace(source, target):
+        if Path(target).name == "a.tif" and left[0]:
+            left[0] -= 1
+            error = PermissionError(errno.EACCES, "being used by another process", str(source))
+            error.winerror = code
+            raise error
+        real(source, target)
+
+    return replace
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    monkeypatch.setattr(files, "_RETRIES_S", (0, 0, 0))
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("code", [5, 32])
+def test_a_file_that_another_program_has_open_for_a_moment_is_replaced(tmp_path, monkeypatch, code):
+    (tmp_path / "a.tif").write_text("old")
+    monkeypatch.setattr(os, "replace", open_elsewhere(3, code))
+    with files.atomic_write(tmp_path / "a.tif") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "a.tif").read_text() == "new"
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_file_that_stays_open_elsewhere_is_said_and_the_new_one_kept_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "a.tif").write_text("old")
+    monkeypatch.setattr(os, "replace", open_elsewhere(100))
+    for name in ("a-new.tif", "a-new-2.tif"):
+        with pytest.raises(files.OpenElsewhere, match=f"a.tif is open in another program, .* lies in {name}"):
+            write_new(tmp_path / "a.tif", keep=True)
+        assert (tmp_path / name).read_text() == "new"
+    with pytest.raises(files.OpenElsewhere, match="is open in another program"):
+        write_new(tmp_path / "a.tif", keep=False)
+    assert (tmp_path / "a.tif").read_text() == "old"
+    assert names(tmp_path) == ["a-new-2.tif", "a-new.tif", "a.tif"]
+
+
+def write_new(path, keep):
+    with files.atomic_write(path, keep) as temporary:
+        temporary.write_text("new")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has another way")
+@pytest.mark.parametrize("knows_it", [True, False])
+def test_on_macos_the_drive_itself_is_flushed_where_the_file_system_can(tmp_path, monkeypatch, knows_it):
+    calls, flush = [], os.fsync
+
+    def full(descriptor, command):
+        calls.append(command)
+        if not knows_it:
+            raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(files, "_FULL_FSYNC", 51)
+    monkeypatch.setattr(files.fcntl, "fcntl", full)
+    monkeypatch.setattr(os, "fsync", lambda handle: (calls.append(kind(handle)), flush(handle)))
+    files.write_json(tmp_path / "a.json", 1)
+    assert calls == ([51, "folder"] if knows_it else [51, "file", "folder"])
 
 
 def kind(handle):

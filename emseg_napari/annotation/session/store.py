@@ -32,6 +32,7 @@ from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.annotation.session.slicefiles import (
     read_slices,
     set_aside,
+    slice_files,
     unreadable_files,
     write_slice,
 )
@@ -146,8 +147,19 @@ def _save(folder: Path, session: Session, image: np.ndarray | Volume | None) -> 
         _keep_unreadable(folder, session, new / contents.labels)
         write_contents(new, contents)  # by their names, this one takes its place after the others
     for path in older:
-        with suppress(UserError):  # it only takes space
-            files.remove(path)
+        with suppress(UserError, OSError):  # it only takes space
+            _remove(path)
+
+
+def _remove(part: Path) -> None:
+    """Remove an older image, or the slices of an older folder of labels; what else is in it stays."""
+    if not part.is_dir() or part.is_symlink():
+        files.remove(part)
+        return
+    for path in (*slice_files(part).values(), *unreadable_files(part)):
+        path.unlink()
+    files.remove_leftovers(part)
+    part.rmdir()
 
 
 def contents_of(folder: Path, session: Session) -> Contents:
@@ -262,6 +274,7 @@ def _parts(folder: Path) -> list[Path]:
         stated = read_contents(folder)
     except UserError:  # none yet, or damaged: other files may not belong to a session
         return []
+    refuse_links_in(folder, stated)
     copied = (stated.copied,) if stated.image is None else ()
     return [folder / name for name in (stated.labels, *copied)]
 

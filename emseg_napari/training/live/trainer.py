@@ -178,24 +178,27 @@ class _Live:
                 self._preview.show(z, steps, self._updates, self._learner.predictor(self._run.record))
 
     def _save(self) -> None:
-        run, trained = self._run, sorted(self._fingerprints)
         with training_on(self._context.report):
-            # First: a record may name slices that the weights on disk have not seen, never the reverse.
-            run.update(
-                trained_slices=trained,
-                fingerprints=sorted({*run.record.fingerprints, *self._fingerprints.values()}),
-                label_counts=label_counts(self._labels[trained]),
-            )
-            run.save_steps(self._spent)
-            self._learner.save(run.last_checkpoint)
-            with self._learner.averaged():
-                self._learner.save(run.best_checkpoint)
+            self._write()
         self._saved_at, self._saved_steps = time.monotonic(), len(self._spent)
+
+    def _write(self) -> None:
+        run, trained = self._run, sorted(self._fingerprints)
+        # First: a record may name slices that the weights on disk have not seen, never the reverse.
+        run.update(
+            trained_slices=trained,
+            fingerprints=sorted({*run.record.fingerprints, *self._fingerprints.values()}),
+            label_counts=label_counts(self._labels[trained]),
+        )
+        run.save_steps(self._spent)
+        self._learner.save(run.last_checkpoint)
+        with self._learner.averaged():
+            self._learner.save(run.best_checkpoint)
 
     def finish(self) -> Run:
         """Keep what was learned as a run that predicts."""
         self._context.report(Progress(1.0, None, "keeping the network"))
-        self._save()
+        self._write()
         export_kept(self._run)
         self._close_history()
         self._run.update(**self._thresholds(), finished=True)
