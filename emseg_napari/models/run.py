@@ -221,7 +221,7 @@ def check_new_run(folder: Path | str) -> None:
     """Raise `UserError` unless a new run can be written to a folder: it is not there, or empty."""
     folder = Path(folder)
     if is_run(folder):
-        raise UserError(f"{folder} holds a run already; resume it, or choose another folder for a new one.")
+        raise UserError(f"{folder} holds a run already; resume it (--resume), or choose another folder.")
     if folder.is_dir() and not all(is_temporary(path.name) for path in folder.iterdir()):
         raise UserError(f"{folder} is not empty and holds no run; choose a new or empty folder.")
 
@@ -235,11 +235,11 @@ def resumable_run(folder: Path | str) -> Run:
         If there is none, it is finished or was fitted in one pass, it learned live, or it has no checkpoint.
     """
     if not is_run(Path(folder)):
-        raise UserError(f"{folder} holds no run to resume; start a new one there.")
+        raise UserError(f"{folder} holds no run to resume; start a new one there, or leave out --resume.")
     run = open_run(folder)
     refuse_baseline(run)
     new = "to train further, start a new run from it (step Train: 'Start from'; 'emseg train': --from)"
-    if run.record.finished:
+    if run.record.finished and run.network_file.is_file():  # else the end is done again
         raise UserError(f"{folder} is finished, so it stays as it is; {new}.")
     if run.settings.minutes is None and run.settings.epochs is None:  # as `LiveSettings.training` makes them
         raise UserError(f"{folder} learned live, which cannot be resumed; {new}.")
