@@ -6,6 +6,7 @@ from typing import ClassVar
 import dask.array
 import numpy as np
 import pytest
+import tifffile
 from typer.testing import CliRunner
 
 import emseg_napari
@@ -14,6 +15,7 @@ from emseg_napari.cli import app
 from emseg_napari.core.jobs import Finished, Message, Progress, SlicePredicted, UserError
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.evaluation.evaluation import evaluate as scored
+from emseg_napari.io.open import open_volume
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.segmentation.stack import segment_stack
 from emseg_napari.settings import CellSettings, TrainingSettings
@@ -224,3 +226,12 @@ def test_package_offers_four_functions_and_knows_no_others():
     assert {"train", "predict", "evaluate", "segment", "__version__"} == set(emseg_napari.__all__)
     with pytest.raises(AttributeError, match="no attribute 'fit'"):
         emseg_napari.fit  # noqa: B018
+
+
+def test_a_training_says_how_its_files_were_read(monkeypatch, tmp_path):
+    monkeypatch.setattr("emseg_napari.api.Engine", FakeEngine)
+    image = np.arange(60, dtype=np.uint8).reshape(1, 6, 10)
+    tifffile.imwrite(tmp_path / "w.tif", 255 - image, photometric="miniswhite")
+    events = []
+    train(open_volume(tmp_path / "w.tif"), np.ones_like(image), "run", report=events.append)
+    assert events[0] == Message("w.tif: 0 = white in the file, shown inverted back")

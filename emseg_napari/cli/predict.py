@@ -19,6 +19,7 @@ from emseg_napari.cli.inputs import (
     check_tiff_place,
     checked_range,
     output_option,
+    say_notes,
 )
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
@@ -27,8 +28,9 @@ from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
 from emseg_napari.core.owned_output import owned
 from emseg_napari.io.open import display_name
+from emseg_napari.io.placing import shifted
 from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of
-from emseg_napari.io.stack_or_volume import voxel_of_file
+from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.stacks import read_description, read_image, write_stack
 from emseg_napari.models.run import Run, fingerprint, open_run
 from emseg_napari.settings import PredictionSettings, validated
@@ -73,6 +75,7 @@ def _predict_to_tiff(
     trained: Run, image: Path, output: Path, kind: Kind, settings: PredictionSettings, as_json: bool
 ) -> None:
     stack = read_image(image, fills=settings.missing_is_empty)
+    say_notes(image)
     chosen = checked_range(settings.slices, stack, image)
     started = time.monotonic()
     try:
@@ -83,7 +86,9 @@ def _predict_to_tiff(
     # By these marks `emseg evaluate` recognises the slices that the run was trained on.
     marks = [fingerprint(slice_) for slice_ in stack[slice(*chosen)]]
     values = _values(probability, kind, figures["threshold"])
-    write_stack(output, values, figures | {"fingerprints": marks}, voxel_of_file(image))
+    voxel, origin = place_of_file(image)
+    place = voxel, shifted(origin, chosen[0], voxel)
+    write_stack(output, values, figures | {"fingerprints": marks}, *place)
     _show(output, figures, time.monotonic() - started, as_json)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
@@ -14,6 +13,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import ShouldStop, UserError
 from emseg_napari.core.labels import ISBI_BOUNDARY, ISBI_INTERIOR
+from emseg_napari.core.machine import threads
 from emseg_napari.inference.grid import Known
 from emseg_napari.inference.slab_cache import Plane, Slabs, slab_of
 from emseg_napari.inference.slice_predictor import SlicePredictor
@@ -93,10 +93,17 @@ class PredictionWork:
     def _read(self, z: int, window: SliceWindow) -> tuple[Known, Levels]:
         plane = self.plane(self.first + z)
         seen = self._seen(window)
+        try:
+            levels = self.levels.get(plane.z) or self._levels(plane.z)
+        except UserError:
+            plane[seen]  # what is broken here is said before what is broken elsewhere
+            raise
+        if levels.inside is not None:
+            seen = self._predictor.seen(plane.shape, self._grown(window), levels)
         values = plane[seen]
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise UserError(_not_finite(values, seen, plane.z, self.volume.name))
-        return Known(values, seen, plane.shape), self.levels.get(plane.z) or self._levels(plane.z)
+        return Known(values, seen, plane.shape), levels
 
     def plane(self, z: int) -> Plane:
         """Return a slice of the volume, of which windows can be read."""
@@ -156,7 +163,7 @@ class PredictionWork:
             closed[tile] = lines[within(tile, seen)]
 
         # Unlike the network it uses one thread, and takes as long as the network in all orientations.
-        with ThreadPoolExecutor(min(_GAPS_THREADS, self.settings.threads or os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(_GAPS_THREADS, threads(self.settings.threads))) as pool:
             list(pool.map(close, tiles(whole(probability.shape), _GAPS_TILE_PX)))
         return closed
 

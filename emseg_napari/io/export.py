@@ -20,6 +20,7 @@ from emseg_napari.core.labels import BOUNDARY, CONVENTIONS, INTERIOR, UNLABELLED
 from emseg_napari.io import stacks
 from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
+from emseg_napari.io.formats.png import encoded_png
 from emseg_napari.io.open import HDF5_SUFFIXES, MRC_SUFFIXES
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices, stacked
 from emseg_napari.io.volume import Volume, Voxel, with_fill_value
@@ -226,7 +227,7 @@ def _write_slices(folder: Path, stack: np.ndarray, numbers: list[int]) -> None:
     for number, plane in zip(numbers, stack, strict=True):
         path = folder / f"{number:0{digits}d}.png"
         if plane.dtype in (np.uint8, np.uint16):
-            path.write_bytes(stacks.encoded_png(plane))
+            path.write_bytes(encoded_png(plane))
             files.flush(path)
         else:
             stacks.write_stack(path.with_suffix(".tif"), plane)

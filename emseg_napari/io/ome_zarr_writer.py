@@ -21,6 +21,7 @@ from emseg_napari.io import ome_zarr_metadata, pyramid
 from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.block_store import IN_USE_S, BlockFiles, DurableStore, create_group
 from emseg_napari.io.layout import Block, Blocks, Layout
+from emseg_napari.io.multiscale import Multiscale
 from emseg_napari.io.resume_check import LATER, OutputState, check_resumable
 from emseg_napari.io.volume import Voxel
 
@@ -253,7 +254,7 @@ class VolumeOutput:
             BlockFiles(self.path, level).remove_leftovers()
 
     def _level_count(self) -> int:
-        return len(ome_zarr_metadata.Multiscale(self._group.attrs.asdict()).paths)
+        return len(Multiscale(self._group.attrs.asdict()).paths)
 
     def _publish_levels(self, levels: int) -> None:
         if self._level_count() != levels:

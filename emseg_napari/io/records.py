@@ -92,6 +92,11 @@ def kind_of(name: str, record: Mapping[str, Any], given: Kind | None = None) -> 
     return given or recorded
 
 
+def may_be_labels(kind: Kind | None) -> bool:
+    """Whether a prediction can be labels, by what the user states."""
+    return kind not in ("probability", "interior")
+
+
 def meaning_of(kind: Kind, highest: int) -> str:
     """Return in words what the values of a kind stand for, probabilities from 0 to `highest`."""
     return "0 = boundary, 255 = interior" if kind == "labels" else f"{KINDS[kind]}, 0 to {highest}"

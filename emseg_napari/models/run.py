@@ -12,8 +12,6 @@ ridge.json      of a ridge filter instead: its numbers
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -23,9 +21,9 @@ from typing import Any
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
-from emseg_napari.core.files import atomic_write, is_temporary, read_json, write_json
+from emseg_napari.core.files import atomic_write, read_json, write_json
 from emseg_napari.core.jobs import EpochEnded, UserError
-from emseg_napari.core.owned_output import finish_replacing, owned, refuse_links
+from emseg_napari.core.owned_output import finish_replacing
 from emseg_napari.io.stacks import supported
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.models.starter import STARTER, STARTER_FOLDER
@@ -217,56 +215,6 @@ def is_run(folder: Path) -> bool:
     return path.is_file()
 
 
-def check_new_run(folder: Path | str) -> None:
-    """Raise `UserError` unless a new run can be written to a folder: it is not there, or empty."""
-    folder = Path(folder)
-    if is_run(folder):
-        raise UserError(f"{folder} holds a run already; resume it (--resume), or choose another folder.")
-    if folder.is_dir() and not all(is_temporary(path.name) for path in folder.iterdir()):
-        raise UserError(f"{folder} is not empty and holds no run; choose a new or empty folder.")
-
-
-def resumable_run(folder: Path | str) -> Run:
-    """Open a run that was interrupted.
-
-    Raises
-    ------
-    UserError
-        If there is none, it is finished or was fitted in one pass, it learned live, or it has no checkpoint.
-    """
-    if not is_run(Path(folder)):
-        raise UserError(f"{folder} holds no run to resume; start a new one there, or leave out --resume.")
-    run = open_run(folder)
-    refuse_baseline(run)
-    new = "to train further, start a new run from it (step Train: 'Start from'; 'emseg train': --from)"
-    if run.record.finished and run.network_file.is_file():  # else the end is done again
-        raise UserError(f"{folder} is finished, so it stays as it is; {new}.")
-    if run.settings.minutes is None and run.settings.epochs is None:  # as `LiveSettings.training` makes them
-        raise UserError(f"{folder} learned live, which cannot be resumed; {new}.")
-    if not run.last_checkpoint.is_file():
-        raise UserError(f"{run.last_checkpoint} is missing; choose another run, or train again.")
-    return run
-
-
-@contextmanager
-def owned_run(folder: Path | str, resume: bool = False) -> Iterator[Run | None]:
-    """Own a run folder within a block that trains, and give the run that it resumes; None of a new one.
-
-    Raises
-    ------
-    UserError
-        As `check_new_run` or `resumable_run`, or if another process trains there, or a file in it is a link.
-    """
-    with owned(folder) as target:
-        if target.is_dir():
-            refuse_links(target)
-        if resume:
-            yield resumable_run(folder)
-        else:
-            check_new_run(folder)
-            yield None
-
-
 def present_folder(folder: Path | str) -> Path:
     """Return where a run lies that records and sessions of an earlier version name.
 
@@ -311,6 +259,8 @@ def _read_run(folder: Path) -> Run:
             f"{folder} was written by another version of emseg-napari (format {written}, this one reads "
             f"{FORMAT}); open it with that version or train again."
         )
+    if isinstance(recipe := found.get("normalisation"), dict):
+        found = found | {"normalisation": {"borders": "counted"} | recipe}  # as runs did that do not say
     try:
         settings = TrainingSettings(**read_json(folder / "settings.json"))
         history = _HISTORY.validate_python(read_json(folder / "history.json"))

@@ -20,6 +20,7 @@ from emseg_napari.io.records import (
     complement,
     first_slice,
     kind_of,
+    may_be_labels,
     record_of_path,
     record_of_volume,
     recorded_kind,
@@ -140,7 +141,7 @@ def open_boundary(
     UserError
         If it cannot be opened, cannot be that, or nothing states what it is.
     """
-    volume, record = open_volume(path, fills=fills), record_of_path(path)
+    volume, record = open_volume(path, fills=fills, labels=may_be_labels(kind)), record_of_path(path)
     found = kind_of(volume.name, record, kind) or ("probability" if volume.dtype.kind == "f" else None)
     if found is None:
         raise UserError(

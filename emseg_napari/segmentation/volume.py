@@ -32,7 +32,6 @@ from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
 from emseg_napari.core.owned_output import owned, refuse_outside
 from emseg_napari.io.layout import Block, Layout, Version
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
-from emseg_napari.io.records import first_slice
 from emseg_napari.io.resume_check import LATER
 from emseg_napari.io.volume import Size, with_fill_value
 from emseg_napari.segmentation.block_work import (
@@ -170,7 +169,7 @@ class _Segmentation:
             voxel=self._boundary.volume.voxel,
             version=self._version,
             labels=True,
-            first=first_slice(self._record),
+            origin=self._boundary.volume.origin,
         )
         return VolumeOutput.prepare(self._path, layout, self._record)
 

@@ -13,8 +13,10 @@ import numpy as np
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import EpochEnded, JobContext, Message, PreviewReady, Progress
 from emseg_napari.inference import load_predictor
+from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import SparseStack, Stack, stacked
-from emseg_napari.models.run import Run, open_run, opened_start, owned_run
+from emseg_napari.models.run import Run, open_run, opened_start
+from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.dataset import prepare
 from emseg_napari.training.devices import Devices
@@ -98,7 +100,7 @@ class _Training:
         context: JobContext,
     ) -> None:
         self._image, self._run, self._context = image, run, context
-        self._report = context.report
+        self._report, self._slices = context.report, ReadableSlices(image, context.report)
         record, settings = run.record, run.settings
         self._validator = Validator(image, labels, record, settings.boundary_weight, context.should_stop)
         trained = record.trained_slices
@@ -234,9 +236,9 @@ class _Training:
 
     def _preview(self, epoch: int) -> None:
         z = self._context.control().z
-        if z is not None and 0 <= z < len(self._image):
+        if z is not None and 0 <= z < len(self._image) and (plane := self._slices.read(z)) is not None:
             predictor = self._learner.predictor(self._run.record)
-            probability = predictor.probability(self._image[z], self._context.should_stop)
+            probability = predictor.probability(plane, self._context.should_stop)
             self._report(PreviewReady(epoch, z, probability))
 
     def finish(self) -> Run:

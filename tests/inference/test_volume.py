@@ -113,6 +113,26 @@ def test_blocks_hold_what_a_prediction_in_memory_gives(run, image, tmp_path, set
     assert found.voxels == expected.size
 
 
+@pytest.mark.parametrize(("network", "scale"), [("compact", (1.0, 1.0)), ("reference", (0.5, 0.4))])
+def test_beside_constant_borders_a_picture_is_predicted_as_without_them(image, tmp_path, network, scale):
+    """By tiles and in memory, whatever the border's width is in each slice."""
+    run, image = tiny_network_run(tmp_path / "run", network, scale), image.clip(1, 254)
+    stack = np.stack([np.full((230, 301), value, np.uint8) for value in (0, 255, 0)])
+    places = [(7, 0), (0, 33), (80, 101)]
+    for slice_, one, (y, x) in zip(stack, image, places, strict=False):
+        slice_[y : y + 150, x : x + 200] = one
+    predicted = predict(stack, run, PLAIN)
+    predict_volume(volume_of(stack), run, VolumeTask(tmp_path / "out.zarr", PLAIN))
+    np.testing.assert_allclose(VolumeOutput(tmp_path / "out.zarr")[:] / 255, predicted, atol=1.5 / 255)
+    for found, expected, (y, x) in zip(predicted, predict(image, run, PLAIN), places, strict=False):
+        np.testing.assert_array_equal(found[y : y + 150, x : x + 200], expected)
+        outside = np.pad(found, 1)
+        outside[y + 1 : y + 151, x + 1 : x + 201] = 0
+        # A line around it, so that no cell goes on into the border.
+        assert set(np.unique(outside)) == {0, 1}
+        assert outside[y : y + 152, x : x + 202].sum() == outside.sum()
+
+
 def test_reference_is_predicted_at_its_own_scale(image, tmp_path):
     run = tiny_network_run(tmp_path / "run", "reference", (0.5, 0.5))
     predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", PLAIN))

@@ -185,7 +185,7 @@ def test_files_that_are_no_images_are_named(tmp_path, name):
 
 def test_other_formats_are_named(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"something")
-    with pytest.raises(UserError, match=r"a\.jpg is neither TIFF nor PNG"):
+    with pytest.raises(UserError, match=r"a\.jpg has a format that cannot be read; save it as"):
         stacks.read_image(tmp_path / "a.jpg")
 
 
@@ -274,7 +274,10 @@ def test_several_channels_are_refused(tmp_path, shape, axes, dialect):
 def test_four_axes_are_refused(tmp_path, axes):
     metadata = {"axes": axes} if axes else {}
     tifffile.imwrite(tmp_path / "a.tif", noise((2, 5, 8, 9)), photometric="minisblack", metadata=metadata)
-    with pytest.raises(UserError, match=r"a\.tif has 4 axes \(2 x 5 x 8 x 9\); save a single stack"):
+    with pytest.raises(
+        UserError,
+        match=r"a\.tif has 4 axes, (2 x 5|t \(2\), z \(5\)).*; save one channel",
+    ):
         stacks.read_image(tmp_path / "a.tif")
 
 

@@ -13,18 +13,8 @@ from emseg_napari.core.locks import OutputLock
 from emseg_napari.io.stacks import supported
 from emseg_napari.io.volume import volume_of
 from emseg_napari.models import run as run_module
-from emseg_napari.models.run import (
-    FORMAT,
-    Run,
-    RunRecord,
-    check_new_run,
-    fingerprint,
-    is_run,
-    open_run,
-    owned_run,
-    resumable_run,
-    versions,
-)
+from emseg_napari.models.run import FORMAT, Run, RunRecord, fingerprint, is_run, open_run, versions
+from emseg_napari.models.run_folder import check_new_run, owned_run, resumable_run
 from emseg_napari.settings import LiveSettings, TrainingSettings
 
 HISTORY = [

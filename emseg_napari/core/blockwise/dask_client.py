@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.machine import processors
 
 SECONDS_TO_CONNECT = 5.0
 SECONDS_TO_CLOSE = 5.0
@@ -99,12 +100,11 @@ def dashboard(client: Any) -> str | None:
 
 @contextmanager
 def _local_cluster(workers: int | None) -> Iterator[Any]:
-    from dask.system import CPU_COUNT
     from distributed import LocalCluster
 
     try:
         cluster = LocalCluster(
-            n_workers=workers or CPU_COUNT,
+            n_workers=workers or processors(),
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",

@@ -20,8 +20,10 @@ from emseg_napari.core.labels import BOUNDARY, INTERIOR, distinct
 from emseg_napari.core.owned_output import adding_files
 from emseg_napari.inference import SlicePredictor, load_predictor
 from emseg_napari.io.axes import SliceWindow
+from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import SparseStack, Stack
-from emseg_napari.models.run import Run, owned_run
+from emseg_napari.models.run import Run
+from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.baselines.ridge import Example, fit_ridge
 from emseg_napari.training.dataset import prepare
@@ -134,8 +136,10 @@ class _Fitting:
         run.record = run.record.model_copy(update=thresholds | {"kept_epoch": 1, "finished": True})
         run.save()
         report(run.history[0])
-        if z is not None and 0 <= z < len(self.image):
-            report(PreviewReady(1, z, predictor.probability(self.image[z], self._context.should_stop)))
+        if z is None or not 0 <= z < len(self.image):
+            pass
+        elif (plane := ReadableSlices(self.image, report).read(z)) is not None:
+            report(PreviewReady(1, z, predictor.probability(plane, self._context.should_stop)))
         report(Progress(1.0, None, "done"))
 
     def _row(self, predictor: SlicePredictor, steps: int, seconds: float) -> EpochEnded:

@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Layer
 
 from emseg_napari.annotation.session.contents import Placement
+from emseg_napari.io.axes import NOWHERE, Point
 from emseg_napari.io.volume import Voxel
 
 _NO_UNIT = "pixel"
@@ -72,7 +73,7 @@ def placement_of(layer: Layer) -> Placement:
 
 
 def _last_three(values: Iterable[float], missing: float) -> tuple[float, float, float]:
-    z, y, x = [missing, *map(float, values)][-3:]
+    z, y, x = [*(missing,) * 3, *map(float, values)][-3:]
     return z, y, x
 
 
@@ -81,6 +82,12 @@ def voxel_of_layer(layer: Layer) -> Voxel | None:
     place = placement_of(layer)
     known = place.unit != _NO_UNIT or set(place.scale) != {1.0}
     return Voxel(place.scale, place.unit) if known else None
+
+
+def transform_of_voxel(voxel: Voxel | None, origin: Point = NOWHERE) -> dict[str, Any]:
+    """Return what puts a new layer (z, y, x) where a file says; where it says nothing, nothing."""
+    place: dict[str, Any] = {} if voxel is None else {"scale": voxel.size, "units": (voxel.unit,) * 3}
+    return place | ({"translate": origin} if any(origin) else {})
 
 
 def transform_at(place: Placement | None) -> dict[str, Any]:

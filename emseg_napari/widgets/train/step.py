@@ -20,7 +20,8 @@ from emseg_napari.core.jobs import (
     Progress,
     UserError,
 )
-from emseg_napari.models.run import Run, is_run, open_run, resumable_run
+from emseg_napari.models.run import Run, is_run, open_run
+from emseg_napari.models.run_folder import resumable_run
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.training.dataset import CheckedData, check_data
 from emseg_napari.training.patches import PatchSampler
