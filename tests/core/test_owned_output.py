@@ -156,7 +156,7 @@ def test_of_many_that_begin_at_once_one_writes_at_a_time(tmp_path):
     inside, most = [], []
 
     def write():
-        with owned(tmp_path / "deep" / "out"):
+        with owned(tmp_path / "out"):
             inside.append(1)
             most.append(len(inside))
             inside.pop()
