@@ -17,22 +17,10 @@ from emseg_napari.io.slabs import in_slabs, kept
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import as_stack, check_image, check_pair
 from emseg_napari.io.volume import Volume, with_fill_value
-from emseg_napari.models.run import Run, RunRecord, fingerprint, open_run, opened_start
+from emseg_napari.models.run import Run, RunRecord, fingerprint, open_run, opened_start, versions
 from emseg_napari.settings import BASELINES, LiveSettings, TrainingSettings
 from emseg_napari.training.run_record import label_counts, new_record, with_start
 from emseg_napari.training.splits import PARAMETER_NAMES, DataNames, hold_out_tile, split
-
-# Fields that a resumed run keeps, whatever was labelled in the meantime.
-_KEPT = (
-    "trained_slices",
-    "held_out_slices",
-    "held_out_tile",
-    "fingerprints",
-    "start",
-    "start_slices",
-    "normalisation",
-    "kept_epoch",
-)
 
 
 @dataclass(frozen=True)
@@ -156,7 +144,10 @@ def _record_of(data: CheckedData, settings: TrainingSettings, resumed: Run | Non
     fingerprints = [fingerprint(image[z]) for z in trained]
     _check_no_leak(image, held_out, dict(zip(fingerprints, trained, strict=True)))
     corner = hold_out_tile(data.labels, trained) if settings.hold_out and not held_out else None
-    record = new_record(
+    if resumed:  # whatever was labelled in the meantime, nothing that it knows of itself is lost
+        changes = {"versions": versions(), "label_counts": label_counts(data.labels[trained])}
+        return resumed.record.model_copy(update=changes)
+    return new_record(
         image,
         settings,
         trained_slices=trained,
@@ -165,8 +156,6 @@ def _record_of(data: CheckedData, settings: TrainingSettings, resumed: Run | Non
         fingerprints=fingerprints,
         label_counts=label_counts(data.labels[trained]),
     )
-    kept = {name: getattr(resumed.record, name) for name in _KEPT} if resumed else {}
-    return record.model_copy(update=kept)
 
 
 def prepare_live(

@@ -22,6 +22,7 @@ import zarr
 
 from emseg_napari.core.blockwise import Scheduler, dask_client
 from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, JobContext, Message, Progress, UserError
+from emseg_napari.core.locks import OutputLock
 from emseg_napari.inference import block_work, load_predictor, plan, predict
 from emseg_napari.inference.backends import stoppable
 from emseg_napari.inference.block_work import encoded
@@ -33,6 +34,8 @@ from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 from helpers.counted_chunks import CountedChunks
+from helpers.faults import another_process
+from helpers.odd_arrays import odd_arrays
 from helpers.timing import PATIENCE_S
 from helpers.tiny_runs import tiny_network_run
 
@@ -615,3 +618,41 @@ def test_a_network_that_is_replaced_by_one_of_the_same_size_is_loaded_again(tmp_
     assert run.network_file.stat().st_size == size
     assert (predict(image, run, FAST) > before).all()
     assert held is not None
+
+
+# -- one writer at a time -----------------------------------------------------------------
+
+
+def test_a_second_prediction_into_the_same_output_is_refused_while_the_first_one_works(image, run, tmp_path):
+    target, refused = tmp_path / "p.zarr", []
+
+    def report(event):
+        if isinstance(event, BlockDone) and not refused:
+            with ThreadPoolExecutor(1) as pool:
+                again = pool.submit(predict_volume, image, run, VolumeTask(target, FAST))
+                refused.append(str(again.exception()))
+
+    first = predict_volume(image, run, VolumeTask(target, FAST), JobContext(report))
+    assert first.skipped == 0
+    assert f"p.zarr is being written by another emseg (process {os.getpid()}); wait for it" in refused[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["p.zarr"]
+    assert predict_volume(image, run, VolumeTask(target, FAST)).done == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_a_killed_prediction_locks_nobody_out(image, run, tmp_path):
+    target = tmp_path / "p.zarr"
+    with another_process(lambda: OutputLock(target)), pytest.raises(UserError, match="being written"):
+        predict_volume(image, run, VolumeTask(target, FAST))
+    assert predict_volume(image, run, VolumeTask(target, FAST)).failures == ()
+
+
+@odd_arrays
+def test_an_image_is_predicted_however_it_lies_in_memory(image, run, tmp_path, odd):
+    for dtype in ("u1", "u2"):
+        plain = image[:2].astype(dtype)
+        predict_volume(plain, run, VolumeTask(tmp_path / f"plain-{dtype}.zarr", FAST))
+        predict_volume(odd(plain), run, VolumeTask(tmp_path / f"odd-{dtype}.zarr", FAST))
+        expected, found = (VolumeOutput(tmp_path / f"{name}-{dtype}.zarr")[:] for name in ("plain", "odd"))
+        assert np.array_equal(found, expected)
+        assert np.array_equal(predict(odd(plain), run, FAST), predict(plain, run, FAST))

@@ -6,6 +6,7 @@ import tifffile
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import AmbiguousLabels, UnknownLabels
 from emseg_napari.io import stacks
+from helpers.odd_arrays import odd_arrays
 from helpers.paths import ISBI, TEST_DATA
 
 
@@ -460,3 +461,12 @@ def test_real_tissue_and_its_cells_are_read():
     stacks.check_pair(image, truth, "image.tif", "cells.tif")
     assert np.unique(truth).tolist() == [1, 2]
     assert 0.05 < (truth == 1).mean() < 0.4
+
+
+@odd_arrays
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f4"])
+def test_a_stack_is_written_however_it_lies_in_memory(tmp_path, odd, dtype):
+    plain = noise().astype(dtype)
+    for given, expected in (odd(plain), plain), (odd(plain)[1], plain[1:2]):
+        stacks.write_stack(tmp_path / "a.tif", given)
+        assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), np.squeeze(expected))

@@ -21,6 +21,7 @@ from emseg_napari.core.jobs import (
     Progress,
     UserError,
 )
+from emseg_napari.core.locks import OutputLock
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
@@ -404,3 +405,46 @@ def test_outlines_go_on_over_the_faces_between_blocks(tmp_path, monkeypatch):
     found = segment_volume(boundary, Destination(tmp_path / "c.zarr", {}, version="0.4"), how).output
     assert found.blocks.grid == (2, 4, 3)
     np.testing.assert_array_equal(found[:], segment_stack(probability, how))
+
+
+@pytest.mark.parametrize("killed", ["", "before", "halfway", "after"])
+def test_numbering_anew_removes_cells_only_and_a_kill_meanwhile_is_made_good(tmp_path, monkeypatch, killed):
+    """What a proofreader keeps in the same output stays, and all numbers are those of an unbroken run."""
+    probability, real = field((3, 60, 72), 5), VolumeOutput.remove_blocks
+    whole = segmented(probability, tmp_path / "whole.zarr", LINKED, TILES).output
+    path = tmp_path / "cells.zarr"
+    assert segmented(volume_with(probability, (1, 0, 0)), path, LINKED, TILES).failures
+    note = path / "labels" / "proofread.json"
+    note.parent.mkdir()
+    note.write_text("mine")
+
+    def remove_blocks(output):
+        if killed == "halfway":
+            output._files.remove(output.blocks.at((0, 0, 0)))
+        if killed == "after":
+            real(output)
+        raise KeyboardInterrupt
+
+    if killed:
+        with monkeypatch.context() as patch:
+            patch.setattr(VolumeOutput, "remove_blocks", remove_blocks)
+            with pytest.raises(KeyboardInterrupt):
+                segmented(probability, path, LINKED, TILES)
+        assert note.read_text() == "mine"
+    assert segmented(probability, path, LINKED, TILES).failures == ()
+    assert note.read_text() == "mine"
+    assert np.array_equal(VolumeOutput(path)[:], whole[:])
+    left = files_of(path)
+    del left["labels/proofread.json"]
+    assert left.keys() == files_of(whole.path).keys()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["cells.zarr", "whole.zarr"]
+
+
+def test_cells_that_another_process_computes_are_not_computed_a_second_time(tmp_path):
+    lock = OutputLock(tmp_path / "cells.zarr")
+    with pytest.raises(UserError, match=r"cells\.zarr is being written by another emseg"):
+        segmented(field((1, 24, 24), 0), tmp_path / "cells.zarr")
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+    segmented(field((1, 24, 24), 0), tmp_path / "cells.zarr")
+    assert [path.name for path in tmp_path.iterdir()] == ["cells.zarr"]
