@@ -90,7 +90,7 @@ class LoadStep(StepWidget):
         if image != self._described:
             for layer, follow in ((self._described, "disconnect"), (image, "connect")):
                 if layer is not None:
-                    for event in (layer.events.scale, layer.events.units):
+                    for event in (layer.events.scale, layer.events.affine, layer.events.units):
                         getattr(event, follow)(self._describe)
             self._described = image
         self._describe()

@@ -17,7 +17,7 @@ from emseg_napari.widgets.correct.repair_preview import RepairPreview
 from emseg_napari.widgets.correct.repair_tools import Scene, Tool
 from emseg_napari.widgets.correct.whole_slice_tools import WholeSliceTool, free_in, redraw
 from emseg_napari.widgets.layers.labels_layer import set_pixels, stack_of
-from emseg_napari.widgets.layers.placement import slice_in_view, slice_transform
+from emseg_napari.widgets.layers.placement import shown_slice, slice_transform
 
 _DRAG_PX = 3.0  # a hand that clicks trembles less
 _PREVIEW_MS = 30
@@ -158,14 +158,7 @@ class RepairController(QObject):
     # -- what it does -----------------------------------------------------------------------
 
     def _slice(self) -> int:
-        z = slice_in_view(self._viewer, self._layer)
-        if z is None:
-            raise UserError("The viewer shows no slice of the labels; move the slider to one.")
-        if tuple(self._viewer.dims.displayed) != (self._viewer.dims.ndim - 2, self._viewer.dims.ndim - 1):
-            raise UserError(
-                "The repair tools need the slice view: turn 3-D off and restore the order of the axes."
-            )
-        return z
+        return shown_slice(self._viewer, self._layer)
 
     def _scene(self) -> tuple[Scene, int]:
         z = self._slice()
@@ -237,20 +230,17 @@ class RepairController(QObject):
         top, left = int(edit.y.min()), int(edit.x.min())
         picture = np.zeros((1, int(edit.y.max()) - top + 1, int(edit.x.max()) - left + 1), np.uint8)
         picture[0, edit.y - top, edit.x - left] = edit.values
-        place = slice_transform(self._layer, z)
-        place["translate"] = place["translate"] + np.array(place["scale"]) * (0, top, left)
-        self._preview.show(picture, place, self._layer)
+        self._preview.show(picture, slice_transform(self._layer, z, top, left), self._layer)
 
     def _show_redrawn(self, tool: WholeSliceTool) -> None:
         """Show what would become of the slice; it is the same wherever the cursor is in it."""
         z = self._slice()
         drawn, _ = tool.draw(self._layer, z)
         picture = np.where(free_in(stack_of(self._layer)[z]), drawn, np.uint8(0))[np.newaxis]
-        place = slice_transform(self._layer, z)
         if not picture.any():
             self._preview.hide()
         else:
-            self._preview.show(picture, place, self._layer, whole=True)
+            self._preview.show(picture, slice_transform(self._layer, z), self._layer, whole=True)
 
 
 def _as_probability(plane: np.ndarray) -> np.ndarray:
