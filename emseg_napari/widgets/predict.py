@@ -70,6 +70,7 @@ class PredictStep(JobStep):
         self._build()
         self._restore()
         self.workspace.changed.connect(self.update_buttons)
+        self.closing.connect(lambda: self._quick_look.remove())
         self.update_buttons()
 
     def _build(self) -> None:

@@ -27,7 +27,7 @@ from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import choice_of, in_row
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import stack_of, understood
+from emseg_napari.widgets.layers.labels_layer import connect_while, stack_of, understood
 from emseg_napari.widgets.layers.layer_info import info_in, info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
@@ -248,7 +248,7 @@ class CellsStep(JobStep):
         layer = self.viewer.add_labels(data, name=f"{self._image_name()} cells", opacity=0.5, **place)
         self._own[source.unique_id] = layer
         # A layer in which the user paints is the user's: the next cells go to a new layer.
-        layer.events.paint.connect(lambda: self._own.pop(source.unique_id, None))
+        connect_while(self, layer.events.paint, lambda: self._own.pop(source.unique_id, None))
         return layer
 
     def _image_name(self) -> str:

@@ -62,6 +62,7 @@ class LivePanel(JobListener, QWidget):
         self.job = EngineJob(self)
         self.listen(self.job, step.guard)
         self.job.ended.connect(self.update_buttons)
+        step.closing.connect(self.job.close)
         self.layer: Any = None
         self._threshold = 0.5
         self._changed: set[int] = set()

@@ -62,6 +62,7 @@ class RepairController(QObject):
         self._plane: tuple[Any, int, np.ndarray] | None = None
         self._soon = QTimer(self, singleShot=True, interval=_PREVIEW_MS)
         self._soon.timeout.connect(self._show_preview)
+        self.destroyed.connect(lambda: self._let_go())
 
     @property
     def layer(self) -> Any:
@@ -93,18 +94,24 @@ class RepairController(QObject):
         """Deactivate the tool, and give the mouse back to napari."""
         if self.tool is None:
             return
-        layer, self._layer, self.tool, self._first = self._layer, None, None, None
-        self._plane = None
+        layer = self._layer
+        self._let_go()
         self._soon.stop()
-        layer.events.mode.disconnect(self.deactivate)
-        layer.mouse_drag_callbacks.remove(self._drag)
-        layer.mouse_move_callbacks.remove(self._hover)
-        layer.bind_key("Escape", None, overwrite=True)
         if layer.mode == "pan_zoom":  # else napari has set both for its own tool
             layer.mouse_pan = True
             layer.cursor = "standard"
         self._preview.remove()
         self.changed.emit()
+
+    def _let_go(self) -> None:
+        """Leave mouse and keys of the layer alone."""
+        layer, self._layer, self.tool, self._first = self._layer, None, None, None
+        self._plane = None
+        if layer is not None:
+            layer.events.mode.disconnect(self.deactivate)
+            layer.mouse_drag_callbacks.remove(self._drag)
+            layer.mouse_move_callbacks.remove(self._hover)
+            layer.bind_key("Escape", None, overwrite=True)
 
     def _escape(self, *_: Any) -> None:
         if self._first is None:

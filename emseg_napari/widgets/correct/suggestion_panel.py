@@ -87,6 +87,8 @@ class SuggestionPanel(JobListener, QWidget):
         self.job = EngineJob(self)
         self.listen(self.job, step.guard)
         self.job.ended.connect(self.update_buttons)
+        step.closing.connect(self.job.close)
+        step.closing.connect(self._remove_mark)
         self._build_buttons()
         self._lay_out()
 
@@ -162,10 +164,13 @@ class SuggestionPanel(JobListener, QWidget):
         self.job.cancel()
         self._layer, self.places, self.errors = None, [], {}
         self._settled, self._history, self._at = set(), [], -1
+        self._remove_mark()
+        self.about.setText("")
+
+    def _remove_mark(self) -> None:
         if self._mark is not None and self._mark in self._step.viewer.layers:
             self._step.viewer.layers.remove(self._mark)
         self._mark = None
-        self.about.setText("")
 
     # -- searching --------------------------------------------------------------------------
 

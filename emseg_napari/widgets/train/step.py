@@ -61,6 +61,7 @@ class TrainStep(JobStep):
         self._samples: AugmentedSamples | None = None
         self._build()
         self.workspace.changed.connect(self.update_buttons)
+        self.closing.connect(self.preview.remove)
         for event in view_events(self.viewer):
             connect_while(self, event, self._follow_slice)
         self.update_buttons()
