@@ -63,7 +63,7 @@ def state_of(volume: Volume, then: Mapping[str, Any] | None = None) -> dict[str,
     total = sum(size for size, _ in there)
     latest = max((time for _, time in there), default=0.0)
     parts = _parts_of(files[0], total) if len(files) == 1 else [_Part(file, 0, None) for file in files]
-    is_small, fills = total <= _WHOLE_BYTES, bool(getattr(volume.pixels, "fills", False))
+    is_small, fills = total <= _WHOLE_BYTES, bool(getattr(_stored(volume), "fills", False))
     content = _grouped([_mark_of_part(part, is_small, fills) for part in parts])
     return {
         "bytes": total,
@@ -97,7 +97,7 @@ def state_text(state: Mapping[str, Any]) -> str:
 
 def _with_damaged(now: list[str], then: list[str], volume: Volume) -> list[str]:
     """Return the marks of groups, those of before where a part of a group cannot be decoded."""
-    some_windows = getattr(volume.pixels, "some_windows", None)
+    some_windows = getattr(_stored(volume), "some_windows", None)
     if some_windows is None or len(now) != len(then) or now == then:
         return now
     windows = _in_groups(some_windows(_MOST_PARTS))
@@ -126,8 +126,13 @@ class _Part(NamedTuple):
 
 def _files(volume: Volume) -> Sequence[Path]:
     """Return the files that hold the pixels; of many some that lie evenly."""
-    some_files = getattr(volume.pixels, "some_files", None)
+    some_files = getattr(_stored(volume), "some_files", None)
     return some_files(_MOST_PARTS) if some_files else [existing_part(Path(volume.source))]
+
+
+def _stored(volume: Volume) -> Any:
+    """Return what reads the file, without what changes grey values on the way."""
+    return getattr(volume.pixels, "stored", volume.pixels)
 
 
 def _size_and_time(file: Path) -> tuple[int, float] | None:
