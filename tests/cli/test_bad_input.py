@@ -140,7 +140,7 @@ def no_image(desk: Desk) -> tuple[Path, str]:
 def other_format(desk: Desk) -> tuple[Path, str]:
     path = desk.folder / "notes.docx"
     path.write_text("slice 3 is torn")
-    return path, "neither TIFF nor PNG"
+    return path, "has a format that cannot be read"
 
 
 def coloured(desk: Desk) -> tuple[Path, str]:

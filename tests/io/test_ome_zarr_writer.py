@@ -179,6 +179,7 @@ def test_coarser_images_hold_the_mean(values, step):
         reduced(values, step, labels=False),
         reduced(values.astype(np.float32), step, labels=False),
     )
+    assert (coarse.dtype, exact.dtype) == (np.uint8, np.float32)
     for place, cell in cells_of(values, step):
         assert exact[place] == pytest.approx(cell.mean())
         assert coarse[place] == np.floor(cell.mean() + 0.5)
@@ -218,6 +219,18 @@ def test_blocks_cover_the_volume_once(output, layout):
     assert covered.min() == covered.max() == 1
     assert list(output.blocks) == [output.blocks[n] for n in range(len(output.blocks))]
     assert output.blocks[-1] == list(output.blocks)[-1]
+
+
+def test_blocks_can_be_counted_by_hand():
+    blocks = Blocks((3, 5, 7), (2, 3, 4))
+    assert (blocks.grid, len(blocks)) == ((2, 2, 2), 8)
+    assert blocks[5] == blocks[-3] == blocks.at((1, 0, 1))
+    assert blocks[5].window == np.s_[2:3, 0:3, 4:7]
+    assert blocks[5].shape == (1, 3, 3)
+    assert blocks[2:7:4] == [blocks.at((0, 1, 0)), blocks.at((1, 1, 0))]
+    over = [block.index for block in blocks.over(np.s_[1:3, 3:4, 0:4])]
+    assert over == [(0, 1, 0), (1, 1, 0)]
+    assert len(blocks.over(np.s_[0:2, 2:4, 3:5])) == 4
 
 
 def test_the_blocks_of_a_huge_volume_cost_nothing():
@@ -308,7 +321,10 @@ def test_finishing_tells_how_far_it_is_and_stops_when_asked(tmp_path):
     output.finish(JobContext(told.append))
     fractions = [event.fraction for event in told]
     assert fractions == sorted(fractions)
-    assert fractions[-1] == 1.0
+    every = sum(len(block_files(output.path, level)) for level in (1, 2, 3))
+    counted = [round(fraction * every, 6) for fraction in fractions]
+    first = every - len(counted) + 3  # what was being written as it stopped is done too
+    assert counted == [1, 2, *range(first, every + 1)]
     assert all(event.seconds_left >= 0 for event in told)
     assert told[-1].text.startswith("coarser level 3: ")
 

@@ -84,6 +84,8 @@ def test_a_single_page_is_a_stack_of_one(tmp_path, shape):
     [
         (np.array([[0, 60_000]], np.uint32), np.uint16),
         (np.array([[0, 70_000]], np.uint32), np.float32),
+        (np.array([[0, 65_535]], np.int32), np.uint16),
+        (np.array([[0, 65_536]], np.int32), np.float32),
         (np.array([[-32_768, 32_767]], np.int16), np.float32),
         (np.array([[0, 32_767]], np.int16), np.uint16),
         (np.array([[0.5, -1]], np.float64), np.float32),

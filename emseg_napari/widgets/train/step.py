@@ -34,7 +34,7 @@ from emseg_napari.widgets.base.text import figures, outcome, validation_name
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import add_labels, connect_while, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
-from emseg_napari.widgets.layers.placement import slice_in_view
+from emseg_napari.widgets.layers.placement import slice_in_view, view_events
 from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampler_of
 from emseg_napari.widgets.train.live_preview import LivePreview
 from emseg_napari.widgets.train.run_controls import RunControls, RunOutputs
@@ -62,7 +62,9 @@ class TrainStep(JobStep):
         self._samples: AugmentedSamples | None = None
         self._build()
         self.workspace.changed.connect(self.update_buttons)
-        connect_while(self, self.viewer.dims.events.current_step, self._follow_slice)
+        self.closing.connect(self.preview.remove)
+        for event in view_events(self.viewer):
+            connect_while(self, event, self._follow_slice)
         self.update_buttons()
 
     # -- what it looks like -------------------------------------------------------------
