@@ -30,8 +30,8 @@ from emseg_napari.widgets.base.step import choice_of, in_row
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import proposals_of
-from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
-from emseg_napari.widgets.layers.placement import slice_in_view
+from emseg_napari.widgets.layers.layer_pixels import placed_volume, volume_of_layer
+from emseg_napari.widgets.layers.placement import shown_slice, slice_in_view
 from emseg_napari.widgets.layers.proposal_layers import (
     OWN_LAYER,
     PredictionSource,
@@ -70,6 +70,7 @@ class PredictStep(JobStep):
         self._build()
         self._restore()
         self.workspace.changed.connect(self.update_buttons)
+        self.closing.connect(lambda: self._quick_look.remove())
         self.update_buttons()
 
     def _build(self) -> None:
@@ -159,7 +160,7 @@ class PredictStep(JobStep):
         """Predict the whole stack to an output on disk, the slice in view first."""
         path, scheduler = self.volume.chosen()
         work = {
-            "volume": volume_of_layer(self._image),
+            "volume": placed_volume(self._image),
             "run": run.folder,
             "output": path,
             "settings": validated(PredictionSettings, **self.form.values()),
@@ -208,9 +209,7 @@ class PredictStep(JobStep):
     def _slices(self, image: Sized) -> tuple[int, int]:
         if self.scope.currentText() == STACK:
             return 0, len(image)
-        z = slice_in_view(self.viewer, self.workspace.image)
-        if z is None:
-            raise UserError("The viewer shows no slice of the image; move the slider to one.")
+        z = shown_slice(self.viewer, self.workspace.image)
         return z, z + 1
 
     # -- events of the engine -----------------------------------------------------------

@@ -571,16 +571,6 @@ def test_what_is_not_there_or_of_no_known_format_is_named(tmp_path, path):
         open_volume(tmp_path / path)
 
 
-def test_axes_in_another_order_are_refused(tmp_path):
-    path = write_ome(tmp_path / "a.zarr", grey())
-    group = zarr.open_group(path)
-    ome = group.attrs["ome"]
-    ome["multiscales"][0]["axes"].reverse()
-    group.attrs["ome"] = ome
-    with pytest.raises(UserError, match=r"a.zarr/0 has the axes x, y, z; save it with z, y, x"):
-        open_volume(path)
-
-
 def test_a_container_without_a_volume_is_said(tmp_path):
     zarr.create_group(tmp_path / "a.zarr")
     with pytest.raises(

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ import onnxruntime
 import pytest
 from keras import ops
 
+from emseg_napari.core import files
 from emseg_napari.core.jobs import (
     Cancelled,
     EpochEnded,
@@ -17,6 +19,7 @@ from emseg_napari.core.jobs import (
     Progress,
     UserError,
 )
+from emseg_napari.core.locks import OutputLock
 from emseg_napari.models import unet
 from emseg_napari.models.checkpoints import load_checkpoint
 from emseg_napari.models.run import Run, open_run
@@ -257,12 +260,73 @@ def test_training_that_dies_at_an_epoch_s_end_does_that_end_again(tmp_path, monk
 
 
 @pytest.mark.usefixtures("quick")
-def test_resuming_a_finished_run_changes_nothing(tmp_path):
-    run = train_network(*membranes(), tiny(), folder=tmp_path)
-    again = train_network(*membranes(), folder=tmp_path, resume=True)
-    assert again.history == run.history
-    assert again.record == run.record
-    assert_same_weights(run, again)
+def test_a_finished_run_is_not_resumed_and_nothing_of_it_changes(tmp_path):
+    train_network(*membranes(), tiny(), folder=tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UserError, match=r"is finished, so it stays as it is; .*--from"):
+        train_network(*membranes(), folder=tmp_path, resume=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("questions", [0, 1, 4])
+def test_a_resumed_run_that_is_cancelled_has_lost_nothing(tmp_path, questions):
+    first = train_network(*membranes(), tiny(), folder=tmp_path / "start")
+    settings = tiny(epochs=3, start=str(first.folder))
+    with pytest.raises(Cancelled):
+        train_network(
+            *membranes(),
+            settings,
+            context=JobContext(should_stop=Story(9).should_stop),
+            folder=tmp_path / "run",
+        )
+    before = open_run(tmp_path / "run")
+    assert before.record.kept_epoch is not None
+    assert before.record.start == "start"
+    best, steps = before.best_checkpoint.read_bytes(), before.read_steps()
+    with pytest.raises(Cancelled):
+        train_network(
+            *membranes(),
+            context=JobContext(should_stop=Story(questions).should_stop),
+            folder=tmp_path / "run",
+            resume=True,
+        )
+    after = open_run(tmp_path / "run")
+    assert after.record == before.record
+    assert after.history == before.history
+    assert np.array_equal(after.read_steps()[: len(steps)], steps)
+    assert after.best_checkpoint.read_bytes() == best or after.record.kept_epoch != before.record.kept_epoch
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_that_is_being_trained_is_not_trained_by_a_second_process(tmp_path):
+    lock = OutputLock(tmp_path / "run")
+    for words in {"resume": False}, {"resume": True}:
+        with pytest.raises(UserError, match="run is being written by another emseg"):
+            train_network(*membranes(), tiny(), folder=tmp_path / "run", **words)
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_checkpoint_that_another_program_has_open_is_saved_the_next_time(tmp_path, monkeypatch):
+    real, refused, messages = os.replace, [], []
+
+    def replace(source, target):
+        if Path(target).name == "last.keras" and len(refused) < 2:
+            refused.append(target)
+            error = PermissionError(errno.EACCES, "being used by another process")
+            error.winerror = 32
+            raise error
+        real(source, target)
+
+    monkeypatch.setattr(files, "_RETRIES_S", ())
+    monkeypatch.setattr(os, "replace", replace)
+    run = train_network(*membranes(), tiny(), context=JobContext(messages.append), folder=tmp_path)
+    assert run.record.finished
+    assert run.last_checkpoint.is_file()
+    told = [one.text for one in messages if isinstance(one, Message) and "last.keras is open" in one.text]
+    assert len(told) == 2
 
 
 @pytest.mark.usefixtures("quick")
