@@ -20,6 +20,7 @@ from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.models.run import Run, open_run
+from emseg_napari.models.run_folder import check_new_run, resumable_run
 from emseg_napari.settings import (
     CellSettings,
     EvaluationSettings,
@@ -68,7 +69,9 @@ def train(
         One sentence that says what is wrong and what to do.
     """
     recipe = TrainingSettings.recipe(**settings)
+    (resumable_run if resume else check_new_run)(output)  # before the engine starts
     arguments = {"image": _stack(image, "The image"), "labels": _labelled(labels), "settings": recipe}
+    _say_notes(report, image, labels)
     return _do("train", report, **arguments, folder=Path(output).absolute(), resume=resume)
 
 
@@ -107,6 +110,7 @@ def predict(
 
     folder = (run if isinstance(run, Run) else open_run(run)).folder
     chosen = validated(PredictionSettings, **settings)
+    _say_notes(report, image)
     _do("predict", collect, image=_stack(image, "The image"), run=folder.absolute(), settings=chosen)
     return np.stack(found)
 
@@ -154,6 +158,7 @@ def evaluate(
     chosen = validated(EvaluationSettings, **settings)
     known = normalise(_array(labels, "The labels"), "The labels", "napari")
     pair = paired(_prediction(prediction, "The prediction", kind), known, chosen, run)
+    _say_notes(report, prediction, labels)
     for note in (pair.taken_for, *pair.notes):
         report(Message(note))
     return _do("evaluate", report, **pair.job)
@@ -188,6 +193,7 @@ def segment(
     """
     chosen = validated(CellSettings, **settings)
     boundary = _prediction(probability, "The probability", kind).boundary()
+    _say_notes(report, probability)
     return _do("segment", report, probability=boundary, settings=chosen)
 
 
@@ -214,6 +220,14 @@ def _stack(array: Any, name: str) -> np.ndarray | Volume:
         return array
     lazy = hasattr(array, "chunks") or isinstance(array, np.memmap)
     return volume_of(array, name) if lazy else np.asarray(array)
+
+
+def _say_notes(report: Report, *stacks: Any) -> None:
+    """Report what of the files of volumes was read in another way than it is stored."""
+    for stack in stacks:
+        file = stack.description if isinstance(stack, Volume) else None
+        for note in file.notes if file else ():
+            report(Message(f"{stack.name}: {note}"))
 
 
 def _labelled(labels: Any) -> np.ndarray | SparseStack:

@@ -1,10 +1,12 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import dask.array
 import numpy as np
 import pytest
+import tifffile
 from typer.testing import CliRunner
 
 import emseg_napari
@@ -13,6 +15,7 @@ from emseg_napari.cli import app
 from emseg_napari.core.jobs import Finished, Message, Progress, SlicePredicted, UserError
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.evaluation.evaluation import evaluate as scored
+from emseg_napari.io.open import open_volume
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.segmentation.stack import segment_stack
 from emseg_napari.settings import CellSettings, TrainingSettings
@@ -38,7 +41,8 @@ class FakeEngine:
 def test_training_hands_everything_to_the_engine(monkeypatch, tmp_path):
     monkeypatch.setattr("emseg_napari.api.Engine", FakeEngine)
     monkeypatch.chdir(tmp_path)
-    events = []
+    events, begun = [], SimpleNamespace(settings=None)
+    monkeypatch.setattr("emseg_napari.api.resumable_run", lambda folder: begun)
     result = train([[1, 2]], [[0, 1]], "run", report=events.append, resume=True, network="reference", seed=3)
     assert result == "the run"
     assert events == [Progress(0.5)]
@@ -48,6 +52,31 @@ def test_training_hands_everything_to_the_engine(monkeypatch, tmp_path):
     assert (arguments["folder"], arguments["resume"]) == (tmp_path / "run", True)
     np.testing.assert_array_equal(arguments["image"], np.array([[1, 2]]))
     np.testing.assert_array_equal(arguments["labels"], np.array([[[0, 1]]]))
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_training_into_a_folder_of_other_things_is_refused_as_on_the_command_line(
+    monkeypatch, tmp_path, resume
+):
+    monkeypatch.setattr("emseg_napari.api.Engine", None)  # it is not even started
+    for name in ("settings.json", "history.json"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match="no run to resume" if resume else "is not empty and holds no run"):
+        train(np.ones((1, 2, 2)), np.ones((1, 2, 2), np.uint8), tmp_path, resume=resume)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "settings.json": "mine",
+        "history.json": "mine",
+    }
+
+
+def test_a_finished_run_is_neither_trained_over_nor_resumed(monkeypatch, tiny_run):
+    monkeypatch.setattr("emseg_napari.api.Engine", None)
+    for resume, sentence in (
+        (False, "holds a run already"),
+        (True, "is finished, so it stays as it is"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            train(np.ones((1, 2, 2)), np.ones((1, 2, 2), np.uint8), tiny_run.folder, resume=resume)
 
 
 @pytest.mark.parametrize("given", ["run", "folder", "text"])
@@ -197,3 +226,12 @@ def test_package_offers_four_functions_and_knows_no_others():
     assert {"train", "predict", "evaluate", "segment", "__version__"} == set(emseg_napari.__all__)
     with pytest.raises(AttributeError, match="no attribute 'fit'"):
         emseg_napari.fit  # noqa: B018
+
+
+def test_a_training_says_how_its_files_were_read(monkeypatch, tmp_path):
+    monkeypatch.setattr("emseg_napari.api.Engine", FakeEngine)
+    image = np.arange(60, dtype=np.uint8).reshape(1, 6, 10)
+    tifffile.imwrite(tmp_path / "w.tif", 255 - image, photometric="miniswhite")
+    events = []
+    train(open_volume(tmp_path / "w.tif"), np.ones_like(image), "run", report=events.append)
+    assert events[0] == Message("w.tif: 0 = white in the file, shown inverted back")

@@ -20,12 +20,14 @@ from emseg_napari.cli.inputs import (
     interior_option,
     kind_option,
     read_known,
+    say_notes,
 )
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import job_context, show_result
 from emseg_napari.cli.scoretables import show_scores
 from emseg_napari.core.jobs import Cancelled, Message
 from emseg_napari.io.open import display_name
+from emseg_napari.io.records import may_be_labels
 from emseg_napari.settings import EvaluationSettings, validated
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ def evaluate(
 
     started = time.monotonic()
     found = read_prediction(prediction, holds, fills=missing_is_empty)
+    say_notes(prediction, labels=may_be_labels(holds))
     names = Names(display_name(labels), "--slices", "--threshold", "add --run RUN", "add --interior")
     pair = paired(found, read_known(labels, convention), settings, run, names)
     evaluation = _evaluate(pair)

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from emseg_napari.cli.guard import guarded
-from emseg_napari.cli.inputs import JsonOption
-from emseg_napari.cli.outputinfo import output_lines, read_output
+from emseg_napari.cli.inputs import STACK, JsonOption
+from emseg_napari.cli.outputinfo import file_figures, file_lines, read_file
 from emseg_napari.cli.reporting import counted, show_result
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.axes import shape_text
+from emseg_napari.io.open import is_container
 from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import TrainingSettings
@@ -21,18 +22,17 @@ WhatArgument = Annotated[
     Path,
     typer.Argument(
         metavar="RUN|FILE",
-        help="Run folder that a training wrote, or 'starter'; or a .tif or .zarr that 'emseg predict' or "
-        "'emseg segment' wrote.",
+        help=f"Run folder that a training wrote, or 'starter'; or an image or labels: {STACK}.",
     ),
 ]
 
 
 @guarded
 def info(what: WhatArgument, as_json: JsonOption = False) -> None:
-    """Print what a run was trained on and how it scored, or what a prediction or cells were made from."""
-    if what.exists() and not is_run(what):
-        record = read_output(what)
-        show_result("\n".join(output_lines(what, record)), {"output": str(what)} | record, as_json)
+    """Print what a run was trained on and how it scored, or what is in an image and what it was made from."""
+    if (what.exists() or is_container(what)) and not is_run(what):
+        file, record = read_file(what)
+        show_result("\n".join(file_lines(what, file, record)), file_figures(what, file, record), as_json)
         return
     figures = _figures(open_run(what))
     show_result("\n".join(_lines(figures)), figures, as_json)

@@ -14,7 +14,7 @@ from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.io.decode import TIFF_SUFFIXES
-from emseg_napari.io.open import display_name
+from emseg_napari.io.open import describe, display_name
 from emseg_napari.io.records import Kind
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stack_or_volume import open_image, open_labels
@@ -95,6 +95,8 @@ def open_pair(
     """
     with _naming_the_option():
         image, labels = open_image(image_path, fills=fills), open_labels(labels_path, convention)
+    say_notes(image_path)
+    say_notes(labels_path, labels=True)
     check_pair(image, labels, display_name(image_path), display_name(labels_path))
     return image, labels
 
@@ -112,7 +114,21 @@ def read_known(path: Path, convention: Convention | None) -> SparseStack:
     UserError
     """
     with _naming_the_option():
-        return open_labels(path, convention)
+        known = open_labels(path, convention)
+    say_notes(path, labels=True)
+    return known
+
+
+def say_notes(path: Path, labels: bool = False) -> None:
+    """Say on stderr what of an image, or of labels, was read in another way than it is stored.
+
+    Raises
+    ------
+    UserError
+        If it cannot be opened.
+    """
+    for note in describe(path, labels=labels).notes:
+        typer.echo(f"note: {display_name(path)}: {note}", err=True)
 
 
 @contextmanager

@@ -1,11 +1,14 @@
-"""Lines of ``emseg info`` on a prediction or on cells: their record in words."""
+"""Lines of ``emseg info`` on a file: what is in it, and of an output of emseg its record in words."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.description import FileDescription, stack_axes
+from emseg_napari.io.open import describe, is_container
 from emseg_napari.io.records import KINDS, PREDICT_SOFTWARE, SEGMENT_SOFTWARE, record_of_path
 from emseg_napari.settings import CellSettings, with_present_names
 
@@ -15,20 +18,52 @@ _SOURCES = {kind: f"the {words}" for kind, words in KINDS.items()} | {
 }
 
 
-def read_output(path: Path) -> dict[str, Any]:
-    """Return the record of a prediction or of cells.
+def read_file(path: Path) -> tuple[FileDescription, dict[str, Any]]:
+    """Return what a file or folder says of its image or labels, and the record of what emseg wrote itself.
 
     Raises
     ------
     UserError
-        If the file or folder holds neither.
+        If it cannot be read.
     """
-    record = record_of_path(path)
+    return _described(path), record_of_path(path)
+
+
+def _described(path: Path) -> FileDescription:
+    """Describe an image, or labels if it can only be that."""
+    try:
+        return describe(path)
+    except UserError as error:
+        try:
+            return describe(path, labels=True)
+        except UserError:
+            pass
+        if path.is_dir() and not is_container(path):
+            raise UserError(f"{path} is neither a run folder nor an image: {error}") from error
+        raise
+
+
+def file_lines(path: Path, file: FileDescription, record: dict[str, Any]) -> list[str]:
+    """Return in words what is in a file, and of an output of emseg what it was made from, and how."""
     if record.get("software") not in _CONTENT:
-        raise UserError(
-            f"{path} is neither a run folder nor an output of 'emseg predict' or 'emseg segment'; choose one."
-        )
-    return record
+        return [f"{path}: {file.sentence()}"]
+    first, *others = output_lines(path, record)
+    return [first, file.sentence(), *others]
+
+
+def file_figures(path: Path, file: FileDescription, record: dict[str, Any]) -> dict[str, Any]:
+    """Return the same for --json."""
+    figures = {
+        "format": file.container,
+        "shape": stack_axes(file).size(file.shape),
+        "dtype": str(file.dtype),
+        "voxel": None if file.voxel is None else asdict(file.voxel),
+        "photometric": file.photometric,
+        "notes": file.notes,
+    }
+    if record.get("software") not in _CONTENT:
+        return {"file": str(path)} | figures
+    return {"output": str(path)} | figures | record
 
 
 def output_lines(path: Path, record: dict[str, Any]) -> list[str]:

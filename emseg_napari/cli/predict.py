@@ -19,15 +19,18 @@ from emseg_napari.cli.inputs import (
     check_tiff_place,
     checked_range,
     output_option,
+    say_notes,
 )
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
+from emseg_napari.core.owned_output import owned
 from emseg_napari.io.open import display_name
+from emseg_napari.io.placing import shifted
 from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of
-from emseg_napari.io.stack_or_volume import voxel_of_file
+from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.stacks import read_description, read_image, write_stack
 from emseg_napari.models.run import Run, fingerprint, open_run
 from emseg_napari.settings import PredictionSettings, validated
@@ -61,15 +64,18 @@ def predict(
         )
         return
     predict_volume.refuse_scheduler(scheduler, output)
-    _check_target(output, image)
-    predict_volume.check_memory(image, settings)
-    _predict_to_tiff(open_run(run), image, output, kind, settings, as_json)
+    check_tiff_place(output)
+    with owned(output):
+        _check_target(output, image)
+        predict_volume.check_memory(image, settings)
+        _predict_to_tiff(open_run(run), image, output, kind, settings, as_json)
 
 
 def _predict_to_tiff(
     trained: Run, image: Path, output: Path, kind: Kind, settings: PredictionSettings, as_json: bool
 ) -> None:
     stack = read_image(image, fills=settings.missing_is_empty)
+    say_notes(image)
     chosen = checked_range(settings.slices, stack, image)
     started = time.monotonic()
     try:
@@ -80,13 +86,14 @@ def _predict_to_tiff(
     # By these marks `emseg evaluate` recognises the slices that the run was trained on.
     marks = [fingerprint(slice_) for slice_ in stack[slice(*chosen)]]
     values = _values(probability, kind, figures["threshold"])
-    write_stack(output, values, figures | {"fingerprints": marks}, voxel_of_file(image))
+    voxel, origin = place_of_file(image)
+    place = voxel, shifted(origin, chosen[0], voxel)
+    write_stack(output, values, figures | {"fingerprints": marks}, *place)
     _show(output, figures, time.monotonic() - started, as_json)
 
 
 def _check_target(output: Path, image: Path) -> None:
     """Refuse at once what could not be written at the end, and to overwrite a file of other origin."""
-    check_tiff_place(output)
     if output.exists() and image.exists() and output.samefile(image):
         raise UserError(f"{output} is the image itself and would be lost; choose another --output.")
     if output.exists() and read_description(output).get("software") != PREDICT_SOFTWARE:

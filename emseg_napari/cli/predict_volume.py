@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import psutil
 import typer
 
 from emseg_napari.cli.guard import FAULT, Stopped
+from emseg_napari.cli.inputs import say_notes
 from emseg_napari.cli.reporting import blocks, job_context, list_failures, quiet_libraries, show_result
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
+from emseg_napari.core.machine import free_memory
 from emseg_napari.io.open import display_name, open_volume
 from emseg_napari.io.records import Kind
 from emseg_napari.models.run import Run
@@ -70,6 +71,7 @@ def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> N
         If some blocks failed.
     """
     volume = open_volume(task.image)
+    say_notes(task.image)
     try:
         with quiet_libraries() as stream, job_context(stream, by_slices=True) as context:
             from emseg_napari.inference.volume import VolumeTask, predict_volume  # loads ONNX Runtime
@@ -96,7 +98,7 @@ def check_memory(image: Path, settings: PredictionSettings) -> None:
         return  # reading it raises the reason
     first, end = settings.slices or (0, len(volume))
     chosen = volume.size // len(volume) * min(end - first, len(volume))
-    needed, free = volume.nbytes + _BYTES_A_VOXEL * chosen, psutil.virtual_memory().available
+    needed, free = volume.nbytes + _BYTES_A_VOXEL * chosen, free_memory()
     if needed > free:
         raise UserError(
             f"{display_name(image)} takes about {needed / _GIB:.1f} GiB of memory to predict into a TIFF "

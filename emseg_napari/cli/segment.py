@@ -22,6 +22,7 @@ from emseg_napari.cli.inputs import (
     interior_option,
     kind_option,
     output_option,
+    say_notes,
 )
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.predict_volume import SUFFIX, SchedulerOption, WorkersOption, refuse_scheduler
@@ -29,9 +30,10 @@ from emseg_napari.cli.reporting import counted, job_context, show_result
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
+from emseg_napari.core.owned_output import owned
 from emseg_napari.io.open import display_name, is_container
-from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind
-from emseg_napari.io.stack_or_volume import voxel_of_file
+from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind, may_be_labels
+from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.stacks import read_description, write_stack
 from emseg_napari.segmentation.cells_record import inherited, meaning
 from emseg_napari.settings import CellSettings, validated
@@ -69,8 +71,10 @@ def segment(
         segment_to_zarr(SegmentTask(probability, holds, output, settings), chosen, as_json)
         return
     refuse_scheduler(scheduler, output)
-    _check_target(output, probability)
-    _segment_to_tiff(_Source(probability, holds), output, settings, as_json)
+    check_tiff_place(output)
+    with owned(output):
+        _check_target(output, probability)
+        _segment_to_tiff(_Source(probability, holds), output, settings, as_json)
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def _segment_to_tiff(source: _Source, output: Path, settings: CellSettings, as_j
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(f"Stopped; {output} was not written.") from None
     figures = _figures(cells, source.path, made_from, settings)
-    write_stack(output, _smallest_type(cells), inherited(record) | figures, voxel_of_file(source.path))
+    write_stack(output, _smallest_type(cells), inherited(record) | figures, *place_of_file(source.path))
     _show(output, figures, time.monotonic() - started, as_json)
 
 
@@ -99,6 +103,7 @@ def _read(asked: _Source, fills: bool) -> tuple[np.ndarray, str, Mapping[str, An
     from emseg_napari.evaluation.slice_alignment import Names, taken_for
     from emseg_napari.segmentation.boundary import open_boundary  # loads scipy, which others do without
 
+    say_notes(asked.path, labels=may_be_labels(asked.kind))
     if is_container(asked.path):
         source, record = open_boundary(asked.path, asked.kind, fills=fills)
         return source.whole(), source.kind, record
@@ -110,7 +115,6 @@ def _read(asked: _Source, fills: bool) -> tuple[np.ndarray, str, Mapping[str, An
 
 def _check_target(output: Path, source: Path) -> None:
     """Refuse at once what could not be written at the end, and to overwrite a file of other origin."""
-    check_tiff_place(output)
     if output.exists() and source.exists() and output.samefile(source):
         raise UserError(f"{output} is the probability itself and would be lost; choose another --output.")
     if output.exists() and read_description(output).get("software") != SEGMENT_SOFTWARE:

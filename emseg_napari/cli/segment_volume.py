@@ -11,11 +11,12 @@ from typing import Any
 import typer
 
 from emseg_napari.cli.guard import FAULT, Stopped
+from emseg_napari.cli.inputs import say_notes
 from emseg_napari.cli.reporting import blocks, counted, job_context, list_failures, show_result
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled
-from emseg_napari.io.records import Kind
+from emseg_napari.io.records import Kind, may_be_labels
 from emseg_napari.segmentation.boundary import open_boundary
 from emseg_napari.segmentation.cells_record import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells, segment_volume
@@ -41,6 +42,7 @@ def segment_to_zarr(task: SegmentTask, scheduler: Scheduler, as_json: bool) -> N
         If some slices have no cells.
     """
     boundary, record = open_boundary(task.probability, task.kind, fills=task.settings.missing_is_empty)
+    say_notes(task.probability, labels=may_be_labels(task.kind))
     destination = Destination(task.output, cells_record(boundary, record, task.settings))
     started = time.monotonic()
     try:

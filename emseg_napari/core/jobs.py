@@ -51,6 +51,13 @@ class Message(Event):
 
 
 @dataclass(frozen=True)
+class SliceLeftOut(Message):
+    """A slice cannot be read, and the job goes on without it; the text says why."""
+
+    z: int
+
+
+@dataclass(frozen=True)
 class Progress(Event):
     """How far the job is.
 

@@ -19,6 +19,7 @@ from typing import IO, Any, BinaryIO, cast
 import numpy as np
 
 from emseg_napari.core.jobs import Event, Failed, Finished, JobControl, UserError
+from emseg_napari.core.machine import processors
 from emseg_napari.core.mailbox import Mailbox
 from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, packed, receive, send
 
@@ -39,7 +40,7 @@ class Engine:
     """
 
     def __init__(self, spared_cores: int = 0) -> None:
-        self._threads = max(1, (os.cpu_count() or 1) - spared_cores)
+        self._threads = max(1, processors() - spared_cores)
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._busy = threading.Lock()

@@ -7,7 +7,6 @@ what lies strictly above.
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.jobs import JobContext, Message, Progress, Report, UserError
+from emseg_napari.core.machine import threads
 from emseg_napari.evaluation.metrics import (
     ROUNDING,
     THRESHOLDS,
@@ -174,8 +174,7 @@ def _in_threads(
 
 def _threads() -> int:
     """As many as ONNX Runtime and TensorFlow get; the window lets its engine leave a core free."""
-    allowed = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    return min(_MOST_THREADS, int(allowed or 0) or os.cpu_count() or 1)
+    return min(_MOST_THREADS, threads())
 
 
 def _summary(

@@ -23,9 +23,8 @@ from emseg_napari.core.labels import (
     normalise,
 )
 from emseg_napari.evaluation.metrics import ROUNDING
-from emseg_napari.io.decode import read
-from emseg_napari.io.open import display_name, is_container, open_volume, read_whole
-from emseg_napari.io.records import Kind, complement, kind_of, record_of_path, recorded_kind
+from emseg_napari.io.open import display_name, open_volume, read_whole
+from emseg_napari.io.records import Kind, complement, kind_of, may_be_labels, record_of_path, recorded_kind
 from emseg_napari.io.stack_or_volume import LARGE_BYTES
 from emseg_napari.io.volume import Volume
 
@@ -175,16 +174,13 @@ def read_prediction(
         raise UserError("Labels are no interior probability; say that it is one or the other.")
     path = Path(path)
     record = record_of_path(path)
-    return prediction_of(
-        _values(path, record, fills), display_name(path), "interior" if interior else kind, record
-    )
+    kind = "interior" if interior else kind
+    return prediction_of(_values(path, kind, record, fills), display_name(path), kind, record)
 
 
-def _values(path: Path, record: Mapping[str, Any], fills: bool) -> Any:
+def _values(path: Path, kind: Kind | None, record: Mapping[str, Any], fills: bool) -> Any:
     """Return an array, or the volume if it is large and has a record: else all values are looked at."""
-    if not is_container(path):
-        return read(path)
-    volume = open_volume(path, fills=fills)
+    volume = open_volume(path, fills=fills, labels=may_be_labels(kind))
     return volume if volume.nbytes > LARGE_BYTES and record else read_whole(volume)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
@@ -13,6 +12,7 @@ import onnxruntime
 from pydantic import ValidationError
 from scipy import ndimage
 
+from emseg_napari.core import machine
 from emseg_napari.core.files import read_json
 from emseg_napari.core.jobs import Cancelled, ShouldStop, UserError, never
 from emseg_napari.inference.slice_predictor import Backend, Network, StoppableNetwork
@@ -130,8 +130,7 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
         raise UserError(
             f"{path.parent} has no finished network (network.onnx); let its training end, or resume it."
         )
-    # As TensorFlow does; the engine of the window leaves a core free.
-    threads = threads or int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or 0)
+    threads = machine.threads(threads)  # left to itself, ONNX Runtime would take all of the machine
     stat = path.stat()
     key = path.resolve(), stat.st_mtime_ns, stat.st_size, threads
     session = _HELD.get(key) or _loaded(path, threads)

@@ -15,11 +15,11 @@ from typing import Any
 from emseg_napari.core.blockwise import Scheduler, run_blocks
 from emseg_napari.core.jobs import BlockFailed, Event, JobContext, Message, UserError
 from emseg_napari.inference.block_work import PredictionWork
-from emseg_napari.inference.slab_cache import Plane, Slabs
 from emseg_napari.io.layout import Block
 from emseg_napari.io.nan_holes import holed
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.resume_check import PARTIAL
+from emseg_napari.io.slabs import Plane, Slabs
 from emseg_napari.models.normalisation import Levels
 from emseg_napari.models.run import open_run
 
@@ -109,14 +109,14 @@ class PartialLevels:
         return found
 
     def _note(self, levels: dict[int, Levels]) -> dict[int, Levels]:
-        noted = {str(z): asdict(one) for z, one in sorted(levels.items())}
+        noted = {str(z): _as_json(one) for z, one in sorted(levels.items())}
         if levels != self._noted:
             self._output.update_record({PARTIAL: noted})
         return levels
 
     @property
     def _noted(self) -> dict[int, Levels]:
-        return {int(z): Levels(**levels) for z, levels in self._output.record.get(PARTIAL, {}).items()}
+        return {int(z): _of_json(levels) for z, levels in self._output.record.get(PARTIAL, {}).items()}
 
     def _is_begun(self, z: int) -> bool:
         return self._output.holds_any(z - self._work.first)
@@ -136,6 +136,15 @@ class PartialLevels:
         self._context.check_stop()
         _, height, width = self._work.volume.shape
         return self._normalisation.levels(Plane(slabs, (height, width), z))
+
+
+def _as_json(levels: Levels) -> dict[str, Any]:
+    return {name: value for name, value in asdict(levels).items() if value is not None}
+
+
+def _of_json(noted: dict[str, Any]) -> Levels:
+    box = noted.get("box")
+    return Levels(noted["middle"], noted["scale"], tuple(box) if box else None)
 
 
 def sentence_on(record: Mapping[str, Any]) -> str:

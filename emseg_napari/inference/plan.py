@@ -15,6 +15,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.inference.prediction_record import record_of
 from emseg_napari.io.layout import Block, Layout
+from emseg_napari.io.placing import shifted
 from emseg_napari.io.records import Kind
 from emseg_napari.io.stacks import check_range
 from emseg_napari.io.volume import Volume, with_fill_value
@@ -108,7 +109,7 @@ def _layout(work: PredictionWork, depth: int) -> Layout:
         shard=(1, _block_px(height), _block_px(width)),
         voxel=work.volume.voxel,
         labels=work.kind == "labels",
-        first=work.first,
+        origin=shifted(work.volume.origin, work.first, work.volume.voxel),
     )
 
 

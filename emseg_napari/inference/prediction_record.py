@@ -72,5 +72,5 @@ def _method(run: Run, settings: PredictionSettings) -> dict[str, Any]:
 def _fingerprint(run: Run) -> str:
     """Name what a run predicts with."""
     file = run.ridge_file if run.settings.network == "ridge" else run.network_file
-    made = [run.record.normalisation.model_dump_json(), str(run.record.scale)]
+    made = [run.record.normalisation.mark, str(run.record.scale)]
     return sha256(file.read_bytes() + "".join(made).encode()).hexdigest()[:16]

@@ -2,6 +2,9 @@
 
 Whatever part is asked for and into whatever tiles it is cut, what comes out is the prediction of the whole
 slice: tiles overlap by as much as the network sees, and lie where its grid has them.
+
+Where a border of constant value lies beside a picture, the picture is predicted as a slice of its own. The
+border is interior, with a line of boundary along the picture, so that no cell goes on into it.
 """
 
 from __future__ import annotations
@@ -18,8 +21,10 @@ from emseg_napari.inference.tiles import (
     WIDEST,
     Halo,
     Orientation,
+    common,
     grown,
     hull,
+    moved,
     tiles,
     whole,
     within,
@@ -131,21 +136,24 @@ class SlicePredictor:
         spread : numpy.ndarray or None
             Standard deviation over the orientations, float32 (y, x), 0 to 0.5; None if there is but one.
         """
-        grid = Grid(slice_.shape, self._record.scale)
-        everything = whole(slice_.shape)
-        image = _View(slice_, self.levels(slice_), grid, should_stop)
-        moments = self._tiled(image, grid.needed(everything), 1 + (len(self._orientations) > 1))
-        probability = grid.enlarged(self._method.finish(moments[0]), everything)
+        levels, everything = self.levels(slice_), whole(slice_.shape)
+        picture = _picture(slice_, levels)
+        grid = Grid(picture.shape, self._record.scale)
+        inner = whole(picture.shape)
+        view = _View(picture, levels, grid, should_stop)
+        moments = self._tiled(view, grid.needed(inner), 1 + (len(self._orientations) > 1))
+        probability = grid.enlarged(self._method.finish(moments[0]), inner)
+        framed = _framed(probability, slice_.shape, levels, everything, 1)
         if len(moments) == 1:
-            return probability, None
-        spread = np.sqrt(np.maximum(moments[1] - moments[0] ** 2, 0))
-        return probability, grid.enlarged(spread, everything)
+            return framed, None
+        spread = grid.enlarged(np.sqrt(np.maximum(moments[1] - moments[0] ** 2, 0)), inner)
+        return framed, _framed(spread, slice_.shape, levels, everything, 0)
 
     def levels(self, slice_: Readable) -> Levels:
         """Find what the grey levels of a slice mean, for `window`."""
         return self._record.normalisation.levels(slice_)
 
-    def seen(self, shape: tuple[int, int], window: SliceWindow) -> SliceWindow:
+    def seen(self, shape: tuple[int, int], window: SliceWindow, levels: Levels | None = None) -> SliceWindow:
         """Return the pixels of a slice that `window` reads for a window.
 
         Parameters
@@ -154,7 +162,15 @@ class SlicePredictor:
             (y, x) of the slice.
         window : SliceWindow
             (y, x), inside it.
+        levels : Levels, optional
+            Of the slice, if it has a border.
         """
+        if levels is not None and levels.inside is not None:
+            inside, shown = levels.inside, common(window, levels.inside)
+            if shown is None:
+                return slice(0, 0), slice(0, 0)
+            height, width = (part.stop - part.start for part in inside)
+            return moved(self.seen((height, width), within(shown, inside)), inside)
         grid = Grid(shape, self._record.scale)
         region = grown(grid.needed(window), self._method.context_px, grid.shape)
         return grid.pixels(
@@ -185,11 +201,21 @@ class SlicePredictor:
         numpy.ndarray
             Boundary probability, float32 (y, x), 0 to 1.
         """
-        grid = Grid(slice_.shape, self._record.scale)
-        kept = grid.needed(window)
+        picture = _picture(slice_, levels)
+        shown = window if levels.inside is None else common(window, levels.inside)
+        if shown is None:
+            return _framed(np.zeros((0, 0), np.float32), slice_.shape, levels, window, 1)
+        inner = shown if levels.inside is None else within(shown, levels.inside)
+        grid = Grid(picture.shape, self._record.scale)
+        kept = grid.needed(inner)
         seen = grown(kept, self._method.context_px, grid.shape)
-        mean = self._tiled(_View(slice_, levels, grid, should_stop), seen)[0]
-        return grid.enlarged(self._method.finish(mean)[within(kept, seen)], window)
+        mean = self._tiled(_View(picture, levels, grid, should_stop), seen)[0]
+        found = grid.enlarged(self._method.finish(mean)[within(kept, seen)], inner)
+        return _framed(found, slice_.shape, levels, window, 1)
+
+    def part(self, slice_: np.ndarray, window: SliceWindow, should_stop: ShouldStop = never) -> np.ndarray:
+        """Predict a window (y, x) of a slice with the grey levels of the whole slice."""
+        return self.window(slice_, window, self.levels(slice_), should_stop)
 
     def _tiled(self, view: _View, window: SliceWindow, count: int = 1) -> np.ndarray:
         """Return the first moments over the orientations in a window of the network's image.
@@ -227,3 +253,36 @@ class _View:
     levels: Levels
     grid: Grid
     should_stop: ShouldStop
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """What a border leaves of a slice."""
+
+    slice_: Readable
+    inside: SliceWindow
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(y, x)."""
+        return tuple(part.stop - part.start for part in self.inside)
+
+    def __getitem__(self, window: SliceWindow) -> np.ndarray:
+        return self.slice_[moved(window, self.inside)]
+
+
+def _picture(slice_: Readable, levels: Levels) -> Readable:
+    return slice_ if levels.inside is None else _Picture(slice_, levels.inside)
+
+
+def _framed(
+    found: np.ndarray, shape: tuple[int, ...], levels: Levels, window: SliceWindow, line: float
+) -> np.ndarray:
+    """Return a window of a slice: what was found of its picture there, and a line of a value around it."""
+    if levels.inside is None:
+        return found
+    values = np.zeros([part.stop - part.start for part in window], np.float32)
+    for part, value in ((grown(levels.inside, 1, shape), line), (levels.inside, found)):
+        if (here := common(window, part)) is not None:
+            values[within(here, window)] = value
+    return values

@@ -133,6 +133,23 @@ def within(window: SliceWindow, outer: SliceWindow) -> SliceWindow:
     return rows, columns
 
 
+def moved(window: SliceWindow, outer: SliceWindow) -> SliceWindow:
+    """Return where what `within` found lies beside the outer window: its inverse."""
+    rows, columns = (
+        slice(part.start + whole.start, part.stop + whole.start)
+        for part, whole in zip(window, outer, strict=True)
+    )
+    return rows, columns
+
+
+def common(one: SliceWindow, other: SliceWindow) -> SliceWindow | None:
+    """Return what two windows (y, x) share; None if that is nothing."""
+    rows, columns = (
+        slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True)
+    )
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
 def hull(windows: list[SliceWindow]) -> SliceWindow:
     """Return the smallest window (y, x) that holds all."""
     rows, columns = (

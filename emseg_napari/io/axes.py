@@ -14,6 +14,8 @@ from emseg_napari.core.jobs import UserError
 Size = tuple[int, int, int]
 VolumeWindow = tuple[slice, slice, slice]
 SliceWindow = tuple[slice, slice]  # (y, x) of one slice
+Point = tuple[float, float, float]  # along z, y, x
+NOWHERE: Point = (0.0, 0.0, 0.0)  # where an image lies that no file places
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import shape_text
+from emseg_napari.io.description import FileDescription, plain_axes, stack_axes
 
 CREMI_RAW = "volumes/raw"  # https://cremi.org/data
 _MOST_LISTED = 8
@@ -36,18 +37,31 @@ class Dataset:
     Attributes
     ----------
     shape : tuple of int
-        Axes in the order z, y, x.
     dtype : numpy.dtype
+    axes : tuple of str
+        As of a `FileDescription`; empty where none are stated.
     """
 
     shape: Sequence[int]
     dtype: Any
+    axes: tuple[str, ...] = ()
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it holds plain numbers on three axes or more, or on two that are named y and x."""
+        return np.dtype(self.dtype).kind in "buif" and (len(self.shape) >= 3 or {"y", "x"} <= set(self.axes))
 
     @property
     def is_volume(self) -> bool:
-        """Whether it is a stack of numbers, leading axes of length 1 aside."""
-        plain = np.dtype(self.dtype).kind in "buif"
-        return plain and len(self.shape) >= 3 and all(n == 1 for n in self.shape[:-3])
+        """Whether it is one stack of grey values."""
+        if not self.is_array:
+            return False
+        axes = self.axes or plain_axes(len(self.shape))
+        try:
+            stack_axes(FileDescription("", "", axes, tuple(self.shape), np.dtype(self.dtype)))
+        except UserError:
+            return False
+        return True
 
 
 def choose(datasets: Mapping[str, Dataset], name: str) -> str:
@@ -67,11 +81,13 @@ def choose(datasets: Mapping[str, Dataset], name: str) -> str:
     UserError
         If there is none.
     """
-    volumes = {path: one for path, one in datasets.items() if one.is_volume}
+    arrays = {path: one for path, one in datasets.items() if one.is_array}
+    volumes = {path: one for path, one in arrays.items() if one.is_volume}
     if CREMI_RAW in volumes:
         return CREMI_RAW
-    if len(volumes) == 1:
-        return next(iter(volumes))
+    candidates = volumes or arrays  # what is wrong with an only array is said where it is opened
+    if len(candidates) == 1:
+        return next(iter(candidates))
     if not volumes:
         found = f"has {listed(datasets)}" if datasets else "has no dataset"
         raise UserError(f"{name} {found}, but an image with the axes z, y, x is needed; choose another file.")

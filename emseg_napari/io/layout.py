@@ -9,7 +9,7 @@ from typing import Literal, overload
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, VolumeWindow, shape_text
+from emseg_napari.io.axes import NOWHERE, Point, Size, VolumeWindow, shape_text
 from emseg_napari.io.volume import Voxel
 
 OutputType = Literal["uint8", "uint16", "int32", "float32"]
@@ -36,8 +36,9 @@ class Layout:
         Of OME-Zarr. 0.4 is Zarr 2, which has no shards.
     labels : bool
         Values are names and not amounts, so coarser levels take the most frequent one, not the mean.
-    first : int
-        The slice of the image that is its slice 0: so it lies on the image.
+    origin : (float, float, float)
+        Where the centre of its first voxel lies along z, y, x, in the unit of `voxel`, in voxels where
+        that is not known: so it lies on the image.
 
     Raises
     ------
@@ -52,7 +53,7 @@ class Layout:
     voxel: Voxel | None = None
     version: Version = "0.5"
     labels: bool = False
-    first: int = 0
+    origin: Point = NOWHERE
 
     def __post_init__(self) -> None:
         for what, size in (("An output", self.shape), ("A chunk", self.chunk), ("A shard", self.block)):

@@ -25,6 +25,8 @@ class MappedPixels(LazyFile):
     dtype : numpy.dtype
     offset : int
         Of the first pixel, in bytes.
+    order : (int, int, int)
+        The places of z, y and x among the axes in the file, the slowest first.
     """
 
     path: Path
@@ -32,14 +34,16 @@ class MappedPixels(LazyFile):
     dtype: np.dtype[Any]
     offset: int
     chunks: None = None
+    order: Size = (0, 1, 2)
 
     @cached_property
     def _array(self) -> np.ndarray:
-        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+        stored = tuple(self.shape[self.order.index(axis)] for axis in range(3))
+        return np.memmap(self.path, self.dtype, "r", self.offset, stored).transpose(self.order)
 
     def read(self, window: VolumeWindow) -> np.ndarray:
         """Return a copy of the voxels of a window."""
-        return np.array(self._array[window])
+        return np.array(self._array[window], order="C")
 
 
 def mapped_again(array: Any) -> tuple[type[MappedPixels], tuple[Any, ...]] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,4 +65,4 @@ class HoledPixels:
 
 def holed(volume: Volume) -> Volume:
     """Return a volume, float32, that is NaN where chunks are missing or damaged."""
-    return Volume(volume.name, volume.source, HoledPixels(volume.pixels), volume.voxel)
+    return replace(volume, pixels=HoledPixels(volume.pixels), is_labels=False)

@@ -8,20 +8,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.machine import free_memory
 from emseg_napari.io.axes import name_of
 from emseg_napari.io.containers import N5, ZARR, container_of, existing_part, path_inside
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
+from emseg_napari.io.description import FileDescription
 from emseg_napari.io.volume import Volume
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
-MRC_SUFFIXES = (".mrc", ".rec", ".st", ".mrcs")
+MRC_SUFFIXES = (".mrc", ".rec", ".st", ".mrcs", ".ali", ".preali", ".map", ".ccp4")
+FILE_SUFFIXES = (*TIFF_SUFFIXES, *PNG_SUFFIXES, *HDF5_SUFFIXES, *MRC_SUFFIXES)
 _GIB = 1 << 30
 
 
-def open_volume(path: str | Path, dataset: str | None = None, *, fills: bool = False) -> Volume:
+def open_volume(
+    path: str | Path, dataset: str | None = None, *, fills: bool = False, labels: bool = False
+) -> Volume:
     """Open a stack of any size; nothing but what describes it is read.
 
     Parameters
@@ -35,6 +39,9 @@ def open_volume(path: str | Path, dataset: str | None = None, *, fills: bool = F
     fills : bool
         Whether a chunk of Zarr or N5 without a file is the fill value, as where a writer leaves out what
         is empty, and not a `BrokenChunk`.
+    labels : bool
+        Whether labels are wanted, and not an image: of a table of colours they are the numbers, and the
+        image is what is shown.
 
     Returns
     -------
@@ -51,8 +58,27 @@ def open_volume(path: str | Path, dataset: str | None = None, *, fills: bool = F
     there = existing_part(whole)
     inner = path_inside(there, whole)
     if there.is_file():
-        return _open_file(there, inner, whole)
-    return _open_folder(there, inner, whole, fills)
+        return _open_file(there, inner, whole, labels)
+    return _open_folder(there, inner, whole, fills, labels)
+
+
+def describe(path: str | Path, *, labels: bool = False) -> FileDescription:
+    """Return what a file or folder says of the image in it, without reading the pixels.
+
+    Parameters
+    ----------
+    path, labels
+        As for `open_volume`.
+
+    Raises
+    ------
+    UserError
+        As `open_volume`.
+    """
+    volume = open_volume(path, fills=True, labels=labels)
+    return volume.description or FileDescription(
+        volume.name, "", ("z", "y", "x"), volume.shape, volume.dtype, voxel=volume.voxel
+    )
 
 
 def open_levels(path: str | Path, *, fills: bool = False) -> list[Volume]:
@@ -71,10 +97,10 @@ def open_levels(path: str | Path, *, fills: bool = False) -> list[Volume]:
         As `open_volume`.
     """
     volume = open_volume(path, fills=fills)
-    folder = Path(volume.source)
-    if not folder.is_dir() or folder == Path(path).absolute():
+    source = Path(volume.source)
+    if source == Path(path).absolute():
         return [volume]
-    others = [level for level in _levels(folder) if level != folder]
+    others = [level for level in _levels(source) if level != source]
     return [volume, *(open_volume(level, fills=fills) for level in others)]
 
 
@@ -87,7 +113,7 @@ def display_name(path: str | Path) -> str:
 
 
 def is_container(path: str | Path) -> bool:
-    """Whether a path is a container, and not a file or folder of slices that `decode.read` takes."""
+    """Whether a path is a container, and not a file or folder of slices."""
     there = existing_part(Path(path).absolute())
     if there.is_dir():
         return container_of(there) is not None
@@ -107,7 +133,7 @@ def read_whole(volume: Volume) -> np.ndarray:
     UserError
         If there is not enough memory, or a part of it cannot be read.
     """
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if volume.nbytes > free:
         raise UserError(
             f"{volume.name} takes {volume.nbytes / _GIB:.1f} GiB of memory, of which "
@@ -116,7 +142,7 @@ def read_whole(volume: Volume) -> np.ndarray:
     return volume[...]
 
 
-def _open_file(file: Path, inner: str, whole: Path) -> Volume:
+def _open_file(file: Path, inner: str, whole: Path, labels: bool) -> Volume:
     suffix = file.suffix.lower()
     if suffix in HDF5_SUFFIXES:
         from emseg_napari.io.formats.hdf5 import open_hdf5
@@ -131,15 +157,15 @@ def _open_file(file: Path, inner: str, whole: Path) -> Volume:
     if suffix in TIFF_SUFFIXES:
         from emseg_napari.io.formats.tiff import open_tiff
 
-        return open_tiff(file)
+        return open_tiff(file, labels)
     if suffix in PNG_SUFFIXES:
         from emseg_napari.io.formats.slices import open_slices
 
-        return open_slices(file)
+        return open_slices(file, labels)
     raise UserError(f"{file.name} has a format that cannot be read; save it as OME-Zarr, HDF5, MRC or TIFF.")
 
 
-def _open_folder(folder: Path, inner: str, whole: Path, fills: bool) -> Volume:
+def _open_folder(folder: Path, inner: str, whole: Path, fills: bool, labels: bool) -> Volume:
     root = ZARR.root(folder)
     if root is not None:
         from emseg_napari.io.formats.zarr import open_zarr
@@ -154,10 +180,15 @@ def _open_folder(folder: Path, inner: str, whole: Path, fills: bool) -> Volume:
         raise UserError(f"{whole} does not exist; check the name.")
     from emseg_napari.io.formats.slices import open_slices
 
-    return open_slices(folder)
+    return open_slices(folder, labels)
 
 
 def _levels(folder: Path) -> list[Path]:
+    file = existing_part(folder)
+    if file.is_file() and file.suffix.lower() in HDF5_SUFFIXES:
+        from emseg_napari.io.formats.hdf5 import hdf5_levels
+
+        return [file / level for level in hdf5_levels(file, path_inside(file, folder))]
     if ZARR.is_node(folder):
         from emseg_napari.io.formats.zarr import zarr_levels
 

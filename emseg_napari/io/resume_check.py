@@ -60,7 +60,7 @@ class _Choice:
 _CHOICES = (
     _Choice("the run", ("run_folder", "run", "network")),
     _Choice("the probability", ("probability", "probability_source", "predicted_by")),
-    _Choice("the image", ("image", "source", "image_shape", "image_dtype", "shape", "first", "voxel")),
+    _Choice("the image", ("image", "source", "image_shape", "image_dtype", "shape", "origin", "voxel")),
     _Choice("what is written", ("kind", "values", "convention", "labels", "dtype")),
 )
 # The name of the setting that a key of a record follows from.
@@ -68,7 +68,7 @@ _SETTINGS = {"orientations": "average_orientations", "closed_gaps": "close_gaps"
 _OTHER = {"version": "the version of emseg-napari", "ome_version": "the version of OME-Zarr"}
 # Hashes, which are not shown: only that they differ.
 _MARKS = ("network", "predicted_by")
-_FOLLOWS = {"shape", "first"}  # from the slices that were chosen
+_FOLLOWS = {"shape", "origin"}  # from the slices that were chosen
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,8 @@ def _plain(layout: Layout) -> dict[str, Any]:
     """Return what two layouts must have in common, in words for the user."""
     named = {field.name: getattr(layout, field.name) for field in fields(layout) if field.name not in _CUT}
     voxel = layout.voxel and f"{shape_text(layout.voxel.size)} {layout.voxel.unit}"
-    return {**named, "shape": shape_text(layout.shape), "voxel": voxel, "ome_version": named.pop("version")}
+    texts = {"shape": shape_text(layout.shape), "origin": shape_text(layout.origin), "voxel": voxel}
+    return {**named, **texts, "ome_version": named.pop("version")}
 
 
 def _cut(layout: Layout) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.core.labels import Convention
-from emseg_napari.io.open import is_container, open_volume
+from emseg_napari.core.labels import Convention, normalise
+from emseg_napari.io.axes import NOWHERE, Point
+from emseg_napari.io.open import open_volume, read_whole
 from emseg_napari.io.sparse_stack import SparseStack, normalised
-from emseg_napari.io.stacks import read_description, read_image, read_labels, recorded_convention
-from emseg_napari.io.units import voxel_of
+from emseg_napari.io.stacks import recorded_convention, supported
 from emseg_napari.io.volume import Volume, Voxel
 
 # Up to that size an image is read as a whole, which makes every later look at it quick.
@@ -39,8 +39,8 @@ def open_image(path: str | Path, *, fills: bool = False) -> np.ndarray | Volume:
     UserError
         If it cannot be read.
     """
-    volume = _large(Path(path), fills)
-    return read_image(path, fills=fills) if volume is None else volume
+    volume = open_volume(path, fills=fills)
+    return volume if volume.nbytes > LARGE_BYTES else supported(read_whole(volume))
 
 
 def open_labels(path: str | Path, convention: Convention | None = None) -> SparseStack:
@@ -58,34 +58,22 @@ def open_labels(path: str | Path, convention: Convention | None = None) -> Spars
     UserError
         As `stacks.read_labels`.
     """
-    volume = _large(Path(path), fills=True)
-    if volume is None:
-        return SparseStack.of(read_labels(path, convention))
-    return normalised(volume, volume.name, convention or recorded_convention(Path(path)))
+    volume = open_volume(path, fills=True, labels=True)
+    convention = convention or recorded_convention(Path(path))
+    if volume.nbytes > LARGE_BYTES:
+        return normalised(volume, volume.name, convention)
+    return SparseStack.of(normalise(read_whole(volume), volume.name, convention))
 
 
 def voxel_of_file(path: str | Path) -> Voxel | None:
     """Return the size of a voxel as a file states it; None if it does not, or is not a volume."""
-    stated = read_description(path).get("voxel") if Path(path).is_file() else None
-    if isinstance(stated, dict):  # of an export
-        return voxel_of(stated.get("size", ()), stated.get("unit"))
+    return place_of_file(path)[0]
+
+
+def place_of_file(path: str | Path) -> tuple[Voxel | None, Point]:
+    """Return the size of a voxel as `voxel_of_file` does, and the origin, as of a `Volume`."""
     try:
-        return open_volume(path, fills=True).voxel
-    except UserError:  # such as grey values saved as three equal colours, which `stacks` reads
-        return None
-
-
-def _large(path: Path, fills: bool) -> Volume | None:
-    """Return the volume that is too large to be read as a whole, if it is."""
-    try:
-        volume = open_volume(path, fills=fills)
-    except UserError:
-        if is_container(path) or _bytes_on_disk(path) > LARGE_BYTES // 2:
-            raise
-        return None  # `stacks` reads it, or says why it cannot
-    return volume if volume.nbytes > LARGE_BYTES else None
-
-
-def _bytes_on_disk(path: Path) -> int:
-    found = path.iterdir() if path.is_dir() else [path] if path.exists() else []
-    return sum(one.stat().st_size for one in found if one.is_file())
+        volume = open_volume(path, fills=True, labels=True)
+    except UserError:  # such as several volumes
+        return None, NOWHERE
+    return volume.voxel, volume.origin

@@ -6,7 +6,6 @@ order and compression), single PNG, and folders of numbered TIFF or PNG slices; 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,9 +18,13 @@ import tifffile
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, Convention, normalise
-from emseg_napari.io.axes import shape_text
-from emseg_napari.io.decode import GREY_NEEDED, TIFF_SUFFIXES, read, tiff_text
-from emseg_napari.io.open import display_name, is_container, open_volume, read_whole
+from emseg_napari.core.owned_output import writing_file
+from emseg_napari.io.axes import NOWHERE, Point, shape_text
+from emseg_napari.io.decode import BIGTIFF_SUFFIXES, TIFF_SUFFIXES
+from emseg_napari.io.description import GREY_NEEDED
+from emseg_napari.io.open import display_name, open_volume, read_whole
+from emseg_napari.io.own_record import own_record, record_text
+from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Voxel
 
 BIGTIFF_BYTES = 4_000_000_000
@@ -32,7 +35,6 @@ _PER_CENTIMETRE = {
     "millimeter": 10.0,
     "centimeter": 1.0,
 }
-_OWN = "emseg-napari "  # before the JSON, which tifffile would otherwise take for its own format
 
 
 def read_image(path: str | Path, *, fills: bool = False) -> np.ndarray:
@@ -57,7 +59,7 @@ def read_image(path: str | Path, *, fills: bool = False) -> np.ndarray:
     UserError
         If it is missing, damaged, in colour, has more than three axes, or does not fit into memory.
     """
-    return supported(_read(Path(path), fills))
+    return supported(read_whole(open_volume(path, fills=fills)))
 
 
 def read_labels(path: str | Path, convention: Convention | None = None) -> np.ndarray:
@@ -82,7 +84,8 @@ def read_labels(path: str | Path, convention: Convention | None = None) -> np.nd
         As for `read_image`, or if the values fit no convention or two.
     """
     path = Path(path)
-    return normalise(_read(path, fills=True), display_name(path), convention or recorded_convention(path))
+    values = read_whole(open_volume(path, fills=True, labels=True))
+    return normalise(values, display_name(path), convention or recorded_convention(path))
 
 
 def write_stack(
@@ -90,6 +93,7 @@ def write_stack(
     array: np.ndarray,
     description: dict[str, Any] | None = None,
     voxel: Voxel | None = None,
+    origin: Point = NOWHERE,
 ) -> None:
     """Write a stack as a deflated TIFF, whole or not at all; BigTIFF when it is large.
 
@@ -103,19 +107,22 @@ def write_stack(
         JSON values that `read_description` gives back.
     voxel : Voxel, optional
         Its size goes into the file's resolution (y and x) and description.
+    origin : (float, float, float)
+        Of the centre of the first voxel, as of a `Volume`; goes into the description.
 
     Raises
     ------
     UserError
         If the file cannot be written.
     """
-    described = (description or {}) | ({"voxel": asdict(voxel)} if voxel else {})
-    text = _OWN + json.dumps(described) if described or description is not None else None
-    with files.atomic_write(path) as temporary:
+    place = ({"voxel": asdict(voxel)} if voxel else {}) | ({"origin": list(origin)} if any(origin) else {})
+    described = (description or {}) | place
+    text = record_text(described) if described or description is not None else None
+    with writing_file(path) as temporary:
         tifffile.imwrite(
             temporary,
             array,
-            bigtiff=array.nbytes > BIGTIFF_BYTES,
+            bigtiff=array.nbytes > BIGTIFF_BYTES or Path(path).suffix.lower() in BIGTIFF_SUFFIXES,
             photometric="minisblack",
             compression="zlib",
             description=text,
@@ -134,12 +141,19 @@ def _resolution(voxel: Voxel | None) -> dict[str, Any]:
 
 
 def read_description(path: str | Path) -> dict[str, Any]:
-    """Return what `write_stack` wrote as the description; empty for a file of other origin."""
+    """Return what `write_stack` wrote as the description; empty for a file of other origin.
+
+    Raises
+    ------
+    UserError
+        If the file, or its description, is damaged.
+    """
     path = Path(path)
     if path.suffix.lower() not in TIFF_SUFFIXES:
         return {}
-    text = tiff_text(path)
-    return json.loads(text.removeprefix(_OWN)) if text.startswith(_OWN) else {}
+    from emseg_napari.io.formats.tiff import tiff_text  # loads Zarr
+
+    return own_record(tiff_text(path), path.name)
 
 
 def check_image(image: Any, name: str, slices: Sequence[int] | None = None) -> None:
@@ -164,7 +178,7 @@ def check_image(image: Any, name: str, slices: Sequence[int] | None = None) -> N
         )
     if image.size == 0:
         raise UserError(f"{name} has no pixels (shape {shape_text(image.shape)}); choose another image.")
-    stack = as_stack(image)
+    stack = in_slabs(as_stack(image))
     _check_values(stack, name, range(len(stack)) if slices is None else slices)
 
 
@@ -238,10 +252,6 @@ def _check_values(stack: np.ndarray, name: str, slices: Sequence[int]) -> None:
         )
     if len(ends) == 1:
         raise UserError(f"{name} has the same value ({ends.pop()}) in every pixel; choose another image.")
-
-
-def _read(path: Path, fills: bool = False) -> np.ndarray:
-    return read_whole(open_volume(path, fills=fills)) if is_container(path) else read(path)
 
 
 def supported(array: np.ndarray) -> np.ndarray:

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 from emseg_napari.io.axes import Voxel
 
-_METRES = {"angstrom": -10, "nanometer": -9, "micrometer": -6, "millimeter": -3, "centimeter": -2, "meter": 0}
-_SPELLINGS = {
-    "å": "angstrom",
-    "nm": "nanometer",
-    "nanometre": "nanometer",
-    "µm": "micrometer",  # micro sign
-    "μm": "micrometer",  # Greek mu
-    "um": "micrometer",
-    "\\u00b5m": "micrometer",  # as ImageJ writes it
-    "micron": "micrometer",
-    "microns": "micrometer",
-    "micrometre": "micrometer",
-    "mm": "millimeter",
-    "cm": "centimeter",
-    "m": "meter",
+_PREFIXES = {
+    "pico": ("p", -12),
+    "nano": ("n", -9),
+    "micro": ("u", -6),
+    "milli": ("m", -3),
+    "centi": ("c", -2),
 }
+_METRES = {"angstrom": -10, "meter": 0, **{f"{name}meter": power for name, (_, power) in _PREFIXES.items()}}
+_SPELLINGS = {
+    "\N{LATIN SMALL LETTER A WITH RING ABOVE}": "angstrom",
+    "ang": "angstrom",
+    "m": "meter",
+    "micron": "micrometer",
+    **{f"{short}m": f"{name}meter" for name, (short, _) in _PREFIXES.items()},
+}
+_NONE = ("", "pixel", "px", "voxel")  # no length at all
+_SHOWN = 60  # characters of what is not understood
 
 
 def voxel_of(sizes: Sequence[Any], units: str | Sequence[Any] | None) -> Voxel | None:
-    """Return a voxel from what a file says.
+    """Return a voxel from what a file says, as `stated_voxel` does, without its notes."""
+    return stated_voxel(sizes, units)[0]
+
+
+def stated_voxel(
+    sizes: Sequence[Any], units: str | Sequence[Any] | None
+) -> tuple[Voxel | None, tuple[str, ...]]:
+    """Return a voxel from what a file says, and what the user must know of that.
 
     Parameters
     ----------
@@ -38,25 +48,51 @@ def voxel_of(sizes: Sequence[Any], units: str | Sequence[Any] | None) -> Voxel |
 
     Returns
     -------
-    Voxel or None
+    voxel : Voxel or None
         None if a size is not a positive number or a unit is unknown.
+    notes : tuple of str
+        A sentence if something is stated that was not understood.
     """
     each = [units] * 3 if isinstance(units, str) or units is None else list(units)
-    known = [_spelled(unit) for unit in each]
+    known = [spelled(unit) for unit in each]
     try:
-        z, y, x = (_converted(float(size), unit, known[2]) for size, unit in zip(sizes, known, strict=True))
-    except (TypeError, ValueError, KeyError):
-        return None
-    valid = all(math.isfinite(size) and size > 0 for size in (z, y, x))
-    return Voxel((z, y, x), known[2]) if valid else None
+        numbers = [float(size) for size in sizes]
+    except (TypeError, ValueError, OverflowError):
+        numbers = []
+    if len(numbers) != 3 or not all(math.isfinite(size) and size > 0 for size in numbers):
+        return None, (f"no size of a voxel is known, since {_shown(sizes)} is stated",)
+    if len(known) == 3 and all(unit in _METRES for unit in known):
+        z, y, x = (_converted(size, unit, known[2]) for size, unit in zip(numbers, known, strict=True))
+        return Voxel((z, y, x), known[2]), ()
+    if set(numbers) == {1.0} and all(unit in _NONE for unit in known):
+        return None, ()  # nothing is stated
+    stated = ", ".join(dict.fromkeys(_shown(unit or "no unit") for unit in each))
+    size = " x ".join(f"{number:g}" for number in numbers)
+    return None, (
+        f"no size of a voxel is known, since {size} is stated in {stated}, which is no known length",
+    )
 
 
-def _spelled(unit: Any) -> str:
-    spelled = str(unit or "").strip().lower()
-    return _SPELLINGS.get(spelled, spelled)
+def spelled(unit: Any) -> str:
+    """Return a unit as OME-Zarr spells it; what is not known as it is, in small letters.
+
+    Programs write "nm" or "nanometres", codes for signs, and one of two mu and two angstrom signs.
+    """
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), str(unit or ""))
+    text = unicodedata.normalize("NFKC", text).strip().lower()
+    text = text.replace("\N{GREEK SMALL LETTER MU}", "u").replace("metre", "meter")
+    for word in (text, text.removesuffix("s")):
+        if word in _METRES or word in _SPELLINGS or word in _NONE:
+            return _SPELLINGS.get(word, word)
+    plain = "".join(one for one in unicodedata.normalize("NFD", text) if not unicodedata.combining(one))
+    return "angstrom" if plain.removesuffix("s") == "angstrom" else text
 
 
 def _converted(size: float, unit: str, into: str) -> float:
-    """Raise `KeyError` where a unit is unknown."""
     power = _METRES[unit] - _METRES[into]
     return size * 10**power if power >= 0 else size / 10**-power
+
+
+def _shown(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

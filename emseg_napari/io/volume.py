@@ -12,8 +12,9 @@ from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
-from emseg_napari.io.axes import Size, VolumeWindow, Voxel, check_grey, last_three, part_of
+from emseg_napari.io.axes import NOWHERE, Point, Size, VolumeWindow, Voxel, check_grey, last_three, part_of
 from emseg_napari.io.chunk_errors import BrokenChunk
+from emseg_napari.io.description import FileDescription
 from emseg_napari.io.indexing import AxisSelection, complete
 from emseg_napari.io.memmap import mapped_again
 
@@ -77,6 +78,11 @@ class Volume:
         Size of a voxel where it is known.
     is_labels : bool
         Whether the file says that its values are names and not grey values.
+    description : FileDescription or None
+        What the file says of itself; None of an array in memory.
+    origin : (float, float, float)
+        Where the centre of its first voxel lies along z, y, x, in the unit of `voxel`; in voxels where
+        that is not known.
     """
 
     name: str
@@ -84,6 +90,13 @@ class Volume:
     pixels: PixelSource = field(repr=False)
     voxel: Voxel | None = None
     is_labels: bool = False
+    description: FileDescription | None = field(default=None, repr=False)
+    origin: Point = NOWHERE
+
+    @classmethod
+    def described(cls, file: FileDescription, source: str, pixels: PixelSource) -> Volume:
+        """Return the volume of a file that is described."""
+        return cls(file.name, source, pixels, file.voxel, file.is_labels, file, file.origin or NOWHERE)
 
     @property
     def shape(self) -> Size:
@@ -199,7 +212,9 @@ class ArrayPixels:
         return part_of(self.array, window)
 
 
-def volume_of(array: Any, name: str = "The image", voxel: Voxel | None = None) -> Volume:
+def volume_of(
+    array: Any, name: str = "The image", voxel: Voxel | None = None, origin: Point = NOWHERE
+) -> Volume:
     """Make a volume of an array.
 
     Parameters
@@ -211,6 +226,8 @@ def volume_of(array: Any, name: str = "The image", voxel: Voxel | None = None) -
         What the user calls it.
     voxel : Voxel, optional
         Size of a voxel.
+    origin : (float, float, float)
+        Of the centre of the first voxel, as of `Volume`.
 
     Raises
     ------
@@ -220,7 +237,7 @@ def volume_of(array: Any, name: str = "The image", voxel: Voxel | None = None) -
     if isinstance(array, Volume):
         return array
     check_grey(array.shape, array.dtype, name)
-    return Volume(name, "", ArrayPixels(array), voxel)
+    return Volume(name, "", ArrayPixels(array), voxel, origin=origin)
 
 
 def with_fill_value(stack: S, fills: bool = True) -> S:

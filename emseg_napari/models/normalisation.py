@@ -7,15 +7,20 @@ change from slice to slice, and a slice predicted alone equals itself in a stack
 The percentiles are those of at least 2^18 pixels on a regular grid. Of slices of more than 2^24 pixels,
 which would take long to read as a whole, they are those of 64 windows at fixed positions, the same
 for every part of the slice. The caller decides what to do where one of these pixels cannot be read.
+
+Constant borders, which alignment leaves, are no grey levels of the picture: the percentiles are those of
+what lies inside, taken as if it were the slice.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
+from emseg_napari.io.axes import SliceWindow
+from emseg_napari.models.borders import border_of, box_around
 from emseg_napari.models.resampling import Readable
 from emseg_napari.settings import Settings
 
@@ -35,10 +40,19 @@ class Levels:
         The grey level that becomes 0.
     scale : float
         Factor of the distance from it.
+    box : (int, int, int, int), optional
+        Where rows or columns at the slice's edges are nothing but border: the box inside of them, (first y,
+        end y, first x, end x). Of a slice that is read in windows it is not known, and None.
     """
 
     middle: float
     scale: float
+    box: tuple[int, int, int, int] | None = None
+
+    @property
+    def inside(self) -> SliceWindow | None:
+        """The box as a window of the slice."""
+        return None if self.box is None else (slice(*self.box[:2]), slice(*self.box[2:]))
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """Normalise a slice or a part of it, (y, x) of any dtype, to float32."""
@@ -55,10 +69,19 @@ class Normalisation(Settings):
     ----------
     low_percent, high_percent : float
         The percentiles whose distance becomes 1; outside of them lie dirt and folds.
+    borders : str
+        Whether constant borders are "left out", or "counted" as grey levels, as by runs of before
+        December 2026.
     """
 
     low_percent: float = 5.0
     high_percent: float = 95.0
+    borders: Literal["left out", "counted"] = "left out"
+
+    @property
+    def mark(self) -> str:
+        """Text by which it is recognised; where borders count, that of versions that knew no other way."""
+        return self.model_dump_json(exclude={"borders"} if self.borders == "counted" else None)
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """Normalise slices.
@@ -90,10 +113,21 @@ class Normalisation(Settings):
         UserError
             If pixels of the sample cannot be read: without them the levels would be others.
         """
-        pixels = _sample_of(slice_)
-        # A strided sample: percentiles of a 16-megapixel slice would take half a second.
-        step = max(1, int((pixels.size / _SAMPLED_PIXELS) ** 0.5)) if pixels.ndim == 2 else 1
-        sample = _finite(pixels[(slice(None, None, step),) * pixels.ndim]).astype(np.float32)
+        pixels, is_whole = _sample_of(slice_)
+        border = border_of(pixels) if self.borders == "left out" else None
+        if border is None:
+            step = _step(pixels.size) if is_whole else 1
+            return self._levels(pixels[::step, ::step], pixels)
+        box = box_around(~border)
+        inside = slice(*box[:2]), slice(*box[2:])
+        part, counts = pixels[inside], ~border[inside]
+        step = _step(part.size) if is_whole else 1
+        levels = self._levels(part[::step, ::step][counts[::step, ::step]], part[counts])
+        return replace(levels, box=box) if is_whole and part.size < pixels.size else levels
+
+    def _levels(self, sample: np.ndarray, pixels: np.ndarray) -> Levels:
+        """Return the map of the levels of a sample of some pixels."""
+        sample = _finite(sample).astype(np.float32)
         if not sample.size:
             return Levels(0.0, 0.0)
         low, middle, high = np.percentile(sample, (self.low_percent, 50.0, self.high_percent))
@@ -102,13 +136,21 @@ class Normalisation(Settings):
         return Levels(float(middle), float(1.0 / (high - low)) if high > low else 0.0)
 
 
-def _sample_of(slice_: Readable) -> np.ndarray:
-    """Return a slice (y, x), or of a large one the pixels in some windows, one-dimensional."""
+def _sample_of(slice_: Readable) -> tuple[np.ndarray, bool]:
+    """Return a slice (y, x) and True, or of a large one some windows of it, side by side (y, x), and False.
+
+    Those at the edges of the slice lie at the edges of what is returned, where a border is looked for.
+    """
     height, width = slice_.shape
     if height * width <= _WHOLE_PIXELS:
-        return slice_[0:height, 0:width]
+        return slice_[0:height, 0:width], True
     rows, columns = (_window_positions(n) for n in slice_.shape)
-    return np.concatenate([slice_[window].ravel() for window in product(rows, columns)])
+    return np.block([[slice_[row, column] for column in columns] for row in rows]), False
+
+
+def _step(size: int) -> int:
+    # A strided sample: percentiles of a 16-megapixel slice would take half a second.
+    return max(1, int((size / _SAMPLED_PIXELS) ** 0.5))
 
 
 def _window_positions(length: int) -> list[slice]:

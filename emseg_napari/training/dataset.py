@@ -13,10 +13,11 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import check_trainable, distinct, normalise
+from emseg_napari.io.slabs import in_slabs, kept
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import as_stack, check_image, check_pair
-from emseg_napari.io.volume import with_fill_value
-from emseg_napari.models.run import Run, RunRecord, fingerprint, open_run, opened_start
+from emseg_napari.io.volume import Volume, with_fill_value
+from emseg_napari.models.run import Run, RunRecord, fingerprint, open_run, opened_start, versions
 from emseg_napari.settings import BASELINES, LiveSettings, TrainingSettings
 from emseg_napari.training.run_record import label_counts, new_record, with_start
 from emseg_napari.training.splits import (
@@ -27,18 +28,6 @@ from emseg_napari.training.splits import (
     hold_out_tile,
     only_tile,
     split,
-)
-
-# Fields that a resumed run keeps, whatever was labelled in the meantime.
-_KEPT = (
-    "trained_slices",
-    "held_out_slices",
-    "held_out_tile",
-    "fingerprints",
-    "start",
-    "start_slices",
-    "normalisation",
-    "kept_epoch",
 )
 
 
@@ -175,7 +164,10 @@ def prepare(
     UserError
         If they cannot be used, or a held-out slice also trains.
     """
-    data = check_data(as_stack(image), _as_sparse(labels), settings, resumed=resumed)
+    image, known = as_stack(image), _as_sparse(labels)
+    if isinstance(image, Volume) and image.shape == known.shape:
+        image = kept(with_fill_value(image, settings.missing_is_empty), known.stored_slices)
+    data = check_data(image, known, settings, resumed=resumed)
     return TrainingDataset(data.image, data.labels, _record_of(data, settings, resumed))
 
 
@@ -184,7 +176,10 @@ def _record_of(data: CheckedData, settings: TrainingSettings, resumed: Run | Non
     fingerprints = [fingerprint(image[z]) for z in trained]
     _check_no_leak(image, held_out, dict(zip(fingerprints, trained, strict=True)))
     corner = hold_out_tile(data.labels, trained) if settings.hold_out and not held_out else None
-    record = new_record(
+    if resumed:  # whatever was labelled in the meantime, nothing that it knows of itself is lost
+        changes = {"versions": versions(), "label_counts": label_counts(data.labels[trained])}
+        return resumed.record.model_copy(update=changes)
+    return new_record(
         image,
         settings,
         trained_slices=trained,
@@ -193,8 +188,6 @@ def _record_of(data: CheckedData, settings: TrainingSettings, resumed: Run | Non
         fingerprints=fingerprints,
         label_counts=label_counts(data.labels[trained]),
     )
-    kept = {name: getattr(resumed.record, name) for name in _KEPT} if resumed else {}
-    return record.model_copy(update=kept)
 
 
 def prepare_live(
@@ -213,7 +206,7 @@ def prepare_live(
     UserError
         If they, or the start, cannot be used.
     """
-    image, known = as_stack(image), _as_sparse(labels)
+    image, known = in_slabs(as_stack(image)), _as_sparse(labels)
     check_pair(image, known, PARAMETER_NAMES.image, PARAMETER_NAMES.labels)
     start = _live_start(settings)
     record = new_record(

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from emseg_napari.core.machine import processors, threads
+
 
 class Devices:
     """Devices of this process, set up for training.
@@ -28,6 +30,8 @@ class Devices:
 
     def __init__(self, names: list[str] | None = None) -> None:
         self._strategy: Any = None
+        # Read when TensorFlow is loaded or computes first; it knows no quotas of containers.
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads()))
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
@@ -69,6 +73,7 @@ def _words(gpus: list[dict[str, Any]]) -> str:
     if gpus:
         names = sorted({str(gpu.get("device_name", "of unknown kind")) for gpu in gpus})
         return f"Computing on {len(gpus)} GPU{'s' * (len(gpus) > 1)} ({', '.join(names)})."
-    cores = os.cpu_count() or 1
-    used = min(cores, int(os.environ.get("TF_NUM_INTRAOP_THREADS") or cores))
+    cores = processors()
+    said = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    used = min(cores, int(said) if said.isdecimal() and said.isascii() else cores)
     return f"Computing on the processor: {used} of {cores} cores; there is no GPU that TensorFlow can use."

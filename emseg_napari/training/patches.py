@@ -54,6 +54,8 @@ class PatchSampler:
         Patch and batch size, augmentation, seed.
     normalisation : Normalisation
         How grey levels become network input.
+    part : SliceWindow, optional
+        Draw from that part of the slices only, (y, x), with the grey levels of the whole; for `compact`.
 
     Raises
     ------
@@ -62,11 +64,18 @@ class PatchSampler:
     """
 
     def __init__(
-        self, image: np.ndarray, labels: np.ndarray, settings: TrainingSettings, normalisation: Normalisation
+        self,
+        image: np.ndarray,
+        labels: np.ndarray,
+        settings: TrainingSettings,
+        normalisation: Normalisation,
+        part: SliceWindow | None = None,
     ) -> None:
         self._settings = settings
         self._scale = network_scale(settings, image.shape[1:])
-        images = [resample(normalisation.apply(s), self._scale) for s in image]
+        part = part or (slice(None), slice(None))
+        images = [resample(normalisation.levels(s).apply(s[part]), self._scale) for s in image]
+        labels = labels[:, *part]
         self._size = _side_px(settings, images[0].shape)
         self._images = [self._pad(s, "reflect") for s in images]
         self._set_labels(labels)

@@ -15,6 +15,8 @@ from emseg_napari.core.jobs import ShouldStop, never
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED, from_probability
 from emseg_napari.evaluation.metrics import best_threshold, comparisons, pixel_accuracy
 from emseg_napari.inference import SlicePredictor
+from emseg_napari.inference.tiles import whole
+from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.sparse_stack import SparseStack, Stack, labelled_slices
 from emseg_napari.models.run import RunRecord, fingerprint
 from emseg_napari.segmentation.close_gaps import close_gaps, closings
@@ -133,7 +135,7 @@ class Scorer:
 
     def _compared(self, slices: list[int], predictor: SlicePredictor) -> tuple[np.ndarray, np.ndarray]:
         part = most_labelled(self._labels[slices], _SIDE_PX)
-        probability = [predictor.probability(self._image[z][part], self._should_stop) for z in slices]
+        probability = [predictor.part(self._image[z], part, self._should_stop) for z in slices]
         return self._labels[slices][:, *part], np.stack(probability)
 
 
@@ -218,18 +220,22 @@ def _each_slice(
 
 
 class CachedPredictor:
-    """Predictor that computes each slice once, for callers that need slices several times."""
+    """Predictor that computes each part of a slice once, for callers that need it several times."""
 
     def __init__(self, predictor: SlicePredictor) -> None:
         self._predictor = predictor
-        self._cache: dict[str, np.ndarray] = {}
+        self._cache: dict[tuple[str, str], np.ndarray] = {}
+
+    def part(self, slice_: np.ndarray, window: SliceWindow, should_stop: ShouldStop = never) -> np.ndarray:
+        """Return the boundary probability in a window (y, x) of a slice, computed at the first call."""
+        name = fingerprint(slice_), str(window)
+        if name not in self._cache:
+            self._cache[name] = self._predictor.part(slice_, window, should_stop)
+        return self._cache[name]
 
     def probability(self, slice_: np.ndarray, should_stop: ShouldStop = never) -> np.ndarray:
-        """Return the boundary probability of a slice (y, x), float32, computed at the first call."""
-        name = fingerprint(slice_)
-        if name not in self._cache:
-            self._cache[name] = self._predictor.probability(slice_, should_stop)
-        return self._cache[name]
+        """Return the boundary probability of a whole slice (y, x), float32."""
+        return self.part(slice_, whole(slice_.shape), should_stop)
 
 
 def _agreement(labels: np.ndarray, probability: Iterable[np.ndarray], threshold: float) -> np.ndarray:

@@ -14,8 +14,8 @@ from emseg_napari.annotation.session.recovery import discard, recoverable
 from emseg_napari.annotation.session.store import MissingImage
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import AmbiguousLabels, Convention, UnknownLabels
-from emseg_napari.io.axes import shape_text
 from emseg_napari.io.containers import FOLDER_SUFFIXES
+from emseg_napari.io.open import FILE_SUFFIXES, describe
 from emseg_napari.io.samples import isbi2012
 from emseg_napari.io.stack_or_volume import open_labels
 from emseg_napari.io.stacks import check_pair
@@ -35,7 +35,7 @@ from emseg_napari.widgets.layers.layer_info import LayerData, info_in
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.session_layers import session_layers
 
-_STACKS = "Images (*.tif *.tiff *.png *.h5 *.hdf5 *.hdf *.mrc *.rec);;All files (*)"
+_STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
 _FOLDERS = "A folder of numbered PNG or TIFF slices, or a volume of any size in Zarr, OME-Zarr or N5."
 _VALUES = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
 _ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded the first time."
@@ -64,7 +64,9 @@ class LoadStep(StepWidget):
         self._build_recovery()
         self.add_choices("image", "labels")
         self.about = wrapping_label()
-        self.about.setToolTip("Size of the chosen image and of its voxels, along z, y, x.")
+        self.about.setToolTip(
+            "Size of the chosen image and of its voxels (z, y, x), and how its file was read."
+        )
         self.rows.addWidget(self.about)
         self.rows.addWidget(self.status)
 
@@ -166,7 +168,10 @@ class LoadStep(StepWidget):
     def open_labels(self, path: Path, convention: Convention | None = None) -> None:
         """Read labels in the background; asks for the convention when the values leave it open."""
 
-        def read() -> np.ndarray:
+        def read() -> tuple[np.ndarray, str]:
+            return convert(), describe(path, labels=True).sentence()
+
+        def convert() -> np.ndarray:
             try:
                 return dense(open_labels(path, convention))
             except (AmbiguousLabels, UnknownLabels) as error:
@@ -175,7 +180,7 @@ class LoadStep(StepWidget):
                     raise
                 return dense(open_labels(path, answer))
 
-        self._read(path.name, read, lambda labels: self._show_labels(path, labels))
+        self._read(path.name, read, lambda found: self._show_labels(path, *found))
 
     def _read(self, name: str, read: Callable[[], Any], show: Callable[[Any], None]) -> None:
         self.in_background(f"Reading {name}...", read, show)
@@ -189,13 +194,13 @@ class LoadStep(StepWidget):
         remember_folder("images", path.parent)
         self.say(f"Opened {path.name}: {description_of(shown[0])}.")
 
-    def _show_labels(self, path: Path, labels: Any) -> None:
+    def _show_labels(self, path: Path, labels: Any, described: str) -> None:
         image = self.workspace.image
         like = image if fits(image, labels.shape) else None
         self.workspace.choose("labels", add_labels(self.viewer, labels, path.stem, like))
         remember_folder("images", path.parent)
         warning = "" if like is not None or image is None else " Its shape differs from the image's."
-        self.say(f"Opened {path.name}: {shape_text(labels.shape)}.{warning}")
+        self.say(f"Opened {path.name}: {described}.{warning}")
 
     # -- sessions -----------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from emseg_napari.io.samples import isbi2012, phantom
 from emseg_napari.io.stacks import as_stack, write_stack
 from emseg_napari.widgets.layers.label_colours import label_colours
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in
+from emseg_napari.widgets.layers.placement import placement_of, voxel_of_layer
 from emseg_napari.widgets.layers.session_layers import session_layers
 
+_PLACE = ("scale", "translate", "units")
 LayerData = tuple[np.ndarray, dict[str, Any], str]
 
 
@@ -105,7 +108,9 @@ def write_isbi(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         if confirmed is not None:
             labels = trusted(as_stack(labels), confirmed).reshape(labels.shape)
         labels = normalise(labels, name, None if confirmed is None else "napari")
-        write_stack(path, to_isbi(labels), {"convention": "isbi"})
+        place: Any = SimpleNamespace(**{key: attributes.get(key, ()) for key in _PLACE})
+        voxel, origin = voxel_of_layer(place), placement_of(place).translate
+        write_stack(path, to_isbi(labels), {"convention": "isbi"}, voxel, origin)
     except UserError as error:
         show_error(str(error))
         return []

@@ -30,7 +30,7 @@ from emseg_napari.widgets.base.step import choice_of, in_row
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import proposals_of
-from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
+from emseg_napari.widgets.layers.layer_pixels import placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.placement import shown_slice, slice_in_view
 from emseg_napari.widgets.layers.proposal_layers import (
     OWN_LAYER,
@@ -160,7 +160,7 @@ class PredictStep(JobStep):
         """Predict the whole stack to an output on disk, the slice in view first."""
         path, scheduler = self.volume.chosen()
         work = {
-            "volume": volume_of_layer(self._image),
+            "volume": placed_volume(self._image),
             "run": run.folder,
             "output": path,
             "settings": validated(PredictionSettings, **self.form.values()),

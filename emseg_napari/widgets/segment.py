@@ -29,7 +29,7 @@ from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import connect_while, stack_of, understood
 from emseg_napari.widgets.layers.layer_info import info_in, info_of
-from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
+from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
 from emseg_napari.widgets.layers.placement import layer_transform, shown_slice
 from emseg_napari.widgets.layers.volume_layers import layer_of
@@ -137,7 +137,7 @@ class CellsStep(JobStep):
             raise UserError(f"{source.name} holds labels; cells on disk need a boundary probability.")
         path, scheduler = self.volume.chosen()
         self._output = path
-        volume = volume_of(volume_of_layer(source), source.name)
+        volume = placed_volume(source)
 
         def prepare() -> dict[str, Any]:
             record = record_of_layer(source)

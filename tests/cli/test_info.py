@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from typer.testing import CliRunner
 
 from emseg_napari.cli import app
@@ -77,7 +78,8 @@ def test_info_as_json_has_the_figures(saved):
 def test_info_of_no_run_is_a_sentence(tmp_path):
     result = CliRunner().invoke(app, ["info", str(tmp_path)])
     assert result.exit_code == 2
-    assert "is neither a run folder nor an output of 'emseg predict' or" in result.output
+    assert "is neither a run folder nor an image: " in result.output
+    assert "has no TIFF or PNG files" in result.output
 
 
 def test_info_of_a_prediction_says_who_made_it_of_what(tmp_path):
@@ -91,7 +93,58 @@ def test_info_of_a_prediction_says_who_made_it_of_what(tmp_path):
     result = CliRunner().invoke(app, ["info", str(tmp_path / "p.tif")])
     assert result.stdout.splitlines() == [
         f"{tmp_path / 'p.tif'}: prediction, boundary probability, 0 to 1",
+        "1 slice of 4 x 4, 32 bit float",
         "predicted by the run r in /runs/r, threshold 0.40",
         "slices 2:3 of i.tif",
         "made with emseg-napari 0.1.0",
     ]
+
+
+GREY = np.random.default_rng(0).integers(20, 200, (6, 40, 50), np.uint8)
+NOTE = "0 = white in the file, shown inverted back"
+
+
+def test_info_of_an_image_says_what_is_in_it_and_how_it_is_read(tmp_path):
+    tifffile.imwrite(tmp_path / "w.tif", 255 - GREY, photometric="miniswhite")
+    result = CliRunner().invoke(app, ["info", str(tmp_path / "w.tif")])
+    assert result.stdout.strip() == f"{tmp_path / 'w.tif'}: 6 slices of 40 x 50, 8 bit; {NOTE}"
+    figures = json.loads(CliRunner().invoke(app, ["info", "--json", str(tmp_path / "w.tif")]).stdout)
+    assert figures["shape"] == [6, 40, 50]
+    assert figures["notes"] == [NOTE]
+    assert figures["photometric"] == "0 = white"
+
+
+def test_info_of_labels_that_are_no_image_says_what_they_are(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 65536, (3, 256), np.uint16)
+    tifffile.imwrite(tmp_path / "p.tif", GREY, photometric="palette", colormap=colours)
+    result = CliRunner().invoke(app, ["info", str(tmp_path / "p.tif")])
+    assert "the numbers in its table of colours are read as labels" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["cut.tif", "gone.tif"])
+def test_info_of_what_cannot_be_read_is_a_sentence(tmp_path, name):
+    tifffile.imwrite(tmp_path / "a.tif", GREY, photometric="minisblack")
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:9000])
+    result = CliRunner().invoke(app, ["info", str(tmp_path / name)])
+    assert result.exit_code == 2
+    assert name in result.output
+
+
+def test_commands_say_on_stderr_how_images_and_labels_were_read(tmp_path):
+    labels = np.where(GREY > 90, 255, 0).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "w.tif", 255 - GREY, photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "l.tif", 255 - labels, photometric="miniswhite")
+    options = ["--image", str(tmp_path / "w.tif"), "--output", str(tmp_path / "out"), "--json"]
+    result = CliRunner().invoke(app, ["export", str(tmp_path / "l.tif"), *options])
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines() == [f"note: w.tif: {NOTE}", f"note: l.tif: {NOTE}"]
+    json.loads(result.stdout)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out" / "images.tif"), GREY)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out" / "labels.tif"), labels)
+    result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "l.tif"), str(tmp_path / "l.tif")])
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count(f"note: l.tif: {NOTE}") == 2
+    result = CliRunner().invoke(
+        app, ["segment", str(tmp_path / "l.tif"), "--output", str(tmp_path / "c.tif")]
+    )
+    assert f"note: l.tif: {NOTE}" in result.stderr

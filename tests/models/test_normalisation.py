@@ -97,6 +97,14 @@ def test_large_slice_is_measured_on_a_sample_that_is_good_enough(rng):
     assert high - low == pytest.approx(1, abs=0.02)
 
 
+def test_levels_are_those_of_a_regular_grid_of_enough_pixels(rng):
+    grid = rng.normal(100, 10, (512, 512)).astype(np.float32)  # 2^18 pixels
+    slice_ = np.zeros((1024, 1024), np.float32)
+    slice_[::2, ::2] = grid
+    assert NORMALISATION.levels(slice_) == NORMALISATION.levels(grid)
+    assert NORMALISATION.levels(slice_[:1023]) != NORMALISATION.levels(grid)
+
+
 def test_image_itself_is_left_alone(picture):
     image = picture.astype(np.float32)
     before = image.copy()
@@ -134,6 +142,15 @@ def test_of_a_large_slice_only_windows_are_read_and_they_are_enough(large):
     assert levels.scale == pytest.approx(whole.scale, rel=0.03)
 
 
+def test_windows_of_a_large_slice_reach_from_edge_to_edge_and_all_their_pixels_count(large, monkeypatch):
+    monkeypatch.setattr(normalisation, "_SAMPLED_PIXELS", 1 << 8)
+    rows, columns = (np.linspace(0, n - 32, 8).astype(int) for n in large.shape)
+    pixels = [large[y : y + 32, x : x + 32] for y in rows for x in columns]
+    low, middle, high = np.percentile(pixels, (5, 50, 95))
+    levels = NORMALISATION.levels(large)
+    assert (levels.middle, levels.scale) == (middle, pytest.approx(1 / (high - low)))
+
+
 def test_a_large_slice_on_disk_has_the_levels_that_it_has_in_memory(large):
     assert NORMALISATION.levels(OnDisk(large)) == NORMALISATION.levels(large)
 
@@ -159,3 +176,83 @@ def test_pixels_that_are_no_numbers_do_not_count(picture, value):
     holed[::7] = value
     levels, plain = NORMALISATION.levels(holed), NORMALISATION.levels(np.delete(picture, np.s_[::7], 0))
     assert levels == plain
+
+
+def bordered(picture: np.ndarray, value: float, share: float = 0.35) -> tuple[np.ndarray, np.s_]:
+    """A picture on a larger canvas of one value, which is that share of it, and where it lies."""
+    height, width = (round(n / (1 - share) ** 0.5) for n in picture.shape)
+    canvas = np.full((height, width), value, picture.dtype)
+    y, x = (height - picture.shape[0]) // 3, (width - picture.shape[1]) // 2
+    inside = np.s_[y : y + picture.shape[0], x : x + picture.shape[1]]
+    canvas[inside] = picture
+    return canvas, inside
+
+
+@pytest.mark.parametrize("share", [0.06, 0.35, 0.6, 0.95])
+@pytest.mark.parametrize("value", [0, 255, 128])
+def test_constant_borders_count_for_no_grey_level(picture, value, share):
+    canvas, inside = bordered(picture, value, share)
+    levels, plain = NORMALISATION.levels(canvas), NORMALISATION.levels(picture)
+    assert (levels.middle, levels.scale) == (plain.middle, plain.scale)
+    np.testing.assert_array_equal(canvas[levels.inside], picture)
+    np.testing.assert_array_equal(NORMALISATION.apply(canvas)[inside], NORMALISATION.apply(picture))
+
+
+def test_a_bordered_slice_that_is_sampled_has_the_sample_of_its_picture(rng):
+    picture = rng.normal(170, 25, (900, 700)).clip(0, 255).astype(np.uint8)
+    levels, plain = NORMALISATION.levels(bordered(picture, 0, 0.6)[0]), NORMALISATION.levels(picture)
+    assert (levels.middle, levels.scale) == (plain.middle, plain.scale)
+
+
+def test_black_on_one_side_and_white_on_another_are_borders(picture):
+    canvas = np.pad(np.pad(picture, ((40, 0), (0, 0))), ((0, 0), (0, 30)), constant_values=255)
+    assert NORMALISATION.levels(canvas).box == (40, 160, 0, 90)
+    assert NORMALISATION.levels(canvas).middle == NORMALISATION.levels(picture).middle
+
+
+def test_corners_that_a_turned_picture_leaves_are_borders(rng):
+    slice_ = rng.normal(170, 25, (200, 200)).clip(0, 255).astype(np.uint8)
+    y, x = np.indices(slice_.shape)
+    turned = np.abs(y - x) < 140
+    slice_[~turned] = 0
+    levels = NORMALISATION.levels(slice_)
+    assert levels.middle == np.median(slice_[turned])
+    assert levels.box is None  # no row or column is nothing but border
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda p, g: np.where(g.random(p.shape) < 0.4, np.uint8(255), p), id="scattered"),
+        pytest.param(lambda p, g: np.where(np.arange(90) % 15 // 3 == 2, np.uint8(0), p), id="thin lines"),
+        pytest.param(lambda p, g: _with(p, np.s_[20:70, 20:70], 255), id="a bright blob inside"),
+        pytest.param(lambda p, g: _with(p, np.s_[:10, :10], 0), id="a small dark blob at the edge"),
+        pytest.param(lambda p, g: np.where(p > p.mean(), np.uint8(255), np.uint8(0)), id="two values"),
+    ],
+)
+def test_saturated_pixels_of_a_picture_count(picture, rng, spoil):
+    spoiled = spoil(np.roll(picture, 7, axis=0), rng)
+    assert NORMALISATION.levels(spoiled) == Normalisation(borders="counted").levels(spoiled)
+
+
+def _with(picture: np.ndarray, where: object, value: int) -> np.ndarray:
+    copy = picture.copy()
+    copy[where] = value
+    return copy
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_large_slice_that_is_read_in_windows_loses_its_borders_too(large, value):
+    canvas, _ = bordered(large, value, 0.6)
+    slice_ = OnDisk(canvas)
+    levels, plain = NORMALISATION.levels(slice_), NORMALISATION.levels(large)
+    assert slice_.read == 64 * 32 * 32
+    assert levels.middle == pytest.approx(plain.middle, abs=1)
+    assert levels.scale == pytest.approx(plain.scale, rel=0.03)
+
+
+def test_runs_that_counted_borders_go_on_to(picture):
+    canvas, _ = bordered(picture, 0)
+    low, middle, high = np.percentile(canvas, (5, 50, 95))
+    levels = Normalisation(borders="counted").levels(canvas)
+    assert (levels.middle, levels.scale, levels.box) == (middle, 1 / (high - low), None)

@@ -53,7 +53,7 @@ def test_two_devices_sharing_a_batch_do_the_step_of_one():
 
 def test_devices_are_said_in_words(monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("emseg_napari.training.devices.processors", lambda: 8)
     assert _words([]).startswith("Computing on the processor: 1 of 8 cores")
     assert _words([{"device_name": "Model X"}]) == "Computing on 1 GPU (Model X)."
     assert _words([{"device_name": "Model X"}] * 2) == "Computing on 2 GPUs (Model X)."

@@ -2,16 +2,20 @@ import numpy as np
 import pytest
 
 from emseg_napari.core.jobs import never
+from emseg_napari.inference import Backend, SlicePredictor
+from emseg_napari.inference.tiles import Halo
+from emseg_napari.models.run import RunRecord
 from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import MERGE_THRESHOLD
-from emseg_napari.training.validation import Scorer
+from emseg_napari.training import validation
+from emseg_napari.training.validation import CachedPredictor, Scorer
 
 
 class Known:
     """A network whose opinion of a slice is the slice itself."""
 
-    def probability(self, slice_, should_stop):
-        return slice_
+    def part(self, slice_, window, should_stop):
+        return slice_[window]
 
 
 def weak_spot(membrane: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
@@ -76,3 +80,22 @@ def test_closing_is_what_the_judge_scored():
     closed = close_gaps(probability[0], 0.65, 0.7)[np.newaxis]
     one = judge(labels).score([0], Known(), 0.65, 0.7)
     assert one == Scorer(closed, labels, 1.0, never).score([0], Known(), 0.65)
+
+
+def test_a_part_is_judged_with_the_grey_levels_of_its_slice(monkeypatch):
+    """Beside empty resin, what is labelled would have other levels of its own."""
+    monkeypatch.setattr(validation, "_SIDE_PX", 64)
+    random = np.random.default_rng(0)
+    image = np.concatenate([random.integers(60, 200, (64, 64)), random.integers(215, 240, (64, 64))], 1)
+    image = image[np.newaxis].astype(np.uint8)
+    labels = np.zeros(image.shape, np.uint8)
+    labels[0, :, :64] = np.where(image[0, :, :64] < 100, 1, 2)
+    record = RunRecord(
+        image_shape=image.shape, image_dtype="uint8", trained_slices=[0], held_out_slices=[], label_counts={}
+    )
+    predictor = SlicePredictor(record, Backend(lambda pixels: 1 / (1 + np.exp(3 * pixels + 3)), Halo(0, 0)))
+    seen = Scorer(image, labels, 1.0, never)._compared([0], predictor)[1][0]
+    np.testing.assert_array_equal(seen, predictor.probability(image[0])[:, :64])
+    cached = CachedPredictor(predictor)
+    np.testing.assert_array_equal(cached.part(image[0], (slice(0, 64), slice(0, 64))), seen)
+    np.testing.assert_array_equal(cached.probability(image[0])[:, :64], seen)

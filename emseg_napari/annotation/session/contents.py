@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.owned_output import finish_replacing, refuse_links, refuse_outside
 
 FORMAT: Literal[2] = 2
 _PlainName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
@@ -122,6 +123,7 @@ def read_contents(folder: Path) -> Contents:
         If the folder is not a session, or one of another format, or the file is damaged.
     """
     path = folder / "session.json"
+    finish_replacing(path)
     if not path.is_file():
         raise UserError(
             f"{folder} is not a saved session (it has no session.json); choose a folder NAME.emseg."
@@ -151,6 +153,15 @@ def _check_format(stated: Any, path: Path) -> None:
 def write_contents(folder: Path, contents: Contents) -> None:
     """Write ``session.json``, whole or not at all."""
     files.write_json(folder / "session.json", contents.model_dump(mode="json"))
+
+
+def refuse_links_in(folder: Path, contents: Contents) -> None:
+    """Raise `UserError` if something in a session is a link that leads out of it."""
+    refuse_links(folder)
+    labels = folder / contents.labels
+    refuse_outside(folder, labels)
+    if labels.is_dir():
+        refuse_links(labels)
 
 
 def reference(path: Path, folder: Path) -> str:

@@ -12,6 +12,8 @@ import numpy as np
 from emseg_napari.annotation.suggest import Place, places_of_slice
 from emseg_napari.core.jobs import Event, JobContext, Progress
 from emseg_napari.inference import load_predictor
+from emseg_napari.io.readable_slices import ReadableSlices
+from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings
@@ -45,7 +47,7 @@ def search_places(
     run : Run, Path or str
         Whose network doubts.
     context : JobContext, optional
-        Gets a `SliceSearched` and a `Progress` for each slice.
+        Gets a `SliceSearched` and a `Progress` for each slice, or a `SliceLeftOut` if it cannot be read.
     confirmed : collection of int
         Slices that need no look.
     first : int
@@ -58,13 +60,17 @@ def search_places(
     """
     context = context or JobContext()
     run = run if isinstance(run, Run) else open_run(run)
-    predictor = load_predictor(run, PredictionSettings())
+    predictor, slices = (
+        load_predictor(run, PredictionSettings()),
+        ReadableSlices(in_slabs(image), context.report),
+    )
     order = sorted(set(range(len(labels))).difference(confirmed), key=lambda z: (abs(z - first), z))
     started = time.monotonic()
     for done, z in enumerate(order, start=1):
         context.check_stop()
-        around = [labels[n] if 0 <= n < len(labels) else None for n in (z - 1, z + 1)]
-        probability, spread = predictor.probability_and_spread(image[z], context.should_stop)
-        context.report(SliceSearched(z, places_of_slice(z, labels[z], probability, spread, around)))
+        if (plane := slices.read(z)) is not None:
+            around = [labels[n] if 0 <= n < len(labels) else None for n in (z - 1, z + 1)]
+            probability, spread = predictor.probability_and_spread(plane, context.should_stop)
+            context.report(SliceSearched(z, places_of_slice(z, labels[z], probability, spread, around)))
         left = (time.monotonic() - started) / done * (len(order) - done)
         context.report(Progress(done / len(order), left, f"slice {z} searched"))

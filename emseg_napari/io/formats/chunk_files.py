@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.io.axes import Size, VolumeWindow, on_axes, size_of
+from emseg_napari.io.axes import Size, VolumeWindow, size_of
 from emseg_napari.io.chunk_errors import LazyFile, MissingChunk, chunks_over, read_or_find_broken
+from emseg_napari.io.description import StackAxes
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class ChunkFilePixels(LazyFile):
         What the user calls it.
     shape, chunks : (int, int, int)
     dtype : numpy.dtype
+    axes : StackAxes
+        Which axes of the array are z, y and x.
     fills : bool
         Whether chunks without a file are the array's fill value, and no error.
     """
@@ -36,6 +39,7 @@ class ChunkFilePixels(LazyFile):
     shape: Size
     dtype: np.dtype[Any]
     chunks: Size
+    axes: StackAxes
     fills: bool = False
 
     @cached_property
@@ -71,7 +75,7 @@ class ChunkFilePixels(LazyFile):
         return read_or_find_broken(self._read, window, self.shape, self.chunks, self.name)
 
     def _read(self, window: VolumeWindow) -> np.ndarray:
-        return np.asarray(self._values(on_axes(window, self._array.ndim))).reshape(size_of(window))
+        return self.axes.stack(np.asarray(self._values(self.axes.key(window))))
 
     def _check_files(self, window: VolumeWindow) -> None:
         """Raise `BrokenChunk` where a file is not there; a library would return the fill value."""
@@ -81,9 +85,8 @@ class ChunkFilePixels(LazyFile):
 
     def _files(self, window: VolumeWindow) -> Iterator[tuple[VolumeWindow, str]]:
         """Give voxels and name of each file that a window touches."""
-        ndim = self._array.ndim
         for index, part in chunks_over(window, self.shape, self._in_a_file):
-            yield part, self._file((0,) * (ndim - 3) + index[max(0, 3 - ndim) :])
+            yield part, self._file(self.axes.places(index))
 
 
 def _first(part: VolumeWindow, window: VolumeWindow, chunks: Size) -> Size:

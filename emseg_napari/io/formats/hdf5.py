@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,19 @@ import h5py
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, VolumeWindow, check_grey, last_three, name_of, part_of
+from emseg_napari.io.axes import Size, VolumeWindow, name_of
 from emseg_napari.io.chunk_errors import LazyFile, read_or_find_broken
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
-from emseg_napari.io.units import voxel_of
-from emseg_napari.io.volume import Volume, Voxel
+from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
+from emseg_napari.io.placing import plain_place
+from emseg_napari.io.stated_axes import ATTRIBUTES, attribute_axes
+from emseg_napari.io.volume import Volume
 
+# Attributes that are read; others may be anything at all.
+_READ = {*ATTRIBUTES, "axis_units", "resolution", "offset", "element_size_um"}
+# A dataset of BigDataViewer: point in time, setup and level (https://imagej.net/plugins/bdv).
+_BDV = re.compile(r"(t\d{5,}/s\d{2,})/(\d+)/cells")
+_MOST_COUNTED = 100_000  # chunks, so that opening takes no longer than an instant
 # A window of a dataset without chunks is searched in parts of this size for what cannot be read.
 _PART = (1, 1024, 1024)
 
@@ -35,6 +43,9 @@ class Hdf5Pixels(LazyFile):
         Its path in the file.
     shape, chunks : (int, int, int)
     dtype : numpy.dtype
+        Of its values; where that is not the file's, the same bytes are taken for it.
+    axes : StackAxes
+        Which axes of the dataset are z, y and x.
     """
 
     path: Path
@@ -42,6 +53,7 @@ class Hdf5Pixels(LazyFile):
     shape: Size
     dtype: np.dtype[Any]
     chunks: Size | None
+    axes: StackAxes
 
     @cached_property
     def _array(self) -> h5py.Dataset:
@@ -54,7 +66,8 @@ class Hdf5Pixels(LazyFile):
         return read_or_find_broken(self._read, window, self.shape, self.chunks or _PART, name)
 
     def _read(self, window: VolumeWindow) -> np.ndarray:
-        return part_of(self._array, window)
+        found = self.axes.part(self._array, window)
+        return found if found.dtype == self.dtype else found.view(self.dtype)
 
 
 _OPENING = threading.Lock()
@@ -82,22 +95,80 @@ def open_hdf5(path: Path, dataset: str = "") -> Volume:
         raise UserError(f"{path.name} is damaged or not an HDF5 file ({error}); copy it again.") from error
 
 
+def hdf5_levels(path: Path, dataset: str) -> list[str]:
+    """Return the datasets of all levels of the image that a dataset is a level of, the finest first."""
+    match = _BDV.fullmatch(dataset)
+    if match is None:
+        return [dataset]
+    with h5py.File(path, "r") as file:
+        group: Any = file[match[1]]
+        levels = sorted((name for name in group if name.isdigit()), key=int)
+        return [f"{match[1]}/{level}/cells" for level in levels if f"{level}/cells" in group]
+
+
 def _open(file: h5py.File, path: Path, dataset: str) -> Volume:
-    if dataset and dataset not in file:
-        raise unknown_dataset(_datasets(file), dataset, path.name)
-    found: Any = file[dataset or "/"]
+    try:
+        if dataset and dataset not in file:
+            raise unknown_dataset(_datasets(file), dataset, path.name)
+        found: Any = file[dataset or "/"]
+    except (KeyError, ValueError, RuntimeError) as error:  # such as a link that leads nowhere
+        name = name_of(path, dataset)
+        raise UserError(f"{name} cannot be opened ({error}); choose another dataset.") from error
     if isinstance(found, h5py.Group):
         inner = choose(_datasets(found), name_of(path, dataset))
         dataset, found = f"{dataset}/{inner}".strip("/"), found[inner]
     name = name_of(path, dataset)
     if not isinstance(found, h5py.Dataset) or found.shape is None:
         raise UserError(f"{name} is not an array; choose another dataset.")
-    check_grey(found.shape, found.dtype, name)
+    file_says = _described(found, dataset, name)
+    axes = stack_axes(file_says)
     _check_filters(found, name)
-    chunks = None if found.chunks is None else last_three(found.chunks)
-    pixels = Hdf5Pixels(path, dataset, last_three(found.shape), found.dtype, chunks)
-    labels = looks_like_labels(dataset, found.dtype)
-    return Volume(name, f"{path}/{dataset}", pixels, _voxel(found.attrs), labels)
+    file_says = plain_place(file_says, axes, _attributes(found))
+    file_says = replace(file_says, is_labels=looks_like_labels(dataset, found.dtype))
+    if not file_says.is_labels:
+        file_says = replace(file_says, notes=file_says.notes + _unwritten(found))
+    chunks = None if found.chunks is None else axes.size(found.chunks)
+    pixels = Hdf5Pixels(path, dataset, axes.size(found.shape), file_says.dtype, chunks, axes)
+    return Volume.described(file_says, f"{path}/{dataset}", pixels)
+
+
+def _described(found: h5py.Dataset, dataset: str, name: str) -> FileDescription:
+    words, notes = attribute_axes(_attributes(found), found.ndim, name)
+    if not _BDV.fullmatch(dataset):
+        return FileDescription(name, "HDF5", words, found.shape, found.dtype, notes=notes)
+    dtype = found.dtype
+    notes = (*notes, "the size of a voxel is in the XML file of BigDataViewer, which is not read")
+    if dtype.kind == "i" and dtype.itemsize == 2:
+        dtype = np.dtype(np.uint16).newbyteorder(dtype.byteorder)
+        notes = (*notes, "its values are read as unsigned, which BigDataViewer stores as signed")
+    return FileDescription(name, "BigDataViewer HDF5", words, found.shape, dtype, notes=notes)
+
+
+def _attributes(dataset: h5py.Dataset) -> dict[str, Any]:
+    """Return the attributes that may say something of the image, and the labels of its dimensions."""
+    found: dict[str, Any] = {}
+    for key in dataset.attrs:
+        if key.casefold() in _READ:
+            try:
+                found[key] = dataset.attrs[key]
+            except Exception:  # of a type that h5py lacks: as if it were not there
+                continue
+    return {key: value for key, value in found.items() if not isinstance(value, h5py.Empty)}
+
+
+def _unwritten(dataset: h5py.Dataset) -> tuple[str, ...]:
+    """Say how much of an image was never written: HDF5 gives its fill value there."""
+    if dataset.chunks is None:
+        plain = dataset.external is None and not dataset.is_virtual
+        empty = plain and dataset.id.get_storage_size() == 0
+        return ("none of it was ever written, so it is read as its fill value",) if empty else ()
+    all_ = math.prod(-(-s // c) for s, c in zip(dataset.shape, dataset.chunks, strict=True))
+    if all_ > _MOST_COUNTED:
+        return ()
+    missing = all_ - dataset.id.get_num_chunks()
+    if missing <= 0:
+        return ()
+    return (f"{missing} of its {all_} chunks were never written, so they are read as its fill value",)
 
 
 def _check_filters(dataset: h5py.Dataset, name: str) -> None:
@@ -113,20 +184,23 @@ def _check_filters(dataset: h5py.Dataset, name: str) -> None:
 
 
 def _datasets(group: h5py.Group) -> dict[str, Dataset]:
+    """Return the datasets of a group; of an image in several resolutions the finest only."""
     datasets: dict[str, Dataset] = {}
 
     def collect(path: str, one: Any) -> None:
-        if isinstance(one, h5py.Dataset) and one.shape is not None:
-            datasets[path] = Dataset(one.shape, one.dtype)
+        if not isinstance(one, h5py.Dataset) or one.shape is None:
+            return
+        level = _BDV.fullmatch(one.name.strip("/"))
+        if level is None or level[2] == "0":
+            datasets[path] = Dataset(one.shape, one.dtype, _axes(one))
 
     group.visititems(collect)
     return datasets
 
 
-def _voxel(attributes: Mapping[str, Any]) -> Voxel | None:
-    """Read `resolution` of CREMI in nm, or `element_size_um` of Fiji and ilastik, both z, y, x."""
-    for key, unit in (("resolution", "nanometer"), ("element_size_um", "micrometer")):
-        stated: Any = attributes.get(key)
-        if np.shape(stated) == (3,):
-            return voxel_of(stated, unit)
-    return None
+def _axes(dataset: h5py.Dataset) -> tuple[str, ...]:
+    """Return the axes that a dataset names; none where that is malformed, which is said when it is opened."""
+    try:
+        return attribute_axes(_attributes(dataset), dataset.ndim, dataset.name)[0]
+    except UserError:
+        return ()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,17 @@ import numpy as np
 import tensorstore
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, check_grey, last_three, name_of
+from emseg_napari.io.axes import Size, name_of
 from emseg_napari.io.containers import N5
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
+from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
 from emseg_napari.io.formats.chunk_files import ChunkFilePixels
-from emseg_napari.io.units import voxel_of
-from emseg_napari.io.volume import Volume, Voxel
+from emseg_napari.io.placing import along_zyx, placed
+from emseg_napari.io.stated_axes import Named, attribute_axes, named_axes
+from emseg_napari.io.volume import Volume
 
 (_ATTRIBUTES,) = N5.marks
+_TIMEPOINT = re.compile(r"timepoint\d+")  # of BigDataViewer, which states a resolution without its unit
 
 
 class N5Pixels(ChunkFilePixels):
@@ -71,11 +75,13 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False) -> Volume:
         array = _open(folder)
     except ValueError as error:
         raise UserError(f"{name} is damaged or not an N5 dataset ({error}); copy it again.") from error
-    dtype = array.dtype.numpy_dtype
-    check_grey(array.shape, dtype, name)
-    chunks = last_three(array.chunk_layout.read_chunk.shape)
-    pixels = N5Pixels(folder, name, last_three(array.shape), dtype, chunks, fills)
-    return Volume(name, str(folder), pixels, _voxel(folder), looks_like_labels(dataset, dtype))
+    words, notes = _axes(_attributes(folder), array.ndim, name)
+    file = FileDescription(name, "N5", words, array.shape, array.dtype.numpy_dtype, notes=notes)
+    axes = stack_axes(file)
+    file = replace(_placed(file, axes, folder), is_labels=looks_like_labels(dataset, file.dtype))
+    chunks = axes.size(array.chunk_layout.read_chunk.shape)
+    pixels = N5Pixels(folder, name, axes.size(array.shape), file.dtype, chunks, axes, fills)
+    return Volume.described(file, str(folder), pixels)
 
 
 def n5_levels(folder: Path) -> list[Path]:
@@ -97,10 +103,20 @@ def _datasets(folder: Path, above: str = "") -> dict[str, Dataset]:
     for name in children[:1] if _are_levels(children) else children:
         attributes = _attributes(folder / name)
         if "dimensions" in attributes:
-            datasets[above + name] = Dataset(attributes["dimensions"][::-1], _dtype(attributes))
-        else:
+            shape = _shape(attributes, folder / name)
+            datasets[above + name] = Dataset(shape, _dtype(attributes), _known_axes(attributes, len(shape)))
+        elif not (folder / name).is_symlink():  # which may lead round in a circle
             datasets |= _datasets(folder / name, f"{above}{name}/")
     return datasets
+
+
+def _shape(attributes: Mapping[str, Any], folder: Path) -> tuple[int, ...]:
+    stated = attributes["dimensions"]
+    if not isinstance(stated, list) or not all(isinstance(one, int) and one >= 0 for one in stated):
+        raise UserError(
+            f"{folder / _ATTRIBUTES} states dimensions that are no sizes ({stated}); copy it again."
+        )
+    return tuple(reversed(stated))
 
 
 def _dtype(attributes: Mapping[str, Any]) -> np.dtype[Any]:
@@ -120,23 +136,102 @@ def _attributes(folder: Path) -> Mapping[str, Any]:
     file = folder / _ATTRIBUTES
     try:
         content = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file} cannot be read ({error}); copy it again.") from error
     return content if isinstance(content, Mapping) else {}
 
 
-def _voxel(folder: Path) -> Voxel | None:
-    """Read `pixelResolution` or `resolution` (nm where no unit is stated), both x, y, z.
+def _axes(attributes: Mapping[str, Any], ndim: int, name: str) -> Named:
+    """Return the axes in the order z, y, x: the reverse of the file's, in which `axes` names them.
 
-    A level may have it from its group, multiplied by its own downsampling.
+    The other attributes come from Python, where the arrays of N5 have the order z, y, x.
+    """
+    transform = attributes.get("transform")
+    if isinstance(transform, Mapping) and isinstance(transform.get("axes"), list):  # of COSEM
+        return named_axes(transform["axes"], ndim, name)
+    stated = attributes.get("axes")
+    turned = {"axes": stated[::-1]} if isinstance(stated, list) else {}
+    return attribute_axes({**attributes, **turned}, ndim, name)
+
+
+def _known_axes(attributes: Mapping[str, Any], ndim: int) -> tuple[str, ...]:
+    """Return the axes of a dataset; none where that is malformed, which is said when it is opened."""
+    try:
+        return _axes(attributes, ndim, "")[0]
+    except UserError:
+        return ()
+
+
+def _placed(file: FileDescription, axes: StackAxes, folder: Path) -> FileDescription:
+    """Add size and place of the voxels.
+
+    They are in COSEM's `transform`; or `pixelResolution` or `resolution` (nm where no unit is stated) and
+    `offset` list x, y, z. A level may have them from its group, multiplied by its own downsampling: then the
+    centre of its first voxel is that of all those that it stands for.
     """
     own, group = _attributes(folder), _attributes(folder.parent)
-    factors = own.get("downsamplingFactors", [1, 1, 1])
-    for attributes, factor in ((own, [1, 1, 1]), (group, factors)):
+    transform = own.get("transform")
+    if isinstance(transform, Mapping) and isinstance(transform.get("scale"), list):
+        sizes, shifts = (_zyx(axes, transform.get(key)) for key in ("scale", "translate"))
+        return placed(
+            file, sizes, _zyx(axes, transform.get("units")), shifts if "translate" in transform else None
+        )
+    factors = _factors(own, group, folder.name)
+    for attributes, factor in ((own, [1.0] * axes.ndim), (group, factors)):
         stated: Any = attributes.get("pixelResolution", attributes.get("resolution"))
-        unit = "nanometer"
+        units: Any = attributes.get("units", "nanometer")
         if isinstance(stated, Mapping):
-            stated, unit = stated.get("dimensions"), stated.get("unit", unit)
-        if np.shape(stated) == (3,) and np.shape(factor) == (3,):
-            return voxel_of(np.multiply(stated, factor)[::-1], unit)
-    return None
+            stated, units = stated.get("dimensions"), stated.get("unit", "nanometer")
+        if stated is None:
+            continue
+        if _TIMEPOINT.fullmatch(folder.parent.name):
+            note = "the size of a voxel is in the XML file of BigDataViewer, which is not read"
+            return replace(file, notes=(*file.notes, note))
+        return _scaled(file, axes, _Stated(stated, units, attributes.get("offset"), factor))
+    return file
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """What N5 says of size and place, along x, y, z, and how many voxels of level 0 make one."""
+
+    sizes: Any
+    units: Any
+    offset: Any
+    factors: Sequence[float]
+
+
+def _scaled(file: FileDescription, axes: StackAxes, stated: _Stated) -> FileDescription:
+    units = stated.units if isinstance(stated.units, str) else _zyx(axes, _reversed(stated.units))
+    sizes, factors = (_zyx(axes, _reversed(one)) for one in (stated.sizes, stated.factors))
+    shifts = [0.0] * 3 if stated.offset is None else _zyx(axes, _reversed(stated.offset))
+    try:
+        own = [float(size) * factor for size, factor in zip(sizes, factors, strict=True)]
+        centres = [
+            float(shift) + float(size) * (factor - 1) / 2
+            for shift, size, factor in zip(shifts, sizes, factors, strict=True)
+        ]
+    except (TypeError, ValueError, OverflowError):
+        own, centres = sizes, shifts
+    return placed(file, own, units, centres)
+
+
+def _factors(own: Mapping[str, Any], group: Mapping[str, Any], level: str) -> list[float]:
+    """Return how many voxels of level 0 make one of a level along x, y, z."""
+    scales = group.get("scales", group.get("downsamplingFactors"))
+    number = int(level[1:]) if re.fullmatch(r"s\d{1,3}", level) else 0
+    listed = scales[number] if isinstance(scales, list) and number < len(scales) else None
+    for stated in (own.get("downsamplingFactors"), listed):
+        if isinstance(stated, list) and all(isinstance(one, int | float) and one >= 1 for one in stated):
+            return [float(one) for one in stated]
+    return [1.0] * 3
+
+
+def _reversed(stated: Any) -> Any:
+    return stated[::-1] if isinstance(stated, list) else stated
+
+
+def _zyx(axes: StackAxes, stated: Any) -> list[Any]:
+    """Return what belongs to z, y, x of what is listed for all axes; what is malformed as it is."""
+    values = stated if isinstance(stated, list) else [stated]
+    return along_zyx(axes, values, 1.0) if len(values) == axes.ndim else values

@@ -1,50 +1,24 @@
-"""Folders of numbered TIFF or PNG slices, and the base of volumes that are read slice by slice."""
+"""Folders of numbered TIFF or PNG slices."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io import decode
-from emseg_napari.io.axes import Size, VolumeWindow, check_grey, shape_text, size_of
-from emseg_napari.io.chunk_errors import BrokenChunk, LazyFile
+from emseg_napari.io.axes import Size, shape_text
+from emseg_napari.io.chunk_errors import BrokenChunk
+from emseg_napari.io.decode import PNG_SUFFIXES
+from emseg_napari.io.description import FileDescription, stack_axes
+from emseg_napari.io.formats.png import describe_png, read_png
+from emseg_napari.io.formats.slice_names import slice_files
+from emseg_napari.io.formats.slice_pixels import SlicePixels
 from emseg_napari.io.volume import Volume
-
-_KEPT = 2  # tiles of one slice are read one after the other
-
-
-class SlicePixels(LazyFile, ABC):
-    """Base of volumes that decode whole slices, of which the last ones stay in memory."""
-
-    shape: Size
-    dtype: np.dtype[Any]
-
-    @property
-    def chunks(self) -> Size:
-        """One slice."""
-        return 1, self.shape[1], self.shape[2]
-
-    @cached_property
-    def _slice(self) -> Callable[[int], np.ndarray]:
-        return lru_cache(_KEPT)(self.read_slice)
-
-    @abstractmethod
-    def read_slice(self, z: int) -> np.ndarray:
-        """Return one slice (y, x)."""
-
-    def read(self, window: VolumeWindow) -> np.ndarray:
-        """Return the voxels of a window."""
-        block = np.empty(size_of(window), self.dtype)
-        for n, z in enumerate(range(window[0].start, window[0].stop)):
-            block[n] = self._slice(z)[window[1:]]
-        return block
 
 
 @dataclass(frozen=True)
@@ -57,12 +31,15 @@ class FilePixels(SlicePixels):
         In the order of the slices.
     shape : (int, int, int)
     dtype : numpy.dtype
-        Those of the first slice, which the others must share.
+        That of most slices, which the others must share.
+    labels : bool
+        Whether labels are wanted, as for `open_slices`.
     """
 
     paths: tuple[Path, ...]
     shape: Size
     dtype: np.dtype[Any]
+    labels: bool = False
 
     def read_slice(self, z: int) -> np.ndarray:
         """Return one slice (y, x).
@@ -70,47 +47,123 @@ class FilePixels(SlicePixels):
         Raises
         ------
         BrokenChunk
-            If its file is damaged, or of another size or type than the first.
+            If its file is damaged, or of another size or type than the others.
         """
         path = self.paths[z]
         try:
-            array = decode.read(path)
+            plane = read_slice_file(path, self.labels)
         except UserError as error:
             raise BrokenChunk(f"slice {z}: {error}", (z, 0, 0)) from error
-        if array.shape != (1, *self.shape[1:]) or array.dtype != self.dtype:
+        if plane.shape != self.shape[1:] or plane.dtype != self.dtype:
             raise BrokenChunk(
-                f"slice {z}: {path.parent.name}/{path.name} ({_kind(array)}) is unlike the first slice of "
-                f"its folder ({_kind(self)}); remove it or save it like that one.",
+                f"slice {z}: {path.parent.name}/{path.name} ({_kind(plane.shape, plane.dtype)}) is unlike "
+                f"the other slices of its folder ({_kind(self.shape[1:], self.dtype)}); remove it or save it "
+                "like them.",
                 (z, 0, 0),
             )
-        return array[0]
+        return plane
 
 
-def open_slices(path: Path) -> Volume:
-    """Open a folder of numbered slices, of which only the first is read at once.
+def open_slices(path: Path, labels: bool = False) -> Volume:
+    """Open a folder of numbered slices, of which only the headers of three are read at once.
 
     Parameters
     ----------
     path : Path
         A folder with TIFF or PNG files, ordered by the numbers in their names; other files are ignored.
-        Or one such file.
+        Or one PNG file.
+    labels : bool
+        Whether labels are wanted, which are the numbers in a table of colours and not the colours.
 
     Raises
     ------
     UserError
-        If there are none, or the first is not a single grey slice.
+        If there are none, their order is not clear, or they are not single grey slices.
     """
-    paths = decode.slice_paths(path) if path.is_dir() else [path]
-    first = decode.read(paths[0])
-    if len(first) != 1:
+    paths, notes = slice_files(path) if path.is_dir() else ([path], ())
+    usual = _usual(paths, labels)
+    size, dtype = _kind_of(usual)
+    found = replace(
+        usual,
+        name=path.name,
+        container=f"folder of {usual.container}" if path.is_dir() else usual.container,
+        axes=("z", "y", "x"),
+        shape=(len(paths), *size),
+        claimed=None,
+        notes=(*notes, *usual.notes),
+    )
+    pixels = FilePixels(tuple(paths), (len(paths), *size), dtype, labels)
+    return Volume.described(found, str(path), pixels)
+
+
+def read_slice_file(path: Path, labels: bool = False) -> np.ndarray:
+    """Read a TIFF or PNG file of one slice.
+
+    Parameters
+    ----------
+    path : Path
+    labels : bool
+        As for `open_slices`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (y, x) of the file's own data type in native byte order. Colour with equal channels is grey.
+
+    Raises
+    ------
+    UserError
+        If it is damaged, in colour, or has several slices.
+    """
+    if path.suffix.lower() in PNG_SUFFIXES:
+        return read_png(path, labels)
+    from emseg_napari.io.formats.tiff import read_tiff
+
+    file, stack = read_tiff(path, labels)
+    _check_single(file, path)
+    return stack[0]
+
+
+def _usual(paths: Sequence[Path], labels: bool) -> FileDescription:
+    """Describe a slice like most of three; raise `UserError` if none can be read."""
+    files, errors = [], []
+    for n in sorted({0, len(paths) // 2, len(paths) - 1}):
+        try:
+            files.append(_described(paths[n], labels))
+        except UserError as error:
+            errors.append(error)
+    if not files:
+        raise errors[0]
+    kinds = Counter(_kind_of(file) for file in files)
+    return next(file for file in files if _kind_of(file) == kinds.most_common(1)[0][0])
+
+
+def _described(path: Path, labels: bool) -> FileDescription:
+    """Describe a file of one slice."""
+    if path.suffix.lower() in PNG_SUFFIXES:
+        return describe_png(path, labels)
+    from emseg_napari.io.formats.tiff import open_tiff
+
+    file = open_tiff(path, labels).description
+    assert file is not None  # of a file
+    _check_single(file, path)
+    return file
+
+
+def _check_single(file: FileDescription, path: Path) -> None:
+    depth = stack_axes(file).size(file.shape)[0]
+    if depth != 1:
         raise UserError(
-            f"{path.name}/{paths[0].name} is a stack of {len(first)} slices; "
-            "choose that file itself, not its folder."
+            f"{path.parent.name}/{path.name} is a stack of {depth} slices; choose that file itself, not its "
+            "folder."
         )
-    check_grey(first.shape, first.dtype, path.name)
-    pixels = FilePixels(tuple(paths), (len(paths), *first.shape[1:]), first.dtype)
-    return Volume(path.name, str(path), pixels)
 
 
-def _kind(array: Any) -> str:
-    return f"{shape_text(array.shape[1:])} pixels, {array.dtype}"
+def _kind_of(file: FileDescription) -> tuple[tuple[int, int], np.dtype[Any]]:
+    """Return the size (y, x) of a slice and the type of its values."""
+    places = dict(zip(file.axes, file.shape, strict=True))
+    return (places["y"], places["x"]), file.dtype.newbyteorder("=")
+
+
+def _kind(size: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+    return f"{shape_text(size)} pixels, {dtype}"

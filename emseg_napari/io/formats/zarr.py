@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import zarr
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, check_grey, last_three, name_of
+from emseg_napari.io.axes import Size, name_of
 from emseg_napari.io.containers import ZARR
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
+from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
 from emseg_napari.io.formats.chunk_files import ChunkFilePixels
-from emseg_napari.io.ome_zarr_metadata import Multiscale
-from emseg_napari.io.units import voxel_of
-from emseg_napari.io.volume import Volume, Voxel
+from emseg_napari.io.multiscale import Multiscale
+from emseg_napari.io.placing import along_zyx, placed, plain_place
+from emseg_napari.io.stated_axes import Named, attribute_axes, named_axes
+from emseg_napari.io.volume import Volume
 
 
 class ZarrPixels(ChunkFilePixels):
@@ -29,7 +31,7 @@ class ZarrPixels(ChunkFilePixels):
 
     @cached_property
     def _in_a_file(self) -> Size:
-        return last_three(self._array.shards or self._array.chunks)
+        return self.axes.size(self._array.shards or self._array.chunks)
 
     @property
     def _fill_value(self) -> Any:
@@ -61,21 +63,27 @@ def open_zarr(root: Path, dataset: str = "", fills: bool = False) -> Volume:
         If there is no such dataset, several could be meant, or it is not a grey stack.
     """
     if dataset and not ZARR.is_node(root / dataset):
-        raise unknown_dataset(_datasets(_node(root, root.name)), dataset, root.name)
+        raise unknown_dataset(_datasets(_node(root, root.name), root), dataset, root.name)
     found = _node(root / dataset, name_of(root, dataset))
     if isinstance(found, zarr.Group):
-        dataset = f"{dataset}/{_default(found, name_of(root, dataset))}".strip("/")
+        inner = _default(found, root / dataset, name_of(root, dataset))
+        dataset = f"{dataset}/{inner}".strip("/")
         found = _node(root / dataset, name_of(root, dataset))
     return _volume(found, root, dataset, fills)
 
 
 def zarr_levels(folder: Path) -> list[Path]:
-    """Return the arrays of all levels of the image that an array is a level of, the finest first."""
-    image, path = _image_around(folder)
+    """Return the arrays of all levels of the image that an array is a level of, the finest first.
+
+    Raises
+    ------
+    UserError
+        If a level lies outside of its group, by a link.
+    """
+    image = _image_around(folder)
     if image is None:
         return [folder]
-    group = folder.parents[path.count("/")]
-    return [group / one for one in image.paths]
+    return [_inside(image.group, one) for one in image.multiscale.paths]
 
 
 def _node(folder: Path, name: str) -> zarr.Array | zarr.Group:
@@ -85,53 +93,118 @@ def _node(folder: Path, name: str) -> zarr.Array | zarr.Group:
         raise UserError(f"{name} is damaged or not a Zarr folder ({error}); copy it again.") from error
 
 
+@dataclass(frozen=True)
+class _Level:
+    """Where an array belongs: the group of the image, and its own path there."""
+
+    group: Path
+    multiscale: Multiscale
+    path: str
+
+
 def _volume(array: Any, root: Path, dataset: str, fills: bool) -> Volume:
     name = name_of(root, dataset)
     if not isinstance(array, zarr.Array):
         raise UserError(f"{name} is not an array; choose another dataset.")
-    check_grey(array.shape, array.dtype, name)
     folder = root / dataset
-    pixels = ZarrPixels(folder, name, last_three(array.shape), array.dtype, last_three(array.chunks), fills)
-    image, path = _image_around(folder)
-    voxel = image.voxel(path, name) if image else _plain_voxel(array.attrs.asdict())
+    level = _image_around(folder)
+    file = _described(array, name, level)
+    axes = stack_axes(file)
     whole = array.dtype.kind in "bui"
-    labels = whole and image is not None and image.is_labels
-    return Volume(name, str(folder), pixels, voxel, labels or looks_like_labels(dataset, array.dtype))
+    labels = whole and level is not None and level.multiscale.is_labels
+    file = replace(
+        _placed(file, axes, array.attrs.asdict(), level),
+        is_labels=labels or looks_like_labels(dataset, array.dtype),
+    )
+    pixels = ZarrPixels(
+        folder, name, axes.size(array.shape), array.dtype, axes.size(array.chunks), axes, fills
+    )
+    return Volume.described(file, str(folder), pixels)
 
 
-def _default(group: zarr.Group, name: str) -> str:
-    paths = Multiscale(group.attrs.asdict()).paths
-    return paths[0] if paths else choose(_datasets(group), name)
+def _described(array: zarr.Array, name: str, level: _Level | None) -> FileDescription:
+    """Describe an array by what its image, its own metadata or its attributes say of its axes."""
+    own, notes = _own_axes(array, name)
+    container = "Zarr"
+    if level is not None:
+        container = f"OME-Zarr {level.multiscale.version}".strip()
+        axes, notes = level.multiscale.axes(array.ndim)
+        if {"z", "y", "x"} & set(own) and own != axes:
+            said = f"named {', '.join(own)} by the array and {', '.join(axes)} by its image"
+            notes = (*notes, f"its axes are {said}, of which the latter was taken")
+        own = axes
+    return FileDescription(name, container, own, array.shape, array.dtype, notes=notes)
 
 
-def _datasets(group: Any) -> dict[str, Dataset]:
+def _own_axes(array: zarr.Array, name: str) -> Named:
+    names = getattr(array.metadata, "dimension_names", None) or ()
+    if any(names):
+        return named_axes(names, array.ndim, name)
+    return attribute_axes(array.attrs.asdict(), array.ndim, name)
+
+
+def _placed(
+    file: FileDescription, axes: StackAxes, attributes: Mapping[str, Any], level: _Level | None
+) -> FileDescription:
+    """Add size and place of the voxels: of the image, of ilastik, or `resolution` and `offset` of CREMI."""
+    if level is None:
+        return plain_place(file, axes, attributes)
+    if not level.multiscale.has_scale(level.path):
+        return file
+    place = level.multiscale.placement(level.path, axes.ndim)
+    if place.notes:
+        return replace(file, notes=file.notes + place.notes)
+    units = level.multiscale.units(axes.ndim)
+    sizes, shifts = (along_zyx(axes, place.scale, 1.0), along_zyx(axes, place.translation, 0.0))
+    return placed(file, sizes, along_zyx(axes, units, units[axes.order[2]]), shifts)
+
+
+def _default(group: zarr.Group, folder: Path, name: str) -> str:
+    paths = Multiscale(group.attrs.asdict(), name).paths
+    if not paths:
+        return choose(_datasets(group, folder), name)
+    _inside(folder, paths[0])
+    return paths[0]
+
+
+def _inside(group: Path, path: str) -> Path:
+    """Return where the level of an image lies.
+
+    Raises
+    ------
+    UserError
+        If a link leads out of the group.
+    """
+    if not (group / path).resolve().is_relative_to(group.resolve()):
+        raise UserError(
+            f"{group.name} has a level {path} that is a link to another place; open that one by its own name."
+        )
+    return group / path
+
+
+def _datasets(group: Any, folder: Path) -> dict[str, Dataset]:
     """Return the arrays of a group; of a multiscale image the level of full resolution only."""
-    return dict(_walk(group)) if isinstance(group, zarr.Group) else {}
+    return dict(_walk(group, folder)) if isinstance(group, zarr.Group) else {}
 
 
-def _walk(group: zarr.Group, above: str = "") -> Iterator[tuple[str, Dataset]]:
-    paths = Multiscale(group.attrs.asdict()).paths
-    shown = [paths[0], "labels"] if paths else sorted(name for name, _ in group.members())
+def _walk(group: zarr.Group, folder: Path, above: str = "") -> Iterator[tuple[str, Dataset]]:
+    image = Multiscale(group.attrs.asdict(), folder.name)
+    shown = [image.paths[0], "labels"] if image.paths else sorted(name for name, _ in group.members())
     for path in shown:
         member: Any = group.get(path)
         if isinstance(member, zarr.Array):
-            yield above + path, Dataset(member.shape, member.dtype)
-        elif isinstance(member, zarr.Group):
-            yield from _walk(member, f"{above}{path}/")
+            axes, _ = image.axes(member.ndim) if image.paths else _own_axes(member, above + path)
+            yield above + path, Dataset(member.shape, member.dtype, axes)
+        elif isinstance(member, zarr.Group) and not (folder / path).is_symlink():  # or round in a circle
+            yield from _walk(member, folder / path, f"{above}{path}/")
 
 
-def _image_around(folder: Path) -> tuple[Multiscale | None, str]:
-    """Return the multiscale image that an array is a level of, and the level's path there."""
+def _image_around(folder: Path) -> _Level | None:
+    """Return the multiscale image that an array is a level of."""
     for parent in list(folder.parents)[:3]:
         if ZARR.is_node(parent):
-            image = Multiscale(_node(parent, parent.name).attrs.asdict())
+            image = Multiscale(_node(parent, parent.name).attrs.asdict(), parent.name)
             path = folder.relative_to(parent).as_posix()
             if path in image.paths:
-                return image, path
-    return None, ""
-
-
-def _plain_voxel(attributes: Mapping[str, Any]) -> Voxel | None:
-    """Read CREMI's `resolution` in nm, z, y, x."""
-    resolution: Any = attributes.get("resolution")
-    return voxel_of(resolution, "nanometer") if np.shape(resolution) == (3,) else None
+                return _Level(parent, image, path)
+    return None

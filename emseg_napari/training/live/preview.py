@@ -6,6 +6,7 @@ import time
 
 from emseg_napari.core.jobs import Cancelled, JobContext, PreviewReady
 from emseg_napari.inference import SlicePredictor
+from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import Stack
 
 REFRESH_SECONDS = 3.0
@@ -25,6 +26,7 @@ class SlicePreview:
 
     def __init__(self, image: Stack, context: JobContext) -> None:
         self._image, self._context = image, context
+        self._slices = ReadableSlices(image, context.report)
         self._shown: tuple[int, int] | None = None
         self._due = 0.0
 
@@ -41,11 +43,14 @@ class SlicePreview:
         return z if moved or is_idle or time.monotonic() >= self._due else None
 
     def show(self, z: int, steps: int, updates: int, predictor: SlicePredictor) -> None:
-        """Predict a slice and report it, unless another slice comes into view meanwhile."""
+        """Predict a slice and report it, unless another slice comes into view meanwhile, or it is broken."""
         context, began = self._context, time.monotonic()
+        if (plane := self._slices.read(z)) is None:
+            self._shown, self._due = (z, steps), began + REFRESH_SECONDS
+            return
         try:
             probability = predictor.probability(
-                self._image[z], lambda: context.should_stop() or context.control().z != z
+                plane, lambda: context.should_stop() or context.control().z != z
             )
         except Cancelled:
             if context.should_stop():

@@ -17,13 +17,15 @@ from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import EpochEnded, JobContext, Message, Progress, UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, normalise
 from emseg_napari.inference import load_predictor
+from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import check_image, check_pair
-from emseg_napari.models.run import Run, fingerprint, is_run
+from emseg_napari.models.run import Run, fingerprint
+from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import LiveSettings, PredictionSettings
 from emseg_napari.training.dataset import TrainingDataset, prepare_live
 from emseg_napari.training.devices import Devices
-from emseg_napari.training.learner import AnchoredLearner, export_kept
+from emseg_napari.training.learner import AnchoredLearner, export_kept, training_on
 from emseg_napari.training.live.idle import PAUSED, IdlePolicy
 from emseg_napari.training.live.preview import SlicePreview
 from emseg_napari.training.patches import LivePatches
@@ -78,14 +80,13 @@ def train_live(
         If the context says so; what was saved last stays.
     """
     settings = settings or LiveSettings()
-    if is_run(Path(folder)):
-        raise UserError(f"{folder} holds a run already; choose another folder.")
-    dataset, start = prepare_live(image, labels, settings)
-    run = Run(writable_folder(folder), settings.training(start.settings), dataset.record)
-    learning = _Live(dataset, run, settings, context or JobContext())
-    learning.set_up(start)
-    learning.loop()
-    return learning.finish()
+    with owned_run(folder):
+        dataset, start = prepare_live(image, labels, settings)
+        run = Run(writable_folder(folder), settings.training(start.settings), dataset.record)
+        learning = _Live(dataset, run, settings, context or JobContext())
+        learning.set_up(start)
+        learning.loop()
+        return learning.finish()
 
 
 class _Live:
@@ -98,6 +99,7 @@ class _Live:
         self._run, self._settings, self._context = run, settings, context
         normalisation = run.record.normalisation
         self._patches = LivePatches(self._image, run.settings, normalisation, settings.recent)
+        self._slices = ReadableSlices(self._image, context.report)
         self._fingerprints: dict[int, str] = {}
         self._updates = 0
         self._reported, self._reported_at = "", 0.0
@@ -147,7 +149,7 @@ class _Live:
         """Read the labels that changed meanwhile; wait for some up to so many seconds."""
         for update in self._context.inbox.take_all(seconds):
             labels = normalise(update.labels, "The labels", "napari")
-            check_pair(self._image[update.z], labels, "the slice", "its labels")
+            check_pair(self._labels[update.z], labels, "the slice", "its labels")
             changed, self._labels[update.z] = labels != self._labels[update.z], labels
             self._learn_from(update.z, changed)
             self._updates += 1
@@ -158,12 +160,13 @@ class _Live:
         labels = self._labels[z]
         try:
             check_image(self._image, "The image", [z])
-        except UserError as error:  # one empty slice must not end the training on the others
-            self._context.report(Message(str(error)))
+            plane = self._image[z]
+        except UserError as error:  # one empty or broken slice must not end the training on the others
+            self._slices.leave_out(z, error)
             return
         self._patches.update(z, labels, changed)
         if z not in self._fingerprints and labels.any():
-            self._fingerprints[z] = fingerprint(self._image[z])
+            self._fingerprints[z] = fingerprint(plane)
 
     def _step(self, batch: tuple[np.ndarray, np.ndarray], learning_rate: float) -> None:
         began = time.monotonic()
@@ -179,6 +182,11 @@ class _Live:
                 self._preview.show(z, steps, self._updates, self._learner.predictor(self._run.record))
 
     def _save(self) -> None:
+        with training_on(self._context.report):
+            self._write()
+        self._saved_at, self._saved_steps = time.monotonic(), len(self._spent)
+
+    def _write(self) -> None:
         run, trained = self._run, sorted(self._fingerprints)
         # First: a record may name slices that the weights on disk have not seen, never the reverse.
         run.update(
@@ -190,12 +198,11 @@ class _Live:
         self._learner.save(run.last_checkpoint)
         with self._learner.averaged():
             self._learner.save(run.best_checkpoint)
-        self._saved_at, self._saved_steps = time.monotonic(), len(self._spent)
 
     def finish(self) -> Run:
         """Keep what was learned as a run that predicts."""
         self._context.report(Progress(1.0, None, "keeping the network"))
-        self._save()
+        self._write()
         export_kept(self._run)
         self._close_history()
         self._run.update(**self._thresholds(), finished=True)
@@ -225,7 +232,8 @@ class _Live:
         return found
 
     def _slices_where(self, fit: Callable[[np.ndarray], bool]) -> list[int]:
-        return [z for z in self._run.record.trained_slices if fit(self._labels[z])]
+        trained = self._run.record.trained_slices
+        return [z for z in trained if fit(self._labels[z]) and self._slices.read(z) is not None]
 
     def _validator(self, slices: list[int]) -> Validator:
         record = self._run.record.model_copy(update={"trained_slices": slices})

@@ -11,7 +11,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QPushButton
 
-from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress
+from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress, SliceLeftOut
 from emseg_napari.widgets.base.engine_job import EngineJob
 from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.step import StepWidget, enable, first_obstacle
@@ -47,6 +47,7 @@ class JobListener:
         return {
             Progress: self.on_progress,
             Message: self.on_message,
+            SliceLeftOut: self.on_left_out,
             Finished: self.on_finished,
             Failed: self.on_failed,
         }
@@ -57,6 +58,10 @@ class JobListener:
 
     def on_message(self, event: Message) -> None:
         """Show a sentence of the job; by default it is left out."""
+
+    def on_left_out(self, event: SliceLeftOut) -> None:
+        """Show that the job goes on without a slice; by default as any sentence."""
+        self.on_message(event)
 
     def on_finished(self, event: Finished) -> None:
         """Show the result."""

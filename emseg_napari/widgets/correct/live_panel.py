@@ -10,7 +10,16 @@ from napari.layers import Labels
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
-from emseg_napari.core.jobs import Event, Failed, Finished, Message, PreviewReady, Progress, UserError
+from emseg_napari.core.jobs import (
+    Event,
+    Failed,
+    Finished,
+    Message,
+    PreviewReady,
+    Progress,
+    SliceLeftOut,
+    UserError,
+)
 from emseg_napari.core.labels import from_probability
 from emseg_napari.models.run import Run, open_run, starter_folder
 from emseg_napari.models.starter import STARTER
@@ -163,6 +172,10 @@ class LivePanel(JobListener, QWidget):
     def on_message(self, event: Message) -> None:
         """Show a sentence of the training."""
         self.state.setText(event.text)
+
+    def on_left_out(self, event: SliceLeftOut) -> None:
+        """Say which slice cannot be read; the learning goes on."""
+        self._step.complain(event.text)
 
     def on_finished(self, event: Finished) -> None:
         """Choose the run that was kept."""

@@ -14,7 +14,8 @@ from emseg_napari.annotation.label_state import is_proposal, plain
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.suggest import Place, estimated_error, next_slice_to_label, ranked
 from emseg_napari.annotation.suggest.search_stack import SliceSearched
-from emseg_napari.core.jobs import Event, Failed, Finished, UserError
+from emseg_napari.core.jobs import Event, Failed, Finished, SliceLeftOut, UserError
+from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import starter_folder
 from emseg_napari.widgets.base.engine_job import EngineJob
@@ -79,6 +80,7 @@ class SuggestionPanel(JobListener, QWidget):
         self._step = step
         self.places: list[Place] = []
         self.errors: dict[int, float] = {}
+        self._left_out: set[int] = set()
         self._settled: set[Key] = set()
         self._history: list[Place] = []
         self._at = -1
@@ -162,7 +164,7 @@ class SuggestionPanel(JobListener, QWidget):
     def _reset(self) -> None:
         """Forget the places of a layer that is no longer the chosen one."""
         self.job.cancel()
-        self._layer, self.places, self.errors = None, [], {}
+        self._layer, self.places, self.errors, self._left_out = None, [], {}, set()
         self._settled, self._history, self._at = set(), [], -1
         self._remove_mark()
         self.about.setText("")
@@ -182,7 +184,7 @@ class SuggestionPanel(JobListener, QWidget):
             raise UserError("Train a network or choose a run first (step Predict).")
         if layer != self._layer:
             self._settled, self._history, self._at = set(), [], -1
-        self._layer, self.places, self.errors = layer, [], {}
+        self._layer, self.places, self.errors, self._left_out = layer, [], {}, set()
         work: dict[str, Any] = {"image": image, "run": run, "confirmed": frozenset(confirmed_in(layer))}
         work["first"] = slice_in_view(self._step.viewer, layer) or 0
         self.job.start("search", "Finding places", lambda: work | {"labels": _copy_of(stack_of(layer))})
@@ -199,6 +201,11 @@ class SuggestionPanel(JobListener, QWidget):
             self.places = ranked([*self.places, *event.places])
             self._describe()
         self._show_found()
+
+    def on_left_out(self, event: SliceLeftOut) -> None:
+        """Say which slice cannot be read; the search goes on."""
+        self._left_out.add(event.z)
+        self._step.complain(event.text)
 
     def on_finished(self, event: Finished) -> None:
         """Show how many places there are."""
@@ -221,6 +228,7 @@ class SuggestionPanel(JobListener, QWidget):
         gain = sum(p.gain for p in waiting) / max(1, len(self.errors))
         self.about.setText(
             f"{where}{len(waiting)} places left (V_rand {gain:+.3f} per slice if all are right)."
+            + (f" Slices that cannot be read: {as_ranges(sorted(self._left_out))}." if self._left_out else "")
         )
 
     # -- from place to place ------------------------------------------------------------------------

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from napari.layers import Layer
-from pint import Unit
 
-from emseg_napari.io.axes import shape_text
 from emseg_napari.io.containers import FOLDER_SUFFIXES
-from emseg_napari.io.open import HDF5_SUFFIXES, is_container
-from emseg_napari.io.stack_or_volume import LARGE_BYTES, open_image, voxel_of_file
-from emseg_napari.io.stacks import check_image
-from emseg_napari.io.volume import BrokenChunk, Volume
-from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo, info_in
+from emseg_napari.io.description import FileDescription, plain_axes
+from emseg_napari.io.open import HDF5_SUFFIXES, is_container, open_volume, read_whole
+from emseg_napari.io.stack_or_volume import LARGE_BYTES
+from emseg_napari.io.stacks import check_image, supported
+from emseg_napari.io.volume import BrokenChunk
+from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo, info_in, info_of
 from emseg_napari.widgets.layers.layer_pixels import finest
-from emseg_napari.widgets.layers.placement import voxel_of_layer
+from emseg_napari.widgets.layers.placement import transform_of_voxel, voxel_of_layer
 from emseg_napari.widgets.layers.volume_layers import volume_layers
 
 
@@ -29,15 +29,14 @@ def opened_layers(path: Path) -> list[LayerData]:
     """
     if is_container(path):
         return [_in_memory(one) for one in volume_layers(path)]
-    image = open_image(path)
-    if isinstance(image, Volume):
+    volume = open_volume(path)
+    if volume.nbytes > LARGE_BYTES:
         return volume_layers(path)
+    image = supported(read_whole(volume))
     check_image(image, path.name)
-    voxel = voxel_of_file(path)
-    place = {} if voxel is None else {"scale": voxel.size, "units": (voxel.unit,) * 3}
-    return [
-        (image, {"name": path.stem, "metadata": LayerInfo(source=str(path)).as_metadata()} | place, "image")
-    ]
+    file, place = volume.description, transform_of_voxel(volume.voxel, volume.origin)
+    known = LayerInfo(source=str(path), notes=file.notes if file else ())
+    return [(image, {"name": path.stem, "metadata": known.as_metadata()} | place, "image")]
 
 
 def _in_memory(layer: LayerData) -> LayerData:
@@ -73,13 +72,9 @@ def moved_to(old: Path, new: Path) -> Path:
 
 
 def description_of(layer: Layer) -> str:
-    """Return size, size of a voxel and kind of the numbers of a layer in words."""
-    shape, voxel = finest(layer).shape, voxel_of_layer(layer)
-    words = [shape_text(shape), str(finest(layer).dtype)]
-    if voxel is not None:
-        words.insert(1, f"{shape_text(voxel.size)} {_short(voxel.unit)}")
-    return ", ".join(words)
-
-
-def _short(unit: str) -> str:
-    return f"{Unit(unit):~P}"
+    """Return size, bits and size of a voxel of a layer in words, and how its file was read."""
+    pixels, info = finest(layer), info_of(layer)
+    shape, axes = tuple(pixels.shape), plain_axes(len(pixels.shape))
+    voxel = voxel_of_layer(layer)
+    file = FileDescription(layer.name, "", axes, shape, np.dtype(pixels.dtype), voxel=voxel, notes=info.notes)
+    return file.sentence()

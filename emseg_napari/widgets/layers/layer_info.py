@@ -65,6 +65,8 @@ class LayerInfo:
         Of an image layer: the file that the plugin opened it from; empty if there is none.
     volume : tuple or None
         (array, `Volume`) of a layer that shows a volume: its array, and the volume that this array reads.
+    notes : tuple of str
+        What of that file was read in another way than it is stored.
     is_aid : bool
         The layer only shows something, such as a live proposal, a movie or an overlay.
     """
@@ -79,6 +81,7 @@ class LayerInfo:
     output: Path | None = None
     source: str = ""
     volume: tuple[Any, Volume] | None = None
+    notes: tuple[str, ...] = ()
     is_aid: bool = False
 
     def as_metadata(self) -> dict[str, Any]:

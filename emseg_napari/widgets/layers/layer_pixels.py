@@ -12,7 +12,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.widgets.layers.layer_info import info_of
-from emseg_napari.widgets.layers.placement import voxel_of_layer
+from emseg_napari.widgets.layers.placement import placement_of, voxel_of_layer
 
 
 def volume_of_layer(layer: Layer | None) -> np.ndarray | Volume:
@@ -40,7 +40,18 @@ def volume_of_layer(layer: Layer | None) -> np.ndarray | Volume:
         return as_stack(data[(0,) * (data.ndim - 3)] if data.ndim > 3 else data)
     behind = info_of(layer).volume
     known = behind[1] if behind and behind[0] is data else volume_of(data, layer.name)
-    return replace(known, name=layer.name, voxel=voxel_of_layer(layer))
+    return replace(known, name=layer.name, voxel=voxel_of_layer(layer), origin=placement_of(layer).translate)
+
+
+def placed_volume(layer: Layer) -> Volume:
+    """Return a layer's pixels as a volume that lies where the layer lies; nothing is read yet.
+
+    Raises
+    ------
+    UserError
+        As `volume_of_layer`.
+    """
+    return volume_of(volume_of_layer(layer), layer.name, voxel_of_layer(layer), placement_of(layer).translate)
 
 
 def finest(layer: Layer) -> Any:

@@ -11,6 +11,7 @@ from napari.utils.transforms import Affine, CompositeAffine
 
 from emseg_napari.annotation.session.contents import Placement
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.axes import NOWHERE, Point
 from emseg_napari.io.volume import Voxel
 
 _NO_UNIT = "pixel"
@@ -219,6 +220,12 @@ def placement_of(layer: Layer) -> Placement:
         shear=_unless(np.zeros(3), place["shear"]),
         affine=_unless(np.eye(4), place["affine"]),
     )
+
+
+def transform_of_voxel(voxel: Voxel | None, origin: Point = NOWHERE) -> dict[str, Any]:
+    """Return what puts a new layer (z, y, x) where a file says; where it says nothing, nothing."""
+    place: dict[str, Any] = {} if voxel is None else {"scale": voxel.size, "units": (voxel.unit,) * 3}
+    return place | ({"translate": origin} if any(origin) else {})
 
 
 def transform_at(place: Placement | None) -> dict[str, Any]:

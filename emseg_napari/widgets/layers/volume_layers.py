@@ -14,6 +14,7 @@ from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import BrokenChunk, Size, Volume, with_fill_value
 from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo
+from emseg_napari.widgets.layers.placement import transform_of_voxel
 
 # Many small chunks are read as one: dask needs a good part of a millisecond for each.
 _TASK_PX = 2048
@@ -54,10 +55,10 @@ def layer_of(levels: Sequence[Volume], path: str | Path | None = None) -> LayerD
     arrays = [lazy(level) for level in levels]
     several = len(levels) > 1 and not finest.is_labels
     source = str(Path(path).absolute()) if several and path is not None else finest.source
-    info = LayerInfo(source=source, volume=(arrays[0], _for_work(finest)))
+    notes = finest.description.notes if finest.description else ()
+    info = LayerInfo(source=source, volume=(arrays[0], _for_work(finest)), notes=notes)
     shown: dict[str, Any] = {"name": finest.name, "metadata": info.as_metadata()}
-    if finest.voxel:
-        shown |= {"scale": finest.voxel.size, "units": (finest.voxel.unit,) * 3}
+    shown |= transform_of_voxel(finest.voxel, finest.origin)
     if finest.is_labels:
         return arrays[0], shown, "labels"
     shown["contrast_limits"] = _limits(levels[-1])

@@ -11,6 +11,7 @@ from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.io.sparse_stack import SparseStack, stacked
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.normalisation import Normalisation
+from emseg_napari.models.run import opened_start
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.patches import PatchSampler
 from emseg_napari.training.splits import but_tile, hold_out_tile, most_labelled, split, spread_over
@@ -81,11 +82,12 @@ def sampler_of(
     image, labels = stacked(image, some), labels[some]
     tile = hold_out_tile(labels, list(range(len(some)))) if settings.hold_out and not held_out else None
     labels = but_tile(labels, tile) if tile else labels
-    if settings.network == "compact":  # `reference` sees whole slices
-        part = (slice(None), *most_labelled(labels, _SIDE_PX))
-        image, labels = image[part], labels[part]
+    # `reference` sees whole slices.
+    part = most_labelled(labels, _SIDE_PX) if settings.network == "compact" else None
     nine = settings.model_copy(update={"batch_size": _GRID**2})
-    return PatchSampler(image, labels, nine, Normalisation())
+    start = opened_start(settings)
+    normalisation = start.record.normalisation if start else Normalisation()
+    return PatchSampler(image, labels, nine, normalisation, part)
 
 
 def patches(sampler: PatchSampler, number: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,8 @@ import imageio.v3 as imageio
 import numpy as np
 from napari.layers import Image, Layer
 
-from emseg_napari.core.files import atomic_write
 from emseg_napari.core.jobs import PreviewReady, UserError
+from emseg_napari.core.owned_output import writing_file
 from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import layer_transform, move_to, slice_transform
 
@@ -85,5 +85,5 @@ class LivePreview:
         if not self.frames:
             raise UserError("There is no movie yet; tick 'Keep a movie' and train first.")
         frames = [np.round(255 * np.clip(frame, 0, 1)).astype(np.uint8) for frame in self.frames]
-        with atomic_write(path) as temporary:
+        with writing_file(path) as temporary:
             imageio.imwrite(temporary, frames, extension=".gif", duration=250, loop=0)

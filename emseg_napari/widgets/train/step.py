@@ -20,7 +20,8 @@ from emseg_napari.core.jobs import (
     Progress,
     UserError,
 )
-from emseg_napari.models.run import Run, is_run, open_run, refuse_baseline
+from emseg_napari.models.run import Run, is_run, open_run
+from emseg_napari.models.run_folder import resumable_run
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.training.dataset import CheckedData, check_data
 from emseg_napari.training.patches import PatchSampler
@@ -166,7 +167,7 @@ class TrainStep(JobStep):
 
     def start(self, folder: Path | None = None) -> None:
         """Start a training in a new run folder; with `folder`, resume the one there."""
-        resumed = None if folder is None else self._resumable(folder)
+        resumed = None if folder is None else resumable_run(folder)
         settings = resumed.settings if resumed else self.settings()
         folder = folder or self.workspace.new_run_folder(settings.network)
         read, data = self._reader(settings, resumed), None
@@ -203,11 +204,6 @@ class TrainStep(JobStep):
         self._subject = f"'{data.names.labels}' (slices with labels: {len(data.labels.stored_slices)})"
         wait = "" if settings.network in BASELINES else " (TensorFlow takes some seconds)"
         self.say(f"Starting the engine{wait}...")
-
-    def _resumable(self, folder: Path) -> Run:
-        run = open_run(folder)
-        refuse_baseline(run)
-        return run
 
     def _reader(self, settings: TrainingSettings, resumed: Run | None = None) -> Callable[[], CheckedData]:
         """Return what reads image and labels, in a thread."""

@@ -17,12 +17,14 @@ from emseg_napari.core.jobs import (
     Message,
     PreviewReady,
     Progress,
+    SliceLeftOut,
     UserError,
 )
 from emseg_napari.core.labels import from_probability
 from emseg_napari.core.mailbox import Mailbox
 from emseg_napari.engine.protocol import LabelUpdate
 from emseg_napari.inference import predict
+from emseg_napari.io.volume import BrokenChunk, Volume
 from emseg_napari.models import unet
 from emseg_napari.models.run import Run, fingerprint, open_run, opened_start
 from emseg_napari.settings import LiveSettings, TrainingSettings
@@ -478,6 +480,37 @@ def test_proposals_are_never_taught(begin, tiny_stack):
     session.update_labels(1, tiny_stack[1][1] + 2)
     session.thread.join(SECONDS)
     assert isinstance(session.error, UserError)
+
+
+class OneBroken:
+    """Pixels of a volume whose slice 1 is damaged."""
+
+    chunks = (1, 64, 64)
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values, self.shape, self.dtype = values, values.shape, values.dtype
+
+    def read(self, window):
+        if window[0].start <= 1 < window[0].stop:
+            raise BrokenChunk("chunk (1, 0, 0) is damaged.", (1, 0, 0))
+        return self._values[window]
+
+
+def test_a_stroke_on_a_slice_that_cannot_be_read_is_left_out_and_said_and_learning_goes_on(
+    start, tiny_stack, tmp_path
+):
+    image, labels = tiny_stack
+    settings = {"start": str(start.folder), "on_battery": True}
+    broken = Volume("V", "v.zarr", OneBroken(image))
+    session = Session(broken, np.zeros_like(image), tmp_path / "run", **settings)  # slice 1 is in view
+    session.update_labels(1, labels[1])
+    told = session.until(SliceLeftOut)
+    assert (told.z, told.text) == (1, "Slice 1 is left out: chunk (1, 0, 0) is damaged.")
+    session.update_labels(2, labels[2])
+    session.until_told("learning")
+    session.control = JobControl(z=2)
+    session.until(PreviewReady, lambda event: event.z == 2)
+    assert session.end().record.trained_slices == [2]
 
 
 def test_a_slice_that_says_nothing_is_passed_over_with_a_sentence(start, tiny_stack, tmp_path):

@@ -6,7 +6,7 @@ from qtpy.QtCore import QPoint, Qt
 
 from emseg_napari.annotation.suggest import Place
 from emseg_napari.annotation.suggest.search_stack import SliceSearched
-from emseg_napari.core.jobs import PreviewReady
+from emseg_napari.core.jobs import Finished, PreviewReady, SliceLeftOut
 from emseg_napari.models.run import open_run
 from emseg_napari.training.live.idle import WAITING
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
@@ -107,6 +107,16 @@ def test_a_real_search_finds_the_wall_that_is_missing(desk, qtbot, tiny_run):
     wait_for(qtbot, lambda: not desk.correct.places.job.running)
     assert sorted(desk.correct.places.errors) == list(range(6))
     assert desk.correct.status.text() == "" or "should not" not in desk.correct.status.text()
+
+
+def test_slices_that_cannot_be_read_are_said_with_the_places_and_by_live_learning(found):
+    dock, _ = found
+    dock.correct.places.job.event.emit(SliceLeftOut("Slice 2 is left out: it is damaged.", 2))
+    assert dock.correct.status.text() == "Slice 2 is left out: it is damaged."
+    dock.correct.places.job.event.emit(Finished(None))
+    assert "Slices that cannot be read: 2." in dock.correct.places.about.text()
+    dock.correct.live.job.event.emit(SliceLeftOut("Slice 4 is left out: it is damaged.", 4))
+    assert dock.correct.status.text() == "Slice 4 is left out: it is damaged."
 
 
 def test_places_go_with_the_layer_that_they_are_of(found, qtbot):

@@ -4,15 +4,18 @@ import dask.array
 import h5py
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from napari.layers import Image, Labels, Layer
 
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import BrokenChunk, volume_of
+from emseg_napari.widgets.layers import file_layers
 from emseg_napari.widgets.layers.file_layers import opened_layers
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.volume_layers import lazy
+from helpers.window import settle
 
 OURS = "emseg-napari"
 
@@ -129,3 +132,28 @@ def test_tiff_stays_with_napari(viewer, tmp_path):
 def test_small_chunks_are_read_many_at_once():
     volume = volume_of(zarr.zeros((4, 5000, 3000), chunks=(2, 64, 64), dtype="uint8"))
     assert lazy(volume).chunksize == (2, 2048, 2048)
+
+
+@pytest.mark.parametrize("limit", [100, 10**9], ids=["large", "small"])
+def test_the_window_says_how_a_file_was_read_when_it_opens_it(dock, tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(file_layers, "LARGE_BYTES", limit)
+    tifffile.imwrite(tmp_path / "w.tif", 255 - grey(), photometric="miniswhite")
+    dock.load.open_image(tmp_path / "w.tif")
+    settle(dock.load)
+    said = "4 slices of 60 x 80, 8 bit; 0 = white in the file, shown inverted back"
+    assert dock.load.status.text() == f"Opened w.tif: {said}."
+    assert dock.load.about.text() == said
+    np.testing.assert_array_equal(volume_of_layer(dock.workspace.image)[:], grey())
+    colours = np.random.default_rng(0).integers(0, 65536, (3, 256), np.uint16)
+    labels = (grey() > 90).astype(np.uint8) + 1
+    tifffile.imwrite(tmp_path / "l.tif", labels, photometric="palette", colormap=colours)
+    dock.load.open_labels(tmp_path / "l.tif")
+    settle(dock.load)
+    np.testing.assert_array_equal(dock.workspace.labels.data, labels)
+    assert "the numbers in its table of colours are read as labels" in dock.load.status.text()
+
+
+def test_files_with_other_endings_open_too(viewer, tmp_path):
+    tifffile.imwrite(tmp_path / "a.btf", 255 - grey(), photometric="miniswhite", bigtiff=True)
+    (layer,) = viewer.open(tmp_path / "a.btf", plugin=OURS)
+    np.testing.assert_array_equal(np.asarray(layer.data), grey())

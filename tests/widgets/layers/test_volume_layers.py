@@ -166,7 +166,7 @@ def huge(dock, qtbot, tmp_path):
 
 
 def test_labels_of_a_huge_stack_are_painted_undone_confirmed_kept_and_opened_again(huge, qtbot, data_folder):
-    assert "1000 x 4096 x 4096" in huge.load.about.text()
+    assert "1000 slices of 4096 x 4096, 8 bit" in huge.load.about.text()
     huge.train.new_labels.click()
     layer = huge.workspace.labels
     assert isinstance(layer.data, ScratchLabels)
@@ -222,7 +222,7 @@ def test_voxel_size_is_read_shown_kept_and_comes_back(dock, qtbot, tmp_path):
         raw.attrs["resolution"] = (40.0, 4.0, 4.0)
     dock.load.open_image(tmp_path / "cremi.h5")
     wait_for(qtbot, lambda: dock.workspace.image is not None)
-    assert "6 x 64 x 64, 40 x 4 x 4 nm" in dock.load.about.text()
+    assert "6 slices of 64 x 64, 64 bit with sign, 40 x 4 x 4 nm (z, y, x)" in dock.load.about.text()
     dock.train.new_labels.click()
     dock.workspace.labels.translate = (80, 0, 4)
     dock.workspace.labels.data_setitem((np.array([3]), np.array([5]), np.array([6])), 1)

@@ -1,0 +1,254 @@
+"""What a TIFF file says of its stack: axes, meaning of the values, and size of a voxel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from emseg_napari.core.jobs import UserError
+from emseg_napari.io.axes import Point
+from emseg_napari.io.description import GREY_NEEDED, UNKNOWN, FileDescription, StackAxes, stack_axes
+from emseg_napari.io.formats.tiff_claims import Pages, check_complete, ome_pixels, shape_record, stack_pages
+from emseg_napari.io.grey_values import EQUAL_COLOURS, GreyValues, grey_table, one_channel, table_note
+from emseg_napari.io.own_record import DamagedRecord, own_record
+from emseg_napari.io.placing import recorded_origin
+from emseg_napari.io.units import stated_voxel
+from emseg_napari.io.volume import Voxel
+
+MOST_CHANNELS = 4  # more are slices, if the file has no others: Python programs call them so
+_PHOTOMETRIC = tifffile.PHOTOMETRIC
+_GREY = (_PHOTOMETRIC.MINISBLACK, _PHOTOMETRIC.MINISWHITE, _PHOTOMETRIC.PALETTE, _PHOTOMETRIC.MASK)
+_COLOURS = (_PHOTOMETRIC.RGB, _PHOTOMETRIC.YCBCR)  # which tifffile decodes to RGB
+_MIDDLE_PX = 512
+_WHOLE_BYTES = 1 << 28  # of a page that is decoded as a whole to compare its colours
+
+
+@dataclass(frozen=True)
+class TiffStack:
+    """The stack of a TIFF file, and how its pages become it.
+
+    Attributes
+    ----------
+    series : tifffile.TiffPageSeries
+        Of an open file.
+    file : FileDescription
+        Without the axis of colour channels, which are equal.
+    axes : StackAxes
+        Of `file`.
+    colour : int or None
+        The place of colour channels among the axes of the series.
+    grey : GreyValues
+        What is done to the values.
+    """
+
+    series: tifffile.TiffPageSeries
+    file: FileDescription
+    axes: StackAxes
+    colour: int | None
+    grey: GreyValues
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """Axes of the series in words, the place of the colour channels, and notes."""
+
+    names: tuple[str, ...]
+    colour: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def described(file: tifffile.TiffFile, name: str, labels: bool) -> TiffStack:
+    """Find out what a TIFF file holds; no pixel is read, except where grey may be stored as colours.
+
+    Parameters
+    ----------
+    file : tifffile.TiffFile
+    name : str
+        What the user calls it; starts the sentence of an error.
+    labels : bool
+        Whether labels are wanted, which are the numbers in a table of colours and not the colours.
+
+    Raises
+    ------
+    UserError
+        If it is cut off, not one grey stack, or its claims cannot be read.
+    """
+    check_complete(file, name)
+    pages = stack_pages(file, name)
+    page, series = pages.series.keyframe, pages.series
+    axes = _axes(pages, name)
+    grey, meaning = _grey(page, series.dtype, name, labels)
+    voxel, origin, of_voxel = _place(file, name)
+    notes = (*pages.notes, *axes.notes, *_grey_notes(page, grey, labels), *of_voxel)
+    shape = tuple(n for axis, n in enumerate(series.shape) if axis != axes.colour)
+    names = tuple(one for axis, one in enumerate(axes.names) if axis != axes.colour)
+    found = FileDescription(
+        name,
+        "TIFF",
+        names,
+        shape,
+        grey.dtype(series.dtype),
+        meaning,
+        voxel,
+        origin,
+        claimed=pages.claimed,
+        notes=notes,
+    )
+    return TiffStack(series, found, stack_axes(found), axes.colour, grey)
+
+
+# -- axes ------------------------------------------------------------------------------------
+
+
+def _axes(pages: Pages, name: str) -> _Axes:
+    """Name the axes of the series; planes of colour that are slices become z."""
+    series = pages.series
+    names = tuple(_name(letter) for letter in series.axes)
+    shape = series.shape
+    if "s" in names:
+        colour = names.index("s")
+        if _planes_are_slices(series) and not _equal(series, colour, name):
+            note = f"its {shape[colour]} planes, stored as those of a colour image, are read as slices"
+            return _Axes(tuple("z" if axis == "s" else axis for axis in names), None, (note,))
+        if series.keyframe.photometric not in (*_COLOURS, *_GREY) or not _equal(series, colour, name):
+            raise UserError(f"{name} is a colour image ({shape[colour]} channels); {GREY_NEEDED}.")
+        return _Axes(names, colour, (EQUAL_COLOURS,))
+    if "c" in names:
+        channels, longer = shape[names.index("c")], sum(n > 1 for n in shape)
+        if channels > MOST_CHANNELS and longer <= 3:
+            as_slices = tuple("z" if axis == "c" else "?" if axis == "z" else axis for axis in names)
+            return _Axes(as_slices, None, (f"its {channels} channels are read as slices",))
+    return _Axes(names)
+
+
+def _name(letter: str) -> str:
+    """Name an axis by tifffile's letter; I and Q are unknown, and "?" is never given twice a meaning."""
+    return UNKNOWN if letter in "IQ" else letter.lower()
+
+
+def _planes_are_slices(series: tifffile.TiffPageSeries) -> bool:
+    """Whether planes that lie apart were written as one array (3 or 4, y, x), not as colour."""
+    page = series.keyframe
+    if page.planarconfig != tifffile.PLANARCONFIG.SEPARATE or page.extrasamples.count(1) > 0:
+        return False
+    return len(series.pages) == 1 and shape_record(page) == tuple(page.shape) and len(page.shape) == 3
+
+
+def _equal(series: tifffile.TiffPageSeries, colour: int, name: str) -> bool:
+    """Whether the colours of the first page are equal; of a large page those that are decoded first."""
+    page = series.keyframe
+    place = colour - (len(series.shape) - page.ndim)
+    parts = [page.asarray()] if page.nbytes <= _WHOLE_BYTES else [_middle(page)]
+    try:
+        for part in parts:
+            one_channel(np.moveaxis(part, place, -1), name)
+    except UserError:
+        return False
+    return True
+
+
+def _middle(page: tifffile.TiffPage) -> np.ndarray:
+    """Return the middle of a page with all of its colours."""
+    import zarr  # slow to import, and rarely needed here
+
+    array: Any = zarr.open_array(page.aszarr(), mode="r")
+    around = (slice(max(0, n // 2 - _MIDDLE_PX), n // 2 + _MIDDLE_PX) for n in page.shape)
+    return np.asarray(array[tuple(around)])
+
+
+# -- values -----------------------------------------------------------------------------------
+
+
+def _grey(page: tifffile.TiffPage, dtype: np.dtype[Any], name: str, labels: bool) -> tuple[GreyValues, Any]:
+    """Return what is done to the values, and what they mean."""
+    meaning = page.photometric
+    if "PhotometricInterpretation" not in page.tags or page.samplesperpixel > 2:
+        return GreyValues(), "0 = black"
+    if meaning not in _GREY:
+        kind = getattr(meaning, "name", meaning)
+        raise UserError(f"{name} is stored as {kind}, which is not grey; {GREY_NEEDED}.")
+    if meaning == _PHOTOMETRIC.PALETTE:
+        return _of_table(page, name, labels), "colour table"
+    if meaning != _PHOTOMETRIC.MINISWHITE:
+        return GreyValues(), "0 = black"
+    if dtype.kind not in "bu":
+        raise UserError(
+            f"{name} counts grey values from white (0 = white), and with {dtype} values programs differ in "
+            "what black is; save it with 0 = black."
+        )
+    return GreyValues(white=(1 << page.bitspersample) - 1), "0 = white"
+
+
+def _of_table(page: tifffile.TiffPage, name: str, labels: bool) -> GreyValues:
+    if labels:
+        return GreyValues()
+    colours = page.colormap
+    if colours is None or colours.ndim != 2 or colours.shape != (3, 1 << page.bitspersample):
+        raise UserError(f"{name} is damaged (it has no table of its colours); save or copy it again.")
+    return GreyValues(table=grey_table(colours, name))
+
+
+def _grey_notes(page: tifffile.TiffPage, grey: GreyValues, labels: bool) -> tuple[str, ...]:
+    """Return the note on values that are not shown as they are stored."""
+    if grey.white is not None:
+        return ("0 = white in the file, shown inverted back",)
+    if page.photometric == _PHOTOMETRIC.PALETTE and (labels or grey.changes):
+        return (table_note(labels),)
+    return ()
+
+
+# -- size of a voxel ---------------------------------------------------------------------------
+
+
+def _place(file: tifffile.TiffFile, name: str) -> tuple[Voxel | None, Point | None, tuple[str, ...]]:
+    """Return the size of a voxel, the centre of the first one, and notes on what was not understood."""
+    try:
+        record = own_record(file.pages.first.description, name)
+    except DamagedRecord:
+        return None, None, ("no size of a voxel is known, since its record of emseg-napari is damaged",)
+    voxel, notes = _voxel(file, record)
+    return voxel, recorded_origin(record, voxel) if record else None, notes
+
+
+def _voxel(file: tifffile.TiffFile, record: Mapping[str, Any]) -> tuple[Voxel | None, tuple[str, ...]]:
+    own = record.get("voxel")
+    if isinstance(own, dict):
+        return stated_voxel(own.get("size", ()), own.get("unit"))
+    if file.ome_metadata:
+        return _ome_voxel(file.ome_metadata)
+    return _imagej_voxel(file, file.imagej_metadata) if file.imagej_metadata else (None, ())
+
+
+def _ome_voxel(text: str) -> tuple[Voxel | None, tuple[str, ...]]:
+    """Read the physical sizes of OME-XML, which are in micrometres where no unit is stated."""
+    pixels = ome_pixels(text)
+    sizes = [] if pixels is None else [pixels.get(f"PhysicalSize{axis}") for axis in "ZYX"]
+    if pixels is None or None in sizes:
+        return None, ()
+    return stated_voxel(sizes, [pixels.get(f"PhysicalSize{axis}Unit", "\N{MICRO SIGN}m") for axis in "ZYX"])
+
+
+def _imagej_voxel(
+    file: tifffile.TiffFile, metadata: Mapping[str, Any]
+) -> tuple[Voxel | None, tuple[str, ...]]:
+    """Read ImageJ's spacing of slices, and pixels a unit; each axis may have a unit of its own."""
+    tags, unit = file.pages.first.tags, metadata.get("unit")
+    if "XResolution" not in tags or "YResolution" not in tags or unit in (None, ""):
+        return None, ()
+    y, x = (_inverse(tags[name].value) for name in ("YResolution", "XResolution"))
+    units = [metadata.get("zunit", unit), metadata.get("yunit", unit), unit]
+    return stated_voxel([_positive(metadata.get("spacing", 1.0)), y, x], units)
+
+
+def _positive(spacing: Any) -> Any:
+    """Return a spacing without its sign, which says from which side ImageJ's stack was cut."""
+    return abs(spacing) if isinstance(spacing, int | float) else spacing
+
+
+def _inverse(ratio: Any) -> float:
+    """Return the size of a pixel from the number of pixels a unit, 0 where that is not known."""
+    return ratio[1] / ratio[0] if ratio[0] else 0.0

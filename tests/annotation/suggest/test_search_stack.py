@@ -1,0 +1,33 @@
+"""The search of a whole stack for places."""
+
+import numpy as np
+
+from emseg_napari.annotation.suggest.search_stack import SliceSearched, search_places
+from emseg_napari.core.jobs import JobContext, Progress, SliceLeftOut
+from emseg_napari.io.volume import BrokenChunk, volume_of
+from helpers.tiny_runs import tiny_network_run
+
+
+class OneBroken(np.ndarray):
+    """A stack in which slice 1 is damaged."""
+
+    def __getitem__(self, key):
+        if isinstance(key, tuple) and key[0] == slice(1, 2):
+            raise BrokenChunk("chunk (1, 0, 0) is damaged.", (1, 0, 0))
+        return np.asarray(super().__getitem__(key))
+
+
+def test_a_slice_that_cannot_be_read_is_left_out_of_the_search_and_said(tmp_path):
+    image = np.random.default_rng(0).integers(0, 255, (3, 40, 40)).astype(np.uint8)
+    told = []
+    search_places(
+        volume_of(image.view(OneBroken)),
+        np.zeros(image.shape, np.uint8),
+        tiny_network_run(tmp_path / "run"),
+        JobContext(report=told.append),
+    )
+    assert [event.z for event in told if isinstance(event, SliceSearched)] == [0, 2]
+    (left_out,) = [event for event in told if isinstance(event, SliceLeftOut)]
+    assert (left_out.z, left_out.text) == (1, "Slice 1 is left out: chunk (1, 0, 0) is damaged.")
+    assert told[-1].fraction == 1
+    assert isinstance(told[-1], Progress)
