@@ -12,6 +12,7 @@ from emseg_napari.cli.guard import FAULT, Stopped
 from emseg_napari.cli.inputs import say_notes
 from emseg_napari.cli.reporting import blocks, job_context, list_failures, quiet_libraries, show_result
 from emseg_napari.cli.sentences import sentence_of
+from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.machine import free_memory
@@ -87,7 +88,7 @@ def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> N
     if found.failures:
         list_failures(found.failures)
         if found.warning:
-            typer.echo(f"emseg: {found.warning}", err=True)
+            echo(f"emseg: {found.warning}", err=True)
         raise typer.Exit(FAULT)
 
 
