@@ -20,6 +20,7 @@ from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.models.run import Run, open_run
+from emseg_napari.models.run_folder import check_new_run, resumable_run
 from emseg_napari.settings import (
     CellSettings,
     EvaluationSettings,
@@ -68,6 +69,7 @@ def train(
         One sentence that says what is wrong and what to do.
     """
     recipe = TrainingSettings.recipe(**settings)
+    (resumable_run if resume else check_new_run)(output)  # before the engine starts
     arguments = {"image": _stack(image, "The image"), "labels": _labelled(labels), "settings": recipe}
     _say_notes(report, image, labels)
     return _do("train", report, **arguments, folder=Path(output).absolute(), resume=resume)

@@ -26,6 +26,7 @@ from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
+from emseg_napari.core.owned_output import owned
 from emseg_napari.io.open import display_name
 from emseg_napari.io.placing import shifted
 from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of
@@ -63,9 +64,11 @@ def predict(
         )
         return
     predict_volume.refuse_scheduler(scheduler, output)
-    _check_target(output, image)
-    predict_volume.check_memory(image, settings)
-    _predict_to_tiff(open_run(run), image, output, kind, settings, as_json)
+    check_tiff_place(output)
+    with owned(output):
+        _check_target(output, image)
+        predict_volume.check_memory(image, settings)
+        _predict_to_tiff(open_run(run), image, output, kind, settings, as_json)
 
 
 def _predict_to_tiff(
@@ -91,7 +94,6 @@ def _predict_to_tiff(
 
 def _check_target(output: Path, image: Path) -> None:
     """Refuse at once what could not be written at the end, and to overwrite a file of other origin."""
-    check_tiff_place(output)
     if output.exists() and image.exists() and output.samefile(image):
         raise UserError(f"{output} is the image itself and would be lost; choose another --output.")
     if output.exists() and read_description(output).get("software") != PREDICT_SOFTWARE:

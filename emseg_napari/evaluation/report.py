@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.files import atomic_write
+from emseg_napari.core.owned_output import writing_file
 from emseg_napari.evaluation.evaluation import Evaluation, Scores
 from emseg_napari.evaluation.review import Review
 
@@ -101,5 +101,5 @@ def write_csv(path: str | Path, review: Review) -> None:
     row("mean", evaluation.threshold, "", evaluation.at_threshold)
     for threshold, scores in zip(evaluation.thresholds, evaluation.per_threshold, strict=True):
         row("mean", threshold, "", scores)
-    with atomic_write(path) as temporary:
+    with writing_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.files import atomic_write
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
+from emseg_napari.core.owned_output import writing_file
 from emseg_napari.evaluation.errors import error_map
 from emseg_napari.evaluation.evaluation import Evaluation
 from emseg_napari.evaluation.report import EvaluationReport, SlicePicture, error_counts
@@ -49,7 +49,7 @@ def write_report(path: str | Path, report: EvaluationReport) -> None:
     UserError
         If the file cannot be written.
     """
-    with atomic_write(path) as temporary:
+    with writing_file(path) as temporary:
         temporary.write_text(report_html(report), encoding="utf-8")
 
 

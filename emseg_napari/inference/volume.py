@@ -17,6 +17,7 @@ import numpy as np
 
 from emseg_napari.core.blockwise import Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
+from emseg_napari.core.owned_output import owned
 from emseg_napari.inference.partial_slices import PartialLevels, sentence_on
 from emseg_napari.inference.plan import Plan, VolumeTask, outward, planned
 from emseg_napari.inference.quick_look import quick_look
@@ -99,7 +100,8 @@ def predict_volume(
     predictor = load_predictor(run, task.settings)
     plan = planned(volume_of(volume), run, task)
     is_new = not plan.work.output.exists()
-    with connected(task.scheduler) if is_new else nullcontext(task.scheduler) as scheduler:
+    processes = connected(task.scheduler) if is_new else nullcontext(task.scheduler)
+    with owned(plan.work.output), processes as scheduler:
         written = VolumeOutput.create_or_open(plan.work.output, plan.layout, plan.record)
         # At once: what is there of a large output takes a while to list.
         _look(predictor, plan, written, context)

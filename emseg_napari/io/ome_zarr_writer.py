@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from emseg_napari.core import files
+from emseg_napari.core import files, owned_output
 from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import JobContext, UserError
 from emseg_napari.io import ome_zarr_metadata, pyramid
@@ -88,14 +88,16 @@ class VolumeOutput:
             If something else is there, layout or record differ, or it cannot be written.
         """
         output = cls(path)
-        if _is_free(output.path):
-            with files.replacing_folder(path) as temporary:
-                create_group(temporary, layout, _attributes(layout, record or {}, output.path.name, levels=1))
-        else:
-            _check_earlier_output(output)
-            found = OutputState(output.layout, output.record)
-            check_resumable(output.path, found, OutputState(layout, record or {}))
-            output._record_late_choices(record or {})
+        with owned_output.owned(path):
+            if _is_free(output.path):
+                with owned_output.replacing_folder(path) as temporary:
+                    attributes = _attributes(layout, record or {}, output.path.name, levels=1)
+                    create_group(temporary, layout, attributes)
+            else:
+                _check_earlier_output(output)
+                found = OutputState(output.layout, output.record)
+                check_resumable(output.path, found, OutputState(layout, record or {}))
+                output._record_late_choices(record or {})
         return output
 
     def prepare_missing(self) -> list[Block]:
@@ -187,7 +189,14 @@ class VolumeOutput:
         """Remove all blocks that have voxels in some slices; call `prepare_missing` after it."""
         for z in slices:
             for block in self._over_slice(z):
-                self._files.file(block).unlink(missing_ok=True)
+                self._files.remove(block)
+
+    def remove_blocks(self) -> None:
+        """Remove all blocks of all levels, and nothing else; call `prepare_missing` after it."""
+        self._publish_levels(1)
+        for level in reversed(range(len(pyramid.level_factors(self.layout)))):
+            if (self.path / str(level)).is_dir():
+                BlockFiles(self.path, level).remove_all()
 
     def _over_slice(self, z: int) -> list[Block]:
         _, height, width = self.shape
@@ -262,7 +271,7 @@ def _attributes(layout: Layout, record: Mapping[str, Any], name: str, levels: in
 
 def _is_free(path: Path) -> bool:
     if path.is_dir():
-        return next(path.iterdir(), None) is None
+        return all(files.is_temporary(one.name) for one in path.iterdir())
     if path.exists() or path.is_symlink():
         raise UserError(f"{path} is a file, but an output is a folder; choose another name.")
     return True

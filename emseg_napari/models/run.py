@@ -23,6 +23,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from emseg_napari.core.files import atomic_write, read_json, write_json
 from emseg_napari.core.jobs import EpochEnded, UserError
+from emseg_napari.core.owned_output import finish_replacing
 from emseg_napari.io.stacks import supported
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.models.starter import STARTER, STARTER_FOLDER
@@ -192,10 +193,10 @@ class Run:
             raise UserError(f"{path} is missing or damaged ({error}); train again.") from None
 
     def save(self) -> None:
-        """Write settings, record and history, each atomically."""
+        """Write settings, history and record, each atomically; with the record it is a run."""
         write_json(self.folder / "settings.json", self.settings.model_dump(mode="json"))
-        write_json(self.folder / "run.json", self.record.model_dump(mode="json"))
         self.save_history()
+        write_json(self.folder / "run.json", self.record.model_dump(mode="json"))
 
     def save_history(self) -> None:
         """Write the history atomically."""
@@ -209,7 +210,9 @@ class Run:
 
 def is_run(folder: Path) -> bool:
     """Say whether a folder holds a run."""
-    return (present_folder(folder) / "run.json").is_file()
+    path = present_folder(folder) / "run.json"
+    finish_replacing(path)
+    return path.is_file()
 
 
 def present_folder(folder: Path | str) -> Path:

@@ -29,6 +29,7 @@ import numpy as np
 from emseg_napari.core import files
 from emseg_napari.core.blockwise import LOCAL, Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
+from emseg_napari.core.owned_output import owned, refuse_outside
 from emseg_napari.io.layout import Block, Layout, Version
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.resume_check import LATER
@@ -129,7 +130,7 @@ def segment_volume(
     volume = with_fill_value(boundary.volume, settings.missing_is_empty)
     waiting = frozenset() if settings.missing_is_empty else waiting_in(volume)
     work = _Segmentation(replace(boundary, volume=volume, waiting=waiting), destination, settings)
-    with connected(scheduler) as workers:
+    with owned(destination.path), connected(scheduler) as workers:
         return work.run(Stages(workers, context or JobContext()))
 
 
@@ -174,21 +175,22 @@ class _Segmentation:
 
     def _begin(self, output: VolumeOutput, parts: IntermediateFiles) -> VolumeOutput:
         """Empty the output if it was numbered while other tiles were broken."""
-        mark, broken = self._folder / "numbered.json", [list(index) for index in parts.broken]
+        mark, broken = self._folder / "numbered.json", [list(index) for index in sorted(parts.broken)]
         if mark.exists() and files.read_json(mark) != broken:
-            files.remove(self._path)
+            output.remove_blocks()
             output = self._prepare()
         files.write_json(mark, broken)
         return output
 
     def _flood(self, stages: Stages) -> tuple[IntermediateFiles, list[BlockFailed]]:
         layout = _layout(self._boundary.volume.shape, self._cut)
+        refuse_outside(self._folder.parent, self._folder)  # it is ours, so no link to another place
         files.writable_folder(self._folder)
         fragments = VolumeOutput.prepare(self._folder / "fragments.zarr", layout, self._record)
         parts = IntermediateFiles(self._folder, self._cut, fragments)
-        failures = stages.do(FLOOD, WatershedStep(self._boundary, parts, self._settings), fragments.missing())
-        broken = tuple(sorted(block.index for block in fragments.missing()))
-        return replace(parts, broken=broken), failures
+        step = WatershedStep(self._boundary, parts, self._settings)
+        failures = stages.do(FLOOD, step, sorted(fragments.missing(), key=step.order))
+        return parts.without_tiles(block.index for block in fragments.missing()), failures
 
     def _number(self, parts: IntermediateFiles, stages: Stages) -> int:
         """Number the cells of all slices, and return how many numbers there are."""

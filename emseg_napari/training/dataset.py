@@ -6,31 +6,28 @@ and with the names that their users know; a training checks again, because scrip
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import check_trainable, distinct, normalise
+from emseg_napari.io.slabs import in_slabs, kept
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import as_stack, check_image, check_pair
-from emseg_napari.io.volume import with_fill_value
-from emseg_napari.models.run import Run, RunRecord, fingerprint, open_run, opened_start
+from emseg_napari.io.volume import Volume, with_fill_value
+from emseg_napari.models.run import Run, RunRecord, fingerprint, open_run, opened_start, versions
 from emseg_napari.settings import BASELINES, LiveSettings, TrainingSettings
 from emseg_napari.training.run_record import label_counts, new_record, with_start
-from emseg_napari.training.splits import PARAMETER_NAMES, DataNames, hold_out_tile, split
-
-# Fields that a resumed run keeps, whatever was labelled in the meantime.
-_KEPT = (
-    "trained_slices",
-    "held_out_slices",
-    "held_out_tile",
-    "fingerprints",
-    "start",
-    "start_slices",
-    "normalisation",
-    "kept_epoch",
+from emseg_napari.training.splits import (
+    PARAMETER_NAMES,
+    DataNames,
+    Tile,
+    but_tile,
+    hold_out_tile,
+    only_tile,
+    split,
 )
 
 
@@ -105,19 +102,43 @@ def check_data(
     image = with_fill_value(image, settings.missing_is_empty)
     if resumed:
         _check_same_image(image, resumed)
+        _check_labels_are_left(labels, resumed, names.labels)
         trained, held_out = resumed.record.trained_slices, resumed.record.held_out_slices
     else:
         trained, held_out = split(labels, settings, names)
-    _check_classes(labels, trained, names.labels)
-    if held_out:
-        _check_classes(labels, held_out, f"{names.labels} (held-out slices)")
+        _check_sides(labels, trained, held_out, None, names.labels)
     check_image(image, names.image, sorted(trained + held_out))
     return CheckedData(image, labels, trained, held_out, names)
 
 
-def _check_classes(labels: SparseStack, slices: Sequence[int], name: str) -> None:
+def _check_labels_are_left(labels: SparseStack, run: Run, name: str) -> None:
+    """Raise `UserError` if the labels of one side of the run's division were erased meanwhile."""
+    record = run.record
+    try:
+        _check_sides(labels, record.trained_slices, record.held_out_slices, record.held_out_tile, name)
+    except UserError as error:
+        raise UserError(
+            f"{run.folder.name} cannot be resumed with these labels: {error} Restore the labels that it "
+            "began with, or train a new run."
+        ) from None
+
+
+def _check_sides(
+    labels: SparseStack, trained: list[int], held_out: list[int], tile: Tile | None, name: str
+) -> None:
+    """Raise `UserError` unless both classes occur in what trains, and in what is held out, if anything is."""
+    if tile is not None:
+        _check_classes((but_tile(labels[z], tile) for z in trained), name)
+        _check_classes((only_tile(labels[z], tile) for z in trained), f"{name} (held-out corner)")
+        return
+    _check_classes((labels[z] for z in trained), name)
+    if held_out:
+        _check_classes((labels[z] for z in held_out), f"{name} (held-out slices)")
+
+
+def _check_classes(planes: Iterable[np.ndarray], name: str) -> None:
     """Raise `UserError` unless both classes occur; slice by slice, so that little memory is taken."""
-    values = set().union(*(distinct(labels[z]) for z in slices))
+    values = set().union(*map(distinct, planes))
     check_trainable(np.array(sorted(values), np.uint8), name)
 
 
@@ -143,7 +164,10 @@ def prepare(
     UserError
         If they cannot be used, or a held-out slice also trains.
     """
-    data = check_data(as_stack(image), _as_sparse(labels), settings, resumed=resumed)
+    image, known = as_stack(image), _as_sparse(labels)
+    if isinstance(image, Volume) and image.shape == known.shape:
+        image = kept(with_fill_value(image, settings.missing_is_empty), known.stored_slices)
+    data = check_data(image, known, settings, resumed=resumed)
     return TrainingDataset(data.image, data.labels, _record_of(data, settings, resumed))
 
 
@@ -152,7 +176,10 @@ def _record_of(data: CheckedData, settings: TrainingSettings, resumed: Run | Non
     fingerprints = [fingerprint(image[z]) for z in trained]
     _check_no_leak(image, held_out, dict(zip(fingerprints, trained, strict=True)))
     corner = hold_out_tile(data.labels, trained) if settings.hold_out and not held_out else None
-    record = new_record(
+    if resumed:  # whatever was labelled in the meantime, nothing that it knows of itself is lost
+        changes = {"versions": versions(), "label_counts": label_counts(data.labels[trained])}
+        return resumed.record.model_copy(update=changes)
+    return new_record(
         image,
         settings,
         trained_slices=trained,
@@ -161,8 +188,6 @@ def _record_of(data: CheckedData, settings: TrainingSettings, resumed: Run | Non
         fingerprints=fingerprints,
         label_counts=label_counts(data.labels[trained]),
     )
-    kept = {name: getattr(resumed.record, name) for name in _KEPT} if resumed else {}
-    return record.model_copy(update=kept)
 
 
 def prepare_live(
@@ -181,7 +206,7 @@ def prepare_live(
     UserError
         If they, or the start, cannot be used.
     """
-    image, known = as_stack(image), _as_sparse(labels)
+    image, known = in_slabs(as_stack(image)), _as_sparse(labels)
     check_pair(image, known, PARAMETER_NAMES.image, PARAMETER_NAMES.labels)
     start = _live_start(settings)
     record = new_record(

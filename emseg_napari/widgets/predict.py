@@ -31,7 +31,7 @@ from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import proposals_of
 from emseg_napari.widgets.layers.layer_pixels import placed_volume, volume_of_layer
-from emseg_napari.widgets.layers.placement import slice_in_view
+from emseg_napari.widgets.layers.placement import shown_slice, slice_in_view
 from emseg_napari.widgets.layers.proposal_layers import (
     OWN_LAYER,
     PredictionSource,
@@ -70,6 +70,7 @@ class PredictStep(JobStep):
         self._build()
         self._restore()
         self.workspace.changed.connect(self.update_buttons)
+        self.closing.connect(lambda: self._quick_look.remove())
         self.update_buttons()
 
     def _build(self) -> None:
@@ -208,9 +209,7 @@ class PredictStep(JobStep):
     def _slices(self, image: Sized) -> tuple[int, int]:
         if self.scope.currentText() == STACK:
             return 0, len(image)
-        z = slice_in_view(self.viewer, self.workspace.image)
-        if z is None:
-            raise UserError("The viewer shows no slice of the image; move the slider to one.")
+        z = shown_slice(self.viewer, self.workspace.image)
         return z, z + 1
 
     # -- events of the engine -----------------------------------------------------------

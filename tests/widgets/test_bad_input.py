@@ -137,7 +137,7 @@ def unreadable(folder):
         "cut.tif": "copy it again",
         "empty.tif": "is empty",
         "text.tif": "is damaged or not an image",
-        "notes.txt": "save the image as TIFF",
+        "notes.txt": "has a format that cannot be read",
         "rgb.tif": "save it as greyscale",
         "axes.tif": "axes",
         "none": "choose a folder of numbered slices",

@@ -6,17 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.owned_output import finish_replacing, refuse_links, refuse_outside
 
 FORMAT: Literal[2] = 2
 _PlainName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
 _Length = Annotated[int, Field(ge=1)]
 _Slice = Annotated[int, Field(ge=0)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
-_Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _not_zero(number: float) -> float:
+    if number == 0:
+        raise ValueError("a voxel without size")
+    return number
+
+
+_Size = Annotated[_Number, AfterValidator(_not_zero)]  # below 0: mirrored
+_Row = tuple[_Number, _Number, _Number]
+_Row4 = tuple[_Number, _Number, _Number, _Number]
 
 
 @dataclass(frozen=True)
@@ -49,19 +60,26 @@ class Round:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a layer lies in world coordinates.
+    """Where a layer lies in world coordinates: affine * (rotate * shear * scale + translate), as in napari.
 
     Attributes
     ----------
     scale, translate : (float, float, float)
-        Size of a voxel, and where the first one lies, along z, y, x in `unit`.
+        Size of a voxel, below 0 where it is mirrored, and where the first one lies, along z, y, x in `unit`.
     unit : str
         As OME-Zarr spells it, such as "nanometer"; "pixel" where none is known.
+    rotate : 3 x 3 float, optional
+    shear : (float, float, float) or 3 x 3 float, optional
+        What lies above the diagonal, row by row, or all of it.
+    affine : 4 x 4 float, optional
     """
 
     scale: tuple[_Size, _Size, _Size] = (1.0, 1.0, 1.0)
     translate: tuple[_Number, _Number, _Number] = (0.0, 0.0, 0.0)
     unit: str = "pixel"
+    rotate: tuple[_Row, _Row, _Row] | None = None
+    shear: _Row | tuple[_Row, _Row, _Row] | None = None
+    affine: tuple[_Row4, _Row4, _Row4, _Row4] | None = None
 
 
 class Contents(BaseModel):
@@ -105,6 +123,7 @@ def read_contents(folder: Path) -> Contents:
         If the folder is not a session, or one of another format, or the file is damaged.
     """
     path = folder / "session.json"
+    finish_replacing(path)
     if not path.is_file():
         raise UserError(
             f"{folder} is not a saved session (it has no session.json); choose a folder NAME.emseg."
@@ -134,6 +153,15 @@ def _check_format(stated: Any, path: Path) -> None:
 def write_contents(folder: Path, contents: Contents) -> None:
     """Write ``session.json``, whole or not at all."""
     files.write_json(folder / "session.json", contents.model_dump(mode="json"))
+
+
+def refuse_links_in(folder: Path, contents: Contents) -> None:
+    """Raise `UserError` if something in a session is a link that leads out of it."""
+    refuse_links(folder)
+    labels = folder / contents.labels
+    refuse_outside(folder, labels)
+    if labels.is_dir():
+        refuse_links(labels)
 
 
 def reference(path: Path, folder: Path) -> str:

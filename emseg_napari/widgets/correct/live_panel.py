@@ -37,7 +37,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     trusted_of,
     trusted_plane,
 )
-from emseg_napari.widgets.layers.placement import slice_in_view
+from emseg_napari.widgets.layers.placement import slice_in_view, view_events
 from emseg_napari.widgets.layers.proposal_layers import fill
 
 KEY = "Y"
@@ -71,6 +71,7 @@ class LivePanel(JobListener, QWidget):
         self.job = EngineJob(self)
         self.listen(self.job, step.guard)
         self.job.ended.connect(self.update_buttons)
+        step.closing.connect(self.job.close)
         self.layer: Any = None
         self._threshold = 0.5
         self._changed: set[int] = set()
@@ -79,7 +80,8 @@ class LivePanel(JobListener, QWidget):
         self._build()
         bind(step.viewer, self, {KEY: lambda: step.guarded(self.toggle)})
         step.workspace.edited.connect(self._record_edit)
-        connect_while(self, step.viewer.dims.events.current_step, self._follow_slice)
+        for event in view_events(step.viewer):
+            connect_while(self, event, self._follow_slice)
 
     def _build(self) -> None:
         self.switch = self._step.button(f"Live ({KEY})", _ABOUT, self.toggle)
