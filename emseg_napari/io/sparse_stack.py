@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.labels import Convention, conversion, distinct, recognise
+from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Volume
 
 # What training, live learning and validation take slices of.
@@ -51,7 +52,7 @@ class SparseStack:
         slices : iterable of int, optional
             Where to look; all when not given.
         """
-        looked_at = range(len(stack)) if slices is None else slices
+        stack, looked_at = in_slabs(stack), range(len(stack)) if slices is None else slices
         planes = ((int(z), np.asarray(stack[z])) for z in looked_at)  # one at a time in memory
         return cls(tuple(stack.shape), stack.dtype, {z: plane for z, plane in planes if plane.any()})
 
@@ -105,6 +106,7 @@ def normalised(stack: Any, name: str, convention: Convention | None = None) -> S
     """
     if convention is None and np.dtype(stack.dtype).kind not in "iub":
         recognise(np.zeros(0, stack.dtype), name)  # refuses it before all of it is read
+    stack = in_slabs(stack)
     change = conversion(_values(stack), name, convention)
     planes = ((z, change(np.asarray(stack[z]))) for z in range(len(stack)))  # one at a time in memory
     return SparseStack(tuple(stack.shape), np.uint8, {z: plane for z, plane in planes if plane.any()})

@@ -23,6 +23,7 @@ from emseg_napari.io.decode import BIGTIFF_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.description import GREY_NEEDED
 from emseg_napari.io.open import display_name, open_volume, read_whole
 from emseg_napari.io.own_record import own_record, record_text
+from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Voxel
 
 BIGTIFF_BYTES = 4_000_000_000
@@ -176,7 +177,7 @@ def check_image(image: Any, name: str, slices: Sequence[int] | None = None) -> N
         )
     if image.size == 0:
         raise UserError(f"{name} has no pixels (shape {shape_text(image.shape)}); choose another image.")
-    stack = as_stack(image)
+    stack = in_slabs(as_stack(image))
     _check_values(stack, name, range(len(stack)) if slices is None else slices)
 
 

@@ -174,7 +174,7 @@ class _Segmentation:
 
     def _begin(self, output: VolumeOutput, parts: IntermediateFiles) -> VolumeOutput:
         """Empty the output if it was numbered while other tiles were broken."""
-        mark, broken = self._folder / "numbered.json", [list(index) for index in parts.broken]
+        mark, broken = self._folder / "numbered.json", [list(index) for index in sorted(parts.broken)]
         if mark.exists() and files.read_json(mark) != broken:
             files.remove(self._path)
             output = self._prepare()
@@ -186,9 +186,9 @@ class _Segmentation:
         files.writable_folder(self._folder)
         fragments = VolumeOutput.prepare(self._folder / "fragments.zarr", layout, self._record)
         parts = IntermediateFiles(self._folder, self._cut, fragments)
-        failures = stages.do(FLOOD, WatershedStep(self._boundary, parts, self._settings), fragments.missing())
-        broken = tuple(sorted(block.index for block in fragments.missing()))
-        return replace(parts, broken=broken), failures
+        step = WatershedStep(self._boundary, parts, self._settings)
+        failures = stages.do(FLOOD, step, sorted(fragments.missing(), key=step.order))
+        return parts.without_tiles(block.index for block in fragments.missing()), failures
 
     def _number(self, parts: IntermediateFiles, stages: Stages) -> int:
         """Number the cells of all slices, and return how many numbers there are."""

@@ -13,9 +13,10 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import check_trainable, distinct, normalise
+from emseg_napari.io.slabs import in_slabs, kept
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import as_stack, check_image, check_pair
-from emseg_napari.io.volume import with_fill_value
+from emseg_napari.io.volume import Volume, with_fill_value
 from emseg_napari.models.run import Run, RunRecord, fingerprint, open_run, opened_start
 from emseg_napari.settings import BASELINES, LiveSettings, TrainingSettings
 from emseg_napari.training.run_record import label_counts, new_record, with_start
@@ -143,7 +144,10 @@ def prepare(
     UserError
         If they cannot be used, or a held-out slice also trains.
     """
-    data = check_data(as_stack(image), _as_sparse(labels), settings, resumed=resumed)
+    image, known = as_stack(image), _as_sparse(labels)
+    if isinstance(image, Volume) and image.shape == known.shape:
+        image = kept(with_fill_value(image, settings.missing_is_empty), known.stored_slices)
+    data = check_data(image, known, settings, resumed=resumed)
     return TrainingDataset(data.image, data.labels, _record_of(data, settings, resumed))
 
 
@@ -181,7 +185,7 @@ def prepare_live(
     UserError
         If they, or the start, cannot be used.
     """
-    image, known = as_stack(image), _as_sparse(labels)
+    image, known = in_slabs(as_stack(image)), _as_sparse(labels)
     check_pair(image, known, PARAMETER_NAMES.image, PARAMETER_NAMES.labels)
     start = _live_start(settings)
     record = new_record(

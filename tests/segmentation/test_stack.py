@@ -11,6 +11,8 @@ from emseg_napari.evaluation.metrics import v_rand
 from emseg_napari.segmentation.agglomeration import Regions, in_reading_order, outlined
 from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.stack import cells_of_slice, segment_stack
+from emseg_napari.segmentation.tile_joining import _united
+from emseg_napari.segmentation.tiles import Face
 from emseg_napari.settings import CellSettings
 
 STEPS = ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]))
@@ -326,3 +328,18 @@ def test_segmenting_with_link_is_segmenting_and_then_linking():
     linked = segment_stack(probability, CellSettings(link=True))
     np.testing.assert_array_equal(linked, link(segment_stack(probability)))
     assert linked.max() == 2
+
+
+def test_a_number_that_a_nearer_slice_shows_does_not_go_on_over_a_gap():
+    cells = np.stack([slice_of("11111111"), slice_of("11100000"), slice_of("00011111")])
+    linked = link(cells, CellSettings(gap_slices=1, overlap=0.25))
+    np.testing.assert_array_equal(linked, np.stack([cells[0], cells[1], 2 * cells[2]]))
+
+
+@pytest.mark.parametrize(("agreed", "parts"), [(0, 2), (1, 2), (5, 2), (6, 1), (10, 1)])
+def test_fragments_continue_over_a_face_where_most_of_it_is_open_on_both_sides(agreed, parts):
+    steps, of_one = np.arange(10), np.zeros(10, np.int64)
+    near = Face(of_one + 1, np.zeros(10), steps < agreed)
+    far = Face(of_one + 1, np.zeros(10), np.ones(10, bool))
+    for faces in ([(of_one, of_one + 1, near, far)], [(of_one, of_one + 1, far, near)]):
+        assert len(set(_united(faces, 2).tolist())) == parts

@@ -1,4 +1,6 @@
+import pickle
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,10 @@ from emseg_napari.core.jobs import (
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
+from emseg_napari.segmentation import intermediate, volume
 from emseg_napari.segmentation.agglomeration import outlined
 from emseg_napari.segmentation.boundary import Boundary
+from emseg_napari.segmentation.intermediate import IntermediateFiles
 from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.stack import cells_of_slice, segment_stack
 from emseg_napari.segmentation.tiles import CUT, Cut
@@ -364,3 +368,30 @@ def test_workers_write_the_same_bytes(tmp_path):
         segmented(boundary, tmp_path / name / "cells.zarr", LINKED, TILES, scheduler=scheduler)
         results.append(files_of(tmp_path / name))
     assert results[0] == results[1]
+
+
+def test_however_many_tiles_are_broken_they_do_not_travel_and_are_looked_up(tmp_path, monkeypatch):
+    cut = Cut(whole_px=400, tile_px=24, margin_px=0)
+    fragments = VolumeOutput.prepare(tmp_path / "f.zarr", Layout((200, 240, 240), "int32"), {})
+    every = [(z, j, i) for z in range(200) for j in range(10) for i in range(10)]
+    parts = IntermediateFiles(tmp_path, cut, fragments).without_tiles(every[::2])
+    assert len(pickle.dumps(parts)) < 2000
+    assert parts.broken == frozenset(every[::2])
+    assert parts.without_tiles(()).broken == frozenset()
+    assert set(parts.tiles(7)) == {(j, i) for z, j, i in every[1::2] if z == 7}
+    assert list(cut.over((slice(24, 50), slice(0, 24)), (240, 240))) == [(1, 0), (2, 0)]
+    # The list is read once, not for every tile.
+    reads = []
+    monkeypatch.setattr(intermediate, "load", lambda path: reads.append(path))
+    for z in range(200):
+        parts.tiles(z)
+    assert reads == []
+
+
+def test_outlines_go_on_over_the_faces_between_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(volume, "Layout", partial(Layout, chunk=(1, 16, 24)))
+    how, probability = SMALL.model_copy(update={"outlines": True}), field((2, 60, 72), 1)
+    boundary = Boundary(volume_of(probability))
+    found = segment_volume(boundary, Destination(tmp_path / "c.zarr", {}, version="0.4"), how).output
+    assert found.blocks.grid == (2, 4, 3)
+    np.testing.assert_array_equal(found[:], segment_stack(probability, how))

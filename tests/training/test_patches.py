@@ -261,3 +261,18 @@ def test_live_batches_depend_on_seed_number_and_labels_alone():
         other.update(z, labels[z], labels[z] == 1)
     np.testing.assert_array_equal(one.batch(7)[0], other.batch(7)[0])
     assert not np.array_equal(one.batch(8)[0], one.batch(7)[0])
+
+
+def test_a_slice_that_is_labelled_as_a_whole_weighs_one_though_it_is_smaller_than_a_patch():
+    image, labels = random_stack((1, 20, 60))
+    target = sampler(image, labels, touched_weight=0.25, patch_px=64).batch(0)[1]
+    assert set(np.unique(target[..., 1])) == {0, 1}  # 0: padding, most of the patch
+    assert (target[..., 1] == 0).mean() > 0.5
+
+
+def test_a_part_has_the_grey_levels_of_its_slice():
+    image, labels = random_stack((1, 64, 96))
+    image[:, :, 48:] //= 4
+    part = np.s_[:, 48:]
+    patches = PatchSampler(image, labels, settings(patch_px=64), Normalisation(), part).batch(0)[0]
+    assert np.isin(patches[:, :, :48], Normalisation().apply(image[0])[part]).all()

@@ -105,7 +105,7 @@ def _datasets(folder: Path, above: str = "") -> dict[str, Dataset]:
         if "dimensions" in attributes:
             shape = _shape(attributes, folder / name)
             datasets[above + name] = Dataset(shape, _dtype(attributes), _known_axes(attributes, len(shape)))
-        else:
+        elif not (folder / name).is_symlink():  # which may lead round in a circle
             datasets |= _datasets(folder / name, f"{above}{name}/")
     return datasets
 

@@ -63,7 +63,7 @@ def open_zarr(root: Path, dataset: str = "", fills: bool = False) -> Volume:
         If there is no such dataset, several could be meant, or it is not a grey stack.
     """
     if dataset and not ZARR.is_node(root / dataset):
-        raise unknown_dataset(_datasets(_node(root, root.name)), dataset, root.name)
+        raise unknown_dataset(_datasets(_node(root, root.name), root), dataset, root.name)
     found = _node(root / dataset, name_of(root, dataset))
     if isinstance(found, zarr.Group):
         inner = _default(found, root / dataset, name_of(root, dataset))
@@ -162,7 +162,7 @@ def _placed(
 def _default(group: zarr.Group, folder: Path, name: str) -> str:
     paths = Multiscale(group.attrs.asdict(), name).paths
     if not paths:
-        return choose(_datasets(group), name)
+        return choose(_datasets(group, folder), name)
     _inside(folder, paths[0])
     return paths[0]
 
@@ -182,21 +182,21 @@ def _inside(group: Path, path: str) -> Path:
     return group / path
 
 
-def _datasets(group: Any) -> dict[str, Dataset]:
+def _datasets(group: Any, folder: Path) -> dict[str, Dataset]:
     """Return the arrays of a group; of a multiscale image the level of full resolution only."""
-    return dict(_walk(group)) if isinstance(group, zarr.Group) else {}
+    return dict(_walk(group, folder)) if isinstance(group, zarr.Group) else {}
 
 
-def _walk(group: zarr.Group, above: str = "") -> Iterator[tuple[str, Dataset]]:
-    image = Multiscale(group.attrs.asdict(), above.rstrip("/") or "The OME-Zarr")
+def _walk(group: zarr.Group, folder: Path, above: str = "") -> Iterator[tuple[str, Dataset]]:
+    image = Multiscale(group.attrs.asdict(), folder.name)
     shown = [image.paths[0], "labels"] if image.paths else sorted(name for name, _ in group.members())
     for path in shown:
         member: Any = group.get(path)
         if isinstance(member, zarr.Array):
             axes, _ = image.axes(member.ndim) if image.paths else _own_axes(member, above + path)
             yield above + path, Dataset(member.shape, member.dtype, axes)
-        elif isinstance(member, zarr.Group):
-            yield from _walk(member, f"{above}{path}/")
+        elif isinstance(member, zarr.Group) and not (folder / path).is_symlink():  # or round in a circle
+            yield from _walk(member, folder / path, f"{above}{path}/")
 
 
 def _image_around(folder: Path) -> _Level | None:

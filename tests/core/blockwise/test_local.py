@@ -145,3 +145,21 @@ def test_reading_and_writing_go_on_while_a_block_is_computed(tmp_path):
 def test_a_place_that_does_not_exist_is_refused(scheduler, workers, text):
     with pytest.raises(UserError, match=text):
         Scheduler(scheduler, workers)
+
+
+def test_what_waits_to_be_written_when_it_stops_is_still_written(tmp_path):
+    computed = []
+
+    class SlowToWrite(Writing):
+        def compute(self, block, given, should_stop):
+            computed.append(block.index[0])
+            return super().compute(block, given, should_stop)
+
+        def write(self, block, result):
+            time.sleep(0.2)
+            return super().write(block, result)
+
+    with pytest.raises(Cancelled):
+        run_blocks(SlowToWrite(tmp_path), cubes(9), context=JobContext(should_stop=lambda: len(computed) > 2))
+    assert len(computed) == 3
+    assert set(written(tmp_path)) >= {0, 1}
