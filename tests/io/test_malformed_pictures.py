@@ -162,8 +162,6 @@ def test_any_ome_xml_gives_the_slices_or_a_sentence(tmp_path, stated, parts, cut
 # Type of the values of a tag, how many there are, and the value or where the values lie.
 numbers_of_values = st.one_of(st.just(1), odd_numbers)
 tag_values = st.tuples(st.sampled_from([1, 2, 3, 4, 5, 12, 16]), numbers_of_values, odd_numbers)
-    st.sampled_from([1, 2, 3, 4, 5, 12, 16]), st.one_of(st.just(1), odd_numbers), odd_numbers
-)
 names = st.sampled_from(["a.tif", "a.png"])
 
 # -- tags ---------------------------------------------------------------------------------------
