@@ -191,10 +191,12 @@ def test_a_failure_adds_none_of_the_files(tmp_path):
 
 @pytest.mark.parametrize("full", [True, False])
 def test_of_files_that_could_not_be_added_the_user_hears_the_names_that_they_were_to_have(tmp_path, full):
+    def error(path):
+        full_disk = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return full_disk if full else UserError(f"{path} is damaged.")
+
     with pytest.raises(UserError) as caught, files.adding_files(tmp_path) as new:
-        if full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(new / "a.tif"))
-        raise UserError(f"{new / 'a.tif'} is damaged.")
+        raise error(new / "a.tif")
     assert str(caught.value).startswith(str(tmp_path))
     assert ".emseg-" not in str(caught.value)
 
