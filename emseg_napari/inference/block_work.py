@@ -15,14 +15,14 @@ from emseg_napari.core.jobs import ShouldStop, UserError
 from emseg_napari.core.labels import ISBI_BOUNDARY, ISBI_INTERIOR
 from emseg_napari.core.machine import threads
 from emseg_napari.inference.grid import Known
-from emseg_napari.inference.slab_cache import Plane, Slabs, slab_of
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
-from emseg_napari.inference.tiles import grown, tiles, whole, within
+from emseg_napari.inference.tiles import common, grown, hull, tiles, whole, within
 from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.records import Kind, complement
+from emseg_napari.io.slabs import Plane, Slabs, slab_of
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.normalisation import Levels
 from emseg_napari.models.run import open_run
@@ -34,6 +34,7 @@ _GAPS_TILE_PX, _GAPS_CONTEXT_PX = 1024, 96
 _GAPS_THREADS = 4  # each takes some hundred megabytes
 _SLICES_REMEMBERED = 512
 _WINDOWS_REMEMBERED = 4096
+_BESIDE_PX = 64
 _BAND = 32  # rows that are encoded at once
 
 
@@ -93,17 +94,30 @@ class PredictionWork:
     def _read(self, z: int, window: SliceWindow) -> tuple[Known, Levels]:
         plane = self.plane(self.first + z)
         seen = self._seen(window)
+        # What is in memory need not be decoded again.
+        everything = plane[seen] if seen == whole(plane.shape) else None
         try:
-            levels = self.levels.get(plane.z) or self._levels(plane.z)
+            levels = self.levels.get(plane.z) or (
+                self._levels(plane.z) if everything is None else self._predictor.levels(everything)
+            )
         except UserError:
             plane[seen]  # what is broken here is said before what is broken elsewhere
             raise
         if levels.inside is not None:
-            seen = self._predictor.seen(plane.shape, self._grown(window), levels)
-        values = plane[seen]
+            seen = self._beside_border(seen, self._predictor.seen(plane.shape, self._grown(window), levels))
+        values = plane[seen] if everything is None else everything[seen]
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise UserError(_not_finite(values, seen, plane.z, self.volume.name))
         return Known(values, seen, plane.shape), levels
+
+    def _beside_border(self, seen: SliceWindow, needed: SliceWindow) -> SliceWindow:
+        """Return what to read of a slice with a border, where its picture lies otherwise on the grid.
+
+        From deep chunks the same of all slices, which are read together.
+        """
+        wide = grown(seen, _BESIDE_PX, self.volume.shape[1:])
+        is_deep = self.volume.chunks is not None and self.volume.chunks[0] > 1
+        return wide if is_deep and hull([wide, needed]) == wide else needed
 
     def plane(self, z: int) -> Plane:
         """Return a slice of the volume, of which windows can be read."""
@@ -128,8 +142,10 @@ class PredictionWork:
     ) -> np.ndarray:
         seen = self._grown(window)
         probability = self._predictor.window(slice_, seen, levels, should_stop)
-        if self.settings.close_gaps:
-            probability = self._closed(probability, should_stop)
+        inside = seen if levels.inside is None else common(seen, levels.inside)
+        if self.settings.close_gaps and inside is not None:  # no gap is closed along a border
+            picture = within(inside, seen)
+            probability[picture] = self._closed(probability[picture], should_stop)
         return encoded(probability[within(window, seen)], self.kind, self._threshold)
 
     def write(self, block: Block, values: np.ndarray) -> None:

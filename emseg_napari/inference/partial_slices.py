@@ -15,11 +15,11 @@ from typing import Any
 from emseg_napari.core.blockwise import Scheduler, run_blocks
 from emseg_napari.core.jobs import BlockFailed, Event, JobContext, Message, UserError
 from emseg_napari.inference.block_work import PredictionWork
-from emseg_napari.inference.slab_cache import Plane, Slabs
 from emseg_napari.io.layout import Block
 from emseg_napari.io.nan_holes import holed
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.resume_check import PARTIAL
+from emseg_napari.io.slabs import Plane, Slabs
 from emseg_napari.models.normalisation import Levels
 from emseg_napari.models.run import open_run
 
@@ -92,7 +92,9 @@ class PartialLevels:
         return tuple(final)
 
     def _held_back(self, event: Event) -> None:
-        if not isinstance(event, BlockFailed):
+        if isinstance(event, BlockFailed):
+            self._output.note_unread(True)
+        else:
             self._context.report(event)
 
     def _found(self, slices: set[int]) -> dict[int, Levels]:

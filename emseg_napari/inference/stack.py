@@ -12,6 +12,9 @@ from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredic
 from emseg_napari.inference.backends import load_backend
 from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_predictor import SlicePredictor
+from emseg_napari.inference.tiles import whole
+from emseg_napari.io.fingerprint import known_as
+from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.stacks import as_stack, check_image, check_range
 from emseg_napari.io.volume import with_fill_value
 from emseg_napari.models.run import Run, RunRecord, open_run
@@ -60,7 +63,7 @@ def predict(
         close gaps are raised to the threshold.
     """
     settings, context = settings or PredictionSettings(), context or JobContext()
-    image = with_fill_value(as_stack(image), settings.missing_is_empty)
+    image = in_slabs(with_fill_value(as_stack(image), settings.missing_is_empty))
     first, end = check_range(settings.slices, len(image), "The image")
     check_image(image, "The image", range(first, end))
     run = run if isinstance(run, Run) else open_run(run)
@@ -70,9 +73,14 @@ def predict(
         quick_look(predictor, image[first], first, context)
     left = _clock(end - first)
     for done, z in enumerate(range(first, end), start=1):
-        probability = predictor.probability(image[z], context.should_stop)
-        result[done - 1] = _closed(probability, run.record, settings, context.should_stop)
-        context.report(SlicePredicted(z, result[done - 1]))
+        plane = image[z]
+        levels = predictor.levels(plane)
+        probability = predictor.window(plane, whole(plane.shape), levels, context.should_stop)
+        inside = levels.inside or whole(plane.shape)  # no gap is closed along a border
+        probability[inside] = _closed(probability[inside], run.record, settings, context.should_stop)
+        result[done - 1] = probability
+        mark = known_as(plane, run.record.fingerprints)
+        context.report(SlicePredicted(z, result[done - 1], mark))
         context.report(Progress(done / (end - first), left(done), f"slice {z} predicted"))
     return result
 

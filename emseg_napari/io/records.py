@@ -5,7 +5,8 @@ Window, command line, API and cluster learn from here what a file holds, so that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,12 +39,61 @@ def record_of_path(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If a TIFF file is damaged.
+        If a TIFF file or the record is damaged.
     """
     path = Path(path)
     if path.is_file():
-        return read_description(path)
-    return (_record_of_folder(path) or _record_of_folder(path.parent)) if path.is_dir() else {}
+        return _checked(read_description(path), path)
+    return _checked(_record_of_folder(path) or _record_of_folder(path.parent), path) if path.is_dir() else {}
+
+
+def _checked(record: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a record all of whose values are of the kind that is written.
+
+    Raises
+    ------
+    UserError
+        If one is not.
+    """
+    for names, of_kind in _KINDS_OF_VALUES:
+        for name in names:
+            if record.get(name) is not None and not of_kind(record[name]):
+                raise UserError(
+                    f"{path.name} has a damaged record of emseg-napari ({name}: {str(record[name])[:80]}); "
+                    "copy it again, or make it anew."
+                )
+    return record
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_range(value: Any) -> bool:
+    whole = isinstance(value, list) and len(value) == 2 and all(type(one) is int for one in value)
+    return whole and 0 <= value[0] <= value[1]
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_of_slices(value: Any) -> bool:
+    return isinstance(value, dict) and all(str(one).isdecimal() for one in value)
+
+
+# What readers of records rely on.
+_KINDS_OF_VALUES: tuple[tuple[tuple[str, ...], Callable[[Any], bool]], ...] = (
+    (
+        ("software", "kind", "convention", "run", "run_folder", "image", "made_from"),
+        lambda value: isinstance(value, str),
+    ),
+    (("threshold",), _is_number),
+    (("slices",), _is_range),
+    (("fingerprints",), _is_texts),
+    (("levels_of_a_part",), _is_of_slices),
+    (("settings",), lambda value: isinstance(value, dict)),
+)
 
 
 def record_of_volume(volume: Volume) -> dict[str, Any]:

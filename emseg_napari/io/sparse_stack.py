@@ -9,6 +9,7 @@ import numpy as np
 
 from emseg_napari.core.label_survey import MOST_FORMS
 from emseg_napari.core.labels import Convention, conversion, doubt
+from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Volume
 
 # What training, live learning and validation take slices of.
@@ -52,7 +53,7 @@ class SparseStack:
         slices : iterable of int, optional
             Where to look; all when not given.
         """
-        looked_at = range(len(stack)) if slices is None else slices
+        stack, looked_at = in_slabs(stack), range(len(stack)) if slices is None else slices
         planes = ((int(z), np.asarray(stack[z])) for z in looked_at)  # one at a time in memory
         return cls(tuple(stack.shape), stack.dtype, {z: plane for z, plane in planes if plane.any()})
 
@@ -104,6 +105,7 @@ def normalised(stack: Any, name: str, convention: Convention | None = None) -> S
     AmbiguousLabels, UnknownLabels
         As `labels.normalise`.
     """
+    stack = in_slabs(stack)
     change = conversion(_planes(stack), np.dtype(stack.dtype), name, convention)
     planes = ((z, change(plane)) for z, plane in enumerate(_planes(stack)))
     return SparseStack(tuple(stack.shape), np.uint8, {z: plane for z, plane in planes if plane.any()})

@@ -18,11 +18,13 @@ import tifffile
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, Convention, normalise
+from emseg_napari.core.owned_output import writing_file
 from emseg_napari.io.axes import NOWHERE, Point, shape_text
 from emseg_napari.io.decode import BIGTIFF_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.description import GREY_NEEDED
 from emseg_napari.io.open import open_volume, read_whole
 from emseg_napari.io.own_record import own_record, record_text
+from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Voxel
 
 BIGTIFF_BYTES = 4_000_000_000
@@ -116,7 +118,7 @@ def write_stack(
     place = ({"voxel": asdict(voxel)} if voxel else {}) | ({"origin": list(origin)} if any(origin) else {})
     described = (description or {}) | place
     text = record_text(described) if described or description is not None else None
-    with files.atomic_write(path) as temporary:
+    with writing_file(path) as temporary:
         tifffile.imwrite(
             temporary,
             array,
@@ -176,7 +178,7 @@ def check_image(image: Any, name: str, slices: Sequence[int] | None = None) -> N
         )
     if image.size == 0:
         raise UserError(f"{name} has no pixels (shape {shape_text(image.shape)}); choose another image.")
-    stack = as_stack(image)
+    stack = in_slabs(as_stack(image))
     _check_values(stack, name, range(len(stack)) if slices is None else slices)
 
 

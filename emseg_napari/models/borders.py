@@ -69,7 +69,7 @@ def _stretches(slice_: np.ndarray) -> Iterator[tuple[tuple[int, int], float]]:
 def _runs(line: np.ndarray) -> Iterator[tuple[int, float]]:
     """Give where long runs of one value begin, and the value."""
     starts = np.concatenate([[0], np.flatnonzero(line[1:] != line[:-1]) + 1, [line.size]])
-    least = min(line.size, max(_STRETCH_PX, int(_STRETCH * line.size)))
+    least = max(_STRETCH_PX, int(_STRETCH * line.size))
     for start in starts[:-1][np.diff(starts) >= least]:
         yield int(start), line[start].item()
 

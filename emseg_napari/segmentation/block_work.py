@@ -78,6 +78,11 @@ class WatershedStep(SegmentationStep):
             self.parts.save_piece(block.index, piece)
         self.parts.fragments.write(block, fragments[None])
 
+    def order(self, block: Block) -> tuple[int, ...]:
+        """Return a key that brings blocks together whose probability is read together."""
+        z, *place = block.index
+        return self.boundary.together(z, self._seen(block)).start, *place, z
+
     def _seen(self, block: Block) -> SliceWindow:
         return self.parts.cut.seen(_part(block), self.parts.shape)
 

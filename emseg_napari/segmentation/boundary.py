@@ -6,7 +6,8 @@ Cells are found in the boundary probability, so all other kinds are converted wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from emseg_napari.io.records import (
     recorded_kind,
 )
 from emseg_napari.io.resume_check import PARTIAL
+from emseg_napari.io.slabs import Slabs, slab_of
 from emseg_napari.io.volume import Volume
 from emseg_napari.segmentation.stack import check_probability
 
@@ -80,7 +82,19 @@ class Boundary:
                 f"slice {z} of {self.volume.name} was predicted while a part of its image could not be read, "
                 "and by the grey levels of the rest; repair the image and predict it again first."
             )
-        return self._converted(self.volume[z, part[0], part[1]], z)
+        return self._converted(self._slabs.read(z, part), z)
+
+    def together(self, z: int, part: SliceWindow) -> range:
+        """Return the slices whose part is read together with that of slice `z`."""
+        return slab_of(self.volume, z, part)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What was read stays in its process.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def _slabs(self) -> Slabs:
+        return Slabs(self.volume)
 
     def whole(self) -> np.ndarray:
         """Read all of it into memory.

@@ -4,7 +4,7 @@ It lies in a hidden folder beside the output, and goes when all cells have their
 
     fragments.zarr   of every tile its fragments (or cells, where a slice is one tile), numbered from 1
     pieces/          of every tile what joins its fragments with those of other tiles
-    links.../        what depends on all slices: cells of tiles, overlaps of slices, numbers
+    links.../        what depends on all slices: broken tiles, cells of tiles, overlaps of slices, numbers
 
 A file that is there is whole, and is what any other process would have written.
 """
@@ -12,8 +12,8 @@ A file that is there is whole, and is what any other process would have written.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from emseg_napari.segmentation.overlaps import Overlaps
 from emseg_napari.segmentation.tiles import Cut, Piece, TileIndex
 
 Tables = dict[str, np.ndarray]
+_ALL = "all"  # tiles have fragments
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,32 @@ class IntermediateFiles:
         How slices are cut into tiles.
     fragments : VolumeOutput
         int32 (z, y, x), a block a tile.
-    broken : tuple of (int, int, int)
-        Tiles without fragments, (z, y, x), for want of readable probabilities: they count as 0.
+    mark : str
+        Names which tiles are broken.
     """
 
     folder: Path
     cut: Cut
     fragments: VolumeOutput
-    broken: tuple[tuple[int, int, int], ...] = ()
+    mark: str = _ALL
+
+    def without_tiles(self, broken: Iterable[Sequence[int]]) -> IntermediateFiles:
+        """Return the same files with some tiles, (z, y, x), that have no fragments: they count as 0.
+
+        A file lists them, since there may be so many that they must not travel with every block.
+        """
+        tiles = tuple(sorted(tuple(map(int, index)) for index in broken))
+        if not tiles:
+            return replace(self, mark=_ALL)
+        # What follows from a tile's absence must not be taken for true when the tile is there.
+        parts = replace(self, mark=hashlib.sha256(repr(tiles).encode()).hexdigest()[:12])
+        save(parts._links / "broken.npz", {"tiles": np.array(tiles)})
+        return parts
+
+    @property
+    def broken(self) -> frozenset[tuple[int, ...]]:
+        """Tiles without fragments, (z, y, x), for want of readable probabilities."""
+        return frozenset() if self.mark == _ALL else _tiles_in(self._links / "broken.npz")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -61,8 +80,8 @@ class IntermediateFiles:
 
     def tiles(self, z: int) -> dict[TileIndex, SliceWindow]:
         """Return the tiles of a slice that have fragments."""
-        tiles = self.cut.tiles(self.shape)
-        return {place: tile for place, tile in tiles.items() if (z, *place) not in self.broken}
+        tiles, broken = self.cut.tiles(self.shape), self.broken
+        return {place: tile for place, tile in tiles.items() if (z, *place) not in broken}
 
     # -- tables --------------------------------------------------------------------------------
 
@@ -109,9 +128,11 @@ class IntermediateFiles:
         return self.folder / "pieces" / ("-".join(map(str, index)) + ".npz")
 
     def _link(self, table: str, z: int) -> Path:
-        # What follows from a tile's absence must not be taken for true when the tile is there.
-        mark = hashlib.sha256(repr(self.broken).encode()).hexdigest()[:12] if self.broken else "all"
-        return self.folder / f"links-{mark}" / table / f"{z}.npz"
+        return self._links / table / f"{z}.npz"
+
+    @property
+    def _links(self) -> Path:
+        return self.folder / f"links-{self.mark}"
 
     # -- pictures ------------------------------------------------------------------------------
 
@@ -120,10 +141,10 @@ class IntermediateFiles:
         fragments = self.fragments[z, part[0], part[1]]
         if self.whole:
             return fragments
-        cells = loaded(self._link("cells", z))
-        for place, tile in self.tiles(z).items():
-            inside = _inside(tile, part)
-            if inside is not None:
+        cells, broken = loaded(self._link("cells", z)), self.broken
+        for place in self.cut.over(part, self.shape):
+            inside = _inside(self.cut.tile(place, self.shape), part)
+            if inside is not None and (z, *place) not in broken:
                 fragments[inside] = cells["{}-{}".format(*place)][fragments[inside]]
         return fragments
 
@@ -149,6 +170,11 @@ def loaded(path: Path) -> Tables:
     """Read what `save` wrote, from memory if it was read lately."""
     stat = path.stat()  # the name alone may be that of an earlier segmentation
     return _loaded(path, stat.st_ino, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _tiles_in(path: Path) -> frozenset[tuple[int, ...]]:
+    return frozenset(map(tuple, load(path)["tiles"].tolist()))
 
 
 @lru_cache(maxsize=16)

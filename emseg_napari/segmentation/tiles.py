@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from itertools import product
 from typing import Any, Self
 
 import numpy as np
@@ -64,6 +65,12 @@ class Cut:
             for n, size, end in zip(place, self.size(shape), shape, strict=True)
         )
         return y, x
+
+    def over(self, part: SliceWindow, shape: tuple[int, ...]) -> Iterator[TileIndex]:
+        """Give the tiles of a slice that a part of it touches."""
+        size = self.size(shape)
+        rows, columns = (range(p.start // n, -(-p.stop // n)) for p, n in zip(part, size, strict=True))
+        yield from product(rows, columns)
 
     def seen(self, tile: SliceWindow, shape: tuple[int, ...]) -> SliceWindow:
         """Return what a tile sees."""

@@ -7,6 +7,7 @@ network was trained on says nothing about other slices.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TypeVar
 
 import numpy as np
@@ -157,6 +158,8 @@ def _both(labels: np.ndarray) -> bool:
 def is_dense(labels: np.ndarray) -> bool:
     """Say whether nearly all pixels of the labelled area (z, y, x) have labels, so that cells are whole."""
     rows, columns = (np.flatnonzero(labels.any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    if not rows.size:
+        return False
     inside = labels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return float(np.mean(inside != UNLABELLED)) >= _DENSE
 
@@ -169,6 +172,7 @@ def spread_over(items: list[T], most: int) -> list[T]:
 
 def most_labelled(labels: np.ndarray, side_px: int) -> SliceWindow:
     """Return the window (y, x), of a grid with `side_px` steps, that has most labels of (z, y, x)."""
-    starts = [(y, x) for y in range(0, labels.shape[1], side_px) for x in range(0, labels.shape[2], side_px)]
-    windows = [(slice(y, y + side_px), slice(x, x + side_px)) for y, x in starts]
-    return max(windows, key=lambda window: np.count_nonzero(labels[:, *window]))
+    rows, columns = (
+        [slice(first, min(first + side_px, n)) for first in range(0, n, side_px)] for n in labels.shape[1:]
+    )
+    return max(product(rows, columns), key=lambda window: np.count_nonzero(labels[:, *window]))

@@ -16,20 +16,27 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
+import tifffile
 import zarr
 
 from emseg_napari.core.blockwise import Scheduler, dask_client
 from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, JobContext, Message, Progress, UserError
-from emseg_napari.inference import block_work, plan, predict, slab_cache
+from emseg_napari.core.locks import OutputLock
+from emseg_napari.inference import block_work, load_predictor, plan, predict
 from emseg_napari.inference.backends import stoppable
 from emseg_napari.inference.block_work import encoded
 from emseg_napari.inference.volume import VolumeTask, predict_volume
+from emseg_napari.io import slabs
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
+from helpers.counted_chunks import CountedChunks
+from helpers.faults import another_process
+from helpers.odd_arrays import odd_arrays
 from helpers.timing import PATIENCE_S
 from helpers.tiny_runs import tiny_network_run
 
@@ -111,17 +118,21 @@ def test_blocks_hold_what_a_prediction_in_memory_gives(run, image, tmp_path, set
 
 
 @pytest.mark.parametrize(("network", "scale"), [("compact", (1.0, 1.0)), ("reference", (0.5, 0.4))])
-def test_beside_constant_borders_a_picture_is_predicted_as_without_them(image, tmp_path, network, scale):
+@pytest.mark.parametrize("settings", [PLAIN, PredictionSettings(threshold=0.4)])
+def test_beside_constant_borders_a_picture_is_predicted_as_without_them(
+    image, tmp_path, network, scale, settings
+):
     """By tiles and in memory, whatever the border's width is in each slice."""
     run, image = tiny_network_run(tmp_path / "run", network, scale), image.clip(1, 254)
     stack = np.stack([np.full((230, 301), value, np.uint8) for value in (0, 255, 0)])
     places = [(7, 0), (0, 33), (80, 101)]
     for slice_, one, (y, x) in zip(stack, image, places, strict=False):
         slice_[y : y + 150, x : x + 200] = one
-    predicted = predict(stack, run, PLAIN)
-    predict_volume(volume_of(stack), run, VolumeTask(tmp_path / "out.zarr", PLAIN))
-    np.testing.assert_allclose(VolumeOutput(tmp_path / "out.zarr")[:] / 255, predicted, atol=1.5 / 255)
-    for found, expected, (y, x) in zip(predicted, predict(image, run, PLAIN), places, strict=False):
+    predicted = predict(stack, run, settings)
+    predict_volume(volume_of(stack), run, VolumeTask(tmp_path / "out.zarr", settings))
+    if not settings.close_gaps:
+        np.testing.assert_allclose(VolumeOutput(tmp_path / "out.zarr")[:] / 255, predicted, atol=1.5 / 255)
+    for found, expected, (y, x) in zip(predicted, predict(image, run, settings), places, strict=False):
         np.testing.assert_array_equal(found[y : y + 150, x : x + 200], expected)
         outside = np.pad(found, 1)
         outside[y + 1 : y + 151, x + 1 : x + 201] = 0
@@ -234,7 +245,7 @@ def test_no_more_is_read_than_a_block_and_its_halo(run, tmp_path, settings, monk
         Volume("V", "v.zarr", Pixels(values, (), read)), run, VolumeTask(tmp_path / "out.zarr", settings)
     )
     margin = 96 + 16 + (96 if settings.close_gaps else 0)
-    sizes = sorted(read)[:-1]  # one more for the grey levels of the slice
+    sizes = sorted(read)[:-2]  # two more, for the grey levels of the slice and for its mark
     assert len(sizes) == 5 * 5
     assert max(sizes) <= (128 + 2 * margin) ** 2
 
@@ -262,15 +273,27 @@ def test_slices_that_share_chunks_are_read_together(run, image, tmp_path):
     assert bytes_of(tmp_path / "deep.zarr" / "0") == bytes_of(tmp_path / "flat.zarr" / "0")
 
 
+def test_deep_chunks_of_slices_with_other_borders_are_read_together(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "_BLOCK_PX", 512)  # a slice is a block
+    stack = np.random.default_rng(0).integers(1, 255, (24, 150, 200)).astype(np.uint8)
+    for z, slice_ in enumerate(stack):
+        slice_[: 10 + z], slice_[:, 180 - z :] = 0, 0
+    pixels = CountedChunks(stack, (12, 64, 64))
+    predict_volume(pixels.volume, run, VolumeTask(tmp_path / "deep.zarr", FAST))
+    assert pixels.most <= 2
+    predict_volume(stack, run, VolumeTask(tmp_path / "flat.zarr", FAST))
+    assert bytes_of(tmp_path / "deep.zarr" / "0") == bytes_of(tmp_path / "flat.zarr" / "0")
+
+
 def test_slabs_take_no_more_memory_than_they_may(image, monkeypatch):
-    monkeypatch.setattr(slab_cache, "SLAB_BYTES", 2 * 150 * 200)
+    monkeypatch.setattr(slabs, "SLAB_BYTES", 2 * 150 * 200)
     volume = Volume("V", "v.zarr", DeepPixels(np.concatenate([image] * 3)))
-    found = slab_cache.Slabs(volume)
+    found = slabs.Slabs(volume)
     whole = (slice(0, 150), slice(0, 200))
     for z in range(12):
         np.testing.assert_array_equal(found.read(z, whole), image[z % 4])
-        assert sum(one.nbytes for one in found._kept.values()) <= 2 * slab_cache.SLAB_BYTES
-    assert [tuple(slab_cache.slab_of(volume, z, whole)) for z in (0, 1, 2, 3)] == [
+        assert sum(one.nbytes for one in found._kept.values()) <= 2 * slabs.SLAB_BYTES
+    assert [tuple(slabs.slab_of(volume, z, whole)) for z in (0, 1, 2, 3)] == [
         (0, 1),
         (0, 1),
         (2,),
@@ -285,9 +308,9 @@ class SlowPixels(DeepPixels):
 
 
 def test_threads_share_slabs(image, monkeypatch):
-    monkeypatch.setattr(slab_cache, "SLAB_BYTES", 3 * 150 * 200)
+    monkeypatch.setattr(slabs, "SLAB_BYTES", 3 * 150 * 200)
     read = []
-    found = slab_cache.Slabs(Volume("V", "v.zarr", SlowPixels(np.concatenate([image] * 3), (), read)))
+    found = slabs.Slabs(Volume("V", "v.zarr", SlowPixels(np.concatenate([image] * 3), (), read)))
     whole = (slice(0, 150), slice(0, 200))
     with ThreadPoolExecutor(8) as pool:
         for z, values in enumerate(pool.map(lambda z: found.read(z, whole), range(12))):
@@ -390,6 +413,28 @@ def test_prediction_with_other_settings_is_refused_with_what_differs(run, image,
     predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST))
     with pytest.raises(UserError, match=named):
         predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST.model_copy(update=other)))
+
+
+def test_a_prediction_goes_on_only_with_the_content_that_it_began_with(run, image, tmp_path):
+    path, task = tmp_path / "in.tif", VolumeTask(tmp_path / "out.zarr", FAST)
+    other = image.copy()
+    other[2] = 255 - other[2]
+    tifffile.imwrite(path, image, photometric="minisblack")
+    predict_volume(open_volume(path), run, task)
+    (task.output / "0" / "c" / "1" / "0" / "0").unlink()
+    tifffile.imwrite(path, other, photometric="minisblack")
+    said = r"the image was changed since under the same name \(then \d+ bytes of 2.*, now \d+ bytes of 2"
+    with pytest.raises(UserError, match=said):
+        predict_volume(open_volume(path), run, task)
+    tifffile.imwrite(path, image, photometric="minisblack")
+    os.utime(path, (1, 1))
+    again = predict_volume(open_volume(path), run, task)
+    assert (again.done, again.skipped) == (1, 47)
+    assert again.record["source_state"]["modified"].startswith("1970")
+    output = VolumeOutput(task.output)
+    output._group.update_attributes({"emseg": {**output.record, "source_state": None}})
+    tifffile.imwrite(path, other, photometric="minisblack")
+    assert predict_volume(open_volume(path), run, task).skipped == 48  # an earlier version began it
 
 
 def test_prediction_of_another_image_or_by_another_run_is_refused(run, image, tmp_path):
@@ -582,3 +627,55 @@ def test_a_scheduler_that_is_not_there_leaves_no_output(run, image, tmp_path, mo
             image, run, VolumeTask(tmp_path / "a.zarr", FAST, scheduler=Scheduler("tcp://127.0.0.1:1"))
         )
     assert not (tmp_path / "a.zarr").exists()
+
+
+def test_a_network_that_is_replaced_by_one_of_the_same_size_is_loaded_again(tmp_path, image):
+    run = tiny_network_run(tmp_path / "run")
+    held = load_predictor(run, FAST)  # as a window that stays open
+    before = predict(image, run, FAST)
+    model = onnx.load(run.network_file)
+    (bias,) = (one for one in model.graph.initializer if one.name == "bias")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.array([-0.5], np.float32), "bias"))
+    size = run.network_file.stat().st_size
+    run.network_file.write_bytes(model.SerializeToString())
+    assert run.network_file.stat().st_size == size
+    assert (predict(image, run, FAST) > before).all()
+    assert held is not None
+
+
+# -- one writer at a time -----------------------------------------------------------------
+
+
+def test_a_second_prediction_into_the_same_output_is_refused_while_the_first_one_works(image, run, tmp_path):
+    target, refused = tmp_path / "p.zarr", []
+
+    def report(event):
+        if isinstance(event, BlockDone) and not refused:
+            with ThreadPoolExecutor(1) as pool:
+                again = pool.submit(predict_volume, image, run, VolumeTask(target, FAST))
+                refused.append(str(again.exception()))
+
+    first = predict_volume(image, run, VolumeTask(target, FAST), JobContext(report))
+    assert first.skipped == 0
+    assert f"p.zarr is being written by another emseg (process {os.getpid()}); wait for it" in refused[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["p.zarr"]
+    assert predict_volume(image, run, VolumeTask(target, FAST)).done == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_a_killed_prediction_locks_nobody_out(image, run, tmp_path):
+    target = tmp_path / "p.zarr"
+    with another_process(lambda: OutputLock(target)), pytest.raises(UserError, match="being written"):
+        predict_volume(image, run, VolumeTask(target, FAST))
+    assert predict_volume(image, run, VolumeTask(target, FAST)).failures == ()
+
+
+@odd_arrays
+def test_an_image_is_predicted_however_it_lies_in_memory(image, run, tmp_path, odd):
+    for dtype in ("u1", "u2"):
+        plain = image[:2].astype(dtype)
+        predict_volume(plain, run, VolumeTask(tmp_path / f"plain-{dtype}.zarr", FAST))
+        predict_volume(odd(plain), run, VolumeTask(tmp_path / f"odd-{dtype}.zarr", FAST))
+        expected, found = (VolumeOutput(tmp_path / f"{name}-{dtype}.zarr")[:] for name in ("plain", "odd"))
+        assert np.array_equal(found, expected)
+        assert np.array_equal(predict(odd(plain), run, FAST), predict(plain, run, FAST))

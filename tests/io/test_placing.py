@@ -254,3 +254,12 @@ def test_a_tiff_file_of_ours_lies_where_its_record_says(tmp_path, voxel):
     for slices in ("x", [0], [1, 2, 3], None, [math.inf, 1], {"a": 1}):
         write_stack(tmp_path / "a.tif", STACK, {"slices": slices, "origin": ["a"]}, voxel)
         assert place_of_file(tmp_path / "a.tif") == (voxel, (0, 0, 0))
+
+
+def test_groups_that_link_to_themselves_are_looked_into_once(tmp_path):
+    n5(tmp_path / "a.n5/x/y")
+    zarr.create_group(tmp_path / "a.zarr").create_array("x/y", data=STACK)
+    for name in ("a.n5", "a.zarr"):
+        for link in ("one", "two", "three"):
+            (tmp_path / name / "x" / link).symlink_to(tmp_path / name)
+        assert np.array_equal(open_volume(tmp_path / name)[...], STACK)

@@ -80,3 +80,28 @@ def test_the_complement_keeps_the_type_and_is_its_own_inverse(values):
     assert complement(values).dtype == values.dtype
     assert complement(values)[0, 0, 0] == (255 if values.dtype == np.uint8 else 1)
     np.testing.assert_allclose(complement(complement(values)), values, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"slices": 3},
+        {"slices": [3]},
+        {"slices": ["a", "b"]},
+        {"slices": [5, 3]},
+        {"kind": ["interior"]},
+        {"threshold": "x"},
+        {"fingerprints": 7},
+        {"run_folder": {}},
+        {"levels_of_a_part": {"first": 1}},
+        {"settings": []},
+    ],
+)
+def test_a_record_with_values_of_a_wrong_kind_is_named(path, damaged):
+    if path.suffix == ".tif":
+        write_stack(path, VALUES, RECORD | damaged)
+    else:
+        VolumeOutput(path).update_record(damaged)
+    (name,) = damaged
+    with pytest.raises(UserError, match=rf"^p\.\w+ has a damaged record of emseg-napari \({name}: "):
+        record_of_path(path)

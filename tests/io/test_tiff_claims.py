@@ -116,6 +116,7 @@ def test_more_pages_than_ome_describes_are_refused(tmp_path):
         (ome(SizeZ=10**12), "claims more slices than can be"),
         (ome(SizeZ=-6), "claims more slices than can be"),
         (ome().replace("<TiffData/>", '<TiffData IFD="0" PlaneCount="99999999999"/>'), "claims more slices"),
+        (ome().replace("<TiffData/>", '<TiffData/><TiffData IFD="1"/>'), "names a page for two slices"),
         (ome(SizeX=60), "describes its pages|does not fit its pages|malformed"),
         (ome()[:-9] + "</OME>", "malformed or does not fit"),
         (ome().replace("SizeZ", "SizeQ"), "describes its pages in a way that cannot be read"),

@@ -1,4 +1,6 @@
+import pickle
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,14 @@ from emseg_napari.core.jobs import (
     Progress,
     UserError,
 )
+from emseg_napari.core.locks import OutputLock
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
+from emseg_napari.segmentation import intermediate, volume
 from emseg_napari.segmentation.agglomeration import outlined
 from emseg_napari.segmentation.boundary import Boundary
+from emseg_napari.segmentation.intermediate import IntermediateFiles
 from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.stack import cells_of_slice, segment_stack
 from emseg_napari.segmentation.tiles import CUT, Cut
@@ -138,6 +143,15 @@ def test_float_probability_and_labels_give_what_they_give_in_memory(tmp_path, li
 # -- slices that are cut -------------------------------------------------------------------
 
 
+def test_tiles_and_what_they_see_can_be_counted_by_hand():
+    cut = Cut(whole_px=20, tile_px=3, margin_px=1)
+    assert list(cut.tiles((4, 5)).values()) == [np.s_[0:4, 0:5]]
+    tiles = cut.tiles((3, 7))
+    assert tiles == {(0, 0): np.s_[0:3, 0:3], (0, 1): np.s_[0:3, 3:6], (0, 2): np.s_[0:3, 6:7]}
+    seen = [cut.seen(tile, (3, 7)) for tile in tiles.values()]
+    assert seen == [np.s_[0:3, 0:4], np.s_[0:3, 2:7], np.s_[0:3, 5:7]]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_tiles_that_see_enough_give_the_cells_of_the_slice_as_a_whole(seed):
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).random((120, 150)), 3.0)
@@ -235,9 +249,15 @@ def test_a_finished_output_is_left_as_it_is(tmp_path):
     path, probability = tmp_path / "cells.zarr", field((2, 30, 30), 3)
     segmented(probability, path)
     before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
-    again = segmented(Broken(probability, (0, 0, 0)).array * 0, path)  # nothing is read any more
-    assert again.cells is None
+    assert segmented(probability, path).cells is None
     assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
+
+
+def test_cells_of_a_probability_that_was_changed_are_not_mixed_with_earlier_ones(tmp_path):
+    path, probability = tmp_path / "cells.zarr", field((2, 30, 30), 3)
+    segmented(probability, path)
+    with pytest.raises(UserError, match="the probability is another, or was changed since"):
+        segmented(np.concatenate([probability[:1], 255 - probability[1:]]), path)
 
 
 def test_other_settings_for_an_earlier_output_are_refused_by_name(tmp_path):
@@ -364,3 +384,73 @@ def test_workers_write_the_same_bytes(tmp_path):
         segmented(boundary, tmp_path / name / "cells.zarr", LINKED, TILES, scheduler=scheduler)
         results.append(files_of(tmp_path / name))
     assert results[0] == results[1]
+
+
+def test_however_many_tiles_are_broken_they_do_not_travel_and_are_looked_up(tmp_path, monkeypatch):
+    cut = Cut(whole_px=400, tile_px=24, margin_px=0)
+    fragments = VolumeOutput.prepare(tmp_path / "f.zarr", Layout((200, 240, 240), "int32"), {})
+    every = [(z, j, i) for z in range(200) for j in range(10) for i in range(10)]
+    parts = IntermediateFiles(tmp_path, cut, fragments).without_tiles(every[::2])
+    assert len(pickle.dumps(parts)) < 2000
+    assert parts.broken == frozenset(every[::2])
+    assert parts.without_tiles(()).broken == frozenset()
+    assert set(parts.tiles(7)) == {(j, i) for z, j, i in every[1::2] if z == 7}
+    assert list(cut.over((slice(24, 50), slice(0, 24)), (240, 240))) == [(1, 0), (2, 0)]
+    # The list is read once, not for every tile.
+    reads = []
+    monkeypatch.setattr(intermediate, "load", lambda path: reads.append(path))
+    for z in range(200):
+        parts.tiles(z)
+    assert reads == []
+
+
+def test_outlines_go_on_over_the_faces_between_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(volume, "Layout", partial(Layout, chunk=(1, 16, 24)))
+    how, probability = SMALL.model_copy(update={"outlines": True}), field((2, 60, 72), 1)
+    boundary = Boundary(volume_of(probability))
+    found = segment_volume(boundary, Destination(tmp_path / "c.zarr", {}, version="0.4"), how).output
+    assert found.blocks.grid == (2, 4, 3)
+    np.testing.assert_array_equal(found[:], segment_stack(probability, how))
+
+
+@pytest.mark.parametrize("killed", ["", "before", "halfway", "after"])
+def test_numbering_anew_removes_cells_only_and_a_kill_meanwhile_is_made_good(tmp_path, monkeypatch, killed):
+    """What a proofreader keeps in the same output stays, and all numbers are those of an unbroken run."""
+    probability, real = field((3, 60, 72), 5), VolumeOutput.remove_blocks
+    whole = segmented(probability, tmp_path / "whole.zarr", LINKED, TILES).output
+    path = tmp_path / "cells.zarr"
+    assert segmented(volume_with(probability, (1, 0, 0)), path, LINKED, TILES).failures
+    note = path / "labels" / "proofread.json"
+    note.parent.mkdir()
+    note.write_text("mine")
+
+    def remove_blocks(output):
+        if killed == "halfway":
+            output._files.remove(output.blocks.at((0, 0, 0)))
+        if killed == "after":
+            real(output)
+        raise KeyboardInterrupt
+
+    if killed:
+        with monkeypatch.context() as patch:
+            patch.setattr(VolumeOutput, "remove_blocks", remove_blocks)
+            with pytest.raises(KeyboardInterrupt):
+                segmented(probability, path, LINKED, TILES)
+        assert note.read_text() == "mine"
+    assert segmented(probability, path, LINKED, TILES).failures == ()
+    assert note.read_text() == "mine"
+    assert np.array_equal(VolumeOutput(path)[:], whole[:])
+    left = files_of(path)
+    del left["labels/proofread.json"]
+    assert left.keys() == files_of(whole.path).keys()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["cells.zarr", "whole.zarr"]
+
+
+def test_cells_that_another_process_computes_are_not_computed_a_second_time(tmp_path):
+    lock = OutputLock(tmp_path / "cells.zarr")
+    with pytest.raises(UserError, match=r"cells\.zarr is being written by another emseg"):
+        segmented(field((1, 24, 24), 0), tmp_path / "cells.zarr")
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+    segmented(field((1, 24, 24), 0), tmp_path / "cells.zarr")
+    assert [path.name for path in tmp_path.iterdir()] == ["cells.zarr"]

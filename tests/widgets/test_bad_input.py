@@ -20,8 +20,9 @@ from emseg_napari.annotation.session.store import load_session
 from emseg_napari.core.jobs import EpochEnded, SlicePredicted
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.io import stack_or_volume
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.stacks import read_labels, write_stack
-from emseg_napari.models.run import fingerprint, open_run
+from emseg_napari.models.run import open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.widgets.base import dialogs
@@ -140,7 +141,7 @@ def unreadable(folder):
         "cut.tif": "copy it again",
         "empty.tif": "is empty",
         "text.tif": "is damaged or not an image",
-        "notes.txt": "save the image as TIFF",
+        "notes.txt": "has a format that cannot be read",
         "rgb.tif": "save it as greyscale",
         "axes.tif": "axes",
         "none": "choose a folder of numbered slices",

@@ -13,6 +13,7 @@ from emseg_napari.annotation.suggest import Place, places_of_slice
 from emseg_napari.core.jobs import Event, JobContext, Progress
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.readable_slices import ReadableSlices
+from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings
@@ -59,7 +60,10 @@ def search_places(
     """
     context = context or JobContext()
     run = run if isinstance(run, Run) else open_run(run)
-    predictor, slices = load_predictor(run, PredictionSettings()), ReadableSlices(image, context.report)
+    predictor, slices = (
+        load_predictor(run, PredictionSettings()),
+        ReadableSlices(in_slabs(image), context.report),
+    )
     order = sorted(set(range(len(labels))).difference(confirmed), key=lambda z: (abs(z - first), z))
     started = time.monotonic()
     for done, z in enumerate(order, start=1):

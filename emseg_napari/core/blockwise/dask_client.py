@@ -1,4 +1,4 @@
-"""Connections to Dask schedulers: a new one on this machine, or one that runs already."""
+"""Connections to Dask schedulers that run already."""
 
 from __future__ import annotations
 
@@ -7,27 +7,23 @@ import logging
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.core.machine import processors
 
 SECONDS_TO_CONNECT = 5.0
 SECONDS_TO_CLOSE = 5.0
-AGAIN = "run the same command again, which does the missing blocks"
 
 
 @contextmanager
-def open_client(scheduler: str, workers: int | None) -> Iterator[Any]:
+def open_client(scheduler: str) -> Iterator[Any]:
     """Connect to a scheduler for a while.
 
     Parameters
     ----------
     scheduler : str
-        "local", or the address of a scheduler that runs already.
-    workers : int or None
-        How many processes "local" starts; None = one for every core that this process may use.
+        Its address.
 
     Yields
     ------
@@ -44,11 +40,9 @@ def open_client(scheduler: str, workers: int | None) -> Iterator[Any]:
         raise UserError(
             'Schedulers need Dask, which is not installed; run: pip install "emseg-napari[cluster]"'
         ) from None
-    with ExitStack() as stack, _quiet():
-        if scheduler != "local":
-            _check_answers(scheduler)
-        target = stack.enter_context(_local_cluster(workers)) if scheduler == "local" else scheduler
-        client = Client(target, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+    with _quiet():
+        _check_answers(scheduler)
+        client = Client(scheduler, timeout=SECONDS_TO_CONNECT, set_as_default=False)
         try:
             yield client
         finally:
@@ -96,29 +90,6 @@ def dashboard(client: Any) -> str | None:
     with suppress(KeyError):
         return str(client.dashboard_link) or None
     return None
-
-
-@contextmanager
-def _local_cluster(workers: int | None) -> Iterator[Any]:
-    from distributed import LocalCluster
-
-    try:
-        cluster = LocalCluster(
-            n_workers=workers or processors(),
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            memory_limit=None,  # Dask would guess one, and pause the workers that come near it
-            silence_logs=logging.CRITICAL,
-        )
-    except (RuntimeError, OSError) as error:
-        raise UserError(
-            f"The worker processes did not start ({error}); leave the scheduler out, or in a script call "
-            "this below 'if __name__ == \"__main__\":' only."
-        ) from error
-    with cluster:
-        yield cluster
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Block-wise processing by the workers of a Dask scheduler.
 
-Every worker has a few blocks in its queue, so that none waits for this process.
+Every worker has a few blocks in its queue, so that none waits for this process. The work, which may name many
+files, travels to each worker once and not with every block.
 """
 
 from __future__ import annotations
@@ -16,23 +17,22 @@ from types import NoneType
 from typing import Any
 
 from emseg_napari.core.blockwise.dask_checks import check_cluster, versions_here
-from emseg_napari.core.blockwise.dask_client import AGAIN, dashboard, lost, open_client
+from emseg_napari.core.blockwise.dask_client import dashboard, lost, open_client
 from emseg_napari.core.blockwise.dask_task import DaskTask
-from emseg_napari.core.blockwise.work import Block, BlockProgress, BlockWork, failure
+from emseg_napari.core.blockwise.work import AGAIN, Block, BlockProgress, BlockWork, died, failure, pickled
 from emseg_napari.core.jobs import BlockFailed, Cancelled, ShouldStop, UserError
 
 PER_THREAD = 2  # blocks sent ahead for every thread of a worker: one in work, one waiting
 _SECONDS_BETWEEN_CHECKS = 0.1
 _SECONDS_BETWEEN_COUNTS = 2.0
 _SECONDS_TO_FETCH = 0.5
-_LARGEST_WORK = 1_000_000  # bytes
 
 
 def run_on_dask(
     work: BlockWork, blocks: Sequence[Block], scheduler: Any, progress: BlockProgress, should_stop: ShouldStop
 ) -> None:
     """Process blocks on workers; parameters as of `run_blocks`."""
-    with open_client(scheduler.address, scheduler.workers) as client:
+    with open_client(scheduler.address) as client:
         task = DaskTask(_pickled(work), versions_here(), tuple(work.paths))
         check_cluster(client, task.paths)
         progress.message(_scheduler_message(client))
@@ -46,13 +46,7 @@ def run_on_dask(
 def _pickled(work: BlockWork) -> bytes:
     import cloudpickle
 
-    pickled: bytes = cloudpickle.dumps(work)
-    if len(pickled) > _LARGEST_WORK:
-        raise UserError(
-            f"{len(pickled) / 1e6:.0f} MB in memory would travel with every block; save the image to a file "
-            "that all workers see, and predict that."
-        )
-    return pickled
+    return pickled(work, cloudpickle.dumps)
 
 
 def _scheduler_message(client: Any) -> str:
@@ -75,6 +69,8 @@ class DaskRunner:
     def __init__(self, client: Any, task: DaskTask, progress: BlockProgress, should_stop: ShouldStop) -> None:
         self._client, self._task, self._progress, self._should_stop = client, task, progress, should_stop
         self._name = f"emseg-{uuid.uuid4().hex[:8]}"
+        # It travels to each worker once; of one that is lost, the scheduler makes it again.
+        self._work = client.submit(bytes, task.work, key=f"{self._name}-work", pure=False)
         self._pending: dict[str, tuple[Block, Any]] = {}  # blocks and futures, by their keys
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()  # keys
         self._capacity, self._counted = 0, float("-inf")
@@ -103,7 +99,9 @@ class DaskRunner:
             return
         payloads = [self._task.payload(block) for block in batch.values()]
         keys = [f"{self._name}-{number:012d}" for number in batch]  # within a batch the keys decide the order
-        futures = self._client.map(pickle.loads, payloads, key=keys, priority=-min(batch), pure=False)
+        futures = self._client.map(
+            pickle.loads, payloads, buffers=[self._work], key=keys, priority=-min(batch), pure=False
+        )
         for block, future in zip(batch.values(), futures, strict=True):
             self._pending[future.key] = block, future
             future.add_done_callback(lambda future: self._ended.put(future.key))
@@ -143,11 +141,7 @@ class DaskRunner:
 
         self._check()
         if isinstance(error, KilledWorker):
-            return BlockFailed(
-                block.index,
-                f"{error.allowed_failures + 1} workers died while they processed it, most likely for lack of "
-                f"memory; give workers more of it, then {AGAIN}.",
-            )
+            return died(block.index, error.allowed_failures + 1)
         check_cluster(self._client, self._task.paths)  # a worker that joined late may lack a library
         return failure(block, error)
 

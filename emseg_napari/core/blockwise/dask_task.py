@@ -34,12 +34,12 @@ class DaskTask:
     paths: tuple[Path, ...]
 
     def payload(self, block: Block) -> bytes:
-        """Return the bytes that a worker unpickles to process `block`.
+        """Return the bytes that a worker unpickles, with `work` as their only buffer, to process `block`.
 
         Thus a worker that lacks a module fails at this block, with an error that can be reported. If it
         had to import the module to read the message, it would lose its connection without a reason.
         """
-        return pickle.dumps(_TaskForBlock(self, block))
+        return pickle.dumps(_TaskForBlock(self, block), protocol=5, buffer_callback=lambda _: None)
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class _TaskForBlock:
     task: DaskTask
     block: Block
 
-    def __reduce__(self) -> tuple[Callable[[DaskTask, Block], Any], tuple[DaskTask, Block]]:
-        return _run, (self.task, self.block)
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return _run, (pickle.PickleBuffer(self.task.work), self.task.versions, self.task.paths, self.block)
 
 
-def _run(task: DaskTask, block: Block) -> Any:
+def _run(pickled: bytes, versions: Versions, paths: tuple[Path, ...], block: Block) -> Any:
     """Process one block, in the worker; a failure that concerns it alone is returned."""
-    check_this_worker(task.versions, task.paths)
-    work = _unpickled(task.work)
+    check_this_worker(versions, paths)
+    work = _unpickled(pickled)
     try:
         return write(work, block, work.compute(block, work.read(block), never))
     except FatalBlockError as error:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from emseg_napari.core.blockwise.local import run_locally
+from emseg_napari.core.blockwise.processes import Workers
 from emseg_napari.core.blockwise.work import Block, BlockProgress, BlockWork
 from emseg_napari.core.jobs import BlockFailed, JobContext, UserError
+from emseg_napari.core.machine import processors
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Scheduler:
         that Dask scheduler.
     workers : int or None
         How many processes "local" starts; None = one for every processor core that this process may use.
+    started : Workers or None
+        Those of "local", once `connected` has started them.
 
     Raises
     ------
@@ -31,6 +35,7 @@ class Scheduler:
 
     address: str | None = None
     workers: int | None = None
+    started: Workers | None = field(default=None, compare=False, repr=False)
 
     @property
     def threads(self) -> int:
@@ -61,19 +66,23 @@ def connected(scheduler: Scheduler) -> Iterator[Scheduler]:
     Yields
     ------
     Scheduler
-        The address at which they work; `LOCAL` as it is.
+        The address at which they work, or the processes; `LOCAL` as it is.
 
     Raises
     ------
     UserError
         If they cannot be started or reached.
     """
-    if scheduler.address is None:
+    if scheduler.address is None or scheduler.started:
         yield scheduler
+        return
+    if scheduler.address == "local":
+        with Workers(scheduler.workers or processors()) as workers:
+            yield replace(scheduler, started=workers)
         return
     from emseg_napari.core.blockwise.dask_client import open_client  # loads Dask, an extra
 
-    with open_client(scheduler.address, scheduler.workers) as client:
+    with open_client(scheduler.address) as client:
         yield Scheduler(client.scheduler.address)
 
 
@@ -96,7 +105,7 @@ def run_blocks(
         The most urgent first.
     scheduler : Scheduler
     context : JobContext, optional
-        Gets `BlockDone`, `BlockFailed` and `Progress` per block, and a `Message` with the address of the
+        Gets `BlockDone`, `BlockFailed` and `Progress` per block, and a `Message` with the address of a Dask
         scheduler's dashboard, on the caller's thread. Checked several times a second for a stop; what
         was done stays done.
 
@@ -115,6 +124,10 @@ def run_blocks(
     progress = BlockProgress(len(blocks), context.report)
     if scheduler.address is None:
         run_locally(work, blocks, progress, context.should_stop)
+    elif blocks and scheduler.address == "local":
+        with connected(scheduler) as there:
+            assert there.started is not None  # `connected` did
+            there.started.run(work, blocks, progress, context.should_stop)
     elif blocks:
         from emseg_napari.core.blockwise.dask_runner import run_on_dask  # loads Dask, an extra
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from emseg_napari.core.files import OpenElsewhere
 from emseg_napari.core.jobs import (
     BlockDone,
     BlockFailed,
@@ -19,6 +20,9 @@ from emseg_napari.core.jobs import (
     UserError,
 )
 
+# Work travels to each worker process once; an image in memory would take long, and the memory of each.
+_LARGEST_WORK = 64_000_000  # bytes
+AGAIN = "run the same command again, which does the missing blocks"
 _TICK_S = 1e-3  # some clocks tick no faster, and a first block may take no time by them
 
 
@@ -139,16 +143,45 @@ def voxels(block: Block) -> int:
     return count
 
 
+def died(index: tuple[int, ...], workers: int) -> BlockFailed:
+    """Return why a block failed over which so many workers died."""
+    text = (
+        f"{workers} workers died while they processed it, most likely for lack of memory; give workers more "
+    )
+    return BlockFailed(index, f"{text}of it, then {AGAIN}.")
+
+
+def pickled(work: BlockWork, dumps: Callable[[BlockWork], bytes]) -> bytes:
+    """Return what travels to worker processes.
+
+    Raises
+    ------
+    UserError
+        If that is too large.
+    """
+    found = dumps(work)
+    if len(found) > _LARGEST_WORK:
+        raise UserError(
+            f"{len(found) / 1e6:.0f} MB in memory would travel to every worker; save the image to a file "
+            "that all workers see, and use that."
+        )
+    return found
+
+
 def write(work: BlockWork, block: Block, result: Any) -> Any:
     """Write a block's result; an error here would stop all others, too.
 
     Raises
     ------
+    OpenElsewhere
+        If another program has the block's file open; the others can still be written.
     FatalBlockError
         If the output is full, read-only or gone.
     """
     try:
         return work.write(block, result)
+    except OpenElsewhere:  # a viewer has this one file open
+        raise
     except UserError as error:
         raise FatalBlockError(str(error), error.settings) from error
     except OSError as error:

@@ -246,6 +246,9 @@ def _checked_ome(file: tifffile.TiffFile, series: tifffile.TiffPageSeries, name:
         raise UserError(f"{name} is a part of a set of OME-TIFF files; save the whole stack as one file.")
     if missing:
         raise _cut_off(name, len(series.pages) - missing, len(series.pages))
+    places = [(page.parent.filehandle.name, page.offset) for page in series.pages if page is not None]
+    if len(set(places)) < len(places):
+        raise UserError(f"{name} has OME-XML that names a page for two slices; save it again.")
     described = math.prod(series.shape) // series.keyframe.size
     if not series.is_multifile and _pages_like(file, series.keyframe, described) > described:
         raise UserError(

@@ -11,11 +11,11 @@ from typing import Any
 import zarr
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, name_of
+from emseg_napari.io.axes import Size, name_of, shape_text
 from emseg_napari.io.containers import ZARR
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
-from emseg_napari.io.formats.chunk_files import ChunkFilePixels
+from emseg_napari.io.formats.chunk_files import ChunkFilePixels, check_chunks
 from emseg_napari.io.multiscale import Multiscale
 from emseg_napari.io.placing import along_zyx, placed, plain_place
 from emseg_napari.io.stated_axes import Named, attribute_axes, named_axes
@@ -65,7 +65,7 @@ def open_zarr(root: Path, dataset: str = "", fills: bool = False, labels: bool =
         If there is no such dataset, several could be meant, or it is not a grey stack.
     """
     if dataset and not ZARR.is_node(root / dataset):
-        raise unknown_dataset(_datasets(_node(root, root.name)), dataset, root.name)
+        raise unknown_dataset(_datasets(_node(root, root.name), root), dataset, root.name)
     found = _node(root / dataset, name_of(root, dataset))
     if isinstance(found, zarr.Group):
         inner = _default(found, root, dataset, labels)
@@ -90,7 +90,11 @@ def zarr_levels(folder: Path) -> list[Path]:
 
 def _node(folder: Path, name: str) -> zarr.Array | zarr.Group:
     try:
-        return zarr.open(folder, mode="r")
+        found = zarr.open(folder, mode="r")
+        found.attrs.asdict()
+        if isinstance(found, zarr.Array) and not all(found.chunks):
+            raise ValueError(f"chunks of {shape_text(found.chunks)} voxels")
+        return found
     except Exception as error:  # malformed metadata raises anything at all
         raise UserError(f"{name} is damaged or not a Zarr folder ({error}); copy it again.") from error
 
@@ -118,9 +122,9 @@ def _volume(array: Any, root: Path, dataset: str, fills: bool) -> Volume:
         _placed(file, axes, array.attrs.asdict(), level),
         is_labels=labels or looks_like_labels(dataset, array.dtype),
     )
-    pixels = ZarrPixels(
-        folder, name, axes.size(array.shape), array.dtype, axes.size(array.chunks), axes, fills
-    )
+    chunks = axes.size(array.chunks)
+    check_chunks(chunks, array.dtype, name)
+    pixels = ZarrPixels(folder, name, axes.size(array.shape), array.dtype, chunks, axes, fills)
     return Volume.described(file, str(folder), pixels)
 
 
@@ -165,7 +169,7 @@ def _default(group: zarr.Group, root: Path, path: str, labels: bool) -> str:
     name = name_of(root, path)
     levels = Multiscale(group.attrs.asdict(), name).paths
     if not levels or labels:
-        inner = choose(_datasets(group), name, inside=path, labels=labels)
+        inner = choose(_datasets(group, root / path), name, inside=path, labels=labels)
         if inner not in levels[:1]:
             return inner
     _inside(root / path, levels[0])
@@ -187,21 +191,21 @@ def _inside(group: Path, path: str) -> Path:
     return group / path
 
 
-def _datasets(group: Any) -> dict[str, Dataset]:
+def _datasets(group: Any, folder: Path) -> dict[str, Dataset]:
     """Return the arrays of a group; of a multiscale image the level of full resolution only."""
-    return dict(_walk(group)) if isinstance(group, zarr.Group) else {}
+    return dict(_walk(group, folder)) if isinstance(group, zarr.Group) else {}
 
 
-def _walk(group: zarr.Group, above: str = "") -> Iterator[tuple[str, Dataset]]:
-    image = Multiscale(group.attrs.asdict(), above.rstrip("/") or "The OME-Zarr")
+def _walk(group: zarr.Group, folder: Path, above: str = "") -> Iterator[tuple[str, Dataset]]:
+    image = Multiscale(group.attrs.asdict(), folder.name)
     shown = [image.paths[0], "labels"] if image.paths else sorted(name for name, _ in group.members())
     for path in shown:
         member: Any = group.get(path)
         if isinstance(member, zarr.Array):
             axes, _ = image.axes(member.ndim) if image.paths else _own_axes(member, above + path)
             yield above + path, Dataset(member.shape, member.dtype, axes)
-        elif isinstance(member, zarr.Group):
-            yield from _walk(member, f"{above}{path}/")
+        elif isinstance(member, zarr.Group) and not (folder / path).is_symlink():  # or round in a circle
+            yield from _walk(member, folder / path, f"{above}{path}/")
 
 
 def _image_around(folder: Path) -> _Level | None:

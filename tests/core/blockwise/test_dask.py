@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from emseg_napari.core.blockwise import Scheduler, dask_client, run_blocks
+from emseg_napari.core.blockwise import Scheduler, dask_client, run_blocks, work
 from emseg_napari.core.blockwise.dask_client import open_client
+from emseg_napari.core.blockwise.dask_task import DaskTask
 from emseg_napari.core.jobs import Cancelled, Event, JobContext, Message, Progress, UserError
 from emseg_napari.inference import plan
 from emseg_napari.inference.volume import VolumeTask, predict_volume
@@ -59,7 +60,7 @@ class Hands:
     def end_workers(self) -> None:
         """End the workers, and wait until the scheduler knows."""
         self._end([process for process in self.processes if process is not self.scheduler])
-        with open_client(self.address, None) as client:
+        with open_client(self.address) as client:
             wait_until(lambda: client.scheduler_info(n_workers=0)["n_workers"] == 0)
 
     def end(self) -> None:
@@ -72,7 +73,7 @@ class Hands:
         self.processes = [process for process in self.processes if process not in processes]
 
     def _start(self, *words: str, path: tuple[Path, ...] = ()) -> "subprocess.Popen[bytes]":
-        paths = os.pathsep.join(str(folder) for folder in (*path, CHECKOUT / "tests"))
+        paths = os.pathsep.join(str(folder) for folder in (*path, CHECKOUT / "tests", CHECKOUT))
         with open(self._log, "ab") as log:
             process = subprocess.Popen(
                 [str(DASK), *words, "--no-dashboard"],
@@ -140,7 +141,7 @@ def output(tmp_path: Path) -> Path:
 
 
 def wait_for_workers(address: str, count: int) -> None:
-    with open_client(address, None) as client:
+    with open_client(address) as client:
         client.wait_for_workers(count, timeout=PATIENCE_S)
 
 
@@ -153,23 +154,6 @@ def after(count: int, events: list[Event], action: Callable[[], object]) -> Call
             action()
 
     return report
-
-
-def test_workers_of_this_machine_write_what_one_process_writes(output, capfd):
-    events: list[Event] = []
-    assert (
-        run_blocks(
-            Writing(output), cubes(12), Scheduler("local", 2), context=JobContext(report=events.append)
-        )
-        == []
-    )
-    assert sorted(done(events)) == written(output) == list(range(12))
-    assert [(output / str(number)).read_text() for number in range(12)] == [f"block {n}" for n in range(12)]
-    assert "2 workers" in [event for event in events if isinstance(event, Progress)][-1].text
-    assert "watch it at http://127.0.0.1:" in next(
-        event.text for event in events if isinstance(event, Message)
-    )
-    assert capfd.readouterr() == ("", "")
 
 
 def test_workers_predict_what_one_process_predicts(hands, tmp_path, monkeypatch):
@@ -221,10 +205,19 @@ def test_blocks_begin_in_the_order_given(hands, output):
     assert sum(first < later for first, later in pairs) < len(pairs) / 4
 
 
+def test_a_single_worker_does_blocks_in_the_order_given(own_hands, output):
+    events: list[Event] = []
+    own_hands.start_worker()
+    wait_for_workers(own_hands.address, 1)
+    context = JobContext(report=events.append)
+    assert run_blocks(Writing(output, 0.02), cubes(12)[::-1], Scheduler(own_hands.address), context) == []
+    assert done(events) == list(range(12))[::-1]
+
+
 def test_an_output_that_a_worker_cannot_write_ends_the_work(hands, output):
-    work = Writing(output, 0.02, [(3, "write", OSError(28, "No space left on device"))])
+    writing = Writing(output, 0.02, [(3, "write", OSError(28, "No space left on device"))])
     with pytest.raises(UserError, match=f"On the host {socket.gethostname()}: .*No space left on device"):
-        run_blocks(work, cubes(200), Scheduler(hands.address))
+        run_blocks(writing, cubes(200), Scheduler(hands.address))
     assert 3 not in written(output)
     assert len(written(output)) < 50
 
@@ -369,26 +362,32 @@ def test_a_scheduler_that_does_not_answer_is_told_soon(output, silent, monkeypat
         assert time.monotonic() - started < within(PROMISED_S)
 
 
-def test_an_image_in_memory_is_not_sent_with_every_block(hands, output):
+def test_what_names_many_files_travels_once_to_each_worker_and_not_with_every_block(
+    hands, output, monkeypatch
+):
+    sent = []
+
+    def payload(task, block):
+        sent.append(len(found := unpatched(task, block)))
+        return found
+
+    unpatched = DaskTask.payload
+    monkeypatch.setattr(DaskTask, "payload", payload)
+    many = [(-1, "never", UserError("x" * 3_000_000))]
+    assert run_blocks(Writing(output, troubles=many), cubes(20), Scheduler(hands.address)) == []
+    assert written(output) == list(range(20))
+    assert max(sent) < 10_000
+
+
+def test_an_image_in_memory_is_not_sent(hands, output, monkeypatch):
+    monkeypatch.setattr(work, "_LARGEST_WORK", 1_000_000)
     heavy = [(0, "never", UserError("x" * 2_000_000))]
-    with pytest.raises(
-        UserError, match="2 MB in memory would travel with every block; save the image to a file"
-    ):
-        run_blocks(Writing(output, troubles=heavy), cubes(1), Scheduler(hands.address))
+    for scheduler in (Scheduler(hands.address), Scheduler("local", 1)):
+        with pytest.raises(UserError, match="2 MB in memory would travel to every worker; save the image to"):
+            run_blocks(Writing(output, troubles=heavy), cubes(1), scheduler)
 
 
 def test_dask_that_is_missing_is_asked_for(output, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UserError, match=r'run: pip install "emseg-napari\[cluster\]"'):
-        run_blocks(Writing(output), cubes(1), Scheduler("local"))
-
-
-def test_worker_processes_that_do_not_start_are_told(output, monkeypatch):
-    def refuse(**options: object) -> None:
-        raise RuntimeError("Nanny failed to start.")
-
-    monkeypatch.setattr("distributed.LocalCluster", refuse)
-    with pytest.raises(
-        UserError, match=r"did not start \(Nanny failed to start\.\); leave the scheduler out"
-    ):
-        run_blocks(Writing(output), cubes(1), Scheduler("local", 1))
+        run_blocks(Writing(output), cubes(1), Scheduler("tcp://127.0.0.1:8786"))

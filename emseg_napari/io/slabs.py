@@ -1,15 +1,22 @@
-"""Cache of slabs: a chunk that is many slices deep is decoded once, not once for every slice."""
+"""Cache of slabs: a chunk that is many slices deep is decoded once, not once for every slice.
+
+Where slices are so large that not all of a chunk's fit into a slab, it is decoded once for each slab.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from threading import Lock
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from emseg_napari.io.axes import SliceWindow
+from emseg_napari.io.axes import Size, SliceWindow, VolumeWindow
 from emseg_napari.io.volume import Volume
+
+S = TypeVar("S")
 
 # Two of these, one of a block and one for the grey levels of slices, are kept.
 SLAB_BYTES = 192 << 20
@@ -92,3 +99,77 @@ class Plane:
 
     def __getitem__(self, window: SliceWindow) -> np.ndarray:
         return self.slabs.read(self.z, window)
+
+
+class SlabPixels:
+    """Pixels of a volume whose slices are read slab by slab; for a volume's slices one after the other.
+
+    Parameters
+    ----------
+    volume : Volume
+    """
+
+    def __init__(self, volume: Volume) -> None:
+        self._volume, self._slabs = volume, Slabs(volume)
+
+    @property
+    def shape(self) -> Size:
+        """Voxels along z, y, x."""
+        return self._volume.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the volume."""
+        return self._volume.dtype
+
+    @property
+    def chunks(self) -> Size | None:
+        """Of the volume."""
+        return self._volume.chunks
+
+    def read(self, window: VolumeWindow) -> np.ndarray:
+        """Return the voxels of a window."""
+        z, *part = window
+        return np.stack([self._slabs.read(n, (part[0], part[1])) for n in range(z.start, z.stop)])
+
+
+def in_slabs(stack: S) -> S:
+    """Return a stack for loops over its slices: of a volume with deep chunks each is decoded once.
+
+    Parameters
+    ----------
+    stack : Volume or array
+        (z, y, x). Anything but a volume whose chunks are several slices deep is returned as it is.
+    """
+    if not isinstance(stack, Volume) or (stack.chunks or (1,))[0] == 1:
+        return stack
+    if isinstance(stack.pixels, SlabPixels | KeptPixels):
+        return stack
+    return cast(S, replace(stack, pixels=SlabPixels(stack)))
+
+
+class KeptPixels:
+    """Pixels of a volume some of whose slices are kept in memory, read once.
+
+    Parameters
+    ----------
+    volume : Volume
+    slices : iterable of int
+        Those that are kept.
+    """
+
+    def __init__(self, volume: Volume, slices: Iterable[int]) -> None:
+        self._rest = in_slabs(volume)
+        self._kept = {z: self._rest[z] for z in sorted(slices)}
+        self.shape, self.dtype, self.chunks = volume.shape, volume.dtype, volume.chunks
+
+    def read(self, window: VolumeWindow) -> np.ndarray:
+        """Return the voxels of a window."""
+        z, y, x = window
+        slices = range(z.start, z.stop)
+        return np.stack([self._kept[n][y, x] if n in self._kept else self._rest[n, y, x] for n in slices])
+
+
+def kept(volume: Volume, slices: Iterable[int]) -> Volume:
+    """Return a volume that keeps some of its slices in memory, for who asks for them again and again."""
+    return replace(volume, pixels=KeptPixels(volume, slices))

@@ -1,0 +1,214 @@
+"""Block-wise processing by worker processes of this machine.
+
+They are reached through pipes, which nobody else can open: whoever reaches the port of a Dask scheduler can
+run anything as its user.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from collections import Counter, deque
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from threading import Thread
+from typing import Any
+
+from emseg_napari.core.blockwise.work import (
+    Block,
+    BlockProgress,
+    BlockWork,
+    FatalBlockError,
+    died,
+    failure,
+    pickled,
+    write,
+)
+from emseg_napari.core.jobs import BlockFailed, Cancelled, ShouldStop, UserError, never
+
+_IN_HAND = 2  # blocks of a worker: one in work, one waiting
+_MOST_DEATHS = 3  # of workers, over one block
+_SECONDS_BETWEEN_CHECKS = 0.1
+_SECONDS_TO_END = 5.0
+
+
+class Workers:
+    """Worker processes, for several calls of `run`; a context manager.
+
+    Parameters
+    ----------
+    count : int
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Workers:
+        try:
+            self._workers = [_Worker() for _ in range(self._count)]
+            for worker in self._workers:
+                worker.check_began()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.end()
+        self._workers = []
+
+    def run(
+        self, work: BlockWork, blocks: Sequence[Block], progress: BlockProgress, should_stop: ShouldStop
+    ) -> None:
+        """Process blocks in their order; parameters as of `run_blocks`."""
+        task, waiting, deaths = pickled(work, pickle.dumps), deque(blocks), Counter[tuple[int, ...]]()
+        for worker in self._workers:
+            worker.send(task)
+        progress.workers = len(self._workers)
+        progress.restart_clock()
+        while waiting or any(worker.in_hand for worker in self._workers):
+            if should_stop():
+                raise Cancelled
+            self._give(waiting)
+            for worker in self._heard():
+                try:
+                    result = worker.result()
+                except (EOFError, OSError):
+                    self._replace(worker, task, waiting, deaths, progress)
+                    continue
+                _report(worker.in_hand.popleft(), result, progress)
+
+    def _give(self, waiting: deque[Block]) -> None:
+        """Give each worker something to do, before any gets a second block."""
+        for most in range(1, _IN_HAND + 1):
+            for worker in self._workers:
+                if waiting and len(worker.in_hand) < most:
+                    block = waiting.popleft()
+                    worker.in_hand.append(block)
+                    worker.send(pickle.dumps(block))
+
+    def _heard(self) -> list[_Worker]:
+        """Wait a little for workers that have a result, or have died."""
+        by_pipe = {worker.pipe: worker for worker in self._workers}
+        return [by_pipe[pipe] for pipe in wait(list(by_pipe), _SECONDS_BETWEEN_CHECKS)]  # type: ignore[index]
+
+    def _replace(
+        self,
+        worker: _Worker,
+        task: bytes,
+        waiting: deque[Block],
+        deaths: Counter[tuple[int, ...]],
+        progress: BlockProgress,
+    ) -> None:
+        """Start another worker for one that died; its blocks come next, unless too many died over one."""
+        worker.end()
+        if worker.in_hand:
+            index = worker.in_hand[0].index
+            deaths[index] += 1
+            if deaths[index] == _MOST_DEATHS:
+                worker.in_hand.popleft()
+                progress.failed(died(index, deaths[index]))
+        waiting.extendleft(reversed(worker.in_hand))
+        new = _Worker()
+        self._workers[self._workers.index(worker)] = new
+        new.check_began()
+        new.send(task)
+
+
+class _Worker:
+    """One process.
+
+    Attributes
+    ----------
+    in_hand : deque of Block
+        What it has been given, the first in work.
+    pipe : Connection
+        To it.
+    """
+
+    def __init__(self) -> None:
+        self.in_hand: deque[Block] = deque()
+        spawn = get_context("spawn")  # a fork of a process with threads may hang
+        self.pipe, other = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(other,), daemon=True)
+        try:
+            self._process.start()
+        except (OSError, RuntimeError) as error:
+            raise _not_begun(str(error)) from error
+        finally:
+            other.close()
+
+    def check_began(self) -> None:
+        """Wait until it can work; raises `UserError` if it ends before."""
+        try:
+            self.pipe.recv_bytes()
+        except (EOFError, OSError):
+            self._process.join(_SECONDS_TO_END)
+            raise _not_begun(f"exit code {self._process.exitcode}") from None
+
+    def send(self, message: bytes) -> None:
+        with suppress(OSError):  # it has died, which is seen when its result is waited for
+            self.pipe.send_bytes(message)
+
+    def result(self) -> Any:
+        """Return what came of its first block."""
+        return pickle.loads(self.pipe.recv_bytes())
+
+    def end(self) -> None:
+        self.pipe.close()
+        if self._process.pid is not None:
+            self._process.terminate()
+            self._process.join(_SECONDS_TO_END)
+
+
+def _not_begun(reason: str) -> UserError:
+    return UserError(
+        f"The worker processes did not start ({reason}); leave the scheduler out, or in a script call this "
+        "below 'if __name__ == \"__main__\":' only."
+    )
+
+
+def _report(block: Block, result: Any, progress: BlockProgress) -> None:
+    if isinstance(result, FatalBlockError):
+        raise result
+    if isinstance(result, BlockFailed):
+        progress.failed(result)
+    else:
+        progress.done(block, result)
+
+
+def _serve(pipe: Connection) -> None:
+    """Process blocks until the pipe is closed: first comes the work, or other work, then its blocks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the process that started this one
+    Thread(target=_end_with_parent, daemon=True).start()
+    pipe.send_bytes(b"began")
+    work: Any = None
+    with suppress(EOFError, OSError):
+        while True:
+            received = pickle.loads(pipe.recv_bytes())
+            if hasattr(received, "compute"):
+                work = received
+            else:
+                pipe.send_bytes(pickle.dumps(_outcome(work, received)))
+
+
+def _end_with_parent() -> None:
+    """End at once when the process that started this one has, however it did."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _outcome(work: BlockWork, block: Block) -> Any:
+    try:
+        return write(work, block, work.compute(block, work.read(block), never))
+    except FatalBlockError as error:
+        return error
+    except Exception as error:
+        return failure(block, error)

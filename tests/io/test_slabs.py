@@ -1,0 +1,103 @@
+"""Chunks that are many slices deep are decoded once or twice, not for every slice."""
+
+import numpy as np
+import pytest
+
+from emseg_napari.annotation.suggest.search_stack import search_places
+from emseg_napari.inference import predict
+from emseg_napari.io.slabs import in_slabs, kept
+from emseg_napari.io.sparse_stack import SparseStack, normalised
+from emseg_napari.io.stacks import check_image
+from emseg_napari.segmentation.boundary import Boundary
+from emseg_napari.segmentation.tiles import CUT, Cut
+from emseg_napari.segmentation.volume import Destination, segment_volume
+from emseg_napari.settings import CellSettings, LiveSettings, PredictionSettings, TrainingSettings
+from emseg_napari.training.dataset import check_data, prepare, prepare_live
+from helpers.counted_chunks import CountedChunks
+from helpers.tiny_runs import tiny_network_run
+
+SHAPE = (40, 32, 40)
+FAST = PredictionSettings(close_gaps=False, average_orientations=False)
+
+
+@pytest.fixture
+def deep() -> CountedChunks:
+    values = np.random.default_rng(0).integers(0, 255, SHAPE).astype(np.uint8)
+    return CountedChunks(values, (16, 16, 16))
+
+
+@pytest.fixture
+def labels() -> SparseStack:
+    return SparseStack.of(np.where(np.arange(SHAPE[1])[:, None] < 9, 1, np.full(SHAPE, 2)).astype(np.uint8))
+
+
+def test_slices_one_after_the_other(deep):
+    stack = in_slabs(deep.volume)
+    for z in range(len(stack)):
+        np.testing.assert_array_equal(stack[z], deep.values[z])
+    np.testing.assert_array_equal(stack[3:20, 2:9, 4:30], deep.values[3:20, 2:9, 4:30])
+    assert in_slabs(stack) is stack
+    assert deep.most <= 2
+
+
+def test_kept_slices_are_read_once_and_the_others_when_they_are_asked_for(deep):
+    stack = kept(deep.volume, [7, 3])
+    once = deep.decoded.copy()
+    for _ in range(3):
+        np.testing.assert_array_equal(stack[[3, 7]], deep.values[[3, 7]])
+    assert deep.decoded == once
+    np.testing.assert_array_equal(stack[30, 3:, 4:], deep.values[30, 3:, 4:])
+
+
+def test_labels_larger_than_memory(deep):
+    values = np.where(deep.values > 200, 255, 0).astype(np.uint8)
+    stored = CountedChunks(values, deep.chunks)
+    found = normalised(stored.volume, "L", "isbi")
+    np.testing.assert_array_equal(found[:], np.where(values == 255, 2, 1))
+    assert stored.most <= 2
+
+
+def test_the_check_of_an_image_and_labels_as_they_are(deep):
+    check_image(deep.volume, "V")
+    assert deep.most == 1
+    assert SparseStack.of(deep.volume).stored_slices == list(range(40))
+    assert deep.most == 2
+
+
+def test_a_prediction_in_memory_and_the_search_for_places(deep, tmp_path):
+    run = tiny_network_run(tmp_path / "run")
+    np.testing.assert_array_equal(predict(deep.volume, run, FAST), predict(deep.values, run, FAST))
+    assert deep.most <= 2
+    deep.decoded.clear()
+    search_places(deep.volume, np.zeros(SHAPE, np.uint8), run, first=20)
+    assert deep.most <= 2
+
+
+def test_what_a_training_asks_for(deep, labels):
+    settings = TrainingSettings.recipe(slices=(0, 40))
+    check_data(deep.volume, labels, settings)  # as the command line does first
+    dataset = prepare(deep.volume, labels, settings)
+    for _ in range(3):
+        for z in dataset.record.trained_slices + dataset.record.held_out_slices:
+            np.testing.assert_array_equal(dataset.image[z], deep.values[z])
+    assert deep.most <= 2
+
+
+def test_live_learning_of_labels_that_are_there(deep, labels):
+    dataset, _ = prepare_live(deep.volume, labels, LiveSettings())
+    for z in dataset.labels.stored_slices:
+        for _ in range(3):
+            np.testing.assert_array_equal(dataset.image[z], deep.values[z])
+    assert deep.most <= 2
+
+
+@pytest.mark.parametrize("cut", [CUT, Cut(whole_px=400, tile_px=16, margin_px=0)])
+def test_the_division_of_a_volume_into_cells(deep, tmp_path, cut):
+    settings = CellSettings(size_px=12, neck_px=1.0)
+    for name, volume in (("deep", deep.volume), ("flat", CountedChunks(deep.values, (1, 16, 16)).volume)):
+        segment_volume(Boundary(volume), Destination(tmp_path / f"{name}.zarr", {}, cut=cut), settings)
+    files = [sorted((tmp_path / name / "0").rglob("c/*")) for name in ("deep.zarr", "flat.zarr")]
+    assert files[0]
+    for one, other in zip(*files, strict=True):
+        assert one.is_dir() or one.read_bytes() == other.read_bytes()
+    assert deep.most <= 2
