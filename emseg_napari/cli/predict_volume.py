@@ -18,6 +18,8 @@ from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.machine import free_memory
 from emseg_napari.io.open import display_name, open_volume
 from emseg_napari.io.records import Kind
+from emseg_napari.io.resume_check import MARKS
+from emseg_napari.io.source_id import STATE
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 
@@ -125,7 +127,7 @@ def _sentence(task: PredictTask, found: VolumePrediction) -> str:
 def _figures(task: PredictTask, found: VolumePrediction) -> dict[str, Any]:
     return {
         "output": str(task.output),
-        **found.record,
+        **{name: value for name, value in found.record.items() if name not in (MARKS, STATE)},
         "blocks_done": found.done,
         "blocks_skipped": found.skipped,
         "blocks_failed": len(found.failures),

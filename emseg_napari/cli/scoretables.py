@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Row = Sequence[str]
 _SOURCES: dict[Source, str] = {
     "given": "given",
-    "run": "the run's own threshold",
+    "run": "the prediction's own threshold",
     "default": "no threshold is known",
 }
 
