@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
+from emseg_napari.cli.streams import echo
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
@@ -128,7 +129,7 @@ def say_notes(path: Path, labels: bool = False) -> None:
         If it cannot be opened.
     """
     for note in describe(path, labels=labels).notes:
-        typer.echo(f"note: {display_name(path)}: {note}", err=True)
+        echo(f"note: {display_name(path)}: {note}", err=True)
 
 
 @contextmanager

@@ -27,12 +27,13 @@ from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
 from emseg_napari.core.owned_output import owned
+from emseg_napari.io.fingerprint import known_as
 from emseg_napari.io.open import display_name
 from emseg_napari.io.placing import shifted
 from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of
 from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.stacks import read_description, read_image, write_stack
-from emseg_napari.models.run import Run, fingerprint, open_run
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, validated
 
 
@@ -84,7 +85,7 @@ def _predict_to_tiff(
         raise Stopped(f"Stopped; {output} was not written.") from None
     figures = _figures(trained, image, kind, chosen, settings)
     # By these marks `emseg evaluate` recognises the slices that the run was trained on.
-    marks = [fingerprint(slice_) for slice_ in stack[slice(*chosen)]]
+    marks = [known_as(slice_, trained.record.fingerprints) for slice_ in stack[slice(*chosen)]]
     values = _values(probability, kind, figures["threshold"])
     voxel, origin = place_of_file(image)
     place = voxel, shifted(origin, chosen[0], voxel)

@@ -27,6 +27,7 @@ from emseg_napari.cli.inputs import (
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.predict_volume import SUFFIX, SchedulerOption, WorkersOption, refuse_scheduler
 from emseg_napari.cli.reporting import counted, job_context, show_result
+from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.owned_output import owned
@@ -108,7 +109,7 @@ def _read(asked: _Source, fills: bool) -> tuple[np.ndarray, str, Mapping[str, An
         return source.whole(), source.kind, record
     found = read_prediction(asked.path, asked.kind)
     boundary = found.boundary()
-    typer.echo(taken_for(found, Names(interior="add --interior")), err=True)
+    echo(taken_for(found, Names(interior="add --interior")), err=True)
     return boundary, found.kind, found.record
 
 

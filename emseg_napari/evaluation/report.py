@@ -50,6 +50,8 @@ class EvaluationReport:
         Name to value: prediction, truth, run, settings, versions.
     notes : list of str
         Sentences that a reader must know.
+    honesty : str
+        Sentences on how far the figures can be trusted, such as `honesty.honesty_of` returns.
     pictures : list of SlicePicture
     """
 
@@ -57,6 +59,7 @@ class EvaluationReport:
     review: Review
     facts: dict[str, str]
     notes: list[str] = field(default_factory=list)
+    honesty: str = ""
     pictures: list[SlicePicture] = field(default_factory=list)
 
 

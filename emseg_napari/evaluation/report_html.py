@@ -32,8 +32,8 @@ MEANING = (
     "perfect, the split part falls where a true cell was cut, the merge part where two were joined. "
     "Membranes are thinned first, so thick ones cost nothing, while one thin leak joins two cells and costs "
     "much. Compare whole slices only, since small crops score too high. The best of eleven thresholds is "
-    "too optimistic, too: the figure at the run's own threshold, chosen without these slices, is the "
-    "honest one. Pixel error is the challenge's own, 1 - the best F-score of the interior."
+    "too optimistic, too: honest are figures of slices that the run has not seen, at a threshold that was "
+    "chosen without them. Pixel error is the challenge's own, 1 - the best F-score of the interior."
 )
 CITATION = (
     "Arganda-Carreras I, Turaga SC, Berger DR, et al. Crowdsourcing the creation of image segmentation "
@@ -69,6 +69,7 @@ def report_html(report: EvaluationReport) -> str:
             _errors(report.review),
             "<h2>What was compared</h2>",
             _table([], [(escape(name), escape(value)) for name, value in report.facts.items()]),
+            f"<p>{escape(report.honesty)}</p>" if report.honesty else "",
             f"<p>{escape(MEANING)}</p><p>{escape(CITATION)}</p>",
         ]
     )

@@ -22,7 +22,8 @@ from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.block_store import IN_USE_S, BlockFiles, DurableStore, create_group
 from emseg_napari.io.layout import Block, Blocks, Layout
 from emseg_napari.io.multiscale import Multiscale
-from emseg_napari.io.resume_check import LATER, OutputState, check_resumable
+from emseg_napari.io.resume_check import LATER, MARKS, UNREAD, OutputState, check_resumable
+from emseg_napari.io.source_id import STATE
 from emseg_napari.io.volume import Voxel
 
 __all__ = ["Block", "Blocks", "Layout", "VolumeOutput"]
@@ -97,7 +98,7 @@ class VolumeOutput:
                 _check_earlier_output(output)
                 found = OutputState(output.layout, output.record)
                 check_resumable(output.path, found, OutputState(layout, record or {}))
-                output._record_late_choices(record or {})
+                output._record_changes(record or {})
         return output
 
     def prepare_missing(self) -> list[Block]:
@@ -141,6 +142,11 @@ class VolumeOutput:
     def update_record(self, changes: Mapping[str, Any]) -> None:
         """Change values of the record."""
         self._group.update_attributes({_RECORD: {**self.record, **changes}})
+
+    def note_unread(self, is_so: bool) -> None:
+        """Record whether a part of the input could not be read: when it is repaired the input is another."""
+        if self.record.get(UNREAD, False) != is_so:
+            self.update_record({UNREAD: is_so})
 
     @property
     def shape(self) -> Size:
@@ -243,10 +249,14 @@ class VolumeOutput:
         self._publish_levels(len(pyramid.level_factors(self.layout)))
         self._remove_leftovers()
 
-    def _record_late_choices(self, record: Mapping[str, Any]) -> None:
-        """Record the choices that may be made when it is resumed."""
-        if record.get(LATER) and not self.record.get(LATER):
-            self.update_record({LATER: True})
+    def _record_changes(self, record: Mapping[str, Any]) -> None:
+        """Record what may be otherwise when it is resumed: choices, and what became of the input."""
+        found = self.record
+        changes: dict[str, Any] = {LATER: True} if record.get(LATER) and not found.get(LATER) else {}
+        changes |= {name: record[name] for name in (STATE,) if record.get(name) and found.get(name)}
+        changes |= {name: record[name] for name in (MARKS,) if record.get(name)}
+        if changes and not changes.items() <= found.items():
+            self.update_record(changes)
 
     def _remove_leftovers(self) -> None:
         files.remove_leftovers(self.path, IN_USE_S)

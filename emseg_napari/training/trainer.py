@@ -81,6 +81,8 @@ def train_network(
         start = None if resume else opened_start(settings)
         # Created only now, so that an error leaves no empty folder.
         folder = writable_folder(folder)
+        for note in dataset.notes:
+            context.report(Message(note))
         record = dataset.record if start is None else with_start(dataset.record, start, dataset.image)
         run = Run(folder, settings, record)
         training = _Training(dataset.image, dataset.labels, run, context)

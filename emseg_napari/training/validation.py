@@ -17,8 +17,9 @@ from emseg_napari.evaluation.metrics import best_threshold, comparisons, pixel_a
 from emseg_napari.inference import SlicePredictor
 from emseg_napari.inference.tiles import whole
 from emseg_napari.io.axes import SliceWindow
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.sparse_stack import SparseStack, Stack, labelled_slices
-from emseg_napari.models.run import RunRecord, fingerprint
+from emseg_napari.models.run import RunRecord
 from emseg_napari.segmentation.close_gaps import close_gaps, closings
 from emseg_napari.settings import MERGE_THRESHOLD
 from emseg_napari.training.splits import (

@@ -39,7 +39,7 @@ from emseg_napari.widgets.layers.proposal_layers import (
     layer_to_fill,
 )
 from emseg_napari.widgets.layers.quick_look_layer import QuickLookLayer
-from emseg_napari.widgets.layers.streaming_layer import StreamingLayer, stored_probability
+from emseg_napari.widgets.layers.streaming_layer import StreamingLayer, stored_slice
 
 if TYPE_CHECKING:
     from emseg_napari.inference.volume import VolumePrediction
@@ -196,12 +196,12 @@ class PredictStep(JobStep):
     def _take_stored(self, run: Run, settings: PredictionSettings, z: int) -> bool:
         """Propose a slice from the prediction on disk, if it is there."""
         layer = proposals_of(self.viewer, self._image, Image)
-        stored = stored_probability(layer, run, settings, z)
+        stored = stored_slice(layer, run, settings, z)
         if stored is None:
             return False
         layer.visible = False  # labels show now what it shows
         assert self._proposals is not None
-        self._proposals.show(SlicePredicted(z, stored))
+        self._proposals.show(stored)
         self.on_ended()
         self._proposed()
         return True

@@ -369,7 +369,7 @@ def test_training_never_overwrites_a_run(desk: Desk, run: Path) -> None:
 
 
 def test_training_never_writes_among_other_files(desk: Desk) -> None:
-    desk.refuses(lambda: desk.train("--output", desk.folder), desk.folder, "not empty", "new folder")
+    desk.refuses(lambda: desk.train("--output", desk.folder), desk.folder, "not empty", "new or empty folder")
 
 
 def test_resume_needs_a_run(desk: Desk) -> None:

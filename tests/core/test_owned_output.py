@@ -247,13 +247,3 @@ def test_a_replaced_folder_takes_a_link_away_and_not_what_it_leads_to(tmp_path):
     replace_all(target)
     assert found(target) == NEW
     assert (tmp_path / "here" / "somebody.txt").read_text() == "keep"
-
-
-@pytest.mark.parametrize("full", [True, False])
-def test_of_files_that_could_not_be_added_the_user_hears_the_names_that_they_were_to_have(tmp_path, full):
-    with pytest.raises(UserError) as caught, adding_files(tmp_path) as new:
-        if full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(new / "a.tif"))
-        raise UserError(f"{new / 'a.tif'} is damaged.")
-    assert str(caught.value).startswith(str(tmp_path))
-    assert ".emseg-" not in str(caught.value)

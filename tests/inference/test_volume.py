@@ -18,6 +18,7 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
+import tifffile
 import zarr
 
 from emseg_napari.core.blockwise import Scheduler, dask_client
@@ -244,7 +245,7 @@ def test_no_more_is_read_than_a_block_and_its_halo(run, tmp_path, settings, monk
         Volume("V", "v.zarr", Pixels(values, (), read)), run, VolumeTask(tmp_path / "out.zarr", settings)
     )
     margin = 96 + 16 + (96 if settings.close_gaps else 0)
-    sizes = sorted(read)[:-1]  # one more for the grey levels of the slice
+    sizes = sorted(read)[:-2]  # two more, for the grey levels of the slice and for its mark
     assert len(sizes) == 5 * 5
     assert max(sizes) <= (128 + 2 * margin) ** 2
 
@@ -412,6 +413,28 @@ def test_prediction_with_other_settings_is_refused_with_what_differs(run, image,
     predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST))
     with pytest.raises(UserError, match=named):
         predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST.model_copy(update=other)))
+
+
+def test_a_prediction_goes_on_only_with_the_content_that_it_began_with(run, image, tmp_path):
+    path, task = tmp_path / "in.tif", VolumeTask(tmp_path / "out.zarr", FAST)
+    other = image.copy()
+    other[2] = 255 - other[2]
+    tifffile.imwrite(path, image, photometric="minisblack")
+    predict_volume(open_volume(path), run, task)
+    (task.output / "0" / "c" / "1" / "0" / "0").unlink()
+    tifffile.imwrite(path, other, photometric="minisblack")
+    said = r"the image was changed since under the same name \(then \d+ bytes of 2.*, now \d+ bytes of 2"
+    with pytest.raises(UserError, match=said):
+        predict_volume(open_volume(path), run, task)
+    tifffile.imwrite(path, image, photometric="minisblack")
+    os.utime(path, (1, 1))
+    again = predict_volume(open_volume(path), run, task)
+    assert (again.done, again.skipped) == (1, 47)
+    assert again.record["source_state"]["modified"].startswith("1970")
+    output = VolumeOutput(task.output)
+    output._group.update_attributes({"emseg": {**output.record, "source_state": None}})
+    tifffile.imwrite(path, other, photometric="minisblack")
+    assert predict_volume(open_volume(path), run, task).skipped == 48  # an earlier version began it
 
 
 def test_prediction_of_another_image_or_by_another_run_is_refused(run, image, tmp_path):

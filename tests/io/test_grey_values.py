@@ -321,6 +321,13 @@ def test_labels_of_three_slices_that_were_written_as_an_array_are_slices(tmp_pat
     np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), BOUNDARY[:3])
 
 
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_colours_that_count_from_white_are_inverted_once(tmp_path, planes):
+    stack = np.stack([255 - GREY[0]] * 3, -1) if planes == "contig" else 255 - GREY[:3]
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="miniswhite", planarconfig=planes)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), GREY[: 1 if planes == "contig" else 3])
+
+
 def test_planes_of_which_the_file_says_nothing_are_colours(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", GREY[:3], photometric="rgb", planarconfig="separate", metadata=None)
     with pytest.raises(UserError, match=r"a\.tif is a colour image \(3 channels\); .* grey"):

@@ -159,6 +159,9 @@ def test_any_ome_xml_gives_the_slices_or_a_sentence(tmp_path, stated, parts, cut
     assert is_right(outcome(tmp_path / "a.tif"))
 
 
+# Type of the values of a tag, how many there are, and the value or where the values lie.
+numbers_of_values = st.one_of(st.just(1), odd_numbers)
+tag_values = st.tuples(st.sampled_from([1, 2, 3, 4, 5, 12, 16]), numbers_of_values, odd_numbers)
 names = st.sampled_from(["a.tif", "a.png"])
 
 # -- tags ---------------------------------------------------------------------------------------
@@ -188,13 +191,14 @@ TAGS = [
 ]
 
 
-@given(st.dictionaries(st.sampled_from(TAGS), odd_numbers, max_size=4), st.booleans(), st.binary(max_size=6))
+@given(st.dictionaries(st.sampled_from(TAGS), tag_values, max_size=4), st.booleans(), st.binary(max_size=6))
 @quick
 def test_any_tags_give_a_picture_of_what_is_there_or_a_sentence(tmp_path, changed, link, tail):
     plane = GREY[0]
-    stated = {256: 11, 257: 9, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 9, 279: plane.size} | changed
+    right = {256: 11, 257: 9, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 9, 279: plane.size}
+    stated = {tag: (4, 1, value) for tag, value in right.items()} | changed
     start = 8 + plane.size + plane.size % 2
-    table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(stated.items()))
+    table = b"".join(struct.pack("<HHII", tag, *value) for tag, value in sorted(stated.items()))
     following = start if link else 0  # a chain of pages that goes round
     content = struct.pack("<2sHI", b"II", 42, start) + plane.tobytes() + b"\0" * (plane.size % 2)
     content += struct.pack("<H", len(stated)) + table + struct.pack("<I", following) + tail

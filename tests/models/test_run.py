@@ -2,18 +2,14 @@ import json
 import os
 import pickle
 import shutil
-from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from emseg_napari.core.jobs import EpochEnded, UserError
 from emseg_napari.core.locks import OutputLock
-from emseg_napari.io.stacks import supported
-from emseg_napari.io.volume import volume_of
 from emseg_napari.models import run as run_module
-from emseg_napari.models.run import FORMAT, Run, RunRecord, fingerprint, is_run, open_run, versions
+from emseg_napari.models.run import FORMAT, Run, RunRecord, is_run, open_run, versions
 from emseg_napari.models.run_folder import check_new_run, owned_run, resumable_run
 from emseg_napari.settings import LiveSettings, TrainingSettings
 
@@ -241,22 +237,3 @@ def test_a_missing_starter_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
     with pytest.raises(UserError, match="comes without a starter network"):
         open_run("absent")
-
-
-@pytest.mark.parametrize(
-    "dtype", [bool, "int8", ">i2", "int32", "uint32", ">u2", "float64", "float16", ">f4"]
-)
-@pytest.mark.parametrize("least", [0, -3])
-def test_a_slice_has_one_name_as_a_volume_and_as_a_whole(dtype, least):
-    image = np.random.default_rng(0).integers(0, 2 if dtype is bool else 100, (3, 8, 9)).astype(dtype)
-    if image.dtype.kind in "if":
-        image[:, 0, 0] = least
-    names = [fingerprint(slice_) for slice_ in supported(image)]
-    assert [fingerprint(volume_of(image)[z]) for z in range(3)] == names
-    assert len(set(names)) == 3
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_names_of_slices_stay_what_runs_have_recorded(dtype):
-    slice_ = np.arange(12).reshape(3, 4).astype(dtype)
-    assert fingerprint(slice_) == sha256(slice_.tobytes()).hexdigest()[:16]

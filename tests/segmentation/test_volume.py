@@ -249,9 +249,15 @@ def test_a_finished_output_is_left_as_it_is(tmp_path):
     path, probability = tmp_path / "cells.zarr", field((2, 30, 30), 3)
     segmented(probability, path)
     before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
-    again = segmented(Broken(probability, (0, 0, 0)).array * 0, path)  # nothing is read any more
-    assert again.cells is None
+    assert segmented(probability, path).cells is None
     assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
+
+
+def test_cells_of_a_probability_that_was_changed_are_not_mixed_with_earlier_ones(tmp_path):
+    path, probability = tmp_path / "cells.zarr", field((2, 30, 30), 3)
+    segmented(probability, path)
+    with pytest.raises(UserError, match="the probability is another, or was changed since"):
+        segmented(np.concatenate([probability[:1], 255 - probability[1:]]), path)
 
 
 def test_other_settings_for_an_earlier_output_are_refused_by_name(tmp_path):

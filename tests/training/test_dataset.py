@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from emseg_napari.core.jobs import UserError, never
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.run import Run, opened_start
@@ -130,13 +131,41 @@ def test_slices_with_labels_on_one_side_of_the_corner_only_are_scored_there(stac
     assert validator.held_out(Blind()).accuracy is not None
 
 
-@pytest.mark.parametrize("change", ["other grey levels", "fewer slices"])
-def test_a_run_is_not_resumed_on_another_image(stack, tmp_path, change):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda i: i[:7], "7 x 128 x 128 voxels and not 8 x 128 x 128"),
+        (lambda i: np.concatenate([i[:2], i[2:5] + 1, i[5:]]), "other grey values in the slices 2:5;"),
+        (lambda i: np.concatenate([i[:7], i[7:] + 1]), "other grey values in the slices 7;"),
+        (lambda i: np.roll(i, 1, 0), "other grey values in the slices 0, 7;"),
+    ],
+)
+def test_a_run_is_resumed_on_its_own_image_only_and_what_differs_is_said(stack, tmp_path, change, said):
     image, labels = stack
     run = begun(tmp_path, image, labels)
-    other, known = (image[:7], labels[:7]) if change == "fewer slices" else (image + 1, labels)
-    with pytest.raises(UserError, match="another image"):
-        prepare(other, known, settings(), run)
+    assert prepare(image.astype(np.float64), labels, settings(), run).record.held_out_slices == [7]
+    with pytest.raises(UserError, match=f"another image: .* {said}"):
+        prepare(change(image), labels[: len(change(image))], settings(), run)
+    old = run.record.model_copy(update={"held_out_fingerprints": [], "label_fingerprints": {}})
+    assert prepare(image, labels, settings(), Run(run.folder, run.settings, old)).notes == []
+
+
+def test_labels_that_changed_since_a_run_began_are_said_when_it_is_resumed(stack, tmp_path):
+    image, labels = stack
+    run = begun(tmp_path, image, labels)
+    assert prepare(image, labels, settings(), run).notes == []
+    labels[[2, 3, 7], :9] = 0
+    [note] = prepare(image, labels, settings(), run).notes
+    assert note.startswith("The labels of the slices 2:4, 7 are not those that run began with")
+
+
+def test_a_run_knows_held_out_slices_by_their_marks_those_of_its_start_too(stack, tmp_path):
+    image, labels = stack
+    start = begun(tmp_path, image, labels)
+    assert start.record.held_out_fingerprints == [fingerprint(image[7])]
+    other = np.random.default_rng(1).integers(0, 255, image.shape, np.uint8)
+    found = with_start(prepare(other, labels, settings()).record, start, other)
+    assert set(found.held_out_fingerprints) == {fingerprint(image[7]), fingerprint(other[7])}
 
 
 def test_a_start_without_weights_is_refused(stack, tmp_path):

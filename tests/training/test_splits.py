@@ -35,6 +35,12 @@ def test_last_eighth_of_the_labelled_slices_is_held_out(slices, held_out):
     assert trained == [z for z in slices if z not in held_out]
 
 
+def test_an_eighth_of_all_labelled_slices_is_held_out_of_those_with_both_classes():
+    labels = labelled(*range(16))
+    labels[:7] = 1
+    assert split(labels, settings())[1] == [14, 15]
+
+
 def test_partly_labelled_slices_count_as_labelled():
     labels = labelled(3, 4, 5)
     labels[9, 2, 2:] = 2, 1
@@ -96,4 +102,4 @@ def test_most_labelled_window_is_found():
     labels[1, 21:25, 3] = 1
     labels[0, 4, 12:15] = 2
     assert most_labelled(labels, 10) == (slice(20, 30), slice(0, 10))
-    assert most_labelled(labels, 100) == (slice(0, 100), slice(0, 100))
+    assert most_labelled(labels, 100) == (slice(0, 30), slice(0, 25))  # no more than there is

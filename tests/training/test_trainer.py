@@ -448,7 +448,7 @@ def test_what_cannot_be_trained_on_gets_a_sentence_and_leaves_no_folder(tmp_path
 
 
 def test_resuming_where_no_run_is_gets_a_sentence_and_leaves_no_folder(tmp_path):
-    with pytest.raises(UserError, match=r"run is not a run folder"):
+    with pytest.raises(UserError, match="run holds no run to resume"):
         train_network(*membranes(), folder=tmp_path / "run", resume=True)
     assert not (tmp_path / "run").exists()
 

@@ -20,7 +20,7 @@ import numpy as np
 from emseg_napari.annotation.session.backlog import Backlog, image_mark
 from emseg_napari.annotation.session.claims import Claims
 from emseg_napari.annotation.session.recovery import discard, is_unsaved
-from emseg_napari.annotation.session.store import Placement, Round, Session, save_session
+from emseg_napari.annotation.session.store import Origin, Placement, Round, Session, save_session
 from emseg_napari.core.jobs import UserError
 
 _TICK_S = 0.05
@@ -32,6 +32,7 @@ class State(TypedDict, total=False):
     """The fields of a `Session` that `Autosave.record_state` takes."""
 
     confirmed: set[int]
+    origins: dict[int, Origin]
     run: Path | None
     rounds: list[Round]
     settings: dict[str, Any]
@@ -106,7 +107,7 @@ class Autosave:
                 self._changed.notify_all()
 
     def record_state(self, **changes: Unpack[State]) -> None:
-        """Record confirmed slices, run, rounds, settings (JSON values), the labels layer's name or places."""
+        """Record fields of the session: confirmed slices, run, rounds, settings (JSON values) and more."""
         copied = copy.deepcopy(changes)
         with self._changed:
             if self._current is not None:

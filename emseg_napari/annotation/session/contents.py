@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -82,6 +83,22 @@ class Placement:
     affine: tuple[_Row4, _Row4, _Row4, _Row4] | None = None
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What the proposals of a slice come from.
+
+    Attributes
+    ----------
+    run : Path
+        Folder of the run that predicted it.
+    fingerprint : str
+        Of the slice of the image; empty if it is not known.
+    """
+
+    run: Path
+    fingerprint: str = ""
+
+
 class Contents(BaseModel):
     """The fields of ``session.json``.
 
@@ -95,6 +112,8 @@ class Contents(BaseModel):
         Of the labels, (z, y, x).
     dtype : str
         Of the labels.
+    origins : dict
+        Slice to the path of a run, as `reference` writes it, and a fingerprint.
     confirmed, rounds, settings, name, image_place, labels_place
         As in `Session`.
     """
@@ -107,6 +126,7 @@ class Contents(BaseModel):
     shape: tuple[_Length, _Length, _Length]
     dtype: Literal["uint8"] = "uint8"
     confirmed: list[_Slice] = []
+    origins: dict[_Slice, tuple[str, str]] = {}
     rounds: list[Round] = []
     settings: dict[str, Any] = {}
     name: str = ""
@@ -155,6 +175,16 @@ def write_contents(folder: Path, contents: Contents) -> None:
     files.write_json(folder / "session.json", contents.model_dump(mode="json"))
 
 
+def referred(origins: Mapping[int, Origin], folder: Path) -> dict[int, tuple[str, str]]:
+    """Return what a session states of where its proposals come from."""
+    return {z: (reference(one.run, folder), one.fingerprint) for z, one in sorted(origins.items())}
+
+
+def resolved_origins(stated: Mapping[int, tuple[str, str]], folder: Path) -> dict[int, Origin]:
+    """Return what `referred` wrote, from where the session lies now."""
+    return {z: Origin(_resolved(run, folder), mark) for z, (run, mark) in stated.items()}
+
+
 def refuse_links_in(folder: Path, contents: Contents) -> None:
     """Raise `UserError` if something in a session is a link that leads out of it."""
     refuse_links(folder)
@@ -176,8 +206,10 @@ def reference(path: Path, folder: Path) -> str:
 
 def resolved(stated: str | None, folder: Path) -> Path | None:
     """Return the path that `reference` wrote, from where the session lies now."""
-    if stated is None:
-        return None
+    return None if stated is None else _resolved(stated, folder)
+
+
+def _resolved(stated: str, folder: Path) -> Path:
     folder = folder.absolute()
     if stated.startswith("../"):
         return folder.parent / stated.removeprefix("../")

@@ -19,12 +19,15 @@ import numpy as np
 
 from emseg_napari.annotation.session.contents import (
     Contents,
+    Origin,
     Placement,
     Round,
     read_contents,
     reference,
+    referred,
     refuse_links_in,
     resolved,
+    resolved_origins,
     write_contents,
 )
 from emseg_napari.annotation.session.images import is_there, write_image
@@ -44,7 +47,16 @@ from emseg_napari.io.open import open_volume
 from emseg_napari.io.stack_or_volume import open_image
 from emseg_napari.io.volume import BrokenChunk, Volume
 
-__all__ = ["MissingImage", "Placement", "Round", "Session", "contents_of", "load_session", "save_session"]
+__all__ = [
+    "MissingImage",
+    "Origin",
+    "Placement",
+    "Round",
+    "Session",
+    "contents_of",
+    "load_session",
+    "save_session",
+]
 
 
 @dataclass
@@ -62,6 +74,8 @@ class Session:
         uint8 (z, y, x), 0 to 4: the state of every pixel (see `core.labels`).
     confirmed : set of int
         Slices whose labels all count as the user's, proposals too.
+    origins : dict
+        Slice to what its proposals come from, where a run predicted it.
     run : Path or None
         Folder of the run in use; it may be gone.
     rounds : list of Round
@@ -84,6 +98,7 @@ class Session:
     image: np.ndarray | Volume | None
     labels: np.ndarray
     confirmed: set[int] = field(default_factory=set)
+    origins: dict[int, Origin] = field(default_factory=dict)
     run: Path | None = None
     rounds: list[Round] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -170,6 +185,7 @@ def contents_of(folder: Path, session: Session) -> Contents:
         run=None if run is None else reference(run, folder),
         shape=session.labels.shape,
         confirmed=sorted(map(int, session.confirmed)),
+        origins=referred(session.origins, folder),
         rounds=session.rounds,
         settings=session.settings,
         name=session.name,
@@ -236,6 +252,7 @@ def load_session(folder: str | Path, image: str | Path | None = None) -> Session
         image=pixels,
         labels=found.labels,
         confirmed={z for z in stated.confirmed if z < len(found.labels)},
+        origins=resolved_origins(stated.origins, folder),
         run=resolved(stated.run, folder),
         rounds=stated.rounds,
         settings=stated.settings,

@@ -18,7 +18,7 @@ from emseg_napari.io.axes import Size, name_of
 from emseg_napari.io.containers import N5
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
-from emseg_napari.io.formats.chunk_files import ChunkFilePixels
+from emseg_napari.io.formats.chunk_files import ChunkFilePixels, check_chunks
 from emseg_napari.io.placing import along_zyx, placed
 from emseg_napari.io.stated_axes import Named, attribute_axes, named_axes
 from emseg_napari.io.volume import Volume
@@ -80,6 +80,7 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False) -> Volume:
     axes = stack_axes(file)
     file = replace(_placed(file, axes, folder), is_labels=looks_like_labels(dataset, file.dtype))
     chunks = axes.size(array.chunk_layout.read_chunk.shape)
+    check_chunks(chunks, file.dtype, name)
     pixels = N5Pixels(folder, name, axes.size(array.shape), file.dtype, chunks, axes, fills)
     return Volume.described(file, str(folder), pixels)
 

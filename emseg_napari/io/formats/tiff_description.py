@@ -166,7 +166,7 @@ def _middle(page: tifffile.TiffPage) -> np.ndarray:
 def _grey(page: tifffile.TiffPage, dtype: np.dtype[Any], name: str, labels: bool) -> tuple[GreyValues, Any]:
     """Return what is done to the values, and what they mean."""
     meaning = page.photometric
-    if "PhotometricInterpretation" not in page.tags or page.samplesperpixel > 2:
+    if "PhotometricInterpretation" not in page.tags or meaning in _COLOURS:
         return GreyValues(), "0 = black"
     if meaning not in _GREY:
         kind = getattr(meaning, "name", meaning)

@@ -11,11 +11,11 @@ from typing import Any
 import zarr
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, name_of
+from emseg_napari.io.axes import Size, name_of, shape_text
 from emseg_napari.io.containers import ZARR
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
-from emseg_napari.io.formats.chunk_files import ChunkFilePixels
+from emseg_napari.io.formats.chunk_files import ChunkFilePixels, check_chunks
 from emseg_napari.io.multiscale import Multiscale
 from emseg_napari.io.placing import along_zyx, placed, plain_place
 from emseg_napari.io.stated_axes import Named, attribute_axes, named_axes
@@ -88,7 +88,11 @@ def zarr_levels(folder: Path) -> list[Path]:
 
 def _node(folder: Path, name: str) -> zarr.Array | zarr.Group:
     try:
-        return zarr.open(folder, mode="r")
+        found = zarr.open(folder, mode="r")
+        found.attrs.asdict()
+        if isinstance(found, zarr.Array) and not all(found.chunks):
+            raise ValueError(f"chunks of {shape_text(found.chunks)} voxels")
+        return found
     except Exception as error:  # malformed metadata raises anything at all
         raise UserError(f"{name} is damaged or not a Zarr folder ({error}); copy it again.") from error
 
@@ -116,9 +120,9 @@ def _volume(array: Any, root: Path, dataset: str, fills: bool) -> Volume:
         _placed(file, axes, array.attrs.asdict(), level),
         is_labels=labels or looks_like_labels(dataset, array.dtype),
     )
-    pixels = ZarrPixels(
-        folder, name, axes.size(array.shape), array.dtype, axes.size(array.chunks), axes, fills
-    )
+    chunks = axes.size(array.chunks)
+    check_chunks(chunks, array.dtype, name)
+    pixels = ZarrPixels(folder, name, axes.size(array.shape), array.dtype, chunks, axes, fills)
     return Volume.described(file, str(folder), pixels)
 
 

@@ -17,10 +17,11 @@ from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import EpochEnded, JobContext, Message, Progress, UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, normalise
 from emseg_napari.inference import load_predictor
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import check_image, check_pair
-from emseg_napari.models.run import Run, fingerprint
+from emseg_napari.models.run import Run
 from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import LiveSettings, PredictionSettings
 from emseg_napari.training.dataset import TrainingDataset, prepare_live

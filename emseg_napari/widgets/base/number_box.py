@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QLocale
+from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import QDoubleSpinBox, QSpinBox
 
 
@@ -29,11 +30,17 @@ class NumberBox(QDoubleSpinBox):
 
 
 class CountBox(QSpinBox):
-    """A spin box of whole numbers, which takes no separators."""
+    """A spin box of whole numbers, in which no separator can be typed."""
 
     def __init__(self, **properties: Any) -> None:
         super().__init__(**properties)
         self.setLocale(_plain())
+
+    def validate(self, text: str, position: int) -> Any:
+        """Say whether a text is a number, or may become one."""
+        if text != self.specialValueText() and not text.isdigit() and text:
+            return QValidator.State.Invalid, text, position
+        return super().validate(text, position)
 
 
 def with_point(text: str) -> str:
