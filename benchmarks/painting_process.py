@@ -168,9 +168,9 @@ def die_at(stage: str, moment_s: float, tell: Tell) -> None:
 
     slicefiles.imagecodecs.png_encode = then(slicefiles.imagecodecs.png_encode, "encoded")
     Path.write_bytes = write_bytes  # type: ignore[method-assign, assignment]
-    files._flush = then(files._flush, "flushed")
+    files.flush = then(files.flush, "flushed")
     os.replace = then(os.replace, "renamed")
-    files._flush_folder = then(files._flush_folder, "folder flushed")
+    files.flush_folder = then(files.flush_folder, "folder flushed")
 
 
 def paint(plan: Plan, folder: Path, out: Connection) -> None:

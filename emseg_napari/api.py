@@ -17,9 +17,10 @@ from emseg_napari.io.axes import shape_text
 from emseg_napari.io.open import read_whole
 from emseg_napari.io.records import Kind, record_of_volume
 from emseg_napari.io.sparse_stack import SparseStack
-from emseg_napari.io.stacks import as_stack
+from emseg_napari.io.stacks import as_stack, check_pair
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.models.run import Run, open_run
+from emseg_napari.models.run_folder import check_new_run, resumable_run
 from emseg_napari.settings import (
     CellSettings,
     EvaluationSettings,
@@ -68,6 +69,7 @@ def train(
         One sentence that says what is wrong and what to do.
     """
     recipe = TrainingSettings.recipe(**settings)
+    (resumable_run if resume else check_new_run)(output)  # before the engine starts
     arguments = {"image": _stack(image, "The image"), "labels": _labelled(labels), "settings": recipe}
     _say_notes(report, image, labels)
     return _do("train", report, **arguments, folder=Path(output).absolute(), resume=resume)
@@ -120,6 +122,7 @@ def evaluate(
     report: Report = ignore,
     *,
     kind: Kind | None = None,
+    image: np.ndarray | Volume | None = None,
     **settings: Any,
 ) -> Evaluation:
     """Score a prediction against labels in the engine process, as ``emseg evaluate`` does.
@@ -139,6 +142,9 @@ def evaluate(
     kind : str, optional
         What the prediction holds: "probability" (of the boundary), "interior" (its probability) or
         "labels". When not given, what the file of a Volume states, else recognised by its values.
+    image : numpy.ndarray, Volume, or zarr or dask array, optional
+        The image of the labels, of the same shape: by its grey values those slices are recognised that the
+        run was trained on; else by what the file of a Volume states, or only by their numbers.
     **settings
         Fields of `emseg_napari.settings.EvaluationSettings`: ``slices=(8, 16)``, ``threshold=0.5`` (of the
         interior probability).
@@ -155,7 +161,10 @@ def evaluate(
     """
     chosen = validated(EvaluationSettings, **settings)
     known = normalise(_array(labels, "The labels"), "The labels", "napari")
-    pair = paired(_prediction(prediction, "The prediction", kind), known, chosen, run)
+    shown = None if image is None else as_stack(_stack(image, "The image"))
+    if shown is not None:
+        check_pair(shown, known, "The image", "The labels")
+    pair = paired(_prediction(prediction, "The prediction", kind), known, chosen, run, image=shown)
     _say_notes(report, prediction, labels)
     for note in (pair.taken_for, *pair.notes):
         report(Message(note))

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import dask.array
@@ -40,7 +41,8 @@ class FakeEngine:
 def test_training_hands_everything_to_the_engine(monkeypatch, tmp_path):
     monkeypatch.setattr("emseg_napari.api.Engine", FakeEngine)
     monkeypatch.chdir(tmp_path)
-    events = []
+    events, begun = [], SimpleNamespace(settings=None)
+    monkeypatch.setattr("emseg_napari.api.resumable_run", lambda folder: begun)
     result = train([[1, 2]], [[0, 1]], "run", report=events.append, resume=True, network="reference", seed=3)
     assert result == "the run"
     assert events == [Progress(0.5)]
@@ -50,6 +52,31 @@ def test_training_hands_everything_to_the_engine(monkeypatch, tmp_path):
     assert (arguments["folder"], arguments["resume"]) == (tmp_path / "run", True)
     np.testing.assert_array_equal(arguments["image"], np.array([[1, 2]]))
     np.testing.assert_array_equal(arguments["labels"], np.array([[[0, 1]]]))
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_training_into_a_folder_of_other_things_is_refused_as_on_the_command_line(
+    monkeypatch, tmp_path, resume
+):
+    monkeypatch.setattr("emseg_napari.api.Engine", None)  # it is not even started
+    for name in ("settings.json", "history.json"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match="no run to resume" if resume else "is not empty and holds no run"):
+        train(np.ones((1, 2, 2)), np.ones((1, 2, 2), np.uint8), tmp_path, resume=resume)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "settings.json": "mine",
+        "history.json": "mine",
+    }
+
+
+def test_a_finished_run_is_neither_trained_over_nor_resumed(monkeypatch, tiny_run):
+    monkeypatch.setattr("emseg_napari.api.Engine", None)
+    for resume, sentence in (
+        (False, "holds a run already"),
+        (True, "is finished, so it stays as it is"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            train(np.ones((1, 2, 2)), np.ones((1, 2, 2), np.uint8), tiny_run.folder, resume=resume)
 
 
 @pytest.mark.parametrize("given", ["run", "folder", "text"])

@@ -18,6 +18,7 @@ from emseg_napari.cli.guard import Commands
 from emseg_napari.cli.info import info
 from emseg_napari.cli.predict import predict
 from emseg_napari.cli.segment import segment
+from emseg_napari.cli.streams import echo
 from emseg_napari.cli.train import train
 
 app = typer.Typer(
@@ -35,7 +36,7 @@ for _command in (train, predict, segment, evaluate, info, export, demo):
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"emseg-napari {__version__}")
+        echo(f"emseg-napari {__version__}")
         raise typer.Exit
 
 

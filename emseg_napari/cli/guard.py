@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from emseg_napari import __version__
 from emseg_napari.cli.sentences import sentence_of
+from emseg_napari.cli.streams import echo, escape_what_cannot_be_written
 from emseg_napari.core.jobs import ShouldStop, UserError
 
 FAULT, MISTAKE, STOPPED = 1, 2, 130
@@ -31,6 +32,7 @@ class Commands(TyperGroup):
 
     def main(self, *arguments: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run the command line, and exit with its code."""
+        escape_what_cannot_be_written()
         try:
             result = super().main(*arguments, standalone_mode=False, **extra)  # type: ignore[misc]
         except _UsageError as error:
@@ -49,7 +51,7 @@ def _report_usage(error: Any) -> None:
     message = re.sub(r"\. (Did you mean .*\?)$", r" (\1)", message)
     if message:
         whose = error.ctx.command_path if error.ctx else "emseg"
-        typer.echo(f"emseg: {message.rstrip('.')}; see '{whose} --help'.", err=True)
+        echo(f"emseg: {message.rstrip('.')}; see '{whose} --help'.", err=True)
 
 
 class Stopped(Exception):
@@ -98,7 +100,7 @@ def stop_on_interrupt() -> Iterator[ShouldStop]:
 
 
 def _leave(sentence: str, code: int) -> NoReturn:
-    typer.echo(f"emseg: {sentence}", err=True)
+    echo(f"emseg: {sentence}", err=True)
     raise typer.Exit(code)
 
 
@@ -112,7 +114,7 @@ def _about(error: OSError) -> str:
 def _fault(error: Exception) -> str:
     """Write the details to a file, since a traceback between progress bars cannot be read."""
     with tempfile.NamedTemporaryFile(
-        "w", prefix="emseg-", suffix=".log", delete=False, encoding="utf-8"
+        "w", prefix="emseg-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
     ) as log:
         log.write(f"emseg-napari {__version__}\n" + "".join(traceback.format_exception(error)))
     reason = (str(error) or "no reason given").splitlines()[0][:200]

@@ -26,12 +26,14 @@ from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
+from emseg_napari.core.owned_output import owned
+from emseg_napari.io.fingerprint import known_as
 from emseg_napari.io.open import display_name
 from emseg_napari.io.placing import shifted
 from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of
 from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.stacks import read_description, read_image, write_stack
-from emseg_napari.models.run import Run, fingerprint, open_run
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, validated
 
 
@@ -63,9 +65,11 @@ def predict(
         )
         return
     predict_volume.refuse_scheduler(scheduler, output)
-    _check_target(output, image)
-    predict_volume.check_memory(image, settings)
-    _predict_to_tiff(open_run(run), image, output, kind, settings, as_json)
+    check_tiff_place(output)
+    with owned(output):
+        _check_target(output, image)
+        predict_volume.check_memory(image, settings)
+        _predict_to_tiff(open_run(run), image, output, kind, settings, as_json)
 
 
 def _predict_to_tiff(
@@ -81,7 +85,7 @@ def _predict_to_tiff(
         raise Stopped(f"Stopped; {output} was not written.") from None
     figures = _figures(trained, image, kind, chosen, settings)
     # By these marks `emseg evaluate` recognises the slices that the run was trained on.
-    marks = [fingerprint(slice_) for slice_ in stack[slice(*chosen)]]
+    marks = [known_as(slice_, trained.record.fingerprints) for slice_ in stack[slice(*chosen)]]
     values = _values(probability, kind, figures["threshold"])
     voxel, origin = place_of_file(image)
     place = voxel, shifted(origin, chosen[0], voxel)
@@ -91,7 +95,6 @@ def _predict_to_tiff(
 
 def _check_target(output: Path, image: Path) -> None:
     """Refuse at once what could not be written at the end, and to overwrite a file of other origin."""
-    check_tiff_place(output)
     if output.exists() and image.exists() and output.samefile(image):
         raise UserError(f"{output} is the image itself and would be lost; choose another --output.")
     if output.exists() and read_description(output).get("software") != PREDICT_SOFTWARE:

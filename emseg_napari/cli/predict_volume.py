@@ -12,11 +12,14 @@ from emseg_napari.cli.guard import FAULT, Stopped
 from emseg_napari.cli.inputs import say_notes
 from emseg_napari.cli.reporting import blocks, job_context, list_failures, quiet_libraries, show_result
 from emseg_napari.cli.sentences import sentence_of
+from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.machine import free_memory
 from emseg_napari.io.open import display_name, open_volume
 from emseg_napari.io.records import Kind
+from emseg_napari.io.resume_check import MARKS
+from emseg_napari.io.source_id import STATE
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 
@@ -85,7 +88,7 @@ def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> N
     if found.failures:
         list_failures(found.failures)
         if found.warning:
-            typer.echo(f"emseg: {found.warning}", err=True)
+            echo(f"emseg: {found.warning}", err=True)
         raise typer.Exit(FAULT)
 
 
@@ -124,7 +127,7 @@ def _sentence(task: PredictTask, found: VolumePrediction) -> str:
 def _figures(task: PredictTask, found: VolumePrediction) -> dict[str, Any]:
     return {
         "output": str(task.output),
-        **found.record,
+        **{name: value for name, value in found.record.items() if name not in (MARKS, STATE)},
         "blocks_done": found.done,
         "blocks_skipped": found.skipped,
         "blocks_failed": len(found.failures),

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 from emseg_napari.cli.guard import stop_on_interrupt
 from emseg_napari.cli.sentences import sentence_of
+from emseg_napari.cli.streams import echo
 from emseg_napari.core.jobs import BlockFailed, EpochEnded, Event, JobContext, Message, Progress, Report
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -26,7 +26,7 @@ _LISTED = 20
 
 def show_result(sentence: str, figures: dict[str, Any], as_json: bool) -> None:
     """Write what came of a command to stdout: a sentence, or its figures as one JSON object."""
-    typer.echo(json.dumps(figures) if as_json else sentence)
+    echo(json.dumps(figures) if as_json else sentence)
 
 
 def accuracies(epoch: EpochEnded) -> str:
@@ -49,7 +49,13 @@ def quiet_libraries() -> Iterator[TextIO]:
     terminal = os.dup(2)
     with (
         tempfile.TemporaryFile() as log,
-        open(os.dup(terminal), "w", buffering=1, errors="replace") as stream,
+        open(
+            os.dup(terminal),
+            "w",
+            buffering=1,
+            encoding=getattr(sys.stderr, "encoding", None),
+            errors="backslashreplace",
+        ) as stream,
     ):
         os.dup2(log.fileno(), 2)
         try:
@@ -176,8 +182,8 @@ def counted(count: int, what: str) -> str:
 
 def list_failures(failures: Sequence[BlockFailed]) -> None:
     """List on the terminal which blocks are missing, and why."""
-    typer.echo(f"emseg: {blocks(len(failures))} failed, the others are done:", err=True)
+    echo(f"emseg: {blocks(len(failures))} failed, the others are done:", err=True)
     for failure in failures[:_LISTED]:
-        typer.echo(f"  block {failure.index}: {sentence_of(failure)}", err=True)
+        echo(f"  block {failure.index}: {sentence_of(failure)}", err=True)
     if len(failures) > _LISTED:
-        typer.echo(f"  and {len(failures) - _LISTED} more; --json lists all", err=True)
+        echo(f"  and {len(failures) - _LISTED} more; --json lists all", err=True)

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from emseg_napari.cli.streams import echo
 
 if TYPE_CHECKING:
     from emseg_napari.evaluation.pairing import Source
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Row = Sequence[str]
 _SOURCES: dict[Source, str] = {
     "given": "given",
-    "run": "the run's own threshold",
+    "run": "the prediction's own threshold",
     "default": "no threshold is known",
 }
 
@@ -92,7 +93,7 @@ def _share(value: float) -> str:
 def _show(title: str, head: Row, rows: Sequence[Row]) -> None:
     console = Console(file=sys.stdout, highlight=False)
     if not console.is_terminal or console.is_dumb_terminal:
-        typer.echo("\n".join((title, *_lines([head, *rows]), "")))
+        echo("\n".join((title, *_lines([head, *rows]), "")))
         return
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column, name in enumerate(head):

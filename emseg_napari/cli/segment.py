@@ -27,8 +27,10 @@ from emseg_napari.cli.inputs import (
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.predict_volume import SUFFIX, SchedulerOption, WorkersOption, refuse_scheduler
 from emseg_napari.cli.reporting import counted, job_context, show_result
+from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
+from emseg_napari.core.owned_output import owned
 from emseg_napari.io.open import display_name, is_container
 from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind, may_be_labels
 from emseg_napari.io.stack_or_volume import place_of_file
@@ -69,8 +71,10 @@ def segment(
         segment_to_zarr(SegmentTask(probability, holds, output, settings), chosen, as_json)
         return
     refuse_scheduler(scheduler, output)
-    _check_target(output, probability)
-    _segment_to_tiff(_Source(probability, holds), output, settings, as_json)
+    check_tiff_place(output)
+    with owned(output):
+        _check_target(output, probability)
+        _segment_to_tiff(_Source(probability, holds), output, settings, as_json)
 
 
 @dataclass(frozen=True)
@@ -105,13 +109,12 @@ def _read(asked: _Source, fills: bool) -> tuple[np.ndarray, str, Mapping[str, An
         return source.whole(), source.kind, record
     found = read_prediction(asked.path, asked.kind)
     boundary = found.boundary()
-    typer.echo(taken_for(found, Names(interior="add --interior")), err=True)
+    echo(taken_for(found, Names(interior="add --interior")), err=True)
     return boundary, found.kind, found.record
 
 
 def _check_target(output: Path, source: Path) -> None:
     """Refuse at once what could not be written at the end, and to overwrite a file of other origin."""
-    check_tiff_place(output)
     if output.exists() and source.exists() and output.samefile(source):
         raise UserError(f"{output} is the probability itself and would be lost; choose another --output.")
     if output.exists() and read_description(output).get("software") != SEGMENT_SOFTWARE:

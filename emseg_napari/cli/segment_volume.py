@@ -17,6 +17,8 @@ from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.io.records import Kind, may_be_labels
+from emseg_napari.io.resume_check import MARKS
+from emseg_napari.io.source_id import STATE
 from emseg_napari.segmentation.boundary import open_boundary
 from emseg_napari.segmentation.cells_record import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells, segment_volume
@@ -71,7 +73,7 @@ def _sentence(task: SegmentTask, found: VolumeCells, seconds: float) -> str:
 def _figures(task: SegmentTask, found: VolumeCells, seconds: float) -> dict[str, Any]:
     return {
         "output": str(task.output),
-        **found.output.record,
+        **{name: value for name, value in found.output.record.items() if name not in (MARKS, STATE)},
         "cells": found.cells,
         "blocks_failed": len(found.failures),
         "failures": [

@@ -26,6 +26,7 @@ from emseg_napari.core.jobs import Cancelled, Progress, UserError
 from emseg_napari.io.open import display_name
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.models.run import Run, is_run, open_run, opened_start, refuse_baseline
+from emseg_napari.models.run_folder import check_new_run, resumable_run
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.training.dataset import check_data
 from emseg_napari.training.splits import DataNames
@@ -74,12 +75,7 @@ def train(
 def _new(output: Path, given: dict[str, Any], replay: Path | None) -> TrainingSettings:
     """Return the settings of a new run, after checking that its folder is free."""
     settings = _replayed(replay, given) if replay else _chosen(given)
-    if is_run(output):
-        raise UserError(
-            f"{output} holds a run already; add --resume to resume it, or choose another --output."
-        )
-    if output.is_dir() and any(output.iterdir()):
-        raise UserError(f"{output} is not empty; choose a new folder as --output.")
+    check_new_run(output)
     return settings
 
 
@@ -105,13 +101,8 @@ def _replayed(replay: Path, given: dict[str, Any]) -> TrainingSettings:
 
 def _resumed(output: Path, given: dict[str, Any]) -> Run:
     """Return the run that is resumed, with the settings that it began with."""
-    if not is_run(output):
-        raise UserError(f"{output} holds no run to resume; leave out --resume to start one.")
-    run = open_run(output)
-    refuse_baseline(run)
+    run = resumable_run(output)
     _refuse_others(given, run)
-    if not run.last_checkpoint.is_file():
-        raise UserError(f"{run.last_checkpoint} is missing; choose another run, or train again.")
     return run
 
 

@@ -1,4 +1,4 @@
-"""Atomic writing of files and folders, with errors in plain sentences.
+"""Atomic writing of files, with errors in plain sentences; folders are written by `owned_output`.
 
 A program that is killed, or a full disk, leaves the older file as it was and never half of a new one.
 """
@@ -6,10 +6,13 @@ A program that is killed, or a full disk, leaves the older file as it was and ne
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
+import re
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,13 +21,27 @@ from typing import Any
 
 from emseg_napari.core.jobs import UserError
 
+if sys.platform == "win32":
+    _FULL_FSYNC = None
+else:
+    import fcntl
+
+    _FULL_FSYNC = getattr(fcntl, "F_FULLFSYNC", None)  # macOS, where fsync stops at the drive's own memory
+
 _PREFIX = ".emseg-"  # of every temporary name
+_HIDDEN = re.compile(r"\..+\.emseg-(lock|old|new|files)")  # of locks, and of what is half replaced
+_OPEN_ELSEWHERE = {5, 32, 33}  # what Windows answers about a file that another program reads
+_RETRIES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
+class OpenElsewhere(UserError):
+    """Another program has a file open, so that Windows does not let it be replaced."""
+
+
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path, keep: bool = False) -> Iterator[Path]:
     """Give a temporary name beside `path`, and put that file in its place at the end.
 
     If the block fails, the temporary file goes and an older file at `path` stays as it was.
@@ -33,6 +50,9 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     ----------
     path : str or Path
         The file to write. A link is followed, so the file that it points to is replaced.
+    keep : bool
+        Where another program has the older file open, so that Windows does not let it be replaced, keep the
+        new one beside it under another name, which the error states.
 
     Yields
     ------
@@ -43,6 +63,34 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     ------
     UserError
         If the folder is missing or not writable, or the disk is full.
+    OpenElsewhere
+        If another program has the file open for longer than a moment.
+    """
+    target = check_place(path)
+    temporary = beside(target, target.suffix)
+    try:
+        with explained(path, temporary):
+            yield temporary
+            flush(temporary)
+            try:
+                replace(temporary, target)
+            except OpenElsewhere:
+                if keep:
+                    raise OpenElsewhere(_kept(path, temporary, target)) from None
+                raise
+            flush_folder(target.parent)
+    finally:
+        with suppress(OSError):  # a read-only file system refuses to remove what is not there, too
+            temporary.unlink(missing_ok=True)
+
+
+def check_place(path: str | Path) -> Path:
+    """Return the real path of a file to write, if there is a folder for it.
+
+    Raises
+    ------
+    UserError
+        If its folder is missing, or it is a folder itself.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -51,65 +99,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         )
     if target.is_dir():
         raise UserError(f"{path} is a folder, so no file can be written there; choose another name.")
-    temporary = _beside(target, target.suffix)
-    try:
-        with _explained(path, temporary):
-            yield temporary
-            _flush(temporary)
-            os.replace(temporary, target)
-            _flush_folder(target.parent)
-    finally:
-        with suppress(OSError):  # a read-only file system refuses to remove what is not there, too
-            temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def replacing_folder(path: str | Path) -> Iterator[Path]:
-    """Give a new empty folder beside `path`, and put it in the place of `path` at the end.
-
-    If the block fails, the new folder goes and an older folder at `path` stays as it was.
-
-    Raises
-    ------
-    UserError
-        As `atomic_write` does.
-    """
-    target = Path(os.path.realpath(path))
-    writable_folder(target.parent)
-    temporary = _beside(target)
-    try:
-        with _explained(path, temporary):
-            temporary.mkdir()
-            yield temporary
-            _swap(temporary, target)
-            _flush_folder(target.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextmanager
-def adding_files(folder: str | Path) -> Iterator[Path]:
-    """Give a new empty folder inside `folder`, and move what it holds into `folder` at the end.
-
-    If the block fails, nothing of it appears in `folder`, and older files there stay as they were.
-    Files and folders take their places in the order of their names; a folder's place must be free.
-
-    Raises
-    ------
-    UserError
-        As `atomic_write` does.
-    """
-    folder = Path(os.path.realpath(folder))
-    temporary = _beside(writable_folder(folder) / "new")
-    try:
-        with _explained(folder, temporary):
-            temporary.mkdir()
-            yield temporary
-            for path in sorted(temporary.iterdir()):
-                os.replace(path, folder / path.name)
-            _flush_folder(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    return target
 
 
 def writable_folder(path: str | Path) -> Path:
@@ -123,8 +113,8 @@ def writable_folder(path: str | Path) -> Path:
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file, but a folder is needed there; choose another folder.")
-    probe = _beside(folder / "probe")
-    with _explained(folder, folder):
+    probe = beside(folder / "probe")
+    with explained(folder, folder):
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
@@ -140,21 +130,56 @@ def remove(path: str | Path) -> None:
         If it cannot be removed.
     """
     path = Path(path)
-    with _explained(path, path, "removed"):
+    with explained(path, path, "removed"):
         if path.is_dir() and not path.is_symlink():
-            gone = _beside(path)
-            os.replace(path, gone)  # at once: a killed removal must leave no half of it under its name
+            gone = beside(path)
+            replace(path, gone)  # at once: a killed removal must leave no half of it under its name
             shutil.rmtree(gone, ignore_errors=True)
         elif path.is_symlink() or path.exists():
             path.unlink()
         else:
             return
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
 
 
 def is_temporary(name: str) -> bool:
     """Say whether a file or folder has the name of an unfinished one."""
-    return name.startswith(_PREFIX)
+    return name.startswith(_PREFIX) or _HIDDEN.fullmatch(name) is not None
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a file or folder; on Windows another program that has the target open is waited for.
+
+    Raises
+    ------
+    OpenElsewhere
+        If it still has it after some two seconds.
+    OSError
+    """
+    for pause in (*_RETRIES_S, None):
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in _OPEN_ELSEWHERE:
+                raise
+            if pause is None:
+                raise OpenElsewhere(
+                    f"{target} is open in another program, so it cannot be replaced; close it there and try "
+                    "again."
+                ) from error
+            time.sleep(pause)
+
+
+def _kept(path: str | Path, temporary: Path, target: Path) -> str:
+    """Keep a new file under a name of its own, and say so."""
+    names = (f"{target.stem}-new{f'-{i}' if i > 1 else ''}{target.suffix}" for i in itertools.count(1))
+    kept = next(target.with_name(name) for name in names if not target.with_name(name).exists())
+    os.replace(temporary, kept)
+    return (
+        f"{path} is open in another program, so what is new lies in {kept.name} beside it; close it there "
+        "and rename the new file."
+    )
 
 
 def remove_leftovers(folder: str | Path, age_s: float = 0.0) -> None:
@@ -200,16 +225,32 @@ def read_json(path: str | Path) -> Any:
         raise UserError(f"{path} is damaged (it is not JSON text); restore it from a copy.") from None
 
 
-def _beside(target: Path, suffix: str = "") -> Path:
+def beside(target: Path, suffix: str = "") -> Path:
+    """Return a new temporary name in the folder of `target`."""
     return target.parent / f"{_PREFIX}{secrets.token_hex(6)}{suffix}"
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Bring a file's bytes to the disk itself."""
     with open(path, "rb+") as file:  # Windows flushes only what is open for writing
-        os.fsync(file.fileno())
+        flush_file(file.fileno())
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_file(descriptor: int) -> None:
+    """Bring an open file's bytes to the disk itself.
+
+    Raises
+    ------
+    OSError
+    """
+    if _FULL_FSYNC is not None:
+        with suppress(OSError):  # a network's file system may not know it
+            fcntl.fcntl(descriptor, _FULL_FSYNC)
+            return
+    os.fsync(descriptor)
+
+
+def flush_folder(folder: Path) -> None:
     """Make a new name in `folder` survive a power failure, where the file system can do that."""
     if os.name == "nt":  # folders cannot be opened there
         return
@@ -221,23 +262,8 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _swap(new: Path, target: Path) -> None:
-    """Rename `new` to `target`; an older folder there goes only when the new one stands."""
-    if not target.exists():
-        os.replace(new, target)
-        return
-    old = _beside(target)
-    os.replace(target, old)
-    try:
-        os.replace(new, target)
-    except OSError:
-        os.replace(old, target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
 @contextmanager
-def _explained(path: str | Path, place: Path, wish: str = "written") -> Iterator[None]:
+def explained(path: str | Path, place: Path, wish: str = "written") -> Iterator[None]:
     """Turn an operating system's error about `place` into a sentence about `path`."""
     try:
         yield
@@ -246,6 +272,8 @@ def _explained(path: str | Path, place: Path, wish: str = "written") -> Iterator
             raise
         raise UserError(f"{path} cannot be {wish}: {_reason(error)}.") from error
     except UserError as error:
+        if str(place) not in str(error):
+            raise
         # About a file inside a temporary folder: the user knows only the name it was going to have.
         raise UserError(str(error).replace(str(place), str(path))) from error
 

@@ -136,10 +136,13 @@ class SlicePredicted(Event):
         Index of the slice in the image that the job was given.
     probability : numpy.ndarray
         Boundary probability, float32 (y, x), 0 to 1.
+    fingerprint : str
+        Of the slice; empty if it is not known.
     """
 
     z: int
     probability: np.ndarray
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)

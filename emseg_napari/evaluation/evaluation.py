@@ -136,8 +136,9 @@ def _say_what_is_trained(trained: Sequence[int], left_out: Sequence[int], report
 
 def as_ranges(slices: Sequence[int]) -> str:
     """Write ascending indices as half-open ranges: 3, 5, 6, 7 are ``3, 5:8``."""
-    ends = [z for z in slices if z + 1 not in slices]
-    firsts = [z for z in slices if z - 1 not in slices]
+    known = frozenset(slices)
+    ends = [z for z in slices if z + 1 not in known]
+    firsts = [z for z in slices if z - 1 not in known]
     pairs = zip(firsts, ends, strict=True)
     return ", ".join(str(first) if first == last else f"{first}:{last + 1}" for first, last in pairs)
 

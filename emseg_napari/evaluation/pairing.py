@@ -16,7 +16,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import Prediction, interior_threshold
 from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment, aligned_slices, taken_for
-from emseg_napari.evaluation.training_overlap import Marks, Overlap, overlap_of, refuse_image, run_of
+from emseg_napari.evaluation.training_overlap import Overlap, Part, overlap_of, parts_of, refuse_image, run_of
 from emseg_napari.io.records import Kind
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
@@ -87,7 +87,7 @@ def paired(
     settings: EvaluationSettings,
     run: Run | Path | str | None = None,
     names: Names | None = None,
-    image: Marks | None = None,
+    image: Any = None,
 ) -> Pairing:
     """Pair a prediction with labels.
 
@@ -101,9 +101,9 @@ def paired(
         The run that made the prediction; the one that its record names when not given.
     names : Names, optional
         For the sentences.
-    image : callable, optional
-        Returns the fingerprint of a slice of the image, by its number in the labels: where the record of
-        the prediction has none, slices are recognised by it.
+    image : array or Volume, optional
+        Grey values (z, y, x) of the image: slices are recognised by them where the record of the prediction
+        has no fingerprints.
 
     Raises
     ------
@@ -115,10 +115,12 @@ def paired(
     match = aligned_slices(prediction, known, settings.slices, names)
     predicted = [z for z in match.labelled if prediction.holds(z - match.begin)]
     scored = _scored(predicted, prediction, match, names)
-    maker = run_of(prediction, run)
-    refuse_image(prediction, maker, _to_look_at(prediction, match, scored))
-    threshold, source = _threshold(prediction, maker, settings.threshold, run is not None, names)
-    overlap = overlap_of(maker, prediction, match, predicted, known.shape, names, image)
+    named = run_of(prediction, run)
+    maker, *others = parts_of(prediction, named, run is not None, match, scored)
+    refuse_image(prediction, maker.run, _to_look_at(prediction, match, scored))
+    threshold, source = _threshold(prediction, maker.run, settings.threshold, run is not None, names)
+    parts = parts_of(prediction, named, run is not None, match, predicted)
+    overlap = overlap_of(parts, prediction, match, known.shape, names, image)
     interior, truth = _stacks(prediction, known, match, scored)
     wanted = None if settings.slices is None else (scored[0], scored[-1] + 1)
     return Pairing(
@@ -130,7 +132,7 @@ def paired(
         threshold_from=source,
         overlap=overlap,
         taken_for=taken_for(prediction, names),
-        notes=[*overlap.notes, *_notes(prediction, match, scored, truth)],
+        notes=[*overlap.notes, *_of_one(maker, others, source), *_notes(prediction, match, scored, truth)],
     )
 
 
@@ -179,6 +181,13 @@ def _threshold(
     order = (own, prediction.threshold) if run_is_given else (prediction.threshold, own)
     found = next((one for one in order if one is not None), None)
     return (_DEFAULT_THRESHOLD, "default") if found is None else (found, "run")
+
+
+def _of_one(maker: Part, others: Sequence[Part], source: Source | None) -> list[str]:
+    """Return whose threshold counts for slices of several runs."""
+    if source != "run" or not others:
+        return []
+    return [f"The threshold of {Path(maker.folder).name} counts for all of them."]
 
 
 def _notes(

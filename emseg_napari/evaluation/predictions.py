@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +51,8 @@ class Prediction:
         Why it is taken for that kind: it is "given" by the user, "recorded", or "recognised" by its values.
     holds : callable
         Whether a slice of `values` was predicted; all were unless stated.
+    runs : mapping
+        Index into `values` to the folder of the run that made that slice, where it need not be the record's.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Prediction:
     record: Mapping[str, Any]
     reason: Reason = "given"
     holds: Callable[[int], bool] = lambda z: True
+    runs: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def slices(self) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.files import atomic_write
+from emseg_napari.core.owned_output import writing_file
 from emseg_napari.evaluation.evaluation import Evaluation, Scores
 from emseg_napari.evaluation.review import Review
 
@@ -50,6 +50,8 @@ class EvaluationReport:
         Name to value: prediction, truth, run, settings, versions.
     notes : list of str
         Sentences that a reader must know.
+    honesty : str
+        Sentences on how far the figures can be trusted, such as `honesty.honesty_of` returns.
     pictures : list of SlicePicture
     """
 
@@ -57,6 +59,7 @@ class EvaluationReport:
     review: Review
     facts: dict[str, str]
     notes: list[str] = field(default_factory=list)
+    honesty: str = ""
     pictures: list[SlicePicture] = field(default_factory=list)
 
 
@@ -101,5 +104,5 @@ def write_csv(path: str | Path, review: Review) -> None:
     row("mean", evaluation.threshold, "", evaluation.at_threshold)
     for threshold, scores in zip(evaluation.thresholds, evaluation.per_threshold, strict=True):
         row("mean", threshold, "", scores)
-    with atomic_write(path) as temporary:
+    with writing_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")

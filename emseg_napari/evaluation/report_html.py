@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.files import atomic_write
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
+from emseg_napari.core.owned_output import writing_file
 from emseg_napari.evaluation.errors import error_map
 from emseg_napari.evaluation.evaluation import Evaluation
 from emseg_napari.evaluation.report import EvaluationReport, SlicePicture, error_counts
@@ -32,8 +32,8 @@ MEANING = (
     "perfect, the split part falls where a true cell was cut, the merge part where two were joined. "
     "Membranes are thinned first, so thick ones cost nothing, while one thin leak joins two cells and costs "
     "much. Compare whole slices only, since small crops score too high. The best of eleven thresholds is "
-    "too optimistic, too: the figure at the run's own threshold, chosen without these slices, is the "
-    "honest one. Pixel error is the challenge's own, 1 - the best F-score of the interior."
+    "too optimistic, too: honest are figures of slices that the run has not seen, at a threshold that was "
+    "chosen without them. Pixel error is the challenge's own, 1 - the best F-score of the interior."
 )
 CITATION = (
     "Arganda-Carreras I, Turaga SC, Berger DR, et al. Crowdsourcing the creation of image segmentation "
@@ -49,7 +49,7 @@ def write_report(path: str | Path, report: EvaluationReport) -> None:
     UserError
         If the file cannot be written.
     """
-    with atomic_write(path) as temporary:
+    with writing_file(path) as temporary:
         temporary.write_text(report_html(report), encoding="utf-8")
 
 
@@ -69,6 +69,7 @@ def report_html(report: EvaluationReport) -> str:
             _errors(report.review),
             "<h2>What was compared</h2>",
             _table([], [(escape(name), escape(value)) for name, value in report.facts.items()]),
+            f"<p>{escape(report.honesty)}</p>" if report.honesty else "",
             f"<p>{escape(MEANING)}</p><p>{escape(CITATION)}</p>",
         ]
     )

@@ -66,7 +66,11 @@ class SliceAlignment:
     @property
     def compared(self) -> list[int]:
         """Slices with labels in the range to compare."""
-        return [z for z in self.labelled if self.first <= z < self.end]
+        return self.only_compared(self.labelled)
+
+    def only_compared(self, slices: Sequence[int]) -> list[int]:
+        """Return those of some slices that lie in the range to compare."""
+        return [z for z in slices if self.first <= z < self.end]
 
     def among(self, labelled: Sequence[int], image_slices: Sequence[int]) -> list[int]:
         """Return those of some slices that are given by their numbers in the image."""

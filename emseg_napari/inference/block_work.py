@@ -94,14 +94,18 @@ class PredictionWork:
     def _read(self, z: int, window: SliceWindow) -> tuple[Known, Levels]:
         plane = self.plane(self.first + z)
         seen = self._seen(window)
+        # What is in memory need not be decoded again.
+        everything = plane[seen] if seen == whole(plane.shape) else None
         try:
-            levels = self.levels.get(plane.z) or self._levels(plane.z)
+            levels = self.levels.get(plane.z) or (
+                self._levels(plane.z) if everything is None else self._predictor.levels(everything)
+            )
         except UserError:
             plane[seen]  # what is broken here is said before what is broken elsewhere
             raise
         if levels.inside is not None:
             seen = self._beside_border(seen, self._predictor.seen(plane.shape, self._grown(window), levels))
-        values = plane[seen]
+        values = plane[seen] if everything is None else everything[seen]
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise UserError(_not_finite(values, seen, plane.z, self.volume.name))
         return Known(values, seen, plane.shape), levels

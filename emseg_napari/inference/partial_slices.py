@@ -92,7 +92,9 @@ class PartialLevels:
         return tuple(final)
 
     def _held_back(self, event: Event) -> None:
-        if not isinstance(event, BlockFailed):
+        if isinstance(event, BlockFailed):
+            self._output.note_unread(True)
+        else:
             self._context.report(event)
 
     def _found(self, slices: set[int]) -> dict[int, Levels]:

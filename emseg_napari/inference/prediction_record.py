@@ -12,7 +12,7 @@ from typing import Any
 from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.records import PREDICT_SOFTWARE, meaning_of, record_of_path
-from emseg_napari.io.source_id import origin
+from emseg_napari.io.source_id import STATE, origin, state_of
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 
@@ -28,8 +28,8 @@ def record_of(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
 
     Run and image are called what they were called when the output was begun, if they are the same.
     """
-    record = _record(work, run, depth)
     begun = record_of_path(work.output)
+    record = _record(work, run, depth) | {STATE: state_of(work.volume, begun.get(STATE))}
     same = [names for marks, names in _NAMES.items() if all(begun.get(n) == record[n] for n in marks)]
     return record | {name: begun[name] for names in same for name in names if name in begun}
 

@@ -13,6 +13,7 @@ from emseg_napari.inference.backends import load_backend
 from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.tiles import whole
+from emseg_napari.io.fingerprint import known_as
 from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.stacks import as_stack, check_image, check_range
 from emseg_napari.io.volume import with_fill_value
@@ -78,7 +79,8 @@ def predict(
         inside = levels.inside or whole(plane.shape)  # no gap is closed along a border
         probability[inside] = _closed(probability[inside], run.record, settings, context.should_stop)
         result[done - 1] = probability
-        context.report(SlicePredicted(z, result[done - 1]))
+        mark = known_as(plane, run.record.fingerprints)
+        context.report(SlicePredicted(z, result[done - 1], mark))
         context.report(Progress(done / (end - first), left(done), f"slice {z} predicted"))
     return result
 

@@ -17,9 +17,11 @@ import numpy as np
 
 from emseg_napari.core.blockwise import Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
+from emseg_napari.core.owned_output import owned
 from emseg_napari.inference.partial_slices import PartialLevels, sentence_on
 from emseg_napari.inference.plan import Plan, VolumeTask, outward, planned
 from emseg_napari.inference.quick_look import quick_look
+from emseg_napari.inference.slice_marks import forget_marks, mark_slices
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
@@ -99,7 +101,8 @@ def predict_volume(
     predictor = load_predictor(run, task.settings)
     plan = planned(volume_of(volume), run, task)
     is_new = not plan.work.output.exists()
-    with connected(task.scheduler) if is_new else nullcontext(task.scheduler) as scheduler:
+    processes = connected(task.scheduler) if is_new else nullcontext(task.scheduler)
+    with owned(plan.work.output), processes as scheduler:
         written = VolumeOutput.create_or_open(plan.work.output, plan.layout, plan.record)
         # At once: what is there of a large output takes a while to list.
         _look(predictor, plan, written, context)
@@ -121,6 +124,8 @@ def _run(plan: Plan, written: VolumeOutput, scheduler: Scheduler, context: JobCo
     work = replace(plan.work, levels=partial.still_valid())
     missing = written.prepare_missing()
     skipped = len(written.blocks) - len(missing)
+    now = {z for block in missing for z in range(block.window[0].start, block.window[0].stop)}
+    forget_marks(written, now)
     if skipped and missing:
         context.report(
             Message(f"{work.output}: {skipped} of {len(written.blocks)} blocks are there already.")
@@ -128,6 +133,8 @@ def _run(plan: Plan, written: VolumeOutput, scheduler: Scheduler, context: JobCo
     began = time.monotonic()
     failures = partial.done(work, outward(missing, work, plan.near), scheduler)
     seconds = time.monotonic() - began
+    written.note_unread(bool(failures))
+    mark_slices(work, written, now, context, scheduler)
     written.finish(context, scheduler)
     failed = {failure.index for failure in failures}
     voxels = sum(int(np.prod(block.shape)) for block in missing if block.index not in failed)

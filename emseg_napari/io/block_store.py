@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from zarr.codecs import BloscCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
-from emseg_napari.core import files
+from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.layout import Block, Blocks, Layout
@@ -41,9 +42,10 @@ class DurableStore(LocalStore):
         Raises
         ------
         UserError
-            If the folder is not writable or the disk is full.
+            If the folder is not writable, the disk is full, or a link leads out of the folder.
         """
         self._check_writable()
+        owned_output.refuse_outside(self.root, self.root / key)
         await asyncio.to_thread(_put, self.root / key, value.to_bytes())
 
 
@@ -157,8 +159,35 @@ class BlockFiles:
             )
         self.array[block.window] = values
 
+    def remove(self, block: Block) -> None:
+        """Remove one block, if it is there.
+
+        Raises
+        ------
+        UserError
+            If it cannot be removed, or a link leads out of the output.
+        """
+        path = self.file(block)
+        owned_output.refuse_outside(self.folder, path.parent)
+        with files.explained(path, path, "removed"):
+            path.unlink(missing_ok=True)
+
+    def remove_all(self) -> None:
+        """Remove all blocks, and nothing else; a killed removal leaves some of them, whole."""
+        top = self.folder / str(self._level)
+        first = self.file(self.blocks.at((0, 0, 0))).relative_to(top).parts[0]
+        layers = [first] if first == "c" else [str(k) for k in range(self.blocks.grid[0])]
+        for name in layers:
+            owned_output.refuse_outside(self.folder, top)
+            files.remove(top / name)
+
     def remove_leftovers(self) -> None:
         """Remove the temporary files of killed writers."""
+        with suppress(UserError):  # what lies outside is not ours
+            owned_output.refuse_outside(self.folder, self.folder / str(self._level))
+            self._remove_leftovers()
+
+    def _remove_leftovers(self) -> None:
         for folder, folders, names in os.walk(self.folder / str(self._level)):
             if any(files.is_temporary(name) for name in (*folders, *names)):
                 files.remove_leftovers(folder, IN_USE_S)
@@ -168,7 +197,8 @@ def create_level(folder: Path, level: int, layout: Layout, shape: Size) -> Block
     """Create an array without blocks, whole or not at all, unless it is there."""
     place = folder / str(level)
     if not place.is_dir():
-        with files.replacing_folder(place) as temporary:
+        owned_output.refuse_outside(folder, place)
+        with owned_output.replacing_folder(place) as temporary:
             store = DurableStore(temporary)
             zarr.create_array(store, shape=shape, dtype=layout.dtype, fill_value=0, **_cut(layout))
     return BlockFiles(folder, level)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from emseg_napari.core.owned_output import finish_replacing
+
 
 @dataclass(frozen=True)
 class FolderFormat:
@@ -50,6 +52,7 @@ def container_of(folder: Path) -> Path | None:
 
 def existing_part(path: Path) -> Path:
     """Return the longest part of a path that exists; the rest may be a dataset in that file or folder."""
+    finish_replacing(path)
     return next(one for one in (path, *path.parents) if one.exists())
 
 

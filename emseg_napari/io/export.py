@@ -5,21 +5,22 @@ Images keep every bit. Labels are written as ISBI values: 0 = boundary, 128 = un
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 
-from emseg_napari.core import files
+from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, CONVENTIONS, INTERIOR, UNLABELLED, to_isbi
 from emseg_napari.io import stacks
 from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
+from emseg_napari.io.formats.png import encoded_png
 from emseg_napari.io.open import HDF5_SUFFIXES, MRC_SUFFIXES
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices, stacked
 from emseg_napari.io.volume import Volume, Voxel, with_fill_value
@@ -179,13 +180,8 @@ def _record(
 
 
 def _write_folder(target: Path, export: _Export) -> None:
-    foreign = _foreign_file(target)
-    if foreign is not None:
-        raise UserError(
-            f"{target} is not an empty folder or an earlier export ({foreign.name}); "
-            "choose a new or empty folder."
-        )
-    with files.replacing_folder(target) as folder:
+    with owned_output.replacing_folder(target) as folder:
+        _refuse_foreign(target)
         if export.record["file_format"] == "TIFF stack":
             export.write_image(folder / "images.tif")
             export.write_labels(folder / "labels.tif")
@@ -193,21 +189,35 @@ def _write_folder(target: Path, export: _Export) -> None:
             _write_slices(folder / "images", export.image, export.record["slices"])
             _write_slices(folder / "labels", to_isbi(export.labels), export.record["slices"])
         files.write_json(folder / RECORD, export.record)
+        _refuse_foreign(target)  # it took a while
+
+
+def _refuse_foreign(target: Path) -> None:
+    foreign = _foreign_file(target)
+    if foreign is not None:
+        raise UserError(
+            f"{target} is not an empty folder or an earlier export ({foreign.name}); "
+            "choose a new or empty folder."
+        )
 
 
 def _foreign_file(target: Path) -> Path | None:
     """Return a file at or below `target` that was not written by an earlier export."""
     if target.is_file():
         return target
-    found = [path for path in target.rglob("*") if not path.is_dir()] if target.is_dir() else []
+    found = [path for path in target.rglob("*") if path.is_symlink() or not path.is_dir()]
     known: set[Path] = set()
     if found and _is_record(target / RECORD):
         names = [str(z) for z in files.read_json(target / RECORD).get("slices", [])]
         known = {target / name for name in (RECORD, "images.tif", "labels.tif")}
-        known |= {
-            p for p in found if p.parent.name in ("images", "labels") and (p.stem.lstrip("0") or "0") in names
-        }
-    return next((path for path in sorted(found) if path not in known), None)
+        slices = [path for path in found if _is_slice(path, target)]
+        known |= {path for path in slices if (path.stem.lstrip("0") or "0") in names}
+    return next((path for path in sorted(found) if path not in known or path.is_symlink()), None)
+
+
+def _is_slice(path: Path, target: Path) -> bool:
+    folders = target / "images", target / "labels"
+    return path.parent in folders and path.suffix in (*PNG_SUFFIXES, ".tif")
 
 
 def _write_slices(folder: Path, stack: np.ndarray, numbers: list[int]) -> None:
@@ -217,7 +227,8 @@ def _write_slices(folder: Path, stack: np.ndarray, numbers: list[int]) -> None:
     for number, plane in zip(numbers, stack, strict=True):
         path = folder / f"{number:0{digits}d}.png"
         if plane.dtype in (np.uint8, np.uint16):
-            path.write_bytes(imagecodecs.png_encode(plane))
+            path.write_bytes(encoded_png(plane))
+            files.flush(path)
         else:
             stacks.write_stack(path.with_suffix(".tif"), plane)
 
@@ -225,11 +236,11 @@ def _write_slices(folder: Path, stack: np.ndarray, numbers: list[int]) -> None:
 def _write_beside(target: Path, export: _Export) -> None:
     """Write three files that share a name, each into its place only when all of them are complete."""
     images, note = target.with_name(f"{target.stem}-images.tif"), target.with_suffix(".json")
-    if any(p.exists() for p in (target, images, note)) and not _is_record(note):
-        raise UserError(
-            f"{target} or its image or record is there and not an earlier export; choose another name."
-        )
-    with files.adding_files(target.parent) as folder:
+    with owned_output.owned(target), owned_output.adding_files(target.parent) as folder:
+        if any(os.path.lexists(path) for path in (target, images, note)) and not _is_record(note):
+            raise UserError(
+                f"{target} or its image or record is there and not an earlier export; choose another name."
+            )
         export.write_labels(folder / target.name)
         export.write_image(folder / images.name)
         files.write_json(folder / note.name, export.record)
@@ -238,6 +249,7 @@ def _write_beside(target: Path, export: _Export) -> None:
 def _is_record(path: Path) -> bool:
     """Whether a JSON file is the record of an export."""
     try:
-        return str(files.read_json(path)["software"]).startswith("emseg-napari")
+        record = files.read_json(path)
+        return str(record["software"]).startswith("emseg-napari") and "file_format" in record
     except (UserError, KeyError, TypeError):
         return False

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from emseg_napari.core import files
+from emseg_napari.core import files, owned_output
 from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import JobContext, UserError
 from emseg_napari.io import ome_zarr_metadata, pyramid
@@ -22,7 +22,8 @@ from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.block_store import IN_USE_S, BlockFiles, DurableStore, create_group
 from emseg_napari.io.layout import Block, Blocks, Layout
 from emseg_napari.io.multiscale import Multiscale
-from emseg_napari.io.resume_check import LATER, OutputState, check_resumable
+from emseg_napari.io.resume_check import LATER, MARKS, UNREAD, OutputState, check_resumable
+from emseg_napari.io.source_id import STATE
 from emseg_napari.io.volume import Voxel
 
 __all__ = ["Block", "Blocks", "Layout", "VolumeOutput"]
@@ -88,14 +89,16 @@ class VolumeOutput:
             If something else is there, layout or record differ, or it cannot be written.
         """
         output = cls(path)
-        if _is_free(output.path):
-            with files.replacing_folder(path) as temporary:
-                create_group(temporary, layout, _attributes(layout, record or {}, output.path.name, levels=1))
-        else:
-            _check_earlier_output(output)
-            found = OutputState(output.layout, output.record)
-            check_resumable(output.path, found, OutputState(layout, record or {}))
-            output._record_late_choices(record or {})
+        with owned_output.owned(path):
+            if _is_free(output.path):
+                with owned_output.replacing_folder(path) as temporary:
+                    attributes = _attributes(layout, record or {}, output.path.name, levels=1)
+                    create_group(temporary, layout, attributes)
+            else:
+                _check_earlier_output(output)
+                found = OutputState(output.layout, output.record)
+                check_resumable(output.path, found, OutputState(layout, record or {}))
+                output._record_changes(record or {})
         return output
 
     def prepare_missing(self) -> list[Block]:
@@ -139,6 +142,11 @@ class VolumeOutput:
     def update_record(self, changes: Mapping[str, Any]) -> None:
         """Change values of the record."""
         self._group.update_attributes({_RECORD: {**self.record, **changes}})
+
+    def note_unread(self, is_so: bool) -> None:
+        """Record whether a part of the input could not be read: when it is repaired the input is another."""
+        if self.record.get(UNREAD, False) != is_so:
+            self.update_record({UNREAD: is_so})
 
     @property
     def shape(self) -> Size:
@@ -187,7 +195,14 @@ class VolumeOutput:
         """Remove all blocks that have voxels in some slices; call `prepare_missing` after it."""
         for z in slices:
             for block in self._over_slice(z):
-                self._files.file(block).unlink(missing_ok=True)
+                self._files.remove(block)
+
+    def remove_blocks(self) -> None:
+        """Remove all blocks of all levels, and nothing else; call `prepare_missing` after it."""
+        self._publish_levels(1)
+        for level in reversed(range(len(pyramid.level_factors(self.layout)))):
+            if (self.path / str(level)).is_dir():
+                BlockFiles(self.path, level).remove_all()
 
     def _over_slice(self, z: int) -> list[Block]:
         _, height, width = self.shape
@@ -234,10 +249,14 @@ class VolumeOutput:
         self._publish_levels(len(pyramid.level_factors(self.layout)))
         self._remove_leftovers()
 
-    def _record_late_choices(self, record: Mapping[str, Any]) -> None:
-        """Record the choices that may be made when it is resumed."""
-        if record.get(LATER) and not self.record.get(LATER):
-            self.update_record({LATER: True})
+    def _record_changes(self, record: Mapping[str, Any]) -> None:
+        """Record what may be otherwise when it is resumed: choices, and what became of the input."""
+        found = self.record
+        changes: dict[str, Any] = {LATER: True} if record.get(LATER) and not found.get(LATER) else {}
+        changes |= {name: record[name] for name in (STATE,) if record.get(name) and found.get(name)}
+        changes |= {name: record[name] for name in (MARKS,) if record.get(name)}
+        if changes and not changes.items() <= found.items():
+            self.update_record(changes)
 
     def _remove_leftovers(self) -> None:
         files.remove_leftovers(self.path, IN_USE_S)
@@ -262,7 +281,7 @@ def _attributes(layout: Layout, record: Mapping[str, Any], name: str, levels: in
 
 def _is_free(path: Path) -> bool:
     if path.is_dir():
-        return next(path.iterdir(), None) is None
+        return all(files.is_temporary(one.name) for one in path.iterdir())
     if path.exists() or path.is_symlink():
         raise UserError(f"{path} is a file, but an output is a folder; choose another name.")
     return True

@@ -136,7 +136,7 @@ def remove_coarser(folder: Path, layout: Layout, missing: list[Block]) -> None:
         level = BlockFiles(folder, n)
         for block in missing:
             for coarse in level.blocks.over(_divided(block.window, factor)):
-                level.file(coarse).unlink(missing_ok=True)
+                level.remove(coarse)
 
 
 def reduced(values: np.ndarray, step: Size, labels: bool) -> np.ndarray:

@@ -14,14 +14,17 @@ from typing import Any
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.layout import Layout
-from emseg_napari.io.source_id import IN_MEMORY
+from emseg_napari.io.source_id import IN_MEMORY, STATE, is_changed, state_text
 from emseg_napari.settings import with_present_names
 from emseg_napari.settings.titles import field_of, title_of
 
 # May be chosen when an output is resumed: the blocks that are done had no missing chunk.
 LATER = "missing_is_empty"
 # Recorded of slices while an output is written, so not a choice of the user.
-PARTIAL = "levels_of_a_part"
+PARTIAL, MARKS = "levels_of_a_part", "fingerprints"
+# Whether a part of the input could not be read, and so may be another when it is repaired.
+UNREAD = "unread"
+_NOTED = (PARTIAL, MARKS, UNREAD, STATE)
 _CUT = ("chunk", "shard")
 
 
@@ -120,6 +123,7 @@ def check_resumable(path: Path, old: OutputState, new: OutputState) -> None:
             "choose another output, or remove this one first."
         )
     found = differences({**_plain(old.layout), **old.record}, {**_plain(new.layout), **new.record})
+    found = found or _changed_input(old.record, new.record)
     if found:
         raise ChangedChoices(path, found)
     if any(getattr(old.layout, part) != getattr(new.layout, part) for part in _CUT):
@@ -127,6 +131,18 @@ def check_resumable(path: Path, old: OutputState, new: OutputState) -> None:
             f"{path} is cut into {_cut(old.layout)}, not into {_cut(new.layout)}, so that several workers "
             "would write one file; use the former, or choose another output."
         )
+
+
+def _changed_input(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
+    """Return that the input has another content than before, under the same name; old records do not know."""
+    then, now = old.get(STATE), new.get(STATE)
+    if not then or not now or not is_changed(then, now, repaired=bool(old.get(UNREAD))):
+        return []
+    what = "the probability" if "probability" in new else "the image"
+    sizes = [state_text(one) for one in (then, now)]
+    if not all(sizes):
+        return [Difference(f"{what} is another, or was changed since")]
+    return [Difference(f"{what} was changed since under the same name (then {sizes[0]}, now {sizes[1]})")]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
@@ -143,7 +159,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Differen
         Empty if an output with the one can be resumed with the other.
     """
     old, new = _flat(old), _flat(json.loads(json.dumps(new)))  # as it comes back from a file: no tuples
-    names = [name for name in {**old, **new} if name != PARTIAL and old.get(name) != new.get(name)]
+    names = [name for name in {**old, **new} if name not in _NOTED and old.get(name) != new.get(name)]
     if LATER in names and new.get(LATER):
         names.remove(LATER)
     return list(_differences(names, old, new))

@@ -18,6 +18,7 @@ import tifffile
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, Convention, normalise
+from emseg_napari.core.owned_output import writing_file
 from emseg_napari.io.axes import NOWHERE, Point, shape_text
 from emseg_napari.io.decode import BIGTIFF_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.description import GREY_NEEDED
@@ -117,7 +118,7 @@ def write_stack(
     place = ({"voxel": asdict(voxel)} if voxel else {}) | ({"origin": list(origin)} if any(origin) else {})
     described = (description or {}) | place
     text = record_text(described) if described or description is not None else None
-    with files.atomic_write(path) as temporary:
+    with writing_file(path) as temporary:
         tifffile.imwrite(
             temporary,
             array,

@@ -13,7 +13,6 @@ ridge.json      of a ridge filter instead: its numbers
 from __future__ import annotations
 
 from dataclasses import asdict
-from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from emseg_napari.core.files import atomic_write, read_json, write_json
 from emseg_napari.core.jobs import EpochEnded, UserError
-from emseg_napari.io.stacks import supported
+from emseg_napari.core.owned_output import finish_replacing
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.models.starter import STARTER, STARTER_FOLDER
 from emseg_napari.settings import BASELINES, MERGE_THRESHOLD, Settings, TrainingSettings
@@ -60,7 +59,13 @@ class RunRecord(Settings):
     start_slices : list of int
         Slices of this stack that the start, or a start before it, had been trained on.
     fingerprints : list of str
-        Of all slices that these weights have ever been trained on, those of the starts included.
+        Of all slices that these weights have ever been trained on, those of the starts included; compared
+        by `io.fingerprint.seen`.
+    held_out_fingerprints : list of str
+        Of the whole slices by which weights and thresholds were chosen, those of the starts included. Runs of
+        before December 2026 have none.
+    label_fingerprints : dict
+        Slice that trains or is held out to the fingerprint of its labels when the run began.
     label_counts : dict
         Pixels of each class in the trained slices.
     kept_epoch, kept_accuracy, kept_v_rand : int, float, float
@@ -87,6 +92,8 @@ class RunRecord(Settings):
     start: str | None = None
     start_slices: list[int] = Field(default_factory=list)
     fingerprints: list[str] = Field(default_factory=list)
+    held_out_fingerprints: list[str] = Field(default_factory=list)
+    label_fingerprints: dict[int, str] = Field(default_factory=dict)
     label_counts: dict[str, int]
     kept_epoch: int | None = None
     kept_accuracy: float | None = None
@@ -104,15 +111,6 @@ class RunRecord(Settings):
     def seen_slices(self) -> list[int]:
         """Slices of this stack that the network was trained on: scores there prove nothing."""
         return sorted({*self.trained_slices, *self.start_slices})
-
-
-def fingerprint(slice_: np.ndarray) -> str:
-    """Return the hash of a slice's grey values: 16 hexadecimal digits.
-
-    Slices of other types than uint8, uint16 and float32 are converted first as `read_image` does, so that a
-    volume that is read slice by slice has the fingerprints of the same file read as a whole.
-    """
-    return sha256(supported(slice_).tobytes()).hexdigest()[:16]
 
 
 def versions() -> dict[str, str]:
@@ -192,10 +190,10 @@ class Run:
             raise UserError(f"{path} is missing or damaged ({error}); train again.") from None
 
     def save(self) -> None:
-        """Write settings, record and history, each atomically."""
+        """Write settings, history and record, each atomically; with the record it is a run."""
         write_json(self.folder / "settings.json", self.settings.model_dump(mode="json"))
-        write_json(self.folder / "run.json", self.record.model_dump(mode="json"))
         self.save_history()
+        write_json(self.folder / "run.json", self.record.model_dump(mode="json"))
 
     def save_history(self) -> None:
         """Write the history atomically."""
@@ -209,7 +207,9 @@ class Run:
 
 def is_run(folder: Path) -> bool:
     """Say whether a folder holds a run."""
-    return (present_folder(folder) / "run.json").is_file()
+    path = present_folder(folder) / "run.json"
+    finish_replacing(path)
+    return path.is_file()
 
 
 def present_folder(folder: Path | str) -> Path:

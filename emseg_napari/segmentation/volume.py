@@ -29,9 +29,12 @@ import numpy as np
 from emseg_napari.core import files
 from emseg_napari.core.blockwise import LOCAL, Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
+from emseg_napari.core.owned_output import owned, refuse_outside
 from emseg_napari.io.layout import Block, Layout, Version
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.records import record_of_path
 from emseg_napari.io.resume_check import LATER
+from emseg_napari.io.source_id import STATE, state_of
 from emseg_napari.io.volume import Size, with_fill_value
 from emseg_napari.segmentation.block_work import (
     JoinStep,
@@ -129,7 +132,7 @@ def segment_volume(
     volume = with_fill_value(boundary.volume, settings.missing_is_empty)
     waiting = frozenset() if settings.missing_is_empty else waiting_in(volume)
     work = _Segmentation(replace(boundary, volume=volume, waiting=waiting), destination, settings)
-    with connected(scheduler) as workers:
+    with owned(destination.path), connected(scheduler) as workers:
         return work.run(Stages(workers, context or JobContext()))
 
 
@@ -138,7 +141,8 @@ class _Segmentation:
         self._boundary, self._settings, self._cut = boundary, settings, destination.cut
         self._path, self._version = Path(destination.path), destination.version
         self._record = {**destination.record, "settings": settings.model_dump(exclude={LATER})}
-        self._record |= {LATER: settings.missing_is_empty}
+        begun = record_of_path(self._path)
+        self._record |= {LATER: settings.missing_is_empty, STATE: state_of(boundary.volume, begun.get(STATE))}
         self._folder = self._path.parent / f".{self._path.name}.cells"
 
     def run(self, stages: Stages) -> VolumeCells:
@@ -148,6 +152,7 @@ class _Segmentation:
             return self._finished(VolumeCells(output, None, ()), stages)
         parts, failures = self._flood(stages)
         output = self._begin(output, parts)
+        output.note_unread(bool(parts.broken))
         count = self._number(parts, stages)
         blocks = [block for block in output.missing() if not _is_broken(block, parts)]
         failures += stages.do(NUMBER, NumberStep(self._boundary, parts, self._settings, output), blocks)
@@ -176,19 +181,22 @@ class _Segmentation:
         """Empty the output if it was numbered while other tiles were broken."""
         mark, broken = self._folder / "numbered.json", [list(index) for index in sorted(parts.broken)]
         if mark.exists() and files.read_json(mark) != broken:
-            files.remove(self._path)
+            output.remove_blocks()
             output = self._prepare()
         files.write_json(mark, broken)
         return output
 
     def _flood(self, stages: Stages) -> tuple[IntermediateFiles, list[BlockFailed]]:
         layout = _layout(self._boundary.volume.shape, self._cut)
+        refuse_outside(self._folder.parent, self._folder)  # it is ours, so no link to another place
         files.writable_folder(self._folder)
         fragments = VolumeOutput.prepare(self._folder / "fragments.zarr", layout, self._record)
         parts = IntermediateFiles(self._folder, self._cut, fragments)
         step = WatershedStep(self._boundary, parts, self._settings)
         failures = stages.do(FLOOD, step, sorted(fragments.missing(), key=step.order))
-        return parts.without_tiles(block.index for block in fragments.missing()), failures
+        broken = [block.index for block in fragments.missing()]
+        fragments.note_unread(bool(broken))
+        return parts.without_tiles(broken), failures
 
     def _number(self, parts: IntermediateFiles, stages: Stages) -> int:
         """Number the cells of all slices, and return how many numbers there are."""

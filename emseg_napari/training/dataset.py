@@ -6,32 +6,31 @@ and with the names that their users know; a training checks again, because scrip
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import check_trainable, distinct, normalise
+from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.io.axes import shape_text
+from emseg_napari.io.fingerprint import fingerprint, seen
 from emseg_napari.io.slabs import in_slabs, kept
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import as_stack, check_image, check_pair
 from emseg_napari.io.volume import Volume, with_fill_value
-from emseg_napari.models.run import Run, RunRecord, fingerprint, open_run, opened_start
+from emseg_napari.models.run import Run, RunRecord, open_run, opened_start, versions
 from emseg_napari.settings import BASELINES, LiveSettings, TrainingSettings
 from emseg_napari.training.run_record import label_counts, new_record, with_start
-from emseg_napari.training.splits import PARAMETER_NAMES, DataNames, hold_out_tile, split
-
-# Fields that a resumed run keeps, whatever was labelled in the meantime.
-_KEPT = (
-    "trained_slices",
-    "held_out_slices",
-    "held_out_tile",
-    "fingerprints",
-    "start",
-    "start_slices",
-    "normalisation",
-    "kept_epoch",
+from emseg_napari.training.splits import (
+    PARAMETER_NAMES,
+    DataNames,
+    Tile,
+    but_tile,
+    hold_out_tile,
+    only_tile,
+    split,
 )
 
 
@@ -69,11 +68,14 @@ class TrainingDataset:
     labels : SparseStack
         uint8 (z, y, x): 0 unlabelled, 1 boundary, 2 interior.
     record : RunRecord
+    notes : list of str
+        Sentences that the user must know.
     """
 
     image: Stack
     labels: SparseStack
     record: RunRecord
+    notes: list[str] = field(default_factory=list)
 
 
 def check_data(
@@ -105,20 +107,44 @@ def check_data(
     check_pair(image, labels, names.image, names.labels)
     image = with_fill_value(image, settings.missing_is_empty)
     if resumed:
-        _check_same_image(image, resumed)
+        _check_same_image(image, names.image, resumed)
+        _check_labels_are_left(labels, resumed, names.labels)
         trained, held_out = resumed.record.trained_slices, resumed.record.held_out_slices
     else:
         trained, held_out = split(labels, settings, names)
-    _check_classes(labels, trained, names.labels)
-    if held_out:
-        _check_classes(labels, held_out, f"{names.labels} (held-out slices)")
+        _check_sides(labels, trained, held_out, None, names.labels)
     check_image(image, names.image, sorted(trained + held_out))
     return CheckedData(image, labels, trained, held_out, names)
 
 
-def _check_classes(labels: SparseStack, slices: Sequence[int], name: str) -> None:
+def _check_labels_are_left(labels: SparseStack, run: Run, name: str) -> None:
+    """Raise `UserError` if the labels of one side of the run's division were erased meanwhile."""
+    record = run.record
+    try:
+        _check_sides(labels, record.trained_slices, record.held_out_slices, record.held_out_tile, name)
+    except UserError as error:
+        raise UserError(
+            f"{run.folder.name} cannot be resumed with these labels: {error} Restore the labels that it "
+            "began with, or train a new run."
+        ) from None
+
+
+def _check_sides(
+    labels: SparseStack, trained: list[int], held_out: list[int], tile: Tile | None, name: str
+) -> None:
+    """Raise `UserError` unless both classes occur in what trains, and in what is held out, if anything is."""
+    if tile is not None:
+        _check_classes((but_tile(labels[z], tile) for z in trained), name)
+        _check_classes((only_tile(labels[z], tile) for z in trained), f"{name} (held-out corner)")
+        return
+    _check_classes((labels[z] for z in trained), name)
+    if held_out:
+        _check_classes((labels[z] for z in held_out), f"{name} (held-out slices)")
+
+
+def _check_classes(planes: Iterable[np.ndarray], name: str) -> None:
     """Raise `UserError` unless both classes occur; slice by slice, so that little memory is taken."""
-    values = set().union(*(distinct(labels[z]) for z in slices))
+    values = set().union(*map(distinct, planes))
     check_trainable(np.array(sorted(values), np.uint8), name)
 
 
@@ -148,25 +174,29 @@ def prepare(
     if isinstance(image, Volume) and image.shape == known.shape:
         image = kept(with_fill_value(image, settings.missing_is_empty), known.stored_slices)
     data = check_data(image, known, settings, resumed=resumed)
-    return TrainingDataset(data.image, data.labels, _record_of(data, settings, resumed))
+    notes = _changed_labels(data.labels, resumed) if resumed else []
+    return TrainingDataset(data.image, data.labels, _record_of(data, settings, resumed), notes)
 
 
 def _record_of(data: CheckedData, settings: TrainingSettings, resumed: Run | None) -> RunRecord:
     image, trained, held_out = data.image, data.trained, data.held_out
-    fingerprints = [fingerprint(image[z]) for z in trained]
-    _check_no_leak(image, held_out, dict(zip(fingerprints, trained, strict=True)))
+    marks = {z: fingerprint(image[z]) for z in sorted({*trained, *held_out})}
+    _check_no_leak({z: marks[z] for z in held_out}, {z: marks[z] for z in trained})
     corner = hold_out_tile(data.labels, trained) if settings.hold_out and not held_out else None
-    record = new_record(
+    if resumed:  # whatever was labelled in the meantime, nothing that it knows of itself is lost
+        changes = {"versions": versions(), "label_counts": label_counts(data.labels[trained])}
+        return resumed.record.model_copy(update=changes)
+    return new_record(
         image,
         settings,
         trained_slices=trained,
         held_out_slices=held_out,
         held_out_tile=corner,
-        fingerprints=fingerprints,
+        fingerprints=[marks[z] for z in trained],
+        held_out_fingerprints=[marks[z] for z in held_out],
+        label_fingerprints={z: fingerprint(data.labels[z]) for z in marks},
         label_counts=label_counts(data.labels[trained]),
     )
-    kept = {name: getattr(resumed.record, name) for name in _KEPT} if resumed else {}
-    return record.model_copy(update=kept)
 
 
 def prepare_live(
@@ -218,20 +248,44 @@ def _as_sparse(labels: np.ndarray | SparseStack) -> SparseStack:
     return sparse.mapped(lambda plane: normalise(plane, PARAMETER_NAMES.labels, "napari"))
 
 
-def _check_same_image(image: Stack, run: Run) -> None:
-    record = run.record
-    if image.shape == record.image_shape and all(
-        fingerprint(image[z]) in record.fingerprints for z in record.trained_slices
-    ):
-        return
-    raise UserError(f"{run.folder.name} was trained on another image; choose that image, or train a new run.")
+def _check_same_image(image: Stack, name: str, run: Run) -> None:
+    """Raise `UserError` unless an image is the one that a run began with."""
+    what = _differing(image, run.record)
+    if what:
+        raise UserError(
+            f"{run.folder.name} was trained on another image: {name} has {what}; choose that image, or train "
+            "a new run."
+        )
 
 
-def _check_no_leak(image: Stack, held_out: list[int], trained: dict[str, int]) -> None:
-    for z in held_out:
-        twin = trained.get(fingerprint(image[z]))
-        if twin is not None:
+def _differing(image: Stack, record: RunRecord) -> str:
+    """Return in words what differs from the image of a run; "" if nothing does."""
+    if image.shape != record.image_shape:
+        return f"{shape_text(image.shape)} voxels and not {shape_text(record.image_shape)}"
+    others = [z for z in record.trained_slices if not seen(image[z], record.fingerprints)]
+    if record.held_out_fingerprints:
+        others += [z for z in record.held_out_slices if not seen(image[z], record.held_out_fingerprints)]
+    return f"other grey values in the slices {as_ranges(sorted(others))}" if others else ""
+
+
+def _changed_labels(labels: SparseStack, run: Run) -> list[str]:
+    """Return a sentence if labels of a resumed run are not those that it began with."""
+    began = run.record.label_fingerprints
+    changed = [z for z in sorted(began) if fingerprint(labels[z]) != began[z]]
+    if not changed:
+        return []
+    return [
+        f"The labels of the slices {as_ranges(changed)} are not those that {run.folder.name} began with: it "
+        "goes on with those of now."
+    ]
+
+
+def _check_no_leak(held_out: Mapping[int, str], trained: Mapping[int, str]) -> None:
+    """Raise `UserError` if a held-out slice also trains; both with their fingerprints."""
+    training = {mark: z for z, mark in trained.items()}
+    for z, mark in held_out.items():
+        if mark in training:
             raise UserError(
-                f"Slice {z} of the image, which is held out, is the same as slice {twin}, which trains, so "
-                "its score would mean nothing; remove the labels of one of them."
+                f"Slice {z} of the image, which is held out, is the same as slice {training[mark]}, which "
+                "trains, so its score would mean nothing; remove the labels of one of them."
             )

@@ -9,7 +9,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from emseg_napari.core.jobs import UserError
+from emseg_napari.core.files import OpenElsewhere
+from emseg_napari.core.jobs import Message, Report, UserError
 from emseg_napari.inference import SlicePredictor
 from emseg_napari.models import unet
 from emseg_napari.models.checkpoints import export_onnx, load_checkpoint, save_checkpoint
@@ -159,6 +160,15 @@ class AnchoredLearner(Learner):
             both = zip(self._start.get_weights(), self.model.get_weights(), strict=True)
             self.model.set_weights([start + self._blend * (learned - start) for start, learned in both])
             yield
+
+
+@contextmanager
+def training_on(report: Report) -> Iterator[None]:
+    """Save within a block; what another program has open is saved the next time, and the training goes on."""
+    try:
+        yield
+    except OpenElsewhere as error:
+        report(Message(f"{error} The training goes on meanwhile, and saves it the next time."))
 
 
 def export_kept(run: Run) -> None:

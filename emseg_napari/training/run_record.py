@@ -8,8 +8,9 @@ import numpy as np
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.io.fingerprint import seen
 from emseg_napari.io.sparse_stack import Stack
-from emseg_napari.models.run import Run, RunRecord, fingerprint, versions
+from emseg_napari.models.run import Run, RunRecord, versions
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.patches import network_scale
 
@@ -31,14 +32,17 @@ def with_start(record: RunRecord, start: Run, image: Stack) -> RunRecord:
     Of a volume only the slices are read that train or are held out. Later scores compare fingerprints, so
     they find the other slices, too.
     """
-    seen = set(start.record.fingerprints)
+    known = set(start.record.fingerprints)
     used = sorted({*record.trained_slices, *record.held_out_slices})
     slices = range(len(image)) if isinstance(image, np.ndarray) else used
     return record.model_copy(
         update={
             "start": start.folder.name,
-            "start_slices": [z for z in slices if fingerprint(image[z]) in seen],
-            "fingerprints": sorted(seen.union(record.fingerprints)),
+            "start_slices": [z for z in slices if seen(image[z], known)],
+            "fingerprints": sorted(known.union(record.fingerprints)),
+            "held_out_fingerprints": sorted(
+                {*start.record.held_out_fingerprints, *record.held_out_fingerprints}
+            ),
             "normalisation": start.record.normalisation,
         }
     )

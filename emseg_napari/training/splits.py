@@ -158,6 +158,8 @@ def _both(labels: np.ndarray) -> bool:
 def is_dense(labels: np.ndarray) -> bool:
     """Say whether nearly all pixels of the labelled area (z, y, x) have labels, so that cells are whole."""
     rows, columns = (np.flatnonzero(labels.any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    if not rows.size:
+        return False
     inside = labels[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return float(np.mean(inside != UNLABELLED)) >= _DENSE
 

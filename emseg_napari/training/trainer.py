@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.core.files import writable_folder
-from emseg_napari.core.jobs import EpochEnded, JobContext, Message, PreviewReady, Progress, UserError
+from emseg_napari.core.jobs import EpochEnded, JobContext, Message, PreviewReady, Progress
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import SparseStack, Stack, stacked
-from emseg_napari.models.run import Run, is_run, open_run, opened_start
+from emseg_napari.models.run import Run, open_run, opened_start
+from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.dataset import prepare
 from emseg_napari.training.devices import Devices
-from emseg_napari.training.learner import Learner, export_kept
+from emseg_napari.training.learner import Learner, export_kept, training_on
 from emseg_napari.training.patches import PatchSampler
 from emseg_napari.training.run_record import split_description, with_start
 from emseg_napari.training.schedule import Replay, Schedule
@@ -73,21 +74,21 @@ def train_network(
     """
     context = context or JobContext()
     folder = Path(folder)
-    if is_run(folder) and not resume:
-        raise UserError(f"{folder} holds a run already; choose another folder, or resume it.")
-    repeated = folder if resume else replay
-    earlier = open_run(repeated) if repeated else None
-    settings = (earlier.settings if earlier else settings) or TrainingSettings()
-    dataset = prepare(image, labels, settings, earlier if resume else None)
-    start = None if resume else opened_start(settings)
-    # Created only now, so that an error leaves no empty folder.
-    folder = writable_folder(folder)
-    record = dataset.record if start is None else with_start(dataset.record, start, dataset.image)
-    run = Run(folder, settings, record)
-    training = _Training(dataset.image, dataset.labels, run, context)
-    training.set_up(resume, Path(replay) if replay else None, start)
-    training.loop()
-    return training.finish()
+    with owned_run(folder, resume) as resumed:
+        earlier = resumed or (open_run(replay) if replay else None)
+        settings = (earlier.settings if earlier else settings) or TrainingSettings()
+        dataset = prepare(image, labels, settings, resumed)
+        start = None if resume else opened_start(settings)
+        # Created only now, so that an error leaves no empty folder.
+        folder = writable_folder(folder)
+        for note in dataset.notes:
+            context.report(Message(note))
+        record = dataset.record if start is None else with_start(dataset.record, start, dataset.image)
+        run = Run(folder, settings, record)
+        training = _Training(dataset.image, dataset.labels, run, context)
+        training.set_up(resume, Path(replay) if replay else None, start)
+        training.loop()
+        return training.finish()
 
 
 class _Training:
@@ -190,9 +191,10 @@ class _Training:
         self._losses.append(loss)
 
     def _save(self) -> None:
-        # Steps first: a resumed run drops those that the checkpoint does not have.
-        self._run.save_steps(self._spent)
-        self._learner.save(self._run.last_checkpoint)
+        with training_on(self._report):
+            # Steps first: a resumed run drops those that the checkpoint does not have.
+            self._run.save_steps(self._spent)
+            self._learner.save(self._run.last_checkpoint)
         self._saved_at = self._schedule.seconds
 
     def _end_epoch(self) -> None:
@@ -200,7 +202,8 @@ class _Training:
         with self._learner.averaged():
             row = self._score_epoch()
         self._run.history.append(row)
-        self._run.save_history()
+        with training_on(self._report):
+            self._run.save_history()
         # Last: a run that is stopped before this repeats the end of the epoch.
         self._save()
         self._report(row)
@@ -228,9 +231,10 @@ class _Training:
     def _keep_if_best(self, epoch: int, cost: float) -> None:
         # With nothing held out no score can choose, so the latest weights are kept.
         if not self._validator.can_choose or cost < self._lowest_cost:
-            self._lowest_cost = cost
-            self._learner.save(self._run.best_checkpoint)
-            self._run.update(kept_epoch=epoch)
+            with training_on(self._report):
+                self._learner.save(self._run.best_checkpoint)
+                self._lowest_cost = cost
+                self._run.update(kept_epoch=epoch)
 
     def _preview(self, epoch: int) -> None:
         z = self._context.control().z

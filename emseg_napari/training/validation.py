@@ -17,8 +17,9 @@ from emseg_napari.evaluation.metrics import best_threshold, comparisons, pixel_a
 from emseg_napari.inference import SlicePredictor
 from emseg_napari.inference.tiles import whole
 from emseg_napari.io.axes import SliceWindow
-from emseg_napari.io.sparse_stack import SparseStack, Stack
-from emseg_napari.models.run import RunRecord, fingerprint
+from emseg_napari.io.fingerprint import fingerprint
+from emseg_napari.io.sparse_stack import SparseStack, Stack, labelled_slices
+from emseg_napari.models.run import RunRecord
 from emseg_napari.segmentation.close_gaps import close_gaps, closings
 from emseg_napari.settings import MERGE_THRESHOLD
 from emseg_napari.training.splits import (
@@ -170,11 +171,13 @@ class Validator:
         should_stop: ShouldStop,
     ) -> None:
         tile = record.held_out_tile
-        self._trained, self._held_out = record.trained_slices, record.validation_slices
         self._usual = record.merge_threshold
-        self.can_choose = bool(self._held_out)
         self.training_labels = _each_slice(labels, but_tile, tile)
         held_out = _each_slice(labels, only_tile, tile)
+        # Of a slice all labels may lie on one side, or have been erased before the run was resumed.
+        self._trained = labelled_slices(self.training_labels, record.trained_slices)
+        self._held_out = labelled_slices(held_out, record.validation_slices)
+        self.can_choose = bool(self._held_out)
         self._training, self._held_out_scorer, self._all = (
             Scorer(image, some, boundary_weight, should_stop)
             for some in (self.training_labels, held_out, labels)

@@ -8,6 +8,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from emseg_napari.widgets.base.autosave import autosave_of
+from emseg_napari.widgets.base.closing import ClosedForGood
+from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.evaluate.step import EvaluateStep
@@ -18,7 +20,7 @@ from emseg_napari.widgets.segment import CellsStep
 from emseg_napari.widgets.train.step import TrainStep
 
 
-class Dock(QWidget):
+class Dock(ClosedForGood):
     """The steps, sharing one workspace.
 
     Attributes
@@ -40,6 +42,8 @@ class Dock(QWidget):
         self.evaluate = EvaluateStep(napari_viewer, self.workspace)
         self.cells = CellsStep(napari_viewer, self.workspace)
         self.export = ExportStep(napari_viewer, self.workspace)
+        for step in self._pages().values():
+            self.closing.connect(step.closing)
         self.steps = QTabWidget()
         self.steps.tabBar().setStyleSheet("QTabBar::tab { padding: 4px 4px; }")  # or not all would be seen
         for title, step in self._pages().items():
@@ -51,7 +55,7 @@ class Dock(QWidget):
         # Expanding, or napari would push the steps into the upper half of the dock.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
-    def _pages(self) -> dict[str, QWidget]:
+    def _pages(self) -> dict[str, StepWidget]:
         return {
             "Load": self.load,
             "Train": self.train,

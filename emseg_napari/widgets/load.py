@@ -51,6 +51,7 @@ class LoadStep(StepWidget):
         self.autosave.noted.connect(self.say)
         self.autosave.trouble.connect(self._show_trouble)
         self.workspace.changed.connect(self._update)
+        self.destroyed.connect(lambda: self._follow_size("disconnect"))
         self._update()
 
     def _build(self) -> None:
@@ -88,14 +89,18 @@ class LoadStep(StepWidget):
     def _update(self) -> None:
         missing = None if self.workspace.labels is not None else "there are not labels to save"
         enable(self.buttons["Save session..."], missing)
-        image = self.workspace.image
-        if image != self._described:
-            for layer, follow in ((self._described, "disconnect"), (image, "connect")):
-                if layer is not None:
-                    for event in (layer.events.scale, layer.events.units):
-                        getattr(event, follow)(self._describe)
-            self._described = image
+        if self.workspace.image != self._described:
+            self._follow_size("disconnect")
+            self._described = self.workspace.image
+            self._follow_size("connect")
         self._describe()
+
+    def _follow_size(self, follow: str) -> None:
+        """Connect to, or disconnect from, what may change the size of a voxel of the described image."""
+        if self._described is not None:
+            events = self._described.events
+            for event in (events.scale, events.affine, events.units):
+                getattr(event, follow)(self._describe)
 
     def _describe(self, *_: Any) -> None:
         self.about.setText("" if self._described is None else description_of(self._described))

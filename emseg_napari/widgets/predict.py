@@ -31,7 +31,7 @@ from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import proposals_of
 from emseg_napari.widgets.layers.layer_pixels import placed_volume, volume_of_layer
-from emseg_napari.widgets.layers.placement import slice_in_view
+from emseg_napari.widgets.layers.placement import shown_slice, slice_in_view
 from emseg_napari.widgets.layers.proposal_layers import (
     OWN_LAYER,
     PredictionSource,
@@ -39,7 +39,7 @@ from emseg_napari.widgets.layers.proposal_layers import (
     layer_to_fill,
 )
 from emseg_napari.widgets.layers.quick_look_layer import QuickLookLayer
-from emseg_napari.widgets.layers.streaming_layer import StreamingLayer, stored_probability
+from emseg_napari.widgets.layers.streaming_layer import StreamingLayer, stored_slice
 
 if TYPE_CHECKING:
     from emseg_napari.inference.volume import VolumePrediction
@@ -70,6 +70,7 @@ class PredictStep(JobStep):
         self._build()
         self._restore()
         self.workspace.changed.connect(self.update_buttons)
+        self.closing.connect(lambda: self._quick_look.remove())
         self.update_buttons()
 
     def _build(self) -> None:
@@ -195,12 +196,12 @@ class PredictStep(JobStep):
     def _take_stored(self, run: Run, settings: PredictionSettings, z: int) -> bool:
         """Propose a slice from the prediction on disk, if it is there."""
         layer = proposals_of(self.viewer, self._image, Image)
-        stored = stored_probability(layer, run, settings, z)
+        stored = stored_slice(layer, run, settings, z)
         if stored is None:
             return False
         layer.visible = False  # labels show now what it shows
         assert self._proposals is not None
-        self._proposals.show(SlicePredicted(z, stored))
+        self._proposals.show(stored)
         self.on_ended()
         self._proposed()
         return True
@@ -208,9 +209,7 @@ class PredictStep(JobStep):
     def _slices(self, image: Sized) -> tuple[int, int]:
         if self.scope.currentText() == STACK:
             return 0, len(image)
-        z = slice_in_view(self.viewer, self.workspace.image)
-        if z is None:
-            raise UserError("The viewer shows no slice of the image; move the slider to one.")
+        z = shown_slice(self.viewer, self.workspace.image)
         return z, z + 1
 
     # -- events of the engine -----------------------------------------------------------

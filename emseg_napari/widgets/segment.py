@@ -27,11 +27,11 @@ from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import choice_of, in_row
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import stack_of, understood
+from emseg_napari.widgets.layers.labels_layer import connect_while, stack_of, understood
 from emseg_napari.widgets.layers.layer_info import info_in, info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
-from emseg_napari.widgets.layers.placement import slice_in_view, slice_transform
+from emseg_napari.widgets.layers.placement import layer_transform, shown_slice
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 SLICE, STACK = "slice in view", "whole stack"
@@ -43,7 +43,6 @@ _SOURCE = (
 _SCOPE = "Try settings on the slice in view; linking needs the whole stack."
 _TARGET = "Where the cell numbers are written. On disk: for a stack that may be larger than memory."
 _WHOLE = (slice(None), slice(None))
-_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 class CellsStep(JobStep):
@@ -178,9 +177,7 @@ class CellsStep(JobStep):
     def _range(self, layer: Layer, depth: int) -> tuple[int, int]:
         if self.scope.currentText() == STACK:
             return 0, depth
-        z = slice_in_view(self.viewer, layer)
-        if z is None:
-            raise UserError(f"The viewer shows no slice of {layer.name}; move the slider to one.")
+        z = shown_slice(self.viewer, layer)
         return z, z + 1
 
     # -- events of the engine -----------------------------------------------------------
@@ -203,7 +200,7 @@ class CellsStep(JobStep):
     def _show_volume(self, result: VolumeCells) -> None:
         data, shown, _ = layer_of(open_levels(result.output.path, fills=True))
         source = info_in(shown["metadata"]).source
-        lying = slice_transform(self._source, 0)
+        lying = layer_transform(self._source, 3)
         earlier = [layer for layer in self.viewer.layers if info_of(layer).source == source]
         for layer in earlier:
             self.viewer.layers.remove(layer)
@@ -247,14 +244,11 @@ class CellsStep(JobStep):
         """Add an empty layer for the cells, placed as their source is."""
         source, data = self._source, new_labels(self._shape, np.int32)
         data = data[0] if source.ndim == 2 else data
-        place = _PLACE if source.ndim == data.ndim else ()
-        where = {name: getattr(source, name) for name in place} or {
-            name: getattr(source, name)[-data.ndim :] for name in ("scale", "translate")
-        }
-        layer = self.viewer.add_labels(data, name=f"{self._image_name()} cells", opacity=0.5, **where)
+        place = layer_transform(source, data.ndim)
+        layer = self.viewer.add_labels(data, name=f"{self._image_name()} cells", opacity=0.5, **place)
         self._own[source.unique_id] = layer
         # A layer in which the user paints is the user's: the next cells go to a new layer.
-        layer.events.paint.connect(lambda: self._own.pop(source.unique_id, None))
+        connect_while(self, layer.events.paint, lambda: self._own.pop(source.unique_id, None))
         return layer
 
     def _image_name(self) -> str:

@@ -108,6 +108,14 @@ def run(desk: Desk, finished_run: Path) -> Path:
     return Path(shutil.copytree(finished_run, desk.folder / "run"))
 
 
+@pytest.fixture
+def begun(run: Path) -> Path:
+    """The same, as it was left before its end."""
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"finished": False}))
+    return run
+
+
 # Files
 
 
@@ -361,16 +369,22 @@ def test_training_never_overwrites_a_run(desk: Desk, run: Path) -> None:
 
 
 def test_training_never_writes_among_other_files(desk: Desk) -> None:
-    desk.refuses(lambda: desk.train("--output", desk.folder), desk.folder, "not empty", "new folder")
+    desk.refuses(lambda: desk.train("--output", desk.folder), desk.folder, "not empty", "new or empty folder")
 
 
 def test_resume_needs_a_run(desk: Desk) -> None:
     desk.refuses(lambda: desk.train("--resume"), "new-run", "leave out --resume")
 
 
-def test_resume_keeps_the_settings(desk: Desk, run: Path) -> None:
-    words = ("--output", run, "--resume", "--epochs", 50)
-    desk.refuses(lambda: desk.train(*words), "--epochs", run, "leave it out")
+def test_a_finished_run_is_not_resumed_and_stays_as_it_is(desk: Desk, run: Path) -> None:
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    desk.refuses(lambda: desk.train("--output", run, "--resume"), run, "is finished", "--from")
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+def test_resume_keeps_the_settings(desk: Desk, begun: Path) -> None:
+    words = ("--output", begun, "--resume", "--epochs", 50)
+    desk.refuses(lambda: desk.train(*words), "--epochs", begun, "leave it out")
 
 
 def test_what_is_no_run(desk: Desk) -> None:
@@ -403,25 +417,25 @@ def test_a_run_with_a_damaged_network(desk: Desk, run: Path) -> None:
     desk.refuses(lambda: desk.predict(run=run), run / "network.onnx", "damaged", "train again")
 
 
-def test_a_run_without_its_checkpoint(desk: Desk, run: Path) -> None:
-    (run / "last.keras").unlink()
-    desk.refuses(lambda: desk.train("--output", run, "--resume"), run / "last.keras", "train again")
+def test_a_run_without_its_checkpoint(desk: Desk, begun: Path) -> None:
+    (begun / "last.keras").unlink()
+    desk.refuses(lambda: desk.train("--output", begun, "--resume"), begun / "last.keras", "train again")
 
 
 @pytest.mark.parametrize("keep", [0, 100, 20_000])
-def test_a_run_with_a_damaged_checkpoint(desk: Desk, run: Path, keep: int) -> None:
-    (run / "last.keras").write_bytes((run / "last.keras").read_bytes()[:keep])
+def test_a_run_with_a_damaged_checkpoint(desk: Desk, begun: Path, keep: int) -> None:
+    (begun / "last.keras").write_bytes((begun / "last.keras").read_bytes()[:keep])
     desk.refuses(
-        lambda: desk.train("--output", run, "--resume"), run / "last.keras", "damaged", "train again"
+        lambda: desk.train("--output", begun, "--resume"), begun / "last.keras", "damaged", "train again"
     )
 
 
 @pytest.mark.parametrize(
     ("module", "name"), [("keras.layers", "Lambda"), ("evil", "Layer"), ("keras.layers", "TFSMLayer")]
 )
-def test_a_checkpoint_that_could_run_code_is_refused(desk: Desk, run: Path, module: str, name: str) -> None:
-    add_layer(run / "last.keras", {"module": module, "class_name": name, "config": {}})
-    desk.refuses(lambda: desk.train("--output", run, "--resume"), run / "last.keras", name, "refused")
+def test_a_checkpoint_that_could_run_code_is_refused(desk: Desk, begun: Path, module: str, name: str) -> None:
+    add_layer(begun / "last.keras", {"module": module, "class_name": name, "config": {}})
+    desk.refuses(lambda: desk.train("--output", begun, "--resume"), begun / "last.keras", name, "refused")
 
 
 def add_layer(path: Path, layer: dict[str, object]) -> None:
@@ -498,8 +512,10 @@ def test_a_training_whose_disk_is_full_or_protected(
     desk.refuses(desk.train, "new-run", reason, "choose another")
 
 
-def test_a_disk_that_fills_up_in_mid_training(desk: Desk, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoint = (run / "last.keras").read_bytes()
+def test_a_disk_that_fills_up_in_mid_training(
+    desk: Desk, begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = (begun / "last.keras").read_bytes()
 
     def fail(model: object, path: Path) -> None:
         Path(path).write_bytes(b"half of it")
@@ -507,10 +523,10 @@ def test_a_disk_that_fills_up_in_mid_training(desk: Desk, run: Path, monkeypatch
 
     monkeypatch.setattr(learner.keras.Model, "save", fail)
     assert_sentence(
-        desk.train("--output", run, "--resume"), run / "last.keras", "the disk is full", "free some space"
+        desk.train("--output", begun, "--resume"), begun / "last.keras", "the disk is full", "free some space"
     )
-    assert (run / "last.keras").read_bytes() == checkpoint
-    assert not [p for p in run.iterdir() if p.name.startswith(".")]
+    assert (begun / "last.keras").read_bytes() == checkpoint
+    assert not [p for p in begun.iterdir() if p.name.startswith(".")]
 
 
 def test_an_error_of_the_system_that_nobody_foresaw(

@@ -15,9 +15,10 @@ from emseg_napari.core.jobs import Cancelled
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.evaluation import evaluation, training_overlap
 from emseg_napari.evaluation.evaluation import evaluate
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.samples import phantom
 from emseg_napari.io.stacks import write_stack
-from emseg_napari.models.run import Run, RunRecord, fingerprint
+from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import EvaluationSettings, TrainingSettings
 
 DEPTH = 8

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from emseg_napari.cli import app
 from emseg_napari.core.jobs import Cancelled
+from emseg_napari.core.locks import OutputLock
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
 from emseg_napari.io.stacks import read_description, read_labels, write_stack
 from emseg_napari.io.volume import Voxel
@@ -344,3 +346,12 @@ def test_a_volume_is_not_read_as_what_it_says_it_is_not(predicted_volume):
 )
 def test_places_and_outputs_that_cannot_be_used_end_with_a_sentence(predicted_volume, output, options, part):
     assert part in refused(predicted_volume, "--output", predicted_volume.with_name(output), *options)
+
+
+@pytest.mark.parametrize("name", ["cells.tif", "cells.zarr"])
+def test_an_output_that_another_process_writes_is_refused(predicted, name):
+    lock = OutputLock(predicted.with_name(name))
+    sentence = refused(predicted, "--output", predicted.with_name(name))
+    assert f"{name} is being written by another emseg (process {os.getpid()}); wait for it" in sentence
+    lock.release()
+    assert emseg("segment", predicted, "--output", predicted.with_name(name)).exit_code == 0

@@ -2,10 +2,11 @@ import errno
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
-from emseg_napari.core import files
+from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
 
 
@@ -22,13 +23,13 @@ def write_half_of_file(path, error):
 
 
 def add_half_of_files(folder, error):
-    with files.adding_files(folder) as temporary:
+    with owned_output.adding_files(folder) as temporary:
         (temporary / "a").touch()
         raise error
 
 
 def write_half_of_folder(path, error):
-    with files.replacing_folder(path) as temporary:
+    with owned_output.replacing_folder(path) as temporary:
         (temporary / "half").touch()
         raise error
 
@@ -134,7 +135,7 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
     target = tmp_path / "export"
     target.mkdir()
     (target / "old").touch()
-    with files.replacing_folder(target) as temporary:
+    with owned_output.replacing_folder(target) as temporary:
         (temporary / "new").touch()
         assert names(target) == ["old"]
     assert names(target) == ["new"]
@@ -164,7 +165,7 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_pa
         rename(source, destination)
 
     monkeypatch.setattr(files.os, "replace", fail_second)
-    with pytest.raises(UserError, match="not writable"), files.replacing_folder(target) as temporary:
+    with pytest.raises(UserError, match="not writable"), owned_output.replacing_folder(target) as temporary:
         (temporary / "new").touch()
     assert names(target) == ["old"]
     assert names(tmp_path) == ["export"]
@@ -173,7 +174,7 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_pa
 def test_files_are_added_together_beside_those_that_are_there(tmp_path):
     (tmp_path / "a").write_text("old")
     (tmp_path / "other").touch()
-    with files.adding_files(tmp_path) as temporary:
+    with owned_output.adding_files(tmp_path) as temporary:
         (temporary / "a").write_text("new")
         (temporary / "b").write_text("new")
         assert (tmp_path / "a").read_text() == "old"
@@ -186,6 +187,18 @@ def test_a_failure_adds_none_of_the_files(tmp_path):
     with pytest.raises(UserError, match="disk is full"):
         add_half_of_files(tmp_path, OSError(errno.ENOSPC, "No space left on device"))
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_of_files_that_could_not_be_added_the_user_hears_the_names_that_they_were_to_have(tmp_path, full):
+    def error(path):
+        full_disk = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return full_disk if full else UserError(f"{path} is damaged.")
+
+    with pytest.raises(UserError) as caught, files.adding_files(tmp_path) as new:
+        raise error(new / "a.tif")
+    assert str(caught.value).startswith(str(tmp_path))
+    assert ".emseg-" not in str(caught.value)
 
 
 def test_files_and_folders_are_removed_if_they_are_there(tmp_path):
@@ -240,6 +253,72 @@ def test_a_new_name_is_flushed_to_the_disk_too(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "replace", lambda *names: (order.append("rename"), replace(*names)))
     files.write_json(tmp_path / "a.json", 1)
     assert order == ["file", "rename", "folder"]
+
+
+def open_elsewhere(times, code=32):
+    """What Windows answers, so many times, about a file that another program has open."""
+    real, left = os.replace, [times]
+
+    def replace(source, target):
+        if Path(target).name == "a.tif" and left[0]:
+            left[0] -= 1
+            error = PermissionError(errno.EACCES, "being used by another process", str(source))
+            error.winerror = code
+            raise error
+        real(source, target)
+
+    return replace
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    monkeypatch.setattr(files, "_RETRIES_S", (0, 0, 0))
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("code", [5, 32])
+def test_a_file_that_another_program_has_open_for_a_moment_is_replaced(tmp_path, monkeypatch, code):
+    (tmp_path / "a.tif").write_text("old")
+    monkeypatch.setattr(os, "replace", open_elsewhere(3, code))
+    with files.atomic_write(tmp_path / "a.tif") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "a.tif").read_text() == "new"
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_file_that_stays_open_elsewhere_is_said_and_the_new_one_kept_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "a.tif").write_text("old")
+    monkeypatch.setattr(os, "replace", open_elsewhere(100))
+    for name in ("a-new.tif", "a-new-2.tif"):
+        with pytest.raises(files.OpenElsewhere, match=f"a.tif is open in another program, .* lies in {name}"):
+            write_new(tmp_path / "a.tif", keep=True)
+        assert (tmp_path / name).read_text() == "new"
+    with pytest.raises(files.OpenElsewhere, match="is open in another program"):
+        write_new(tmp_path / "a.tif", keep=False)
+    assert (tmp_path / "a.tif").read_text() == "old"
+    assert names(tmp_path) == ["a-new-2.tif", "a-new.tif", "a.tif"]
+
+
+def write_new(path, keep):
+    with files.atomic_write(path, keep) as temporary:
+        temporary.write_text("new")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has another way")
+@pytest.mark.parametrize("knows_it", [True, False])
+def test_on_macos_the_drive_itself_is_flushed_where_the_file_system_can(tmp_path, monkeypatch, knows_it):
+    calls, flush = [], os.fsync
+
+    def full(descriptor, command):
+        calls.append(command)
+        if not knows_it:
+            raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(files, "_FULL_FSYNC", 51)
+    monkeypatch.setattr(files.fcntl, "fcntl", full)
+    monkeypatch.setattr(os, "fsync", lambda handle: (calls.append(kind(handle)), flush(handle)))
+    files.write_json(tmp_path / "a.json", 1)
+    assert calls == ([51, "folder"] if knows_it else [51, "file", "folder"])
 
 
 def kind(handle):

@@ -43,6 +43,12 @@ def test_zeros_and_ones_are_never_guessed(values, dtype):
         labels.recognise(array(*values, dtype=dtype), "truth")
 
 
+def test_the_values_that_files_and_layers_hold_stay_what_they_are():
+    states = ("UNLABELLED", "BOUNDARY", "INTERIOR", "PROPOSED_BOUNDARY", "PROPOSED_INTERIOR")
+    assert [getattr(labels, state) for state in states] == [0, 1, 2, 3, 4]
+    assert labels.to_isbi(array(0, 1, 2)).tolist() == [[128, 0, 255]]
+
+
 @pytest.mark.parametrize(
     ("values", "looks_like", "sentence"),
     [

@@ -161,6 +161,12 @@ def test_errors_of_several_slices_are_told_by_their_numbers_largest_first_with_p
     assert find_errors(truth, predicted == 2, slices=(4, 7, 9)) == []  # smaller than the default
 
 
+def test_the_largest_error_of_all_slices_comes_first():
+    truth = np.stack([labels(*["..#....."] * 4), TWO_CELLS, labels(*[".#......"] * 4)])
+    errors = find_errors(truth, truth > 0, ErrorSettings(smallest_px=1), slices=(4, 7, 9))
+    assert [(error.z, error.size_px) for error in errors] == [(7, 12), (4, 8), (9, 4)]
+
+
 def test_the_search_stops_when_it_is_told_to():
     with pytest.raises(Cancelled):
         find_errors(

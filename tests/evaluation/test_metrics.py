@@ -255,6 +255,7 @@ def test_regions_beyond_16_bits_are_one_as_in_the_scorer():
     single, shared = LAST_REGION - 1, board.sum() - (LAST_REGION - 1)
     together = single + shared**2 + (~board).sum()  # every other pixel sees several regions
     assert found.rand.split == pytest.approx(together / board.size**2)
+    assert TrueCells(board).agreement(thinned_regions(board)).rand.split == 1  # cells are not counted so
 
 
 def test_truth_slice_without_interior_scores_zero_and_pulls_the_mean_down():
@@ -397,3 +398,9 @@ def test_best_threshold_falls_as_a_boundary_pixel_counts_more():
 
 def test_best_threshold_without_boundary_labels_is_one_half():
     assert best_threshold(np.array([[2, 0]], np.uint8), np.array([[0.1, 0.9]], np.float32)) == 0.5
+
+
+def test_best_threshold_is_one_of_those_from_five_to_ninety_five_percent():
+    labels = np.array([[1, 2]], np.uint8)
+    for probability, best in (([1.0, 0.94], 0.95), ([0.06, 0.04], 0.05), ([0.02, 0.01], 0.5)):
+        assert best_threshold(labels, np.array([probability], np.float32), 3.0) == best

@@ -6,7 +6,7 @@ import pytest
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.pairing import paired
 from emseg_napari.evaluation.predictions import Prediction
-from emseg_napari.models.run import fingerprint
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.settings import EvaluationSettings
 from helpers.tiny_runs import tiny_network_run
 
@@ -26,12 +26,13 @@ def run(tmp_path):
 def test_only_the_image_of_scored_slices_is_read(run):
     """The others may be damaged, which is why they were not predicted."""
 
-    def marks(z: int) -> str:
-        assert z != 2, "a slice that is not scored was read"
-        return fingerprint(IMAGE[z])
+    class Image:
+        def __getitem__(self, z: int) -> np.ndarray:
+            assert z != 2, "a slice that is not scored was read"
+            return IMAGE[z]
 
     prediction = Prediction("p", PROBABILITY, "probability", {}, "recorded", lambda z: z != 2)
-    pair = paired(prediction, TRUTH, EvaluationSettings(), run, image=marks)
+    pair = paired(prediction, TRUTH, EvaluationSettings(), run, image=Image())
     assert pair.slices == [0, 1, 3]
     assert pair.overlap.trained == [0]
     assert any("not scored: slices 2" in note for note in pair.notes)

@@ -143,6 +143,21 @@ def test_a_mended_slice_is_predicted_anew_as_if_it_had_never_been_broken(run, di
     np.testing.assert_allclose(written / 255, predict(values, run, FAST), atol=1.5 / 255)
 
 
+def test_of_a_part_of_the_stack_its_own_mended_slices_are_predicted_anew(run, values, tmp_path):
+    values = np.concatenate([values, 255 - values])
+    array = zarr.create_array(tmp_path / "in.zarr", data=values, chunks=(1, 50, 60))
+    settings = FAST.model_copy(update={"slices": (1, 3)})
+    task = VolumeTask(tmp_path / "out.zarr", settings)
+    (tmp_path / "in.zarr" / "c" / "2" / "0" / "0").write_bytes(b"no chunk")
+    predict_volume(open_volume(tmp_path / "in.zarr"), run, task)
+    assert noted_in(VolumeOutput(task.output).record) == [2]
+    array[:] = values
+    mended = predict_volume(open_volume(tmp_path / "in.zarr"), run, task)
+    assert (mended.done, mended.skipped, mended.failures) == (25, 25, ())
+    predict_volume(open_volume(tmp_path / "in.zarr"), run, VolumeTask(tmp_path / "unbroken.zarr", settings))
+    np.testing.assert_array_equal(VolumeOutput(task.output)[:], VolumeOutput(tmp_path / "unbroken.zarr")[:])
+
+
 def test_a_slice_that_is_mended_in_part_has_the_levels_of_one_occasion(run, disk, values, task):
     disk.spoil(1, 0, 0)
     disk.spoil(1, 5, 0)

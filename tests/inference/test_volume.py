@@ -18,10 +18,12 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
+import tifffile
 import zarr
 
 from emseg_napari.core.blockwise import Scheduler, dask_client
 from emseg_napari.core.jobs import BlockDone, BlockFailed, Cancelled, JobContext, Message, Progress, UserError
+from emseg_napari.core.locks import OutputLock
 from emseg_napari.inference import block_work, load_predictor, plan, predict
 from emseg_napari.inference.backends import stoppable
 from emseg_napari.inference.block_work import encoded
@@ -33,6 +35,8 @@ from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 from helpers.counted_chunks import CountedChunks
+from helpers.faults import another_process
+from helpers.odd_arrays import odd_arrays
 from helpers.timing import PATIENCE_S
 from helpers.tiny_runs import tiny_network_run
 
@@ -241,7 +245,7 @@ def test_no_more_is_read_than_a_block_and_its_halo(run, tmp_path, settings, monk
         Volume("V", "v.zarr", Pixels(values, (), read)), run, VolumeTask(tmp_path / "out.zarr", settings)
     )
     margin = 96 + 16 + (96 if settings.close_gaps else 0)
-    sizes = sorted(read)[:-1]  # one more for the grey levels of the slice
+    sizes = sorted(read)[:-2]  # two more, for the grey levels of the slice and for its mark
     assert len(sizes) == 5 * 5
     assert max(sizes) <= (128 + 2 * margin) ** 2
 
@@ -409,6 +413,28 @@ def test_prediction_with_other_settings_is_refused_with_what_differs(run, image,
     predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST))
     with pytest.raises(UserError, match=named):
         predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST.model_copy(update=other)))
+
+
+def test_a_prediction_goes_on_only_with_the_content_that_it_began_with(run, image, tmp_path):
+    path, task = tmp_path / "in.tif", VolumeTask(tmp_path / "out.zarr", FAST)
+    other = image.copy()
+    other[2] = 255 - other[2]
+    tifffile.imwrite(path, image, photometric="minisblack")
+    predict_volume(open_volume(path), run, task)
+    (task.output / "0" / "c" / "1" / "0" / "0").unlink()
+    tifffile.imwrite(path, other, photometric="minisblack")
+    said = r"the image was changed since under the same name \(then \d+ bytes of 2.*, now \d+ bytes of 2"
+    with pytest.raises(UserError, match=said):
+        predict_volume(open_volume(path), run, task)
+    tifffile.imwrite(path, image, photometric="minisblack")
+    os.utime(path, (1, 1))
+    again = predict_volume(open_volume(path), run, task)
+    assert (again.done, again.skipped) == (1, 47)
+    assert again.record["source_state"]["modified"].startswith("1970")
+    output = VolumeOutput(task.output)
+    output._group.update_attributes({"emseg": {**output.record, "source_state": None}})
+    tifffile.imwrite(path, other, photometric="minisblack")
+    assert predict_volume(open_volume(path), run, task).skipped == 48  # an earlier version began it
 
 
 def test_prediction_of_another_image_or_by_another_run_is_refused(run, image, tmp_path):
@@ -615,3 +641,41 @@ def test_a_network_that_is_replaced_by_one_of_the_same_size_is_loaded_again(tmp_
     assert run.network_file.stat().st_size == size
     assert (predict(image, run, FAST) > before).all()
     assert held is not None
+
+
+# -- one writer at a time -----------------------------------------------------------------
+
+
+def test_a_second_prediction_into_the_same_output_is_refused_while_the_first_one_works(image, run, tmp_path):
+    target, refused = tmp_path / "p.zarr", []
+
+    def report(event):
+        if isinstance(event, BlockDone) and not refused:
+            with ThreadPoolExecutor(1) as pool:
+                again = pool.submit(predict_volume, image, run, VolumeTask(target, FAST))
+                refused.append(str(again.exception()))
+
+    first = predict_volume(image, run, VolumeTask(target, FAST), JobContext(report))
+    assert first.skipped == 0
+    assert f"p.zarr is being written by another emseg (process {os.getpid()}); wait for it" in refused[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["p.zarr"]
+    assert predict_volume(image, run, VolumeTask(target, FAST)).done == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_a_killed_prediction_locks_nobody_out(image, run, tmp_path):
+    target = tmp_path / "p.zarr"
+    with another_process(lambda: OutputLock(target)), pytest.raises(UserError, match="being written"):
+        predict_volume(image, run, VolumeTask(target, FAST))
+    assert predict_volume(image, run, VolumeTask(target, FAST)).failures == ()
+
+
+@odd_arrays
+def test_an_image_is_predicted_however_it_lies_in_memory(image, run, tmp_path, odd):
+    for dtype in ("u1", "u2"):
+        plain = image[:2].astype(dtype)
+        predict_volume(plain, run, VolumeTask(tmp_path / f"plain-{dtype}.zarr", FAST))
+        predict_volume(odd(plain), run, VolumeTask(tmp_path / f"odd-{dtype}.zarr", FAST))
+        expected, found = (VolumeOutput(tmp_path / f"{name}-{dtype}.zarr")[:] for name in ("plain", "odd"))
+        assert np.array_equal(found, expected)
+        assert np.array_equal(predict(odd(plain), run, FAST), predict(plain, run, FAST))

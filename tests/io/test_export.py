@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -8,8 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.locks import OutputLock
 from emseg_napari.io import export, stacks
 from emseg_napari.settings import ExportSettings
+from helpers.faults import another_process, kills, needs_fork
+from helpers.odd_arrays import odd_arrays
 
 SHAPE = (13, 9, 7)
 
@@ -228,3 +233,106 @@ def test_an_earlier_export_with_files_of_the_users_is_not_replaced(tmp_path, str
         export.export_training_labels(image, labels, [0], settings(which="all"), target)
     assert (target / stranger).read_text() == "mine"
     assert (target / "images" / "0000.png").is_file()
+
+
+@odd_arrays
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.int16])
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [(settings(), "e"), (png(), "e"), (settings(), "e.tif")],
+    ids=["folder", "slices", "tif"],
+)
+def test_image_and_labels_are_exported_however_they_lie_in_memory(tmp_path, odd, dtype, how, name):
+    image, labels = noise(dtype), complete_labels()
+    export.export_training_labels(odd(image), odd(labels), [2, 5], how, tmp_path / name)
+    if name == "e.tif":
+        images, written = tmp_path / "e-images.tif", tmp_path / "e.tif"
+    else:
+        suffix = "" if how.file_format == "numbered PNGs" else ".tif"
+        images, written = tmp_path / name / f"images{suffix}", tmp_path / name / f"labels{suffix}"
+    assert np.array_equal(stacks.read_image(images), image[[2, 5]])
+    assert np.array_equal(stacks.read_labels(written), labels[[2, 5]])
+
+
+def test_numbers_have_as_many_digits_as_the_highest_one_needs(tmp_path):
+    export._write_slices(tmp_path / "s", np.zeros((2, 4, 4), np.uint8), [5, 12345])
+    assert contents(tmp_path / "s") == ["00005.png", "12345.png"]
+
+
+FORMS = pytest.mark.parametrize("name", ["e", "slices", "e.tif"])
+
+
+def write(target, labels):
+    how = png() if target.name == "slices" else settings()
+    export.export_training_labels(noise(), labels, [1, 7], how, target)
+
+
+def read(target):
+    """Image and labels, as they are read by who knows their names only."""
+    if target.suffix:
+        return stacks.read_image(target.with_name("e-images.tif")), stacks.read_labels(target)
+    suffix = "" if target.name == "slices" else ".tif"
+    return stacks.read_image(target / f"images{suffix}"), stacks.read_labels(target / f"labels{suffix}")
+
+
+@needs_fork
+@FORMS
+def test_an_export_that_is_killed_between_any_two_calls_leaves_the_old_or_the_new_one(tmp_path, name):
+    target, older = tmp_path / "here" / name, complete_labels()
+    target.parent.mkdir()
+    (target.parent / "somebody.txt").write_text("keep")
+    newer, seen = (3 - older).astype(np.uint8), []
+    write(target, older)
+    for _ in kills(lambda: write(target, newer)):
+        images, labels = read(target)
+        assert np.array_equal(images, noise()[[1, 7]])
+        seen.append(bool(np.array_equal(labels, newer[[1, 7]])))
+        assert seen[-1] or np.array_equal(labels, older[[1, 7]])
+        assert (target.parent / "somebody.txt").read_text() == "keep"
+        if seen[-1]:
+            write(target, older)
+    assert seen == sorted(seen)
+    assert set(seen) == {False, True}
+
+
+@needs_fork
+@FORMS
+def test_an_export_that_another_process_writes_is_not_written(tmp_path, name):
+    target = tmp_path / name
+    with another_process(lambda: OutputLock(target)) as process:
+        with pytest.raises(UserError, match=rf"is being written by another emseg \(process {process}\)"):
+            write(target, complete_labels())
+        assert [path.name for path in tmp_path.iterdir()] == [f".{name}.emseg-lock"]
+    write(target, complete_labels())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+@pytest.mark.parametrize("inner", ["images", "labels", "images/0001.png", "export.json"])
+def test_an_export_in_which_something_is_a_link_is_not_replaced(tmp_path, inner):
+    target, outside = tmp_path / "slices", tmp_path / "outside"
+    write(target, complete_labels())
+    shutil.move(target / inner, outside)
+    (target / inner).symlink_to(outside)
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match="is not an empty folder or an earlier export"):
+        write(target, complete_labels())
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("stranger", ["mine/images/0001.png", "images/0001.txt"])
+def test_files_that_only_look_like_slices_of_an_export_are_not_removed(tmp_path, stranger):
+    target = tmp_path / "slices"
+    write(target, complete_labels())
+    (target / stranger).parent.mkdir(parents=True, exist_ok=True)
+    (target / stranger).write_text("mine")
+    with pytest.raises(UserError, match="is not an empty folder or an earlier export"):
+        write(target, complete_labels())
+    assert (target / stranger).read_text() == "mine"
+
+
+def test_files_beside_the_record_of_something_else_are_not_replaced(tmp_path):
+    (tmp_path / "e.tif").write_text("mine")
+    (tmp_path / "e.json").write_text(json.dumps({"software": "emseg-napari evaluate"}))
+    with pytest.raises(UserError, match="not an earlier export"):
+        write(tmp_path / "e.tif", complete_labels())
+    assert (tmp_path / "e.tif").read_text() == "mine"

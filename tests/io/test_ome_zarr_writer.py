@@ -22,9 +22,12 @@ from hypothesis.extra.numpy import arrays
 
 from emseg_napari.core import files
 from emseg_napari.core.jobs import Cancelled, JobContext, Progress, UserError
+from emseg_napari.core.locks import OutputLock
 from emseg_napari.io.ome_zarr_writer import Blocks, Layout, VolumeOutput
 from emseg_napari.io.pyramid import level_factors, reduced
 from emseg_napari.io.volume import Voxel
+from helpers.faults import another_process, kills, needs_fork
+from helpers.odd_arrays import odd_arrays
 
 EM = Voxel((50.0, 4.0, 4.0), "nanometer")
 IMAGE = Layout((3, 513, 300), "uint8", (1, 128, 128), (1, 256, 256), EM)
@@ -176,6 +179,7 @@ def test_coarser_images_hold_the_mean(values, step):
         reduced(values, step, labels=False),
         reduced(values.astype(np.float32), step, labels=False),
     )
+    assert (coarse.dtype, exact.dtype) == (np.uint8, np.float32)
     for place, cell in cells_of(values, step):
         assert exact[place] == pytest.approx(cell.mean())
         assert coarse[place] == np.floor(cell.mean() + 0.5)
@@ -215,6 +219,18 @@ def test_blocks_cover_the_volume_once(output, layout):
     assert covered.min() == covered.max() == 1
     assert list(output.blocks) == [output.blocks[n] for n in range(len(output.blocks))]
     assert output.blocks[-1] == list(output.blocks)[-1]
+
+
+def test_blocks_can_be_counted_by_hand():
+    blocks = Blocks((3, 5, 7), (2, 3, 4))
+    assert (blocks.grid, len(blocks)) == ((2, 2, 2), 8)
+    assert blocks[5] == blocks[-3] == blocks.at((1, 0, 1))
+    assert blocks[5].window == np.s_[2:3, 0:3, 4:7]
+    assert blocks[5].shape == (1, 3, 3)
+    assert blocks[2:7:4] == [blocks.at((0, 1, 0)), blocks.at((1, 1, 0))]
+    over = [block.index for block in blocks.over(np.s_[1:3, 3:4, 0:4])]
+    assert over == [(0, 1, 0), (1, 1, 0)]
+    assert len(blocks.over(np.s_[0:2, 2:4, 3:5])) == 4
 
 
 def test_the_blocks_of_a_huge_volume_cost_nothing():
@@ -305,7 +321,10 @@ def test_finishing_tells_how_far_it_is_and_stops_when_asked(tmp_path):
     output.finish(JobContext(told.append))
     fractions = [event.fraction for event in told]
     assert fractions == sorted(fractions)
-    assert fractions[-1] == 1.0
+    every = sum(len(block_files(output.path, level)) for level in (1, 2, 3))
+    counted = [round(fraction * every, 6) for fraction in fractions]
+    first = every - len(counted) + 3  # what was being written as it stopped is done too
+    assert counted == [1, 2, *range(first, every + 1)]
     assert all(event.seconds_left >= 0 for event in told)
     assert told[-1].text.startswith("coarser level 3: ")
 
@@ -541,3 +560,91 @@ def test_an_output_says_which_slices_it_holds_and_reads_the_levels_that_viewers_
     assert output.holds((slice(0, 1), *whole))
     assert not output.holds((slice(0, 2), *whole))
     assert [level.shape for level in output.levels] == [(2, 300, 520)]
+
+
+# -- what is ours, and what is not --------------------------------------------------------
+
+
+@odd_arrays
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "float32"])
+def test_values_are_written_however_they_lie_in_memory(tmp_path, odd, dtype):
+    layout = Layout((2, 48, 40), dtype, (1, 16, 16), (2, 32, 32))
+    output, values = VolumeOutput.prepare(tmp_path / "out.zarr", layout, RECORD), values_of(layout)
+    for block in output.missing():
+        plain = values[block.window]
+        given = odd(plain)
+        output.write(block, given.astype(dtype) if given.dtype != plain.dtype else given)
+    assert np.array_equal(output[:], values)
+
+
+def foreign(output):
+    """What another program keeps in an output."""
+    place = output.path / "labels" / "proofread.json"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("mine")
+    return place
+
+
+def test_all_blocks_are_removed_and_nothing_else(output):
+    place = foreign(output)
+    metadata = {p.name for p in output.path.rglob("*") if p.is_file() and p not in block_files(output.path)}
+    output.remove_blocks()
+    assert place.read_text() == "mine"
+    assert len(output.missing()) == len(output.blocks)
+    left = {p.name for p in output.path.rglob("*") if p.is_file()}
+    assert left == metadata - {str(n) for n in range(100)}
+    write_missing(output)
+    output.finish()
+    assert np.array_equal(output[:], values_of(output.layout))
+    yaozarrs.validate_zarr_store(str(output.path))
+
+
+@needs_fork
+def test_a_removal_that_is_killed_between_any_two_calls_leaves_whole_blocks_and_what_is_not_ours(tmp_path):
+    layout = Layout((3, 40, 30), "int32", (1, 16, 16), None, version="0.4", labels=True)
+    output = VolumeOutput.prepare(tmp_path / "whole.zarr", layout, RECORD)
+    write_missing(output)
+    output.finish()
+    place, counts = foreign(output), []
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(output.path, copy)
+    for _ in kills(lambda: VolumeOutput(copy).remove_blocks()):
+        left = VolumeOutput.prepare(copy, layout, RECORD)
+        assert (copy / place.relative_to(output.path)).read_text() == "mine"
+        missing, values = {block.index for block in left.missing()}, values_of(layout)
+        there = [block for block in left.blocks if block.index not in missing]
+        counts.append(len(there))
+        assert all(np.array_equal(left[block.window], values[block.window]) for block in there)
+        shutil.rmtree(copy)
+        shutil.copytree(output.path, copy)
+    assert counts[0] == len(output.blocks)
+    assert counts[-1] == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+@pytest.mark.parametrize("inner", ["0", "layer", "row", "block"])
+def test_nothing_is_written_or_removed_through_a_link_in_an_output(output, tmp_path, inner):
+    first = output.blocks.at((0, 0, 0))
+    file = output._files.file(first)
+    place = {"0": output.path / "0", "layer": file.parents[1], "row": file.parent, "block": file}[inner]
+    outside = shutil.move(place, tmp_path / "outside")
+    place.symlink_to(outside)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    again = VolumeOutput(output.path)
+    with pytest.raises(UserError, match="leads by a link to"):
+        again.write(first, np.ones(first.shape, output.dtype))
+    if inner != "block":  # of which only the link would go
+        with pytest.raises(UserError, match="leads by a link to"):
+            again.remove_slices([0])
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@needs_fork
+def test_an_output_that_another_process_makes_is_not_made_a_second_time(tmp_path):
+    with (
+        another_process(lambda: OutputLock(tmp_path / "out.zarr")),
+        pytest.raises(UserError, match=r"out\.zarr is being written by another emseg"),
+    ):
+        VolumeOutput.prepare(tmp_path / "out.zarr", IMAGE, RECORD)
+    VolumeOutput.prepare(tmp_path / "out.zarr", IMAGE, RECORD)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.zarr"]

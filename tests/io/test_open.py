@@ -314,6 +314,17 @@ def test_full_resolution_is_the_default_and_all_levels_can_be_opened(tmp_path):
         assert len(open_levels(levels[0].source)) == 1
 
 
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_the_scale_of_an_image_as_a_whole_counts_for_each_of_its_levels(tmp_path, version):
+    root = zarr.open_group(write_ome(tmp_path / "a.zarr", grey(), version))
+    attributes = root.attrs.asdict()
+    (image,) = attributes.get("ome", attributes)["multiscales"]
+    image["coordinateTransformations"] = [{"type": "scale", "scale": [2.0, 2.0, 3.0]}]
+    root.attrs.update(attributes)
+    levels = open_levels(tmp_path / "a.zarr")
+    assert [level.voxel.size for level in levels] == [(80, 10, 12), (80, 20, 24)]
+
+
 def test_units_that_differ_become_that_of_x(tmp_path):
     path = write_ome(tmp_path / "a.zarr", grey(), units=("micrometer", "nanometer", "nanometer"))
     assert open_volume(path).voxel.size == pytest.approx((40_000, 5, 4))

@@ -6,6 +6,7 @@ import tifffile
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import AmbiguousLabels, UnknownLabels
 from emseg_napari.io import stacks
+from helpers.odd_arrays import odd_arrays
 from helpers.paths import ISBI, TEST_DATA
 
 
@@ -83,6 +84,8 @@ def test_a_single_page_is_a_stack_of_one(tmp_path, shape):
     [
         (np.array([[0, 60_000]], np.uint32), np.uint16),
         (np.array([[0, 70_000]], np.uint32), np.float32),
+        (np.array([[0, 65_535]], np.int32), np.uint16),
+        (np.array([[0, 65_536]], np.int32), np.float32),
         (np.array([[-32_768, 32_767]], np.int16), np.float32),
         (np.array([[0, 32_767]], np.int16), np.uint16),
         (np.array([[0.5, -1]], np.float64), np.float32),
@@ -458,3 +461,12 @@ def test_real_tissue_and_its_cells_are_read():
     stacks.check_pair(image, truth, "image.tif", "cells.tif")
     assert np.unique(truth).tolist() == [1, 2]
     assert 0.05 < (truth == 1).mean() < 0.4
+
+
+@odd_arrays
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f4"])
+def test_a_stack_is_written_however_it_lies_in_memory(tmp_path, odd, dtype):
+    plain = noise().astype(dtype)
+    for given, expected in (odd(plain), plain), (odd(plain)[1], plain[1:2]):
+        stacks.write_stack(tmp_path / "a.tif", given)
+        assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), np.squeeze(expected))

@@ -65,3 +65,14 @@ def test_a_size_that_is_not_understood_is_said_and_not_used(sizes, unit, words):
     assert voxel is None
     assert note.startswith("no size of a voxel is known")
     assert re.search(words, note)
+
+
+NANOMETRES = {"angstrom": 0.1, "nm": 1, "um": 1e3, "mm": 1e6, "cm": 1e7, "m": 1e9}
+
+
+@pytest.mark.parametrize(("unit", "factor"), NANOMETRES.items())
+def test_a_size_in_another_unit_than_that_of_x_is_converted(unit, factor):
+    voxel, _ = stated_voxel(("3", 2, 5), (unit, "nm", "nm"))
+    assert voxel == Voxel((pytest.approx(3 * factor), 2, 5), "nanometer")
+    voxel, _ = stated_voxel((3, 2, 5), ("nm", "nm", unit))
+    assert voxel.size == pytest.approx((3 / factor, 2 / factor, 5))

@@ -97,6 +97,14 @@ def test_large_slice_is_measured_on_a_sample_that_is_good_enough(rng):
     assert high - low == pytest.approx(1, abs=0.02)
 
 
+def test_levels_are_those_of_a_regular_grid_of_enough_pixels(rng):
+    grid = rng.normal(100, 10, (512, 512)).astype(np.float32)  # 2^18 pixels
+    slice_ = np.zeros((1024, 1024), np.float32)
+    slice_[::2, ::2] = grid
+    assert NORMALISATION.levels(slice_) == NORMALISATION.levels(grid)
+    assert NORMALISATION.levels(slice_[:1023]) != NORMALISATION.levels(grid)
+
+
 def test_image_itself_is_left_alone(picture):
     image = picture.astype(np.float32)
     before = image.copy()
@@ -132,6 +140,15 @@ def test_of_a_large_slice_only_windows_are_read_and_they_are_enough(large):
     whole = NORMALISATION.levels(large[:600, :400])
     assert levels.middle == pytest.approx(whole.middle, abs=1)
     assert levels.scale == pytest.approx(whole.scale, rel=0.03)
+
+
+def test_windows_of_a_large_slice_reach_from_edge_to_edge_and_all_their_pixels_count(large, monkeypatch):
+    monkeypatch.setattr(normalisation, "_SAMPLED_PIXELS", 1 << 8)
+    rows, columns = (np.linspace(0, n - 32, 8).astype(int) for n in large.shape)
+    pixels = [large[y : y + 32, x : x + 32] for y in rows for x in columns]
+    low, middle, high = np.percentile(pixels, (5, 50, 95))
+    levels = NORMALISATION.levels(large)
+    assert (levels.middle, levels.scale) == (middle, pytest.approx(1 / (high - low)))
 
 
 def test_a_large_slice_on_disk_has_the_levels_that_it_has_in_memory(large):

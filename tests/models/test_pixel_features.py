@@ -48,3 +48,15 @@ def test_features_look_no_further_than_the_halo_of_a_tile():
     image = noise((260, 260))
     part = pixel_features(image[:200, :200], SIGMAS)
     np.testing.assert_allclose(part[:128, :128], pixel_features(image, SIGMAS)[:128, :128], atol=1e-6)
+
+
+def test_a_saddle_has_the_eigenvalues_that_can_be_counted_by_hand():
+    y, x = np.mgrid[-30:31, -30:31].astype(np.float32)
+    middle = pixel_features(y * y - 2 * x * y + 3 * x * x, (1.0, 2.0))[30, 30].reshape(2, -1)
+    # Second slopes 2, -2 and 6; a Gaussian of sigma adds half of each square's, times sigma squared.
+    for features, sigma, finer in zip(middle, (1.0, 2.0), (0.0, 1.0), strict=True):
+        assert features[SMOOTH] == pytest.approx(4 * sigma**2, rel=0.03)
+        assert features[DIFFERENCE] == pytest.approx(4 * (sigma**2 - finer**2), rel=0.05)
+        assert features[GRADIENT] == pytest.approx(0, abs=1e-4)
+        assert features[LAPLACIAN] == pytest.approx(8, abs=1e-3)
+        assert features[4:6] == pytest.approx([4 + 8**0.5, 4 - 8**0.5], abs=1e-3)

@@ -40,6 +40,10 @@ def test_a_filter_looks_no_further_than_it_says(sigma_px):
     np.testing.assert_allclose(part[:150, :150], strength(image, sigma_px)[:150, :150], atol=1e-5)
 
 
+def test_widths_to_try_are_half_octaves():
+    np.testing.assert_allclose(np.diff(np.log2(SIGMAS_PX)), 0.5, atol=0.03)
+
+
 # Hysteresis and clean-up
 
 
@@ -82,6 +86,21 @@ def test_where_nothing_is_cleaned_a_stronger_pixel_is_more_probable():
     found = np.linspace(-1, 2, 100, dtype=np.float32).reshape(1, 100)
     fit = RidgeFit(dark=True, sigma_px=2, low=0.5, high=0.5, smallest_px=1, spread=0.3)
     assert (np.diff(probability(found, fit)) > 0).all()
+
+
+def test_limits_belong_to_what_they_bound():
+    found = np.array([[0.5, 0.75, 0, 0, 0.75, 0, 0.5]], np.float32)
+    assert boundary(found, 0.5, 0.75, 1).tolist() == [[True, True, False, False, True, False, False]]
+    assert boundary(found, 0.5, 0.75, 2).tolist() == [[True, True, False, False, False, False, False]]
+    assert boundary(found, 0.5, 0.75, 3).tolist() == [[False] * 7]
+    islands = np.array([[1, 1, 0, 0, 1, 1, 0, 1, 1]], np.float32)
+    assert boundary(islands, 0.5, 0.5, 2)[0].tolist() == [True, True, False, False, *[True] * 5]
+
+
+def test_the_probability_of_the_spread_above_the_limit_is_73_percent():
+    fit = RidgeFit(dark=True, sigma_px=2, low=0.5, high=0.5, smallest_px=1, spread=0.25)
+    found = probability(np.array([[0.25, 0.5, 0.75, 1.0]], np.float32), fit)
+    assert found[0] == pytest.approx([0.269, 0.5, 0.731, 0.881], abs=1e-3)
 
 
 # The fit

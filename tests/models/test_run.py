@@ -1,18 +1,17 @@
 import json
+import os
 import pickle
 import shutil
-from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from emseg_napari.core.jobs import EpochEnded, UserError
-from emseg_napari.io.stacks import supported
-from emseg_napari.io.volume import volume_of
+from emseg_napari.core.locks import OutputLock
 from emseg_napari.models import run as run_module
-from emseg_napari.models.run import FORMAT, Run, RunRecord, fingerprint, is_run, open_run, versions
-from emseg_napari.settings import TrainingSettings
+from emseg_napari.models.run import FORMAT, Run, RunRecord, is_run, open_run, versions
+from emseg_napari.models.run_folder import check_new_run, owned_run, resumable_run
+from emseg_napari.settings import LiveSettings, TrainingSettings
 
 HISTORY = [
     EpochEnded(1, 100, 12.5, 0.7, 0.9, 0.85, 3e-3),
@@ -82,6 +81,75 @@ def test_run_knows_a_run_folder_from_another(run, tmp_path):
     assert is_run(run.folder)
     assert not is_run(tmp_path)
     assert not is_run(tmp_path / "nowhere")
+
+
+def begun(run, **settings):
+    """The run as it was left before its end."""
+    run.settings = run.settings.model_copy(update=settings)
+    run.record = run.record.model_copy(update={"finished": False})
+    run.save()
+    run.last_checkpoint.touch()
+    run.network_file.touch()
+    return run
+
+
+def test_an_interrupted_run_can_be_resumed(run):
+    assert resumable_run(begun(run).folder).record == run.record
+
+
+def test_a_finished_run_cannot_be_resumed_unless_its_network_is_gone(run):
+    begun(run).update(finished=True)
+    with pytest.raises(UserError, match=r"is finished, so it stays as it is; .*'Start from'.*--from"):
+        resumable_run(run.folder)
+    run.network_file.unlink()
+    assert resumable_run(run.folder).record.finished
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_run_that_learned_live_cannot_be_resumed_without_its_hold(run, finished):
+    begun(run, **LiveSettings().training(run.settings).model_dump(include={"minutes", "epochs"}))
+    run.update(finished=finished)
+    with pytest.raises(UserError, match=r"(learned live|is finished).* start a new run from it"):
+        resumable_run(run.folder)
+
+
+@pytest.mark.parametrize("network", ["ridge", "trees"])
+def test_a_baseline_cannot_be_resumed(run, network):
+    with pytest.raises(UserError, match="neither resumed nor"):
+        resumable_run(begun(run, network=network, minutes=None).folder)
+
+
+@pytest.mark.parametrize("name", ["settings.json", "note.txt", ".hidden"])
+def test_a_new_run_needs_a_new_or_empty_folder(run, tmp_path, name):
+    with pytest.raises(UserError, match="holds a run already"):
+        check_new_run(run.folder)
+    folder = tmp_path / "other"
+    check_new_run(folder)
+    folder.mkdir()
+    check_new_run(folder)
+    (folder / name).touch()
+    with pytest.raises(UserError, match="is not empty and holds no run; choose a new or empty folder"):
+        check_new_run(folder)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_folder_has_one_trainer_at_a_time(run, tmp_path, resume):
+    folder = begun(run).folder if resume else tmp_path / "new"
+    lock = OutputLock(folder)
+    with pytest.raises(UserError, match="is being written by another emseg"), owned_run(folder, resume):
+        pass
+    lock.release()
+    with owned_run(folder, resume) as resumed:
+        assert (resumed is not None) == resume
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_run_with_a_file_that_is_a_link_elsewhere_is_not_trained(run, tmp_path):
+    begun(run)
+    run.last_checkpoint.rename(tmp_path / "elsewhere")
+    run.last_checkpoint.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"last\.keras .*leads by a link"), owned_run(run.folder, resume=True):
+        pass
 
 
 @pytest.mark.parametrize("folder", ["", "nowhere"])
@@ -169,22 +237,3 @@ def test_a_missing_starter_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
     with pytest.raises(UserError, match="comes without a starter network"):
         open_run("absent")
-
-
-@pytest.mark.parametrize(
-    "dtype", [bool, "int8", ">i2", "int32", "uint32", ">u2", "float64", "float16", ">f4"]
-)
-@pytest.mark.parametrize("least", [0, -3])
-def test_a_slice_has_one_name_as_a_volume_and_as_a_whole(dtype, least):
-    image = np.random.default_rng(0).integers(0, 2 if dtype is bool else 100, (3, 8, 9)).astype(dtype)
-    if image.dtype.kind in "if":
-        image[:, 0, 0] = least
-    names = [fingerprint(slice_) for slice_ in supported(image)]
-    assert [fingerprint(volume_of(image)[z]) for z in range(3)] == names
-    assert len(set(names)) == 3
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_names_of_slices_stay_what_runs_have_recorded(dtype):
-    slice_ = np.arange(12).reshape(3, 4).astype(dtype)
-    assert fingerprint(slice_) == sha256(slice_.tobytes()).hexdigest()[:16]

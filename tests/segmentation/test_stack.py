@@ -8,11 +8,13 @@ from scipy import ndimage
 from emseg_napari.core.jobs import Cancelled, JobContext, Message, Progress, UserError
 from emseg_napari.core.labels import INTERIOR, normalise
 from emseg_napari.evaluation.metrics import v_rand
-from emseg_napari.segmentation.agglomeration import Regions, in_reading_order, outlined
+from emseg_napari.segmentation.agglomeration import Borders, Regions, in_reading_order, outlined
 from emseg_napari.segmentation.linking import link
+from emseg_napari.segmentation.overlaps import Shared, overlaps
 from emseg_napari.segmentation.stack import cells_of_slice, segment_stack
 from emseg_napari.segmentation.tile_joining import _united
 from emseg_napari.segmentation.tiles import Face
+from emseg_napari.segmentation.watershed import seeds_of, watershed_fragments
 from emseg_napari.settings import CellSettings
 
 STEPS = ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]))
@@ -259,6 +261,51 @@ def test_outlines_part_regions_at_their_sides_only():
     np.testing.assert_array_equal(outlined(slice_of("112 133 133")), slice_of("100 033 033"))
 
 
+@pytest.mark.parametrize(("steps", "strength"), [(1, 0.5), (30, 0.5), (60, 0.555), (120, 0.61)])
+def test_a_boundary_counts_more_with_every_doubling_of_its_length_from_thirty_steps_on(steps, strength):
+    for asked, left in ((strength - 1e-3, 2), (strength + 1e-3, 1)):
+        regions = Regions(np.repeat([[0, 1]], steps, axis=0), np.full((steps, 2), 0.5))
+        regions.join_weak(asked)
+        assert regions.numbers().max() == left
+
+
+def test_a_boundary_of_just_the_strength_asked_for_stays():
+    regions = Regions(slice_of("12"), np.full((1, 2), 0.5))
+    regions.join_weak(0.5)
+    assert regions.numbers().max() == 2
+
+
+def test_the_smallest_region_is_joined_first_and_of_equal_boundaries_goes_to_the_lowest_number():
+    regions = Regions(slice_of("0001223333"), np.array([[0, 0, 0.9, 0.1, 0.4, 0.2, 0.2, 0, 0, 0]]))
+    regions.join_small(3)  # 1 to 2, with which it is large enough; had 2 been first, it were part of 3
+    np.testing.assert_array_equal(regions.numbers(), slice_of("1112223333"))
+    regions = Regions(slice_of("00122"), np.full((1, 5), 0.5))
+    regions.join_small(2)
+    np.testing.assert_array_equal(regions.numbers(), slice_of("11122"))
+
+
+def test_borders_can_be_counted_by_hand():
+    borders = Borders.within(slice_of("12 13"), np.array([[0.125, 0.25], [0.375, 0.5]]))
+    assert [column.tolist() for column in borders] == [[1, 1, 2], [2, 3, 3], [0.25, 0.5, 0.5], [1, 1, 1]]
+    borders = Borders.within(slice_of("113 211"), np.array([[0.125, 0.25, 1], [0.5, 0.25, 0.25]]))
+    assert [column.tolist() for column in borders] == [[1, 1], [2, 3], [1.0, 2.0], [2, 2]]
+
+
+@pytest.mark.parametrize(("neck_px", "seeds"), [(1.75, "01020330"), (2.0, "01110220")])
+def test_two_wide_places_are_one_seed_if_the_way_between_is_narrower_by_no_more_than_the_neck(neck_px, seeds):
+    found, count = seeds_of(np.array([[0, 5, 3, 5, 0, 1, 1, 0]]), neck_px)  # the last is thin, but alone
+    np.testing.assert_array_equal(found, slice_of(seeds))
+    assert count == found.max()
+
+
+def test_of_seeds_as_wide_the_first_in_reading_order_gets_what_lies_between():
+    probability = np.array([[0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]], np.float32)
+    for picture in (probability, probability.T):
+        numbers, first = watershed_fragments(picture, CellSettings())
+        assert numbers.ravel().tolist() == [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3]
+        assert first.tolist() == [0, 4, 8]
+
+
 # -- linking -------------------------------------------------------------------------------
 
 stacks = arrays.arrays(
@@ -315,6 +362,23 @@ def test_each_cell_is_linked_to_one_and_the_best_overlap_comes_first():
     linked = link(cells, CellSettings(overlap=0.2))
     assert linked[1].tolist() == [[2, 1, 1, 1, 1, 1]]
     assert linked[2].tolist() == [[0, 1, 1, 1, 1, 0]]
+
+
+def test_of_equal_overlaps_the_lowest_numbers_are_linked():
+    apart, together = slice_of("1122"), slice_of("1111")
+    np.testing.assert_array_equal(link(np.stack([apart, together]))[1], slice_of("1111"))
+    np.testing.assert_array_equal(link(np.stack([together, apart]))[1], slice_of("1122"))
+
+
+def test_overlaps_can_be_counted_by_hand_also_part_by_part():
+    earlier, later = slice_of("1122 1120"), slice_of("1333 1330")
+    shared = [(1, 1, 2 / 4), (1, 3, 2 / 7), (2, 3, 3 / 5)]
+    for least, kept in ((0.0, shared), (2 / 7, shared), (0.5, [shared[0], shared[2]]), (0.61, [])):
+        assert list(zip(*overlaps(earlier, later, least), strict=True)) == kept
+    parts = Shared()
+    for half in (np.s_[:, 1:], np.s_[:, :1]):  # the second has lower numbers only
+        parts.add(earlier[half], later[half])
+    assert list(zip(*parts.overlaps(0.0), strict=True)) == shared
 
 
 def test_less_overlap_than_asked_for_is_no_link():

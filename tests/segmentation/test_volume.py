@@ -21,6 +21,7 @@ from emseg_napari.core.jobs import (
     Progress,
     UserError,
 )
+from emseg_napari.core.locks import OutputLock
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
@@ -142,6 +143,15 @@ def test_float_probability_and_labels_give_what_they_give_in_memory(tmp_path, li
 # -- slices that are cut -------------------------------------------------------------------
 
 
+def test_tiles_and_what_they_see_can_be_counted_by_hand():
+    cut = Cut(whole_px=20, tile_px=3, margin_px=1)
+    assert list(cut.tiles((4, 5)).values()) == [np.s_[0:4, 0:5]]
+    tiles = cut.tiles((3, 7))
+    assert tiles == {(0, 0): np.s_[0:3, 0:3], (0, 1): np.s_[0:3, 3:6], (0, 2): np.s_[0:3, 6:7]}
+    seen = [cut.seen(tile, (3, 7)) for tile in tiles.values()]
+    assert seen == [np.s_[0:3, 0:4], np.s_[0:3, 2:7], np.s_[0:3, 5:7]]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_tiles_that_see_enough_give_the_cells_of_the_slice_as_a_whole(seed):
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).random((120, 150)), 3.0)
@@ -239,9 +249,15 @@ def test_a_finished_output_is_left_as_it_is(tmp_path):
     path, probability = tmp_path / "cells.zarr", field((2, 30, 30), 3)
     segmented(probability, path)
     before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
-    again = segmented(Broken(probability, (0, 0, 0)).array * 0, path)  # nothing is read any more
-    assert again.cells is None
+    assert segmented(probability, path).cells is None
     assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
+
+
+def test_cells_of_a_probability_that_was_changed_are_not_mixed_with_earlier_ones(tmp_path):
+    path, probability = tmp_path / "cells.zarr", field((2, 30, 30), 3)
+    segmented(probability, path)
+    with pytest.raises(UserError, match="the probability is another, or was changed since"):
+        segmented(np.concatenate([probability[:1], 255 - probability[1:]]), path)
 
 
 def test_other_settings_for_an_earlier_output_are_refused_by_name(tmp_path):
@@ -395,3 +411,46 @@ def test_outlines_go_on_over_the_faces_between_blocks(tmp_path, monkeypatch):
     found = segment_volume(boundary, Destination(tmp_path / "c.zarr", {}, version="0.4"), how).output
     assert found.blocks.grid == (2, 4, 3)
     np.testing.assert_array_equal(found[:], segment_stack(probability, how))
+
+
+@pytest.mark.parametrize("killed", ["", "before", "halfway", "after"])
+def test_numbering_anew_removes_cells_only_and_a_kill_meanwhile_is_made_good(tmp_path, monkeypatch, killed):
+    """What a proofreader keeps in the same output stays, and all numbers are those of an unbroken run."""
+    probability, real = field((3, 60, 72), 5), VolumeOutput.remove_blocks
+    whole = segmented(probability, tmp_path / "whole.zarr", LINKED, TILES).output
+    path = tmp_path / "cells.zarr"
+    assert segmented(volume_with(probability, (1, 0, 0)), path, LINKED, TILES).failures
+    note = path / "labels" / "proofread.json"
+    note.parent.mkdir()
+    note.write_text("mine")
+
+    def remove_blocks(output):
+        if killed == "halfway":
+            output._files.remove(output.blocks.at((0, 0, 0)))
+        if killed == "after":
+            real(output)
+        raise KeyboardInterrupt
+
+    if killed:
+        with monkeypatch.context() as patch:
+            patch.setattr(VolumeOutput, "remove_blocks", remove_blocks)
+            with pytest.raises(KeyboardInterrupt):
+                segmented(probability, path, LINKED, TILES)
+        assert note.read_text() == "mine"
+    assert segmented(probability, path, LINKED, TILES).failures == ()
+    assert note.read_text() == "mine"
+    assert np.array_equal(VolumeOutput(path)[:], whole[:])
+    left = files_of(path)
+    del left["labels/proofread.json"]
+    assert left.keys() == files_of(whole.path).keys()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["cells.zarr", "whole.zarr"]
+
+
+def test_cells_that_another_process_computes_are_not_computed_a_second_time(tmp_path):
+    lock = OutputLock(tmp_path / "cells.zarr")
+    with pytest.raises(UserError, match=r"cells\.zarr is being written by another emseg"):
+        segmented(field((1, 24, 24), 0), tmp_path / "cells.zarr")
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+    segmented(field((1, 24, 24), 0), tmp_path / "cells.zarr")
+    assert [path.name for path in tmp_path.iterdir()] == ["cells.zarr"]

@@ -223,3 +223,91 @@ def test_blur_spreads_a_spot_and_keeps_its_sum():
     image, _ = augment(spot(16, 16), random_labels(0), settings(blur_px=2.0), np.random.default_rng(1))
     assert 0 < image.max() < 0.9
     assert image.sum() == pytest.approx(1, abs=1e-3)
+
+
+class Chance:
+    """Random numbers that all lie at one share of their range."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+
+    def uniform(self, low=0.0, high=1.0, size=None):
+        value = low + self._share * (high - low)
+        return value if size is None else np.full(size, value)
+
+    def integers(self, end):
+        return int(self._share * (end - 1))
+
+    def standard_normal(self, shape, dtype=float):
+        return np.ones(shape, dtype)
+
+
+MOST, MIDDLE = Chance(1.0), Chance(0.5)
+Y, X = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+CENTRE = (SIDE - 1) / 2
+
+
+def at_most(image: np.ndarray, **changes) -> np.ndarray:
+    """The image after as much of a change as its limit allows."""
+    return augment(image.astype(np.float32), random_labels(0), settings(**changes), MOST)[0]
+
+
+def test_a_patch_is_moved_turned_zoomed_and_sheared_by_its_limit_around_its_centre():
+    image = np.random.default_rng(0).random((SIDE, SIDE)).astype(np.float32)
+    np.testing.assert_allclose(at_most(image, shift_fraction=0.25)[:24, :24], image[8:, 8:], atol=1e-5)
+    turned = at_most(image, rotation_degrees=90.0)
+    np.testing.assert_allclose(turned, np.rot90(image, -1), atol=1e-4)
+    for ramp, along in ((Y, Y), (X, X)):
+        zoomed = np.clip(CENTRE + 1.5 * (along - CENTRE), 0, SIDE - 1)
+        np.testing.assert_allclose(at_most(ramp, zoom_fraction=0.5), zoomed, atol=1e-3)
+    sheared = np.clip(CENTRE + (Y - CENTRE) - 0.5 * (X - CENTRE), 0, SIDE - 1)
+    np.testing.assert_allclose(at_most(Y, shear_degrees=30.0), sheared, atol=1e-3)
+    sheared = CENTRE + 0.75**0.5 * (X - CENTRE)
+    np.testing.assert_allclose(at_most(X, shear_degrees=30.0), sheared, atol=1e-3)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.25])
+def test_a_patch_of_a_slice_is_moved_and_bent_as_far_as_its_own_size_says(shift):
+    slice_ = np.random.default_rng(0).random((96, 110)).astype(np.float32)
+    labels = (3 * slice_).astype(np.uint8)
+    chosen, px = settings(elastic_px=3.0, shift_fraction=shift), 3 + round(32 * shift)
+    image, known = augment(slice_, labels, chosen, MOST, np.s_[30:62, 40:72])
+    np.testing.assert_allclose(image, slice_[30 + px : 62 + px, 40 + px : 72 + px], atol=1e-3)
+    np.testing.assert_array_equal(known, labels[30 + px : 62 + px, 40 + px : 72 + px])
+    image, known = augment(slice_, labels, settings(shift_fraction=0.25), MOST, np.s_[30:62, 40:72])
+    np.testing.assert_allclose(image, slice_[38:70, 48:80], atol=1e-4)
+    np.testing.assert_array_equal(known, labels[38:70, 48:80])
+
+
+def test_grey_values_change_by_their_limits():
+    image = np.random.default_rng(0).random((SIDE, SIDE)).astype(np.float32)
+    np.testing.assert_allclose(at_most(image, contrast=0.5), 1.5 * image + 0.5, atol=1e-6)
+    np.testing.assert_allclose(at_most(image, noise=0.5), image + 0.5, atol=1e-6)
+    blurred = at_most(spot(16, 16), blur_px=2.0)
+    assert blurred[16, 16] == pytest.approx(1 / (2 * np.pi * 4), rel=0.02)
+    assert blurred[16, 20] / blurred[16, 16] == pytest.approx(np.exp(-16 / 8), rel=0.01)
+    assert (at_most(image, smudge=1.0) == image).all()  # where chance does not want it
+
+
+def test_a_smudge_takes_nine_tenths_of_the_contrast_in_its_middle():
+    image, labels = np.ones((SIDE, SIDE), np.float32), random_labels(0)
+    smudged, _ = augment(image, labels, settings(smudge=0.6), MIDDLE)
+    squares = (Y - 16) ** 2 + (X - 16) ** 2
+    np.testing.assert_allclose(smudged, 1 - 0.9 * np.exp(-squares / (0.125 * SIDE) ** 2), atol=1e-5)
+    assert (augment(image, labels, settings(smudge=0.5), MIDDLE)[0] == 1).all()
+
+
+def test_patches_are_mirrored_and_thickened_as_chance_has_it():
+    image, labels = spot(3, 5), random_labels(0)
+    for mirror, expected in (
+        ("horizontal", image[:, ::-1]),
+        ("flips and turns", np.rot90(image[:, ::-1], 3)),
+    ):
+        np.testing.assert_array_equal(augment(image, labels, settings(mirror=mirror), MOST)[0], expected)
+        np.testing.assert_array_equal(augment(image, labels, settings(mirror=mirror), Chance(0.0))[0], image)
+    dark, labels = 1 - spot(16, 16), np.full((SIDE, SIDE), 2, np.uint8)
+    labels[16, 16], labels[16, 17] = 1, 0
+    thick, known = augment(dark, labels, settings(thickness_px=2), MOST)
+    diamond = np.abs(Y - 16) + np.abs(X - 16) <= 2
+    np.testing.assert_array_equal(thick == 0, diamond)
+    np.testing.assert_array_equal(known, np.where(labels == 0, 0, np.where(diamond, 1, 2)))

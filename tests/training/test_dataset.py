@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from emseg_napari.core.jobs import UserError
+from emseg_napari.core.jobs import UserError, never
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.run import Run, opened_start
@@ -9,6 +10,7 @@ from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.dataset import check_data, prepare
 from emseg_napari.training.run_record import split_description, with_start
 from emseg_napari.training.splits import DataNames
+from emseg_napari.training.validation import Validator
 
 
 @pytest.fixture
@@ -18,6 +20,13 @@ def stack() -> tuple[np.ndarray, np.ndarray]:
     labels = np.full(image.shape, 2, np.uint8)
     labels[:, np.arange(128) // 8 % 2 == 0] = 1
     return image, labels
+
+
+class Blind:
+    """A network that takes all for interior."""
+
+    def probability(self, slice_, should_stop=never):
+        return np.full(slice_.shape, 0.1, np.float32)
 
 
 def settings(**changes) -> TrainingSettings:
@@ -70,13 +79,93 @@ def test_a_resumed_run_keeps_its_held_out_tile(stack, tmp_path):
     assert prepare(image, labels, settings(), run).record.held_out_tile == run.record.held_out_tile
 
 
-@pytest.mark.parametrize("change", ["other grey levels", "fewer slices"])
-def test_a_run_is_not_resumed_on_another_image(stack, tmp_path, change):
+def erased(labels: np.ndarray, where: tuple) -> np.ndarray:
+    left = labels.copy()
+    left[where] = 0
+    return left
+
+
+@pytest.mark.parametrize("side", ["held-out corner", "held-out slices", "all that trains", "a class", "all"])
+def test_a_run_whose_labels_of_one_side_were_erased_is_not_resumed_and_it_is_said_why(stack, tmp_path, side):
+    image, labels = stack
+    known = erased(labels, np.s_[2:]) if "corner" in side else labels
+    run = begun(tmp_path, image, known)
+    top, bottom, left, right = run.record.held_out_tile or (0, 0, 0, 0)
+    where = {
+        "held-out corner": np.s_[:, top:bottom, left:right],
+        "held-out slices": np.s_[run.record.held_out_slices],
+        "all that trains": np.s_[run.record.trained_slices],
+        "a class": labels == 1,
+        "all": np.s_[:],
+    }[side]
+    for face in (prepare, lambda i, n, s, r: check_data(i, SparseStack.of(n), s, NAMES, r)):
+        with pytest.raises(UserError, match=r"run cannot be resumed .* or train a new run") as refused:
+            face(image, erased(known, where), settings(), run)
+    if side.startswith("held-out"):
+        assert f"truth.tif ({side})" in str(refused.value)
+
+
+def test_a_run_of_which_single_slices_were_erased_is_resumed_and_scored_on_the_others(stack, tmp_path):
+    image, labels = stack
+    run = begun(tmp_path, image, labels, validate_slices=(4, 8))
+    left = erased(labels, np.s_[[0, 2, 3, 4, 7]])  # among them those that would be scored
+    resumed = prepare(image, left, settings(), run)
+    assert resumed.record.trained_slices == run.record.trained_slices  # which it has seen
+    validator = Validator(resumed.image, resumed.labels, resumed.record, 1.0, never)
+    assert validator.trained(Blind()).accuracy == validator.held_out(Blind()).accuracy == 0.5
+    assert validator.choose_thresholds(Blind())["kept_accuracy"] == 0.5
+
+
+def test_slices_with_labels_on_one_side_of_the_corner_only_are_scored_there(stack):
+    """Each holds one class, so that no slice can be held out whole."""
+    image, labels = stack
+    for z in range(8):
+        labels[z][labels[z] == 1 + z % 2] = 0
+    data = prepare(image, labels, settings())
+    top, bottom, left, right = data.record.held_out_tile
+    inside = np.zeros(labels.shape, bool)
+    inside[:, top:bottom, left:right] = True
+    inside[1:7] = ~inside[1:7]
+    validator = Validator(image, np.where(inside, labels, 0), data.record, 1.0, never)
+    assert validator.trained(Blind()).accuracy is not None
+    assert validator.held_out(Blind()).accuracy is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda i: i[:7], "7 x 128 x 128 voxels and not 8 x 128 x 128"),
+        (lambda i: np.concatenate([i[:2], i[2:5] + 1, i[5:]]), "other grey values in the slices 2:5;"),
+        (lambda i: np.concatenate([i[:7], i[7:] + 1]), "other grey values in the slices 7;"),
+        (lambda i: np.roll(i, 1, 0), "other grey values in the slices 0, 7;"),
+    ],
+)
+def test_a_run_is_resumed_on_its_own_image_only_and_what_differs_is_said(stack, tmp_path, change, said):
     image, labels = stack
     run = begun(tmp_path, image, labels)
-    other, known = (image[:7], labels[:7]) if change == "fewer slices" else (image + 1, labels)
-    with pytest.raises(UserError, match="another image"):
-        prepare(other, known, settings(), run)
+    assert prepare(image.astype(np.float64), labels, settings(), run).record.held_out_slices == [7]
+    with pytest.raises(UserError, match=f"another image: .* {said}"):
+        prepare(change(image), labels[: len(change(image))], settings(), run)
+    old = run.record.model_copy(update={"held_out_fingerprints": [], "label_fingerprints": {}})
+    assert prepare(image, labels, settings(), Run(run.folder, run.settings, old)).notes == []
+
+
+def test_labels_that_changed_since_a_run_began_are_said_when_it_is_resumed(stack, tmp_path):
+    image, labels = stack
+    run = begun(tmp_path, image, labels)
+    assert prepare(image, labels, settings(), run).notes == []
+    labels[[2, 3, 7], :9] = 0
+    [note] = prepare(image, labels, settings(), run).notes
+    assert note.startswith("The labels of the slices 2:4, 7 are not those that run began with")
+
+
+def test_a_run_knows_held_out_slices_by_their_marks_those_of_its_start_too(stack, tmp_path):
+    image, labels = stack
+    start = begun(tmp_path, image, labels)
+    assert start.record.held_out_fingerprints == [fingerprint(image[7])]
+    other = np.random.default_rng(1).integers(0, 255, image.shape, np.uint8)
+    found = with_start(prepare(other, labels, settings()).record, start, other)
+    assert set(found.held_out_fingerprints) == {fingerprint(image[7]), fingerprint(other[7])}
 
 
 def test_a_start_without_weights_is_refused(stack, tmp_path):

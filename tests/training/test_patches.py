@@ -122,6 +122,14 @@ def test_strokes_weigh_what_the_settings_say_and_whole_slices_one():
     np.testing.assert_array_equal(sampler(image, labels).batch(0)[1][..., 1] % 1, 0)
 
 
+def test_a_slice_of_which_nine_tenths_are_labelled_counts_as_whole():
+    image, labels = random_stack((1, 32, 40))
+    labels.ravel()[:128] = 0  # a tenth
+    assert sampler(image, labels, touched_weight=0.25).batch(0)[1][..., 1].max() == 1
+    labels.ravel()[128] = 0
+    assert sampler(image, labels, touched_weight=0.25).batch(0)[1][..., 1].max() == 0.25
+
+
 def test_unlabelled_padding_brings_a_small_slice_to_the_patch_size():
     image, labels = random_stack((1, 20, 25))
     _, target = sampler(image, labels).batch(0)
@@ -241,6 +249,20 @@ def test_what_was_erased_or_changed_again_is_not_cut():
         np.testing.assert_array_equal(target[..., 0].any(axis=(1, 2)), other[3, 5] == 1)
     patches.update(0, np.zeros((80, 70), np.uint8))
     assert not patches
+
+
+def test_of_changes_the_latest_eight_are_cut():
+    image, labels = random_stack((1, 40, 40))
+    labels[:] = 2
+    patches = live_patches(image, recent=1.0)
+    for n in range(9):
+        changed = np.zeros((40, 40), bool)
+        changed[4 * n, 4 * n] = True
+        labels[0, 4 * n, 4 * n] = 1 if n == 0 else 2
+        patches.update(0, labels[0], changed)
+        cut = [patches.batch(number)[1] for number in range(20)]
+        assert all((one[..., 1] > 0).sum() == 3 for one in cut)
+        assert any(one[..., 0].any() for one in cut) == (n < 8)
 
 
 def test_an_empty_batch_has_the_shape_of_the_others():

@@ -35,6 +35,12 @@ def test_last_eighth_of_the_labelled_slices_is_held_out(slices, held_out):
     assert trained == [z for z in slices if z not in held_out]
 
 
+def test_an_eighth_of_all_labelled_slices_is_held_out_of_those_with_both_classes():
+    labels = labelled(*range(16))
+    labels[:7] = 1
+    assert split(labels, settings())[1] == [14, 15]
+
+
 def test_partly_labelled_slices_count_as_labelled():
     labels = labelled(3, 4, 5)
     labels[9, 2, 2:] = 2, 1

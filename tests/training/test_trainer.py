@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ import onnxruntime
 import pytest
 from keras import ops
 
+from emseg_napari.core import files
 from emseg_napari.core.jobs import (
     Cancelled,
     EpochEnded,
@@ -17,12 +19,12 @@ from emseg_napari.core.jobs import (
     Progress,
     UserError,
 )
+from emseg_napari.core.locks import OutputLock
 from emseg_napari.models import unet
 from emseg_napari.models.checkpoints import load_checkpoint
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training import learner, trainer
-from emseg_napari.training.losses import masked_loss
 from emseg_napari.training.trainer import train_network
 from emseg_napari.training.validation import ValidationScore, Validator
 from helpers.small_network import small_network
@@ -258,12 +260,73 @@ def test_training_that_dies_at_an_epoch_s_end_does_that_end_again(tmp_path, monk
 
 
 @pytest.mark.usefixtures("quick")
-def test_resuming_a_finished_run_changes_nothing(tmp_path):
-    run = train_network(*membranes(), tiny(), folder=tmp_path)
-    again = train_network(*membranes(), folder=tmp_path, resume=True)
-    assert again.history == run.history
-    assert again.record == run.record
-    assert_same_weights(run, again)
+def test_a_finished_run_is_not_resumed_and_nothing_of_it_changes(tmp_path):
+    train_network(*membranes(), tiny(), folder=tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UserError, match=r"is finished, so it stays as it is; .*--from"):
+        train_network(*membranes(), folder=tmp_path, resume=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("questions", [0, 1, 4])
+def test_a_resumed_run_that_is_cancelled_has_lost_nothing(tmp_path, questions):
+    first = train_network(*membranes(), tiny(), folder=tmp_path / "start")
+    settings = tiny(epochs=3, start=str(first.folder))
+    with pytest.raises(Cancelled):
+        train_network(
+            *membranes(),
+            settings,
+            context=JobContext(should_stop=Story(9).should_stop),
+            folder=tmp_path / "run",
+        )
+    before = open_run(tmp_path / "run")
+    assert before.record.kept_epoch is not None
+    assert before.record.start == "start"
+    best, steps = before.best_checkpoint.read_bytes(), before.read_steps()
+    with pytest.raises(Cancelled):
+        train_network(
+            *membranes(),
+            context=JobContext(should_stop=Story(questions).should_stop),
+            folder=tmp_path / "run",
+            resume=True,
+        )
+    after = open_run(tmp_path / "run")
+    assert after.record == before.record
+    assert after.history == before.history
+    assert np.array_equal(after.read_steps()[: len(steps)], steps)
+    assert after.best_checkpoint.read_bytes() == best or after.record.kept_epoch != before.record.kept_epoch
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_that_is_being_trained_is_not_trained_by_a_second_process(tmp_path):
+    lock = OutputLock(tmp_path / "run")
+    for words in {"resume": False}, {"resume": True}:
+        with pytest.raises(UserError, match="run is being written by another emseg"):
+            train_network(*membranes(), tiny(), folder=tmp_path / "run", **words)
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_checkpoint_that_another_program_has_open_is_saved_the_next_time(tmp_path, monkeypatch):
+    real, refused, messages = os.replace, [], []
+
+    def replace(source, target):
+        if Path(target).name == "last.keras" and len(refused) < 2:
+            refused.append(target)
+            error = PermissionError(errno.EACCES, "being used by another process")
+            error.winerror = 32
+            raise error
+        real(source, target)
+
+    monkeypatch.setattr(files, "_RETRIES_S", ())
+    monkeypatch.setattr(os, "replace", replace)
+    run = train_network(*membranes(), tiny(), context=JobContext(messages.append), folder=tmp_path)
+    assert run.record.finished
+    assert run.last_checkpoint.is_file()
+    told = [one.text for one in messages if isinstance(one, Message) and "last.keras is open" in one.text]
+    assert len(told) == 2
 
 
 @pytest.mark.usefixtures("quick")
@@ -385,7 +448,7 @@ def test_what_cannot_be_trained_on_gets_a_sentence_and_leaves_no_folder(tmp_path
 
 
 def test_resuming_where_no_run_is_gets_a_sentence_and_leaves_no_folder(tmp_path):
-    with pytest.raises(UserError, match=r"run is not a run folder"):
+    with pytest.raises(UserError, match="run holds no run to resume"):
         train_network(*membranes(), folder=tmp_path / "run", resume=True)
     assert not (tmp_path / "run").exists()
 
@@ -492,55 +555,6 @@ def test_another_network_is_no_start(tmp_path):
     assert not (tmp_path / "second").exists()
 
 
-# The loss
-
-
-@pytest.fixture
-def target() -> np.ndarray:
-    """Boundary and labelled, float32 (2, 6, 6, 2); a third is unlabelled."""
-    random = np.random.default_rng(5)
-    return np.stack([random.random((2, 6, 6)) > 0.5, random.random((2, 6, 6)) > 0.3], -1).astype(np.float32)
-
-
-@pytest.fixture
-def probability() -> np.ndarray:
-    return np.random.default_rng(6).random((2, 6, 6, 1)).astype(np.float32)
-
-
-def loss_and_gradient(target: np.ndarray, probability: np.ndarray) -> tuple[float, np.ndarray]:
-    import tensorflow as tf
-
-    given = tf.Variable(probability)
-    with tf.GradientTape() as tape:
-        loss = masked_loss(3.0, 1.0)(tf.constant(target), given)
-    return float(loss), tape.gradient(loss, given).numpy()
-
-
-def test_unlabelled_pixels_change_neither_loss_nor_gradient(target, probability):
-    other = target.copy()
-    unlabelled = target[..., 1] == 0
-    other[..., 0][unlabelled] = 1 - other[..., 0][unlabelled]
-    loss, gradient = loss_and_gradient(target, probability)
-    assert loss_and_gradient(other, probability)[0] == loss
-    np.testing.assert_array_equal(loss_and_gradient(other, probability)[1], gradient)
-    assert not gradient[..., 0][unlabelled].any()
-    assert gradient[..., 0][~unlabelled].all()
-
-
-def test_probability_of_unlabelled_pixels_does_not_matter(target, probability):
-    other = np.where(target[..., 1:] == 0, np.float32(0.99), probability)
-    assert loss_and_gradient(target, other)[0] == pytest.approx(
-        loss_and_gradient(target, probability)[0], rel=1e-6
-    )
-
-
-def test_patch_without_labels_pulls_nowhere(target, probability):
-    target[..., 1] = 0
-    loss, gradient = loss_and_gradient(target, probability)
-    assert loss == 0
-    assert not gradient.any()
-
-
 def test_unlabelled_slices_change_nothing_in_the_training(tmp_path, quick):
     image, labels = membranes()
     labels[2] = 0
@@ -549,23 +563,6 @@ def test_unlabelled_slices_change_nothing_in_the_training(tmp_path, quick):
     first = train_network(image, labels, tiny(epochs=1), folder=tmp_path / "0")
     second = train_network(other, labels, tiny(epochs=1), folder=tmp_path / "1")
     assert_same_weights(first, second)
-
-
-def test_loss_can_be_counted_by_hand():
-    # One boundary pixel at 0.5 and one interior pixel at 0.5; means are over pixels + 1.
-    target = np.array([[[[1, 1], [0, 1]]]], np.float32)
-    probability = np.full((1, 1, 2, 1), 0.5, np.float32)
-    entropy = float(masked_loss(3.0, 0.0)(target, probability))
-    assert entropy == pytest.approx(4 * np.log(2) / 3)
-    both = float(masked_loss(3.0, 2.0)(target, probability))
-    assert both - entropy == pytest.approx(2 * (1 - (2 * 0.5 + 1) / (2 + 1)))
-
-
-def test_sure_answers_give_a_finite_loss(target):
-    for value in (0.0, 1.0):
-        loss, gradient = loss_and_gradient(target, np.full((2, 6, 6, 1), value, np.float32))
-        assert np.isfinite(loss)
-        assert np.isfinite(gradient).all()
 
 
 def test_settings_file_of_a_run_can_be_read_by_people(run):

@@ -18,8 +18,9 @@ from emseg_napari.annotation.label_state import plain
 from emseg_napari.annotation.session.store import load_session
 from emseg_napari.core.jobs import EpochEnded, SlicePredicted
 from emseg_napari.core.labels import to_isbi
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.stacks import read_labels
-from emseg_napari.models.run import fingerprint, open_run
+from emseg_napari.models.run import open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.widgets.base.preferences import recall

@@ -4,7 +4,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from emseg_napari.core.jobs import BlockDone, QuickLookReady
+from emseg_napari.core.jobs import BlockDone, Finished, QuickLookReady, SlicePredicted
 from emseg_napari.core.labels import PROPOSED_BOUNDARY, from_probability
 from emseg_napari.inference import predict
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
@@ -14,7 +14,7 @@ from emseg_napari.widgets.base.output_target import FILE
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.predict import OWN_LAYER, SLICE, STACK
 from helpers.tiny_runs import tiny_network_run
-from helpers.window import wait_for
+from helpers.window import noting, wait_for
 
 SHAPE = (4, 600, 700)
 PLAIN = PredictionSettings(average_orientations=False, close_gaps=False)
@@ -222,3 +222,20 @@ def test_a_name_is_proposed_beside_the_volume_not_in_it(desk, monkeypatch, tmp_p
     desk.volume.path.setText(str(tmp_path / "brain.zarr" / "mine.zarr"))
     desk.predict.click()
     assert "inside another volume" in desk.status.text()
+
+
+def test_a_prediction_to_layers_after_one_to_disk_is_told_as_what_it_is(desk, monkeypatch):
+    """Each start forgets the job before."""
+    monkeypatch.setattr(desk.job, "start", noting([]))
+    desk.predict.click()
+    assert "blocks stay on disk" in desk.cancelled_sentence()
+    desk.target.setCurrentText(OWN_LAYER)
+    desk.scope.setCurrentText(SLICE)
+    desk.predict.click()
+    assert desk.cancelled_sentence() == "Cancelled; finished slices stay."
+    desk.handle_event(SlicePredicted(0, np.full(SHAPE[1:], 0.9, np.float32)))
+    desk.handle_event(Finished(None))
+    assert desk.status.text().startswith("Proposed in 'brain proposal'")
+    desk.target.setCurrentText(FILE)  # and the other way round
+    desk.predict.click()
+    assert "blocks stay on disk" in desk.cancelled_sentence()

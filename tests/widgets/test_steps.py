@@ -408,3 +408,11 @@ def test_resuming_a_baseline_is_refused_with_a_sentence(loaded, qtbot):
     with loaded.train.guard():
         loaded.train.start(loaded.train.folder)
     assert "neither resumed nor replayed" in loaded.train.status.text()
+
+
+def test_resuming_a_finished_run_is_refused_with_what_to_do_instead(loaded, tiny_run):
+    with loaded.train.guard():
+        loaded.train.start(tiny_run.folder)
+    assert "is finished, so it stays as it is" in loaded.train.status.text()
+    assert "'Start from'" in loaded.train.status.text()
+    assert not loaded.train.job.running

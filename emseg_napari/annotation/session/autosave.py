@@ -17,9 +17,10 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
-from emseg_napari.annotation.session.backlog import Backlog
+from emseg_napari.annotation.session.backlog import Backlog, image_mark
+from emseg_napari.annotation.session.claims import Claims
 from emseg_napari.annotation.session.recovery import discard, is_unsaved
-from emseg_napari.annotation.session.store import Placement, Round, Session, save_session
+from emseg_napari.annotation.session.store import Origin, Placement, Round, Session, save_session
 from emseg_napari.core.jobs import UserError
 
 _TICK_S = 0.05
@@ -31,6 +32,7 @@ class State(TypedDict, total=False):
     """The fields of a `Session` that `Autosave.record_state` takes."""
 
     confirmed: set[int]
+    origins: dict[int, Origin]
     run: Path | None
     rounds: list[Round]
     settings: dict[str, Any]
@@ -60,6 +62,7 @@ class Autosave:
     def __init__(self, on_error: Callable[[str], None] = lambda sentence: None) -> None:
         self.trouble = ""
         self._on_error = on_error
+        self._claims = Claims()
         self._changed = threading.Condition()
         self._backlogs: list[Backlog] = []  # those of earlier sessions too, until they are written
         self._current: Backlog | None = None
@@ -84,7 +87,7 @@ class Autosave:
             Its `labels` are the array that the user changes.
         """
         with self._changed:
-            self._switch_to(Backlog(Path(folder), session))
+            self._switch_to(Backlog(Path(folder).absolute(), session, self._claims))
 
     def record_edit(self, z: int, plane: np.ndarray | None = None) -> None:
         """Record that labels of slice `z` have changed.
@@ -104,7 +107,7 @@ class Autosave:
                 self._changed.notify_all()
 
     def record_state(self, **changes: Unpack[State]) -> None:
-        """Record confirmed slices, run, rounds, settings (JSON values), the labels layer's name or places."""
+        """Record fields of the session: confirmed slices, run, rounds, settings (JSON values) and more."""
         copied = copy.deepcopy(changes)
         with self._changed:
             if self._current is not None:
@@ -122,20 +125,25 @@ class Autosave:
         UserError
             If it cannot be written; it is then kept where it was.
         """
-        folder, old = Path(folder), self._current
-        if old is not None and old.folder == folder and old.writer.exists and not copy_image:
-            self._save_here(session)
-            return
+        folder, old, image = Path(folder).absolute(), self._current, image_mark(session)
+        if old is not None and old.folder == folder:
+            if old.writer.exists and old.image == image and not copy_image:
+                self._save_here(session)
+                return
+            session = replace(session, folder=folder, unreadable=old.writer.unreadable)
         self._wait_for_others(folder, old)
-        with self._tracking(old, pause=folder == self.folder):
-            save_session(folder, session, copy_image)
-            new = Backlog(folder, replace(session, image_path=None) if copy_image else session)
-            with self._changed:
-                if old is not None and old is self._current:
-                    old.hand_changes_to(new)
-                self._switch_to(new)
-        with self._changed:  # after saving, the session is marked as open
-            self._changed.wait_for(lambda: new.opened, _MARK_S)
+        with self._claims.claimed(folder):
+            with self._tracking(old, pause=folder == self.folder):
+                save_session(folder, session, copy_image)
+                session = replace(session, unreadable=set())  # these slices' files are set aside now
+                kept = replace(session, image_path=None) if copy_image else session
+                new = Backlog(folder, kept, self._claims, image)
+                with self._changed:
+                    if old is not None and old is self._current:
+                        old.hand_changes_to(new)
+                    self._switch_to(new)
+            with self._changed:  # after saving, the session is marked as open
+                self._changed.wait_for(lambda: new.opened, _MARK_S)
 
     def _save_here(self, session: Session) -> None:
         self.record_state(**{name: getattr(session, name) for name in State.__annotations__})

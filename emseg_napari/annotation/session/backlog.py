@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from emseg_napari.annotation.session.claims import Claims
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.store import Session
 from emseg_napari.annotation.session.writer import SessionWriter
@@ -27,6 +28,16 @@ _OPEN, _STATE, _IMAGE = -1, -2, -3  # jobs beside those of the slices, which are
 Job = tuple[int, np.ndarray | None]
 
 
+def image_mark(session: Session) -> tuple[Any, ...]:
+    """Return what tells the image of a session from others: its file, or the pixels in memory."""
+    pixels = session.image
+    if session.image_path is not None or pixels is None:
+        return (session.image_path,)
+    if isinstance(pixels, np.ndarray):
+        return (pixels.__array_interface__["data"][0], pixels.shape, pixels.strides, pixels.dtype.str)
+    return (id(pixels),)
+
+
 class Backlog:
     """Queue of what has to be written of one session, as jobs of one file each.
 
@@ -38,6 +49,10 @@ class Backlog:
         Of the session; see `SessionWriter`.
     session : Session
         Its labels are the array that the user changes.
+    claims : Claims, optional
+        Lock the folder.
+    image : tuple, optional
+        What tells the image of the session from others: `image_mark`, as of this session when not given.
 
     Attributes
     ----------
@@ -55,9 +70,16 @@ class Backlog:
         The queue that has taken over what waited here.
     """
 
-    def __init__(self, folder: Path, session: Session) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        session: Session,
+        claims: Claims | None = None,
+        image: tuple[Any, ...] | None = None,
+    ) -> None:
         self.folder, self.session = folder, session
-        self.writer = SessionWriter(folder)
+        self.image = image or image_mark(session)
+        self.writer = SessionWriter(folder, claims)
         self.ended = self.urgent = self.busy = False
         self.trouble = ""
         self.successor: Backlog | None = None

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.owned_output import finish_replacing, refuse_links, refuse_outside
 
 FORMAT: Literal[2] = 2
 _PlainName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
 _Length = Annotated[int, Field(ge=1)]
 _Slice = Annotated[int, Field(ge=0)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
-_Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _not_zero(number: float) -> float:
+    if number == 0:
+        raise ValueError("a voxel without size")
+    return number
+
+
+_Size = Annotated[_Number, AfterValidator(_not_zero)]  # below 0: mirrored
+_Row = tuple[_Number, _Number, _Number]
+_Row4 = tuple[_Number, _Number, _Number, _Number]
 
 
 @dataclass(frozen=True)
@@ -49,19 +61,42 @@ class Round:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a layer lies in world coordinates.
+    """Where a layer lies in world coordinates: affine * (rotate * shear * scale + translate), as in napari.
 
     Attributes
     ----------
     scale, translate : (float, float, float)
-        Size of a voxel, and where the first one lies, along z, y, x in `unit`.
+        Size of a voxel, below 0 where it is mirrored, and where the first one lies, along z, y, x in `unit`.
     unit : str
         As OME-Zarr spells it, such as "nanometer"; "pixel" where none is known.
+    rotate : 3 x 3 float, optional
+    shear : (float, float, float) or 3 x 3 float, optional
+        What lies above the diagonal, row by row, or all of it.
+    affine : 4 x 4 float, optional
     """
 
     scale: tuple[_Size, _Size, _Size] = (1.0, 1.0, 1.0)
     translate: tuple[_Number, _Number, _Number] = (0.0, 0.0, 0.0)
     unit: str = "pixel"
+    rotate: tuple[_Row, _Row, _Row] | None = None
+    shear: _Row | tuple[_Row, _Row, _Row] | None = None
+    affine: tuple[_Row4, _Row4, _Row4, _Row4] | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the proposals of a slice come from.
+
+    Attributes
+    ----------
+    run : Path
+        Folder of the run that predicted it.
+    fingerprint : str
+        Of the slice of the image; empty if it is not known.
+    """
+
+    run: Path
+    fingerprint: str = ""
 
 
 class Contents(BaseModel):
@@ -77,6 +112,8 @@ class Contents(BaseModel):
         Of the labels, (z, y, x).
     dtype : str
         Of the labels.
+    origins : dict
+        Slice to the path of a run, as `reference` writes it, and a fingerprint.
     confirmed, rounds, settings, name, image_place, labels_place
         As in `Session`.
     """
@@ -89,6 +126,7 @@ class Contents(BaseModel):
     shape: tuple[_Length, _Length, _Length]
     dtype: Literal["uint8"] = "uint8"
     confirmed: list[_Slice] = []
+    origins: dict[_Slice, tuple[str, str]] = {}
     rounds: list[Round] = []
     settings: dict[str, Any] = {}
     name: str = ""
@@ -105,6 +143,7 @@ def read_contents(folder: Path) -> Contents:
         If the folder is not a session, or one of another format, or the file is damaged.
     """
     path = folder / "session.json"
+    finish_replacing(path)
     if not path.is_file():
         raise UserError(
             f"{folder} is not a saved session (it has no session.json); choose a folder NAME.emseg."
@@ -136,6 +175,25 @@ def write_contents(folder: Path, contents: Contents) -> None:
     files.write_json(folder / "session.json", contents.model_dump(mode="json"))
 
 
+def referred(origins: Mapping[int, Origin], folder: Path) -> dict[int, tuple[str, str]]:
+    """Return what a session states of where its proposals come from."""
+    return {z: (reference(one.run, folder), one.fingerprint) for z, one in sorted(origins.items())}
+
+
+def resolved_origins(stated: Mapping[int, tuple[str, str]], folder: Path) -> dict[int, Origin]:
+    """Return what `referred` wrote, from where the session lies now."""
+    return {z: Origin(_resolved(run, folder), mark) for z, (run, mark) in stated.items()}
+
+
+def refuse_links_in(folder: Path, contents: Contents) -> None:
+    """Raise `UserError` if something in a session is a link that leads out of it."""
+    refuse_links(folder)
+    labels = folder / contents.labels
+    refuse_outside(folder, labels)
+    if labels.is_dir():
+        refuse_links(labels)
+
+
 def reference(path: Path, folder: Path) -> str:
     """Return how a session refers to a path: relative if it lies in the session's own parent folder."""
     path, folder = Path(path).absolute(), folder.absolute()
@@ -148,8 +206,10 @@ def reference(path: Path, folder: Path) -> str:
 
 def resolved(stated: str | None, folder: Path) -> Path | None:
     """Return the path that `reference` wrote, from where the session lies now."""
-    if stated is None:
-        return None
+    return None if stated is None else _resolved(stated, folder)
+
+
+def _resolved(stated: str, folder: Path) -> Path:
     folder = folder.absolute()
     if stated.startswith("../"):
         return folder.parent / stated.removeprefix("../")

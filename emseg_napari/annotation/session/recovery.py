@@ -11,12 +11,10 @@ import itertools
 import json
 import os
 import secrets
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 from platformdirs import user_data_path
 
@@ -24,13 +22,8 @@ from emseg_napari.annotation.session.contents import read_contents
 from emseg_napari.annotation.session.slicefiles import slice_files
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.locks import in_use, is_locked, lock_file
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
-_LOCKED_AT = 2**30  # a byte far behind the text, since Windows blocks reading of a locked byte
 _ABANDONED_S = 86_400.0  # a temporary name of another process that is so old
 _numbers = itertools.count(1)
 
@@ -87,8 +80,8 @@ def recoverable() -> list[Recovery]:
 
 
 def open_elsewhere(folder: str | Path) -> bool:
-    """Whether a window, of this process or another one, has a session open."""
-    return (_real(folder), True) in _markers().values()
+    """Whether a window, of this process or another one, or another computer's, has a session open."""
+    return (_real(folder), True) in _markers().values() or in_use(folder)
 
 
 def discard(folder: str | Path) -> None:
@@ -120,10 +113,11 @@ class Marker:
         files.remove_leftovers(here, _ABANDONED_S)
         self._path = here / f"{os.getpid()}-{secrets.token_hex(4)}.open"
         self._file = self._path.open("x", encoding="utf-8")
-        _lock(self._file)
+        with suppress(OSError):  # no locks here
+            lock_file(self._file)
         json.dump({"folder": str(_real(folder))}, self._file)
         self._file.flush()
-        os.fsync(self._file.fileno())
+        files.flush_file(self._file.fileno())
         _remove_markers(_real(folder))
 
     def close(self) -> None:
@@ -137,7 +131,7 @@ def _markers() -> dict[Path, tuple[Path, bool]]:
     here, found = recovery_folder(), {}
     for path in here.glob("*.open") if here.is_dir() else ():
         with suppress(UserError, OSError, TypeError, KeyError):  # being made or removed at this moment
-            found[path] = Path(files.read_json(path)["folder"]), _is_locked(path)
+            found[path] = Path(files.read_json(path)["folder"]), is_locked(path)
     return found
 
 
@@ -164,27 +158,3 @@ def _described(folder: Path) -> Recovery:
 
 def _real(folder: str | Path) -> Path:
     return Path(os.path.realpath(folder))
-
-
-def _lock(file: IO[str]) -> None:
-    """Lock a file for this process; another process' look at the lock is waited for."""
-    if sys.platform == "win32":
-        file.seek(_LOCKED_AT)
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-        file.seek(0)
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-
-def _is_locked(path: Path) -> bool:
-    with path.open("r+", encoding="utf-8") as file:
-        try:
-            if sys.platform == "win32":
-                file.seek(_LOCKED_AT)
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-            else:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # goes when the file is closed
-        except OSError:
-            return True
-    return False

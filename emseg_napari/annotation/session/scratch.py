@@ -6,11 +6,13 @@ ends. It is not where labels are saved: that is the session.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import sys
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -95,23 +97,37 @@ def low_disk_warning(labels: np.ndarray) -> str:
 
 
 def slices_in_use(labels: np.ndarray) -> Sequence[int]:
-    """Return the slices that may hold labels, without reading holes of a file; all of an ordinary array."""
-    file = getattr(labels, "file", None)
-    if file is None or not hasattr(os, "SEEK_DATA"):
+    """Return the slices that may hold labels, without reading holes of a file; all of an ordinary array.
+
+    Where the system's word on holes cannot be trusted, all of them.
+    """
+    if not isinstance(labels, ScratchLabels) or labels.file is None or not _knows_holes():
+        return range(len(labels))
+    try:
+        labels.flush()  # file systems may take what is not on the disk yet for a hole
+        parts = list(_written_parts(labels.file.fileno()))
+    except OSError:
         return range(len(labels))
     slice_bytes = labels[0].nbytes
     found: dict[int, None] = {}
-    position = 0
-    while (written := _next_written(file.fileno(), position)) is not None:
-        first, position = written
-        found.update(dict.fromkeys(range(first // slice_bytes, -(-position // slice_bytes))))
+    for first, end in parts:
+        found.update(dict.fromkeys(range(first // slice_bytes, -(-end // slice_bytes))))
     return [z for z in found if z < len(labels)]  # the last page reaches beyond
 
 
-def _next_written(descriptor: int, position: int) -> tuple[int, int] | None:
-    """Return the next part of a sparse file, from a position on, that is written."""
-    try:
-        first = os.lseek(descriptor, position, os.SEEK_DATA)
-        return first, os.lseek(descriptor, first, os.SEEK_HOLE)
-    except OSError:  # none follows
-        return None
+def _knows_holes() -> bool:
+    return hasattr(os, "SEEK_DATA") and sys.platform != "darwin"  # APFS tells of holes that are none
+
+
+def _written_parts(descriptor: int) -> Iterator[tuple[int, int]]:
+    """Give first byte and end of the parts of a sparse file that are written."""
+    end = 0
+    while True:
+        try:
+            first = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # none follows
+                return
+            raise
+        end = os.lseek(descriptor, first, os.SEEK_HOLE)
+        yield first, end

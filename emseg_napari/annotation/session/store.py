@@ -8,6 +8,7 @@ session, so that both can be moved together, or it is copied in as ``image.tif``
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,11 +19,15 @@ import numpy as np
 
 from emseg_napari.annotation.session.contents import (
     Contents,
+    Origin,
     Placement,
     Round,
     read_contents,
     reference,
+    referred,
+    refuse_links_in,
     resolved,
+    resolved_origins,
     write_contents,
 )
 from emseg_napari.annotation.session.images import is_there, write_image
@@ -30,17 +35,28 @@ from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.annotation.session.slicefiles import (
     read_slices,
     set_aside,
+    slice_files,
     unreadable_files,
     write_slice,
 )
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.owned_output import adding_files, owned
 from emseg_napari.io import stacks
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.stack_or_volume import open_image
 from emseg_napari.io.volume import BrokenChunk, Volume
 
-__all__ = ["MissingImage", "Placement", "Round", "Session", "contents_of", "load_session", "save_session"]
+__all__ = [
+    "MissingImage",
+    "Origin",
+    "Placement",
+    "Round",
+    "Session",
+    "contents_of",
+    "load_session",
+    "save_session",
+]
 
 
 @dataclass
@@ -58,6 +74,8 @@ class Session:
         uint8 (z, y, x), 0 to 4: the state of every pixel (see `core.labels`).
     confirmed : set of int
         Slices whose labels all count as the user's, proposals too.
+    origins : dict
+        Slice to what its proposals come from, where a run predicted it.
     run : Path or None
         Folder of the run in use; it may be gone.
     rounds : list of Round
@@ -72,12 +90,15 @@ class Session:
         One sentence about each slice that could not be read and is empty here.
     unreadable : set of int
         These slices.
+    folder : Path or None
+        Where it was read, and so where these slices' files are; None if it was not.
     """
 
     image_path: Path | None
     image: np.ndarray | Volume | None
     labels: np.ndarray
     confirmed: set[int] = field(default_factory=set)
+    origins: dict[int, Origin] = field(default_factory=dict)
     run: Path | None = None
     rounds: list[Round] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -86,6 +107,7 @@ class Session:
     labels_place: Placement | None = None
     warnings: list[str] = field(default_factory=list)
     unreadable: set[int] = field(default_factory=set)
+    folder: Path | None = None
 
 
 class MissingImage(UserError):
@@ -125,10 +147,14 @@ def save_session(folder: str | Path, session: Session, copy_image: bool = False)
     """
     folder = Path(folder)
     image = _image_to_copy(session) if copy_image or session.image_path is None else None
+    with owned(folder):
+        _save(folder, session, image)
+
+
+def _save(folder: Path, session: Session, image: np.ndarray | Volume | None) -> None:
     older = _parts(folder)
-    names = {"copied": _free_name(folder, "image", ".tif"), "labels": _free_name(folder, "labels")}
-    contents = contents_of(folder, session).model_copy(update=names)
-    with files.adding_files(folder) as new:
+    contents = contents_of(folder, session).model_copy(update=free_names(folder))
+    with adding_files(folder) as new:
         if image is not None:
             contents.image = None
             write_image(new / contents.copied, image)
@@ -136,8 +162,19 @@ def save_session(folder: str | Path, session: Session, copy_image: bool = False)
         _keep_unreadable(folder, session, new / contents.labels)
         write_contents(new, contents)  # by their names, this one takes its place after the others
     for path in older:
-        with suppress(UserError):  # it only takes space
-            files.remove(path)
+        with suppress(UserError, OSError):  # it only takes space
+            _remove(path)
+
+
+def _remove(part: Path) -> None:
+    """Remove an older image, or the slices of an older folder of labels; what else is in it stays."""
+    if not part.is_dir() or part.is_symlink():
+        files.remove(part)
+        return
+    for path in (*slice_files(part).values(), *unreadable_files(part)):
+        path.unlink()
+    files.remove_leftovers(part)
+    part.rmdir()
 
 
 def contents_of(folder: Path, session: Session) -> Contents:
@@ -148,6 +185,7 @@ def contents_of(folder: Path, session: Session) -> Contents:
         run=None if run is None else reference(run, folder),
         shape=session.labels.shape,
         confirmed=sorted(map(int, session.confirmed)),
+        origins=referred(session.origins, folder),
         rounds=session.rounds,
         settings=session.settings,
         name=session.name,
@@ -165,6 +203,8 @@ def write_all_slices(folder: Path, labels: np.ndarray) -> None:
 
 def _keep_unreadable(folder: Path, session: Session, new: Path) -> None:
     """Copy slice files that could not be read when a session is saved over itself."""
+    if session.folder is None or not _is_same(session.folder, folder):
+        return  # the files in it, if any, are those of another session
     try:
         old = folder / read_contents(folder).labels
     except UserError:  # there is none yet
@@ -199,6 +239,7 @@ def load_session(folder: str | Path, image: str | Path | None = None) -> Session
     """
     folder = Path(folder)
     stated = read_contents(folder)
+    refuse_links_in(folder, stated)
     path = resolved(stated.image, folder) if image is None else Path(image)
     source = folder / stated.copied if path is None else path
     if not is_there(source):
@@ -211,6 +252,7 @@ def load_session(folder: str | Path, image: str | Path | None = None) -> Session
         image=pixels,
         labels=found.labels,
         confirmed={z for z in stated.confirmed if z < len(found.labels)},
+        origins=resolved_origins(stated.origins, folder),
         run=resolved(stated.run, folder),
         rounds=stated.rounds,
         settings=stated.settings,
@@ -219,6 +261,7 @@ def load_session(folder: str | Path, image: str | Path | None = None) -> Session
         labels_place=stated.labels_place,
         warnings=found.warnings,
         unreadable=found.unreadable,
+        folder=folder.absolute(),
     )
 
 
@@ -238,17 +281,27 @@ def _image_to_copy(session: Session) -> np.ndarray | Volume:
     return open_image(session.image_path)
 
 
+def _is_same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
 def _parts(folder: Path) -> list[Path]:
     """Return the files and folders of the session that is in `folder` now, but for its session.json."""
     try:
         stated = read_contents(folder)
     except UserError:  # none yet, or damaged: other files may not belong to a session
         return []
+    refuse_links_in(folder, stated)
     copied = (stated.copied,) if stated.image is None else ()
     return [folder / name for name in (stated.labels, *copied)]
+
+
+def free_names(folder: Path) -> dict[str, str]:
+    """Return names for image and labels that nothing in `folder` has, as fields of `Contents`."""
+    return {"copied": _free_name(folder, "image", ".tif"), "labels": _free_name(folder, "labels")}
 
 
 def _free_name(folder: Path, stem: str, suffix: str = "") -> str:
     """Return the first of labels, labels-2, ... that is not taken."""
     names = (f"{stem}{f'-{i}' if i > 1 else ''}{suffix}" for i in itertools.count(1))
-    return next(name for name in names if not (folder / name).exists())
+    return next(name for name in names if not os.path.lexists(folder / name))

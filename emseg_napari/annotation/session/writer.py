@@ -8,13 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.annotation.session.contents import Contents, read_contents, write_contents
+from emseg_napari.annotation.session.claims import Claims
+from emseg_napari.annotation.session.contents import (
+    Contents,
+    read_contents,
+    refuse_links_in,
+    write_contents,
+)
 from emseg_napari.annotation.session.images import pages
 from emseg_napari.annotation.session.recovery import Marker, discard, is_unsaved
 from emseg_napari.annotation.session.slicefiles import set_aside, slice_files, unreadable_files, write_slice
-from emseg_napari.annotation.session.store import Session, contents_of
+from emseg_napari.annotation.session.store import Session, contents_of, free_names
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.locks import Occupied
+from emseg_napari.core.owned_output import adding_files, finish_replacing
 
 
 class SessionWriter:
@@ -24,6 +32,8 @@ class SessionWriter:
     ----------
     folder : Path
         A session to resume, or a folder that does not exist yet, which is made with the first labels.
+    claims : Claims, optional
+        Lock the folder from then on, until `close`.
 
     Attributes
     ----------
@@ -31,9 +41,11 @@ class SessionWriter:
         Whether there is a session in the folder, so that its state can be written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, claims: Claims | None = None) -> None:
         self.folder = folder
         self.exists = False
+        self._claims, self._claimed = claims or Claims(), False
+        self._refusal: Occupied | None = None
         self._contents: Contents | None = None
         self._marker: Marker | None = None
         self._image: Generator[None, None, None] | None = None
@@ -44,18 +56,26 @@ class SessionWriter:
         """Whether slices of the image are still to be copied."""
         return self._image is not None
 
+    @property
+    def unreadable(self) -> set[int]:
+        """Slices whose files could not be read, and have not been set aside yet."""
+        return set(self._unreadable)
+
     def resume(self, session: Session) -> bool:
         """Resume the session that is in the folder; False if there is none.
 
         Raises
         ------
         UserError
-            If another session is there, or it cannot be read or written.
+            If another session is there, another window has it open, or it cannot be read or written.
         """
+        finish_replacing(self.folder / "session.json")
         if not (self.folder / "session.json").exists():
             return False
+        self._claim()
         self._mark()
         contents = read_contents(self.folder)
+        refuse_links_in(self.folder, contents)
         if contents.shape != session.labels.shape:
             raise UserError(f"{self.folder} has labels of another image; save under another name.")
         for folder in (self.folder, self.folder / contents.labels):
@@ -64,10 +84,11 @@ class SessionWriter:
         return True
 
     def create(self, session: Session) -> None:
-        """Make the folder, still without labels."""
-        contents = contents_of(self.folder, session)
+        """Make the folder, still without labels; what else is in it stays."""
+        self._claim()
         self._mark()  # first, or another window would offer it for recovery
-        with files.replacing_folder(self.folder) as new:
+        contents = contents_of(self.folder, session).model_copy(update=free_names(self.folder))
+        with adding_files(self.folder) as new:
             (new / contents.labels).mkdir()
             write_contents(new, contents)
         self._contents, self.exists = contents, True
@@ -111,6 +132,9 @@ class SessionWriter:
             self._image.close()
         if self._marker is not None:
             self._marker.close()
+        if self._claimed:
+            self._claims.release(self.folder)
+            self._claimed = False
         if self.exists and is_unsaved(self.folder) and not self._has_labels():
             with suppress(UserError):  # it only takes space
                 discard(self.folder)
@@ -119,6 +143,18 @@ class SessionWriter:
         assert self._contents is not None
         folder = self.folder / self._contents.labels
         return bool(slice_files(folder) or unreadable_files(folder))
+
+    def _claim(self) -> None:
+        """Lock the folder; once another window had it, what was read from it may be outdated."""
+        if self._refusal is not None:
+            raise self._refusal
+        if not self._claimed:
+            try:
+                self._claims.take(self.folder)
+            except Occupied as error:
+                self._refusal = error
+                raise
+            self._claimed = True
 
     def _mark(self) -> None:
         with suppress(UserError, OSError):  # a full home folder must not prevent saving elsewhere

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from emseg_napari.core.files import OpenElsewhere
 from emseg_napari.core.jobs import (
     BlockDone,
     BlockFailed,
@@ -172,11 +173,15 @@ def write(work: BlockWork, block: Block, result: Any) -> Any:
 
     Raises
     ------
+    OpenElsewhere
+        If another program has the block's file open; the others can still be written.
     FatalBlockError
         If the output is full, read-only or gone.
     """
     try:
         return work.write(block, result)
+    except OpenElsewhere:  # a viewer has this one file open
+        raise
     except UserError as error:
         raise FatalBlockError(str(error), error.settings) from error
     except OSError as error:

@@ -14,6 +14,7 @@ import numpy as np
 from emseg_napari.io.axes import Size, VolumeWindow, size_of
 from emseg_napari.io.chunk_errors import LazyFile, MissingChunk, chunks_over, read_or_find_broken
 from emseg_napari.io.description import StackAxes
+from emseg_napari.io.layout import Blocks
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,16 @@ class ChunkFilePixels(LazyFile):
     @abstractmethod
     def _values(self, window: tuple[int | slice, ...]) -> Any:
         """Return the values in a window on all axes."""
+
+    def some_files(self, most: int) -> list[Path]:
+        """Return at most so many of the files, evenly spread; some may not be there."""
+        return [self.folder / file for one in self.some_windows(most) for _, file in self._files(one)]
+
+    def some_windows(self, most: int) -> list[VolumeWindow]:
+        """Return the voxels that lie in each of `some_files`."""
+        blocks = Blocks(self.shape, self._in_a_file)
+        places = np.unique(np.linspace(0, len(blocks) - 1, min(len(blocks), most)).round())
+        return [blocks[int(place)].window for place in places]
 
     def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window."""

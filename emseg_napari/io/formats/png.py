@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -155,3 +156,9 @@ def _plain(header: _Header, pixels: bytes) -> bytes:
 def _chunk(kind: bytes, content: bytes) -> bytes:
     checked = kind + content
     return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+
+def encoded_png(plane: np.ndarray, **options: Any) -> bytes:
+    """Encode a slice, uint8 or uint16 (y, x), however it lies in memory; options as of imagecodecs."""
+    native = np.ascontiguousarray(plane, plane.dtype.newbyteorder("="))
+    return bytes(imagecodecs.png_encode(native, **options))

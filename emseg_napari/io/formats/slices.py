@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, shape_text
+from emseg_napari.io.axes import Size, VolumeWindow, shape_text
 from emseg_napari.io.chunk_errors import BrokenChunk
 from emseg_napari.io.decode import PNG_SUFFIXES
 from emseg_napari.io.description import FileDescription, stack_axes
 from emseg_napari.io.formats.png import describe_png, read_png
 from emseg_napari.io.formats.slice_names import slice_files
 from emseg_napari.io.formats.slice_pixels import SlicePixels
+from emseg_napari.io.layout import Blocks
 from emseg_napari.io.volume import Volume
 
 
@@ -40,6 +41,16 @@ class FilePixels(SlicePixels):
     shape: Size
     dtype: np.dtype[Any]
     labels: bool = False
+
+    def some_files(self, most: int) -> list[Path]:
+        """Return at most so many of the files, evenly spread."""
+        return [self.paths[window[0].start] for window in self.some_windows(most)]
+
+    def some_windows(self, most: int) -> list[VolumeWindow]:
+        """Return the voxels that lie in each of `some_files`."""
+        blocks = Blocks(self.shape, self.chunks)
+        places = np.unique(np.linspace(0, len(blocks) - 1, min(len(blocks), most)).round())
+        return [blocks[int(place)].window for place in places]
 
     def read_slice(self, z: int) -> np.ndarray:
         """Return one slice (y, x).

@@ -11,7 +11,7 @@ from typing import Any
 import zarr
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Size, name_of
+from emseg_napari.io.axes import Size, name_of, shape_text
 from emseg_napari.io.containers import ZARR
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
@@ -88,7 +88,11 @@ def zarr_levels(folder: Path) -> list[Path]:
 
 def _node(folder: Path, name: str) -> zarr.Array | zarr.Group:
     try:
-        return zarr.open(folder, mode="r")
+        found = zarr.open(folder, mode="r")
+        found.attrs.asdict()
+        if isinstance(found, zarr.Array) and not all(found.chunks):
+            raise ValueError(f"chunks of {shape_text(found.chunks)} voxels")
+        return found
     except Exception as error:  # malformed metadata raises anything at all
         raise UserError(f"{name} is damaged or not a Zarr folder ({error}); copy it again.") from error
 

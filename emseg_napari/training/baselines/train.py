@@ -14,14 +14,16 @@ from typing import Any, cast
 
 import numpy as np
 
-from emseg_napari.core.files import adding_files, writable_folder, write_json
-from emseg_napari.core.jobs import EpochEnded, Event, JobContext, Message, PreviewReady, Progress, UserError
+from emseg_napari.core.files import writable_folder, write_json
+from emseg_napari.core.jobs import EpochEnded, Event, JobContext, Message, PreviewReady, Progress
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, distinct
+from emseg_napari.core.owned_output import adding_files
 from emseg_napari.inference import SlicePredictor, load_predictor
 from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import SparseStack, Stack
-from emseg_napari.models.run import Run, is_run
+from emseg_napari.models.run import Run
+from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.baselines.ridge import Example, fit_ridge
 from emseg_napari.training.dataset import prepare
@@ -68,16 +70,15 @@ def train_baseline(
         If the context says so; nothing is written then.
     """
     context = context or JobContext()
-    if is_run(Path(folder)):
-        raise UserError(f"{folder} holds a run already; choose another folder.")
-    dataset = prepare(image, labels, settings)
-    context.report(Message(split_description(dataset.record)))
-    context.report(Progress(0.0, None, f"fitting {settings.network}"))
-    with _new_run(Path(folder)) as unfinished:
-        run = Run(unfinished, settings, dataset.record)
-        fitting = _Fitting(dataset.image, dataset.labels, run, context)
-        steps = _FITS[settings.network](fitting)
-        fitting.finish(steps)
+    with owned_run(folder):
+        dataset = prepare(image, labels, settings)
+        context.report(Message(split_description(dataset.record)))
+        context.report(Progress(0.0, None, f"fitting {settings.network}"))
+        with _new_run(Path(folder)) as unfinished:
+            run = Run(unfinished, settings, dataset.record)
+            fitting = _Fitting(dataset.image, dataset.labels, run, context)
+            steps = _FITS[settings.network](fitting)
+            fitting.finish(steps)
     return Run(Path(folder), settings, run.record, run.history)
 
 

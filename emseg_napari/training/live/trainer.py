@@ -17,14 +17,16 @@ from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import EpochEnded, JobContext, Message, Progress, UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, normalise
 from emseg_napari.inference import load_predictor
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stacks import check_image, check_pair
-from emseg_napari.models.run import Run, fingerprint, is_run
+from emseg_napari.models.run import Run
+from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import LiveSettings, PredictionSettings
 from emseg_napari.training.dataset import TrainingDataset, prepare_live
 from emseg_napari.training.devices import Devices
-from emseg_napari.training.learner import AnchoredLearner, export_kept
+from emseg_napari.training.learner import AnchoredLearner, export_kept, training_on
 from emseg_napari.training.live.idle import PAUSED, IdlePolicy
 from emseg_napari.training.live.preview import SlicePreview
 from emseg_napari.training.patches import LivePatches
@@ -79,14 +81,13 @@ def train_live(
         If the context says so; what was saved last stays.
     """
     settings = settings or LiveSettings()
-    if is_run(Path(folder)):
-        raise UserError(f"{folder} holds a run already; choose another folder.")
-    dataset, start = prepare_live(image, labels, settings)
-    run = Run(writable_folder(folder), settings.training(start.settings), dataset.record)
-    learning = _Live(dataset, run, settings, context or JobContext())
-    learning.set_up(start)
-    learning.loop()
-    return learning.finish()
+    with owned_run(folder):
+        dataset, start = prepare_live(image, labels, settings)
+        run = Run(writable_folder(folder), settings.training(start.settings), dataset.record)
+        learning = _Live(dataset, run, settings, context or JobContext())
+        learning.set_up(start)
+        learning.loop()
+        return learning.finish()
 
 
 class _Live:
@@ -182,6 +183,11 @@ class _Live:
                 self._preview.show(z, steps, self._updates, self._learner.predictor(self._run.record))
 
     def _save(self) -> None:
+        with training_on(self._context.report):
+            self._write()
+        self._saved_at, self._saved_steps = time.monotonic(), len(self._spent)
+
+    def _write(self) -> None:
         run, trained = self._run, sorted(self._fingerprints)
         # First: a record may name slices that the weights on disk have not seen, never the reverse.
         run.update(
@@ -193,12 +199,11 @@ class _Live:
         self._learner.save(run.last_checkpoint)
         with self._learner.averaged():
             self._learner.save(run.best_checkpoint)
-        self._saved_at, self._saved_steps = time.monotonic(), len(self._spent)
 
     def finish(self) -> Run:
         """Keep what was learned as a run that predicts."""
         self._context.report(Progress(1.0, None, "keeping the network"))
-        self._save()
+        self._write()
         export_kept(self._run)
         self._close_history()
         self._run.update(**self._thresholds(), finished=True)

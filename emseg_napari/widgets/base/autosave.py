@@ -182,6 +182,7 @@ class SessionAutosave(QObject):
             image=volume_of_layer(image) if keeps_pixels else None,
             labels=stack_of(layer),
             confirmed=set(confirmed_in(layer)),
+            origins=dict(info_of(layer).origins),
             run=self._workspace.run,
             rounds=self._workspace.rounds,
             name=layer.name,

@@ -120,6 +120,7 @@ class EngineJob(QObject):
         """End the job and the engine process."""
         self.cancel()
         self._engine.close()
+        self._close_bar()
 
     def _pass_on(self, event: Event) -> None:
         if isinstance(event, Failed) and event.details:
@@ -143,10 +144,13 @@ class EngineJob(QObject):
 
     def _finish(self) -> None:
         self._worker = None
+        self._close_bar()
+        self.ended.emit()
+
+    def _close_bar(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-        self.ended.emit()
 
     def _watch_window(self) -> None:
         """End the engine with the window, before napari waits for its workers."""

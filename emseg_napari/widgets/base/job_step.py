@@ -90,6 +90,7 @@ class JobStep(JobListener, StepWidget):
         self.job, self.bar = EngineJob(self), JobBar()
         self.listen(self.job, self.guard)
         self.job.ended.connect(self.on_ended)
+        self.closing.connect(self.job.close)
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of a start: whether it does, and the words for it."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from qtpy.QtWidgets import QDialog, QLabel, QVBoxLayout, QWidget
 
+from emseg_napari.widgets.base.closing import is_put_away
+
 # What each does, in the order of a round; the names are those of napari's key bindings.
 KEYS = {
     "N": "next place",
@@ -46,15 +48,51 @@ NAPARI_KEYS = {
 
 
 def bind(viewer: Any, owner: QWidget, actions: Mapping[str, Callable[[], Any]]) -> None:
-    """Bind keys of `KEYS` in a viewer until the owner goes."""
+    """Bind keys of `KEYS` in a viewer until the owner goes; then they are again what they were before."""
+    shortcuts = {key: _shortcut(viewer, key) for key in actions}
     for key, action in actions.items():
-        viewer.bind_key(key, lambda _, action=action: action(), overwrite=True)
-    owner.destroyed.connect(lambda: _release(viewer, list(actions)))
+        shortcuts[key].claim(owner, action)
+
+    def release() -> None:
+        for key, shortcut in shortcuts.items():
+            shortcut.release(viewer, key, owner)
+
+    owner.destroyed.connect(lambda: release())
 
 
-def _release(viewer: Any, keys: list[str]) -> None:
-    for key in keys:
-        viewer.bind_key(key, None, overwrite=True)
+class _Shortcut:
+    """What a key does: the action of the last one of its owners whose panel is not hidden."""
+
+    def __init__(self, before: Any) -> None:
+        self.__name__ = type(self).__name__  # napari asks every function for its name
+        self._before = before
+        self._claims: list[tuple[QWidget, Callable[[], Any]]] = []
+
+    def __call__(self, _: Any) -> None:
+        for owner, action in reversed(self._claims):
+            if not is_put_away(owner):
+                action()
+                return
+
+    def claim(self, owner: QWidget, action: Callable[[], Any]) -> None:
+        """Do this for an owner from now on, before those of others."""
+        self._claims = [one for one in self._claims if one[0] is not owner] + [(owner, action)]
+
+    def release(self, viewer: Any, key: str, owner: QWidget) -> None:
+        """Forget an owner, and with the last one leave the key to whoever had it before."""
+        self._claims = [one for one in self._claims if one[0] is not owner]
+        bound = viewer.bind_key(key, None, overwrite=True)
+        left = self._before if bound is self and not self._claims else bound
+        if left is not None:
+            viewer.bind_key(key, left, overwrite=True)
+
+
+def _shortcut(viewer: Any, key: str) -> _Shortcut:
+    """Return what is bound to a key, if it is of this plugin, else what is bound from now on."""
+    bound = viewer.bind_key(key, None, overwrite=True)
+    shortcut = bound if isinstance(bound, _Shortcut) else _Shortcut(bound)
+    viewer.bind_key(key, shortcut, overwrite=True)
+    return shortcut
 
 
 class KeySheet(QDialog):

@@ -21,7 +21,7 @@ from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import NO_LABELS, adopt, is_managed, is_paintable, stack_of
 from emseg_napari.widgets.layers.layer_pixels import finest, volume_of_layer
-from emseg_napari.widgets.layers.placement import slice_in_view
+from emseg_napari.widgets.layers.placement import shown_slice
 
 
 class ForeignLayerError(UserError):
@@ -79,10 +79,7 @@ class LabelsStep(StepWidget):
 
     def slice_of(self, layer: Labels) -> int:
         """Return the slice in view."""
-        z = slice_in_view(self.viewer, layer)
-        if z is None:
-            raise UserError("The viewer shows no slice of the labels; move the slider to one.")
-        return z
+        return shown_slice(self.viewer, layer)
 
     # -- taking over --------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from emseg_napari.annotation.session.recovery import new_recovery
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.store import Session
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
+from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.placement import placement_of
 from emseg_napari.widgets.layers.slice_checksums import slice_checksums
 
@@ -82,6 +83,7 @@ class LayerAutosave:
         self._changed = {}
         self.autosave.record_state(
             confirmed=set(confirmed_in(self.layer)),
+            origins=dict(info_of(self.layer).origins),
             name=self.layer.name,
             labels_place=placement_of(self.layer),
         )

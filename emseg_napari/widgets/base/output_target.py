@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QSpinBox, QWidget
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.containers import FOLDER_SUFFIXES
+from emseg_napari.widgets.base.number_box import CountBox
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 
 FILE = "an OME-Zarr on disk (any size)"
@@ -76,7 +77,7 @@ class VolumeTarget(QWidget):
             "Where to compute: empty for this window, 'local' for several processes of this "
             "computer, or tcp://HOST:PORT of a Dask scheduler whose workers see the same folders."
         )
-        self.workers = QSpinBox(minimum=0, maximum=1024, specialValueText="one per core")
+        self.workers = CountBox(minimum=0, maximum=1024, specialValueText="one per core")
         self.workers.setToolTip("Processes that 'local' starts.")
         self.scheduler.setText(str(recall("volume").get("scheduler", _HERE)))
         self.scheduler.textChanged.connect(self._update)

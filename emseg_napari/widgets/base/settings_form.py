@@ -15,6 +15,7 @@ from superqt import QCollapsible
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import parse_range
 from emseg_napari.settings import Settings, is_advanced, is_range
+from emseg_napari.widgets.base.number_box import with_point
 
 
 class SettingsForm(QWidget):
@@ -103,7 +104,7 @@ def _limits(field: FieldInfo) -> tuple[int, int]:
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value[0]}:{value[1]}" if isinstance(value, tuple | list) else f"{value:g}"
+    return f"{value[0]}:{value[1]}" if isinstance(value, tuple | list) else f"{value:.15g}"
 
 
 def _value(field: FieldInfo, widget: ValueWidget) -> Any:
@@ -115,7 +116,7 @@ def _value(field: FieldInfo, widget: ValueWidget) -> Any:
     try:
         if is_range(field):
             return parse_range(text)
-        return int(text) if int in get_args(field.annotation) else float(text)
+        return int(text) if int in get_args(field.annotation) else float(with_point(text))
     except UserError as error:
         raise UserError(f"{field.title}: {error}") from None
     except ValueError:

@@ -26,13 +26,14 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.widgets.base.autosave import autosave_of
+from emseg_napari.widgets.base.closing import ClosedForGood
 from emseg_napari.widgets.base.dialogs import ask_convention
 from emseg_napari.widgets.base.threads import in_window, make_room, outcome_of, sentence_of
 from emseg_napari.widgets.base.workspace import LayerChoice, Workspace
 from emseg_napari.widgets.layers.labels_layer import converted, dense, understood
 
 
-class StepWidget(QWidget):
+class StepWidget(ClosedForGood):
     """Base of the steps.
 
     Parameters

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from napari.layers import Labels
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
+from emseg_napari.annotation.session.store import Origin
 from emseg_napari.core.jobs import (
     Event,
     Failed,
@@ -37,7 +39,8 @@ from emseg_napari.widgets.layers.labels_layer import (
     trusted_of,
     trusted_plane,
 )
-from emseg_napari.widgets.layers.placement import slice_in_view
+from emseg_napari.widgets.layers.layer_info import exchange_origin
+from emseg_napari.widgets.layers.placement import slice_in_view, view_events
 from emseg_napari.widgets.layers.proposal_layers import fill
 
 KEY = "Y"
@@ -71,7 +74,9 @@ class LivePanel(JobListener, QWidget):
         self.job = EngineJob(self)
         self.listen(self.job, step.guard)
         self.job.ended.connect(self.update_buttons)
+        step.closing.connect(self.job.close)
         self.layer: Any = None
+        self._folder = Path()
         self._threshold = 0.5
         self._changed: set[int] = set()
         self._soon = QTimer(self, singleShot=True, interval=_SEND_MS)
@@ -79,7 +84,8 @@ class LivePanel(JobListener, QWidget):
         self._build()
         bind(step.viewer, self, {KEY: lambda: step.guarded(self.toggle)})
         step.workspace.edited.connect(self._record_edit)
-        connect_while(self, step.viewer.dims.events.current_step, self._follow_slice)
+        for event in view_events(step.viewer):
+            connect_while(self, event, self._follow_slice)
 
     def _build(self) -> None:
         self.switch = self._step.button(f"Live ({KEY})", _ABOUT, self.toggle)
@@ -121,7 +127,7 @@ class LivePanel(JobListener, QWidget):
         start = STARTER if run.folder == starter_folder() else str(run.folder)
         self.layer, self._threshold, self._changed = layer, run.record.threshold, set()
         work: dict[str, Any] = {"image": image, "settings": LiveSettings(start=start)}
-        work["folder"] = self._step.workspace.new_run_folder("live")
+        self._folder = work["folder"] = self._step.workspace.new_run_folder("live")
         self.job.start(
             "live", "Live learning", lambda: work | {"labels": trusted_of(layer, labels_of(layer))}
         )
@@ -187,5 +193,7 @@ class LivePanel(JobListener, QWidget):
 
     def _show(self, event: PreviewReady) -> None:
         if self.layer in self._step.viewer.layers:
+            if event.z not in confirmed_in(self.layer):
+                exchange_origin(self.layer, event.z, Origin(self._folder))
             fill(self.layer, event.z, from_probability(event.probability, self._threshold))
             self.proposed.emit(event.z)

@@ -17,7 +17,7 @@ from emseg_napari.widgets.correct.repair_preview import RepairPreview
 from emseg_napari.widgets.correct.repair_tools import Scene, Tool
 from emseg_napari.widgets.correct.whole_slice_tools import WholeSliceTool, free_in, redraw
 from emseg_napari.widgets.layers.labels_layer import set_pixels, stack_of
-from emseg_napari.widgets.layers.placement import slice_in_view, slice_transform
+from emseg_napari.widgets.layers.placement import shown_slice, slice_transform
 
 _DRAG_PX = 3.0  # a hand that clicks trembles less
 _PREVIEW_MS = 30
@@ -62,6 +62,7 @@ class RepairController(QObject):
         self._plane: tuple[Any, int, np.ndarray] | None = None
         self._soon = QTimer(self, singleShot=True, interval=_PREVIEW_MS)
         self._soon.timeout.connect(self._show_preview)
+        self.destroyed.connect(lambda: self._let_go())
 
     @property
     def layer(self) -> Any:
@@ -93,18 +94,24 @@ class RepairController(QObject):
         """Deactivate the tool, and give the mouse back to napari."""
         if self.tool is None:
             return
-        layer, self._layer, self.tool, self._first = self._layer, None, None, None
-        self._plane = None
+        layer = self._layer
+        self._let_go()
         self._soon.stop()
-        layer.events.mode.disconnect(self.deactivate)
-        layer.mouse_drag_callbacks.remove(self._drag)
-        layer.mouse_move_callbacks.remove(self._hover)
-        layer.bind_key("Escape", None, overwrite=True)
         if layer.mode == "pan_zoom":  # else napari has set both for its own tool
             layer.mouse_pan = True
             layer.cursor = "standard"
         self._preview.remove()
         self.changed.emit()
+
+    def _let_go(self) -> None:
+        """Leave mouse and keys of the layer alone."""
+        layer, self._layer, self.tool, self._first = self._layer, None, None, None
+        self._plane = None
+        if layer is not None:
+            layer.events.mode.disconnect(self.deactivate)
+            layer.mouse_drag_callbacks.remove(self._drag)
+            layer.mouse_move_callbacks.remove(self._hover)
+            layer.bind_key("Escape", None, overwrite=True)
 
     def _escape(self, *_: Any) -> None:
         if self._first is None:
@@ -158,14 +165,7 @@ class RepairController(QObject):
     # -- what it does -----------------------------------------------------------------------
 
     def _slice(self) -> int:
-        z = slice_in_view(self._viewer, self._layer)
-        if z is None:
-            raise UserError("The viewer shows no slice of the labels; move the slider to one.")
-        if tuple(self._viewer.dims.displayed) != (self._viewer.dims.ndim - 2, self._viewer.dims.ndim - 1):
-            raise UserError(
-                "The repair tools need the slice view: turn 3-D off and restore the order of the axes."
-            )
-        return z
+        return shown_slice(self._viewer, self._layer)
 
     def _scene(self) -> tuple[Scene, int]:
         z = self._slice()
@@ -237,20 +237,17 @@ class RepairController(QObject):
         top, left = int(edit.y.min()), int(edit.x.min())
         picture = np.zeros((1, int(edit.y.max()) - top + 1, int(edit.x.max()) - left + 1), np.uint8)
         picture[0, edit.y - top, edit.x - left] = edit.values
-        place = slice_transform(self._layer, z)
-        place["translate"] = place["translate"] + np.array(place["scale"]) * (0, top, left)
-        self._preview.show(picture, place, self._layer)
+        self._preview.show(picture, slice_transform(self._layer, z, top, left), self._layer)
 
     def _show_redrawn(self, tool: WholeSliceTool) -> None:
         """Show what would become of the slice; it is the same wherever the cursor is in it."""
         z = self._slice()
         drawn, _ = tool.draw(self._layer, z)
         picture = np.where(free_in(stack_of(self._layer)[z]), drawn, np.uint8(0))[np.newaxis]
-        place = slice_transform(self._layer, z)
         if not picture.any():
             self._preview.hide()
         else:
-            self._preview.show(picture, place, self._layer, whole=True)
+            self._preview.show(picture, slice_transform(self._layer, z), self._layer, whole=True)
 
 
 def _as_probability(plane: np.ndarray) -> np.ndarray:

@@ -46,6 +46,7 @@ class RepairPanel(QWidget):
         actions |= {tool.key: partial(self._redraw_by_key, tool) for tool in self.redraws}
         bind(step.viewer, self, actions)
         step.workspace.changed.connect(self._follow)
+        step.closing.connect(self.repair.deactivate)
 
     def _button(self, tool: Tool | WholeSliceTool, action: Callable[[], None]) -> QPushButton:
         button = self._step.button(f"{tool.name} ({tool.key})", tool.about, action)

@@ -10,6 +10,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.widgets.layers.layer_info import LayerInfo
+from emseg_napari.widgets.layers.placement import lies_at, move_to
 
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _BOUNDARY, _INTERIOR = (1.0, 0.1, 0.9), (0.1, 1.0, 1.0)
@@ -35,16 +36,16 @@ class RepairPreview:
         picture : numpy.ndarray
             uint8 (1, y, x): 0 nothing, 1 boundary, 2 interior.
         place : dict
-            Scale, translate and units, as of `placement.placed`.
+            As of `placement.slice_transform`.
         over : napari.layers.Labels
         whole : bool
             It is that of a whole slice, through which the image is to be seen.
         """
         if self._layer is None or self._layer not in self._viewer.layers:
             self._add(picture, place, over, whole)
-        elif not self._shows(picture, place["translate"]):
+        elif not self._shows(picture, place):
             self._layer.data = picture
-            self._layer.scale, self._layer.translate = place["scale"], place["translate"]
+            move_to(self._layer, place)
             self._layer.visible = True
 
     def _add(self, picture: np.ndarray, place: dict[str, Any], over: Labels, whole: bool) -> None:
@@ -58,10 +59,10 @@ class RepairPreview:
         )
         self._viewer.layers.selection.active = over
 
-    def _shows(self, picture: np.ndarray, translate: Any) -> bool:
+    def _shows(self, picture: np.ndarray, place: dict[str, Any]) -> bool:
         """Return whether the preview is this picture already: to draw it takes napari a while."""
-        at_place = self._layer.visible and np.array_equal(self._layer.translate[-3:], translate)
-        return bool(at_place and np.array_equal(self._layer.data, picture))
+        shown = self._layer.visible and np.array_equal(self._layer.data, picture)
+        return bool(shown and lies_at(self._layer, place))
 
     def hide(self) -> None:
         """Show nothing for now."""

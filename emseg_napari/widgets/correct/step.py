@@ -32,7 +32,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     stack_of,
 )
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
-from emseg_napari.widgets.layers.placement import show_slice, slice_in_view
+from emseg_napari.widgets.layers.placement import show_slice, shown_slice, shows_other_slice, view_events
 from emseg_napari.widgets.layers.undo_history import Confirmed
 
 CONFIRM_KEY = "C"
@@ -67,7 +67,8 @@ class CorrectStep(LabelsStep):
         self.workspace.edited.connect(self._show_soon)
         self.workspace.edited.connect(self._count)
         self.workspace.replayed.connect(self._show_replayed)
-        connect_while(self, self.viewer.dims.events.current_step, self._show_soon)
+        for event in view_events(self.viewer):
+            connect_while(self, event, self._show_soon)
         self.destroyed.connect(lambda: self._unwatch())  # a bound method would not be called
         self._bind_keys()
         self._follow()
@@ -168,7 +169,7 @@ class CorrectStep(LabelsStep):
 
     def _show_replayed(self, layer: Labels, slices: set[int]) -> None:
         """Bring into view what undo or redo changed."""
-        if layer == self.workspace.labels and slices and slice_in_view(self.viewer, layer) not in slices:
+        if layer == self.workspace.labels and shows_other_slice(self.viewer, layer, slices):
             show_slice(self.viewer, layer, min(slices))
 
     # -- what the user does -------------------------------------------------------------
@@ -252,9 +253,13 @@ class CorrectStep(LabelsStep):
             self.state.setText("")
             self.confirmed.setText("")
             return
-        z = slice_in_view(self.viewer, layer)
-        self.strip.show_pixel(z)
-        if z is not None:
+        try:
+            z = shown_slice(self.viewer, layer)
+        except UserError as error:
+            self.strip.show_pixel(None)
+            self.state.setText(str(error))
+        else:
+            self.strip.show_pixel(z)
             self.strip.found[z] = summary(stack_of(layer)[z], z in confirmed_in(layer))
             self.state.setText(self.strip.sentence(z))
             mark = "Unconfirm" if z in confirmed_in(layer) else "Confirm"

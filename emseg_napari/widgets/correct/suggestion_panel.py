@@ -28,6 +28,7 @@ from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, s
 from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import (
     layer_transform,
+    move_to,
     show_pixel,
     show_slice,
     slice_in_view,
@@ -88,6 +89,8 @@ class SuggestionPanel(JobListener, QWidget):
         self.job = EngineJob(self)
         self.listen(self.job, step.guard)
         self.job.ended.connect(self.update_buttons)
+        step.closing.connect(self.job.close)
+        step.closing.connect(self._remove_mark)
         self._build_buttons()
         self._lay_out()
 
@@ -163,10 +166,13 @@ class SuggestionPanel(JobListener, QWidget):
         self.job.cancel()
         self._layer, self.places, self.errors, self._left_out = None, [], {}, set()
         self._settled, self._history, self._at = set(), [], -1
+        self._remove_mark()
+        self.about.setText("")
+
+    def _remove_mark(self) -> None:
         if self._mark is not None and self._mark in self._step.viewer.layers:
             self._step.viewer.layers.remove(self._mark)
         self._mark = None
-        self.about.setText("")
 
     # -- searching --------------------------------------------------------------------------
 
@@ -257,8 +263,10 @@ class SuggestionPanel(JobListener, QWidget):
     def _draw(self, place: Place) -> None:
         """Put a ring around the place."""
         where = np.array([(place.z, place.y, place.x)[-self._layer.ndim :]], float)
+        transform = layer_transform(self._layer, self._layer.ndim)
         if self._mark is not None and self._mark in self._step.viewer.layers:
             self._mark.data = where
+            move_to(self._mark, transform)
             self._mark.size = 2 * place.radius_px
             return
         self._mark = self._step.viewer.add_points(
@@ -269,13 +277,14 @@ class SuggestionPanel(JobListener, QWidget):
             face_color="transparent",
             border_color="white",
             border_width=0.012,
-            **layer_transform(self._layer, self._layer.ndim),
+            **transform,
         )
         self._step.viewer.layers.selection.active = self._layer
 
     def accept_place(self) -> None:
         """Make the proposals around the place the user's own, then go to the next place."""
         place = self._current_place()
+        self._step.slice_of(self._layer)  # whoever sees no slices sees nothing of what would be accepted
         plane = stack_of(self._layer)[place.z]
         y, x = np.ogrid[: plane.shape[0], : plane.shape[1]]
         near = np.hypot(y - place.y, x - place.x) <= place.radius_px

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from napari.layers import Labels, Layer
 
 from emseg_napari.annotation.label_state import is_own
+from emseg_napari.annotation.session.store import Origin
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.pairing import Pairing, paired
@@ -20,7 +21,6 @@ from emseg_napari.io.records import recorded_kind
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stacks import check_range
 from emseg_napari.io.volume import BrokenChunk
-from emseg_napari.models.run import fingerprint
 from emseg_napari.settings import EvaluationSettings
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import Ask, is_managed, stack_of, trusted_of, understood
@@ -100,8 +100,9 @@ def compare(
     if prediction.kind == "labels":
         wanted = wanted.model_copy(update={"threshold": None})
     wanted = wanted.model_copy(update={"slices": _shown(wanted.slices, prediction, len(truth))})
-    marks = _fingerprints(workspace.image, truth.shape)
-    pair = paired(prediction, truth, wanted, names=_names(prediction, truth_layer.name), image=marks)
+    image = _image_of(prediction_layer, workspace)
+    pixels = volume_of_layer(image) if fits(image, truth.shape) else None
+    pair = paired(prediction, truth, wanted, names=_names(prediction, truth_layer.name), image=pixels)
     if wanted.slices is None:
         _refuse_trained_only(pair)
     taken_for = [pair.taken_for] if prediction.reason == "recognised" else []
@@ -127,6 +128,21 @@ def run_folder(layer: Layer, record: Mapping[str, Any], workspace: Workspace) ->
     return None if isinstance(layer, Labels) else workspace.run
 
 
+def run_folders(layer: Layer, record: Mapping[str, Any], workspace: Workspace) -> list[Path]:
+    """Return the folders of the runs that made the slices of a prediction."""
+    runs = [origin.run for _, origin in sorted(info_of(layer).origins.items())]
+    named = run_folder(layer, record, workspace)
+    return list(dict.fromkeys(runs)) or ([] if named is None else [named])
+
+
+def _image_of(layer: Layer, workspace: Workspace) -> Any:
+    """Return the image that was predicted: the one that the layer names, else the chosen one."""
+    named = info_of(layer).proposal_of
+    if named is None:
+        return workspace.image
+    return next((one for one in workspace.viewer.layers if one.unique_id == named), None)
+
+
 def _names(prediction: Prediction, truth: str) -> Names:
     maker = "a layer that step Predict has made" if prediction.kind == "labels" else "its run in step Predict"
     return Names(
@@ -145,9 +161,19 @@ def _prediction(layer: Layer, workspace: Workspace, ask: Ask) -> Prediction:
     record = record_of_layer(layer)
     folder = run_folder(layer, record, workspace)
     named = record if folder is None else {**record, "run_folder": str(folder)}
+    origins = info_of(layer).origins
     if isinstance(layer, Labels):
         labels = understood(layer, ask)[0]
-        return Prediction(layer.name, labels, "labels", named, "recorded", lambda z: bool(labels[z].any()))
+        named = _with_marks(named, origins, len(labels))
+        return Prediction(
+            layer.name,
+            labels,
+            "labels",
+            named,
+            "recorded",
+            lambda z: bool(labels[z].any()),
+            _runs(origins),
+        )
     pixels = volume_of_layer(layer)
     is_image = layer == workspace.image
     if not record and pixels.dtype.kind != "f" and (pixels.dtype != np.uint8 or is_image):
@@ -155,7 +181,19 @@ def _prediction(layer: Layer, workspace: Workspace, ask: Ask) -> Prediction:
             f"{layer.name} holds grey levels and no prediction; choose a boundary probability, or labels "
             "that were predicted."
         )
-    return _recorded(layer, pixels, named)
+    return replace(_recorded(layer, pixels, _with_marks(named, origins, len(pixels))), runs=_runs(origins))
+
+
+def _runs(origins: Mapping[int, Origin]) -> dict[int, str]:
+    return {z: str(origin.run) for z, origin in origins.items()}
+
+
+def _with_marks(record: Mapping[str, Any], origins: Mapping[int, Origin], depth: int) -> dict[str, Any]:
+    """Return a record with the fingerprints of the slices of which the layer knows them."""
+    if not origins:
+        return dict(record)
+    marks = [origins[z].fingerprint if z in origins else "" for z in range(depth)]
+    return {**record, "fingerprints": marks}
 
 
 def _recorded(layer: Layer, pixels: Any, record: Mapping[str, Any]) -> Prediction:
@@ -198,14 +236,6 @@ def _shown(wanted: tuple[int, int] | None, prediction: Prediction, depth: int) -
             f"{first}:{end}; choose 'Slices' among them."
         )
     return shown
-
-
-def _fingerprints(image: Layer | None, shape: tuple[int, ...]) -> Callable[[int], str] | None:
-    """Return what gives the fingerprints of an image layer's slices, if it has the size of the labels."""
-    if not fits(image, shape):
-        return None
-    pixels = volume_of_layer(image)
-    return lambda z: fingerprint(pixels[z])
 
 
 def _refuse_trained_only(pair: Pairing) -> None:

@@ -17,7 +17,7 @@ from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.step import in_row, wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.layers.layer_info import LayerInfo
-from emseg_napari.widgets.layers.placement import layer_transform, show_pixel, zoom_to
+from emseg_napari.widgets.layers.placement import layer_transform, move_to, show_pixel, zoom_to
 
 NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
 MERGE_COLOUR, SPLIT_COLOUR = "#ff1f70", "#3f8cff"
@@ -94,7 +94,7 @@ class ErrorList(QWidget):
         if self._layer is not None and self._layer in self._viewer.layers:
             if self._layer.data.shape == shown.shape:
                 self._layer.data = shown
-                self._layer.scale, self._layer.translate = place["scale"], place["translate"]
+                move_to(self._layer, place)
                 return
             self._viewer.layers.remove(self._layer)
         active = self._viewer.layers.selection.active

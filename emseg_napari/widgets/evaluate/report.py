@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.evaluation.honesty import honesty_of
 from emseg_napari.evaluation.report import EvaluationReport, SlicePicture, worst_slices
 from emseg_napari.evaluation.review import Review
 from emseg_napari.io.axes import shape_text
@@ -30,12 +31,13 @@ def report_of(
         review=review,
         facts=_facts(comparison, review, error_settings),
         notes=notes,
+        honesty=honesty_of(comparison.pair, review.evaluation),
         pictures=_pictures(comparison, review, workspace),
     )
 
 
 def _facts(comparison: LayerComparison, review: Review, error_settings: ErrorSettings) -> dict[str, str]:
-    evaluation, run = review.evaluation, comparison.pair.overlap.run
+    evaluation, runs = review.evaluation, comparison.pair.overlap.runs
     scored = [one.z for one in evaluation.per_slice]
     facts = {
         "Prediction": comparison.prediction_name,
@@ -47,10 +49,11 @@ def _facts(comparison: LayerComparison, review: Review, error_settings: ErrorSet
         own = evaluation.threshold
         facts["Threshold"] = f"{own:.2f} of the interior probability ({1 - own:.2f} of the boundary's)"
     facts["Smallest error"] = f"{error_settings.smallest_px} px"
-    if run is not None:
-        facts["Run"] = f"{run.folder.name} ({run.settings.network})"
-        facts["Trained on slices"] = as_ranges(run.record.trained_slices)
-        facts["Held out of the training"] = as_ranges(run.record.held_out_slices) or "none"
+    for n, run in enumerate(runs, start=1):
+        of = f" of run {n}" if len(runs) > 1 else ""
+        facts[f"Run {n}" if of else "Run"] = f"{run.folder.name} ({run.settings.network})"
+        facts[f"Trained on slices{of}"] = as_ranges(run.record.trained_slices)
+        facts[f"Held out of the training{of}"] = as_ranges(run.record.held_out_slices) or "none"
     return facts | {"Evaluated": f"{datetime.now():%Y-%m-%d %H:%M}"} | versions()
 
 

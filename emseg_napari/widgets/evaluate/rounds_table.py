@@ -24,8 +24,8 @@ _DIFFERENCE = "below it the difference to the last round that scored the same sl
 _COLUMNS = {
     "Round": "When, with which run, on which slices.",
     "Labels": "Slices that held labels of your own, and slices that you had confirmed.",
-    "V_rand": f"At the run's own threshold; {_DIFFERENCE}",
-    "V_info": f"At the run's own threshold; {_DIFFERENCE}",
+    "V_rand": f"At the threshold in use; {_DIFFERENCE}",
+    "V_info": f"At the threshold in use; {_DIFFERENCE}",
     "Accuracy": f"Per cent of the labelled pixels; {_DIFFERENCE}",
 }
 
@@ -52,10 +52,10 @@ def work_done(truth: Labels, workspace: Workspace) -> Work:
 
 def round_of(comparison: LayerComparison, evaluation: Evaluation, work: Work) -> Round:
     """Return the row of the history for an evaluation that has just ended."""
-    mean, run = evaluation.at_threshold, comparison.pair.overlap.run
+    mean = evaluation.at_threshold
     return Round(
         when=datetime.now().isoformat(timespec="seconds"),
-        run=run.folder.name if run else "",
+        run=comparison.pair.overlap.run_names,
         corrected=work.corrected,
         confirmed=work.confirmed,
         slices=tuple(one.z for one in evaluation.per_slice),

@@ -22,7 +22,7 @@ from emseg_napari.widgets.base.preferences import recall, recall_folder, remembe
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import enable, in_row, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.evaluate.comparison import LayerComparison, compare, run_folder
+from emseg_napari.widgets.evaluate.comparison import LayerComparison, compare, run_folders
 from emseg_napari.widgets.evaluate.report import report_of
 from emseg_napari.widgets.evaluate.results import Results
 from emseg_napari.widgets.evaluate.rounds_table import Work, round_of, with_round, work_done
@@ -107,8 +107,8 @@ class EvaluateStep(JobStep):
         layer = self.prediction.layer
         if layer != self._described:  # its file is read once
             self._described, self._record = layer, {} if layer is None else record_of_layer(layer)
-        folder = None if layer is None else run_folder(layer, self._record, self.workspace)
-        self.run_name.setText("unknown" if folder is None else folder.name)
+        runs = [] if layer is None else run_folders(layer, self._record, self.workspace)
+        self.run_name.setText(", ".join(run.name for run in runs) or "unknown")
         self.enable_start(self.evaluate, "evaluate")
         for button in (self.save_csv, self.save_report):
             enable(button, None if self._done else "evaluate first")

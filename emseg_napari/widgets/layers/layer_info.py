@@ -7,13 +7,13 @@ never changed: `update_info` puts another one in its place, and the duplicate ke
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer
 
-from emseg_napari.annotation.session.store import Session
+from emseg_napari.annotation.session.store import Origin, Session
 from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.layers.undo_history import UndoHistory
 
@@ -58,7 +58,9 @@ class LayerInfo:
     proposal_of : Any
         Of a prediction: the unique id of the image layer that was predicted; None of other layers.
     run : Path or None
-        Of a prediction: the folder of the run that made it.
+        Of a prediction: the folder of the run that made it, of several the last one.
+    origins : mapping
+        Slice to `Origin`, of a prediction whose slices may come from several runs.
     output : Path or None
         Of a prediction on disk: where it is.
     source : str
@@ -78,6 +80,7 @@ class LayerInfo:
     session_folder: Path | None = None
     proposal_of: Any = None
     run: Path | None = None
+    origins: Mapping[int, Origin] = field(default_factory=dict)
     output: Path | None = None
     source: str = ""
     volume: tuple[Any, Volume] | None = None
@@ -103,3 +106,11 @@ def info_of(layer: Layer) -> LayerInfo:
 def update_info(layer: Layer, **changes: Any) -> None:
     """Change some of what is known of a layer; its duplicates keep what they have."""
     layer.metadata[KEY] = replace(info_of(layer), **changes)
+
+
+def exchange_origin(layer: Layer, z: int, origin: Origin | None) -> Origin | None:
+    """Note what a slice comes from now, and return what it came from."""
+    others = dict(info_of(layer).origins)
+    before = others.pop(z, None)
+    update_info(layer, origins=others if origin is None else {**others, z: origin})
+    return before

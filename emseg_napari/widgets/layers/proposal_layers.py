@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from napari.layers import Image, Labels
 
 from emseg_napari.annotation import label_state
 from emseg_napari.annotation.session.scratch import new_labels
+from emseg_napari.annotation.session.store import Origin
 from emseg_napari.core.jobs import SlicePredicted, UserError
 from emseg_napari.core.labels import from_probability
 from emseg_napari.widgets.layers.labels_layer import (
@@ -22,7 +24,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     proposals_of,
     stack_of,
 )
-from emseg_napari.widgets.layers.layer_info import LayerInfo, update_info
+from emseg_napari.widgets.layers.layer_info import LayerInfo, exchange_origin, update_info
 from emseg_napari.widgets.layers.placement import slice_transform
 from emseg_napari.widgets.layers.undo_history import Filled
 
@@ -85,7 +87,7 @@ class ProposalLayers:
         if self._wants_probability:
             self._keep(event)
         if self.target in self._viewer.layers:
-            self._fill(event.z, from_probability(event.probability, self._source.threshold))
+            self._fill(event)
 
     def end(self) -> None:
         """Close the prediction: it is one entry of the history, however many slices it filled."""
@@ -101,15 +103,20 @@ class ProposalLayers:
             self._probability = self._signed(known or self._add_probability())
         if self._probability in self._viewer.layers:
             self._probability.data[event.z] = event.probability
+            exchange_origin(self._probability, event.z, self._origin(event))
             self._probability.refresh()
 
-    def _fill(self, z: int, prediction: np.ndarray) -> None:
+    def _origin(self, event: SlicePredicted) -> Origin:
+        return Origin(self._source.run, event.fingerprint)
+
+    def _fill(self, event: SlicePredicted) -> None:
         if self._filled is None:
             target = self.target
-            self._filled = Filled(lambda: stack_of(target), confirmed_in(target))
+            origins = partial(exchange_origin, target)
+            self._filled = Filled(lambda: stack_of(target), confirmed_in(target), origins)
             history_of(target).add(self._filled)  # now, so that what is done meanwhile comes after it
-        self._filled.remember(z)
-        fill(self.target, z, prediction)
+        self._filled.remember(event.z, self._origin(event))
+        fill(self.target, event.z, from_probability(event.probability, self._source.threshold))
 
     def _add_labels(self) -> Labels:
         image = self._source.image

@@ -41,7 +41,7 @@ def session_layers(folder: Path, image: Path | None = None) -> list[LayerData]:
     name = path.stem if path else "image"
     labels = session.labels
     opened = OpenedSession(folder, session, slice_checksums(labels))
-    info = LayerInfo(confirmed=set(session.confirmed), opened=opened)
+    info = LayerInfo(confirmed=set(session.confirmed), origins=session.origins, opened=opened)
     shown = {
         "name": session.name or f"{name} labels",
         "colormap": label_colours(),

@@ -9,9 +9,10 @@ import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import QTimer
 
-from emseg_napari.core.jobs import BlockDone
+from emseg_napari.core.jobs import BlockDone, SlicePredicted
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
+from emseg_napari.io.resume_check import MARKS
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of
@@ -105,8 +106,8 @@ class StreamingLayer:
             self.layer.refresh()
 
 
-def stored_probability(layer: Any, run: Run, settings: PredictionSettings, z: int) -> np.ndarray | None:
-    """Return a slice of a prediction on disk as float32 (y, x), 0 to 1; None if it is not all there.
+def stored_slice(layer: Any, run: Run, settings: PredictionSettings, z: int) -> SlicePredicted | None:
+    """Return a slice of a prediction on disk; None if it is not all there.
 
     Parameters
     ----------
@@ -128,4 +129,6 @@ def stored_probability(layer: Any, run: Run, settings: PredictionSettings, z: in
     output = VolumeOutput(path)
     if not (is_predicted_by(output, run, settings) and output.holds_slice(z)):
         return None
-    return output[z].astype(np.float32) / np.float32(255)
+    marks = output.record.get(MARKS, ())
+    probability = output[z].astype(np.float32) / np.float32(255)
+    return SlicePredicted(z, probability, marks[z] if z < len(marks) else "")

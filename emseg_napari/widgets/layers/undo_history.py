@@ -89,11 +89,19 @@ class Filled:
         Returns the layer's present pixels (z, y, x).
     confirmed : set of int
         The layer's confirmed slices, which stay as they are.
+    exchange_origin : callable
+        Notes what a slice comes from now, and returns what it came from.
     """
 
-    def __init__(self, planes: Callable[[], np.ndarray], confirmed: set[int]) -> None:
-        self._planes, self._confirmed = planes, confirmed
+    def __init__(
+        self,
+        planes: Callable[[], np.ndarray],
+        confirmed: set[int],
+        exchange_origin: Callable[[int, Any], Any] = lambda z, origin: None,
+    ) -> None:
+        self._planes, self._confirmed, self._exchange_origin = planes, confirmed, exchange_origin
         self._others: dict[int, bytes] = {}
+        self._origins: dict[int, Any] = {}
         self.undo = self.redo
 
     @property
@@ -101,9 +109,11 @@ class Filled:
         """Which slices hold some."""
         return set(self._others)
 
-    def remember(self, z: int) -> None:
-        """Store a slice as it is, before it is filled for the first time."""
+    def remember(self, z: int, origin: Any = None) -> None:
+        """Store a slice as it is, before it is filled for the first time, and note what it will come from."""
         self._others.setdefault(z, _packed(self._planes()[z]))
+        if z not in self._confirmed:
+            self._origins.setdefault(z, self._exchange_origin(z, origin))
 
     def redo(self) -> None:
         """Exchange proposals with what stood there, which undoes it, too; the user's own labels stay."""
@@ -113,6 +123,7 @@ class Filled:
                 continue
             other = _unpacked(kept, labels[z])
             self._others[z] = _packed(labels[z])
+            self._origins[z] = self._exchange_origin(z, self._origins.get(z))
             free = is_proposal(labels[z]) | (labels[z] == UNLABELLED)
             np.copyto(labels[z], other * is_proposal(other), where=free)
 

@@ -9,10 +9,10 @@ import imageio.v3 as imageio
 import numpy as np
 from napari.layers import Image, Layer
 
-from emseg_napari.core.files import atomic_write
 from emseg_napari.core.jobs import PreviewReady, UserError
+from emseg_napari.core.owned_output import writing_file
 from emseg_napari.widgets.layers.layer_info import LayerInfo
-from emseg_napari.widgets.layers.placement import slice_transform
+from emseg_napari.widgets.layers.placement import layer_transform, move_to, slice_transform
 
 _LOOK = {"colormap": "magma", "blending": "additive", "contrast_limits": (0.0, 1.0), "opacity": 0.7}
 
@@ -43,11 +43,11 @@ class LivePreview:
         picture = preview.probability[None]
         if self._live is not None and self._live in self._viewer.layers:
             self._live.data = picture
-            self._live.translate = place["translate"]
+            move_to(self._live, place)
         else:
             self._live = self._add(picture, "live proposal (boundary probability)", place)
         if keep:
-            self._add_frame(preview, place)
+            self._add_frame(preview, over)
 
     def remove(self) -> None:
         """Remove the live layer; the movie stays."""
@@ -55,7 +55,7 @@ class LivePreview:
             self._viewer.layers.remove(self._live)
         self._live = None
 
-    def _add_frame(self, preview: PreviewReady, place: dict[str, Any]) -> None:
+    def _add_frame(self, preview: PreviewReady, over: Layer) -> None:
         if self.frames and self._epoch == preview.epoch:
             self.frames.pop()  # previews come within an epoch too, its last one is the frame
         self.frames.append(preview.probability)
@@ -66,8 +66,8 @@ class LivePreview:
             dims = self._viewer.dims  # napari does not notice that the layer has grown
             dims.set_range(dims.ndim - 4, (0, len(movie) - 1, 1))
         elif len(self.frames) > 1:  # one epoch is no movie, and would only add a slider
-            units = ("pixel", *place["units"])
-            place = {"scale": (1, *place["scale"]), "translate": (0, *place["translate"]), "units": units}
+            place = layer_transform(over, 4, (preview.z, 0, 0))
+            place["units"] = ("pixel", *place["units"][1:])  # an epoch has no length
             self._movie = self._add(movie, "training movie (epochs)", place)
             self._movie.visible = False
 
@@ -85,5 +85,5 @@ class LivePreview:
         if not self.frames:
             raise UserError("There is no movie yet; tick 'Keep a movie' and train first.")
         frames = [np.round(255 * np.clip(frame, 0, 1)).astype(np.uint8) for frame in self.frames]
-        with atomic_write(path) as temporary:
+        with writing_file(path) as temporary:
             imageio.imwrite(temporary, frames, extension=".gif", duration=250, loop=0)

@@ -20,7 +20,8 @@ from emseg_napari.core.jobs import (
     Progress,
     UserError,
 )
-from emseg_napari.models.run import Run, is_run, open_run, refuse_baseline
+from emseg_napari.models.run import Run, is_run, open_run
+from emseg_napari.models.run_folder import resumable_run
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.training.dataset import CheckedData, check_data
 from emseg_napari.training.patches import PatchSampler
@@ -33,7 +34,7 @@ from emseg_napari.widgets.base.text import figures, outcome, validation_name
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import add_labels, connect_while, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
-from emseg_napari.widgets.layers.placement import slice_in_view
+from emseg_napari.widgets.layers.placement import slice_in_view, view_events
 from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampler_of
 from emseg_napari.widgets.train.live_preview import LivePreview
 from emseg_napari.widgets.train.run_controls import RunControls, RunOutputs
@@ -61,7 +62,9 @@ class TrainStep(JobStep):
         self._samples: AugmentedSamples | None = None
         self._build()
         self.workspace.changed.connect(self.update_buttons)
-        connect_while(self, self.viewer.dims.events.current_step, self._follow_slice)
+        self.closing.connect(self.preview.remove)
+        for event in view_events(self.viewer):
+            connect_while(self, event, self._follow_slice)
         self.update_buttons()
 
     # -- what it looks like -------------------------------------------------------------
@@ -164,7 +167,7 @@ class TrainStep(JobStep):
 
     def start(self, folder: Path | None = None) -> None:
         """Start a training in a new run folder; with `folder`, resume the one there."""
-        resumed = None if folder is None else self._resumable(folder)
+        resumed = None if folder is None else resumable_run(folder)
         settings = resumed.settings if resumed else self.settings()
         folder = folder or self.workspace.new_run_folder(settings.network)
         read, data = self._reader(settings, resumed), None
@@ -201,11 +204,6 @@ class TrainStep(JobStep):
         self._subject = f"'{data.names.labels}' (slices with labels: {len(data.labels.stored_slices)})"
         wait = "" if settings.network in BASELINES else " (TensorFlow takes some seconds)"
         self.say(f"Starting the engine{wait}...")
-
-    def _resumable(self, folder: Path) -> Run:
-        run = open_run(folder)
-        refuse_baseline(run)
-        return run
 
     def _reader(self, settings: TrainingSettings, resumed: Run | None = None) -> Callable[[], CheckedData]:
         """Return what reads image and labels, in a thread."""

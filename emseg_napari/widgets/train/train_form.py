@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import NetworkName, TrainingSettings, applies
+from emseg_napari.widgets.base.number_box import NumberBox
 from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.train.start_choice import StartChoice
@@ -41,9 +42,10 @@ class TrainForm(QWidget):
         layout.addWidget(self.form)
 
     def _length_line(self) -> QHBoxLayout:
-        self.amount = QDoubleSpinBox(decimals=2, minimum=0.01, maximum=100_000)
+        self.amount = NumberBox(decimals=2, minimum=0.01, maximum=100_000)
         self.unit = QComboBox()
         self.unit.addItems(["minutes", "epochs"])
+        self.unit.currentTextChanged.connect(self._fit_amount)
         for widget in (self.amount, self.unit):
             widget.setToolTip(
                 "How long to train: minutes by the clock, or epochs of 'Steps per epoch' steps."
@@ -52,6 +54,11 @@ class TrainForm(QWidget):
         line.addWidget(self.amount)
         line.addWidget(self.unit)
         return line
+
+    def _fit_amount(self, unit: str) -> None:
+        """Take whole epochs only, and parts of minutes."""
+        self.amount.setDecimals(0 if unit == "epochs" else 2)
+        self.amount.setMinimum(1 if unit == "epochs" else 0.01)
 
     @property
     def network(self) -> NetworkName:

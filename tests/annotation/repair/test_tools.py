@@ -142,6 +142,13 @@ def test_the_two_ends_of_a_gap_must_differ():
         close_gap(GAP, None, picture(GAP), (12, 42), (12, 42))
 
 
+@pytest.mark.parametrize("rows", [(17, 20), (20, 17)])
+def test_of_two_clicks_that_mean_one_loose_end_the_nearer_has_it(rows):
+    start, end = ((row, 42.0) for row in rows)
+    assert snap(GAP, start) == snap(GAP, end)
+    assert close_gap(GAP, None, picture(GAP), start, end).y.max() >= 20
+
+
 # Membranes that go
 
 
@@ -373,6 +380,16 @@ def test_a_cell_at_the_edge_of_the_slice_can_be_split():
         )
         == 2
     )
+
+
+def test_a_short_stroke_cuts_where_it_was_drawn_whatever_lies_farther_than_its_quarter():
+    thin = np.full((80, 60), PROPOSED_BOUNDARY, np.uint8)
+    thin[:, :20] = thin[:, 25:35] = thin[:, 40:] = PROPOSED_INTERIOR
+    image = picture(thin)
+    image[45:48, 25:35] = 60  # looks like membrane, six pixels beside the stroke
+    edit = split_cell(thin, None, image, np.array([(40, 22), (40, 37)]))
+    assert edit.y[edit.x == 25].min() <= 42
+    assert cells(edit.applied_to(thin)) == cells(thin) + 1
 
 
 @pytest.mark.parametrize(

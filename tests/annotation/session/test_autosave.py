@@ -1,11 +1,14 @@
 """Autosave in one process: what is on disk, when, and what is said if it cannot be."""
 
 import errno
+import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +19,7 @@ from hypothesis import strategies as st
 
 from emseg_napari.annotation.session import writer as sessionwriter
 from emseg_napari.annotation.session.autosave import Autosave
+from emseg_napari.annotation.session.backlog import Backlog
 from emseg_napari.annotation.session.images import pages
 from emseg_napari.annotation.session.recovery import (
     Marker,
@@ -28,7 +32,10 @@ from emseg_napari.annotation.session.recovery import (
 from emseg_napari.annotation.session.store import MissingImage, Session, load_session, save_session
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.locks import OutputLock
 from emseg_napari.io import stacks
+from helpers.faults import another_process, needs_fork
+from helpers.odd_arrays import odd_arrays
 from helpers.timing import PATIENCE_S, wait_until, within
 
 SHAPE = (6, 40, 50)
@@ -426,7 +433,7 @@ def test_a_full_disk_is_said_once_and_nothing_is_lost(autosave, unsaved, errors,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "_flush", full)
+        patch.setattr(files, "flush", full)
         paint(autosave, unsaved, 1)
         wait_until(lambda: errors)
         assert not autosave.flush(2.5)
@@ -591,3 +598,290 @@ def test_a_session_whose_own_file_is_damaged_is_still_offered(tmp_path):
     (found,) = recoverable()
     (found.folder / "session.json").write_text("{")
     assert [one.slices for one in recoverable()] == [1]
+
+
+# -- other images, other sessions, two windows ------------------------------------------
+
+
+def an_image(path, value):
+    stacks.write_stack(path, np.full(SHAPE, value, np.uint8) + np.arange(SHAPE[2], dtype=np.uint8))
+    return path
+
+
+@odd_arrays
+def test_labels_are_autosaved_however_they_lie_in_memory(autosave, tmp_path, odd):
+    session = a_session(tmp_path / "cells.tif")
+    session.labels[1, 2:4], session.labels[4, :, 3] = 1, 2
+    values = session.labels.copy()
+    session.labels = odd(session.labels)
+    autosave.start_session(new_recovery(), session)
+    autosave.record_edit(1, session.labels[1])
+    autosave.save_as(tmp_path / "named.emseg", session)
+    autosave.record_edit(4)
+    assert autosave.flush(PATIENCE_S)
+    assert autosave.trouble == ""
+    assert np.array_equal(load_session(tmp_path / "named.emseg").labels, values)
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_saved_again_with_another_image_the_session_has_the_one_that_is_open(autosave, tmp_path, copy):
+    first, second = an_image(tmp_path / "a.tif", 1), an_image(tmp_path / "b.tif", 100)
+    folder, session = tmp_path / "named.emseg", a_session()
+    session.image_path, session.image = first, None
+    autosave.save_as(folder, session)
+    other = replace(session, image_path=second)
+    autosave.save_as(folder, other, copy_image=copy)
+    assert load_session(folder).image.min() == 100
+    paint(autosave, other, 2)
+    autosave.record_state(confirmed={2})
+    assert autosave.flush(PATIENCE_S)
+    read = load_session(folder)
+    assert read.image.min() == 100
+    assert read.image_path == (None if copy else second)
+    assert np.array_equal(read.labels, session.labels)
+
+
+def test_saved_again_with_other_pixels_in_memory_the_session_has_the_new_ones(autosave, tmp_path):
+    folder, session = tmp_path / "named.emseg", a_session()
+    autosave.save_as(folder, session)
+    other = replace(session, image=session.image[::-1].copy())
+    autosave.save_as(folder, other)
+    assert autosave.flush(PATIENCE_S)
+    assert np.array_equal(load_session(folder).image, other.image)
+
+
+def test_saved_again_with_the_same_image_a_copy_of_it_stays(autosave, tmp_path):
+    folder, session = tmp_path / "named.emseg", a_session(tmp_path / "cells.tif")
+    autosave.save_as(folder, session, copy_image=True)
+    autosave.save_as(folder, session)
+    assert autosave.flush(PATIENCE_S)
+    assert load_session(folder).image_path is None
+
+
+def test_saved_over_another_session_nothing_of_that_is_mixed_in(autosave, tmp_path):
+    other, session = a_session(tmp_path / "other.tif"), a_session(tmp_path / "cells.tif")
+    other.labels[:] = 2
+    save_session(tmp_path / "other.emseg", other)
+    autosave.start_session(new_recovery(), session)
+    paint(autosave, session, 1)
+    autosave.save_as(tmp_path / "other.emseg", session)
+    paint(autosave, session, 3)
+    assert autosave.flush(PATIENCE_S)
+    read = load_session(tmp_path / "other.emseg")
+    assert np.array_equal(read.labels, session.labels)
+    assert read.image_path == tmp_path / "cells.tif"
+
+
+def test_a_slice_that_nobody_could_read_survives_a_save_with_another_image(autosave, tmp_path):
+    folder, session = tmp_path / "named.emseg", a_session(tmp_path / "cells.tif")
+    session.labels[:] = 1
+    save_session(folder, session)
+    (folder / "labels" / "0001.png").write_bytes(b"what is left")
+    read = load_session(folder)
+    autosave.start_session(folder, read)
+    assert autosave.flush(PATIENCE_S)
+    window = replace(read, image_path=an_image(tmp_path / "b.tif", 9), unreadable=set(), folder=None)
+    autosave.save_as(folder, window)
+    assert autosave.flush(PATIENCE_S)
+    assert [p.read_bytes() for p in folder.rglob("0001-unreadable.png")] == [b"what is left"]
+
+
+@needs_fork
+def test_a_session_that_another_process_writes_is_neither_written_nor_saved_over(autosave, tmp_path):
+    folder, session = tmp_path / "named.emseg", a_session(tmp_path / "cells.tif")
+    session.labels[:] = 1
+    save_session(folder, session)
+    mine = load_session(folder)
+    with another_process(lambda: OutputLock(folder)) as process:
+        assert open_elsewhere(folder)
+        autosave.start_session(folder, mine)
+        mine.labels[1] = 2
+        autosave.record_edit(1, mine.labels[1])
+        wait_until(lambda: f"(process {process}); close it there, or save" in autosave.trouble)
+        other = Autosave()
+        with pytest.raises(UserError, match="is being written by another emseg"):
+            other.save_as(folder, mine)
+        assert other.close(PATIENCE_S)
+        assert np.array_equal(load_session(folder).labels, session.labels)
+    # Even when that has gone: it may have changed what was read here.
+    assert not autosave.flush(1.5)
+    assert np.array_equal(load_session(folder).labels, session.labels)
+    autosave.save_as(tmp_path / "mine.emseg", mine)
+    assert autosave.flush(PATIENCE_S)
+    assert autosave.trouble == ""
+    assert np.array_equal(load_session(tmp_path / "mine.emseg").labels, mine.labels)
+
+
+def test_of_two_layers_in_one_window_one_writes_a_session(autosave, tmp_path):
+    folder, session = tmp_path / "named.emseg", a_session(tmp_path / "cells.tif")
+    autosave.save_as(folder, session)
+    second = Autosave()
+    with pytest.raises(UserError, match="is being written by another emseg"):
+        second.save_as(folder, a_session(tmp_path / "cells.tif"))
+    assert second.close(PATIENCE_S)
+    assert autosave.close(PATIENCE_S)
+    assert not open_elsewhere(folder)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+# -- one thing at a time ----------------------------------------------------------------
+
+
+def test_a_newer_copy_of_a_slice_outlives_a_write_of_the_older_one_that_fails(tmp_path):
+    session = a_session(tmp_path / "cells.tif")
+    backlog = Backlog(tmp_path / "named.emseg", session)
+    backlog.urgent = True
+    backlog.run_job(*backlog.next_job())
+    backlog.job_done(-1)
+    older, newer = np.full(SHAPE[1:], 1, np.uint8), np.full(SHAPE[1:], 2, np.uint8)
+    backlog.enqueue(2, older)
+    job = backlog.next_job()
+    backlog.enqueue(2, newer)
+    backlog.job_failed(*job, OSError("no"))
+    backlog.track_changes(False, False)  # at once
+    while (job := backlog.next_job()) is not None:
+        backlog.run_job(*job)
+        backlog.job_done(job[0])
+    backlog.writer.close()
+    assert np.array_equal(load_session(tmp_path / "named.emseg").labels[2], newer)
+
+
+def test_leftovers_of_living_windows_outlive_a_new_marker_and_old_ones_do_not(tmp_path):
+    here = recovery_folder()
+    here.mkdir(parents=True, exist_ok=True)
+    living, left = here / ".emseg-1", here / ".emseg-2"
+    for folder in (living, left):
+        folder.mkdir()
+    os.utime(left, (time.time() - 90_000,) * 2)
+    Marker(tmp_path / "any.emseg").close()
+    assert living.is_dir()
+    assert not left.exists()
+
+
+def test_what_is_next_is_asked_for_under_the_lock_and_written_without_it(autosave, unsaved, monkeypatch):
+    owned = []
+
+    def watched(name):
+        real = getattr(Backlog, name)
+
+        def call(self, *given):
+            owned.append((name, autosave._changed._is_owned()))
+            return real(self, *given)
+
+        monkeypatch.setattr(Backlog, name, call)
+
+    for name in ("next_job", "run_job", "job_done", "enqueue", "enqueue_state"):
+        watched(name)
+    paint(autosave, unsaved, 1)
+    autosave.record_state(confirmed={1})
+    assert autosave.flush(PATIENCE_S)
+    assert {name for name, _ in owned} == {"next_job", "run_job", "job_done", "enqueue", "enqueue_state"}
+    assert all(is_owned == (name != "run_job") for name, is_owned in owned)
+
+
+# -- any order of things ----------------------------------------------------------------
+
+STEPS = st.one_of(
+    st.tuples(st.just("paint"), st.integers(0, SHAPE[0] - 1), st.integers(0, 4)),
+    st.tuples(st.just("confirm"), st.integers(0, SHAPE[0] - 1)),
+    st.tuples(st.just("rename"), st.sampled_from(["one", "two"])),
+    st.tuples(st.just("save"), st.sampled_from(["a", "b"]), st.booleans()),
+    st.tuples(st.just("image"), st.integers(1, 3)),
+    st.tuples(st.sampled_from(["reopen", "kill", "other window"])),
+)
+
+
+class Window:
+    """What a person does with sessions, and what was reported as saved."""
+
+    def __init__(self, folder):
+        self.folder, self.saver, self.kills = folder, Autosave(), 0
+        self.session = a_session(folder / "1.tif")
+        self.saver.start_session(folder / "begun.emseg", self.session)
+
+    def do(self, kind, *given):
+        getattr(self, f"do_{kind.replace(' ', '_')}")(*given)
+
+    def do_paint(self, z, value):
+        self.session.labels[z, z] = value
+        self.saver.record_edit(z, self.session.labels[z])
+
+    def do_confirm(self, z):
+        self.session.confirmed ^= {z}
+        self.saver.record_state(confirmed=set(self.session.confirmed))
+
+    def do_rename(self, name):
+        self.session.name = name
+        self.saver.record_state(name=name)
+
+    def do_save(self, name, copy):
+        self.saver.save_as(self.folder / f"{name}.emseg", self.session, copy)
+        self.check(load_session(self.folder / f"{name}.emseg"))
+
+    def do_image(self, number):
+        """Another image is open; it counts from the next save on."""
+        path = self.folder / f"{number}.tif"
+        if not path.exists():
+            stacks.write_stack(path, np.full(SHAPE, number, np.uint16))
+        self.session = replace(self.session, image_path=path, image=stacks.read_image(path))
+        self.do_save("a", False)
+
+    def do_other_window(self):
+        """A second writer of this session is refused, and changes nothing."""
+        if self.flushed() and (self.saver.folder / "session.json").exists():
+            second = Autosave()
+            with pytest.raises(UserError, match="another emseg"):
+                second.save_as(self.saver.folder, a_session(self.folder / "1.tif"))
+            assert second.close(PATIENCE_S)
+            self.check(load_session(self.saver.folder))
+
+    def do_reopen(self):
+        folder = self.saver.folder
+        assert self.saver.close(PATIENCE_S)
+        self.read_again(folder)
+
+    def do_kill(self):
+        """What lies on the disk goes on elsewhere, as another process finds it."""
+        if self.flushed() and (self.saver.folder / "session.json").exists():
+            self.kills += 1
+            left = self.folder / f"killed-{self.kills}.emseg"
+            shutil.copytree(self.saver.folder, left)
+            assert self.saver.close(PATIENCE_S)
+            self.read_again(left)
+
+    def flushed(self):
+        assert self.saver.flush(PATIENCE_S)
+        return self.saver.trouble == ""
+
+    def read_again(self, folder):
+        self.saver = Autosave()
+        if (folder / "session.json").exists():
+            read = load_session(folder)
+            self.check(read)
+            self.session = read
+        self.saver.start_session(folder, self.session)
+
+    def check(self, read):
+        assert np.array_equal(read.labels, self.session.labels)
+        assert np.array_equal(read.image, self.session.image)
+        assert (read.confirmed, read.name) == (self.session.confirmed, self.session.name)
+        assert read.warnings == []
+
+    def end(self):
+        folder = self.saver.folder
+        assert self.saver.close(PATIENCE_S)
+        if (folder / "session.json").exists():
+            self.check(load_session(folder))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(STEPS, max_size=10))
+def test_whatever_is_done_what_was_reported_as_saved_is_there_again(steps):
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMSEG_DATA_DIR", folder)
+        window = Window(Path(folder).resolve())
+        try:
+            for step in steps:
+                window.do(*step)
+        finally:
+            window.end()

@@ -21,8 +21,11 @@ from emseg_napari.annotation.session.writer import SessionWriter
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io import stacks
+from helpers.faults import kills, needs_fork
+from helpers.odd_arrays import odd_arrays
 
 SHAPE = (3, 5, 6)
+needs_links = pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
 ROUND = Round("2026-01-31T12:00:00", "first", 2, 1, (0, 2), 0.98, 0.97, 0.95)
 
 
@@ -280,7 +283,7 @@ def test_a_save_that_fails_midway_leaves_the_older_session_whole(saved, monkeypa
 
 
 @pytest.mark.parametrize("done", range(3))
-def test_a_save_that_is_killed_while_files_take_their_places_leaves_the_older_session(
+def test_a_save_that_is_killed_while_files_take_their_places_leaves_one_of_the_sessions(
     saved, monkeypatch, done
 ):
     newer, rename, placed = a_session(), os.replace, []
@@ -293,10 +296,11 @@ def test_a_save_that_is_killed_while_files_take_their_places_leaves_the_older_se
             raise KeyboardInterrupt
         rename(source, target)
 
-    monkeypatch.setattr(files.os, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        save_session(saved, newer)
-    check_resumable(load_session(saved), a_session())
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_session(saved, newer)
+    check_resumable(load_session(saved), a_session() if done == 0 else newer)
 
 
 def test_where_layers_lie_comes_back(tmp_path):
@@ -375,3 +379,127 @@ def test_an_older_file_that_was_kept_aside_stays(saved):
         writer.close()
     kept = {p.name: p.read_bytes() for p in (saved / "labels").glob("*unreadable*")}
     assert kept == {"0001-unreadable.png": b"what is left of a slice", "0001-unreadable-2.png": b"again"}
+
+
+# -- arrays in memory, links, other sessions ----------------------------------------------
+
+
+@odd_arrays
+def test_labels_and_image_are_saved_however_they_lie_in_memory(tmp_path, odd):
+    plain = a_session()
+    given = Session(None, odd(plain.image), odd(plain.labels))
+    for name in ("new.emseg", "new.emseg"):  # and over itself
+        save_session(tmp_path / name, given)
+        read = load_session(tmp_path / name)
+        assert np.array_equal(read.image, plain.image)
+        assert np.array_equal(read.labels, plain.labels)
+
+
+@needs_links
+@pytest.mark.parametrize("inner", ["labels", "labels/0000.png", "image.tif"])
+def test_a_link_in_a_session_that_leads_out_of_it_is_refused_and_nothing_outside_changes(saved, inner):
+    outside = saved.parent / "outside"
+    (saved / inner).rename(outside)
+    (saved / inner).symlink_to(outside)
+    before = {path: path.read_bytes() for path in saved.parent.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"cells\.emseg.* leads by a link to .*outside"):
+        load_session(saved)
+    writer = SessionWriter(saved)
+    with pytest.raises(UserError, match="leads by a link"):
+        writer.resume(a_session())
+    writer.close()
+    with pytest.raises(UserError, match="leads by a link"):
+        save_session(saved, a_session())
+    assert {path: path.read_bytes() for path in saved.parent.rglob("*") if path.is_file()} == before
+
+
+@needs_links
+def test_a_session_that_is_a_link_itself_is_followed(saved, tmp_path):
+    (tmp_path / "link.emseg").symlink_to(saved)
+    newer = a_session()
+    newer.labels = np.full_like(newer.labels, 1)
+    save_session(tmp_path / "link.emseg", newer)
+    check_resumable(load_session(saved), newer)
+    assert (tmp_path / "link.emseg").is_symlink()
+
+
+def test_a_session_saved_over_another_one_takes_nothing_of_it(saved, tmp_path):
+    """Not even the slices that could not be read where it came from, under the same numbers."""
+    save_session(tmp_path / "other.emseg", a_session())
+    read = spoiled(saved)
+    read.image = np.zeros(SHAPE, np.uint16)
+    save_session(tmp_path / "other.emseg", read, copy_image=True)
+    check = load_session(tmp_path / "other.emseg")
+    assert np.array_equal(check.labels, read.labels)
+    assert not check.labels[1].any()
+    assert list((tmp_path / "other.emseg").rglob("*unreadable*")) == []
+
+
+def test_what_somebody_put_beside_the_slices_stays(saved):
+    (saved / "labels" / "note.txt").write_text("mine")
+    (saved / "note.txt").write_text("mine")
+    save_session(saved, a_session())
+    assert [p.read_text() for p in sorted(saved.rglob("note.txt"))] == ["mine", "mine"]
+    check_resumable(load_session(saved), a_session())
+
+
+@needs_fork
+def test_a_save_that_is_killed_between_any_two_calls_leaves_the_old_or_the_new_session(saved):
+    older, newer, seen = a_session(), a_session(), []
+    newer.labels, newer.confirmed = np.full_like(newer.labels, 1), {2}
+    newer.image = newer.image[::-1].copy()
+    for _ in kills(lambda: save_session(saved, newer)):
+        read = load_session(saved)
+        seen.append(read.confirmed == newer.confirmed)
+        there = newer if seen[-1] else older
+        assert np.array_equal(read.labels, there.labels)
+        assert np.array_equal(read.image, there.image)
+        if seen[-1]:
+            save_session(saved, older)
+    assert seen == sorted(seen)
+    assert set(seen) == {False, True}
+
+
+@pytest.mark.parametrize("value", [0, 2])
+def test_one_file_alone_is_set_aside_of_a_slice_that_is_written_often(saved, value):
+    read = spoiled(saved)
+    writer = SessionWriter(saved)
+    writer.resume(read)
+    for _ in range(3):
+        writer.write_slice(1, np.full(SHAPE[1:], value, np.uint8))
+        writer.write_slice(1, np.ones(SHAPE[1:], np.uint8))
+    writer.close()
+    assert [p.name for p in (saved / "labels").glob("*unreadable*")] == ["0001-unreadable.png"]
+
+
+# -- labels over a file -----------------------------------------------------------------
+
+
+@pytest.fixture
+def scratch_labels(monkeypatch):
+    monkeypatch.setattr(scratch, "LARGE_BYTES", 0)
+    monkeypatch.setattr(scratch, "ROOM_BYTES", 0)
+    labels = scratch.new_labels((5, 256, 256))
+    labels[3, 5] = 1
+    return labels
+
+
+def test_holes_are_asked_for_after_all_is_on_the_disk(scratch_labels, monkeypatch):
+    flushed, real = [], scratch.ScratchLabels.flush
+    monkeypatch.setattr(scratch.ScratchLabels, "flush", lambda self: (flushed.append(1), real(self)))
+    assert list(scratch.slices_in_use(scratch_labels)) == [3]
+    assert flushed
+
+
+def test_a_hole_is_not_trusted_on_macos(scratch_labels, monkeypatch):
+    monkeypatch.setattr(scratch.sys, "platform", "darwin")
+    assert list(scratch.slices_in_use(scratch_labels)) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO])
+def test_where_the_system_cannot_tell_holes_every_slice_may_hold_labels(scratch_labels, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(scratch.os, "lseek", refuse)
+    assert list(scratch.slices_in_use(scratch_labels)) == [0, 1, 2, 3, 4]

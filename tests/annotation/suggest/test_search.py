@@ -15,6 +15,7 @@ from emseg_napari.annotation.suggest import (
     places_of_slice,
     ranked,
 )
+from emseg_napari.annotation.suggest.pieces import Slice, pieces_of
 from emseg_napari.annotation.suggest.search import worth_a_look
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR
 from emseg_napari.evaluation.partitions import TrueCells
@@ -63,13 +64,14 @@ def test_a_gap_in_a_membrane_is_a_place_in_the_middle_of_its_opening():
     assert (place.z, place.kind) == (7, "gap")
     assert abs(place.y - 29.5) <= 1
     assert 40 <= place.x < 43
-    assert place.radius_px >= 10
+    assert place.radius_px == 16  # 13 are enough, but so little shows nothing around
 
 
 def test_a_membrane_that_stands_is_a_place_on_it():
     place = the_place(places(cells_in_a_row(0.6)), "membrane")
     assert abs(place.y - 29.5) <= 1
     assert 40 <= place.x < 43
+    assert place.radius_px == pytest.approx(30 + 8, abs=1)
 
 
 def test_a_boundary_too_faint_to_stand_is_a_gap():
@@ -116,8 +118,19 @@ def test_what_the_user_has_touched_is_not_asked_about_again(kind, wall, gap, val
 def test_a_membrane_of_which_the_user_touched_little_is_still_asked_about():
     probability = cells_in_a_row(0.6)
     labels = proposed(probability)
-    labels[:6, 40:43] = BOUNDARY
+    labels[:9, 40:43] = BOUNDARY  # with the two pixels beside that count as touched, 11 rows of 60
     assert the_place(places_of_slice(7, labels, probability), "membrane")
+    labels[9, 40:43] = BOUNDARY  # a fifth
+    assert places_of_slice(7, labels, probability) == []
+
+
+def test_an_opening_is_asked_about_until_half_of_it_is_touched():
+    probability = cells_in_a_row(SURE, gap=FAINT)
+    labels = proposed(probability)
+    labels[25:27, 40:43] = INTERIOR  # and two pixels beside: 4 rows of 10
+    assert the_place(places_of_slice(7, labels, probability), "gap")
+    labels[27, 40:43] = INTERIOR
+    assert places_of_slice(7, labels, probability) == []
 
 
 def test_labels_of_the_user_overrule_the_probability():
@@ -188,6 +201,15 @@ def test_a_gap_parts_all_that_hangs_on_its_two_sides():
     assert middle > left == pytest.approx(right, rel=0.05)
 
 
+@pytest.mark.parametrize(("narrower_px", "count"), [(6, 1), (7, 2)])
+def test_a_neck_parts_pieces_where_it_is_more_than_six_pixels_narrower_to_either_side(narrower_px, count):
+    probability = np.full((44, 120), SURE, np.float32)
+    probability[2:-2, 2:42] = probability[2:-2, -42:-2] = NOTHING  # two rooms of 40 x 40
+    probability[2 + narrower_px : -2 - narrower_px, 2:-2] = NOTHING
+    slice_ = Slice(proposed(probability), probability, np.zeros_like(probability))
+    assert pieces_of(slice_).max() == count
+
+
 def test_two_ways_between_pieces_are_one_gap():
     """Closing one opening of a wall that has two would part nothing."""
     probability = cells_in_a_row(SURE)
@@ -246,6 +268,8 @@ def test_places_that_hardly_gain_anything_are_left_out():
         0.1,
     ]
     assert len(worth_a_look([placement_of(z, 0.1) for z in range(50)])) == 50
+    assert len(worth_a_look([placement_of(0, 0.99), placement_of(1, 0.01)])) == 1
+    assert len(worth_a_look([placement_of(0, 0.98), placement_of(1, 0.02)])) == 2
 
 
 def test_small_gains_add_up_to_the_estimated_error():
@@ -273,6 +297,7 @@ def test_confirmed_slices_and_those_beside_them_teach_less():
 def test_of_equal_slices_the_farthest_from_confirmed_ones_is_next():
     assert next_slice_to_label(dict.fromkeys(range(11), 0.0), {0}) == 10
     assert next_slice_to_label(dict.fromkeys(range(11), 0.0), {0, 10}) == 5
+    assert next_slice_to_label(dict.fromkeys(range(12), 0.0), {0, 11}) == 5  # 6 is as far away
 
 
 def test_nothing_is_next_when_every_slice_is_confirmed():

@@ -8,6 +8,7 @@ import pytest
 
 from emseg_napari.core.blockwise import Scheduler, run_blocks
 from emseg_napari.core.blockwise.work import BlockProgress
+from emseg_napari.core.files import OpenElsewhere
 from emseg_napari.core.jobs import (
     BlockDone,
     BlockFailed,
@@ -72,6 +73,13 @@ def test_a_block_that_fails_costs_itself_only(tmp_path, step, error, text):
     assert [failure.index for failure in failures] == [(1, 0, 0)]
     assert text in failures[0].text
     assert [event for event in events if isinstance(event, BlockFailed)] == failures
+    assert written(tmp_path) == [0, 2, 3]
+
+
+def test_a_file_that_another_program_has_open_costs_its_block_only(tmp_path):
+    error = OpenElsewhere("1 is open in another program.")
+    failures = run_blocks(Writing(tmp_path, troubles=[(1, "write", error)]), cubes(4))
+    assert [(failure.index, failure.text) for failure in failures] == [((1, 0, 0), str(error))]
     assert written(tmp_path) == [0, 2, 3]
 
 

@@ -24,9 +24,10 @@ from emseg_napari.core.labels import from_probability
 from emseg_napari.core.mailbox import Mailbox
 from emseg_napari.engine.protocol import LabelUpdate
 from emseg_napari.inference import predict
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.volume import BrokenChunk, Volume
 from emseg_napari.models import unet
-from emseg_napari.models.run import Run, fingerprint, open_run, opened_start
+from emseg_napari.models.run import Run, open_run, opened_start
 from emseg_napari.settings import LiveSettings, TrainingSettings
 from emseg_napari.training.devices import Devices
 from emseg_napari.training.learner import AnchoredLearner

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,14 +12,17 @@ from qtpy.QtWidgets import QPushButton
 
 from emseg_napari.annotation.label_state import proposed
 from emseg_napari.annotation.session.store import Round, Session, load_session, save_session
-from emseg_napari.core.jobs import Failed, Finished, Message, Progress, UserError
+from emseg_napari.core.jobs import Failed, Finished, Message, Progress, SlicePredicted, UserError
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.stacks import write_stack
-from emseg_napari.models.run import Run, RunRecord, fingerprint
+from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.widgets.evaluate.rounds_table import with_round
 from emseg_napari.widgets.evaluate.step import EvaluateStep
-from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of, update_info
+from emseg_napari.widgets.layers.proposal_layers import PredictionSource, ProposalLayers
+from emseg_napari.widgets.layers.session_layers import session_layers
 from helpers.reviews import a_review, leaky
 from helpers.window import (
     answer_with,
@@ -217,6 +221,53 @@ def test_the_run_of_the_layer_gives_threshold_and_trained_slices(step, started, 
     answer(step, a_review(TRUTH, PREDICTED, V_RAND, trained=(1,)), Message("Left out: slices 0."))
     assert "Left out: slices 0." in step.status.text()
     assert "By slices 3 the run chose" in step.status.text()
+
+
+def fill(step, run, slices):
+    """Propose slices as step Predict does, from a run."""
+    source = PredictionSource(layer_of(step, "cells"), IMAGE.shape, run, 0.5)
+    layers = ProposalLayers(step.viewer, source, None, wants_probability=True)
+    for z in slices:
+        layers.show(SlicePredicted(z, PROBABILITY[z], fingerprint(IMAGE[z])))
+    layers.end()
+    return layers.target
+
+
+def test_a_layer_that_two_runs_filled_counts_each_slice_for_its_own_run_and_says_so(step, started, tmp_path):
+    first = a_run(tmp_path / "first", trained=(0, 1), image=IMAGE)
+    second = a_run(tmp_path / "second", trained=(3, 5), image=IMAGE)
+    fill(step, first, range(6))
+    confirmed_in(layer_of(step, "cells proposal")).add(5)
+    proposal = fill(step, second, (3, 4, 5))
+    step.viewer.add_image(
+        255 - IMAGE, name="another image of that size"
+    )  # chosen, and not what was predicted
+    step.workspace.choose("image", layer_of(step, "another image of that size"))
+    for layer in (proposal, layer_of(step, "found")):
+        step.prediction.choose(layer)
+        step.evaluate.click()
+    assert step.run_name.text() == "first, second"
+    assert [job["trained_slices"] for job in started] == [[0, 1, 3], [0, 1, 3, 5]]
+    answer(step, a_review(TRUTH, PREDICTED, V_RAND))
+    assert "predicted by several runs: slices 0:3 by first; slices 3:6 by second." in step.status.text()
+    assert step.workspace.rounds[-1].run == "first, second"
+    step.prediction.choose(proposal)
+    for do, trained in ((history_of(proposal).undo, [0, 1]), (history_of(proposal).redo, [0, 1, 3])):
+        do()
+        step.evaluate.click()
+        assert started[-1]["trained_slices"] == trained
+
+
+def test_a_session_knows_which_run_proposed_which_slice(step, started, tmp_path):
+    proposal = fill(step, a_run(tmp_path / "first", trained=(0, 1), image=IMAGE), range(6))
+    session = Session(None, IMAGE, proposal.data, origins=dict(info_of(proposal).origins))
+    save_session(tmp_path / "here" / "work.emseg", session)
+    shutil.copytree(tmp_path / "here" / "work.emseg", tmp_path / "work.emseg")
+    (_, _, _), (labels, shown, _) = session_layers(tmp_path / "work.emseg")
+    step.prediction.choose(step.viewer.add_labels(labels, **shown | {"name": "reopened"}))
+    step.evaluate.click()
+    assert step.run_name.text() == "first"
+    assert started[0]["trained_slices"] == [0, 1]
 
 
 def test_slices_are_known_again_by_what_they_show(step, started, tmp_path):

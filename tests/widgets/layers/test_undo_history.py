@@ -136,3 +136,18 @@ def test_a_new_step_forgets_what_was_undone():
     desk.redo()
     assert not desk.labels.any()
     assert confirmed_in(desk.layer) == {0}
+
+
+def test_neither_undo_nor_redo_of_a_prediction_changes_a_confirmed_slice():
+    desk = Desk()
+    for z in range(SHAPE[0]):
+        desk.predict(z, np.full(SHAPE[1:], 1, np.uint8))
+    kept = desk.labels[1].copy()
+    filled = history_of(desk.layer)._done[1]
+    confirmed_in(desk.layer).add(1)
+    for change in (filled.undo, filled.redo, desk.undo, desk.redo):
+        change()
+        np.testing.assert_array_equal(desk.labels[1], kept)
+    confirmed_in(desk.layer).clear()
+    desk.undo()
+    assert not desk.labels[1].any()

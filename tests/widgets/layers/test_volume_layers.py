@@ -16,8 +16,9 @@ from emseg_napari.annotation.session.store import load_session
 from emseg_napari.core.files import read_json
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.open import open_volume
-from emseg_napari.models.run import fingerprint, open_run
+from emseg_napari.models.run import open_run
 from emseg_napari.widgets.evaluate.comparison import compare
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, labels_of, stack_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo

@@ -101,6 +101,19 @@ def test_good_enough_ends_a_paused_training_too_and_is_asked_once(pretended):
     assert pretended.cancel.isEnabled()
 
 
+def test_a_training_cancelled_before_it_began_claims_no_checkpoint_of_the_one_before(
+    loaded, monkeypatch, tiny_run
+):
+    step = loaded.train
+    monkeypatch.setattr(loaded.workspace, "new_run_folder", lambda kind: tiny_run.folder)
+    monkeypatch.setattr(step.job, "start", noting([]))
+    step.train.click()
+    assert step.cancelled_sentence() == "Cancelled; Resume continues from the last checkpoint."
+    monkeypatch.setattr(step.job, "start", lambda *asked: None)  # its data are still being looked through
+    step.train.click()
+    assert step.cancelled_sentence() == "Cancelled; nothing was written."
+
+
 def test_nothing_can_be_paused_where_nothing_runs(loaded):
     for button in (loaded.train.controls.pause, loaded.train.controls.good_enough, loaded.train.cancel):
         assert not button.isEnabled()

@@ -1,0 +1,66 @@
+"""How far the figures of an evaluation can be trusted: who chose the threshold, and what the run has seen."""
+
+from __future__ import annotations
+
+from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
+from emseg_napari.evaluation.pairing import Pairing
+from emseg_napari.evaluation.predictions import interior_threshold
+
+
+def honesty_of(pair: Pairing, evaluation: Evaluation) -> str:
+    """Return in sentences which of the scored figures are honest, and which are not.
+
+    Parameters
+    ----------
+    pair : Pairing
+        What was compared.
+    evaluation : Evaluation
+        Its scores.
+    """
+    scored = [one.z for one in evaluation.per_slice]
+    trained = [one.z for one in evaluation.per_slice if one.trained]
+    overlap = pair.overlap
+    held_out, unknown = ([z for z in scored if z in some] for some in (overlap.held_out, overlap.unknown))
+    seen = []
+    if trained:
+        seen.append(f"The run was trained on slices {as_ranges(trained)}: their figures prove nothing.")
+    if held_out:
+        seen.append(
+            f"By slices {as_ranges(held_out)} it chose its threshold and weights: their figures are too high."
+        )
+    if unknown:
+        seen.append(
+            f"Not known is which run predicted slices {as_ranges(unknown)}, and so whether it was trained on "
+            "them: their figures may prove nothing."
+        )
+    assumed = not seen and any(z in overlap.assumed for z in scored)
+    rest = [z for z in scored if z not in {*trained, *held_out, *unknown}]
+    return " ".join(
+        [_of_threshold(pair, evaluation, is_new=not seen, assumed=assumed), *seen, *_rest(seen, rest)]
+    )
+
+
+def _of_threshold(pair: Pairing, evaluation: Evaluation, is_new: bool, assumed: bool) -> str:
+    """Return who chose the threshold, and that the figures are honest if nothing speaks against it."""
+    as_far = ", as far as the numbers of the slices tell," if assumed else ""
+    at = f"The threshold {evaluation.threshold:.2f}"
+    if pair.threshold_from is None:
+        honest = f"The run has not seen these slices{as_far or ','} so their figures are honest."
+        return honest if is_new else "Labels have no threshold of their own."
+    if pair.threshold_from == "given" or _is_anothers(pair, evaluation.threshold):
+        return f"{at} was given: the figures at it are honest only if it was chosen without these slices."
+    if pair.threshold_from == "default":
+        chosen = f"{at} is the usual one, chosen by no slices"
+    else:
+        chosen = f"{at} is the run's own, chosen without these slices" if is_new else f"{at} is the run's own"
+    return f"{chosen}{as_far.rstrip(',')}: the figures at it are the honest ones." if is_new else f"{chosen}."
+
+
+def _is_anothers(pair: Pairing, threshold: float) -> bool:
+    """Whether a prediction was made at another threshold than its run has chosen."""
+    own = [interior_threshold(run.record.threshold) for run in pair.overlap.runs]
+    return pair.threshold_from == "run" and bool(own) and min(abs(one - threshold) for one in own) > 1e-6
+
+
+def _rest(seen: list[str], rest: list[int]) -> list[str]:
+    return [f"Only the figures of slices {as_ranges(rest)} tell of new ones."] if seen and rest else []

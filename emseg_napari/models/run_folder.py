@@ -1,0 +1,62 @@
+"""Run folders that are about to be written: a new one, or that of a run which was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from emseg_napari.core.files import is_temporary
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.owned_output import owned, refuse_links
+from emseg_napari.models.run import Run, is_run, open_run, refuse_baseline
+
+
+def check_new_run(folder: Path | str) -> None:
+    """Raise `UserError` unless a new run can be written to a folder: it is not there, or empty."""
+    folder = Path(folder)
+    if is_run(folder):
+        raise UserError(f"{folder} holds a run already; resume it (--resume), or choose another folder.")
+    if folder.is_dir() and not all(is_temporary(path.name) for path in folder.iterdir()):
+        raise UserError(f"{folder} is not empty and holds no run; choose a new or empty folder.")
+
+
+def resumable_run(folder: Path | str) -> Run:
+    """Open a run that was interrupted.
+
+    Raises
+    ------
+    UserError
+        If there is none, it is finished or was fitted in one pass, it learned live, or it has no checkpoint.
+    """
+    if not is_run(Path(folder)):
+        raise UserError(f"{folder} holds no run to resume; start a new one there, or leave out --resume.")
+    run = open_run(folder)
+    refuse_baseline(run)
+    new = "to train further, start a new run from it (step Train: 'Start from'; 'emseg train': --from)"
+    if run.record.finished and run.network_file.is_file():  # else the end is done again
+        raise UserError(f"{folder} is finished, so it stays as it is; {new}.")
+    if run.settings.minutes is None and run.settings.epochs is None:  # as `LiveSettings.training` makes them
+        raise UserError(f"{folder} learned live, which cannot be resumed; {new}.")
+    if not run.last_checkpoint.is_file():
+        raise UserError(f"{run.last_checkpoint} is missing; choose another run, or train again.")
+    return run
+
+
+@contextmanager
+def owned_run(folder: Path | str, resume: bool = False) -> Iterator[Run | None]:
+    """Own a run folder within a block that trains, and give the run that it resumes; None of a new one.
+
+    Raises
+    ------
+    UserError
+        As `check_new_run` or `resumable_run`, or if another process trains there, or a file in it is a link.
+    """
+    with owned(folder) as target:
+        if target.is_dir():
+            refuse_links(target)
+        if resume:
+            yield resumable_run(folder)
+        else:
+            check_new_run(folder)
+            yield None
