@@ -1,5 +1,7 @@
 """What a TIFF file claims, compared with what lies in it, and its size of a voxel."""
 
+import struct
+
 import numpy as np
 import pytest
 import tifffile
@@ -142,6 +144,20 @@ def test_the_last_rows_of_a_page_that_are_missing_are_missed(tmp_path):
         file.pages.first.tags["StripByteCounts"].overwrite(GREY[0].size - 50)
     with pytest.raises(UserError, match=r"a\.tif is cut off"):
         read_image(tmp_path / "a.tif")
+
+
+def test_a_place_that_is_no_whole_number_is_refused_and_not_mapped(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", GREY[0], photometric="minisblack", metadata=None)
+    content = (tmp_path / "a.tif").read_bytes()
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        tag = file.pages.first.tags["StripOffsets"]
+    place = len(content)
+    entry = struct.pack("<HHII", tag.code, 12, 1, place)  # a double
+    changed = content[: tag.offset] + entry + content[tag.offset + 12 :] + struct.pack("<d", tag.value[0])
+    (tmp_path / "a.tif").write_bytes(changed)
+    for read in READERS:
+        with pytest.raises(UserError, match=r"^a\.tif is cut off|^a\.tif is damaged"):
+            read(tmp_path / "a.tif")
 
 
 # -- size of a voxel ---------------------------------------------------------------------------

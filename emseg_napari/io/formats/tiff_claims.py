@@ -60,6 +60,9 @@ def _is_whole(page: Any, size: int) -> bool:
     counts, offsets = page.databytecounts, page.dataoffsets
     if len(counts) != len(offsets) or len(counts) < math.prod(page.chunked) or not all(counts):
         return False
+    kinds = {type(number) for number in (*counts, *offsets, *page.shape, page.bitspersample)}
+    if not all(issubclass(kind, int) for kind in kinds):  # a tag may give fractions for a place or a size
+        return False
     if any(offset + count > size for offset, count in zip(offsets, counts, strict=True)):
         return False
     taken = sum(counts)
