@@ -11,7 +11,8 @@ from emseg_napari.cli import app
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.core.locks import OutputLock
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
-from emseg_napari.io.stacks import read_description, read_labels, write_stack
+from emseg_napari.io.records import read_description
+from emseg_napari.io.stacks import read_labels, write_stack
 from emseg_napari.io.volume import Voxel
 from emseg_napari.segmentation import stack as segmentation
 from emseg_napari.segmentation import volume
