@@ -6,6 +6,7 @@ Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 an 
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -51,4 +52,6 @@ def _emseg(
 
 def main() -> None:
     """Run the command line of this process."""
+    # What tifffile logs of a damaged file comes as our own sentence, or is checked by us.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     app(prog_name="emseg")

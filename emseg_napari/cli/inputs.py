@@ -16,7 +16,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.open import describe, display_name
-from emseg_napari.io.records import Kind
+from emseg_napari.io.records import Kind, read_description
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stack_or_volume import open_image, open_labels, refuse_image
 from emseg_napari.io.stacks import check_image, check_pair, check_range
@@ -160,6 +160,19 @@ def checked_range(
     first, end = check_range(chosen, len(image), f"{flag} of {display_name(path)}")
     check_image(image, display_name(path), range(first, end))
     return first, end
+
+
+def refuse_other_output(output: Path, software: str) -> None:
+    """Raise `UserError` if there is a file that this command did not write."""
+    try:
+        is_own = not output.exists() or read_description(output).get("software") == software
+    except UserError:  # it is no TIFF file at all, or damaged
+        is_own = False
+    if not is_own:
+        command = software.replace("emseg-napari", "emseg")
+        raise UserError(
+            f"{output} exists and was not written by {command}; choose another name, or remove it first."
+        )
 
 
 def check_tiff_place(output: Path) -> None:

@@ -19,6 +19,7 @@ from emseg_napari.cli.inputs import (
     check_tiff_place,
     checked_range,
     output_option,
+    refuse_other_output,
     say_notes,
 )
 from emseg_napari.cli.options import given_values, with_options_of
@@ -30,7 +31,7 @@ from emseg_napari.core.owned_output import owned
 from emseg_napari.io.fingerprint import known_as
 from emseg_napari.io.open import display_name
 from emseg_napari.io.placing import shifted
-from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of, read_description
+from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of
 from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.stacks import read_image, write_stack
 from emseg_napari.models.run import Run, open_run
@@ -97,10 +98,7 @@ def _check_target(output: Path, image: Path) -> None:
     """Refuse at once what could not be written at the end, and to overwrite a file of other origin."""
     if output.exists() and image.exists() and output.samefile(image):
         raise UserError(f"{output} is the image itself and would be lost; choose another --output.")
-    if output.exists() and read_description(output).get("software") != PREDICT_SOFTWARE:
-        raise UserError(
-            f"{output} exists and was not written by emseg predict; choose another name, or remove it first."
-        )
+    refuse_other_output(output, PREDICT_SOFTWARE)
 
 
 def _predict(stack: np.ndarray, run: Run, settings: PredictionSettings) -> np.ndarray:

@@ -22,6 +22,7 @@ from emseg_napari.cli.inputs import (
     interior_option,
     kind_option,
     output_option,
+    refuse_other_output,
     say_notes,
 )
 from emseg_napari.cli.options import given_values, with_options_of
@@ -32,7 +33,7 @@ from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.owned_output import owned
 from emseg_napari.io.open import display_name, is_container
-from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind, may_be_labels, read_description
+from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind, may_be_labels
 from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.segmentation.cells_record import inherited, meaning
@@ -99,17 +100,19 @@ def _segment_to_tiff(source: _Source, output: Path, settings: CellSettings, as_j
 
 def _read(asked: _Source, fills: bool) -> tuple[np.ndarray, str, Mapping[str, Any]]:
     """Return the boundary probability (z, y, x), uint8 0 to 255 or float 0 to 1, what it was, its record."""
+    from emseg_napari.cli.segment_volume import NAMES, say_taken_for  # loads scipy, as the next
     from emseg_napari.evaluation.predictions import read_prediction
-    from emseg_napari.evaluation.slice_alignment import Names, taken_for
-    from emseg_napari.segmentation.boundary import open_boundary  # loads scipy, which others do without
+    from emseg_napari.evaluation.slice_alignment import taken_for
+    from emseg_napari.segmentation.boundary import open_boundary
 
     say_notes(asked.path, labels=may_be_labels(asked.kind))
     if is_container(asked.path):
         source, record = open_boundary(asked.path, asked.kind, fills=fills)
+        say_taken_for(source, asked.kind, record)
         return source.whole(), source.kind, record
     found = read_prediction(asked.path, asked.kind)
     boundary = found.boundary()
-    for note in filter(None, [taken_for(found, Names(interior="add --interior")), found.doubt]):
+    for note in filter(None, [taken_for(found, NAMES), found.doubt]):
         echo(note, err=True)
     return boundary, found.kind, found.record
 
@@ -118,10 +121,7 @@ def _check_target(output: Path, source: Path) -> None:
     """Refuse at once what could not be written at the end, and to overwrite a file of other origin."""
     if output.exists() and source.exists() and output.samefile(source):
         raise UserError(f"{output} is the probability itself and would be lost; choose another --output.")
-    if output.exists() and read_description(output).get("software") != SEGMENT_SOFTWARE:
-        raise UserError(
-            f"{output} exists and was not written by emseg segment; choose another name, or remove it first."
-        )
+    refuse_other_output(output, SEGMENT_SOFTWARE)
 
 
 def _segment(boundary: np.ndarray, settings: CellSettings) -> np.ndarray:

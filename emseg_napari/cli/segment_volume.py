@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 
 from emseg_napari.cli.guard import FAULT, Stopped
 from emseg_napari.cli.inputs import say_notes
 from emseg_napari.cli.reporting import blocks, counted, job_context, list_failures, show_result
 from emseg_napari.cli.sentences import sentence_of
+from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled
+from emseg_napari.evaluation.predictions import Reason
+from emseg_napari.evaluation.slice_alignment import Names, reading_of
 from emseg_napari.io.records import Kind, may_be_labels
 from emseg_napari.io.resume_check import MARKS
 from emseg_napari.io.source_id import STATE
-from emseg_napari.segmentation.boundary import open_boundary
+from emseg_napari.segmentation.boundary import Boundary, open_boundary
 from emseg_napari.segmentation.cells_record import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells, segment_volume
 from emseg_napari.settings import CellSettings
+
+NAMES = Names(interior="add --interior")
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ def segment_to_zarr(task: SegmentTask, scheduler: Scheduler, as_json: bool) -> N
     """
     boundary, record = open_boundary(task.probability, task.kind, fills=task.settings.missing_is_empty)
     say_notes(task.probability, labels=may_be_labels(task.kind))
+    say_taken_for(boundary, task.kind, record)
     destination = Destination(task.output, cells_record(boundary, record, task.settings))
     started = time.monotonic()
     try:
@@ -59,6 +67,13 @@ def segment_to_zarr(task: SegmentTask, scheduler: Scheduler, as_json: bool) -> N
     if found.failures:
         list_failures(found.failures)
         raise typer.Exit(FAULT)
+
+
+def say_taken_for(boundary: Boundary, given: Kind | None, record: Mapping[str, Any]) -> None:
+    """Say on stderr what the values are taken for: as the user or the record states, else as floats are."""
+    reason: Reason = "given" if given else "recorded" if record else "recognised"
+    volume = boundary.volume
+    echo(reading_of(volume.name, boundary.kind, volume.dtype == np.uint8, reason, NAMES), err=True)
 
 
 def _sentence(task: SegmentTask, found: VolumeCells, seconds: float) -> str:

@@ -8,7 +8,7 @@ from emseg_napari.settings.titles import title_of
 # Words for what an option sets that is not a setting, and the option.
 _OPTIONS = {
     "kind": ("what is written", "--as"),
-    "input_kind": ("labels, or a probability", "--as labels, --as probability"),
+    "input_kind": ("labels, or a probability", "--as labels, --as probability, --interior"),
 }
 
 

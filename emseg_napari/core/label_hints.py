@@ -12,6 +12,7 @@ _MOST_CLASSES = 15
 _MOST_PIECES = 4  # of one cell in a slice
 _BLURRED = 32  # how far compression takes the values of a mask from 0 and 255
 _MOSTLY = 0.9
+_TELLING_PX = 1 << 10  # a smaller slice may have cells of a few pixels
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ def hint_for(survey: Survey) -> Hint | None:
     elif _share_of_equal_neighbours(plane) < 0.5:
         return _IMAGE
     return _INSTANCES if len(values) > 3 else None
+
+
+def why_no_instances(survey: Survey) -> str | None:
+    """Return in words what a stack is that can be no instance map; None if it may be one."""
+    hint, plane = hint_for(survey), survey.strange
+    if plane is None or plane.size < _TELLING_PX or hint not in (_IMAGE, _BLURRED_MASK):
+        return None
+    return hint.words
 
 
 def _is_blurred_mask(plane: np.ndarray) -> bool:

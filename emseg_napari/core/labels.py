@@ -22,7 +22,7 @@ import numpy as np
 
 from emseg_napari.core.instance_maps import boundary_of, unclear_number
 from emseg_napari.core.jobs import UserError
-from emseg_napari.core.label_hints import hint_for
+from emseg_napari.core.label_hints import hint_for, why_no_instances
 from emseg_napari.core.label_survey import (
     Form,
     Survey,
@@ -157,7 +157,7 @@ def doubt(labels: Iterable[np.ndarray], name: str) -> str | None:
     boundary, interior = forms[BOUNDARY], forms[INTERIOR]
     if not seem_exchanged(boundary, interior):
         return None
-    sentence = f"{name} {_exchanged(boundary, interior)}; if so, read it with the convention 'inverted'"
+    sentence = f"{name} {_exchanged(boundary, interior)}; if so, choose the convention 'inverted'"
     return f"{sentence} ({CONVENTIONS['inverted']})."
 
 
@@ -210,7 +210,7 @@ def conversion(
     convention = convention or _recognised(survey, name)
     found = survey.values
     if convention == "instances":
-        _check_instances(found, survey.dtype, name)
+        _check_instances(survey, name)
         return _from_instances
     table = _VALUES[convention]
     strange = [v for v in found if v not in table]
@@ -233,13 +233,16 @@ def _translated(array: np.ndarray, table: dict[int, int]) -> np.ndarray:
     return result
 
 
-def _check_instances(found: Sequence[int], dtype: np.dtype[Any], name: str) -> None:
+def _check_instances(survey: Survey, name: str) -> None:
+    found, reason = survey.values, why_no_instances(survey)
+    if reason is not None:
+        raise UnknownLabels(f"{name} does not hold an instance map; {reason}.")
     if set(found) <= set(_VALUES["isbi"]):
         raise UnknownLabels(
             f"{name} does not hold an instance map but ISBI labels ({CONVENTIONS['isbi']}); "
             "choose that convention."
         )
-    number = unclear_number(found, dtype)
+    number = unclear_number(found, survey.dtype)
     if number is not None:
         raise UnknownLabels(
             f"{name} holds {number}, which is either the number of a cell or an unsigned -1, unlabelled; "

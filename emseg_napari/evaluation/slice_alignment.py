@@ -9,9 +9,9 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
-from emseg_napari.evaluation.predictions import Prediction
+from emseg_napari.evaluation.predictions import Prediction, Reason
 from emseg_napari.io.axes import shape_text
-from emseg_napari.io.records import KINDS
+from emseg_napari.io.records import KINDS, Kind
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.io.stacks import check_range
 
@@ -142,11 +142,16 @@ def _beginning(prediction: Prediction, depth: int, wanted: tuple[int, int] | Non
 
 def taken_for(prediction: Prediction, names: Names) -> str:
     """Return in a sentence what the values of a prediction are taken for, and why."""
+    eight_bits = prediction.kind != "labels" and prediction.values.dtype == np.uint8
+    return reading_of(prediction.name, prediction.kind, eight_bits, prediction.reason, names)
+
+
+def reading_of(name: str, kind: Kind, eight_bits: bool, reason: Reason, names: Names) -> str:
+    """Return in a sentence what values are taken for, and why."""
     what, seen = "labels", "since it holds no other values"
-    if prediction.kind != "labels":
-        eight_bits = prediction.values.dtype == np.uint8
-        what = f"the {KINDS[prediction.kind]} from 0 to {255 if eight_bits else 1}"
+    if kind != "labels":
+        what = f"the {KINDS[kind]} from 0 to {255 if eight_bits else 1}"
         found = "8-bit values that are not labels" if eight_bits else "floats"
         seen = f"since it holds {found}; {names.interior} if it is the interior's"
-    why = {"given": "as you say", "recorded": "as it says itself", "recognised": seen}[prediction.reason]
-    return f"{prediction.name} is taken for {what}, {why}."
+    why = {"given": "as you say", "recorded": "as it says itself", "recognised": seen}[reason]
+    return f"{name} is taken for {what}, {why}."

@@ -204,7 +204,10 @@ def _named(file: FileDescription) -> StackAxes:
     longer = {axis: n for axis, n in enumerate(file.shape) if n > 1 and file.axes[axis] not in ("y", "x")}
     for axis, length in longer.items():
         if file.axes[axis] in _CHANNELS:
-            raise UserError(f"{file.name} has {length} channels; {GREY_NEEDED}.")
+            raise UserError(
+                f"{file.name} has {length} channels; save one of them as greyscale, or, if they are slices, "
+                "save it with the axes z, y, x."
+            )
     slices = [axis for axis in longer if file.axes[axis] == "z"] or [
         axis for axis in longer if file.axes[axis] in _PLANE_STACK
     ]

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import CONVENTIONS
 from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.own_record import own_record
 from emseg_napari.io.volume import Volume
@@ -74,7 +75,9 @@ def _checked(record: dict[str, Any], path: Path) -> dict[str, Any]:
     """
     for names, of_kind in _KINDS_OF_VALUES:
         for name in names:
-            if record.get(name) is not None and not of_kind(record[name]):
+            if record.get(name) is None:
+                record.pop(name, None)
+            elif not of_kind(record[name]):
                 raise UserError(
                     f"{path.name} has a damaged record of emseg-napari ({name}: {str(record[name])[:80]}); "
                     "copy it again, or make it anew."
@@ -102,9 +105,10 @@ def _is_of_slices(value: Any) -> bool:
 # What readers of records rely on.
 _KINDS_OF_VALUES: tuple[tuple[tuple[str, ...], Callable[[Any], bool]], ...] = (
     (
-        ("software", "kind", "convention", "run", "run_folder", "image", "made_from"),
+        ("software", "kind", "run", "run_folder", "image", "made_from"),
         lambda value: isinstance(value, str),
     ),
+    (("convention",), lambda value: any(value == one for one in CONVENTIONS)),
     (("threshold",), _is_number),
     (("slices",), _is_range),
     (("fingerprints",), _is_texts),

@@ -140,6 +140,8 @@ def _changed_input(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Diffe
         return []
     what = "the probability" if "probability" in new else "the image"
     sizes = [state_text(one) for one in (then, now)]
+    if sizes[0] == sizes[1]:
+        return [Difference(f"{what} has other values than then, under the same name")]
     if not all(sizes):
         return [Difference(f"{what} is another, or was changed since")]
     return [Difference(f"{what} was changed since under the same name (then {sizes[0]}, now {sizes[1]})")]

@@ -24,7 +24,7 @@ from emseg_napari.io.decode import BIGTIFF_SUFFIXES
 from emseg_napari.io.description import GREY_NEEDED
 from emseg_napari.io.open import open_volume, read_whole
 from emseg_napari.io.own_record import record_text
-from emseg_napari.io.records import read_description, record_of_path
+from emseg_napari.io.records import record_of_path
 from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Voxel
 
@@ -257,9 +257,9 @@ def recorded_convention(path: Path) -> Convention | None:
         record = path.parent / "export.json"
         stated = files.read_json(record) if record.is_file() else record_of_path(path)
     else:
-        stated = read_description(path)
+        stated = record_of_path(path)
     convention = stated.get("convention") if isinstance(stated, dict) else None
-    return convention if convention in CONVENTIONS else None
+    return next((one for one in CONVENTIONS if one == convention), None)
 
 
 def _slices(count: int) -> str:

@@ -60,7 +60,8 @@ def stated_voxel(
     except (TypeError, ValueError, OverflowError):
         numbers = []
     if len(numbers) != 3 or not all(math.isfinite(size) and size > 0 for size in numbers):
-        return None, (f"no size of a voxel is known, since {_shown(sizes)} is stated",)
+        stated = "an empty list" if not len(sizes) else " x ".join(map(str, sizes))
+        return None, (f"no size of a voxel is known, since {_shown(stated)} is stated",)
     if len(known) == 3 and all(unit in _METRES for unit in known):
         z, y, x = (_converted(size, unit, known[2]) for size, unit in zip(numbers, known, strict=True))
         return Voxel((z, y, x), known[2]), ()

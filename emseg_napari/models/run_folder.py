@@ -16,7 +16,10 @@ def check_new_run(folder: Path | str) -> None:
     """Raise `UserError` unless a new run can be written to a folder: it is not there, or empty."""
     folder = Path(folder)
     if is_run(folder):
-        raise UserError(f"{folder} holds a run already; resume it (--resume), or choose another folder.")
+        raise UserError(
+            f"{folder} holds a run already; choose another folder, or, if that run was interrupted, resume "
+            "it (step Train: 'Resume'; 'emseg train': --resume)."
+        )
     if folder.is_dir() and not all(is_temporary(path.name) for path in folder.iterdir()):
         raise UserError(f"{folder} is not empty and holds no run; choose a new or empty folder.")
 

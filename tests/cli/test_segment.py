@@ -2,6 +2,7 @@ import json
 import os
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -63,10 +64,11 @@ def refused(source: Path, *options: object) -> str:
     result = emseg("segment", source, *words, *options)
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
-    assert result.stderr.startswith("emseg: ")
-    assert result.stderr.count("\n") == 1
+    *notes, sentence = result.stderr.splitlines(keepends=True)
+    assert all(" is taken for " in note for note in notes)
+    assert sentence.startswith("emseg: ")
     assert sorted(source.parent.iterdir()) == before
-    return result.stderr
+    return sentence
 
 
 def test_cells_are_those_of_the_function_and_the_file_says_what_they_are(predicted, probability):
@@ -157,6 +159,17 @@ def test_it_is_said_what_values_are_taken_for(tmp_path, probability):
     assert said in result.stderr
 
 
+@pytest.mark.parametrize("target", ["cells.tif", "cells.zarr"])
+def test_it_is_also_said_of_a_container(tmp_path, probability, target):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["prob"] = 1 - probability
+    said = "other.h5/prob is taken for the {} probability from 0 to 1, {}"
+    result = emseg("segment", tmp_path / "other.h5", "--output", tmp_path / target)
+    assert said.format("boundary", "since it holds floats; add --interior if it is the") in result.stderr
+    result = emseg("segment", tmp_path / "other.h5", "--interior", "--output", tmp_path / f"i{target}")
+    assert said.format("interior", "as you say.") in result.stderr
+
+
 @pytest.mark.parametrize("kind", ["interior", "labels"])
 def test_what_predict_wrote_of_the_interior_or_as_labels_is_converted(tmp_path, probability, kind):
     values = 1 - probability if kind == "interior" else np.where(probability > 0.5, 0, 255).astype(np.uint8)
@@ -171,6 +184,8 @@ def test_an_earlier_result_is_replaced_and_nothing_else(predicted):
     assert second.min() == 0
     other = predicted.with_name("other.tif")
     tifffile.imwrite(other, first)
+    assert "other.tif exists and was not written by emseg segment" in refused(predicted, "--output", other)
+    other.write_bytes(b"no picture at all")
     assert "other.tif exists and was not written by emseg segment" in refused(predicted, "--output", other)
     assert "would be lost" in refused(predicted, "--output", predicted)
 

@@ -95,6 +95,15 @@ def test_the_hint_follows_what_the_values_look_like(strange, sentence, dtype):
     assert "instance" not in str(caught.value)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])
+def test_what_can_be_no_instance_map_is_not_read_as_one(dtype):
+    image = NOISE.integers(20, 200, (40, 50)).astype(dtype)
+    mask = np.where(NOISE.random((40, 50)) < 0.2, NOISE.integers(0, 9, (40, 50)), 250).astype(dtype)
+    for values, sentence in ((image, "an image: choose the labels"), (mask, "blurred by JPEG")):
+        with pytest.raises(labels.UnknownLabels, match=f"does not hold an instance map; it .*{sentence}"):
+            labels.normalise(values, "truth", "instances")
+
+
 @pytest.mark.parametrize("convention", [None, "instances", "napari", "isbi"])
 @pytest.mark.parametrize("value", [0.5, np.nan, 2.0**24 + 2])
 def test_fractions_are_no_labels(value, convention):

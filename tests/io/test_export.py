@@ -12,6 +12,8 @@ from hypothesis.extra.numpy import arrays
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.locks import OutputLock
 from emseg_napari.io import export, stacks
+from emseg_napari.io.open import open_volume
+from emseg_napari.io.volume import Voxel
 from emseg_napari.settings import ExportSettings
 from helpers.faults import another_process, kills, needs_fork
 from helpers.odd_arrays import odd_arrays
@@ -336,3 +338,13 @@ def test_files_beside_the_record_of_something_else_are_not_replaced(tmp_path):
     with pytest.raises(UserError, match="not an earlier export"):
         write(tmp_path / "e.tif", complete_labels())
     assert (tmp_path / "e.tif").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["e", "e.tif"])
+def test_the_slices_lie_where_those_of_the_image_lie(tmp_path, name):
+    voxel, place = Voxel((40.0, 4.0, 4.0), "nanometer"), (400.0, 80.0, 60.0)
+    export.export_training_labels(
+        noise(), complete_labels(), [2, 3], settings(), tmp_path / name, voxel, place
+    )
+    written = [path for path in tmp_path.rglob("*.tif") if path.is_file()]
+    assert [open_volume(path).origin for path in written] == 2 * [(480.0, 80.0, 60.0)]

@@ -19,7 +19,8 @@ from emseg_napari.io.records import (
     record_of_path,
     record_of_volume,
 )
-from emseg_napari.io.stacks import write_stack
+from emseg_napari.io.stack_or_volume import open_labels
+from emseg_napari.io.stacks import read_labels, write_stack
 from emseg_napari.io.volume import volume_of
 
 RECORD = {"software": "emseg-napari predict", "kind": "interior", "slices": [3, 5]}
@@ -90,6 +91,8 @@ def test_the_complement_keeps_the_type_and_is_its_own_inverse(values):
         {"slices": ["a", "b"]},
         {"slices": [5, 3]},
         {"kind": ["interior"]},
+        {"convention": ["isbi"]},
+        {"convention": "of a later version"},
         {"threshold": "x"},
         {"fingerprints": 7},
         {"run_folder": {}},
@@ -105,3 +108,19 @@ def test_a_record_with_values_of_a_wrong_kind_is_named(path, damaged):
     (name,) = damaged
     with pytest.raises(UserError, match=rf"^p\.\w+ has a damaged record of emseg-napari \({name}: "):
         record_of_path(path)
+
+
+def test_what_a_record_leaves_open_is_as_if_it_were_not_there(path):
+    empty = {"slices": None, "convention": None, "threshold": None}
+    if path.suffix == ".tif":
+        write_stack(path, VALUES, RECORD | empty)
+    else:
+        VolumeOutput(path).update_record(empty)
+    assert record_of_path(path) == {name: RECORD[name] for name in ("software", "kind")}
+
+
+def test_labels_with_a_damaged_record_are_refused_in_a_sentence(tmp_path):
+    write_stack(tmp_path / "l.tif", VALUES % 3, {"convention": ["isbi"]})
+    for read in (read_labels, open_labels):
+        with pytest.raises(UserError, match=r"l\.tif has a damaged record of emseg-napari \(convention"):
+            read(tmp_path / "l.tif")

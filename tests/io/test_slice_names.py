@@ -84,6 +84,16 @@ def test_what_is_more_than_one_stack_is_refused_with_the_names(tmp_path, names, 
 
 
 @pytest.mark.parametrize(
+    "names", [["img1.tif", "img2.tif", "seg3.tif"], ["s1.tif", "s2.tif", "s3_mask.tif"]], ids=str
+)
+def test_files_that_are_named_in_different_ways_are_said(tmp_path, names):
+    for name in names:
+        tifffile.imwrite(tmp_path / name, np.zeros((8, 9), np.uint8))
+    (note,) = describe(tmp_path).notes
+    assert note.startswith(f"its files are named in different ways, such as {names[0]} and {names[2]}; they")
+
+
+@pytest.mark.parametrize(
     ("numbers", "note"),
     [
         ([1, 2, 3], None),

@@ -25,6 +25,7 @@ from emseg_napari.io.volume import Volume
 
 (_ATTRIBUTES,) = N5.marks
 _TIMEPOINT = re.compile(r"timepoint\d+")  # of BigDataViewer, which states a resolution without its unit
+_SHOWN = 200  # characters of what is wrong
 
 
 class N5Pixels(ChunkFilePixels):
@@ -77,7 +78,9 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False, labels: bool = F
     try:
         array = _open(folder)
     except ValueError as error:
-        raise UserError(f"{name} is damaged or not an N5 dataset ({error}); copy it again.") from error
+        raise UserError(
+            f"{name} is damaged or not an N5 dataset ({_reason(error)}); copy it again."
+        ) from error
     words, notes = _axes(_attributes(folder), array.ndim, name)
     file = FileDescription(name, "N5", words, array.shape, array.dtype.numpy_dtype, notes=notes)
     axes = stack_axes(file)
@@ -98,6 +101,12 @@ def n5_levels(folder: Path) -> list[Path]:
 def _open(folder: Path) -> Any:
     spec = {"driver": "n5", "kvstore": {"driver": "file", "path": str(folder)}}
     return tensorstore.open(spec, read=True, open=True).result().T
+
+
+def _reason(error: ValueError) -> str:
+    """Return what TensorStore says is wrong, without its code, the file and what it was asked for."""
+    text = " ".join(str(error).split()).partition(" [tensorstore_spec")[0]
+    return text.rpartition(f'{_ATTRIBUTES}": ')[2][:_SHOWN]
 
 
 def _datasets(folder: Path, above: str = "") -> dict[str, Dataset]:

@@ -55,8 +55,9 @@ def slice_files(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
     if len(paths) == 1:
         return paths, ()
     _check_twins(folder, paths)
-    numbered = _numbered(folder, [_Name.of(path) for path in sorted(paths)])
-    return [path for _, path in numbered], _gaps([number for number, _ in numbered])
+    names = [_Name.of(path) for path in sorted(paths)]
+    numbered = _numbered(folder, names)
+    return [path for _, path in numbered], _kinds(names) + _gaps([number for number, _ in numbered])
 
 
 def _is_slice(path: Path) -> bool:
@@ -131,6 +132,17 @@ def _check_equal(folder: Path, numbered: Sequence[tuple[tuple[int, ...], Path]])
     for (number, path), (after, other) in itertools.pairwise(numbered):
         if number == after:
             raise _refused(folder, f"holds {path.name} and {other.name}, which have the same number")
+
+
+def _kinds(names: Sequence[_Name]) -> tuple[str, ...]:
+    """Say that the names differ in more than their numbers, which may be a file of another stack."""
+    other = next((name for name in names if name.words != names[0].words), None)
+    if other is None:
+        return ()
+    return (
+        f"its files are named in different ways, such as {names[0].path.name} and {other.path.name}; they "
+        "are read as one stack, in the order of the last number in each name",
+    )
 
 
 def _gaps(numbers: Sequence[int]) -> tuple[str, ...]:
