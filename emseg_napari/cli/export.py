@@ -15,7 +15,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
 from emseg_napari.io.export import chosen_slices, export_training_labels
 from emseg_napari.io.open import display_name
-from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.sparse_stack import SparseStack, exchanged
 from emseg_napari.io.stack_or_volume import voxel_of_file
 from emseg_napari.io.stacks import check_range, parse_range
 from emseg_napari.settings import ExportSettings, validated
@@ -54,6 +54,8 @@ def export(
     wanted = None if slices is None else parse_range(slices)
     _check_target(output, image, labels)
     stack, known = open_pair(image, labels, convention, fills=settings.missing_is_empty)
+    if (note := exchanged(known, display_name(labels))) is not None:
+        typer.echo(f"note: {note}", err=True)
     chosen = _chosen(known, wanted, settings, labels)
     record = export_training_labels(stack, known, chosen, settings, output, voxel_of_file(image))
     sentence = f"{output}: {counted(len(chosen), 'slice')} of images and labels ({record['values']})"

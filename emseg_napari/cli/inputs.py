@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
+from emseg_napari.cli.streams import echo
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
@@ -17,7 +18,7 @@ from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.open import describe, display_name
 from emseg_napari.io.records import Kind
 from emseg_napari.io.sparse_stack import SparseStack, Stack
-from emseg_napari.io.stack_or_volume import open_image, open_labels
+from emseg_napari.io.stack_or_volume import open_image, open_labels, refuse_image
 from emseg_napari.io.stacks import check_image, check_pair, check_range
 from emseg_napari.settings import PredictionSettings
 
@@ -93,6 +94,7 @@ def open_pair(
     UserError
         If one cannot be read or they do not belong together.
     """
+    refuse_image(labels_path, image_path)
     with _naming_the_option():
         image, labels = open_image(image_path, fills=fills), open_labels(labels_path, convention)
     say_notes(image_path)
@@ -128,7 +130,7 @@ def say_notes(path: Path, labels: bool = False) -> None:
         If it cannot be opened.
     """
     for note in describe(path, labels=labels).notes:
-        typer.echo(f"note: {display_name(path)}: {note}", err=True)
+        echo(f"note: {display_name(path)}: {note}", err=True)
 
 
 @contextmanager
@@ -136,9 +138,8 @@ def _naming_the_option() -> Iterator[None]:
     try:
         yield
     except AmbiguousLabels as error:
-        raise UserError(
-            f"{str(error).removesuffix('.')}: add --convention binary or --convention napari."
-        ) from None
+        options = " or ".join(f"--convention {reading}" for reading in error.readings)
+        raise UserError(f"{str(error).removesuffix('.')}: add {options}.") from None
     except UnknownLabels as error:
         if error.looks_like is None:
             raise

@@ -109,7 +109,8 @@ def _read(asked: _Source, fills: bool) -> tuple[np.ndarray, str, Mapping[str, An
         return source.whole(), source.kind, record
     found = read_prediction(asked.path, asked.kind)
     boundary = found.boundary()
-    echo(taken_for(found, Names(interior="add --interior")), err=True)
+    for note in filter(None, [taken_for(found, Names(interior="add --interior")), found.doubt]):
+        echo(note, err=True)
     return boundary, found.kind, found.record
 
 

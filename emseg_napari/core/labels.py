@@ -6,39 +6,66 @@ Inside the project a labels array is uint8 with axes (z, y, x) or (y, x):
 
 ISBI 2012 files hold 0 = boundary and 255 = interior (Arganda-Carreras et al. 2015,
 doi:10.3389/fnana.2015.00142); 128 stands for unlabelled, an addition of this project.
+
+What fits two conventions is never guessed. 0, 1 and 2 are those of a person's boundary and interior, or of
+an instance map of two cells: they are read as the former if 1 looks like boundary (`seems_boundary`). 0 and
+255 are read as ISBI's unless 0 is most of it and looks like the cells, and 255 like the lines between them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from emseg_napari.core.instance_maps import boundary_of, unclear_number
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.label_hints import hint_for
+from emseg_napari.core.label_survey import (
+    Form,
+    Survey,
+    distinct,
+    planes_of,
+    seem_exchanged,
+    seems_boundary,
+    surveyed,
+    whole,
+)
 
 UNLABELLED, BOUNDARY, INTERIOR = 0, 1, 2
 PROPOSED_BOUNDARY, PROPOSED_INTERIOR = 3, 4
 ISBI_BOUNDARY, ISBI_UNLABELLED, ISBI_INTERIOR = 0, 128, 255
 
-Convention = Literal["isbi", "binary", "napari", "instances"]
+Convention = Literal["isbi", "binary", "inverted", "napari", "instances"]
 CONVENTIONS: dict[Convention, str] = {
     "isbi": "0 = boundary, 128 = unlabelled, 255 = interior",
     "binary": "0 = boundary, 1 = interior",
+    "inverted": "0 = interior, 1 or 255 = boundary, 128 = unlabelled",
     "napari": "0 = unlabelled, 1 = boundary, 2 = interior",
-    "instances": "every cell has a number of its own, 0 = boundary",
+    "instances": "every cell has a number of its own, 0 = boundary, negative = unlabelled",
 }
-_FEW = 16  # values that are searched one by one
 _VALUES: dict[str, dict[int, int]] = {
     "isbi": {ISBI_BOUNDARY: BOUNDARY, ISBI_UNLABELLED: UNLABELLED, ISBI_INTERIOR: INTERIOR},
     "binary": {0: BOUNDARY, 1: INTERIOR},
+    "inverted": {0: INTERIOR, 1: BOUNDARY, ISBI_UNLABELLED: UNLABELLED, 255: BOUNDARY},
     "napari": {0: UNLABELLED, 1: BOUNDARY, 2: INTERIOR},
 }
 
 
 class AmbiguousLabels(UserError):
-    """The values fit two conventions; only the user can decide."""
+    """The values fit two conventions; only the user can decide.
+
+    Attributes
+    ----------
+    readings : tuple of Convention
+        Those that fit.
+    """
+
+    def __init__(self, sentence: str, readings: tuple[Convention, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.readings = readings
 
 
 class UnknownLabels(UserError):
@@ -55,76 +82,92 @@ class UnknownLabels(UserError):
         self.looks_like = looks_like
 
 
-def distinct(array: np.ndarray) -> list[int]:
-    """Return the sorted distinct values of an integer array."""
-    parts = array if array.ndim > 2 else [array]  # slices, so that little memory is taken beside the array
-    return sorted(set().union(*map(_distinct, parts)))
-
-
-def _distinct(array: np.ndarray) -> list[int]:
-    if array.size == 0:
-        return []
-    low, high = array.min(), array.max()
-    if array.dtype.kind in "ui" and int(high) - int(low) < _FEW:  # many times faster than sorting
-        return [value for value in range(int(low), int(high) + 1) if (array == value).any()]
-    if array.dtype != np.uint8:
-        return np.unique(array).tolist()
-    present = np.zeros(256, bool)
-    present[array] = True
-    return np.flatnonzero(present).tolist()
-
-
 def recognise(array: np.ndarray, name: str) -> Convention:
-    """Return the convention that the values of a labels file or layer follow.
+    """Return the convention that a labels file or layer follows, by its values and the form of its regions.
 
     Parameters
     ----------
     array : numpy.ndarray
-        Any shape; integer, or boolean for a mask.
+        Any shape, with the axes y and x last; integer, boolean for a mask, or floats that are whole numbers.
     name : str
         What the user calls it; starts the sentence of an error.
 
     Raises
     ------
     AmbiguousLabels
-        Only 0 and 1, or only 1: boundary and interior, or unlabelled and boundary?
+        Two conventions fit.
     UnknownLabels
         Values that no convention has.
     """
-    if array.dtype == bool:
-        values = distinct(array.astype(np.uint8))
-    elif np.issubdtype(array.dtype, np.integer):
-        values = distinct(array)
-    else:
-        raise UnknownLabels(
-            f"{name} holds {array.dtype} values, which are not labels; use whole numbers "
-            f"({CONVENTIONS['napari']}, or {CONVENTIONS['isbi']})."
-        )
+    return _recognised(surveyed(planes_of(array), array.dtype), name)
+
+
+def _recognised(survey: Survey, name: str) -> Convention:
+    _refuse_fractions(survey, name)
+    values = survey.values
     found = set(values)
+    only = f"{name} holds only {_listed(values, 'and')}, which"
     if 1 in found and found <= {0, 1}:
-        raise AmbiguousLabels(
-            f"{name} holds only {' and '.join(map(str, values))}, which is either 'binary' "
-            f"({CONVENTIONS['binary']}) or 'napari' ({CONVENTIONS['napari']}); say which one it is."
-        )
-    for convention in ("napari", "isbi"):
-        if found <= set(_VALUES[convention]):
-            return convention
-    raise _unknown(values, name)
-
-
-def _unknown(values: list[int], name: str) -> UnknownLabels:
+        raise _ambiguous(only, ("binary", "napari", "inverted"))
+    if found <= {0, 1, 2}:
+        if found <= {0} or found == {2} or seems_boundary(survey.forms):
+            return "napari"
+        raise _ambiguous(only, ("napari", "instances"))
+    if found <= set(_VALUES["isbi"]):
+        boundary, interior = survey.forms[ISBI_BOUNDARY], survey.forms[ISBI_INTERIOR]
+        if seem_exchanged(boundary, interior):
+            raise _ambiguous(f"{name} {_exchanged(boundary, interior)}; it", ("isbi", "inverted"))
+        return "isbi"
+    hint = hint_for(survey)
     strange = [v for v in values if v not in (0, 1, 2, 128, 255)] or values
     listed = ", ".join(map(str, strange[:5])) + (", ..." if len(strange) > 5 else "")
-    instances = len(values) > 3 and values[0] >= 0
-    hint = (
-        "it looks like an instance map (convert it with the convention 'instances'), "
-        "or like an image (choose the labels instead)"
-        if instances
-        else f"allowed are {CONVENTIONS['napari']}, or {CONVENTIONS['isbi']}"
+    words = hint.words if hint else f"allowed are {CONVENTIONS['napari']}, or {CONVENTIONS['isbi']}"
+    raise UnknownLabels(
+        f"{name} holds values outside the label convention ({listed}); {words}.",
+        "instances" if hint and hint.instances else None,
     )
-    return UnknownLabels(
-        f"{name} holds values outside the label convention ({listed}); {hint}.",
-        "instances" if instances else None,
+
+
+def _ambiguous(beginning: str, readings: tuple[Convention, ...]) -> AmbiguousLabels:
+    either = _listed([f"'{one}' ({CONVENTIONS[one]})" for one in readings], "or")
+    return AmbiguousLabels(f"{beginning} is either {either}; say which one it is.", readings)
+
+
+def _listed(things: Sequence[object], last: str) -> str:
+    words = [str(one) for one in things]
+    return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _exchanged(boundary: Form, interior: Form) -> str:
+    share = boundary.area / (boundary.area + interior.area)
+    return f"may be inverted ({share:.0%} boundary, and what would be interior is lines between cells)"
+
+
+def doubt(labels: Iterable[np.ndarray], name: str) -> str | None:
+    """Return a sentence if boundary and interior look as if they were exchanged.
+
+    Parameters
+    ----------
+    labels : iterable of numpy.ndarray
+        Slices (y, x) of the project's own labels: 0, 1, 2.
+    name : str
+        What the user calls them.
+    """
+    forms = surveyed(labels, np.uint8).forms
+    boundary, interior = forms[BOUNDARY], forms[INTERIOR]
+    if not seem_exchanged(boundary, interior):
+        return None
+    sentence = f"{name} {_exchanged(boundary, interior)}; if so, read it with the convention 'inverted'"
+    return f"{sentence} ({CONVENTIONS['inverted']})."
+
+
+def _refuse_fractions(survey: Survey, name: str) -> None:
+    if survey.dtype.kind in "biu" or (survey.dtype.kind == "f" and survey.fraction is None):
+        return
+    value = "" if survey.fraction is None else f" such as {survey.fraction:g}"
+    raise UnknownLabels(
+        f"{name} holds {survey.dtype} values{value}, which are not labels; use whole numbers "
+        f"({CONVENTIONS['napari']}, or {CONVENTIONS['isbi']})."
     )
 
 
@@ -145,33 +188,34 @@ def normalise(array: np.ndarray, name: str, convention: Convention | None = None
     numpy.ndarray
         uint8 of the same shape: 0 unlabelled, 1 boundary, 2 interior.
     """
-    present = array.astype(np.uint8) if array.dtype == bool else array
-    return conversion(np.array(distinct(present), array.dtype), name, convention)(array)
+    return conversion(planes_of(array), array.dtype, name, convention)(array)
 
 
 def conversion(
-    values: np.ndarray, name: str, convention: Convention | None = None
+    planes: Iterable[np.ndarray], dtype: np.dtype[Any], name: str, convention: Convention | None = None
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what converts parts of a stack, whose values are known, as `normalise` converts all of it.
+    """Return what converts parts of a stack as `normalise` converts all of it.
 
     Parameters
     ----------
-    values : numpy.ndarray
-        All that occur in the stack, in its own type.
+    planes : iterable of numpy.ndarray
+        All slices (y, x) of the stack.
+    dtype : numpy.dtype
+        Their type.
     name, convention
         As for `normalise`.
     """
-    convention = convention or recognise(values, name)
-    found = distinct(values.astype(np.uint8) if values.dtype == bool else values)
+    survey = surveyed(planes, dtype, with_forms=convention is None)
+    _refuse_fractions(survey, name)
+    convention = convention or _recognised(survey, name)
+    found = survey.values
     if convention == "instances":
-        if set(found) <= set(_VALUES["isbi"]):
-            raise UnknownLabels(
-                f"{name} does not hold an instance map but ISBI labels ({CONVENTIONS['isbi']}); "
-                "choose that convention."
-            )
+        _check_instances(found, survey.dtype, name)
         return _from_instances
     table = _VALUES[convention]
     strange = [v for v in found if v not in table]
+    if convention == "inverted" and {1, 255} <= set(found):
+        strange = [1]
     if strange:
         raise UnknownLabels(
             f"{name} holds {strange[0]}, which the convention '{convention}' ({CONVENTIONS[convention]}) "
@@ -189,16 +233,25 @@ def _translated(array: np.ndarray, table: dict[int, int]) -> np.ndarray:
     return result
 
 
+def _check_instances(found: Sequence[int], dtype: np.dtype[Any], name: str) -> None:
+    if set(found) <= set(_VALUES["isbi"]):
+        raise UnknownLabels(
+            f"{name} does not hold an instance map but ISBI labels ({CONVENTIONS['isbi']}); "
+            "choose that convention."
+        )
+    number = unclear_number(found, dtype)
+    if number is not None:
+        raise UnknownLabels(
+            f"{name} holds {number}, which is either the number of a cell or an unsigned -1, unlabelled; "
+            "save it as int32 with -1 where it is unlabelled, or with another number for that cell."
+        )
+
+
 def _from_instances(array: np.ndarray) -> np.ndarray:
-    """Boundary where the map is 0, and where a cell touches another one at its next pixel in y or x."""
-    boundary = array == 0
-    for here, there in (
-        (np.s_[..., :-1, :], np.s_[..., 1:, :]),
-        (np.s_[..., :, :-1], np.s_[..., :, 1:]),
-    ):
-        # beside a 0 the boundary is already drawn, and drawing it again would thicken it
-        boundary[here] |= (array[here] != array[there]) & (array[there] != 0)
-    return np.where(boundary, BOUNDARY, INTERIOR).astype(np.uint8)
+    boundary, labelled = boundary_of(whole(array))
+    result = np.where(boundary, np.uint8(BOUNDARY), np.uint8(INTERIOR))
+    result[~labelled] = UNLABELLED
+    return result
 
 
 def to_isbi(labels: np.ndarray) -> np.ndarray:

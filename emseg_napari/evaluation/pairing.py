@@ -18,7 +18,7 @@ from emseg_napari.evaluation.predictions import Prediction, interior_threshold
 from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment, aligned_slices, taken_for
 from emseg_napari.evaluation.training_overlap import Overlap, Part, overlap_of, parts_of, refuse_image, run_of
 from emseg_napari.io.records import Kind
-from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.sparse_stack import SparseStack, exchanged
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.run import Run
 from emseg_napari.settings import EvaluationSettings
@@ -132,7 +132,12 @@ def paired(
         threshold_from=source,
         overlap=overlap,
         taken_for=taken_for(prediction, names),
-        notes=[*overlap.notes, *_of_one(maker, others, source), *_notes(prediction, match, scored, truth)],
+        notes=[
+            *overlap.notes,
+            *_of_one(maker, others, source),
+            *_notes(prediction, match, scored, truth),
+            *_doubts(prediction, truth, names),
+        ],
     )
 
 
@@ -181,6 +186,11 @@ def _threshold(
     order = (own, prediction.threshold) if run_is_given else (prediction.threshold, own)
     found = next((one for one in order if one is not None), None)
     return (_DEFAULT_THRESHOLD, "default") if found is None else (found, "run")
+
+
+def _doubts(prediction: Prediction, truth: SparseStack, names: Names) -> list[str]:
+    """Return which of both labels look as if boundary and interior were exchanged."""
+    return list(filter(None, [exchanged(truth, names.labels), prediction.doubt]))
 
 
 def _of_one(maker: Part, others: Sequence[Part], source: Source | None) -> list[str]:

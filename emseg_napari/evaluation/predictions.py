@@ -13,18 +13,19 @@ from typing import Any, Literal
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.label_survey import distinct
 from emseg_napari.core.labels import (
     INTERIOR,
     UNLABELLED,
     AmbiguousLabels,
     Convention,
     UnknownLabels,
-    distinct,
     normalise,
 )
 from emseg_napari.evaluation.metrics import ROUNDING
 from emseg_napari.io.open import display_name, open_volume, read_whole
 from emseg_napari.io.records import Kind, complement, kind_of, may_be_labels, record_of_path, recorded_kind
+from emseg_napari.io.sparse_stack import exchanged
 from emseg_napari.io.stack_or_volume import LARGE_BYTES
 from emseg_napari.io.volume import Volume
 
@@ -74,6 +75,11 @@ class Prediction:
         """Of the interior probability, if it is recorded."""
         found = self.record.get("threshold")
         return None if found is None else interior_threshold(found)
+
+    @property
+    def doubt(self) -> str | None:
+        """Sentence if it holds labels whose boundary and interior look exchanged."""
+        return exchanged(self.values, self.name) if self.kind == "labels" else None
 
     def interior(self, first: int, end: int) -> np.ndarray:
         """Return the interior probability of some slices.

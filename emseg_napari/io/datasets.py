@@ -12,7 +12,8 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.description import FileDescription, plain_axes, stack_axes
 
-CREMI_RAW = "volumes/raw"  # https://cremi.org/data
+CREMI_RAW, CREMI_LABELS = "volumes/raw", "volumes/labels/neuron_ids"  # https://cremi.org/data
+_RAW = "raw"
 _MOST_LISTED = 8
 
 
@@ -64,15 +65,19 @@ class Dataset:
         return True
 
 
-def choose(datasets: Mapping[str, Dataset], name: str) -> str:
+def choose(datasets: Mapping[str, Dataset], name: str, *, inside: str = "", labels: bool = False) -> str:
     """Return the path of the dataset that is meant where none is given.
 
     Parameters
     ----------
     datasets : mapping
-        All datasets of a container by their paths in it.
+        All datasets of a container, or of a group in it, by their paths there.
     name : str
-        What the user calls the container.
+        What the user calls the container or group.
+    inside : str
+        Path of the group in the container.
+    labels : bool
+        Whether labels are wanted: those that lie in a folder of labels, and never what is called raw.
 
     Raises
     ------
@@ -82,21 +87,37 @@ def choose(datasets: Mapping[str, Dataset], name: str) -> str:
         If there is none.
     """
     arrays = {path: one for path, one in datasets.items() if one.is_array}
+    if labels:
+        arrays = _of_labels(arrays, inside)
     volumes = {path: one for path, one in arrays.items() if one.is_volume}
-    if CREMI_RAW in volumes:
-        return CREMI_RAW
+    usual = f"{CREMI_LABELS if labels else CREMI_RAW}/"
+    meant = [path for path in volumes if f"{_whole(inside, path)}/".startswith(usual)]
+    if len(meant) == 1:
+        return meant[0]
     candidates = volumes or arrays  # what is wrong with an only array is said where it is opened
     if len(candidates) == 1:
         return next(iter(candidates))
     if not volumes:
         found = f"has {listed(datasets)}" if datasets else "has no dataset"
-        raise UserError(f"{name} {found}, but an image with the axes z, y, x is needed; choose another file.")
+        wanted = "labels are" if labels else "an image with the axes z, y, x is"
+        raise UserError(f"{name} {found}, but {wanted} needed; choose another file.")
     first = next(iter(volumes))
     raise SeveralVolumes(
         f"{name} has {len(volumes)} volumes, {listed(volumes)}; "
         f"append the path of the one to open, such as {name}/{first}.",
         tuple(volumes),
     )
+
+
+def _of_labels(volumes: Mapping[str, Dataset], inside: str) -> dict[str, Dataset]:
+    """Return those in a folder of labels; without such a folder all that may be labels."""
+    whole = {path: _whole(inside, path) for path in volumes}
+    named = {path: one for path, one in volumes.items() if looks_like_labels(whole[path], one.dtype)}
+    return named or {path: one for path, one in volumes.items() if _RAW not in whole[path].split("/")}
+
+
+def _whole(inside: str, path: str) -> str:
+    return f"{inside}/{path}".strip("/")
 
 
 def unknown_dataset(datasets: Mapping[str, Dataset], dataset: str, name: str) -> UserError:

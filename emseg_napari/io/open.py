@@ -41,7 +41,8 @@ def open_volume(
         is empty, and not a `BrokenChunk`.
     labels : bool
         Whether labels are wanted, and not an image: of a table of colours they are the numbers, and the
-        image is what is shown.
+        image is what is shown; of a container with several volumes they are CREMI's
+        volumes/labels/neuron_ids, or the only volume in a folder of labels, and never a raw image.
 
     Returns
     -------
@@ -147,7 +148,7 @@ def _open_file(file: Path, inner: str, whole: Path, labels: bool) -> Volume:
     if suffix in HDF5_SUFFIXES:
         from emseg_napari.io.formats.hdf5 import open_hdf5
 
-        return open_hdf5(file, inner)
+        return open_hdf5(file, inner, labels)
     if inner:
         raise UserError(f"{whole} does not exist: {file.name} is a file without datasets; check the name.")
     if suffix in MRC_SUFFIXES:
@@ -170,12 +171,12 @@ def _open_folder(folder: Path, inner: str, whole: Path, fills: bool, labels: boo
     if root is not None:
         from emseg_napari.io.formats.zarr import open_zarr
 
-        return open_zarr(root, path_inside(root, whole), fills)
+        return open_zarr(root, path_inside(root, whole), fills, labels)
     root = N5.root(folder)
     if root is not None:
         from emseg_napari.io.formats.n5 import open_n5
 
-        return open_n5(root, path_inside(root, whole), fills)
+        return open_n5(root, path_inside(root, whole), fills, labels)
     if inner:
         raise UserError(f"{whole} does not exist; check the name.")
     from emseg_napari.io.formats.slices import open_slices

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from emseg_napari.core.labels import Convention, conversion, distinct, recognise
+from emseg_napari.core.label_survey import MOST_FORMS
+from emseg_napari.core.labels import Convention, conversion, doubt
 from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Volume
 
@@ -85,8 +86,8 @@ class SparseStack:
     def mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> SparseStack:
         """Return another stack, of what `change` makes of each slice that is stored."""
         planes = {z: change(plane) for z, plane in self._planes.items()}
-        dtype = next((plane.dtype for plane in planes.values()), self.dtype)
-        return SparseStack(self.shape, dtype, planes)
+        changed = next(iter(planes.values())) if planes else change(np.zeros((0, 0), self.dtype))
+        return SparseStack(self.shape, changed.dtype, planes)
 
 
 def normalised(stack: Any, name: str, convention: Convention | None = None) -> SparseStack:
@@ -104,20 +105,24 @@ def normalised(stack: Any, name: str, convention: Convention | None = None) -> S
     AmbiguousLabels, UnknownLabels
         As `labels.normalise`.
     """
-    if convention is None and np.dtype(stack.dtype).kind not in "iub":
-        recognise(np.zeros(0, stack.dtype), name)  # refuses it before all of it is read
     stack = in_slabs(stack)
-    change = conversion(_values(stack), name, convention)
-    planes = ((z, change(np.asarray(stack[z]))) for z in range(len(stack)))  # one at a time in memory
+    change = conversion(_planes(stack), np.dtype(stack.dtype), name, convention)
+    planes = ((z, change(plane)) for z, plane in enumerate(_planes(stack)))
     return SparseStack(tuple(stack.shape), np.uint8, {z: plane for z, plane in planes if plane.any()})
 
 
-def _values(stack: Any) -> np.ndarray:
-    found: set[int] = set()
-    for z in range(len(stack)):
-        plane = np.asarray(stack[z])
-        found.update(distinct(plane.view(np.uint8) if plane.dtype == bool else plane))
-    return np.array(sorted(found), stack.dtype)
+def exchanged(labels: Any, name: str) -> str | None:
+    """Return a sentence if boundary and interior of labels (z, y, x) look exchanged, as `labels.doubt` does.
+
+    Of a `SparseStack` only what is stored is looked at; the first slices are enough.
+    """
+    slices = labels.stored_slices if isinstance(labels, SparseStack) else range(len(labels))
+    return doubt((labels[z] for z in slices[:MOST_FORMS]), name)
+
+
+def _planes(stack: Any) -> Iterator[np.ndarray]:
+    """Yield slices (y, x), one at a time in memory."""
+    return (np.asarray(stack[z]) for z in range(len(stack)))
 
 
 def labelled_slices(labels: Any, slices: Iterable[int] | None = None) -> list[int]:

@@ -9,7 +9,7 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention, normalise
 from emseg_napari.io.axes import NOWHERE, Point
-from emseg_napari.io.open import open_volume, read_whole
+from emseg_napari.io.open import display_name, is_container, open_volume, read_whole
 from emseg_napari.io.sparse_stack import SparseStack, normalised
 from emseg_napari.io.stacks import recorded_convention, supported
 from emseg_napari.io.volume import Volume, Voxel
@@ -73,7 +73,32 @@ def voxel_of_file(path: str | Path) -> Voxel | None:
 def place_of_file(path: str | Path) -> tuple[Voxel | None, Point]:
     """Return the size of a voxel as `voxel_of_file` does, and the origin, as of a `Volume`."""
     try:
-        volume = open_volume(path, fills=True, labels=True)
+        volume = _of_image_or_labels(path)
     except UserError:  # such as several volumes
         return None, NOWHERE
     return volume.voxel, volume.origin
+
+
+def _of_image_or_labels(path: str | Path) -> Volume:
+    try:
+        return open_volume(path, fills=True)
+    except UserError:  # such as a table of colours
+        return open_volume(path, fills=True, labels=True)
+
+
+def refuse_image(labels: str | Path, image: str | Path) -> None:
+    """Raise `UserError` if labels are read from where the image lies."""
+    if same_source(labels, image):
+        name = display_name(_source(Path(labels), True))
+        raise UserError(f"{name} is the image itself; choose the labels that belong to it.")
+
+
+def same_source(labels: str | Path, image: str | Path) -> bool:
+    """Whether labels are read from the file, or the dataset in a container, that an image is read from."""
+    return _source(Path(labels), True) == _source(Path(image), False)
+
+
+def _source(path: Path, is_labels: bool) -> Path:
+    """Return the file, or the dataset in a container, that is read for a path."""
+    found = open_volume(path, fills=True, labels=is_labels).source if is_container(path) else path
+    return Path(found).resolve()

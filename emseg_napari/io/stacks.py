@@ -22,7 +22,7 @@ from emseg_napari.core.owned_output import writing_file
 from emseg_napari.io.axes import NOWHERE, Point, shape_text
 from emseg_napari.io.decode import BIGTIFF_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.description import GREY_NEEDED
-from emseg_napari.io.open import display_name, open_volume, read_whole
+from emseg_napari.io.open import open_volume, read_whole
 from emseg_napari.io.own_record import own_record, record_text
 from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Voxel
@@ -68,10 +68,10 @@ def read_labels(path: str | Path, convention: Convention | None = None) -> np.nd
     Parameters
     ----------
     path : str or Path
-        As for `read_image`.
+        As for `read_image`; of a container its labels, see `open.open_volume`.
     convention : Convention, optional
-        What the values mean. When not given, what the file's own description or an export's record
-        beside it says, else recognised from the values.
+        What the values mean. When not given, what the file's own record or that of an export beside it
+        says, else recognised from the values.
 
     Returns
     -------
@@ -84,8 +84,8 @@ def read_labels(path: str | Path, convention: Convention | None = None) -> np.nd
         As for `read_image`, or if the values fit no convention or two.
     """
     path = Path(path)
-    values = read_whole(open_volume(path, fills=True, labels=True))
-    return normalise(values, display_name(path), convention or recorded_convention(path))
+    volume = open_volume(path, fills=True, labels=True)
+    return normalise(read_whole(volume), volume.name, convention or recorded_convention(path))
 
 
 def write_stack(
@@ -267,10 +267,12 @@ def supported(array: np.ndarray) -> np.ndarray:
 
 
 def recorded_convention(path: Path) -> Convention | None:
-    """Return the convention that the description of a file, or the record of its export, states."""
+    """Return the convention that the record of a file, an OME-Zarr or an export states."""
     if path.is_dir():
         record = path.parent / "export.json"
-        stated = files.read_json(record) if record.is_file() else {}
+        from emseg_napari.io.records import record_of_path  # which asks this module for descriptions
+
+        stated = files.read_json(record) if record.is_file() else record_of_path(path)
     else:
         stated = read_description(path)
     convention = stated.get("convention") if isinstance(stated, dict) else None

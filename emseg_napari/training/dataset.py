@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.core.labels import check_trainable, distinct, normalise
+from emseg_napari.core.label_survey import distinct
+from emseg_napari.core.labels import check_trainable, normalise
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.fingerprint import fingerprint, seen
 from emseg_napari.io.slabs import in_slabs, kept
-from emseg_napari.io.sparse_stack import SparseStack, Stack
+from emseg_napari.io.sparse_stack import SparseStack, Stack, exchanged
 from emseg_napari.io.stacks import as_stack, check_image, check_pair
 from emseg_napari.io.volume import Volume, with_fill_value
 from emseg_napari.models.run import Run, RunRecord, open_run, opened_start, versions
@@ -175,6 +176,7 @@ def prepare(
         image = kept(with_fill_value(image, settings.missing_is_empty), known.stored_slices)
     data = check_data(image, known, settings, resumed=resumed)
     notes = _changed_labels(data.labels, resumed) if resumed else []
+    notes += filter(None, [exchanged(data.labels, PARAMETER_NAMES.labels)])
     return TrainingDataset(data.image, data.labels, _record_of(data, settings, resumed), notes)
 
 

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.export import chosen_slices, export_training_labels
+from emseg_napari.io.sparse_stack import exchanged
 from emseg_napari.io.stacks import check_pair
 from emseg_napari.settings import ExportSettings, validated
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
@@ -54,18 +55,18 @@ class ExportStep(StepWidget):
         image_layer, labels_layer = self.workspace.image, self.workspace.labels
         image, voxel = volume_of_layer(image_layer), voxel_of_layer(image_layer)
 
-        def export() -> int:
+        def export() -> tuple[int, str]:
             layer, labels = self.known_labels(labels_layer)
             check_pair(image, labels, image_layer.name, layer.name)
             confirmed = set(confirmed_in(layer)) if is_managed(layer) else set()
             trusted = trusted_of(layer, labels, settings.include_proposals)
             chosen = chosen_slices(trusted, confirmed, settings)
             export_training_labels(image, trusted, chosen, settings, folder, voxel)
-            return len(chosen)
+            return len(chosen), exchanged(trusted, layer.name) or ""
 
-        self.in_background("Exporting...", export, lambda count: self._finished(folder, count, settings))
+        self.in_background("Exporting...", export, lambda done: self._finished(folder, settings, *done))
 
-    def _finished(self, folder: Path, count: int, settings: ExportSettings) -> None:
+    def _finished(self, folder: Path, settings: ExportSettings, count: int, doubt: str) -> None:
         remember("export", settings.model_dump(mode="json"))
         remember_folder("exports", folder.parent)
-        self.say(f"Exported {count} slices to {folder}.")
+        self.say(f"Exported {count} slices to {folder}. {doubt}".strip())

@@ -13,11 +13,10 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QGrou
 from emseg_napari.annotation.session.recovery import discard, recoverable
 from emseg_napari.annotation.session.store import MissingImage
 from emseg_napari.core.jobs import UserError
-from emseg_napari.core.labels import AmbiguousLabels, Convention, UnknownLabels
+from emseg_napari.core.labels import Convention
 from emseg_napari.io.containers import FOLDER_SUFFIXES
-from emseg_napari.io.open import FILE_SUFFIXES, describe
+from emseg_napari.io.open import FILE_SUFFIXES
 from emseg_napari.io.samples import isbi2012
-from emseg_napari.io.stack_or_volume import open_labels
 from emseg_napari.io.stacks import check_pair
 from emseg_napari.widgets.base.dialogs import is_sure
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
@@ -30,6 +29,7 @@ from emseg_napari.widgets.layers.file_layers import (
     moved_to,
     opened_layers,
 )
+from emseg_napari.widgets.layers.label_files import labels_from
 from emseg_napari.widgets.layers.labels_layer import add_labels, dense, is_managed, labels_of
 from emseg_napari.widgets.layers.layer_info import LayerData, info_in
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
@@ -167,18 +167,11 @@ class LoadStep(StepWidget):
 
     def open_labels(self, path: Path, convention: Convention | None = None) -> None:
         """Read labels in the background; asks for the convention when the values leave it open."""
+        image = self.workspace.image
 
         def read() -> tuple[np.ndarray, str]:
-            return convert(), describe(path, labels=True).sentence()
-
-        def convert() -> np.ndarray:
-            try:
-                return dense(open_labels(path, convention))
-            except (AmbiguousLabels, UnknownLabels) as error:
-                answer = self.ask_convention(error)
-                if answer is None:
-                    raise
-                return dense(open_labels(path, answer))
+            labels, words = labels_from(path, convention, image, self.ask_convention, self.ask_dataset)
+            return dense(labels), words
 
         self._read(path.name, read, lambda found: self._show_labels(path, *found))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from napari.layers import Labels
 from napari.utils.notifications import show_error
 
 from emseg_napari.annotation.label_state import trusted
@@ -21,7 +21,7 @@ from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in
 from emseg_napari.widgets.layers.placement import placement_of, voxel_of_layer
 from emseg_napari.widgets.layers.session_layers import session_layers
 
-_PLACE = ("scale", "translate", "units")
+_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")
 LayerData = tuple[np.ndarray, dict[str, Any], str]
 
 
@@ -108,7 +108,8 @@ def write_isbi(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         if confirmed is not None:
             labels = trusted(as_stack(labels), confirmed).reshape(labels.shape)
         labels = normalise(labels, name, None if confirmed is None else "napari")
-        place: Any = SimpleNamespace(**{key: attributes.get(key, ()) for key in _PLACE})
+        known = {key: attributes[key] for key in _PLACE if key in attributes}
+        place = Labels(np.zeros((1,) * labels.ndim, np.uint8), **known)
         voxel, origin = voxel_of_layer(place), placement_of(place).translate
         write_stack(path, to_isbi(labels), {"convention": "isbi"}, voxel, origin)
     except UserError as error:

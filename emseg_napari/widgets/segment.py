@@ -14,6 +14,7 @@ from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.core.jobs import Finished, Message, UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.open import open_levels
+from emseg_napari.io.sparse_stack import exchanged
 from emseg_napari.io.volume import volume_of, with_fill_value
 from emseg_napari.segmentation.boundary import boundary_of
 from emseg_napari.segmentation.cells_record import cells_record
@@ -168,6 +169,7 @@ class CellsStep(JobStep):
                 probability = np.stack([boundary.part(z, _WHOLE) for z in range(first, end)])
             else:
                 labels, _ = understood(source, self.ask_convention)
+                self._notes.extend(filter(None, [exchanged(labels, source.name)]))
                 probability = _certain(labels[first:end], source.name, first)
             return {"probability": probability, "settings": settings, "first_slice": first}
 

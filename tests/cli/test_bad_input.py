@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import imagecodecs
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from emseg_napari.cli import app
 from emseg_napari.core.labels import to_isbi
+from emseg_napari.io import stack_or_volume
 from emseg_napari.io.samples import phantom
 from emseg_napari.models import unet
 from emseg_napari.training import learner
@@ -211,6 +213,72 @@ def test_labels_of_0_and_1_need_the_convention(desk: Desk) -> None:
     assert desk.export("--convention", "binary", labels=path).exit_code == 0
     exported = tifffile.imread(desk.folder / "exported" / "labels.tif")
     np.testing.assert_array_equal(exported, desk.labels_array)
+
+
+def two_cells(unlabelled: int = 0) -> np.ndarray:
+    """An instance map of two cells, with a strip that belongs to none."""
+    cells = np.ones(SHAPE, np.int32)
+    cells[:, :, 24], cells[:, :, 25:], cells[:, :8] = 0, 2, unlabelled
+    return cells
+
+
+@pytest.mark.parametrize("limit", [1000, 2**30])
+def test_two_cells_and_inverted_masks_are_asked_about(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(stack_or_volume, "LARGE_BYTES", limit)
+    cells, mask = desk.write("cells.tif", two_cells()), desk.write("mask.tif", 255 - desk.labels_array)
+    desk.refuses(
+        lambda: desk.train(labels=cells), "cells.tif", "--convention napari or --convention instances"
+    )
+    desk.refuses(lambda: desk.export(labels=mask), "mask.tif", "--convention isbi or --convention inverted")
+    assert desk.export("--convention", "inverted", labels=mask).exit_code == 0
+    np.testing.assert_array_equal(tifffile.imread(desk.folder / "exported" / "labels.tif"), desk.labels_array)
+
+
+def test_labels_that_look_exchanged_are_said_to_be(desk: Desk) -> None:
+    mask = desk.write("mask.tif", 255 - desk.labels_array)
+    said = "may be inverted ("
+    words = ("--convention", "isbi")
+    assert said in desk.train("--network", "ridge", *words, labels=mask).stderr
+    assert said in desk.export(*words, labels=mask).stderr
+    probability = desk.write("probability.tif", (desk.labels_array == 0).astype(np.float32))
+    assert said in emseg("evaluate", probability, mask, *words).stderr
+    assert said in emseg("evaluate", mask, desk.labels).stderr
+    assert said in emseg("segment", mask, "--output", desk.folder / "segmented.tif").stderr
+    assert said not in emseg("evaluate", probability, desk.labels).stderr
+
+
+@pytest.mark.parametrize("limit", [1000, 2**30])
+@pytest.mark.parametrize("dtype", [np.int32, np.uint64, np.float32])
+def test_what_is_no_cell_of_an_instance_map_is_unlabelled(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, limit: int, dtype: type
+) -> None:
+    monkeypatch.setattr(stack_or_volume, "LARGE_BYTES", limit)
+    cells = desk.write("cells.tif", two_cells(-1).astype(np.int64).astype(dtype))
+    exported = desk.export("--convention", "instances", "--allow-unlabelled", labels=cells)
+    assert exported.exit_code == 0, exported.output
+    written = tifffile.imread(desk.folder / "exported" / "labels.tif")
+    assert (written[:, :8] == 128).all()
+    np.testing.assert_array_equal(written[:, 8:], np.where(two_cells()[:, 8:] == 0, 0, 255))
+
+
+@pytest.mark.parametrize("limit", [1000, 2**30])
+def test_a_container_of_image_and_labels_is_both(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(stack_or_volume, "LARGE_BYTES", limit)
+    path = desk.folder / "c.hdf"
+    with h5py.File(path, "w") as file:
+        file["volumes/raw"], file["volumes/labels/neuron_ids"] = desk.image_array, two_cells()
+    exported = desk.export("--convention", "instances", image=path, labels=path)
+    assert exported.exit_code == 0, exported.output
+    written = tifffile.imread(desk.folder / "exported" / "labels.tif")
+    np.testing.assert_array_equal(written[:, 8:], np.where(two_cells()[:, 8:] == 0, 0, 255))
+    raw = path / "volumes/raw"
+    for image, labels in ((path, raw), (desk.image, desk.image)):
+        words = ("--convention", "instances")
+        desk.refuses(lambda: desk.train(*words, image=image, labels=labels), "is the image itself")  # noqa: B023
 
 
 @pytest.fixture

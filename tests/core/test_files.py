@@ -189,18 +189,6 @@ def test_a_failure_adds_none_of_the_files(tmp_path):
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("full", [True, False])
-def test_of_files_that_could_not_be_added_the_user_hears_the_names_that_they_were_to_have(tmp_path, full):
-    def error(path):
-        full_disk = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        return full_disk if full else UserError(f"{path} is damaged.")
-
-    with pytest.raises(UserError) as caught, files.adding_files(tmp_path) as new:
-        raise error(new / "a.tif")
-    assert str(caught.value).startswith(str(tmp_path))
-    assert ".emseg-" not in str(caught.value)
-
-
 def test_files_and_folders_are_removed_if_they_are_there(tmp_path):
     (tmp_path / "folder" / "below").mkdir(parents=True)
     (tmp_path / "folder" / "below" / "a").touch()

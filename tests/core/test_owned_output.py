@@ -247,3 +247,22 @@ def test_a_replaced_folder_takes_a_link_away_and_not_what_it_leads_to(tmp_path):
     replace_all(target)
     assert found(target) == NEW
     assert (tmp_path / "here" / "somebody.txt").read_text() == "keep"
+
+
+def fail_to_add(folder, error):
+    with adding_files(folder) as new:
+        raise error(new / "a.tif")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        lambda path: OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)),
+        lambda path: UserError(f"{path} is damaged."),
+    ],
+)
+def test_of_files_that_could_not_be_added_the_user_hears_the_names_that_they_were_to_have(tmp_path, error):
+    with pytest.raises(UserError) as caught:
+        fail_to_add(tmp_path, error)
+    assert str(caught.value).startswith(str(tmp_path))
+    assert ".emseg-" not in str(caught.value)

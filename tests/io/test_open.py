@@ -16,8 +16,11 @@ import tifffile
 import zarr
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io import stack_or_volume
+from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.formats.zarr import ZarrPixels
 from emseg_napari.io.open import open_levels, open_volume, read_whole
+from emseg_napari.io.stack_or_volume import open_labels, refuse_image
 from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.io.volume import BrokenChunk, Voxel, volume_of
 
@@ -379,6 +382,92 @@ def test_labels_are_known_as_such(tmp_path):
     group = zarr.open_group(tmp_path / "b.zarr")
     group.attrs["ome"] = group.attrs["ome"] | {"image-label": {}}
     assert open_volume(tmp_path / "b.zarr").is_labels
+
+
+def cells():
+    """An instance map in which the halves of each slice are cells, and 0 lies between them."""
+    array = np.zeros((5, 40, 50), np.uint64)
+    array[:, :, :24], array[:, :, 26:] = 10**9, 3
+    return array
+
+
+def both_in_hdf5(path, raw, labels):
+    with h5py.File(path, "w") as file:
+        file[raw], file[labels] = grey("uint8"), cells()
+
+
+def both_in_zarr(path, raw, labels):
+    root = zarr.create_group(path)
+    root.create_array(raw, data=grey("uint8"))
+    root.create_array(labels, data=cells())
+
+
+def both_in_n5(path, raw, labels):
+    write_n5(path, grey("uint8"), raw)
+    write_n5(path, cells(), labels)
+
+
+def both_in_ome(path, raw, labels):
+    """Labels beside the levels of an image, as OME-Zarr has them."""
+    write_ome(path, grey("uint8"))
+    zarr.open_group(path).create_array("labels/cells/0", data=cells())
+
+
+BOTH = {
+    "HDF5": (both_in_hdf5, "c.hdf"),
+    "Zarr": (both_in_zarr, "c.zarr"),
+    "N5": (both_in_n5, "c.n5"),
+    "OME-Zarr": (both_in_ome, "c.ome.zarr"),
+}
+
+
+@pytest.mark.parametrize(("write", "name"), BOTH.values(), ids=BOTH)
+@pytest.mark.parametrize("limit", [1000, 2**30])
+def test_labels_of_a_container_are_never_its_image(tmp_path, monkeypatch, write, name, limit):
+    monkeypatch.setattr(stack_or_volume, "LARGE_BYTES", limit)
+    write(tmp_path / name, "volumes/raw", "volumes/labels/neuron_ids")
+    expected = np.where(cells() == 0, 1, 2)
+    np.testing.assert_array_equal(open_labels(tmp_path / name, "instances")[:], expected)
+    np.testing.assert_array_equal(read_labels(tmp_path / name, "instances"), expected)
+    np.testing.assert_array_equal(open_volume(tmp_path / name)[:], grey("uint8"))
+    refuse_image(tmp_path / name, tmp_path / name)  # they are two datasets
+
+
+@pytest.mark.parametrize(("write", "name"), list(BOTH.values())[:3], ids=list(BOTH)[:3])
+def test_labels_of_a_group_and_beside_what_is_raw_are_found(tmp_path, write, name):
+    path = tmp_path / name
+    write(path, "a/raw", "a/b")
+    write(path.with_stem("d"), "volumes/labels/clefts", "volumes/labels/neuron_ids")
+    write(path.with_stem("e"), "volumes/raw/s0", "volumes/labels/neuron_ids/s0")
+    assert open_volume(path, labels=True).name == f"{name}/a/b"
+    assert open_volume(path / "a", labels=True).name == f"{name}/a/b"
+    for group in ("", "volumes", "volumes/labels"):
+        found = open_volume(path.with_stem("d") / group, labels=True)
+        assert found.name.endswith("volumes/labels/neuron_ids")
+    for group in ("", "volumes"):
+        assert open_volume(path.with_stem("e") / group, labels=True).name.endswith("neuron_ids/s0")
+        assert open_volume(path.with_stem("e") / group).name.endswith("raw/s0")
+
+
+@pytest.mark.parametrize(("write", "name"), list(BOTH.values())[:3], ids=list(BOTH)[:3])
+def test_where_labels_are_not_clear_the_user_is_asked(tmp_path, write, name):
+    path = tmp_path / name
+    write(path, "labels/one", "labels/two")
+    with pytest.raises(SeveralVolumes, match=r"labels/one .* labels/two .*append the path") as caught:
+        open_labels(path, "instances")
+    assert caught.value.datasets == ("labels/one", "labels/two")
+
+
+def test_a_raw_image_alone_is_no_labels(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["volumes/raw"] = grey()
+    with pytest.raises(UserError, match=r"a.h5 has volumes/raw \(.*\), but labels are needed"):
+        open_labels(tmp_path / "a.h5", "instances")
+    with pytest.raises(UserError, match=r"a.h5/volumes/raw is the image itself; choose the labels"):
+        refuse_image(tmp_path / "a.h5/volumes/raw", tmp_path / "a.h5")
+    (tmp_path / "b.h5").symlink_to(tmp_path / "a.h5")
+    with pytest.raises(UserError, match="is the image itself"):
+        refuse_image(tmp_path / "b.h5/volumes/raw", tmp_path / "a.h5")
 
 
 def test_labels_of_cremi_are_instances(tmp_path):

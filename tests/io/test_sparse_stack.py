@@ -88,6 +88,13 @@ def test_slices_are_replaced_and_changed(labels):
         sparse[0] = np.zeros((2, 2), np.uint8)
 
 
+def test_changed_slices_give_the_stack_their_type(labels):
+    wide = SparseStack.of(labels.astype(np.int64)).mapped(lambda plane: plane.astype(np.uint8))
+    assert (wide.dtype, wide[0].dtype, wide[1].dtype, wide[:].dtype) == (np.uint8,) * 4
+    empty = SparseStack(labels.shape, np.int64).mapped(lambda plane: plane.astype(np.uint8))
+    assert (empty.dtype, empty[0].dtype) == (np.uint8, np.uint8)
+
+
 def test_slices_of_anything_are_stacked(labels):
     for stack in (labels, SparseStack.of(labels)):
         np.testing.assert_array_equal(stacked(stack, [4, 1]), labels[[4, 1]])

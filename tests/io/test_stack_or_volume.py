@@ -29,7 +29,8 @@ def files(tmp_path):
     """An image and labels with labels in slices 2, 5 and 6, as Zarr."""
     image = np.random.default_rng(0).integers(0, 255, SHAPE, np.uint8)
     labels = np.zeros(SHAPE, np.uint8)
-    labels[[2, 5, 6], :16], labels[[2, 5, 6], 16:] = 1, 2
+    labels[[2, 5, 6]] = 2
+    labels[[2, 5, 6], ::8] = 1
     for name, array in (("image", image), ("labels", labels)):
         stored = zarr.create_array(tmp_path / f"{name}.zarr", shape=SHAPE, chunks=(1, 32, 40), dtype="uint8")
         stored[:] = array

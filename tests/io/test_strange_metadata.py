@@ -260,3 +260,18 @@ def test_any_header_of_mrc(folder, changes, length, order):
         raw[place : place + 4] = content
     (folder / "a.mrc").write_bytes(raw[:length])
     check(folder / "a.mrc")
+
+
+def test_chunks_that_do_not_fit_into_memory_are_refused_before_they_are_read(tmp_path):
+    zarr.create_array(tmp_path / "a.zarr", shape=(4, 6, 7), chunks=(10**4, 10**4, 10**5), dtype="uint8")
+    assert "a.zarr has chunks of 10000 x 10000 x 100000 voxels" in opened(tmp_path / "a.zarr", None)
+
+
+@pytest.mark.parametrize("changes", [{"attributes": "z"}, {"attributes": 3.5}, {"chunks": 0}])
+def test_a_zarr_array_with_no_mapping_or_empty_chunks_is_refused(tmp_path, changes):
+    described = copy.deepcopy(ARRAY) | changes
+    if described.pop("chunks", 1) == 0:
+        described["chunk_grid"]["configuration"]["chunk_shape"][0] = 0
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr/zarr.json").write_text(json.dumps(described))
+    assert opened(tmp_path / "a.zarr", None).startswith("a.zarr is damaged or not a Zarr folder")

@@ -60,3 +60,8 @@ def test_a_saddle_has_the_eigenvalues_that_can_be_counted_by_hand():
         assert features[GRADIENT] == pytest.approx(0, abs=1e-4)
         assert features[LAPLACIAN] == pytest.approx(8, abs=1e-3)
         assert features[4:6] == pytest.approx([4 + 8**0.5, 4 - 8**0.5], abs=1e-3)
+
+
+def test_the_reach_is_that_of_the_widest_feature_and_of_the_smoothing():
+    # A Gaussian of sigma 2 reaches 6 pixels, twice for the structure tensor, and its slopes 2; smoothing 4.
+    assert FeatureRecipe(sigmas_px=(0.7, 2.0), smoothing_px=1.0).reach_px == 2 * 6 + 2 + 4

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import dask.array as da
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -18,11 +19,13 @@ from emseg_napari.annotation.label_state import plain
 from emseg_napari.annotation.session.store import load_session
 from emseg_napari.core.jobs import EpochEnded, SlicePredicted
 from emseg_napari.core.labels import to_isbi
+from emseg_napari.io import stack_or_volume
 from emseg_napari.io.fingerprint import fingerprint
-from emseg_napari.io.stacks import read_labels
+from emseg_napari.io.stacks import read_labels, write_stack
 from emseg_napari.models.run import open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.widgets.base import dialogs
 from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
@@ -178,8 +181,8 @@ def test_label_files_outside_the_convention_are_named_and_converted_when_that_ca
     asked = answer_with(monkeypatch, "instances")
     load("Open labels...", write(tmp_path / "seven.tif", altered(LABELS, 7)))
     assert_complaint(dock.load, "seven.tif", "(7)", "allowed are 0 = unlabelled")
-    load("Open labels...", write(tmp_path / "shares.tif", LABELS.astype(np.float32)))
-    assert_complaint(dock.load, "shares.tif", "float32", "use whole numbers")
+    load("Open labels...", write(tmp_path / "shares.tif", LABELS.astype(np.float32) / 2))
+    assert_complaint(dock.load, "shares.tif", "float32", "such as 0.5", "use whole numbers")
     assert not asked
     assert not len(dock.workspace.viewer.layers)
     load("Open labels...", write(tmp_path / "isbi.tif", to_isbi(LABELS)))
@@ -188,6 +191,115 @@ def test_label_files_outside_the_convention_are_named_and_converted_when_that_ca
     assert "cells.tif holds values outside the label convention" in asked[0]
     assert dock.workspace.labels.name == "cells"
     assert set(np.unique(dock.workspace.labels.data)) == {1, 2}
+
+
+def two_cells(gap=1):
+    cells = np.zeros(IMAGE.shape, np.uint8)
+    cells[:, :, : 25 - gap], cells[:, :, 25:] = 1, 2
+    return cells
+
+
+@pytest.mark.parametrize(
+    ("values", "answer", "boundary"),
+    [
+        (two_cells(), "instances", two_cells() == 0),
+        (two_cells().astype(np.float32), "instances", two_cells() == 0),
+        (two_cells(), "napari", two_cells() == 1),
+        (255 - to_isbi(LABELS), "inverted", LABELS == 1),
+        (LABELS % 2, "inverted", LABELS == 1),
+    ],
+)
+@pytest.mark.parametrize("limit", [1000, 2**30])
+def test_labels_that_can_be_read_in_two_ways_are_asked_about(
+    dock, load, tmp_path, monkeypatch, values, answer, boundary, limit
+):
+    monkeypatch.setattr(stack_or_volume, "LARGE_BYTES", limit)
+    asked = answer_with(monkeypatch, answer)
+    load("Open labels...", write(tmp_path / "mask.tif", values))
+    assert asked[0].startswith("mask.tif ")
+    assert f"'{answer}'" in asked[0]
+    np.testing.assert_array_equal(dock.workspace.labels.data == 1, boundary)
+    assert "inverted" not in dock.load.status.text()
+
+
+def test_labels_that_look_exchanged_are_said_to_be_when_opened_taken_over_and_exported(
+    dock, qtbot, load, choose, tmp_path, monkeypatch
+):
+    dock.workspace.viewer.add_image(IMAGE, name="cells")
+    answer_with(monkeypatch, "isbi")
+    inverted = 255 - to_isbi(LABELS)
+    load("Open labels...", write(tmp_path / "mask.tif", inverted))
+    assert "mask.tif may be inverted (" in dock.load.status.text()
+    dock.workspace.choose("labels", dock.workspace.viewer.add_labels(inverted, name="mine"))
+    dock.correct.tools[0].click()
+    settle(dock.correct)
+    assert "mine may be inverted (" in dock.correct.status.text()
+    dock.export.form.widgets["which"].value = "labelled"
+    choose(tmp_path / "out")
+    dock.export.export.click()
+    wait_for(qtbot, lambda: not dock.export.status.text().startswith("Exporting"))
+    assert "may be inverted (" in dock.export.status.text()
+
+
+def test_labels_are_never_the_image_of_their_container_nor_the_image_itself(
+    dock, load, tmp_path, monkeypatch
+):
+    cells = two_cells()
+    with h5py.File(tmp_path / "c.hdf", "w") as file:
+        file["volumes/raw"], file["volumes/labels/neuron_ids"] = IMAGE, cells.astype(np.uint64)
+    dock.load.open_image(tmp_path / "c.hdf")
+    settle(dock.load)
+    answer_with(monkeypatch, "instances")
+    load("Open labels...", tmp_path / "c.hdf")
+    np.testing.assert_array_equal(dock.workspace.labels.data == 1, cells == 0)
+    before = state(dock.workspace.viewer)
+    dock.load.open_labels(tmp_path / "c.hdf/volumes/raw", "instances")
+    assert_complaint(dock.load, "raw is what the image c.hdf/volumes/raw was opened from")
+    assert_kept(dock.workspace.viewer, before)
+
+
+def test_of_several_datasets_of_labels_the_user_chooses_one(dock, load, tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "c.hdf", "w") as file:
+        file["labels/a"], file["labels/b"] = two_cells(), LABELS
+    answers = [("", False), ("labels/b", True)]
+    offered = []
+    monkeypatch.setattr(
+        dialogs.QInputDialog, "getItem", lambda *words: offered.append(words[3]) or answers.pop(0)
+    )
+    load("Open labels...", tmp_path / "c.hdf")
+    assert_complaint(dock.load, "c.hdf has 2 volumes, labels/a")
+    load("Open labels...", tmp_path / "c.hdf")
+    np.testing.assert_array_equal(dock.workspace.labels.data, LABELS)
+    assert offered == [["labels/a", "labels/b"]] * 2
+
+
+def test_layers_of_two_cells_are_asked_about_when_a_step_takes_them_over(dock, started, monkeypatch):
+    viewer = dock.workspace.viewer
+    viewer.add_image(IMAGE, name="cells")
+    mine = viewer.add_labels(two_cells(), name="mine")
+    asked = answer_with(monkeypatch, "instances")
+    dock.train.train.click()
+    np.testing.assert_array_equal(started[0]["labels"][:] == 1, two_cells() == 0)
+    dock.workspace.choose("labels", mine)
+    dock.correct.tools[0].click()
+    settle(dock.correct)
+    assert len(asked) == 2
+    np.testing.assert_array_equal(dock.workspace.labels.data == 1, two_cells() == 0)
+
+
+@pytest.mark.parametrize("convention", ["isbi", "instances"])
+def test_layers_of_files_whose_record_states_the_convention_are_not_asked_about(
+    dock, started, tmp_path, monkeypatch, convention
+):
+    values = 255 - to_isbi(LABELS) if convention == "isbi" else two_cells()
+    write_stack(tmp_path / "stated.tif", values, {"convention": convention})
+    asked, viewer = answer_with(monkeypatch, None), dock.workspace.viewer
+    viewer.add_image(IMAGE, name="cells")
+    viewer.open(str(tmp_path / "stated.tif"), plugin="napari", layer_type="labels")
+    dock.train.train.click()
+    assert not asked
+    expected = values == 0
+    np.testing.assert_array_equal(started[0]["labels"][:] == 1, expected)
 
 
 def test_giving_up_the_question_about_the_convention_opens_nothing(loaded, load, tmp_path, monkeypatch):

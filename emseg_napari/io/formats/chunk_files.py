@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.io.axes import Size, VolumeWindow, size_of
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.machine import free_memory
+from emseg_napari.io.axes import Size, VolumeWindow, shape_text, size_of
 from emseg_napari.io.chunk_errors import LazyFile, MissingChunk, chunks_over, read_or_find_broken
 from emseg_napari.io.description import StackAxes
 from emseg_napari.io.layout import Blocks
+
+_GIB = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,16 @@ class ChunkFilePixels(LazyFile):
         """Give voxels and name of each file that a window touches."""
         for index, part in chunks_over(window, self.shape, self._in_a_file):
             yield part, self._file(self.axes.places(index))
+
+
+def check_chunks(chunks: Size, dtype: np.dtype[Any], name: str) -> None:
+    """Raise `UserError` if a chunk, which is decoded as a whole, does not fit into memory."""
+    size, free = math.prod(chunks) * dtype.itemsize, free_memory()
+    if size > free:
+        raise UserError(
+            f"{name} has chunks of {shape_text(chunks)} voxels, each of which takes {size / _GIB:.1f} GiB of "
+            f"memory, and {free / _GIB:.1f} GiB are free; save it with smaller chunks."
+        )
 
 
 def _first(part: VolumeWindow, window: VolumeWindow, chunks: Size) -> Size:

@@ -73,7 +73,7 @@ class Hdf5Pixels(LazyFile):
 _OPENING = threading.Lock()
 
 
-def open_hdf5(path: Path, dataset: str = "") -> Volume:
+def open_hdf5(path: Path, dataset: str = "", labels: bool = False) -> Volume:
     """Open a dataset of an HDF5 file.
 
     Parameters
@@ -82,6 +82,8 @@ def open_hdf5(path: Path, dataset: str = "") -> Volume:
         The file.
     dataset : str
         Its path in the file, or a group's; when not given, CREMI's volumes/raw or the only volume.
+    labels : bool
+        Whether labels are wanted where none is named.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def open_hdf5(path: Path, dataset: str = "") -> Volume:
     """
     try:
         with h5py.File(path, "r") as file:
-            return _open(file, path, dataset)
+            return _open(file, path, dataset, labels)
     except OSError as error:
         raise UserError(f"{path.name} is damaged or not an HDF5 file ({error}); copy it again.") from error
 
@@ -106,7 +108,7 @@ def hdf5_levels(path: Path, dataset: str) -> list[str]:
         return [f"{match[1]}/{level}/cells" for level in levels if f"{level}/cells" in group]
 
 
-def _open(file: h5py.File, path: Path, dataset: str) -> Volume:
+def _open(file: h5py.File, path: Path, dataset: str, wants_labels: bool) -> Volume:
     try:
         if dataset and dataset not in file:
             raise unknown_dataset(_datasets(file), dataset, path.name)
@@ -115,7 +117,7 @@ def _open(file: h5py.File, path: Path, dataset: str) -> Volume:
         name = name_of(path, dataset)
         raise UserError(f"{name} cannot be opened ({error}); choose another dataset.") from error
     if isinstance(found, h5py.Group):
-        inner = choose(_datasets(found), name_of(path, dataset))
+        inner = choose(_datasets(found), name_of(path, dataset), inside=dataset, labels=wants_labels)
         dataset, found = f"{dataset}/{inner}".strip("/"), found[inner]
     name = name_of(path, dataset)
     if not isinstance(found, h5py.Dataset) or found.shape is None:

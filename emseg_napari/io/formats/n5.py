@@ -18,7 +18,7 @@ from emseg_napari.io.axes import Size, name_of
 from emseg_napari.io.containers import N5
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
-from emseg_napari.io.formats.chunk_files import ChunkFilePixels
+from emseg_napari.io.formats.chunk_files import ChunkFilePixels, check_chunks
 from emseg_napari.io.placing import along_zyx, placed
 from emseg_napari.io.stated_axes import Named, attribute_axes, named_axes
 from emseg_napari.io.volume import Volume
@@ -47,7 +47,7 @@ class N5Pixels(ChunkFilePixels):
         return self._array[window].read().result()
 
 
-def open_n5(root: Path, dataset: str = "", fills: bool = False) -> Volume:
+def open_n5(root: Path, dataset: str = "", fills: bool = False, labels: bool = False) -> Volume:
     """Open a dataset of an N5 container.
 
     Parameters
@@ -59,6 +59,8 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False) -> Volume:
         resolution is opened; of another group CREMI's volumes/raw or its only volume.
     fills : bool
         Whether chunks without a file are 0, and no error.
+    labels : bool
+        Whether labels are wanted where none is named.
 
     Raises
     ------
@@ -69,7 +71,8 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False) -> Volume:
         raise unknown_dataset(_datasets(root), dataset, root.name)
     if "dimensions" not in _attributes(root / dataset):
         found = _datasets(root / dataset)
-        dataset = f"{dataset}/{choose(found, name_of(root, dataset))}".strip("/")
+        inner = choose(found, name_of(root, dataset), inside=dataset, labels=labels)
+        dataset = f"{dataset}/{inner}".strip("/")
     folder, name = root / dataset, name_of(root, dataset)
     try:
         array = _open(folder)
@@ -80,6 +83,7 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False) -> Volume:
     axes = stack_axes(file)
     file = replace(_placed(file, axes, folder), is_labels=looks_like_labels(dataset, file.dtype))
     chunks = axes.size(array.chunk_layout.read_chunk.shape)
+    check_chunks(chunks, file.dtype, name)
     pixels = N5Pixels(folder, name, axes.size(array.shape), file.dtype, chunks, axes, fills)
     return Volume.described(file, str(folder), pixels)
 

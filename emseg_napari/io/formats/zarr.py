@@ -15,7 +15,7 @@ from emseg_napari.io.axes import Size, name_of, shape_text
 from emseg_napari.io.containers import ZARR
 from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
-from emseg_napari.io.formats.chunk_files import ChunkFilePixels
+from emseg_napari.io.formats.chunk_files import ChunkFilePixels, check_chunks
 from emseg_napari.io.multiscale import Multiscale
 from emseg_napari.io.placing import along_zyx, placed, plain_place
 from emseg_napari.io.stated_axes import Named, attribute_axes, named_axes
@@ -44,7 +44,7 @@ class ZarrPixels(ChunkFilePixels):
         return self._array[window]
 
 
-def open_zarr(root: Path, dataset: str = "", fills: bool = False) -> Volume:
+def open_zarr(root: Path, dataset: str = "", fills: bool = False, labels: bool = False) -> Volume:
     """Open an array of a Zarr folder.
 
     Parameters
@@ -56,6 +56,8 @@ def open_zarr(root: Path, dataset: str = "", fills: bool = False) -> Volume:
         another group CREMI's volumes/raw or its only volume.
     fills : bool
         Whether chunks without a file are the array's fill value, and no error.
+    labels : bool
+        Whether labels are wanted where none is named.
 
     Raises
     ------
@@ -66,7 +68,7 @@ def open_zarr(root: Path, dataset: str = "", fills: bool = False) -> Volume:
         raise unknown_dataset(_datasets(_node(root, root.name), root), dataset, root.name)
     found = _node(root / dataset, name_of(root, dataset))
     if isinstance(found, zarr.Group):
-        inner = _default(found, root / dataset, name_of(root, dataset))
+        inner = _default(found, root, dataset, labels)
         dataset = f"{dataset}/{inner}".strip("/")
         found = _node(root / dataset, name_of(root, dataset))
     return _volume(found, root, dataset, fills)
@@ -120,9 +122,9 @@ def _volume(array: Any, root: Path, dataset: str, fills: bool) -> Volume:
         _placed(file, axes, array.attrs.asdict(), level),
         is_labels=labels or looks_like_labels(dataset, array.dtype),
     )
-    pixels = ZarrPixels(
-        folder, name, axes.size(array.shape), array.dtype, axes.size(array.chunks), axes, fills
-    )
+    chunks = axes.size(array.chunks)
+    check_chunks(chunks, array.dtype, name)
+    pixels = ZarrPixels(folder, name, axes.size(array.shape), array.dtype, chunks, axes, fills)
     return Volume.described(file, str(folder), pixels)
 
 
@@ -163,12 +165,15 @@ def _placed(
     return placed(file, sizes, along_zyx(axes, units, units[axes.order[2]]), shifts)
 
 
-def _default(group: zarr.Group, folder: Path, name: str) -> str:
-    paths = Multiscale(group.attrs.asdict(), name).paths
-    if not paths:
-        return choose(_datasets(group, folder), name)
-    _inside(folder, paths[0])
-    return paths[0]
+def _default(group: zarr.Group, root: Path, path: str, labels: bool) -> str:
+    name = name_of(root, path)
+    levels = Multiscale(group.attrs.asdict(), name).paths
+    if not levels or labels:
+        inner = choose(_datasets(group, root / path), name, inside=path, labels=labels)
+        if inner not in levels[:1]:
+            return inner
+    _inside(root / path, levels[0])
+    return levels[0]
 
 
 def _inside(group: Path, path: str) -> Path:

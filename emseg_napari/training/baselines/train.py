@@ -16,7 +16,8 @@ import numpy as np
 
 from emseg_napari.core.files import writable_folder, write_json
 from emseg_napari.core.jobs import EpochEnded, Event, JobContext, Message, PreviewReady, Progress
-from emseg_napari.core.labels import BOUNDARY, INTERIOR, distinct
+from emseg_napari.core.label_survey import distinct
+from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.core.owned_output import adding_files
 from emseg_napari.inference import SlicePredictor, load_predictor
 from emseg_napari.io.axes import SliceWindow
@@ -72,7 +73,8 @@ def train_baseline(
     context = context or JobContext()
     with owned_run(folder):
         dataset = prepare(image, labels, settings)
-        context.report(Message(split_description(dataset.record)))
+        for note in (split_description(dataset.record), *dataset.notes):
+            context.report(Message(note))
         context.report(Progress(0.0, None, f"fitting {settings.network}"))
         with _new_run(Path(folder)) as unfinished:
             run = Run(unfinished, settings, dataset.record)

@@ -15,7 +15,8 @@ import numpy as np
 
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import EpochEnded, JobContext, Message, Progress, UserError
-from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, distinct, normalise
+from emseg_napari.core.label_survey import distinct
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, normalise
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.readable_slices import ReadableSlices

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QMessageBox, QWidget
+from qtpy.QtWidgets import QInputDialog, QMessageBox, QWidget
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
+from emseg_napari.io.datasets import SeveralVolumes
 
 
 def ask_convention(parent: QWidget, error: UserError) -> Convention | None:
@@ -20,7 +21,7 @@ def ask_convention(parent: QWidget, error: UserError) -> Convention | None:
     """
     choices: list[Convention] = []
     if isinstance(error, AmbiguousLabels):
-        choices = ["binary", "napari"]
+        choices = list(error.readings)
     elif isinstance(error, UnknownLabels) and error.looks_like is not None:
         choices = [error.looks_like]
     if not choices:
@@ -31,6 +32,15 @@ def ask_convention(parent: QWidget, error: UserError) -> Convention | None:
         text = f"{convention}: {CONVENTIONS[convention]}"
         buttons[box.addButton(text, QMessageBox.ButtonRole.AcceptRole)] = convention
     return buttons.get(_answer(box))
+
+
+def ask_dataset(parent: QWidget, several: SeveralVolumes) -> str | None:
+    """Ask which dataset of a container is meant; None if the user gives up."""
+    sentence = str(several).split(";")[0]
+    chosen, is_chosen = QInputDialog.getItem(
+        parent, "Which dataset?", f"{sentence}. Which one is meant?", list(several.datasets), 0, False
+    )
+    return chosen if is_chosen else None
 
 
 def is_sure(parent: QWidget, sentence: str, action: str) -> bool:

@@ -14,7 +14,7 @@ from napari.layers import Labels
 from qtpy.QtCore import Signal
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.sparse_stack import SparseStack, exchanged
 from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.base.threads import outcome_of
@@ -103,10 +103,10 @@ class LabelsStep(StepWidget):
         def done(outcome: tuple[Any, Exception | None]) -> None:
             self._in_takeover = None
             waiting, self._waiting = self._waiting, []
-            managed, error = outcome
+            taken, error = outcome
             if error is not None:
                 raise error
-            self._manage(managed)
+            self._manage(*taken)
             for action in waiting:
                 self.guarded(action)
 
@@ -114,20 +114,21 @@ class LabelsStep(StepWidget):
             f"Checking {layer.name}...", lambda: outcome_of(lambda: self._manageable(layer)), done
         )
 
-    def _manage(self, layer: Labels) -> None:
+    def _manage(self, layer: Labels, doubt: str) -> None:
         if not is_managed(layer):
             adopt(layer)
             self.workspace.follow()
             self.taken_over.emit()
         self.workspace.choose("labels", layer)
-        self.say("")
+        self.say(doubt)
 
-    def _manageable(self, layer: Labels) -> Labels:
-        """Return what the plugin can manage: the layer itself, or a copy; in a thread."""
+    def _manageable(self, layer: Labels) -> tuple[Labels, str]:
+        """Return a layer that the plugin can manage, and a doubt about its labels; called in a thread."""
         known, labels = self.known_labels(layer)
+        doubt = exchanged(labels, layer.name) or ""
         if is_managed(known) or (is_paintable(layer) and _are_same(labels, stack_of(layer))):
-            return known
-        return self.show_converted(layer, labels)
+            return known, doubt
+        return self.show_converted(layer, labels), doubt
 
 
 def _are_same(labels: SparseStack, stack: np.ndarray) -> bool:

@@ -24,10 +24,11 @@ from qtpy.QtWidgets import (
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
+from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.closing import ClosedForGood
-from emseg_napari.widgets.base.dialogs import ask_convention
+from emseg_napari.widgets.base.dialogs import ask_convention, ask_dataset
 from emseg_napari.widgets.base.threads import in_window, make_room, outcome_of, sentence_of
 from emseg_napari.widgets.base.workspace import LayerChoice, Workspace
 from emseg_napari.widgets.layers.labels_layer import converted, dense, understood
@@ -87,6 +88,10 @@ class StepWidget(ClosedForGood):
     def ask_convention(self, error: UserError) -> Convention | None:
         """Ask what the values of labels mean, from any thread."""
         return in_window(lambda: ask_convention(self, error))
+
+    def ask_dataset(self, several: SeveralVolumes) -> str | None:
+        """Ask which dataset of a container is meant, from any thread."""
+        return in_window(lambda: ask_dataset(self, several))
 
     def show_converted(self, layer: Any, labels: SparseStack) -> Any:
         """Add the labels of a foreign layer as a managed layer, and choose it; from any thread."""

@@ -30,6 +30,7 @@ from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.layers.label_colours import label_colours
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of, update_info
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
+from emseg_napari.widgets.layers.layer_sources import convention_of
 from emseg_napari.widgets.layers.placement import layer_transform
 from emseg_napari.widgets.layers.undo_history import UndoHistory
 
@@ -54,7 +55,8 @@ def labels_of(layer: Labels | None, convention: Convention | None = None) -> Spa
     ----------
     layer : napari.layers.Labels
     convention : Convention, optional
-        What the values of a foreign layer mean; recognised when not given.
+        What the values of a foreign layer mean; as the record of its file states, or else recognised, when
+        not given.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def labels_of(layer: Labels | None, convention: Convention | None = None) -> Spa
     stack = volume_of_layer(layer)
     if isinstance(stack, Volume | np.memmap):
         _refuse_large(layer.name, stack.nbytes)
-    return normalised(stack, layer.name, convention)
+    return normalised(stack, layer.name, convention or convention_of(layer))
 
 
 def understood(layer: Labels | None, ask: Ask) -> tuple[SparseStack, Convention | None]:

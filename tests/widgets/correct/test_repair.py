@@ -288,6 +288,31 @@ def test_repairs_in_another_view_are_refused(desk):
     np.testing.assert_array_equal(plane(desk), before)
 
 
+@pytest.mark.parametrize("three", [False, True], ids=["axes rolled", "3-D"])
+def test_nothing_is_done_to_the_slice_in_view_where_no_slice_is(desk, qtbot, monkeypatch, three):
+    correct, layer, dims = desk.correct, desk.workspace.labels, desk.workspace.viewer.dims
+    before, canvas = layer.data.copy(), canvas_of(desk)
+    if three:
+        dims.ndisplay = 3
+    else:
+        dims.order = (1, 0, 2)
+    wait_for(qtbot, lambda: "slice view" in correct.state.text())  # it says so before anything is pressed
+    buttons = (correct.confirm, correct.drop, *correct.repairs.copies, correct.repairs.interpolate)
+    for press in (*(button.click for button in buttons), lambda: qtbot.keyClick(canvas, "c")):
+        correct.say("")
+        press()
+        assert "slice view" in correct.status.text()
+    desk.cells.source.choose(layer)
+    for step, button in ((desk.predict, desk.predict.predict), (desk.cells, desk.cells.find)):
+        step.scope.setCurrentText("slice in view")
+        button.click()
+        assert "slice view" in step.status.text()
+    assert not confirmed_in(layer)
+    np.testing.assert_array_equal(layer.data, before)
+    correct.strip.clicked.emit(4)  # whoever goes to a slice sees it
+    assert (tuple(dims.displayed), dims.current_step[0]) == ((1, 2), 4)
+
+
 def test_a_probability_on_disk_is_read_once_and_left_aside_where_it_is_not_all_there(desk, tmp_path):
     image = desk.workspace.image
     array = zarr.create_array(tmp_path / "p.zarr", shape=image.data.shape, chunks=(1, 32, 64), dtype="uint8")
