@@ -44,7 +44,10 @@ def record_of_path(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if path.is_file():
         return _checked(read_description(path), path)
-    return _checked(_record_of_folder(path) or _record_of_folder(path.parent), path) if path.is_dir() else {}
+    if not path.is_dir():
+        return {}
+    is_level = path.name.isdecimal()  # anything else in an output, such as its `labels`, is of other origin
+    return _checked(_record_of_folder(path) or (_record_of_folder(path.parent) if is_level else {}), path)
 
 
 def _checked(record: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -55,8 +58,11 @@ def _checked(record: dict[str, Any], path: Path) -> dict[str, Any]:
     UserError
         If one is not.
     """
+    is_export = "kind" not in record  # which lists each slice
     for names, of_kind in _KINDS_OF_VALUES:
         for name in names:
+            if name == "slices" and is_export:
+                continue
             if record.get(name) is not None and not of_kind(record[name]):
                 raise UserError(
                     f"{path.name} has a damaged record of emseg-napari ({name}: {str(record[name])[:80]}); "
@@ -142,9 +148,9 @@ def kind_of(name: str, record: Mapping[str, Any], given: Kind | None = None) -> 
     return given or recorded
 
 
-def may_be_labels(kind: Kind | None) -> bool:
-    """Whether a prediction can be labels, by what the user states."""
-    return kind not in ("probability", "interior")
+def may_be_labels(kind: Kind | None, record: Mapping[str, Any]) -> bool:
+    """Whether a prediction can be labels, by what the user states or else its record."""
+    return (kind or recorded_kind(record)) not in ("probability", "interior")
 
 
 def meaning_of(kind: Kind, highest: int) -> str:

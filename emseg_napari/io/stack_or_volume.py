@@ -59,7 +59,7 @@ def open_labels(path: str | Path, convention: Convention | None = None) -> Spars
         As `stacks.read_labels`.
     """
     volume = open_volume(path, fills=True, labels=True)
-    convention = convention or recorded_convention(Path(path))
+    convention = convention or recorded_convention(volume.source)
     if volume.nbytes > LARGE_BYTES:
         return normalised(volume, volume.name, convention)
     return SparseStack.of(normalise(read_whole(volume), volume.name, convention))
