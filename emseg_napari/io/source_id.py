@@ -84,7 +84,7 @@ def is_changed(then: Mapping[str, Any], now: Mapping[str, Any], repaired: bool =
     """
     marks = [list(one.get("content", ())) for one in (then, now)]
     if len(marks[0]) != len(marks[1]):
-        return True
+        return not (repaired and not marks[0])  # the only file was missing
     known = [(a, b) for a, b in zip(*marks, strict=True) if a and b]
     others = sum(a != b for a, b in known)
     return others == len(known) > 0 if repaired else others > 0
@@ -101,6 +101,8 @@ def _with_damaged(now: list[str], then: list[str], volume: Volume) -> list[str]:
     if some_windows is None or len(now) != len(then) or now == then:
         return now
     windows = _in_groups(some_windows(_MOST_PARTS))
+    if len(windows) != len(now):  # parts of the only file
+        windows = [windows[0]] * len(now)
     others = [n for n, (a, b) in enumerate(zip(now, then, strict=True)) if a != b]
     if len(others) > _MOST_DAMAGED:  # another content, which need not be read to see that
         return now

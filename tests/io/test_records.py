@@ -154,3 +154,15 @@ def test_labels_beside_those_of_an_output_keep_their_own_meaning(tmp_path):
     _beside(tmp_path / "p.zarr", "labels/proofread", others)
     assert recorded_convention(tmp_path / "p.zarr/labels/proofread/0") is None
     assert recorded_convention(tmp_path / "p.zarr/0") == "isbi"
+
+
+@pytest.mark.parametrize("slices", ["abc", [-1], [1.5], {}, 3])
+def test_slices_that_are_no_list_of_slices_are_a_damaged_record(tmp_path, slices):
+    write_stack(tmp_path / "p.tif", VALUES, {"convention": "isbi", "slices": slices})
+    with pytest.raises(UserError, match=r"p\.tif has a damaged record of emseg-napari \(slices: "):
+        record_of_path(tmp_path / "p.tif")
+
+
+@pytest.mark.parametrize("slices", [None, []])
+def test_a_record_without_slices_begins_with_the_first(slices):
+    assert first_slice({"slices": slices}) == first_slice({}) == 0
