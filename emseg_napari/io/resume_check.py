@@ -212,7 +212,7 @@ def _plain(layout: Layout) -> dict[str, Any]:
     voxel = layout.voxel and f"{shape_text(layout.voxel.size)} {layout.voxel.unit}"
     texts = {
         "shape": shape_text(layout.shape),
-        "origin": shape_text(one + 0.0 for one in layout.origin),
+        "origin": shape_text(layout.origin),
         "voxel": voxel,
     }
     return {**named, **texts, "ome_version": named.pop("version")}

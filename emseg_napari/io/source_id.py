@@ -17,6 +17,7 @@ import numpy as np
 from emseg_napari.io.axes import VolumeWindow
 from emseg_napari.io.chunk_errors import BrokenChunk
 from emseg_napari.io.containers import existing_part
+from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Volume
 
 T = TypeVar("T")
@@ -178,6 +179,7 @@ def _mark_of_part(part: _Part, is_small: bool, fills: bool) -> str:
 def _marks_in_memory(volume: Volume) -> list[str]:
     """Return marks of slices: of all pixels of a small array, of some rows, or of few parts of a lazy one."""
     depth, height, _ = volume.shape
+    volume = in_slabs(volume)  # of deep chunks, several of these slices may lie in one
     if volume.chunks:
         return [_mark_in_memory(volume, z) for z in _spread(depth, _LAZY_PARTS)]
     if volume.nbytes <= _WHOLE_BYTES:
