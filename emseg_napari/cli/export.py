@@ -16,7 +16,7 @@ from emseg_napari.core.labels import UNLABELLED
 from emseg_napari.io.export import chosen_slices, export_training_labels
 from emseg_napari.io.open import display_name
 from emseg_napari.io.sparse_stack import SparseStack, exchanged
-from emseg_napari.io.stack_or_volume import voxel_of_file
+from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.stacks import check_range, parse_range
 from emseg_napari.settings import ExportSettings, validated
 
@@ -57,7 +57,7 @@ def export(
     if (note := exchanged(known, display_name(labels))) is not None:
         typer.echo(f"note: {note}", err=True)
     chosen = _chosen(known, wanted, settings, labels)
-    record = export_training_labels(stack, known, chosen, settings, output, voxel_of_file(image))
+    record = export_training_labels(stack, known, chosen, settings, output, *place_of_file(image))
     sentence = f"{output}: {counted(len(chosen), 'slice')} of images and labels ({record['values']})"
     show_result(sentence, {"output": str(output)} | record, as_json)
 

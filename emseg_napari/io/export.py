@@ -18,10 +18,12 @@ from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, CONVENTIONS, INTERIOR, UNLABELLED, to_isbi
 from emseg_napari.io import stacks
+from emseg_napari.io.axes import NOWHERE, Point
 from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.formats.png import encoded_png
 from emseg_napari.io.open import HDF5_SUFFIXES, MRC_SUFFIXES
+from emseg_napari.io.placing import shifted
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices, stacked
 from emseg_napari.io.volume import Volume, Voxel, with_fill_value
 from emseg_napari.settings import ExportSettings
@@ -68,6 +70,7 @@ def export_training_labels(
     settings: ExportSettings,
     target: Path,
     voxel: Voxel | None = None,
+    origin: Point = NOWHERE,
 ) -> dict[str, Any]:
     """Write the chosen slices of image and labels, all files or none.
 
@@ -86,6 +89,9 @@ def export_training_labels(
         image); or a name ending in ``.tif`` for the labels, with the image beside it in NAME-images.tif.
     voxel : Voxel, optional
         Size of a voxel of the image, for the record and TIFF files.
+    origin : (float, float, float)
+        Of the centre of the image's first voxel, as of a `Volume`: TIFF files lie where the first chosen
+        slice does.
 
     Returns
     -------
@@ -104,7 +110,8 @@ def export_training_labels(
     stacks.check_pair(image, labels, "the image", "the labels")
     _check_chosen(labels, chosen, settings.allow_unlabelled)
     kept = labels[chosen]
-    export = _Export(stacked(image, chosen), kept, voxel, _record(image, kept, chosen, settings, voxel))
+    record = _record(image, kept, chosen, settings, voxel)
+    export = _Export(stacked(image, chosen), kept, voxel, shifted(origin, chosen[0], voxel), record)
     single = target.suffix.lower() in TIFF_SUFFIXES
     if single and settings.file_format != "TIFF stack":
         raise UserError(f"{target} is the name of a file, but numbered PNGs need a folder; choose a folder.")
@@ -128,13 +135,14 @@ class _Export:
     image: np.ndarray
     labels: np.ndarray
     voxel: Voxel | None
+    origin: Point
     record: dict[str, Any]
 
     def write_image(self, path: Path) -> None:
-        stacks.write_stack(path, self.image, voxel=self.voxel)
+        stacks.write_stack(path, self.image, None, self.voxel, self.origin)
 
     def write_labels(self, path: Path) -> None:
-        stacks.write_stack(path, to_isbi(self.labels), {"convention": "isbi"}, self.voxel)
+        stacks.write_stack(path, to_isbi(self.labels), {"convention": "isbi"}, self.voxel, self.origin)
 
 
 def _check_chosen(labels: np.ndarray | SparseStack, chosen: list[int], allow_unlabelled: bool) -> None:

@@ -84,9 +84,8 @@ def read_labels(path: str | Path, convention: Convention | None = None) -> np.nd
     UserError
         As for `read_image`, or if the values fit no convention or two.
     """
-    path = Path(path)
     volume = open_volume(path, fills=True, labels=True)
-    return normalise(read_whole(volume), volume.name, convention or recorded_convention(path))
+    return normalise(read_whole(volume), volume.name, convention or recorded_convention(volume.source))
 
 
 def write_stack(
@@ -251,8 +250,15 @@ def supported(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32)
 
 
-def recorded_convention(path: Path) -> Convention | None:
-    """Return the convention that the record of a file, an OME-Zarr or an export states."""
+def recorded_convention(source: str | Path) -> Convention | None:
+    """Return the convention that the record of a file, a level of an OME-Zarr or an export states.
+
+    Parameters
+    ----------
+    source : str or Path
+        Where the labels themselves lie, as of a `Volume`: a container may hold others beside its own.
+    """
+    path = Path(source)
     if path.is_dir():
         record = path.parent / "export.json"
         stated = files.read_json(record) if record.is_file() else record_of_path(path)

@@ -19,7 +19,7 @@ from emseg_napari.widgets.base.step import StepWidget, enable
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
-from emseg_napari.widgets.layers.placement import voxel_of_layer
+from emseg_napari.widgets.layers.placement import placement_of, voxel_of_layer
 
 
 class ExportStep(StepWidget):
@@ -54,6 +54,7 @@ class ExportStep(StepWidget):
         settings = validated(ExportSettings, **self.form.values())
         image_layer, labels_layer = self.workspace.image, self.workspace.labels
         image, voxel = volume_of_layer(image_layer), voxel_of_layer(image_layer)
+        origin = placement_of(image_layer).translate
 
         def export() -> tuple[int, str]:
             layer, labels = self.known_labels(labels_layer)
@@ -61,7 +62,7 @@ class ExportStep(StepWidget):
             confirmed = set(confirmed_in(layer)) if is_managed(layer) else set()
             trusted = trusted_of(layer, labels, settings.include_proposals)
             chosen = chosen_slices(trusted, confirmed, settings)
-            export_training_labels(image, trusted, chosen, settings, folder, voxel)
+            export_training_labels(image, trusted, chosen, settings, folder, voxel, origin)
             return len(chosen), exchanged(trusted, layer.name) or ""
 
         self.in_background("Exporting...", export, lambda done: self._finished(folder, settings, *done))

@@ -12,6 +12,8 @@ from hypothesis.extra.numpy import arrays
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.locks import OutputLock
 from emseg_napari.io import export, stacks
+from emseg_napari.io.axes import Voxel
+from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.settings import ExportSettings
 from helpers.faults import another_process, kills, needs_fork
 from helpers.odd_arrays import odd_arrays
@@ -336,3 +338,14 @@ def test_files_beside_the_record_of_something_else_are_not_replaced(tmp_path):
     with pytest.raises(UserError, match="not an earlier export"):
         write(tmp_path / "e.tif", complete_labels())
     assert (tmp_path / "e.tif").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["e", "e.tif"])
+def test_an_export_lies_where_its_first_slice_lies_in_the_image(tmp_path, name):
+    voxel = Voxel((40.0, 4.0, 4.0), "nanometer")
+    labels = complete_labels()
+    where = 100.0, 20.0, 8.0
+    export.export_training_labels(noise(), labels, [3, 4, 5], settings(), tmp_path / name, voxel, where)
+    files = ("e/images.tif", "e/labels.tif") if name == "e" else ("e-images.tif", "e.tif")
+    for file in files:
+        assert place_of_file(tmp_path / file) == (voxel, (220.0, 20.0, 8.0))
