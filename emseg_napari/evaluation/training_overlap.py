@@ -15,7 +15,7 @@ from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import Prediction
 from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment
 from emseg_napari.io.axes import shape_text
-from emseg_napari.io.fingerprint import seen
+from emseg_napari.io.fingerprint import SliceMarker, marker_of, seen
 from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.models.run import Run, is_run, open_run
 
@@ -189,9 +189,13 @@ class _Recognition:
         recorded = prediction.record.get("fingerprints") or ()
         self._recorded = recorded if len(recorded) == len(prediction.values) else ()
         self._image = image
+        self._markers: dict[int, SliceMarker | None] = {}
         known = {*self._record.fingerprints, *self._record.held_out_fingerprints}
         self._marked = {z for z in part.slices if known and self._is_among(z, known) is not None}
-        self._may_be_its = _may_be_part_of(self._record.image_shape, shape) and not self._is_another()
+        fits = _may_be_part_of(self._record.image_shape, shape)
+        self._may_be_its = fits and not self._is_another()
+        kept_no_marks = bool(self._record.held_out_slices and not self._record.held_out_fingerprints)
+        self._may_be_held_out = fits and kept_no_marks and not self._is_surely_its()
 
     def trained(self) -> list[int]:
         """Return the slices that the run was trained on."""
@@ -203,6 +207,8 @@ class _Recognition:
 
     def assumed(self, slices: Sequence[int]) -> list[int]:
         """Return those that only their number tells of."""
+        if self._may_be_held_out:
+            return list(slices)
         return [z for z in slices if z not in self._marked] if self._may_be_its else []
 
     @property
@@ -222,19 +228,47 @@ class _Recognition:
         recorded = self._recorded[z - self._match.begin] if self._recorded else ""
         if recorded:
             return recorded in marks
-        try:
-            return None if self._image is None else seen(self._image[z], marks)
-        except BrokenChunk:
+        marker = self._marker(z)
+        return None if marker is None else marker.known_as(marks) in marks
+
+    def _marker(self, z: int) -> SliceMarker | None:
+        """Return the marks of a slice of the image, which is read once; None if that cannot be done."""
+        if self._image is None:
             return None
+        if z not in self._markers:
+            try:
+                self._markers[z] = marker_of(self._image[z])
+            except BrokenChunk:
+                self._markers[z] = None
+        return self._markers[z]
 
     def _is_another(self) -> bool:
         """Whether the marks tell that slices of the same number are not the same."""
+        return False in self._same_numbers()
+
+    def _is_surely_its(self) -> bool:
+        """Whether the marks tell that slices of the same number are the same."""
+        answers = self._same_numbers()
+        return True in answers and False not in answers
+
+    def _same_numbers(self) -> set[bool | None]:
+        """Return whether the slices with the numbers of trained ones are these; None where that is unknown."""
         marks, numbers = self._of_training
-        its = self._match.among(self._slices, numbers)
-        return any(self._is_among(z, marks) is False for z in its) if marks else False
+        return {self._is_among(z, marks) for z in self._match.among(self._slices, numbers) if marks}
 
     def notes(self) -> list[str]:
         """Return what is assumed of slices that are known by their numbers only."""
+        return [*self._of_numbers(), *self._of_no_marks()]
+
+    def _of_no_marks(self) -> list[str]:
+        if not self._may_be_held_out:
+            return []
+        return [
+            f"{self._run.folder.name} is of an earlier version, which kept no marks of the slices by which it "
+            "chose its threshold and weights: these are known by their numbers only."
+        ]
+
+    def _of_numbers(self) -> list[str]:
         unmarked = [z for z in self._slices if z not in self._marked]
         its_shape = self._record.image_shape
         sizes = [shape_text(one) for one in (its_shape, self._shape)]

@@ -151,6 +151,12 @@ class Run:
         return f"Run({str(self.folder)!r})"
 
     @property
+    def learned_live(self) -> bool:
+        """Whether its user ended it, as `LiveSettings.training` says, and neither the clock nor its steps."""
+        settings = self.settings
+        return settings.network not in BASELINES and settings.minutes is None and settings.epochs is None
+
+    @property
     def last_checkpoint(self) -> Path:
         """Weights, optimiser and step to resume from."""
         return self.folder / "last.keras"
@@ -274,6 +280,26 @@ def refuse_baseline(run: Run) -> None:
             f"{run.folder} was fitted in one pass ('{run.settings.network}'), so it can be neither "
             "resumed nor replayed; train again in a new folder: the same seed gives the same run."
         )
+
+
+def opened_replay(folder: Path | str) -> Run:
+    """Open a run that is to be repeated step by step.
+
+    Raises
+    ------
+    UserError
+        If it is none, has no steps, or learned live: from labels that changed meanwhile.
+    """
+    run = open_run(folder)
+    refuse_baseline(run)
+    if run.learned_live:
+        raise UserError(
+            f"{folder} learned live, from labels that changed meanwhile, so it cannot be repeated; start a new "
+            "run."
+        )
+    if not len(run.read_steps()):
+        raise UserError(f"{folder} has no steps to repeat; choose a run that was trained.")
+    return run
 
 
 def opened_start(settings: TrainingSettings) -> Run | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from emseg_napari.core.files import is_temporary
 from emseg_napari.core.jobs import UserError
@@ -36,11 +37,31 @@ def resumable_run(folder: Path | str) -> Run:
     new = "to train further, start a new run from it (step Train: 'Start from'; 'emseg train': --from)"
     if run.record.finished and run.network_file.is_file():  # else the end is done again
         raise UserError(f"{folder} is finished, so it stays as it is; {new}.")
-    if run.settings.minutes is None and run.settings.epochs is None:  # as `LiveSettings.training` makes them
+    if run.learned_live:
         raise UserError(f"{folder} learned live, which cannot be resumed; {new}.")
     if not run.last_checkpoint.is_file():
         raise UserError(f"{run.last_checkpoint} is missing; choose another run, or train again.")
     return run
+
+
+def refuse_other_settings(
+    run: Run, wanted: Mapping[str, Any], called: Callable[[str], str] = lambda name: name
+) -> None:
+    """Raise `UserError` if settings, by their names, are not those of a run that is resumed or repeated.
+
+    Parameters
+    ----------
+    run : Run
+    wanted : mapping
+    called : callable
+        Returns what the user calls a setting of a name.
+    """
+    for name, value in wanted.items():
+        if getattr(run.settings, name) != value:
+            raise UserError(
+                f"{called(name)} differs from the settings of {run.folder}, which are kept; "
+                "leave it out, or start a new run."
+            )
 
 
 @contextmanager

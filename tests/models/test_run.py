@@ -9,7 +9,7 @@ import pytest
 from emseg_napari.core.jobs import EpochEnded, UserError
 from emseg_napari.core.locks import OutputLock
 from emseg_napari.models import run as run_module
-from emseg_napari.models.run import FORMAT, Run, RunRecord, is_run, open_run, versions
+from emseg_napari.models.run import FORMAT, Run, RunRecord, is_run, open_run, opened_replay, versions
 from emseg_napari.models.run_folder import check_new_run, owned_run, resumable_run
 from emseg_napari.settings import LiveSettings, TrainingSettings
 
@@ -111,6 +111,17 @@ def test_a_run_that_learned_live_cannot_be_resumed_without_its_hold(run, finishe
     run.update(finished=finished)
     with pytest.raises(UserError, match=r"(learned live|is finished).* start a new run from it"):
         resumable_run(run.folder)
+
+
+def test_only_a_run_with_steps_on_labels_that_stayed_can_be_repeated(run):
+    run.save_steps([])
+    with pytest.raises(UserError, match="has no steps to repeat"):
+        opened_replay(run.folder)
+    run.save_steps([(0.1, 1.0)])
+    assert opened_replay(run.folder).record == run.record
+    begun(run, **LiveSettings().training(run.settings).model_dump(include={"minutes", "epochs"}))
+    with pytest.raises(UserError, match="learned live, from labels that changed meanwhile, so it cannot"):
+        opened_replay(run.folder)
 
 
 @pytest.mark.parametrize("network", ["ridge", "trees"])
