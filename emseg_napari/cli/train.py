@@ -25,7 +25,8 @@ from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import Cancelled, Progress, UserError
 from emseg_napari.io.open import display_name
 from emseg_napari.io.sparse_stack import SparseStack, Stack
-from emseg_napari.models.run import Run, is_run, opened_replay, opened_start
+from emseg_napari.models.earlier_run import opened_replay, opened_start
+from emseg_napari.models.run import Run, is_run
 from emseg_napari.models.run_folder import check_new_run, refuse_other_settings, resumable_run
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.training.dataset import check_data

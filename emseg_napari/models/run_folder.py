@@ -10,7 +10,8 @@ from typing import Any
 from emseg_napari.core.files import is_temporary
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.owned_output import owned, refuse_links
-from emseg_napari.models.run import Run, is_run, open_run, refuse_baseline
+from emseg_napari.models.earlier_run import refuse_baseline
+from emseg_napari.models.run import Run, is_run, open_run
 
 
 def check_new_run(folder: Path | str) -> None:

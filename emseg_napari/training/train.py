@@ -14,7 +14,8 @@ import numpy as np
 from emseg_napari.core.jobs import JobContext
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
-from emseg_napari.models.run import Run, open_run, opened_replay, refuse_baseline
+from emseg_napari.models.earlier_run import opened_replay, refuse_baseline
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import BASELINES, TrainingSettings
 
 

@@ -15,7 +15,8 @@ from emseg_napari.core.jobs import EpochEnded, JobContext, Message, PreviewReady
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import SparseStack, Stack, stacked
-from emseg_napari.models.run import Run, open_run, opened_replay, opened_start
+from emseg_napari.models.earlier_run import opened_replay, opened_start
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.dataset import prepare

@@ -120,9 +120,7 @@ def test_what_a_killed_writer_had_begun_is_not_left_for_ever(tmp_path):
 
 def test_an_older_folder_does_not_come_back_where_the_user_has_removed_the_new_one(tmp_path):
     target = fresh(tmp_path / "here")
-    shutil.copytree(
-        target, target.with_name(".export.emseg-old")
-    )  # its writer was killed just before the end
+    shutil.copytree(target, target.with_name(".export.emseg-old"))  # left by a killed writer
     with owned(target):
         fill(target, NEW)
     shutil.rmtree(target)

@@ -9,7 +9,8 @@ import pytest
 from emseg_napari.core.jobs import EpochEnded, UserError
 from emseg_napari.core.locks import OutputLock
 from emseg_napari.models import run as run_module
-from emseg_napari.models.run import FORMAT, Run, RunRecord, is_run, open_run, opened_replay, versions
+from emseg_napari.models.earlier_run import opened_replay
+from emseg_napari.models.run import FORMAT, Run, RunRecord, is_run, open_run, versions
 from emseg_napari.models.run_folder import check_new_run, owned_run, resumable_run
 from emseg_napari.settings import LiveSettings, TrainingSettings
 

@@ -5,7 +5,8 @@ from emseg_napari.core.jobs import UserError, never
 from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
-from emseg_napari.models.run import Run, opened_start
+from emseg_napari.models.earlier_run import opened_start
+from emseg_napari.models.run import Run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.dataset import check_data, prepare
 from emseg_napari.training.run_record import split_description, with_start
