@@ -26,8 +26,8 @@ def stack() -> tuple[np.ndarray, np.ndarray]:
 class Blind:
     """A network that takes all for interior."""
 
-    def probability(self, slice_, should_stop=never):
-        return np.full(slice_.shape, 0.1, np.float32)
+    def part(self, slice_, window, should_stop=never):
+        return np.full(slice_[window].shape, 0.1, np.float32)
 
 
 def settings(**changes) -> TrainingSettings:
