@@ -211,7 +211,7 @@ def test_a_session_that_is_open_is_saved_through_a_link_to_it(loaded, qtbot, tmp
     for place in (tmp_path, tmp_path / "link"):
         loaded.load.status.setText("")
         loaded.load.save_session(place / "work.emseg")
-        wait_for(qtbot, lambda: loaded.load.status.text())
+        wait_for(qtbot, lambda: loaded.load.status.text() not in ("", "Saving work.emseg..."))
         assert loaded.load.status.text().startswith("Saved")
 
 
