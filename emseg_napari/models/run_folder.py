@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from emseg_napari.core.files import is_temporary
+from emseg_napari.core.files import is_temporary, remove_leftovers
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.owned_output import owned, refuse_links
 from emseg_napari.models.earlier_run import refuse_baseline
@@ -77,8 +77,8 @@ def owned_run(folder: Path | str, resume: bool = False) -> Iterator[Run | None]:
     with owned(folder) as target:
         if target.is_dir():
             refuse_links(target)
-        if resume:
-            yield resumable_run(folder)
-        else:
+        resumed = resumable_run(folder) if resume else None
+        if resumed is None:
             check_new_run(folder)
-            yield None
+        remove_leftovers(target)  # of killed trainings, now that none writes here
+        yield resumed

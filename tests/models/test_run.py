@@ -155,6 +155,15 @@ def test_a_run_folder_has_one_trainer_at_a_time(run, tmp_path, resume):
         assert (resumed is not None) == resume
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_killed_trainings_left_in_a_run_folder_goes_with_the_next(run, tmp_path, resume):
+    folder = begun(run).folder if resume else tmp_path / "new"
+    (folder / ".emseg-0123456789ab").mkdir(parents=True)
+    (folder / ".emseg-0123456789ab.keras").touch()
+    with owned_run(folder, resume):
+        assert not any(path.name.startswith(".emseg") for path in folder.iterdir())
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
 def test_a_run_with_a_file_that_is_a_link_elsewhere_is_not_trained(run, tmp_path):
     begun(run)
