@@ -27,7 +27,7 @@ from emseg_napari.cli.reporting import job_context, show_result
 from emseg_napari.cli.scoretables import show_scores
 from emseg_napari.core.jobs import Cancelled, Message
 from emseg_napari.io.open import display_name
-from emseg_napari.io.records import may_be_labels
+from emseg_napari.io.records import may_be_labels, record_of_path
 from emseg_napari.settings import EvaluationSettings, validated
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def evaluate(
 
     started = time.monotonic()
     found = read_prediction(prediction, holds, fills=missing_is_empty)
-    say_notes(prediction, labels=may_be_labels(holds))
+    say_notes(prediction, labels=may_be_labels(holds, record_of_path(prediction)))
     names = Names(display_name(labels), "--slices", "--threshold", "add --run RUN", "add --interior")
     pair = paired(found, read_known(labels, convention), settings, run, names)
     evaluation = _evaluate(pair)

@@ -33,7 +33,7 @@ from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.owned_output import owned
 from emseg_napari.io.open import display_name, is_container
-from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind, may_be_labels
+from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind, may_be_labels, record_of_path
 from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.segmentation.cells_record import inherited, meaning
@@ -105,7 +105,7 @@ def _read(asked: _Source, fills: bool) -> tuple[np.ndarray, str, Mapping[str, An
     from emseg_napari.evaluation.slice_alignment import taken_for
     from emseg_napari.segmentation.boundary import open_boundary
 
-    say_notes(asked.path, labels=may_be_labels(asked.kind))
+    say_notes(asked.path, labels=may_be_labels(asked.kind, record_of_path(asked.path)))
     if is_container(asked.path):
         source, record = open_boundary(asked.path, asked.kind, fills=fills)
         say_taken_for(source, asked.kind, record)

@@ -51,7 +51,7 @@ def segment_to_zarr(task: SegmentTask, scheduler: Scheduler, as_json: bool) -> N
         If some slices have no cells.
     """
     boundary, record = open_boundary(task.probability, task.kind, fills=task.settings.missing_is_empty)
-    say_notes(task.probability, labels=may_be_labels(task.kind))
+    say_notes(task.probability, labels=may_be_labels(task.kind, record))
     say_taken_for(boundary, task.kind, record)
     destination = Destination(task.output, cells_record(boundary, record, task.settings))
     started = time.monotonic()

@@ -189,7 +189,7 @@ def read_prediction(
 
 def _values(path: Path, kind: Kind | None, record: Mapping[str, Any], fills: bool) -> Any:
     """Return an array, or the volume if it is large and has a record: else all values are looked at."""
-    volume = open_volume(path, fills=fills, labels=may_be_labels(kind))
+    volume = open_volume(path, fills=fills, labels=may_be_labels(kind, record))
     return volume if volume.nbytes > LARGE_BYTES and record else read_whole(volume)
 
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.core.jobs import UserError
-
 Size = tuple[int, int, int]
 VolumeWindow = tuple[slice, slice, slice]
 SliceWindow = tuple[slice, slice]  # (y, x) of one slice
@@ -32,33 +30,6 @@ class Voxel:
 
     size: tuple[float, float, float]
     unit: str
-
-
-def check_grey(shape: tuple[int, ...], dtype: Any, name: str) -> None:
-    """Raise `UserError` unless an array is one stack of plain numbers, leading axes of length 1 aside.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Of at least two axes, z, y, x last.
-    dtype : numpy.dtype
-    name : str
-        What the user calls it; starts the sentence.
-    """
-    if np.dtype(dtype).kind not in "buif":
-        raise UserError(f"{name} holds {dtype} values; an image of plain grey values is needed.")
-    sizes = shape_text(shape)
-    if len(shape) < 2:
-        raise UserError(f"{name} has the shape {sizes or 'of one number'}; an image (z, y, x) is needed.")
-    if 0 in shape:
-        raise UserError(f"{name} has no pixels (shape {sizes}); choose another image.")
-    if len(shape) == 3 and shape[-1] in (3, 4) and min(shape[:2]) > 4:
-        raise UserError(f"{name} looks like a colour image (shape {sizes}); save it as greyscale.")
-    if any(length > 1 for length in shape[:-3]):
-        raise UserError(
-            f"{name} has {len(shape)} axes ({sizes}); "
-            "save one channel of one point in time as a stack with the axes z, y, x."
-        )
 
 
 def last_three(sizes: Sequence[int]) -> Size:
@@ -85,7 +56,9 @@ def part_of(array: Any, window: VolumeWindow) -> np.ndarray:
 
 def shape_text(sizes: Iterable[float]) -> str:
     """Spell the sizes of an array or a voxel for the user, such as "16 x 384 x 384"."""
-    return " x ".join(str(size) if isinstance(size, int | np.integer) else f"{size:g}" for size in sizes)
+    return " x ".join(
+        str(size) if isinstance(size, int | np.integer) else f"{size + 0.0:g}" for size in sizes
+    )
 
 
 def name_of(path: Path, dataset: str = "") -> str:

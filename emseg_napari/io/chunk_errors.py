@@ -9,6 +9,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, VolumeWindow
+from emseg_napari.io.decode import one_line
 from emseg_napari.settings.titles import title_of
 
 Read = Callable[[VolumeWindow], np.ndarray]
@@ -109,16 +110,12 @@ def read_or_find_broken(read: Read, window: VolumeWindow, shape: Size, chunks: S
     except Exception as error:
         for index, part in chunks_over(window, shape, chunks):
             _try(read, index, part, name)
-        raise UserError(f"{name} cannot be read ({_one_line(error)}); try again.") from error
+        raise UserError(f"{name} cannot be read ({one_line(error)}); try again.") from error
 
 
 def _try(read: Read, index: Size, part: VolumeWindow, name: str) -> None:
     try:
         read(part)
     except Exception as error:
-        sentence = f"chunk {index} of {name} is damaged ({_one_line(error)}); copy the volume again."
+        sentence = f"chunk {index} of {name} is damaged ({one_line(error)}); copy the volume again."
         raise BrokenChunk(sentence, index) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from emseg_napari.core.jobs import UserError
 from emseg_napari.core.owned_output import finish_replacing
 
 
@@ -51,9 +52,19 @@ def container_of(folder: Path) -> Path | None:
 
 
 def existing_part(path: Path) -> Path:
-    """Return the longest part of a path that exists; the rest may be a dataset in that file or folder."""
-    finish_replacing(path)
-    return next(one for one in (path, *path.parents) if one.exists())
+    """Return the longest part of a path that exists; the rest may be a dataset in that file or folder.
+
+    Raises
+    ------
+    UserError
+        If that cannot be found out: a folder may not be entered, or no file can have such a name.
+    """
+    try:
+        finish_replacing(path)
+        return next(one for one in (path, *path.parents) if one.exists())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path} cannot be read ({reason}); check its name and permissions.") from error
 
 
 def path_inside(container: Path, path: Path) -> str:

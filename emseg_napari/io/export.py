@@ -90,8 +90,8 @@ def export_training_labels(
     voxel : Voxel, optional
         Size of a voxel of the image, for the record and TIFF files.
     origin : (float, float, float)
-        Of the centre of the image's first voxel, as of a `Volume`; TIFF files state that of the first slice
-        that is written.
+        Of the centre of the image's first voxel, as of a `Volume`: TIFF files lie where the first chosen
+        slice does.
 
     Returns
     -------
@@ -110,10 +110,8 @@ def export_training_labels(
     stacks.check_pair(image, labels, "the image", "the labels")
     _check_chosen(labels, chosen, settings.allow_unlabelled)
     kept = labels[chosen]
-    place = shifted(origin, chosen[0], voxel)
-    export = _Export(
-        stacked(image, chosen), kept, voxel, place, _record(image, kept, chosen, settings, voxel)
-    )
+    record = _record(image, kept, chosen, settings, voxel)
+    export = _Export(stacked(image, chosen), kept, voxel, shifted(origin, chosen[0], voxel), record)
     single = target.suffix.lower() in TIFF_SUFFIXES
     if single and settings.file_format != "TIFF stack":
         raise UserError(f"{target} is the name of a file, but numbered PNGs need a folder; choose a folder.")
@@ -141,7 +139,7 @@ class _Export:
     record: dict[str, Any]
 
     def write_image(self, path: Path) -> None:
-        stacks.write_stack(path, self.image, voxel=self.voxel, origin=self.origin)
+        stacks.write_stack(path, self.image, None, self.voxel, self.origin)
 
     def write_labels(self, path: Path) -> None:
         stacks.write_stack(path, to_isbi(self.labels), {"convention": "isbi"}, self.voxel, self.origin)

@@ -140,6 +140,11 @@ class Blocks(Sequence[Block]):
         )
         return Block(index, (z, y, x))
 
+    def some(self, most: int) -> list[Block]:
+        """Return at most so many of the blocks, evenly spread."""
+        places = np.unique(np.linspace(0, len(self) - 1, min(len(self), most)).round())
+        return [self[int(place)] for place in places]
+
     def over(self, window: VolumeWindow) -> list[Block]:
         """Return the blocks that have voxels inside `window`."""
         ks, js, iis = (

@@ -62,7 +62,10 @@ def record_of_path(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if path.is_file():
         return _checked(read_description(path), path)
-    return _checked(_record_of_folder(path) or _record_of_folder(path.parent), path) if path.is_dir() else {}
+    if not path.is_dir():
+        return {}
+    is_level = path.name.isdecimal()  # anything else in an output, such as its `labels`, is of other origin
+    return _checked(_record_of_folder(path) or (_record_of_folder(path.parent) if is_level else {}), path)
 
 
 def _checked(record: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -73,11 +76,13 @@ def _checked(record: dict[str, Any], path: Path) -> dict[str, Any]:
     UserError
         If one is not.
     """
+    is_export = "kind" not in record
     for names, of_kind in _KINDS_OF_VALUES:
         for name in names:
+            may_be = _is_listing if name == "slices" and is_export else of_kind
             if record.get(name) is None:
                 record.pop(name, None)
-            elif not of_kind(record[name]):
+            elif not may_be(record[name]):
                 raise UserError(
                     f"{path.name} has a damaged record of emseg-napari ({name}: {str(record[name])[:80]}); "
                     "copy it again, or make it anew."
@@ -89,9 +94,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _is_listing(value: Any) -> bool:
+    """Whether a value lists slices one by one, as exports do."""
+    return isinstance(value, list) and all(type(one) is int and one >= 0 for one in value)
+
+
 def _is_range(value: Any) -> bool:
-    whole = isinstance(value, list) and len(value) == 2 and all(type(one) is int for one in value)
-    return whole and 0 <= value[0] <= value[1]
+    return _is_listing(value) and len(value) == 2 and bool(value[0] <= value[1])
 
 
 def _is_texts(value: Any) -> bool:
@@ -163,9 +172,9 @@ def kind_of(name: str, record: Mapping[str, Any], given: Kind | None = None) -> 
     return given or recorded
 
 
-def may_be_labels(kind: Kind | None) -> bool:
-    """Whether a prediction can be labels, by what the user states."""
-    return kind not in ("probability", "interior")
+def may_be_labels(kind: Kind | None, record: Mapping[str, Any]) -> bool:
+    """Whether a prediction can be labels, by what the user states or else its record."""
+    return (kind or recorded_kind(record)) not in ("probability", "interior")
 
 
 def meaning_of(kind: Kind, highest: int) -> str:
@@ -175,7 +184,7 @@ def meaning_of(kind: Kind, highest: int) -> str:
 
 def first_slice(record: Mapping[str, Any]) -> int:
     """Return which slice of the image a prediction, or what was made of it, begins with."""
-    return int(record.get("slices", (0,))[0])
+    return int((record.get("slices") or (0,))[0])
 
 
 def complement(values: np.ndarray) -> np.ndarray:

@@ -212,7 +212,11 @@ def _plain(layout: Layout) -> dict[str, Any]:
     """Return what two layouts must have in common, in words for the user."""
     named = {field.name: getattr(layout, field.name) for field in fields(layout) if field.name not in _CUT}
     voxel = layout.voxel and f"{shape_text(layout.voxel.size)} {layout.voxel.unit}"
-    texts = {"shape": shape_text(layout.shape), "origin": shape_text(layout.origin), "voxel": voxel}
+    texts = {
+        "shape": shape_text(layout.shape),
+        "origin": shape_text(layout.origin),
+        "voxel": voxel,
+    }
     return {**named, **texts, "ome_version": named.pop("version")}
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from emseg_napari.io.axes import VolumeWindow
 from emseg_napari.io.chunk_errors import BrokenChunk
 from emseg_napari.io.containers import existing_part
+from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Volume
 
 T = TypeVar("T")
@@ -84,7 +85,7 @@ def is_changed(then: Mapping[str, Any], now: Mapping[str, Any], repaired: bool =
     """
     marks = [list(one.get("content", ())) for one in (then, now)]
     if len(marks[0]) != len(marks[1]):
-        return True
+        return not (repaired and not marks[0])  # the only file was missing
     known = [(a, b) for a, b in zip(*marks, strict=True) if a and b]
     others = sum(a != b for a, b in known)
     return others == len(known) > 0 if repaired else others > 0
@@ -101,6 +102,8 @@ def _with_damaged(now: list[str], then: list[str], volume: Volume) -> list[str]:
     if some_windows is None or len(now) != len(then) or now == then:
         return now
     windows = _in_groups(some_windows(_MOST_PARTS))
+    if len(windows) != len(now):  # parts of the only file
+        windows = [windows[0]] * len(now)
     others = [n for n, (a, b) in enumerate(zip(now, then, strict=True)) if a != b]
     if len(others) > _MOST_DAMAGED:  # another content, which need not be read to see that
         return now
@@ -176,6 +179,7 @@ def _mark_of_part(part: _Part, is_small: bool, fills: bool) -> str:
 def _marks_in_memory(volume: Volume) -> list[str]:
     """Return marks of slices: of all pixels of a small array, of some rows, or of few parts of a lazy one."""
     depth, height, _ = volume.shape
+    volume = in_slabs(volume)  # of deep chunks, several of these slices may lie in one
     if volume.chunks:
         return [_mark_in_memory(volume, z) for z in _spread(depth, _LAZY_PARTS)]
     if volume.nbytes <= _WHOLE_BYTES:

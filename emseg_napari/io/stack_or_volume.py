@@ -59,19 +59,14 @@ def open_labels(path: str | Path, convention: Convention | None = None) -> Spars
         As `stacks.read_labels`.
     """
     volume = open_volume(path, fills=True, labels=True)
-    convention = convention or recorded_convention(Path(path))
+    convention = convention or recorded_convention(volume.source)
     if volume.nbytes > LARGE_BYTES:
         return normalised(volume, volume.name, convention)
     return SparseStack.of(normalise(read_whole(volume), volume.name, convention))
 
 
-def voxel_of_file(path: str | Path) -> Voxel | None:
-    """Return the size of a voxel as a file states it; None if it does not, or is not a volume."""
-    return place_of_file(path)[0]
-
-
 def place_of_file(path: str | Path) -> tuple[Voxel | None, Point]:
-    """Return the size of a voxel as `voxel_of_file` does, and the origin, as of a `Volume`."""
+    """Return the size of a voxel as a file states it, if it does, and the origin, as of a `Volume`."""
     try:
         volume = _of_image_or_labels(path)
     except UserError:  # such as several volumes

@@ -29,6 +29,8 @@ from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Voxel
 
 BIGTIFF_BYTES = 4_000_000_000
+_UNKNOWN = "pixels that are not finite numbers (NaN or infinity)"
+_REPLACE = "replace them by grey values"
 _PER_CENTIMETRE = {
     "angstrom": 1e8,
     "nanometer": 1e7,
@@ -84,9 +86,8 @@ def read_labels(path: str | Path, convention: Convention | None = None) -> np.nd
     UserError
         As for `read_image`, or if the values fit no convention or two.
     """
-    path = Path(path)
     volume = open_volume(path, fills=True, labels=True)
-    return normalise(read_whole(volume), volume.name, convention or recorded_convention(path))
+    return normalise(read_whole(volume), volume.name, convention or recorded_convention(volume.source))
 
 
 def write_stack(
@@ -227,16 +228,23 @@ def _check_values(stack: np.ndarray, name: str, slices: Sequence[int]) -> None:
     bad, ends = {}, set()
     for z in slices:
         plane = stack[z]
-        bad[z] = plane.size - int(np.count_nonzero(np.isfinite(plane))) if stack.dtype.kind == "f" else 0
+        bad[z] = _count_unknown(plane)
         ends |= {plane.min(), plane.max()}
     if any(bad.values()):
         first = next(z for z, count in bad.items() if count)
-        raise UserError(
-            f"{name} has {sum(bad.values())} pixels that are not finite numbers (NaN or infinity), "
-            f"the first in slice {first}; replace them by grey values."
-        )
+        raise UserError(f"{name} has {sum(bad.values())} {_UNKNOWN}, the first in slice {first}; {_REPLACE}.")
     if len(ends) == 1:
         raise UserError(f"{name} has the same value ({ends.pop()}) in every pixel; choose another image.")
+
+
+def refuse_unknown(plane: np.ndarray) -> None:
+    """Raise `UserError` if pixels of a slice (y, x) are no numbers, of which no network can predict any."""
+    if count := _count_unknown(plane):
+        raise UserError(f"it has {count} {_UNKNOWN}; {_REPLACE}.")
+
+
+def _count_unknown(plane: np.ndarray) -> int:
+    return plane.size - int(np.count_nonzero(np.isfinite(plane))) if plane.dtype.kind == "f" else 0
 
 
 def supported(array: np.ndarray) -> np.ndarray:
@@ -251,8 +259,15 @@ def supported(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32)
 
 
-def recorded_convention(path: Path) -> Convention | None:
-    """Return the convention that the record of a file, an OME-Zarr or an export states."""
+def recorded_convention(source: str | Path) -> Convention | None:
+    """Return the convention that the record of a file, a level of an OME-Zarr or an export states.
+
+    Parameters
+    ----------
+    source : str or Path
+        Where the labels themselves lie, as of a `Volume`: a container may hold others beside its own.
+    """
+    path = Path(source)
     if path.is_dir():
         record = path.parent / "export.json"
         stated = files.read_json(record) if record.is_file() else record_of_path(path)

@@ -29,11 +29,6 @@ _NONE = ("", "pixel", "px", "voxel")  # no length at all
 _SHOWN = 60  # characters of what is not understood
 
 
-def voxel_of(sizes: Sequence[Any], units: str | Sequence[Any] | None) -> Voxel | None:
-    """Return a voxel from what a file says, as `stated_voxel` does, without its notes."""
-    return stated_voxel(sizes, units)[0]
-
-
 def stated_voxel(
     sizes: Sequence[Any], units: str | Sequence[Any] | None
 ) -> tuple[Voxel | None, tuple[str, ...]]:

@@ -12,9 +12,9 @@ from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
-from emseg_napari.io.axes import NOWHERE, Point, Size, VolumeWindow, Voxel, check_grey, last_three, part_of
+from emseg_napari.io.axes import NOWHERE, Point, Size, VolumeWindow, Voxel, last_three, part_of
 from emseg_napari.io.chunk_errors import BrokenChunk
-from emseg_napari.io.description import FileDescription
+from emseg_napari.io.description import FileDescription, plain_axes, stack_axes
 from emseg_napari.io.indexing import AxisSelection, complete
 from emseg_napari.io.memmap import mapped_again
 
@@ -236,7 +236,7 @@ def volume_of(
     """
     if isinstance(array, Volume):
         return array
-    check_grey(array.shape, array.dtype, name)
+    stack_axes(FileDescription(name, "", plain_axes(array.ndim), tuple(array.shape), np.dtype(array.dtype)))
     return Volume(name, "", ArrayPixels(array), voxel, origin=origin)
 
 

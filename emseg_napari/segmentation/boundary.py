@@ -155,7 +155,8 @@ def open_boundary(
     UserError
         If it cannot be opened, cannot be that, or nothing states what it is.
     """
-    volume, record = open_volume(path, fills=fills, labels=may_be_labels(kind)), record_of_path(path)
+    record = record_of_path(path)
+    volume = open_volume(path, fills=fills, labels=may_be_labels(kind, record))
     found = kind_of(volume.name, record, kind) or ("probability" if volume.dtype.kind == "f" else None)
     if found is None:
         raise UserError(

@@ -53,8 +53,8 @@ class ExportStep(StepWidget):
         """Export in the background to `folder`."""
         settings = validated(ExportSettings, **self.form.values())
         image_layer, labels_layer = self.workspace.image, self.workspace.labels
-        image = volume_of_layer(image_layer)
-        voxel, origin = voxel_of_layer(image_layer), placement_of(image_layer).translate
+        image, voxel = volume_of_layer(image_layer), voxel_of_layer(image_layer)
+        origin = placement_of(image_layer).translate
 
         def export() -> tuple[int, str]:
             layer, labels = self.known_labels(labels_layer)

@@ -276,7 +276,7 @@ def test_a_volume_has_the_cells_of_the_stack(predicted_volume, options):
     np.testing.assert_array_equal(written[:], segmented(predicted_volume, *options))
     assert written.voxel == Voxel((50.0, 4.0, 4.0), "nanometer")
     assert (written.record["run"], written.record["slices"]) == ("mine", [19, 24])
-    assert written.layout.first == 19
+    assert written.layout.origin == (950.0, 0.0, 0.0)
     assert json.loads(result.stdout)["cells"] == written[:].max()
     again = emseg("segment", predicted_volume, "--output", cells, *options)
     assert "was complete already" in again.stdout

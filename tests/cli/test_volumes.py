@@ -22,7 +22,7 @@ from emseg_napari.inference.block_work import encoded
 from emseg_napari.io import stack_or_volume
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import display_name
-from emseg_napari.io.stack_or_volume import voxel_of_file
+from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.io.volume import Voxel
 from emseg_napari.models.run import Run
@@ -141,8 +141,8 @@ def test_tiff_outputs_keep_the_size_of_a_voxel(run, values, tmp_path):
         *FAST,
     )
     emseg("segment", tmp_path / "p.tif", "--output", tmp_path / "cells.tif")
-    assert voxel_of_file(tmp_path / "p.tif") == voxel
-    assert voxel_of_file(tmp_path / "cells.tif") == voxel
+    assert place_of_file(tmp_path / "p.tif")[0] == voxel
+    assert place_of_file(tmp_path / "cells.tif")[0] == voxel
 
 
 def test_json_has_the_figures(run, image, tmp_path):

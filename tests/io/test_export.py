@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.locks import OutputLock
 from emseg_napari.io import export, stacks
-from emseg_napari.io.open import open_volume
-from emseg_napari.io.volume import Voxel
+from emseg_napari.io.axes import Voxel
+from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.settings import ExportSettings
 from helpers.faults import another_process, kills, needs_fork
 from helpers.odd_arrays import odd_arrays
@@ -341,10 +341,11 @@ def test_files_beside_the_record_of_something_else_are_not_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["e", "e.tif"])
-def test_the_slices_lie_where_those_of_the_image_lie(tmp_path, name):
-    voxel, place = Voxel((40.0, 4.0, 4.0), "nanometer"), (400.0, 80.0, 60.0)
-    export.export_training_labels(
-        noise(), complete_labels(), [2, 3], settings(), tmp_path / name, voxel, place
-    )
-    written = [path for path in tmp_path.rglob("*.tif") if path.is_file()]
-    assert [open_volume(path).origin for path in written] == 2 * [(480.0, 80.0, 60.0)]
+def test_an_export_lies_where_its_first_slice_lies_in_the_image(tmp_path, name):
+    voxel = Voxel((40.0, 4.0, 4.0), "nanometer")
+    labels = complete_labels()
+    where = 100.0, 20.0, 8.0
+    export.export_training_labels(noise(), labels, [3, 4, 5], settings(), tmp_path / name, voxel, where)
+    files = ("e/images.tif", "e/labels.tif") if name == "e" else ("e-images.tif", "e.tif")
+    for file in files:
+        assert place_of_file(tmp_path / file) == (voxel, (220.0, 20.0, 8.0))

@@ -359,3 +359,37 @@ def test_a_png_of_three_or_four_equal_channels_has_a_note(tmp_path):
     assert describe(tmp_path / "a.png").sentence() == (
         "1 slice of 40 x 50, 8 bit; its equal colour channels are read as one grey channel"
     )
+
+
+@pytest.mark.parametrize("writer", ["mapped", "strips", "tiles", "ImageJ", "OME", "BigTIFF"])
+def test_a_stack_in_which_one_page_counts_from_white_is_refused(tmp_path, writer):
+    path = write(tmp_path, GREY, "minisblack", writer)
+    with tifffile.TiffFile(path) as file:
+        if len(file.pages) == 1:
+            pytest.skip("one page for all slices")
+        tag = file.pages.get(2, aspage=True).tags["PhotometricInterpretation"]
+    with path.open("r+b") as file:
+        file.seek(tag.valueoffset)
+        file.write(struct.pack("<H", 0))
+    for labels in (False, True):
+        with pytest.raises(UserError, match=r"has pages that .* \(the first and page 3\)|2 images"):
+            open_volume(path, labels=labels)
+
+
+def test_a_stack_of_pages_with_different_tables_of_colours_is_refused_as_an_image(tmp_path):
+    up = np.tile(np.arange(256, dtype=np.uint16) * 257, (3, 1))
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for page, table in ((GREY[0], up), (GREY[1], up[:, ::-1])):
+            file.write(page, photometric="palette", colormap=table, metadata=None)
+    with pytest.raises(UserError, match=r"a\.tif has pages that .* otherwise \(the first and page 2\)"):
+        read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(open_volume(tmp_path / "a.tif", labels=True)[...], GREY[:2])
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_labels_of_three_or_four_slices_of_which_most_are_empty_are_slices(tmp_path, count):
+    labels = np.zeros((count, 40, 50), np.uint8)
+    labels[3:] = 2
+    tifffile.imwrite(tmp_path / "a.tif", labels, photometric="rgb", planarconfig="separate")
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif", "napari"), labels)
+    np.testing.assert_array_equal(open_labels(tmp_path / "a.tif", "napari")[:], labels)

@@ -730,3 +730,17 @@ def test_reading_slices_takes_the_memory_of_few(tmp_path, write):
     tracemalloc.stop()
     assert sums == [1, 1, 1]
     assert peak < 16 * 512 * 512 * 2
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".tif", "a\0b.tif"])
+def test_names_that_no_file_can_have_are_refused_in_a_sentence(tmp_path, name):
+    for read in (open_volume, read_image, read_labels):
+        with pytest.raises(UserError, match=r"cannot be read .* check its name"):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 1), (5, 1, 7), (1, 5, 1), (5, 1, 1), (1, 1, 1), (3, 1, 1)])
+def test_a_tiff_of_slices_of_one_row_or_column_is_read_as_it_was_written(tmp_path, shape):
+    stack = grey("uint8", shape)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    np.testing.assert_array_equal(open_volume(tmp_path / "a.tif")[...], stack)

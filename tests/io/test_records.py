@@ -8,6 +8,7 @@ import tifffile
 import zarr
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.evaluation.predictions import read_prediction
 from emseg_napari.io.layout import Layout
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
@@ -20,8 +21,9 @@ from emseg_napari.io.records import (
     record_of_volume,
 )
 from emseg_napari.io.stack_or_volume import open_labels
-from emseg_napari.io.stacks import read_labels, write_stack
+from emseg_napari.io.stacks import read_labels, recorded_convention, write_stack
 from emseg_napari.io.volume import volume_of
+from emseg_napari.segmentation.boundary import open_boundary
 
 RECORD = {"software": "emseg-napari predict", "kind": "interior", "slices": [3, 5]}
 VALUES = np.arange(2 * 8 * 8, dtype=np.uint8).reshape(2, 8, 8)
@@ -124,3 +126,61 @@ def test_labels_with_a_damaged_record_are_refused_in_a_sentence(tmp_path):
     for read in (read_labels, open_labels):
         with pytest.raises(UserError, match=r"l\.tif has a damaged record of emseg-napari \(convention"):
             read(tmp_path / "l.tif")
+
+
+def _beside(output, group, values):
+    """Add labels of another program to an output, as napari-ome-zarr does."""
+    axes = [{"name": axis, "type": "space"} for axis in "zyx"]
+    transformations = [{"type": "scale", "scale": [1, 1, 1]}]
+    image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transformations}]}
+    attributes = {"ome": {"version": "0.5", "multiscales": [image], "image-label": {}}}
+    made = zarr.open_group(output, mode="r+").create_group(group, attributes=attributes)
+    made.create_array("0", data=values, chunks=values.shape)
+
+
+@pytest.mark.parametrize("kind", ["probability", "interior", "labels"])
+def test_an_output_is_itself_and_not_the_labels_that_lie_in_it(tmp_path, kind):
+    path, record = tmp_path / "p.zarr", {"software": "emseg-napari predict", "kind": kind}
+    values = VALUES * 2 if kind != "labels" else (VALUES > 9) * np.uint8(255)
+    record |= {"convention": "isbi"} if kind == "labels" else {}
+    layout = Layout(VALUES.shape, "uint8", labels=kind == "labels")
+    output = VolumeOutput.prepare(path, layout, record)
+    for block in output.blocks:
+        output.write(block, values[block.window])
+    others = np.where(VALUES > 20, 1, 2).astype(np.uint8)
+    _beside(path, "labels/proofread", others)
+    boundary, found = open_boundary(path)
+    assert (boundary.kind, found["kind"]) == (kind, kind)
+    np.testing.assert_array_equal(boundary.volume[...], values)
+    assert read_prediction(path).kind == kind
+    assert record_of_path(path / "0") == record_of_path(path) == record
+    assert record_of_path(path / "labels") == record_of_path(path / "labels/proofread/0") == {}
+    with pytest.raises(UserError, match="does not say what its uint8 values mean"):
+        open_boundary(path / "labels")
+    np.testing.assert_array_equal(read_labels(path / "labels", "napari"), others)
+    if kind == "labels":
+        np.testing.assert_array_equal(read_labels(path), np.where(values, 2, 1))
+        np.testing.assert_array_equal(open_labels(path)[:], np.where(values, 2, 1))
+    else:
+        np.testing.assert_array_equal(read_labels(path, "napari"), others)
+
+
+def test_labels_beside_those_of_an_output_keep_their_own_meaning(tmp_path):
+    record = {"software": "emseg-napari predict", "kind": "labels", "convention": "isbi"}
+    VolumeOutput.prepare(tmp_path / "p.zarr", Layout(VALUES.shape, "uint8", labels=True), record)
+    others = np.where(VALUES > 20, 1, 2).astype(np.uint8)
+    _beside(tmp_path / "p.zarr", "labels/proofread", others)
+    assert recorded_convention(tmp_path / "p.zarr/labels/proofread/0") is None
+    assert recorded_convention(tmp_path / "p.zarr/0") == "isbi"
+
+
+@pytest.mark.parametrize("slices", ["abc", [-1], [1.5], {}, 3])
+def test_slices_that_are_no_list_of_slices_are_a_damaged_record(tmp_path, slices):
+    write_stack(tmp_path / "p.tif", VALUES, {"convention": "isbi", "slices": slices})
+    with pytest.raises(UserError, match=r"p\.tif has a damaged record of emseg-napari \(slices: "):
+        record_of_path(tmp_path / "p.tif")
+
+
+@pytest.mark.parametrize("slices", [None, []])
+def test_a_record_without_slices_begins_with_the_first(slices):
+    assert first_slice({"slices": slices}) == first_slice({}) == 0

@@ -124,3 +124,24 @@ def test_many_parts_are_few_marks(monkeypatch, tmp_path):
     monkeypatch.setattr(source_id, "_PART_BYTES", 16)
     tifffile.imwrite(tmp_path / "a.tif", VALUES, photometric="minisblack")
     assert 100 < len(state_of(open_volume(tmp_path / "a.tif"))["content"]) <= 128
+
+
+@pytest.mark.parametrize("kind", ["chunk", "slice"])
+def test_the_only_file_of_an_array_or_folder_is_compared_part_by_part(tmp_path, kind):
+    values = np.random.default_rng(0).integers(20, 200, (1, 160, 160), np.uint8)
+    file = tmp_path / ("a.zarr/c/0/0/0" if kind == "chunk" else "s1.tif")
+    if kind == "chunk":
+        zarr.create_array(tmp_path / "a.zarr", data=values, chunks=values.shape, compressors=None)
+    else:
+        tifffile.imwrite(file, values[0], photometric="minisblack")
+    path = tmp_path / "a.zarr" if kind == "chunk" else tmp_path
+    then = state_of(open_volume(path))
+    before = file.read_bytes()
+    file.write_bytes(before[:-9] + b"another 9")
+    assert is_changed(then, state_of(open_volume(path), then))
+    if kind == "chunk":  # which is missing, and comes again
+        file.unlink()
+        without = state_of(open_volume(path), then)
+        file.write_bytes(before)
+        assert not is_changed(without, state_of(open_volume(path), without), repaired=True)
+        assert is_changed(without, state_of(open_volume(path), without))

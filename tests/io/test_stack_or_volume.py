@@ -16,7 +16,7 @@ from emseg_napari.engine.protocol import Packed, packed, unpacked
 from emseg_napari.io import stack_or_volume
 from emseg_napari.io.export import export_training_labels
 from emseg_napari.io.sparse_stack import SparseStack
-from emseg_napari.io.stack_or_volume import open_image, open_labels, voxel_of_file
+from emseg_napari.io.stack_or_volume import open_image, open_labels, place_of_file
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.settings import ExportSettings, TrainingSettings
 from emseg_napari.training.dataset import check_data, prepare
@@ -130,18 +130,18 @@ def test_exported_files_state_the_size_of_a_voxel(files):
     record = export_training_labels(image, SparseStack.of(labels), [2, 5], settings, folder / "out", voxel)
     assert record["voxel"] == {"size": (50.0, 4.0, 8.0), "unit": "nanometer"}
     for name in ("images.tif", "labels.tif"):
-        assert voxel_of_file(folder / "out" / name) == voxel
+        assert place_of_file(folder / "out" / name)[0] == voxel
         with tifffile.TiffFile(folder / "out" / name) as file:
             page = file.pages.first
             assert page.get_resolution("centimeter") == pytest.approx((1 / 8e-7, 1 / 4e-7))
     np.testing.assert_array_equal(tifffile.imread(folder / "out" / "images.tif"), image[[2, 5]])
-    assert voxel_of_file(folder / "image.zarr") is None
+    assert place_of_file(folder / "image.zarr")[0] is None
 
 
 def test_grey_values_saved_as_colours_state_no_voxel(files):
     folder, image, _ = files
     tifffile.imwrite(folder / "rgb.tif", np.repeat(image[0, ..., np.newaxis], 3, axis=-1), photometric="rgb")
-    assert voxel_of_file(folder / "rgb.tif") is None
+    assert place_of_file(folder / "rgb.tif")[0] is None
 
 
 class Made:

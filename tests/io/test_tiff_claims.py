@@ -222,3 +222,13 @@ def test_a_damaged_record_is_said_and_never_taken_for_none(tmp_path, record):
     for read in (read_description, read_labels, open_labels):
         with pytest.raises(UserError, match=r"a\.tif has a damaged record of emseg-napari"):
             read(tmp_path / "a.tif")
+
+
+def test_pages_beyond_those_of_several_axes_are_refused(tmp_path):
+    text = "ImageJ=1.54f\nimages=6\nchannels=2\nslices=3\nhyperstack=true\n"
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for n in range(7):
+            described = {"description": text} if n == 0 else {}
+            file.write(GREY[n % 6], metadata=None, photometric="minisblack", contiguous=False, **described)
+    with pytest.raises(UserError, match=r"counts 6 pages \(2 channels x 3 slices\), but holds 7"):
+        open_volume(tmp_path / "a.tif")

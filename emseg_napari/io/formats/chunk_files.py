@@ -77,9 +77,7 @@ class ChunkFilePixels(LazyFile):
 
     def some_windows(self, most: int) -> list[VolumeWindow]:
         """Return the voxels that lie in each of `some_files`."""
-        blocks = Blocks(self.shape, self._in_a_file)
-        places = np.unique(np.linspace(0, len(blocks) - 1, min(len(blocks), most)).round())
-        return [blocks[int(place)].window for place in places]
+        return [block.window for block in Blocks(self.shape, self._in_a_file).some(most)]
 
     def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window."""

@@ -48,9 +48,7 @@ class FilePixels(SlicePixels):
 
     def some_windows(self, most: int) -> list[VolumeWindow]:
         """Return the voxels that lie in each of `some_files`."""
-        blocks = Blocks(self.shape, self.chunks)
-        places = np.unique(np.linspace(0, len(blocks) - 1, min(len(blocks), most)).round())
-        return [blocks[int(place)].window for place in places]
+        return [block.window for block in Blocks(self.shape, self.chunks).some(most)]
 
     def read_slice(self, z: int) -> np.ndarray:
         """Return one slice (y, x).

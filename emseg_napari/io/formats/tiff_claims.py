@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,6 @@ from emseg_napari.io.axes import shape_text
 from emseg_napari.io.decode import one_line
 
 _MOST_PLANES = 1_000_000  # a claim of more is none that a file was ever written with
-_MOST_UNFOLDED = 100_000  # bytes that a compressed byte can stand for
-_UNCOMPRESSED = 1
 
 
 @dataclass(frozen=True)
@@ -43,50 +40,6 @@ class Pages:
     series: tifffile.TiffPageSeries
     claimed: int | None = None
     notes: tuple[str, ...] = ()
-
-
-def check_complete(file: tifffile.TiffFile, name: str) -> None:
-    """Raise `UserError` unless the chain of pages ends properly and all pixel data lie inside the file.
-
-    tifffile itself only logs a broken chain and returns the pages before the break.
-    """
-    size = file.filehandle.size
-    if _next_page(file) != 0 or not all(_is_whole(page, size) for page in file.pages):
-        raise UserError(f"{name} is cut off: a part of its pixel data is missing; save or copy it again.")
-
-
-def _is_whole(page: Any, size: int) -> bool:
-    """Whether the data of a page lie in the file, and are as many as its pixels take."""
-    counts, offsets = page.databytecounts, page.dataoffsets
-    if len(counts) != len(offsets) or len(counts) < math.prod(page.chunked) or not all(counts):
-        return False
-    kinds = {type(number) for number in (*counts, *offsets, *page.shape, page.bitspersample)}
-    if not all(issubclass(kind, int) for kind in kinds):  # a tag may give fractions for a place or a size
-        return False
-    if any(offset + count > size for offset, count in zip(offsets, counts, strict=True)):
-        return False
-    taken = sum(counts)
-    if page.compression == _UNCOMPRESSED and not page.is_tiled:
-        return taken >= _stored_bytes(page)
-    return page.nbytes <= _MOST_UNFOLDED * taken
-
-
-def _stored_bytes(page: Any) -> int:
-    """Return the bytes of a page that is neither compressed nor tiled; a row begins with a byte."""
-    apart = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
-    in_row, planes = (1, page.samplesperpixel) if apart else (page.samplesperpixel, 1)
-    row = (page.imagewidth * in_row * page.bitspersample + 7) // 8
-    return int(row * page.imagelength * page.imagedepth * planes)
-
-
-def _next_page(file: tifffile.TiffFile) -> int:
-    """Return the offset that the last readable page gives for its follower; 0 is the proper end."""
-    layout, handle = file.tiff, file.filehandle
-    offset = file.pages[-1].offset
-    handle.seek(offset)
-    (tags,) = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))
-    handle.seek(offset + layout.tagnosize + tags * layout.tagsize)
-    return int(struct.unpack(layout.offsetformat, handle.read(layout.offsetsize))[0])
 
 
 def stack_pages(file: tifffile.TiffFile, name: str) -> Pages:
@@ -124,12 +77,23 @@ def _stack_pages(file: tifffile.TiffFile, name: str) -> Pages:
     if claimed is not None and claimed > there:
         raise _cut_off(name, there, claimed)
     if claimed is not None and file.is_imagej and claimed < len(file.pages):
+        _check_one_axis(file.imagej_metadata or {}, claimed, there, name)
         note = f"its description counts {claimed} slices, but it holds {there}, which are all read"
         return Pages(_all_pages(file), claimed, (note,))
     series = _only_series(file, name)
     if not file.ome_metadata:
         return Pages(series, claimed)
     return _checked_ome(file, series, name)
+
+
+def _check_one_axis(stated: Mapping[str, Any], claimed: int, there: int, name: str) -> None:
+    """Raise `UserError` if pages that are not counted may belong to any of several axes."""
+    longer = [axis for axis in ("channels", "slices", "frames") if int(stated.get(axis, 1)) > 1]
+    if longer and (len(longer) > 1 or longer == ["channels"]):
+        raise UserError(
+            f"{name} counts {claimed} pages ({' x '.join(f'{stated[axis]} {axis}' for axis in longer)}), but "
+            f"holds {there}; save one channel of one point in time as a stack."
+        )
 
 
 def _slices_there(file: tifffile.TiffFile) -> int:

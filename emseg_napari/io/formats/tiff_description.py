@@ -11,8 +11,16 @@ import tifffile
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Point
-from emseg_napari.io.description import GREY_NEEDED, UNKNOWN, FileDescription, StackAxes, stack_axes
-from emseg_napari.io.formats.tiff_claims import Pages, check_complete, ome_pixels, shape_record, stack_pages
+from emseg_napari.io.description import (
+    GREY_NEEDED,
+    UNKNOWN,
+    FileDescription,
+    StackAxes,
+    plain_axes,
+    stack_axes,
+)
+from emseg_napari.io.formats.tiff_claims import Pages, ome_pixels, shape_record, stack_pages
+from emseg_napari.io.formats.tiff_pages import check_alike, check_complete
 from emseg_napari.io.grey_values import EQUAL_COLOURS, GreyValues, grey_table, one_channel, table_note
 from emseg_napari.io.own_record import DamagedRecord, own_record
 from emseg_napari.io.placing import recorded_origin
@@ -77,10 +85,11 @@ def described(file: tifffile.TiffFile, name: str, labels: bool) -> TiffStack:
     UserError
         If it is cut off, not one grey stack, or its claims cannot be read.
     """
-    check_complete(file, name)
+    stored = check_complete(file, name)
     pages = stack_pages(file, name)
     page, series = pages.series.keyframe, pages.series
-    axes = _axes(pages, name)
+    check_alike(series, stored, name, labels)
+    axes = _axes(pages, name, labels)
     grey, meaning = _grey(page, series.dtype, name, labels)
     voxel, origin, of_voxel = _place(file, name)
     notes = (*pages.notes, *axes.notes, *_grey_notes(page, grey, labels), *of_voxel)
@@ -104,14 +113,16 @@ def described(file: tifffile.TiffFile, name: str, labels: bool) -> TiffStack:
 # -- axes ------------------------------------------------------------------------------------
 
 
-def _axes(pages: Pages, name: str) -> _Axes:
-    """Name the axes of the series; planes of colour that are slices become z."""
+def _axes(pages: Pages, name: str, labels: bool) -> _Axes:
+    """Name the axes of the series; planes of colour that are slices become z.
+
+    Equal planes are slices of labels, most of which are empty, but hardly ever those of an image.
+    """
     series = pages.series
-    names = tuple(_name(letter) for letter in series.axes)
-    shape = series.shape
+    names, shape = _names(series), series.shape
     if "s" in names:
         colour = names.index("s")
-        if _planes_are_slices(series) and not _equal(series, colour, name):
+        if _planes_are_slices(series) and (labels or not _equal(series, colour, name)):
             note = f"its {shape[colour]} planes, stored as those of a colour image, are read as slices"
             return _Axes(tuple("z" if axis == "s" else axis for axis in names), None, (note,))
         if series.keyframe.photometric not in (*_COLOURS, *_GREY) or not _equal(series, colour, name):
@@ -125,9 +136,15 @@ def _axes(pages: Pages, name: str) -> _Axes:
     return _Axes(names)
 
 
-def _name(letter: str) -> str:
-    """Name an axis by tifffile's letter; I and Q are unknown, and "?" is never given twice a meaning."""
-    return UNKNOWN if letter in "IQ" else letter.lower()
+def _names(series: tifffile.TiffPageSeries) -> tuple[str, ...]:
+    """Name axes by tifffile's letters, of which I and Q are unknown.
+
+    Where the record of the shape states no axes, tifffile goes by lengths, and errs if y or x has length 1.
+    """
+    names = tuple(UNKNOWN if letter in "IQ" else letter.lower() for letter in series.axes)
+    if series.kind != "shaped" or "s" in names or '"axes"' in series.keyframe.shaped_description:
+        return names
+    return (*plain_axes(len(names) - 2), "y", "x")
 
 
 def _planes_are_slices(series: tifffile.TiffPageSeries) -> bool:

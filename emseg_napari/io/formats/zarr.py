@@ -167,8 +167,9 @@ def _placed(
 
 def _default(group: zarr.Group, root: Path, path: str, labels: bool) -> str:
     name = name_of(root, path)
-    levels = Multiscale(group.attrs.asdict(), name).paths
-    if not levels or labels:
+    image = Multiscale(group.attrs.asdict(), name)
+    levels = image.paths
+    if not levels or (labels and not image.is_labels):
         inner = choose(_datasets(group, root / path), name, inside=path, labels=labels)
         if inner not in levels[:1]:
             return inner
