@@ -260,7 +260,8 @@ def test_more_cells_than_fit_16_bits_are_written_in_32(predicted, monkeypatch):
 def predicted_volume(tmp_path: Path, probability: np.ndarray) -> Path:
     """The same as `emseg predict` writes it into an OME-Zarr."""
     voxel = Voxel((50.0, 4.0, 4.0), "nanometer")
-    layout = Layout(probability.shape, "uint8", chunk=(1, 60, 60), shard=None, voxel=voxel)
+    place = {"voxel": voxel, "origin": (950.0, 0.0, 0.0)}
+    layout = Layout(probability.shape, "uint8", chunk=(1, 60, 60), shard=None, **place)
     output = VolumeOutput.prepare(tmp_path / "predicted.zarr", layout, RECORD | {"slices": [19, 24]})
     for block in output.blocks:
         output.write(block, np.round(255 * probability[block.window]).astype(np.uint8))
