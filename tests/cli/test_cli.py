@@ -46,6 +46,17 @@ def emseg(*words: object, timeout: float = 240) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT)
 
 
+def test_of_a_file_that_is_cut_off_only_a_sentence_is_said(tmp_path: Path) -> None:
+    """And nothing of what tifffile logs."""
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 40, 50), np.uint8), imagej=True)
+    whole = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(whole[:-900])
+    done = emseg("info", tmp_path / "a.tif")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("emseg: a.tif is cut off")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A corner of the phantom, image and ISBI labels, as a user has them."""

@@ -275,3 +275,14 @@ def test_a_zarr_array_with_no_mapping_or_empty_chunks_is_refused(tmp_path, chang
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr/zarr.json").write_text(json.dumps(described))
     assert opened(tmp_path / "a.zarr", None).startswith("a.zarr is damaged or not a Zarr folder")
+
+
+def test_what_is_wrong_with_an_n5_dataset_is_said_in_a_few_words(tmp_path):
+    (tmp_path / "a.n5/raw").mkdir(parents=True)
+    (tmp_path / "a.n5/attributes.json").write_text('{"n5": "2.5.0"}')
+    described = {**N5, "compression": {"type": "lzma9"}}
+    (tmp_path / "a.n5/raw/attributes.json").write_text(json.dumps(described))
+    with pytest.raises(UserError, match='"lzma9" is not registered\\); copy it again') as caught:
+        open_levels(tmp_path / "a.n5")
+    assert str(tmp_path) not in str(caught.value)
+    assert "tensorstore" not in str(caught.value)
