@@ -30,9 +30,9 @@ from emseg_napari.core.owned_output import owned
 from emseg_napari.io.fingerprint import known_as
 from emseg_napari.io.open import display_name
 from emseg_napari.io.placing import shifted
-from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of
+from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of, read_description
 from emseg_napari.io.stack_or_volume import place_of_file
-from emseg_napari.io.stacks import read_description, read_image, write_stack
+from emseg_napari.io.stacks import read_image, write_stack
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, validated
 

@@ -18,6 +18,7 @@ _MEASURED = (0, 1, 2, 255)  # values whose regions decide what they mean
 _LINE_LENGTH = 12
 _THIN_PX = 2  # no profile of a cell is as thin
 _ALONG = 0.25
+_LONGER = 3  # than profiles of cells are lines that the edges of a small picture cut short
 
 
 @dataclass
@@ -59,8 +60,12 @@ class Form:
     @property
     def are_lines(self) -> bool:
         """Whether its pieces are lines, as membranes are, and no profiles of cells."""
-        long = self.border**2 >= 4 * _LINE_LENGTH * self.area * self.pieces
-        return self.area > 0 and (self.width <= _THIN_PX or long)
+        return self.area > 0 and (self.width <= _THIN_PX or self.length >= _LINE_LENGTH)
+
+    @property
+    def length(self) -> float:
+        """How many times as long as wide its pieces are."""
+        return self.border**2 / (4 * self.area * self.pieces) if self.area else 0.0
 
 
 def seems_boundary(forms: Mapping[int, Form]) -> bool:
@@ -80,7 +85,8 @@ def seems_boundary(forms: Mapping[int, Form]) -> bool:
 
 def seem_exchanged(boundary: Form, interior: Form) -> bool:
     """Whether what is called boundary looks like the cells, and the interior like the lines between them."""
-    return boundary.area > interior.area and interior.are_lines and not boundary.are_lines
+    lines = interior.are_lines or interior.length >= _LONGER * boundary.length > 0
+    return boundary.area > interior.area > 0 and lines and not boundary.are_lines
 
 
 class Survey:

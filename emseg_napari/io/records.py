@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.stacks import read_description
+from emseg_napari.io.decode import TIFF_SUFFIXES
+from emseg_napari.io.own_record import own_record
 from emseg_napari.io.volume import Volume
 
 # Who wrote a file, under "software" in its record.
@@ -26,6 +27,22 @@ KINDS: dict[Kind, str] = {
     "probability": "boundary probability",
     "interior": "interior probability",
 }
+
+
+def read_description(path: str | Path) -> dict[str, Any]:
+    """Return what `stacks.write_stack` wrote as the description; empty for a file of other origin.
+
+    Raises
+    ------
+    UserError
+        If the file, or its description, is damaged.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return {}
+    from emseg_napari.io.formats.tiff import tiff_text  # loads Zarr
+
+    return own_record(tiff_text(path), path.name)
 
 
 def record_of_path(path: str | Path) -> dict[str, Any]:

@@ -20,10 +20,11 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, Convention, normalise
 from emseg_napari.core.owned_output import writing_file
 from emseg_napari.io.axes import NOWHERE, Point, shape_text
-from emseg_napari.io.decode import BIGTIFF_SUFFIXES, TIFF_SUFFIXES
+from emseg_napari.io.decode import BIGTIFF_SUFFIXES
 from emseg_napari.io.description import GREY_NEEDED
 from emseg_napari.io.open import open_volume, read_whole
-from emseg_napari.io.own_record import own_record, record_text
+from emseg_napari.io.own_record import record_text
+from emseg_napari.io.records import read_description, record_of_path
 from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Voxel
 
@@ -103,7 +104,7 @@ def write_stack(
     array : numpy.ndarray
         (z, y, x) or (y, x).
     description : dict, optional
-        JSON values that `read_description` gives back.
+        JSON values that `records.read_description` gives back.
     voxel : Voxel, optional
         Its size goes into the file's resolution (y and x) and description.
     origin : (float, float, float)
@@ -137,22 +138,6 @@ def _resolution(voxel: Voxel | None) -> dict[str, Any]:
         return {}
     per = _PER_CENTIMETRE[voxel.unit]
     return {"resolution": (per / voxel.size[2], per / voxel.size[1]), "resolutionunit": "CENTIMETER"}
-
-
-def read_description(path: str | Path) -> dict[str, Any]:
-    """Return what `write_stack` wrote as the description; empty for a file of other origin.
-
-    Raises
-    ------
-    UserError
-        If the file, or its description, is damaged.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in TIFF_SUFFIXES:
-        return {}
-    from emseg_napari.io.formats.tiff import tiff_text  # loads Zarr
-
-    return own_record(tiff_text(path), path.name)
 
 
 def check_image(image: Any, name: str, slices: Sequence[int] | None = None) -> None:
@@ -276,8 +261,6 @@ def recorded_convention(source: str | Path) -> Convention | None:
     path = Path(source)
     if path.is_dir():
         record = path.parent / "export.json"
-        from emseg_napari.io.records import record_of_path  # which asks this module for descriptions
-
         stated = files.read_json(record) if record.is_file() else record_of_path(path)
     else:
         stated = read_description(path)

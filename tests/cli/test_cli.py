@@ -20,8 +20,9 @@ from emseg_napari.cli.options import flag_of
 from emseg_napari.cli.train import FLAGS
 from emseg_napari.core.jobs import Cancelled, JobContext
 from emseg_napari.core.labels import INTERIOR, to_isbi
+from emseg_napari.io.records import read_description
 from emseg_napari.io.samples import phantom
-from emseg_napari.io.stacks import read_description, read_labels
+from emseg_napari.io.stacks import read_labels
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from helpers.paths import CHECKOUT

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.open import describe, open_volume
+from emseg_napari.io.records import read_description
 from emseg_napari.io.stack_or_volume import open_image, open_labels
-from emseg_napari.io.stacks import read_description, read_image
+from emseg_napari.io.stacks import read_image
 
 GREY = np.random.default_rng(0).integers(20, 200, (4, 9, 11), np.uint8)
 MOST_BYTES = 1 << 28

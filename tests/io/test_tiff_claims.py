@@ -10,8 +10,9 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io import stack_or_volume
 from emseg_napari.io.axes import Voxel
 from emseg_napari.io.open import describe, open_volume
+from emseg_napari.io.records import read_description
 from emseg_napari.io.stack_or_volume import open_image, open_labels
-from emseg_napari.io.stacks import read_description, read_image, read_labels, write_stack
+from emseg_napari.io.stacks import read_image, read_labels, write_stack
 
 GREY = np.random.default_rng(0).integers(20, 200, (6, 40, 50), np.uint8)
 IMAGEJ = "ImageJ=1.54f\nimages=6\nslices=6\nloop=false\n"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from emseg_napari.cli import app
 from emseg_napari.io import stack_or_volume
 from emseg_napari.io.open import open_volume
-from emseg_napari.io.stacks import read_description
+from emseg_napari.io.records import read_description
 from emseg_napari.io.volume import Voxel
 from emseg_napari.widgets.layers import file_layers
 from emseg_napari.widgets.layers.file_layers import opened_layers
