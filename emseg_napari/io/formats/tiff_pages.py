@@ -51,7 +51,9 @@ def check_alike(series: tifffile.TiffPageSeries, stored: dict[int, Any], name: s
     labels : bool
         Whether labels are wanted, for which tables of colours do not count.
     """
-    first = stored[series.keyframe.offset]
+    first = stored.get(series.keyframe.offset)
+    if first is None:  # of another file of a set
+        return
     counts = slice(2 if labels else 3)
     for number, page in enumerate(series.pages):
         if page is None or page.parent is not series.keyframe.parent:  # of another file of a set
