@@ -112,7 +112,7 @@ def live_and_die(plan: Plan, folder: Path) -> Death:
     with suppress(EOFError, OSError):  # the last message may be half of one
         while True:
             death.hear(*told.recv())
-            if not plan.stage and len(death.states) == 1:
+            if not plan.stage and death.states and killer.ident is None:
                 killer.start()
     killer.cancel()
     child.join()

@@ -166,7 +166,7 @@ def die_at(stage: str, moment_s: float, tell: Tell) -> None:
 
         return both
 
-    slicefiles.imagecodecs.png_encode = then(slicefiles.imagecodecs.png_encode, "encoded")
+    slicefiles.encoded_png = then(slicefiles.encoded_png, "encoded")
     Path.write_bytes = write_bytes  # type: ignore[method-assign, assignment]
     files.flush = then(files.flush, "flushed")
     os.replace = then(os.replace, "renamed")

@@ -20,7 +20,7 @@ from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stacks import as_stack, check_pair
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.models.run import Run, open_run
-from emseg_napari.models.run_folder import check_new_run, resumable_run
+from emseg_napari.models.run_folder import check_new_run, refuse_other_settings, resumable_run
 from emseg_napari.settings import (
     CellSettings,
     EvaluationSettings,
@@ -53,7 +53,7 @@ def train(
     report : callable
         Gets the events of `emseg_napari.core.jobs` as they come.
     resume : bool
-        Go on from the last checkpoint in `output`.
+        Go on from the last checkpoint in `output`, with the settings that the run began with.
     **settings
         Fields of `emseg_napari.settings.TrainingSettings`, such as ``minutes=3`` or
         ``network="reference"``.
@@ -69,7 +69,11 @@ def train(
         One sentence that says what is wrong and what to do.
     """
     recipe = TrainingSettings.recipe(**settings)
-    (resumable_run if resume else check_new_run)(output)  # before the engine starts
+    if resume:  # checked before the engine starts, as all that can be
+        given = {name: getattr(recipe, name) for name, value in settings.items() if value is not None}
+        refuse_other_settings(resumable_run(output), given)
+    else:
+        check_new_run(output)
     arguments = {"image": _stack(image, "The image"), "labels": _labelled(labels), "settings": recipe}
     _say_notes(report, image, labels)
     return _do("train", report, **arguments, folder=Path(output).absolute(), resume=resume)

@@ -41,7 +41,7 @@ class FakeEngine:
 def test_training_hands_everything_to_the_engine(monkeypatch, tmp_path):
     monkeypatch.setattr("emseg_napari.api.Engine", FakeEngine)
     monkeypatch.chdir(tmp_path)
-    events, begun = [], SimpleNamespace(settings=None)
+    events, begun = [], SimpleNamespace(settings=TrainingSettings.recipe("reference", seed=3))
     monkeypatch.setattr("emseg_napari.api.resumable_run", lambda folder: begun)
     result = train([[1, 2]], [[0, 1]], "run", report=events.append, resume=True, network="reference", seed=3)
     assert result == "the run"
@@ -67,6 +67,16 @@ def test_training_into_a_folder_of_other_things_is_refused_as_on_the_command_lin
         "settings.json": "mine",
         "history.json": "mine",
     }
+
+
+def test_a_run_is_resumed_with_its_own_settings_or_not_at_all(monkeypatch):
+    monkeypatch.setattr("emseg_napari.api.Engine", FakeEngine)
+    begun = SimpleNamespace(settings=TrainingSettings.recipe(minutes=3), folder="run")
+    monkeypatch.setattr("emseg_napari.api.resumable_run", lambda folder: begun)
+    for same in ({}, {"minutes": 3}, {"seed": None}):
+        assert train([[1, 2]], [[0, 1]], "run", resume=True, **same) == "the run"
+    with pytest.raises(UserError, match="minutes differs from the settings of run, which are kept; leave it"):
+        train([[1, 2]], [[0, 1]], "run", resume=True, minutes=5)
 
 
 def test_a_finished_run_is_neither_trained_over_nor_resumed(monkeypatch, tiny_run):

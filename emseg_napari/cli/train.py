@@ -25,8 +25,9 @@ from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import Cancelled, Progress, UserError
 from emseg_napari.io.open import display_name
 from emseg_napari.io.sparse_stack import SparseStack, Stack
-from emseg_napari.models.run import Run, is_run, open_run, opened_start, refuse_baseline
-from emseg_napari.models.run_folder import check_new_run, resumable_run
+from emseg_napari.models.earlier_run import opened_replay, opened_start
+from emseg_napari.models.run import Run, is_run
+from emseg_napari.models.run_folder import check_new_run, refuse_other_settings, resumable_run
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.training.dataset import check_data
 from emseg_napari.training.splits import DataNames
@@ -91,32 +92,24 @@ def _chosen(given: dict[str, Any]) -> TrainingSettings:
 
 def _replayed(replay: Path, given: dict[str, Any]) -> TrainingSettings:
     """Return the settings of a run to repeat, after checking that it has steps."""
-    run = open_run(replay)
-    refuse_baseline(run)
-    _refuse_others(given, run)
-    if not len(run.read_steps()):
-        raise UserError(f"{replay} has no steps to repeat; choose a run that was trained.")
+    run = opened_replay(replay)
+    refuse_other_settings(run, given, _flag)
     return run.settings
 
 
 def _resumed(output: Path, given: dict[str, Any]) -> Run:
     """Return the run that is resumed, with the settings that it began with."""
     run = resumable_run(output)
-    _refuse_others(given, run)
+    refuse_other_settings(run, given, _flag)
     return run
 
 
-def _refuse_others(given: dict[str, Any], run: Run) -> None:
-    for name, value in given.items():
-        if getattr(run.settings, name) != value:
-            raise UserError(
-                f"{flag_of(name, FLAGS)} differs from the settings of {run.folder}, which are kept; "
-                "leave it out, or start a new run."
-            )
+def _flag(name: str) -> str:
+    return flag_of(name, FLAGS)
 
 
 def _names(image: Path, labels: Path) -> DataNames:
-    ranges = [f"{flag_of(name, FLAGS)} of {display_name(image)}" for name in ("slices", "validate_slices")]
+    ranges = [f"{_flag(name)} of {display_name(image)}" for name in ("slices", "validate_slices")]
     return DataNames(display_name(image), display_name(labels), *ranges)
 
 

@@ -67,7 +67,7 @@ def is_locked(path: Path) -> bool:
     OSError
         If the file cannot be opened.
     """
-    with path.open("r+", encoding="utf-8") as file:
+    with path.open(encoding="utf-8") as file:  # to read, since it may be another user's
         try:
             return not lock_file(file, wait=False, shared=True)
         except OSError:  # no locks here
@@ -202,10 +202,11 @@ def _places(output: str | Path) -> list[Path]:
 
 
 def _opened(places: list[Path]) -> tuple[IO[str] | None, Path]:
-    """Open the first lock file that can be opened."""
+    """Open the first lock file that can be opened, one of another user to read it."""
     for path in places:
-        with suppress(OSError):
-            return path.open("a+", encoding="utf-8"), path
+        for mode in ("a+", "r"):
+            with suppress(OSError):
+                return path.open(mode, encoding="utf-8"), path
     return None, places[0]
 
 

@@ -177,7 +177,7 @@ def _swap(new: Path, target: Path) -> None:
         files.replace(new, target)
         return
     old = _old(target)
-    files.remove(old)  # an older one yet, which another folder has replaced
+    files.remove(old)  # if that did not succeed before
     files.replace(target, old)
     try:
         files.replace(new, target)
@@ -189,9 +189,16 @@ def _swap(new: Path, target: Path) -> None:
 
 
 def _restore_folder(target: Path) -> None:
-    """Give the older folder its name again, if its writer was killed before the new one had it."""
-    if not os.path.lexists(target) and _old(target).is_dir():
-        with suppress(OSError, UserError):  # the writer will say it
+    """Give the older folder its name again, if its writer was killed before the new one had it.
+
+    Else remove it: once the new one is removed by hand, it must not come back in its place.
+    """
+    with suppress(OSError, UserError):  # the writer will say it; there is none of a name that is too long
+        if not _old(target).is_dir():
+            return
+        if os.path.lexists(target):
+            files.remove(_old(target))
+        else:
             files.replace(_old(target), target)
             files.flush_folder(target.parent)
 

@@ -4,7 +4,7 @@ metrics      V_rand, V_info and pixel error as the ISBI 2012 challenge counts th
              (thinning, partitions, pixels)
 predictions  what a file or an array holds, by its record, its values or the user
 pairing      a prediction and the labels it is scored by: slices (matching), threshold, what its run has
-             seen of them (training_overlap); the same for window, command line and API
+             seen of them (training_overlap, recognition); the same for window, command line and API
 evaluation   every score of every slice at every threshold (scores)
 errors       every merge and split, with its wall and its size
 review       both together, as one job

@@ -15,8 +15,9 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import Prediction, interior_threshold
+from emseg_napari.evaluation.recognition import Part
 from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment, aligned_slices, taken_for
-from emseg_napari.evaluation.training_overlap import Overlap, Part, overlap_of, parts_of, refuse_image, run_of
+from emseg_napari.evaluation.training_overlap import Overlap, overlap_of, parts_of, refuse_image, run_of
 from emseg_napari.io.records import Kind
 from emseg_napari.io.sparse_stack import SparseStack, exchanged
 from emseg_napari.io.volume import Volume

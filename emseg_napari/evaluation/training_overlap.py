@@ -5,7 +5,7 @@ Scores of such slices prove nothing, and those by which a run chose its threshol
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,10 @@ from typing import Any
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import Prediction
+from emseg_napari.evaluation.recognition import Part, Recognition, Shape
 from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment
-from emseg_napari.io.axes import shape_text
 from emseg_napari.io.fingerprint import seen
-from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.models.run import Run, is_run, open_run
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -58,25 +55,6 @@ class Overlap:
     def run_names(self) -> str:
         """Names of the runs; empty if none is known."""
         return ", ".join(run.folder.name for run in self.runs)
-
-
-@dataclass(frozen=True)
-class Part:
-    """Slices of a prediction that one run made.
-
-    Attributes
-    ----------
-    folder : str
-        Where the run is, or was; empty if that is not known.
-    run : Run or None
-        None if it is not known, or gone.
-    slices : list of int
-        By their numbers in the labels.
-    """
-
-    folder: str
-    run: Run | None
-    slices: list[int]
 
 
 def run_of(prediction: Prediction, run: Run | Path | str | None) -> Run | None:
@@ -162,7 +140,7 @@ def overlap_of(
             continue
         if scored:
             runs[part.run.folder] = part.run
-        found = _Recognition(prediction, match, part, shape, image)
+        found = Recognition(prediction, match, part, shape, image)
         trained += found.trained()
         held_out += found.held_out(scored)
         assumed += found.assumed(scored)
@@ -171,89 +149,6 @@ def overlap_of(
     if held_out:
         notes.append(names.held_out.format(slices=as_ranges(held_out)))
     return Overlap([*runs.values()], sorted(unknown), trained, held_out, sorted(assumed), notes)
-
-
-class _Recognition:
-    """Compares slices of a prediction with those that their run has seen.
-
-    A slice is known by its mark, where both sides have one. Others are taken for the slices of the same
-    number, unless the marks tell that the stack is another.
-    """
-
-    def __init__(
-        self, prediction: Prediction, match: SliceAlignment, part: Part, shape: Shape, image: Any
-    ) -> None:
-        assert part.run is not None
-        self._run, self._record, self._match, self._shape = part.run, part.run.record, match, shape
-        self._name, self._slices = prediction.name, part.slices
-        recorded = prediction.record.get("fingerprints") or ()
-        self._recorded = recorded if len(recorded) == len(prediction.values) else ()
-        self._image = image
-        known = {*self._record.fingerprints, *self._record.held_out_fingerprints}
-        self._marked = {z for z in part.slices if known and self._is_among(z, known) is not None}
-        self._may_be_its = _may_be_part_of(self._record.image_shape, shape) and not self._is_another()
-
-    def trained(self) -> list[int]:
-        """Return the slices that the run was trained on."""
-        return [z for z in self._slices if self._is_one(z, *self._of_training)]
-
-    def held_out(self, slices: Sequence[int]) -> list[int]:
-        """Return those by which it chose its weights and threshold."""
-        return [z for z in slices if self._is_one(z, *self._of_validation)]
-
-    def assumed(self, slices: Sequence[int]) -> list[int]:
-        """Return those that only their number tells of."""
-        return [z for z in slices if z not in self._marked] if self._may_be_its else []
-
-    @property
-    def _of_training(self) -> tuple[Sequence[str], Sequence[int]]:
-        return self._record.fingerprints, self._record.seen_slices
-
-    @property
-    def _of_validation(self) -> tuple[Sequence[str], Sequence[int]]:
-        return self._record.held_out_fingerprints, self._record.held_out_slices
-
-    def _is_one(self, z: int, marks: Sequence[str], numbers: Sequence[int]) -> bool:
-        among = self._is_among(z, marks) if marks else None
-        return bool(self._may_be_its and self._match.among([z], numbers)) if among is None else among
-
-    def _is_among(self, z: int, marks: Collection[str]) -> bool | None:
-        """Whether the mark of a slice is one of some; None if the slice has none."""
-        recorded = self._recorded[z - self._match.begin] if self._recorded else ""
-        if recorded:
-            return recorded in marks
-        try:
-            return None if self._image is None else seen(self._image[z], marks)
-        except BrokenChunk:
-            return None
-
-    def _is_another(self) -> bool:
-        """Whether the marks tell that slices of the same number are not the same."""
-        marks, numbers = self._of_training
-        its = self._match.among(self._slices, numbers)
-        return any(self._is_among(z, marks) is False for z in its) if marks else False
-
-    def notes(self) -> list[str]:
-        """Return what is assumed of slices that are known by their numbers only."""
-        unmarked = [z for z in self._slices if z not in self._marked]
-        its_shape = self._record.image_shape
-        sizes = [shape_text(one) for one in (its_shape, self._shape)]
-        if not unmarked or self._is_another():
-            return []
-        if not self._may_be_its:
-            return [
-                f"The run was trained on another stack, of {sizes[0]} and not {sizes[1]}: every slice counts "
-                "as new to it."
-            ]
-        if its_shape != self._shape and not self._match.shift:
-            return [
-                f"The run was trained on a stack of {sizes[0]}, the labels are {sizes[1]}: "
-                "slices of the same number are assumed to be the same."
-            ]
-        return [
-            f"Not known from their grey values which slices {self._run.folder.name} has seen: slices of the "
-            "same number are assumed to be the same."
-        ]
 
 
 def refuse_image(prediction: Prediction, run: Run | None, slices: list[int]) -> None:
@@ -293,8 +188,3 @@ def _naming_another(prediction: Prediction, run: Run, parts: int) -> list[str]:
     if named in (None, name) or parts > 1:
         return []
     return [f"{prediction.name} says that the run {named} made it, and not {name}."]
-
-
-def _may_be_part_of(its_shape: Shape, shape: Shape) -> bool:
-    """Whether labels, not larger in y or x, may be of a run's own stack or of a part cut out of it."""
-    return all(n <= most for most, n in zip(its_shape[1:], shape[1:], strict=True))

@@ -25,7 +25,7 @@ _BAND_PX = 1 << 20  # what is converted at once
 
 def fingerprint(slice_: Any) -> str:
     """Return the mark of a slice (y, x) of any dtype that numbers have: 16 hexadecimal digits."""
-    return _marker(slice_).mark
+    return marker_of(slice_, earlier=False).mark
 
 
 def known_as(slice_: Any, fingerprints: Collection[str]) -> str:
@@ -38,7 +38,7 @@ def known_as(slice_: Any, fingerprints: Collection[str]) -> str:
     fingerprints : collection of str
         Of this version, or of an earlier one.
     """
-    return _marker(slice_, earlier=True).known_as(fingerprints)
+    return marker_of(slice_).known_as(fingerprints)
 
 
 def seen(slice_: Any, fingerprints: Collection[str]) -> bool:
@@ -101,7 +101,8 @@ class SliceMarker:
             _update(self._as_read, values.astype(_DTYPES[-1], copy=False))
 
 
-def _marker(slice_: Any, earlier: bool = False) -> SliceMarker:
+def marker_of(slice_: Any, earlier: bool = True) -> SliceMarker:
+    """Return the marks of a slice (y, x), by which it can be looked for more than once."""
     marker = SliceMarker(earlier)
     for rows in _bands(np.asarray(slice_)):
         marker.add(rows)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.jobs import Report, SliceLeftOut, UserError
+from emseg_napari.io.stacks import refuse_unknown
 
 
 class ReadableSlices:
@@ -16,7 +17,7 @@ class ReadableSlices:
     ----------
     stack : numpy.ndarray or Volume
     report : callable
-        Gets a `SliceLeftOut` for each slice that cannot be read.
+        Gets a `SliceLeftOut` for each slice that cannot be read, or has pixels without a value.
     """
 
     def __init__(self, stack: Any, report: Report) -> None:
@@ -24,9 +25,10 @@ class ReadableSlices:
         self._named: set[int] = set()
 
     def read(self, z: int) -> np.ndarray | None:
-        """Return a slice (y, x); None if it cannot be read."""
+        """Return a slice (y, x); None if it cannot be read, or nothing can be predicted of it."""
         try:
             plane: np.ndarray = self._stack[z]
+            refuse_unknown(plane)
         except UserError as error:
             self.leave_out(z, error)
             return None

@@ -77,7 +77,9 @@ def slab_of(volume: Volume, z: int, window: SliceWindow) -> range:
 
 
 def _bytes(volume: Volume, window: SliceWindow) -> int:
-    height, width = (part.stop - part.start for part in window)
+    height, width = (
+        len(range(*part.indices(length))) for part, length in zip(window, volume.shape[1:], strict=True)
+    )
     return height * width * volume.dtype.itemsize
 
 

@@ -29,6 +29,8 @@ from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Voxel
 
 BIGTIFF_BYTES = 4_000_000_000
+_UNKNOWN = "pixels that are not finite numbers (NaN or infinity)"
+_REPLACE = "replace them by grey values"
 _PER_CENTIMETRE = {
     "angstrom": 1e8,
     "nanometer": 1e7,
@@ -226,16 +228,23 @@ def _check_values(stack: np.ndarray, name: str, slices: Sequence[int]) -> None:
     bad, ends = {}, set()
     for z in slices:
         plane = stack[z]
-        bad[z] = plane.size - int(np.count_nonzero(np.isfinite(plane))) if stack.dtype.kind == "f" else 0
+        bad[z] = _count_unknown(plane)
         ends |= {plane.min(), plane.max()}
     if any(bad.values()):
         first = next(z for z, count in bad.items() if count)
-        raise UserError(
-            f"{name} has {sum(bad.values())} pixels that are not finite numbers (NaN or infinity), "
-            f"the first in slice {first}; replace them by grey values."
-        )
+        raise UserError(f"{name} has {sum(bad.values())} {_UNKNOWN}, the first in slice {first}; {_REPLACE}.")
     if len(ends) == 1:
         raise UserError(f"{name} has the same value ({ends.pop()}) in every pixel; choose another image.")
+
+
+def refuse_unknown(plane: np.ndarray) -> None:
+    """Raise `UserError` if pixels of a slice (y, x) are no numbers, of which no network can predict any."""
+    if count := _count_unknown(plane):
+        raise UserError(f"it has {count} {_UNKNOWN}; {_REPLACE}.")
+
+
+def _count_unknown(plane: np.ndarray) -> int:
+    return plane.size - int(np.count_nonzero(np.isfinite(plane))) if plane.dtype.kind == "f" else 0
 
 
 def supported(array: np.ndarray) -> np.ndarray:

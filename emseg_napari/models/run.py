@@ -151,6 +151,12 @@ class Run:
         return f"Run({str(self.folder)!r})"
 
     @property
+    def learned_live(self) -> bool:
+        """Whether its user ended it, as `LiveSettings.training` says, and neither the clock nor its steps."""
+        settings = self.settings
+        return settings.network not in BASELINES and settings.minutes is None and settings.epochs is None
+
+    @property
     def last_checkpoint(self) -> Path:
         """Weights, optimiser and step to resume from."""
         return self.folder / "last.keras"
@@ -265,35 +271,3 @@ def _read_run(folder: Path) -> Run:
     except (ValidationError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{folder} is damaged or from another version ({reason}); train again.") from None
-
-
-def refuse_baseline(run: Run) -> None:
-    """Raise `UserError` if a run is a baseline, which cannot be resumed or repeated step by step."""
-    if run.settings.network in BASELINES:
-        raise UserError(
-            f"{run.folder} was fitted in one pass ('{run.settings.network}'), so it can be neither "
-            "resumed nor replayed; train again in a new folder: the same seed gives the same run."
-        )
-
-
-def opened_start(settings: TrainingSettings) -> Run | None:
-    """Open the run whose weights a training starts from; None if it starts from random weights.
-
-    Raises
-    ------
-    UserError
-        If it is not a run, or its weights are missing or fit another network.
-    """
-    if settings.start is None:
-        return None
-    start = open_run(settings.start)
-    if start.settings.network != settings.network:
-        raise UserError(
-            f"{settings.start} is a '{start.settings.network}' network and cannot start a "
-            f"'{settings.network}' one; choose the same network, or random weights."
-        )
-    if not start.best_checkpoint.is_file():
-        raise UserError(
-            f"{settings.start} has no weights yet; resume that training first, or choose another run."
-        )
-    return start

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from emseg_napari.core.files import is_temporary
+from emseg_napari.core.files import is_temporary, remove_leftovers
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.owned_output import owned, refuse_links
-from emseg_napari.models.run import Run, is_run, open_run, refuse_baseline
+from emseg_napari.models.earlier_run import refuse_baseline
+from emseg_napari.models.run import Run, is_run, open_run
 
 
 def check_new_run(folder: Path | str) -> None:
@@ -36,11 +38,31 @@ def resumable_run(folder: Path | str) -> Run:
     new = "to train further, start a new run from it (step Train: 'Start from'; 'emseg train': --from)"
     if run.record.finished and run.network_file.is_file():  # else the end is done again
         raise UserError(f"{folder} is finished, so it stays as it is; {new}.")
-    if run.settings.minutes is None and run.settings.epochs is None:  # as `LiveSettings.training` makes them
+    if run.learned_live:
         raise UserError(f"{folder} learned live, which cannot be resumed; {new}.")
     if not run.last_checkpoint.is_file():
         raise UserError(f"{run.last_checkpoint} is missing; choose another run, or train again.")
     return run
+
+
+def refuse_other_settings(
+    run: Run, wanted: Mapping[str, Any], called: Callable[[str], str] = lambda name: name
+) -> None:
+    """Raise `UserError` if settings, by their names, are not those of a run that is resumed or repeated.
+
+    Parameters
+    ----------
+    run : Run
+    wanted : mapping
+    called : callable
+        Returns what the user calls a setting of a name.
+    """
+    for name, value in wanted.items():
+        if getattr(run.settings, name) != value:
+            raise UserError(
+                f"{called(name)} differs from the settings of {run.folder}, which are kept; "
+                "leave it out, or start a new run."
+            )
 
 
 @contextmanager
@@ -55,8 +77,8 @@ def owned_run(folder: Path | str, resume: bool = False) -> Iterator[Run | None]:
     with owned(folder) as target:
         if target.is_dir():
             refuse_links(target)
-        if resume:
-            yield resumable_run(folder)
-        else:
+        resumed = resumable_run(folder) if resume else None
+        if resumed is None:
             check_new_run(folder)
-            yield None
+        remove_leftovers(target)  # of killed trainings, now that none writes here
+        yield resumed

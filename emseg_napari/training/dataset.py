@@ -21,7 +21,8 @@ from emseg_napari.io.slabs import in_slabs, kept
 from emseg_napari.io.sparse_stack import SparseStack, Stack, exchanged
 from emseg_napari.io.stacks import as_stack, check_image, check_pair
 from emseg_napari.io.volume import Volume, with_fill_value
-from emseg_napari.models.run import Run, RunRecord, open_run, opened_start, versions
+from emseg_napari.models.earlier_run import opened_start
+from emseg_napari.models.run import Run, RunRecord, open_run, versions
 from emseg_napari.settings import BASELINES, LiveSettings, TrainingSettings
 from emseg_napari.training.run_record import label_counts, new_record, with_start
 from emseg_napari.training.splits import (

@@ -14,7 +14,8 @@ import numpy as np
 from emseg_napari.core.jobs import JobContext
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
-from emseg_napari.models.run import Run, open_run, refuse_baseline
+from emseg_napari.models.earlier_run import opened_replay, refuse_baseline
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import BASELINES, TrainingSettings
 
 
@@ -30,10 +31,11 @@ def run_training(
     Parameters, result and errors are those of `emseg_napari.training.trainer.train_network`. A baseline
     can be neither resumed nor replayed nor start from another run.
     """
-    earlier = arguments["folder"] if arguments.get("resume") else arguments.get("replay")
-    if earlier:
-        refuse_baseline(open_run(Path(earlier)))
-    if settings is not None and settings.network in BASELINES and not earlier:
+    if arguments.get("resume"):
+        refuse_baseline(open_run(Path(arguments["folder"])))
+    elif replay := arguments.get("replay"):
+        opened_replay(replay)
+    elif settings is not None and settings.network in BASELINES:
         from emseg_napari.training.baselines.train import train_baseline
 
         return train_baseline(image, labels, settings, context, **arguments)

@@ -15,7 +15,8 @@ from emseg_napari.core.jobs import EpochEnded, JobContext, Message, PreviewReady
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import SparseStack, Stack, stacked
-from emseg_napari.models.run import Run, open_run, opened_start
+from emseg_napari.models.earlier_run import opened_replay, opened_start
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.dataset import prepare
@@ -75,7 +76,7 @@ def train_network(
     context = context or JobContext()
     folder = Path(folder)
     with owned_run(folder, resume) as resumed:
-        earlier = resumed or (open_run(replay) if replay else None)
+        earlier = resumed or (opened_replay(replay) if replay else None)
         settings = (earlier.settings if earlier else settings) or TrainingSettings()
         dataset = prepare(image, labels, settings, resumed)
         start = None if resume else opened_start(settings)

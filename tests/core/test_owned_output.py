@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import threading
 
 import pytest
@@ -117,6 +118,22 @@ def test_what_a_killed_writer_had_begun_is_not_left_for_ever(tmp_path):
     assert sorted(p.name for p in target.parent.iterdir()) == ["export", "somebody.txt"]
 
 
+def test_an_older_folder_does_not_come_back_where_the_user_has_removed_the_new_one(tmp_path):
+    target = fresh(tmp_path / "here")
+    shutil.copytree(target, target.with_name(".export.emseg-old"))  # left by a killed writer
+    with owned(target):
+        fill(target, NEW)
+    shutil.rmtree(target)
+    finish_replacing(target / "a")
+    assert not target.exists()
+
+
+def test_a_file_whose_name_leaves_no_room_for_that_of_a_lock_is_written(tmp_path):
+    with writing_file(tmp_path / ("n" * 250)) as new:
+        new.write_bytes(b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
+
 # -- two writers ------------------------------------------------------------------------
 
 
@@ -181,6 +198,24 @@ def test_a_lock_leaves_no_file_and_no_folder(tmp_path):
     with owned(tmp_path / "a" / "b" / "out"):
         assert (tmp_path / "a" / "b").is_dir()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there others' files are not protected by their mode")
+def test_an_output_that_another_user_writes_is_known_to_be_in_use(tmp_path, monkeypatch):
+    target, real = fresh(tmp_path / "here"), locks.Path.open
+    lock = OutputLock(target)
+
+    def of_another_user(path, mode="r", **named):
+        if path == locks.lock_path(target) and mode != "r":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, mode, **named)
+
+    monkeypatch.setattr(locks.Path, "open", of_another_user)
+    assert in_use(target)
+    with pytest.raises(Occupied, match=rf"\(process {os.getpid()}\)"):
+        OutputLock(target)
+    lock.release()
+    assert not in_use(target)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")

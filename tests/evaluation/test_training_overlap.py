@@ -47,6 +47,29 @@ def test_marks_of_an_earlier_version_are_recognised_in_the_image(run):
     assert (found.trained, found.held_out) == ([], [])  # another stack, so its numbers mean nothing
 
 
+def test_held_out_slices_of_which_an_earlier_version_kept_no_marks_are_not_said_to_be_new(run):
+    run.update(held_out_fingerprints=[])
+    said = "is of an earlier version, which kept no marks of the slices by which it chose its threshold"
+    found = scored(IMAGE[[5, 3]], run, [5, 3])  # in a file of their own, so their numbers mean nothing
+    assert any(said in note for note in found.notes)
+    assert found.overlap.assumed == [0, 1]
+    found = scored(IMAGE, run)  # its own stack, as the trained slices show
+    assert (found.overlap.held_out, found.overlap.assumed) == ([5], [])
+    assert not any(said in note for note in found.notes)
+
+
+def test_a_slice_of_the_image_is_read_once(run):
+    read = []
+
+    class Image:
+        def __getitem__(self, z):
+            read.append(z)
+            return IMAGE[z]
+
+    scored(None, run, image=Image())
+    assert sorted(read) == ALL
+
+
 def test_slices_without_marks_are_known_by_number_and_that_is_said(run):
     found = scored(None, run)
     assert (found.overlap.trained, found.overlap.held_out) == ([0, 1], [5])

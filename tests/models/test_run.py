@@ -9,6 +9,7 @@ import pytest
 from emseg_napari.core.jobs import EpochEnded, UserError
 from emseg_napari.core.locks import OutputLock
 from emseg_napari.models import run as run_module
+from emseg_napari.models.earlier_run import opened_replay
 from emseg_napari.models.run import FORMAT, Run, RunRecord, is_run, open_run, versions
 from emseg_napari.models.run_folder import check_new_run, owned_run, resumable_run
 from emseg_napari.settings import LiveSettings, TrainingSettings
@@ -113,6 +114,17 @@ def test_a_run_that_learned_live_cannot_be_resumed_without_its_hold(run, finishe
         resumable_run(run.folder)
 
 
+def test_only_a_run_with_steps_on_labels_that_stayed_can_be_repeated(run):
+    run.save_steps([])
+    with pytest.raises(UserError, match="has no steps to repeat"):
+        opened_replay(run.folder)
+    run.save_steps([(0.1, 1.0)])
+    assert opened_replay(run.folder).record == run.record
+    begun(run, **LiveSettings().training(run.settings).model_dump(include={"minutes", "epochs"}))
+    with pytest.raises(UserError, match="learned live, from labels that changed meanwhile, so it cannot"):
+        opened_replay(run.folder)
+
+
 @pytest.mark.parametrize("network", ["ridge", "trees"])
 def test_a_baseline_cannot_be_resumed(run, network):
     with pytest.raises(UserError, match="neither resumed nor"):
@@ -141,6 +153,15 @@ def test_a_run_folder_has_one_trainer_at_a_time(run, tmp_path, resume):
     lock.release()
     with owned_run(folder, resume) as resumed:
         assert (resumed is not None) == resume
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_killed_trainings_left_in_a_run_folder_goes_with_the_next(run, tmp_path, resume):
+    folder = begun(run).folder if resume else tmp_path / "new"
+    (folder / ".emseg-0123456789ab").mkdir(parents=True)
+    (folder / ".emseg-0123456789ab.keras").touch()
+    with owned_run(folder, resume):
+        assert not any(path.name.startswith(".emseg") for path in folder.iterdir())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")

@@ -5,7 +5,8 @@ from emseg_napari.core.jobs import UserError, never
 from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
-from emseg_napari.models.run import Run, opened_start
+from emseg_napari.models.earlier_run import opened_start
+from emseg_napari.models.run import Run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.dataset import check_data, prepare
 from emseg_napari.training.run_record import split_description, with_start
@@ -25,8 +26,8 @@ def stack() -> tuple[np.ndarray, np.ndarray]:
 class Blind:
     """A network that takes all for interior."""
 
-    def probability(self, slice_, should_stop=never):
-        return np.full(slice_.shape, 0.1, np.float32)
+    def part(self, slice_, window, should_stop=never):
+        return np.full(slice_[window].shape, 0.1, np.float32)
 
 
 def settings(**changes) -> TrainingSettings:

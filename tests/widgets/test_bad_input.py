@@ -767,7 +767,9 @@ def test_a_damaged_checkpoint_and_a_runs_folder_that_is_none_are_said(loaded, qt
 
     image = loaded.workspace.image.data
     seen = [fingerprint(slice_) for slice_ in image]
-    open_run(run_copy).update(finished=False, image_shape=image.shape, fingerprints=seen)
+    open_run(run_copy).update(
+        finished=False, image_shape=image.shape, fingerprints=seen, held_out_fingerprints=seen
+    )
     loaded.train.folder = run_copy  # as after a training that was interrupted
     loaded.workspace.changed.emit()
     checkpoint = run_copy / "last.keras"

@@ -1,5 +1,6 @@
 """What the user paints is kept on disk without being asked, and comes back."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -202,6 +203,16 @@ def test_a_session_that_is_open_is_not_opened_twice(loaded, qtbot, tmp_path):
     wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
     loaded.load.open_session(tmp_path / "work.emseg")
     wait_for(qtbot, lambda: "is open in a window" in loaded.load.status.text())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_session_that_is_open_is_saved_through_a_link_to_it(loaded, qtbot, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path)
+    for place in (tmp_path, tmp_path / "link"):
+        loaded.load.status.setText("")
+        loaded.load.save_session(place / "work.emseg")
+        wait_for(qtbot, lambda: loaded.load.status.text() not in ("", "Saving work.emseg..."))
+        assert loaded.load.status.text().startswith("Saved")
 
 
 def test_a_session_whose_image_moved_asks_where_it_is(desk, qtbot, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
 from emseg_napari.annotation.repair.edit import Pixel
+from emseg_napari.annotation.repair.known_values import known_greys, known_probability
 from emseg_napari.annotation.repair.skeleton import Skeleton
 from emseg_napari.models import ridge
 
@@ -34,16 +35,16 @@ def cost_of(membrane: np.ndarray, probability: np.ndarray | None, image: np.ndar
     image : numpy.ndarray
         (y, x), of any type.
     """
-    unlike = 1 - _ridge(image, membrane)
+    unlike = 1 - _ridge(known_greys(image), membrane)
     if probability is not None:  # which is as high in the whole thickness: the ridge leads to its middle
-        unlike = (unlike + 1 - np.clip(probability, 0, 1)) / 2
+        unlike = (unlike + 1 - known_probability(probability)) / 2
     return np.where(membrane, 1.0, _LEAST + (1 - _LEAST) * unlike)
 
 
 def _ridge(image: np.ndarray, membrane: np.ndarray) -> np.ndarray:
     """Return how much of a ridge runs through each pixel, from 0 to 1, compared with the window."""
     by = 2 if image.size > _LARGE_PX else 1
-    small = downsampled(image.astype(np.float32), by)
+    small = downsampled(image, by)
     spread = float(small.std())
     if spread == 0:
         return np.zeros(image.shape)

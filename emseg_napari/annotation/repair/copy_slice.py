@@ -8,6 +8,7 @@ import numpy as np
 from scipy import fft, ndimage
 
 from emseg_napari.annotation.repair.edit import Pixel, check_shapes
+from emseg_napari.annotation.repair.known_values import known_greys
 from emseg_napari.core.labels import PROPOSED_BOUNDARY
 
 _COARSE_PX = 256  # to which slices are shrunk before they are compared
@@ -73,7 +74,7 @@ def _prepared(image: np.ndarray, by: int) -> np.ndarray:
     """Return a slice, `by` times smaller, smoothed, with a mean of 0."""
     height, width = (size // by * by for size in image.shape)
     pixels, taken = image[:height, :width], range(0, by, -(-by // _SAMPLES))
-    rows = reduce(np.add, (pixels[first::by].astype(np.float32) for first in taken))
+    rows = reduce(np.add, (known_greys(pixels[first::by]) for first in taken))
     small = reduce(np.add, (rows[:, first::by] for first in taken))
     smooth = ndimage.gaussian_filter(small, _SMOOTH_PX)
     return smooth - smooth.mean()

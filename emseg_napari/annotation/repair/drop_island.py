@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from emseg_napari.annotation.repair.clicked_cells import beside, interior_under, membrane_near, parted
 from emseg_napari.annotation.repair.edit import Edit, Pixel, Point, edit_of, is_membrane, pixel_at
+from emseg_napari.annotation.repair.known_values import known_probability
 from emseg_napari.annotation.repair.membrane_removal import removal
 from emseg_napari.annotation.repair.skeleton import CORNERS_TOO, Skeleton, skeleton_of
 from emseg_napari.annotation.repair.slice_window import RepairWindow, box_of, growing_windows, window_around
@@ -127,7 +128,7 @@ def _walls(labels: np.ndarray, window: RepairWindow, skeleton: Skeleton, own: np
 def _weakest(walls: list[np.ndarray], skeleton: Skeleton, probability: np.ndarray | None) -> np.ndarray:
     """Return the wall that is least probable, if there is one that is not sure."""
     if probability is not None:
-        likely = probability[skeleton.y, skeleton.x]
+        likely = known_probability(probability)[skeleton.y, skeleton.x]
         weakest = min(walls, key=lambda wall: likely[wall].mean())
         if likely[weakest].mean() <= _SURE:
             return weakest

@@ -11,6 +11,7 @@ from skimage.graph import MCP_Geometric
 
 from emseg_napari.annotation.repair.cheapest_path import cheapest_path
 from emseg_napari.annotation.repair.edit import Edit, Pixel, edit_of, is_membrane
+from emseg_napari.annotation.repair.known_values import known_probability
 from emseg_napari.annotation.repair.slice_window import RepairWindow
 from emseg_napari.core.labels import INTERIOR
 
@@ -60,7 +61,7 @@ class PassageWindow:
     @cached_property
     def cost(self) -> np.ndarray:
         """Of a step over membrane and pockets, float (y, x); negative where no way leads."""
-        likely = 1.0 if self.probability is None else self.window.of(self.probability)
+        likely = 1.0 if self.probability is None else known_probability(self.window.of(self.probability))
         cost = _LEAST + np.where(self.membrane, likely, 0.0)
         return np.where(self.window.in_slice & (self.cells == 0), cost, -1.0)
 

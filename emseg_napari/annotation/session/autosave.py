@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import copy
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -87,7 +88,7 @@ class Autosave:
             Its `labels` are the array that the user changes.
         """
         with self._changed:
-            self._switch_to(Backlog(Path(folder).absolute(), session, self._claims))
+            self._switch_to(Backlog(self._named(folder), session, self._claims))
 
     def record_edit(self, z: int, plane: np.ndarray | None = None) -> None:
         """Record that labels of slice `z` have changed.
@@ -125,7 +126,7 @@ class Autosave:
         UserError
             If it cannot be written; it is then kept where it was.
         """
-        folder, old, image = Path(folder).absolute(), self._current, image_mark(session)
+        folder, old, image = self._named(folder), self._current, image_mark(session)
         if old is not None and old.folder == folder:
             if old.writer.exists and old.image == image and not copy_image:
                 self._save_here(session)
@@ -144,6 +145,11 @@ class Autosave:
                     self._switch_to(new)
             with self._changed:  # after saving, the session is marked as open
                 self._changed.wait_for(lambda: new.opened, _MARK_S)
+
+    def _named(self, folder: str | Path) -> Path:
+        """Return a folder by the name under which it is written to already: a link may lead to it, too."""
+        folder, known = Path(folder).absolute(), [backlog.folder for backlog in tuple(self._backlogs)]
+        return next((one for one in known if os.path.realpath(one) == os.path.realpath(folder)), folder)
 
     def _save_here(self, session: Session) -> None:
         self.record_state(**{name: getattr(session, name) for name in State.__annotations__})

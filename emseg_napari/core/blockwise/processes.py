@@ -22,6 +22,7 @@ from emseg_napari.core.blockwise.work import (
     BlockProgress,
     BlockWork,
     FatalBlockError,
+    cannot_travel,
     died,
     failure,
     pickled,
@@ -81,6 +82,8 @@ class Workers:
                 except (EOFError, OSError):
                     self._replace(worker, task, waiting, deaths, progress)
                     continue
+                if isinstance(result, FatalBlockError):  # perhaps before it had a block
+                    raise result
                 _report(worker.in_hand.popleft(), result, progress)
 
     def _give(self, waiting: deque[Block]) -> None:
@@ -138,7 +141,7 @@ class _Worker:
         self._process = spawn.Process(target=_serve, args=(other,), daemon=True)
         try:
             self._process.start()
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, AssertionError) as error:  # the last in a process that may have none
             raise _not_begun(str(error)) from error
         finally:
             other.close()
@@ -174,8 +177,6 @@ def _not_begun(reason: str) -> UserError:
 
 
 def _report(block: Block, result: Any, progress: BlockProgress) -> None:
-    if isinstance(result, FatalBlockError):
-        raise result
     if isinstance(result, BlockFailed):
         progress.failed(result)
     else:
@@ -190,7 +191,12 @@ def _serve(pipe: Connection) -> None:
     work: Any = None
     with suppress(EOFError, OSError):
         while True:
-            received = pickle.loads(pipe.recv_bytes())
+            message = pipe.recv_bytes()
+            try:
+                received = pickle.loads(message)
+            except Exception as error:
+                pipe.send_bytes(pickle.dumps(FatalBlockError(cannot_travel(error))))
+                continue
             if hasattr(received, "compute"):
                 work = received
             else:

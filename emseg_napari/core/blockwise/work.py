@@ -157,15 +157,26 @@ def pickled(work: BlockWork, dumps: Callable[[BlockWork], bytes]) -> bytes:
     Raises
     ------
     UserError
-        If that is too large.
+        If that is too large, or cannot travel.
     """
-    found = dumps(work)
+    try:
+        found = dumps(work)
+    except Exception as error:  # such as an array whose file is open; each kind has its own
+        raise UserError(cannot_travel(error)) from error
     if len(found) > _LARGEST_WORK:
         raise UserError(
             f"{len(found) / 1e6:.0f} MB in memory would travel to every worker; save the image to a file "
             "that all workers see, and use that."
         )
     return found
+
+
+def cannot_travel(error: Exception) -> str:
+    """Return why work cannot be sent to another process, or not be read there."""
+    return (
+        f"The image cannot be read by another process ({type(error).__name__}: {error}); save it as OME-Zarr "
+        "or TIFF and use that file."
+    )
 
 
 def write(work: BlockWork, block: Block, result: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -106,7 +107,7 @@ class SessionAutosave(QObject):
         UserError
             From this call or from the returned one, if it cannot be written.
         """
-        if open_elsewhere(folder) and self.folder(layer) != folder:
+        if open_elsewhere(folder) and not _is_same(self.folder(layer), folder):
             raise UserError(f"{folder.name} is open in a window; choose another name.")
         session, kept = self._session(layer, image), self._ensure(layer)
         if session.image is None and session.image_path is None:
@@ -217,6 +218,10 @@ def source_of(image: Image | None) -> Path | None:
     except UserError:
         return None
     return Path(image.source.path).absolute() if fits_it else None
+
+
+def _is_same(known: Path | None, folder: Path) -> bool:
+    return known is not None and os.path.realpath(known) == os.path.realpath(folder)
 
 
 def _unknown_file(image: Image) -> str:

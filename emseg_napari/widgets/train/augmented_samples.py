@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QCheckBox, QDialog, QHBoxLayout, QLabel, QPushButton,
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.io.sparse_stack import SparseStack, stacked
 from emseg_napari.io.volume import Volume
+from emseg_napari.models.earlier_run import opened_start
 from emseg_napari.models.normalisation import Normalisation
-from emseg_napari.models.run import opened_start
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.patches import PatchSampler
 from emseg_napari.training.splits import but_tile, hold_out_tile, most_labelled, split, spread_over

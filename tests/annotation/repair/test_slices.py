@@ -46,6 +46,14 @@ def test_the_shift_between_two_slices_is_found_in_spite_of_noise(shift, side):
     assert shift_between(noisy(there, 1), noisy(here, 2)) == pytest.approx(shift, abs=1)
 
 
+@pytest.mark.parametrize("unknown", [np.nan, np.inf, 3.4e38])
+def test_the_shift_is_found_where_some_pixels_have_no_value(unknown):
+    whole = tissue(300, 300).astype(np.float32)
+    here, there = whole[50:250, 50:250].copy(), whole[57:257, 38:238].copy()
+    here[:20, 30:60] = there[90:110, :15] = unknown
+    assert shift_between(there, here) == pytest.approx((7, -12), abs=1)
+
+
 def test_towards_a_section_of_which_nothing_is_left_nothing_moves():
     flat = np.full((100, 100), 128, np.uint8)
     assert shift_between(tissue(100, 100), flat) == (0, 0)

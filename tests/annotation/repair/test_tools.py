@@ -105,6 +105,19 @@ def test_the_path_follows_what_looks_like_membrane_not_the_straight_line():
     assert cells(closed) == 2
 
 
+@pytest.mark.parametrize("unknown", [np.nan, np.inf, -np.inf, 3.4e38])
+def test_pixels_without_a_value_neither_end_a_tool_nor_lead_it_astray(unknown):
+    image, likely = picture(GRID).astype(np.float32), probability(GRID)
+    image[18:22, 41:46] = likely[18:22, 41:46] = unknown
+    for known in (None, likely):
+        assert cells(close_gap(GAP, known, image, (12, 40), (30, 44)).applied_to(GAP)) == 9
+        stroke = np.array([(60, 43), (60, 83)])
+        assert cells(split_cell(GRID, known, np.full_like(image, unknown), stroke).applied_to(GRID)) == 10
+        cut = with_hole(GRID, np.s_[60:80], np.s_[60:62])
+        assert cells(drop_membrane(cut, (60, 42), known).applied_to(cut)) == cells(cut) - 1
+        assert cells(join_cells(GRID, (20, 20), (20, 60), known).applied_to(GRID)) == 8
+
+
 def test_no_detour_over_membranes_that_are_there():
     nothing = np.full(GAP.shape, 128, np.uint8)
     edit = close_gap(GAP, None, nothing, (12, 42), (29, 42))

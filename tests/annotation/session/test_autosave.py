@@ -724,6 +724,20 @@ def test_of_two_layers_in_one_window_one_writes_a_session(autosave, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_session_is_saved_under_each_of_its_names(autosave, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    session = a_session(tmp_path / "cells.tif")
+    for value, place in enumerate(("link", "real"), start=1):
+        autosave.save_as(tmp_path / place / "named.emseg", session)
+        paint(autosave, session, value, value)
+        assert autosave.flush(PATIENCE_S)
+        for name in ("link", "real"):
+            found = load_session(tmp_path / name / "named.emseg", tmp_path / "cells.tif")
+            assert np.array_equal(found.labels, session.labels)
+
+
 # -- one thing at a time ----------------------------------------------------------------
 
 

@@ -31,3 +31,14 @@ def test_a_slice_that_cannot_be_read_is_left_out_of_the_search_and_said(tmp_path
     assert (left_out.z, left_out.text) == (1, "Slice 1 is left out: chunk (1, 0, 0) is damaged.")
     assert told[-1].fraction == 1
     assert isinstance(told[-1], Progress)
+
+
+def test_of_a_slice_with_pixels_that_are_no_numbers_nothing_is_proposed_and_that_is_said(tmp_path):
+    image = np.random.default_rng(0).random((2, 40, 40), np.float32)
+    image[1, 5, 5] = np.nan
+    told = []
+    labels, run = np.zeros(image.shape, np.uint8), tiny_network_run(tmp_path / "run")
+    search_places(image, labels, run, JobContext(report=told.append))
+    assert [event.z for event in told if isinstance(event, SliceSearched)] == [0]
+    (left_out,) = [event for event in told if isinstance(event, SliceLeftOut)]
+    assert left_out.text.startswith("Slice 1 is left out: it has 1 pixels that are not finite numbers")

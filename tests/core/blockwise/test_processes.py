@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from multiprocessing import get_context
 from pathlib import Path
 
 import psutil
@@ -38,6 +39,31 @@ class Deadly(Writing):
         if block.index[0] == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().compute(block, given, should_stop)
+
+
+class Unsendable(Writing):
+    """Has something like an open file."""
+
+    def __reduce__(self):
+        raise TypeError("cannot pickle an open file")
+
+
+class Unreadable(Writing):
+    """Such as of a class that only the main module of this process has."""
+
+    def __reduce__(self):
+        return _not_there, ()
+
+
+def _not_there():
+    raise AttributeError("nothing of that name")
+
+
+def _in_daemon(folder, pipe):
+    try:
+        run_blocks(Writing(folder), cubes(1), Scheduler("local", 1))
+    except UserError as error:
+        pipe.send(str(error))
 
 
 def test_workers_of_this_machine_write_what_one_process_writes(tmp_path, capfd):
@@ -109,6 +135,23 @@ def test_a_block_over_which_workers_die_is_told_and_all_others_are_done(tmp_path
     assert failure.index == (3, 0, 0)
     assert failure.text.startswith("3 workers died while they processed it")
     assert written(tmp_path) == [0, 1, 2, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("work", [Unsendable, Unreadable])
+def test_work_that_no_other_process_can_read_is_refused_at_once(tmp_path, work):
+    with pytest.raises(UserError, match=r"cannot be read by another process \(\w+Error: .*; save it as OME"):
+        run_blocks(work(tmp_path), cubes(1), TWO)
+    assert workers_of() == []
+
+
+def test_a_process_that_may_not_start_others_says_so(tmp_path):
+    spawn = get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=_in_daemon, args=(tmp_path, there), daemon=True)
+    process.start()
+    there.close()
+    assert "did not start (daemonic processes" in here.recv()
+    process.join()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills a process")

@@ -27,7 +27,8 @@ from emseg_napari.inference import predict
 from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.volume import BrokenChunk, Volume
 from emseg_napari.models import unet
-from emseg_napari.models.run import Run, open_run, opened_start
+from emseg_napari.models.earlier_run import opened_start
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import LiveSettings, TrainingSettings
 from emseg_napari.training.devices import Devices
 from emseg_napari.training.learner import AnchoredLearner
