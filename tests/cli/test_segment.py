@@ -245,7 +245,8 @@ def test_more_cells_than_fit_16_bits_are_written_in_32(predicted, monkeypatch):
 def predicted_volume(tmp_path: Path, probability: np.ndarray) -> Path:
     """The same as `emseg predict` writes it into an OME-Zarr."""
     voxel = Voxel((50.0, 4.0, 4.0), "nanometer")
-    layout = Layout(probability.shape, "uint8", chunk=(1, 60, 60), shard=None, voxel=voxel)
+    place = {"voxel": voxel, "origin": (950.0, 0.0, 0.0)}
+    layout = Layout(probability.shape, "uint8", chunk=(1, 60, 60), shard=None, **place)
     output = VolumeOutput.prepare(tmp_path / "predicted.zarr", layout, RECORD | {"slices": [19, 24]})
     for block in output.blocks:
         output.write(block, np.round(255 * probability[block.window]).astype(np.uint8))
@@ -261,7 +262,7 @@ def test_a_volume_has_the_cells_of_the_stack(predicted_volume, options):
     np.testing.assert_array_equal(written[:], segmented(predicted_volume, *options))
     assert written.voxel == Voxel((50.0, 4.0, 4.0), "nanometer")
     assert (written.record["run"], written.record["slices"]) == ("mine", [19, 24])
-    assert written.layout.first == 19
+    assert written.layout.origin == (950.0, 0.0, 0.0)
     assert json.loads(result.stdout)["cells"] == written[:].max()
     again = emseg("segment", predicted_volume, "--output", cells, *options)
     assert "was complete already" in again.stdout
