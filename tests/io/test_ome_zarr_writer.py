@@ -599,6 +599,7 @@ def test_all_blocks_are_removed_and_nothing_else(output):
     yaozarrs.validate_zarr_store(str(output.path))
 
 
+@pytest.mark.slow
 @needs_fork
 def test_a_removal_that_is_killed_between_any_two_calls_leaves_whole_blocks_and_what_is_not_ours(tmp_path):
     layout = Layout((3, 40, 30), "int32", (1, 16, 16), None, version="0.4", labels=True)

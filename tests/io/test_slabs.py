@@ -91,7 +91,9 @@ def test_live_learning_of_labels_that_are_there(deep, labels):
     assert deep.most <= 2
 
 
-@pytest.mark.parametrize("cut", [CUT, Cut(whole_px=400, tile_px=16, margin_px=0)])
+@pytest.mark.parametrize(
+    "cut", [CUT, pytest.param(Cut(whole_px=400, tile_px=16, margin_px=0), marks=pytest.mark.slow)]
+)
 def test_the_division_of_a_volume_into_cells(deep, tmp_path, cut):
     settings = CellSettings(size_px=12, neck_px=1.0)
     for name, volume in (("deep", deep.volume), ("flat", CountedChunks(deep.values, (1, 16, 16)).volume)):

@@ -112,6 +112,7 @@ def test_a_prediction_changes_neither_strokes_nor_layers_of_the_user(ready, qtbo
     assert sum(is_managed(layer) for layer in viewer.layers) == 2
 
 
+@pytest.mark.slow
 def test_only_the_slice_in_view_is_predicted_when_asked(ready, qtbot):
     train(ready, qtbot)
     ready.workspace.viewer.dims.set_point(0, 3)

@@ -97,6 +97,7 @@ def test_a_large_slice_is_drawn_at_once_until_its_blocks_are_there(desk, qtbot):
     assert "large first look" not in desk.viewer.layers
 
 
+@pytest.mark.slow
 def test_cancel_keeps_what_is_done_and_predict_goes_on(desk, qtbot, tmp_path):
     deep = np.random.default_rng(1).integers(0, 256, (16, *SHAPE[1:])).astype(np.uint8)
     desk.viewer.layers.remove("brain")

@@ -142,7 +142,7 @@ def _names(series: tifffile.TiffPageSeries) -> tuple[str, ...]:
     Where the record of the shape states no axes, tifffile goes by lengths, and errs if y or x has length 1.
     """
     names = tuple(UNKNOWN if letter in "IQ" else letter.lower() for letter in series.axes)
-    if series.kind != "shaped" or "s" in names or '"axes"' in series.keyframe.shaped_description:
+    if series.kind != "shaped" or "s" in names or '"axes"' in (series.keyframe.shaped_description or ""):
         return names
     return (*plain_axes(len(names) - 2), "y", "x")
 

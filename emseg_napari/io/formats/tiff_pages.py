@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 import tifffile
@@ -26,7 +27,8 @@ def check_complete(file: tifffile.TiffFile, name: str) -> dict[int, Any]:
     """
     size, stored = file.filehandle.size, {}
     whole = _next_page(file) == 0
-    for page in file.pages if whole else ():
+    pages: Iterable[Any] = file.pages if whole else ()
+    for page in pages:
         whole = whole and _is_whole(page, size)
         stored[page.offset] = page.hash, page.photometric, _colours(page)
     if not whole:
@@ -49,12 +51,14 @@ def check_alike(series: tifffile.TiffPageSeries, stored: dict[int, Any], name: s
     labels : bool
         Whether labels are wanted, for which tables of colours do not count.
     """
+    first = stored.get(series.keyframe.offset)
+    if first is None:  # of another file of a set
+        return
+    counts = slice(2 if labels else 3)
     for number, page in enumerate(series.pages):
-        known = None if page is None else stored.get(page.offset)
-        if known is None or page.parent is not series.keyframe.parent:  # of another file of a set
+        if page is None or page.parent is not series.keyframe.parent:  # of another file of a set
             continue
-        first = stored[series.keyframe.offset]
-        if known[: 2 + (not labels)] != first[: 2 + (not labels)]:
+        if stored.get(page.offset, first)[counts] != first[counts]:
             raise UserError(
                 f"{name} has pages that are stored in different ways or count grey values otherwise (the "
                 f"first and page {number + 1}); save it as one stack of equal slices."

@@ -38,7 +38,10 @@ def a_session(image_path=None, run=None):
         image_path.parent.mkdir(parents=True, exist_ok=True)
         stacks.write_stack(image_path, image)
     image = None if image_path else image
-    return Session(image_path, image, labels, {0}, run, [ROUND], {"live": {"on": True}}, "membranes")
+    settings = {"live": {"on": True}}
+    return Session(
+        image_path, image, labels, {0}, run=run, rounds=[ROUND], settings=settings, name="membranes"
+    )
 
 
 def check_resumable(read, saved):

@@ -219,6 +219,7 @@ def test_live_learning_follows_a_stroke_and_keeps_what_it_learned(desk, qtbot, t
     assert (layer.data[z, :, :32] < 3).all()
 
 
+@pytest.mark.slow
 def test_without_labels_live_shows_what_the_network_thinks_and_waits(desk, qtbot, tiny_run):
     live, layer = desk.correct.live, desk.workspace.labels
     layer.data[:] = 0

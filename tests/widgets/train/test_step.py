@@ -293,6 +293,7 @@ def test_a_damaged_starter_is_barred_and_the_window_opens(tmp_path, monkeypatch,
     assert step.settings().start is None
 
 
+@pytest.mark.slow
 def test_a_training_from_the_starter_says_so_in_its_run(with_starter, dock, qtbot):
     load(dock, slices=2)
     dock.train.form.set_values({"patch_px": 32, "steps_per_epoch": 2})
