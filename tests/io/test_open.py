@@ -744,3 +744,12 @@ def test_a_tiff_of_slices_of_one_row_or_column_is_read_as_it_was_written(tmp_pat
     stack = grey("uint8", shape)
     tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
     np.testing.assert_array_equal(open_volume(tmp_path / "a.tif")[...], stack)
+
+
+def test_a_mapped_file_that_became_shorter_is_said_and_does_not_end_the_process(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((3, 64, 64), np.uint8), photometric="minisblack")
+    volume = open_volume(path)
+    path.write_bytes(path.read_bytes()[:6000])
+    with pytest.raises(BrokenChunk, match=r"a\.tif is cut off"):
+        volume[...]
