@@ -33,7 +33,7 @@ from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.owned_output import owned
 from emseg_napari.io.open import display_name, is_container
-from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind, may_be_labels, read_description, record_of_path
+from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind, may_be_labels, record_of_path
 from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.segmentation.cells_record import inherited, meaning
