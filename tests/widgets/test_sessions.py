@@ -3,17 +3,20 @@
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import dask.array
 import numpy as np
 import pytest
 import tifffile
 import zarr
+from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog
 
 from emseg_napari.annotation.session.recovery import recoverable, recovery_folder
 from emseg_napari.annotation.session.store import Session, load_session, save_session
 from emseg_napari.io.volume import BrokenChunk
-from emseg_napari.widgets.base.autosave import autosave_of
+from emseg_napari.widgets.base.autosave import autosave_of, source_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.dock import Dock
@@ -392,3 +395,13 @@ def test_choosing_another_layer_mixes_no_runs(loaded, qtbot, tmp_path):
     wait_for(qtbot, lambda: is_session(folder))
     qtbot.wait(500)
     assert load_session(folder).run.name == "run-a"
+
+
+@pytest.mark.parametrize("white", [False, True])
+def test_a_large_image_of_another_reader_is_found_in_its_file_only_if_it_is_read_alike(
+    tmp_path, monkeypatch, white
+):
+    path, stored = tmp_path / "a.tif", striped()[0]
+    tifffile.imwrite(path, stored, photometric="miniswhite" if white else "minisblack")
+    monkeypatch.setattr(Image, "source", SimpleNamespace(path=str(path)))
+    assert source_of(Image(dask.array.from_array(stored))) == (None if white else path)

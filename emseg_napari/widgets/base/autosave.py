@@ -205,8 +205,8 @@ def is_in_memory(layer: Layer) -> bool:
 def source_of(image: Image | None) -> Path | None:
     """Return the file from which the plugin can open an image again, None where it knows none.
 
-    That napari itself opened it is enough only if it is too large to be copied: this plugin may not read the
-    file as it does.
+    That napari itself, or another plugin, opened it is enough only if it is too large to be copied and the
+    slice in its middle is read alike: where 0 is white, for one, they show what is stored.
     """
     if image is None:
         return None
@@ -214,10 +214,12 @@ def source_of(image: Image | None) -> Path | None:
     if known or is_in_memory(image) or image.source.path is None:
         return Path(known) if known else None
     try:
-        fits_it = open_volume(image.source.path, fills=True).shape == volume_of_layer(image).shape
+        read, shown = open_volume(image.source.path, fills=True), volume_of_layer(image)
+        middle = len(read) // 2
+        is_same = read.shape == shown.shape and np.array_equal(read[middle], shown[middle])
     except UserError:
         return None
-    return Path(image.source.path).absolute() if fits_it else None
+    return Path(image.source.path).absolute() if is_same else None
 
 
 def _is_same(known: Path | None, folder: Path) -> bool:
