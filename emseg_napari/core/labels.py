@@ -205,6 +205,7 @@ def conversion(
     name, convention
         As for `normalise`.
     """
+    _refuse_fractions(Survey(dtype), name)  # text and the like, before anything is read
     survey = surveyed(planes, dtype, with_forms=convention is None)
     _refuse_fractions(survey, name)
     convention = convention or _recognised(survey, name)

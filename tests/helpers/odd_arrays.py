@@ -10,7 +10,7 @@ def _read_only(array):
     return array
 
 
-_ODD = {
+ODD = {
     "transposed": lambda a: a.transpose(2, 1, 0).copy().transpose(2, 1, 0),
     "slices transposed": lambda a: a.transpose(0, 2, 1).copy().transpose(0, 2, 1),
     "fortran": np.asfortranarray,
@@ -19,4 +19,4 @@ _ODD = {
     "read-only": _read_only,
     "swapped bytes": lambda a: a.astype(a.dtype.newbyteorder("S")),
 }
-odd_arrays = pytest.mark.parametrize("odd", _ODD.values(), ids=_ODD)
+odd_arrays = pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
