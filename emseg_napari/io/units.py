@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from emseg_napari.io.axes import Voxel
@@ -48,14 +48,15 @@ def stated_voxel(
     notes : tuple of str
         A sentence if something is stated that was not understood.
     """
-    each = [units] * 3 if isinstance(units, str) or units is None else list(units)
+    each = list(units) if isinstance(units, Iterable) and not isinstance(units, str) else [units] * 3
     known = [spelled(unit) for unit in each]
+    listed = list(sizes) if isinstance(sizes, Iterable) else [sizes]
     try:
-        numbers = [float(size) for size in sizes]
+        numbers = [float(size) for size in listed]
     except (TypeError, ValueError, OverflowError):
         numbers = []
     if len(numbers) != 3 or not all(math.isfinite(size) and size > 0 for size in numbers):
-        stated = "an empty list" if not len(sizes) else " x ".join(map(str, sizes))
+        stated = " x ".join(map(str, listed)) or "an empty list"
         return None, (f"no size of a voxel is known, since {_shown(stated)} is stated",)
     if len(known) == 3 and all(unit in _METRES for unit in known):
         z, y, x = (_converted(size, unit, known[2]) for size, unit in zip(numbers, known, strict=True))

@@ -278,7 +278,9 @@ def read(target):
 
 
 @needs_fork
-@FORMS
+@pytest.mark.parametrize(
+    "name", ["e", *(pytest.param(one, marks=pytest.mark.slow) for one in ("slices", "e.tif"))]
+)
 def test_an_export_that_is_killed_between_any_two_calls_leaves_the_old_or_the_new_one(tmp_path, name):
     target, older = tmp_path / "here" / name, complete_labels()
     target.parent.mkdir()
