@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QMessageBox, QWidget
+from qtpy.QtWidgets import QApplication, QMessageBox, QWidget
 
 from emseg_napari.annotation.session.recovery import open_elsewhere
 from helpers.timing import PATIENCE_S
@@ -52,13 +53,21 @@ def canvas_of(widget: QWidget) -> QWidget:
     return canvas
 
 
+def move(canvas: QWidget, point: QPoint, held: Qt.MouseButton = Qt.MouseButton.NoButton) -> None:
+    """Move the mouse over the canvas. The pointer of the screen stays: another test process has it, too."""
+    here, there = QPointF(point), QPointF(canvas.mapToGlobal(point))
+    none, keys = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier
+    event = QMouseEvent(QEvent.Type.MouseMove, here, there, none, held, keys)  # type: ignore[arg-type]
+    QApplication.sendEvent(canvas, event)
+
+
 def drag(canvas: QWidget, start: QPoint, end: QPoint) -> None:
     """Draw with the left mouse button held."""
-    QTest.mouseMove(canvas, start)
+    move(canvas, start)
     QTest.qWait(30)
     QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=start)
     for i in range(1, 6):
-        QTest.mouseMove(canvas, start + (end - start) * (i / 5))
+        move(canvas, start + (end - start) * (i / 5), Qt.MouseButton.LeftButton)
         QTest.qWait(30)
     QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=end)
     QTest.qWait(30)
@@ -106,7 +115,7 @@ def at(dock: QWidget, y: float, x: float) -> QPoint:
 
 def click(canvas: QWidget, point: QPoint) -> None:
     """Move there and press the left mouse button."""
-    QTest.mouseMove(canvas, point)
+    move(canvas, point)
     QTest.qWait(80)
     QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=point)
     QTest.qWait(30)

@@ -6,7 +6,7 @@ from napari.utils.events import EmitterGroup
 from qtpy.QtCore import Qt
 
 from emseg_napari.widgets.layers.labels_layer import add_labels, adopt, confirmed_in
-from helpers.window import canvas_of, striped, wait_for
+from helpers.window import canvas_of, move, striped, wait_for
 
 PLUGIN, CORRECT, DOCK = "emseg-napari", "Correct and confirm labels", "Segment boundaries (all steps)"
 TITLES = (
@@ -59,7 +59,7 @@ def test_whatever_is_opened_from_the_menu_leaves_nothing_behind_when_it_is_close
             if hasattr(correct, "repairs"):  # with a tool in hand, a preview and a place that is looked at
                 correct.repairs.tools["Drop piece"].click()
                 canvas = canvas_of(dock)
-                qtbot.mouseMove(canvas, canvas.rect().center())
+                move(canvas, canvas.rect().center())
                 assert viewer.layers["mine"].mouse_drag_callbacks
             assert connections(viewer) != before
             ended(viewer, step, qtbot, dock.destroyOnClose)

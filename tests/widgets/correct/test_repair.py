@@ -10,7 +10,7 @@ from emseg_napari.io.open import open_volume
 from emseg_napari.widgets.correct.repair_tools import TOOLS
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerInfo
-from helpers.window import at, canvas_of, click, drag, middle, striped, wait_for
+from helpers.window import at, canvas_of, click, drag, middle, move, striped, wait_for
 
 Z = 2
 NAMES = {tool.name: tool for tool in TOOLS}
@@ -97,7 +97,7 @@ def test_what_would_change_is_shown_under_the_cursor_before_the_click(desk, qtbo
     viewer = desk.workspace.viewer
     before = plane(desk).copy()
     canvas = take(desk, "Drop piece")
-    qtbot.mouseMove(canvas, at(desk, 25, 17))
+    move(canvas, at(desk, 25, 17))
     wait_for(qtbot, lambda: "repair preview" in viewer.layers and viewer.layers["repair preview"].visible)
     preview = viewer.layers["repair preview"]
     y, x = np.nonzero(preview.data[0])
@@ -107,7 +107,7 @@ def test_what_would_change_is_shown_under_the_cursor_before_the_click(desk, qtbo
     changed = np.zeros_like(before, bool)
     changed[y + top, x + left] = True
     np.testing.assert_array_equal(changed, plane(desk) != before)
-    qtbot.mouseMove(canvas, at(desk, 25, 25))
+    move(canvas, at(desk, 25, 25))
     wait_for(qtbot, lambda: not preview.visible)
     assert desk.workspace.labels.name == "proposal"  # the preview is nobody's labels
 
@@ -202,12 +202,12 @@ def test_between_two_confirmed_slices_labels_are_shown_then_interpolated_and_und
     assert "is drawn between slices 1 and 3" in desk.correct.status.text()
     np.testing.assert_array_equal(layer.data[Z], np.where(shown > 0, shown, before[Z]))
     assert np.mean(layer.data[Z] == layer.data[Z - 1] - 2) > 0.95
-    qtbot.mouseMove(canvas_of(desk), at(desk, 20, 20))
+    move(canvas_of(desk), at(desk, 20, 20))
     wait_for(qtbot, lambda: not preview.visible)  # nothing is left to be drawn
     viewer.layers.selection.active = layer
     qtbot.keyClick(canvas_of(desk), Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     np.testing.assert_array_equal(layer.data, before)
-    qtbot.mouseMove(canvas_of(desk), at(desk, 25, 25))
+    move(canvas_of(desk), at(desk, 25, 25))
     wait_for(qtbot, lambda: preview.visible)
     np.testing.assert_array_equal(preview.data[0], shown)
 
@@ -220,14 +220,14 @@ def test_the_picture_of_an_interpolation_follows_the_confirmed_slices_and_the_sl
     first = preview.data.copy()
     layer.data[0, 20:40, 20:40] = 4  # a wall goes from a neighbour
     layer.data[5, 20:40, 20:40] = 4
-    qtbot.mouseMove(canvas_of(desk), at(desk, 30, 22))
+    move(canvas_of(desk), at(desk, 30, 22))
     wait_for(qtbot, lambda: (preview.data != first).any())
     assert (preview.data[0, 22:38, 22:38] == 2).all()
     viewer.dims.set_point(0, Z + 1)
-    qtbot.mouseMove(canvas_of(desk), at(desk, 20, 20))
+    move(canvas_of(desk), at(desk, 20, 20))
     wait_for(qtbot, lambda: preview.translate[0] == Z + 1)
     viewer.dims.set_point(0, 0)
-    qtbot.mouseMove(canvas_of(desk), at(desk, 25, 25))
+    move(canvas_of(desk), at(desk, 25, 25))
     wait_for(qtbot, lambda: not preview.visible)
     click(canvas_of(desk), at(desk, 25, 25))
     assert "Slice 0 is confirmed" in desk.correct.status.text()
@@ -271,9 +271,9 @@ def test_a_tool_put_away_with_the_button_held_down_does_nothing(desk, qtbot):
     canvas = take(desk, "Split cell")
     with qtbot.captureExceptions() as wrong:
         qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=at(desk, 18, 25))
-        qtbot.mouseMove(canvas, at(desk, 25, 25))
+        move(canvas, at(desk, 25, 25))
         qtbot.keyClick(canvas, Qt.Key.Key_Escape)
-        qtbot.mouseMove(canvas, at(desk, 30, 25))
+        move(canvas, at(desk, 30, 25))
         qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=at(desk, 33, 25))
     assert wrong == []
     np.testing.assert_array_equal(plane(desk), before)
