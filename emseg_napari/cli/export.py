@@ -11,6 +11,7 @@ from emseg_napari.cli.guard import guarded
 from emseg_napari.cli.inputs import ConventionOption, JsonOption, LabelsArgument, open_pair
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import counted, show_result
+from emseg_napari.cli.streams import echo
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
 from emseg_napari.io.export import chosen_slices, export_training_labels
@@ -55,7 +56,7 @@ def export(
     _check_target(output, image, labels)
     stack, known = open_pair(image, labels, convention, fills=settings.missing_is_empty)
     if (note := exchanged(known, display_name(labels))) is not None:
-        typer.echo(f"note: {note}", err=True)
+        echo(f"note: {note}", err=True)
     chosen = _chosen(known, wanted, settings, labels)
     record = export_training_labels(stack, known, chosen, settings, output, *place_of_file(image))
     sentence = f"{output}: {counted(len(chosen), 'slice')} of images and labels ({record['values']})"

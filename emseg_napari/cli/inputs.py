@@ -166,7 +166,7 @@ def refuse_other_output(output: Path, software: str) -> None:
     """Raise `UserError` if there is a file that this command did not write."""
     try:
         is_own = not output.exists() or read_description(output).get("software") == software
-    except UserError:  # it is no TIFF file at all, or damaged
+    except UserError:  # it is not a TIFF file, or it is damaged
         is_own = False
     if not is_own:
         command = software.replace("emseg-napari", "emseg")

@@ -1,4 +1,4 @@
-"""Instance maps, in which every cell has a number of its own: their boundary, and what is no cell."""
+"""Instance maps, in which every cell has a number of its own: boundary, and pixels outside of cells."""
 
 from __future__ import annotations
 

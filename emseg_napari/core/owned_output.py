@@ -148,7 +148,7 @@ def refuse_links(folder: str | Path) -> None:
 
 
 def refuse_outside(folder: str | Path, path: str | Path) -> None:
-    """Refuse to write or remove a file whose path leads out of a folder of ours by a link.
+    """Refuse to write or remove a file whose path leads out of a folder by a link.
 
     Raises
     ------

@@ -12,7 +12,7 @@ _OWN = "emseg-napari "  # before the JSON, which tifffile would otherwise take f
 
 
 class DamagedRecord(UserError):
-    """A record that this package wrote, and that is no JSON any more."""
+    """A record that this package wrote, and that was damaged since: it is not JSON."""
 
 
 def record_text(record: Mapping[str, Any]) -> str:

@@ -185,10 +185,10 @@ def _record_of(data: CheckedData, settings: TrainingSettings, resumed: Run | Non
     image, trained, held_out = data.image, data.trained, data.held_out
     marks = {z: fingerprint(image[z]) for z in sorted({*trained, *held_out})}
     _check_no_leak({z: marks[z] for z in held_out}, {z: marks[z] for z in trained})
-    corner = hold_out_tile(data.labels, trained) if settings.hold_out and not held_out else None
+    counts = label_counts(data.labels[trained])
     if resumed:  # whatever was labelled in the meantime, nothing that it knows of itself is lost
-        changes = {"versions": versions(), "label_counts": label_counts(data.labels[trained])}
-        return resumed.record.model_copy(update=changes)
+        return resumed.record.model_copy(update={"versions": versions(), "label_counts": counts})
+    corner = hold_out_tile(data.labels, trained) if settings.hold_out and not held_out else None
     return new_record(
         image,
         settings,
@@ -198,7 +198,7 @@ def _record_of(data: CheckedData, settings: TrainingSettings, resumed: Run | Non
         fingerprints=[marks[z] for z in trained],
         held_out_fingerprints=[marks[z] for z in held_out],
         label_fingerprints={z: fingerprint(data.labels[z]) for z in marks},
-        label_counts=label_counts(data.labels[trained]),
+        label_counts=counts,
     )
 
 

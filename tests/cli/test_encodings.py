@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from typer.testing import CliRunner
 
+import emseg_napari.cli
 from emseg_napari.cli import app
 
 NAME, ESCAPED = "細胞 \u03bc", "\\u7d30\\u80de \\u03bc"
@@ -62,3 +64,9 @@ def test_a_prediction_ends_well_in_a_process_of_its_own(folder, encoding):
     assert told.returncode == 0, told.stderr
     assert ESCAPED in told.stdout.decode(encoding)
     assert (folder / f"{NAME} out.tif").is_file()
+
+
+def test_every_command_writes_through_what_escapes_letters():
+    """`typer.echo` writes UTF-8 to a terminal that has not its letters."""
+    modules = Path(emseg_napari.cli.__file__).parent.glob("*.py")
+    assert [path.name for path in modules if "typer.echo" in path.read_text("utf-8")] == []

@@ -60,10 +60,8 @@ def search_places(
     """
     context = context or JobContext()
     run = run if isinstance(run, Run) else open_run(run)
-    predictor, slices = (
-        load_predictor(run, PredictionSettings()),
-        ReadableSlices(in_slabs(image), context.report),
-    )
+    predictor = load_predictor(run, PredictionSettings())
+    slices = ReadableSlices(in_slabs(image), context.report)
     order = sorted(set(range(len(labels))).difference(confirmed), key=lambda z: (abs(z - first), z))
     started = time.monotonic()
     for done, z in enumerate(order, start=1):

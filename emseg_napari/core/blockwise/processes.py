@@ -1,7 +1,7 @@
 """Block-wise processing by worker processes of this machine.
 
-They are reached through pipes, which nobody else can open: whoever reaches the port of a Dask scheduler can
-run anything as its user.
+They are reached through pipes, which no other account can open. A Dask scheduler has a port, and every
+account that can connect to it can run code as its user.
 """
 
 from __future__ import annotations

@@ -138,9 +138,8 @@ class _Fitting:
         run.record = run.record.model_copy(update=thresholds | {"kept_epoch": 1, "finished": True})
         run.save()
         report(run.history[0])
-        if z is None or not 0 <= z < len(self.image):
-            pass
-        elif (plane := ReadableSlices(self.image, report).read(z)) is not None:
+        slices = ReadableSlices(self.image, report)
+        if z is not None and 0 <= z < len(self.image) and (plane := slices.read(z)) is not None:
             report(PreviewReady(1, z, predictor.probability(plane, self._context.should_stop)))
         report(Progress(1.0, None, "done"))
 

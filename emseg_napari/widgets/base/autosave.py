@@ -217,7 +217,7 @@ def source_of(image: Image | None) -> Path | None:
         read, shown = open_volume(image.source.path, fills=True), volume_of_layer(image)
         middle = len(read) // 2
         is_same = read.shape == shown.shape and np.array_equal(read[middle], shown[middle])
-    except UserError:
+    except (UserError, OSError):  # the file is gone, or was changed
         return None
     return Path(image.source.path).absolute() if is_same else None
 
