@@ -208,6 +208,18 @@ def test_merging_removes_all_that_parts_two_cells_and_nothing_else():
     assert is_membrane(merged)[82].all()
 
 
+@pytest.mark.parametrize("across", [False, True])
+def test_cells_that_reach_beyond_the_surroundings_of_the_clicks_are_merged_inside_of_them(across):
+    wide = np.full((320, 320), INTERIOR, np.uint8)
+    wide[159:162] = BOUNDARY
+    wide, clicks = (wide.T, ((160, 150), (160, 170))) if across else (wide, ((150, 160), (170, 160)))
+    merged = is_membrane(check(join_cells(wide, *clicks), wide, INTERIOR))
+    line = merged[:, 160] if across else merged[160]
+    assert not line[50:270].any()
+    assert line[:30].all()
+    assert line[-30:].all()
+
+
 def test_two_cells_that_touch_twice_are_merged_at_both_places():
     between = GRID.copy()
     between[55:70, 35:50] = PROPOSED_BOUNDARY
