@@ -407,6 +407,17 @@ def test_a_cell_at_the_edge_of_the_slice_can_be_split():
     )
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_stroke_that_ends_up_to_twenty_pixels_before_any_edge_of_the_slice_is_led_there(turns):
+    open_cell, nothing = np.full((61, 61), INTERIOR, np.uint8), np.zeros((61, 61))
+    stroke, beyond = np.array([(30, 0), (30, 40)]), np.array([(30, 0), (30, 39)])
+    for _ in range(turns):
+        stroke, beyond = (np.stack([60 - line[:, 1], line[:, 0]], axis=1) for line in (stroke, beyond))
+    assert cells(split_cell(open_cell, None, nothing, stroke).applied_to(open_cell)) == 2
+    with pytest.raises(UserError, match="does not split"):
+        split_cell(open_cell, None, nothing, beyond)
+
+
 def test_a_short_stroke_cuts_where_it_was_drawn_whatever_lies_farther_than_its_quarter():
     thin = np.full((80, 60), PROPOSED_BOUNDARY, np.uint8)
     thin[:, :20] = thin[:, 25:35] = thin[:, 40:] = PROPOSED_INTERIOR
