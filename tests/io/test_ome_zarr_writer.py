@@ -187,6 +187,15 @@ def test_coarser_images_hold_the_mean(values, step):
         assert coarse[place] == np.floor(cell.mean() + 0.5)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "int32"])
+def test_coarser_images_hold_the_mean_of_the_brightest_and_darkest_values_too(dtype):
+    limits = np.iinfo(dtype)
+    for value in (limits.min, limits.max):
+        coarse = reduced(np.full((2, 2, 2), value, dtype), (2, 2, 2), labels=False)
+        assert coarse.dtype == dtype
+        assert coarse.tolist() == [[[value]]]
+
+
 @given(small, steps)
 def test_coarser_labels_hold_the_most_frequent(values, step):
     coarse = reduced(values, step, labels=True)

@@ -753,3 +753,10 @@ def test_a_mapped_file_that_became_shorter_is_said_and_does_not_end_the_process(
     path.write_bytes(path.read_bytes()[:6000])
     with pytest.raises(BrokenChunk, match=r"a\.tif is cut off"):
         volume[...]
+
+
+def test_a_tiff_that_states_x_before_y_is_turned(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.arange(12, dtype=np.uint8).reshape(4, 3), metadata={"axes": "XY"})
+    turned = np.arange(12).reshape(4, 3).T
+    assert open_volume(tmp_path / "a.tif")[0].tolist() == turned.tolist()
+    assert read_image(tmp_path / "a.tif").tolist() == [turned.tolist()]
