@@ -134,6 +134,47 @@ def write_bits(path, stack, bits, photometric):
     path.write_bytes(content)
 
 
+INVERTED = np.tile(np.arange(255, -1, -1, dtype=np.uint8), (3, 1))
+
+
+def shown_by_imagej(path, values, table, **options):
+    """Write a stack with the table by which ImageJ shows it among its metadata only."""
+    metadata = {"axes": "ZYX", "LUTs": [table]}
+    tifffile.imwrite(path, values, imagej=True, metadata=metadata, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}], ids=["mapped", "compressed"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_an_image_that_imagej_shows_by_an_inverted_table_equals_its_twin(tmp_path, options, dtype):
+    path, white = tmp_path / "a.tif", dtype(np.iinfo(dtype).max)
+    shown_by_imagej(path, white - GREY, INVERTED, **options)
+    assert all(np.array_equal(one, GREY) for one in every_reading(path))
+    assert describe(path).notes == ("0 = white in the file, shown inverted back",)
+
+
+def test_masks_that_imagej_shows_by_an_inverted_table_equal_their_twins(tmp_path):
+    shown_by_imagej(tmp_path / "a.tif", 255 - MASK, INVERTED)
+    assert np.array_equal(open_labels(tmp_path / "a.tif")[:], BOUNDARY)
+
+
+def test_fractions_that_imagej_shows_by_an_inverted_table_are_refused(tmp_path):
+    shown_by_imagej(tmp_path / "a.tif", GREY.astype(np.float32), INVERTED)
+    with pytest.raises(UserError, match=r"a\.tif counts grey values from white"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_other_tables_of_imagej_colour_the_same_values(tmp_path):
+    path, fire = tmp_path / "a.tif", np.vstack([INVERTED[:2], 0 * INVERTED[:1]])
+    for table in (fire, INVERTED[:, ::-1]):
+        shown_by_imagej(path, GREY, table)
+        assert np.array_equal(read_image(path), GREY)
+
+
+def test_a_stack_that_says_twice_that_it_is_inverted_is_inverted_once(tmp_path):
+    shown_by_imagej(tmp_path / "a.tif", 255 - GREY, INVERTED, photometric="miniswhite")
+    assert np.array_equal(read_image(tmp_path / "a.tif"), GREY)
+
+
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
 @pytest.mark.parametrize("read", [read_image, lambda path: read_labels(path, "isbi"), describe])
 def test_signs_and_fractions_that_count_from_white_are_refused(tmp_path, dtype, read):

@@ -90,7 +90,7 @@ def described(file: tifffile.TiffFile, name: str, labels: bool) -> TiffStack:
     page, series = pages.series.keyframe, pages.series
     check_alike(series, stored, name, labels)
     axes = _axes(pages, name, labels)
-    grey, meaning = _grey(page, series.dtype, name, labels)
+    grey, meaning = _grey(series, _meaning(file, page), name, labels)
     voxel, origin, of_voxel = _place(file, name)
     notes = (*pages.notes, *axes.notes, *_grey_notes(page, grey, labels), *of_voxel)
     shape = tuple(n for axis, n in enumerate(series.shape) if axis != axes.colour)
@@ -180,10 +180,31 @@ def _middle(page: tifffile.TiffPage) -> np.ndarray:
 # -- values -----------------------------------------------------------------------------------
 
 
-def _grey(page: tifffile.TiffPage, dtype: np.dtype[Any], name: str, labels: bool) -> tuple[GreyValues, Any]:
+def _meaning(file: tifffile.TiffFile, page: tifffile.TiffPage) -> int | None:
+    """Return what the values mean; None where the file does not say it.
+
+    An inverted grey table, by which ImageJ shows an image, may stand among its metadata only.
+    """
+    if "PhotometricInterpretation" not in page.tags:
+        return None
+    shown_by = (file.imagej_metadata or {}).get("LUTs")  # tables (3, 256) of red, green and blue
+    if page.photometric == _PHOTOMETRIC.MINISBLACK and shown_by is not None and _are_inverted(shown_by):
+        return _PHOTOMETRIC.MINISWHITE
+    return page.photometric
+
+
+def _are_inverted(tables: Any) -> bool:
+    """Whether tables, or a single one, are grey from white to black."""
+    listed = tables if isinstance(tables, list) else [tables]
+    return all(np.array_equal(table, np.tile(np.arange(255, -1, -1), (3, 1))) for table in listed)
+
+
+def _grey(
+    series: tifffile.TiffPageSeries, meaning: int | None, name: str, labels: bool
+) -> tuple[GreyValues, Any]:
     """Return what is done to the values, and what they mean."""
-    meaning = page.photometric
-    if "PhotometricInterpretation" not in page.tags or meaning in _COLOURS:
+    page, dtype = series.keyframe, series.dtype
+    if meaning is None or meaning in _COLOURS:
         return GreyValues(), "0 = black"
     if meaning not in _GREY:
         kind = getattr(meaning, "name", meaning)
