@@ -291,6 +291,18 @@ def test_what_a_png_says_of_screens_and_transparency_changes_no_value(tmp_path, 
     np.testing.assert_array_equal(read_image(tmp_path / "a.png")[0], GREY[0])
 
 
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [((250_000_000, 200_000_000, 1), 1), ((11811, 11811, 1), 0), ((2, 1, 0), 0), ((0, 0, 1), 0)],
+    ids=["nm", "300 dpi", "ratio", "none"],
+)
+def test_the_size_of_a_pixel_in_a_png_is_said_not_to_be_that_of_a_voxel(tmp_path, pixels, said):
+    chunk = b"pHYs", struct.pack(">IIB", *pixels)
+    (tmp_path / "a.png").write_bytes(png(50, 40, 8, 0, [row.tobytes() for row in GREY[0]], chunk))
+    note = "no size of a voxel is known, since only that of a pixel is stated (5 x 4 nm)"
+    assert describe(tmp_path / "a.png").notes == (note,) * said
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_a_png_of_fewer_bits_is_the_same_picture_with_eight(tmp_path, bits):
     few = GREY[0] % 2**bits
