@@ -16,7 +16,7 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, VolumeWindow, name_of
 from emseg_napari.io.chunk_errors import LazyFile, read_or_find_broken
-from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
+from emseg_napari.io.datasets import Dataset, Wanted, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
 from emseg_napari.io.placing import plain_place
 from emseg_napari.io.stated_axes import ATTRIBUTES, attribute_axes
@@ -73,7 +73,7 @@ class Hdf5Pixels(LazyFile):
 _OPENING = threading.Lock()
 
 
-def open_hdf5(path: Path, dataset: str = "", labels: bool = False) -> Volume:
+def open_hdf5(path: Path, dataset: str = "", wanted: Wanted = "image") -> Volume:
     """Open a dataset of an HDF5 file.
 
     Parameters
@@ -82,8 +82,8 @@ def open_hdf5(path: Path, dataset: str = "", labels: bool = False) -> Volume:
         The file.
     dataset : str
         Its path in the file, or a group's; when not given, CREMI's volumes/raw or the only volume.
-    labels : bool
-        Whether labels are wanted where none is named.
+    wanted : str
+        What is wanted where none is named.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def open_hdf5(path: Path, dataset: str = "", labels: bool = False) -> Volume:
     """
     try:
         with h5py.File(path, "r") as file:
-            return _open(file, path, dataset, labels)
+            return _open(file, path, dataset, wanted)
     except OSError as error:
         raise UserError(f"{path.name} is damaged or not an HDF5 file ({error}); copy it again.") from error
 
@@ -108,7 +108,7 @@ def hdf5_levels(path: Path, dataset: str) -> list[str]:
         return [f"{match[1]}/{level}/cells" for level in levels if f"{level}/cells" in group]
 
 
-def _open(file: h5py.File, path: Path, dataset: str, wants_labels: bool) -> Volume:
+def _open(file: h5py.File, path: Path, dataset: str, wanted: Wanted) -> Volume:
     try:
         if dataset and dataset not in file:
             raise unknown_dataset(_datasets(file), dataset, path.name)
@@ -117,7 +117,7 @@ def _open(file: h5py.File, path: Path, dataset: str, wants_labels: bool) -> Volu
         name = name_of(path, dataset)
         raise UserError(f"{name} cannot be opened ({error}); choose another dataset.") from error
     if isinstance(found, h5py.Group):
-        inner = choose(_datasets(found), name_of(path, dataset), inside=dataset, labels=wants_labels)
+        inner = choose(_datasets(found), name_of(path, dataset), inside=dataset, wanted=wanted)
         dataset, found = f"{dataset}/{inner}".strip("/"), found[inner]
     name = name_of(path, dataset)
     if not isinstance(found, h5py.Dataset) or found.shape is None:

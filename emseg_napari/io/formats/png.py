@@ -56,11 +56,12 @@ def describe_png(path: Path, labels: bool = False) -> FileDescription:
         If it is damaged, or a colour image.
     """
     header, _, grey = guarded(lambda one: _opened(one, labels), path)
-    notes: tuple[str, ...] = (table_note(labels),) if header.colour == _TABLE and (labels or grey.changes) else ()
+    notes = _size_notes(header.pixels_a_unit)
+    if header.colour == _TABLE and (labels or grey.changes):
+        notes += (table_note(labels),)
     if header.channels > 1:
         read_png(path)
-        notes = (EQUAL_COLOURS,)
-    notes += _size_notes(header.pixels_a_unit)
+        notes += (EQUAL_COLOURS,)
     dtype = grey.dtype(np.dtype(np.uint16 if header.bits > 8 else np.uint8))
     meaning: Photometric = "colour table" if header.colour == _TABLE else "0 = black"
     return FileDescription(
