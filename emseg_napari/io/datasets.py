@@ -132,7 +132,7 @@ def _of_predictions(arrays: Mapping[str, Dataset], name: str) -> dict[str, Datas
         return others or no_images
     raise UserError(
         f"{name} has {listed(arrays)}, of which none is known to be a prediction; append the path of the one "
-        f"that is, such as {name}/{[*arrays][-1]}."
+        "that is, or choose another file."
     )
 
 
