@@ -4,10 +4,12 @@ import pickle
 import struct
 import zlib
 
+import h5py
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from emseg_napari.core.jobs import UserError
@@ -155,6 +157,36 @@ def test_an_image_that_imagej_shows_by_an_inverted_table_equals_its_twin(tmp_pat
 def test_masks_that_imagej_shows_by_an_inverted_table_equal_their_twins(tmp_path):
     shown_by_imagej(tmp_path / "a.tif", 255 - MASK, INVERTED)
     assert np.array_equal(open_labels(tmp_path / "a.tif")[:], BOUNDARY)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", ">u2"])
+def test_an_image_of_hdf5_that_counts_from_white_equals_its_twin(tmp_path, dtype):
+    path, white = tmp_path / "a.h5", np.iinfo(dtype).max
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=(white - GREY.astype(dtype))).attrs["IMAGE_WHITE_IS_ZERO"] = np.uint8(1)
+        file.create_dataset("labels/x", data=255 - MASK).attrs["IMAGE_WHITE_IS_ZERO"] = np.uint8(1)
+    image = path / "x"
+    assert all(np.array_equal(one, GREY) for one in every_reading(image))
+    assert describe(image).notes == ("0 = white in the file, shown inverted back",)
+    assert np.array_equal(open_labels(path)[:], BOUNDARY)
+
+
+def test_an_image_of_hdf5_says_that_it_counts_from_black_and_fractions_from_white_are_refused(tmp_path):
+    for values, flag in ((GREY, 0), (GREY.astype(np.float32), 1)):
+        with h5py.File(tmp_path / f"{flag}.h5", "w") as file:
+            file.create_dataset("x", data=values).attrs["IMAGE_WHITE_IS_ZERO"] = np.uint8(flag)
+    assert np.array_equal(read_image(tmp_path / "0.h5"), GREY)
+    with pytest.raises(UserError, match=r"1\.h5/x counts grey values from white"):
+        read_image(tmp_path / "1.h5")
+
+
+def test_an_inverted_display_of_omero_changes_no_value_and_is_said(tmp_path):
+    image = {"axes": [{"name": axis} for axis in "zyx"], "datasets": [{"path": "0"}]}
+    group = zarr.create_group(tmp_path / "a.zarr", zarr_format=2)
+    group.create_array("0", data=GREY)
+    group.attrs.update({"multiscales": [image], "omero": {"channels": [{"inverted": True}]}})
+    assert np.array_equal(read_image(tmp_path / "a.zarr"), GREY)
+    assert "OMERO shows it inverted" in describe(tmp_path / "a.zarr").notes[0]
 
 
 def test_fractions_that_imagej_shows_by_an_inverted_table_are_refused(tmp_path):

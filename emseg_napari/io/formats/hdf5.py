@@ -18,12 +18,14 @@ from emseg_napari.io.axes import Size, VolumeWindow, name_of
 from emseg_napari.io.chunk_errors import LazyFile, read_or_find_broken
 from emseg_napari.io.datasets import Dataset, Wanted, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
+from emseg_napari.io.grey_values import FROM_WHITE, from_white, shown
 from emseg_napari.io.placing import plain_place
 from emseg_napari.io.stated_axes import ATTRIBUTES, attribute_axes
-from emseg_napari.io.volume import Volume
+from emseg_napari.io.volume import PixelSource, Volume
 
+_WHITE = "image_white_is_zero"  # of HDF5's own specification of images
 # Attributes that are read; others may be anything at all.
-_READ = {*ATTRIBUTES, "axis_units", "resolution", "offset", "element_size_um"}
+_READ = {*ATTRIBUTES, "axis_units", "resolution", "offset", "element_size_um", "voxel_size", "units", _WHITE}
 # A dataset of BigDataViewer: point in time, setup and level (https://imagej.net/plugins/bdv).
 _BDV = re.compile(r"(t\d{5,}/s\d{2,})/(\d+)/cells")
 _MOST_COUNTED = 100_000  # chunks, so that opening takes no longer than an instant
@@ -131,19 +133,33 @@ def _open(file: h5py.File, path: Path, dataset: str, wanted: Wanted) -> Volume:
         file_says = replace(file_says, notes=file_says.notes + _unwritten(found))
     chunks = None if found.chunks is None else axes.size(found.chunks)
     pixels = Hdf5Pixels(path, dataset, axes.size(found.shape), file_says.dtype, chunks, axes)
-    return Volume.described(file_says, f"{path}/{dataset}", pixels)
+    return Volume.described(file_says, f"{path}/{dataset}", _shown(pixels, file_says))
+
+
+def _shown(pixels: Hdf5Pixels, file: FileDescription) -> PixelSource:
+    if file.photometric != "0 = white":
+        return pixels
+    return shown(pixels, from_white(file.dtype, 8 * file.dtype.itemsize, file.name))
 
 
 def _described(found: h5py.Dataset, dataset: str, name: str) -> FileDescription:
-    words, notes = attribute_axes(_attributes(found), found.ndim, name)
+    attributes = _attributes(found)
+    words, notes = attribute_axes(attributes, found.ndim, name)
     if not _BDV.fullmatch(dataset):
-        return FileDescription(name, "HDF5", words, found.shape, found.dtype, notes=notes)
+        file = FileDescription(name, "HDF5", words, found.shape, found.dtype, notes=notes)
+        inverted = any(key.casefold() == _WHITE and _is_set(value) for key, value in attributes.items())
+        return replace(file, photometric="0 = white", notes=(*notes, FROM_WHITE)) if inverted else file
     dtype = found.dtype
     notes = (*notes, "the size of a voxel is in the XML file of BigDataViewer, which is not read")
     if dtype.kind == "i" and dtype.itemsize == 2:
         dtype = np.dtype(np.uint16).newbyteorder(dtype.byteorder)
         notes = (*notes, "its values are read as unsigned, which BigDataViewer stores as signed")
     return FileDescription(name, "BigDataViewer HDF5", words, found.shape, dtype, notes=notes)
+
+
+def _is_set(value: Any) -> bool:
+    flags = np.asarray(value)
+    return flags.dtype.kind in "bui" and bool(flags.any())
 
 
 def _attributes(dataset: h5py.Dataset) -> dict[str, Any]:

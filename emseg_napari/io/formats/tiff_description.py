@@ -20,7 +20,15 @@ from emseg_napari.io.description import (
 from emseg_napari.io.formats.tiff_claims import Pages, shape_record, stack_pages
 from emseg_napari.io.formats.tiff_pages import check_alike, check_complete
 from emseg_napari.io.formats.tiff_voxel import stated_place
-from emseg_napari.io.grey_values import EQUAL_COLOURS, GreyValues, grey_table, one_channel, table_note
+from emseg_napari.io.grey_values import (
+    EQUAL_COLOURS,
+    FROM_WHITE,
+    GreyValues,
+    from_white,
+    grey_table,
+    one_channel,
+    table_note,
+)
 
 MOST_CHANNELS = 4  # more are slices, if the file has no others: Python programs call them so
 _PHOTOMETRIC = tifffile.PHOTOMETRIC
@@ -198,7 +206,7 @@ def _grey(
     series: tifffile.TiffPageSeries, meaning: int | None, name: str, labels: bool
 ) -> tuple[GreyValues, Any]:
     """Return what is done to the values, and what they mean."""
-    page, dtype = series.keyframe, series.dtype
+    page = series.keyframe
     if meaning is None or meaning in _COLOURS:
         return GreyValues(), "0 = black"
     if meaning not in _GREY:
@@ -208,12 +216,7 @@ def _grey(
         return _of_table(page, name, labels), "colour table"
     if meaning != _PHOTOMETRIC.MINISWHITE:
         return GreyValues(), "0 = black"
-    if dtype.kind not in "bu":
-        raise UserError(
-            f"{name} counts grey values from white (0 = white), and with {dtype} values programs differ in "
-            "what black is; save it with 0 = black."
-        )
-    return GreyValues(white=(1 << page.bitspersample) - 1), "0 = white"
+    return from_white(series.dtype, page.bitspersample, name), "0 = white"
 
 
 def _of_table(page: tifffile.TiffPage, name: str, labels: bool) -> GreyValues:
@@ -228,7 +231,7 @@ def _of_table(page: tifffile.TiffPage, name: str, labels: bool) -> GreyValues:
 def _grey_notes(page: tifffile.TiffPage, grey: GreyValues, labels: bool) -> tuple[str, ...]:
     """Return the note on values that are not shown as they are stored."""
     if grey.white is not None:
-        return ("0 = white in the file, shown inverted back",)
+        return (FROM_WHITE,)
     if page.photometric == _PHOTOMETRIC.PALETTE and (labels or grey.changes):
         return (table_note(labels),)
     return ()

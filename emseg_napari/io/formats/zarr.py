@@ -139,6 +139,8 @@ def _described(array: zarr.Array, name: str, level: _Level | None) -> FileDescri
             said = f"named {', '.join(own)} by the array and {', '.join(axes)} by its image"
             notes = (*notes, f"its axes are {said}, of which the latter was taken")
         own = axes
+        if level.multiscale.shown_inverted:
+            notes = (*notes, "OMERO shows it inverted; its values are read as they are stored")
     return FileDescription(name, container, own, array.shape, array.dtype, notes=notes)
 
 
