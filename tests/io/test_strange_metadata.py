@@ -18,7 +18,7 @@ from emseg_napari.io.open import open_levels
 
 STACK = np.random.default_rng(0).integers(1, 250, (4, 6, 7), np.uint8)
 FEW = settings(
-    max_examples=int(os.environ.get("EMSEG_EXAMPLES", 60)),
+    max_examples=int(os.environ.get("EMSEG_FUZZ_EXAMPLES", 60)),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -127,6 +127,7 @@ def _open(file: h5py.File, path: Path, dataset: str, wanted: Wanted) -> Volume:
     file_says = _described(found, dataset, name)
     axes = stack_axes(file_says)
     _check_filters(found, name)
+    _check_sources(found, path, name)
     file_says = plain_place(file_says, axes, _attributes(found))
     file_says = replace(file_says, is_labels=looks_like_labels(dataset, found.dtype))
     if not file_says.is_labels:
@@ -199,6 +200,22 @@ def _check_filters(dataset: h5py.Dataset, name: str) -> None:
             raise UserError(
                 f"{name} is compressed by {filter_name}, which HDF5 lacks here; save it again with gzip."
             )
+
+
+def _check_sources(dataset: h5py.Dataset, path: Path, name: str) -> None:
+    """Raise `UserError` where a file of a virtual dataset is missing: HDF5 would give its fill value."""
+    named = {one.file_name for one in dataset.virtual_sources()} - {"."} if dataset.is_virtual else set()
+    around = (path.parent, path.resolve().parent, Path())
+    missing = [
+        one
+        for one in sorted(named)
+        if "%" not in one and not any((place / one).is_file() for place in around)
+    ]
+    if missing:
+        raise UserError(
+            f"{name} is put together from {len(named)} other files, of which {len(missing)} are missing "
+            f"({missing[0]}); put them beside it."
+        )
 
 
 def _datasets(group: h5py.Group) -> dict[str, Dataset]:
