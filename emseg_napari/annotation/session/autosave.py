@@ -21,6 +21,8 @@ import numpy as np
 from emseg_napari.annotation.session.backlog import Backlog, image_mark
 from emseg_napari.annotation.session.claims import Claims
 from emseg_napari.annotation.session.recovery import discard, is_unsaved
+from emseg_napari.annotation.session.scratch import slices_in_use
+from emseg_napari.annotation.session.slicefiles import changed_slices
 from emseg_napari.annotation.session.store import Origin, Placement, Round, Session, save_session
 from emseg_napari.core.jobs import UserError
 
@@ -69,6 +71,7 @@ class Autosave:
         self._current: Backlog | None = None
         self._closed = False
         self._thread: threading.Thread | None = None
+        self._saving = threading.Lock()
 
     @property
     def folder(self) -> Path | None:
@@ -126,10 +129,14 @@ class Autosave:
         UserError
             If it cannot be written; it is then kept where it was.
         """
+        with self._saving:  # one after the other: a backlog tracks what changes for one of them only
+            self._save_as(folder, session, copy_image)
+
+    def _save_as(self, folder: str | Path, session: Session, copy_image: bool) -> None:
         folder, old, image = self._named(folder), self._current, image_mark(session)
         if old is not None and old.folder == folder:
             if old.writer.exists and old.image == image and not copy_image:
-                self._save_here(session)
+                self._save_here(old, session)
                 return
             session = replace(session, folder=folder, unreadable=old.writer.unreadable)
         self._wait_for_others(folder, old)
@@ -138,7 +145,7 @@ class Autosave:
                 save_session(folder, session, copy_image)
                 session = replace(session, unreadable=set())  # these slices' files are set aside now
                 kept = replace(session, image_path=None) if copy_image else session
-                new = Backlog(folder, kept, self._claims, image)
+                new = Backlog(folder, replace(kept, folder=folder), self._claims, image)
                 with self._changed:
                     if old is not None and old is self._current:
                         old.hand_changes_to(new)
@@ -151,8 +158,16 @@ class Autosave:
         folder, known = Path(folder).absolute(), [backlog.folder for backlog in tuple(self._backlogs)]
         return next((one for one in known if os.path.realpath(one) == os.path.realpath(folder)), folder)
 
-    def _save_here(self, session: Session) -> None:
+    def _save_here(self, backlog: Backlog, session: Session) -> None:
+        """Write what waits, and slices that were changed by a program that tells of no stroke."""
         self.record_state(**{name: getattr(session, name) for name in State.__annotations__})
+        self._flush_or_raise()
+        used = slices_in_use(session.labels)
+        for z in changed_slices(backlog.writer.labels_folder, session.labels, used):
+            self.record_edit(z)
+        self._flush_or_raise()
+
+    def _flush_or_raise(self) -> None:
         if not self.flush(60.0):
             raise UserError(self.trouble or f"{self.folder} could not be written in time; save again.")
 
