@@ -14,34 +14,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Unpack, cast
 
 import numpy as np
 
-from emseg_napari.annotation.session.backlog import Backlog, image_mark
+from emseg_napari.annotation.session.backlog import Backlog, State, image_mark
 from emseg_napari.annotation.session.claims import Claims
 from emseg_napari.annotation.session.recovery import discard, is_unsaved
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.slicefiles import changed_slices
-from emseg_napari.annotation.session.store import Origin, Placement, Round, Session, save_session
+from emseg_napari.annotation.session.store import Session, save_session
 from emseg_napari.core.jobs import UserError
 
 _TICK_S = 0.05
 _MARK_S = 5.0
 _LEAVE_S = 60.0
-
-
-class State(TypedDict, total=False):
-    """The fields of a `Session` that `Autosave.record_state` takes."""
-
-    confirmed: set[int]
-    origins: dict[int, Origin]
-    run: Path | None
-    rounds: list[Round]
-    settings: dict[str, Any]
-    name: str
-    image_place: Placement | None
-    labels_place: Placement | None
 
 
 class Autosave:
@@ -160,7 +147,8 @@ class Autosave:
 
     def _save_here(self, backlog: Backlog, session: Session) -> None:
         """Write what waits, and slices that were changed by a program that tells of no stroke."""
-        self.record_state(**{name: getattr(session, name) for name in State.__annotations__})
+        names = State.__annotations__.keys() - {"image_path"}  # a copy of the image stays in the session
+        self.record_state(**cast(State, {name: getattr(session, name) for name in names}))
         self._flush_or_raise()
         used = slices_in_use(session.labels)
         for z in changed_slices(backlog.writer.labels_folder, session.labels, used):

@@ -751,7 +751,7 @@ def test_an_image_that_is_another_one_when_a_session_begins_anew_is_the_one_that
 
 
 @pytest.mark.parametrize("value", [0, 2])
-def test_saving_again_keeps_what_a_program_changed_that_tells_of_no_stroke(autosave, unsaved, tmp_path, value):
+def test_saving_again_keeps_what_was_changed_without_a_stroke(autosave, unsaved, tmp_path, value):
     paint(autosave, unsaved, 4)
     autosave.save_as(tmp_path / "named.emseg", unsaved)
     unsaved.labels[4] = value
