@@ -32,7 +32,7 @@ from emseg_napari.widgets.layers.labels_layer import connect_while, stack_of, un
 from emseg_napari.widgets.layers.layer_info import info_in, info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
-from emseg_napari.widgets.layers.placement import layer_transform, shown_slice
+from emseg_napari.widgets.layers.placement import layer_transform, move_to, shown_slice
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 SLICE, STACK = "slice in view", "whole stack"
@@ -239,6 +239,7 @@ class CellsStep(JobStep):
         """Return the layer that holds the cells of this source, a new one if there is none."""
         layer = self._own.get(self._source.unique_id)
         if layer is not None and layer in self.viewer.layers and fits(layer, self._shape):
+            move_to(layer, layer_transform(self._source, layer.ndim))  # the source may have been moved
             return layer
         return self._add_layer()
 

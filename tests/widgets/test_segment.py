@@ -62,6 +62,15 @@ def find(qtbot):
     return press
 
 
+def test_cells_that_are_found_again_lie_where_the_probability_lies_now(predicted, find):
+    source = predicted.source.layer
+    for scope in (STACK, SLICE):
+        cells = find(predicted, scope)
+        assert tuple(cells.translate) == tuple(source.translate)
+        source.translate = (100, 80, 120)
+    assert sum("cells" in layer.name for layer in predicted.viewer.layers) == 1
+
+
 def press_in_vain(step: CellsStep) -> str:
     """The sentence that comes of a press that starts nothing and adds no layer."""
     before = list(step.viewer.layers)

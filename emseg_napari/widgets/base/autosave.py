@@ -54,7 +54,7 @@ class SessionAutosave(QObject):
         self._reported = self._warned = ""
         self._ask = QTimer(self, interval=_ASK_MS)
         self._ask.timeout.connect(self._report_trouble)
-        workspace.edited.connect(self._record_edit)
+        workspace.edited.connect(self.record_edit)
         workspace.changed.connect(self._record_work)
         workspace.managed_changed.connect(self.follow)
         # not by this object, which is half destroyed by then
@@ -97,7 +97,7 @@ class SessionAutosave(QObject):
             self._workspace.choose("image", images[-1])
         self._workspace.choose("labels", layer)
         self._workspace.choose_run(session.run)
-        self._workspace.set_rounds(session.rounds)
+        self._workspace.add_rounds(session.rounds)
 
     def saving(
         self, layer: Labels, image: Image, folder: Path, copy_image: bool, source: Path | None = None
@@ -170,7 +170,8 @@ class SessionAutosave(QObject):
             self._ask.start()
         return kept
 
-    def _record_edit(self, layer: Labels, slices: set[int]) -> None:
+    def record_edit(self, layer: Labels, slices: set[int]) -> None:
+        """Record that labels or confirmation of slices changed, and begin to autosave a layer with that."""
         kept = self._kept(layer)
         is_current = kept is not None and kept.is_current
         image = None if is_current else self._image_of(layer)
