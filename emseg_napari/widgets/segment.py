@@ -54,6 +54,7 @@ class CellsStep(JobStep):
         self._source: Any = None
         self._shape: tuple[int, ...] = ()
         self._slices = (0, 0)
+        self._highest = 0  # of the numbers in other slices
         self._linked = False
         self._output: Path | None = None
         self._notes: list[str] = []
@@ -171,10 +172,19 @@ class CellsStep(JobStep):
                 labels, _ = understood(source, self.ask_convention)
                 self._notes.extend(filter(None, [exchanged(labels, source.name)]))
                 probability = _certain(labels[first:end], source.name, first)
+            self._highest = self._highest_beside(first, end)
             return {"probability": probability, "settings": settings, "first_slice": first}
 
         self.say("Finding cells...")
         self.job.start("segment", "Finding cells", prepare)
+
+    def _highest_beside(self, first: int, end: int) -> int:
+        """Return the highest number of this source's cells in other slices; it looks at all, in a thread."""
+        layer = self._own.get(self._source.unique_id)
+        if layer is None or not fits(layer, self._shape):
+            return 0
+        stack = stack_of(layer)
+        return max((int(stack[z].max()) for z in slices_in_use(stack) if not first <= z < end), default=0)
 
     def _range(self, layer: Layer, depth: int) -> tuple[int, int]:
         if self.scope.currentText() == STACK:
@@ -230,9 +240,7 @@ class CellsStep(JobStep):
         if end - first == len(stack):
             layer.data = cells.reshape(layer.data.shape)
             return
-        stack[first:end] = 0
-        highest = max((int(stack[z].max()) for z in slices_in_use(stack)), default=0)
-        stack[first:end] = np.where(cells > 0, cells + highest, 0)
+        stack[first:end] = np.where(cells > 0, cells + self._highest, 0)
         layer.refresh()
 
     def _layer(self) -> Any:
