@@ -154,8 +154,8 @@ def test_choosing_reference_shows_its_recipe(loaded):
 
 def test_training_settings_are_remembered(loaded, qtbot, monkeypatch):
     monkeypatch.setattr(loaded.train.job, "start", noting([]))
-    loaded.train.amount.setValue(7)
-    loaded.train.form.widgets["batch_size"].value = 3
+    loaded.train.amount.setText("7")
+    loaded.train.form.widgets["batch_size"].value = "3"
     loaded.train.train.click()
     later = TrainStep(loaded.workspace.viewer, loaded.workspace)
     qtbot.addWidget(later)
@@ -360,7 +360,7 @@ def shown_fields(step: TrainStep) -> set[str]:
 @pytest.mark.parametrize("network", ["ridge", "trees"])
 def test_choosing_a_baseline_hides_what_means_nothing_to_it(loaded, network):
     everything = shown_fields(loaded.train)
-    loaded.train.form.widgets["batch_size"].value = 7
+    loaded.train.form.widgets["batch_size"].value = "7"
     loaded.train.form.widgets["network"].value = network
     shared = {"network", "slices", "validate_slices", "hold_out", "seed", "missing_is_empty"}
     assert shown_fields(loaded.train) == shared

@@ -147,7 +147,7 @@ def assert_complaint(step, *parts):
 def test_the_engine_scores_in_the_background_and_the_step_shows_what_it_found(step, qtbot):
     bars = []
     step.job.event.connect(lambda event: bars.append(event))
-    step.error_form.widgets["smallest_px"].value = 10
+    step.error_form.widgets["smallest_px"].value = "10"
     step.evaluate.click()
     assert step.cancel.isEnabled()
     assert not step.evaluate.isEnabled()

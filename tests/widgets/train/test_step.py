@@ -168,7 +168,7 @@ def test_a_real_training_pauses_continues_and_ends_when_good_enough(loaded, qtbo
     step = loaded.train
     step.form.set_values({"patch_px": 32, "steps_per_epoch": 5})
     step.unit.setCurrentText("epochs")
-    step.amount.setValue(5000)
+    step.amount.setText("5000")
     step.train.click()
     wait_for(qtbot, lambda: len(step.plot.rows) > 0, 120)
     step.controls.pause.click()
@@ -298,7 +298,7 @@ def test_a_training_from_the_starter_says_so_in_its_run(with_starter, dock, qtbo
     load(dock, slices=2)
     dock.train.form.set_values({"patch_px": 32, "steps_per_epoch": 2})
     dock.train.unit.setCurrentText("epochs")
-    dock.train.amount.setValue(1)
+    dock.train.amount.setText("1")
     dock.train.train.click()
     wait_for(qtbot, lambda: not dock.train.job.running, 180)
     run = open_run(dock.workspace.run)
