@@ -205,12 +205,28 @@ def test_confirming_with_the_key_protects_the_slice_and_shows(loaded, qtbot):
     z = int(loaded.workspace.viewer.dims.current_step[0])
     qtbot.keyClick(canvas, "c")
     assert confirmed_in(layer) == {z}
+    assert loaded.correct.status.text() == f"Slice {z} is confirmed."
     wait_for(qtbot, lambda: f"Confirmed slices: {z}" in loaded.correct.confirmed.text())
     before = layer.data.copy()
     fill(layer, z, np.ones(layer.data.shape[1:], np.uint8))
     np.testing.assert_array_equal(layer.data, before)
     loaded.correct.confirm.click()
     assert confirmed_in(layer) == set()
+    assert loaded.correct.status.text() == f"Slice {z} is no longer confirmed."
+
+
+def test_a_slice_without_labels_is_not_confirmed_and_unlabelled_pixels_are_counted(loaded):
+    layer = loaded.workspace.labels
+    z = int(loaded.workspace.viewer.dims.current_step[0])
+    layer.data[z] = 0
+    loaded.correct.confirm.click()
+    assert "has no labels yet" in loaded.correct.status.text()
+    assert confirmed_in(layer) == set()
+    layer.data[z] = 1
+    layer.data[z, :2, :3] = 0
+    loaded.correct.confirm.click()
+    assert loaded.correct.status.text() == f"Slice {z} is confirmed; 6 of its pixels are unlabelled."
+    assert confirmed_in(layer) == {z}
 
 
 def test_proposals_look_different_from_a_persons_labels(loaded):

@@ -574,6 +574,11 @@ def test_scale_and_place_of_the_truth_are_kept_by_errors_and_camera(alone, monke
     assert tuple(viewer.scene.camera.center[-2:]) == (10 + 4 * y, 20 + 4 * x)
     assert viewer.dims.point[0] == 100 + 50 * error.z
     assert viewer.scene.camera.zoom == 1
+    for moved in ("cells", "truth", "mine"):
+        viewer.layers[moved].translate = (0, 0, 8)
+    step.evaluate.click()
+    answer(step, a_review(TRUTH, PREDICTED, V_RAND))
+    assert layer.translate.tolist() == [0, 0, 8]
 
 
 def test_evaluating_again_replaces_the_errors_and_their_layer_may_be_deleted(evaluated):
