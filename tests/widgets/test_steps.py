@@ -52,6 +52,12 @@ def test_nothing_can_be_done_without_an_image_and_the_buttons_say_why(dock):
     assert not dock.predict.predict.isEnabled()
     assert not dock.export.export.isEnabled()
     assert not dock.correct.confirm.isEnabled()
+    for step, wish in ((dock.train, "train"), (dock.predict, "predict")):
+        assert step.status.text() == f"To {wish}, open an image first."
+    image = dock.workspace.viewer.add_image(np.zeros((2, 8, 8), np.uint8))
+    assert dock.train.status.text() == "To train, make or open a labels layer."
+    add_labels(dock.workspace.viewer, np.zeros((2, 8, 8), np.uint8), "labels", image)
+    assert dock.train.status.text() == ""
 
 
 def test_choosers_follow_the_layer_list(dock):
