@@ -469,6 +469,10 @@ def test_a_raw_image_alone_is_no_labels(tmp_path):
     (tmp_path / "b.h5").symlink_to(tmp_path / "a.h5")
     with pytest.raises(UserError, match="is the image itself"):
         refuse_image(tmp_path / "b.h5/volumes/raw", tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["volumes/labels/neuron_ids"] = np.ones((2, 20, 20), np.uint64)
+    with pytest.raises(UserError, match=r"a.h5/volumes/labels/neuron_ids is the image itself"):
+        refuse_image(tmp_path / "a.h5", tmp_path / "a.h5/volumes/labels/neuron_ids")
 
 
 def test_labels_of_cremi_are_instances(tmp_path):
