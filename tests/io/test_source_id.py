@@ -145,3 +145,14 @@ def test_the_only_file_of_an_array_or_folder_is_compared_part_by_part(tmp_path, 
         file.write_bytes(before)
         assert not is_changed(without, state_of(open_volume(path), without), repaired=True)
         assert is_changed(without, state_of(open_volume(path), without))
+
+
+def test_of_a_lazy_array_some_slices_that_lie_evenly_are_marked():
+    array = zarr.create_array({}, data=np.arange(20, dtype=np.uint8)[:, None, None], chunks=(1, 1, 1))
+    marks = state_of(volume_of(array))["content"]
+    assert len(marks) == 8
+    array[1] = 99
+    assert state_of(volume_of(array))["content"] == marks
+    array[19] = 99
+    assert state_of(volume_of(array))["content"][:-1] == marks[:-1]
+    assert state_of(volume_of(array))["content"] != marks

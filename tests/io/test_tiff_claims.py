@@ -151,6 +151,16 @@ def test_the_last_rows_of_a_page_that_are_missing_are_missed(tmp_path, planes):
         read_image(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("tag", ["StripByteCounts", "StripOffsets"])
+def test_a_compressed_page_whose_last_strip_was_never_written_is_cut_off(tmp_path, tag):
+    tifffile.imwrite(tmp_path / "a.tif", GREY[0], compression="zlib", rowsperstrip=10, metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        stated = file.pages.first.tags[tag]
+        stated.overwrite((*stated.value[:-1], 0) if tag == "StripByteCounts" else stated.value[:-1])
+    with pytest.raises(UserError, match=r"a\.tif is cut off"):
+        read_image(tmp_path / "a.tif")
+
+
 def test_a_place_that_is_no_whole_number_is_refused_and_not_mapped(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", GREY[0], photometric="minisblack", metadata=None)
     content = (tmp_path / "a.tif").read_bytes()
