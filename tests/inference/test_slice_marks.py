@@ -113,7 +113,9 @@ def test_slices_are_known_by_the_marks_that_an_earlier_run_has_of_them(tmp_path,
 def test_marks_of_an_earlier_version_are_not_made_for_slices_of_another_size(tmp_path, monkeypatch):
     run, made = tiny_network_run(tmp_path / "run"), []
     run.update(fingerprints=["of another image"])
-    monkeypatch.setattr(slice_marks, "SliceMarker", lambda earlier: made.append(earlier) or SliceMarker(earlier))
+    monkeypatch.setattr(
+        slice_marks, "SliceMarker", lambda earlier: made.append(earlier) or SliceMarker(earlier)
+    )
     predict_volume(IMAGE, run, VolumeTask(tmp_path / "out.zarr", FAST))
     assert made == [False] * 5
 
