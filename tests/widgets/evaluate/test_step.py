@@ -150,7 +150,7 @@ def assert_complaint(step, *parts):
 def test_the_engine_scores_in_the_background_and_the_step_shows_what_it_found(step, qtbot):
     bars = []
     step.job.event.connect(lambda event: bars.append(event))
-    step.error_form.widgets["smallest_px"].value = 10
+    step.error_form.widgets["smallest_px"].value = "10"
     step.evaluate.click()
     assert step.cancel.isEnabled()
     assert not step.evaluate.isEnabled()
@@ -584,6 +584,11 @@ def test_scale_and_place_of_the_truth_are_kept_by_errors_and_camera(alone, monke
     assert tuple(viewer.scene.camera.center[-2:]) == (10 + 4 * y, 20 + 4 * x)
     assert viewer.dims.point[0] == 100 + 50 * error.z
     assert viewer.scene.camera.zoom == 1
+    for moved in ("cells", "truth", "mine"):
+        viewer.layers[moved].translate = (0, 0, 8)
+    step.evaluate.click()
+    answer(step, a_review(TRUTH, PREDICTED, V_RAND))
+    assert layer.translate.tolist() == [0, 0, 8]
 
 
 def test_evaluating_again_replaces_the_errors_and_their_layer_may_be_deleted(evaluated):
