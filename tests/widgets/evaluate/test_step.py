@@ -660,6 +660,7 @@ def test_a_round_counts_painted_and_confirmed_slices(evaluated):
     latest = evaluated.workspace.rounds[-1]
     assert (latest.corrected, latest.confirmed) == (2, 4)
     assert latest.slices == (1, 2, 4, 5)
+    assert (latest.truth, latest.image) == ("truth", fingerprint(IMAGE[3]))
     assert latest.v_rand == pytest.approx(0.86)
     assert len(evaluated.workspace.rounds) == 2
 
