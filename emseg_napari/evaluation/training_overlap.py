@@ -14,9 +14,13 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import Prediction
 from emseg_napari.evaluation.recognition import Part, Recognition, Shape
+from emseg_napari.evaluation.scores import SliceEvaluation
 from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment
 from emseg_napari.io.fingerprint import seen
 from emseg_napari.models.run import Run, is_run, open_run
+
+# What a run has seen of a slice.
+TRAINED, HELD_OUT, UNKNOWN = "trained on", "held out", "not known"
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,13 @@ class Overlap:
     def run_names(self) -> str:
         """Names of the runs; empty if none is known."""
         return ", ".join(run.folder.name for run in self.runs)
+
+    def seen_of(self, one: SliceEvaluation) -> str:
+        """Return in words what the run has seen of a scored slice; empty if it is surely new to it."""
+        what = TRAINED if one.trained else HELD_OUT if one.z in self.held_out else ""
+        if not what and one.z in self.unknown:
+            return UNKNOWN
+        return f"{what or 'new'} (by its number)" if one.z in self.assumed else what
 
 
 def run_of(prediction: Prediction, run: Run | Path | str | None) -> Run | None:

@@ -29,7 +29,7 @@ def cells_record(boundary: Boundary, prediction: Mapping[str, Any], settings: Ce
         The probability or labels that are divided.
     prediction : mapping
         The record of it (`io.records.record_of_volume`); empty if emseg did not write the volume.
-    settings : InstanceSettings
+    settings : CellSettings
 
     Returns
     -------
