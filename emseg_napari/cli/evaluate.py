@@ -28,8 +28,8 @@ from emseg_napari.cli.scoretables import show_scores
 from emseg_napari.core.jobs import Cancelled, Message
 from emseg_napari.core.labels import Convention
 from emseg_napari.io.open import display_name
-from emseg_napari.io.records import Kind, may_be_labels, record_of_path
-from emseg_napari.io.stack_or_volume import is_one_or_copy, source_of
+from emseg_napari.io.records import Kind, record_of_path
+from emseg_napari.io.stack_or_volume import is_one_or_copy, open_prediction, source_of
 from emseg_napari.settings import EvaluationSettings, validated
 
 if TYPE_CHECKING:
@@ -81,13 +81,13 @@ def _read(path: Path, labels: Path, kind: Kind | None, fills: bool) -> Predictio
     """Read the prediction; refuse what the labels are read from, too."""
     # These load scipy, which no other command needs.
     from emseg_napari.evaluation.independence import refuse_same
-    from emseg_napari.evaluation.predictions import read_prediction
+    from emseg_napari.evaluation.predictions import prediction_in
 
-    may_be = may_be_labels(kind, record_of_path(path))
-    if is_one_or_copy(source_of(path, may_be), source_of(labels, is_labels=True)):
+    volume, record = open_prediction(path, kind, fills=fills)
+    if is_one_or_copy(Path(volume.source), source_of(labels, is_labels=True)):
         refuse_same(display_name(path), display_name(labels))
-    found = read_prediction(path, kind, fills=fills)
-    say_notes(path, labels=may_be)
+    found = prediction_in(volume, path, kind, record)
+    say_notes(path, volume)
     return found
 
 
