@@ -18,6 +18,7 @@ import zarr
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io import stack_or_volume
 from emseg_napari.io.datasets import SeveralVolumes
+from emseg_napari.io.formats import chunk_files
 from emseg_napari.io.formats.zarr import ZarrPixels
 from emseg_napari.io.open import open_levels, open_volume, read_whole
 from emseg_napari.io.stack_or_volume import open_labels, refuse_image
@@ -468,6 +469,10 @@ def test_a_raw_image_alone_is_no_labels(tmp_path):
     (tmp_path / "b.h5").symlink_to(tmp_path / "a.h5")
     with pytest.raises(UserError, match="is the image itself"):
         refuse_image(tmp_path / "b.h5/volumes/raw", tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["volumes/labels/neuron_ids"] = np.ones((2, 20, 20), np.uint64)
+    with pytest.raises(UserError, match=r"a.h5/volumes/labels/neuron_ids is the image itself"):
+        refuse_image(tmp_path / "a.h5", tmp_path / "a.h5/volumes/labels/neuron_ids")
 
 
 def test_labels_of_cremi_are_instances(tmp_path):
@@ -778,3 +783,50 @@ def test_a_tiff_that_states_x_before_y_is_turned(tmp_path):
     turned = np.arange(12).reshape(4, 3).T
     assert open_volume(tmp_path / "a.tif")[0].tolist() == turned.tolist()
     assert read_image(tmp_path / "a.tif").tolist() == [turned.tolist()]
+
+
+@pytest.mark.parametrize("odd", [0, 2, 4])
+def test_a_folder_is_as_large_as_two_of_its_first_middle_and_last_slice(tmp_path, odd):
+    for z in range(5):
+        tifffile.imwrite(tmp_path / f"{z}.tif", np.full((7, 9 if z == odd else 8), z, np.uint8))
+    volume = open_volume(tmp_path)
+    assert volume.shape == (5, 7, 8)
+    with pytest.raises(BrokenChunk, match=rf"slice {odd}: .*/{odd}\.tif .* is unlike the other slices"):
+        volume[odd]
+    assert volume[(odd + 1) % 5].max() == (odd + 1) % 5
+
+
+@pytest.mark.parametrize(
+    ("options", "written", "words"),
+    [
+        ({}, 0, ("none of it was ever written, so it is read as its fill value",)),
+        ({}, 4, ()),
+        ({"external": [("raw.bin", 0, 480)]}, 0, ()),
+        (
+            {"chunks": (1, 10, 12)},
+            0,
+            ("4 of its 4 chunks were never written, so they are read as its fill value",),
+        ),
+        (
+            {"chunks": (1, 10, 12)},
+            3,
+            ("1 of its 4 chunks were never written, so they are read as its fill value",),
+        ),
+        ({"chunks": (1, 10, 12)}, 4, ()),
+    ],
+)
+def test_how_much_of_an_hdf5_image_was_never_written_is_said(tmp_path, options, written, words):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        image = file.create_dataset("raw", (4, 10, 12), "uint8", **options)
+        for z in range(written):
+            image[z] = 7
+    description = open_volume(tmp_path / "a.h5").description
+    assert description is not None
+    assert tuple(note for note in description.notes if "written" in note) == words
+
+
+def test_chunks_that_do_not_fit_into_memory_are_told_in_gib(monkeypatch):
+    monkeypatch.setattr(chunk_files, "free_memory", lambda: 1 << 30)
+    chunk_files.check_chunks((1024, 1024, 1024), np.dtype("uint8"), "a.zarr")
+    with pytest.raises(UserError, match=r"each of which takes 2\.0 GiB of memory, and 1\.0 GiB are free"):
+        chunk_files.check_chunks((1024, 1024, 1024), np.dtype("uint16"), "a.zarr")

@@ -133,8 +133,9 @@ def test_levels_that_are_links_out_of_an_ome_zarr_are_refused(tmp_path):
     (path / "0/zarr.json").unlink()
     shutil.rmtree(path / "0")
     (path / "0").symlink_to(tmp_path / "b.zarr")
-    with pytest.raises(UserError, match=r"a\.zarr has a level 0 that is a link to another place"):
-        open_levels(path)
+    for opens in (open_levels, open_volume):
+        with pytest.raises(UserError, match=r"a\.zarr has a level 0 that is a link to another place"):
+            opens(path)
 
 
 # -- other containers ---------------------------------------------------------------------

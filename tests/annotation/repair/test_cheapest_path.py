@@ -15,6 +15,7 @@ from emseg_napari.annotation.repair.cheapest_path import (
     upsampled,
     with_pockets,
 )
+from emseg_napari.annotation.repair.known_values import known_greys, known_probability
 from emseg_napari.annotation.repair.skeleton import skeleton_of
 
 
@@ -126,3 +127,13 @@ def test_a_pocket_at_any_edge_of_the_window_is_left_as_it_is():
     for turns in range(4):
         one, other = np.rot90(band, turns), np.rot90(mask, turns)
         np.testing.assert_array_equal(with_pockets(one, other), one)
+
+
+def test_probabilities_that_are_not_known_are_even_and_others_lie_from_0_to_1():
+    values = np.array([[-np.inf, -0.5, np.nan, 0.25, 1.5, np.inf]], np.float32)
+    assert known_probability(values).tolist() == [[0, 0, 0.5, 0.25, 1, 1]]
+
+
+def test_grey_values_that_are_not_known_are_the_mean_of_the_others():
+    assert known_greys(np.array([[np.nan, 1, np.inf, 4, -3.4e38]])).tolist() == [[2.5, 1, 2.5, 4, 2.5]]
+    assert known_greys(np.full((1, 2), np.nan)).tolist() == [[0, 0]]

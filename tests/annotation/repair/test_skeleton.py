@@ -163,3 +163,15 @@ def test_the_way_through_membrane_is_the_shortest_and_leads_through_pockets():
     opened = passage.opened(found, passage.ends(found)).applied_to(labels)
     assert (opened[20, 20:24] == INTERIOR).all()
     assert (opened[:, 44:] == labels[:, 44:]).all()
+
+
+def test_a_way_that_is_opened_leaves_a_wall_before_other_cells():
+    labels = np.full((40, 60), INTERIOR, np.uint8)
+    labels[10:16] = labels[16:, 28:32] = BOUNDARY
+    window = window_around([(20, 30)], 60, labels.shape)
+    passage = PassageWindow(labels, window, None)
+    left, right = (int(passage.numbers[window.local((30, x))]) for x in (5, 50))
+    way = np.array([window.local((16, x)) for x in range(28, 32)])
+    edit = passage.opened(way, (left, right))
+    assert edit is not None
+    assert sorted(edit.y[edit.x == 29].tolist()) == list(range(13, 21))

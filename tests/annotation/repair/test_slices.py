@@ -169,6 +169,23 @@ def test_every_cell_is_as_far_on_its_way_as_its_distances_say(seed, width, size,
     )  # distances that are the same but for rounding
 
 
+@pytest.mark.parametrize("fraction", [0.3, 0.5, 0.7])
+def test_cells_of_one_row_far_above_each_other_are_as_far_on_their_way_as_their_distances_say(fraction):
+    labels = [np.full((190, 40), BOUNDARY, np.uint8) for _ in range(2)]
+    for row in (2, 90, 180):
+        labels[0][row, 10:30] = labels[1][row, 12:34] = INTERIOR
+    np.testing.assert_array_equal(interpolate(*labels, fraction), by_cell(*labels, fraction))
+
+
+def test_arms_that_reach_far_beyond_the_other_cell_are_left_aside():
+    below, above = (np.full((150, 150), BOUNDARY, np.uint8) for _ in range(2))
+    below[100:130, 94:136] = above[100:130, 100:130] = INTERIOR
+    above[10:100, 115] = above[10, 2:136] = above[10:130, 2] = INTERIOR
+    for labels in ((below, above), (below.T, above.T), (below[:, ::-1], above[:, ::-1])):
+        between = interpolate(*labels, 0.5)
+        np.testing.assert_array_equal(between, by_cell(*labels, 0.5))
+
+
 def test_a_pixel_deep_in_a_cell_stays_in_it_however_far_the_other_slice_has_it():
     """Distances are told up to 64 px."""
     below, above = rectangle(2, 2, 78, 78, 2), rectangle(2, 2, 78, 78, 2)

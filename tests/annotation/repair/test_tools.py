@@ -363,6 +363,16 @@ def test_a_cell_among_others_goes_to_the_one_from_which_a_weak_membrane_parts_it
     assert same_cell(filled, (60, 60), (60, 100))
 
 
+def test_a_loose_membrane_inside_of_a_cell_goes_with_it():
+    hooked = GRID.copy()
+    hooked[45:72, 62:65] = PROPOSED_BOUNDARY  # longer than a stub, and on a wall that stays
+    weak = is_membrane(hooked).astype(np.float32)
+    weak[45:80, 80:85] = 0.6
+    filled = check(drop_island(hooked, (60, 50), weak), hooked, INTERIOR)
+    assert cells(filled) == 8
+    assert not is_membrane(filled)[50:75, 50:90].any()
+
+
 # A stroke across a cell
 
 

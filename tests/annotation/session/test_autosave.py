@@ -343,6 +343,29 @@ def test_saving_again_under_the_same_name_keeps_everything(autosave, unsaved, tm
     assert (read.image_path is None) == copy_image
 
 
+def test_saving_again_under_the_same_name_saves_what_is_confirmed(autosave, unsaved, tmp_path):
+    folder = tmp_path / "named.emseg"
+    autosave.save_as(folder, unsaved)
+    autosave.save_as(folder, replace(unsaved, confirmed={2}))
+    assert load_session(folder).confirmed == {2}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_work_is_busy_only_while_a_job_of_it_is_done(tmp_path, fails):
+    backlog = Backlog(tmp_path / "named.emseg", a_session(tmp_path / "cells.tif"))
+    assert not backlog.busy
+    job = backlog.next_job()
+    assert job is not None
+    assert backlog.busy
+    if fails:
+        backlog.job_failed(*job, OSError())
+    else:
+        backlog.run_job(*job)
+        backlog.job_done(job[0])
+    assert not backlog.busy
+    backlog.writer.close()
+
+
 def test_saving_makes_a_session_of_work_without_labels_too(autosave, unsaved, tmp_path):
     autosave.start_session(tmp_path / "named.emseg", unsaved)
     assert autosave.flush(PATIENCE_S)
