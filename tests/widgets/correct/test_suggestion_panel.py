@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
+from emseg_napari.annotation.session.slicefiles import read_slices
 from emseg_napari.annotation.suggest import Place
 from emseg_napari.annotation.suggest.search_stack import SliceSearched
 from emseg_napari.core.jobs import Finished, PreviewReady, SliceLeftOut
@@ -221,6 +222,8 @@ def test_strokes_are_taught_and_previews_fill_only_what_is_not_the_users(desk, q
     live.job.event.emit(PreviewReady(1, z, np.ones(layer.data.shape[1:], np.float32)))
     assert (layer.data[z][own] == 1).all()
     assert (layer.data[z][~own] == 3).all()
+    folder = desk.autosave.folder(layer)  # which states that they are of this run
+    wait_for(qtbot, lambda: np.array_equal(read_slices(folder / "labels", 0 * layer.data).labels, layer.data))
     began.clear()
     live.job.ended.emit()
     assert (live.state.text(), live.switch.isChecked()) == ("", False)
