@@ -771,3 +771,10 @@ def test_a_virtual_dataset_of_which_a_file_is_missing_is_refused(tmp_path, label
         UserError, match=r"a\.h5/x is put together from 2 other files, of which 1 are missing"
     ):
         open_volume(tmp_path / "a.h5", labels=labels)
+
+
+def test_a_tiff_that_states_x_before_y_is_turned(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.arange(12, dtype=np.uint8).reshape(4, 3), metadata={"axes": "XY"})
+    turned = np.arange(12).reshape(4, 3).T
+    assert open_volume(tmp_path / "a.tif")[0].tolist() == turned.tolist()
+    assert read_image(tmp_path / "a.tif").tolist() == [turned.tolist()]

@@ -139,10 +139,14 @@ def test_ome_of_a_single_page_that_does_not_fit_is_left_aside(tmp_path):
     assert "its OME-XML is malformed or does not fit, and is not used" in describe(tmp_path / "c.tif").notes
 
 
-def test_the_last_rows_of_a_page_that_are_missing_are_missed(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", GREY[0], photometric="minisblack", metadata=None)
+@pytest.mark.parametrize("planes", [None, "contig", "separate"])
+def test_the_last_rows_of_a_page_that_are_missing_are_missed(tmp_path, planes):
+    shape = {None: (40, 50), "contig": (40, 50, 3), "separate": (3, 40, 50)}[planes]
+    page, photometric = np.full(shape, 9, np.uint8), "rgb" if planes else "minisblack"
+    tifffile.imwrite(tmp_path / "a.tif", page, photometric=photometric, planarconfig=planes, metadata=None)
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
-        file.pages.first.tags["StripByteCounts"].overwrite(GREY[0].size - 50)
+        tag = file.pages.first.tags["StripByteCounts"]
+        tag.overwrite((*tag.value[:-1], tag.value[-1] - 50))
     with pytest.raises(UserError, match=r"a\.tif is cut off"):
         read_image(tmp_path / "a.tif")
 
