@@ -9,7 +9,7 @@ import numpy as np
 
 
 class TorchNetwork:
-    """Layers as `emseg_napari.models.onnx_graph` reads them, in channels_last and inference mode.
+    """Layers as `emseg_napari.models.onnx_export` reads them, in channels_last and inference mode.
 
     Parameters
     ----------
@@ -29,10 +29,9 @@ class TorchNetwork:
         if layer["weights"] is None:
             return layer
         weights = self._torch.tensor(layer["weights"]).to(self._precision)
-        bias = self._torch.tensor(layer["bias"]).to(self._precision)
         return layer | {
             "weights": weights.contiguous(memory_format=self._torch.channels_last),
-            "bias": bias if bias.ndim else None,
+            "bias": self._torch.tensor(layer["bias"]).to(self._precision),
         }
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -56,7 +55,9 @@ class TorchNetwork:
             return self._torch.cat(inputs, 1)
         if layer["kind"] == "MaxPool":
             return functions.max_pool2d(inputs[0], layer["stride"])
-        if layer["kind"] == "ConvTranspose":
+        if layer["kind"] == "Activation":
+            found = inputs[0]
+        elif layer["kind"] == "ConvTranspose":
             found = functions.conv_transpose2d(inputs[0], layer["weights"], layer["bias"], layer["stride"])
         else:
             found = self._convolved(layer, inputs[0])

@@ -1,12 +1,11 @@
-"""How fast slices are predicted, against the plain network, PyTorch and the machine's peak.
+"""How fast slices are predicted, against the network alone, PyTorch and the machine's peak.
 
     python benchmarks/throughput.py RUN IMAGE [--torch PYTHON] [--sizes 512 1024 2048 4096] [--rounds 5]
 
 IMAGE is mirrored on and on to squares of these sides. Processes wait for each other and take turns, so that
 they meet the same machine:
 
-plain    the network as Keras exported it in ONNX Runtime, the whole slice, normalised, in memory
-lean     the same as `emseg_napari` rewrites it
+network  the exported network in ONNX Runtime, the whole slice, normalised, in memory
 slice    `SlicePredictor`, from grey values, in tiles, one orientation
 volume   `predict_volume` of some such slices into an OME-Zarr on disk, one orientation, gaps left open
 keras    the model as it was trained, float32 and bfloat16
@@ -14,10 +13,10 @@ torch    the same network in PyTorch (channels_last, inference mode), float32 an
          interpreter that has torch
 peak     products of 2048 x 2048 in numpy and 3x3 convolutions 64 -> 64 in ONNX Runtime
 
-Ratios are medians over the rounds of the time of `plain` divided by theirs: by the clock, and by the
+Ratios are medians over the rounds of the time of `network` divided by theirs: by the clock, and by the
 processor time that they take, which other programs disturb less (but threads that wait for each other spend
 some). The share of the peak goes by processor time, too. Errors are the largest differences in probability
-from `plain`. GFLOP count multiplications and additions.
+from `network`. GFLOP count multiplications and additions.
 """
 
 from __future__ import annotations
@@ -39,18 +38,22 @@ from throughput_processes import FIRST, PARTS, PEAKS, Given, depth
 def prepare(folder: Path, run: Path, pixels: np.ndarray, sides: list[int]) -> Given:
     from emseg_napari.inference.grid import Grid
     from emseg_napari.inference.tiles import whole
-    from emseg_napari.models.onnx_graph import read_graph
+    from emseg_napari.models.checkpoints import load_checkpoint
+    from emseg_napari.models.onnx_export import layers_of
     from emseg_napari.models.run import open_run
+    from emseg_napari.models.unet import build
 
     (folder / "run").symlink_to(run.resolve())
-    record = open_run(run).record
+    opened = open_run(run)
+    record, model = opened.record, build(opened.settings.network)
+    load_checkpoint(model, opened.best_checkpoint)
     for side in sides:
         slice_ = np.pad(pixels, [(0, side - n) for n in pixels.shape], mode="symmetric")
         grid = Grid(slice_.shape, record.scale)
         image = grid.read(slice_, record.normalisation.levels(slice_), whole(grid.shape))
         np.save(folder / f"slice_{side}.npy", slice_)
         np.save(folder / f"image_{side}.npy", image[None, ..., None])
-    layers = {name: vars(layer) for name, layer in read_graph(run / "network.onnx").layers.items()}
+    layers = {layer.name: vars(layer) for layer in layers_of(model)}
     (folder / "layers.pickle").write_bytes(pickle.dumps(layers))
     return Given(folder)
 
@@ -124,7 +127,7 @@ def table(given: Given, side: int, rounds: list[dict[str, list[float]]]) -> None
     reached = [PEAKS[name] / seconds[:, 1] for name, seconds in times.items() if name in PEAKS]
     peak = np.max(reached, axis=0) if reached else np.full(len(rounds), np.nan)
     print(f"\n{side} x {side}: {whole:.1f} GFLOP; peak {np.median(peak):.0f} GFLOP a processor second")
-    print("| | ms | megapixels/s | x plain, clock | x plain, processor | of the peak, processor | error |")
+    print("| | ms | megapixels/s | x network, clock | processor | of the peak, processor | error |")
     print("|---|---|---|---|---|---|---|")
     for name in [name for name in times if name not in PEAKS]:
         seconds = times[name]

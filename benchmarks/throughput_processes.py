@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 Work = Callable[[int], Any]  # of a slice of that side: its boundary probability, if there is one
-FIRST = "plain"
+FIRST = "network"
 
 
 def depth(side: int) -> int:
@@ -51,11 +51,8 @@ def session(model: Any, threads: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def onnx_works(given: Given, threads: int) -> dict[str, Work]:
-    from emseg_napari.models.onnx_rewrite import optimised_graph
-
-    path = given.run / "network.onnx"
-    models = {FIRST: session(path, threads), "lean": session(optimised_graph(path), threads)}
-    return {name: lambda side, model=model: model(given.image(side)) for name, model in models.items()}
+    model = session(given.run / "network.onnx", threads)
+    return {FIRST: lambda side: model(given.image(side))}
 
 
 def our_works(given: Given, threads: int) -> dict[str, Work]:

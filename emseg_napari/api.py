@@ -10,6 +10,7 @@ import numpy as np
 from emseg_napari.core.jobs import Failed, Finished, Message, Report, SlicePredicted, UserError, ignore
 from emseg_napari.core.labels import INTERIOR, normalise
 from emseg_napari.engine.client import Engine
+from emseg_napari.evaluation.independence import doubts_of_record, refuse_same
 from emseg_napari.evaluation.pairing import paired
 from emseg_napari.evaluation.predictions import Prediction, prediction_of
 from emseg_napari.evaluation.scores import Evaluation
@@ -17,6 +18,7 @@ from emseg_napari.io.axes import shape_text
 from emseg_napari.io.open import read_whole
 from emseg_napari.io.records import Kind, record_of_volume
 from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.stack_or_volume import is_one_or_copy
 from emseg_napari.io.stacks import as_stack, check_pair
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.models.run import Run, open_run
@@ -164,11 +166,15 @@ def evaluate(
         One sentence that says what is wrong and what to do.
     """
     chosen = validated(EvaluationSettings, **settings)
+    if _are_one(prediction, labels):
+        refuse_same()
     known = normalise(_array(labels, "The labels"), "The labels", "napari")
     shown = None if image is None else as_stack(_stack(image, "The image"))
     if shown is not None:
         check_pair(shown, known, "The image", "The labels")
     pair = paired(_prediction(prediction, "The prediction", kind), known, chosen, run, image=shown)
+    record = record_of_volume(labels) if isinstance(labels, Volume) else {}
+    pair = pair.with_doubts(doubts_of_record(record, pair.is_equal))
     _say_notes(report, prediction, labels)
     for note in (pair.taken_for, *pair.notes):
         report(Message(note))
@@ -190,7 +196,7 @@ def segment(
     kind : str, optional
         As for `evaluate`.
     **settings
-        Fields of `emseg_napari.settings.InstanceSettings`, such as ``link=True``.
+        Fields of `emseg_napari.settings.CellSettings`, such as ``link=True``.
 
     Returns
     -------
@@ -213,6 +219,15 @@ def _prediction(array: Any, name: str, kind: Kind | None) -> Prediction:
     if not record and values.dtype.kind in "ui" and values.max() <= INTERIOR:
         record = {"convention": "napari"}
     return prediction_of(values, name, kind, record)
+
+
+def _are_one(one: Any, other: Any) -> bool:
+    """Whether two stacks are one array, or read one file or copies of it."""
+    if isinstance(one, Volume) and isinstance(other, Volume) and one.source and other.source:
+        return is_one_or_copy(Path(one.source), Path(other.source))
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one.shape == other.shape and np.shares_memory(one, other)
+    return one is other
 
 
 def _array(array: Any, name: str) -> np.ndarray:

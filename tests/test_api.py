@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from shutil import copyfile
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -194,11 +195,26 @@ def test_a_run_tells_scoring_its_threshold_and_what_it_saw(field, tiny_run):
 @pytest.mark.usefixtures("at_once")
 def test_labels_probabilities_of_the_interior_and_lazy_arrays_are_scored(field):
     labels, probability = field
-    assert evaluate(labels, labels).v_rand == 1
+    assert evaluate(labels.copy(), labels).v_rand == 1
     expected = evaluate(probability[0], labels[0]).as_dict()
     assert evaluate(1 - (1 - probability[:1]), labels[:1]).as_dict() == expected
     lazy = dask.array.from_array(1 - probability[:1], chunks=10)
     assert evaluate(lazy, labels[:1], kind="interior").as_dict() == expected
+
+
+def test_one_array_or_file_is_not_prediction_and_labels_both(field, tmp_path):
+    labels, _ = field
+    write_stack(tmp_path / "labels.tif", labels)
+    copyfile(tmp_path / "labels.tif", tmp_path / "copy.tif")
+    volumes = [open_volume(tmp_path / name) for name in ("labels.tif", "copy.tif")]
+    for prediction, truth in (
+        (labels, labels),
+        (labels[:], labels),
+        (volumes[0], volumes[0]),
+        tuple(volumes),
+    ):
+        with pytest.raises(UserError, match="Prediction and labels are the same, which proves nothing"):
+            evaluate(prediction, truth)
 
 
 def test_cells_are_those_of_the_job(field):

@@ -12,7 +12,6 @@ from helpers.paths import CHECKOUT
 _INDIRECT = {
     "bokeh",  # the dashboard of Dask
     "npe2",  # napari: it reads napari.yaml
-    "tf2onnx",  # Keras' export to ONNX
 }
 
 

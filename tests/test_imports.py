@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-KERAS = ("keras", "tensorflow", "tf2onnx")
+KERAS = ("keras", "tensorflow")
 WINDOW = ("napari", "qtpy", "PyQt5", "PyQt6", "PySide6", "magicgui", "superqt", "pyqtgraph")
 
 

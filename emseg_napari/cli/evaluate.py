@@ -26,13 +26,16 @@ from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import job_context, show_result
 from emseg_napari.cli.scoretables import show_scores
 from emseg_napari.core.jobs import Cancelled, Message
+from emseg_napari.core.labels import Convention
 from emseg_napari.io.open import display_name
-from emseg_napari.io.stack_or_volume import open_prediction
+from emseg_napari.io.records import Kind, record_of_path
+from emseg_napari.io.stack_or_volume import is_one_or_copy, open_prediction, source_of
 from emseg_napari.settings import EvaluationSettings, validated
 
 if TYPE_CHECKING:
     from emseg_napari.evaluation.evaluation import Evaluation
     from emseg_napari.evaluation.pairing import Pairing
+    from emseg_napari.evaluation.predictions import Prediction
 
 PredictionArgument = Annotated[
     Path, typer.Argument(metavar="PREDICTION", help=f"Prediction of all slices or of the range: {STACK}.")
@@ -61,25 +64,47 @@ def evaluate(
     **options: Any,
 ) -> None:
     """Score a prediction against labels with the measures of the ISBI 2012 challenge."""
-    holds = checked_kind(kind, interior)
+    started, holds = time.monotonic(), checked_kind(kind, interior)
     settings = validated(EvaluationSettings, **given_values(EvaluationSettings, options))
-    from emseg_napari.evaluation.pairing import paired  # these load scipy, which no other command needs
-    from emseg_napari.evaluation.predictions import prediction_in
-    from emseg_napari.evaluation.slice_alignment import Names
-
-    started = time.monotonic()
-    volume, record = open_prediction(prediction, holds, fills=missing_is_empty)
-    found = prediction_in(volume, prediction, holds, record)
-    say_notes(prediction, volume)
-    names = Names(display_name(labels), "--slices", "--threshold", "add --run RUN", "add --interior")
-    pair = paired(found, read_known(labels, convention), settings, run, names)
+    found = _read(prediction, labels, holds, missing_is_empty)
+    pair = _paired(found, labels, convention, settings, run)
     evaluation = _evaluate(pair)
     if not as_json:
-        show_scores(evaluation, pair.threshold_from, pair.overlap.held_out)
+        show_scores(evaluation, pair.threshold_from, pair.overlap)
         return
     sources = {"prediction": str(prediction), "kind": found.kind, "labels": str(labels)}
     seconds = round(time.monotonic() - started, 2)
     show_result("", evaluation.as_dict() | sources | _origin(pair) | {"seconds": seconds}, True)
+
+
+def _read(path: Path, labels: Path, kind: Kind | None, fills: bool) -> Prediction:
+    """Read the prediction; refuse what the labels are read from, too."""
+    # These load scipy, which no other command needs.
+    from emseg_napari.evaluation.independence import refuse_same
+    from emseg_napari.evaluation.predictions import prediction_in
+
+    volume, record = open_prediction(path, kind, fills=fills)
+    if is_one_or_copy(Path(volume.source), source_of(labels, is_labels=True)):
+        refuse_same(display_name(path), display_name(labels))
+    found = prediction_in(volume, path, kind, record)
+    say_notes(path, volume)
+    return found
+
+
+def _paired(
+    found: Prediction,
+    labels: Path,
+    convention: Convention | None,
+    settings: EvaluationSettings,
+    run: Path | None,
+) -> Pairing:
+    from emseg_napari.evaluation.independence import doubts_of_record
+    from emseg_napari.evaluation.pairing import paired
+    from emseg_napari.evaluation.slice_alignment import Names
+
+    names = Names(display_name(labels), "--slices", "--threshold", "add --run RUN", "add --interior")
+    pair = paired(found, read_known(labels, convention), settings, run, names)
+    return pair.with_doubts(doubts_of_record(record_of_path(labels), pair.is_equal))
 
 
 def _origin(pair: Pairing) -> dict[str, Any]:
@@ -87,6 +112,8 @@ def _origin(pair: Pairing) -> dict[str, Any]:
         "run": str(pair.overlap.run.folder) if pair.overlap.run else None,
         "threshold_from": pair.threshold_from,
         "held_out_slices": pair.overlap.held_out,
+        "unknown_slices": pair.overlap.unknown,
+        "slices_known_by_number": pair.overlap.assumed,
     }
 
 

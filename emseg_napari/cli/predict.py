@@ -122,6 +122,7 @@ def _figures(
         "version": __version__,
         "run": run.folder.resolve().name,
         "run_folder": str(run.folder.resolve()),
+        "network": run.network_mark,
         "image": display_name(image),
         "slices": list(chosen),
         "kind": kind,

@@ -15,6 +15,7 @@ from emseg_napari.cli.streams import echo
 if TYPE_CHECKING:
     from emseg_napari.evaluation.pairing import Source
     from emseg_napari.evaluation.scores import Evaluation, SliceEvaluation
+    from emseg_napari.evaluation.training_overlap import Overlap
 
 Row = Sequence[str]
 _SOURCES: dict[Source, str] = {
@@ -24,7 +25,7 @@ _SOURCES: dict[Source, str] = {
 }
 
 
-def show_scores(evaluation: Evaluation, source: Source | None, held_out: Sequence[int]) -> None:
+def show_scores(evaluation: Evaluation, source: Source | None, overlap: Overlap) -> None:
     """Write tables to a terminal, plain lines elsewhere.
 
     Parameters
@@ -32,8 +33,8 @@ def show_scores(evaluation: Evaluation, source: Source | None, held_out: Sequenc
     evaluation : Evaluation
     source : str or None
         Where its threshold comes from; None for labels, which have none.
-    held_out : sequence of int
-        Scored slices that chose the run's threshold and weights.
+    overlap : Overlap
+        What the run has seen of the scored slices.
     """
     from emseg_napari.evaluation.evaluation import as_ranges
 
@@ -44,7 +45,7 @@ def show_scores(evaluation: Evaluation, source: Source | None, held_out: Sequenc
     _show(
         "Each slice" if source is None else f"Each slice {_at(evaluation)} ({_SOURCES[source]})",
         ("slice", "V_rand", "V_info", "accuracy", "boundary F1", ""),
-        [_slice(one, one.z in held_out) for one in evaluation.per_slice],
+        [_slice(one, overlap.seen_of(one)) for one in evaluation.per_slice],
     )
 
 
@@ -80,10 +81,9 @@ def _at(evaluation: Evaluation) -> str:
     return f"at {evaluation.threshold:g}"
 
 
-def _slice(one: SliceEvaluation, held_out: bool) -> Row:
-    note = "trained on" if one.trained else "held out" if held_out else ""
+def _slice(one: SliceEvaluation, seen: str) -> Row:
     scores = (one.scores.v_rand, one.scores.v_info, one.scores.accuracy, one.scores.boundary_f1)
-    return (str(one.z), *map(_share, scores), note)
+    return (str(one.z), *map(_share, scores), seen)
 
 
 def _share(value: float) -> str:

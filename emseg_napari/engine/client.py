@@ -182,9 +182,8 @@ class Engine:
         """Send what is posted during a job; in its own thread, since the pipe may be full."""
         while outbox is self._outbox:
             for message in outbox.take_all(_LOOK_SECONDS):
-                if outbox is self._outbox:
-                    with contextlib.suppress(OSError, ValueError):
-                        self._send(message)
+                with contextlib.suppress(OSError, ValueError):
+                    self._send(message, outbox)
 
     def close(self) -> None:
         """End the engine process, which cancels its job; a later job would start another."""
@@ -212,11 +211,13 @@ class Engine:
             start_new_session=True,
         )
 
-    def _send(self, message: object) -> None:
+    def _send(self, message: object, outbox: Mailbox | None = None) -> None:
+        """Send a message; of an outbox only during its job, which is asked when no other is being sent."""
         process = self._process
         if process is not None and process.stdin is not None:
             with self._sending:
-                send(cast(BinaryIO, process.stdin), message)
+                if outbox is None or outbox is self._outbox:
+                    send(cast(BinaryIO, process.stdin), message)
 
     def _end(self) -> bytes:
         """End the process and return the last 2000 bytes of its stderr."""

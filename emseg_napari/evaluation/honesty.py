@@ -21,7 +21,7 @@ def honesty_of(pair: Pairing, evaluation: Evaluation) -> str:
     trained = [one.z for one in evaluation.per_slice if one.trained]
     overlap = pair.overlap
     held_out, unknown = ([z for z in scored if z in some] for some in (overlap.held_out, overlap.unknown))
-    seen = []
+    seen = list(pair.dependence)
     if trained:
         seen.append(f"The run was trained on slices {as_ranges(trained)}: their figures prove nothing.")
     if held_out:
@@ -33,11 +33,10 @@ def honesty_of(pair: Pairing, evaluation: Evaluation) -> str:
             f"Not known is which run predicted slices {as_ranges(unknown)}, and so whether it was trained on "
             "them: their figures may prove nothing."
         )
-    assumed = not seen and any(z in overlap.assumed for z in scored)
-    rest = [z for z in scored if z not in {*trained, *held_out, *unknown}]
-    return " ".join(
-        [_of_threshold(pair, evaluation, is_new=not seen, assumed=assumed), *seen, *_rest(seen, rest)]
-    )
+    rest = [] if pair.dependence else [z for z in scored if z not in {*trained, *held_out, *unknown}]
+    assumed = any(z in overlap.assumed for z in rest)
+    of_threshold = _of_threshold(pair, evaluation, is_new=not seen, assumed=assumed)
+    return " ".join([of_threshold, *seen, *_rest(seen, rest, assumed)])
 
 
 def _of_threshold(pair: Pairing, evaluation: Evaluation, is_new: bool, assumed: bool) -> str:
@@ -62,5 +61,8 @@ def _is_anothers(pair: Pairing, threshold: float) -> bool:
     return pair.threshold_from == "run" and bool(own) and min(abs(one - threshold) for one in own) > 1e-6
 
 
-def _rest(seen: list[str], rest: list[int]) -> list[str]:
-    return [f"Only the figures of slices {as_ranges(rest)} tell of new ones."] if seen and rest else []
+def _rest(seen: list[str], rest: list[int], assumed: bool) -> list[str]:
+    if not seen or not rest:
+        return []
+    as_far = ", as far as the numbers of the slices tell" if assumed else ""
+    return [f"Only the figures of slices {as_ranges(rest)} tell of new ones{as_far}."]

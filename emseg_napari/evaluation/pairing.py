@@ -6,7 +6,7 @@ Window, command line and API score what this finds, so the same prediction has t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.evaluation.independence import doubts_of_choices, doubts_of_equal, equal_slices
 from emseg_napari.evaluation.predictions import Prediction, interior_threshold
 from emseg_napari.evaluation.recognition import Part
 from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment, aligned_slices, taken_for
@@ -53,6 +54,8 @@ class Pairing:
         Sentence on what the values of the prediction are taken for.
     notes : list of str
         Sentences on what the scores themselves do not show.
+    dependence : list of str
+        Those of them that say why prediction and labels may not be independent.
     """
 
     kind: Kind
@@ -64,6 +67,21 @@ class Pairing:
     overlap: Overlap
     taken_for: str
     notes: list[str]
+    dependence: list[str] = field(default_factory=list)
+
+    @property
+    def equal_slices(self) -> list[int]:
+        """The slices to compare in which prediction and labels are equal, see `independence`."""
+        return [self.first_slice + z for z in equal_slices(self.interior, self.truth)]
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether they are equal in all slices to compare."""
+        return self.equal_slices == self.slices
+
+    def with_doubts(self, doubts: Sequence[str]) -> Pairing:
+        """Return the same with sentences on why prediction and labels may not be independent."""
+        return replace(self, notes=[*self.notes, *doubts], dependence=[*self.dependence, *doubts])
 
     @property
     def slices(self) -> list[int]:
@@ -124,7 +142,7 @@ def paired(
     overlap = overlap_of(parts, prediction, match, known.shape, names, image)
     interior, truth = _stacks(prediction, known, match, scored)
     wanted = None if settings.slices is None else (scored[0], scored[-1] + 1)
-    return Pairing(
+    pair = Pairing(
         kind=prediction.kind,
         interior=interior,
         truth=truth,
@@ -136,10 +154,13 @@ def paired(
         notes=[
             *overlap.notes,
             *_of_one(maker, others, source),
+            *_placed_otherwise(prediction, match, names),
             *_notes(prediction, match, scored, truth),
             *_doubts(prediction, truth, names),
         ],
     )
+    doubts = doubts_of_equal(prediction.name, pair.equal_slices)
+    return pair.with_doubts([*doubts, *doubts_of_choices(prediction, maker.run)])
 
 
 def _scored(
@@ -199,6 +220,17 @@ def _of_one(maker: Part, others: Sequence[Part], source: Source | None) -> list[
     if source != "run" or not others:
         return []
     return [f"The threshold of {Path(maker.folder).name} counts for all of them."]
+
+
+def _placed_otherwise(prediction: Prediction, match: SliceAlignment, names: Names) -> list[str]:
+    """Return which slices are compared with those of other numbers in the image."""
+    if not match.shift:
+        return []
+    first, end = match.begin, match.begin + len(prediction.values)
+    return [
+        f"{prediction.name} shows the slices {first + match.shift}:{end + match.shift} of its image, as it "
+        f"says itself, and is compared with {first}:{end} of {names.labels}."
+    ]
 
 
 def _notes(

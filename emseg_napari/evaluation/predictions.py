@@ -16,6 +16,9 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.label_survey import distinct
 from emseg_napari.core.labels import (
     INTERIOR,
+    ISBI_BOUNDARY,
+    ISBI_INTERIOR,
+    ISBI_UNLABELLED,
     UNLABELLED,
     AmbiguousLabels,
     Convention,
@@ -31,6 +34,7 @@ from emseg_napari.io.volume import Volume
 
 Reason = Literal["given", "recorded", "recognised"]
 _LABELS = "labels (0 = boundary, 255 = interior)"
+_ISBI = {ISBI_BOUNDARY, ISBI_UNLABELLED, ISBI_INTERIOR}
 _PROBABILITY = "a probability (0 to 1 in a file of floats, 0 to 255 in one of uint8)"
 
 
@@ -168,7 +172,7 @@ def read_prediction(
         As for `emseg_napari.io.stacks.read_image`.
     kind : str, optional
         What it holds. When not given, what its record states; else whole numbers are labels, but uint8
-        with others than 0 and 255, or 0, 1 and 2, is a probability of the boundary, as floats are.
+        with others than 0, 128 and 255, or 0, 1 and 2, is a probability of the boundary, as floats are.
     interior : bool
         The kind is "interior".
     fills : bool
@@ -236,7 +240,7 @@ def _recognised(values: np.ndarray) -> Kind:
 
 
 def _is_isbi(values: np.ndarray) -> bool:
-    return values.dtype.kind in "ui" and set(distinct(values)) <= {0, 255}
+    return values.dtype.kind in "ui" and set(distinct(values)) <= _ISBI
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 from emseg_napari.core.owned_output import writing_file
 from emseg_napari.evaluation.evaluation import Evaluation, Scores
 from emseg_napari.evaluation.review import Review
+from emseg_napari.evaluation.training_overlap import Overlap
 
 WORST_SLICES = 3
 
@@ -77,11 +78,11 @@ def error_counts(review: Review) -> dict[int, Counter[str]]:
     return counts
 
 
-def write_csv(path: str | Path, review: Review) -> None:
+def write_csv(path: str | Path, review: Review, overlap: Overlap) -> None:
     """Write the scores as CSV, whole or not at all.
 
-    A row for every slice at the threshold, one for their mean, and one for the mean at each of the
-    eleven official thresholds.
+    A row for every slice at the threshold, with what the run has seen of it, one for their mean, and one for
+    the mean at each of the eleven official thresholds.
 
     Raises
     ------
@@ -92,15 +93,15 @@ def write_csv(path: str | Path, review: Review) -> None:
     counts = error_counts(review)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["slice", "threshold", "trained", *names, "merges", "splits"])
+    writer.writerow(["slice", "threshold", "seen", *names, "merges", "splits"])
 
-    def row(name: object, threshold: float, trained: object, scores: Scores, *errors: int) -> None:
+    def row(name: object, threshold: float, seen: str, scores: Scores, *errors: int) -> None:
         figures = [f"{getattr(scores, each):.6f}" for each in names]
-        writer.writerow([name, f"{threshold:.2f}", trained, *figures, *(errors or ("", ""))])
+        writer.writerow([name, f"{threshold:.2f}", seen, *figures, *(errors or ("", ""))])
 
     for one in evaluation.per_slice:
         found = counts[one.z]
-        row(one.z, evaluation.threshold, int(one.trained), one.scores, found["merge"], found["split"])
+        row(one.z, evaluation.threshold, overlap.seen_of(one), one.scores, found["merge"], found["split"])
     row("mean", evaluation.threshold, "", evaluation.at_threshold)
     for threshold, scores in zip(evaluation.thresholds, evaluation.per_threshold, strict=True):
         row("mean", threshold, "", scores)

@@ -26,7 +26,7 @@ from emseg_napari.evaluation.review import Review
 
 LARGEST_ERRORS = 10
 V_RAND_COLOUR, V_INFO_COLOUR = "#d0541c", "#2f6fd0"
-TRAINED = "trained on: proves nothing"
+ABOUT_TRAINED = "trained on: proves nothing"
 MEANING = (
     "V_rand and V_info compare the found cells with the true ones as the ISBI 2012 challenge did: 1 is "
     "perfect, the split part falls where a true cell was cut, the merge part where two were joined. "
@@ -151,7 +151,7 @@ def _slices(review: Review) -> str:
         figures = (s.v_rand, s.v_rand_split, s.v_rand_merge, s.v_info, s.v_info_split, s.v_info_merge)
         more = (s.accuracy, s.boundary_f1, s.boundary_iou)
         cells = [str(one.z), *(f"{value:.4f}" for value in figures + more)]
-        rows.append([*cells, str(found["merge"]), str(found["split"]), TRAINED if one.trained else ""])
+        rows.append([*cells, str(found["merge"]), str(found["split"]), ABOUT_TRAINED if one.trained else ""])
     classes = ["trained" if one.trained else "" for one in review.evaluation.per_slice]
     return _table([*head, "splits", ""], rows, classes)
 

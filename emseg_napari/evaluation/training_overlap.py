@@ -14,9 +14,13 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import Prediction
 from emseg_napari.evaluation.recognition import Part, Recognition, Shape
+from emseg_napari.evaluation.scores import SliceEvaluation
 from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment
 from emseg_napari.io.fingerprint import seen
 from emseg_napari.models.run import Run, is_run, open_run
+
+# What a run has seen of a slice.
+TRAINED, HELD_OUT, UNKNOWN = "trained on", "held out", "not known"
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,16 @@ class Overlap:
         """Names of the runs; empty if none is known."""
         return ", ".join(run.folder.name for run in self.runs)
 
+    def seen_of(self, one: SliceEvaluation) -> str:
+        """Return in words what the run has seen of a scored slice; empty if it is surely new to it."""
+        what = TRAINED if one.trained else HELD_OUT if one.z in self.held_out else ""
+        if not what and one.z in self.unknown:
+            return UNKNOWN
+        return f"{what or 'new'} (by its number)" if one.z in self.assumed else what
+
 
 def run_of(prediction: Prediction, run: Run | Path | str | None) -> Run | None:
-    """Open the run that is given, or that the record names; that one may be gone by now.
+    """Open the run that is given, or that the record names; that one may be gone, or another, by now.
 
     Raises
     ------
@@ -67,7 +78,8 @@ def run_of(prediction: Prediction, run: Run | Path | str | None) -> Run | None:
     """
     if run is not None:
         return run if isinstance(run, Run) else open_run(run)
-    return _opened(prediction.record.get("run_folder"))
+    found = _opened(prediction.record.get("run_folder"))
+    return None if found is None or _is_another(prediction, found) else found
 
 
 def parts_of(
@@ -164,6 +176,16 @@ def refuse_image(prediction: Prediction, run: Run | None, slices: list[int]) -> 
             )
 
 
+def _is_another(prediction: Prediction, run: Run) -> bool:
+    """Whether a prediction was made with another network than a run has, such as one trained there before."""
+    record = prediction.record
+    recorded = record.get("network") or record.get("predicted_by", {}).get("network")
+    try:
+        return recorded not in (None, run.network_mark)
+    except OSError:  # it has none yet
+        return recorded is not None
+
+
 def _naming_several(prediction: Prediction, parts: Sequence[Part], match: SliceAlignment) -> list[str]:
     """Return which slices to score are of which run, if there are several."""
     scored = [(part, match.only_compared(part.slices)) for part in parts]
@@ -185,6 +207,9 @@ def _why_unknown(prediction: Prediction, part: Part, names: Names) -> str:
 
 def _naming_another(prediction: Prediction, run: Run, parts: int) -> list[str]:
     named, name = prediction.record.get("run"), run.folder.resolve().name
-    if named in (None, name) or parts > 1:
+    if parts > 1:
         return []
+    if named in (None, name):
+        other = f"{prediction.name} says that another network made it than that of {name}."
+        return [other] if _is_another(prediction, run) else []
     return [f"{prediction.name} says that the run {named} made it, and not {name}."]

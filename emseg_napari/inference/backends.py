@@ -147,24 +147,11 @@ def _loaded(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.enable_mem_pattern = False
     options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(_model(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has an exception class for every status
         raise UserError(
             f"{path} cannot be loaded ({_first_line(error)}); it is damaged: train again."
         ) from None
-
-
-def _model(path: Path) -> str | bytes:
-    """Return what to load of a network: its file, or, of older runs, what it is rewritten to."""
-    with path.open("rb") as file:
-        as_keras_exports = b"tf2onnx" in file.read(64)
-    if not as_keras_exports:
-        return str(path)
-    from emseg_napari.models.onnx_rewrite import (
-        optimised_graph,  # its libraries take 0.1 s, which new runs do not need
-    )
-
-    return optimised_graph(path) or str(path)
 
 
 def _first_line(error: Exception) -> str:

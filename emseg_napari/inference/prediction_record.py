@@ -5,7 +5,6 @@ By it a prediction is resumed only by the same run, of the same image, in the sa
 
 from __future__ import annotations
 
-from hashlib import sha256
 from importlib.metadata import version
 from typing import Any
 
@@ -62,15 +61,8 @@ def _record(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
 
 def _method(run: Run, settings: PredictionSettings) -> dict[str, Any]:
     return {
-        "network": _fingerprint(run),
+        "network": run.network_mark,
         "threshold": settings.threshold_for(run.record.threshold),
         "orientations": settings.orientations_for(run.settings.network),
         "closed_gaps": run.record.merge_threshold if settings.close_gaps else None,
     }
-
-
-def _fingerprint(run: Run) -> str:
-    """Name what a run predicts with."""
-    file = run.ridge_file if run.settings.network == "ridge" else run.network_file
-    made = [run.record.normalisation.mark, str(run.record.scale)]
-    return sha256(file.read_bytes() + "".join(made).encode()).hexdigest()[:16]

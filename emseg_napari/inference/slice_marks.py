@@ -21,7 +21,7 @@ from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.resume_check import MARKS
 from emseg_napari.io.source_id import STATE
 from emseg_napari.io.volume import Volume
-from emseg_napari.models.run import open_run
+from emseg_napari.models.run import RunRecord, open_run
 
 _BAND_BYTES, _MOST_BYTES = 1 << 26, 1 << 30  # read at once, where chunks allow it, and at most
 _FEW = 32  # groups of slices that one process reads sooner than workers start
@@ -54,7 +54,7 @@ class MarkWork:
     def compute(self, block: Block, given: None, should_stop: ShouldStop) -> list[str]:
         """Return the marks of slices; empty ones if a part of them cannot be read."""
         slices = block.window[0]
-        markers = [SliceMarker(earlier=True) for _ in range(slices.start, slices.stop)]
+        markers = [SliceMarker(self._earlier) for _ in range(slices.start, slices.stop)]
         try:
             for rows in self._bands(len(markers)):
                 if should_stop():
@@ -63,7 +63,7 @@ class MarkWork:
                     marker.add(part)
         except BrokenChunk:
             return [""] * len(markers)
-        return [marker.known_as(self._known) for marker in markers]
+        return [marker.known_as(self._record.fingerprints) for marker in markers]
 
     def write(self, block: Block, marks: list[str]) -> list[str]:
         """Return the marks to the process that collects them."""
@@ -77,8 +77,18 @@ class MarkWork:
         return (slice(first, min(first + rows, height)) for first in range(0, height, rows))
 
     @cached_property
-    def _known(self) -> set[str]:
-        return set(open_run(self.run).record.fingerprints)
+    def _record(self) -> RunRecord:
+        return open_run(self.run).record
+
+    @cached_property
+    def _earlier(self) -> bool:
+        """Whether the run may have marks of an earlier version of these slices, which take 8 times as long.
+
+        It has none of slices of another size than those that it was trained on.
+        """
+        record = self._record
+        is_size = self.volume.shape[1:] == record.image_shape[1:]
+        return bool(record.fingerprints) and (is_size or record.start is not None)
 
 
 def mark_slices(

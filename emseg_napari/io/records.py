@@ -114,7 +114,7 @@ def _is_of_slices(value: Any) -> bool:
 # What readers of records rely on.
 _KINDS_OF_VALUES: tuple[tuple[tuple[str, ...], Callable[[Any], bool]], ...] = (
     (
-        ("software", "kind", "run", "run_folder", "image", "made_from"),
+        ("software", "kind", "run", "run_folder", "network", "image", "made_from"),
         lambda value: isinstance(value, str),
     ),
     (("convention",), lambda value: any(value == one for one in CONVENTIONS)),
@@ -122,7 +122,7 @@ _KINDS_OF_VALUES: tuple[tuple[tuple[str, ...], Callable[[Any], bool]], ...] = (
     (("slices",), _is_range),
     (("fingerprints",), _is_texts),
     (("levels_of_a_part",), _is_of_slices),
-    (("settings",), lambda value: isinstance(value, dict)),
+    (("settings", "predicted_by"), lambda value: isinstance(value, dict)),
 )
 
 

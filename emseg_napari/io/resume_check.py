@@ -135,7 +135,7 @@ def check_resumable(path: Path, old: OutputState, new: OutputState) -> None:
 
 
 def check_unchanged(path: Path, volume: Volume, record: Mapping[str, Any]) -> None:
-    """Raise `UserError` if the input of an output at `path` has changed while it was read: it holds of both."""
+    """Raise `UserError` if the input of an output at `path` has changed while it was read."""
     then = record.get(STATE)
     if then and is_changed(then, state_of(volume, then), repaired=bool(record.get(UNREAD))):
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention, normalise
 from emseg_napari.io.axes import NOWHERE, Point
+from emseg_napari.io.containers import existing_part
 from emseg_napari.io.open import display_name, is_container, open_volume, read_whole
 from emseg_napari.io.records import Kind, may_be_labels, record_of_path
 from emseg_napari.io.sparse_stack import SparseStack, normalised
@@ -124,16 +126,40 @@ def _of_image_or_labels(path: str | Path) -> Volume:
 def refuse_image(labels: str | Path, image: str | Path) -> None:
     """Raise `UserError` if labels are read from where the image lies."""
     if same_source(labels, image):
-        name = display_name(_source(Path(labels), True))
+        name = display_name(source_of(labels, is_labels=True).resolve())
         raise UserError(f"{name} is the image itself; choose the labels that belong to it.")
 
 
 def same_source(labels: str | Path, image: str | Path) -> bool:
     """Whether labels are read from the file, or the dataset in a container, that an image is read from."""
-    return _source(Path(labels), True) == _source(Path(image), False)
+    return is_one_place(source_of(labels, is_labels=True), source_of(image, is_labels=False))
 
 
-def _source(path: Path, is_labels: bool) -> Path:
+def is_one_place(one: Path, other: Path) -> bool:
+    """Whether two paths of files, or of datasets in containers, are one, also through links."""
+    files, inside = _parts(one, other)
+    are_there = files[0].is_file() or inside[0] == Path()
+    return are_there and inside[0] == inside[1] and files[0].samefile(files[1])
+
+
+def is_one_or_copy(one: Path, other: Path) -> bool:
+    """Whether two paths are one, or of files that are equal byte by byte.
+
+    Equal pixels alone make no copy: a prediction may be perfect.
+    """
+    files, inside = _parts(one, other)
+    both = inside[0] == inside[1] and all(file.is_file() for file in files)
+    return is_one_place(one, other) or (both and cmp(files[0], files[1], shallow=False))
+
+
+def _parts(one: Path, other: Path) -> tuple[list[Path], list[Path]]:
+    """Return what exists of two paths, and the rest of them, which is a dataset in a file."""
+    paths = [one.resolve(), other.resolve()]
+    files = [existing_part(path) for path in paths]
+    return files, [path.relative_to(file) for path, file in zip(paths, files, strict=True)]
+
+
+def source_of(path: str | Path, is_labels: bool) -> Path:
     """Return the file, or the dataset in a container, that is read for a path."""
-    found = open_volume(path, fills=True, labels=is_labels).source if is_container(path) else path
-    return Path(found).resolve()
+    path = Path(path)
+    return Path(open_volume(path, fills=True, labels=is_labels).source) if is_container(path) else path

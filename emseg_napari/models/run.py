@@ -13,6 +13,7 @@ ridge.json      of a ridge filter instead: its numbers
 from __future__ import annotations
 
 from dataclasses import asdict
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,13 @@ class Run:
     def ridge_file(self) -> Path:
         """The fitted ridge filter."""
         return self.folder / "ridge.json"
+
+    @property
+    def network_mark(self) -> str:
+        """A hash of what it predicts with, by which another run of the same name is told from it."""
+        file = self.ridge_file if self.settings.network == "ridge" else self.network_file
+        made = [self.record.normalisation.mark, str(self.record.scale)]
+        return sha256(file.read_bytes() + "".join(made).encode()).hexdigest()[:16]
 
     def save_steps(self, steps: list[tuple[float, float]]) -> None:
         """Write learning rate and seconds of every step so far, atomically."""

@@ -14,5 +14,5 @@ block_work     the steps that are done to each block
 tiles          tiles of a large slice
 tile_joining   the cells of a large slice, from the fragments of its tiles
 intermediate   files that are on disk meanwhile
-provenance     the record of an output
+cells_record   the record of an output
 """

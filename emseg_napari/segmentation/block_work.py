@@ -33,7 +33,7 @@ class SegmentationStep:
         What to read.
     parts : IntermediateFiles
         What the steps leave to each other.
-    settings : InstanceSettings
+    settings : CellSettings
     """
 
     boundary: Boundary

@@ -29,7 +29,7 @@ def cells_record(boundary: Boundary, prediction: Mapping[str, Any], settings: Ce
         The probability or labels that are divided.
     prediction : mapping
         The record of it (`io.records.record_of_volume`); empty if emseg did not write the volume.
-    settings : InstanceSettings
+    settings : CellSettings
 
     Returns
     -------
@@ -38,7 +38,6 @@ def cells_record(boundary: Boundary, prediction: Mapping[str, Any], settings: Ce
     """
     return {
         **inherited(prediction),
-        "predicted_by": {name: prediction[name] for name in _PREDICTED_BY if name in prediction},
         "software": SEGMENT_SOFTWARE,
         "version": version("emseg-napari"),
         "probability": boundary.volume.name,
@@ -51,8 +50,9 @@ def cells_record(boundary: Boundary, prediction: Mapping[str, Any], settings: Ce
 
 
 def inherited(prediction: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of the record of a prediction holds for its cells, too."""
-    return {name: prediction[name] for name in INHERITED if name in prediction}
+    """Return what of the record of a prediction holds for its cells, too, and what made it."""
+    made = {name: prediction[name] for name in _PREDICTED_BY if name in prediction}
+    return {name: prediction[name] for name in INHERITED if name in prediction} | {"predicted_by": made}
 
 
 def meaning(settings: CellSettings) -> str:

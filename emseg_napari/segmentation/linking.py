@@ -38,7 +38,7 @@ def link(
     cells : numpy.ndarray
         int (z, y, x) or (y, x): the cells of each slice, 0 outside of them. A number counts for its
         slice only.
-    settings : InstanceSettings, optional
+    settings : CellSettings, optional
         `overlap` and `gap_slices`.
     context : JobContext, optional
         Gets a `Progress` per slice.
@@ -64,7 +64,7 @@ class Linker:
 
     Parameters
     ----------
-    settings : InstanceSettings
+    settings : CellSettings
         `overlap` and `gap_slices`.
     """
 

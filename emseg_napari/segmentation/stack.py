@@ -39,7 +39,7 @@ def segment_stack(
     ----------
     probability : numpy.ndarray
         Boundary probability (z, y, x) or (y, x): float from 0 to 1, or uint8 from 0 to 255 for it.
-    settings : InstanceSettings, optional
+    settings : CellSettings, optional
     context : JobContext, optional
         Gets a `Progress` per slice.
     first_slice : int

@@ -48,7 +48,7 @@ def joined(
     ----------
     pieces : mapping
         Of each tile by its index; missing tiles are left out.
-    settings : InstanceSettings
+    settings : CellSettings
 
     Returns
     -------

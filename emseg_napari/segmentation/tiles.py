@@ -171,7 +171,7 @@ def flood_tile(
         Which part of the slice the tile is, and which it sees.
     width : int
         Of the slice, in pixels.
-    settings : InstanceSettings
+    settings : CellSettings
     should_stop : callable
 
     Returns

@@ -112,7 +112,7 @@ def segment_volume(
     ----------
     boundary : Boundary
     destination : Destination
-    settings : InstanceSettings, optional
+    settings : CellSettings, optional
     context : JobContext, optional
         Gets `Progress`, a `BlockDone` per written block, a `BlockFailed` for what could not be read, and
         a `Message` for slices that are one single cell. When it says stop, what was done stays done.

@@ -30,7 +30,7 @@ def watershed_fragments(
     ----------
     probability : numpy.ndarray
         Boundary probability, float (y, x), 0 to 1.
-    settings : InstanceSettings
+    settings : CellSettings
     should_stop : callable
         Asked between the steps.
 

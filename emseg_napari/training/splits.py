@@ -14,6 +14,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable
+from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.io.stacks import check_range
@@ -82,16 +83,26 @@ def split(
         If a range lies outside of the stack, or no slice is left to train on.
     """
     labelled = _labelled_in(labels, settings.slices, names.slices)
-    if settings.validate_slices is not None:
-        held_out = _labelled_in(labels, settings.validate_slices, names.validate_slices)
-    else:
-        held_out = _last_eighth(labels, labelled) if settings.hold_out else []
+    held_out = _held_out(labels, labelled, settings, names)
     trained = [z for z in labelled if z not in held_out]
     if labelled and not trained:
         raise UserError("All labelled slices are held out, so none is left to train on; hold out fewer.")
     if not trained:
         check_trainable(labels[labelled], names.labels)
     return trained, held_out
+
+
+def _held_out(labels: Labels, labelled: list[int], settings: TrainingSettings, names: DataNames) -> list[int]:
+    wanted = settings.validate_slices
+    if wanted is None:
+        return _last_eighth(labels, labelled) if settings.hold_out else []
+    found = _labelled_in(labels, wanted, names.validate_slices)
+    if labelled and not found:
+        raise UserError(
+            f"{names.validate_slices}: {wanted[0]}:{wanted[1]} has no labels, so nothing would be held out; "
+            f"choose among the labelled slices {as_ranges(labelled)}, or leave it out."
+        )
+    return found
 
 
 def _labelled_in(labels: Labels, chosen: tuple[int, int] | None, name: str) -> list[int]:

@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 from emseg_napari import __version__, inference
 from emseg_napari.cli import app, main
 from emseg_napari.cli.options import flag_of
-from emseg_napari.cli.train import FLAGS
-from emseg_napari.core.jobs import Cancelled, JobContext
+from emseg_napari.cli.train import FLAGS, _sentence
+from emseg_napari.core.jobs import Cancelled, EpochEnded, JobContext
 from emseg_napari.core.labels import INTERIOR, to_isbi
 from emseg_napari.io.records import read_description
 from emseg_napari.io.samples import phantom
 from emseg_napari.io.stacks import read_labels
-from emseg_napari.models.run import Run, open_run
+from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from helpers.paths import CHECKOUT
 
@@ -170,6 +170,27 @@ def test_training_follows_its_options(training: tuple[Run, object]) -> None:
     assert (settings.patch_px, settings.batch_size, settings.seed) == (64, 1, 7)
     assert settings.learning_rate == 0.002
     assert settings.weight_decay == TrainingSettings().weight_decay
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "v_rand", "kept"),
+    [
+        (None, None, "; threshold 0.50"),
+        (0.9, None, "; kept: accuracy 90.00% held out;"),
+        (0.9, 0.8, "; kept: accuracy 90.00%, V_rand 0.8000 held out;"),
+    ],
+)
+def test_the_end_of_a_training_says_what_was_kept_and_its_score(
+    accuracy: float | None, v_rand: float | None, kept: str
+) -> None:
+    about = {"image_shape": (6, 64, 64), "image_dtype": "uint8", "label_counts": {}, "trained_slices": [0]}
+    scores = {"kept_accuracy": accuracy, "kept_v_rand": v_rand, "held_out_slices": []}
+    last = EpochEnded(1, 10, 7.0, 0.5, 0.91, accuracy, 1e-3, v_rand)
+    run = Run(Path("mine"), TrainingSettings(), RunRecord(**about, **scores), [last])
+    sentence = _sentence(run)
+    assert sentence.startswith("mine: 10 steps in 7 s, ")
+    assert kept in sentence
+    assert ("kept:" in sentence) is bool(accuracy)
 
 
 def test_validation_slices_leave_the_training_range(training: tuple[Run, object]) -> None:
@@ -406,6 +427,11 @@ def test_export_of_unlabelled_pixels_is_allowed_on_demand(
     labels = tifffile.imread(sample[1])
     labels[2, :10], labels[4] = 128, 128
     tifffile.imwrite(tmp_path / "holes.tif", labels)
+    words = ("export", tmp_path / "holes.tif", "--image", sample[0], "--output", tmp_path / "refused")
+    refused = CliRunner().invoke(app, [*map(str, words)])
+    assert refused.exit_code == 2
+    assert "holes.tif has unlabelled pixels, the first in slice 2" in refused.stderr
+    assert not (tmp_path / "refused").exists()
     folder = export("folder", "--allow-unlabelled", labels=tmp_path / "holes.tif")
     expected = labels[[0, 1, 2, 3, 5]]  # slice 4 has no labels at all
     np.testing.assert_array_equal(tifffile.imread(folder / "labels.tif"), expected)

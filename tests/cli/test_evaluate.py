@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,8 @@ class Desk:
         noise = np.random.default_rng(0).normal(0, 0.2, self.truth.shape)
         self.probability = np.clip(np.where(self.truth == 1, 0.7, 0.25) + noise, 0, 1).astype(np.float32)
         self.labels = self.write("labels.tif", to_isbi(self.truth))
+        self.perfect = folder / "perfect.tif"  # predicted without a fault, so another file
+        write_stack(self.perfect, to_isbi(self.truth))
 
     def write(self, name: str, array: np.ndarray) -> Path:
         tifffile.imwrite(self.folder / name, array, photometric="minisblack")
@@ -132,7 +135,7 @@ def test_labels_are_scored(desk: Desk) -> None:
 
 
 def test_labels_are_shown_without_thresholds(desk: Desk) -> None:
-    shown = desk.evaluate(desk.labels)
+    shown = desk.evaluate(desk.perfect)
     assert "threshold" not in shown.output
     lines = shown.stdout.splitlines()
     assert lines[1].split() == ["score", "split", "merge"]
@@ -142,14 +145,14 @@ def test_labels_are_shown_without_thresholds(desk: Desk) -> None:
 
 def test_a_runs_threshold_means_nothing_to_labels(desk: Desk) -> None:
     run = desk.run(threshold=0.0)  # no probability of the interior is above 1
-    assert desk.figures(desk.labels, "--run", run)["accuracy"] == 1
+    assert desk.figures(desk.perfect, "--run", run)["accuracy"] == 1
 
 
 def test_the_truth_has_full_marks_read_as_labels_and_as_interior(desk: Desk) -> None:
     for words in ((), ("--interior",), ("--as", "labels")):
-        figures = desk.figures(desk.labels, *words)
+        figures = desk.figures(desk.perfect, *words)
         assert (figures["v_rand"], figures["v_info"], figures["pixel_error"]) == (1, 1, 0)
-    assert desk.figures(desk.labels, "--as", "probability")["accuracy"] == 0
+    assert desk.figures(desk.perfect, "--as", "probability")["accuracy"] == 0
 
 
 def test_the_threshold_given_comes_first(desk: Desk) -> None:
@@ -215,7 +218,10 @@ def test_trained_slices_that_are_asked_for_are_marked(desk: Desk) -> None:
     result = desk.evaluate(desk.predicted(), "--slices", "3:6")
     assert "The run was trained on slices 3: their scores prove nothing." in result.stderr
     rows = [line.split("  ") for line in result.stdout.splitlines() if re.match(r"\d ", line)]
-    assert [(row[0].strip(), row[-1].strip()) for row in rows][:2] == [("3", "trained on"), ("4", "held out")]
+    assert [(row[0].strip(), row[-1].strip()) for row in rows][:2] == [
+        ("3", "trained on (by its number)"),
+        ("4", "held out (by its number)"),
+    ]
     assert desk.figures(desk.predicted(), "--slices", "3:6")["trained_slices"] == [3]
 
 
@@ -318,7 +324,7 @@ def test_a_terminal_gets_tables_and_a_bar(desk: Desk) -> None:
         main, end = pty.openpty()
     except OSError as error:
         pytest.skip(f"this system gives no pseudo-terminal ({error})")
-    command = [sys.executable, "-m", "emseg_napari", "evaluate", desk.labels, desk.labels]
+    command = [sys.executable, "-m", "emseg_napari", "evaluate", desk.perfect, desk.labels]
     with subprocess.Popen(command, stdout=end, stderr=end, env=os.environ | {"TERM": "xterm"}) as process:
         os.close(end)
         shown = b""
@@ -343,7 +349,7 @@ def test_ctrl_c_ends_with_a_sentence(desk: Desk, monkeypatch: pytest.MonkeyPatch
         raise Cancelled
 
     monkeypatch.setattr(evaluation, "evaluate", stopped)
-    result = desk.evaluate(desk.labels)
+    result = desk.evaluate(desk.perfect)
     assert result.exit_code == 130
     assert result.stderr.endswith("emseg: Stopped; nothing was scored.\n")
 
@@ -351,7 +357,7 @@ def test_ctrl_c_ends_with_a_sentence(desk: Desk, monkeypatch: pytest.MonkeyPatch
 def test_scoring_loads_no_network(desk: Desk) -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from emseg_napari.cli import app;"
-        f"done = CliRunner().invoke(app, ['evaluate', {str(desk.labels)!r}, {str(desk.labels)!r}]);"
+        f"done = CliRunner().invoke(app, ['evaluate', {str(desk.perfect)!r}, {str(desk.labels)!r}]);"
         "assert done.exit_code == 0, done.output;"
         "assert not {'keras', 'tensorflow', 'onnxruntime', 'napari'} & set(sys.modules)"
     )
@@ -374,8 +380,8 @@ def test_a_number_of_slices_that_fits_nothing_is_a_sentence(desk: Desk) -> None:
 
 def test_a_range_that_the_prediction_does_not_show_is_a_sentence(desk: Desk) -> None:
     assert "shows the slices 4:7 by its own record" in desk.refuses(desk.predicted(4, 7), "--slices", "0:2")
-    assert "0:9 does not lie inside the stack" in desk.refuses(desk.labels, "--slices", "0:9")
-    assert "'3' is not a range" in desk.refuses(desk.labels, "--slices", "3")
+    assert "0:9 does not lie inside the stack" in desk.refuses(desk.perfect, "--slices", "0:9")
+    assert "'3' is not a range" in desk.refuses(desk.perfect, "--slices", "3")
 
 
 @pytest.mark.parametrize("value", [np.nan, 1.5, -1.0, 255.0])
@@ -388,7 +394,7 @@ def test_values_that_are_no_probability_are_a_sentence(desk: Desk, value: float)
 
 @pytest.mark.parametrize("value", [1.01, -0.5, "nan"])
 def test_thresholds_outside_are_a_sentence(desk: Desk, value: object) -> None:
-    assert "Threshold: " in desk.refuses(desk.labels, "--threshold", value)
+    assert "Threshold: " in desk.refuses(desk.perfect, "--threshold", value)
 
 
 def test_the_image_itself_is_no_prediction(desk: Desk) -> None:
@@ -398,6 +404,60 @@ def test_the_image_itself_is_no_prediction(desk: Desk) -> None:
     assert "image.tif is not a prediction but the image that run was trained on (slice 0)" in said
 
 
+@pytest.mark.parametrize("way", ["path", "symbolic link", "hard link", "copy"])
+def test_one_file_is_not_prediction_and_labels_both(desk: Desk, way: str) -> None:
+    other = desk.folder / "other.tif"
+    if way == "symbolic link":
+        other.symlink_to(desk.labels)
+    elif way == "hard link":
+        os.link(desk.labels, other)
+    elif way == "copy":
+        shutil.copyfile(desk.labels, other)
+    said = desk.refuses(other if other.exists() else desk.folder / "." / "labels.tif")
+    assert "labels.tif), which proves nothing; choose two that differ in origin" in said
+
+
+def test_one_dataset_is_not_prediction_and_labels_both_but_two_of_a_file_may_be(desk: Desk) -> None:
+    with h5py.File(desk.folder / "a.h5", "w") as file:
+        file["labels"] = file["found"] = to_isbi(desk.truth)
+    desk.labels = desk.folder / "a.h5" / "labels"
+    assert "a.h5/labels), which proves nothing" in desk.refuses(desk.labels)
+    assert desk.figures(desk.folder / "a.h5" / "found")["v_rand"] == 1
+
+
+def test_a_perfect_prediction_is_scored_and_what_that_may_mean_is_said(desk: Desk) -> None:
+    said = desk.evaluate(desk.perfect)
+    assert said.exit_code == 0
+    assert "perfect.tif equals the labels in every pixel of slices 0:8: if one was made from" in said.stderr
+
+
+def test_what_is_not_there_is_not_called_the_same(desk: Desk) -> None:
+    desk.labels = desk.folder / "none.tif"
+    assert "none.tif does not exist" in desk.refuses(desk.labels)
+
+
+def test_labels_that_were_predicted_are_said_or_refused(desk: Desk) -> None:
+    record = {"kind": "labels", "convention": "isbi"}
+    write_stack(desk.folder / "truth.tif", to_isbi(desk.truth), record)
+    desk.labels = desk.folder / "truth.tif"
+    assert "how alike both are" in desk.evaluate(desk.write("p.tif", desk.probability)).stderr
+    assert "equals them in every pixel, which proves nothing" in desk.refuses(desk.perfect)
+
+
+def test_slices_that_are_compared_with_those_of_other_numbers_are_said(desk: Desk) -> None:
+    said = desk.evaluate(desk.predicted(4, 7), "--slices", "0:3").stderr
+    assert (
+        "predicted.tif shows the slices 4:7 of its image, as it says itself, and is compared with 0:3" in said
+    )
+    assert "is compared with" not in desk.evaluate(desk.predicted(4, 7)).stderr
+
+
+def test_json_names_the_slices_of_which_little_is_known(desk: Desk) -> None:
+    assert desk.figures(desk.write("p.tif", desk.probability))["unknown_slices"] == [*range(DEPTH)]
+    desk.run()
+    assert desk.figures(desk.predicted(), "--slices", "4:8")["slices_known_by_number"] == [4, 5, 6, 7]
+
+
 def test_an_instance_map_or_an_image_of_16_bits_is_no_prediction(desk: Desk) -> None:
     image = desk.write("image.tif", desk.image.astype(np.uint16) + 300)
     assert "holds neither labels" in desk.refuses(image)
@@ -405,7 +465,7 @@ def test_an_instance_map_or_an_image_of_16_bits_is_no_prediction(desk: Desk) -> 
 
 
 def test_labels_have_no_threshold_to_give(desk: Desk) -> None:
-    assert "leave out --threshold" in desk.refuses(desk.labels, "--threshold", 0.5)
+    assert "leave out --threshold" in desk.refuses(desk.perfect, "--threshold", 0.5)
 
 
 def test_no_labels_in_the_range_is_a_sentence(desk: Desk) -> None:
@@ -420,7 +480,7 @@ def test_labels_and_interior_exclude_each_other(desk: Desk) -> None:
 
 
 def test_a_run_that_is_none_is_a_sentence(desk: Desk) -> None:
-    assert "is not a run folder" in desk.refuses(desk.labels, "--run", desk.folder)
+    assert "is not a run folder" in desk.refuses(desk.perfect, "--run", desk.folder)
 
 
 def test_labels_that_cannot_be_told_name_the_option(desk: Desk) -> None:

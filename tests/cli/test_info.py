@@ -141,9 +141,10 @@ def test_commands_say_on_stderr_how_images_and_labels_were_read(tmp_path):
     json.loads(result.stdout)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out" / "images.tif"), GREY)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out" / "labels.tif"), labels)
-    result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "l.tif"), str(tmp_path / "l.tif")])
+    tifffile.imwrite(tmp_path / "p.tif", labels[::-1], photometric="miniswhite")
+    result = CliRunner().invoke(app, ["evaluate", str(tmp_path / "p.tif"), str(tmp_path / "l.tif")])
     assert result.exit_code == 0, result.output
-    assert result.stderr.count(f"note: l.tif: {NOTE}") == 2
+    assert [f"note: {name}: {NOTE}" in result.stderr for name in ("p.tif", "l.tif")] == [True, True]
     result = CliRunner().invoke(
         app, ["segment", str(tmp_path / "l.tif"), "--output", str(tmp_path / "c.tif")]
     )

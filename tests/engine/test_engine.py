@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -257,6 +258,35 @@ def test_what_one_job_was_not_told_any_more_is_not_told_to_the_next(fake_engine,
     engine.steer(enough=True)
     told = [event for event in events if isinstance(event, Message)]
     assert all(event.text.startswith("wishes") for event in told)
+
+
+class Turn:
+    """A lock that is given when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked, self.given = threading.Event(), threading.Event()
+
+    def __enter__(self) -> None:
+        self.asked.set()
+        self.given.wait(PATIENCE_S)
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_labels_that_wait_for_their_turn_when_their_job_ends_do_not_reach_the_next(monkeypatch):
+    engine, turn, sent = Engine(), Turn(), []
+    monkeypatch.setattr(client, "send", lambda stream, message: sent.append(message))
+    monkeypatch.setattr(engine, "_process", SimpleNamespace(stdin=sys.stdin))
+    monkeypatch.setattr(engine, "_sending", turn)
+    engine.update_labels(0, np.zeros((2, 2)))
+    sender = threading.Thread(target=engine._send_posted, args=(engine._outbox,))
+    sender.start()
+    assert turn.asked.wait(PATIENCE_S)
+    engine._outbox = Mailbox()  # as at the end of each job
+    turn.given.set()
+    sender.join()
+    assert sent == []
 
 
 def test_a_mailbox_keeps_the_newest_of_each_kind_and_wakes_who_waits():

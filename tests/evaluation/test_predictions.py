@@ -79,7 +79,7 @@ def test_eight_bits_of_only_0_and_255_are_a_probability_if_the_user_says_so(writ
 
 
 def test_other_eight_bits_are_a_probability(written):
-    assert read_prediction(written(np.array([[[0, 128, 255]]], np.uint8))).kind == "probability"
+    assert read_prediction(written(np.array([[[0, 127, 255]]], np.uint8))).kind == "probability"
 
 
 def test_labels_of_napari_are_labels(written):
@@ -153,9 +153,10 @@ def test_doubles_too_large_for_floats_are_a_sentence(written):
         everything(prediction)
 
 
-def test_unlabelled_pixels_are_a_sentence(written):
-    labels = to_isbi(np.array([[[1, 2]], [[1, 0]]], np.uint8))
-    prediction = read_prediction(written(labels), "labels")
+@pytest.mark.parametrize("kind", [None, "labels"])
+def test_unlabelled_pixels_are_a_sentence(written, kind):
+    labels = to_isbi(np.array([[[1, 2]], [[1, 0]]], np.uint8))  # 0, 128 and 255, which is no probability
+    prediction = read_prediction(written(labels), kind)
     assert prediction.interior(0, 1).shape == (1, 1, 2)
     with pytest.raises(UserError, match="in slice 1 is neither boundary nor interior"):
         everything(prediction)

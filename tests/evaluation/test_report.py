@@ -17,6 +17,7 @@ from emseg_napari.evaluation.report import (
 )
 from emseg_napari.evaluation.report_figures import as_png, error_picture, grey
 from emseg_napari.evaluation.report_html import report_html, write_report
+from emseg_napari.evaluation.training_overlap import Overlap
 from helpers.reviews import a_review, leaky
 from helpers.window import striped
 
@@ -72,11 +73,12 @@ def test_the_worst_slices_come_first_and_errors_are_counted_by_slice(review):
 
 
 def test_csv_has_a_row_for_each_slice_their_mean_and_the_mean_at_each_threshold(review, tmp_path):
-    write_csv(tmp_path / "scores.csv", review)
+    write_csv(tmp_path / "scores.csv", review, Overlap(held_out=[2], unknown=[4], assumed=[1, 2]))
     with open(tmp_path / "scores.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["slice"] for row in rows] == ["1", "2", "4", "5"] + ["mean"] * 12
-    assert [row["trained"] for row in rows[:4]] == ["0", "0", "0", "1"]
+    seen = ["new (by its number)", "held out (by its number)", "not known", "trained on"]
+    assert [row["seen"] for row in rows] == seen + [""] * 12
     assert float(rows[2]["v_rand"]) == 0.7
     assert (rows[2]["merges"], rows[2]["splits"]) == ("2", "0")
     assert float(rows[4]["v_rand"]) == pytest.approx(0.86)
@@ -150,7 +152,7 @@ def test_pictures_are_grey_from_the_darkest_to_the_brightest_and_large_ones_shri
 def test_files_are_written_whole_or_not_at_all(report, review, tmp_path):
     write_report(tmp_path / "page.html", report)
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == report_html(report)
-    for write, what in ((write_report, report), (write_csv, review)):
+    for write, *what in ((write_report, report), (write_csv, review, Overlap())):
         with pytest.raises(UserError, match="does not exist"):
-            write(tmp_path / "missing" / "file", what)
+            write(tmp_path / "missing" / "file", *what)
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

@@ -105,3 +105,24 @@ def test_a_layer_that_one_run_filled_counts_for_it_whatever_the_record_names(run
     found = scored(IMAGE, run, runs=runs, run_folder=str(run.folder))
     assert (found.overlap.trained, found.overlap.run.folder) == ([3], second.folder)
     assert found.settings.threshold == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("of_cells", [False, True])
+def test_a_run_that_was_trained_anew_in_the_same_folder_is_not_taken_for_the_one_that_predicted(
+    run, of_cells
+):
+    run.network_file.write_bytes(b"first")
+    network = {"network": run.network_mark}
+    said = {"run_folder": str(run.folder), **({"predicted_by": network} if of_cells else network)}
+    assert scored_by_record(IMAGE, said).unknown == []
+    run.network_file.write_bytes(b"second")
+    assert scored_by_record(IMAGE, said).unknown == ALL
+    found = scored(IMAGE, run, **said)  # the user says so
+    assert found.overlap.trained == [0, 1]
+    assert "p says that another network made it than that of first." in found.notes
+    run.network_file.unlink()
+    assert scored_by_record(IMAGE, said).unknown == ALL
+
+
+def scored_by_record(shown, record):
+    return scored(shown, None, **record).overlap

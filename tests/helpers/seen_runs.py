@@ -17,7 +17,9 @@ from emseg_napari.settings import EvaluationSettings, TrainingSettings
 IMAGE = np.random.default_rng(0).integers(0, 250, (6, 32, 32), dtype=np.uint8)
 OTHER = 250 - IMAGE
 TRUTH = np.where(IMAGE > 99, 2, 1).astype(np.uint8)
-PROBABILITY = (TRUTH == 1).astype(np.float32)
+FOUND = TRUTH.copy()
+FOUND[:, 0, 0] = 3 - TRUTH[:, 0, 0]  # one pixel of each slice is wrong, as predictions are
+PROBABILITY = (FOUND == 1).astype(np.float32)
 ALL = list(range(6))
 
 
@@ -49,7 +51,7 @@ def scored(
 ) -> Pairing:
     """Score a prediction of `shown`, whose slices are `slices` of what has labels."""
     record = {} if shown is None else {"fingerprints": [fingerprint(one) for one in shown]}
-    values = (PROBABILITY if kind == "probability" else TRUTH)[slices]
+    values = (PROBABILITY if kind == "probability" else FOUND)[slices]
     runs, image = parts.pop("runs", {}), parts.pop("image", None)
     prediction = Prediction("p", values, kind, record | parts, "recorded", runs=runs)
     return paired(

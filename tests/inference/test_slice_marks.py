@@ -10,7 +10,7 @@ import zarr
 from emseg_napari.core.jobs import BlockDone, Cancelled, JobContext, Progress
 from emseg_napari.inference import plan, slice_marks
 from emseg_napari.inference.volume import VolumeTask, predict_volume
-from emseg_napari.io.fingerprint import fingerprint
+from emseg_napari.io.fingerprint import SliceMarker, fingerprint
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import Volume
@@ -99,14 +99,25 @@ def test_rows_of_wide_slices_come_in_bands_and_deep_chunks_in_parts(run, tmp_pat
     assert marks_of(tmp_path / "out.zarr") == MARKS
 
 
-def test_slices_are_known_by_the_marks_that_an_earlier_run_has_of_them(tmp_path):
+@pytest.mark.parametrize("trained", [{"image_shape": IMAGE.shape}, {"start": "another run, of other images"}])
+def test_slices_are_known_by_the_marks_that_an_earlier_run_has_of_them(tmp_path, trained):
     from hashlib import sha256
 
     run = tiny_network_run(tmp_path / "run")
     old = sha256(IMAGE[2].astype(np.uint16).tobytes()).hexdigest()[:16]
-    run.update(fingerprints=[old])
+    run.update(fingerprints=[old], **trained)
     predict_volume(IMAGE, run, VolumeTask(tmp_path / "out.zarr", FAST))
     assert marks_of(tmp_path / "out.zarr") == [*MARKS[:2], old, *MARKS[3:]]
+
+
+def test_marks_of_an_earlier_version_are_not_made_for_slices_of_another_size(tmp_path, monkeypatch):
+    run, made = tiny_network_run(tmp_path / "run"), []
+    run.update(fingerprints=["of another image"])
+    monkeypatch.setattr(
+        slice_marks, "SliceMarker", lambda earlier: made.append(earlier) or SliceMarker(earlier)
+    )
+    predict_volume(IMAGE, run, VolumeTask(tmp_path / "out.zarr", FAST))
+    assert made == [False] * 5
 
 
 @pytest.mark.usefixtures("several_blocks")

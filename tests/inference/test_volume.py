@@ -456,7 +456,7 @@ def test_an_image_that_is_changed_while_it_is_predicted_is_reported_and_nothing_
     with pytest.raises(UserError, match=r"in.zarr was changed while it was read, so that .*out.zarr is made"):
         predict_volume(open_volume(tmp_path / "in.zarr"), run, task, JobContext(report=report))
     assert "fingerprints" not in VolumeOutput(task.output).record
-    with pytest.raises(UserError, match="the image was changed since|the image has other values than then"):
+    with pytest.raises(UserError, match=r"the image was changed since|the image has other values than then"):
         predict_volume(open_volume(tmp_path / "in.zarr"), run, task)
 
 

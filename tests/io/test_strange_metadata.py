@@ -216,7 +216,7 @@ def test_any_attributes_of_n5(folder, attributes, group):
 
 
 HDF5 = st.one_of(
-    st.text(max_size=5),
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=5),  # h5py refuses it
     st.binary(min_size=1, max_size=5).map(np.void),
     st.binary(max_size=5).map(lambda content: np.bytes_(content.replace(b"\0", b"") or b"?")),
     st.integers(-(2**60), 2**60),

@@ -267,7 +267,7 @@ def test_a_probability_that_is_changed_while_it_is_segmented_is_reported(tmp_pat
         if isinstance(event, Progress):
             probability[:] = 255 - field((2, 30, 30), 3)
 
-    with pytest.raises(UserError, match="was changed while it was read, so that .*cells.zarr is made of"):
+    with pytest.raises(UserError, match=r"was changed while it was read, so that .*cells.zarr is made of"):
         segmented(probability, tmp_path / "cells.zarr", context=JobContext(report=report))
 
 

@@ -64,6 +64,7 @@ def test_given_range_is_held_out_and_leaves_the_training(validate, trained):
     [
         ({"slices": (5, 21)}, "^Slices: 5:21 does not lie inside the stack"),
         ({"validate_slices": (20, 25)}, "^Held-out slices: 20:25 does not lie inside the stack"),
+        ({"validate_slices": (12, 15)}, "^Held-out slices: 12:15 has no labels, .* the labelled slices 0:10"),
         ({"slices": (0, 4), "validate_slices": (0, 10)}, "All labelled slices are held out"),
         ({"slices": (12, 14)}, "no labels in the chosen slices"),
     ],

@@ -275,6 +275,9 @@ def test_all_steps_are_seen_in_the_narrowest_dock(dock, qtbot):
     assert titles[titles.index("Cells") - 1] == "Evaluate"
     assert titles[-1] == "Export"
     assert bar.sizeHint().width() <= dock.minimumWidth()
+    sentence = dock.cells.status
+    sentence.setText("A sentence that is longer than the dock is wide. " * 3)
+    assert sentence.heightForWidth(dock.minimumWidth()) > 2 * sentence.fontMetrics().height()
     dock.show_step(dock.cells)
     assert dock.cells.isVisible()
     dock.cells.job.close()

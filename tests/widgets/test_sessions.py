@@ -14,6 +14,8 @@ import zarr
 from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog
 
+from emseg_napari.annotation.session import autosave
+from emseg_napari.annotation.session.autosave import Autosave
 from emseg_napari.annotation.session.contents import read_contents
 from emseg_napari.annotation.session.recovery import recoverable, recovery_folder
 from emseg_napari.annotation.session.store import Session, load_session, save_session
@@ -28,8 +30,8 @@ from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, h
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in
 from emseg_napari.widgets.layers.layer_sources import found_source
 from emseg_napari.widgets.layers.session_layers import session_layers
-from helpers.timing import within
-from helpers.window import answer_with, canvas_of, drag, middle, striped, wait_for
+from helpers.timing import PATIENCE_S, within
+from helpers.window import answer_with, canvas_of, drag, middle, striped, wait_for, wait_until_left
 
 
 @pytest.fixture
@@ -452,3 +454,42 @@ def test_labels_are_kept_with_the_image_that_they_were_made_over_whichever_is_ch
     layer.data = layer.data[::-1].copy()  # it begins anew, and stays with its image
     wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data))
     assert load_session(folder).image_path == tmp_path / "stack.tif"
+
+
+@pytest.fixture
+def saving(loaded, qtbot, monkeypatch):
+    """Save under a name, of which nothing is written before `saving.gate` is set."""
+    gate, asked, save_as = threading.Event(), [], Autosave.save_as
+    monkeypatch.setattr(
+        autosave, "save_session", lambda *given: gate.wait(PATIENCE_S) and save_session(*given)
+    )
+    monkeypatch.setattr(Autosave, "save_as", lambda *given: asked.append(given[1]) or save_as(*given))
+
+    def save(folder):
+        loaded.load.save_session(folder)
+        wait_for(qtbot, lambda: folder in asked)
+
+    save.gate = gate
+    return save
+
+
+def test_what_is_confirmed_while_two_names_are_given_is_saved_under_the_last(loaded, qtbot, tmp_path, saving):
+    names = [tmp_path / "first.emseg", tmp_path / "second.emseg"]
+    for name in names:
+        saving(name)
+    loaded.correct.confirm.click()
+    saving.gate.set()
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved second"))
+    confirmed = confirmed_in(loaded.workspace.labels)
+    assert confirmed
+    wait_for(qtbot, lambda: load_session(names[1]).confirmed == confirmed)
+
+
+def test_a_session_whose_layer_is_removed_while_it_is_saved_can_be_opened_again(
+    loaded, qtbot, tmp_path, saving
+):
+    saving(tmp_path / "work.emseg")
+    loaded.workspace.viewer.layers.clear()
+    saving.gate.set()
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
+    wait_until_left(qtbot, tmp_path / "work.emseg")

@@ -52,10 +52,12 @@ def test_nothing_can_be_done_without_an_image_and_the_buttons_say_why(dock):
     assert not dock.predict.predict.isEnabled()
     assert not dock.export.export.isEnabled()
     assert not dock.correct.confirm.isEnabled()
+    assert not dock.train.new_labels.isEnabled()
     for step, wish in ((dock.train, "train"), (dock.predict, "predict")):
         assert step.status.text() == f"To {wish}, open an image first."
     image = dock.workspace.viewer.add_image(np.zeros((2, 8, 8), np.uint8))
     assert dock.train.status.text() == "To train, make or open a labels layer."
+    assert dock.train.new_labels.isEnabled()
     add_labels(dock.workspace.viewer, np.zeros((2, 8, 8), np.uint8), "labels", image)
     assert dock.train.status.text() == ""
 
@@ -145,6 +147,10 @@ def test_forms_have_every_setting_with_tooltip_and_give_the_defaults_back(qtbot,
 def test_form_takes_ranges_and_numbers_as_text(qtbot):
     form = SettingsForm(TrainingSettings)
     qtbot.addWidget(form)
+    hints = {
+        name: form.widgets[name].native.placeholderText() for name in ("slices", "minutes", "batch_size")
+    }
+    assert hints == {"slices": "FIRST:END", "minutes": "automatic", "batch_size": "4"}
     form.widgets["slices"].value = "0:20"
     form.widgets["minutes"].value = "1.5"
     assert form.values()["slices"] == (0, 20)

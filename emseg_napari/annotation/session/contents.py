@@ -50,7 +50,7 @@ class Round:
     truth : str
         Name of the labels that counted as true; empty in older sessions.
     image : str
-        Fingerprint of the first of these slices: rounds of other images do not compare. Empty if unknown.
+        Fingerprint of its middle slice: rounds of other images do not compare. Empty if it is not known.
     """
 
     when: str

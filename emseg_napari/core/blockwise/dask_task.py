@@ -29,8 +29,8 @@ class DaskTask:
     paths : tuple of Path
         Files and folders that the worker must see.
     job : str
-        Of one call of `run_blocks`: a worker outlives it, and the next one, which may send the same work, must
-        not get what was opened for this one, such as a run that has been trained anew.
+        Of one call of `run_blocks`: a worker outlives it, and the next one, which may send the same work,
+        must not get what was opened for this one, such as a run that has been trained anew.
     """
 
     work: bytes

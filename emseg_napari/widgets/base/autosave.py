@@ -136,11 +136,15 @@ class SessionAutosave(QObject):
         return partial(kept.autosave.save_as, folder, session, copy_image)
 
     def follow_state(self, layer: Labels) -> None:
-        """Record what was confirmed or evaluated while a layer was being saved."""
-        kept = self._kept(layer)
-        if kept is not None and layer == self._workspace.labels:  # the run of another layer is not its own
-            kept.flush()
-            kept.autosave.record_state(run=self._workspace.run, rounds=self._workspace.rounds)
+        """Record what was confirmed or evaluated while a layer was being saved, or that it was removed."""
+        kept, workspace = self._kept(layer), self._workspace
+        if kept is None:
+            return
+        kept.flush()
+        if layer == workspace.labels:  # the run of another layer is not its own
+            kept.autosave.record_state(run=workspace.run, rounds=workspace.rounds)
+        if layer not in workspace.managed_labels:
+            kept.autosave.close(timeout=0)
 
     def _report_trouble(self) -> None:
         sentence = next((kept.autosave.trouble for kept in self._autosaved if kept.autosave.trouble), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from emseg_napari.annotation.label_state import is_own
 from emseg_napari.annotation.session.store import Origin
 from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.evaluation.independence import doubts_of_record, refuse_same
 from emseg_napari.evaluation.pairing import Pairing, paired
 from emseg_napari.evaluation.predictions import Prediction, Reason, prediction_of
 from emseg_napari.evaluation.slice_alignment import Names
 from emseg_napari.io.records import recorded_kind
 from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.stack_or_volume import is_one_or_copy
 from emseg_napari.io.stacks import check_range
 from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.settings import EvaluationSettings
@@ -27,6 +30,7 @@ from emseg_napari.widgets.layers.labels_layer import Ask, is_managed, stack_of, 
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
+from emseg_napari.widgets.layers.layer_sources import files_of
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,11 @@ def compare(
     wanted = wanted.model_copy(update={"slices": _shown(wanted.slices, prediction, len(truth))})
     image = _image_of(prediction_layer, workspace)
     pixels = volume_of_layer(image) if fits(image, truth.shape) else None
-    pair = paired(prediction, truth, wanted, names=_names(prediction, truth_layer.name), image=pixels)
+    names = _names(prediction, truth_layer.name)
+    pair = paired(prediction, truth, wanted, names=names, image=pixels)
+    if pair.is_equal and _are_one(prediction_layer, truth_layer):
+        refuse_same(prediction_layer.name, truth_layer.name)
+    pair = pair.with_doubts(doubts_of_record(record_of_layer(truth_layer), pair.is_equal))
     if wanted.slices is None:
         _refuse_trained_only(pair)
     taken_for = [pair.taken_for] if prediction.reason == "recognised" else []
@@ -118,6 +126,15 @@ def compare(
         pair=pair,
         notes=[*taken_for, *pair.notes, *_painted_in(prediction_layer, pair.slices)],
     )
+
+
+def _are_one(prediction: Layer, truth: Layer) -> bool:
+    """Whether two layers show one array in memory, one file, or copies of it."""
+    arrays = [layer.data for layer in (prediction, truth)]
+    if all(isinstance(array, np.ndarray) for array in arrays) and np.shares_memory(*arrays):
+        return True
+    places = [[Path(path) for path in files_of(layer)] for layer in (prediction, truth)]
+    return any(is_one_or_copy(*pair) for pair in product(*places))
 
 
 def run_folder(layer: Layer, record: Mapping[str, Any], workspace: Workspace) -> Path | None:

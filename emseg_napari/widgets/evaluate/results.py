@@ -10,8 +10,9 @@ from superqt import QCollapsible
 
 from emseg_napari.evaluation.evaluation import Evaluation, SliceEvaluation
 from emseg_napari.evaluation.report import error_counts
-from emseg_napari.evaluation.report_html import MEANING, TRAINED
+from emseg_napari.evaluation.report_html import ABOUT_TRAINED, MEANING
 from emseg_napari.evaluation.review import Review
+from emseg_napari.evaluation.training_overlap import HELD_OUT, TRAINED, UNKNOWN
 from emseg_napari.widgets.base.plots import ThresholdPlot
 from emseg_napari.widgets.base.step import wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
@@ -23,7 +24,11 @@ from emseg_napari.widgets.layers.placement import show_slice
 
 _TABS_PX = 260
 _GREY = "#8a8d93"
-_HELD_OUT = "the run chose its threshold and weights by this slice: its score is too high a little"
+_SEEN = {
+    TRAINED: ABOUT_TRAINED,
+    HELD_OUT: "the run chose its threshold and weights by this slice: its score is too high a little",
+    UNKNOWN: "not known is which run predicted it, so its score may prove nothing",
+}
 _COLUMNS = {
     "Slice": "Click to go there. Grey: the run was trained on it, so its score proves nothing.",
     "V_rand": "Rand score after border thinning, 1 is perfect; split and merge parts are in the tooltips.",
@@ -110,11 +115,8 @@ class Results(QWidget):
         evaluation, self._truth_layer = review.evaluation, comparison.truth_layer
         self.subject.setText(f"<b>{comparison.prediction_name}</b> against <b>{comparison.truth_name}</b>")
         self.headline.show_evaluation(evaluation, comparison.has_threshold)
-        held_out = comparison.pair.overlap.held_out
-        counts = error_counts(review)
-        self.slices.fill(
-            [(one.z, _cells(one, counts[one.z], one.z in held_out)) for one in evaluation.per_slice]
-        )
+        seen_of, counts = comparison.pair.overlap.seen_of, error_counts(review)
+        self.slices.fill([(one.z, _cells(one, counts[one.z], seen_of(one))) for one in evaluation.per_slice])
         self.thresholds.show_evaluation(evaluation)
         self.errors.show_errors(review.errors, comparison.truth_layer, comparison.stack_shape)
         self._scores.show()
@@ -130,9 +132,10 @@ class Results(QWidget):
             show_slice(self._viewer, self._truth_layer, z)
 
 
-def _cells(one: SliceEvaluation, errors: Any, held_out: bool) -> list[Cell]:
+def _cells(one: SliceEvaluation, errors: Any, seen: str) -> list[Cell]:
     s, colour = one.scores, _GREY if one.trained else ""
-    note, why = ("trained on", TRAINED) if one.trained else ("held out", _HELD_OUT) if held_out else ("", "")
+    kind = next((what for what in _SEEN if seen.startswith(what)), "")
+    why = _SEEN.get(kind, "")
     return [
         Cell(str(one.z), one.z, why, colour),
         Cell(f"{s.v_rand:.4f}", s.v_rand, _parts(s.v_rand_split, s.v_rand_merge), colour),
@@ -140,7 +143,7 @@ def _cells(one: SliceEvaluation, errors: Any, held_out: bool) -> list[Cell]:
         Cell(f"{100 * s.accuracy:.2f}", s.accuracy, "", colour),
         Cell(f"{s.boundary_f1:.3f}", s.boundary_f1, "", colour),
         Cell(f"{errors['merge']}+{errors['split']}", errors.total(), "merges + splits", colour),
-        Cell(note, 2 * one.trained + held_out, why, colour),
+        Cell(seen, [*_SEEN, kind].index(kind), why, colour),
     ]
 
 

@@ -53,8 +53,9 @@ def work_done(comparison: LayerComparison, workspace: Workspace) -> Work:
 
 
 def _mark_of(comparison: LayerComparison) -> str:
+    image = comparison.image
     try:
-        return "" if comparison.image is None else fingerprint(comparison.image[comparison.slices[0]])
+        return "" if image is None else fingerprint(image[len(image) // 2])
     except BrokenChunk:
         return ""
 

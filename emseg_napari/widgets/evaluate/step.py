@@ -207,7 +207,7 @@ class EvaluateStep(JobStep):
     def write_csv(self, path: Path) -> None:
         """Write the scores of the last evaluation in the background."""
         done = self._last()
-        self._write(path, lambda: write_csv(path, done.review))
+        self._write(path, lambda: write_csv(path, done.review, done.comparison.pair.overlap))
 
     def write_report(self, path: Path) -> None:
         """Write the last evaluation as one page in the background."""

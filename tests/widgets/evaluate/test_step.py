@@ -401,6 +401,11 @@ def test_mistakes_are_sentences_and_start_nothing(step, started, tmp_path):
     partly[3, 0, 0] = 0
     cases = {
         "same": (mine, mine, ("mine is chosen both as prediction and as truth", "two different")),
+        "one array": (
+            viewer.add_labels(mine.data, name="twin"),
+            mine,
+            ("Prediction and labels are the same (twin, mine)",),
+        ),
         "size": (viewer.add_labels(TRUTH[:, :30].copy(), name="low"), mine, ("low", "differ in size")),
         "depth": (viewer.add_image(PROBABILITY[:3], name="thin"), mine, ("thin", "differ in size")),
         "no truth": (mine, add_labels(viewer, np.zeros_like(TRUTH), "empty"), ("empty has no labels",)),
@@ -660,6 +665,7 @@ def test_a_round_counts_painted_and_confirmed_slices(evaluated):
     latest = evaluated.workspace.rounds[-1]
     assert (latest.corrected, latest.confirmed) == (2, 4)
     assert latest.slices == (1, 2, 4, 5)
+    assert (latest.truth, latest.image) == ("truth", fingerprint(IMAGE[3]))
     assert latest.v_rand == pytest.approx(0.86)
     assert len(evaluated.workspace.rounds) == 2
 
