@@ -18,6 +18,8 @@ NODES = 6
 # How much of the area tubes claim before thin ones fill gaps, and after; cells grow into what is left.
 _FILLED, _GAPS_FILLED = 0.6, 0.72
 _MOST_CANDIDATES = 5000
+# Thinner cells would be nothing but boundary.
+_THINNEST_PX = 6
 _SPINE_NECK_NM, _SPINE_HEAD_NM = (30, 60), (90, 230)
 
 
@@ -90,7 +92,8 @@ class Packing:
         """Return the chains (cell, node, 4) that found room, until that share of the block is full."""
         wanted = until * self.taken[0].size * self.step**2 / (np.pi * median_nm**2)
         count = int(min(5 * wanted + 20, _MOST_CANDIDATES))
-        radii = np.sort(median_nm * np.exp(self.rng.normal(0, spread, count)))[::-1]
+        radii = median_nm * np.exp(self.rng.normal(0, spread, count))
+        radii = np.sort(np.maximum(radii, _THINNEST_PX * self.settings.pixel_nm))[::-1]
         chains = self._chains(self._origins(count, size), radii)
         return chains[place(chains, 0, self.grid, self.taken, int(until * self.taken.size))]
 

@@ -22,7 +22,7 @@ from .tissue import Plane, Tissue
 
 # The line that a thin membrane makes; no thinner than a microscope would blur it.
 _LINE_NM, _LEAST_LINE_PX = 4.5, 0.9
-_MITOCHONDRION_NM, _CRISTAE_NM = (80, 260), (22, 50)
+_MITOCHONDRION_NM, _CRISTAE_NM = (60, 170), (22, 45)
 _SMALLEST_WITH_MITOCHONDRION_NM, _SMALLEST_WITH_MYELIN_NM = 75, 110
 
 
@@ -53,7 +53,7 @@ class CellContents:
         rng, s, cells = self.rng, self.settings, self.tissue.cells
         room = self.radii[cells.owners] > _SMALLEST_WITH_MITOCHONDRION_NM
         often = s.mitochondria_share * np.clip(self.radii[cells.owners] / 180, 0.4, 3)
-        tubes = np.repeat(np.arange(len(room)), rng.poisson(0.8 * often * room))
+        tubes = np.repeat(np.arange(len(room)), rng.poisson(0.3 * often * room))
         tube, owners = cells.tubes[tubes], cells.owners[tubes]
         wide = 0.8 * self.radii[owners] - self.myelin_px[owners] * s.pixel_nm
         radius = np.minimum(rng.uniform(*_MITOCHONDRION_NM, len(tubes)), np.maximum(wide, 30))
@@ -90,7 +90,7 @@ class SliceContents:
         """Add the contents of one slice to its stain, float32 (y, x)."""
         s, held = self.settings, self.held
         depths = np.empty_like(stain)
-        bend = self._noise(1, 35)[0] * np.float32(10 / s.pixel_nm)
+        bend = self._noise(1, 45)[0] * np.float32(6 / s.pixel_nm)
         places = plane.cell, plane.distance, plane.where, bend
         inside = plane.distance - held.myelin_px[plane.cell].astype(np.float32)
         places = plane.cell, inside, plane.where, bend
@@ -147,7 +147,7 @@ class SliceContents:
             (RING, 2 * s.tubules_per_um2, (9, 13), (0.25, 0.7), held.tubules / 2),
             (GRANULE, s.granules_per_um2, (5, 11), (0.15, 0.7), np.minimum(held.grain / held.grain.max(), 1)),
             (DENSE_CORE, s.dense_cores_per_um2, (14, 45), (0.4, 1.1), np.ones(len(held.grain))),
-            (RING, 0.6 * s.tubules_per_um2, (25, 80), (0.25, 0.7), np.ones(len(held.grain))),
+            (RING, 0.25 * s.tubules_per_um2, (25, 65), (0.25, 0.7), np.ones(len(held.grain))),
         ]
         found = [self._scattered(cell, entry, clusters if n == 0 else None) for n, entry in enumerate(plan)]
         found += [self._docked(synapses, vesicle)]
@@ -181,7 +181,7 @@ class SliceContents:
                 place,
                 np.maximum(rng.uniform(*radius, count) / self.settings.pixel_nm, 0.8),
                 self.settings.membrane_density * rng.uniform(*density, count),
-                rng.uniform(0.7, 1, count),
+                rng.uniform(0.45 if radius[1] > 60 else 0.75, 1, count),
                 rng.uniform(0, np.pi, count),
                 np.full(count, -1),
             ]

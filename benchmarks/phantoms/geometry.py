@@ -222,7 +222,7 @@ def _survey_tile(tissue: tuple, found: np.ndarray, fields: tuple, tile: tuple, o
         lengths[0, i, j], lengths[1, i, j], lengths[2, i, j] = measure(nearest, slope, where, shear, (i, j))
         for rank in range(2):
             cells[rank, i, j] = owners[who[rank, k]] if who[rank, k] >= 0 else -1
-        cells[2, i, j] = who[0, k]
+        cells[2, i, j], lengths[3, i, j] = who[0, k], near[0, k]
 
 
 survey_tile = compiled(_survey_tile)
@@ -241,7 +241,7 @@ def _survey(tissue: tuple, fields: tuple, cells: np.ndarray, lengths: np.ndarray
     cells : numpy.ndarray
         int32 (3, y, x), gets the nearest cell, the second and the tube of the nearest; -1: glia.
     lengths : numpy.ndarray
-        float32 (3, y, x), gets what `_measure` returns.
+        float32 (4, y, x), gets what `_measure` returns, and the nearness of the nearest cell.
     """
     where = fields[0]
     every = np.arange(len(tissue[0]))

@@ -11,7 +11,7 @@ from .contents import CellContents, SliceContents
 from .membranes import Membranes
 from .microscope import micrograph
 from .settings import PhantomSettings
-from .tissue import Tissue
+from .tissue import Plane, Tissue
 
 # A speck of interior that a person would not draw.
 _SMALLEST_CELL_NM2, _SMALLEST_CELL_PX = 700, 12
@@ -55,6 +55,7 @@ def render(settings: PhantomSettings, shape: tuple[int, int, int], seed: int) ->
     for z in range(shape[0]):
         plane = tissue.plane(z)
         cytoplasm, myelin = held.cytoplasm[plane.cell], held.myelin_px[plane.cell]
+        _even_sheaths(plane, myelin)
         stain, drawn = membranes.draw(plane, z, cytoplasm, myelin)
         contents.draw(plane, stain)
         drawn = _without_specks(drawn, settings.pixel_nm)
@@ -70,3 +71,12 @@ def _without_specks(drawn: np.ndarray, pixel_nm: float) -> np.ndarray:
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     return sizes[pieces] < max(_SMALLEST_CELL_NM2 / pixel_nm**2, _SMALLEST_CELL_PX)
+
+
+def _even_sheaths(plane: Plane, myelin: np.ndarray) -> None:
+    """Measure the distance exactly where there is myelin, since a sheath is as thick all around."""
+    if not myelin.any():
+        return
+    wrapped = (myelin > 0) & (plane.distance > 0.5)
+    exact = ndimage.distance_transform_edt(wrapped)
+    np.copyto(plane.distance, exact, where=wrapped, casting="same_kind")

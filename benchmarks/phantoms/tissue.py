@@ -12,7 +12,8 @@ from .settings import PhantomSettings
 from .smooth_noise import SmoothNoise
 
 # How far a bump of the warp reaches, in units of how far it moves a membrane.
-_BEND_REACH, _CRUMPLE_REACH = 9.0, 7.0
+_REACH = 5.5
+_GLIA_SAMPLE_PX = 8
 
 
 @dataclass
@@ -55,26 +56,41 @@ class Tissue:
         self._tubes = (packed(self.cells.tubes * scale), self.cells.owners)
         self._depth_px = settings.section_nm * scale
         self._bends = [
-            self._bend(rng, settings.bend_nm * scale, _BEND_REACH),
-            self._bend(rng, settings.crumple_nm * scale, _CRUMPLE_REACH),
+            self._bend(rng, size * scale)
+            for size in (settings.bend_nm, 0.35 * settings.bend_nm, settings.crumple_nm)
         ]
-        self._glia = SmoothNoise(rng, 1, shape[1:], 350 * scale)
+        self._glia = SmoothNoise(rng, 1, shape[1:], 350 * scale).at()[0]
+        self._glia *= np.float32(0.4 * np.sqrt(settings.axon_radius_nm * scale))
+        self._glia += self._glia_level()
 
-    def _bend(
-        self, rng: np.random.Generator, size_px: float, reach: float
-    ) -> tuple[float, float, SmoothNoise]:
-        spacing = max(reach * size_px, 3.0)
+    def _bend(self, rng: np.random.Generator, size_px: float) -> tuple[float, float, SmoothNoise]:
+        spacing = max(_REACH * size_px, 4.0)
         depth = self.shape[0] * self._depth_px / spacing
         return size_px, spacing, SmoothNoise(rng, 3, self.shape[1:], spacing, depth)
 
     def plane(self, z: int) -> Plane:
         """Return what slice `z` shows."""
         where, shear = self._warp(z)
-        cells = np.empty((3, *self.shape[1:]), np.int32)
-        lengths = np.empty((3, *self.shape[1:]), np.float32)
-        survey(self._tubes, (where, shear, self._glia_nearness()), cells, lengths)
+        cells, lengths = self._survey(where, shear, self._glia)
         np.putmask(cells[:2], cells[:2] < 0, self.count - 1)
-        return Plane(*cells, *lengths, where)
+        return Plane(*cells, *lengths[:3], where)
+
+    def _survey(
+        self, where: np.ndarray, shear: np.ndarray, glia: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        cells, lengths = np.empty(where.shape, np.int32), np.empty((4, *where.shape[1:]), np.float32)
+        survey(self._tubes, (where, shear, glia), cells, lengths)
+        return cells, lengths
+
+    def _glia_level(self) -> np.float32:
+        """Return the nearness from which on a place belongs to glia, so that glia has its share of the area."""
+        if not self.settings.glia_share:
+            return np.float32(1e6)
+        thin = np.s_[..., ::_GLIA_SAMPLE_PX, ::_GLIA_SAMPLE_PX]
+        where, shear = (np.ascontiguousarray(field[thin]) for field in self._warp(0))
+        far = np.full_like(where[0], 1e6)
+        nearness = self._survey(where, shear, far)[1][3] - self._glia[thin]
+        return np.float32(np.quantile(nearness, 1 - self.settings.glia_share))
 
     def _warp(self, z: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the place of each pixel in the unwarped tissue, and how it changes with depth."""
@@ -88,10 +104,3 @@ class Tissue:
             where += np.float32(size) * noise.at(depth)
             shear += np.float32(size / spacing) * noise.slope(depth)
         return where, shear
-
-    def _glia_nearness(self) -> np.ndarray:
-        """Return the nearness from which on a place belongs to glia, by its share of the area."""
-        (noise,) = self._glia.at()
-        size = np.sqrt(self.settings.axon_radius_nm / self.settings.pixel_nm)
-        share = self.settings.glia_share
-        return np.float32(size) * (noise * np.float32(0.25) + np.float32(1.2 - 6 * share))
