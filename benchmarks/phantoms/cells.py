@@ -16,10 +16,10 @@ from .tubes import place
 AXON, DENDRITE, BUNDLED = 0, 1, 2
 NODES = 6
 # How much of the area tubes claim before thin ones fill gaps, and after; cells grow into what is left.
-_FILLED, _GAPS_FILLED = 0.6, 0.72
-_MOST_CANDIDATES = 5000
-# Thinner cells would be nothing but boundary.
-_THINNEST_PX = 6
+_FILLED, _GAPS_FILLED = 0.72, 0.84
+_MOST_CANDIDATES = 8000
+# Thinner cells would be nothing but boundary, thicker ones nothing but cytoplasm.
+_RADII_PX = (6, 90)
 _SPINE_NECK_NM, _SPINE_HEAD_NM = (30, 60), (90, 230)
 
 
@@ -80,7 +80,9 @@ class Packing:
             self._place(AXON, 0.5 * s.axon_radius_nm, 0.3, _GAPS_FILLED),
         ]
         chains = np.concatenate([dendrites, *rest])
-        sizes = np.repeat([DENDRITE, BUNDLED, AXON], [len(dendrites), len(rest[0]), len(rest[1]) + len(rest[2])])
+        sizes = np.repeat(
+            [DENDRITE, BUNDLED, AXON], [len(dendrites), len(rest[0]), len(rest[1]) + len(rest[2])]
+        )
         owners = np.concatenate([np.arange(len(chains)), parents])
         tubes = np.concatenate([chains, spines])
         tubes = np.concatenate([tubes[:, :-1], tubes[:, 1:]], 2).reshape(-1, 8)
@@ -91,9 +93,9 @@ class Packing:
     def _place(self, size: int, median_nm: float, spread: float, until: float) -> np.ndarray:
         """Return the chains (cell, node, 4) that found room, until that share of the block is full."""
         wanted = until * self.taken[0].size * self.step**2 / (np.pi * median_nm**2)
-        count = int(min(5 * wanted + 20, _MOST_CANDIDATES))
+        count = int(min(8 * wanted + 20, _MOST_CANDIDATES))
         radii = median_nm * np.exp(self.rng.normal(0, spread, count))
-        radii = np.sort(np.maximum(radii, _THINNEST_PX * self.settings.pixel_nm))[::-1]
+        radii = np.sort(np.clip(radii, *(limit * self.settings.pixel_nm for limit in _RADII_PX)))[::-1]
         chains = self._chains(self._origins(count, size), radii)
         return chains[place(chains, 0, self.grid, self.taken, int(until * self.taken.size))]
 

@@ -39,9 +39,10 @@ class CellContents:
         self.cytoplasm = settings.cytoplasm_density * rng.uniform(0.75, 1.25, count) + 0.25 * dark
         self.grain = settings.grain_density * rng.uniform(0.5, 1.5, count) * (1 + dark)
         crowded = np.where(sizes == DENDRITE, 0.1, 1.0) * (rng.random(count) < 0.4)
-        self.vesicles = (crowded * 2 + 0.15) * (sizes != BUNDLED)
+        self.vesicles = (crowded * 2 + 0.1) * (sizes != BUNDLED)
         self.tubules = 2.0 * (rng.random(count) < 0.5)
         self.threads = rng.random(count) < 0.3
+        self.across = _across(rng, tissue.cells.tubes)
         thick = (self.radii > _SMALLEST_WITH_MYELIN_NM) & (sizes != DENDRITE)
         wrapped = thick & (rng.random(count) < settings.myelin_share)
         sheath = np.minimum(settings.myelin_nm * rng.uniform(0.7, 1.3, count), 0.45 * self.radii)
@@ -63,7 +64,12 @@ class CellContents:
         aside = rng.normal(0, 1, (len(tubes), 3)) * [0.2, 1, 1]
         aside *= np.maximum(wide - radius, 0)[:, None] * 0.7
         middle = tube[:, :3] + rng.random((len(tubes), 1)) * way + aside
-        ends = [middle - half, radius[:, None], middle + half, radius[:, None] * rng.uniform(0.7, 1.2, (len(tubes), 1))]
+        ends = [
+            middle - half,
+            radius[:, None],
+            middle + half,
+            radius[:, None] * rng.uniform(0.7, 1.2, (len(tubes), 1)),
+        ]
         normal = way / length + rng.normal(0, 0.8, way.shape)
         normal /= np.linalg.norm(normal, axis=1, keepdims=True)
         look = np.column_stack(
@@ -80,9 +86,7 @@ class CellContents:
 class SliceContents:
     """Draws the contents of slices."""
 
-    def __init__(
-        self, rng: np.random.Generator, settings: PhantomSettings, held: CellContents
-    ) -> None:
+    def __init__(self, rng: np.random.Generator, settings: PhantomSettings, held: CellContents) -> None:
         self.rng, self.settings, self.held = rng, settings, held
         self.line = held.line_px
 
@@ -95,15 +99,19 @@ class SliceContents:
         inside = plane.distance - held.myelin_px[plane.cell].astype(np.float32)
         places = plane.cell, inside, plane.where, bend
         paint_mitochondria(places, held.bodies, held.first, (self.line, 3 * self.line), stain, depths)
-        self._cytoplasm(plane.cell, inside, depths, stain)
+        self._cytoplasm(plane, inside, depths, stain)
         rough = self._fine(4)
         synapses = self._synapses(plane)
         paint_synapses((plane.cell, plane.next_cell, plane.distance), synapses, rough, stain)
         spots = self._spots(plane.cell, inside, depths, synapses)
-        paint_spots((plane.cell, inside), spots, 1 + 0.7 * rough + 0.6 * self._noise(1, 30)[0], self.line, stain)
+        paint_spots(
+            (plane.cell, inside), spots, 1 + 0.7 * rough + 0.6 * self._noise(1, 30)[0], self.line, stain
+        )
 
     def _noise(self, count: int, spacing_nm: float) -> np.ndarray:
-        return SmoothNoise(self.rng, count, self.held.tissue.shape[1:], spacing_nm / self.settings.pixel_nm).at()
+        return SmoothNoise(
+            self.rng, count, self.held.tissue.shape[1:], spacing_nm / self.settings.pixel_nm
+        ).at()
 
     def _fine(self, size_nm: float) -> np.ndarray:
         """Return noise whose dots have about that radius."""
@@ -111,18 +119,19 @@ class SliceContents:
         noise = ndimage.gaussian_filter(noise, max(size_nm / self.settings.pixel_nm, 0.8), truncate=3)
         return noise / noise.std()
 
-    def _cytoplasm(self, cell: np.ndarray, inside: np.ndarray, depths: np.ndarray, stain: np.ndarray) -> None:
+    def _cytoplasm(self, plane: Plane, inside: np.ndarray, depths: np.ndarray, stain: np.ndarray) -> None:
         s, held = self.settings, self.held
         dots, (clouds,) = self._fine(5), self._noise(1, 28)
-        grain = held.grain.astype(np.float32)[cell] * (np.maximum(dots - 0.6, -0.4) + 0.5 * clouds)
+        grain = held.grain.astype(np.float32)[plane.cell] * (np.maximum(dots - 0.6, -0.4) + 0.5 * clouds)
         level = self._noise(1, 150)[0]
         here, strength, threads = self._noise(3, 230)
         here = here - np.float32(np.quantile(here[::4, ::4], 1 - s.reticulum_share))
         density = np.float32(0.75 * s.membrane_density) * np.clip(0.7 + 0.3 * strength, 0.2, 1.2)
-        thread = np.float32(s.filament_density) * held.threads.astype(np.float32)[cell]
+        thread = np.float32(s.filament_density) * held.threads.astype(np.float32)[plane.cell]
         fields = np.stack([grain, level, here, density, threads, thread]).astype(np.float32)
         sizes = self.line, self.rng.uniform(0, 14) / s.pixel_nm, max(26 / s.pixel_nm, 3.0), 4 * self.line
-        paint_cytoplasm((inside, depths), fields, sizes, stain)
+        across = np.einsum("ayx,yxa->yx", plane.where, held.across[plane.tube]) + 2 * clouds
+        paint_cytoplasm((inside, depths, across), fields, sizes, stain)
 
     def _synapses(self, plane: Plane) -> np.ndarray:
         """Return synapses (synapse, 7) on membranes, see `organelles`."""
@@ -130,20 +139,24 @@ class SliceContents:
         y, x = np.nonzero(plane.distance < 1)
         if not len(y):
             return np.zeros((0, 7))
-        at = rng.integers(0, len(y), rng.poisson(s.synapses_per_um2 * plane.cell.size * (s.pixel_nm / 1000) ** 2))
+        at = rng.integers(
+            0, len(y), rng.poisson(s.synapses_per_um2 * plane.cell.size * (s.pixel_nm / 1000) ** 2)
+        )
         y, x, count = y[at], x[at], len(at)
         cells = np.stack([plane.cell[y, x], plane.next_cell[y, x]], 1)
         length, thick = rng.uniform(80, 260, count) / s.pixel_nm, rng.uniform(12, 35, count) / s.pixel_nm
         density = s.synapse_density * rng.uniform(0.5, 1.2, count)
         return np.column_stack([y, x, cells, length, thick, density])
 
-    def _spots(self, cell: np.ndarray, inside: np.ndarray, depths: np.ndarray, synapses: np.ndarray) -> np.ndarray:
+    def _spots(
+        self, cell: np.ndarray, inside: np.ndarray, depths: np.ndarray, synapses: np.ndarray
+    ) -> np.ndarray:
         """Return small organelles (spot, 8), see `organelles`."""
         s, held, rng = self.settings, self.held, self.rng
         (clusters,) = self._noise(1, 120)
         vesicle = s.vesicle_nm / 2
         plan = [  # kind, number per square micrometre, radius in nm, density, how much of it each cell has
-            (RING, 3 * s.vesicles_per_um2, (0.85 * vesicle, 1.15 * vesicle), (0.25, 0.9), held.vesicles / 2.2),
+            (RING, 3 * s.vesicles_per_um2, (0.85 * vesicle, 1.15 * vesicle), (0.2, 0.8), held.vesicles / 2.2),
             (RING, 2 * s.tubules_per_um2, (9, 13), (0.25, 0.7), held.tubules / 2),
             (GRANULE, s.granules_per_um2, (5, 11), (0.15, 0.7), np.minimum(held.grain / held.grain.max(), 1)),
             (DENSE_CORE, s.dense_cores_per_um2, (14, 45), (0.4, 1.1), np.ones(len(held.grain))),
@@ -198,7 +211,14 @@ class SliceContents:
 
     def _smears(self, synapses: np.ndarray) -> np.ndarray:
         """Return what a synapse looks like that lies flat in the slice: a dark cloud across everything."""
-        flat = synapses[self.rng.random(len(synapses)) < 0.35]
-        smears = self._spot_rows(SMEAR, flat[:, :2], (35, 110), (0.25, 0.6))
+        flat = synapses[self.rng.random(len(synapses)) < 0.45]
+        smears = self._spot_rows(SMEAR, flat[:, :2], (35, 130), (0.25, 0.8))
         smears[:, 5] = self.rng.uniform(0.4, 1, len(flat))
         return smears
+
+
+def _across(rng: np.random.Generator, tubes: np.ndarray) -> np.ndarray:
+    """Return a direction square to each tube, float32 (tube + 1, 3); the last, for glia, is any."""
+    way = np.append(tubes[:, 4:7] - tubes[:, :3], [[1, 0, 0]], 0)
+    square = np.cross(way, rng.normal(0, 1, way.shape))
+    return (square / (np.linalg.norm(square, axis=1, keepdims=True) + 1e-9)).astype(np.float32)

@@ -52,7 +52,9 @@ def _exposed(light: np.ndarray, settings: PhantomSettings) -> np.ndarray:
     low, high = np.quantile(sample, (settings.saturation, 1 - settings.saturation))
     grey = np.clip(light, low - 0.02, high + 0.1)
     sample = grey[::4, ::4]
-    return (grey - sample.mean()) * np.float32(settings.contrast / sample.std()) + np.float32(settings.brightness)
+    return (grey - sample.mean()) * np.float32(settings.contrast / sample.std()) + np.float32(
+        settings.brightness
+    )
 
 
 def _illumination(rng: np.random.Generator, settings: PhantomSettings, shape: tuple) -> np.ndarray:

@@ -32,12 +32,13 @@ def _mitochondrion(body: np.ndarray, depth: float, phase: float, line: float) ->
     `body` is its tube (8 numbers) followed by the density of its membranes and matrix, that of its cristae,
     and their period; `phase` is where between two cristae the point lies, `line` the width of a membrane.
     """
-    if depth < -2 * line:
+    if depth < -4 * line:
         return 0.0
     inner = 2.2 * line
     rim = projected(depth, line, 0.0) + 0.8 * projected(depth - inner, line, 0.0)
     sheet = rise(3 * math.cos(phase) - 1.2) * rise((depth - inner - line) / line)
-    return body[8] * (0.75 * rim + 0.55 * rise((depth - inner) / line)) + body[9] * sheet
+    halo = 0.15 * projected(depth + 2 * line, line, 0.0)
+    return body[8] * (0.8 * rim + 0.6 * rise((depth - inner) / line) - halo) + body[9] * sheet
 
 
 mitochondrion = compiled(_mitochondrion)
@@ -72,7 +73,7 @@ def _paint_mitochondria(
                 if depth > deepest:
                     deepest, found = depth, b
             depths[i, j] = min(deepest, distance[i, j] - gap)
-            if found >= 0 and depths[i, j] > -3 * line:
+            if found >= 0 and depths[i, j] > -4 * line:
                 body, across = bodies[found], bend[i, j]
                 for axis in range(3):
                     across += (where[axis, i, j] - body[axis]) * body[11 + axis]
@@ -89,7 +90,7 @@ def _paint_cytoplasm(plane: tuple, fields: np.ndarray, sizes: tuple, stain: np.n
     Parameters
     ----------
     plane : tuple
-        float32 (y, x): distance to the boundary, depth in a mitochondrion.
+        float32 (y, x): distance to the boundary, depth in a mitochondrion, how far across a bundle of filaments.
     fields : numpy.ndarray
         float32 (6, y, x): grain; a smooth field whose zero lines are cisternae, and where they are (> 0) and
         how dense; where filaments are (> 0) and how dense.
@@ -97,7 +98,7 @@ def _paint_cytoplasm(plane: tuple, fields: np.ndarray, sizes: tuple, stain: np.n
         Width of a membrane, half width of a cisterna, period of filaments, what is left free below the
         cell's membrane.
     """
-    (distance, depths), (line, half, period, gap) = plane, sizes
+    (distance, depths, across), (line, half, period, gap) = plane, sizes
     grain, level, is_here, density, threads, thread_density = fields
     for i in range(stain.shape[0]):
         for j in range(stain.shape[1]):
@@ -111,7 +112,7 @@ def _paint_cytoplasm(plane: tuple, fields: np.ndarray, sizes: tuple, stain: np.n
                     end = min(4 * is_here[i, j], 1.0)
                     add += room * end * density[i, j] * projected(away - half, line, 0.0)
             if threads[i, j] > 0:
-                wave = math.cos(2 * math.pi * distance[i, j] / period)
+                wave = rise(2 * math.cos(2 * math.pi * across[i, j] / period) - 1)
                 add += room * min(threads[i, j], 1.0) * thread_density[i, j] * wave
             stain[i, j] += add
 
@@ -122,7 +123,9 @@ paint_cytoplasm = compiled(_paint_cytoplasm)
 def _profile(kind: int, away: float, radius: float, line: float) -> float:
     """Return the stain of a small organelle at a distance from its middle."""
     if kind == RING:
-        return projected(away - radius, line, 0.0) - 0.15 * rise((radius - line - away) / line)
+        # A vesicle is seen through its upper and lower half, a tubule along its clear middle.
+        middle = 0.2 if radius > 3 * line else -0.15
+        return projected(away - radius, line, 0.0) + middle * rise((radius - line - away) / line)
     if kind == GRANULE:
         return projected(away, 1.2 * radius, 0.0)
     if kind == DENSE_CORE:

@@ -59,8 +59,9 @@ class Tissue:
             self._bend(rng, size * scale)
             for size in (settings.bend_nm, 0.35 * settings.bend_nm, settings.crumple_nm)
         ]
+        self._first = self._warp(0)
         self._glia = SmoothNoise(rng, 1, shape[1:], 350 * scale).at()[0]
-        self._glia *= np.float32(0.4 * np.sqrt(settings.axon_radius_nm * scale))
+        self._glia *= np.float32(0.4 * (settings.axon_radius_nm * scale) ** 0.7)
         self._glia += self._glia_level()
 
     def _bend(self, rng: np.random.Generator, size_px: float) -> tuple[float, float, SmoothNoise]:
@@ -70,7 +71,7 @@ class Tissue:
 
     def plane(self, z: int) -> Plane:
         """Return what slice `z` shows."""
-        where, shear = self._warp(z)
+        where, shear = self._warp(z) if z else self._first
         cells, lengths = self._survey(where, shear, self._glia)
         np.putmask(cells[:2], cells[:2] < 0, self.count - 1)
         return Plane(*cells, *lengths[:3], where)
@@ -87,7 +88,7 @@ class Tissue:
         if not self.settings.glia_share:
             return np.float32(1e6)
         thin = np.s_[..., ::_GLIA_SAMPLE_PX, ::_GLIA_SAMPLE_PX]
-        where, shear = (np.ascontiguousarray(field[thin]) for field in self._warp(0))
+        where, shear = (np.ascontiguousarray(field[thin]) for field in self._first)
         far = np.full_like(where[0], 1e6)
         nearness = self._survey(where, shear, far)[1][3] - self._glia[thin]
         return np.float32(np.quantile(nearness, 1 - self.settings.glia_share))
