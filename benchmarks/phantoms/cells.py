@@ -17,7 +17,7 @@ AXON, DENDRITE, BUNDLED = 0, 1, 2
 NODES = 6
 # How much of the area tubes claim before thin ones fill gaps, and after; cells grow into what is left.
 _FILLED, _GAPS_FILLED = 0.72, 0.84
-_MOST_CANDIDATES = 8000
+_MOST_CANDIDATES = 5000
 # Thinner cells would be nothing but boundary, thicker ones nothing but cytoplasm.
 _RADII_PX = (6, 90)
 _SPINE_NECK_NM, _SPINE_HEAD_NM = (30, 60), (90, 230)
@@ -80,9 +80,7 @@ class Packing:
             self._place(AXON, 0.5 * s.axon_radius_nm, 0.3, _GAPS_FILLED),
         ]
         chains = np.concatenate([dendrites, *rest])
-        sizes = np.repeat(
-            [DENDRITE, BUNDLED, AXON], [len(dendrites), len(rest[0]), len(rest[1]) + len(rest[2])]
-        )
+        sizes = np.repeat([DENDRITE, BUNDLED, AXON, AXON], [len(dendrites), *map(len, rest)])
         owners = np.concatenate([np.arange(len(chains)), parents])
         tubes = np.concatenate([chains, spines])
         tubes = np.concatenate([tubes[:, :-1], tubes[:, 1:]], 2).reshape(-1, 8)
@@ -92,18 +90,18 @@ class Packing:
 
     def _place(self, size: int, median_nm: float, spread: float, until: float) -> np.ndarray:
         """Return the chains (cell, node, 4) that found room, until that share of the block is full."""
-        wanted = until * self.taken[0].size * self.step**2 / (np.pi * median_nm**2)
-        count = int(min(8 * wanted + 20, _MOST_CANDIDATES))
-        radii = median_nm * np.exp(self.rng.normal(0, spread, count))
-        radii = np.sort(np.clip(radii, *(limit * self.settings.pixel_nm for limit in _RADII_PX)))[::-1]
-        chains = self._chains(self._origins(count, size), radii)
-        return chains[place(chains, 0, self.grid, self.taken, int(until * self.taken.size))]
-
-    def _origins(self, count: int, size: int) -> np.ndarray:
-        """Return where cells begin, float64 (count, 3), in or outside of the bundles."""
         spots = np.argwhere(self.bundles == (size == BUNDLED))
         if not len(spots):
-            return np.zeros((count, 3)) - 1e6
+            return np.zeros((0, NODES, 4))
+        wanted = until * self.taken[0].size * self.step**2 / (np.pi * median_nm**2)
+        count = int(min(6 * wanted + 20, _MOST_CANDIDATES))
+        radii = median_nm * np.exp(self.rng.normal(0, spread, count))
+        radii = np.sort(np.clip(radii, *(limit * self.settings.pixel_nm for limit in _RADII_PX)))[::-1]
+        chains = self._chains(self._origins(spots, count), radii)
+        return chains[place(chains, 0, self.grid, self.taken, int(until * self.taken.size))]
+
+    def _origins(self, spots: np.ndarray, count: int) -> np.ndarray:
+        """Return points that cells run through, float64 (count, 3), at some of the spots (y, x)."""
         plane = spots[self.rng.integers(0, len(spots), count)] + self.rng.random((count, 2))
         return np.column_stack([self.rng.uniform(0, self.depth, count), plane * self.step - self.rim])
 

@@ -35,7 +35,7 @@ def packed(tubes: np.ndarray) -> np.ndarray:
 
 
 def _near_points(tubes: np.ndarray, t: int, points: np.ndarray, values: np.ndarray) -> None:
-    """Write how near a tube's surface is to points (3, point), weighted: thick tubes reach around thin ones."""
+    """Write how near a tube is to points (3, point), weighted: thick ones reach around thin ones."""
     z, y, x = points
     start_z, start_y, start_x = tubes[t, 0], tubes[t, 1], tubes[t, 2]
     dz, dy, dx, inverse = tubes[t, 3], tubes[t, 4], tubes[t, 5], tubes[t, 6]

@@ -115,7 +115,7 @@ class Membranes:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the stain, float32 (y, x), and the boundary, bool (y, x), of slice `z`.
 
-        Of each pixel's cell, float32 (y, x): the density of its cytoplasm; how thick its myelin is, in pixels.
+        `cytoplasm` and `myelin` are the density and the sheath's thickness (pixels) of each pixel's cell.
         """
         s = self.settings
         stain, drawn = np.empty(plane.cell.shape, np.float32), np.empty(plane.cell.shape, bool)

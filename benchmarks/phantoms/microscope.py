@@ -1,4 +1,4 @@
-"""From the stain of a slice to grey levels: focus, light, damage, noise, and what software does afterwards."""
+"""From the stain of a slice to grey levels: focus, light, damage, noise, and what software does then."""
 
 from __future__ import annotations
 
@@ -52,9 +52,8 @@ def _exposed(light: np.ndarray, settings: PhantomSettings) -> np.ndarray:
     low, high = np.quantile(sample, (settings.saturation, 1 - settings.saturation))
     grey = np.clip(light, low - 0.02, high + 0.1)
     sample = grey[::4, ::4]
-    return (grey - sample.mean()) * np.float32(settings.contrast / sample.std()) + np.float32(
-        settings.brightness
-    )
+    gain = np.float32(settings.contrast / (sample.std() + 1e-3))
+    return (grey - sample.mean()) * gain + np.float32(settings.brightness)
 
 
 def _illumination(rng: np.random.Generator, settings: PhantomSettings, shape: tuple) -> np.ndarray:

@@ -90,7 +90,7 @@ def _paint_cytoplasm(plane: tuple, fields: np.ndarray, sizes: tuple, stain: np.n
     Parameters
     ----------
     plane : tuple
-        float32 (y, x): distance to the boundary, depth in a mitochondrion, how far across a bundle of filaments.
+        float32 (y, x): distance to the boundary, depth in a mitochondrion, way across filaments.
     fields : numpy.ndarray
         float32 (6, y, x): grain; a smooth field whose zero lines are cisternae, and where they are (> 0) and
         how dense; where filaments are (> 0) and how dense.

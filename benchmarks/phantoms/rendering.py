@@ -7,14 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from .contents import CellContents, SliceContents
+from .cell_contents import CellContents
+from .contents import SliceContents
 from .membranes import Membranes
 from .microscope import micrograph
 from .settings import PhantomSettings
 from .tissue import Plane, Tissue
 
-# A speck of interior that a person would not draw.
-_SMALLEST_CELL_NM2, _SMALLEST_CELL_PX = 700, 12
+# Specks that a person would not draw: of interior within a boundary, and of boundary within a cell.
+_SMALLEST_NM2, _SMALLEST_PX = 700, 12
 
 
 class Phantom(NamedTuple):
@@ -58,19 +59,29 @@ def render(settings: PhantomSettings, shape: tuple[int, int, int], seed: int) ->
         _even_sheaths(plane, myelin)
         stain, drawn = membranes.draw(plane, z, cytoplasm, myelin)
         contents.draw(plane, stain)
-        drawn = _without_specks(drawn, settings.pixel_nm)
         phantom.image[z] = micrograph(rng, settings, stain)
-        phantom.labels[z] = np.where(drawn, 0, 255)
-        phantom.cells[z] = np.where(drawn, 0, plane.cell + 1)
+        phantom.cells[z] = _without_specks(np.where(drawn, 0, plane.cell + 1), settings.pixel_nm)
+        phantom.labels[z] = np.where(phantom.cells[z], 255, 0)
     return phantom
 
 
-def _without_specks(drawn: np.ndarray, pixel_nm: float) -> np.ndarray:
-    """Return the boundary, bool (y, x), grown over pieces of interior that are too small for a cell."""
-    pieces, _ = ndimage.label(~drawn)
+def _without_specks(cells: np.ndarray, pixel_nm: float) -> np.ndarray:
+    """Return the cells, int (y, x), without tiny pieces of interior, and without tiny islands of boundary."""
+    smallest = max(_SMALLEST_NM2 / pixel_nm**2, _SMALLEST_PX)
+    pieces, _ = ndimage.label(cells)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
-    return sizes[pieces] < max(_SMALLEST_CELL_NM2 / pixel_nm**2, _SMALLEST_CELL_PX)
+    cells = np.where(sizes[pieces] < smallest, 0, cells)
+    islands, _ = ndimage.label(cells == 0, np.ones((3, 3)))
+    sizes, first = np.bincount(islands.ravel()), np.zeros(islands.max() + 1, int)
+    numbers, places = np.unique(islands, return_index=True)
+    first[numbers] = places
+    touching = np.concatenate([islands[[0, -1]].ravel(), islands[:, [0, -1]].ravel()])
+    sizes[touching] = islands.size
+    # An island lies within one cell: the one to the left of its first pixel.
+    around = np.where(sizes < 2 * smallest, cells.ravel()[first - 1], 0)
+    around[0] = 0
+    return np.where(cells == 0, around[islands], cells)
 
 
 def _even_sheaths(plane: Plane, myelin: np.ndarray) -> None:

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-# The mean of the squared weights of a cubic B-spline, for each axis: what random numbers lose of their variance.
+# The sum of the squared weights of a cubic B-spline, the mean over all places: variance kept by each axis.
 _KEPT_VARIANCE = 0.479
 
 

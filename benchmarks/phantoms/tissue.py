@@ -23,7 +23,7 @@ class Plane:
     Attributes
     ----------
     cell, next_cell : numpy.ndarray
-        int32 (y, x): the cell of each pixel, and the one behind the nearest boundary. The last number is glia.
+        int32 (y, x): the cell of each pixel, and the one behind the nearest boundary; the last is glia.
     tube : numpy.ndarray
         int32 (y, x), the tube of the cell, -1 in glia.
     distance, third : numpy.ndarray
@@ -84,7 +84,7 @@ class Tissue:
         return cells, lengths
 
     def _glia_level(self) -> np.float32:
-        """Return the nearness from which on a place belongs to glia, so that glia has its share of the area."""
+        """Return the nearness from which on a place belongs to glia, for its share of the area."""
         if not self.settings.glia_share:
             return np.float32(1e6)
         thin = np.s_[..., ::_GLIA_SAMPLE_PX, ::_GLIA_SAMPLE_PX]

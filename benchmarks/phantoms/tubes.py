@@ -34,8 +34,8 @@ def _window(tube: np.ndarray, corner: np.ndarray, step: float, size: tuple) -> t
     reach = max(tube[3], tube[7])
     top, bottom = min(tube[1], tube[5]) - reach, max(tube[1], tube[5]) + reach
     left, right = min(tube[2], tube[6]) - reach, max(tube[2], tube[6]) + reach
-    low_y = max(int(math.ceil((top - corner[0]) / step)), 0)
-    low_x = max(int(math.ceil((left - corner[1]) / step)), 0)
+    low_y = max(math.ceil((top - corner[0]) / step), 0)
+    low_x = max(math.ceil((left - corner[1]) / step), 0)
     high_y = min(int((bottom - corner[0]) / step) + 1, size[1])
     high_x = min(int((right - corner[1]) / step) + 1, size[2])
     return low_y, high_y, low_x, high_x
@@ -45,7 +45,7 @@ window = compiled(_window)
 
 
 def _claim(tube: np.ndarray, grid: tuple, taken: np.ndarray, paint: bool) -> int:
-    """Count the points of the grid that a tube covers: those taken already, or when it takes them, the new ones."""
+    """Return whether a tube covers a taken point (0 or 1); or take all it covers and return how many."""
     corner, step, planes = grid
     low_y, high_y, low_x, high_x = window(tube, corner, step, taken.shape)
     count = 0
@@ -96,10 +96,11 @@ def _place(chains: np.ndarray, first: int, grid: tuple, taken: np.ndarray, until
                 break
         if not free:
             continue
-        placed[number] = True
         for node in range(chains.shape[1] - 1):
             tube[:4], tube[4:] = chains[number, node], chains[number, node + 1]
-            full += claim(tube, grid, taken, True)
+            new = claim(tube, grid, taken, True)
+            full += new
+            placed[number] |= new > 0
     return placed
 
 

@@ -146,3 +146,12 @@ def test_smooth_noise_has_mean_zero_and_unit_deviation_and_its_slope_is_its_chan
     assert noise.at(0.3).std() == pytest.approx(1, abs=0.1)
     change = (noise.at(0.51) - noise.at(0.49)) / 0.02
     assert np.allclose(change, noise.slope(0.5), atol=0.02)
+
+
+def test_boundary_has_no_islands_that_a_person_would_not_draw():
+    for seed in range(3):
+        labels = render(replace(draw(seed, "fly"), pixel_nm=4.0), (1, 192, 192), seed).labels[0]
+        pieces, _ = ndimage.label(labels == BOUNDARY, np.ones((3, 3)))
+        at_edge = np.unique([*pieces[[0, -1]].ravel(), *pieces[:, [0, -1]].ravel()])
+        sizes = np.delete(np.bincount(pieces.ravel()), at_edge)
+        assert sizes[sizes > 0].min(initial=1000) > 40
