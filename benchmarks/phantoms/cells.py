@@ -11,7 +11,7 @@ import numpy as np
 
 from .settings import PhantomSettings
 from .smooth_noise import SmoothNoise
-from .tubes import place
+from .tubes import joined, place
 
 AXON, DENDRITE, BUNDLED = 0, 1, 2
 NODES = 6
@@ -82,8 +82,7 @@ class Packing:
         chains = np.concatenate([dendrites, *rest])
         sizes = np.repeat([DENDRITE, BUNDLED, AXON, AXON], [len(dendrites), *map(len, rest)])
         owners = np.concatenate([np.arange(len(chains)), parents])
-        tubes = np.concatenate([chains, spines])
-        tubes = np.concatenate([tubes[:, :-1], tubes[:, 1:]], 2).reshape(-1, 8)
+        tubes = joined(np.concatenate([chains, spines])).reshape(-1, 8)
         owners = np.repeat(owners, NODES - 1).astype(np.int32)
         order = np.argsort(owners, kind="stable")
         return Cells(tubes[order], owners[order], sizes, chains[:, :, 3].mean(1))
@@ -98,7 +97,8 @@ class Packing:
         radii = median_nm * np.exp(self.rng.normal(0, spread, count))
         radii = np.sort(np.clip(radii, *(limit * self.settings.pixel_nm for limit in _RADII_PX)))[::-1]
         chains = self._chains(self._origins(spots, count), radii)
-        return chains[place(chains, 0, self.grid, self.taken, int(until * self.taken.size))]
+        room = until * self.taken.size - self.taken.sum()
+        return chains[place(joined(chains), 0, self.grid, self.taken, int(room))]
 
     def _origins(self, spots: np.ndarray, count: int) -> np.ndarray:
         """Return points that cells run through, float64 (count, 3), at some of the spots (y, x)."""
@@ -152,5 +152,5 @@ class Packing:
         thick = np.repeat(rng.uniform(*_SPINE_NECK_NM, (count, 1)), NODES, 1)
         thick[:, -2:] = head[:, None] * [0.8, 1]
         spines = np.concatenate([path, thick[..., None]], 2)
-        placed = place(spines, 2, self.grid, self.taken, self.taken.size)
+        placed = place(joined(spines), 2, self.grid, self.taken, self.taken.size)
         return spines[placed], parents[placed]

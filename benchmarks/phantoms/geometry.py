@@ -119,10 +119,10 @@ def _near_tubes(tissue: tuple, among: np.ndarray, place: np.ndarray, reach: floa
 
 
 def _enter(smallest: np.ndarray, value: float) -> None:
-    """Enter a value into the three smallest."""
-    if value < smallest[2]:
-        smallest[2] = value
-        smallest.sort()
+    """Enter a value into the three smallest, which are sorted."""
+    for at in range(3):
+        if value < smallest[at]:
+            smallest[at], value = value, smallest[at]
 
 
 enter = compiled(_enter)

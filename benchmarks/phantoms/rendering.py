@@ -78,8 +78,9 @@ def _without_specks(cells: np.ndarray, pixel_nm: float) -> np.ndarray:
     first[numbers] = places
     touching = np.concatenate([islands[[0, -1]].ravel(), islands[:, [0, -1]].ravel()])
     sizes[touching] = islands.size
-    # An island lies within one cell: the one to the left of its first pixel.
-    around = np.where(sizes < 2 * smallest, cells.ravel()[first - 1], 0)
+    # An island that is smaller than the smallest cell cannot enclose one, so it lies within one cell: the one
+    # to the left of its first pixel.
+    around = np.where(sizes < smallest, cells.ravel()[first - 1], 0)
     around[0] = 0
     return np.where(cells == 0, around[islands], cells)
 

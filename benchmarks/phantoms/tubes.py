@@ -1,7 +1,7 @@
 """Compiled distances to tapered tubes, and the packing of tubes into a block of tissue.
 
 A tube is a row of eight numbers in nm: z, y, x, radius of one end, then of the other. A chain is a row of
-nodes z, y, x, radius, each joined to the next by a tube.
+tubes, each from where the last one ends.
 """
 
 from __future__ import annotations
@@ -66,42 +66,39 @@ def _claim(tube: np.ndarray, grid: tuple, taken: np.ndarray, paint: bool) -> int
 claim = compiled(_claim)
 
 
-def _place(chains: np.ndarray, first: int, grid: tuple, taken: np.ndarray, until: int) -> np.ndarray:
+def _place(chains: np.ndarray, first: int, grid: tuple, taken: np.ndarray, room: int) -> np.ndarray:
     """Place chains one after the other where there is room; return which.
 
     Parameters
     ----------
     chains : numpy.ndarray
-        float64 (chain, node, 4).
+        float64 (chain, tube, 8).
     first : int
         The tubes before this one may overlap what is there.
     grid : tuple
         Corner (y, x), step and the planes' z, in nm, of `taken`.
     taken : numpy.ndarray
         bool (z, y, x), where there is no room; gets the new ones.
-    until : int
-        Stop when this many points are taken.
+    room : int
+        Stop when this many more points are taken.
     """
     placed = np.zeros(len(chains), np.bool_)
-    full = np.sum(taken)
-    tube = np.empty(8)
     for number in range(len(chains)):
-        if full >= until:
+        if room <= 0:
             break
         free = True
-        for node in range(first, chains.shape[1] - 1):
-            tube[:4], tube[4:] = chains[number, node], chains[number, node + 1]
-            if claim(tube, grid, taken, False):
-                free = False
-                break
-        if not free:
-            continue
-        for node in range(chains.shape[1] - 1):
-            tube[:4], tube[4:] = chains[number, node], chains[number, node + 1]
-            new = claim(tube, grid, taken, True)
-            full += new
+        for t in range(first, chains.shape[1]):
+            free = free and not claim(chains[number, t], grid, taken, False)
+        for t in range(chains.shape[1] * free):
+            new = claim(chains[number, t], grid, taken, True)
+            room -= new
             placed[number] |= new > 0
     return placed
 
 
 place = compiled(_place)
+
+
+def joined(nodes: np.ndarray) -> np.ndarray:
+    """Return the tubes (chain, tube, 8) between the nodes (chain, node, 4: z, y, x, radius) of chains."""
+    return np.concatenate([nodes[:, :-1], nodes[:, 1:]], 2)

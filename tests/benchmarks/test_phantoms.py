@@ -154,4 +154,4 @@ def test_boundary_has_no_islands_that_a_person_would_not_draw():
         pieces, _ = ndimage.label(labels == BOUNDARY, np.ones((3, 3)))
         at_edge = np.unique([*pieces[[0, -1]].ravel(), *pieces[:, [0, -1]].ravel()])
         sizes = np.delete(np.bincount(pieces.ravel()), at_edge)
-        assert sizes[sizes > 0].min(initial=1000) > 40
+        assert sizes[sizes > 0].min(initial=1000) > 40  # 700 square nanometres
