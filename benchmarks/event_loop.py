@@ -145,7 +145,7 @@ def measure(image: Path | None, labels: Path | None, minutes: float, runs: Path)
     rest(8)
     pulse.phase = "painting + starting the engine"
     dock.train.unit.setCurrentText("minutes")
-    dock.train.amount.setValue(minutes)
+    dock.train.amount.setText(str(minutes))
     dock.train.train.click()
     wait_until(lambda: len(dock.train.plot.rows) > 0, 120, "Starting the engine")
     hand.stop()

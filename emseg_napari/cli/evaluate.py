@@ -27,7 +27,7 @@ from emseg_napari.cli.reporting import job_context, show_result
 from emseg_napari.cli.scoretables import show_scores
 from emseg_napari.core.jobs import Cancelled, Message
 from emseg_napari.io.open import display_name
-from emseg_napari.io.records import may_be_labels, record_of_path
+from emseg_napari.io.stack_or_volume import open_prediction
 from emseg_napari.settings import EvaluationSettings, validated
 
 if TYPE_CHECKING:
@@ -64,12 +64,13 @@ def evaluate(
     holds = checked_kind(kind, interior)
     settings = validated(EvaluationSettings, **given_values(EvaluationSettings, options))
     from emseg_napari.evaluation.pairing import paired  # these load scipy, which no other command needs
-    from emseg_napari.evaluation.predictions import read_prediction
+    from emseg_napari.evaluation.predictions import prediction_in
     from emseg_napari.evaluation.slice_alignment import Names
 
     started = time.monotonic()
-    found = read_prediction(prediction, holds, fills=missing_is_empty)
-    say_notes(prediction, labels=may_be_labels(holds, record_of_path(prediction)))
+    volume, record = open_prediction(prediction, holds, fills=missing_is_empty)
+    found = prediction_in(volume, prediction, holds, record)
+    say_notes(prediction, volume)
     names = Names(display_name(labels), "--slices", "--threshold", "add --run RUN", "add --interior")
     pair = paired(found, read_known(labels, convention), settings, run, names)
     evaluation = _evaluate(pair)

@@ -15,11 +15,12 @@ from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.io.decode import TIFF_SUFFIXES
-from emseg_napari.io.open import describe, display_name
+from emseg_napari.io.open import display_name, open_volume
 from emseg_napari.io.records import Kind, read_description
 from emseg_napari.io.sparse_stack import SparseStack, Stack
-from emseg_napari.io.stack_or_volume import open_image, open_labels, refuse_image
+from emseg_napari.io.stack_or_volume import labels_in, loaded, refuse_image
 from emseg_napari.io.stacks import check_image, check_pair, check_range
+from emseg_napari.io.volume import Volume
 from emseg_napari.settings import PredictionSettings
 
 STACK = "TIFF, PNG, OME-Zarr, N5, HDF5 or MRC, or a folder of numbered slices"
@@ -95,10 +96,11 @@ def open_pair(
         If one cannot be read or they do not belong together.
     """
     refuse_image(labels_path, image_path)
+    volume, known = open_volume(image_path, fills=fills), open_volume(labels_path, fills=True, labels=True)
     with _naming_the_option():
-        image, labels = open_image(image_path, fills=fills), open_labels(labels_path, convention)
-    say_notes(image_path)
-    say_notes(labels_path, labels=True)
+        image, labels = loaded(volume), labels_in(known, convention)
+    say_notes(image_path, volume)
+    say_notes(labels_path, known)
     check_pair(image, labels, display_name(image_path), display_name(labels_path))
     return image, labels
 
@@ -115,21 +117,16 @@ def read_known(path: Path, convention: Convention | None) -> SparseStack:
     ------
     UserError
     """
+    volume = open_volume(path, fills=True, labels=True)
     with _naming_the_option():
-        known = open_labels(path, convention)
-    say_notes(path, labels=True)
+        known = labels_in(volume, convention)
+    say_notes(path, volume)
     return known
 
 
-def say_notes(path: Path, labels: bool = False) -> None:
-    """Say on stderr what of an image, or of labels, was read in another way than it is stored.
-
-    Raises
-    ------
-    UserError
-        If it cannot be opened.
-    """
-    for note in describe(path, labels=labels).notes:
+def say_notes(path: Path, volume: Volume) -> None:
+    """Say on stderr what of a file, opened as a volume, was read in another way than it is stored."""
+    for note in volume.description.notes if volume.description else ():
         echo(f"note: {display_name(path)}: {note}", err=True)
 
 

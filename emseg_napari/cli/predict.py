@@ -29,11 +29,10 @@ from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
 from emseg_napari.core.owned_output import owned
 from emseg_napari.io.fingerprint import known_as
-from emseg_napari.io.open import display_name
+from emseg_napari.io.open import display_name, open_volume, read_whole
 from emseg_napari.io.placing import shifted
 from emseg_napari.io.records import PREDICT_SOFTWARE, Kind, complement, meaning_of
-from emseg_napari.io.stack_or_volume import place_of_file
-from emseg_napari.io.stacks import read_image, write_stack
+from emseg_napari.io.stacks import supported, write_stack
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, validated
 
@@ -76,8 +75,9 @@ def predict(
 def _predict_to_tiff(
     trained: Run, image: Path, output: Path, kind: Kind, settings: PredictionSettings, as_json: bool
 ) -> None:
-    stack = read_image(image, fills=settings.missing_is_empty)
-    say_notes(image)
+    volume = open_volume(image, fills=settings.missing_is_empty)
+    stack = supported(read_whole(volume))
+    say_notes(image, volume)
     chosen = checked_range(settings.slices, stack, image)
     started = time.monotonic()
     try:
@@ -88,8 +88,7 @@ def _predict_to_tiff(
     # By these marks `emseg evaluate` recognises the slices that the run was trained on.
     marks = [known_as(slice_, trained.record.fingerprints) for slice_ in stack[slice(*chosen)]]
     values = _values(probability, kind, figures["threshold"])
-    voxel, origin = place_of_file(image)
-    place = voxel, shifted(origin, chosen[0], voxel)
+    place = volume.voxel, shifted(volume.origin, chosen[0], volume.voxel)
     write_stack(output, values, figures | {"fingerprints": marks}, *place)
     _show(output, figures, time.monotonic() - started, as_json)
 

@@ -73,7 +73,7 @@ def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> N
         If some blocks failed.
     """
     volume = open_volume(task.image)
-    say_notes(task.image)
+    say_notes(task.image, volume)
     try:
         with quiet_libraries() as stream, job_context(stream, by_slices=True) as context:
             from emseg_napari.inference.volume import VolumeTask, predict_volume  # loads ONNX Runtime

@@ -33,9 +33,10 @@ from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.owned_output import owned
 from emseg_napari.io.open import display_name, is_container
-from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind, may_be_labels, record_of_path
-from emseg_napari.io.stack_or_volume import place_of_file
+from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind
+from emseg_napari.io.stack_or_volume import open_prediction
 from emseg_napari.io.stacks import write_stack
+from emseg_napari.io.volume import Volume
 from emseg_napari.segmentation.cells_record import inherited, meaning
 from emseg_napari.settings import CellSettings, validated
 
@@ -88,29 +89,33 @@ class _Source:
 
 def _segment_to_tiff(source: _Source, output: Path, settings: CellSettings, as_json: bool) -> None:
     started = time.monotonic()
-    boundary, made_from, record = _read(source, settings.missing_is_empty)
+    volume, record = open_prediction(source.path, source.kind, fills=settings.missing_is_empty)
+    say_notes(source.path, volume)
+    boundary, made_from, predicted = _read(source, volume, record)
     try:
         cells = _segment(boundary, settings)
     except (Cancelled, KeyboardInterrupt):
         raise Stopped(f"Stopped; {output} was not written.") from None
     figures = _figures(cells, source.path, made_from, settings)
-    write_stack(output, _smallest_type(cells), inherited(record) | figures, *place_of_file(source.path))
+    record = {**inherited(predicted), **figures}
+    write_stack(output, _smallest_type(cells), record, volume.voxel, volume.origin)
     _show(output, figures, time.monotonic() - started, as_json)
 
 
-def _read(asked: _Source, fills: bool) -> tuple[np.ndarray, str, Mapping[str, Any]]:
+def _read(
+    asked: _Source, volume: Volume, record: dict[str, Any]
+) -> tuple[np.ndarray, str, Mapping[str, Any]]:
     """Return the boundary probability (z, y, x), uint8 0 to 255 or float 0 to 1, what it was, its record."""
     from emseg_napari.cli.segment_volume import NAMES, say_taken_for  # loads scipy, as the next
-    from emseg_napari.evaluation.predictions import read_prediction
+    from emseg_napari.evaluation.predictions import prediction_in
     from emseg_napari.evaluation.slice_alignment import taken_for
-    from emseg_napari.segmentation.boundary import open_boundary
+    from emseg_napari.segmentation.boundary import boundary_in
 
-    say_notes(asked.path, labels=may_be_labels(asked.kind, record_of_path(asked.path)))
     if is_container(asked.path):
-        source, record = open_boundary(asked.path, asked.kind, fills=fills)
+        source, record = boundary_in(volume, asked.kind, record)
         say_taken_for(source, asked.kind, record)
         return source.whole(), source.kind, record
-    found = read_prediction(asked.path, asked.kind)
+    found = prediction_in(volume, asked.path, asked.kind, record)
     boundary = found.boundary()
     for note in filter(None, [taken_for(found, NAMES), found.doubt]):
         echo(note, err=True)

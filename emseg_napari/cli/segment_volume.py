@@ -21,7 +21,7 @@ from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.evaluation.predictions import Reason
 from emseg_napari.evaluation.slice_alignment import Names, reading_of
-from emseg_napari.io.records import Kind, may_be_labels
+from emseg_napari.io.records import Kind
 from emseg_napari.io.resume_check import MARKS
 from emseg_napari.io.source_id import STATE
 from emseg_napari.segmentation.boundary import Boundary, open_boundary
@@ -51,7 +51,7 @@ def segment_to_zarr(task: SegmentTask, scheduler: Scheduler, as_json: bool) -> N
         If some slices have no cells.
     """
     boundary, record = open_boundary(task.probability, task.kind, fills=task.settings.missing_is_empty)
-    say_notes(task.probability, labels=may_be_labels(task.kind, record))
+    say_notes(task.probability, boundary.volume)
     say_taken_for(boundary, task.kind, record)
     destination = Destination(task.output, cells_record(boundary, record, task.settings))
     started = time.monotonic()

@@ -23,10 +23,10 @@ from emseg_napari.core.labels import (
     normalise,
 )
 from emseg_napari.evaluation.metrics import ROUNDING
-from emseg_napari.io.open import display_name, open_volume, read_whole
-from emseg_napari.io.records import Kind, complement, kind_of, may_be_labels, record_of_path, recorded_kind
+from emseg_napari.io.open import display_name, read_whole
+from emseg_napari.io.records import Kind, complement, kind_of, recorded_kind
 from emseg_napari.io.sparse_stack import exchanged
-from emseg_napari.io.stack_or_volume import LARGE_BYTES
+from emseg_napari.io.stack_or_volume import LARGE_BYTES, open_prediction
 from emseg_napari.io.volume import Volume
 
 Reason = Literal["given", "recorded", "recognised"]
@@ -181,16 +181,20 @@ def read_prediction(
     """
     if interior and kind == "labels":
         raise UserError("Labels are no interior probability; say that it is one or the other.")
-    path = Path(path)
-    record = record_of_path(path)
     kind = "interior" if interior else kind
-    return prediction_of(_values(path, kind, record, fills), display_name(path), kind, record)
+    volume, record = open_prediction(path, kind, fills=fills)
+    return prediction_in(volume, path, kind, record)
 
 
-def _values(path: Path, kind: Kind | None, record: Mapping[str, Any], fills: bool) -> Any:
-    """Return an array, or the volume if it is large and has a record: else all values are looked at."""
-    volume = open_volume(path, fills=fills, labels=may_be_labels(kind, record))
-    return volume if volume.nbytes > LARGE_BYTES and record else read_whole(volume)
+def prediction_in(
+    volume: Volume, path: str | Path, kind: Kind | None, record: Mapping[str, Any]
+) -> Prediction:
+    """Find out what a volume holds, as `prediction_of`; it is read unless it is large and has a record.
+
+    It is called by the path as the user gave it only if that has a record: else another dataset may be meant.
+    """
+    values = volume if volume.nbytes > LARGE_BYTES and record else read_whole(volume)
+    return prediction_of(values, display_name(path) if record else volume.name, kind, record)
 
 
 def prediction_of(

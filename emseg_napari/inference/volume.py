@@ -25,6 +25,7 @@ from emseg_napari.inference.slice_marks import forget_marks, mark_slices
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.resume_check import check_unchanged
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.models.run import Run, open_run
 
@@ -133,6 +134,8 @@ def _run(plan: Plan, written: VolumeOutput, scheduler: Scheduler, context: JobCo
     began = time.monotonic()
     failures = partial.done(work, outward(missing, work, plan.near), scheduler)
     seconds = time.monotonic() - began
+    if missing:
+        check_unchanged(work.output, work.volume, written.record)
     written.note_unread(bool(failures))
     mark_slices(work, written, now, context, scheduler)
     written.finish(context, scheduler)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,12 @@ from emseg_napari.io.axes import shape_text
 from emseg_napari.io.description import FileDescription, plain_axes, stack_axes
 
 CREMI_RAW, CREMI_LABELS = "volumes/raw", "volumes/labels/neuron_ids"  # https://cremi.org/data
+Wanted = Literal["image", "labels", "prediction"]
+_NEEDED: dict[Wanted, str] = {
+    "image": "an image with the axes z, y, x is",
+    "labels": "labels are",
+    "prediction": "a prediction is",
+}
 _RAW = "raw"
 _MOST_LISTED = 8
 
@@ -65,7 +71,7 @@ class Dataset:
         return True
 
 
-def choose(datasets: Mapping[str, Dataset], name: str, *, inside: str = "", labels: bool = False) -> str:
+def choose(datasets: Mapping[str, Dataset], name: str, *, inside: str = "", wanted: Wanted = "image") -> str:
     """Return the path of the dataset that is meant where none is given.
 
     Parameters
@@ -76,8 +82,9 @@ def choose(datasets: Mapping[str, Dataset], name: str, *, inside: str = "", labe
         What the user calls the container or group.
     inside : str
         Path of the group in the container.
-    labels : bool
-        Whether labels are wanted: those that lie in a folder of labels, and never what is called raw.
+    wanted : str
+        "labels" are those that lie in a folder of labels, and never what is called raw. A "prediction" is
+        neither of both, unless it is the only one that is not called raw.
 
     Raises
     ------
@@ -87,10 +94,12 @@ def choose(datasets: Mapping[str, Dataset], name: str, *, inside: str = "", labe
         If there is none.
     """
     arrays = {path: one for path, one in datasets.items() if one.is_array}
-    if labels:
+    if wanted == "labels":
         arrays = _of_labels(arrays, inside)
+    if wanted == "prediction":
+        arrays = _of_predictions(arrays, name)
     volumes = {path: one for path, one in arrays.items() if one.is_volume}
-    usual = f"{CREMI_LABELS if labels else CREMI_RAW}/"
+    usual = f"{CREMI_LABELS if wanted == 'labels' else CREMI_RAW}/"
     meant = [path for path in volumes if f"{_whole(inside, path)}/".startswith(usual)]
     if len(meant) == 1:
         return meant[0]
@@ -99,8 +108,7 @@ def choose(datasets: Mapping[str, Dataset], name: str, *, inside: str = "", labe
         return next(iter(candidates))
     if not volumes:
         found = f"has {listed(datasets)}" if datasets else "has no dataset"
-        wanted = "labels are" if labels else "an image with the axes z, y, x is"
-        raise UserError(f"{name} {found}, but {wanted} needed; choose another file.")
+        raise UserError(f"{name} {found}, but {_NEEDED[wanted]} needed; choose another file.")
     first = next(iter(volumes))
     raise SeveralVolumes(
         f"{name} has {len(volumes)} volumes, {listed(volumes)}; "
@@ -114,6 +122,18 @@ def _of_labels(volumes: Mapping[str, Dataset], inside: str) -> dict[str, Dataset
     whole = {path: _whole(inside, path) for path in volumes}
     named = {path: one for path, one in volumes.items() if looks_like_labels(whole[path], one.dtype)}
     return named or {path: one for path, one in volumes.items() if _RAW not in whole[path].split("/")}
+
+
+def _of_predictions(arrays: Mapping[str, Dataset], name: str) -> dict[str, Dataset]:
+    """Return those that may be a prediction; raise `UserError` if there are images and labels only."""
+    no_images = {path: one for path, one in arrays.items() if _RAW not in path.split("/")}
+    others = {path: one for path, one in no_images.items() if not looks_like_labels(path, one.dtype)}
+    if others or not arrays or len(no_images) == len(arrays) == 1:
+        return others or no_images
+    raise UserError(
+        f"{name} has {listed(arrays)}, of which none is known to be a prediction; append the path of the one "
+        "that is, or choose another file."
+    )
 
 
 def _whole(inside: str, path: str) -> str:

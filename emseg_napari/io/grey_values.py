@@ -15,6 +15,7 @@ from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.description import GREY_NEEDED
 from emseg_napari.io.volume import PixelSource
 
+FROM_WHITE = "0 = white in the file, shown inverted back"
 EQUAL_COLOURS = "its equal colour channels are read as one grey channel"
 _LEAST_16_BIT = 256  # a table of smaller numbers than this was written for 8 bits
 
@@ -90,6 +91,22 @@ class ShownPixels:
 def shown(stored: PixelSource, grey: GreyValues) -> PixelSource:
     """Return pixels as they are shown; those of which no value changes as they are."""
     return ShownPixels(stored, grey) if grey.changes else stored
+
+
+def from_white(dtype: np.dtype[Any], bits: int, name: str) -> GreyValues:
+    """Return what is done to values of so many bits that count from white.
+
+    Raises
+    ------
+    UserError
+        If they have a sign or fractions.
+    """
+    if dtype.kind not in "bu":
+        raise UserError(
+            f"{name} counts grey values from white (0 = white), and with {dtype} values programs differ in "
+            "what black is; save it with 0 = black."
+        )
+    return GreyValues(white=(1 << bits) - 1)
 
 
 def table_note(labels: bool) -> str:

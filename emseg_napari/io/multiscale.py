@@ -75,6 +75,14 @@ class Multiscale:
         self.is_labels = "image-label" in self._ome
 
     @property
+    def shown_inverted(self) -> bool:
+        """Whether OMERO shows its first channel inverted."""
+        omero = self._ome.get("omero")
+        channels = omero.get("channels") if isinstance(omero, Mapping) else None
+        first = channels[0] if isinstance(channels, list) and channels else None
+        return isinstance(first, Mapping) and first.get("inverted") is True
+
+    @property
     def version(self) -> str:
         """Of OME-Zarr, which 0.5 states once and 0.4 with each image; empty if neither is stated."""
         return str(self._ome.get("version", self._image.get("version", "")))

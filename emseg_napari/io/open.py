@@ -13,6 +13,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.machine import free_memory
 from emseg_napari.io.axes import name_of
 from emseg_napari.io.containers import N5, ZARR, container_of, existing_part, path_inside
+from emseg_napari.io.datasets import Wanted
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.description import FileDescription
 from emseg_napari.io.volume import Volume
@@ -24,7 +25,12 @@ _GIB = 1 << 30
 
 
 def open_volume(
-    path: str | Path, dataset: str | None = None, *, fills: bool = False, labels: bool = False
+    path: str | Path,
+    dataset: str | None = None,
+    *,
+    fills: bool = False,
+    labels: bool = False,
+    prediction: bool = False,
 ) -> Volume:
     """Open a stack of any size; nothing but what describes it is read.
 
@@ -43,6 +49,9 @@ def open_volume(
         Whether labels are wanted, and not an image: of a table of colours they are the numbers, and the
         image is what is shown; of a container with several volumes they are CREMI's
         volumes/labels/neuron_ids, or the only volume in a folder of labels, and never a raw image.
+    prediction : bool
+        Whether a prediction is wanted, of labels or not: of a container with several volumes the only one
+        that is neither a raw image nor in a folder of labels.
 
     Returns
     -------
@@ -58,9 +67,10 @@ def open_volume(
     whole = Path(path).absolute() / (dataset or "").strip("/")
     there = existing_part(whole)
     inner = path_inside(there, whole)
-    if there.is_file():
+    wanted: Wanted = "prediction" if prediction else "labels" if labels else "image"
+    if there.is_file() and there.suffix.lower() not in HDF5_SUFFIXES:
         return _open_file(there, inner, whole, labels)
-    return _open_folder(there, inner, whole, fills, labels)
+    return _open_container(there, whole, fills, wanted) or _open_folder(there, inner, whole, labels)
 
 
 def describe(path: str | Path, *, labels: bool = False) -> FileDescription:
@@ -145,10 +155,6 @@ def read_whole(volume: Volume) -> np.ndarray:
 
 def _open_file(file: Path, inner: str, whole: Path, labels: bool) -> Volume:
     suffix = file.suffix.lower()
-    if suffix in HDF5_SUFFIXES:
-        from emseg_napari.io.formats.hdf5 import open_hdf5
-
-        return open_hdf5(file, inner, labels)
     if inner:
         raise UserError(f"{whole} does not exist: {file.name} is a file without datasets; check the name.")
     if suffix in MRC_SUFFIXES:
@@ -166,17 +172,24 @@ def _open_file(file: Path, inner: str, whole: Path, labels: bool) -> Volume:
     raise UserError(f"{file.name} has a format that cannot be read; save it as OME-Zarr, HDF5, MRC or TIFF.")
 
 
-def _open_folder(folder: Path, inner: str, whole: Path, fills: bool, labels: bool) -> Volume:
-    root = ZARR.root(folder)
-    if root is not None:
+def _open_container(there: Path, whole: Path, fills: bool, wanted: Wanted) -> Volume | None:
+    """Open a dataset of an HDF5 file, or of the container that a folder lies in; None if it lies in none."""
+    if there.is_file():
+        from emseg_napari.io.formats.hdf5 import open_hdf5
+
+        return open_hdf5(there, path_inside(there, whole), wanted)
+    if (root := ZARR.root(there)) is not None:
         from emseg_napari.io.formats.zarr import open_zarr
 
-        return open_zarr(root, path_inside(root, whole), fills, labels)
-    root = N5.root(folder)
-    if root is not None:
+        return open_zarr(root, path_inside(root, whole), fills, wanted)
+    if (root := N5.root(there)) is not None:
         from emseg_napari.io.formats.n5 import open_n5
 
-        return open_n5(root, path_inside(root, whole), fills, labels)
+        return open_n5(root, path_inside(root, whole), fills, wanted)
+    return None
+
+
+def _open_folder(folder: Path, inner: str, whole: Path, labels: bool) -> Volume:
     if inner:
         raise UserError(f"{whole} does not exist; check the name.")
     from emseg_napari.io.formats.slices import open_slices

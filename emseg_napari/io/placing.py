@@ -81,13 +81,21 @@ def _numbers(stated: Any) -> list[float]:
 def plain_place(file: FileDescription, axes: StackAxes, attributes: Mapping[str, Any]) -> FileDescription:
     """Add what attributes of a dataset say of size and place; all of them list z, y, x, or all axes.
 
-    They are `resolution` and `offset` of CREMI in nm, `element_size_um` of Fiji, and ilastik's `axistags`.
+    They are `resolution` and `offset` of CREMI in nm, funlib's `voxel_size` with `units`, `element_size_um`
+    of Fiji, and ilastik's `axistags`.
     """
-    for key, unit in (("resolution", "nanometer"), ("element_size_um", "micrometer")):
+    unit_of = {
+        "resolution": "nanometer",
+        "voxel_size": attributes.get("units", ""),
+        "element_size_um": "micrometer",
+    }
+    for key, unit in unit_of.items():
         if key in attributes:
             sizes = _zyx(axes, attributes[key], 1.0)
             shifts = _zyx(axes, attributes["offset"], 0.0) if "offset" in attributes else None
-            return placed(file, sizes, unit, shifts)
+            return placed(
+                file, sizes, unit if isinstance(unit, str) else _zyx(axes, unit, "nanometer"), shifts
+            )
     stated = axis_sizes(attributes)
     if stated is None or len(stated[0]) != axes.ndim:
         return file
@@ -95,7 +103,7 @@ def plain_place(file: FileDescription, axes: StackAxes, attributes: Mapping[str,
     return placed(file, along_zyx(axes, sizes, 1.0), along_zyx(axes, units, units[axes.order[2]]))
 
 
-def _zyx(axes: StackAxes, stated: Any, missing: float) -> list[Any]:
+def _zyx(axes: StackAxes, stated: Any, missing: Any) -> list[Any]:
     """Return what belongs to z, y, x; what is malformed as it is, which `placed` says."""
     values = list(stated) if isinstance(stated, list | tuple | np.ndarray) else [stated]
     return along_zyx(axes, values, missing) if len(values) == axes.ndim else values

@@ -14,7 +14,8 @@ from typing import Any
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.layout import Layout
-from emseg_napari.io.source_id import IN_MEMORY, STATE, is_changed, state_text
+from emseg_napari.io.source_id import IN_MEMORY, STATE, is_changed, state_of, state_text
+from emseg_napari.io.volume import Volume
 from emseg_napari.settings import with_present_names
 from emseg_napari.settings.titles import field_of, title_of
 
@@ -130,6 +131,16 @@ def check_resumable(path: Path, old: OutputState, new: OutputState) -> None:
         raise UserError(
             f"{path} is cut into {_cut(old.layout)}, not into {_cut(new.layout)}, so that several workers "
             "would write one file; use the former, or choose another output."
+        )
+
+
+def check_unchanged(path: Path, volume: Volume, record: Mapping[str, Any]) -> None:
+    """Raise `UserError` if the input of an output at `path` has changed while it was read: it holds of both."""
+    then = record.get(STATE)
+    if then and is_changed(then, state_of(volume, then), repaired=bool(record.get(UNREAD))):
+        raise UserError(
+            f"{volume.name} was changed while it was read, so that {path} is made of what it was and of what "
+            "it is; remove that and start again once nothing writes to the input."
         )
 
 

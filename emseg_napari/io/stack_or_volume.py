@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention, normalise
 from emseg_napari.io.axes import NOWHERE, Point
 from emseg_napari.io.open import display_name, is_container, open_volume, read_whole
+from emseg_napari.io.records import Kind, may_be_labels, record_of_path
 from emseg_napari.io.sparse_stack import SparseStack, normalised
 from emseg_napari.io.stacks import recorded_convention, supported
 from emseg_napari.io.volume import Volume, Voxel
@@ -39,7 +41,11 @@ def open_image(path: str | Path, *, fills: bool = False) -> np.ndarray | Volume:
     UserError
         If it cannot be read.
     """
-    volume = open_volume(path, fills=fills)
+    return loaded(open_volume(path, fills=fills))
+
+
+def loaded(volume: Volume) -> np.ndarray | Volume:
+    """Return an image (z, y, x) as `open_image` does."""
     return volume if volume.nbytes > LARGE_BYTES else supported(read_whole(volume))
 
 
@@ -58,11 +64,45 @@ def open_labels(path: str | Path, convention: Convention | None = None) -> Spars
     UserError
         As `stacks.read_labels`.
     """
-    volume = open_volume(path, fills=True, labels=True)
+    return labels_in(open_volume(path, fills=True, labels=True), convention)
+
+
+def labels_in(volume: Volume, convention: Convention | None = None) -> SparseStack:
+    """Read the labels of a file that was opened for them, as `open_labels` does."""
     convention = convention or recorded_convention(volume.source)
     if volume.nbytes > LARGE_BYTES:
         return normalised(volume, volume.name, convention)
     return SparseStack.of(normalise(read_whole(volume), volume.name, convention))
+
+
+def open_prediction(
+    path: str | Path, kind: Kind | None = None, *, fills: bool = False
+) -> tuple[Volume, dict[str, Any]]:
+    """Open a prediction; what its values mean is found out later.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `open.open_volume`; of a container with several volumes neither a raw image nor labels.
+    kind : str, optional
+        What the user states that it holds.
+    fills : bool
+        As for `open_image`.
+
+    Returns
+    -------
+    volume : Volume
+    record : dict
+        What is written about it; empty for one of other origin.
+
+    Raises
+    ------
+    UserError
+        If it cannot be opened.
+    """
+    record = record_of_path(path)
+    labels = may_be_labels(kind, record)
+    return open_volume(path, fills=fills, labels=labels, prediction=True), record
 
 
 def place_of_file(path: str | Path) -> tuple[Voxel | None, Point]:

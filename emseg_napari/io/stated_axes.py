@@ -12,8 +12,11 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.description import UNKNOWN, plain_axes
 
-# Attributes that name the axes: of ilastik, xarray, HDF5's dimension scales, and in plain words.
-ATTRIBUTES = ("axistags", "_array_dimensions", "dimension_labels", "axes", "axis_order", "axisorder", "dims")
+# Attributes that name the axes: of ilastik, xarray, HDF5's dimension scales, funlib, and in plain words.
+ATTRIBUTES = (
+    *("axistags", "_array_dimensions", "dimension_labels", "axis_names"),
+    *("axes", "axis_order", "axisorder", "dims"),
+)
 _LETTERS = "zyxcst"
 _WORDS = {
     **{letter: letter for letter in _LETTERS},
@@ -30,7 +33,7 @@ Named = tuple[tuple[str, ...], tuple[str, ...]]  # axes of an array, and notes o
 
 def axis_word(name: Any) -> str:
     """Return "z", "y", "x", "c", "s" or "t" where a name means that; else the name, `UNKNOWN` if empty."""
-    word = str(name or "").strip().lower()
+    word = str(name or "").strip().lower().removesuffix("^")  # funlib's mark of an axis that is none of space
     return _WORDS.get(word, word) or UNKNOWN
 
 

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from emseg_napari.io.axes import Voxel
+from emseg_napari.io.axes import Voxel, shape_text
 
 _PREFIXES = {
     "pico": ("p", -12),
@@ -27,6 +27,9 @@ _SPELLINGS = {
 }
 _NONE = ("", "pixel", "px", "voxel")  # no length at all
 _SHOWN = 60  # characters of what is not understood
+_INCHES = {"inch": 1.0, "centimeter": 1 / 2.54, "meter": 100 / 2.54}
+_NM_OF_INCH = 2.54e7
+_FINEST_PRINT = 1 / 2540  # a pixel in inches, 10 um: larger ones are stated for screens and paper
 
 
 def stated_voxel(
@@ -68,6 +71,30 @@ def stated_voxel(
     return None, (
         f"no size of a voxel is known, since {size} is stated in {stated}, which is no known length",
     )
+
+
+def not_stated(axes: Sequence[str]) -> tuple[str, ...]:
+    """Return the note on sizes of which those along some axes are missing."""
+    return (f"no size of a voxel is known, since none is stated for {' and '.join(axes)}",)
+
+
+def pixel_note(pixel: tuple[float, float], unit: str) -> tuple[str, ...]:
+    """Return the note on the size of a pixel where no thickness of slices is stated; none for print.
+
+    Parameters
+    ----------
+    pixel : (float, float)
+        Along y and x.
+    unit : str
+        "inch", "centimeter" or "meter"; empty where the size has no unit.
+    """
+    least, most = (size * _INCHES.get(unit, 1.0) for size in (min(pixel), max(pixel)))
+    if least <= 0 or (least >= _FINEST_PRINT and (unit or most <= 1)):
+        return ()
+    text = f"{shape_text(pixel)} without a unit"
+    if unit:
+        text = f"{shape_text(one * _INCHES[unit] * _NM_OF_INCH for one in pixel)} nm"
+    return (f"no size of a voxel is known, since only that of a pixel is stated ({text})",)
 
 
 def spelled(unit: Any) -> str:

@@ -15,19 +15,18 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import SliceWindow
-from emseg_napari.io.open import open_volume, read_whole
+from emseg_napari.io.open import read_whole
 from emseg_napari.io.records import (
     Kind,
     complement,
     first_slice,
     kind_of,
-    may_be_labels,
-    record_of_path,
     record_of_volume,
     recorded_kind,
 )
 from emseg_napari.io.resume_check import PARTIAL
 from emseg_napari.io.slabs import Slabs, slab_of
+from emseg_napari.io.stack_or_volume import open_prediction
 from emseg_napari.io.volume import Volume
 from emseg_napari.segmentation.stack import check_probability
 
@@ -137,7 +136,7 @@ def open_boundary(
     Parameters
     ----------
     path : str or Path
-        As for `emseg_napari.io.open.open_volume`.
+        As for `emseg_napari.io.stack_or_volume.open_prediction`.
     kind : str, optional
         What it holds; when not given, what its record states, else floats are a probability of the
         boundary.
@@ -155,8 +154,12 @@ def open_boundary(
     UserError
         If it cannot be opened, cannot be that, or nothing states what it is.
     """
-    record = record_of_path(path)
-    volume = open_volume(path, fills=fills, labels=may_be_labels(kind, record))
+    volume, record = open_prediction(path, kind, fills=fills)
+    return boundary_in(volume, kind, record)
+
+
+def boundary_in(volume: Volume, kind: Kind | None, record: dict[str, Any]) -> tuple[Boundary, dict[str, Any]]:
+    """Find out what an open volume holds, as `open_boundary` does."""
     found = kind_of(volume.name, record, kind) or ("probability" if volume.dtype.kind == "f" else None)
     if found is None:
         raise UserError(

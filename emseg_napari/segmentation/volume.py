@@ -33,7 +33,7 @@ from emseg_napari.core.owned_output import owned, refuse_outside
 from emseg_napari.io.layout import Block, Layout, Version
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.records import record_of_path
-from emseg_napari.io.resume_check import LATER
+from emseg_napari.io.resume_check import LATER, check_unchanged
 from emseg_napari.io.source_id import STATE, state_of
 from emseg_napari.io.volume import Size, with_fill_value
 from emseg_napari.segmentation.block_work import (
@@ -156,6 +156,7 @@ class _Segmentation:
         count = self._number(parts, stages)
         blocks = [block for block in output.missing() if not _is_broken(block, parts)]
         failures += stages.do(NUMBER, NumberStep(self._boundary, parts, self._settings, output), blocks)
+        check_unchanged(self._path, self._boundary.volume, output.record)
         return self._finished(VolumeCells(output, count, tuple(failures)), stages)
 
     def _finished(self, result: VolumeCells, stages: Stages) -> VolumeCells:

@@ -107,7 +107,7 @@ class ScriptedDemo:
         """Train for the given minutes."""
         train = self.dock.train
         train.unit.setCurrentText("minutes")
-        train.amount.setValue(self.minutes)
+        train.amount.setText(f"{self.minutes:g}")
         self.dock.show_step(train)
         train.train.click()
         wait_until(lambda: len(train.plot.rows) > 2 or not train.job.running, 120, "Starting the training")

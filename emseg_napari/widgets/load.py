@@ -17,7 +17,7 @@ from emseg_napari.core.labels import Convention
 from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.open import FILE_SUFFIXES
 from emseg_napari.io.samples import isbi2012
-from emseg_napari.io.stacks import check_pair
+from emseg_napari.widgets.base.autosave import checked_source
 from emseg_napari.widgets.base.dialogs import is_sure
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.base.step import StepWidget, enable, wrapping_label
@@ -30,9 +30,9 @@ from emseg_napari.widgets.layers.file_layers import (
     opened_layers,
 )
 from emseg_napari.widgets.layers.label_files import labels_from
-from emseg_napari.widgets.layers.labels_layer import add_labels, dense, is_managed, labels_of
+from emseg_napari.widgets.layers.labels_layer import add_labels, dense, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerData, info_in
-from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
+from emseg_napari.widgets.layers.layer_pixels import fits
 from emseg_napari.widgets.layers.session_layers import session_layers
 
 _STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
@@ -199,8 +199,8 @@ class LoadStep(StepWidget):
 
     def save_session(self, folder: Path) -> None:
         """Save image path, labels, confirmed slices and run, and autosave them there from then on."""
-        folder = folder if folder.suffix == ".emseg" else folder.with_name(f"{folder.name}.emseg")
         folder = folder.absolute()
+        folder = folder if folder.suffix == ".emseg" else folder.with_name(f"{folder.name}.emseg")
         image, labels = self.workspace.image, self.workspace.labels
         if not is_managed(labels) or image is None:
             raise UserError("Choose an image and a labels layer that emseg made or opened; then save.")
@@ -209,12 +209,15 @@ class LoadStep(StepWidget):
         warning = f" It contains '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
         saved = f"Saved {folder.name}; your changes are saved there from now on.{warning}"
 
-        def save(_: None) -> None:
-            save_as = self.autosave.saving(labels, image, folder, copy)
-            self.in_background(text, save_as, lambda _: self.say(saved))
+        def save(source: Path | None) -> None:
+            save_as = self.autosave.saving(labels, image, folder, copy, source)
+            self.in_background(text, save_as, done)
 
-        pixels = volume_of_layer(image)
-        self.in_background(text, lambda: check_pair(pixels, labels_of(labels), image.name, labels.name), save)
+        def done(_: None) -> None:
+            self.autosave.follow_state(labels)
+            self.say(saved)
+
+        self.in_background(text, lambda: checked_source(labels, image), save)
 
     def open_session(self, folder: Path, image: Path | None = None) -> None:
         """Open a saved session in the background; asks where its image is if that has moved."""

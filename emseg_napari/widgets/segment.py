@@ -32,7 +32,7 @@ from emseg_napari.widgets.layers.labels_layer import connect_while, stack_of, un
 from emseg_napari.widgets.layers.layer_info import info_in, info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
-from emseg_napari.widgets.layers.placement import layer_transform, shown_slice
+from emseg_napari.widgets.layers.placement import layer_transform, move_to, shown_slice
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 SLICE, STACK = "slice in view", "whole stack"
@@ -54,6 +54,7 @@ class CellsStep(JobStep):
         self._source: Any = None
         self._shape: tuple[int, ...] = ()
         self._slices = (0, 0)
+        self._highest = 0  # of the numbers in other slices
         self._linked = False
         self._output: Path | None = None
         self._notes: list[str] = []
@@ -171,10 +172,19 @@ class CellsStep(JobStep):
                 labels, _ = understood(source, self.ask_convention)
                 self._notes.extend(filter(None, [exchanged(labels, source.name)]))
                 probability = _certain(labels[first:end], source.name, first)
+            self._highest = self._highest_beside(first, end)
             return {"probability": probability, "settings": settings, "first_slice": first}
 
         self.say("Finding cells...")
         self.job.start("segment", "Finding cells", prepare)
+
+    def _highest_beside(self, first: int, end: int) -> int:
+        """Return the highest number of this source's cells in other slices; it looks at all, in a thread."""
+        layer = self._own.get(self._source.unique_id)
+        if layer is None or not fits(layer, self._shape):
+            return 0
+        stack = stack_of(layer)
+        return max((int(stack[z].max()) for z in slices_in_use(stack) if not first <= z < end), default=0)
 
     def _range(self, layer: Layer, depth: int) -> tuple[int, int]:
         if self.scope.currentText() == STACK:
@@ -230,15 +240,14 @@ class CellsStep(JobStep):
         if end - first == len(stack):
             layer.data = cells.reshape(layer.data.shape)
             return
-        stack[first:end] = 0
-        highest = max((int(stack[z].max()) for z in slices_in_use(stack)), default=0)
-        stack[first:end] = np.where(cells > 0, cells + highest, 0)
+        stack[first:end] = np.where(cells > 0, cells + self._highest, 0)
         layer.refresh()
 
     def _layer(self) -> Any:
         """Return the layer that holds the cells of this source, a new one if there is none."""
         layer = self._own.get(self._source.unique_id)
         if layer is not None and layer in self.viewer.layers and fits(layer, self._shape):
+            move_to(layer, layer_transform(self._source, layer.ndim))  # the source may have been moved
             return layer
         return self._add_layer()
 

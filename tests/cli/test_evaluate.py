@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -106,6 +107,21 @@ def test_a_probability_of_the_boundary_is_scored(desk: Desk) -> None:
 def test_a_probability_of_the_interior_is_scored_as_it_is(desk: Desk) -> None:
     figures = desk.figures(desk.write("p.tif", 1 - desk.probability), "--interior")
     assert said(figures, desk.expected())
+
+
+@pytest.mark.parametrize("words", [(), ("--as", "probability")])
+def test_what_lies_beside_the_image_and_the_labels_is_scored_and_never_one_of_these(
+    desk: Desk, words
+) -> None:
+    path = desk.folder / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["volumes/raw"], file["volumes/labels/mask"] = desk.image, to_isbi(desk.truth)
+    sentence = desk.refuses(path, *words)
+    assert "volumes/raw (8 x 70 x 80), of which none is known to be a prediction" in sentence
+    with h5py.File(path, "a") as file:
+        file["predictions/boundary"] = desk.probability
+    assert said(desk.figures(path, *words), desk.expected())
+    assert "a.h5/predictions/boundary is taken for the boundary" in desk.evaluate(path, *words).stderr
 
 
 def test_labels_are_scored(desk: Desk) -> None:

@@ -12,6 +12,7 @@ from emseg_napari.cli import app
 from emseg_napari.core.jobs import Cancelled
 from emseg_napari.core.locks import OutputLock
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
+from emseg_napari.io.open import open_volume
 from emseg_napari.io.records import read_description
 from emseg_napari.io.stacks import read_labels, write_stack
 from emseg_napari.io.volume import Voxel
@@ -55,6 +56,16 @@ def segmented(source: Path, *options: object) -> np.ndarray:
     result = emseg("segment", source, "--output", output, *options)
     assert result.exit_code == 0, result.output
     return tifffile.imread(output)
+
+
+def test_cells_of_a_container_lie_where_the_prediction_in_it_lies(tmp_path, probability) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["volumes/raw"], file["predictions/boundary"] = (probability * 255).astype(np.uint8), probability
+        file["volumes/raw"].attrs["resolution"] = [50, 4, 4]
+        file["predictions/boundary"].attrs.update({"resolution": [50, 8, 8], "offset": [100, 16, 24]})
+    segmented(tmp_path / "a.h5")
+    cells = open_volume(tmp_path / "cells.tif")
+    assert (cells.voxel, cells.origin) == (Voxel((50, 8, 8), "nanometer"), (100, 16, 24))
 
 
 def refused(source: Path, *options: object) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 from emseg_napari.core.jobs import BlockDone, Cancelled, JobContext, Progress
@@ -14,6 +15,7 @@ from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import Volume
 from emseg_napari.settings import PredictionSettings
+from helpers.thread_workers import thread_workers
 from helpers.tiny_runs import tiny_network_run
 
 FAST = PredictionSettings(close_gaps=False, average_orientations=False)
@@ -76,6 +78,17 @@ def test_of_a_part_only_its_own_slices_are_marked(run, tmp_path):
     settings = FAST.model_copy(update={"slices": (1, 3)})
     predict_volume(IMAGE, run, VolumeTask(tmp_path / "out.zarr", settings))
     assert marks_of(tmp_path / "out.zarr") == MARKS[1:3]
+
+
+def test_workers_of_a_scheduler_make_the_marks(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(slice_marks, "_FEW", 1)
+    monkeypatch.setattr(slice_marks, "LOCAL", None)  # nothing of it is done here
+    tifffile.imwrite(tmp_path / "in.tif", IMAGE, photometric="minisblack")
+    settings = FAST.model_copy(update={"slices": (1, 4)})
+    with thread_workers(2) as scheduler:
+        task = VolumeTask(tmp_path / "out.zarr", settings, scheduler=scheduler)
+        assert predict_volume(open_volume(tmp_path / "in.tif"), run, task).failures == ()
+    assert marks_of(task.output) == MARKS[1:4]
 
 
 def test_rows_of_wide_slices_come_in_bands_and_deep_chunks_in_parts(run, tmp_path, monkeypatch):

@@ -443,6 +443,23 @@ def test_a_prediction_goes_on_only_with_the_content_that_it_began_with(run, imag
     assert predict_volume(open_volume(path), run, task).skipped == 48  # an earlier version began it
 
 
+def test_an_image_that_is_changed_while_it_is_predicted_is_reported_and_nothing_goes_on_with_it(
+    run, image, tmp_path
+):
+    array = zarr.create_array(tmp_path / "in.zarr", data=image, chunks=(1, 150, 200))
+
+    def report(event) -> None:
+        if isinstance(event, BlockDone) and event.block.index == (1, 0, 0):
+            array[:] = 255 - image
+
+    task = VolumeTask(tmp_path / "out.zarr", FAST)
+    with pytest.raises(UserError, match=r"in.zarr was changed while it was read, so that .*out.zarr is made"):
+        predict_volume(open_volume(tmp_path / "in.zarr"), run, task, JobContext(report=report))
+    assert "fingerprints" not in VolumeOutput(task.output).record
+    with pytest.raises(UserError, match="the image was changed since|the image has other values than then"):
+        predict_volume(open_volume(tmp_path / "in.zarr"), run, task)
+
+
 def test_prediction_of_another_image_or_by_another_run_is_refused(run, image, tmp_path):
     predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", FAST))
     with pytest.raises(UserError, match="other choices: the image is another, or was changed since"):

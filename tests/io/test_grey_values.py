@@ -4,10 +4,12 @@ import pickle
 import struct
 import zlib
 
+import h5py
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from emseg_napari.core.jobs import UserError
@@ -134,6 +136,77 @@ def write_bits(path, stack, bits, photometric):
     path.write_bytes(content)
 
 
+INVERTED = np.tile(np.arange(255, -1, -1, dtype=np.uint8), (3, 1))
+
+
+def shown_by_imagej(path, values, table, **options):
+    """Write a stack with the table by which ImageJ shows it among its metadata only."""
+    metadata = {"axes": "ZYX", "LUTs": [table]}
+    tifffile.imwrite(path, values, imagej=True, metadata=metadata, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}], ids=["mapped", "compressed"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_an_image_that_imagej_shows_by_an_inverted_table_equals_its_twin(tmp_path, options, dtype):
+    path, white = tmp_path / "a.tif", dtype(np.iinfo(dtype).max)
+    shown_by_imagej(path, white - GREY, INVERTED, **options)
+    assert all(np.array_equal(one, GREY) for one in every_reading(path))
+    assert describe(path).notes == ("0 = white in the file, shown inverted back",)
+
+
+def test_masks_that_imagej_shows_by_an_inverted_table_equal_their_twins(tmp_path):
+    shown_by_imagej(tmp_path / "a.tif", 255 - MASK, INVERTED)
+    assert np.array_equal(open_labels(tmp_path / "a.tif")[:], BOUNDARY)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", ">u2"])
+def test_an_image_of_hdf5_that_counts_from_white_equals_its_twin(tmp_path, dtype):
+    path, white = tmp_path / "a.h5", np.iinfo(dtype).max
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=(white - GREY.astype(dtype))).attrs["IMAGE_WHITE_IS_ZERO"] = np.uint8(1)
+        file.create_dataset("labels/x", data=255 - MASK).attrs["IMAGE_WHITE_IS_ZERO"] = np.uint8(1)
+    image = path / "x"
+    assert all(np.array_equal(one, GREY) for one in every_reading(image))
+    assert describe(image).notes == ("0 = white in the file, shown inverted back",)
+    assert np.array_equal(open_labels(path)[:], BOUNDARY)
+
+
+def test_an_image_of_hdf5_says_that_it_counts_from_black_and_fractions_from_white_are_refused(tmp_path):
+    for values, flag in ((GREY, 0), (GREY.astype(np.float32), 1)):
+        with h5py.File(tmp_path / f"{flag}.h5", "w") as file:
+            file.create_dataset("x", data=values).attrs["IMAGE_WHITE_IS_ZERO"] = np.uint8(flag)
+    assert np.array_equal(read_image(tmp_path / "0.h5"), GREY)
+    with pytest.raises(UserError, match=r"1\.h5/x counts grey values from white"):
+        read_image(tmp_path / "1.h5")
+
+
+def test_an_inverted_display_of_omero_changes_no_value_and_is_said(tmp_path):
+    image = {"axes": [{"name": axis} for axis in "zyx"], "datasets": [{"path": "0"}]}
+    group = zarr.create_group(tmp_path / "a.zarr", zarr_format=2)
+    group.create_array("0", data=GREY)
+    group.attrs.update({"multiscales": [image], "omero": {"channels": [{"inverted": True}]}})
+    assert np.array_equal(read_image(tmp_path / "a.zarr"), GREY)
+    assert "OMERO shows it inverted" in describe(tmp_path / "a.zarr").notes[0]
+
+
+def test_fractions_that_imagej_shows_by_an_inverted_table_are_refused(tmp_path):
+    shown_by_imagej(tmp_path / "a.tif", GREY.astype(np.float32), INVERTED)
+    with pytest.raises(UserError, match=r"a\.tif counts grey values from white"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_other_tables_of_imagej_colour_the_same_values(tmp_path):
+    path, fire = tmp_path / "a.tif", np.vstack([INVERTED[:2], 0 * INVERTED[:1]])
+    for table in (fire, INVERTED[:, ::-1]):
+        shown_by_imagej(path, GREY, table)
+        assert np.array_equal(read_image(path), GREY)
+
+
+def test_a_stack_that_says_twice_that_it_is_inverted_is_inverted_once(tmp_path):
+    shown_by_imagej(tmp_path / "a.tif", 255 - GREY, INVERTED, photometric="miniswhite")
+    assert np.array_equal(read_image(tmp_path / "a.tif"), GREY)
+
+
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])
 @pytest.mark.parametrize("read", [read_image, lambda path: read_labels(path, "isbi"), describe])
 def test_signs_and_fractions_that_count_from_white_are_refused(tmp_path, dtype, read):
@@ -248,6 +321,18 @@ def png(width, height, bits, colour, rows, *chunks, interlace=0):
 def test_what_a_png_says_of_screens_and_transparency_changes_no_value(tmp_path, chunk):
     (tmp_path / "a.png").write_bytes(png(50, 40, 8, 0, [row.tobytes() for row in GREY[0]], chunk))
     np.testing.assert_array_equal(read_image(tmp_path / "a.png")[0], GREY[0])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [((250_000_000, 200_000_000, 1), 1), ((11811, 11811, 1), 0), ((2, 1, 0), 0), ((0, 0, 1), 0)],
+    ids=["nm", "300 dpi", "ratio", "none"],
+)
+def test_the_size_of_a_pixel_in_a_png_is_said_not_to_be_that_of_a_voxel(tmp_path, pixels, said):
+    chunk = b"pHYs", struct.pack(">IIB", *pixels)
+    (tmp_path / "a.png").write_bytes(png(50, 40, 8, 0, [row.tobytes() for row in GREY[0]], chunk))
+    note = "no size of a voxel is known, since only that of a pixel is stated (5 x 4 nm)"
+    assert describe(tmp_path / "a.png").notes == (note,) * said
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])

@@ -25,6 +25,8 @@ from emseg_napari.core.jobs import Cancelled, JobContext, Progress, UserError
 from emseg_napari.core.locks import OutputLock
 from emseg_napari.io.ome_zarr_writer import Blocks, Layout, VolumeOutput
 from emseg_napari.io.pyramid import level_factors, reduced
+from emseg_napari.io.resume_check import LATER, MARKS
+from emseg_napari.io.source_id import STATE
 from emseg_napari.io.volume import Voxel
 from helpers.faults import another_process, kills, needs_fork
 from helpers.odd_arrays import odd_arrays
@@ -183,6 +185,15 @@ def test_coarser_images_hold_the_mean(values, step):
     for place, cell in cells_of(values, step):
         assert exact[place] == pytest.approx(cell.mean())
         assert coarse[place] == np.floor(cell.mean() + 0.5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "int32"])
+def test_coarser_images_hold_the_mean_of_the_brightest_and_darkest_values_too(dtype):
+    limits = np.iinfo(dtype)
+    for value in (limits.min, limits.max):
+        coarse = reduced(np.full((2, 2, 2), value, dtype), (2, 2, 2), labels=False)
+        assert coarse.dtype == dtype
+        assert coarse.tolist() == [[[value]]]
 
 
 @given(small, steps)
@@ -472,6 +483,28 @@ def test_going_on_with_another_record_is_refused(tmp_path):
     VolumeOutput.prepare(tmp_path / "out.zarr", IMAGE, RECORD)
     with pytest.raises(UserError, match=r"'Threshold' was 0\.5 and is 0\.6; flips was none"):
         VolumeOutput.prepare(tmp_path / "out.zarr", IMAGE, {**RECORD, "threshold": 0.6, "flips": True})
+
+
+THEN, NOW = ({"content": ["mark"], "bytes": 1, "modified": time} for time in ("then", "now"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "recorded"),
+    [
+        ({}, {LATER: True}, {LATER: True}),
+        ({LATER: True}, {LATER: True}, {LATER: True}),
+        ({STATE: THEN}, {STATE: NOW}, {STATE: NOW}),
+        ({}, {STATE: NOW}, {}),
+        ({STATE: THEN}, {}, {STATE: THEN}),
+        ({}, {MARKS: {"0": "mark"}}, {MARKS: {"0": "mark"}}),
+        ({MARKS: {"0": "old"}}, {MARKS: {"0": "new"}}, {MARKS: {"0": "new"}}),
+        ({MARKS: {"0": "old"}}, {}, {MARKS: {"0": "old"}}),
+    ],
+)
+def test_an_output_that_is_resumed_records_what_may_be_otherwise(tmp_path, old, new, recorded):
+    VolumeOutput.prepare(tmp_path / "out.zarr", IMAGE, {**RECORD, **old})
+    resumed = VolumeOutput.prepare(tmp_path / "out.zarr", IMAGE, {**RECORD, **new})
+    assert resumed.record == {**RECORD, "tile": [256, 256], **recorded}
 
 
 @pytest.mark.parametrize(

@@ -753,3 +753,28 @@ def test_a_mapped_file_that_became_shorter_is_said_and_does_not_end_the_process(
     path.write_bytes(path.read_bytes()[:6000])
     with pytest.raises(BrokenChunk, match=r"a\.tif is cut off"):
         volume[...]
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_virtual_dataset_of_which_a_file_is_missing_is_refused(tmp_path, labels):
+    layout = h5py.VirtualLayout((4, 6, 7), "u1")
+    for n in range(2):
+        with h5py.File(tmp_path / f"{n}.h5", "w") as file:
+            file["d"] = grey("uint8", (2, 6, 7))
+        layout[2 * n : 2 * n + 2] = h5py.VirtualSource(f"{n}.h5", "d", (2, 6, 7))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_virtual_dataset("x", layout)
+    whole = np.concatenate([grey("uint8", (2, 6, 7))] * 2)
+    np.testing.assert_array_equal(open_volume(tmp_path / "a.h5", labels=labels)[...], whole)
+    (tmp_path / "1.h5").unlink()
+    with pytest.raises(
+        UserError, match=r"a\.h5/x is put together from 2 other files, of which 1 are missing"
+    ):
+        open_volume(tmp_path / "a.h5", labels=labels)
+
+
+def test_a_tiff_that_states_x_before_y_is_turned(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.arange(12, dtype=np.uint8).reshape(4, 3), metadata={"axes": "XY"})
+    turned = np.arange(12).reshape(4, 3).T
+    assert open_volume(tmp_path / "a.tif")[0].tolist() == turned.tolist()
+    assert read_image(tmp_path / "a.tif").tolist() == [turned.tolist()]

@@ -151,6 +151,34 @@ def test_resolution_and_offset_of_cremi_are_read(tmp_path):
         assert (volume.voxel, volume.origin) == (NM, (400, 50, -8))
 
 
+@pytest.mark.parametrize("order", ["zyx", "xyz", "czyx"])
+def test_axes_sizes_and_units_of_funlib_are_read(tmp_path, order):
+    stack = STACK[None] if order[0] == "c" else STACK.transpose(["zyx".index(axis) for axis in order])
+    names = [axis.replace("c", "c^") for axis in order]
+    space = [axis for axis in order if axis != "c"]
+    attributes = {
+        "axis_names": names,
+        "units": [{"z": "um"}.get(axis, "nm") for axis in space],
+        "voxel_size": [{"z": 0.04, "y": 5, "x": 4}[axis] for axis in space],
+        "offset": [{"z": 0.4, "y": 50, "x": -8}[axis] for axis in space],
+    }
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("raw", data=stack).attrs.update(attributes)
+    zarr.create_array(tmp_path / "a.zarr", data=stack).attrs.update(attributes)
+    for name in ("a.h5", "a.zarr"):
+        volume = open_volume(tmp_path / name)
+        np.testing.assert_array_equal(volume[...], STACK)
+        assert (volume.voxel.size, volume.voxel.unit) == (pytest.approx(NM.size), NM.unit)
+        assert volume.origin == pytest.approx((400, 50, -8))
+
+
+def test_a_size_without_a_unit_in_an_attribute_is_said(tmp_path):
+    zarr.create_array(tmp_path / "a.zarr", data=STACK).attrs["voxel_size"] = [40, 5, 4]
+    volume = open_volume(tmp_path / "a.zarr")
+    assert volume.voxel is None
+    assert "40 x 5 x 4 is stated in no unit" in volume.description.notes[0]
+
+
 def test_sizes_of_ilastik_are_read_with_its_units(tmp_path):
     sizes = {"z": 0.04, "y": 0.005, "x": 4, "c": 0}
     tags = {"axes": [{"key": axis, "resolution": sizes[axis]} for axis in "xyzc"]}

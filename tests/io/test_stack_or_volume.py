@@ -4,8 +4,10 @@ import pickle
 import threading
 
 import dask.array
+import h5py
 import numpy as np
 import pytest
+import tensorstore
 import tifffile
 import zarr
 
@@ -14,9 +16,10 @@ from emseg_napari.cli.inputs import open_pair
 from emseg_napari.core.jobs import UserError
 from emseg_napari.engine.protocol import Packed, packed, unpacked
 from emseg_napari.io import stack_or_volume
+from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.export import export_training_labels
 from emseg_napari.io.sparse_stack import SparseStack
-from emseg_napari.io.stack_or_volume import open_image, open_labels, place_of_file
+from emseg_napari.io.stack_or_volume import open_image, open_labels, open_prediction, place_of_file
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.settings import ExportSettings, TrainingSettings
 from emseg_napari.training.dataset import check_data, prepare
@@ -154,6 +157,61 @@ class Made:
 
     def __getitem__(self, key):
         return np.full(SHAPE, 7, np.uint8)[key]
+
+
+RAW, CELLS, MASK, BOUNDARY = "volumes/raw", "volumes/labels/ids", "volumes/labels/mask", "predictions/b"
+
+
+def container(path, *datasets):
+    """Write a container with some datasets, each of a value of its own."""
+    arrays = {name: np.full((2, 8, 9), n, np.uint8) for n, name in enumerate(datasets, 1)}
+    if path.suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+    for name, array in arrays.items():
+        if path.suffix == ".zarr":
+            zarr.open_group(path, mode="a").create_array(name, data=array)
+        if path.suffix == ".n5":
+            spec = {"driver": "n5", "kvstore": {"driver": "file", "path": str(path / name)}}
+            tensorstore.open(spec, create=True, dtype="uint8", shape=(9, 8, 2)).result()[...] = array.T
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.zarr", "a.n5"])
+@pytest.mark.parametrize("kind", [None, "labels", "probability", "interior"])
+def test_a_prediction_beside_an_image_and_labels_is_neither_of_them(tmp_path, name, kind):
+    path = container(tmp_path / name, RAW, CELLS, BOUNDARY, MASK)
+    found, record = open_prediction(path, kind)
+    assert (found.name, int(found[...].max()), record) == (f"{name}/{BOUNDARY}", 3, {})
+    named, _ = open_prediction(path / RAW, kind)
+    assert named.name == f"{name}/{RAW}"
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.zarr", "a.n5"])
+@pytest.mark.parametrize("datasets", [(RAW,), (RAW, CELLS), (CELLS, MASK)])
+def test_a_container_of_images_and_labels_only_is_no_prediction(tmp_path, name, datasets):
+    path = container(tmp_path / name, *datasets)
+    for kind in (None, "probability"):
+        with pytest.raises(UserError, match="of which none is known to be a prediction; append") as refused:
+            open_prediction(path, kind)
+        assert all(f"{one} (2 x 8 x 9)" in str(refused.value) for one in datasets)
+
+
+def test_of_several_predictions_none_is_taken(tmp_path):
+    with pytest.raises(SeveralVolumes, match=r"a\.h5 has 2 volumes, predictions/b .*, predictions/c "):
+        open_prediction(container(tmp_path / "a.h5", RAW, BOUNDARY, "predictions/c"))
+
+
+def test_the_only_dataset_of_a_container_may_be_a_prediction_in_a_folder_of_labels(tmp_path):
+    assert open_prediction(container(tmp_path / "a.h5", MASK))[0].name == f"a.h5/{MASK}"
+
+
+def test_labels_that_were_added_to_a_prediction_are_not_the_prediction(tmp_path):
+    path = container(tmp_path / "p.zarr", "0", "labels/proofread")
+    image = {"axes": [{"name": axis} for axis in "zyx"], "datasets": [{"path": "0"}]}
+    zarr.open_group(path).attrs["multiscales"] = [image]
+    assert open_prediction(path)[0].name == "p.zarr/0"
 
 
 def test_a_volume_goes_to_another_process_and_is_asked_for_its_slices_there():

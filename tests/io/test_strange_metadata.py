@@ -18,7 +18,7 @@ from emseg_napari.io.open import open_levels
 
 STACK = np.random.default_rng(0).integers(1, 250, (4, 6, 7), np.uint8)
 FEW = settings(
-    max_examples=int(os.environ.get("EMSEG_EXAMPLES", 60)),
+    max_examples=int(os.environ.get("EMSEG_FUZZ_EXAMPLES", 60)),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
@@ -66,6 +66,7 @@ IMAGE = {
         }
     ],
     "image-label": {},
+    "omero": {"channels": [{"inverted": True}]},
 }
 ATTRIBUTES = {
     "axistags": json.dumps({"axes": [{"key": axis, "resolution": 4} for axis in "zyx"]}),
@@ -73,7 +74,10 @@ ATTRIBUTES = {
     "_ARRAY_DIMENSIONS": ["z", "y", "x"],
     "DIMENSION_LABELS": ["z", "y", "x"],
     "axes": ["z", "y", "x"],
+    "axis_names": ["z", "y", "x"],
     "resolution": [40, 5, 4],
+    "voxel_size": [40, 5, 4],
+    "units": ["nm", "nm", "nm"],
     "offset": [1, 2, 3],
     "element_size_um": [1, 2, 3],
 }

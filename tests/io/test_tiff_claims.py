@@ -139,10 +139,14 @@ def test_ome_of_a_single_page_that_does_not_fit_is_left_aside(tmp_path):
     assert "its OME-XML is malformed or does not fit, and is not used" in describe(tmp_path / "c.tif").notes
 
 
-def test_the_last_rows_of_a_page_that_are_missing_are_missed(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", GREY[0], photometric="minisblack", metadata=None)
+@pytest.mark.parametrize("planes", [None, "contig", "separate"])
+def test_the_last_rows_of_a_page_that_are_missing_are_missed(tmp_path, planes):
+    shape = {None: (40, 50), "contig": (40, 50, 3), "separate": (3, 40, 50)}[planes]
+    page, photometric = np.full(shape, 9, np.uint8), "rgb" if planes else "minisblack"
+    tifffile.imwrite(tmp_path / "a.tif", page, photometric=photometric, planarconfig=planes, metadata=None)
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
-        file.pages.first.tags["StripByteCounts"].overwrite(GREY[0].size - 50)
+        tag = file.pages.first.tags["StripByteCounts"]
+        tag.overwrite((*tag.value[:-1], tag.value[-1] - 50))
     with pytest.raises(UserError, match=r"a\.tif is cut off"):
         read_image(tmp_path / "a.tif")
 
@@ -203,6 +207,60 @@ def test_a_unit_that_is_not_understood_is_said(tmp_path, stated):
     file = describe(tmp_path / "a.tif")
     assert file.voxel is None
     assert any("no size of a voxel is known" in note for note in file.notes)
+
+
+UNKNOWN = "no size of a voxel is known, since "
+PLAIN = {"metadata": None, "photometric": "minisblack"}
+OF_IMAGEJ = {"imagej": True, "metadata": {"axes": "ZYX"}}
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (OF_IMAGEJ | {"metadata": {"axes": "ZYX", "spacing": 50}}, "50 x 1 x 1 is stated in no unit, "),
+        (OF_IMAGEJ | {"resolution": (0.25, 0.25)}, "1 x 4 x 4 is stated in no unit, "),
+        (
+            PLAIN | {"resolution": (2.5e6, 2e6), "resolutionunit": 3},
+            "only that of a pixel is stated (5 x 4 nm)",
+        ),
+        (
+            PLAIN | {"resolution": (6.35e6, 6.35e6), "resolutionunit": 2},
+            "only that of a pixel is stated (4 x 4",
+        ),
+        (
+            PLAIN | {"resolution": (0.25, 0.25), "resolutionunit": 1},
+            "only that of a pixel is stated (4 x 4 with",
+        ),
+        (PLAIN | {"extratags": [(34682, 2, 0, "[Scan]\nPixelWidth=4e-9\n", True)]}, "none is stated for z"),
+        (
+            {"ome": True, "metadata": {"axes": "ZYX", "PhysicalSizeX": 4, "PhysicalSizeY": 4}},
+            "none is stated for z",
+        ),
+    ],
+)
+def test_a_size_of_which_a_part_is_missing_is_said(tmp_path, options, why):
+    tifffile.imwrite(tmp_path / "a.tif", GREY, **options)
+    file = describe(tmp_path / "a.tif")
+    assert file.voxel is None
+    assert [note.startswith(UNKNOWN + why) for note in file.notes] == [True]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        PLAIN,
+        OF_IMAGEJ,
+        OF_IMAGEJ | {"resolution": (72, 72), "resolutionunit": 2},
+        OF_IMAGEJ | {"metadata": {"axes": "ZYX", "unit": "pixel", "spacing": 1}},
+        *(PLAIN | {"resolution": (dpi, dpi), "resolutionunit": 2} for dpi in (72, 96, 300, 1200)),
+        PLAIN | {"resolution": (72, 72), "resolutionunit": 1},
+        PLAIN | {"extratags": [(282, 3, 1, 7, True), (283, 3, 1, 7, True)]},
+        {"ome": True, "metadata": {"axes": "ZYX"}},
+    ],
+)
+def test_of_a_size_that_nobody_stated_nothing_is_said(tmp_path, options):
+    tifffile.imwrite(tmp_path / "a.tif", GREY, **options)
+    assert (describe(tmp_path / "a.tif").voxel, describe(tmp_path / "a.tif").notes) == (None, ())
 
 
 def test_the_size_of_a_voxel_that_this_package_wrote_is_found_by_every_opening(tmp_path):

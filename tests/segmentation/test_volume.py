@@ -260,6 +260,17 @@ def test_cells_of_a_probability_that_was_changed_are_not_mixed_with_earlier_ones
         segmented(np.concatenate([probability[:1], 255 - probability[1:]]), path)
 
 
+def test_a_probability_that_is_changed_while_it_is_segmented_is_reported(tmp_path):
+    probability = field((2, 30, 30), 3)
+
+    def report(event: Event) -> None:
+        if isinstance(event, Progress):
+            probability[:] = 255 - field((2, 30, 30), 3)
+
+    with pytest.raises(UserError, match="was changed while it was read, so that .*cells.zarr is made of"):
+        segmented(probability, tmp_path / "cells.zarr", context=JobContext(report=report))
+
+
 def test_other_settings_for_an_earlier_output_are_refused_by_name(tmp_path):
     segmented(field((2, 30, 30), 3), tmp_path / "cells.zarr")
     with pytest.raises(UserError, match=r"'Link through the slices' was off and is on; 'Outlines' was off"):

@@ -40,7 +40,7 @@ def ready(dock):
     add_labels(dock.workspace.viewer, labels[:5, :96, :96].copy(), "truth", layer)
     dock.train.form.set_values(SMALL)
     dock.train.unit.setCurrentText("epochs")
-    dock.train.amount.setValue(2)
+    dock.train.amount.setText("2")
     return dock
 
 
@@ -125,7 +125,7 @@ def test_only_the_slice_in_view_is_predicted_when_asked(ready, qtbot):
 
 @pytest.mark.slow
 def test_cancel_ends_a_training_within_a_second_and_resume_goes_on_with_it(ready, qtbot, monkeypatch):
-    ready.train.amount.setValue(500)
+    ready.train.amount.setText("500")
     ready.train.train.click()
     wait_for(qtbot, lambda: len(ready.train.plot.rows) > 0, 120)
     kept = ready.workspace.labels.data.copy()
@@ -147,7 +147,7 @@ def test_cancel_ends_a_training_within_a_second_and_resume_goes_on_with_it(ready
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_killed_engine_is_said_within_two_seconds_and_the_training_resumes(ready, qtbot):
-    ready.train.amount.setValue(12)  # more than it does before it is killed
+    ready.train.amount.setText("12")  # more than it does before it is killed
     ready.train.train.click()
     wait_for(qtbot, lambda: len(ready.train.plot.rows) > 1, 120)
     kept = ready.workspace.labels.data.copy()
@@ -175,7 +175,7 @@ viewer, dock = open_window()
 dock.workspace.runs_folder = Path(sys.argv[1])
 dock.train.form.set_values({"patch_px": 64, "batch_size": 2, "steps_per_epoch": 3})
 dock.train.unit.setCurrentText("epochs")
-dock.train.amount.setValue(100000)
+dock.train.amount.setText("100000")
 dock.train.train.click()
 
 def close_in_mid_training():
@@ -207,7 +207,7 @@ def test_closing_the_window_in_mid_training_leaves_no_process_and_no_broken_chec
 
 def test_the_live_proposal_follows_the_slice_in_view_and_goes_when_done(ready, qtbot):
     viewer = ready.workspace.viewer
-    ready.train.amount.setValue(500)
+    ready.train.amount.setText("500")
     ready.train.train.click()
     name = "live proposal (boundary probability)"
     wait_for(qtbot, lambda: name in viewer.layers, 120)
@@ -232,7 +232,7 @@ def test_a_stack_of_one_slice_trains_and_claims_no_score(dock, qtbot):
     add_labels(dock.workspace.viewer, labels[0], "truth", layer)
     dock.train.form.set_values(SMALL)
     dock.train.unit.setCurrentText("epochs")
-    dock.train.amount.setValue(1)
+    dock.train.amount.setText("1")
     train(dock, qtbot)
     assert "nothing was held out" in dock.train.status.text()
     dock.predict.predict.click()

@@ -225,6 +225,18 @@ def test_a_name_is_proposed_beside_the_volume_not_in_it(desk, monkeypatch, tmp_p
     assert "inside another volume" in desk.status.text()
 
 
+def test_the_first_look_goes_when_its_slice_is_predicted(desk, monkeypatch):
+    monkeypatch.setattr(desk.job, "start", noting([]))
+    desk.target.setCurrentText(OWN_LAYER)
+    desk.scope.setCurrentText(SLICE)
+    desk.predict.click()
+    part = slice(0, 10), slice(0, 20)
+    desk.handle_event(QuickLookReady(0, part, np.full((10, 20), 0.9, np.float32)))
+    assert "brain first look" in desk.viewer.layers
+    desk.handle_event(SlicePredicted(0, np.full(SHAPE[1:], 0.9, np.float32)))
+    assert "brain first look" not in desk.viewer.layers
+
+
 def test_a_prediction_to_layers_after_one_to_disk_is_told_as_what_it_is(desk, monkeypatch):
     """Each start forgets the job before."""
     monkeypatch.setattr(desk.job, "start", noting([]))

@@ -104,7 +104,7 @@ def test_the_window_scores_a_file_as_the_command_line_does(dock, qtbot, monkeypa
     expected = json.loads(emseg("evaluate", folder / name, folder / "truth.tif", "--json"))
     found = scores_of_the_window(dock, opened(dock, qtbot, monkeypatch, folder / name, way))
     assert {one: expected[one] for one in found} == found
-    assert dock.evaluate.run_name.text() == "run"
+    wait_for(qtbot, lambda: dock.evaluate.run_name.text() == "run")
 
 
 @pytest.mark.parametrize(("wanted", "scored"), [((0, 3), [1, 2]), ((1, 4), [1, 2, 3]), (None, [1, 2, 3])])

@@ -1,9 +1,12 @@
 """Step Cells in a real window; the engine divides small stacks for real."""
 
+import threading
+
 import numpy as np
 import pytest
 from napari.layers import Labels
 
+from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.core.jobs import Failed, Message
 from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.stack import segment_stack
@@ -60,6 +63,24 @@ def find(qtbot):
         return new[0] if new else step.viewer.layers["tissue cells"]
 
     return press
+
+
+def test_cells_that_are_found_again_lie_where_the_probability_lies_now(predicted, find, monkeypatch):
+    threads = []
+
+    def in_use(labels):
+        threads.append(threading.current_thread())
+        return slices_in_use(labels)
+
+    monkeypatch.setattr("emseg_napari.widgets.segment.slices_in_use", in_use)
+    source = predicted.source.layer
+    for scope in (STACK, SLICE):
+        cells = find(predicted, scope)
+        assert tuple(cells.translate) == tuple(source.translate)
+        source.translate = (100, 80, 120)
+    assert sum("cells" in layer.name for layer in predicted.viewer.layers) == 1
+    assert threads
+    assert threading.main_thread() not in threads  # all slices are looked at
 
 
 def press_in_vain(step: CellsStep) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,16 +14,19 @@ import zarr
 from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog
 
+from emseg_napari.annotation.session.contents import read_contents
 from emseg_napari.annotation.session.recovery import recoverable, recovery_folder
 from emseg_napari.annotation.session.store import Session, load_session, save_session
+from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk
-from emseg_napari.widgets.base.autosave import autosave_of, source_of
+from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.file_layers import moved_to
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in
+from emseg_napari.widgets.layers.layer_sources import found_source
 from emseg_napari.widgets.layers.session_layers import session_layers
 from helpers.timing import within
 from helpers.window import answer_with, canvas_of, drag, middle, striped, wait_for
@@ -404,4 +408,47 @@ def test_a_large_image_of_another_reader_is_found_in_its_file_only_if_it_is_read
     path, stored = tmp_path / "a.tif", striped()[0]
     tifffile.imwrite(path, stored, photometric="miniswhite" if white else "minisblack")
     monkeypatch.setattr(Image, "source", SimpleNamespace(path=str(path)))
-    assert source_of(Image(dask.array.from_array(stored))) == (None if white else path)
+    assert found_source(Image(dask.array.from_array(stored))) == (None if white else path)
+
+
+def test_the_file_of_a_large_image_is_compared_with_it_beside_the_window(
+    loaded, qtbot, tmp_path, monkeypatch
+):
+    """A slice of large chunks takes seconds."""
+    threads = []
+    path = zarr.create_array(tmp_path / "large.zarr", data=striped()[0], chunks=(6, 64, 64)).store.root
+    others = dict.fromkeys(("reader_plugin", "sample", "widget", "parent"))
+    monkeypatch.setattr(Image, "source", SimpleNamespace(path=str(path), **others))
+
+    def opened(*given, **named):
+        threads.append(threading.current_thread())
+        return open_volume(*given, **named)
+
+    monkeypatch.setattr("emseg_napari.widgets.layers.layer_sources.open_volume", opened)
+    viewer = loaded.workspace.viewer
+    image = viewer.add_image(dask.array.from_zarr(path), name="large")
+    layer = add_labels(viewer, loaded.workspace.labels.data.copy(), "on it", image)
+    set_pixel(layer)
+    folder = loaded.autosave.folder(layer)
+    wait_for(qtbot, lambda: is_session(folder) and read_contents(folder).image is not None)
+    assert load_session(folder).image_path == Path(path)
+    loaded.workspace.choose("image", image)
+    loaded.workspace.choose("labels", layer)
+    loaded.load.save_session(tmp_path / "named.emseg")
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
+    assert load_session(tmp_path / "named.emseg").image_path == Path(path)
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+def test_labels_are_kept_with_the_image_that_they_were_made_over_whichever_is_chosen(loaded, qtbot, tmp_path):
+    viewer, layer = loaded.workspace.viewer, loaded.workspace.labels
+    second = viewer.add_image(loaded.workspace.image.data[::-1].copy(), name="second")
+    loaded.workspace.choose("image", second)
+    set_pixel(layer)
+    folder = loaded.autosave.folder(layer)
+    wait_for(qtbot, lambda: is_session(folder))
+    assert load_session(folder).image_path == tmp_path / "stack.tif"
+    layer.data = layer.data[::-1].copy()  # it begins anew, and stays with its image
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), layer.data))
+    assert load_session(folder).image_path == tmp_path / "stack.tif"

@@ -52,6 +52,12 @@ def test_nothing_can_be_done_without_an_image_and_the_buttons_say_why(dock):
     assert not dock.predict.predict.isEnabled()
     assert not dock.export.export.isEnabled()
     assert not dock.correct.confirm.isEnabled()
+    for step, wish in ((dock.train, "train"), (dock.predict, "predict")):
+        assert step.status.text() == f"To {wish}, open an image first."
+    image = dock.workspace.viewer.add_image(np.zeros((2, 8, 8), np.uint8))
+    assert dock.train.status.text() == "To train, make or open a labels layer."
+    add_labels(dock.workspace.viewer, np.zeros((2, 8, 8), np.uint8), "labels", image)
+    assert dock.train.status.text() == ""
 
 
 def test_choosers_follow_the_layer_list(dock):
@@ -154,8 +160,8 @@ def test_choosing_reference_shows_its_recipe(loaded):
 
 def test_training_settings_are_remembered(loaded, qtbot, monkeypatch):
     monkeypatch.setattr(loaded.train.job, "start", noting([]))
-    loaded.train.amount.setValue(7)
-    loaded.train.form.widgets["batch_size"].value = 3
+    loaded.train.amount.setText("7")
+    loaded.train.form.widgets["batch_size"].value = "3"
     loaded.train.train.click()
     later = TrainStep(loaded.workspace.viewer, loaded.workspace)
     qtbot.addWidget(later)
@@ -205,12 +211,28 @@ def test_confirming_with_the_key_protects_the_slice_and_shows(loaded, qtbot):
     z = int(loaded.workspace.viewer.dims.current_step[0])
     qtbot.keyClick(canvas, "c")
     assert confirmed_in(layer) == {z}
+    assert loaded.correct.status.text() == f"Slice {z} is confirmed."
     wait_for(qtbot, lambda: f"Confirmed slices: {z}" in loaded.correct.confirmed.text())
     before = layer.data.copy()
     fill(layer, z, np.ones(layer.data.shape[1:], np.uint8))
     np.testing.assert_array_equal(layer.data, before)
     loaded.correct.confirm.click()
     assert confirmed_in(layer) == set()
+    assert loaded.correct.status.text() == f"Slice {z} is no longer confirmed."
+
+
+def test_a_slice_without_labels_is_not_confirmed_and_unlabelled_pixels_are_counted(loaded):
+    layer = loaded.workspace.labels
+    z = int(loaded.workspace.viewer.dims.current_step[0])
+    layer.data[z] = 0
+    loaded.correct.confirm.click()
+    assert "has no labels yet" in loaded.correct.status.text()
+    assert confirmed_in(layer) == set()
+    layer.data[z] = 1
+    layer.data[z, :2, :3] = 0
+    loaded.correct.confirm.click()
+    assert loaded.correct.status.text() == f"Slice {z} is confirmed; 6 of its pixels are unlabelled."
+    assert confirmed_in(layer) == {z}
 
 
 def test_proposals_look_different_from_a_persons_labels(loaded):
@@ -360,7 +382,7 @@ def shown_fields(step: TrainStep) -> set[str]:
 @pytest.mark.parametrize("network", ["ridge", "trees"])
 def test_choosing_a_baseline_hides_what_means_nothing_to_it(loaded, network):
     everything = shown_fields(loaded.train)
-    loaded.train.form.widgets["batch_size"].value = 7
+    loaded.train.form.widgets["batch_size"].value = "7"
     loaded.train.form.widgets["network"].value = network
     shared = {"network", "slices", "validate_slices", "hold_out", "seed", "missing_is_empty"}
     assert shown_fields(loaded.train) == shared

@@ -64,7 +64,6 @@ def beside(skeleton: Skeleton, cell: np.ndarray) -> np.ndarray:
     """Return which neighbours of the lines, bool (8, n), belong to a cell, bool (y, x)."""
     belongs = np.zeros(int(skeleton.regions.max()) + 1, bool)
     belongs[skeleton.regions[cell & ~skeleton.mask]] = True
-    belongs[0] = False
     return belongs[skeleton.beside]
 
 

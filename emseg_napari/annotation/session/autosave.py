@@ -14,32 +14,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Unpack, cast
 
 import numpy as np
 
-from emseg_napari.annotation.session.backlog import Backlog, image_mark
+from emseg_napari.annotation.session.backlog import Backlog, State, image_mark
 from emseg_napari.annotation.session.claims import Claims
 from emseg_napari.annotation.session.recovery import discard, is_unsaved
-from emseg_napari.annotation.session.store import Origin, Placement, Round, Session, save_session
+from emseg_napari.annotation.session.scratch import slices_in_use
+from emseg_napari.annotation.session.slicefiles import changed_slices
+from emseg_napari.annotation.session.store import Session, save_session
 from emseg_napari.core.jobs import UserError
 
 _TICK_S = 0.05
 _MARK_S = 5.0
 _LEAVE_S = 60.0
-
-
-class State(TypedDict, total=False):
-    """The fields of a `Session` that `Autosave.record_state` takes."""
-
-    confirmed: set[int]
-    origins: dict[int, Origin]
-    run: Path | None
-    rounds: list[Round]
-    settings: dict[str, Any]
-    name: str
-    image_place: Placement | None
-    labels_place: Placement | None
 
 
 class Autosave:
@@ -69,6 +58,7 @@ class Autosave:
         self._current: Backlog | None = None
         self._closed = False
         self._thread: threading.Thread | None = None
+        self._saving = threading.Lock()
 
     @property
     def folder(self) -> Path | None:
@@ -126,10 +116,14 @@ class Autosave:
         UserError
             If it cannot be written; it is then kept where it was.
         """
+        with self._saving:  # one after the other: a backlog tracks what changes for one of them only
+            self._save_as(folder, session, copy_image)
+
+    def _save_as(self, folder: str | Path, session: Session, copy_image: bool) -> None:
         folder, old, image = self._named(folder), self._current, image_mark(session)
         if old is not None and old.folder == folder:
             if old.writer.exists and old.image == image and not copy_image:
-                self._save_here(session)
+                self._save_here(old, session)
                 return
             session = replace(session, folder=folder, unreadable=old.writer.unreadable)
         self._wait_for_others(folder, old)
@@ -138,7 +132,7 @@ class Autosave:
                 save_session(folder, session, copy_image)
                 session = replace(session, unreadable=set())  # these slices' files are set aside now
                 kept = replace(session, image_path=None) if copy_image else session
-                new = Backlog(folder, kept, self._claims, image)
+                new = Backlog(folder, replace(kept, folder=folder), self._claims, image)
                 with self._changed:
                     if old is not None and old is self._current:
                         old.hand_changes_to(new)
@@ -151,8 +145,17 @@ class Autosave:
         folder, known = Path(folder).absolute(), [backlog.folder for backlog in tuple(self._backlogs)]
         return next((one for one in known if os.path.realpath(one) == os.path.realpath(folder)), folder)
 
-    def _save_here(self, session: Session) -> None:
-        self.record_state(**{name: getattr(session, name) for name in State.__annotations__})
+    def _save_here(self, backlog: Backlog, session: Session) -> None:
+        """Write what waits, and slices that were changed by a program that tells of no stroke."""
+        names = State.__annotations__.keys() - {"image_path"}  # a copy of the image stays in the session
+        self.record_state(**cast(State, {name: getattr(session, name) for name in names}))
+        self._flush_or_raise()
+        used = slices_in_use(session.labels)
+        for z in changed_slices(backlog.writer.labels_folder, session.labels, used):
+            self.record_edit(z)
+        self._flush_or_raise()
+
+    def _flush_or_raise(self) -> None:
         if not self.flush(60.0):
             raise UserError(self.trouble or f"{self.folder} could not be written in time; save again.")
 

@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from emseg_napari.annotation.session.claims import Claims
 from emseg_napari.annotation.session.scratch import slices_in_use
-from emseg_napari.annotation.session.store import Session
+from emseg_napari.annotation.session.store import Origin, Placement, Round, Session
 from emseg_napari.annotation.session.writer import SessionWriter
 from emseg_napari.core.jobs import UserError
 
@@ -26,6 +26,20 @@ MOST_COPIES = 32  # slices that wait as copies; beyond them the labels themselve
 _OPEN, _STATE, _IMAGE = -1, -2, -3  # jobs beside those of the slices, which are numbered from 0
 
 Job = tuple[int, np.ndarray | None]
+
+
+class State(TypedDict, total=False):
+    """The fields of a `Session` that `Autosave.record_state` takes."""
+
+    confirmed: set[int]
+    origins: dict[int, Origin]
+    run: Path | None
+    rounds: list[Round]
+    settings: dict[str, Any]
+    name: str
+    image_place: Placement | None
+    labels_place: Placement | None
+    image_path: Path | None  # found later than the rest
 
 
 def image_mark(session: Session) -> tuple[Any, ...]:

@@ -47,6 +47,10 @@ class Round:
         The slices that were scored; rounds compare where these are the same.
     v_rand, v_info, accuracy : float
         Mean over these slices at the run's threshold, 0 to 1.
+    truth : str
+        Name of the labels that counted as true; empty in older sessions.
+    image : str
+        Fingerprint of the first of these slices: rounds of other images do not compare. Empty if unknown.
     """
 
     when: str
@@ -57,6 +61,8 @@ class Round:
     v_rand: float
     v_info: float
     accuracy: float
+    truth: str = ""
+    image: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +56,31 @@ def slice_files(folder: str | Path) -> dict[int, Path]:
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     names = ((_NAME.fullmatch(path.name), path) for path in found)
     return {int(match[1]): path for match, path in names if match}
+
+
+def changed_slices(folder: str | Path, labels: np.ndarray, used: Iterable[int]) -> list[int]:
+    """Return the slices whose files do not hold their labels.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the slices; all files are read.
+    labels : numpy.ndarray
+        uint8 (z, y, x), 0 to 4.
+    used : iterable of int
+        Slices that may hold labels.
+    """
+    written = slice_files(folder)
+    looked_at = {*used, *(z for z in written if z < len(labels))}
+    return [z for z in sorted(looked_at) if not _holds(written.get(z), np.asarray(labels[z]))]
+
+
+def _holds(path: Path | None, plane: np.ndarray) -> bool:
+    """Whether a file holds labels; one that cannot be read stands for none: nothing is to replace it."""
+    try:
+        return not plane.any() if path is None else np.array_equal(read_png(path, labels=True), plane)
+    except UserError:
+        return not plane.any()
 
 
 def set_aside(folder: str | Path, z: int) -> None:

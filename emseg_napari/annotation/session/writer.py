@@ -57,6 +57,12 @@ class SessionWriter:
         return self._image is not None
 
     @property
+    def labels_folder(self) -> Path:
+        """Where the slices are, while `exists`."""
+        assert self._contents is not None
+        return self.folder / self._contents.labels
+
+    @property
     def unreadable(self) -> set[int]:
         """Slices whose files could not be read, and have not been set aside yet."""
         return set(self._unreadable)
@@ -81,6 +87,8 @@ class SessionWriter:
         for folder in (self.folder, self.folder / contents.labels):
             files.remove_leftovers(folder)
         self._contents, self.exists, self._unreadable = contents, True, set(session.unreadable)
+        if session.folder is None:  # it was not read or saved here, and its image may be another one
+            self._begin_copy(session)
         return True
 
     def create(self, session: Session) -> None:
@@ -92,13 +100,11 @@ class SessionWriter:
             (new / contents.labels).mkdir()
             write_contents(new, contents)
         self._contents, self.exists = contents, True
-        if session.image_path is None and session.image is not None:
-            self._image = pages(self.folder / contents.copied, session.image)
+        self._begin_copy(session)
 
     def write_slice(self, z: int, plane: np.ndarray) -> None:
         """Write the labels of one slice, uint8 (y, x), 0 to 4; a file that could not be read is kept."""
-        assert self._contents is not None
-        folder = self.folder / self._contents.labels
+        folder = self.labels_folder
         if z in self._unreadable:
             set_aside(folder, z)
             self._unreadable.discard(z)
@@ -121,10 +127,14 @@ class SessionWriter:
         except StopIteration:
             self._image = None
         except Exception:  # the file was removed: the next try begins with the first slice
-            assert self._contents is not None
-            assert session.image is not None
-            self._image = pages(self.folder / self._contents.copied, session.image)
+            self._begin_copy(session)
             raise
+
+    def _begin_copy(self, session: Session) -> None:
+        """Copy from the first slice on, if the image has no file."""
+        assert self._contents is not None
+        if session.image_path is None and session.image is not None:
+            self._image = pages(self.folder / self._contents.copied, session.image)
 
     def close(self) -> None:
         """Close the session; one in the recovery folder without labels is deleted."""
@@ -140,8 +150,7 @@ class SessionWriter:
                 discard(self.folder)
 
     def _has_labels(self) -> bool:
-        assert self._contents is not None
-        folder = self.folder / self._contents.labels
+        folder = self.labels_folder
         return bool(slice_files(folder) or unreadable_files(folder))
 
     def _claim(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pickle
 import socket
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,15 @@ class DaskTask:
         Package versions of the process that sends it.
     paths : tuple of Path
         Files and folders that the worker must see.
+    job : str
+        Of one call of `run_blocks`: a worker outlives it, and the next one, which may send the same work, must
+        not get what was opened for this one, such as a run that has been trained anew.
     """
 
     work: bytes
     versions: Versions
     paths: tuple[Path, ...]
+    job: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def payload(self, block: Block) -> bytes:
         """Return the bytes that a worker unpickles, with `work` as their only buffer, to process `block`.
@@ -48,13 +53,14 @@ class _TaskForBlock:
     block: Block
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return _run, (pickle.PickleBuffer(self.task.work), self.task.versions, self.task.paths, self.block)
+        task = self.task
+        return _run, (pickle.PickleBuffer(task.work), task.job, task.versions, task.paths, self.block)
 
 
-def _run(pickled: bytes, versions: Versions, paths: tuple[Path, ...], block: Block) -> Any:
+def _run(pickled: bytes, job: str, versions: Versions, paths: tuple[Path, ...], block: Block) -> Any:
     """Process one block, in the worker; a failure that concerns it alone is returned."""
     check_this_worker(versions, paths)
-    work = _unpickled(pickled)
+    work = _unpickled(pickled, job)
     try:
         return write(work, block, work.compute(block, work.read(block), never))
     except FatalBlockError as error:
@@ -64,7 +70,7 @@ def _run(pickled: bytes, versions: Versions, paths: tuple[Path, ...], block: Blo
 
 
 @lru_cache(maxsize=2)
-def _unpickled(work: bytes) -> BlockWork:
-    """Unpickle the work, once per process."""
+def _unpickled(work: bytes, job: str) -> BlockWork:
+    """Unpickle the work, once per process and job."""
     found: BlockWork = pickle.loads(work)
     return found

@@ -34,6 +34,7 @@ _IN_HAND = 2  # blocks of a worker: one in work, one waiting
 _MOST_DEATHS = 3  # of workers, over one block
 _SECONDS_BETWEEN_CHECKS = 0.1
 _SECONDS_TO_END = 5.0
+_SECONDS_TO_BEGIN = 120.0  # a script that imports much over a network takes a while
 
 
 class Workers:
@@ -50,9 +51,7 @@ class Workers:
 
     def __enter__(self) -> Workers:
         try:
-            self._workers = [_Worker() for _ in range(self._count)]
-            for worker in self._workers:
-                worker.check_began()
+            self._start_missing()
         except BaseException:
             self.__exit__()
             raise
@@ -63,11 +62,29 @@ class Workers:
             worker.end()
         self._workers = []
 
+    def _start_missing(self) -> None:
+        new = range(self._count - len(self._workers))
+        for _ in new:
+            self._workers.append(_Worker())
+        for worker in self._workers[self._count - len(new) :]:
+            worker.check_began()
+
     def run(
         self, work: BlockWork, blocks: Sequence[Block], progress: BlockProgress, should_stop: ShouldStop
     ) -> None:
         """Process blocks in their order; parameters as of `run_blocks`."""
+        try:
+            self._run(work, blocks, progress, should_stop)
+        finally:
+            for worker in [one for one in self._workers if one.in_hand]:  # it would go on with them
+                self._workers.remove(worker)
+                worker.end()
+
+    def _run(
+        self, work: BlockWork, blocks: Sequence[Block], progress: BlockProgress, should_stop: ShouldStop
+    ) -> None:
         task, waiting, deaths = pickled(work, pickle.dumps), deque(blocks), Counter[tuple[int, ...]]()
+        self._start_missing()
         for worker in self._workers:
             worker.send(task)
         progress.workers = len(self._workers)
@@ -147,8 +164,12 @@ class _Worker:
             other.close()
 
     def check_began(self) -> None:
-        """Wait until it can work; raises `UserError` if it ends before."""
+        """Wait until it can work; raises `UserError` if it ends before, or does not come to it."""
         try:
+            if not self.pipe.poll(_SECONDS_TO_BEGIN):
+                raise _not_begun(
+                    f"each first runs the script, which had not ended after {_SECONDS_TO_BEGIN:g} s"
+                )
             self.pipe.recv_bytes()
         except (EOFError, OSError):
             self._process.join(_SECONDS_TO_END)

@@ -12,6 +12,8 @@ from emseg_napari.core.blockwise.work import Block, BlockProgress, BlockWork
 from emseg_napari.core.jobs import BlockFailed, JobContext, UserError
 from emseg_napari.core.machine import processors
 
+_MOST_WORKERS = 1024  # more are a slip of the keyboard, and would end the machine
+
 
 @dataclass(frozen=True)
 class Scheduler:
@@ -48,8 +50,8 @@ class Scheduler:
                 "A number of workers goes with the scheduler 'local' only; a scheduler that runs already has "
                 "its own workers."
             )
-        if self.workers is not None and self.workers < 1:
-            raise UserError(f"{self.workers} workers cannot do anything; choose 1 or more.")
+        if self.workers is not None and not 1 <= self.workers <= _MOST_WORKERS:
+            raise UserError(f"{self.workers} workers cannot be started; choose 1 to {_MOST_WORKERS}.")
         if self.address not in (None, "local") and "://" not in str(self.address):
             raise UserError(
                 f"{self.address!r} is not a scheduler; write 'local' or an address such as tcp://HOST:8786."

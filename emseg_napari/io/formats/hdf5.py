@@ -16,14 +16,16 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, VolumeWindow, name_of
 from emseg_napari.io.chunk_errors import LazyFile, read_or_find_broken
-from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
+from emseg_napari.io.datasets import Dataset, Wanted, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
+from emseg_napari.io.grey_values import FROM_WHITE, from_white, shown
 from emseg_napari.io.placing import plain_place
 from emseg_napari.io.stated_axes import ATTRIBUTES, attribute_axes
-from emseg_napari.io.volume import Volume
+from emseg_napari.io.volume import PixelSource, Volume
 
+_WHITE = "image_white_is_zero"  # of HDF5's own specification of images
 # Attributes that are read; others may be anything at all.
-_READ = {*ATTRIBUTES, "axis_units", "resolution", "offset", "element_size_um"}
+_READ = {*ATTRIBUTES, "axis_units", "resolution", "offset", "element_size_um", "voxel_size", "units", _WHITE}
 # A dataset of BigDataViewer: point in time, setup and level (https://imagej.net/plugins/bdv).
 _BDV = re.compile(r"(t\d{5,}/s\d{2,})/(\d+)/cells")
 _MOST_COUNTED = 100_000  # chunks, so that opening takes no longer than an instant
@@ -73,7 +75,7 @@ class Hdf5Pixels(LazyFile):
 _OPENING = threading.Lock()
 
 
-def open_hdf5(path: Path, dataset: str = "", labels: bool = False) -> Volume:
+def open_hdf5(path: Path, dataset: str = "", wanted: Wanted = "image") -> Volume:
     """Open a dataset of an HDF5 file.
 
     Parameters
@@ -82,8 +84,8 @@ def open_hdf5(path: Path, dataset: str = "", labels: bool = False) -> Volume:
         The file.
     dataset : str
         Its path in the file, or a group's; when not given, CREMI's volumes/raw or the only volume.
-    labels : bool
-        Whether labels are wanted where none is named.
+    wanted : str
+        What is wanted where none is named.
 
     Raises
     ------
@@ -92,7 +94,7 @@ def open_hdf5(path: Path, dataset: str = "", labels: bool = False) -> Volume:
     """
     try:
         with h5py.File(path, "r") as file:
-            return _open(file, path, dataset, labels)
+            return _open(file, path, dataset, wanted)
     except OSError as error:
         raise UserError(f"{path.name} is damaged or not an HDF5 file ({error}); copy it again.") from error
 
@@ -108,7 +110,7 @@ def hdf5_levels(path: Path, dataset: str) -> list[str]:
         return [f"{match[1]}/{level}/cells" for level in levels if f"{level}/cells" in group]
 
 
-def _open(file: h5py.File, path: Path, dataset: str, wants_labels: bool) -> Volume:
+def _open(file: h5py.File, path: Path, dataset: str, wanted: Wanted) -> Volume:
     try:
         if dataset and dataset not in file:
             raise unknown_dataset(_datasets(file), dataset, path.name)
@@ -117,7 +119,7 @@ def _open(file: h5py.File, path: Path, dataset: str, wants_labels: bool) -> Volu
         name = name_of(path, dataset)
         raise UserError(f"{name} cannot be opened ({error}); choose another dataset.") from error
     if isinstance(found, h5py.Group):
-        inner = choose(_datasets(found), name_of(path, dataset), inside=dataset, labels=wants_labels)
+        inner = choose(_datasets(found), name_of(path, dataset), inside=dataset, wanted=wanted)
         dataset, found = f"{dataset}/{inner}".strip("/"), found[inner]
     name = name_of(path, dataset)
     if not isinstance(found, h5py.Dataset) or found.shape is None:
@@ -125,25 +127,40 @@ def _open(file: h5py.File, path: Path, dataset: str, wants_labels: bool) -> Volu
     file_says = _described(found, dataset, name)
     axes = stack_axes(file_says)
     _check_filters(found, name)
+    _check_sources(found, path, name)
     file_says = plain_place(file_says, axes, _attributes(found))
     file_says = replace(file_says, is_labels=looks_like_labels(dataset, found.dtype))
     if not file_says.is_labels:
         file_says = replace(file_says, notes=file_says.notes + _unwritten(found))
     chunks = None if found.chunks is None else axes.size(found.chunks)
     pixels = Hdf5Pixels(path, dataset, axes.size(found.shape), file_says.dtype, chunks, axes)
-    return Volume.described(file_says, f"{path}/{dataset}", pixels)
+    return Volume.described(file_says, f"{path}/{dataset}", _shown(pixels, file_says))
+
+
+def _shown(pixels: Hdf5Pixels, file: FileDescription) -> PixelSource:
+    if file.photometric != "0 = white":
+        return pixels
+    return shown(pixels, from_white(file.dtype, 8 * file.dtype.itemsize, file.name))
 
 
 def _described(found: h5py.Dataset, dataset: str, name: str) -> FileDescription:
-    words, notes = attribute_axes(_attributes(found), found.ndim, name)
+    attributes = _attributes(found)
+    words, notes = attribute_axes(attributes, found.ndim, name)
     if not _BDV.fullmatch(dataset):
-        return FileDescription(name, "HDF5", words, found.shape, found.dtype, notes=notes)
+        file = FileDescription(name, "HDF5", words, found.shape, found.dtype, notes=notes)
+        inverted = any(key.casefold() == _WHITE and _is_set(value) for key, value in attributes.items())
+        return replace(file, photometric="0 = white", notes=(*notes, FROM_WHITE)) if inverted else file
     dtype = found.dtype
     notes = (*notes, "the size of a voxel is in the XML file of BigDataViewer, which is not read")
     if dtype.kind == "i" and dtype.itemsize == 2:
         dtype = np.dtype(np.uint16).newbyteorder(dtype.byteorder)
         notes = (*notes, "its values are read as unsigned, which BigDataViewer stores as signed")
     return FileDescription(name, "BigDataViewer HDF5", words, found.shape, dtype, notes=notes)
+
+
+def _is_set(value: Any) -> bool:
+    flags = np.asarray(value)
+    return flags.dtype.kind in "bui" and bool(flags.any())
 
 
 def _attributes(dataset: h5py.Dataset) -> dict[str, Any]:
@@ -183,6 +200,22 @@ def _check_filters(dataset: h5py.Dataset, name: str) -> None:
             raise UserError(
                 f"{name} is compressed by {filter_name}, which HDF5 lacks here; save it again with gzip."
             )
+
+
+def _check_sources(dataset: h5py.Dataset, path: Path, name: str) -> None:
+    """Raise `UserError` where a file of a virtual dataset is missing: HDF5 would give its fill value."""
+    named = {one.file_name for one in dataset.virtual_sources()} - {"."} if dataset.is_virtual else set()
+    around = (path.parent, path.resolve().parent, Path())
+    missing = [
+        one
+        for one in sorted(named)
+        if "%" not in one and not any((place / one).is_file() for place in around)
+    ]
+    if missing:
+        raise UserError(
+            f"{name} is put together from {len(named)} other files, of which {len(missing)} are missing "
+            f"({missing[0]}); put them beside it."
+        )
 
 
 def _datasets(group: h5py.Group) -> dict[str, Dataset]:

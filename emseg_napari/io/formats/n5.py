@@ -16,7 +16,7 @@ import tensorstore
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, name_of
 from emseg_napari.io.containers import N5
-from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
+from emseg_napari.io.datasets import Dataset, Wanted, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
 from emseg_napari.io.formats.chunk_files import ChunkFilePixels, check_chunks
 from emseg_napari.io.placing import along_zyx, placed
@@ -48,7 +48,7 @@ class N5Pixels(ChunkFilePixels):
         return self._array[window].read().result()
 
 
-def open_n5(root: Path, dataset: str = "", fills: bool = False, labels: bool = False) -> Volume:
+def open_n5(root: Path, dataset: str = "", fills: bool = False, wanted: Wanted = "image") -> Volume:
     """Open a dataset of an N5 container.
 
     Parameters
@@ -60,8 +60,8 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False, labels: bool = F
         resolution is opened; of another group CREMI's volumes/raw or its only volume.
     fills : bool
         Whether chunks without a file are 0, and no error.
-    labels : bool
-        Whether labels are wanted where none is named.
+    wanted : str
+        What is wanted where none is named.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False, labels: bool = F
         raise unknown_dataset(_datasets(root), dataset, root.name)
     if "dimensions" not in _attributes(root / dataset):
         found = _datasets(root / dataset)
-        inner = choose(found, name_of(root, dataset), inside=dataset, labels=labels)
+        inner = choose(found, name_of(root, dataset), inside=dataset, wanted=wanted)
         dataset = f"{dataset}/{inner}".strip("/")
     folder, name = root / dataset, name_of(root, dataset)
     try:

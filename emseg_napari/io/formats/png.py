@@ -16,6 +16,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.decode import guarded
 from emseg_napari.io.description import FileDescription, Photometric
 from emseg_napari.io.grey_values import EQUAL_COLOURS, GreyValues, grey_table, one_channel, table_note
+from emseg_napari.io.units import pixel_note
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _TABLE = 0, 3  # types of colour in the header
@@ -30,6 +31,7 @@ class _Header:
     bits: int
     colour: int
     rest: bytes  # compression, filter and interlace
+    pixels_a_unit: bytes = b""  # the chunk pHYs
 
     @property
     def channels(self) -> int:
@@ -54,10 +56,12 @@ def describe_png(path: Path, labels: bool = False) -> FileDescription:
         If it is damaged, or a colour image.
     """
     header, _, grey = guarded(lambda one: _opened(one, labels), path)
-    notes = (table_note(labels),) if header.colour == _TABLE and (labels or grey.changes) else ()
+    notes = _size_notes(header.pixels_a_unit)
+    if header.colour == _TABLE and (labels or grey.changes):
+        notes += (table_note(labels),)
     if header.channels > 1:
         read_png(path)
-        notes = (EQUAL_COLOURS,)
+        notes += (EQUAL_COLOURS,)
     dtype = grey.dtype(np.dtype(np.uint16 if header.bits > 8 else np.uint8))
     meaning: Photometric = "colour table" if header.colour == _TABLE else "0 = black"
     return FileDescription(
@@ -99,6 +103,7 @@ def _opened(path: Path, labels: bool) -> tuple[_Header, bytes, GreyValues]:
         else:
             first.setdefault(kind, content)
     header, data = _header(first.get(b"IHDR", b""), path.name), b"".join(pixels)
+    header = replace(header, pixels_a_unit=first.get(b"pHYs", b""))
     row = (header.width * header.channels * header.bits + 7) // 8
     if row * header.height > _DEFLATE_MOST * len(data):
         raise _cut_off(path.name)
@@ -135,6 +140,13 @@ def _header(content: bytes, name: str) -> _Header:
     if found.bits not in (1, 2, 4, 8, 16) or min(found.width, found.height) < 1:
         raise UserError(f"{name} is damaged or not a PNG image (no pixels); save or copy it again.")
     return found
+
+
+def _size_notes(content: bytes) -> tuple[str, ...]:
+    if len(content) != 9:
+        return ()
+    x, y, unit = struct.unpack(">IIB", content)
+    return pixel_note((1 / y, 1 / x), "meter") if unit == 1 and min(x, y) else ()
 
 
 def _table(content: bytes, name: str) -> np.ndarray | None:

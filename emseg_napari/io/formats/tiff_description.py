@@ -1,8 +1,7 @@
-"""What a TIFF file says of its stack: axes, meaning of the values, and size of a voxel."""
+"""What a TIFF file says of its stack: axes and meaning of the values, and all of it together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import tifffile
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import Point
 from emseg_napari.io.description import (
     GREY_NEEDED,
     UNKNOWN,
@@ -19,13 +17,18 @@ from emseg_napari.io.description import (
     plain_axes,
     stack_axes,
 )
-from emseg_napari.io.formats.tiff_claims import Pages, ome_pixels, shape_record, stack_pages
+from emseg_napari.io.formats.tiff_claims import Pages, shape_record, stack_pages
 from emseg_napari.io.formats.tiff_pages import check_alike, check_complete
-from emseg_napari.io.grey_values import EQUAL_COLOURS, GreyValues, grey_table, one_channel, table_note
-from emseg_napari.io.own_record import DamagedRecord, own_record
-from emseg_napari.io.placing import recorded_origin
-from emseg_napari.io.units import stated_voxel
-from emseg_napari.io.volume import Voxel
+from emseg_napari.io.formats.tiff_voxel import stated_place
+from emseg_napari.io.grey_values import (
+    EQUAL_COLOURS,
+    FROM_WHITE,
+    GreyValues,
+    from_white,
+    grey_table,
+    one_channel,
+    table_note,
+)
 
 MOST_CHANNELS = 4  # more are slices, if the file has no others: Python programs call them so
 _PHOTOMETRIC = tifffile.PHOTOMETRIC
@@ -90,8 +93,8 @@ def described(file: tifffile.TiffFile, name: str, labels: bool) -> TiffStack:
     page, series = pages.series.keyframe, pages.series
     check_alike(series, stored, name, labels)
     axes = _axes(pages, name, labels)
-    grey, meaning = _grey(page, series.dtype, name, labels)
-    voxel, origin, of_voxel = _place(file, name)
+    grey, meaning = _grey(series, _meaning(file, page), name, labels)
+    voxel, origin, of_voxel = stated_place(file, name)
     notes = (*pages.notes, *axes.notes, *_grey_notes(page, grey, labels), *of_voxel)
     shape = tuple(n for axis, n in enumerate(series.shape) if axis != axes.colour)
     names = tuple(one for axis, one in enumerate(axes.names) if axis != axes.colour)
@@ -180,10 +183,31 @@ def _middle(page: tifffile.TiffPage) -> np.ndarray:
 # -- values -----------------------------------------------------------------------------------
 
 
-def _grey(page: tifffile.TiffPage, dtype: np.dtype[Any], name: str, labels: bool) -> tuple[GreyValues, Any]:
+def _meaning(file: tifffile.TiffFile, page: tifffile.TiffPage) -> int | None:
+    """Return what the values mean; None where the file does not say it.
+
+    An inverted grey table, by which ImageJ shows an image, may stand among its metadata only.
+    """
+    if "PhotometricInterpretation" not in page.tags:
+        return None
+    shown_by = (file.imagej_metadata or {}).get("LUTs")  # tables (3, 256) of red, green and blue
+    if page.photometric == _PHOTOMETRIC.MINISBLACK and shown_by is not None and _are_inverted(shown_by):
+        return _PHOTOMETRIC.MINISWHITE
+    return page.photometric
+
+
+def _are_inverted(tables: Any) -> bool:
+    """Whether tables, or a single one, are grey from white to black."""
+    listed = tables if isinstance(tables, list) else [tables]
+    return all(np.array_equal(table, np.tile(np.arange(255, -1, -1), (3, 1))) for table in listed)
+
+
+def _grey(
+    series: tifffile.TiffPageSeries, meaning: int | None, name: str, labels: bool
+) -> tuple[GreyValues, Any]:
     """Return what is done to the values, and what they mean."""
-    meaning = page.photometric
-    if "PhotometricInterpretation" not in page.tags or meaning in _COLOURS:
+    page = series.keyframe
+    if meaning is None or meaning in _COLOURS:
         return GreyValues(), "0 = black"
     if meaning not in _GREY:
         kind = getattr(meaning, "name", meaning)
@@ -192,12 +216,7 @@ def _grey(page: tifffile.TiffPage, dtype: np.dtype[Any], name: str, labels: bool
         return _of_table(page, name, labels), "colour table"
     if meaning != _PHOTOMETRIC.MINISWHITE:
         return GreyValues(), "0 = black"
-    if dtype.kind not in "bu":
-        raise UserError(
-            f"{name} counts grey values from white (0 = white), and with {dtype} values programs differ in "
-            "what black is; save it with 0 = black."
-        )
-    return GreyValues(white=(1 << page.bitspersample) - 1), "0 = white"
+    return from_white(series.dtype, page.bitspersample, name), "0 = white"
 
 
 def _of_table(page: tifffile.TiffPage, name: str, labels: bool) -> GreyValues:
@@ -212,60 +231,7 @@ def _of_table(page: tifffile.TiffPage, name: str, labels: bool) -> GreyValues:
 def _grey_notes(page: tifffile.TiffPage, grey: GreyValues, labels: bool) -> tuple[str, ...]:
     """Return the note on values that are not shown as they are stored."""
     if grey.white is not None:
-        return ("0 = white in the file, shown inverted back",)
+        return (FROM_WHITE,)
     if page.photometric == _PHOTOMETRIC.PALETTE and (labels or grey.changes):
         return (table_note(labels),)
     return ()
-
-
-# -- size of a voxel ---------------------------------------------------------------------------
-
-
-def _place(file: tifffile.TiffFile, name: str) -> tuple[Voxel | None, Point | None, tuple[str, ...]]:
-    """Return the size of a voxel, the centre of the first one, and notes on what was not understood."""
-    try:
-        record = own_record(file.pages.first.description, name)
-    except DamagedRecord:
-        return None, None, ("no size of a voxel is known, since its record of emseg-napari is damaged",)
-    voxel, notes = _voxel(file, record)
-    return voxel, recorded_origin(record, voxel) if record else None, notes
-
-
-def _voxel(file: tifffile.TiffFile, record: Mapping[str, Any]) -> tuple[Voxel | None, tuple[str, ...]]:
-    own = record.get("voxel")
-    if isinstance(own, dict):
-        return stated_voxel(own.get("size", ()), own.get("unit"))
-    if file.ome_metadata:
-        return _ome_voxel(file.ome_metadata)
-    return _imagej_voxel(file, file.imagej_metadata) if file.imagej_metadata else (None, ())
-
-
-def _ome_voxel(text: str) -> tuple[Voxel | None, tuple[str, ...]]:
-    """Read the physical sizes of OME-XML, which are in micrometres where no unit is stated."""
-    pixels = ome_pixels(text)
-    sizes = [] if pixels is None else [pixels.get(f"PhysicalSize{axis}") for axis in "ZYX"]
-    if pixels is None or None in sizes:
-        return None, ()
-    return stated_voxel(sizes, [pixels.get(f"PhysicalSize{axis}Unit", "\N{MICRO SIGN}m") for axis in "ZYX"])
-
-
-def _imagej_voxel(
-    file: tifffile.TiffFile, metadata: Mapping[str, Any]
-) -> tuple[Voxel | None, tuple[str, ...]]:
-    """Read ImageJ's spacing of slices, and pixels a unit; each axis may have a unit of its own."""
-    tags, unit = file.pages.first.tags, metadata.get("unit")
-    if "XResolution" not in tags or "YResolution" not in tags or unit in (None, ""):
-        return None, ()
-    y, x = (_inverse(tags[name].value) for name in ("YResolution", "XResolution"))
-    units = [metadata.get("zunit", unit), metadata.get("yunit", unit), unit]
-    return stated_voxel([_positive(metadata.get("spacing", 1.0)), y, x], units)
-
-
-def _positive(spacing: Any) -> Any:
-    """Return a spacing without its sign, which says from which side ImageJ's stack was cut."""
-    return abs(spacing) if isinstance(spacing, int | float) else spacing
-
-
-def _inverse(ratio: Any) -> float:
-    """Return the size of a pixel from the number of pixels a unit, 0 where that is not known."""
-    return ratio[1] / ratio[0] if ratio[0] else 0.0

@@ -13,7 +13,7 @@ import zarr
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, name_of, shape_text
 from emseg_napari.io.containers import ZARR
-from emseg_napari.io.datasets import Dataset, choose, looks_like_labels, unknown_dataset
+from emseg_napari.io.datasets import Dataset, Wanted, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
 from emseg_napari.io.formats.chunk_files import ChunkFilePixels, check_chunks
 from emseg_napari.io.multiscale import Multiscale
@@ -44,7 +44,7 @@ class ZarrPixels(ChunkFilePixels):
         return self._array[window]
 
 
-def open_zarr(root: Path, dataset: str = "", fills: bool = False, labels: bool = False) -> Volume:
+def open_zarr(root: Path, dataset: str = "", fills: bool = False, wanted: Wanted = "image") -> Volume:
     """Open an array of a Zarr folder.
 
     Parameters
@@ -56,8 +56,8 @@ def open_zarr(root: Path, dataset: str = "", fills: bool = False, labels: bool =
         another group CREMI's volumes/raw or its only volume.
     fills : bool
         Whether chunks without a file are the array's fill value, and no error.
-    labels : bool
-        Whether labels are wanted where none is named.
+    wanted : str
+        What is wanted where none is named.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def open_zarr(root: Path, dataset: str = "", fills: bool = False, labels: bool =
         raise unknown_dataset(_datasets(_node(root, root.name), root), dataset, root.name)
     found = _node(root / dataset, name_of(root, dataset))
     if isinstance(found, zarr.Group):
-        inner = _default(found, root, dataset, labels)
+        inner = _default(found, root, dataset, wanted)
         dataset = f"{dataset}/{inner}".strip("/")
         found = _node(root / dataset, name_of(root, dataset))
     return _volume(found, root, dataset, fills)
@@ -139,6 +139,8 @@ def _described(array: zarr.Array, name: str, level: _Level | None) -> FileDescri
             said = f"named {', '.join(own)} by the array and {', '.join(axes)} by its image"
             notes = (*notes, f"its axes are {said}, of which the latter was taken")
         own = axes
+        if level.multiscale.shown_inverted:
+            notes = (*notes, "OMERO shows it inverted; its values are read as they are stored")
     return FileDescription(name, container, own, array.shape, array.dtype, notes=notes)
 
 
@@ -165,12 +167,12 @@ def _placed(
     return placed(file, sizes, along_zyx(axes, units, units[axes.order[2]]), shifts)
 
 
-def _default(group: zarr.Group, root: Path, path: str, labels: bool) -> str:
+def _default(group: zarr.Group, root: Path, path: str, wanted: Wanted) -> str:
     name = name_of(root, path)
     image = Multiscale(group.attrs.asdict(), name)
     levels = image.paths
-    if not levels or (labels and not image.is_labels):
-        inner = choose(_datasets(group, root / path), name, inside=path, labels=labels)
+    if not levels or (wanted == "labels" and not image.is_labels):
+        inner = choose(_datasets(group, root / path), name, inside=path, wanted=wanted)
         if inner not in levels[:1]:
             return inner
     _inside(root / path, levels[0])

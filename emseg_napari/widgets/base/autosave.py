@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from emseg_napari.annotation.session.autosave import Autosave
@@ -18,12 +17,13 @@ from emseg_napari.annotation.session.recovery import open_elsewhere
 from emseg_napari.annotation.session.scratch import low_disk_warning
 from emseg_napari.annotation.session.store import Session
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.open import open_volume
-from emseg_napari.widgets.base.layer_autosave import LayerAutosave
+from emseg_napari.io.stacks import check_pair
+from emseg_napari.widgets.base.layer_autosave import LayerAutosave, unknown_file
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, labels_of, stack_of
 from emseg_napari.widgets.layers.layer_info import OpenedSession, info_of, update_info
-from emseg_napari.widgets.layers.layer_pixels import finest, fits, volume_of_layer
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
+from emseg_napari.widgets.layers.layer_sources import found_source, is_in_memory, known_source
 from emseg_napari.widgets.layers.placement import placement_of
 
 _ASK_MS = 500
@@ -54,7 +54,7 @@ class SessionAutosave(QObject):
         self._reported = self._warned = ""
         self._ask = QTimer(self, interval=_ASK_MS)
         self._ask.timeout.connect(self._report_trouble)
-        workspace.edited.connect(self._record_edit)
+        workspace.edited.connect(self.record_edit)
         workspace.changed.connect(self._record_work)
         workspace.managed_changed.connect(self.follow)
         # not by this object, which is half destroyed by then
@@ -81,7 +81,7 @@ class SessionAutosave(QObject):
         _flush(self._autosaved)
         for kept in list(self._autosaved):
             if kept.layer not in except_of:
-                kept.end_comparing()
+                kept.end_searching()
                 kept.autosave.close(timeout=0)  # its thread writes what is left
                 self._autosaved.remove(kept)
 
@@ -97,10 +97,23 @@ class SessionAutosave(QObject):
             self._workspace.choose("image", images[-1])
         self._workspace.choose("labels", layer)
         self._workspace.choose_run(session.run)
-        self._workspace.set_rounds(session.rounds)
+        self._workspace.add_rounds(session.rounds)
 
-    def saving(self, layer: Labels, image: Image, folder: Path, copy_image: bool) -> Callable[[], None]:
+    def saving(
+        self, layer: Labels, image: Image, folder: Path, copy_image: bool, source: Path | None = None
+    ) -> Callable[[], None]:
         """Return what saves a layer as a named session, where it is autosaved from then on; takes a while.
+
+        Parameters
+        ----------
+        layer : napari.layers.Labels
+        image : napari.layers.Image
+        folder : Path
+            NAME.emseg.
+        copy_image : bool
+            Copy the image in although it has a file.
+        source : Path, optional
+            That file, as `checked_source` found it.
 
         Raises
         ------
@@ -109,10 +122,12 @@ class SessionAutosave(QObject):
         """
         if open_elsewhere(folder) and not _is_same(self.folder(layer), folder):
             raise UserError(f"{folder.name} is open in a window; choose another name.")
+        if source is not None:
+            update_info(image, source=str(source))
         session, kept = self._session(layer, image), self._ensure(layer)
         if session.image is None and session.image_path is None:
             if not copy_image:
-                raise UserError(f"{_unknown_file(image)}; tick 'Save a copy of the image in the session'.")
+                raise UserError(f"{unknown_file(image)}; tick 'Save a copy of the image in the session'.")
             session = replace(session, image=volume_of_layer(image))
         if not kept.is_current:  # strokes during the saving have a place then, too
             kept.start(None, session, image)
@@ -120,11 +135,22 @@ class SessionAutosave(QObject):
         kept.flush()
         return partial(kept.autosave.save_as, folder, session, copy_image)
 
+    def follow_state(self, layer: Labels) -> None:
+        """Record what was confirmed or evaluated while a layer was being saved."""
+        kept = self._kept(layer)
+        if kept is not None and layer == self._workspace.labels:  # the run of another layer is not its own
+            kept.flush()
+            kept.autosave.record_state(run=self._workspace.run, rounds=self._workspace.rounds)
+
     def _report_trouble(self) -> None:
         sentence = next((kept.autosave.trouble for kept in self._autosaved if kept.autosave.trouble), "")
         if sentence != self._reported:
             self._reported = sentence
             self.trouble.emit(sentence)
+        for kept in self._autosaved:
+            if kept.note:
+                self.noted.emit(kept.note)
+                kept.note = ""
         room = next(filter(None, (low_disk_warning(kept.layer.data) for kept in self._autosaved)), "")
         if room and room != self._warned:
             self.noted.emit(room)
@@ -144,20 +170,16 @@ class SessionAutosave(QObject):
             self._ask.start()
         return kept
 
-    def _record_edit(self, layer: Labels, slices: set[int]) -> None:
-        image = self._image_of(layer)
+    def record_edit(self, layer: Labels, slices: set[int]) -> None:
+        """Record that labels or confirmation of slices changed, and begin to autosave a layer with that."""
         kept = self._kept(layer)
-        if (kept is None or not kept.is_current) and image is None:
+        is_current = kept is not None and kept.is_current
+        image = None if is_current else self._image_of(layer)
+        if not is_current and image is None:
             return  # there is nothing that these labels would belong to
         kept = self._ensure(layer)
-        if not kept.is_current:
-            session = self._session(layer, image)
-            kept.start(None, session, image)
-            if session.image is None and session.image_path is None:
-                self.noted.emit(
-                    f"{_unknown_file(image)}: '{layer.name}' is saved without it, and to restore it you will "
-                    "be asked for a file of the image."
-                )
+        if not is_current:
+            kept.start(None, self._session(layer, image), image)
         kept.record_edit(slices)
         self._soon.start()
 
@@ -169,14 +191,21 @@ class SessionAutosave(QObject):
         self._work = work
 
     def _image_of(self, layer: Labels) -> Any:
+        """Return the image that labels belong to; the chosen one only if nothing names another."""
         shape = volume_of_layer(layer).shape
-        chosen = self._workspace.image
-        candidates = [chosen] if chosen is not None else []
-        candidates += self._workspace.candidates("image")
-        return next((image for image in candidates if fits(image, shape)), None)
+        return next((image for image in self._images_for(layer) if fits(image, shape)), None)
+
+    def _images_for(self, layer: Labels) -> Iterator[Any]:
+        kept, found, chosen = self._kept(layer), self._workspace.candidates("image"), self._workspace.image
+        if kept is not None and kept.image in found:
+            yield kept.image
+        yield from (image for image in found if image.unique_id == info_of(layer).made_over)
+        if chosen is not None:
+            yield chosen
+        yield from found
 
     def _session(self, layer: Labels, image: Image) -> Session:
-        source = source_of(image)
+        source = known_source(image)
         keeps_pixels = source is None and image is not None and is_in_memory(image)
         return Session(
             image_path=source,
@@ -197,37 +226,20 @@ def autosave_of(workspace: Workspace) -> SessionAutosave:
     return workspace.findChild(SessionAutosave) or SessionAutosave(workspace)
 
 
-def is_in_memory(layer: Layer) -> bool:
-    """Say whether a layer's pixels are in memory, so that a copy of them can be kept."""
-    return isinstance(finest(layer), np.ndarray) and not isinstance(finest(layer), np.memmap)
+def checked_source(layer: Labels, image: Image) -> Path | None:
+    """Return the file of an image with which a layer is to be saved; it reads, in any thread.
 
-
-def source_of(image: Image | None) -> Path | None:
-    """Return the file from which the plugin can open an image again, None where it knows none.
-
-    That napari itself, or another plugin, opened it is enough only if it is too large to be copied and the
-    slice in its middle is read alike: where 0 is white, for one, they show what is stored.
+    Raises
+    ------
+    UserError
+        If both do not fit each other, or cannot be saved.
     """
-    if image is None:
-        return None
-    known = info_of(image).source
-    if known or is_in_memory(image) or image.source.path is None:
-        return Path(known) if known else None
-    try:
-        read, shown = open_volume(image.source.path, fills=True), volume_of_layer(image)
-        middle = len(read) // 2
-        is_same = read.shape == shown.shape and np.array_equal(read[middle], shown[middle])
-    except (UserError, OSError):  # the file is gone, or was changed
-        return None
-    return Path(image.source.path).absolute() if is_same else None
+    check_pair(volume_of_layer(image), labels_of(layer), image.name, layer.name)
+    return found_source(image)
 
 
 def _is_same(known: Path | None, folder: Path) -> bool:
     return known is not None and os.path.realpath(known) == os.path.realpath(folder)
-
-
-def _unknown_file(image: Image) -> str:
-    return f"{image.name} is too large to be copied automatically, and has no file that can be opened again"
 
 
 def _flush(autosaved: list[LayerAutosave]) -> None:
@@ -238,7 +250,7 @@ def _flush(autosaved: list[LayerAutosave]) -> None:
 def _close(autosaved: list[LayerAutosave]) -> None:
     """Write what is left."""
     for kept in autosaved:
-        kept.end_comparing()
+        kept.end_searching()
     _flush(autosaved)
     for kept in autosaved:
         kept.autosave.close()

@@ -21,7 +21,7 @@ from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import NO_LABELS, adopt, is_managed, is_paintable, stack_of
 from emseg_napari.widgets.layers.layer_pixels import finest, volume_of_layer
-from emseg_napari.widgets.layers.placement import shown_slice
+from emseg_napari.widgets.layers.placement import shown_slice, slice_in_view
 
 
 class ForeignLayerError(UserError):
@@ -41,8 +41,7 @@ class LabelsStep(StepWidget):
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self._in_takeover: Labels | None = None
-        self._waiting: list[Callable[[], Any]] = []
+        self._waiting: dict[Any, list[Callable[[], Any]]] = {}  # by the layer that is being taken over
         self._plane: tuple[Any, int, np.ndarray] | None = None
 
     def managed_layer(self) -> Labels:
@@ -89,30 +88,36 @@ class LabelsStep(StepWidget):
             try:
                 action()
             except ForeignLayerError:
-                if action not in self._waiting:  # else it is the second press of an impatient user
-                    self._waiting.append(action)
-                self._take_over()
+                self._take_over(action)
 
-    def _take_over(self) -> None:
+    def _take_over(self, action: Callable[[], Any]) -> None:
         """Let the plugin manage the labels layer, or a copy of it; then do what waits for it."""
         layer = self.workspace.labels
-        if self._in_takeover == layer:
+        waiting = self._waiting.setdefault(layer.unique_id, [])
+        is_new = not waiting
+        if action not in waiting:  # else it is the second press of an impatient user
+            waiting.append(action)
+        if is_new:
+            z, check = slice_in_view(self.viewer, layer), lambda: outcome_of(lambda: self._manageable(layer))
+            self.in_background(
+                f"Checking {layer.name}...", check, lambda found: self._taken(layer, z, *found)
+            )
+
+    def _taken(self, layer: Labels, z: int | None, taken: Any, error: Exception | None) -> None:
+        """Do what waits for a layer, if the user still looks at the slice where it was asked for."""
+        waiting = self._waiting.pop(layer.unique_id)
+        if error is not None:
+            raise error
+        if self.workspace.labels not in (layer, taken[0]):
+            self.say(f"Another labels layer is chosen than {layer.name}, so nothing was done.")
             return
-        self._in_takeover = layer
-
-        def done(outcome: tuple[Any, Exception | None]) -> None:
-            self._in_takeover = None
-            waiting, self._waiting = self._waiting, []
-            taken, error = outcome
-            if error is not None:
-                raise error
-            self._manage(*taken)
-            for action in waiting:
-                self.guarded(action)
-
-        self.in_background(
-            f"Checking {layer.name}...", lambda: outcome_of(lambda: self._manageable(layer)), done
-        )
+        self._manage(*taken)
+        if slice_in_view(self.viewer, layer) != z:
+            raise UserError(
+                f"{taken[0].name} can be corrected now; another slice is in view, so press again."
+            )
+        for action in waiting:
+            self.guarded(action)
 
     def _manage(self, layer: Labels, doubt: str) -> None:
         if not is_managed(layer):

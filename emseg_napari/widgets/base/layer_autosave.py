@@ -15,7 +15,8 @@ from emseg_napari.annotation.session.recovery import new_recovery
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.store import Session
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
-from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.layers.layer_info import info_of, update_info
+from emseg_napari.widgets.layers.layer_sources import found_source
 from emseg_napari.widgets.layers.placement import placement_of
 from emseg_napari.widgets.layers.slice_checksums import slice_checksums
 
@@ -31,12 +32,16 @@ class LayerAutosave:
         Of its session; an autosave that was closed resumes there when labels change again.
     image : napari.layers.Image or None
         That the session names.
+    note : str
+        What the user should know; whoever shows it empties it.
     """
 
     def __init__(self, layer: Labels, autosave: Autosave) -> None:
         self.layer, self.autosave = layer, autosave
         self.folder: Path | None = None
         self.image: Any = None
+        self.note = ""
+        self._searched: Any = None  # the image whose file is looked for
         self._array: Any = None
         self._changed: dict[int, None] = {}
         self._read: Mapping[int, int] | None = None  # while it is compared
@@ -52,6 +57,8 @@ class LayerAutosave:
         before, self.folder = self.folder, folder or self.folder or new_recovery()
         self._array = self.layer.data
         self.autosave.start_session(self.folder, session)
+        if image is not None and session.image is None and session.image_path is None:
+            self._search_file(image)
         if before is not None:  # changes in between were not recorded
             self.record_edit(slices_in_use(session.labels))
 
@@ -66,8 +73,31 @@ class LayerAutosave:
         worker.returned.connect(self._found)
         worker.start()
 
-    def end_comparing(self) -> None:
-        """Compare at once: the window is closing."""
+    def _search_file(self, image: Image) -> None:
+        """Find out in the background where an image of another reader can be opened again."""
+        self._searched = image
+        worker = create_worker(found_source, image, _start_thread=False)
+        worker.returned.connect(lambda found: self._name_file(image, found))
+        worker.start()
+
+    def _name_file(self, image: Image, found: Path | None) -> None:
+        if self._searched != image:
+            return  # it was found meanwhile, or the session has another image
+        self._searched = None
+        if found is None:
+            self.note = (
+                f"{unknown_file(image)}: '{self.layer.name}' is saved without it, and to restore it you will "
+                "be asked for a file of the image."
+            )
+            return
+        update_info(image, source=str(found))
+        if self.image == image:
+            self.autosave.record_state(image_path=found)
+
+    def end_searching(self) -> None:
+        """Compare and look for the file at once: the window is closing."""
+        if self._searched is not None:
+            self._name_file(self._searched, found_source(self._searched))
         if self._read is not None:
             self._found(_changed_since(stack_of(self.layer), self._read))
 
@@ -93,6 +123,11 @@ class LayerAutosave:
             if z < len(labels):
                 self.autosave.record_edit(z, labels[z] if len(changed) <= _MANY_SLICES else None)
         self.folder = self.autosave.folder or self.folder  # it may have been saved under a name
+
+
+def unknown_file(image: Image) -> str:
+    """Return the words for an image of which nothing can be kept in a session."""
+    return f"{image.name} is too large to be copied automatically, and has no file that can be opened again"
 
 
 def _changed_since(labels: np.ndarray, read: Mapping[int, int]) -> list[int]:

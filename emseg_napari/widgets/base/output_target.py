@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPu
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.containers import FOLDER_SUFFIXES
-from emseg_napari.widgets.base.number_box import CountBox
+from emseg_napari.widgets.base.number_text import whole_number
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 
 FILE = "an OME-Zarr on disk (any size)"
@@ -77,7 +77,7 @@ class VolumeTarget(QWidget):
             "Where to compute: empty for this window, 'local' for several processes of this "
             "computer, or tcp://HOST:PORT of a Dask scheduler whose workers see the same folders."
         )
-        self.workers = CountBox(minimum=0, maximum=1024, specialValueText="one per core")
+        self.workers = QLineEdit(placeholderText="one per core")
         self.workers.setToolTip("Processes that 'local' starts.")
         self.scheduler.setText(str(recall("volume").get("scheduler", _HERE)))
         self.scheduler.textChanged.connect(self._update)
@@ -96,14 +96,15 @@ class VolumeTarget(QWidget):
         Raises
         ------
         UserError
-            If the scheduler's address is not an address, or the folder lies in another container.
+            If the scheduler's address is not an address, the workers are not a number, or the folder lies in
+            another container.
         """
         path = Path(self.path.text().strip() or self.path.placeholderText()).expanduser().absolute()
         if any(parent.suffix in FOLDER_SUFFIXES for parent in path.parents):
             raise UserError(f"{path} lies inside another volume; choose a folder beside it.")
         scheduler = self.scheduler.text().strip() or None
-        workers = self.workers.value() if scheduler == _LOCAL else 0
-        chosen = Scheduler(scheduler, workers or None)
+        workers = self.workers.text().strip() if scheduler == _LOCAL else ""
+        chosen = Scheduler(scheduler, whole_number(workers, "Workers") if workers else None)
         remember("volume", {"scheduler": scheduler or _HERE})
         remember_folder("volumes", path.parent)
         return path, chosen

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from emseg_napari.models.run import open_run, starter_folder
 from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.base.step import StepWidget, enable, in_row, wrapping_label
+from emseg_napari.widgets.base.text import chosen
 
 _STARTER = (
     "The network that comes with emseg-napari: a first proposal without any training, for research "
@@ -53,9 +54,7 @@ class RunPicker(QWidget):
         """
         run = open_run(folder)
         self._step.workspace.choose_run(run.folder)
-        accuracy = run.record.kept_accuracy
-        score = "" if accuracy is None else f", accuracy {100 * accuracy:.1f} % on what was held out"
-        self._step.say(f"{folder.name}: {run.settings.network}{score}.")
+        self._step.say(chosen(run))
 
     def _show(self) -> None:
         self.name.setText(self.run.name if self.run else "none yet")

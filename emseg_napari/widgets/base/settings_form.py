@@ -6,7 +6,7 @@ from collections.abc import Collection
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from magicgui.widgets import CheckBox, ComboBox, Container, LineEdit, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, Container, LineEdit
 from magicgui.widgets.bases import ValueWidget
 from pydantic.fields import FieldInfo
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -15,7 +15,7 @@ from superqt import QCollapsible
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import parse_range
 from emseg_napari.settings import Settings, is_advanced, is_range
-from emseg_napari.widgets.base.number_box import with_point
+from emseg_napari.widgets.base.number_text import number, whole_number
 
 
 class SettingsForm(QWidget):
@@ -54,7 +54,7 @@ class SettingsForm(QWidget):
         Raises
         ------
         UserError
-            If a text is no number or no range.
+            If a text is not a number or not a range.
         """
         return {name: _value(self._fields[name], widget) for name, widget in self.widgets.items()}
 
@@ -79,26 +79,19 @@ def _is_optional(field: FieldInfo) -> bool:
 def _widget(name: str, field: FieldInfo) -> ValueWidget:
     about: dict[str, Any] = {"name": name, "label": field.title, "tooltip": field.description}
     kind = field.annotation
-    if _is_optional(field):
-        text = LineEdit(value=_text(field.default), **about)
-        text.native.setPlaceholderText("FIRST:END" if is_range(field) else "automatic")
-        return text
     if get_origin(kind) is Literal:
         return ComboBox(value=field.default, choices=list(get_args(kind)), **about)
     if kind is bool:
         return CheckBox(value=field.default, **(about | {"text": field.title, "label": ""}))
-    if kind is int:
-        low, high = _limits(field)
-        return SpinBox(value=field.default, min=low, max=high, **about)
-    # A text takes 3e-3 as well as 0.999, where a spin box would round.
-    return LineEdit(value=_text(field.default), **about)
+    text = LineEdit(value=_text(field.default), **about)
+    text.native.setPlaceholderText(_if_empty(field))
+    return text
 
 
-def _limits(field: FieldInfo) -> tuple[int, int]:
-    low, high = -(2**31), 2**31 - 1
-    for limit in field.metadata:
-        low, high = max(low, getattr(limit, "ge", low)), min(high, getattr(limit, "le", high))
-    return low, high
+def _if_empty(field: FieldInfo) -> str:
+    if not _is_optional(field):
+        return _text(field.default)
+    return "FIRST:END" if is_range(field) else "automatic"
 
 
 def _text(value: Any) -> str:
@@ -116,10 +109,7 @@ def _value(field: FieldInfo, widget: ValueWidget) -> Any:
     try:
         if is_range(field):
             return parse_range(text)
-        return int(text) if int in get_args(field.annotation) else float(with_point(text))
     except UserError as error:
         raise UserError(f"{field.title}: {error}") from None
-    except ValueError:
-        raise UserError(
-            f"{field.title}: {text!r} is not a number; write a number such as 0.5, or leave it empty."
-        ) from None
+    whole = field.annotation is int or int in get_args(field.annotation)
+    return whole_number(text, str(field.title)) if whole else number(text, str(field.title))

@@ -19,16 +19,21 @@ def figures(row: EpochEnded, where: str) -> str:
     )
 
 
+def chosen(run: Run) -> str:
+    """Return which run is chosen, and how good it was."""
+    accuracy = run.record.kept_accuracy
+    score = "" if accuracy is None else f", accuracy {100 * accuracy:.1f} % on what was held out"
+    return f"{run.folder.name}: {run.settings.network}{score}.{_flattery(run.record)}"
+
+
 def outcome(run: Run) -> str:
     """Return which weights a training kept, and how good they are."""
     sentences = [f"Trained: {run.folder.name}.", _kept(run), _score(run.record)]
     seen = run.record.start_slices
     if seen:
-        flatters = not set(run.record.validation_slices).isdisjoint(seen)
-        proves = " The score counts slices that the start was trained on, so it is too high." * flatters
         sentences.append(
             f"'{run.record.start}', from which it started, had been trained on slices {as_ranges(seen)} "
-            f"of this image.{proves}"
+            f"of this image.{_flattery(run.record)}"
         )
     return " ".join(filter(None, sentences))
 
@@ -64,6 +69,12 @@ def _score(record: RunRecord) -> str:
     return (
         f"Score on {validation_name(record.held_out_slices)}: {scores.replace('%', '% pixel accuracy', 1)}."
     )
+
+
+def _flattery(record: RunRecord) -> str:
+    if record.kept_accuracy is None or set(record.validation_slices).isdisjoint(record.start_slices):
+        return ""
+    return " The score counts slices that the start was trained on, so it is too high."
 
 
 def _scores(accuracy: float | None, v_rand: float | None) -> str:

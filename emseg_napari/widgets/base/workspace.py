@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -97,6 +98,10 @@ class Workspace(QObject):
         """Set the history of evaluations, oldest first."""
         self.rounds = list(rounds)
         self.changed.emit()
+
+    def add_rounds(self, rounds: Iterable[Round]) -> None:
+        """Add the rounds of another session to the history: what was evaluated before stays in it."""
+        self.set_rounds(sorted({*self.rounds, *rounds}, key=lambda one: one.when))
 
     @property
     def managed_labels(self) -> list[Labels]:

@@ -196,4 +196,5 @@ class LivePanel(JobListener, QWidget):
             if event.z not in confirmed_in(self.layer):
                 exchange_origin(self.layer, event.z, Origin(self._folder))
             fill(self.layer, event.z, from_probability(event.probability, self._threshold))
+            self._step.autosave.record_edit(self.layer, {event.z})  # else its session would say it holds them
             self.proposed.emit(event.z)

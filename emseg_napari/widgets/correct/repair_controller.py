@@ -173,10 +173,10 @@ class RepairController(QObject):
         return Scene(labels, self._probability_plane(z), np.asarray(self._image_plane(z))), z
 
     def _probability_plane(self, z: int) -> np.ndarray | None:
-        """Return a slice of the probability, which is read once; None if it is not all on disk yet."""
+        """Return a slice of the probability, which is read once; None if it was not predicted yet."""
         stack = self._probability()
         if not isinstance(stack, Volume):
-            return None if stack is None else _as_probability(stack[z])
+            return _as_probability(stack[z]) if stack is not None and stack[z].any() else None
         behind = getattr(stack.pixels, "array", stack.pixels)  # one object as long as the layer's data is
         if self._plane is None or self._plane[0] is not behind or self._plane[1] != z:
             try:

@@ -87,7 +87,7 @@ class RepairPanel(QWidget):
             self._show_tool()
 
         def activate(drawn: tuple[np.ndarray, str]) -> None:
-            if layer in self._step.viewer.layers:  # it took a while
+            if layer == self._step.workspace.labels:  # it took a while
                 self.repair.activate(tool, layer)
                 self._step.say(tool.about)
 

@@ -182,8 +182,6 @@ class SuggestionPanel(JobListener, QWidget):
         image, run = self._step.image(), self._step.workspace.run or starter_folder()
         if run is None:
             raise UserError("Train a network or choose a run first (step Predict).")
-        if layer != self._layer:
-            self._settled, self._history, self._at = set(), [], -1
         self._layer, self.places, self.errors, self._left_out = layer, [], {}, set()
         work: dict[str, Any] = {"image": image, "run": run, "confirmed": frozenset(confirmed_in(layer))}
         work["first"] = slice_in_view(self._step.viewer, layer) or 0

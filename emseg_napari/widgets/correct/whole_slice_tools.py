@@ -73,9 +73,8 @@ class Interpolation:
     """Draws slices between the nearest confirmed ones, and remembers the last one that it drew."""
 
     def __init__(self) -> None:
-        self._ends: list[np.ndarray] = []
-        self._between: Between | None = None
-        self._last: tuple[float, np.ndarray] | None = None
+        self._known: tuple[list[np.ndarray], Between] | None = None
+        self._last: tuple[Between, float, np.ndarray] | None = None
 
     def __call__(self, layer: Labels, z: int) -> tuple[np.ndarray, str]:
         """Return labels of slice z, uint8 (y, x), and what was done."""
@@ -89,12 +88,14 @@ class Interpolation:
         return drawn, f"Slice {z} is drawn between slices {low} and {high}, where it had no labels of yours."
 
     def _drawn(self, planes: list[np.ndarray], fraction: float) -> np.ndarray:
+        # A thread draws, too: what is remembered is taken and replaced as a whole.
         ends = [is_membrane(plane.astype(np.uint8, copy=False)).view(np.uint8) for plane in planes]
-        if self._between is None or not all(map(np.array_equal, ends, self._ends)):
-            self._between, self._ends, self._last = Between(*ends), ends, None
-        if self._last is None or self._last[0] != fraction:
-            self._last = fraction, self._between.at(fraction)
-        return self._last[1]
+        known, last = self._known, self._last
+        if known is None or not all(map(np.array_equal, ends, known[0])):
+            known = self._known = ends, Between(*ends)
+        if last is None or last[:2] != (known[1], fraction):
+            last = self._last = known[1], fraction, known[1].at(fraction)
+        return last[2]
 
 
 def free_in(plane: np.ndarray) -> np.ndarray:

@@ -39,6 +39,8 @@ class LayerComparison:
     prediction_name, truth_name : str
     stack_shape : tuple of int
         (z, y, x) of the truth layer.
+    image : numpy.ndarray, Volume or None
+        Grey values (z, y, x) of the truth layer's slices, as they were predicted.
     pair : Pairing
         Both as arrays, the threshold and the run.
     notes : list of str
@@ -49,6 +51,7 @@ class LayerComparison:
     prediction_name: str
     truth_name: str
     stack_shape: tuple[int, ...]
+    image: Any
     pair: Pairing
     notes: list[str]
 
@@ -111,6 +114,7 @@ def compare(
         prediction_name=prediction_layer.name,
         truth_name=truth_layer.name,
         stack_shape=truth.shape,
+        image=pixels,
         pair=pair,
         notes=[*taken_for, *pair.notes, *_painted_in(prediction_layer, pair.slices)],
     )
@@ -126,6 +130,11 @@ def run_folder(layer: Layer, record: Mapping[str, Any], workspace: Workspace) ->
     if named:
         return Path(named)
     return None if isinstance(layer, Labels) else workspace.run
+
+
+def names_runs(layer: Layer) -> bool:
+    """Say whether a layer itself knows which runs made it, so that its file need not be asked."""
+    return bool(info_of(layer).origins or info_of(layer).run)
 
 
 def run_folders(layer: Layer, record: Mapping[str, Any], workspace: Workspace) -> list[Path]:

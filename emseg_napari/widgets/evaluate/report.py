@@ -13,9 +13,7 @@ from emseg_napari.evaluation.review import Review
 from emseg_napari.io.axes import shape_text
 from emseg_napari.models.run import versions
 from emseg_napari.settings import ErrorSettings
-from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import LayerComparison
-from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 
 
 def report_of(
@@ -23,16 +21,15 @@ def report_of(
     review: Review,
     error_settings: ErrorSettings,
     notes: list[str],
-    workspace: Workspace,
 ) -> EvaluationReport:
-    """Gather the figures, what was compared, and pictures of the worst slices."""
+    """Gather the figures, what was compared, and pictures of the worst slices; it reads, in any thread."""
     return EvaluationReport(
         title=f"{comparison.prediction_name} against {comparison.truth_name}",
         review=review,
         facts=_facts(comparison, review, error_settings),
         notes=notes,
         honesty=honesty_of(comparison.pair, review.evaluation),
-        pictures=_pictures(comparison, review, workspace),
+        pictures=_pictures(comparison, review),
     )
 
 
@@ -57,10 +54,8 @@ def _facts(comparison: LayerComparison, review: Review, error_settings: ErrorSet
     return facts | {"Evaluated": f"{datetime.now():%Y-%m-%d %H:%M}"} | versions()
 
 
-def _pictures(comparison: LayerComparison, review: Review, workspace: Workspace) -> list[SlicePicture]:
-    layer = workspace.image
-    image = volume_of_layer(layer) if fits(layer, comparison.stack_shape) and not layer.rgb else None
-    pictures = []
+def _pictures(comparison: LayerComparison, review: Review) -> list[SlicePicture]:
+    image, pictures = comparison.image, []
     for z in worst_slices(review.evaluation):
         at = z - comparison.pair.first_slice
         interior = comparison.pair.interior[at].astype(np.float64) > review.evaluation.threshold

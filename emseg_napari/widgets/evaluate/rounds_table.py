@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from napari.layers import Labels
-
 from emseg_napari.annotation.label_state import is_own
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.store import Round
 from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
+from emseg_napari.io.fingerprint import fingerprint
+from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import LayerComparison
@@ -22,7 +22,7 @@ BETTER, WORSE = "#57c26b", "#ff6b5e"
 _LETTERS = 15  # of the first column, so that the figures stay in view
 _DIFFERENCE = "below it the difference to the last round that scored the same slices."
 _COLUMNS = {
-    "Round": "When, with which run, on which slices.",
+    "Round": "When, with which run, on which slices of which labels.",
     "Labels": "Slices that held labels of your own, and slices that you had confirmed.",
     "V_rand": f"At the threshold in use; {_DIFFERENCE}",
     "V_info": f"At the threshold in use; {_DIFFERENCE}",
@@ -32,14 +32,16 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Work:
-    """How many slices held labels of a person's, and how many were confirmed."""
+    """How many slices held labels of a person's, how many were confirmed, and the mark of the image."""
 
     corrected: int
     confirmed: int
+    image: str
 
 
-def work_done(truth: Labels, workspace: Workspace) -> Work:
+def work_done(comparison: LayerComparison, workspace: Workspace) -> Work:
     """Count over all labels of a managed layer; takes a while, and may be called in any thread."""
+    truth = comparison.truth_layer
     painted: set[int] = set()
     confirmed: set[int] = set()
     for layer in filter(is_managed, workspace.candidates("labels")):
@@ -47,7 +49,14 @@ def work_done(truth: Labels, workspace: Workspace) -> Work:
             stack = stack_of(layer)
             painted |= {z for z in slices_in_use(stack) if is_own(stack[z]).any()}
             confirmed |= confirmed_in(layer)
-    return Work(len(painted), len(confirmed))
+    return Work(len(painted), len(confirmed), _mark_of(comparison))
+
+
+def _mark_of(comparison: LayerComparison) -> str:
+    try:
+        return "" if comparison.image is None else fingerprint(comparison.image[comparison.slices[0]])
+    except BrokenChunk:
+        return ""
 
 
 def round_of(comparison: LayerComparison, evaluation: Evaluation, work: Work) -> Round:
@@ -62,6 +71,8 @@ def round_of(comparison: LayerComparison, evaluation: Evaluation, work: Work) ->
         v_rand=mean.v_rand,
         v_info=mean.v_info,
         accuracy=mean.accuracy,
+        truth=comparison.truth_name,
+        image=work.image,
     )
 
 
@@ -84,15 +95,21 @@ class RoundsTable(ScoreTable):
 
 
 def _before(rounds: Sequence[Round], i: int) -> Round | None:
-    """Return the last round before the i-th that scored the same slices."""
-    return next((one for one in reversed(rounds[:i]) if one.slices == rounds[i].slices), None)
+    """Return the last round before the i-th on the same slices of the same image and labels."""
+    return next((one for one in reversed(rounds[:i]) if _scored(one) == _scored(rounds[i])), None)
+
+
+def _scored(one: Round) -> tuple[str, str, tuple[int, ...]]:
+    return one.image, one.truth, one.slices
 
 
 def _cells(one: Round, before: Round | None, i: int) -> list[Cell]:
     when = datetime.fromisoformat(one.when).strftime("%d %b %H:%M")
     run, slices = one.run or "no run", f"slices {as_ranges(one.slices)}"
     short = slices if len(slices) <= _LETTERS else f"{len(one.slices)} slices"
-    name = Cell(f"{when}\n{_elided(run)}\n{short}", i, f"{one.when}\n{run}\n{slices}")
+    name = Cell(
+        f"{when}\n{_elided(run)}\n{short}", i, "\n".join(filter(None, [one.when, run, slices, one.truth]))
+    )
     labels = Cell(f"{one.corrected} painted\n{one.confirmed} confirmed", one.confirmed)
     return [
         name,

@@ -22,7 +22,7 @@ from emseg_napari.widgets.base.preferences import recall, recall_folder, remembe
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import enable, in_row, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.evaluate.comparison import LayerComparison, compare, run_folders
+from emseg_napari.widgets.evaluate.comparison import LayerComparison, compare, names_runs, run_folders
 from emseg_napari.widgets.evaluate.report import report_of
 from emseg_napari.widgets.evaluate.results import Results
 from emseg_napari.widgets.evaluate.rounds_table import Work, round_of, with_round, work_done
@@ -56,7 +56,7 @@ class EvaluateStep(JobStep):
         self._asked: _Asked | None = None
         self._messages: list[str] = []
         self._described: Any = None
-        self._record: Mapping[str, Any] = {}
+        self._record: Mapping[str, Any] | None = {}  # None while it is read
         self._done: _Done | None = None
         self._build()
         self.workspace.changed.connect(self.update_buttons)
@@ -105,13 +105,29 @@ class EvaluateStep(JobStep):
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""
         layer = self.prediction.layer
-        if layer != self._described:  # its file is read once
-            self._described, self._record = layer, {} if layer is None else record_of_layer(layer)
-        runs = [] if layer is None else run_folders(layer, self._record, self.workspace)
-        self.run_name.setText(", ".join(run.name for run in runs) or "unknown")
+        if layer != self._described:
+            self._described, self._record = layer, {}
+            if layer is not None and not names_runs(layer):  # its file is read once, which may take a while
+                self._record = None
+                self.in_background(
+                    None, lambda: record_of_layer(layer), lambda found: self._know(layer, found)
+                )
+        self._show_runs()
         self.enable_start(self.evaluate, "evaluate")
         for button in (self.save_csv, self.save_report):
             enable(button, None if self._done else "evaluate first")
+
+    def _know(self, layer: Any, record: Mapping[str, Any]) -> None:
+        if layer == self._described:  # else another one was chosen meanwhile
+            self._record = record
+            self._show_runs()
+
+    def _show_runs(self) -> None:
+        layer, record = self.prediction.layer, self._record
+        is_known = record is not None or (layer is not None and names_runs(layer))
+        runs = run_folders(layer, record or {}, self.workspace) if layer is not None and is_known else []
+        names = ", ".join(run.name for run in runs)
+        self.run_name.setText(names or ("unknown" if record is not None else "reading its file..."))
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of an evaluation."""
@@ -135,7 +151,7 @@ class EvaluateStep(JobStep):
         def prepare() -> dict[str, Any]:
             nonlocal asked
             comparison = compare(prediction, truth, self.workspace, self.ask_convention, settings)
-            asked = _Asked(comparison, error_settings, work_done(truth, self.workspace))
+            asked = _Asked(comparison, error_settings, work_done(comparison, self.workspace))
             return comparison.pair.job | {"error_settings": error_settings}
 
         self.say("Checking both layers...")
@@ -196,8 +212,11 @@ class EvaluateStep(JobStep):
     def write_report(self, path: Path) -> None:
         """Write the last evaluation as one page in the background."""
         done = self._last()
-        report = report_of(done.comparison, done.review, done.error_settings, done.notes, self.workspace)
-        self._write(path, lambda: write_report(path, report))
+
+        def write() -> None:
+            write_report(path, report_of(done.comparison, done.review, done.error_settings, done.notes))
+
+        self._write(path, write)
 
     def _last(self) -> _Done:
         if self._done is None:

@@ -229,7 +229,8 @@ def add_labels(
     """
     place = layer_transform(like, labels.ndim) if like else {}
     # Managed from the first moment, so that all who see the layer inserted follow its history.
-    metadata = LayerInfo(confirmed=set(confirmed)).as_metadata()
+    over = like.unique_id if isinstance(like, Image) else None
+    metadata = LayerInfo(confirmed=set(confirmed), made_over=over).as_metadata()
     layer = viewer.add_labels(labels, name=name, metadata=metadata, **place)
     adopt(layer)
     return layer

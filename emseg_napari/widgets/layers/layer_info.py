@@ -55,6 +55,8 @@ class LayerInfo:
         Of a labels layer, until its autosave continues there.
     session_folder : Path or None
         Of an image layer: the session that it was opened from.
+    made_over : Any
+        Of a labels layer that the plugin made: the unique id of the image layer to which it belongs.
     proposal_of : Any
         Of a prediction: the unique id of the image layer that was predicted; None of other layers.
     run : Path or None
@@ -78,6 +80,7 @@ class LayerInfo:
     autosave: Any = None
     opened: OpenedSession | None = None
     session_folder: Path | None = None
+    made_over: Any = None
     proposal_of: Any = None
     run: Path | None = None
     origins: Mapping[int, Origin] = field(default_factory=dict)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from napari.layers import Layer
+import numpy as np
+from napari.layers import Image, Layer
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
@@ -13,7 +14,7 @@ from emseg_napari.io.open import open_volume
 from emseg_napari.io.stack_or_volume import same_source
 from emseg_napari.io.stacks import recorded_convention
 from emseg_napari.widgets.layers.layer_info import info_of
-from emseg_napari.widgets.layers.layer_pixels import fits
+from emseg_napari.widgets.layers.layer_pixels import finest, fits, volume_of_layer
 
 
 def files_of(layer: Layer) -> Iterator[str | Path]:
@@ -35,6 +36,34 @@ def convention_of(layer: Layer) -> Convention | None:
         if found is not None:
             return found
     return None
+
+
+def is_in_memory(layer: Layer) -> bool:
+    """Say whether a layer's pixels are in memory, so that a copy of them can be kept."""
+    return isinstance(finest(layer), np.ndarray) and not isinstance(finest(layer), np.memmap)
+
+
+def known_source(image: Image | None) -> Path | None:
+    """Return the file from which the plugin can open an image again, None where it knows none yet."""
+    known = "" if image is None else info_of(image).source
+    return Path(known) if known else None
+
+
+def found_source(image: Image) -> Path | None:
+    """Return `known_source`, or the file that napari or another plugin opened; None if neither will do.
+
+    That is enough only if the image is too large to be copied and the slice in its middle is read alike:
+    where 0 is white, for one, they show what is stored. It reads chunks, and may be called in any thread.
+    """
+    if known_source(image) or is_in_memory(image) or image.source.path is None:
+        return known_source(image)
+    try:
+        read, shown = open_volume(image.source.path, fills=True), volume_of_layer(image)
+        middle = len(read) // 2
+        is_same = read.shape == shown.shape and np.array_equal(read[middle], shown[middle])
+    except (UserError, OSError):  # the file is gone, or was changed
+        return None
+    return Path(image.source.path).absolute() if is_same else None
 
 
 def refuse_image_of(layer: Layer | None, labels: Path) -> None:

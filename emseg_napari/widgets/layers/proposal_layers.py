@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 
 from emseg_napari.annotation import label_state
 from emseg_napari.annotation.session.scratch import new_labels
@@ -25,7 +25,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     stack_of,
 )
 from emseg_napari.widgets.layers.layer_info import LayerInfo, exchange_origin, update_info
-from emseg_napari.widgets.layers.placement import slice_transform
+from emseg_napari.widgets.layers.placement import layer_transform, move_to, slice_transform
 from emseg_napari.widgets.layers.undo_history import Filled
 
 OWN_LAYER = "a proposal layer of its own"
@@ -81,9 +81,8 @@ class ProposalLayers:
 
     def show(self, event: SlicePredicted) -> None:
         """Show a predicted slice."""
-        image = self._source.image
         if self.target is None:
-            self.target = self._signed(proposals_of(self._viewer, image, Labels) or self._add_labels())
+            self.target = self._found(Labels) or self._signed(self._add_labels())
         if self._wants_probability:
             self._keep(event)
         if self.target in self._viewer.layers:
@@ -100,21 +99,30 @@ class ProposalLayers:
             known = proposals_of(self._viewer, self._source.image, Image)
             if known is not None and not isinstance(known.data, np.ndarray):
                 return  # the whole stack is on disk
-            self._probability = self._signed(known or self._add_probability())
+            self._probability = self._found(Image) or self._signed(self._add_probability())
         if self._probability in self._viewer.layers:
             self._probability.data[event.z] = event.probability
             exchange_origin(self._probability, event.z, self._origin(event))
             self._probability.refresh()
 
+    def _found(self, kind: type[Layer]) -> Any:
+        """Return the layer of earlier predictions, where the image lies now, or None."""
+        layer = proposals_of(self._viewer, self._source.image, kind)
+        if layer is None:
+            return None
+        move_to(layer, layer_transform(self._source.image, layer.ndim))
+        return self._signed(layer)
+
     def _origin(self, event: SlicePredicted) -> Origin:
         return Origin(self._source.run, event.fingerprint)
 
     def _fill(self, event: SlicePredicted) -> None:
-        if self._filled is None:
-            target = self.target
+        target, history = self.target, history_of(self.target)
+        # Added now, so that what is done meanwhile comes after it; once it is undone, the rest is another.
+        if self._filled is None or not history.holds(self._filled):
             origins = partial(exchange_origin, target)
             self._filled = Filled(lambda: stack_of(target), confirmed_in(target), origins)
-            history_of(target).add(self._filled)  # now, so that what is done meanwhile comes after it
+            history.add(self._filled)
         self._filled.remember(event.z, self._origin(event))
         fill(self.target, event.z, from_probability(event.probability, self._source.threshold))
 

@@ -110,10 +110,10 @@ class Filled:
         return set(self._others)
 
     def remember(self, z: int, origin: Any = None) -> None:
-        """Store a slice as it is, before it is filled for the first time, and note what it will come from."""
-        self._others.setdefault(z, _packed(self._planes()[z]))
-        if z not in self._confirmed:
-            self._origins.setdefault(z, self._exchange_origin(z, origin))
+        """Store a slice that is about to be filled, and note what it will come from; not a confirmed one."""
+        if z not in self._confirmed and z not in self._others:
+            self._others[z] = _packed(self._planes()[z])
+            self._origins[z] = self._exchange_origin(z, origin)
 
     def redo(self) -> None:
         """Exchange proposals with what stood there, which undoes it, too; the user's own labels stay."""
@@ -175,6 +175,10 @@ class UndoHistory(QObject):
         if len(painted) > _MOST_PAINTED:  # napari has forgotten it, and what was before cannot be reached
             del self._done[: self._done.index(painted[0]) + 1]
         self.changed.emit(entry.slices)
+
+    def holds(self, entry: HistoryEntry) -> bool:
+        """Whether an entry is done, and was neither undone nor forgotten."""
+        return any(one is entry for one in self._done)
 
     def undo(self, *_: Any) -> None:
         """Undo the last entry."""

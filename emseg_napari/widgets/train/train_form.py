@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import NetworkName, TrainingSettings, applies
-from emseg_napari.widgets.base.number_box import NumberBox
+from emseg_napari.widgets.base.number_text import number, whole_number
 from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.train.start_choice import StartChoice
@@ -42,10 +42,9 @@ class TrainForm(QWidget):
         layout.addWidget(self.form)
 
     def _length_line(self) -> QHBoxLayout:
-        self.amount = NumberBox(decimals=2, minimum=0.01, maximum=100_000)
+        self.amount = QLineEdit()
         self.unit = QComboBox()
         self.unit.addItems(["minutes", "epochs"])
-        self.unit.currentTextChanged.connect(self._fit_amount)
         for widget in (self.amount, self.unit):
             widget.setToolTip(
                 "How long to train: minutes by the clock, or epochs of 'Steps per epoch' steps."
@@ -55,11 +54,6 @@ class TrainForm(QWidget):
         line.addWidget(self.unit)
         return line
 
-    def _fit_amount(self, unit: str) -> None:
-        """Take whole epochs only, and parts of minutes."""
-        self.amount.setDecimals(0 if unit == "epochs" else 2)
-        self.amount.setMinimum(1 if unit == "epochs" else 0.01)
-
     @property
     def network(self) -> NetworkName:
         """The chosen network."""
@@ -67,10 +61,12 @@ class TrainForm(QWidget):
 
     def settings(self) -> TrainingSettings:
         """Return what the form says."""
-        length = "minutes" if self.unit.currentText() == "minutes" else "epochs"
-        amount = self.amount.value() if length == "minutes" else int(self.amount.value())
-        values: dict[str, Any] = self.form.values() | {length: amount, "start": self.start_from.start}
+        values: dict[str, Any] = self.form.values() | {"start": self.start_from.start}
         network = values["network"]
+        if applies("minutes", network):
+            unit = self.unit.currentText()
+            read = number if unit == "minutes" else whole_number
+            values[unit] = read(self.amount.text().strip(), "Train for")
         return TrainingSettings.recipe(**{k: v for k, v in values.items() if applies(k, network)})
 
     def restore(self) -> None:
@@ -91,10 +87,11 @@ class TrainForm(QWidget):
         values = settings.model_dump()
         with_epochs = settings.epochs is not None
         self.unit.setCurrentText("epochs" if with_epochs else "minutes")
-        self.amount.setValue(float(settings.epochs or settings.minutes or self.amount.value()))
+        if length := settings.epochs or settings.minutes:  # a baseline is fitted in one step
+            self.amount.setText(f"{length:.15g}")
         blocked = self.form.widgets["network"].changed.blocked()
         with blocked:
             self.form.set_values(values)
-        # A baseline is fitted in one step: settings that it does not use are hidden.
+        # Settings that the network does not use are hidden.
         self.form.show_only([name for name in values if applies(name, settings.network)])
         self.length.setVisible(applies("minutes", settings.network))

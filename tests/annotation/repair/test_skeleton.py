@@ -75,6 +75,13 @@ def test_a_line_ends_loosely_inside_of_the_slice_only():
     assert loose_ends(np.full((20, 20), INTERIOR, np.uint8)).shape == (0, 2)
 
 
+@pytest.mark.parametrize(("turns", "end"), [(0, [4, 0]), (1, [8, 4]), (2, [4, 8]), (3, [0, 4])])
+def test_a_membrane_of_one_pixel_at_any_edge_of_the_slice_ends_in_that_pixel(turns, end):
+    labels = np.full((9, 9), INTERIOR, np.uint8)
+    labels[4, 0] = BOUNDARY
+    assert loose_ends(np.rot90(labels, turns)).tolist() == [end]
+
+
 @pytest.mark.parametrize(
     ("click", "meant"),
     [

@@ -123,6 +123,13 @@ def test_a_cell_of_one_slice_only_tapers_off():
     assert 0 < areas[2] < 800
 
 
+def test_of_a_cell_of_one_slice_only_halfway_what_is_some_8_px_deep_is_left():
+    below, above = np.full((41, 41), INTERIOR, np.uint8), np.full((41, 41), BOUNDARY, np.uint8)
+    below[20, 20] = BOUNDARY
+    y, x = np.ogrid[-20:21, -20:21]
+    np.testing.assert_array_equal(interpolate(below, above, 0.5) == INTERIOR, y**2 + x**2 >= 72)
+
+
 def test_states_do_not_matter_to_shapes():
     below, above = rectangle(20, 20, 50, 50), rectangle(24, 28, 54, 58)
     np.testing.assert_array_equal(interpolate(below + 2, above, 0.4), interpolate(below, above, 0.4))

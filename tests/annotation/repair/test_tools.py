@@ -208,6 +208,18 @@ def test_merging_removes_all_that_parts_two_cells_and_nothing_else():
     assert is_membrane(merged)[82].all()
 
 
+@pytest.mark.parametrize("across", [False, True])
+def test_cells_that_reach_beyond_the_surroundings_of_the_clicks_are_merged_inside_of_them(across):
+    wide = np.full((320, 320), INTERIOR, np.uint8)
+    wide[159:162] = BOUNDARY
+    wide, clicks = (wide.T, ((160, 150), (160, 170))) if across else (wide, ((150, 160), (170, 160)))
+    merged = is_membrane(check(join_cells(wide, *clicks), wide, INTERIOR))
+    line = merged[:, 160] if across else merged[160]
+    assert not line[50:270].any()
+    assert line[:30].all()
+    assert line[-30:].all()
+
+
 def test_two_cells_that_touch_twice_are_merged_at_both_places():
     between = GRID.copy()
     between[55:70, 35:50] = PROPOSED_BOUNDARY
@@ -393,6 +405,17 @@ def test_a_cell_at_the_edge_of_the_slice_can_be_split():
         )
         == 2
     )
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_stroke_that_ends_up_to_twenty_pixels_before_any_edge_of_the_slice_is_led_there(turns):
+    open_cell, nothing = np.full((61, 61), INTERIOR, np.uint8), np.zeros((61, 61))
+    stroke, beyond = np.array([(30, 0), (30, 40)]), np.array([(30, 0), (30, 39)])
+    for _ in range(turns):
+        stroke, beyond = (np.stack([60 - line[:, 1], line[:, 0]], axis=1) for line in (stroke, beyond))
+    assert cells(split_cell(open_cell, None, nothing, stroke).applied_to(open_cell)) == 2
+    with pytest.raises(UserError, match="does not split"):
+        split_cell(open_cell, None, nothing, beyond)
 
 
 def test_a_short_stroke_cuts_where_it_was_drawn_whatever_lies_farther_than_its_quarter():

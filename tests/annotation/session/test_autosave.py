@@ -738,6 +738,55 @@ def test_a_session_is_saved_under_each_of_its_names(autosave, tmp_path):
             assert np.array_equal(found.labels, session.labels)
 
 
+def test_an_image_that_is_another_one_when_a_session_begins_anew_is_the_one_that_comes_back(
+    autosave, tmp_path
+):
+    folder, session = tmp_path / "named.emseg", a_session(tmp_path / "cells.tif")
+    for added in range(3):  # from a file, then twice in memory
+        path = None if added else session.image_path
+        autosave.start_session(folder, replace(session, image_path=path, image=session.image + added))
+        paint(autosave, session, added)
+        assert autosave.flush(PATIENCE_S)
+        assert np.array_equal(load_session(folder).image, session.image + added)
+
+
+@pytest.mark.parametrize("value", [0, 2])
+def test_saving_again_keeps_what_was_changed_without_a_stroke(autosave, unsaved, tmp_path, value):
+    paint(autosave, unsaved, 4)
+    autosave.save_as(tmp_path / "named.emseg", unsaved)
+    unsaved.labels[4] = value
+    unsaved.labels[5, 1] = value
+    autosave.save_as(tmp_path / "named.emseg", unsaved)
+    assert np.array_equal(load_session(tmp_path / "named.emseg").labels, unsaved.labels)
+
+
+def test_strokes_are_kept_while_two_names_are_given_at_once(autosave, unsaved, tmp_path, monkeypatch):
+    import emseg_napari.annotation.session.autosave as module
+
+    written, go_on = threading.Event(), threading.Event()
+
+    def slowly(folder, session, copy_image):
+        save_session(folder, session, copy_image)
+        if folder.name == "second.emseg":
+            written.set()
+        go_on.wait(PATIENCE_S)
+
+    monkeypatch.setattr(module, "save_session", slowly)
+    names = [tmp_path / "first.emseg", tmp_path / "second.emseg"]
+    threads = [threading.Thread(target=autosave.save_as, args=(name, unsaved)) for name in names]
+    threads[0].start()
+    wait_until(lambda: names[0].exists())
+    threads[1].start()
+    written.wait(0.3)
+    paint(autosave, unsaved, 3)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert autosave.flush(PATIENCE_S)
+    assert autosave.folder == names[1]
+    assert np.array_equal(load_session(names[1]).labels, unsaved.labels)
+
+
 # -- one thing at a time ----------------------------------------------------------------
 
 

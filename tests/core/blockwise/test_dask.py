@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import PredictionSettings
 from helpers.block_work import Writing, cubes, done, written
 from helpers.paths import CHECKOUT
+from helpers.thread_workers import thread_workers
 from helpers.timing import PATIENCE_S, settled, wait_until, within
 
 DASK = Path(sys.executable).with_name("dask")
@@ -377,6 +379,25 @@ def test_what_names_many_files_travels_once_to_each_worker_and_not_with_every_bl
     assert run_blocks(Writing(output, troubles=many), cubes(20), Scheduler(hands.address)) == []
     assert written(output) == list(range(20))
     assert max(sent) < 10_000
+
+
+class WithRun(Writing):
+    """Writes what it opened once: a file that stands for a run."""
+
+    @cached_property
+    def run(self) -> str:
+        return self.folder.with_name("run").read_text()
+
+    def compute(self, block, given, should_stop):
+        return self.run
+
+
+def test_workers_that_stay_open_the_run_anew_for_the_same_command(output):
+    with thread_workers() as scheduler:
+        for network in ("old", "new"):
+            output.with_name("run").write_text(network)
+            assert run_blocks(WithRun(output), cubes(2), scheduler) == []
+            assert [(output / str(n)).read_text() for n in range(2)] == [network] * 2
 
 
 def test_an_image_in_memory_is_not_sent(hands, output, monkeypatch):

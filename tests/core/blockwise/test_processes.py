@@ -129,6 +129,21 @@ def test_cancel_keeps_what_workers_did_and_ends_them(tmp_path):
     assert len(written(tmp_path)) < 20
 
 
+def test_workers_that_stay_do_nothing_more_for_a_call_that_was_cancelled(tmp_path):
+    folders = [tmp_path / "cancelled", tmp_path / "next"]
+    for folder in folders:
+        folder.mkdir()
+    events: list[list[Event]] = [[], []]
+    with connected(TWO) as there:
+        context = JobContext(report=events[0].append, should_stop=lambda: len(done(events[0])) > 3)
+        with pytest.raises(Cancelled):
+            run_blocks(Writing(folders[0], 0.05), cubes(200), there, context)
+        left = written(folders[0])
+        assert run_blocks(Writing(folders[1]), cubes(3), there, JobContext(report=events[1].append)) == []
+    assert sorted(done(events[1])) == written(folders[1]) == [0, 1, 2]
+    assert written(folders[0]) == left
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills a process")
 def test_a_block_over_which_workers_die_is_told_and_all_others_are_done(tmp_path):
     (failure,) = run_blocks(Deadly(tmp_path), cubes(8), TWO)
@@ -170,13 +185,24 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
     wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_processes_that_do_not_start_are_told(tmp_path):
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        ("", "exit code 1"),
+        (
+            "processes._SECONDS_TO_BEGIN = 1\nif __name__ != '__main__':\n    Event().wait()",
+            "each first runs the script, which had not ended after 1 s",
+        ),
+    ],
+)
+def test_processes_that_do_not_start_are_told(tmp_path, before, reason):
     """As those of a script that has no `if __name__ == "__main__"`."""
     script = tmp_path / "script.py"
     script.write_text(
-        "from pathlib import Path\n"
-        "from emseg_napari.core.blockwise import Scheduler, run_blocks\n"
+        "from pathlib import Path\nfrom threading import Event\n"
+        "from emseg_napari.core.blockwise import Scheduler, processes, run_blocks\n"
         "from helpers.block_work import Writing, cubes\n"
+        f"{before}\n"
         "run_blocks(Writing(Path('.')), cubes(1), Scheduler('local', 1))\n"
     )
     paths = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
@@ -184,6 +210,5 @@ def test_processes_that_do_not_start_are_told(tmp_path):
         [sys.executable, str(script)], env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True
     )
     assert done_.returncode == 1
-    assert (
-        "did not start (exit code 1); leave the scheduler out, or in a script call this below" in done_.stderr
-    )
+    assert f"did not start ({reason}" in done_.stderr
+    assert "); leave the scheduler out, or in a script call this below" in done_.stderr

@@ -103,13 +103,28 @@ def test_what_would_change_is_shown_under_the_cursor_before_the_click(desk, qtbo
     y, x = np.nonzero(preview.data[0])
     top, left = (round(n) for n in preview.translate[-2:])
     np.testing.assert_array_equal(plane(desk), before)
+    move(canvas, at(desk, 25, 25))  # nothing can be dropped there
+    wait_for(qtbot, lambda: not preview.visible)
+    move(canvas, at(desk, 25, 17))
+    wait_for(qtbot, lambda: preview.visible)
     click(canvas, at(desk, 25, 17))
     changed = np.zeros_like(before, bool)
     changed[y + top, x + left] = True
     np.testing.assert_array_equal(changed, plane(desk) != before)
-    move(canvas, at(desk, 25, 25))
-    wait_for(qtbot, lambda: not preview.visible)
+    assert not preview.visible
     assert desk.workspace.labels.name == "proposal"  # the preview is nobody's labels
+
+
+def test_nothing_is_shown_under_the_cursor_where_nothing_would_change(desk, qtbot):
+    layers = desk.workspace.viewer.layers
+    plane(desk)[:, 16:19] = 1  # the user's own
+    plane(desk)[22:28, 16:19] = 4
+    canvas = take(desk, "Close gap")
+    click(canvas, at(desk, 20, 17))
+    move(canvas, at(desk, 30, 17))
+    wait_for(qtbot, lambda: "repair preview" in layers and layers["repair preview"].visible)
+    move(canvas, at(desk, 6, 17))
+    wait_for(qtbot, lambda: not layers["repair preview"].visible)
 
 
 def test_a_click_where_nothing_can_be_done_is_a_sentence_and_changes_nothing(desk):

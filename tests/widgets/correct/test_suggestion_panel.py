@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
+from emseg_napari.annotation.session.slicefiles import read_slices
 from emseg_napari.annotation.suggest import Place
 from emseg_napari.annotation.suggest.search_stack import SliceSearched
 from emseg_napari.core.jobs import Finished, PreviewReady, SliceLeftOut
 from emseg_napari.models.run import open_run
 from emseg_napari.training.live.idle import WAITING
+from emseg_napari.widgets.correct.slice_strip import COLOURS
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
 from helpers.window import canvas_of, drag, middle, noting, striped, wait_for
 
@@ -51,7 +53,9 @@ def test_n_goes_through_the_places_by_expected_gain_and_back(found, qtbot):
     for there in (best, middling, least):
         qtbot.keyClick(canvas, "n")
         assert in_view(dock) == (there.z, there.y, there.x)
-        assert "place to look at" in dock.workspace.viewer.layers
+        ring = dock.workspace.viewer.layers["place to look at"]
+        assert tuple(ring.data[0]) == (there.z, there.y, there.x)
+        assert tuple(ring.scale) == (10, 2, 2)
     qtbot.keyClick(canvas, "n")
     assert "No place is left" in dock.correct.status.text()
     dock.correct.places.back.click()
@@ -89,6 +93,7 @@ def test_skipped_places_and_confirmed_slices_are_not_asked_about(found, qtbot):
     dock.correct.places.search.click()
     dock.correct.places.job.event.emit(SliceSearched(3, [best]))
     confirmed_in(dock.workspace.labels).clear()
+    dock.correct.say("")
     with dock.correct.guard():
         dock.correct.places.go(1)
     assert "No place is left" in dock.correct.status.text()  # skipped for good
@@ -157,6 +162,32 @@ def test_the_strip_knows_raw_proposed_touched_and_confirmed_slices_and_a_click_g
     assert in_view(desk)[0] == int(0.75 * 6)
 
 
+def test_the_strip_draws_state_estimated_error_and_the_slice_in_view(desk, qtbot):
+    layer, strip = desk.workspace.labels, desk.correct.strip
+    layer.data[0] = 0
+    layer.data[1, :3] = 1
+    confirmed_in(layer).add(2)
+    strip.count(range(6))
+    strip.show_errors({1: 0.2, 3: 0.1})
+    wait_for(qtbot, lambda: strip.totals()["confirmed"] == 1)
+    width, height = strip.width() / 6, strip.height()
+
+    def colours(right, y):
+        drawn = strip.grab().toImage()
+        return [drawn.pixelColor(int((z + right) * width), y).name() for z in range(6)]
+
+    states = ("raw", "touched", "confirmed", "proposed", "proposed", "proposed")
+    assert colours(0.5, height // 2) == [COLOURS[state] for state in states]
+    dark = "#101114"
+    assert [colour == dark for colour in colours(0.2, height // 4)] == [z == 1 for z in range(6)]
+    assert [colour == dark for colour in colours(0.2, 3 * height // 4)] == [z in (1, 3) for z in range(6)]
+    for z in (1, 4):
+        desk.workspace.viewer.dims.set_current_step(0, z)
+        wait_for(
+            qtbot, lambda z=z: [n for n, colour in enumerate(colours(0.5, 2)) if colour == "#ffffff"] == [z]
+        )
+
+
 def test_the_strip_follows_strokes(desk, qtbot):
     strip, z = desk.correct.strip, int(desk.workspace.viewer.dims.current_step[0])
     wait_for(qtbot, lambda: len(strip.found) == 6)
@@ -178,6 +209,7 @@ def test_strokes_are_taught_and_previews_fill_only_what_is_not_the_users(desk, q
     monkeypatch.setattr(live.job, "update_labels", lambda z, labels: taught.__setitem__(z, labels))
     desk.predict.set_run(tiny_run.folder)
     live.switch.click()
+    assert (live.state.text(), live.switch.isChecked()) == ("starting...", True)
     assert began[0]["labels"].stored_slices == []  # proposals teach nobody
     assert began[0]["settings"].start == str(tiny_run.folder)
     z = int(desk.workspace.viewer.dims.current_step[0])
@@ -190,7 +222,11 @@ def test_strokes_are_taught_and_previews_fill_only_what_is_not_the_users(desk, q
     live.job.event.emit(PreviewReady(1, z, np.ones(layer.data.shape[1:], np.float32)))
     assert (layer.data[z][own] == 1).all()
     assert (layer.data[z][~own] == 3).all()
+    folder = desk.autosave.folder(layer)  # which states that they are of this run
+    wait_for(qtbot, lambda: np.array_equal(read_slices(folder / "labels", 0 * layer.data).labels, layer.data))
     began.clear()
+    live.job.ended.emit()
+    assert (live.state.text(), live.switch.isChecked()) == ("", False)
 
 
 @pytest.mark.slow

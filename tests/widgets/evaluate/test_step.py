@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -17,10 +18,12 @@ from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.widgets.evaluate.report import report_of
 from emseg_napari.widgets.evaluate.rounds_table import with_round
 from emseg_napari.widgets.evaluate.step import EvaluateStep
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of, update_info
+from emseg_napari.widgets.layers.layer_records import record_of_layer
 from emseg_napari.widgets.layers.proposal_layers import PredictionSource, ProposalLayers
 from emseg_napari.widgets.layers.session_layers import session_layers
 from helpers.reviews import a_review, leaky
@@ -147,7 +150,7 @@ def assert_complaint(step, *parts):
 def test_the_engine_scores_in_the_background_and_the_step_shows_what_it_found(step, qtbot):
     bars = []
     step.job.event.connect(lambda event: bars.append(event))
-    step.error_form.widgets["smallest_px"].value = 10
+    step.error_form.widgets["smallest_px"].value = "10"
     step.evaluate.click()
     assert step.cancel.isEnabled()
     assert not step.evaluate.isEnabled()
@@ -250,6 +253,7 @@ def test_a_layer_that_two_runs_filled_counts_each_slice_for_its_own_run_and_says
     assert [job["trained_slices"] for job in started] == [[0, 1, 3], [0, 1, 3, 5]]
     answer(step, a_review(TRUTH, PREDICTED, V_RAND))
     assert "predicted by several runs: slices 0:3 by first; slices 3:6 by second." in step.status.text()
+    assert "The threshold of first counts for all of them." in step.status.text()
     assert step.workspace.rounds[-1].run == "first, second"
     step.prediction.choose(proposal)
     for do, trained in ((history_of(proposal).undo, [0, 1]), (history_of(proposal).redo, [0, 1, 3])):
@@ -289,7 +293,7 @@ def test_a_run_of_another_stack_or_one_that_is_gone_is_told(step, started, tmp_p
     assert [job["trained_slices"] for job in started] == [[], []]
 
 
-def test_a_prediction_file_of_some_slices_lies_where_it_says(step, started, tmp_path):
+def test_a_prediction_file_of_some_slices_lies_where_it_says(step, started, tmp_path, qtbot, monkeypatch):
     folder = a_run(tmp_path / "run", trained=(2,))
     record = {
         "kind": "interior",
@@ -300,8 +304,14 @@ def test_a_prediction_file_of_some_slices_lies_where_it_says(step, started, tmp_
     }
     write_stack(tmp_path / "part.tif", 1 - PROBABILITY[2:5], record)
     source = LayerInfo(source=str(tmp_path / "part.tif")).as_metadata()  # as step Load leaves it
+    threads = []
+    monkeypatch.setattr(
+        "emseg_napari.widgets.evaluate.step.record_of_layer",
+        lambda layer: threads.append(threading.current_thread()) or record_of_layer(layer),
+    )
     step.prediction.choose(step.viewer.add_image(1 - PROBABILITY[2:5], name="part", metadata=source))
-    assert step.run_name.text() == "run"
+    wait_for(qtbot, lambda: step.run_name.text() == "run")
+    assert threading.main_thread() not in threads  # a file on a slow disk does not hold the window up
     step.evaluate.click()
     (job,) = started
     assert job["first_slice"] == 2
@@ -574,6 +584,11 @@ def test_scale_and_place_of_the_truth_are_kept_by_errors_and_camera(alone, monke
     assert tuple(viewer.scene.camera.center[-2:]) == (10 + 4 * y, 20 + 4 * x)
     assert viewer.dims.point[0] == 100 + 50 * error.z
     assert viewer.scene.camera.zoom == 1
+    for moved in ("cells", "truth", "mine"):
+        viewer.layers[moved].translate = (0, 0, 8)
+    step.evaluate.click()
+    answer(step, a_review(TRUTH, PREDICTED, V_RAND))
+    assert layer.translate.tolist() == [0, 0, 8]
 
 
 def test_evaluating_again_replaces_the_errors_and_their_layer_may_be_deleted(evaluated):
@@ -620,6 +635,9 @@ def test_a_round_shows_the_difference_to_the_last_one_on_the_same_slices(step):
     ]
     assert column(table, 2) == ["0.8500\n+0.0500", "0.5000", "0.8000"]
     assert column(table, 4)[0] == "94.00\n-1.00"
+    others = [a_round(0.9, image="another"), a_round(0.9, truth="another"), a_round(0.95, image="another")]
+    step.workspace.set_rounds([*rounds, *others])
+    assert column(table, 2)[:3] == ["0.9500\n+0.0500", "0.9000", "0.9000"]  # of other pixels or labels
     step.workspace.set_rounds([a_round(0.8, slices=(1, 4, 6, 8, 10), run="stack-compact-20260102-100000")])
     _, run, slices = column(table, 0)[0].split("\n")
     assert (run, slices) == ("stack-compa...00", "5 slices")
@@ -691,6 +709,22 @@ def test_scores_and_report_are_written_from_the_window(evaluated, qtbot, tmp_pat
     assert page.count("<img") == 12  # three slices, four pictures each
     assert "1:3, 4:6" in page
     assert "napari" in page
+
+
+def test_the_report_shows_the_image_that_was_predicted_and_is_made_beside_the_window(
+    evaluated, qtbot, tmp_path, monkeypatch
+):
+    reports = []
+    monkeypatch.setattr(
+        "emseg_napari.widgets.evaluate.step.report_of",
+        lambda *given: reports.append((report_of(*given), threading.current_thread())) or reports[0][0],
+    )
+    evaluated.workspace.choose("image", evaluated.viewer.add_image(255 - IMAGE, name="of the same size"))
+    evaluated.write_report(tmp_path / "report.html")
+    wait_for(qtbot, lambda: evaluated.status.text().startswith("Wrote"))
+    ((report, thread),) = reports
+    assert thread is not threading.main_thread()
+    assert all(np.array_equal(one.image, IMAGE[one.z]) for one in report.pictures)
 
 
 def test_a_file_that_cannot_be_written_is_a_sentence(evaluated, qtbot, tmp_path):

@@ -5,11 +5,12 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points
 
-from emseg_napari.annotation.session.store import Session, load_session, save_session
+from emseg_napari.annotation.session.store import Round, Session, load_session, save_session
 from emseg_napari.core.jobs import PreviewReady, QuickLookReady, SlicePredicted, UserError
+from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.repair_preview import RepairPreview
 from emseg_napari.widgets.evaluate.error_list import ErrorList
-from emseg_napari.widgets.layers.labels_layer import add_labels, converted
+from emseg_napari.widgets.layers.labels_layer import add_labels, converted, history_of
 from emseg_napari.widgets.layers.placement import (
     layer_transform,
     placement_of,
@@ -182,3 +183,40 @@ def test_no_slice_is_in_view_where_slices_are_not_what_the_viewer_shows(viewer):
     viewer.dims.set_point(0, 40)
     with pytest.raises(UserError, match="shows no slice of cells"):
         shown_slice(viewer, image)
+
+
+def test_layers_that_are_filled_again_lie_where_the_image_lies_now(viewer, qapp):
+    image = viewer.add_image(np.zeros(SHAPE, np.uint8), name="image")
+    for z in range(2):
+        proposals = ProposalLayers(viewer, PredictionSource(image, SHAPE, None, 0.5), None, True)  # type: ignore[arg-type]
+        proposals.show(SlicePredicted(z, np.full(SHAPE[1:], 0.5, np.float32)))
+        for layer in (proposals.target, viewer.layers["image boundary probability"]):
+            assert lies_on(layer, image)
+        image.scale, image.translate = (50, 4, 4), (7, 8, 9)
+    assert len(viewer.layers) == 3
+
+
+def test_what_is_predicted_after_its_undo_is_another_entry(viewer, qapp):
+    image = viewer.add_image(np.zeros(SHAPE, np.uint8), name="image")
+    proposals = ProposalLayers(viewer, PredictionSource(image, SHAPE, None, 0.5), None, False)  # type: ignore[arg-type]
+    filled = [0, 0, 0]
+    for z in range(3):
+        proposals.show(SlicePredicted(z, np.ones(SHAPE[1:], np.float32)))
+        filled[z] = 3
+        if z == 1:
+            history_of(proposals.target).undo()
+            filled[:2] = 0, 0
+        assert proposals.target.data[:, 0, 0].tolist() == filled
+    proposals.end()
+    history = history_of(proposals.target)
+    for change, expected in ((history.undo, [0, 0, 0]), (history.redo, filled), (history.redo, filled)):
+        change()
+        assert proposals.target.data[:, 0, 0].tolist() == expected
+
+
+def test_rounds_of_another_session_join_those_before_it(viewer, qapp):
+    workspace = Workspace(viewer)
+    first, second = (Round(f"2026-01-0{day}T10:00:00", "run", 1, 0, (1,), 0.8, 0.9, 0.95) for day in (1, 2))
+    workspace.set_rounds([second])
+    workspace.add_rounds([first, second])
+    assert workspace.rounds == [first, second]

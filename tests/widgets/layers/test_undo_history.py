@@ -151,3 +151,15 @@ def test_neither_undo_nor_redo_of_a_prediction_changes_a_confirmed_slice():
     confirmed_in(desk.layer).clear()
     desk.undo()
     assert not desk.labels[1].any()
+
+
+def test_a_slice_that_was_confirmed_when_it_was_predicted_keeps_its_origin():
+    desk, origins = Desk(), {0: "first run"}
+    exchange = lambda z, origin: origins.pop(z, None) if origin is None else origins.__setitem__(z, origin)  # noqa: E731
+    confirmed = confirmed_in(desk.layer)
+    filled = Filled(lambda: stack_of(desk.layer), confirmed, exchange)
+    confirmed.add(0)
+    filled.remember(0, "second run")
+    confirmed.clear()
+    filled.undo()
+    assert origins == {0: "first run"}

@@ -87,7 +87,7 @@ def test_a_lazy_layer_is_trained_on_by_the_engine_and_only_labelled_slices_are_r
     labelled = [7, 21, 22, 40, 55]
     put_labels(layer, labelled, stack.shape)
     dock.train.unit.setCurrentText("epochs")
-    dock.train.amount.setValue(1)
+    dock.train.amount.setText("1")
     dock.train.form.set_values({"steps_per_epoch": 2, "patch_px": 32, "batch_size": 2})
     dock.train.train.click()
     wait_for(qtbot, lambda: dock.workspace.run is not None or not dock.train.job.running, 180)

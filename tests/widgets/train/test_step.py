@@ -163,12 +163,23 @@ def test_a_movie_has_one_frame_an_epoch_however_many_previews(pretended):
     assert [round(float(frame[0, 0]), 1) for frame in pretended.preview.frames] == [0.2, 0.3]
 
 
+def test_the_live_proposal_lies_on_its_slice_and_comes_again_when_it_was_removed(pretended):
+    layers, name = pretended.viewer.layers, "live proposal (boundary probability)"
+    layers["cells"].scale = (5, 1, 1)
+    for z, value in ((1, 0.25), (4, 0.5)):
+        pretended.handle_event(PreviewReady(1, z, np.full((64, 64), value, np.float32)))
+        assert (layers[name].translate[0], layers[name].data.max()) == (5 * z, value)
+    layers.remove(name)
+    pretended.handle_event(PreviewReady(1, 2, np.full((64, 64), 0.75, np.float32)))
+    assert (layers[name].translate[0], layers[name].data.max()) == (10, 0.75)
+
+
 @pytest.mark.slow
 def test_a_real_training_pauses_continues_and_ends_when_good_enough(loaded, qtbot):
     step = loaded.train
     step.form.set_values({"patch_px": 32, "steps_per_epoch": 5})
     step.unit.setCurrentText("epochs")
-    step.amount.setValue(5000)
+    step.amount.setText("5000")
     step.train.click()
     wait_for(qtbot, lambda: len(step.plot.rows) > 0, 120)
     step.controls.pause.click()
@@ -298,7 +309,7 @@ def test_a_training_from_the_starter_says_so_in_its_run(with_starter, dock, qtbo
     load(dock, slices=2)
     dock.train.form.set_values({"patch_px": 32, "steps_per_epoch": 2})
     dock.train.unit.setCurrentText("epochs")
-    dock.train.amount.setValue(1)
+    dock.train.amount.setText("1")
     dock.train.train.click()
     wait_for(qtbot, lambda: not dock.train.job.running, 180)
     run = open_run(dock.workspace.run)
