@@ -113,11 +113,11 @@ _RANGES: dict[str, tuple[float, float, float, float, str]] = {
     "synapses_per_um2": (0.5, 2.5, 0.3, 1.5, ""),
     "synapse_density": (0.4, 1.1, 0.5, 1.4, ""),
     "focus_px": (0.4, 1.1, 0.4, 1.1, ""),
-    "shot_noise": (0.02, 0.1, 0.02, 0.1, "log"),
+    "shot_noise": (0.01, 0.1, 0.01, 0.1, "log"),
     "read_noise": (0.005, 0.05, 0.005, 0.05, "log"),
     "noise_correlation_px": (0.4, 1.05, 0.4, 1.05, ""),
     "uneven_light": (0.01, 0.15, 0.01, 0.15, ""),
-    "brightness": (0.4, 0.68, 0.42, 0.72, ""),
+    "brightness": (0.38, 0.64, 0.4, 0.68, ""),
     "contrast": (0.11, 0.2, 0.11, 0.22, ""),
     "saturation": (0.0005, 0.02, 0.0005, 0.02, "log"),
 }
