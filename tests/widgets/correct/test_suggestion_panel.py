@@ -1,17 +1,23 @@
 """The queue of places, with a real search in the engine, and live learning, from the window."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
 
 from emseg_napari.annotation.session.slicefiles import read_slices
 from emseg_napari.annotation.suggest import Place
 from emseg_napari.annotation.suggest.search_stack import SliceSearched
-from emseg_napari.core.jobs import Finished, PreviewReady, SliceLeftOut
+from emseg_napari.core.jobs import Failed, Finished, PreviewReady, SliceLeftOut
+from emseg_napari.models import run as run_module
 from emseg_napari.models.run import open_run
 from emseg_napari.training.live.idle import WAITING
 from emseg_napari.widgets.correct.slice_strip import COLOURS
+from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
+from emseg_napari.widgets.layers.layer_info import info_of
 from helpers.window import canvas_of, drag, middle, noting, striped, wait_for
 
 
@@ -112,6 +118,160 @@ def test_a_real_search_finds_the_wall_that_is_missing(desk, qtbot, tiny_run):
     wait_for(qtbot, lambda: not desk.correct.places.job.running)
     assert sorted(desk.correct.places.errors) == list(range(6))
     assert desk.correct.status.text() == "" or "should not" not in desk.correct.status.text()
+
+
+@pytest.fixture
+def alone(qtbot, tmp_path, monkeypatch, tiny_run):
+    """The panel of places without a window, and the jobs that it begins."""
+    monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
+    step = CorrectStep(ViewerModel())
+    qtbot.addWidget(step)
+    image, labels = striped()
+    add_labels(step.viewer, labels + 2, "proposal", step.viewer.add_image(image, name="cells"))
+    step.workspace.choose_run(tiny_run.folder)
+    step.viewer.dims.set_point(0, 4)
+    panel = step.places
+    panel.step, panel.jobs = step, []
+    monkeypatch.setattr(panel.job, "start", noting(panel.jobs))
+    return panel
+
+
+def search(panel, *found):
+    """Let a search find places, slice by slice."""
+    panel.search.click()
+    for z in sorted({place.z for place in found}):
+        panel.job.event.emit(SliceSearched(z, [place for place in found if place.z == z]))
+
+
+def not_yet(panel):
+    return [None if one.isEnabled() else one.toolTip().rpartition("Not yet: ")[2] for one in panel.buttons]
+
+
+def test_a_search_is_given_what_is_chosen_and_begins_at_the_slice_in_view(alone, tiny_run):
+    layer = alone.step.workspace.labels
+    confirmed_in(layer).add(3)
+    alone.search.click()
+    (job,) = alone.jobs
+    assert (job["run"], job["confirmed"], job["first"]) == (tiny_run.folder, {3}, 4)
+    np.testing.assert_array_equal(job["image"], striped()[0])
+    before = layer.data.copy()
+    layer.data[:] = 1
+    np.testing.assert_array_equal(job["labels"][:], before)  # strokes meanwhile do not count
+    alone.step.viewer.dims.order = (1, 0, 2)
+    alone.search.click()
+    assert alone.jobs[1]["first"] == 0
+
+
+def test_each_button_of_the_places_says_what_comes_first(alone, monkeypatch):
+    find, go, first = "find places first", "go to a place first", "this is the first place"
+    assert not_yet(alone) == [None, find, first, go, go, find]
+    search(alone, place(3, 25, 17, 0.3), place(1, 40, 33, 0.2))
+    assert not_yet(alone) == [None, None, first, go, go, None]
+    alone.next.click()
+    assert not_yet(alone) == [None, None, first, None, None, None]
+    alone.next.click()
+    assert not_yet(alone) == [None] * 6
+    assert alone.bar.isHidden()
+    monkeypatch.setattr(type(alone.job), "running", True)
+    alone.update_buttons()
+    assert not_yet(alone)[0] == "a search is running"
+    assert not alone.bar.isHidden()
+    alone.step.workspace.choose_run(None)
+    monkeypatch.setattr(type(alone.job), "running", False)
+    alone.update_buttons()
+    assert not_yet(alone)[0] == "train a network first"
+
+
+def test_the_place_its_question_and_what_is_left_are_said(alone):
+    gap = replace(place(1, 40, 33, 0.2), kind="gap")
+    search(alone, place(3, 25, 17, 0.3), gap)
+    assert alone.about.text() == "2 places left (V_rand +0.250 per slice if all are right)."
+    alone.next.click()
+    assert alone.about.text() == (
+        "Slice 3, y 25, x 17: Is this membrane false, and are its two cells one? "
+        "1 places left (V_rand +0.100 per slice if all are right)."
+    )
+    alone.next.click()
+    assert alone.about.text().startswith("Slice 1, y 40, x 33: Is a membrane missing here")
+    alone.back.click()
+    assert alone.about.text().startswith("Slice 3")
+    alone.job.event.emit(SliceLeftOut("Slice 4 is left out.", 4))
+    alone.job.event.emit(SliceLeftOut("Slice 5 is left out.", 5))
+    alone.job.event.emit(Finished(None))
+    assert alone.about.text().endswith("if all are right). Slices that cannot be read: 4:6.")
+
+
+def test_a_ring_as_large_as_the_place_moves_from_place_to_place(alone):
+    layers = alone.step.viewer.layers
+    search(alone, place(3, 25, 17, 0.3), replace(place(1, 40, 33, 0.2), radius_px=100.0), place(5, 9, 9, 0.1))
+    alone.next.click()
+    ring = layers["place to look at"]
+    assert (set(np.ravel(ring.size)), ring.face_color[0, 3], info_of(ring).is_aid) == ({12}, 0, True)
+    assert alone.step.viewer.scene.camera.zoom == 5
+    assert layers.selection.active == alone.step.workspace.labels
+    alone.next.click()
+    assert layers["place to look at"] == ring
+    assert set(np.ravel(ring.size)) == {200}
+    assert alone.step.viewer.scene.camera.zoom == 2  # all of it
+    layers.remove(ring)
+    alone.next.click()
+    assert layers["place to look at"].data.tolist() == [[5, 9, 9]]
+
+
+def test_the_slice_to_label_has_the_largest_error_of_those_that_are_not_confirmed(alone):
+    layer = alone.step.workspace.labels
+    search(alone, place(3, 25, 17, 0.3), place(1, 40, 33, 0.2))
+    for z in (3, 1):
+        alone.next_slice.click()
+        assert alone.step.viewer.dims.point[0] == z
+        assert alone.step.status.text() == (
+            f"The network would learn most from slice {z}: estimated error {alone.errors[z]:.3f} (1 - V_rand)."
+        )
+        confirmed_in(layer).add(z)
+    alone.next_slice.click()
+    assert alone.step.status.text() == "Every slice is confirmed."
+
+
+def test_a_search_that_fails_is_said_and_one_that_is_cancelled_is_not(alone):
+    alone.job.event.emit(Failed("Cancelled.", cancelled=True))
+    assert alone.step.status.text() == ""
+    alone.job.event.emit(Failed("The engine is gone."))
+    assert alone.step.status.text() == "The engine is gone."
+
+
+def test_what_is_found_after_another_layer_was_chosen_is_not_asked_about(alone, monkeypatch):
+    cancelled, errors = [], []
+    monkeypatch.setattr(alone.job, "cancel", lambda: cancelled.append(True))
+    alone.errors_estimated.connect(errors.append)
+    search(alone, place(3, 25, 17, 0.3))
+    alone.next.click()
+    alone.step.workspace.choose("labels", add_labels(alone.step.viewer, striped()[1], "other"))
+    assert cancelled == [True]
+    alone.job.event.emit(SliceSearched(1, [place(1, 40, 33, 0.2)]))
+    assert (alone.places, alone.errors, alone.place, alone.about.text()) == ([], {}, None, "")
+    assert errors[-1] == {}
+
+
+def test_keys_of_the_places_come_with_a_search(alone):
+    bound = {"N", "Shift+N", "A", "S"}
+    assert not bound & {str(key) for key in alone.step.viewer.keymap}
+    search(alone, place(3, 25, 17, 0.3), place(1, 40, 33, 0.2))
+    actions = {str(key): action for key, action in alone.step.viewer.keymap.items()}
+    at = []
+    for key in ("N", "N", "Shift+N", "Shift+N"):
+        actions[key](alone.step.viewer)
+        at.append(alone.place.z)
+    assert at == [3, 1, 3, 3]
+
+
+def test_places_are_accepted_only_where_slices_are_seen(alone):
+    search(alone, place(3, 25, 17, 0.3))
+    before = alone.step.workspace.labels.data.copy()
+    alone.next.click()
+    alone.step.viewer.dims.order = (1, 0, 2)
+    alone.accept.click()
+    assert "slice view" in alone.step.status.text()
+    np.testing.assert_array_equal(alone.step.workspace.labels.data, before)
 
 
 def test_slices_that_cannot_be_read_are_said_with_the_places_and_by_live_learning(found):

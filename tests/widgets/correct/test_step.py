@@ -1,0 +1,226 @@
+"""Step Correct without a window: what can be done when, keys and brushes, and what is shown of the slice."""
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from emseg_napari.models import run as run_module
+from emseg_napari.widgets.base.keys import KEYS, NAPARI_KEYS, KeySheet
+from emseg_napari.widgets.correct.step import CorrectStep
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
+from helpers.window import striped, wait_for
+
+IMAGE, LABELS = striped((6, 40, 48))
+NO_LABELS, NO_IMAGE = "make or open a labels layer first", "open an image first"
+
+
+@pytest.fixture
+def empty(qtbot, tmp_path, monkeypatch):
+    """The step without any layer, and without a starter network."""
+    monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
+    step = CorrectStep(ViewerModel())
+    qtbot.addWidget(step)
+    return step
+
+
+@pytest.fixture
+def step(empty):
+    """The step over an image and its proposals, slice 2 in view."""
+    image = empty.viewer.add_image(IMAGE, name="cells")
+    add_labels(empty.viewer, LABELS + 2, "mine", image)
+    empty.viewer.dims.set_point(0, 2)
+    return empty
+
+
+def press(step, key):
+    {str(bound): action for bound, action in step.viewer.keymap.items()}[key](step.viewer)
+
+
+def obstacle(button):
+    return None if button.isEnabled() else button.toolTip().rpartition("Not yet: ")[2]
+
+
+def obstacles(step):
+    """What stands in the way of brushes, repairs, places and live learning."""
+    own = {obstacle(button) for button in (*step.tools, step.confirm, step.drop)}
+    repairs = {obstacle(button) for button in step.repairs.buttons}
+    return own, repairs, {obstacle(step.places.search)}, {obstacle(step.live.switch)}
+
+
+def test_each_button_says_what_is_missing_first(empty):
+    assert obstacles(empty) == ({NO_LABELS}, {NO_LABELS}, {NO_LABELS}, {NO_IMAGE})
+    layer = add_labels(empty.viewer, LABELS.copy(), "mine")
+    assert obstacles(empty) == ({None}, {NO_IMAGE}, {NO_IMAGE}, {NO_IMAGE})
+    empty.viewer.add_image(IMAGE, name="cells")
+    assert obstacles(empty) == ({None}, {None}, {"train a network first"}, {None})
+    empty.viewer.layers.remove(layer)
+    assert obstacles(empty) == ({NO_LABELS}, {NO_LABELS}, {NO_LABELS}, {NO_LABELS})
+
+
+def test_a_foreign_layer_can_be_corrected_and_nothing_is_said_of_its_slices(step, qtbot):
+    wait_for(qtbot, lambda: bool(step.state.text()))
+    step.workspace.choose("labels", step.viewer.add_labels(LABELS.copy(), name="foreign"))
+    assert obstacles(step) == ({None}, {None}, {NO_LABELS}, {None})
+    wait_for(qtbot, lambda: not step.state.text())
+    assert not step.confirmed.text()
+    assert not any(step.strip.totals().values())
+
+
+@pytest.mark.parametrize(
+    ("tool", "mode", "label"),
+    [(0, "paint", 1), (1, "paint", 2), (2, "erase", 7), (3, "fill", 2), (4, "polygon", 2)],
+)
+def test_a_brush_works_on_one_slice_with_its_label(step, tool, mode, label):
+    layer = step.workspace.labels
+    layer.events.selected_label.disconnect()
+    layer.n_edit_dimensions, layer.contiguous, layer.selected_label = 3, False, 7
+    step.viewer.layers.selection.active = None
+    step.tools[tool].click()
+    assert (layer.mode, layer.selected_label) == (mode, label)
+    assert (layer.n_edit_dimensions, layer.contiguous) == (2, True)
+    assert step.viewer.layers.selection.active == layer
+
+
+def test_keys_show_and_hide_the_labels_and_their_outlines(step):
+    layer = step.workspace.labels
+    seen = []
+    for key in ("T", "T", "O", "O"):
+        press(step, key)
+        seen.append((layer.visible, layer.contour))
+    assert seen == [(False, 0), (True, 0), (True, 1), (True, 0)]
+
+
+def test_keys_go_from_slice_to_slice_and_not_beyond_the_ends(step):
+    def went(start, key):
+        step.viewer.dims.set_point(0, start)
+        press(step, key)
+        return int(step.viewer.dims.point[0])
+
+    assert [went(z, ",") for z in (0, 1, 5)] == [0, 0, 4]
+    assert [went(z, ".") for z in (0, 4, 5)] == [1, 5, 5]
+
+
+@pytest.mark.parametrize("key", ["T", "O", ",", "."])
+def test_keys_without_labels_say_so(empty, key):
+    press(empty, key)
+    assert empty.status.text() == "No labels layer is chosen; make or open one first."
+
+
+def test_all_keys_are_on_one_page_that_is_made_once(step):
+    press(step, "F1")
+    step.keys.click()
+    (sheet,) = step.findChildren(KeySheet)
+    assert sheet.isVisible()
+    text = sheet.layout().itemAt(0).widget().text()
+    for key, about in (KEYS | NAPARI_KEYS).items():
+        assert f"<b>{key}</b>" in text
+        assert about in text
+    bound = {str(key) for key in step.viewer.keymap}
+    assert bound == set(KEYS) - {"N", "Shift-N", "A", "S"}  # which come with a search
+    sheet.close()
+
+
+def test_the_slice_in_view_and_all_slices_are_described(step, qtbot):
+    step.workspace.labels.data[0] = 0
+    step.workspace.labels.data[1] = 1
+    step.strip.count(range(6))
+    text = "Slices: 1 raw, 4 proposed, 1 touched. Confirmed slices: none yet"
+    wait_for(qtbot, lambda: step.confirmed.text() == text)
+    wait_for(qtbot, lambda: step.state.text() == step.strip.sentence(2))
+    assert step.confirm.text() == "Confirm slice (C)"
+    for z in (4, 2):
+        step.viewer.dims.set_point(0, z)
+        press(step, "C")
+    wait_for(qtbot, lambda: step.confirm.text() == "Unconfirm slice (C)")
+    assert step.state.text() == ("Slice 2: unlabelled 0.0 %, proposed 0.0 %, yours 100.0 %; confirmed")
+    text = "Slices: 1 raw, 2 proposed, 1 touched, 2 confirmed. Confirmed slices: 2, 4"
+    wait_for(qtbot, lambda: step.confirmed.text() == text)
+    step.viewer.dims.set_point(0, 1)
+    wait_for(qtbot, lambda: step.confirm.text() == "Confirm slice (C)")
+
+
+def test_confirming_is_undone_in_one_step(step):
+    layer = step.workspace.labels
+    press(step, "C")
+    assert confirmed_in(layer) == {2}
+    history_of(layer).undo()
+    assert confirmed_in(layer) == set()
+
+
+def test_dropped_proposals_are_counted_and_those_of_a_confirmed_slice_stay(step):
+    layer = step.workspace.labels
+    layer.data[2, :10] = 1
+    step.drop.click()
+    assert (
+        step.status.text() == f"{30 * 48} proposed pixels of slice 2 are unlabelled again (Ctrl+Z undoes it)."
+    )
+    assert (layer.data[2, 10:] == 0).all()
+    assert (layer.data[2, :10] == 1).all()
+    assert layer.data[3].all()
+    step.viewer.dims.set_point(0, 3)
+    press(step, "C")
+    step.drop.click()
+    assert "Slice 3 is confirmed" in step.status.text()
+    assert layer.data[3].all()
+
+
+def test_what_was_undone_comes_into_view_of_the_chosen_layer_only(step):
+    layer = step.workspace.labels
+    other = add_labels(step.viewer, LABELS.copy(), "other")
+    for replayed, slices, seen in (
+        (other, {5}, 2),
+        (layer, {1, 2}, 2),
+        (layer, {4, 3, 5}, 3),
+        (layer, set(), 3),
+    ):
+        step.workspace.replayed.emit(replayed, slices)
+        assert step.viewer.dims.point[0] == seen
+
+
+def test_the_strip_counts_edits_and_proposals_of_its_layer_and_shows_errors(step, monkeypatch, qtbot):
+    wait_for(qtbot, lambda: len(step.strip.found) == 6)
+    counted = []
+    monkeypatch.setattr(step.strip, "count", lambda slices: counted.append(set(slices)))
+    other = add_labels(step.viewer, LABELS.copy(), "other")
+    step.workspace.edited.emit(step.workspace.labels, {1, 3})
+    step.workspace.edited.emit(other, {4})
+    step.live.proposed.emit(5)
+    assert counted == [{1, 3}, {5}]
+    step.places.errors_estimated.emit({2: 0.25})
+    assert step.strip.sentence(2).endswith("estimated error 0.250")
+    step.strip.clicked.emit(4)
+    assert step.viewer.dims.point[0] == 4
+
+
+def test_tools_are_pressed_while_they_are_in_hand_and_explain_themselves(step):
+    repairs = step.repairs
+    for name, button in repairs.tools.items():
+        button.click()
+        assert [one.isChecked() for one in repairs.buttons] == [one is button for one in repairs.buttons]
+        assert step.status.text() == repairs.repair.tool.about
+        assert repairs.repair.tool.name == name
+    press(step, "I")
+    assert not any(button.isChecked() for button in repairs.buttons)
+    step.say("")
+    press(step, "G")
+    assert repairs.tools["Close gap"].isChecked()
+
+
+def test_keys_of_tools_that_cannot_be_used_do_nothing(empty):
+    for key in "GDJKIQWU":
+        press(empty, key)
+    assert empty.status.text() == ""
+    assert empty.repairs.repair.tool is None
+
+
+def test_a_tool_is_put_away_with_its_layer_and_stays_with_another_image(step):
+    step.repairs.tools["Close gap"].click()
+    step.workspace.choose("image", step.viewer.add_image(IMAGE.copy(), name="again"))
+    assert step.repairs.repair.tool is not None
+    step.workspace.choose("labels", add_labels(step.viewer, LABELS.copy(), "other"))
+    assert step.repairs.repair.tool is None
+
+
+def test_a_slice_of_the_image_is_that_slice(step):
+    np.testing.assert_array_equal(step.image_plane(3), IMAGE[3])
+    np.testing.assert_array_equal(step.image()[:], IMAGE)
