@@ -1,0 +1,131 @@
+"""What all steps have: sentences, obstacles of buttons, hints, and work in the background."""
+
+import threading
+
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import QThreadPool
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy
+
+from emseg_napari.core.jobs import UserError
+from emseg_napari.widgets.base import step as step_module
+from emseg_napari.widgets.base.step import (
+    StepWidget,
+    choice_of,
+    enable,
+    first_obstacle,
+    in_columns,
+    in_row,
+    wrapping_label,
+)
+from helpers.window import wait_for
+
+
+@pytest.fixture
+def step(qtbot, monkeypatch):
+    step = StepWidget(ViewerModel())
+    qtbot.addWidget(step)
+    step.notified = []
+    monkeypatch.setattr(step_module, "show_info", step.notified.append)
+    return step
+
+
+def fail(error):
+    raise error
+
+
+def test_a_button_does_its_work_and_turns_an_error_into_a_red_sentence(step, qtbot):
+    done = []
+    good = step.button("Go", "What it does.", lambda: done.append(True))
+    bad = step.button("Fail", "", lambda: fail(UserError("Open an image.")))
+    for button in (good, bad):
+        qtbot.addWidget(button)
+    good.click()
+    assert (done, good.text(), good.toolTip()) == ([True], "Go", "What it does.")
+    bad.click()
+    assert (step.status.text(), step.notified) == ("Open an image.", ["Open an image."])
+    assert "color" in step.status.styleSheet()
+    step.say("Well.")
+    assert (step.status.text(), step.status.styleSheet()) == ("Well.", "")
+    assert step.notified == ["Open an image."]
+
+
+def test_of_several_obstacles_the_first_is_said():
+    assert first_obstacle([(False, "a"), (True, "b"), (True, "c")]) == "b"
+    assert first_obstacle([(False, "a")]) is None
+
+
+def test_a_button_says_what_it_does_and_what_is_in_the_way(qtbot):
+    button = QPushButton()
+    qtbot.addWidget(button)
+    button.setToolTip("Trains.")
+    seen = []
+    for obstacle in ("open an image", "choose labels", None, ""):
+        enable(button, obstacle)
+        seen.append((button.isEnabled(), button.toolTip()))
+    assert seen == [
+        (False, "Trains.\n\nNot yet: open an image"),
+        (False, "Trains.\n\nNot yet: choose labels"),
+        (True, "Trains."),
+        (False, "Trains.\n\nNot yet: "),
+    ]
+
+
+def test_a_hint_stands_only_where_nothing_else_does_and_goes_with_its_reason(step):
+    seen = []
+    for sentence, obstacle in (
+        (None, "open an image"),
+        (None, "choose labels"),
+        (None, None),
+        ("Exported.", "open an image"),
+        (None, None),
+        ("To predict, wait.", "open an image"),
+    ):
+        if sentence is not None:
+            step.say(sentence)
+        step.hint(obstacle, "train")
+        seen.append(step.status.text())
+    hints = ["To train, open an image.", "To train, choose labels.", ""]
+    assert seen == [*hints, "Exported.", "Exported.", "To predict, wait."]
+
+
+def test_work_in_the_background_is_announced_and_its_result_or_error_comes_back(step, qtbot):
+    results, threads = [], []
+
+    def work():
+        threads.append(threading.current_thread())
+        return 7
+
+    step.in_background("Counting...", work, results.append)
+    assert step.status.text() == "Counting..."
+    wait_for(qtbot, lambda: results == [7])
+    assert threads[0] is not threading.main_thread()
+    step.in_background(None, lambda: fail(UserError("Not there.")), results.append)
+    assert step.status.text() == "Counting..."
+    wait_for(qtbot, lambda: step.status.text() == "Not there.")
+    step.in_background(None, lambda: 8, lambda found: fail(UserError(f"Not {found}.")))
+    wait_for(qtbot, lambda: step.status.text() == "Not 8.")
+    assert results == [7]
+    assert QThreadPool.globalInstance().maxThreadCount() >= 16
+
+
+def test_buttons_lie_in_rows_of_three_and_may_be_narrow(qtbot):
+    parent = QLabel()
+    qtbot.addWidget(parent)
+    grid, buttons = QGridLayout(parent), [QPushButton(str(n)) for n in range(5)]
+    in_columns(buttons, grid)
+    assert [grid.getItemPosition(n)[:2] for n in range(5)] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    assert {button.sizePolicy().horizontalPolicy() for button in buttons} == {QSizePolicy.Policy.Ignored}
+    margins = grid.contentsMargins()
+    assert {margins.left(), margins.top(), margins.right(), margins.bottom()} == {0}
+
+
+def test_small_parts_are_as_asked(qtbot):
+    choice, label, buttons = choice_of(("a", "b"), "Which."), wrapping_label(), [QPushButton(), QPushButton()]
+    for widget in (choice, label, *buttons):
+        qtbot.addWidget(widget)
+    assert [choice.itemText(n) for n in range(choice.count())] == ["a", "b"]
+    assert choice.toolTip() == "Which."
+    assert label.wordWrap()
+    row = in_row(*buttons)
+    assert [row.itemAt(n).widget() for n in range(row.count())] == buttons

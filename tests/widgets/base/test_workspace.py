@@ -1,0 +1,133 @@
+"""What the steps share: which layers can be chosen, which are by themselves, and who hears of it."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from emseg_napari.widgets.base.workspace import LayerChoice, Workspace
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, set_pixels
+from emseg_napari.widgets.layers.layer_info import LayerInfo
+
+SHAPE = (2, 8, 8)
+
+
+@pytest.fixture
+def workspace(qapp):
+    return Workspace(ViewerModel())
+
+
+def image(workspace, name="cells", **known):
+    return workspace.viewer.add_image(np.zeros(SHAPE), name=name, metadata=LayerInfo(**known).as_metadata())
+
+
+def labels(workspace, name="mine"):
+    return add_labels(workspace.viewer, np.zeros(SHAPE, np.uint8), name)
+
+
+def heard(signal):
+    found = []
+    signal.connect(lambda *given: found.append(given))
+    return found
+
+
+def test_aids_are_no_candidates_and_labels_are_no_images(workspace):
+    aid, cells, mine = image(workspace, "aid", is_aid=True), image(workspace), labels(workspace)
+    workspace.viewer.add_labels(np.zeros(SHAPE, int), metadata=LayerInfo(is_aid=True).as_metadata())
+    assert workspace.candidates("image") == [cells]
+    assert workspace.candidates("labels") == [mine]
+    assert aid not in workspace.candidates("image")
+    assert (workspace.image, workspace.labels) == (cells, mine)
+
+
+def test_what_the_plugin_manages_is_chosen_before_what_it_does_not(workspace):
+    foreign = workspace.viewer.add_labels(np.zeros(SHAPE, int), name="foreign")
+    mine = labels(workspace)
+    assert workspace.labels == foreign  # which was there first
+    workspace.choose("labels", None)
+    workspace.follow()
+    assert workspace.labels == mine
+    assert workspace.managed_labels == [mine]
+    workspace.viewer.layers.remove(mine)
+    assert workspace.labels == foreign
+    assert workspace.managed_labels == []
+
+
+def test_a_choice_is_told_once(workspace):
+    first, second = image(workspace, "first"), image(workspace, "second")
+    told = heard(workspace.changed)
+    for layer in (first, second, second):
+        workspace.choose("image", layer)
+    assert len(told) == 1
+    for folder in ("a", "a", None):
+        workspace.choose_run(folder)
+    assert len(told) == 3
+
+
+def test_edits_and_undo_of_managed_layers_are_told_while_they_are_there(workspace):
+    mine = labels(workspace)
+    edited, replayed = heard(workspace.edited), heard(workspace.replayed)
+    set_pixels(mine, 1, np.array([2]), np.array([3]), 1)
+    assert edited[-1] == (mine, {1})
+    assert replayed == []
+    history_of(mine).undo()
+    assert replayed == [(mine, {1})]
+    workspace.viewer.layers.remove(mine)
+    edited.clear()
+    history_of(mine).redo()
+    assert (edited, len(replayed)) == ([], 1)
+    assert confirmed_in(mine) == set()
+
+
+def test_the_folder_of_a_run_is_named_by_image_kind_and_time(workspace, tmp_path):
+    workspace.runs_folder = tmp_path
+    for name, begin in (("a b/c.tif", "a-b-c-tif-live-"), ("***", "image-live-")):
+        layer = image(workspace, name)
+        workspace.choose("image", layer)
+        folder = workspace.new_run_folder("live")
+        assert folder.parent == tmp_path
+        assert folder.name.startswith(begin)
+        assert len(folder.name) == len(begin) + len("20260102-030405")
+
+
+def test_rounds_of_another_session_are_added_by_their_time(workspace):
+    told = heard(workspace.changed)
+    first, second, third = (SimpleHashed(when) for when in (1, 2, 3))
+    workspace.set_rounds([first, third])
+    workspace.add_rounds([second, third])
+    assert workspace.rounds == [first, second, third]
+    assert len(told) == 2
+
+
+class SimpleHashed(SimpleNamespace):
+    """A round of which only the time counts."""
+
+    def __init__(self, when):
+        super().__init__(when=when)
+
+    def __hash__(self):
+        return self.when
+
+
+def test_a_chooser_shows_the_layers_and_the_chosen_one(workspace, qtbot):
+    choice = LayerChoice(workspace, "labels")
+    qtbot.addWidget(choice)
+
+    def shown():
+        return [choice.itemText(n) for n in range(choice.count())], choice.currentText(), choice.isEnabled()
+
+    assert shown() == (["no labels layer"], "no labels layer", False)
+    choice.activated.emit(0)
+    assert workspace.labels is None
+    labels(workspace, "first")
+    second = labels(workspace, "second")
+    assert shown() == (["first", "second"], "first", True)
+    choice.activated.emit(1)
+    assert workspace.labels == second
+    assert shown()[1] == "second"
+    assert choice.toolTip() == "The labels layer that all steps work on."
+    second.name = "renamed"
+    choice.showPopup()
+    choice.hidePopup()
+    assert shown()[0] == ["first", "renamed"]

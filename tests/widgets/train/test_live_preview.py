@@ -1,0 +1,90 @@
+"""The live proposal and its movie, without a window."""
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from emseg_napari.core.jobs import PreviewReady, UserError
+from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.train.live_preview import LivePreview
+
+LIVE, MOVIE = "live proposal (boundary probability)", "training movie (epochs)"
+
+
+@pytest.fixture
+def viewer():
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((4, 8, 10)), name="cells", scale=(10, 2, 2), units=("nm",) * 3)
+    return viewer
+
+
+def show(viewer, preview, epoch, value, z=1, keep=True):
+    event = PreviewReady(epoch, z, np.full((8, 10), value, np.float32))
+    preview.show(event, viewer.layers["cells"], keep)
+
+
+def test_a_proposal_is_an_aid_over_its_slice_and_what_was_selected_stays_so(viewer):
+    viewer.layers.selection.active = viewer.layers["cells"]
+    preview = LivePreview(viewer)
+    show(viewer, preview, 1, 0.25, z=2, keep=False)
+    live = viewer.layers[LIVE]
+    assert live.data.shape == (1, 8, 10)
+    assert live.translate.tolist() == [20, 0, 0]
+    assert info_of(live).is_aid
+    assert live.contrast_limits == [0, 1]
+    assert viewer.layers.selection.active == viewer.layers["cells"]
+    show(viewer, preview, 1, 0.5, z=3, keep=False)
+    assert viewer.layers[LIVE] == live
+    assert live.translate.tolist() == [30, 0, 0]
+    assert preview.frames == []
+
+
+def test_a_movie_begins_with_the_second_epoch_hidden_and_grows(viewer):
+    preview = LivePreview(viewer)
+    show(viewer, preview, 1, 0.25)
+    assert MOVIE not in viewer.layers
+    show(viewer, preview, 2, 0.5)
+    movie = viewer.layers[MOVIE]
+    assert not movie.visible
+    assert viewer.layers[LIVE].visible
+    assert movie.translate.tolist() == [0, 10, 0, 0]
+    assert [str(unit) for unit in movie.units] == ["pixel", "nanometer", "nanometer", "nanometer"]
+    for value in (0.7, 0.8):  # an epoch may have several previews: the last one is its frame
+        show(viewer, preview, 3, value)
+    assert viewer.layers[MOVIE] == movie
+    np.testing.assert_allclose(movie.data[:, 0, 0, 0], [0.25, 0.5, 0.8])
+    assert movie.data.shape == (3, 1, 8, 10)
+    assert tuple(viewer.dims.range[0]) == (0, 2, 1)
+
+
+def test_the_next_training_has_a_movie_of_its_own(viewer):
+    preview = LivePreview(viewer)
+    for epoch in (1, 2):
+        show(viewer, preview, epoch, 0.25)
+    preview.reset()
+    assert preview.frames == []
+    for epoch in (2, 3):
+        show(viewer, preview, epoch, 0.5)
+    movies = [layer for layer in viewer.layers if layer.name.startswith(MOVIE)]
+    assert [float(movie.data.max()) for movie in movies] == [0.25, 0.5]
+    preview.remove()
+    assert LIVE not in viewer.layers
+    assert movies[1] in viewer.layers
+    preview.remove()
+    viewer.layers.remove(movies[1])
+    show(viewer, preview, 4, 0.75)
+    assert {LIVE, MOVIE} <= {layer.name.partition(" [")[0] for layer in viewer.layers}
+
+
+def test_a_movie_is_written_in_grey_levels_that_repeats(viewer, tmp_path):
+    preview = LivePreview(viewer)
+    with pytest.raises(UserError, match="There is no movie yet; tick 'Keep a movie' and train first"):
+        preview.export_gif(tmp_path / "movie.gif")
+    for epoch, value in ((1, -0.5), (2, 0.6), (3, 1.5)):
+        show(viewer, preview, epoch, value)
+    preview.export_gif(tmp_path / "movie.gif")
+    frames = imageio.imread(tmp_path / "movie.gif", index=None)
+    assert [int(frame.reshape(80, -1)[0, 0]) for frame in frames] == [0, 153, 255]
+    about = imageio.immeta(tmp_path / "movie.gif", index=0)
+    assert (about["duration"], about["loop"]) == (250, 0)
