@@ -3,9 +3,16 @@
 from types import SimpleNamespace
 
 import pytest
+from napari.components import ViewerModel
 from qtpy.QtCore import QObject, Signal
 
-from emseg_napari.widgets.base.layer_picker import LayerPicker
+from emseg_napari.widgets.base.layer_picker import LayerPicker, PredictionPicker, TruthPicker
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.layers.labels_layer import add_labels
+from emseg_napari.widgets.layers.layer_info import LayerInfo, update_info
+from helpers.window import striped
+
+IMAGE, LABELS = striped((2, 16, 16))
 
 
 class Signals(QObject):
@@ -66,3 +73,49 @@ def test_names_are_the_present_ones_when_the_list_opens(picker):
     picker.showPopup()
     picker.hidePopup()
     assert picker.itemText(picker.count() - 1) == "renamed"
+
+
+# -- predictions and true labels ----------------------------------------------------------------
+
+
+@pytest.fixture
+def workspace(qapp):
+    return Workspace(ViewerModel())
+
+
+def offered(picker):
+    return [picker.itemText(n) for n in range(picker.count())]
+
+
+def test_predictions_of_the_chosen_image_come_first(workspace, qtbot):
+    viewer = workspace.viewer
+    image, other = (viewer.add_image(IMAGE, name=name) for name in ("cells", "other"))
+    for name, of in (("of other", other), ("probability", image)):
+        viewer.add_image(IMAGE / 255, name=name, metadata=LayerInfo(proposal_of=of.unique_id).as_metadata())
+    truth, second = (add_labels(viewer, LABELS.copy(), name) for name in ("truth", "second"))
+    update_info(add_labels(viewer, LABELS.copy(), "proposal", image), proposal_of=image.unique_id)
+    picker = PredictionPicker(workspace)
+    qtbot.addWidget(picker)
+    assert workspace.labels == truth
+    assert offered(picker) == ["probability", "proposal", "of other", "second", "truth", "other", "cells"]
+    assert picker.layer.name == "probability"
+    workspace.choose("image", other)
+    assert offered(picker)[:3] == ["of other", "probability", "proposal"]
+    assert second in viewer.layers
+
+
+def test_labels_of_a_person_are_true_rather_than_proposals_and_never_the_prediction(workspace, qtbot):
+    viewer = workspace.viewer
+    image = viewer.add_image(IMAGE, name="cells")
+    update_info(add_labels(viewer, LABELS.copy(), "proposal", image), proposal_of=image.unique_id)
+    add_labels(viewer, LABELS.copy(), "second")
+    add_labels(viewer, LABELS.copy(), "truth")
+    workspace.choose("labels", viewer.layers["truth"])
+    prediction = PredictionPicker(workspace)
+    truth = TruthPicker(workspace, prediction)
+    for picker in (prediction, truth):
+        qtbot.addWidget(picker)
+    assert offered(truth) == ["truth", "second", "proposal"]
+    assert (prediction.layer.name, truth.layer.name) == ("proposal", "truth")
+    prediction.choose(viewer.layers["truth"])
+    assert truth.layer.name == "second"

@@ -225,7 +225,8 @@ def test_the_slice_to_label_has_the_largest_error_of_those_that_are_not_confirme
         alone.next_slice.click()
         assert alone.step.viewer.dims.point[0] == z
         assert alone.step.status.text() == (
-            f"The network would learn most from slice {z}: estimated error {alone.errors[z]:.3f} (1 - V_rand)."
+            f"The network would learn most from slice {z}: "
+            f"estimated error {alone.errors[z]:.3f} (1 - V_rand)."
         )
         confirmed_in(layer).add(z)
     alone.next_slice.click()

@@ -1,0 +1,44 @@
+"""Questions: what is offered, and what each answer means."""
+
+import pytest
+from qtpy.QtWidgets import QInputDialog
+
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import AmbiguousLabels, UnknownLabels
+from emseg_napari.io.datasets import SeveralVolumes
+from emseg_napari.widgets.base.dialogs import ask_convention, ask_dataset, is_sure
+from helpers.window import answer_with
+
+
+def test_only_readings_that_fit_are_offered(qapp, monkeypatch):
+    asked = answer_with(monkeypatch, "napari")
+    two = AmbiguousLabels("Labels may be either.", ("binary", "napari"))
+    assert ask_convention(None, two) == "napari"
+    assert asked == [str(two)]
+    unknown = UnknownLabels("Labels are unknown.")
+    assert ask_convention(None, unknown) is None
+    assert ask_convention(None, UserError("No labels.")) is None
+    assert len(asked) == 1
+    answer_with(monkeypatch, None)
+    assert ask_convention(None, two) is None
+
+
+@pytest.mark.parametrize(("chosen", "answer"), [(True, "b"), (False, None)])
+def test_of_several_datasets_one_is_asked_for(qapp, monkeypatch, chosen, answer):
+    asked = []
+
+    def ask(parent, title, question, names, *_):
+        asked.append((question, names))
+        return "b", chosen
+
+    monkeypatch.setattr(QInputDialog, "getItem", ask)
+    several = SeveralVolumes("a.h5 holds two volumes; name one", ("a", "b"))
+    assert ask_dataset(None, several) == answer
+    assert asked == [("a.h5 holds two volumes. Which one is meant?", ["a", "b"])]
+
+
+@pytest.mark.parametrize(("button", "sure"), [("Discard", True), (None, False)])
+def test_what_cannot_be_undone_is_done_only_with_its_own_button(qapp, monkeypatch, button, sure):
+    asked = answer_with(monkeypatch, button)
+    assert is_sure(None, "It is lost then.", "Discard") is sure
+    assert asked == ["It is lost then."]

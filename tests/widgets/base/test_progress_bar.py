@@ -1,0 +1,15 @@
+"""The bar of a job says how far it is, in words too."""
+
+from emseg_napari.core.jobs import Progress
+from emseg_napari.widgets.base.progress_bar import JobBar
+
+
+def test_a_bar_says_how_far_a_job_is_and_how_long_it_takes(qtbot):
+    bar = JobBar()
+    qtbot.addWidget(bar)
+    assert bar.format() == ""
+    seen = []
+    for event in (Progress(0.1234, None, "step 5"), Progress(1.0, 65, "step 9")):
+        bar.show_progress(event)
+        seen.append((bar.value() / bar.maximum(), bar.format()))
+    assert seen == [(0.123, "step 5"), (1.0, "step 9, 1 min 05 s left")]
