@@ -1,0 +1,211 @@
+"""Step Load without a window: what is described, where dialogs begin, and what is chosen of what opens."""
+
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QFileDialog
+
+from emseg_napari.widgets import load as load_module
+from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
+from emseg_napari.widgets.layers.labels_layer import add_labels
+from emseg_napari.widgets.load import LoadStep
+from helpers.window import answer_with, settle, striped, wait_for
+
+IMAGE, LABELS = striped((3, 24, 32))
+
+
+@pytest.fixture
+def step(qtbot):
+    step = LoadStep(ViewerModel())
+    qtbot.addWidget(step)
+    return step
+
+
+@pytest.fixture
+def stack(tmp_path):
+    (tmp_path / "data").mkdir()
+    tifffile.imwrite(tmp_path / "data" / "stack.tif", IMAGE, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "data" / "truth.tif", LABELS, photometric="minisblack")
+    return tmp_path / "data" / "stack.tif"
+
+
+def test_the_chosen_image_is_described_also_when_its_scale_or_the_choice_changes(step):
+    assert step.about.text() == ""
+    first = step.viewer.add_image(IMAGE, name="first")
+    second = step.viewer.add_image(IMAGE[:2], name="second")
+    seen = [step.about.text()]
+    assert "3" in seen[0]
+    for change in (
+        lambda: setattr(first, "scale", (50, 4, 4)),
+        lambda: setattr(first, "units", ("nm",) * 3),
+        lambda: step.workspace.choose("image", second),
+        lambda: setattr(second, "scale", (7, 7, 7)),
+    ):
+        change()
+        assert step.about.text() not in seen
+        seen.append(step.about.text())
+    first.scale = (1, 1, 1)  # is not the chosen one any more
+    assert step.about.text() == seen[-1]
+
+
+def test_there_is_nothing_to_save_without_labels(step):
+    save = step.buttons["Save session..."]
+    assert save.toolTip().endswith("Not yet: there are not labels to save")
+    assert not save.isEnabled()
+    add_labels(step.viewer, LABELS.copy(), "mine")
+    assert save.isEnabled()
+    step.save_session = lambda folder: pytest.fail("asked for")
+    step.viewer.layers.clear()
+    assert not save.isEnabled()
+
+
+def test_a_session_has_an_image_and_labels_of_the_plugin(step, tmp_path):
+    sentence = "Choose an image and a labels layer that emseg made or opened; then save."
+    with step.guard():
+        step.save_session(tmp_path / "a.emseg")
+    assert step.status.text() == sentence
+    mine = add_labels(step.viewer, LABELS.copy(), "mine")
+    step.say("")
+    with step.guard():
+        step.save_session(tmp_path / "a.emseg")
+    assert step.status.text() == sentence
+    step.viewer.add_image(IMAGE, name="cells")
+    step.workspace.choose("labels", step.viewer.add_labels(LABELS.copy(), name="foreign"))
+    step.say("")
+    with step.guard():
+        step.save_session(tmp_path / "a.emseg")
+    assert step.status.text() == sentence
+    assert mine in step.viewer.layers
+
+
+def test_labels_that_are_not_in_the_session_are_named(step, tmp_path, qtbot):
+    image = step.viewer.add_image(IMAGE, name="cells")
+    for name in ("mine", "second", "third"):
+        add_labels(step.viewer, LABELS.copy(), name, image)
+    step.save_session(tmp_path / "a")
+    wait_for(qtbot, lambda: step.status.text().startswith("Saved"))
+    assert step.status.text() == (
+        "Saved a.emseg; your changes are saved there from now on. It contains 'mine', not 'second', 'third'."
+    )
+
+
+@pytest.mark.parametrize(
+    ("button", "dialog", "opened"),
+    [
+        ("Open image stack...", "getOpenFileName", "open_image"),
+        ("Open slice folder...", "getExistingDirectory", "open_image"),
+        ("Open labels...", "getOpenFileName", "open_labels"),
+        ("Open session...", "getExistingDirectory", "open_session"),
+        ("Save session...", "getSaveFileName", "save_session"),
+    ],
+)
+def test_dialogs_begin_in_the_last_folder_and_a_cancelled_one_opens_nothing(
+    step, monkeypatch, tmp_path, button, dialog, opened
+):
+    add_labels(step.viewer, LABELS.copy(), "mine")
+    remember_folder("images", tmp_path)
+    asked, got, answers = [], [], ["", "a/b"]
+
+    def ask(parent, title, start, *_):
+        asked.append(Path(start))
+        answer = answers.pop(0)
+        return answer if dialog == "getExistingDirectory" else (answer, "")
+
+    monkeypatch.setattr(QFileDialog, dialog, ask)
+    monkeypatch.setattr(step, opened, got.append)
+    for _ in range(2):
+        step.buttons[button].click()
+    assert got == [Path("a/b")]
+    assert asked == [tmp_path / "session.emseg" if "Save" in button else tmp_path] * 2
+
+
+def test_what_is_opened_is_chosen_described_and_its_folder_remembered(step, stack, qtbot):
+    step.viewer.add_image(IMAGE, name="before")
+    step.open_image(stack)
+    assert step.status.text() == "Reading stack.tif..."
+    settle(step)
+    assert step.workspace.image.name == "stack"
+    assert step.status.text().startswith("Opened stack.tif: ")
+    assert recall_folder("images", Path()) == stack.parent
+    remember_folder("images", Path("elsewhere"))
+    add_labels(step.viewer, LABELS.copy(), "before")
+    step.workspace.image.scale = (5, 2, 2)
+    step.open_labels(stack.with_name("truth.tif"))
+    settle(step)
+    assert step.workspace.labels.name == "truth"
+    assert step.workspace.labels.scale.tolist() == [5, 2, 2]
+    assert "differs" not in step.status.text()
+    assert recall_folder("images", Path()) == stack.parent
+
+
+def test_labels_of_another_shape_lie_by_themselves_and_it_is_said(step, stack, qtbot):
+    step.open_labels(stack.with_name("truth.tif"))
+    settle(step)
+    assert "differs" not in step.status.text()  # from no image
+    step.viewer.add_image(IMAGE[:2], name="cells", scale=(5, 2, 2))
+    step.open_labels(stack.with_name("truth.tif"))
+    settle(step)
+    assert step.status.text().endswith("Its shape differs from the image's.")
+    assert step.workspace.labels.scale.tolist() == [1, 1, 1]
+
+
+def test_a_disk_that_fails_and_works_again_is_said(step):
+    step.autosave.trouble.emit("The disk is full.")
+    assert step.status.text() == (
+        "The disk is full. Trying again; until then your last strokes are not on disk."
+    )
+    step.autosave.trouble.emit("")
+    assert step.status.text() == "All is on disk again."
+
+
+def test_lost_work_is_offered_with_its_time_and_size_and_goes_when_it_is_restored(step, monkeypatch):
+    works = [
+        SimpleNamespace(when=datetime(2026, 3, 4, 5, 6), image="cells", slices=7, folder=Path("a")),
+        SimpleNamespace(when=datetime(2026, 3, 5, 5, 6), image="more", slices=1, folder=Path("b")),
+    ]
+    opened, discarded = [], []
+    monkeypatch.setattr(load_module, "recoverable", lambda: list(works))
+    monkeypatch.setattr(load_module, "discard", lambda folder: discarded.append(folder) or works.pop())
+    monkeypatch.setattr(step, "open_session", opened.append)
+    assert step.recovery.isHidden()
+    step.look_for_lost_work()
+    assert not step.recovery.isHidden()
+    assert step.recovered.itemText(0) == "2026-03-04 05:06 cells (7 slices with labels)"
+    step.restore.click()
+    assert (opened, step.recovered.count(), step.recovery.isHidden()) == ([Path("a")], 1, False)
+    for answer, left in ((None, False), ("Discard", True)):
+        asked = answer_with(monkeypatch, answer)
+        step.look_for_lost_work()
+        step.recovered.setCurrentIndex(1)
+        step.discard.click()
+        assert "more (1 slices with labels) are deleted" in asked[0]
+        assert discarded == [Path("b")] * left
+    step.restore.click()
+    assert step.recovery.isHidden()
+
+
+def test_sessions_whose_image_is_not_found_ask_for_it_as_a_file_or_as_a_folder(step, monkeypatch):
+    asked = []
+    for name in ("getOpenFileName", "getExistingDirectory"):
+        empty = ("", "") if name == "getOpenFileName" else ""
+        monkeypatch.setattr(
+            QFileDialog, name, lambda *given, n=name, e=empty: asked.append((n, given[1])) or e
+        )
+    for path in ("x/stack.tif", "x/stack.zarr", "x/slices"):
+        assert step._ask_moved(SimpleNamespace(path=Path(path))) is None
+    assert asked == [
+        ("getOpenFileName", "Where is stack.tif now?"),
+        ("getExistingDirectory", "Where is stack.zarr now?"),
+        ("getExistingDirectory", "Where is slices now?"),
+    ]
+
+
+def test_buttons_stand_in_two_columns_with_what_they_open(step):
+    assert np.all([button.toolTip() for button in step.buttons.values()])
+    grid = step.rows.itemAt(0).layout()
+    assert [grid.getItemPosition(n)[:2] for n in range(4)] == [(0, 0), (0, 1), (1, 0), (1, 1)]
