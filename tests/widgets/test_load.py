@@ -12,9 +12,9 @@ from qtpy.QtWidgets import QFileDialog
 
 from emseg_napari.widgets import load as load_module
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
-from emseg_napari.widgets.layers.labels_layer import add_labels
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
 from emseg_napari.widgets.load import LoadStep
-from helpers.window import answer_with, settle, striped, wait_for
+from helpers.window import answer_with, settle, striped, wait_for, wait_until_left
 
 IMAGE, LABELS = striped((3, 24, 32))
 
@@ -92,6 +92,24 @@ def test_labels_that_are_not_in_the_session_are_named(step, tmp_path, qtbot):
     assert step.status.text() == (
         "Saved a.emseg; your changes are saved there from now on. It contains 'mine', not 'second', 'third'."
     )
+
+
+def test_a_session_opens_with_its_image_and_the_next_dialog_begins_beside_it(step, tmp_path, qtbot):
+    image = step.viewer.add_image(IMAGE, name="cells")
+    confirmed_in(add_labels(step.viewer, LABELS.copy(), "mine", image)).update({0, 2})
+    folder = tmp_path / "sessions" / "a.emseg"
+    folder.parent.mkdir()
+    step.save_session(folder)
+    wait_for(qtbot, lambda: step.status.text().startswith("Saved"))
+    step.viewer.layers.clear()
+    wait_until_left(qtbot, folder)
+    other = step.viewer.add_image(IMAGE, name="another")
+    remember_folder("images", Path("elsewhere"))
+    step.open_session(folder)
+    wait_for(qtbot, lambda: step.status.text() == "Opened the session (2 slices confirmed).")
+    assert step.workspace.image not in (None, other)
+    assert confirmed_in(step.workspace.labels) == {0, 2}
+    assert recall_folder("images", Path()) == folder.parent
 
 
 @pytest.mark.parametrize(

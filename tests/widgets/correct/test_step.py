@@ -139,6 +139,14 @@ def test_the_slice_in_view_and_all_slices_are_described(step, qtbot):
     wait_for(qtbot, lambda: step.confirm.text() == "Confirm slice (C)")
 
 
+def test_how_many_slices_are_in_which_state_is_shown_once_they_are_counted(step, qtbot):
+    wait_for(qtbot, lambda: step.confirmed.text().startswith("Slices: 6 proposed."))
+    step.workspace.labels.data[0] = 0
+    with qtbot.waitSignal(step.strip.counted):
+        step.strip.count([0])
+    assert step.confirmed.text().startswith("Slices: 1 raw, 5 proposed.")
+
+
 def test_confirming_is_undone_in_one_step(step):
     layer = step.workspace.labels
     press(step, "C")
@@ -219,6 +227,14 @@ def test_a_tool_is_put_away_with_its_layer_and_stays_with_another_image(step):
     assert step.repairs.repair.tool is not None
     step.workspace.choose("labels", add_labels(step.viewer, LABELS.copy(), "other"))
     assert step.repairs.repair.tool is None
+
+
+def test_every_button_stands_in_the_step(step):
+    for button in (*step.tools, step.confirm, step.drop, *step.repairs.buttons, *step.places.buttons):
+        assert step.isAncestorOf(button)
+    assert step.isAncestorOf(step.live.switch)
+    assert step.isAncestorOf(step.strip)
+    assert step.strip.toolTip().startswith("One column for each slice: grey raw")
 
 
 def test_a_slice_of_the_image_is_that_slice(step):

@@ -183,6 +183,15 @@ def test_cancelling_changes_nothing(step, qtbot):
     assert not step.save_csv.isEnabled()
 
 
+def test_how_errors_are_found_is_remembered_once_it_is_asked_for(step, started, qtbot):
+    step.error_form.widgets["smallest_px"].value = "17"
+    step.evaluate.click()
+    later = EvaluateStep(step.viewer)
+    qtbot.addWidget(later)
+    assert later.error_form.values()["smallest_px"] == 17
+    assert later.save_csv.toolTip().endswith("Not yet: evaluate first")
+
+
 # -- what is chosen, and what goes to the engine ------------------------------------------
 
 
