@@ -157,10 +157,10 @@ class SliceStrip(QWidget):
     def sentence(self, z: int) -> str:
         """Return what is known of a slice in words and per cent."""
         found = self.found.get(z)
-        if found is None:
-            return f"Slice {z}"
+        error = f"; estimated error {self._errors[z]:.3f}" if z in self._errors else ""
+        if found is None:  # not counted yet
+            return f"Slice {z}{error}"
         total = found.unlabelled + found.proposed + found.own
         parts = (("unlabelled", found.unlabelled), ("proposed", found.proposed), ("yours", found.own))
         shares = ", ".join(f"{name} {100 * count / total:.1f} %" for name, count in parts)
-        error = f"; estimated error {self._errors[z]:.3f}" if z in self._errors else ""
         return f"Slice {z}: {shares}" + ("; confirmed" if found.confirmed else "") + error

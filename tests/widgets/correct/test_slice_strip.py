@@ -71,8 +71,9 @@ def test_what_is_known_of_a_slice_is_said_in_per_cent(strip):
     assert strip.sentence(0) == (
         "Slice 0: unlabelled 100.0 %, proposed 0.0 %, yours 0.0 %; estimated error 0.123"
     )
-    strip.found.clear()
-    assert strip.sentence(0) == "Slice 0"
+    strip.found.clear()  # as before they are counted
+    assert strip.sentence(0) == "Slice 0; estimated error 0.123"
+    assert strip.sentence(1) == "Slice 1"
 
 
 def test_a_left_click_goes_to_the_slice_of_its_column_and_beside_it_nowhere(strip):

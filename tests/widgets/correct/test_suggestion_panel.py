@@ -177,9 +177,11 @@ def test_each_button_of_the_places_says_what_comes_first(alone, monkeypatch):
     assert not_yet(alone)[0] == "a search is running"
     assert not alone.bar.isHidden()
     alone.step.workspace.choose_run(None)
+    assert not_yet(alone)[0] == "a search is running"
     monkeypatch.setattr(type(alone.job), "running", False)
-    alone.update_buttons()
+    alone.job.ended.emit()
     assert not_yet(alone)[0] == "train a network first"
+    assert alone.bar.isHidden()
 
 
 def test_the_place_its_question_and_what_is_left_are_said(alone):
