@@ -30,10 +30,12 @@ def squares(mask: np.ndarray) -> np.ndarray:
     return np.minimum(np.rint(ndimage.distance_transform_edt(~mask) ** 2).astype(int), FAR)
 
 
-def numbered(membrane: np.ndarray, cells: int, random: np.random.Generator):
-    """A slice's stretches, each with the number of any cell: as they are kept, and as a picture."""
+def numbered(membrane: np.ndarray, cells: int, random: np.random.Generator | None):
+    """A slice's stretches, numbered at random or in turn: as they are kept, and as a picture."""
     found = row_segments.RowSegments(*row_segments.stretches_of(membrane))
-    number = random.integers(1, cells + 1, len(found.start)).astype(np.int32)
+    count = len(found.start)
+    number = np.arange(count) % cells if random is None else random.integers(0, cells, count)
+    number = (number + 1).astype(np.int32)
     picture = np.zeros(membrane.shape, int)
     for y in range(len(membrane)):
         for n in range(found.first[y], found.first[y + 1]):
@@ -61,9 +63,9 @@ def expected(own: np.ndarray, other: np.ndarray, reach: np.ndarray, membrane: np
     return drawn
 
 
-def persisting(random, membranes, reach):
+def persisting(random, membranes, reach, cells=4):
     """What is drawn, and what should be."""
-    (own, mine), (other, theirs) = (numbered(membrane, 4, random) for membrane in membranes)
+    (own, mine), (other, theirs) = (numbered(membrane, cells, random) for membrane in membranes)
     drawn = np.full(mine.shape, BOUNDARY, np.uint8)
     room = np.full((3, kernel.LANES), 7, np.uint16)  # what another cell has left there
     kernel.draw_persisting(drawn, own, other, kernel.depths(membranes[0]), reach, room)
@@ -114,7 +116,7 @@ def test_stretches_of_any_length_last_up_to_their_limit(interpreted, long, short
         above[random.integers(0, 7), (at := random.integers(0, 73)) : at + short] = 0
         membranes = (below[:, ::-1].copy(), above[:, ::-1].copy()) if turned else (below, above)
         reach = np.full(FAR + 1, limit, np.uint16)
-        np.testing.assert_array_equal(*persisting(np.random.default_rng(0), membranes, reach))
+        np.testing.assert_array_equal(*persisting(None, membranes, reach, 1))
 
 
 @pytest.mark.parametrize(("limit", "lasts"), [(71, False), (72, True)])
@@ -131,3 +133,23 @@ def test_the_first_slice_may_have_fewer_cells_than_the_second(interpreted):
     full, empty = np.zeros((4, 6), np.uint8), np.ones((4, 6), np.uint8)
     for membranes in ((full, empty), (empty, full), (empty, empty), (full, full)):
         np.testing.assert_array_equal(*persisting(random, membranes, reaches(random, 200)))
+
+
+def test_what_a_wide_cell_left_behind_does_not_draw_a_narrow_one(interpreted):
+    below, above = np.ones((6, 60), np.uint8), np.ones((6, 60), np.uint8)
+    below[1, :30] = below[4, 5:10] = above[1, :41] = above[4, :2] = 0
+    for membranes in ((below, above), (below[:, ::-1].copy(), above[:, ::-1].copy())):
+        drawn, wanted = persisting(None, membranes, np.full(FAR + 1, 20, np.uint16))
+        np.testing.assert_array_equal(drawn, wanted)
+        assert np.count_nonzero(drawn[4] == INTERIOR) == 1
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_what_the_other_cell_has_far_above_below_or_beside_is_left_aside(interpreted, turns):
+    below, above = np.ones((151, 151), np.uint8), np.ones((151, 151), np.uint8)
+    below[74:77, 72:79] = above[75, 77] = above[70, 150] = 0
+    for far in (0, 3, 8, 9, 10, 138, 139, 140, 141, 149):
+        above[far, 70:80:4] = above[73:78:2, far] = 0
+    membranes = [np.rot90(membrane, turns).copy() for membrane in (below, above)]
+    for reach in (np.full(FAR + 1, 9, np.uint16), np.full(FAR + 1, 63**2, np.uint16)):
+        np.testing.assert_array_equal(*persisting(None, membranes, reach, 1))
