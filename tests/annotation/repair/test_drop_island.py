@@ -161,3 +161,19 @@ def test_what_two_cells_share_is_a_wall_from_three_pixels_on(long, walls):
     found = _walls(labels, window, skeleton, own)
     assert sorted(np.count_nonzero(wall) for wall in found) == walls  # 8 pixels beyond the slice are seen too
     assert all((skeleton.y[wall] == 28).all() for wall in found)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_loose_membrane_in_a_cell_is_no_wall_between_it_and_another(turns):
+    labels = empty(60, 60)
+    labels[30, :40] = BOUNDARY
+    with pytest.raises(UserError, match="No membrane separates"):
+        drop_island(np.rot90(labels, turns).copy(), {0: (10, 50), 1: (9, 10), 2: (49, 9), 3: (50, 49)}[turns])
+    labels[:, 50] = BOUNDARY
+    labels[20, 30:50] = BOUNDARY
+    window = window_around([(0, 0), (59, 59)], 0, labels.shape)
+    skeleton = skeleton_of(window.of(labels))
+    own = beside(skeleton, *interior_under(labels, window, [(10, 10)]))
+    (wall,) = _walls(labels, window, skeleton, own)
+    assert (skeleton.x[wall] == 58).all()
+    assert np.count_nonzero(skeleton.is_loose) > 50
