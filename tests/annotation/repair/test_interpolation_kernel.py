@@ -153,3 +153,12 @@ def test_what_the_other_cell_has_far_above_below_or_beside_is_left_aside(interpr
     membranes = [np.rot90(membrane, turns).copy() for membrane in (below, above)]
     for reach in (np.full(FAR + 1, 9, np.uint16), np.full(FAR + 1, 63**2, np.uint16)):
         np.testing.assert_array_equal(*persisting(None, membranes, reach, 1))
+
+
+@pytest.mark.parametrize("row", [4, 5, 6, 7])
+def test_what_the_other_cell_has_65_pixels_above_is_not_taken_for_what_it_has_below(interpreted, row):
+    below, above = np.ones((80, 50), np.uint8), np.ones((80, 50), np.uint8)
+    below[70:72, 8:15] = above[72, 40] = above[row, 10:13] = 0
+    drawn, wanted = persisting(None, (below, above), np.full(FAR + 1, 4, np.uint16), 1)
+    np.testing.assert_array_equal(drawn, wanted)
+    assert (drawn == BOUNDARY).all()
