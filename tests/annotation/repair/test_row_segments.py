@@ -76,7 +76,7 @@ def test_a_spiral_and_a_comb_are_one_cell_each():
 def test_what_stretches_share_is_counted_once_for_each_two():
     slices = membranes()
     for below in slices:
-        for above in (other for other in slices if other.shape == below.shape):
+        for above in [other for other in slices if other.shape == below.shape][:3]:
             one, other = stretches(below), stretches(above)
             marks = [pixels(part, np.arange(len(part.start)), below.shape) for part in (one, other)]
             both = (marks[0] >= 0) & (marks[1] >= 0)
