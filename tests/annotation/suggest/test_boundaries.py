@@ -66,6 +66,11 @@ def test_sides_are_alike_as_far_as_they_lie_in_the_same_cells_of_the_neighbours(
     assert np.isnan(alike_in([], sides)).all()
 
 
+def test_sides_of_a_single_pixel_are_alike_in_one_cell_and_not_in_two():
+    overlap = sparse.csr_matrix([[0.0, 1, 0], [0, 1, 0], [0, 0, 1]])
+    assert alike_in([overlap], np.array([[0, 1], [0, 2]])).tolist() == [1, 0]
+
+
 def test_a_gap_and_a_membrane_have_the_areas_on_their_sides():
     """Rooms of 20 x 20, 20 x 20 and 20 x 10, the first two connected by a passage of 4 x 2 pixels."""
     probability = np.full((24, 60), 0.95, np.float32)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from emseg_napari.annotation.suggest import search_stack
 from emseg_napari.annotation.suggest.search_stack import SliceSearched, search_places
 from emseg_napari.core.jobs import JobContext, Progress, SliceLeftOut
 from emseg_napari.io.volume import BrokenChunk, volume_of
@@ -42,3 +43,22 @@ def test_of_a_slice_with_pixels_that_are_no_numbers_nothing_is_proposed_and_that
     assert [event.z for event in told if isinstance(event, SliceSearched)] == [0]
     (left_out,) = [event for event in told if isinstance(event, SliceLeftOut)]
     assert left_out.text.startswith("Slice 1 is left out: it has 1 pixels that are not finite numbers")
+
+
+def test_slices_are_searched_from_the_one_in_view_outwards_and_confirmed_ones_are_not(tmp_path, monkeypatch):
+    asked, told = [], []
+
+    def places(z, labels, probability, spread, around):
+        asked.append((z, int(labels[0, 0]), [None if part is None else int(part[0, 0]) for part in around]))
+        return []
+
+    monkeypatch.setattr(search_stack, "places_of_slice", places)
+    image = np.random.default_rng(0).integers(0, 255, (5, 40, 40)).astype(np.uint8)
+    labels = np.zeros(image.shape, np.uint8) + np.arange(5, dtype=np.uint8)[:, None, None]
+    run, context = tiny_network_run(tmp_path / "run"), JobContext(report=told.append)
+    search_places(image, labels, run, context, confirmed=[1], first=2)
+    assert asked == [(2, 2, [1, 3]), (3, 3, [2, 4]), (0, 0, [None, 1]), (4, 4, [3, None])]
+    steps = [event for event in told if isinstance(event, Progress)]
+    assert [event.fraction for event in steps] == [0.25, 0.5, 0.75, 1]
+    assert steps[-1].seconds_left == 0
+    assert [event.text for event in steps][:2] == ["slice 2 searched", "slice 3 searched"]

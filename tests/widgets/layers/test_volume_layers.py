@@ -208,7 +208,8 @@ def test_a_huge_image_that_nobody_can_open_again_is_not_copied_and_that_is_said(
     dock.train.new_labels.click()
     layer = dock.workspace.labels
     layer.data_setitem((np.array([3]), np.array([5]), np.array([6])), 1)
-    assert "computed is too large to be copied automatically" in dock.load.status.text()
+    told = "computed is too large to be copied automatically"
+    wait_for(qtbot, lambda: told in dock.load.status.text())
     folder = dock.autosave.folder(layer)
     wait_for(qtbot, lambda: (folder / "labels" / "0003.png").is_file())
     assert not (folder / "image.tif").exists()
