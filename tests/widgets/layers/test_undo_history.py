@@ -126,6 +126,16 @@ def test_the_changed_slices_are_told_for_strokes_undo_and_redo():
     desk.redo()
     desk.layer.paint((0, 1, 1), 2)
     assert told == [{1}, {1}, {1}, {0}]
+    desk.layer.data_setitem((np.array([1, 0]), np.array([0, 0]), np.array([3, 4])), 1)
+    assert told[4:] == [{0, 1}]
+
+
+def test_pixels_of_a_column_change_only_their_slice():
+    desk, told = Desk(), []
+    history_of(desk.layer).changed.connect(told.append)
+    desk.layer.data_setitem((np.array([1, 1]), np.array([0, 3]), np.array([2, 2])), 1)
+    desk.layer.paint((1, 0, 0), 2)
+    assert told == [{1}, {1}]
 
 
 def test_a_new_step_forgets_what_was_undone():
