@@ -198,9 +198,7 @@ class TrainingSettings(Settings):
     def recipe(cls, network: NetworkName = "compact", **changes: Any) -> TrainingSettings:
         """Return the recipe of a network with `changes`; None means "leave as it is".
 
-        A training lasts either minutes or epochs: the one that is given replaces the other. A `compact` that
-        starts from another learns more slowly and from more varied patches, else few labels would make it
-        forget.
+        A training lasts either minutes or epochs: the one that is given replaces the other.
 
         Raises
         ------
@@ -215,8 +213,6 @@ class TrainingSettings(Settings):
                 raise UserError(
                     f"{field.title} has no effect on '{network}', which is fitted in one pass; leave it out."
                 )
-        if given.get("start") and network == "compact":
-            recipe = _FROM_A_START
         values = recipe | given
         if "epochs" in given:
             values["minutes"] = None
@@ -225,8 +221,6 @@ class TrainingSettings(Settings):
         return validated(cls, network=network, **values)
 
 
-# With the full rate and without other microscopes one labelled slice made a start worse on all others.
-_FROM_A_START: dict[str, Any] = {"learning_rate": 1e-3} | OTHER_MICROSCOPES
 # The published recipe: slices resized to 256 x 256, batch 2, binary cross-entropy, Adam 1e-4,
 # 10 epochs of 1000 steps, small affine augmentation and horizontal mirroring.
 _RECIPES: dict[str, dict[str, Any]] = {
