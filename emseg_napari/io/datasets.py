@@ -84,7 +84,7 @@ def choose(datasets: Mapping[str, Dataset], name: str, *, inside: str = "", want
         Path of the group in the container.
     wanted : str
         "labels" are those that lie in a folder of labels, and never what is called raw. A "prediction" is
-        neither of both, unless it is the only one that is not called raw.
+        neither of both, unless it is the only dataset.
 
     Raises
     ------

@@ -142,7 +142,7 @@ def check_unchanged(path: Path, volume: Volume, record: Mapping[str, Any]) -> No
     if then and is_changed(then, state_of(volume, then), repaired=bool(record.get(UNREAD))):
         raise UserError(
             f"{volume.name} was changed while it was read, so that {path} is made of what it was and of what "
-            "it is; remove that and start again once nothing writes to the input."
+            "it is; remove that and start again once nothing writes to the file of the input."
         )
 
 

@@ -156,7 +156,11 @@ class _Segmentation:
         count = self._number(parts, stages)
         blocks = [block for block in output.missing() if not _is_broken(block, parts)]
         failures += stages.do(NUMBER, NumberStep(self._boundary, parts, self._settings, output), blocks)
-        check_unchanged(self._path, self._boundary.volume, output.record)
+        try:
+            check_unchanged(self._path, self._boundary.volume, output.record)
+        except UserError:
+            files.remove(self._folder)  # of both contents, too
+            raise
         return self._finished(VolumeCells(output, count, tuple(failures)), stages)
 
     def _finished(self, result: VolumeCells, stages: Stages) -> VolumeCells:

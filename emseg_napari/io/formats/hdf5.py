@@ -204,12 +204,16 @@ def _check_filters(dataset: h5py.Dataset, name: str) -> None:
 
 def _check_sources(dataset: h5py.Dataset, path: Path, name: str) -> None:
     """Raise `UserError` where a file of a virtual dataset is missing: HDF5 would give its fill value."""
-    named = {one.file_name for one in dataset.virtual_sources()} - {"."} if dataset.is_virtual else set()
+    if not dataset.is_virtual or os.environ.get("HDF5_VDS_PREFIX"):
+        return
+    named = {one.file_name for one in dataset.virtual_sources()} - {"."}
     around = (path.parent, path.resolve().parent, Path())
+    # HDF5 looks for the bare name, too, where an absolute path leads nowhere.
     missing = [
         one
         for one in sorted(named)
-        if "%" not in one and not any((place / one).is_file() for place in around)
+        if "%" not in one
+        and not any((place / name).is_file() for place in around for name in (one, Path(one).name))
     ]
     if missing:
         raise UserError(

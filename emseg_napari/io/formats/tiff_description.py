@@ -186,12 +186,14 @@ def _middle(page: tifffile.TiffPage) -> np.ndarray:
 def _meaning(file: tifffile.TiffFile, page: tifffile.TiffPage) -> int | None:
     """Return what the values mean; None where the file does not say it.
 
-    An inverted grey table, by which ImageJ shows an image, may stand among its metadata only.
+    An inverted grey table, by which ImageJ shows an image, may stand among its metadata only. It changes no
+    numbers of cells, and no floats.
     """
     if "PhotometricInterpretation" not in page.tags:
         return None
     shown_by = (file.imagej_metadata or {}).get("LUTs")  # tables (3, 256) of red, green and blue
-    if page.photometric == _PHOTOMETRIC.MINISBLACK and shown_by is not None and _are_inverted(shown_by):
+    is_table = shown_by is not None and page.dtype.kind in "bu" and not (labels and page.dtype.itemsize > 1)
+    if page.photometric == _PHOTOMETRIC.MINISBLACK and is_table and _are_inverted(shown_by):
         return _PHOTOMETRIC.MINISWHITE
     return page.photometric
 
