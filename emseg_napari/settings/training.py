@@ -131,14 +131,6 @@ class TrainingSettings(Settings):
         gt=0,
         le=100,
     )
-    anchor_weight: float = advanced(
-        30.0,
-        "Anchor weight",
-        "How strongly a network that starts from another keeps the predictions of its start on unlabelled "
-        "pixels, 0 (not at all) to 1000; without it a few strokes make it forget what it had learned.",
-        ge=0,
-        le=1000,
-    )
     dice_weight: float = advanced(
         1.0, "Dice weight", "Weight of the soft Dice loss beside the cross-entropy.", ge=0, le=100
     )

@@ -1,4 +1,4 @@
-"""Loss functions over labelled pixels: cross-entropy, soft Dice, and the anchor to a start.
+"""Loss functions over labelled pixels: cross-entropy, soft Dice, and the anchor of live learning.
 
 Unlabelled pixels have no weight, so a few strokes can train.
 """
@@ -15,15 +15,17 @@ from emseg_napari.settings import TrainingSettings
 Loss = Callable[[Any, Any], Any]
 
 
-def masked_loss(settings: TrainingSettings) -> Loss:
+def masked_loss(boundary_weight: float, dice_weight: float) -> Loss:
     """Return a loss: weighted cross-entropy plus soft Dice over labelled pixels only.
 
     Soft Dice after Milletari et al. 2016, doi:10.1109/3DV.2016.79.
 
     Parameters
     ----------
-    settings : TrainingSettings
-        Its `boundary_weight` and `dice_weight`.
+    boundary_weight : float
+        Weight of a boundary pixel in the cross-entropy; interior has 1.
+    dice_weight : float
+        Weight of the Dice term; 0 leaves it out.
 
     Returns
     -------
@@ -31,7 +33,6 @@ def masked_loss(settings: TrainingSettings) -> Loss:
         Of a target (batch, y, x, 2), see `PatchSampler.batch`, and a boundary
         probability (batch, y, x, 1); its value is a scalar.
     """
-    boundary_weight, dice_weight = settings.boundary_weight, settings.dice_weight
 
     def loss(target: Any, probability: Any) -> Any:
         boundary, labelled = target[..., :1], target[..., 1:]
@@ -49,7 +50,7 @@ def masked_loss(settings: TrainingSettings) -> Loss:
     return loss
 
 
-def anchored_loss(settings: TrainingSettings) -> Loss:
+def anchored_loss(settings: TrainingSettings, anchor_weight: float) -> Loss:
     """Return the loss of settings plus an anchor: unlabelled pixels keep the start's predictions.
 
     A few strokes say nothing about the other pixels, and steps towards the strokes alone make a network
@@ -59,7 +60,9 @@ def anchored_loss(settings: TrainingSettings) -> Loss:
     Parameters
     ----------
     settings : TrainingSettings
-        Weights of the loss over labelled pixels, and `anchor_weight`.
+        Weights of the loss over labelled pixels.
+    anchor_weight : float
+        Weight of the anchor.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def anchored_loss(settings: TrainingSettings) -> Loss:
         Of a target (batch, y, x, 3), whose third channel is the start's boundary probability, and a
         boundary probability (batch, y, x, 1); its value is a scalar.
     """
-    masked = masked_loss(settings)
+    masked = masked_loss(settings.boundary_weight, settings.dice_weight)
 
     def loss(target: Any, probability: Any) -> Any:
         unlabelled = ops.cast(target[..., 1:2] == 0, "float32")
@@ -75,6 +78,6 @@ def anchored_loss(settings: TrainingSettings) -> Loss:
         # Kullback-Leibler divergence: 0 where both agree.
         apart = start * ops.log(start / now) + (1 - start) * ops.log((1 - start) / (1 - now))
         anchor = ops.sum(unlabelled * apart) / (ops.sum(unlabelled) + 1)
-        return masked(target[..., :2], probability) + settings.anchor_weight * anchor
+        return masked(target[..., :2], probability) + anchor_weight * anchor
 
     return loss

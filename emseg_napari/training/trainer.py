@@ -5,13 +5,12 @@ The loop is written out, because a run must stop, pause, repeat and resume at an
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.files import atomic_write, writable_folder
+from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import EpochEnded, JobContext, Message, PreviewReady, Progress
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.readable_slices import ReadableSlices
@@ -31,9 +30,6 @@ from emseg_napari.training.validation import Validator
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
 _PAUSE_SECONDS = 0.1
-# Of what was learned from a start, and the one that is kept where no held-out labels can choose.
-_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-_UNCHOSEN_SHARE = 0.5
 
 
 def train_network(
@@ -125,17 +121,12 @@ class _Training:
         self._report(Message(self._devices.words))
         self._report(Progress(0.0, None, "building the network"))
         settings = self._run.settings
-        kept = self._run.start_checkpoint
-        weights = start.best_checkpoint if start else kept if resume and kept.is_file() else None
-        self._learner = Learner(settings, self._devices, weights)
+        self._learner = Learner(settings, self._devices, start)
         if resume:
             self._resume()
         self._devices.warm_up(self._learner.model, *self._sampler.batch(0))
         self._schedule = self._new_schedule(replay, time.monotonic() - self._context.began)
         self._run.save()
-        if start is not None:  # it may be trained anew, or gone, when this run is resumed
-            with atomic_write(kept) as temporary:
-                shutil.copyfile(start.best_checkpoint, temporary)
         self._save()
 
     def _new_schedule(self, replay: Path | None, late_seconds: float) -> Schedule:
@@ -256,26 +247,10 @@ class _Training:
     def finish(self) -> Run:
         """Export the kept weights and choose their thresholds."""
         self._report(Progress(1.0, None, "keeping the best network"))
-        if self._learner.has_start:
-            self._blend_with_start()
         export_kept(self._run)
         self._score_kept()
         self._run.update(finished=True)
         return self._run
-
-    def _blend_with_start(self) -> None:
-        """Keep as much of what was learned as suits the held-out labels best."""
-        run, learner, validator = self._run, self._learner, self._validator
-        learner.load(run.best_checkpoint)
-        costs = {}
-        for share in _SHARES if validator.can_choose else [_UNCHOSEN_SHARE]:
-            with learner.blended(share):
-                costs[share] = validator.held_out(learner.predictor(run.record)).cost
-        share = min(costs, key=lambda one: costs[one])
-        with learner.blended(share):
-            learner.save(run.best_checkpoint)
-        run.update(kept_share=share)
-        run.start_checkpoint.unlink()  # a finished run is not resumed
 
     def _score_kept(self) -> None:
         """Choose the thresholds of the kept network, and score it with them."""

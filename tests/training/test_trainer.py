@@ -1,7 +1,6 @@
 import errno
 import json
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -542,75 +541,6 @@ def test_a_training_can_start_from_another_run_and_says_what_that_had_seen(tmp_p
         image[1:], labels[1:], tiny(start=str(first.folder), **still), folder=tmp_path / "other"
     )
     assert other.record.start_slices == []  # another stack, as far as that run knew
-
-
-@pytest.fixture
-def started(quick, tmp_path) -> TrainingSettings:
-    """Settings of a training that starts from another run and learns fast."""
-    first = train_network(*membranes(seed=1), tiny(), folder=tmp_path / "first")
-    return tiny(start=str(first.folder), learning_rate=0.01, averaging=0.0, epochs=1)
-
-
-def weights_in(path: Path) -> list[np.ndarray]:
-    model = unet.build("compact")
-    load_checkpoint(model, path)
-    return model.get_weights()
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_of_what_a_start_learned_so_much_is_kept_as_suits_the_held_out_labels(
-    started, tmp_path, monkeypatch, share
-):
-    costs = iter([9.0, *(abs(one - share) for one in (0.0, 0.25, 0.5, 0.75, 1.0))])
-    monkeypatch.setattr(Validator, "held_out", lambda *_: ValidationScore(accuracy=0.5, cost=next(costs)))
-    run = train_network(*membranes(), started, folder=tmp_path / "run")
-    start, learned = weights_in(Path(started.start) / "best.keras"), last_weights(run)
-    for before, after, kept in zip(start, learned, weights_in(run.best_checkpoint), strict=True):
-        np.testing.assert_allclose(kept, before + share * (after - before), atol=1e-6)
-        assert (before != after).any()
-    assert run.record.kept_share == share
-
-
-def test_where_nothing_is_held_out_half_of_what_was_learned_is_kept(started, tmp_path):
-    settings = started.model_copy(update={"hold_out": False})
-    run = train_network(*membranes(), settings, folder=tmp_path / "run")
-    assert run.record.kept_share == 0.5
-
-
-def test_a_start_is_kept_with_the_run_until_it_is_finished(started, tmp_path, monkeypatch):
-    shutil.copytree(started.start, tmp_path / "gone")
-    settings = started.model_copy(update={"start": str(tmp_path / "gone"), "epochs": 3})
-    whole = train_network(*membranes(), settings, folder=tmp_path / "whole")
-    assert not whole.start_checkpoint.exists()
-    with pytest.raises(Cancelled):
-        train_network(
-            *membranes(), settings, JobContext(should_stop=Story(4).should_stop), folder=tmp_path / "run"
-        )
-    assert open_run(tmp_path / "run").start_checkpoint.is_file()
-    shutil.rmtree(tmp_path / "gone")
-    resumed = train_network(*membranes(), folder=tmp_path / "run", resume=True)
-    assert resumed.record.kept_share == whole.record.kept_share
-    for one, other in zip(
-        weights_in(resumed.best_checkpoint), weights_in(whole.best_checkpoint), strict=True
-    ):
-        np.testing.assert_allclose(one, other, atol=1e-5)
-
-
-def test_strokes_alone_do_not_carry_a_start_off(started, tmp_path):
-    image, labels = membranes()
-    stroke = np.zeros_like(labels)
-    stroke[0, 4:8, 4:30] = labels[0, 4:8, 4:30]
-    settings = started.model_copy(update={"hold_out": False, "epochs": 2, "steps_per_epoch": 10})
-    free = settings.model_copy(update={"anchor_weight": 0.0})
-    start = weights_in(Path(started.start) / "best.keras")
-    moved = [
-        sum(np.abs(a - b).sum() for a, b in zip(start, last_weights(run), strict=True))
-        for run in (
-            train_network(image, stroke, settings, folder=tmp_path / "anchored"),
-            train_network(image, stroke, free, folder=tmp_path / "free"),
-        )
-    ]
-    assert moved[0] < moved[1]
 
 
 @pytest.mark.usefixtures("quick")
