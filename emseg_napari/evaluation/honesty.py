@@ -36,7 +36,7 @@ def honesty_of(pair: Pairing, evaluation: Evaluation) -> str:
     rest = [] if pair.dependence else [z for z in scored if z not in {*trained, *held_out, *unknown}]
     assumed = any(z in overlap.assumed for z in rest)
     of_threshold = _of_threshold(pair, evaluation, is_new=not seen, assumed=assumed)
-    return " ".join(filter(None, [of_threshold, *seen, *_rest(seen, rest, assumed)]))
+    return " ".join([of_threshold, *seen, *_rest(seen, rest, assumed)])
 
 
 def _of_threshold(pair: Pairing, evaluation: Evaluation, is_new: bool, assumed: bool) -> str:
@@ -45,7 +45,7 @@ def _of_threshold(pair: Pairing, evaluation: Evaluation, is_new: bool, assumed: 
     at = f"The threshold {evaluation.threshold:.2f}"
     if pair.threshold_from is None:
         honest = f"The run has not seen these slices{as_far or ','} so their figures are honest."
-        return honest if is_new else "" if pair.dependence else "Labels have no threshold of their own."
+        return honest if is_new else "Labels have no threshold of their own."
     if pair.threshold_from == "given" or _is_anothers(pair, evaluation.threshold):
         return f"{at} was given: the figures at it are honest only if it was chosen without these slices."
     if pair.threshold_from == "default":

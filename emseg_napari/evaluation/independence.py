@@ -107,6 +107,8 @@ def doubts_of_choices(prediction: Prediction, run: Run | None) -> list[str]:
 
 
 def _threshold_of(record: Mapping[str, Any], run: Run | None) -> list[str]:
+    if record.get("made_from") == "labels":  # cells, of labels that were made with a threshold
+        record = record.get("predicted_by", {})
     threshold = record.get("threshold")
     if threshold is None or run is None or abs(threshold - run.record.threshold) <= _ROUNDING:
         return []

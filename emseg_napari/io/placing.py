@@ -84,11 +84,9 @@ def plain_place(file: FileDescription, axes: StackAxes, attributes: Mapping[str,
     They are `resolution` and `offset` of CREMI in nm, funlib's `voxel_size` with `units`, `element_size_um`
     of Fiji, and ilastik's `axistags`.
     """
-    unit_of = {
-        "resolution": "nanometer",
-        "voxel_size": attributes.get("units", ""),
-        "element_size_um": "micrometer",
-    }
+    unit_of = {"resolution": "nanometer", "element_size_um": "micrometer"}
+    if "units" in attributes or "axistags" not in attributes:
+        unit_of["voxel_size"] = attributes.get("units", "")
     for key, unit in unit_of.items():
         if key in attributes:
             sizes = _zyx(axes, attributes[key], 1.0)

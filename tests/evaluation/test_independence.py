@@ -60,6 +60,10 @@ def test_labels_that_were_predicted_tell_how_alike_two_predictions_are():
     ("record", "chosen"),
     [
         ({"threshold": 0.3}, "threshold 0.3 instead of the run's 0.6"),
+        (
+            {"made_from": "labels", "predicted_by": {"threshold": 0.3}},
+            "threshold 0.3 instead of the run's 0.6",
+        ),
         ({"settings": {"merge_threshold": 0.5, "link": True}}, "'Merge threshold' 0.5 instead of 0.7"),
         ({"settings": {"join_below": 0.5}}, "'Merge threshold' 0.5 instead of 0.7"),  # its earlier name
     ],

@@ -159,6 +159,14 @@ def test_masks_that_imagej_shows_by_an_inverted_table_equal_their_twins(tmp_path
     assert np.array_equal(open_labels(tmp_path / "a.tif")[:], BOUNDARY)
 
 
+def test_a_table_by_which_imagej_shows_numbers_of_cells_or_floats_changes_no_value(tmp_path):
+    cells = GREY.astype(np.uint16)
+    shown_by_imagej(tmp_path / "cells.tif", cells, INVERTED)
+    assert np.array_equal(open_volume(tmp_path / "cells.tif", labels=True)[...], cells)
+    shown_by_imagej(tmp_path / "floats.tif", GREY.astype(np.float32), INVERTED)
+    assert all(np.array_equal(one, GREY) for one in every_reading(tmp_path / "floats.tif"))
+
+
 @pytest.mark.parametrize("dtype", ["uint8", ">u2"])
 def test_an_image_of_hdf5_that_counts_from_white_equals_its_twin(tmp_path, dtype):
     path, white = tmp_path / "a.h5", np.iinfo(dtype).max
@@ -187,12 +195,6 @@ def test_an_inverted_display_of_omero_changes_no_value_and_is_said(tmp_path):
     group.attrs.update({"multiscales": [image], "omero": {"channels": [{"inverted": True}]}})
     assert np.array_equal(read_image(tmp_path / "a.zarr"), GREY)
     assert "OMERO shows it inverted" in describe(tmp_path / "a.zarr").notes[0]
-
-
-def test_fractions_that_imagej_shows_by_an_inverted_table_are_refused(tmp_path):
-    shown_by_imagej(tmp_path / "a.tif", GREY.astype(np.float32), INVERTED)
-    with pytest.raises(UserError, match=r"a\.tif counts grey values from white"):
-        read_image(tmp_path / "a.tif")
 
 
 def test_other_tables_of_imagej_colour_the_same_values(tmp_path):

@@ -778,6 +778,18 @@ def test_a_virtual_dataset_of_which_a_file_is_missing_is_refused(tmp_path, label
         open_volume(tmp_path / "a.h5", labels=labels)
 
 
+def test_sources_of_a_virtual_dataset_are_found_beside_it_after_all_were_moved(tmp_path):
+    (tmp_path / "before").mkdir()
+    with h5py.File(tmp_path / "before/0.h5", "w") as file:
+        file["d"] = grey("uint8", (2, 6, 7))
+    layout = h5py.VirtualLayout((2, 6, 7), "u1")
+    layout[:] = h5py.VirtualSource(str(tmp_path / "before/0.h5"), "d", (2, 6, 7))
+    with h5py.File(tmp_path / "before/a.h5", "w") as file:
+        file.create_virtual_dataset("x", layout)
+    (tmp_path / "before").rename(tmp_path / "after")
+    np.testing.assert_array_equal(open_volume(tmp_path / "after/a.h5")[...], grey("uint8", (2, 6, 7)))
+
+
 def test_a_tiff_that_states_x_before_y_is_turned(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.arange(12, dtype=np.uint8).reshape(4, 3), metadata={"axes": "XY"})
     turned = np.arange(12).reshape(4, 3).T

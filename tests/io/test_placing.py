@@ -180,6 +180,13 @@ def test_a_size_without_a_unit_in_an_attribute_is_said(tmp_path):
     assert "40 x 5 x 4 is stated in no unit" in volume.description.notes[0]
 
 
+def test_a_size_without_a_unit_does_not_hide_one_that_has_it(tmp_path):
+    attributes = {"voxel_size": [40, 5, 4], "element_size_um": [0.04, 0.005, 0.004]}
+    zarr.create_array(tmp_path / "a.zarr", data=STACK).attrs.update(attributes)
+    voxel = open_volume(tmp_path / "a.zarr").voxel
+    assert (voxel.size, voxel.unit) == (pytest.approx((0.04, 0.005, 0.004)), "micrometer")
+
+
 def test_sizes_of_ilastik_are_read_with_its_units(tmp_path):
     sizes = {"z": 0.04, "y": 0.005, "x": 4, "c": 0}
     tags = {"axes": [{"key": axis, "resolution": sizes[axis]} for axis in "xyzc"]}

@@ -1,4 +1,5 @@
 import pickle
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -269,6 +270,8 @@ def test_a_probability_that_is_changed_while_it_is_segmented_is_reported(tmp_pat
 
     with pytest.raises(UserError, match=r"was changed while it was read, so that .*cells.zarr is made of"):
         segmented(probability, tmp_path / "cells.zarr", context=JobContext(report=report))
+    shutil.rmtree(tmp_path / "cells.zarr")  # as the sentence says
+    segmented(probability, tmp_path / "cells.zarr")
 
 
 def test_other_settings_for_an_earlier_output_are_refused_by_name(tmp_path):

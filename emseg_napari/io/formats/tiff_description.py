@@ -93,7 +93,7 @@ def described(file: tifffile.TiffFile, name: str, labels: bool) -> TiffStack:
     page, series = pages.series.keyframe, pages.series
     check_alike(series, stored, name, labels)
     axes = _axes(pages, name, labels)
-    grey, meaning = _grey(series, _meaning(file, page), name, labels)
+    grey, meaning = _grey(series, _meaning(file, page, labels), name, labels)
     voxel, origin, of_voxel = stated_place(file, name)
     notes = (*pages.notes, *axes.notes, *_grey_notes(page, grey, labels), *of_voxel)
     shape = tuple(n for axis, n in enumerate(series.shape) if axis != axes.colour)
@@ -183,7 +183,7 @@ def _middle(page: tifffile.TiffPage) -> np.ndarray:
 # -- values -----------------------------------------------------------------------------------
 
 
-def _meaning(file: tifffile.TiffFile, page: tifffile.TiffPage) -> int | None:
+def _meaning(file: tifffile.TiffFile, page: tifffile.TiffPage, labels: bool) -> int | None:
     """Return what the values mean; None where the file does not say it.
 
     An inverted grey table, by which ImageJ shows an image, may stand among its metadata only. It changes no

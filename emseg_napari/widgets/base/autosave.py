@@ -132,6 +132,7 @@ class SessionAutosave(QObject):
         if not kept.is_current:  # strokes during the saving have a place then, too
             kept.start(None, session, image)
         kept.image = image
+        kept.forget_search()
         kept.flush()
         return partial(kept.autosave.save_as, folder, session, copy_image)
 

@@ -94,10 +94,18 @@ class LayerAutosave:
         if self.image == image:
             self.autosave.record_state(image_path=found)
 
+    def forget_search(self) -> None:
+        """Do not look for the image's file any more: the session is saved with it, or with a copy."""
+        self._searched = None
+
     def end_searching(self) -> None:
         """Compare and look for the file at once: the window is closing."""
         if self._searched is not None:
-            self._name_file(self._searched, found_source(self._searched))
+            try:
+                found = found_source(self._searched)
+            except Exception:  # of another program's reader; the labels must be kept all the same
+                found = None
+            self._name_file(self._searched, found)
         if self._read is not None:
             self._found(_changed_since(stack_of(self.layer), self._read))
 

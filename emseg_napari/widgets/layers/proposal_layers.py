@@ -78,6 +78,7 @@ class ProposalLayers:
         self._viewer, self._source, self._wants_probability = viewer, source, wants_probability
         self._probability: Any = None
         self._filled: Filled | None = None
+        self._slices: set[int] = set()  # of all fillings: the history may have forgotten some
 
     def show(self, event: SlicePredicted) -> None:
         """Show a predicted slice."""
@@ -90,9 +91,9 @@ class ProposalLayers:
 
     def end(self) -> None:
         """Close the prediction: it is one entry of the history, however many slices it filled."""
-        if self._filled is not None and self.target in self._viewer.layers:
-            history_of(self.target).changed.emit(self._filled.slices)
-        self._filled = None
+        if self._slices and self.target in self._viewer.layers:
+            history_of(self.target).changed.emit(self._slices)
+        self._filled, self._slices = None, set()
 
     def _keep(self, event: SlicePredicted) -> None:
         if self._probability is None:
@@ -124,6 +125,7 @@ class ProposalLayers:
             self._filled = Filled(lambda: stack_of(target), confirmed_in(target), origins)
             history.add(self._filled)
         self._filled.remember(event.z, self._origin(event))
+        self._slices.add(event.z)
         fill(self.target, event.z, from_probability(event.probability, self._source.threshold))
 
     def _add_labels(self) -> Labels:
