@@ -192,7 +192,8 @@ def _meaning(file: tifffile.TiffFile, page: tifffile.TiffPage, labels: bool) -> 
     if "PhotometricInterpretation" not in page.tags:
         return None
     shown_by = (file.imagej_metadata or {}).get("LUTs")  # tables (3, 256) of red, green and blue
-    is_table = shown_by is not None and page.dtype.kind in "bu" and not (labels and page.dtype.itemsize > 1)
+    dtype = np.dtype(page.dtype)
+    is_table = shown_by is not None and dtype.kind in "bu" and not (labels and dtype.itemsize > 1)
     if page.photometric == _PHOTOMETRIC.MINISBLACK and is_table and _are_inverted(shown_by):
         return _PHOTOMETRIC.MINISWHITE
     return page.photometric
