@@ -33,7 +33,7 @@ class LayerAutosave:
     image : napari.layers.Image or None
         That the session names.
     note : str
-        What the user should know; whoever shows it empties it.
+        What the user should know; empty again once it is shown.
     """
 
     def __init__(self, layer: Labels, autosave: Autosave) -> None:
