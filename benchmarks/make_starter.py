@@ -46,6 +46,7 @@ def main() -> None:
         read_labels(chosen.labels),
         chosen.output,
         report=print,
+        start="nothing",
         slices=chosen.slices,
         minutes=chosen.minutes,
         hold_out=False,
