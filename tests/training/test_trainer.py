@@ -544,7 +544,7 @@ def test_a_training_can_start_from_another_run_and_says_what_that_had_seen(tmp_p
 
 
 @pytest.mark.usefixtures("quick")
-def test_another_network_is_no_start(tmp_path):
+def test_another_network_and_damaged_weights_are_no_start(tmp_path):
     first = train_network(*membranes(), tiny(), folder=tmp_path / "first")
     with pytest.raises(UserError, match="'compact' network and cannot start a 'reference' one"):
         train_network(
@@ -552,6 +552,9 @@ def test_another_network_is_no_start(tmp_path):
             tiny(network="reference", start=str(first.folder)),
             folder=tmp_path / "second",
         )
+    first.best_checkpoint.write_bytes(first.best_checkpoint.read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"best\.keras is damaged"):
+        train_network(*membranes(), tiny(start=str(first.folder)), folder=tmp_path / "second")
     assert not (tmp_path / "second").exists()
 
 

@@ -225,9 +225,10 @@ def test_the_users_choice_stays(with_starter, dock):
     assert dock.train.settings().start is None
     dock.workspace.choose("labels", None)
     assert dock.train.settings().start is None
-    choose(dock.train, "starter network")
     dock.workspace.viewer.layers.clear()
     load(dock, slices=6)
+    assert dock.train.settings().start is None
+    choose(dock.train, "starter network")
     assert dock.train.settings().start == "starter"
 
 
