@@ -597,7 +597,7 @@ def test_a_start_is_kept_with_the_run_until_it_is_finished(started, tmp_path, mo
     shutil.rmtree(tmp_path / "gone")
     shutil.copytree(tmp_path / "run", tmp_path / "without")
     open_run(tmp_path / "without").start_checkpoint.unlink()
-    with pytest.raises(UserError, match="start.keras is missing"):
+    with pytest.raises(UserError, match=r"start\.keras is missing"):
         train_network(*membranes(), folder=tmp_path / "without", resume=True)
     resumed = train_network(*membranes(), folder=tmp_path / "run", resume=True)
     assert resumed.record.kept_share == whole.record.kept_share
