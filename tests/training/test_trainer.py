@@ -597,7 +597,7 @@ def test_a_start_is_kept_with_the_run_until_it_is_finished(started, tmp_path, mo
     shutil.rmtree(tmp_path / "gone")
     shutil.copytree(tmp_path / "run", tmp_path / "without")
     open_run(tmp_path / "without").start_checkpoint.unlink()
-    with pytest.raises(UserError, match="start.keras is missing"):
+    with pytest.raises(UserError, match=r"start\.keras is missing"):
         train_network(*membranes(), folder=tmp_path / "without", resume=True)
     resumed = train_network(*membranes(), folder=tmp_path / "run", resume=True)
     assert resumed.record.kept_share == whole.record.kept_share
@@ -656,7 +656,7 @@ def test_a_run_that_names_no_anchor_is_repeated_without_one(started, tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-def test_another_network_is_no_start(tmp_path):
+def test_another_network_and_damaged_weights_are_no_start(tmp_path):
     first = train_network(*membranes(), tiny(), folder=tmp_path / "first")
     with pytest.raises(UserError, match="'compact' network and cannot start a 'reference' one"):
         train_network(
@@ -664,6 +664,9 @@ def test_another_network_is_no_start(tmp_path):
             tiny(network="reference", start=str(first.folder)),
             folder=tmp_path / "second",
         )
+    first.best_checkpoint.write_bytes(first.best_checkpoint.read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"best\.keras is damaged"):
+        train_network(*membranes(), tiny(start=str(first.folder)), folder=tmp_path / "second")
     assert not (tmp_path / "second").exists()
 
 

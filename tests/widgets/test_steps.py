@@ -11,6 +11,7 @@ from emseg_napari.annotation.label_state import plain
 from emseg_napari.annotation.session.store import load_session
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.io.stacks import read_image, read_labels
+from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import ExportSettings, PredictionSettings, TrainingSettings
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.layers.labels_layer import (
@@ -161,7 +162,7 @@ def test_choosing_reference_shows_its_recipe(loaded):
     loaded.train.form.widgets["network"].value = "reference"
     assert loaded.train.settings() == TrainingSettings.recipe("reference")
     loaded.train.form.widgets["network"].value = "compact"
-    assert loaded.train.settings() == TrainingSettings.recipe("compact")
+    assert loaded.train.settings() == TrainingSettings.recipe("compact", start=STARTER)
 
 
 def test_training_settings_are_remembered(loaded, qtbot, monkeypatch):
@@ -397,7 +398,7 @@ def test_choosing_a_baseline_hides_what_means_nothing_to_it(loaded, network):
     loaded.train.form.widgets["network"].value = "compact"
     assert shown_fields(loaded.train) == everything
     assert not loaded.train.length.isHidden()
-    assert loaded.train.settings() == TrainingSettings.recipe("compact")
+    assert loaded.train.settings() == TrainingSettings.recipe("compact", start=STARTER)
 
 
 def test_every_network_is_explained_in_the_chooser_s_tooltip(loaded):
