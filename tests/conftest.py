@@ -176,7 +176,7 @@ def dock(make_napari_viewer_proxy, qtbot, tmp_path):  # type: ignore[no-untyped-
     from emseg_napari.widgets.dock import Dock
     from helpers.window import end_jobs
 
-    viewer = make_napari_viewer_proxy(show=True)
+    viewer = make_napari_viewer_proxy()
     widget = Dock(viewer)
     viewer.window.add_dock_widget(widget)
     widget.workspace.runs_folder = tmp_path / "runs"

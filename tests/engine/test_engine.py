@@ -168,6 +168,7 @@ def test_preview_follows_the_slice_in_view(engine, tiny_stack, tmp_path):
 # Live mode
 
 
+@pytest.mark.slow
 def test_what_is_taught_in_the_middle_of_a_live_job_is_learned_and_kept(
     engine, tiny_stack, tiny_run, tmp_path
 ):
@@ -419,6 +420,7 @@ def test_closing_the_engine_under_a_running_job_ends_it_as_cancelled(fake_engine
 # Deaths
 
 
+@pytest.mark.slow
 @linux
 def test_killed_engine_fails_with_a_sentence_and_its_training_goes_on_afterwards(
     engine, tiny_stack, tmp_path

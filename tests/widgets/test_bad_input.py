@@ -30,6 +30,7 @@ from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
 from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE
+from helpers.slow import slow_case
 from helpers.window import answer_with, noting, settle, striped, wait_for, wait_until_left
 
 IMAGE, LABELS = striped((6, 40, 50))  # smaller than a patch
@@ -209,7 +210,7 @@ def two_cells(gap=1):
         (LABELS % 2, "inverted", LABELS == 1),
     ],
 )
-@pytest.mark.parametrize("limit", [1000, 2**30])
+@pytest.mark.parametrize("limit", [slow_case(1000), 2**30])
 def test_labels_that_can_be_read_in_two_ways_are_asked_about(
     dock, load, tmp_path, monkeypatch, values, answer, boundary, limit
 ):
@@ -757,6 +758,7 @@ def test_layers_deleted_in_mid_training_do_not_stop_it(loaded, qtbot, tmp_path):
     assert "open an image first" in loaded.train.train.toolTip()
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_and_a_runs_folder_that_is_none_are_said(loaded, qtbot, run_copy, tmp_path):
     set_tiny(loaded)
     before = state(loaded.workspace.viewer)

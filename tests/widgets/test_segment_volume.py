@@ -87,6 +87,7 @@ def test_labels_in_memory_are_no_source_for_cells_on_disk(desk, qtbot, probabili
     assert "need a boundary probability" in desk.status.text()
 
 
+@pytest.mark.slow
 def test_those_of_another_probability_of_the_same_name_are_not_taken_for_done(desk, qtbot, probability):
     find(desk, qtbot)
     desk.viewer.layers.remove("walls")

@@ -23,6 +23,7 @@ from emseg_napari.widgets.layers.labels_layer import (
 from emseg_napari.widgets.layers.proposal_layers import fill
 from emseg_napari.widgets.layers.undo_history import Filled
 from emseg_napari.widgets.train.step import TrainStep
+from helpers.slow import slow_case
 from helpers.window import (
     answer_with,
     canvas_of,
@@ -415,7 +416,7 @@ def test_a_chosen_baseline_is_remembered(loaded, qtbot, monkeypatch):
     assert later.length.isHidden()
 
 
-@pytest.mark.parametrize("network", ["ridge", "trees"])
+@pytest.mark.parametrize("network", ["ridge", slow_case("trees")])
 def test_a_baseline_is_fitted_and_predicts_from_the_window(loaded, qtbot, network):
     loaded.train.form.widgets["network"].value = network
     loaded.train.train.click()

@@ -10,6 +10,7 @@ from emseg_napari.core.jobs import Failed
 from emseg_napari.engine.client import Engine
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
 from emseg_napari.widgets.layers.layer_info import LayerInfo
+from helpers.slow import slow_case
 from helpers.timing import PATIENCE_S
 from helpers.window import settle, striped, wait_for
 
@@ -71,7 +72,9 @@ def ways(dock):
     }
 
 
-@pytest.mark.parametrize("name", ["train", "review", "segment", "live", "search"])
+@pytest.mark.parametrize(
+    "name", ["train", slow_case("review"), slow_case("segment"), "live", slow_case("search")]
+)
 def test_a_press_returns_before_the_labels_are_read_and_strokes_stay(slow, qtbot, gate, begun, name):
     button, job = ways(slow)[name]
     layer = slow.workspace.labels

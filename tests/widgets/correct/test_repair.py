@@ -10,6 +10,7 @@ from emseg_napari.io.open import open_volume
 from emseg_napari.widgets.correct.repair_tools import TOOLS
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerInfo
+from helpers.slow import slow_case
 from helpers.window import at, canvas_of, click, drag, middle, move, striped, wait_for
 
 Z = 2
@@ -54,7 +55,7 @@ def test_a_click_drops_the_false_membrane_in_one_step_to_undo(desk):
     np.testing.assert_array_equal(plane(desk), before)
 
 
-@pytest.mark.parametrize("by_drag", [True, False])
+@pytest.mark.parametrize("by_drag", [True, slow_case(False)])
 def test_two_clicks_or_a_drag_close_a_gap(desk, by_drag):
     plane(desk)[22:28, 16:19] = 4
     count = cells(plane(desk))
@@ -270,7 +271,7 @@ def test_a_confirmed_slice_keeps_its_labels_whatever_is_pressed(desk):
     np.testing.assert_array_equal(layer.data, before)
 
 
-@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("dtype", [np.int32, slow_case(np.int64)])
 def test_layers_of_larger_numbers_are_repaired_alike(desk, qtbot, dtype):
     viewer = desk.workspace.viewer
     plain = viewer.add_labels(striped()[1].astype(dtype), name="own", translate=(0, 0, 0))
@@ -306,7 +307,7 @@ def test_repairs_in_another_view_are_refused(desk):
     np.testing.assert_array_equal(plane(desk), before)
 
 
-@pytest.mark.parametrize("three", [False, True], ids=["axes rolled", "3-D"])
+@pytest.mark.parametrize("three", [slow_case(False), True], ids=["axes rolled", "3-D"])
 def test_nothing_is_done_to_the_slice_in_view_where_no_slice_is(desk, qtbot, monkeypatch, three):
     correct, layer, dims = desk.correct, desk.workspace.labels, desk.workspace.viewer.dims
     before, canvas = layer.data.copy(), canvas_of(desk)

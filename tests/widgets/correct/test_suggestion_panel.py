@@ -112,6 +112,7 @@ def test_the_strip_and_the_next_slice_follow_the_estimated_error(found):
     assert in_view(dock)[0] == 3
 
 
+@pytest.mark.slow
 def test_a_real_search_finds_the_wall_that_is_missing(desk, qtbot, tiny_run):
     desk.predict.set_run(tiny_run.folder)
     desk.correct.places.search.click()
