@@ -327,6 +327,7 @@ def test_busy_engine_refuses_a_second_job(engine, tiny_stack, tiny_run):
 # Cancel
 
 
+@pytest.mark.slow
 def test_polite_cancel_ends_within_a_second_and_keeps_the_process(engine, tiny_stack, tmp_path, monkeypatch):
     monkeypatch.setattr(client, "CANCEL_SECONDS", within(client.CANCEL_SECONDS))
     events = engine.run("train", **training(tiny_stack, tmp_path / "run", **LONG))

@@ -175,6 +175,7 @@ def test_a_slice_that_is_mended_in_part_has_the_levels_of_one_occasion(run, disk
     assert (VolumeOutput(task.output)[far] != before).any()
 
 
+@pytest.mark.slow
 def test_a_slice_that_broke_after_it_was_begun_waits(run, disk, values, task):
     predict_volume(disk.volume, run, task)
     for block in (1, 0, 0), (1, 4, 4):

@@ -203,6 +203,7 @@ def test_voxel_size_and_origin_of_the_values_stand_in_the_output(run, image, tmp
     assert (told["threshold"], told["kind"], told["orientations"]) == (0.6, "probability", 1)
 
 
+@pytest.mark.slow
 def test_constant_parts_are_predicted_as_any_other(run, image, tmp_path):
     image = image.copy()
     image[1], image[2, :100] = 7, 7
@@ -629,6 +630,7 @@ def test_a_part_of_a_volume_lies_where_it_was_cut_from(run, image, tmp_path):
     assert predict_volume(volume, run, VolumeTask(tmp_path / "a.zarr", settings)).skipped == 24
 
 
+@pytest.mark.slow
 def test_chunks_without_a_file_are_empty_where_one_says_so(run, image, tmp_path):
     image = image.copy()
     image[:, :50, :50] = 0

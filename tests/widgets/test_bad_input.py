@@ -259,6 +259,7 @@ def test_labels_are_never_the_image_of_their_container_nor_the_image_itself(
     assert_kept(dock.workspace.viewer, before)
 
 
+@pytest.mark.slow
 def test_of_several_datasets_of_labels_the_user_chooses_one(dock, load, tmp_path, monkeypatch):
     with h5py.File(tmp_path / "c.hdf", "w") as file:
         file["labels/a"], file["labels/b"] = two_cells(), LABELS
@@ -303,6 +304,7 @@ def test_layers_of_files_whose_record_states_the_convention_are_not_asked_about(
     np.testing.assert_array_equal(started[0]["labels"][:] == 1, expected)
 
 
+@pytest.mark.slow
 def test_giving_up_the_question_about_the_convention_opens_nothing(loaded, load, tmp_path, monkeypatch):
     asked, before = answer_with(monkeypatch, None), state(loaded.workspace.viewer)
     for name, values in (("two.tif", LABELS - 1), ("cells.tif", INSTANCES)):
@@ -395,6 +397,7 @@ def test_labels_layers_of_other_conventions_train_as_what_they_are_and_stay(dock
     np.testing.assert_array_equal(isbi.data, to_isbi(LABELS))
 
 
+@pytest.mark.slow
 def test_an_export_asks_about_the_convention_too(dock, qtbot, choose, tmp_path, monkeypatch):
     viewer = dock.workspace.viewer
     viewer.add_image(IMAGE, name="cells")
@@ -430,6 +433,7 @@ def test_labels_that_are_not_in_memory_are_corrected_in_a_copy(dock, started, sh
     np.testing.assert_array_equal(np.asarray(lazy.data).reshape(LABELS.shape), LABELS)
 
 
+@pytest.mark.slow
 def test_a_brush_has_no_label_that_means_nothing(loaded):
     """Key M of napari chooses the next free number; beside proposals that is 5."""
     layer = loaded.workspace.labels

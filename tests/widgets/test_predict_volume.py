@@ -195,6 +195,7 @@ def test_more_than_can_be_proposed_at_once_is_sent_to_disk(desk, monkeypatch):
     assert not desk.job.running
 
 
+@pytest.mark.slow
 def test_a_slice_on_disk_by_other_settings_is_predicted_anew(desk, qtbot):
     finish(desk, qtbot)
     desk.target.setCurrentText(OWN_LAYER)
@@ -242,6 +243,7 @@ def test_the_first_look_goes_when_its_slice_is_predicted(desk, monkeypatch):
     assert "brain first look" not in desk.viewer.layers
 
 
+@pytest.mark.slow
 def test_a_prediction_to_layers_after_one_to_disk_is_told_as_what_it_is(desk, monkeypatch):
     """Each start forgets the job before."""
     monkeypatch.setattr(desk.job, "start", noting([]))

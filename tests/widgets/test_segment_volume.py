@@ -73,6 +73,7 @@ def test_found_again_they_are_there_already_and_shown_once(desk, qtbot):
     assert len([layer for layer in desk.viewer.layers if layer.name.startswith("walls cells")]) == 1
 
 
+@pytest.mark.slow
 def test_other_settings_do_not_overwrite_them(desk, qtbot):
     find(desk, qtbot)
     desk.form.set_values({"link": False})

@@ -154,6 +154,7 @@ def test_keys_take_a_tool_and_escape_or_a_brush_puts_it_away(desk, qtbot):
     assert not any(button.isChecked() for button in desk.correct.repairs.tools.values())
 
 
+@pytest.mark.slow
 def test_the_picture_can_be_moved_again_once_the_tool_is_away(desk):
     layer = desk.workspace.labels
     take(desk, "Close gap")
@@ -165,6 +166,7 @@ def test_the_picture_can_be_moved_again_once_the_tool_is_away(desk):
     )
 
 
+@pytest.mark.slow
 def test_the_tool_goes_with_its_layer(desk):
     take(desk, "Drop piece")
     desk.workspace.viewer.layers.remove(desk.workspace.labels)
@@ -231,6 +233,7 @@ def test_between_two_confirmed_slices_labels_are_shown_then_interpolated_and_und
     np.testing.assert_array_equal(preview.data[0], shown)
 
 
+@pytest.mark.slow
 def test_the_picture_of_an_interpolation_follows_the_confirmed_slices_and_the_slice_in_view(desk, qtbot):
     layer, viewer = desk.workspace.labels, desk.workspace.viewer
     confirmed_in(layer).update([0, 5])
@@ -252,6 +255,7 @@ def test_the_picture_of_an_interpolation_follows_the_confirmed_slices_and_the_sl
     assert "Slice 0 is confirmed" in desk.correct.status.text()
 
 
+@pytest.mark.slow
 def test_labels_of_another_size_than_the_image_are_refused_with_a_sentence(desk):
     add_labels(desk.workspace.viewer, np.ones((2, 8, 8), np.uint8), "small")
     desk.workspace.choose("labels", desk.workspace.viewer.layers["small"])
@@ -298,6 +302,7 @@ def test_a_tool_put_away_with_the_button_held_down_does_nothing(desk, qtbot):
     np.testing.assert_array_equal(plane(desk), before)
 
 
+@pytest.mark.slow
 def test_repairs_in_another_view_are_refused(desk):
     before = plane(desk).copy()
     canvas = take(desk, "Drop piece")

@@ -301,6 +301,7 @@ def test_places_go_with_the_layer_that_they_are_of(found, qtbot):
     assert "place to look at" not in viewer.layers
 
 
+@pytest.mark.slow
 def test_a_layer_removed_while_it_is_counted_is_no_trouble(desk, qtbot):
     with qtbot.captureExceptions() as wrong:
         desk.correct.strip.count(range(6))
@@ -326,6 +327,7 @@ def test_the_strip_knows_raw_proposed_touched_and_confirmed_slices_and_a_click_g
     assert in_view(desk)[0] == int(0.75 * 6)
 
 
+@pytest.mark.slow
 def test_the_strip_draws_state_estimated_error_and_the_slice_in_view(desk, qtbot):
     layer, strip = desk.workspace.labels, desk.correct.strip
     layer.data[0] = 0
