@@ -21,6 +21,7 @@ from emseg_napari.io.stacks import write_stack
 from emseg_napari.models import run as run_module
 from emseg_napari.segmentation.stack import segment_stack
 from emseg_napari.settings import CellSettings, TrainingSettings
+from helpers.slow import slow_case
 
 
 class FakeEngine:
@@ -108,7 +109,7 @@ def test_a_finished_run_is_neither_trained_over_nor_resumed(monkeypatch, tiny_ru
             train(np.ones((1, 2, 2)), np.ones((1, 2, 2), np.uint8), tiny_run.folder, resume=resume)
 
 
-@pytest.mark.parametrize("given", ["run", "folder", "text"])
+@pytest.mark.parametrize("given", [slow_case("run"), "folder", slow_case("text")])
 def test_prediction_takes_a_run_or_its_folder(tiny_stack, tiny_run, given):
     run = {"run": tiny_run, "folder": tiny_run.folder, "text": str(tiny_run.folder)}[given]
     result = predict(tiny_stack[0], run, slices=(0, 1), average_orientations=False)

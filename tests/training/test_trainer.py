@@ -29,6 +29,7 @@ from emseg_napari.training import learner, trainer
 from emseg_napari.training.run_record import share_sentence
 from emseg_napari.training.trainer import train_network
 from emseg_napari.training.validation import ValidationScore, Validator
+from helpers.slow import slow_case
 from helpers.small_network import small_network
 
 pytestmark = pytest.mark.keras
@@ -222,7 +223,7 @@ def test_another_seed_trains_another_network(tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("questions", [0, 2, 5, 9])
+@pytest.mark.parametrize("questions", [0, slow_case(2), 5, slow_case(9)])
 def test_cancel_at_any_time_leaves_a_run_that_can_go_on(tmp_path, questions):
     with pytest.raises(Cancelled):
         train_network(
@@ -239,7 +240,7 @@ def test_cancel_at_any_time_leaves_a_run_that_can_go_on(tmp_path, questions):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("moment", ["best.keras", "last.keras"])
+@pytest.mark.parametrize("moment", [slow_case("best.keras"), "last.keras"])
 def test_training_that_dies_at_an_epoch_s_end_does_that_end_again(tmp_path, monkeypatch, moment):
     """Whatever file was the last to be written, no epoch is lost from the history."""
     unbroken = train_network(*membranes(), tiny(), folder=tmp_path / "unbroken")
@@ -271,7 +272,7 @@ def test_a_finished_run_is_not_resumed_and_nothing_of_it_changes(tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("questions", [0, 1, 4])
+@pytest.mark.parametrize("questions", [0, slow_case(1), 4])
 def test_a_resumed_run_that_is_cancelled_has_lost_nothing(tmp_path, questions):
     first = train_network(*membranes(), tiny(), folder=tmp_path / "start")
     settings = tiny(epochs=3, start=str(first.folder))

@@ -111,6 +111,7 @@ def test_a_training_cancelled_before_it_began_claims_no_checkpoint_of_the_one_be
     assert step.cancelled_sentence() == "Cancelled; nothing was written."
 
 
+@pytest.mark.slow
 def test_nothing_can_be_paused_where_nothing_runs(loaded):
     for button in (loaded.train.controls.pause, loaded.train.controls.good_enough, loaded.train.cancel):
         assert not button.isEnabled()
@@ -348,6 +349,7 @@ def test_samples_without_labels_are_a_sentence(loaded):
     assert loaded.train._samples is None
 
 
+@pytest.mark.slow
 def test_baselines_cut_no_patches(loaded):
     loaded.train.form.widgets["network"].value = "ridge"
     assert not loaded.train.show_samples.isEnabled()
