@@ -38,7 +38,7 @@ from emseg_napari.models.run import Run
 from emseg_napari.settings.training import OTHER_MICROSCOPES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sample_data"))
-from make_phantom import make_slices 
+from make_phantom import make_slices
 
 SEED = 1
 SIDE_PX = 384
