@@ -16,7 +16,6 @@ from emseg_napari.io.axes import shape_text
 from emseg_napari.io.open import is_container
 from emseg_napari.io.samples import ISBI_MARK
 from emseg_napari.models.run import Run, is_run, open_run
-from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.run_record import share_sentence
 
@@ -43,9 +42,8 @@ def info(what: WhatArgument, as_json: JsonOption = False) -> None:
 
 def _figures(run: Run) -> dict[str, Any]:
     record, last = run.record, run.history[-1] if run.history else None
-    recipe = TrainingSettings.recipe(run.settings.network).model_dump()
-    asked = run.settings.model_dump(mode="json")
-    own = {k: v for k, v in asked.items() if v != recipe[k] and (k, v) != ("start", STARTER)}
+    recipe = TrainingSettings.recipe(run.settings.network, start=run.settings.start).model_dump()
+    own = {k: v for k, v in run.settings.model_dump(mode="json").items() if v != recipe[k]}
     return {
         "run": str(run.folder),
         "network": run.settings.network,

@@ -100,6 +100,14 @@ def test_tile_that_does_not_fit_the_networks_grid_is_refused(tile_px):
         validated(PredictionSettings, tile_px=tile_px)
 
 
+def test_what_starts_from_another_network_learns_more_slowly_and_from_more_varied_patches():
+    assert TrainingSettings.recipe(start="there").learning_rate < TrainingSettings.recipe().learning_rate
+    assert TrainingSettings.recipe(start="there").noise > 0
+    assert TrainingSettings.recipe(start="there", learning_rate=0.5, noise=0).learning_rate == 0.5
+    published = TrainingSettings.recipe("reference", start="there")
+    assert published == TrainingSettings.recipe("reference").model_copy(update={"start": "there"})
+
+
 def test_settings_cannot_be_changed_afterwards():
     with pytest.raises(ValidationError, match="frozen"):
         TrainingSettings().seed = 3

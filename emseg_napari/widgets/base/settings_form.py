@@ -62,7 +62,16 @@ class SettingsForm(QWidget):
         """Show values; names that the form does not have are passed over."""
         for name, value in values.items():
             if name in self.widgets:
-                self.widgets[name].value = _text(value) if isinstance(self.widgets[name], LineEdit) else value
+                self.widgets[name].value = self._shown(name, value)
+
+    def exchange(self, before: dict[str, Any], after: dict[str, Any]) -> None:
+        """Show the values of `after` where those of `before` are shown; what was changed by hand stays."""
+        for name, widget in self.widgets.items():
+            if widget.value == self._shown(name, before[name]):
+                widget.value = self._shown(name, after[name])
+
+    def _shown(self, name: str, value: Any) -> Any:
+        return _text(value) if isinstance(self.widgets[name], LineEdit) else value
 
 
 def _folded(content: QWidget) -> QCollapsible:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from emseg_napari.core.jobs import UserError
@@ -31,6 +31,8 @@ class TrainForm(QWidget):
         self.form = SettingsForm(TrainingSettings, leave_out=("minutes", "epochs", "start"))
         self.form.widgets["network"].changed.connect(self.show_recipe)
         self.start_from = StartChoice()
+        self._has_start = False  # whether the recipe that is shown is one for that
+        self.start_from.currentIndexChanged.connect(self._fit_recipe)
         self.length = QWidget()
         rows = QFormLayout(self.length)
         rows.setContentsMargins(0, 0, 0, 0)
@@ -71,17 +73,40 @@ class TrainForm(QWidget):
 
     def restore(self) -> None:
         """Show what was trained last, here or in an earlier window."""
-        fields = set(TrainingSettings.model_fields) - {"start"}  # which is chosen in each window anew
-        remembered = {name: value for name, value in recall("train").items() if name in fields}
+        remembered = {k: v for k, v in recall("train").items() if k in TrainingSettings.model_fields}
         try:
-            self._show(TrainingSettings.recipe(**remembered))
+            settings = TrainingSettings.recipe(**remembered)
         except (UserError, TypeError):  # another version remembered them
             self.show_recipe("compact")
+            return
+        self._fit_network(settings.network)
+        self._show(settings)
+        # The start itself is chosen in each window anew.
+        self._has_start = settings.start is not None
+        self._fit_recipe()
 
     def show_recipe(self, network: NetworkName) -> None:
         """Fill the form with a network's own recipe."""
-        self._show(TrainingSettings.recipe(network))
+        self._fit_network(network)
+        self._has_start = self.start_from.start is not None
+        self._show(TrainingSettings.recipe(network, start=self.start_from.start))
         self.changed.emit()
+
+    def _fit_network(self, network: NetworkName) -> None:
+        """Offer what can start a network, before its recipe is shown."""
+        with QSignalBlocker(self.start_from):
+            self.start_from.fit_network(network)
+
+    def _fit_recipe(self) -> None:
+        """Show the recipe that suits what is chosen to start from."""
+        has_start = self.start_from.start is not None
+        if has_start != self._has_start:
+            self.form.exchange(self._recipe(self._has_start), self._recipe(has_start))
+            self._has_start = has_start
+
+    def _recipe(self, has_start: bool) -> dict[str, Any]:
+        start = "starter" if has_start else None  # which one makes no difference
+        return TrainingSettings.recipe(self.network, start=start).model_dump()
 
     def _show(self, settings: TrainingSettings) -> None:
         values = settings.model_dump()

@@ -12,7 +12,9 @@ from emseg_napari.core.jobs import EpochEnded, Finished, Message, PreviewReady, 
 from emseg_napari.models import run as run_module
 from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.widgets.base.preferences import remember
 from emseg_napari.widgets.layers.labels_layer import add_labels
+from emseg_napari.widgets.train.train_form import TrainForm
 from helpers.timing import within
 from helpers.window import noting, settle, striped, wait_for
 
@@ -231,6 +233,32 @@ def test_the_users_choice_stays(with_starter, dock):
     assert dock.train.settings().start is None
     choose(dock.train, "starter network")
     assert dock.train.settings().start == "starter"
+
+
+def test_the_recipe_follows_what_a_training_starts_from_and_what_was_changed_stays(with_starter, dock):
+    load(dock, slices=1)
+    assert dock.train.settings() == TrainingSettings.recipe(start="starter")
+    dock.train.amount.setText("0.5")
+    dock.train.form.widgets["noise"].value = "0.5"
+    choose(dock.train, "nothing")
+    assert dock.train.settings() == TrainingSettings.recipe(minutes=0.5, noise=0.5)
+    choose(dock.train, "starter network")
+    assert dock.train.settings() == TrainingSettings.recipe(minutes=0.5, noise=0.5, start="starter")
+    for network in ("ridge", "reference", "compact"):
+        dock.train.form.widgets["network"].value = network
+    assert dock.train.settings() == TrainingSettings.recipe(start="starter")
+
+
+@pytest.mark.parametrize("start", [None, "starter"])
+def test_remembered_settings_become_those_of_the_start_of_now(with_starter, dock, qtbot, start):
+    remember("train", TrainingSettings.recipe(minutes=1.0, seed=4, start=start).model_dump(mode="json"))
+    form = TrainForm()
+    qtbot.addWidget(form)
+    form.restore()
+    assert form.settings() == TrainingSettings.recipe(minutes=1.0, seed=4, start="starter")
+    remember("train", TrainingSettings.recipe("ridge").model_dump(mode="json"))
+    form.restore()
+    assert form.settings() == TrainingSettings.recipe("ridge")
 
 
 def test_a_start_of_another_network_is_barred_with_the_reason_and_comes_back(with_starter, dock):
