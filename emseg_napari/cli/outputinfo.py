@@ -73,7 +73,8 @@ def output_lines(path: Path, record: dict[str, Any]) -> list[str]:
         source = _SOURCES.get(record.get("made_from", ""), "")
         lines.append("made from " + f"{source} {record['probability']}".strip())
     if "run" in record:
-        lines.append(f"predicted by the run {record['run']} in {record['run_folder']}{_threshold(record)}")
+        choices = _threshold(record) + _scale(record)
+        lines.append(f"predicted by the run {record['run']} in {record['run_folder']}{choices}")
     if {"image", "slices"} <= record.keys():
         first, end = record["slices"]
         lines.append(f"slices {first}:{end} of {record['image']}")
@@ -84,6 +85,11 @@ def output_lines(path: Path, record: dict[str, Any]) -> list[str]:
 
 def _threshold(record: dict[str, Any]) -> str:
     return f", threshold {record['threshold']:.2f}" if "threshold" in record else ""
+
+
+def _scale(record: dict[str, Any]) -> str:
+    scale = record.get("scale") or record.get("predicted_by", {}).get("scale")
+    return f", at scale {scale:g}" if scale else ""
 
 
 def _changed(settings: dict[str, Any]) -> dict[str, Any]:

@@ -123,6 +123,7 @@ def _figures(
         "run": run.folder.resolve().name,
         "run_folder": str(run.folder.resolve()),
         "network": run.network_mark,
+        "scale": settings.other_scale(run.record.scale),
         "image": display_name(image),
         "slices": list(chosen),
         "kind": kind,
