@@ -9,7 +9,7 @@ from typing import Any
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.description import FileDescription, stack_axes
 from emseg_napari.io.open import describe, is_container
-from emseg_napari.io.records import KINDS, PREDICT_SOFTWARE, SEGMENT_SOFTWARE, record_of_path
+from emseg_napari.io.records import KINDS, PREDICT_SOFTWARE, SEGMENT_SOFTWARE, other_scale, record_of_path
 from emseg_napari.settings import CellSettings, with_present_names
 
 _CONTENT = {PREDICT_SOFTWARE: "prediction", SEGMENT_SOFTWARE: "cells"}
@@ -88,8 +88,8 @@ def _threshold(record: dict[str, Any]) -> str:
 
 
 def _scale(record: dict[str, Any]) -> str:
-    scale = record.get("scale") or record.get("predicted_by", {}).get("scale")
-    return f", at scale {scale:g}" if scale else ""
+    scale = other_scale(record)
+    return "" if scale is None else f", scale {scale:g}"
 
 
 def _changed(settings: dict[str, Any]) -> dict[str, Any]:

@@ -25,12 +25,14 @@ from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.settings.base import SCALE_LIMITS
 
-# Chosen with the starter on ISBI 2012 (slices 0:20), phantoms and the medulla, and on images of other kinds:
-# `python benchmarks/fit.py RUN` prints these figures of a run for all of them.
-MOST_TURNED = 0.3  # difference between turned parts, of what is found
-SHARES = (0.08, 0.46)  # of pixels that are boundary
-LEAST_SHRUNK = 0.55  # agreement between two sizes, where membranes are wide enough
-GOOD_SHRUNK = 0.75
+# Chosen with the starter of December 2026, between what it finds in the ISBI 2012 stack (slices 0:20),
+# phantoms of 3.5 to 6 nm and the enlarged medulla, and in images that it does not know:
+# `python benchmarks/fit.py RUN` prints all of these figures for a run.
+MOST_TURNED = 0.31  # known: 0.08 to 0.28; others from 0.33
+SHARES = (0.08, 0.46)  # known: 0.20 to 0.37
+LEAST_SHRUNK = 0.7  # known: mostly 0.7 to 0.82; medulla at 10 nm: 0.49 to 0.63
+LEAST_GAIN = 1.57  # medulla at 10 nm: 1.67 and 1.85, phantoms at 10 nm: 2.4 and more; known: to 1.5
+FOUND_SHRUNK = 0.6  # at a scale that is offered: 0.67 and more; smooth noise: 0.12
 
 _SIDE_PX, _PARTS = 192, 4
 _STEP = 2**0.5
@@ -112,7 +114,9 @@ def fit_of(predictor: SlicePredictor, image: Stack, should_stop: ShouldStop = ne
     if (factor := _better(probe, here)) is not None:
         scale = round(factor * predictor.scale, 1)
         return Fit(f"{_UNLIKE} {_WIDTH}: try scale {scale:g}, or {_LABEL}.", scale)
-    if not here.is_known and probe.inverted().figures(1.0).is_known:
+    if here.is_known:
+        return Fit()
+    if probe.inverted().figures(1.0).is_known:
         return Fit(f"{_UNLIKE} {_INVERTED}, or {_LABEL}.")
     return Fit(f"{_UNLIKE} {_LABEL.capitalize()}, or choose another run.")
 
@@ -131,16 +135,23 @@ def report_fit(image: Stack, run: Run, settings: PredictionSettings, context: Jo
 
 
 def _better(probe: Probe, here: Figures) -> float | None:
-    """Return the factor of the scale at which the image fits; None if there is none."""
+    """Return the factor of the scale at which the image fits clearly better; None if there is none."""
     low, high = (SCALE_LIMITS[limit] / probe.scale for limit in ("ge", "le"))
-    larger = {f: probe.figures(f) for f in (_STEP, 2.0) if f <= high}
-    known = {f: found for f, found in larger.items() if found.is_known}
-    if known:
-        good = [f for f, found in known.items() if found.shrunk >= GOOD_SHRUNK]
-        return good[0] if good else max(known, key=lambda f: known[f].shrunk)
-    if not here.is_known and low <= 0.5 and probe.figures(0.5).is_known:
+    factors = [f for f in (_STEP, 2.0) if f <= high]
+    gains = {f: _gain(probe.figures(f), here) for f in factors}
+    if gains and max(gains.values()) >= LEAST_GAIN:
+        return max(gains, key=lambda f: gains[f])
+    smaller = None if here.is_known or low > 0.5 else probe.figures(0.5)
+    if smaller and smaller.is_known and here.turned >= LEAST_GAIN * smaller.turned:
         return 0.5
     return None
+
+
+def _gain(found: Figures, here: Figures) -> float:
+    """Return by how much all that agrees agrees better at another scale; 0 if it does not agree there."""
+    if not found.is_known or found.shrunk < FOUND_SHRUNK:
+        return 0.0
+    return here.turned / max(0.01, found.turned) * found.shrunk / max(0.01, here.shrunk)
 
 
 class Probe:

@@ -48,6 +48,16 @@ def with_start(record: RunRecord, start: Run, image: Stack) -> RunRecord:
     )
 
 
+def scale_notes(settings: TrainingSettings, start: Run | None) -> list[str]:
+    """Return a sentence if a training has another scale than the run from which it starts."""
+    if start is None or start.settings.scale == settings.scale:
+        return []
+    return [
+        f"{start.folder.name}, from which it starts, works at scale {start.settings.scale:g}, and this "
+        f"training at {settings.scale:g}: choose the former unless membranes have another width here."
+    ]
+
+
 def label_counts(labels: np.ndarray) -> dict[str, int]:
     """Count the pixels of each class."""
     counts = np.bincount(labels.ravel(), minlength=3)
