@@ -17,6 +17,7 @@ from emseg_napari.io.open import is_container
 from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.training.run_record import share_sentence
 
 WhatArgument = Annotated[
     Path,
@@ -34,8 +35,9 @@ def info(what: WhatArgument, as_json: JsonOption = False) -> None:
         file, record = read_file(what)
         show_result("\n".join(file_lines(what, file, record)), file_figures(what, file, record), as_json)
         return
-    figures = _figures(open_run(what))
-    show_result("\n".join(_lines(figures)), figures, as_json)
+    run = open_run(what)
+    figures = _figures(run)
+    show_result("\n".join(_lines(run, figures)), figures, as_json)
 
 
 def _figures(run: Run) -> dict[str, Any]:
@@ -58,6 +60,7 @@ def _figures(run: Run) -> dict[str, Any]:
         "steps": last.step if last else 0,
         "seconds": round(last.seconds, 1) if last else 0.0,
         "kept_epoch": record.kept_epoch,
+        "kept_share": record.kept_share,
         "accuracy": record.kept_accuracy,
         "v_rand": record.kept_v_rand,
         "threshold": record.threshold,
@@ -67,7 +70,7 @@ def _figures(run: Run) -> dict[str, Any]:
     }
 
 
-def _lines(f: dict[str, Any]) -> list[str]:
+def _lines(run: Run, f: dict[str, Any]) -> list[str]:
     size = shape_text(f["image_shape"])
     state = "finished" if f["finished"] else "interrupted"
     lines = [
@@ -76,6 +79,7 @@ def _lines(f: dict[str, Any]) -> list[str]:
         f"trained on slices {as_ranges(f['trained_slices'])} of a stack of {size} "
         f"({', '.join(f'{count} {name}' for name, count in f['label_counts'].items())} pixels)",
         _start(f),
+        *filter(None, [share_sentence(run.record)]),
         _score(f),
     ]
     if STARTER in (f["start"], Path(f["run"]).name):

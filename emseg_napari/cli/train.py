@@ -30,6 +30,7 @@ from emseg_napari.models.run import Run, is_run
 from emseg_napari.models.run_folder import check_new_run, refuse_other_settings, resumable_run
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.training.dataset import check_data
+from emseg_napari.training.run_record import share_sentence
 from emseg_napari.training.splits import DataNames
 from emseg_napari.training.train import run_training
 
@@ -153,6 +154,7 @@ def _figures(run: Run) -> dict[str, Any]:
         "accuracy": last.accuracy,
         "held_out_accuracy": last.held_out_accuracy,
         "kept_epoch": run.record.kept_epoch,
+        "kept_share": run.record.kept_share,
         "kept_accuracy": run.record.kept_accuracy,
         "kept_v_rand": run.record.kept_v_rand,
         "threshold": run.record.threshold,
@@ -172,4 +174,5 @@ def _sentence(run: Run) -> str:
         else f"; kept: accuracy {record.kept_accuracy:.2%}{v_rand} held out"
     )
     done = f"{run.folder}: {last.step} steps in {last.seconds:.0f} s, {accuracies(last)}"
-    return f"{done}{kept}; threshold {record.threshold:.2f}"
+    share = share_sentence(record)
+    return f"{done}{kept}; threshold {record.threshold:.2f}" + (f"\n{share}" if share else "")

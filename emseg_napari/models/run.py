@@ -5,6 +5,7 @@ run.json        the results (`RunRecord`)
 history.json    one row per epoch
 steps.npy       learning rate and seconds of every step, so that it can be replayed
 last.keras      network, optimiser and step to resume from
+start.keras     until it is finished, the weights that it started from
 best.keras      the kept weights
 network.onnx    the kept network, or the trees: all that prediction needs
 ridge.json      of a ridge filter instead: its numbers
@@ -72,6 +73,9 @@ class RunRecord(Settings):
     kept_epoch, kept_accuracy, kept_v_rand : int, float, float
         The epoch whose weights were kept and how they scored on what was held out, at the
         threshold; None if nothing was.
+    kept_share : float, optional
+        Where the kept weights lie between those of the start (0) and the learned ones (1); None until the
+        training is finished, and of one that starts from nothing.
     threshold : float
         Boundary probability from which a pixel is boundary: the most accurate on what was held out
         and some trained slices.
@@ -97,6 +101,7 @@ class RunRecord(Settings):
     label_fingerprints: dict[int, str] = Field(default_factory=dict)
     label_counts: dict[str, int]
     kept_epoch: int | None = None
+    kept_share: float | None = None
     kept_accuracy: float | None = None
     kept_v_rand: float | None = None
     threshold: float = 0.5
@@ -166,6 +171,11 @@ class Run:
     def best_checkpoint(self) -> Path:
         """The kept weights."""
         return self.folder / "best.keras"
+
+    @property
+    def start_checkpoint(self) -> Path:
+        """The weights that it started from, until it is finished."""
+        return self.folder / "start.keras"
 
     @property
     def network_file(self) -> Path:
@@ -273,7 +283,8 @@ def _read_run(folder: Path) -> Run:
     if isinstance(recipe := found.get("normalisation"), dict):
         found = found | {"normalisation": {"borders": "counted"} | recipe}  # as runs did that do not say
     try:
-        settings = TrainingSettings(**read_json(folder / "settings.json"))
+        # Without an anchor, as runs that do not name it were trained: they repeat as they were.
+        settings = TrainingSettings(**({"anchor_weight": 0.0} | read_json(folder / "settings.json")))
         history = _HISTORY.validate_python(read_json(folder / "history.json"))
         return Run(folder, settings, RunRecord(**found), history)
     except (ValidationError, TypeError) as error:

@@ -45,6 +45,9 @@ def resumable_run(folder: Path | str) -> Run:
         raise UserError(f"{folder} learned live, which cannot be resumed; {new}.")
     if not run.last_checkpoint.is_file():
         raise UserError(f"{run.last_checkpoint} is missing; choose another run, or train again.")
+    anchored = run.settings.start and run.settings.anchor_weight and run.record.kept_share is None
+    if anchored and not run.start_checkpoint.is_file():
+        raise UserError(f"{run.start_checkpoint} is missing; choose another run, or train again.")
     return run
 
 

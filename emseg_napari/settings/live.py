@@ -73,6 +73,7 @@ class LiveSettings(Settings):
             "hold_out": False,
             "seed": self.seed,
             "learning_rate": self.learning_rate,
+            "anchor_weight": self.anchor_weight,
             "warm_up": 0.0,
             "anneal": False,
             "averaging": self.averaging,

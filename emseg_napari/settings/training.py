@@ -145,6 +145,15 @@ class TrainingSettings(Settings):
         gt=0,
         le=100,
     )
+    anchor_weight: float = advanced(
+        30.0,
+        "Anchor weight",
+        "How strongly a network that starts from another keeps the predictions of its start on unlabelled "
+        "pixels, up to 1000; without it a few strokes make it forget what it had learned. At 0 it keeps all "
+        "that it learns, too; else as much as suits the held-out labels best.",
+        ge=0,
+        le=1000,
+    )
     dice_weight: float = advanced(
         1.0, "Dice weight", "Weight of the soft Dice loss beside the cross-entropy.", ge=0, le=100
     )

@@ -15,12 +15,12 @@ from emseg_napari.inference import SlicePredictor
 from emseg_napari.models import unet
 from emseg_napari.models.checkpoints import export_onnx, load_checkpoint, save_checkpoint
 from emseg_napari.models.run import Run, RunRecord
-from emseg_napari.settings import LiveSettings, TrainingSettings
+from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.devices import Devices
-from emseg_napari.training.losses import Loss, anchored_loss, masked_loss
+from emseg_napari.training.losses import anchored_loss, masked_loss
 
 
-def compile_network(model: keras.Model, settings: TrainingSettings, loss: Loss | None = None) -> None:
+def compile_network(model: keras.Model, settings: TrainingSettings, anchored: bool = False) -> None:
     """Give a network its optimiser, AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), and its loss."""
     optimizer = keras.optimizers.AdamW(
         settings.learning_rate,
@@ -31,41 +31,42 @@ def compile_network(model: keras.Model, settings: TrainingSettings, loss: Loss |
         ema_momentum=settings.averaging or None,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias"])
-    model.compile(optimizer, loss or masked_loss(settings.boundary_weight, settings.dice_weight))
+    loss = anchored_loss(settings) if anchored else masked_loss(settings)
+    model.compile(optimizer, loss)
     optimizer.build(model.trainable_variables)
 
 
 class Learner:
     """Network that is trained step by step.
 
+    One that starts from another network is anchored to it: on unlabelled pixels the loss keeps the
+    predictions near those of the start, and `averaged` and `blended` give weights between those of the start
+    and the learned ones (Wortsman et al. 2022, arXiv:2109.01903). Few labels, and labels that are mostly the
+    network's own predictions, would make it worse on all other slices.
+
     Parameters
     ----------
     settings : TrainingSettings
     devices : Devices
-    start : Run, optional
-        The run whose kept weights it starts from; random ones, drawn with the seed, if not given.
-    loss : callable, optional
-        Another than that of the settings.
+    start : Path, optional
+        Checkpoint of the weights that it starts from; random ones, drawn with the seed, if not given.
 
     Attributes
     ----------
     model : keras.Model
     """
 
-    def __init__(
-        self,
-        settings: TrainingSettings,
-        devices: Devices,
-        start: Run | None = None,
-        loss: Loss | None = None,
-    ) -> None:
-        self._settings, self._devices = settings, devices
+    def __init__(self, settings: TrainingSettings, devices: Devices, start: Path | None = None) -> None:
+        self._settings, self._devices, self._start = settings, devices, None
         keras.utils.set_random_seed(settings.seed)
         with devices.scope():
             self.model = unet.build(settings.network, settings.precision == "bfloat16")
             if start is not None:
-                load_checkpoint(self.model, start.best_checkpoint)
-            compile_network(self.model, settings, loss)
+                load_checkpoint(self.model, start)
+            if start is not None and settings.anchor_weight:
+                self._start = unet.build(settings.network)
+                load_checkpoint(self._start, start)
+            compile_network(self.model, settings, anchored=self._start is not None)
 
     def load(self, path: Path) -> None:
         """Read weights, optimiser and step."""
@@ -78,6 +79,11 @@ class Learner:
             if isinstance(layer, keras.layers.Dropout):
                 state = layer.seed_generator.state
                 state.assign(state + keras.ops.cast([0, self.steps], state.dtype))
+
+    @property
+    def is_anchored(self) -> bool:
+        """Whether it started from another network, to which it is held."""
+        return self._start is not None
 
     @property
     def steps(self) -> int:
@@ -93,7 +99,7 @@ class Learner:
             If the loss is not finite.
         """
         self.model.optimizer.learning_rate = learning_rate
-        loss = self._devices.train_on_batch(self.model, image, target)
+        loss = self._devices.train_on_batch(self.model, image, self._with_anchor(image, target))
         if not np.isfinite(loss):
             raise UserError(
                 f"The training diverged at step {self.steps} (loss {loss}); "
@@ -101,15 +107,40 @@ class Learner:
             )
         return loss
 
+    def _with_anchor(self, image: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Return the target with what the start predicts as another channel, if there is a start."""
+        if self._start is None:
+            return target
+        anchor = target[..., :1]  # ignored where all pixels are labelled
+        if (target[..., 1] == 0).any():
+            anchor = self._start.predict_on_batch(image)[: len(image)]
+        return np.concatenate([target, anchor], axis=-1)
+
     @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Give the network the running average of its weights within a block."""
-        present = self.model.get_weights()
-        # Before the first step there is no average yet.
-        if self._settings.averaging > 0 and self.steps:
-            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-        try:
+    def averaged(self, share: float = 1.0) -> Iterator[None]:
+        """Give the network the running average of its weights within a block, `blended` with its start."""
+        with self._restored():
+            # Before the first step there is no average yet.
+            if self._settings.averaging > 0 and self.steps:
+                self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+            with self.blended(share):
+                yield
+
+    @contextmanager
+    def blended(self, share: float) -> Iterator[None]:
+        """Give the network weights between those of its start (0) and its own (1) within a block."""
+        with self._restored() as own:
+            if self._start is not None and share != 1:
+                both = zip(self._start.get_weights(), own, strict=True)
+                self.model.set_weights([start + share * (learned - start) for start, learned in both])
             yield
+
+    @contextmanager
+    def _restored(self) -> Iterator[list[np.ndarray]]:
+        """Restore the weights after a block, which gets them."""
+        present = self.model.get_weights()
+        try:
+            yield present
         finally:
             self.model.set_weights(present)
 
@@ -121,45 +152,6 @@ class Learner:
     def save(self, path: Path) -> None:
         """Write weights, optimiser and step, atomically."""
         save_checkpoint(self.model, path)
-
-
-class AnchoredLearner(Learner):
-    """Network in live learning, anchored to its start.
-
-    On unlabelled pixels the loss keeps the predictions near those of the start. The weights that are shown
-    and kept lie between those of the start and the learned ones (Wortsman et al. 2022, arXiv:2109.01903):
-    confirmed slices are mostly the network's own predictions, and training on those alone makes it worse on
-    all others.
-
-    Parameters
-    ----------
-    settings, devices, start
-        See `Learner`.
-    live : LiveSettings
-        Its `anchor_weight` and `blend` say how strongly.
-    """
-
-    def __init__(self, settings: TrainingSettings, devices: Devices, start: Run, live: LiveSettings) -> None:
-        super().__init__(settings, devices, start, anchored_loss(settings, live.anchor_weight))
-        self._blend = live.blend
-        with devices.scope():
-            self._start = unet.build(settings.network)
-            load_checkpoint(self._start, start.best_checkpoint)
-
-    def step(self, image: np.ndarray, target: np.ndarray, learning_rate: float) -> float:
-        """Do one step on a batch of `LivePatches` and return its loss."""
-        anchor = target[..., :1]  # ignored where all pixels are labelled
-        if (target[..., 1] == 0).any():
-            anchor = self._start.predict_on_batch(image)[: len(image)]
-        return super().step(image, np.concatenate([target, anchor], axis=-1), learning_rate)
-
-    @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Give the network a blend of its start's weights and its running average within a block."""
-        with super().averaged():
-            both = zip(self._start.get_weights(), self.model.get_weights(), strict=True)
-            self.model.set_weights([start + self._blend * (learned - start) for start, learned in both])
-            yield
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Loss functions over labelled pixels: cross-entropy, soft Dice, and the anchor of live learning.
+"""Loss functions over labelled pixels: cross-entropy, soft Dice, and the anchor to a start.
 
 Unlabelled pixels have no weight, so a few strokes can train.
 """
@@ -15,17 +15,15 @@ from emseg_napari.settings import TrainingSettings
 Loss = Callable[[Any, Any], Any]
 
 
-def masked_loss(boundary_weight: float, dice_weight: float) -> Loss:
+def masked_loss(settings: TrainingSettings) -> Loss:
     """Return a loss: weighted cross-entropy plus soft Dice over labelled pixels only.
 
     Soft Dice after Milletari et al. 2016, doi:10.1109/3DV.2016.79.
 
     Parameters
     ----------
-    boundary_weight : float
-        Weight of a boundary pixel in the cross-entropy; interior has 1.
-    dice_weight : float
-        Weight of the Dice term; 0 leaves it out.
+    settings : TrainingSettings
+        Its `boundary_weight` and `dice_weight`.
 
     Returns
     -------
@@ -33,6 +31,7 @@ def masked_loss(boundary_weight: float, dice_weight: float) -> Loss:
         Of a target (batch, y, x, 2), see `PatchSampler.batch`, and a boundary
         probability (batch, y, x, 1); its value is a scalar.
     """
+    boundary_weight, dice_weight = settings.boundary_weight, settings.dice_weight
 
     def loss(target: Any, probability: Any) -> Any:
         boundary, labelled = target[..., :1], target[..., 1:]
@@ -50,7 +49,7 @@ def masked_loss(boundary_weight: float, dice_weight: float) -> Loss:
     return loss
 
 
-def anchored_loss(settings: TrainingSettings, anchor_weight: float) -> Loss:
+def anchored_loss(settings: TrainingSettings) -> Loss:
     """Return the loss of settings plus an anchor: unlabelled pixels keep the start's predictions.
 
     A few strokes say nothing about the other pixels, and steps towards the strokes alone make a network
@@ -60,9 +59,7 @@ def anchored_loss(settings: TrainingSettings, anchor_weight: float) -> Loss:
     Parameters
     ----------
     settings : TrainingSettings
-        Weights of the loss over labelled pixels.
-    anchor_weight : float
-        Weight of the anchor.
+        Weights of the loss over labelled pixels, and `anchor_weight`.
 
     Returns
     -------
@@ -70,14 +67,14 @@ def anchored_loss(settings: TrainingSettings, anchor_weight: float) -> Loss:
         Of a target (batch, y, x, 3), whose third channel is the start's boundary probability, and a
         boundary probability (batch, y, x, 1); its value is a scalar.
     """
-    masked = masked_loss(settings.boundary_weight, settings.dice_weight)
+    masked = masked_loss(settings)
 
     def loss(target: Any, probability: Any) -> Any:
         unlabelled = ops.cast(target[..., 1:2] == 0, "float32")
         start, now = (ops.clip(p, 1e-6, 1 - 1e-6) for p in (target[..., 2:], probability))
         # Kullback-Leibler divergence: 0 where both agree.
         apart = start * ops.log(start / now) + (1 - start) * ops.log((1 - start) / (1 - now))
-        anchor = ops.sum(unlabelled * apart) / (ops.sum(unlabelled) + 1)
-        return masked(target[..., :2], probability) + anchor_weight * anchor
+        anchor = ops.mean(unlabelled * apart)  # over all pixels: the fewer have no label, the less they count
+        return masked(target[..., :2], probability) + settings.anchor_weight * anchor
 
     return loss

@@ -89,3 +89,15 @@ def _split_sentence(record: RunRecord) -> str:
             f"(y {top}:{bottom}, x {left}:{right}); label four slices for a score on whole ones."
         )
     return f"Training on {count} labelled slice(s): none is held out, so this run has no score of its own."
+
+
+def share_sentence(record: RunRecord) -> str:
+    """Say how much of what a run learned from its start is kept; empty where that was no question."""
+    share, start = record.kept_share, record.start
+    if share is None:
+        return ""
+    if not record.validation_slices:
+        return f"{share:.0%} of what changed since '{start}' is kept, since no held-out labels could choose."
+    if not share:
+        return f"Nothing of what was learned is kept: '{start}' suits the held-out labels better."
+    return f"{share:.0%} of what changed since '{start}' is kept, which suits the held-out labels best."

@@ -5,12 +5,13 @@ The loop is written out, because a run must stop, pause, repeat and resume at an
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.files import writable_folder
+from emseg_napari.core.files import atomic_write, writable_folder
 from emseg_napari.core.jobs import EpochEnded, JobContext, Message, PreviewReady, Progress
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.readable_slices import ReadableSlices
@@ -30,6 +31,7 @@ from emseg_napari.training.validation import Validator
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
 _PAUSE_SECONDS = 0.1
+_UNCHOSEN_SHARE = 0.5  # of what was learned from a start, where no held-out labels can choose it
 
 
 def train_network(
@@ -121,12 +123,17 @@ class _Training:
         self._report(Message(self._devices.words))
         self._report(Progress(0.0, None, "building the network"))
         settings = self._run.settings
-        self._learner = Learner(settings, self._devices, start)
+        kept = self._run.start_checkpoint
+        weights = start.best_checkpoint if start else kept if resume and kept.is_file() else None
+        self._learner = Learner(settings, self._devices, weights)
         if resume:
             self._resume()
         self._devices.warm_up(self._learner.model, *self._sampler.batch(0))
         self._schedule = self._new_schedule(replay, time.monotonic() - self._context.began)
         self._run.save()
+        if start is not None:  # it may be trained anew, or gone, when this run is resumed
+            with atomic_write(kept) as temporary:
+                shutil.copyfile(start.best_checkpoint, temporary)
         self._save()
 
     def _new_schedule(self, replay: Path | None, late_seconds: float) -> Schedule:
@@ -235,7 +242,7 @@ class _Training:
             with training_on(self._report):
                 self._learner.save(self._run.best_checkpoint)
                 self._lowest_cost = cost
-                self._run.update(kept_epoch=epoch)
+                self._run.update(kept_epoch=epoch, kept_share=None)
 
     def _preview(self, epoch: int) -> None:
         z = self._context.control().z
@@ -247,10 +254,34 @@ class _Training:
     def finish(self) -> Run:
         """Export the kept weights and choose their thresholds."""
         self._report(Progress(1.0, None, "keeping the best network"))
+        if self._learner.is_anchored and self._run.record.kept_share is None:
+            self._blend_with_start()
         export_kept(self._run)
         self._score_kept()
         self._run.update(finished=True)
+        self._run.start_checkpoint.unlink(missing_ok=True)  # last: a run that is not finished is resumed
         return self._run
+
+    def _blend_with_start(self) -> None:
+        """Keep as much of what was learned as suits the held-out labels best."""
+        run, learner = self._run, self._learner
+        learner.load(run.best_checkpoint)
+        share = self._best_share() if self._validator.can_choose else _UNCHOSEN_SHARE
+        with learner.blended(share):
+            learner.save(run.best_checkpoint)
+        run.update(kept_share=share)
+
+    def _best_share(self) -> float:
+        """Return which part of what was learned costs least on the held-out labels, in quarters."""
+
+        def cost(share: float) -> float:
+            with self._learner.blended(share):
+                return self._validator.held_out(self._learner.predictor(self._run.record)).cost
+
+        costs = {share: cost(share) for share in (0.0, 0.5, 1.0)}
+        between = 0.25 if costs[0.0] < costs[1.0] else 0.75
+        costs[between] = cost(between)
+        return min(costs, key=lambda share: costs[share])
 
     def _score_kept(self) -> None:
         """Choose the thresholds of the kept network, and score it with them."""

@@ -26,7 +26,7 @@ def loss_and_gradient(target: np.ndarray, probability: np.ndarray) -> tuple[floa
 
     given = tf.Variable(probability)
     with tf.GradientTape() as tape:
-        loss = masked_loss(3.0, 1.0)(tf.constant(target), given)
+        loss = masked_loss(TrainingSettings(boundary_weight=3.0))(tf.constant(target), given)
     return float(loss), tape.gradient(loss, given).numpy()
 
 
@@ -59,22 +59,23 @@ def test_loss_can_be_counted_by_hand():
     # One boundary pixel at 0.5 and one interior pixel at 0.5; means are over pixels + 1.
     target = np.array([[[[1, 1], [0, 1]]]], np.float32)
     probability = np.full((1, 1, 2, 1), 0.5, np.float32)
-    entropy = float(masked_loss(3.0, 0.0)(target, probability))
+    without_dice = TrainingSettings(boundary_weight=3.0, dice_weight=0.0)
+    entropy = float(masked_loss(without_dice)(target, probability))
     assert entropy == pytest.approx(4 * np.log(2) / 3)
-    both = float(masked_loss(3.0, 2.0)(target, probability))
+    both = float(masked_loss(TrainingSettings(boundary_weight=3.0, dice_weight=2.0))(target, probability))
     assert both - entropy == pytest.approx(2 * (1 - (2 * 0.5 + 1) / (2 + 1)))
 
 
 def test_the_anchor_holds_unlabelled_pixels_alone_to_what_the_start_said():
-    # The first pixel is labelled boundary; the second is not, and the start said 0.2 of it.
-    target = np.array([[[[1, 1, 0.9], [0, 0, 0.2]]]], np.float32)
-    probability = np.array([[[[0.5], [0.4]]]], np.float32)
-    settings = TrainingSettings.recipe(boundary_weight=3.0, dice_weight=0.0)
-    plain = float(masked_loss(3.0, 0.0)(target[..., :2], probability))
+    # Two pixels are labelled boundary; the last is not, and the start said 0.2 of it.
+    target = np.array([[[[1, 1, 0.9], [1, 1, 0.9], [0, 0, 0.2]]]], np.float32)
+    probability = np.array([[[[0.5], [0.5], [0.4]]]], np.float32)
+    settings = TrainingSettings(boundary_weight=3.0, dice_weight=0.0, anchor_weight=7.0)
+    plain = float(masked_loss(settings)(target[..., :2], probability))
     apart = 0.2 * np.log(0.2 / 0.4) + 0.8 * np.log(0.8 / 0.6)
-    assert plain == pytest.approx(3 * np.log(2) / 2)
-    assert float(anchored_loss(settings, 7.0)(target, probability)) == pytest.approx(
-        plain + 7 * apart / 2, rel=1e-5
+    assert plain == pytest.approx(2 * 3 * np.log(2) / 3)
+    assert float(anchored_loss(settings)(target, probability)) == pytest.approx(
+        plain + 7 * apart / 3, rel=1e-5
     )
 
 

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from emseg_napari.models.checkpoints import load_checkpoint
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training import learner, trainer
+from emseg_napari.training.run_record import share_sentence
 from emseg_napari.training.trainer import train_network
 from emseg_napari.training.validation import ValidationScore, Validator
 from helpers.small_network import small_network
@@ -541,6 +543,116 @@ def test_a_training_can_start_from_another_run_and_says_what_that_had_seen(tmp_p
         image[1:], labels[1:], tiny(start=str(first.folder), **still), folder=tmp_path / "other"
     )
     assert other.record.start_slices == []  # another stack, as far as that run knew
+
+
+@pytest.fixture
+def started(quick, tmp_path) -> TrainingSettings:
+    """Settings of a training that starts from another run and learns fast."""
+    first = train_network(*membranes(seed=1), tiny(), folder=tmp_path / "first")
+    return tiny(start=str(first.folder), learning_rate=0.01, averaging=0.0, epochs=1)
+
+
+def weights_in(path: Path) -> list[np.ndarray]:
+    model = unet.build("compact")
+    load_checkpoint(model, path)
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.75])
+def test_of_what_a_start_learned_so_much_is_kept_as_suits_the_held_out_labels(
+    started, tmp_path, monkeypatch, share
+):
+    between = 0.75 if share > 0.5 else 0.25
+    costs = iter([9.0, *(abs(one - share) for one in (0.0, 0.5, 1.0, between))])
+    monkeypatch.setattr(
+        Validator, "held_out", lambda *_: ValidationScore(accuracy=0.5, cost=next(costs, 9.0))
+    )
+    run = train_network(*membranes(), started, folder=tmp_path / "run")
+    start, learned = weights_in(Path(started.start) / "best.keras"), last_weights(run)
+    for before, after, kept in zip(start, learned, weights_in(run.best_checkpoint), strict=True):
+        np.testing.assert_allclose(kept, before + share * (after - before), atol=1e-6)
+        assert (before != after).any()
+    assert run.record.kept_share == share
+
+
+def test_where_nothing_is_held_out_half_of_what_was_learned_is_kept(started, tmp_path):
+    settings = started.model_copy(update={"hold_out": False})
+    run = train_network(*membranes(), settings, folder=tmp_path / "run")
+    assert run.record.kept_share == 0.5
+    assert "50% of what changed since 'first' is kept, since no held-out labels could" in share_sentence(
+        run.record
+    )
+
+
+def test_a_start_is_kept_with_the_run_until_it_is_finished(started, tmp_path, monkeypatch):
+    shutil.copytree(started.start, tmp_path / "gone")
+    settings = started.model_copy(update={"start": str(tmp_path / "gone"), "epochs": 3})
+    whole = train_network(*membranes(), settings, folder=tmp_path / "whole")
+    assert not whole.start_checkpoint.exists()
+    with pytest.raises(Cancelled):
+        train_network(
+            *membranes(), settings, JobContext(should_stop=Story(4).should_stop), folder=tmp_path / "run"
+        )
+    assert open_run(tmp_path / "run").record.kept_share is None
+    shutil.rmtree(tmp_path / "gone")
+    shutil.copytree(tmp_path / "run", tmp_path / "without")
+    open_run(tmp_path / "without").start_checkpoint.unlink()
+    with pytest.raises(UserError, match="start.keras is missing"):
+        train_network(*membranes(), folder=tmp_path / "without", resume=True)
+    resumed = train_network(*membranes(), folder=tmp_path / "run", resume=True)
+    assert resumed.record.kept_share == whole.record.kept_share
+    for one, other in zip(
+        weights_in(resumed.best_checkpoint), weights_in(whole.best_checkpoint), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_strokes_alone_do_not_carry_a_start_off(started, tmp_path):
+    image, labels = membranes()
+    stroke = np.zeros_like(labels)
+    stroke[0, 4:8, 4:30] = labels[0, 4:8, 4:30]
+    settings = started.model_copy(update={"hold_out": False, "epochs": 2, "steps_per_epoch": 10})
+    free = settings.model_copy(update={"anchor_weight": 0.0})
+    start = weights_in(Path(started.start) / "best.keras")
+    moved = [
+        sum(np.abs(a - b).sum() for a, b in zip(start, last_weights(run), strict=True))
+        for run in (
+            train_network(image, stroke, settings, folder=tmp_path / "anchored"),
+            train_network(image, stroke, free, folder=tmp_path / "free"),
+        )
+    ]
+    assert moved[0] < moved[1]
+
+
+def test_a_training_that_broke_off_while_it_ended_blends_only_once(started, tmp_path, monkeypatch):
+    whole = train_network(*membranes(), started, folder=tmp_path / "whole")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(trainer, "export_kept", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train_network(*membranes(), started, folder=tmp_path / "run")
+    resumed = train_network(*membranes(), folder=tmp_path / "run", resume=True)
+    assert resumed.record.kept_share == whole.record.kept_share
+    for one, other in zip(
+        weights_in(resumed.best_checkpoint), weights_in(whole.best_checkpoint), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_run_that_names_no_anchor_is_repeated_without_one(started, tmp_path):
+    free = started.model_copy(update={"anchor_weight": 0.0})
+    run = train_network(*membranes(), free, folder=tmp_path / "run")
+    assert run.record.kept_share is None
+    file = run.folder / "settings.json"
+    named = json.loads(file.read_text())
+    del named["anchor_weight"]
+    file.write_text(json.dumps(named))
+    again = train_network(*membranes(), folder=tmp_path / "again", replay=run.folder)
+    for one, other in zip(weights_in(again.best_checkpoint), weights_in(run.best_checkpoint), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.usefixtures("quick")

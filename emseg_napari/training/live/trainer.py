@@ -27,7 +27,7 @@ from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import LiveSettings, PredictionSettings
 from emseg_napari.training.dataset import TrainingDataset, prepare_live
 from emseg_napari.training.devices import Devices
-from emseg_napari.training.learner import AnchoredLearner, export_kept, training_on
+from emseg_napari.training.learner import Learner, export_kept, training_on
 from emseg_napari.training.live.idle import PAUSED, IdlePolicy
 from emseg_napari.training.live.preview import SlicePreview
 from emseg_napari.training.patches import LivePatches
@@ -114,7 +114,7 @@ class _Live:
         report(Message("Learning live: nothing is held out, so this run has no score of its own."))
         report(Message(devices.words))
         report(Progress(0.0, None, "building the network"))
-        self._learner = AnchoredLearner(self._run.settings, devices, start, self._settings)
+        self._learner = Learner(self._run.settings, devices, start.best_checkpoint)
         devices.warm_up(self._learner.model, *self._patches.empty_batch())
         # A step without labels compiles it, so that the first stroke need not wait.
         self._step(self._patches.empty_batch(), 0.0)
@@ -180,7 +180,7 @@ class _Live:
         steps = len(self._spent)
         z = self._preview.slice_due(steps, is_idle)
         if z is not None:
-            with self._learner.averaged():
+            with self._learner.averaged(self._settings.blend):
                 self._preview.show(z, steps, self._updates, self._learner.predictor(self._run.record))
 
     def _save(self) -> None:
@@ -198,7 +198,7 @@ class _Live:
         )
         run.save_steps(self._spent)
         self._learner.save(run.last_checkpoint)
-        with self._learner.averaged():
+        with self._learner.averaged(self._settings.blend):
             self._learner.save(run.best_checkpoint)
 
     def finish(self) -> Run:
@@ -213,7 +213,7 @@ class _Live:
     def _close_history(self) -> None:
         """Report all steps as one epoch."""
         if labelled := self._slices_where(lambda labels: bool(labels.any())):
-            with self._learner.averaged():
+            with self._learner.averaged(self._settings.blend):
                 found = self._validator(labelled).trained(self._learner.predictor(self._run.record))
             assert found.accuracy is not None  # some pixel is labelled
             rate, seconds = self._spent[-1]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from emseg_napari.core.jobs import EpochEnded
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.models.run import Run, RunRecord
+from emseg_napari.training.run_record import share_sentence
 
 
 def figures(row: EpochEnded, where: str) -> str:
@@ -28,7 +29,7 @@ def chosen(run: Run) -> str:
 
 def outcome(run: Run) -> str:
     """Return which weights a training kept, and how good they are."""
-    sentences = [f"Trained: {run.folder.name}.", _kept(run), _score(run.record)]
+    sentences = [f"Trained: {run.folder.name}.", _kept(run), share_sentence(run.record), _score(run.record)]
     seen = run.record.start_slices
     if seen:
         sentences.append(
