@@ -151,7 +151,8 @@ def _gain(found: Figures, here: Figures) -> float:
     """Return by how much all that agrees agrees better at another scale; 0 if it does not agree there."""
     if not found.is_known or found.shrunk < FOUND_SHRUNK:
         return 0.0
-    return here.turned / max(0.01, found.turned) * found.shrunk / max(0.01, here.shrunk)
+    turned, shrunk = (max(0.01, one) for one in (found.turned, here.shrunk))
+    return max(0.01, here.turned) / turned * found.shrunk / shrunk
 
 
 class Probe:

@@ -70,20 +70,27 @@ class FitHint(QWidget):
             return None
         volume_of_layer(layer)
         settings = validated(PredictionSettings, scale=self._form.values()["scale"])
-        return id(layer), id(layer.data), run, open_run(run).network_mark, settings.scale
+        return id(layer), id(layer.data), run, settings.scale
 
     def _look(self, asked: tuple[Any, ...], pixels: Any) -> Fit | None:
         from emseg_napari.inference.fit import fit_of  # loads ONNX Runtime, which takes a while
         from emseg_napari.inference.stack import load_predictor
 
         try:
-            predictor = load_predictor(open_run(asked[2]), PredictionSettings(scale=asked[4]))
+            predictor = load_predictor(open_run(asked[2]), PredictionSettings(scale=asked[3]))
             return fit_of(predictor, pixels, lambda: self._known != asked)
         except (Cancelled, UserError):
             return None
 
     def _show_if_asked(self, asked: tuple[Any, ...]) -> Callable[[Fit | None], None]:
-        return lambda fit: self._show(fit) if asked == self._known else None
+        def show(fit: Fit | None) -> None:
+            if asked != self._known:
+                return
+            if fit is None:  # such as a run whose network is not there yet: it is looked at again
+                self._known = None
+            self._show(fit)
+
+        return show
 
     def _show(self, fit: Fit | None) -> None:
         self._fit = fit
