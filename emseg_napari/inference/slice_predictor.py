@@ -114,10 +114,9 @@ class SlicePredictor:
 
     def enlarged(self, factor: float) -> SlicePredictor:
         """Return the same at a scale that is larger by a factor, with a single orientation."""
-        scale = tuple(one * factor for one in self._record.scale)
-        return SlicePredictor(
-            self._record.model_copy(update={"scale": scale}), self._method, 1, self._tile_px
-        )
+        scale = self._record.scale[0] * factor, self._record.scale[1] * factor
+        record = self._record.model_copy(update={"scale": scale})
+        return SlicePredictor(record, self._method, 1, self._tile_px)
 
     def probability(self, slice_: np.ndarray, should_stop: ShouldStop = never) -> np.ndarray:
         """Predict one slice.

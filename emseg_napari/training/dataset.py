@@ -120,9 +120,8 @@ def check_data(
         trained, held_out = split(labels, settings, names)
         _check_sides(labels, trained, held_out, None, names.labels)
     check_image(image, names.image, sorted(trained + held_out))
-    if settings.scale != 1:
-        kept_bytes = _BYTES_A_PX * len(trained) * math.prod(image.shape[1:])
-        check_scale(settings.scale, image.shape[1:], settings.patch_px, kept_bytes)
+    kept_bytes = _BYTES_A_PX * len(trained) * math.prod(image.shape[1:])
+    check_scale(settings.scale, image.shape[1:], settings.patch_px, kept_bytes)
     return CheckedData(image, labels, trained, held_out, names)
 
 
