@@ -8,7 +8,7 @@ RESULTS; each row is kept there as JSON and not done twice, so the hours can be 
 
 by hand                 one stroke for every membrane between two junctions.
 train once              two slices (a quarter and three quarters of the way) are painted by hand, and a
-                        network is trained on them from nothing for three minutes, as by default. He
+                        network is trained on them from nothing for three minutes. He
                         corrects its proposals slice by slice, in their order, with the same repair
                         tools, and finds what is wrong by eye.
 full loop               the starter's proposals; `next_slice_to_label` chooses a slice; he goes through
@@ -85,7 +85,7 @@ class Bench:
         folder = self._results / f"starter-{first}-{end}"
         if not is_run(folder) or not open_run(folder).record.finished:
             shutil.rmtree(folder, ignore_errors=True)  # of a training that was interrupted
-            train(*self._all, folder, slices=(first, end), minutes=STARTER_MINUTES, seed=0)
+            train(*self._all, folder, start="nothing", slices=(first, end), minutes=STARTER_MINUTES, seed=0)
         return open_run(folder)
 
     def _by_hand(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Bench:
         folder = self._results / f"once-{self._half.replace(':', '-')}"
         shutil.rmtree(folder, ignore_errors=True)
         with clock("learning"):
-            run = train(self._image, labels, folder, minutes=ONCE_MINUTES, seed=0)
+            run = train(self._image, labels, folder, start="nothing", minutes=ONCE_MINUTES, seed=0)
         proposer, done = Proposer(self._image, run, clock), []
         for z in range(count):
             if z in painted:

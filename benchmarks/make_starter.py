@@ -1,59 +1,132 @@
-"""Train the starter network that comes with the package.
+"""Train the starter network that comes with the package, from data that everybody may use.
 
-    python benchmarks/make_starter.py IMAGE LABELS OUTPUT [--slices 0:24] [--minutes M] [--threshold T]
+    python benchmarks/make_starter.py MEDULLA OUTPUT [--steps 10000] [--only-phantoms]
 
-Trains `compact` long on all the labelled slices of the ISBI 2012 stack, with augmentation for other
-microscopes, and writes a run folder whose two copies of the weights are small: float16 in
-``network.onnx`` (cast back to float32 as it is loaded) and the same values, compressed, in
-``best.keras``. Nothing is held out of it, so the threshold to give it is one that suits a second
-starter, trained with ``--slices 0:20``, on the slices that this had not seen.
+MEDULLA is the folder of the FlyEM medulla sample (FIB-SEM, adult *Drosophila*, 10 nm; CC BY 3.0): either with
+``image.tif`` and ``cells.tif``, or ``training_sample2`` of the public repository
+``janelia-flyem/neuroproof_examples`` as it is (``grayscale_maps/*.png`` and ``groundtruth.h5.gz``). Phantoms
+are drawn from their seeds: stacks like the sample stack, and slices of many more kinds (``phantoms``).
+`compact` is trained on slices of all, with augmentation for other microscopes; a phantom that does not train
+chooses weights and thresholds. The run folder that is written holds two small copies of the weights: float16
+in ``network.onnx`` (cast back to float32 as it is loaded) and the same values, compressed, in ``best.keras``.
+The same command gives the same weights on the same kind of processor.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
+import io
+import sys
 import zipfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import h5py
 import numpy as np
 import onnx
+import tifffile
 from onnx import helper, numpy_helper
+from phantoms import draw, render
+from scipy import ndimage
 
 from emseg_napari import train
 from emseg_napari.core.files import atomic_write
-from emseg_napari.io.stacks import parse_range, read_image, read_labels
+from emseg_napari.core.labels import BOUNDARY, INTERIOR
+from emseg_napari.io.stacks import read_image
 from emseg_napari.models.run import Run
 from emseg_napari.settings.training import OTHER_MICROSCOPES
 
-SEED = 0
+sys.path.insert(0, str(Path(__file__).parents[1] / "sample_data"))
+from make_phantom import make_slices
+
+SEED = 1
+SIDE_PX = 384
+STACKS, HELD_OUT_STACK = range(11, 29), 30  # seeds of stacks like the sample stack, whose own seed is 7
+SLICES = range(2000, 2300)  # seeds of single slices of many kinds
+# Of the medulla sample every tenth slice along each axis, enlarged from 10 nm to what users look at.
+EVERY, TIMES, ENLARGED = 10, 3, (1.6, 2.4)
+
+Slices = tuple[np.ndarray, np.ndarray]  # image and labels, uint8 (z, y, x)
+
+
+def labels_of(interior: np.ndarray) -> np.ndarray:
+    return np.where(interior == 0, BOUNDARY, INTERIOR).astype(np.uint8)
+
+
+def stack(seed: int) -> Slices:
+    """Return a stack like the sample stack, and its labels."""
+    image, interior = zip(*make_slices(seed), strict=True)
+    return np.stack(image), labels_of(np.stack(interior))
+
+
+def slice_(seed: int) -> Slices:
+    """Return one slice of any kind of tissue, as a stack, and its labels."""
+    found = render(draw(seed), (1, SIDE_PX, SIDE_PX), seed)
+    return found.image, labels_of(found.labels)
+
+
+def read_medulla(folder: Path) -> Slices:
+    """Return image, uint8, and cell numbers of the medulla sample, (z, y, x)."""
+    if (folder / "image.tif").is_file():
+        return tifffile.imread(folder / "image.tif"), tifffile.imread(folder / "cells.tif")
+    with gzip.open(folder / "groundtruth.h5.gz") as packed, h5py.File(io.BytesIO(packed.read())) as file:
+        parts, joined = file["stack"][...], file["transforms"][...]
+    cells = np.zeros(int(joined[:, 0].max()) + 1, joined.dtype)
+    cells[joined[:, 0]] = joined[:, 1]
+    return read_image(folder / "grayscale_maps"), cells[parts]
+
+
+def medulla(folder: Path) -> list[Slices]:
+    """Return windows of slices of the medulla sample along all three axes, and their labels."""
+    image, cells = read_medulla(folder)
+    random = np.random.default_rng(SEED)
+    return [
+        _window(np.take(image, z, axis), np.take(cells, z, axis), random)
+        for axis in range(3)
+        for z in range(0, image.shape[axis], EVERY)
+        for _ in range(TIMES)
+    ]
+
+
+def _window(image: np.ndarray, cells: np.ndarray, random: np.random.Generator) -> Slices:
+    """Enlarge a slice, mark where two cells meet, and return a window of it as a stack."""
+    image = ndimage.zoom(image.astype(np.float32), random.uniform(*ENLARGED), order=1)
+    rows, columns = ((np.arange(n) * m // n) for n, m in zip(image.shape, cells.shape, strict=True))
+    cells = cells[np.ix_(rows, columns)]
+    cross = ndimage.generate_binary_structure(2, 1)
+    boundary = ndimage.binary_dilation(ndimage.morphological_gradient(cells, footprint=cross) > 0)
+    top, left = (int(random.integers(n - SIDE_PX + 1)) for n in image.shape)
+    window = np.s_[None, top : top + SIDE_PX, left : left + SIDE_PX]
+    return np.rint(image[window[1:]]).astype(np.uint8)[None], labels_of(~boundary[window[1:]])[None]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("image", type=Path)
-    parser.add_argument("labels", type=Path)
+    parser.add_argument("medulla", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--slices", type=parse_range, default=(0, 24))
-    parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument(
-        "--threshold", type=float, help="of the labels; chosen on trained slices if not given"
-    )
+    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--only-phantoms", action="store_true", help="to score on the medulla sample")
     chosen = parser.parse_args()
+    with ProcessPoolExecutor() as pool:
+        parts = [*pool.map(stack, STACKS), *pool.map(slice_, SLICES, chunksize=8)]
+        held_out = stack(HELD_OUT_STACK)
+    parts += [] if chosen.only_phantoms else medulla(chosen.medulla)
+    image, labels = (np.concatenate(part) for part in zip(*parts, held_out, strict=True))
     run = train(
-        read_image(chosen.image),
-        read_labels(chosen.labels),
+        image,
+        labels,
         chosen.output,
         report=print,
-        slices=chosen.slices,
-        minutes=chosen.minutes,
-        hold_out=False,
+        start="nothing",
+        validate_slices=(len(image) - len(held_out[0]), len(image)),
+        epochs=20,
+        steps_per_epoch=chosen.steps // 20,
         seed=SEED,
         **OTHER_MICROSCOPES,
     )
-    if chosen.threshold is not None:
-        run.update(threshold=chosen.threshold)
     halve_weights(run)
 
 

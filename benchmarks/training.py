@@ -97,8 +97,7 @@ class Bench:
         words = [sys.executable, "-m", "emseg_napari", "train", str(self.image), str(taught)]
         words += ["--output", str(folder / "run"), "--minutes", str(row.seconds / 60), "--seed", str(seed)]
         words += row.options
-        if row.start:
-            words += ["--from", str(self.start(row.start, seed))]
+        words += ["--from", str(self.start(row.start, seed)) if row.start else "nothing"]
         began = time.monotonic()
         subprocess.run(words, check=True, stderr=subprocess.DEVNULL)
         wall = time.monotonic() - began

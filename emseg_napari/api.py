@@ -21,6 +21,7 @@ from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stack_or_volume import is_one_or_copy
 from emseg_napari.io.stacks import as_stack, check_pair
 from emseg_napari.io.volume import Volume, volume_of
+from emseg_napari.models.earlier_run import opened_start, with_default_start
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.models.run_folder import check_new_run, refuse_other_settings, resumable_run
 from emseg_napari.settings import (
@@ -58,7 +59,8 @@ def train(
         Go on from the last checkpoint in `output`, with the settings that the run began with.
     **settings
         Fields of `emseg_napari.settings.TrainingSettings`, such as ``minutes=3`` or
-        ``network="reference"``.
+        ``network="reference"``. A `compact` network starts from the starter network unless ``start`` names
+        another run, or is "nothing": random weights.
 
     Returns
     -------
@@ -70,12 +72,12 @@ def train(
     UserError
         One sentence that says what is wrong and what to do.
     """
-    recipe = TrainingSettings.recipe(**settings)
+    recipe = TrainingSettings.recipe(**(settings if resume else with_default_start(settings)))
     if resume:  # checked before the engine starts, as all that can be
-        given = {name: getattr(recipe, name) for name, value in settings.items() if value is not None}
-        refuse_other_settings(resumable_run(output), given)
+        refuse_other_settings(resumable_run(output), settings)
     else:
         check_new_run(output)
+        opened_start(recipe)
     arguments = {"image": _stack(image, "The image"), "labels": _labelled(labels), "settings": recipe}
     _say_notes(report, image, labels)
     return _do("train", report, **arguments, folder=Path(output).absolute(), resume=resume)

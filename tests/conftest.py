@@ -172,11 +172,11 @@ def quick_window(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def dock(make_napari_viewer_proxy, qtbot, tmp_path):  # type: ignore[no-untyped-def]
-    """The dock with all steps in a shown window; runs go to a temporary folder."""
+    """The dock with all steps in a window, which `canvas_of` shows; runs go to a temporary folder."""
     from emseg_napari.widgets.dock import Dock
     from helpers.window import end_jobs
 
-    viewer = make_napari_viewer_proxy(show=True)
+    viewer = make_napari_viewer_proxy()
     widget = Dock(viewer)
     viewer.window.add_dock_widget(widget)
     widget.workspace.runs_folder = tmp_path / "runs"

@@ -18,8 +18,10 @@ from emseg_napari.core.labels import to_isbi
 from emseg_napari.evaluation.evaluation import evaluate as scored
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.stacks import write_stack
+from emseg_napari.models import run as run_module
 from emseg_napari.segmentation.stack import segment_stack
 from emseg_napari.settings import CellSettings, TrainingSettings
+from helpers.slow import slow_case
 
 
 class FakeEngine:
@@ -80,6 +82,23 @@ def test_a_run_is_resumed_with_its_own_settings_or_not_at_all(monkeypatch):
         train([[1, 2]], [[0, 1]], "run", resume=True, minutes=5)
 
 
+def test_a_new_run_starts_from_the_starter_unless_one_says_otherwise(monkeypatch, tmp_path):
+    monkeypatch.setattr("emseg_napari.api.Engine", FakeEngine)
+    monkeypatch.setattr(FakeEngine, "jobs", [])
+    monkeypatch.chdir(tmp_path)
+    for given in ({}, {"start": "nothing"}, {"network": "reference"}, {"network": "trees"}):
+        train([[1, 2]], [[0, 1]], "run", **given)
+    assert [asked["settings"].start for _, asked in FakeEngine.jobs] == ["starter", None, None, None]
+
+
+def test_a_start_that_cannot_be_used_is_said_before_the_engine_starts(monkeypatch, tmp_path):
+    monkeypatch.setattr("emseg_napari.api.Engine", None)
+    monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
+    with pytest.raises(UserError, match="without a starter network; install emseg-napari again, or"):
+        train([[1, 2]], [[0, 1]], tmp_path / "run", start="starter")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_finished_run_is_neither_trained_over_nor_resumed(monkeypatch, tiny_run):
     monkeypatch.setattr("emseg_napari.api.Engine", None)
     for resume, sentence in (
@@ -90,7 +109,7 @@ def test_a_finished_run_is_neither_trained_over_nor_resumed(monkeypatch, tiny_ru
             train(np.ones((1, 2, 2)), np.ones((1, 2, 2), np.uint8), tiny_run.folder, resume=resume)
 
 
-@pytest.mark.parametrize("given", ["run", "folder", "text"])
+@pytest.mark.parametrize("given", [slow_case("run"), "folder", slow_case("text")])
 def test_prediction_takes_a_run_or_its_folder(tiny_stack, tiny_run, given):
     run = {"run": tiny_run, "folder": tiny_run.folder, "text": str(tiny_run.folder)}[given]
     result = predict(tiny_stack[0], run, slices=(0, 1), average_orientations=False)

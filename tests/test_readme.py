@@ -44,6 +44,7 @@ def commands(page: Path) -> Iterator[tuple[str, set[str]]]:
             yield command, set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", part))
 
 
+@pytest.mark.slow
 def test_the_python_example_of_the_readme_runs_in_a_script_without_a_main_guard(tmp_path):
     example = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
     shorter = example.replace("minutes=0.5", "epochs=1, steps_per_epoch=4, patch_px=64, batch_size=1")

@@ -43,7 +43,8 @@ def info(what: WhatArgument, as_json: JsonOption = False) -> None:
 def _figures(run: Run) -> dict[str, Any]:
     record, last = run.record, run.history[-1] if run.history else None
     recipe = TrainingSettings.recipe(run.settings.network).model_dump()
-    own = {k: v for k, v in run.settings.model_dump(mode="json").items() if v != recipe[k]}
+    asked = run.settings.model_dump(mode="json")
+    own = {k: v for k, v in asked.items() if v != recipe[k] and (k, v) != ("start", STARTER)}
     return {
         "run": str(run.folder),
         "network": run.settings.network,

@@ -25,7 +25,7 @@ from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import Cancelled, Progress, UserError
 from emseg_napari.io.open import display_name
 from emseg_napari.io.sparse_stack import SparseStack, Stack
-from emseg_napari.models.earlier_run import opened_replay, opened_start
+from emseg_napari.models.earlier_run import opened_replay, opened_start, with_default_start
 from emseg_napari.models.run import Run, is_run
 from emseg_napari.models.run_folder import check_new_run, refuse_other_settings, resumable_run
 from emseg_napari.settings import BASELINES, TrainingSettings
@@ -84,7 +84,7 @@ def _new(output: Path, given: dict[str, Any], replay: Path | None) -> TrainingSe
 def _chosen(given: dict[str, Any]) -> TrainingSettings:
     if "minutes" in given and "epochs" in given:
         raise UserError("--minutes and --epochs exclude each other; give one of them.")
-    settings = TrainingSettings.recipe(**given)
+    settings = TrainingSettings.recipe(**with_default_start(given))
     if "steps_per_epoch" in given and settings.epochs is None:
         raise UserError("--steps-per-epoch counts only with --epochs; give both, or --minutes alone.")
     opened_start(settings)

@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.models.run import Run, open_run
+from emseg_napari.models.run import Run, is_starter, open_run, starter_folder
+from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import BASELINES, TrainingSettings
+
+STARTER_NETWORK = "compact"
+
+
+def starter_name() -> str | None:
+    """Return the starter as `TrainingSettings.start` names it; None if this installation has none.
+
+    It is "starter", unless another folder of that name lies where the program runs.
+    """
+    folder, other = starter_folder(), Path(STARTER)
+    if folder is None:
+        return None
+    return str(folder) if other.exists() and not other.samefile(folder) else STARTER
+
+
+def default_start(network: str) -> str | None:
+    """Return what a training starts from unless its user says otherwise; None is random weights.
+
+    The starter, of which a few labels and a minute make a network of the user's own; only its own kind of
+    network can start from it.
+    """
+    return starter_name() if network == STARTER_NETWORK else None
+
+
+def with_default_start(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a user gave for a new training, with the default start if none is given.
+
+    Parameters
+    ----------
+    given : mapping
+        Names and values as `TrainingSettings.recipe` reads them: None is not given, "nothing" is.
+    """
+    if given.get("start") is not None:
+        return dict(given)
+    return {**given, "start": default_start(given.get("network", TrainingSettings().network))}
 
 
 def refuse_baseline(run: Run) -> None:
@@ -38,8 +78,8 @@ def opened_replay(folder: Path | str) -> Run:
     return run
 
 
-def opened_start(settings: TrainingSettings) -> Run | None:
-    """Open the run whose weights a training starts from; None if it starts from random weights.
+def fitting_start(settings: TrainingSettings) -> Run | None:
+    """Open the run that a training starts from, without a look into its weights; None of random weights.
 
     Raises
     ------
@@ -48,14 +88,58 @@ def opened_start(settings: TrainingSettings) -> Run | None:
     """
     if settings.start is None:
         return None
-    start = open_run(settings.start)
+    with _advice_for(settings.start):
+        start = open_run(settings.start)
+        if not start.best_checkpoint.is_file():
+            raise UserError(
+                f"{settings.start} has no weights yet; resume that training first, or choose another run."
+            )
     if start.settings.network != settings.network:
         raise UserError(
             f"{settings.start} is a '{start.settings.network}' network and cannot start a "
-            f"'{settings.network}' one; choose the same network, or random weights."
-        )
-    if not start.best_checkpoint.is_file():
-        raise UserError(
-            f"{settings.start} has no weights yet; resume that training first, or choose another run."
+            f"'{settings.network}' one; choose another run, or another network."
         )
     return start
+
+
+def opened_start(settings: TrainingSettings) -> Run | None:
+    """Open the run whose weights a training starts from, as `fitting_start`, and read its weights once.
+
+    Raises
+    ------
+    UserError
+        Also if they are damaged.
+    """
+    start = fitting_start(settings)
+    if start is not None:
+        with _advice_for(start.folder):
+            _check_whole(start.best_checkpoint)
+    return start
+
+
+def _check_whole(weights: Path) -> None:
+    """Raise `UserError` unless a .keras file is whole; without Keras, so before its seconds are spent."""
+    try:
+        with zipfile.ZipFile(weights) as archive:
+            damaged = archive.testzip()
+    except Exception as error:  # of the file, the archive or its compression
+        damaged = str(error)
+    if damaged is not None:
+        raise UserError(
+            f"{weights} is damaged (not a whole .keras file); choose another run, or train it again."
+        )
+
+
+@contextmanager
+def _advice_for(start: Path | str) -> Iterator[None]:
+    """Put other advice into errors of the starter: its users cannot train it again."""
+    try:
+        yield
+    except UserError as error:
+        if not is_starter(start):
+            raise
+        reason = str(error).rsplit(";", 1)[0].rstrip(".")
+        raise UserError(
+            f"The starter network cannot be used: {reason}; install emseg-napari again, or start a training "
+            "from nothing (step Train: 'Start from'; 'emseg train': --from nothing)."
+        ) from None

@@ -251,6 +251,12 @@ def starter_folder() -> Path | None:
     return STARTER_FOLDER if is_run(STARTER_FOLDER) else None
 
 
+def is_starter(folder: Path | str) -> bool:
+    """Say whether a folder, or a name that a user gave, is that of the starter; it need not be there."""
+    folder = present_folder(folder)
+    return folder == STARTER_FOLDER or (str(folder) == STARTER and not folder.exists())
+
+
 def open_run(folder: Path | str) -> Run:
     """Open a run folder, or the network that comes with the package by the name "starter".
 
@@ -260,7 +266,7 @@ def open_run(folder: Path | str) -> Run:
         If there is no run, a file of it is damaged, or another version wrote it.
     """
     folder = present_folder(folder)
-    if str(folder) == STARTER and not folder.exists():
+    if is_starter(folder):
         starter = starter_folder()
         if starter is None:
             raise UserError("This version comes without a starter network; choose a run folder instead.")

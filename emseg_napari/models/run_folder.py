@@ -12,6 +12,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.owned_output import owned, refuse_links
 from emseg_napari.models.earlier_run import refuse_baseline
 from emseg_napari.models.run import Run, is_run, open_run
+from emseg_napari.settings import TrainingSettings, validated
 
 
 def check_new_run(folder: Path | str) -> None:
@@ -54,17 +55,20 @@ def resumable_run(folder: Path | str) -> Run:
 def refuse_other_settings(
     run: Run, wanted: Mapping[str, Any], called: Callable[[str], str] = lambda name: name
 ) -> None:
-    """Raise `UserError` if settings, by their names, are not those of a run that is resumed or repeated.
+    """Raise `UserError` if settings that a user gave are not those of a run that is resumed or repeated.
 
     Parameters
     ----------
     run : Run
     wanted : mapping
+        By their names; None is not given.
     called : callable
         Returns what the user calls a setting of a name.
     """
-    for name, value in wanted.items():
-        if getattr(run.settings, name) != value:
+    given = {name: value for name, value in wanted.items() if value is not None}
+    read = validated(TrainingSettings, **given)
+    for name in given:
+        if getattr(run.settings, name) != getattr(read, name):
             raise UserError(
                 f"{called(name)} differs from the settings of {run.folder}, which are kept; "
                 "leave it out, or start a new run."

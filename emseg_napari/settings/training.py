@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.settings.base import (
@@ -22,6 +22,9 @@ BASELINES = ("ridge", "trees")
 _OF_BASELINES = ("network", "slices", "validate_slices", "hold_out", "seed", "missing_is_empty")
 
 
+# The word for random weights, read as None; a folder of that name is given as ./nothing.
+NOTHING = "nothing"
+
 # Augmentation that imitates other microscopes: magnification, section thickness, focus, gain, dirt. The
 # starter was trained with it; in live learning it prevents overfitting to the few labels.
 OTHER_MICROSCOPES = {
@@ -37,6 +40,10 @@ OTHER_MICROSCOPES = {
 }
 
 
+def _or_none(start: str | None) -> str | None:
+    return None if start == NOTHING else start
+
+
 class TrainingSettings(Settings):
     """Settings of one training. Defaults are the recipe of `compact`; see `recipe`."""
 
@@ -48,11 +55,11 @@ class TrainingSettings(Settings):
         "trees: no network but boosted trees on the features of every pixel, fitted in seconds; "
         "ridge: no network but a ridge filter, whose few numbers are fitted in seconds.",
     )
-    start: str | None = Field(
+    start: Annotated[str | None, AfterValidator(_or_none)] = Field(
         None,
         title="Start from",
-        description="Run whose weights to start from, or 'starter', the network that comes with the package; "
-        "random weights when not given.",
+        description="Run whose weights to start from; or 'starter', the network that comes with the package; "
+        "or 'nothing': random weights. When not given: the starter for 'compact', nothing for the others.",
     )
     minutes: float | None = Field(
         3.0,
@@ -213,7 +220,8 @@ class TrainingSettings(Settings):
     def recipe(cls, network: NetworkName = "compact", **changes: Any) -> TrainingSettings:
         """Return the recipe of a network with `changes`; None means "leave as it is".
 
-        A training lasts either minutes or epochs: the one that is given replaces the other.
+        A training lasts either minutes or epochs: the one that is given replaces the other. The `start` is
+        nothing unless it is given: `models.earlier_run.with_default_start` decides otherwise.
 
         Raises
         ------
@@ -222,16 +230,17 @@ class TrainingSettings(Settings):
         """
         given = {k: v for k, v in changes.items() if v is not None}
         recipe = _RECIPES.get(network, {})
-        for name in [n for n in cls.model_fields if n in given and not applies(n, network)]:
-            field = cls.model_fields[name]
-            if given[name] != recipe.get(name, field.default):
-                raise UserError(f"{field.title} has no effect on '{network}', {_WHY[network]}; leave it out.")
         values = recipe | given
         if "epochs" in given:
             values["minutes"] = None
         elif "minutes" in given:
             values["epochs"] = None
-        return validated(cls, network=network, **values)
+        settings = validated(cls, network=network, **values)
+        for name in [n for n in cls.model_fields if n in given and not applies(n, network)]:
+            field = cls.model_fields[name]
+            if getattr(settings, name) != recipe.get(name, field.default):
+                raise UserError(f"{field.title} has no effect on '{network}', {_WHY[network]}; leave it out.")
+        return settings
 
 
 # The published recipe: slices resized to 256 x 256, batch 2, binary cross-entropy, Adam 1e-4,

@@ -10,7 +10,8 @@ from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.fingerprint import seen
 from emseg_napari.io.sparse_stack import Stack
-from emseg_napari.models.run import Run, RunRecord, versions
+from emseg_napari.models.earlier_run import STARTER_NETWORK
+from emseg_napari.models.run import Run, RunRecord, starter_folder, versions
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.patches import network_scale
 
@@ -49,12 +50,12 @@ def with_start(record: RunRecord, start: Run, image: Stack) -> RunRecord:
 
 
 def scale_notes(settings: TrainingSettings, start: Run | None) -> list[str]:
-    """Return a sentence if a training has another scale than the run from which it starts."""
-    if start is None or start.settings.scale == settings.scale:
+    """Return a sentence if a training has no scale of its own, unlike the run from which it starts."""
+    if start is None or settings.scale != 1 or start.settings.scale == 1:
         return []
     return [
         f"{start.folder.name}, from which it starts, works at scale {start.settings.scale:g}, and this "
-        f"training at {settings.scale:g}: choose the former unless membranes have another width here."
+        "training at 1: choose the former unless membranes have another width here."
     ]
 
 
@@ -68,17 +69,27 @@ def label_counts(labels: np.ndarray) -> dict[str, int]:
     }
 
 
-def split_description(record: RunRecord) -> str:
-    """Describe in sentences what a run is trained on and what its score is from."""
+def training_description(run: Run) -> str:
+    """Describe in sentences what a run is trained on, what its score is from, and what it starts from."""
+    return f"{split_description(run.record)} {_start_sentence(run)}"
+
+
+def _start_sentence(run: Run) -> str:
+    record = run.record
+    if record.start is None:
+        missing = run.settings.network == STARTER_NETWORK and starter_folder() is None
+        why = "; this installation has no starter network" if missing else ""
+        return f"It starts from nothing: random weights{why}."
     if set(record.validation_slices).isdisjoint(record.start_slices):
-        return _split_sentence(record)
+        return f"It starts from '{record.start}'."
     return (
-        f"{_split_sentence(record)} '{record.start}', from which it starts, had been trained on slices "
+        f"It starts from '{record.start}', which had been trained on slices "
         f"{as_ranges(record.start_slices)} of this image, so the score is too good."
     )
 
 
-def _split_sentence(record: RunRecord) -> str:
+def split_description(record: RunRecord) -> str:
+    """Describe in a sentence what a run is trained on and what its score is from."""
     count = len(record.trained_slices)
     if record.held_out_slices:
         return f"Training on {count} slices; validation on {len(record.held_out_slices)} that are held out."

@@ -24,7 +24,7 @@ from emseg_napari.training.dataset import prepare
 from emseg_napari.training.devices import Devices
 from emseg_napari.training.learner import Learner, export_kept, training_on
 from emseg_napari.training.patches import PatchSampler
-from emseg_napari.training.run_record import scale_notes, split_description, with_start
+from emseg_napari.training.run_record import scale_notes, training_description, with_start
 from emseg_napari.training.schedule import Replay, Schedule
 from emseg_napari.training.validation import Validator
 
@@ -119,7 +119,7 @@ class _Training:
 
     def set_up(self, resume: bool, replay: Path | None, start: Run | None) -> None:
         """Build the network, or restore it from the last checkpoint."""
-        self._report(Message(split_description(self._run.record)))
+        self._report(Message(training_description(self._run)))
         self._report(Message(self._devices.words))
         self._report(Progress(0.0, None, "building the network"))
         settings = self._run.settings

@@ -26,7 +26,8 @@ from helpers.small_network import small_network
 pytestmark = pytest.mark.keras
 
 SHAPE = (6, 40, 50)  # smaller than a patch
-QUICK = ("--patch-px", 64, "--batch-size", 1, "--epochs", 1, "--steps-per-epoch", 1)
+# From nothing, since the small network of some tests cannot start from the starter.
+QUICK = ("--patch-px", 64, "--batch-size", 1, "--epochs", 1, "--steps-per-epoch", 1, "--from", "nothing")
 
 
 def emseg(*words: object) -> Result:

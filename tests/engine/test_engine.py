@@ -168,6 +168,7 @@ def test_preview_follows_the_slice_in_view(engine, tiny_stack, tmp_path):
 # Live mode
 
 
+@pytest.mark.slow
 def test_what_is_taught_in_the_middle_of_a_live_job_is_learned_and_kept(
     engine, tiny_stack, tiny_run, tmp_path
 ):
@@ -326,6 +327,7 @@ def test_busy_engine_refuses_a_second_job(engine, tiny_stack, tiny_run):
 # Cancel
 
 
+@pytest.mark.slow
 def test_polite_cancel_ends_within_a_second_and_keeps_the_process(engine, tiny_stack, tmp_path, monkeypatch):
     monkeypatch.setattr(client, "CANCEL_SECONDS", within(client.CANCEL_SECONDS))
     events = engine.run("train", **training(tiny_stack, tmp_path / "run", **LONG))
@@ -419,6 +421,7 @@ def test_closing_the_engine_under_a_running_job_ends_it_as_cancelled(fake_engine
 # Deaths
 
 
+@pytest.mark.slow
 @linux
 def test_killed_engine_fails_with_a_sentence_and_its_training_goes_on_afterwards(
     engine, tiny_stack, tmp_path

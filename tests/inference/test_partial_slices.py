@@ -13,6 +13,7 @@ from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.settings import PredictionSettings
+from helpers.slow import slow_case
 from helpers.tiny_runs import tiny_network_run
 
 FAST = PredictionSettings(average_orientations=False, close_gaps=False)
@@ -84,7 +85,7 @@ def test_what_cannot_be_read_is_nan_and_all_else_is_itself(disk, values):
     np.testing.assert_array_equal(holed(disk.volume)[0, 7:90, 13:200], values[0, 7:90, 13:200])
 
 
-@pytest.mark.parametrize("break_", [Disk.spoil, Disk.lose])
+@pytest.mark.parametrize("break_", [Disk.spoil, slow_case(Disk.lose)])
 def test_only_blocks_that_see_the_broken_chunk_fail(run, disk, values, task, break_):
     break_(disk, 1, 0, 0)
     told = []
@@ -143,6 +144,7 @@ def test_a_mended_slice_is_predicted_anew_as_if_it_had_never_been_broken(run, di
     np.testing.assert_allclose(written / 255, predict(values, run, FAST), atol=1.5 / 255)
 
 
+@pytest.mark.slow
 def test_of_a_part_of_the_stack_its_own_mended_slices_are_predicted_anew(run, values, tmp_path):
     values = np.concatenate([values, 255 - values])
     array = zarr.create_array(tmp_path / "in.zarr", data=values, chunks=(1, 50, 60))
@@ -158,6 +160,7 @@ def test_of_a_part_of_the_stack_its_own_mended_slices_are_predicted_anew(run, va
     np.testing.assert_array_equal(VolumeOutput(task.output)[:], VolumeOutput(tmp_path / "unbroken.zarr")[:])
 
 
+@pytest.mark.slow
 def test_a_slice_that_is_mended_in_part_has_the_levels_of_one_occasion(run, disk, values, task):
     disk.spoil(1, 0, 0)
     disk.spoil(1, 5, 0)
@@ -172,6 +175,7 @@ def test_a_slice_that_is_mended_in_part_has_the_levels_of_one_occasion(run, disk
     assert (VolumeOutput(task.output)[far] != before).any()
 
 
+@pytest.mark.slow
 def test_a_slice_that_broke_after_it_was_begun_waits(run, disk, values, task):
     predict_volume(disk.volume, run, task)
     for block in (1, 0, 0), (1, 4, 4):

@@ -13,6 +13,7 @@ from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.models.unet import build
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.patches import network_scale
+from helpers.slow import slow_case
 
 pytestmark = pytest.mark.keras
 
@@ -117,7 +118,7 @@ def seen_from(model: keras.Model, distances: range, backwards: bool) -> list[int
     return sorted(seen)
 
 
-@pytest.mark.parametrize("network", ["compact", "reference"])
+@pytest.mark.parametrize("network", ["compact", slow_case("reference")])
 def test_halo_is_as_wide_as_the_network_sees_and_no_wider(network, request):
     model, halo = request.getfixturevalue(network), HALOS[network]
     for width, backwards in ((halo.before, True), (halo.after, False)):

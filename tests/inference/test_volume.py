@@ -36,7 +36,8 @@ from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 from helpers.counted_chunks import CountedChunks
 from helpers.faults import another_process
-from helpers.odd_arrays import odd_arrays
+from helpers.odd_arrays import ODD
+from helpers.slow import slow_case
 from helpers.timing import PATIENCE_S
 from helpers.tiny_runs import tiny_network_run
 
@@ -118,7 +119,7 @@ def test_blocks_hold_what_a_prediction_in_memory_gives(run, image, tmp_path, set
 
 
 @pytest.mark.parametrize(("network", "scale"), [("compact", (1.0, 1.0)), ("reference", (0.5, 0.4))])
-@pytest.mark.parametrize("settings", [PLAIN, PredictionSettings(threshold=0.4)])
+@pytest.mark.parametrize("settings", [slow_case(PLAIN), PredictionSettings(threshold=0.4)])
 def test_beside_constant_borders_a_picture_is_predicted_as_without_them(
     image, tmp_path, network, scale, settings
 ):
@@ -202,6 +203,7 @@ def test_voxel_size_and_origin_of_the_values_stand_in_the_output(run, image, tmp
     assert (told["threshold"], told["kind"], told["orientations"]) == (0.6, "probability", 1)
 
 
+@pytest.mark.slow
 def test_constant_parts_are_predicted_as_any_other(run, image, tmp_path):
     image = image.copy()
     image[1], image[2, :100] = 7, 7
@@ -255,6 +257,7 @@ class DeepPixels(Pixels):
     chunks = (3, 32, 32)
 
 
+@pytest.mark.slow
 def test_slices_that_share_chunks_are_read_together(run, image, tmp_path):
     read = []
     volume = Volume("V", "v.zarr", DeepPixels(np.concatenate([image, 255 - image]), (), read))
@@ -331,7 +334,7 @@ def test_what_is_done_is_not_done_again(run, image, tmp_path):
     assert bytes_of(tmp_path / "out.zarr") == before
 
 
-@pytest.mark.parametrize("least", [1, 20, 40])
+@pytest.mark.parametrize("least", [slow_case(1), 20, slow_case(40)])
 def test_cancelled_prediction_goes_on_and_ends_with_the_same_bytes(run, image, tmp_path, least):
     told = []
 
@@ -403,10 +406,10 @@ def test_killed_prediction_goes_on_and_ends_with_the_same_bytes(run, image, tmp_
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        ({"threshold": 0.4}, r"'Threshold' was 0.6 and is 0.4\. To resume"),
-        ({"average_orientations": True}, r"'Average orientations' was off and is on\. To"),
+        slow_case({"threshold": 0.4}, r"'Threshold' was 0.6 and is 0.4\. To resume"),
+        slow_case({"average_orientations": True}, r"'Average orientations' was off and is on\. To"),
         ({"tile_px": 64}, r"'Tile size \(px\)' was 2304 and is 64\. To"),
-        ({"close_gaps": True}, r"'Close gaps' was off and is on\. To"),
+        slow_case({"close_gaps": True}, r"'Close gaps' was off and is on\. To"),
         ({"slices": (0, 2)}, r"other choices: 'Slices' was 0:4 and is 0:2\. To"),
     ],
 )
@@ -627,6 +630,7 @@ def test_a_part_of_a_volume_lies_where_it_was_cut_from(run, image, tmp_path):
     assert predict_volume(volume, run, VolumeTask(tmp_path / "a.zarr", settings)).skipped == 24
 
 
+@pytest.mark.slow
 def test_chunks_without_a_file_are_empty_where_one_says_so(run, image, tmp_path):
     image = image.copy()
     image[:, :50, :50] = 0
@@ -693,7 +697,9 @@ def test_a_killed_prediction_locks_nobody_out(image, run, tmp_path):
     assert predict_volume(image, run, VolumeTask(target, FAST)).failures == ()
 
 
-@odd_arrays
+@pytest.mark.parametrize(
+    "odd", [odd if name == "transposed" else slow_case(odd, id=name) for name, odd in ODD.items()]
+)
 def test_an_image_is_predicted_however_it_lies_in_memory(image, run, tmp_path, odd):
     for dtype in ("u1", "u2"):
         plain = image[:2].astype(dtype)

@@ -201,6 +201,7 @@ def test_phantom_is_small_enough_to_be_packaged():
     assert sum(file.stat().st_size for file in files) < 3_000_000
 
 
+@pytest.mark.slow
 def test_phantom_is_what_its_script_draws(monkeypatch):
     monkeypatch.syspath_prepend(str(sample_folder()))
     script = importlib.import_module("make_phantom")

@@ -84,15 +84,16 @@ def test_it_predicts_in_python_by_its_name(predicted):
 
 
 @pytest.mark.slow
-def test_a_training_starts_from_it_and_says_so_whatever_backend_keras_is_set_to(tmp_path):
+def test_a_training_starts_from_it_by_default_and_says_so_whatever_backend_keras_is_set_to(tmp_path):
     image, labels = (read_image(SAMPLE / "phantom.tif")[:1], read_labels(SAMPLE / "phantom-labels.tif")[:1])
     tifffile.imwrite(tmp_path / "image.tif", image)
     tifffile.imwrite(tmp_path / "labels.tif", np.where(labels == 1, 0, 255).astype(np.uint8))
     done = emseg(
         *("train", tmp_path / "image.tif", tmp_path / "labels.tif", "--output", tmp_path / "run"),
-        *("--from", "starter", "--epochs", "1", "--steps-per-epoch", "2"),
+        *("--epochs", "1", "--steps-per-epoch", "2"),
         KERAS_BACKEND="of which nobody heard",
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(emseg("info", tmp_path / "run", "--json").stdout)
     assert told["start"] == "starter"
+    assert "start" not in told["settings"]

@@ -35,6 +35,7 @@ from emseg_napari.segmentation.stack import cells_of_slice, segment_stack
 from emseg_napari.segmentation.tiles import CUT, Cut
 from emseg_napari.segmentation.volume import Destination, VolumeCells, segment_volume
 from emseg_napari.settings import CellSettings
+from helpers.slow import slow_case
 
 SMALL = CellSettings(size_px=12, neck_px=1.0)
 # Every slice of 60 x 72 pixels in six tiles.
@@ -427,7 +428,7 @@ def test_outlines_go_on_over_the_faces_between_blocks(tmp_path, monkeypatch):
     np.testing.assert_array_equal(found[:], segment_stack(probability, how))
 
 
-@pytest.mark.parametrize("killed", ["", "before", "halfway", "after"])
+@pytest.mark.parametrize("killed", ["", slow_case("before"), "halfway", slow_case("after")])
 def test_numbering_anew_removes_cells_only_and_a_kill_meanwhile_is_made_good(tmp_path, monkeypatch, killed):
     """What a proofreader keeps in the same output stays, and all numbers are those of an unbroken run."""
     probability, real = field((3, 60, 72), 5), VolumeOutput.remove_blocks

@@ -59,6 +59,13 @@ def test_none_leaves_the_recipe_as_it_is():
     assert TrainingSettings.recipe(seed=None, epochs=None) == TrainingSettings()
 
 
+def test_the_word_nothing_means_random_weights_and_a_folder_of_that_name_has_a_path():
+    assert TrainingSettings(start="nothing").start is None
+    for network in ("compact", "reference", "ridge", "trees"):
+        assert TrainingSettings.recipe(network, start="nothing") == TrainingSettings.recipe(network)
+    assert TrainingSettings.recipe(start="./nothing").start == "./nothing"
+
+
 @pytest.mark.parametrize(
     ("wrong", "title"),
     [

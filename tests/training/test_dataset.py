@@ -6,11 +6,12 @@ from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
 from emseg_napari.models import resampling
+from emseg_napari.models import run as run_module
 from emseg_napari.models.earlier_run import opened_start
 from emseg_napari.models.run import Run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.dataset import check_data, prepare
-from emseg_napari.training.run_record import scale_notes, split_description, with_start
+from emseg_napari.training.run_record import scale_notes, training_description, with_start
 from emseg_napari.training.splits import DataNames
 from emseg_napari.training.validation import Validator
 
@@ -179,14 +180,23 @@ def test_a_start_without_weights_is_refused(stack, tmp_path):
     assert opened_start(settings()) is None
 
 
-def test_that_the_start_had_seen_what_is_held_out_is_said(stack):
+def test_what_a_training_starts_from_is_said_and_whether_that_had_seen_what_is_held_out(
+    stack, monkeypatch, tmp_path
+):
     record = prepare(*stack, settings()).record
-    assert "score is too good" not in split_description(record)
-    seen = record.model_copy(update={"start": "starter", "start_slices": [6, 7]})
-    assert "had been trained on slices 6:8 of this image, so the score is too good" in split_description(seen)
-    assert "'starter', from which it starts, had been trained on slices 6:8" in split_description(seen)
-    unseen = record.model_copy(update={"start": "starter", "start_slices": [0]})
-    assert "score is too good" not in split_description(unseen)
+
+    def said(network="compact", **changes):
+        run = Run(tmp_path, settings(network=network), record.model_copy(update=changes))
+        return training_description(run)
+
+    assert said().endswith("held out. It starts from nothing: random weights.")
+    assert said(start="starter", start_slices=[0]).endswith("held out. It starts from 'starter'.")
+    assert said(start="starter", start_slices=[6, 7]).endswith(
+        "'starter', which had been trained on slices 6:8 of this image, so the score is too good."
+    )
+    monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
+    assert said().endswith("random weights; this installation has no starter network.")
+    assert said("reference").endswith("random weights.")
 
 
 def test_a_scale_is_kept_in_the_record_and_refused_where_slices_become_too_small_or_too_large(

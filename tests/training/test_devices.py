@@ -46,6 +46,7 @@ np.testing.assert_allclose(one[1], two[1], atol=1e-4)
 """
 
 
+@pytest.mark.slow
 def test_two_devices_sharing_a_batch_do_the_step_of_one():
     done = subprocess.run([sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -29,6 +29,7 @@ from emseg_napari.training import learner, trainer
 from emseg_napari.training.run_record import share_sentence
 from emseg_napari.training.trainer import train_network
 from emseg_napari.training.validation import ValidationScore, Validator
+from helpers.slow import slow_case
 from helpers.small_network import small_network
 
 pytestmark = pytest.mark.keras
@@ -222,7 +223,7 @@ def test_another_seed_trains_another_network(tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("questions", [0, 2, 5, 9])
+@pytest.mark.parametrize("questions", [0, slow_case(2), 5, slow_case(9)])
 def test_cancel_at_any_time_leaves_a_run_that_can_go_on(tmp_path, questions):
     with pytest.raises(Cancelled):
         train_network(
@@ -239,7 +240,7 @@ def test_cancel_at_any_time_leaves_a_run_that_can_go_on(tmp_path, questions):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("moment", ["best.keras", "last.keras"])
+@pytest.mark.parametrize("moment", [slow_case("best.keras"), "last.keras"])
 def test_training_that_dies_at_an_epoch_s_end_does_that_end_again(tmp_path, monkeypatch, moment):
     """Whatever file was the last to be written, no epoch is lost from the history."""
     unbroken = train_network(*membranes(), tiny(), folder=tmp_path / "unbroken")
@@ -271,7 +272,7 @@ def test_a_finished_run_is_not_resumed_and_nothing_of_it_changes(tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("questions", [0, 1, 4])
+@pytest.mark.parametrize("questions", [0, slow_case(1), 4])
 def test_a_resumed_run_that_is_cancelled_has_lost_nothing(tmp_path, questions):
     first = train_network(*membranes(), tiny(), folder=tmp_path / "start")
     settings = tiny(epochs=3, start=str(first.folder))
@@ -597,7 +598,7 @@ def test_a_start_is_kept_with_the_run_until_it_is_finished(started, tmp_path, mo
     shutil.rmtree(tmp_path / "gone")
     shutil.copytree(tmp_path / "run", tmp_path / "without")
     open_run(tmp_path / "without").start_checkpoint.unlink()
-    with pytest.raises(UserError, match="start.keras is missing"):
+    with pytest.raises(UserError, match=r"start\.keras is missing"):
         train_network(*membranes(), folder=tmp_path / "without", resume=True)
     resumed = train_network(*membranes(), folder=tmp_path / "run", resume=True)
     assert resumed.record.kept_share == whole.record.kept_share
@@ -656,7 +657,7 @@ def test_a_run_that_names_no_anchor_is_repeated_without_one(started, tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-def test_another_network_is_no_start(tmp_path):
+def test_another_network_and_damaged_weights_are_no_start(tmp_path):
     first = train_network(*membranes(), tiny(), folder=tmp_path / "first")
     with pytest.raises(UserError, match="'compact' network and cannot start a 'reference' one"):
         train_network(
@@ -664,6 +665,9 @@ def test_another_network_is_no_start(tmp_path):
             tiny(network="reference", start=str(first.folder)),
             folder=tmp_path / "second",
         )
+    first.best_checkpoint.write_bytes(first.best_checkpoint.read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"best\.keras is damaged"):
+        train_network(*membranes(), tiny(start=str(first.folder)), folder=tmp_path / "second")
     assert not (tmp_path / "second").exists()
 
 

@@ -30,6 +30,7 @@ from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
 from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE
+from helpers.slow import slow_case
 from helpers.window import answer_with, noting, settle, striped, wait_for, wait_until_left
 
 IMAGE, LABELS = striped((6, 40, 50))  # smaller than a patch
@@ -209,7 +210,7 @@ def two_cells(gap=1):
         (LABELS % 2, "inverted", LABELS == 1),
     ],
 )
-@pytest.mark.parametrize("limit", [1000, 2**30])
+@pytest.mark.parametrize("limit", [slow_case(1000), 2**30])
 def test_labels_that_can_be_read_in_two_ways_are_asked_about(
     dock, load, tmp_path, monkeypatch, values, answer, boundary, limit
 ):
@@ -258,6 +259,7 @@ def test_labels_are_never_the_image_of_their_container_nor_the_image_itself(
     assert_kept(dock.workspace.viewer, before)
 
 
+@pytest.mark.slow
 def test_of_several_datasets_of_labels_the_user_chooses_one(dock, load, tmp_path, monkeypatch):
     with h5py.File(tmp_path / "c.hdf", "w") as file:
         file["labels/a"], file["labels/b"] = two_cells(), LABELS
@@ -302,6 +304,7 @@ def test_layers_of_files_whose_record_states_the_convention_are_not_asked_about(
     np.testing.assert_array_equal(started[0]["labels"][:] == 1, expected)
 
 
+@pytest.mark.slow
 def test_giving_up_the_question_about_the_convention_opens_nothing(loaded, load, tmp_path, monkeypatch):
     asked, before = answer_with(monkeypatch, None), state(loaded.workspace.viewer)
     for name, values in (("two.tif", LABELS - 1), ("cells.tif", INSTANCES)):
@@ -394,6 +397,7 @@ def test_labels_layers_of_other_conventions_train_as_what_they_are_and_stay(dock
     np.testing.assert_array_equal(isbi.data, to_isbi(LABELS))
 
 
+@pytest.mark.slow
 def test_an_export_asks_about_the_convention_too(dock, qtbot, choose, tmp_path, monkeypatch):
     viewer = dock.workspace.viewer
     viewer.add_image(IMAGE, name="cells")
@@ -429,6 +433,7 @@ def test_labels_that_are_not_in_memory_are_corrected_in_a_copy(dock, started, sh
     np.testing.assert_array_equal(np.asarray(lazy.data).reshape(LABELS.shape), LABELS)
 
 
+@pytest.mark.slow
 def test_a_brush_has_no_label_that_means_nothing(loaded):
     """Key M of napari chooses the next free number; beside proposals that is 5."""
     layer = loaded.workspace.labels
@@ -757,6 +762,7 @@ def test_layers_deleted_in_mid_training_do_not_stop_it(loaded, qtbot, tmp_path):
     assert "open an image first" in loaded.train.train.toolTip()
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_and_a_runs_folder_that_is_none_are_said(loaded, qtbot, run_copy, tmp_path):
     set_tiny(loaded)
     before = state(loaded.workspace.viewer)

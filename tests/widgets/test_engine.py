@@ -205,6 +205,7 @@ def test_closing_the_window_in_mid_training_leaves_no_process_and_no_broken_chec
     assert zipfile.ZipFile(open_run(folder).last_checkpoint).testzip() is None
 
 
+@pytest.mark.slow
 def test_the_live_proposal_follows_the_slice_in_view_and_goes_when_done(ready, qtbot):
     viewer = ready.workspace.viewer
     ready.train.amount.setText("500")

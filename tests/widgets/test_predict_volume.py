@@ -13,6 +13,7 @@ from emseg_napari.widgets.base import output_target
 from emseg_napari.widgets.base.output_target import FILE
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.predict import OWN_LAYER, SLICE, STACK
+from helpers.slow import slow_case
 from helpers.tiny_runs import tiny_network_run
 from helpers.window import noting, wait_for
 
@@ -75,6 +76,7 @@ def test_the_slice_in_view_comes_first(desk, qtbot):
     assert blocks[0].window[0] == slice(2, 3)
 
 
+@pytest.mark.slow
 def test_a_large_slice_is_drawn_at_once_until_its_blocks_are_there(desk, qtbot):
     large = np.random.default_rng(1).integers(0, 256, (2, 1100, 1300)).astype(np.uint8)
     layer = desk.viewer.add_image(large, name="large", translate=(7, 0, 0), contrast_limits=(0, 255))
@@ -153,7 +155,8 @@ def test_what_cannot_be_predicted_is_told_with_its_block_and_the_rest_is_there(d
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "sentence"), [("nowhere", "is not a scheduler"), ("tcp://127.0.0.1:1", "127.0.0.1:1")]
+    ("scheduler", "sentence"),
+    [("nowhere", "is not a scheduler"), slow_case("tcp://127.0.0.1:1", "127.0.0.1:1")],
 )
 def test_a_scheduler_that_is_not_there_is_a_sentence(desk, qtbot, tmp_path, scheduler, sentence):
     desk.volume.scheduler.setText(scheduler)
@@ -170,6 +173,7 @@ def test_another_output_is_not_overwritten(desk, qtbot, tmp_path):
     assert (tmp_path / "out.zarr" / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_slice_predicted_by_another_run_leaves_what_is_on_disk_to_its_own(desk, qtbot, tmp_path):
     finish(desk, qtbot)
     stored = VolumeOutput(tmp_path / "out.zarr")[:]
@@ -191,6 +195,7 @@ def test_more_than_can_be_proposed_at_once_is_sent_to_disk(desk, monkeypatch):
     assert not desk.job.running
 
 
+@pytest.mark.slow
 def test_a_slice_on_disk_by_other_settings_is_predicted_anew(desk, qtbot):
     finish(desk, qtbot)
     desk.target.setCurrentText(OWN_LAYER)
@@ -202,6 +207,7 @@ def test_a_slice_on_disk_by_other_settings_is_predicted_anew(desk, qtbot):
     assert started
 
 
+@pytest.mark.slow
 def test_cells_of_a_broken_off_prediction_are_not_made_of_what_is_missing(desk, qtbot, dock, tmp_path):
     finish(desk, qtbot)
     one = VolumeOutput(tmp_path / "out.zarr")
@@ -237,6 +243,7 @@ def test_the_first_look_goes_when_its_slice_is_predicted(desk, monkeypatch):
     assert "brain first look" not in desk.viewer.layers
 
 
+@pytest.mark.slow
 def test_a_prediction_to_layers_after_one_to_disk_is_told_as_what_it_is(desk, monkeypatch):
     """Each start forgets the job before."""
     monkeypatch.setattr(desk.job, "start", noting([]))

@@ -22,6 +22,7 @@ from emseg_napari.widgets.base.output_target import FILE
 from emseg_napari.widgets.layers import file_layers
 from emseg_napari.widgets.layers.labels_layer import add_labels
 from emseg_napari.widgets.segment import LAYER
+from helpers.slow import slow_but, slow_case
 from helpers.tiny_runs import tiny_network_run
 from helpers.window import noting, striped, wait_for
 
@@ -81,7 +82,16 @@ def ways(name: str) -> tuple[str, ...]:
     return "load", "load as large", "napari", *(("load a level", "emseg-napari") if "zarr" in name else ())
 
 
-CASES = [(name, way) for name in (*FILES, *LABELS) for way in ways(name)]
+# Every kind and format, and every way, at least once.
+QUICK = [
+    ("probability.tif", "load"),
+    ("probability.zarr", "napari"),
+    ("interior.tif", "load as large"),
+    ("interior.zarr", "emseg-napari"),
+    ("labels.tif", "napari"),
+    ("labels.zarr", "load a level"),
+]
+CASES = slow_but(QUICK, [(name, way) for name in (*FILES, *LABELS) for way in ways(name)])
 
 
 # -- scores -------------------------------------------------------------------------------
@@ -99,7 +109,7 @@ def scores_of_the_window(dock, layer) -> dict:
     return evaluate(**{name: value for name, value in jobs[0].items() if name != "error_settings"}).as_dict()
 
 
-@pytest.mark.parametrize(("name", "way"), [*CASES, (PART, "load"), (PART, "load as large")])
+@pytest.mark.parametrize(("name", "way"), [*CASES, (PART, "load"), slow_case(PART, "load as large")])
 def test_the_window_scores_a_file_as_the_command_line_does(dock, qtbot, monkeypatch, folder, name, way):
     expected = json.loads(emseg("evaluate", folder / name, folder / "truth.tif", "--json"))
     found = scores_of_the_window(dock, opened(dock, qtbot, monkeypatch, folder / name, way))

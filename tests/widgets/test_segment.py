@@ -174,6 +174,7 @@ def test_the_slice_in_view_is_tried_without_touching_the_others(predicted, find)
     assert len(np.unique(cells.data[2])) < len(np.unique(whole[2]))
 
 
+@pytest.mark.slow
 def test_a_second_run_replaces_the_cells_of_the_first(predicted, find):
     first = find(predicted)
     count = len(predicted.viewer.layers)
@@ -192,6 +193,7 @@ def test_cells_that_the_user_has_painted_in_stay_and_the_next_get_a_layer_of_the
     np.testing.assert_array_equal(other.data, segment_stack(PROBABILITY))
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_cells_is_the_users(predicted, find):
     original = find(predicted)
     copy = Labels(original.data.copy(), name="copy", metadata=dict(original.metadata))
@@ -201,6 +203,7 @@ def test_a_copy_of_the_cells_is_the_users(predicted, find):
     np.testing.assert_array_equal(predicted.viewer.layers["copy"].data, kept)
 
 
+@pytest.mark.slow
 def test_a_removed_layer_is_made_again(predicted, find):
     predicted.viewer.layers.remove(find(predicted))
     assert find(predicted) in predicted.viewer.layers
@@ -279,5 +282,6 @@ def test_all_steps_are_seen_in_the_narrowest_dock(dock, qtbot):
     sentence.setText("A sentence that is longer than the dock is wide. " * 3)
     assert sentence.heightForWidth(dock.minimumWidth()) > 2 * sentence.fontMetrics().height()
     dock.show_step(dock.cells)
+    dock.window().show()
     assert dock.cells.isVisible()
     dock.cells.job.close()

@@ -73,6 +73,7 @@ def test_found_again_they_are_there_already_and_shown_once(desk, qtbot):
     assert len([layer for layer in desk.viewer.layers if layer.name.startswith("walls cells")]) == 1
 
 
+@pytest.mark.slow
 def test_other_settings_do_not_overwrite_them(desk, qtbot):
     find(desk, qtbot)
     desk.form.set_values({"link": False})
@@ -87,6 +88,7 @@ def test_labels_in_memory_are_no_source_for_cells_on_disk(desk, qtbot, probabili
     assert "need a boundary probability" in desk.status.text()
 
 
+@pytest.mark.slow
 def test_those_of_another_probability_of_the_same_name_are_not_taken_for_done(desk, qtbot, probability):
     find(desk, qtbot)
     desk.viewer.layers.remove("walls")

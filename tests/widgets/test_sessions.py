@@ -214,6 +214,7 @@ def test_a_session_that_is_open_is_not_opened_twice(loaded, qtbot, tmp_path):
     wait_for(qtbot, lambda: "is open in a window" in loaded.load.status.text())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
 def test_a_session_that_is_open_is_saved_through_a_link_to_it(loaded, qtbot, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path)
@@ -342,6 +343,7 @@ def test_a_dock_that_is_closed_and_opened_again_goes_on_in_the_same_session(load
     first.deleteLater()
 
 
+@pytest.mark.slow
 def test_a_dock_that_is_gone_hears_of_nothing(loaded, qtbot):
     viewer = loaded.workspace.viewer
     second = Dock(viewer)

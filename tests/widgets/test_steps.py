@@ -11,6 +11,7 @@ from emseg_napari.annotation.label_state import plain
 from emseg_napari.annotation.session.store import load_session
 from emseg_napari.core.labels import to_isbi
 from emseg_napari.io.stacks import read_image, read_labels
+from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import ExportSettings, PredictionSettings, TrainingSettings
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.layers.labels_layer import (
@@ -23,6 +24,7 @@ from emseg_napari.widgets.layers.labels_layer import (
 from emseg_napari.widgets.layers.proposal_layers import fill
 from emseg_napari.widgets.layers.undo_history import Filled
 from emseg_napari.widgets.train.step import TrainStep
+from helpers.slow import slow_case
 from helpers.window import (
     answer_with,
     canvas_of,
@@ -161,7 +163,7 @@ def test_choosing_reference_shows_its_recipe(loaded):
     loaded.train.form.widgets["network"].value = "reference"
     assert loaded.train.settings() == TrainingSettings.recipe("reference")
     loaded.train.form.widgets["network"].value = "compact"
-    assert loaded.train.settings() == TrainingSettings.recipe("compact")
+    assert loaded.train.settings() == TrainingSettings.recipe("compact", start=STARTER)
 
 
 def test_training_settings_are_remembered(loaded, qtbot, monkeypatch):
@@ -241,6 +243,7 @@ def test_a_slice_without_labels_is_not_confirmed_and_unlabelled_pixels_are_count
     assert confirmed_in(layer) == {z}
 
 
+@pytest.mark.slow
 def test_proposals_look_different_from_a_persons_labels(loaded):
     colours = loaded.workspace.labels.colormap.color_dict
     assert not np.allclose(colours[1], colours[3])
@@ -248,6 +251,7 @@ def test_proposals_look_different_from_a_persons_labels(loaded):
     assert colours[3][3] > 3 * colours[4][3] > 0
 
 
+@pytest.mark.slow
 def test_a_label_picked_from_a_proposal_paints_as_the_persons_own(loaded):
     layer = loaded.workspace.labels
     layer.selected_label = 3
@@ -397,14 +401,16 @@ def test_choosing_a_baseline_hides_what_means_nothing_to_it(loaded, network):
     loaded.train.form.widgets["network"].value = "compact"
     assert shown_fields(loaded.train) == everything
     assert not loaded.train.length.isHidden()
-    assert loaded.train.settings() == TrainingSettings.recipe("compact")
+    assert loaded.train.settings() == TrainingSettings.recipe("compact", start=STARTER)
 
 
+@pytest.mark.slow
 def test_every_network_is_explained_in_the_chooser_s_tooltip(loaded):
     tooltip = loaded.train.form.widgets["network"].tooltip
     assert all(f"{network}: " in tooltip for network in loaded.train.form.widgets["network"].choices)
 
 
+@pytest.mark.slow
 def test_a_chosen_baseline_is_remembered(loaded, qtbot, monkeypatch):
     monkeypatch.setattr(loaded.train.job, "start", noting([]))
     loaded.train.form.widgets["network"].value = "trees"
@@ -415,7 +421,7 @@ def test_a_chosen_baseline_is_remembered(loaded, qtbot, monkeypatch):
     assert later.length.isHidden()
 
 
-@pytest.mark.parametrize("network", ["ridge", "trees"])
+@pytest.mark.parametrize("network", ["ridge", slow_case("trees")])
 def test_a_baseline_is_fitted_and_predicts_from_the_window(loaded, qtbot, network):
     loaded.train.form.widgets["network"].value = network
     loaded.train.train.click()
@@ -429,6 +435,7 @@ def test_a_baseline_is_fitted_and_predicts_from_the_window(loaded, qtbot, networ
     assert np.mean(plain(proposal.data) == striped()[1]) > 0.85
 
 
+@pytest.mark.slow
 def test_resuming_a_baseline_is_refused_with_a_sentence(loaded, qtbot):
     loaded.train.form.widgets["network"].value = "ridge"
     loaded.train.train.click()

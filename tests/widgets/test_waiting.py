@@ -10,6 +10,7 @@ from emseg_napari.core.jobs import Failed
 from emseg_napari.engine.client import Engine
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
 from emseg_napari.widgets.layers.layer_info import LayerInfo
+from helpers.slow import slow_case
 from helpers.timing import PATIENCE_S
 from helpers.window import settle, striped, wait_for
 
@@ -71,7 +72,9 @@ def ways(dock):
     }
 
 
-@pytest.mark.parametrize("name", ["train", "review", "segment", "live", "search"])
+@pytest.mark.parametrize(
+    "name", ["train", slow_case("review"), slow_case("segment"), "live", slow_case("search")]
+)
 def test_a_press_returns_before_the_labels_are_read_and_strokes_stay(slow, qtbot, gate, begun, name):
     button, job = ways(slow)[name]
     layer = slow.workspace.labels
@@ -86,6 +89,7 @@ def test_a_press_returns_before_the_labels_are_read_and_strokes_stay(slow, qtbot
     assert layer.data[2, 5, 6] == 1
 
 
+@pytest.mark.slow
 def test_cancelled_before_it_began_a_job_never_begins_and_the_next_one_does(slow, qtbot, gate, begun):
     step = slow.train
     step.train.click()
@@ -136,6 +140,7 @@ def test_all_that_was_pressed_while_labels_are_taken_over_is_done_in_that_order(
     assert confirmed_in(mine) == {slow.correct.slice_of(mine)}
 
 
+@pytest.mark.slow
 def test_an_export_says_what_it_does_and_the_window_goes_on(slow, gate, tmp_path):
     slow.export.form.widgets["which"].value = "all"
     slow.export.export_to(tmp_path / "out")

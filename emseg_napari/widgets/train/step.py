@@ -38,7 +38,6 @@ from emseg_napari.widgets.layers.placement import slice_in_view, view_events
 from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampler_of
 from emseg_napari.widgets.train.live_preview import LivePreview
 from emseg_napari.widgets.train.run_controls import RunControls, RunOutputs
-from emseg_napari.widgets.train.start_choice import LabelCount
 from emseg_napari.widgets.train.train_form import TrainForm
 
 _NEW_LABELS = "Make an empty labels layer over the image: 1 boundary, 2 interior."
@@ -86,7 +85,6 @@ class TrainStep(JobStep):
         self.form, self.start_from = self.recipe.form, self.recipe.start_from
         self.amount, self.unit, self.length = self.recipe.amount, self.recipe.unit, self.recipe.length
         self.settings = self.recipe.settings
-        self._label_count = LabelCount(self, self.start_from)
         self.start_from.activated.connect(lambda index: self.guarded(partial(self._choose_start, index)))
 
     def _build_options(self) -> None:
@@ -125,7 +123,7 @@ class TrainStep(JobStep):
             missing or (f"'{network}' does not use patches" if network in BASELINES else None),
         )
         self.controls.update_buttons()
-        self._fit_start()
+        self.start_from.fit_network(network)
         self.outputs.update_buttons()
         if not self.job.running:
             self.hint(missing, "train")
@@ -139,21 +137,6 @@ class TrainStep(JobStep):
             (self.workspace.image is None, "open an image first"),
             (self.workspace.labels is None, "make or open a labels layer"),
         ]
-
-    def _fit_start(self) -> None:
-        """Propose a start that suits the network and the labels."""
-        self.start_from.fit_network(self.recipe.network)
-        self._label_count.start()
-
-    def showEvent(self, event: Any) -> None:
-        """Count the labels that were painted in the meantime."""
-        self._fit_start()
-        super().showEvent(event)
-
-    def enterEvent(self, event: Any) -> None:
-        """Count the labels that were painted in the meantime."""
-        self._fit_start()
-        super().enterEvent(event)
 
     # -- what the user asks for ---------------------------------------------------------
 

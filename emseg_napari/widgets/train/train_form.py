@@ -71,7 +71,7 @@ class TrainForm(QWidget):
 
     def restore(self) -> None:
         """Show what was trained last, here or in an earlier window."""
-        fields = set(TrainingSettings.model_fields) - {"start"}  # which depends on the labels of that time
+        fields = set(TrainingSettings.model_fields) - {"start"}  # which is chosen in each window anew
         remembered = {name: value for name, value in recall("train").items() if name in fields}
         try:
             self._show(TrainingSettings.recipe(**remembered))

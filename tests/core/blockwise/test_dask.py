@@ -263,6 +263,7 @@ def test_a_killed_worker_costs_its_blocks_which_another_does(own_hands, output):
     assert "1 worker" in progress[-1]
 
 
+@pytest.mark.slow
 def test_a_killed_scheduler_is_told_and_the_rest_is_done_later(mortal_hands, output, capfd):
     events: list[Event] = []
     mortal_hands.start_worker()

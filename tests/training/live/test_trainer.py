@@ -38,6 +38,7 @@ from emseg_napari.training.live.trainer import train_live
 from emseg_napari.training.losses import anchored_loss
 from emseg_napari.training.trainer import train_network
 from emseg_napari.training.validation import Scorer
+from helpers.slow import slow_case
 from helpers.timing import PATIENCE_S, settled, wait_until, within
 
 pytestmark = pytest.mark.keras
@@ -192,7 +193,7 @@ def test_another_slice_in_view_shows_at_once_also_at_rest(begin):
         assert time.monotonic() - began < within(1)
 
 
-@pytest.mark.parametrize("z", [None, -1, 99])
+@pytest.mark.parametrize("z", [None, slow_case(-1), slow_case(99)])
 def test_nothing_shows_of_a_slice_that_is_not_there(begin, tiny_stack, z):
     session = begin()
     session.until(PreviewReady)
@@ -398,7 +399,7 @@ def test_few_corrections_leave_the_threshold_of_the_start(begin, start, tiny_sta
     )
 
 
-@pytest.mark.parametrize(("slices", "chosen"), [(1, False), (3, False), (4, True)])
+@pytest.mark.parametrize(("slices", "chosen"), [slow_case(1, False), (3, False), (4, True)])
 def test_a_handful_of_slices_leaves_the_closing_of_gaps_as_it_was(
     begin, start, tiny_stack, monkeypatch, slices, chosen
 ):

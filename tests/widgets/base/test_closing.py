@@ -6,6 +6,7 @@ from napari.utils.events import EmitterGroup
 from qtpy.QtCore import Qt
 
 from emseg_napari.widgets.layers.labels_layer import add_labels, adopt, confirmed_in
+from helpers.slow import slow_case
 from helpers.window import canvas_of, move, striped, wait_for
 
 PLUGIN, CORRECT, DOCK = "emseg-napari", "Correct and confirm labels", "Segment boundaries (all steps)"
@@ -73,7 +74,7 @@ def test_whatever_is_opened_from_the_menu_leaves_nothing_behind_when_it_is_close
     assert not confirmed_in(viewer.layers["mine"])
 
 
-@pytest.mark.parametrize("way", ["closed", "removed", "destroyed", "hidden"])
+@pytest.mark.parametrize("way", [slow_case("closed"), slow_case("removed"), "destroyed", slow_case("hidden")])
 def test_keys_go_with_the_step_and_come_back_to_the_one_that_is_left(viewer, qtbot, way):
     _, all_steps = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
     dock, step = viewer.window.add_plugin_dock_widget(PLUGIN, CORRECT)

@@ -10,6 +10,7 @@ from emseg_napari.io.open import open_volume
 from emseg_napari.widgets.correct.repair_tools import TOOLS
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerInfo
+from helpers.slow import slow_case
 from helpers.window import at, canvas_of, click, drag, middle, move, striped, wait_for
 
 Z = 2
@@ -54,7 +55,7 @@ def test_a_click_drops_the_false_membrane_in_one_step_to_undo(desk):
     np.testing.assert_array_equal(plane(desk), before)
 
 
-@pytest.mark.parametrize("by_drag", [True, False])
+@pytest.mark.parametrize("by_drag", [True, slow_case(False)])
 def test_two_clicks_or_a_drag_close_a_gap(desk, by_drag):
     plane(desk)[22:28, 16:19] = 4
     count = cells(plane(desk))
@@ -153,6 +154,7 @@ def test_keys_take_a_tool_and_escape_or_a_brush_puts_it_away(desk, qtbot):
     assert not any(button.isChecked() for button in desk.correct.repairs.tools.values())
 
 
+@pytest.mark.slow
 def test_the_picture_can_be_moved_again_once_the_tool_is_away(desk):
     layer = desk.workspace.labels
     take(desk, "Close gap")
@@ -164,6 +166,7 @@ def test_the_picture_can_be_moved_again_once_the_tool_is_away(desk):
     )
 
 
+@pytest.mark.slow
 def test_the_tool_goes_with_its_layer(desk):
     take(desk, "Drop piece")
     desk.workspace.viewer.layers.remove(desk.workspace.labels)
@@ -230,6 +233,7 @@ def test_between_two_confirmed_slices_labels_are_shown_then_interpolated_and_und
     np.testing.assert_array_equal(preview.data[0], shown)
 
 
+@pytest.mark.slow
 def test_the_picture_of_an_interpolation_follows_the_confirmed_slices_and_the_slice_in_view(desk, qtbot):
     layer, viewer = desk.workspace.labels, desk.workspace.viewer
     confirmed_in(layer).update([0, 5])
@@ -251,6 +255,7 @@ def test_the_picture_of_an_interpolation_follows_the_confirmed_slices_and_the_sl
     assert "Slice 0 is confirmed" in desk.correct.status.text()
 
 
+@pytest.mark.slow
 def test_labels_of_another_size_than_the_image_are_refused_with_a_sentence(desk):
     add_labels(desk.workspace.viewer, np.ones((2, 8, 8), np.uint8), "small")
     desk.workspace.choose("labels", desk.workspace.viewer.layers["small"])
@@ -270,7 +275,7 @@ def test_a_confirmed_slice_keeps_its_labels_whatever_is_pressed(desk):
     np.testing.assert_array_equal(layer.data, before)
 
 
-@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("dtype", [np.int32, slow_case(np.int64)])
 def test_layers_of_larger_numbers_are_repaired_alike(desk, qtbot, dtype):
     viewer = desk.workspace.viewer
     plain = viewer.add_labels(striped()[1].astype(dtype), name="own", translate=(0, 0, 0))
@@ -297,6 +302,7 @@ def test_a_tool_put_away_with_the_button_held_down_does_nothing(desk, qtbot):
     np.testing.assert_array_equal(plane(desk), before)
 
 
+@pytest.mark.slow
 def test_repairs_in_another_view_are_refused(desk):
     before = plane(desk).copy()
     canvas = take(desk, "Drop piece")
@@ -306,7 +312,7 @@ def test_repairs_in_another_view_are_refused(desk):
     np.testing.assert_array_equal(plane(desk), before)
 
 
-@pytest.mark.parametrize("three", [False, True], ids=["axes rolled", "3-D"])
+@pytest.mark.parametrize("three", [slow_case(False), True], ids=["axes rolled", "3-D"])
 def test_nothing_is_done_to_the_slice_in_view_where_no_slice_is(desk, qtbot, monkeypatch, three):
     correct, layer, dims = desk.correct, desk.workspace.labels, desk.workspace.viewer.dims
     before, canvas = layer.data.copy(), canvas_of(desk)

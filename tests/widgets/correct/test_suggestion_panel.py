@@ -112,6 +112,7 @@ def test_the_strip_and_the_next_slice_follow_the_estimated_error(found):
     assert in_view(dock)[0] == 3
 
 
+@pytest.mark.slow
 def test_a_real_search_finds_the_wall_that_is_missing(desk, qtbot, tiny_run):
     desk.predict.set_run(tiny_run.folder)
     desk.correct.places.search.click()
@@ -300,6 +301,7 @@ def test_places_go_with_the_layer_that_they_are_of(found, qtbot):
     assert "place to look at" not in viewer.layers
 
 
+@pytest.mark.slow
 def test_a_layer_removed_while_it_is_counted_is_no_trouble(desk, qtbot):
     with qtbot.captureExceptions() as wrong:
         desk.correct.strip.count(range(6))
@@ -325,6 +327,7 @@ def test_the_strip_knows_raw_proposed_touched_and_confirmed_slices_and_a_click_g
     assert in_view(desk)[0] == int(0.75 * 6)
 
 
+@pytest.mark.slow
 def test_the_strip_draws_state_estimated_error_and_the_slice_in_view(desk, qtbot):
     layer, strip = desk.workspace.labels, desk.correct.strip
     layer.data[0] = 0
@@ -332,6 +335,8 @@ def test_the_strip_draws_state_estimated_error_and_the_slice_in_view(desk, qtbot
     confirmed_in(layer).add(2)
     strip.count(range(6))
     strip.show_errors({1: 0.2, 3: 0.1})
+    desk.show_step(desk.correct)
+    canvas_of(desk)  # what is not shown has no size
     wait_for(qtbot, lambda: strip.totals()["confirmed"] == 1)
     width, height = strip.width() / 6, strip.height()
 

@@ -292,6 +292,7 @@ def test_slices_are_known_again_by_what_they_show(step, started, tmp_path):
     assert started[0]["trained_slices"] == [4, 5]
 
 
+@pytest.mark.slow
 def test_a_run_of_another_stack_or_one_that_is_gone_is_told(step, started, tmp_path):
     step.workspace.choose_run(a_run(tmp_path / "run", trained=(0, 1), shape=(9, 32, 32)))
     step.evaluate.click()
@@ -351,6 +352,7 @@ def test_labels_of_a_person_count_as_truth_and_proposals_do_not(step, started):
     assert job["truth"][:].any(axis=(1, 2)).tolist() == [True, False, False, True]
 
 
+@pytest.mark.slow
 def test_slices_without_a_prediction_are_not_scored_and_named(step, started):
     layer_of(step, "found").data[[0, 3]] = 0
     step.evaluate.click()
@@ -375,6 +377,7 @@ def test_labels_as_prediction_have_no_threshold_and_own_strokes_in_them_are_told
     assert step.results.headline.figures[1, 2].text() == ""
 
 
+@pytest.mark.slow
 def test_cells_as_prediction_are_asked_about_and_compared_by_their_outlines(step, started, monkeypatch):
     asked = answer_with(monkeypatch, "instances")
     from scipy import ndimage
@@ -386,6 +389,7 @@ def test_cells_as_prediction_are_asked_about_and_compared_by_their_outlines(step
     np.testing.assert_array_equal(started[0]["prediction"], PREDICTED == 2)
 
 
+@pytest.mark.slow
 def test_two_dimensional_layers_are_compared_and_their_errors_shown(alone, monkeypatch):
     viewer, step = alone.viewer, alone
     viewer.add_image(IMAGE[4], name="cell")
@@ -436,6 +440,7 @@ def test_mistakes_are_sentences_and_start_nothing(step, started, tmp_path):
     assert not started
 
 
+@pytest.mark.slow
 def test_labels_of_which_nobody_says_what_they_are_start_nothing(step, started, monkeypatch):
     answer_with(monkeypatch, None)
     step.truth.choose(step.viewer.add_labels(TRUTH - 1, name="two values"))
@@ -457,6 +462,7 @@ def test_where_all_labelled_slices_were_trained_on_nothing_is_left_unless_the_us
     assert started[0]["trained_slices"] == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_slices_outside_or_without_labels_are_named(step, started):
     layer_of(step, "truth").data[:2] = 0
     for text, part in (("4:9", "0:6"), ("0:2", "choose among 2:6"), ("x", "FIRST:END")):
@@ -468,6 +474,7 @@ def test_slices_outside_or_without_labels_are_named(step, started):
     assert started[0]["settings"].slices == (2, 4)
 
 
+@pytest.mark.slow
 def test_a_failure_of_the_engine_is_a_sentence_and_keeps_the_last_result(evaluated):
     evaluated.evaluate.click()
     evaluated.job.event.emit(Failed("The engine process ended unexpectedly."))
@@ -476,6 +483,7 @@ def test_a_failure_of_the_engine_is_a_sentence_and_keeps_the_last_result(evaluat
     assert evaluated.save_csv.isEnabled()
 
 
+@pytest.mark.slow
 def test_truth_that_is_removed_in_the_meantime_is_told(step, started):
     step.evaluate.click()
     step.viewer.layers.remove("truth")
@@ -496,6 +504,7 @@ def test_the_own_threshold_stands_beside_the_best(evaluated):
     assert "thick ones cost nothing" in evaluated.results.headline.toolTip()
 
 
+@pytest.mark.slow
 def test_slices_sort_by_value_and_trained_ones_are_marked(evaluated):
     table = evaluated.results.slices
     assert column(table, 0) == ["1", "2", "4", "5"]
@@ -510,6 +519,7 @@ def test_slices_sort_by_value_and_trained_ones_are_marked(evaluated):
     assert column(table, 5)[3] == "0+0"
 
 
+@pytest.mark.slow
 def test_numbers_sort_as_numbers_not_as_text(step, started):
     step.evaluate.click()
     truth = np.concatenate([TRUTH, TRUTH])
@@ -519,6 +529,7 @@ def test_numbers_sort_as_numbers_not_as_text(step, started):
     assert column(table, 0) == ["2", "9", "10"]
 
 
+@pytest.mark.slow
 def test_clicking_a_slice_shows_it_and_leaves_the_camera(in_window, qtbot):
     in_window.viewer.scene.camera.zoom = 3.5
     click_row(qtbot, in_window.results.slices, 2)
@@ -582,6 +593,7 @@ def test_the_keys_are_free_in_napari_and_given_back_with_the_step(make_napari_vi
     wait_for(qtbot, lambda: not {"N", "Shift+N"} & {str(key) for key in viewer.keymap})
 
 
+@pytest.mark.slow
 def test_scale_and_place_of_the_truth_are_kept_by_errors_and_camera(alone, monkeypatch):
     viewer, step = alone.viewer, alone
     place = {"scale": (50, 4, 4), "translate": (100, 10, 20)}
@@ -625,6 +637,7 @@ def test_evaluating_again_replaces_the_errors_and_their_layer_may_be_deleted(eva
     assert layer_of(evaluated, "errors: merge red, split blue").ndim == 2
 
 
+@pytest.mark.slow
 def test_the_plot_has_both_curves_and_marks_own_and_best(evaluated):
     plot = evaluated.results.thresholds
     assert len(plot._curves["v_rand"].getData()[0]) == 11
@@ -666,6 +679,7 @@ def test_the_same_evaluation_again_is_no_further_round():
     assert with_round([first], a_round(0.81)) == [first, a_round(0.81)]
 
 
+@pytest.mark.slow
 def test_a_round_counts_painted_and_confirmed_slices(evaluated):
     truth = layer_of(evaluated, "truth")
     confirmed_in(truth).update([0, 3, 4, 5])
