@@ -93,7 +93,7 @@ def test_labels_are_the_default_and_slices_can_be_chosen(run, image, values, tmp
     assert VolumeOutput(output).record["slices"] == [1, 3]
 
 
-def test_another_scale_is_recorded_told_by_info_and_doubted_by_evaluate(run, values, tmp_path):
+def test_another_scale_is_recorded_told_by_info_and_doubted_by_evaluate(run, values, tmp_path, capfd):
     tifffile.imwrite(tmp_path / "image.tif", values[:1])
     twice = SETTINGS.model_copy(update={"scale": 2.0})
     for name in ("out.tif", "out.zarr"):
@@ -101,7 +101,7 @@ def test_another_scale_is_recorded_told_by_info_and_doubted_by_evaluate(run, val
             "predict", run.folder, tmp_path / "image.tif", "--output", tmp_path / name, "--scale", 2, *FAST
         )
         assert done.exit_code == 0, done.output
-        assert "This image looks unlike what the network has seen" in done.stderr
+        assert "This image looks unlike what the network has seen" in capfd.readouterr().err
         assert record_of_path(tmp_path / name)["scale"] == 2
         assert "threshold 0.60, scale 2\n" in emseg("info", tmp_path / name).stdout
     found = read_whole(open_volume(tmp_path / "out.tif"))
