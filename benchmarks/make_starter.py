@@ -5,11 +5,11 @@
 MEDULLA is the folder of the FlyEM medulla sample (FIB-SEM, adult *Drosophila*, 10 nm; CC BY 3.0): either with
 ``image.tif`` and ``cells.tif``, or ``training_sample2`` of the public repository
 ``janelia-flyem/neuroproof_examples`` as it is (``grayscale_maps/*.png`` and ``groundtruth.h5.gz``). Phantoms
-are drawn from their seeds: stacks like the sample stack, and slices of many more kinds (``phantoms``).
-`compact` is trained on slices of all, with augmentation for other microscopes; a phantom that does not train
-chooses weights and thresholds. The run folder that is written holds two small copies of the weights: float16
-in ``network.onnx`` (cast back to float32 as it is loaded) and the same values, compressed, in ``best.keras``.
-The same command gives the same weights on the same kind of processor.
+are stacks like the sample stack, drawn from their seeds. `compact` is trained on slices of both, with
+augmentation for other microscopes; a phantom that does not train chooses weights and thresholds. The run
+folder that is written holds two small copies of the weights: float16 in ``network.onnx`` (cast back to
+float32 as it is loaded) and the same values, compressed, in ``best.keras``. The same command gives the same
+weights on the same kind of processor.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ import numpy as np
 import onnx
 import tifffile
 from onnx import helper, numpy_helper
-from phantoms import draw, render
 from scipy import ndimage
 
 from emseg_napari import train
@@ -42,10 +41,10 @@ from make_phantom import make_slices
 
 SEED = 1
 SIDE_PX = 384
-STACKS, HELD_OUT_STACK = range(11, 29), 30  # seeds of stacks like the sample stack, whose own seed is 7
-SLICES = range(2000, 2300)  # seeds of single slices of many kinds
+PHANTOMS, HELD_OUT_PHANTOM = range(11, 29), 30  # seeds; that of the sample stack is 7
 # Of the medulla sample every tenth slice along each axis, enlarged from 10 nm to what users look at.
-EVERY, TIMES, ENLARGED = 10, 3, (1.6, 2.4)
+EVERY, TIMES, ENLARGED = 10, 2, (1.6, 2.4)
+WIDER_PX = 2  # than where two cells meet: a boundary, as people draw it, on each side
 
 Slices = tuple[np.ndarray, np.ndarray]  # image and labels, uint8 (z, y, x)
 
@@ -54,16 +53,10 @@ def labels_of(interior: np.ndarray) -> np.ndarray:
     return np.where(interior == 0, BOUNDARY, INTERIOR).astype(np.uint8)
 
 
-def stack(seed: int) -> Slices:
+def phantom(seed: int) -> Slices:
     """Return a stack like the sample stack, and its labels."""
     image, interior = zip(*make_slices(seed), strict=True)
     return np.stack(image), labels_of(np.stack(interior))
-
-
-def slice_(seed: int) -> Slices:
-    """Return one slice of any kind of tissue, as a stack, and its labels."""
-    found = render(draw(seed), (1, SIDE_PX, SIDE_PX), seed)
-    return found.image, labels_of(found.labels)
 
 
 def read_medulla(folder: Path) -> Slices:
@@ -95,7 +88,8 @@ def _window(image: np.ndarray, cells: np.ndarray, random: np.random.Generator) -
     rows, columns = ((np.arange(n) * m // n) for n, m in zip(image.shape, cells.shape, strict=True))
     cells = cells[np.ix_(rows, columns)]
     cross = ndimage.generate_binary_structure(2, 1)
-    boundary = ndimage.binary_dilation(ndimage.morphological_gradient(cells, footprint=cross) > 0)
+    meeting = ndimage.morphological_gradient(cells, footprint=cross) > 0
+    boundary = ndimage.binary_dilation(meeting, cross, WIDER_PX)
     top, left = (int(random.integers(n - SIDE_PX + 1)) for n in image.shape)
     window = np.s_[None, top : top + SIDE_PX, left : left + SIDE_PX]
     return np.rint(image[window[1:]]).astype(np.uint8)[None], labels_of(~boundary[window[1:]])[None]
@@ -111,8 +105,7 @@ def main() -> None:
     parser.add_argument("--only-phantoms", action="store_true", help="to score on the medulla sample")
     chosen = parser.parse_args()
     with ProcessPoolExecutor() as pool:
-        parts = [*pool.map(stack, STACKS), *pool.map(slice_, SLICES, chunksize=8)]
-        held_out = stack(HELD_OUT_STACK)
+        *parts, held_out = pool.map(phantom, [*PHANTOMS, HELD_OUT_PHANTOM])
     parts += [] if chosen.only_phantoms else medulla(chosen.medulla)
     image, labels = (np.concatenate(part) for part in zip(*parts, held_out, strict=True))
     run = train(

@@ -172,15 +172,15 @@ def quick_window(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def dock(make_napari_viewer_proxy, qtbot, tmp_path):  # type: ignore[no-untyped-def]
-    """The dock with all steps in a window, which `canvas_of` shows; runs go to a temporary folder."""
+    """The dock with all steps in a shown window; runs go to a temporary folder."""
     from emseg_napari.widgets.dock import Dock
     from helpers.window import end_jobs
 
-    viewer = make_napari_viewer_proxy()
+    viewer = make_napari_viewer_proxy(show=True)
     widget = Dock(viewer)
     viewer.window.add_dock_widget(widget)
     widget.workspace.runs_folder = tmp_path / "runs"
-    widget.window().resize(1400, 900)
+    widget.window().resize(1100, 700)  # small: each frame is drawn by the processor
     yield widget
     steps, panels = (widget.train, widget.predict, widget.evaluate, widget.cells), widget.correct
     end_jobs(qtbot, *steps, panels.places, panels.live)

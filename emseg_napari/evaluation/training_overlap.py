@@ -18,7 +18,6 @@ from emseg_napari.evaluation.scores import SliceEvaluation
 from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment
 from emseg_napari.io.fingerprint import seen
 from emseg_napari.models.run import Run, is_run, open_run
-from emseg_napari.models.starter import FORMER_MARK, STARTER_FOLDER
 
 # What a run has seen of a slice.
 TRAINED, HELD_OUT, UNKNOWN = "trained on", "held out", "not known"
@@ -182,8 +181,6 @@ def _is_another(prediction: Prediction, run: Run) -> bool:
     record = prediction.record
     recorded = record.get("network") or record.get("predicted_by", {}).get("network")
     try:
-        if recorded == FORMER_MARK and run.folder == STARTER_FOLDER:
-            return False
         return recorded not in (None, run.network_mark)
     except OSError:  # it has none yet
         return recorded is not None

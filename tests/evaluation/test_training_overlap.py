@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from emseg_napari.io.fingerprint import fingerprint
-from emseg_napari.models.run import Run, open_run
-from emseg_napari.models.starter import FORMER_MARK, STARTER
+from emseg_napari.models.run import Run
 from helpers.seen_runs import ALL, IMAGE, OTHER, a_run, scored
 
 
@@ -123,13 +122,6 @@ def test_a_run_that_was_trained_anew_in_the_same_folder_is_not_taken_for_the_one
     assert "p says that another network made it than that of first." in found.notes
     run.network_file.unlink()
     assert scored_by_record(IMAGE, said).unknown == ALL
-
-
-def test_the_starter_is_the_same_network_as_earlier_builds_exported_it():
-    starter = open_run(STARTER)
-    for mark in (FORMER_MARK, starter.network_mark):
-        assert scored_by_record(IMAGE, {"run_folder": str(starter.folder), "network": mark}).runs
-    assert not scored_by_record(IMAGE, {"run_folder": str(starter.folder), "network": "another"}).runs
 
 
 def scored_by_record(shown, record):

@@ -46,7 +46,6 @@ def settle(*steps: Any) -> None:
 def canvas_of(widget: QWidget) -> QWidget:
     """The canvas of the window that a widget lies in, drawn as it is now: else a click would go astray."""
     window = widget.window()
-    window.show()
     assert QTest.qWaitForWindowExposed(window, int(1000 * PATIENCE_S))
     QTest.qWait(10)  # the layout follows what was said and shown
     canvas = next(w for w in window.findChildren(QWidget) if type(w).__name__ == "CanvasBackendDesktop")

@@ -282,6 +282,5 @@ def test_all_steps_are_seen_in_the_narrowest_dock(dock, qtbot):
     sentence.setText("A sentence that is longer than the dock is wide. " * 3)
     assert sentence.heightForWidth(dock.minimumWidth()) > 2 * sentence.fontMetrics().height()
     dock.show_step(dock.cells)
-    dock.window().show()
     assert dock.cells.isVisible()
     dock.cells.job.close()

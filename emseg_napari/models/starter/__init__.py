@@ -7,5 +7,3 @@ from pathlib import Path
 
 STARTER = "starter"  # the name by which users ask for it
 STARTER_FOLDER = Path(__file__).parent
-# What `Run.network_mark` was of the same weights as earlier builds exported them.
-FORMER_MARK = "6c65b5719dadadff"

@@ -11,10 +11,7 @@ from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.base.step import StepWidget, enable, in_row, wrapping_label
 from emseg_napari.widgets.base.text import chosen
 
-_STARTER = (
-    "The network that comes with emseg-napari: a first proposal without any training, for research "
-    "and non-commercial use."
-)
+_STARTER = "The network that comes with emseg-napari: a first proposal without any training."
 
 
 class RunPicker(QWidget):

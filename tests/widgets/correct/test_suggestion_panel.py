@@ -335,8 +335,6 @@ def test_the_strip_draws_state_estimated_error_and_the_slice_in_view(desk, qtbot
     confirmed_in(layer).add(2)
     strip.count(range(6))
     strip.show_errors({1: 0.2, 3: 0.1})
-    desk.show_step(desk.correct)
-    canvas_of(desk)  # what is not shown has no size
     wait_for(qtbot, lambda: strip.totals()["confirmed"] == 1)
     width, height = strip.width() / 6, strip.height()
 
