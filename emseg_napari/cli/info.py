@@ -48,6 +48,7 @@ def _figures(run: Run) -> dict[str, Any]:
         "run": str(run.folder),
         "network": run.settings.network,
         "finished": record.finished,
+        "scale": record.scale,
         "image_shape": record.image_shape,
         "trained_slices": record.trained_slices,
         "held_out_slices": record.held_out_slices,

@@ -9,7 +9,7 @@ from typing import Any
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.description import FileDescription, stack_axes
 from emseg_napari.io.open import describe, is_container
-from emseg_napari.io.records import KINDS, PREDICT_SOFTWARE, SEGMENT_SOFTWARE, record_of_path
+from emseg_napari.io.records import KINDS, PREDICT_SOFTWARE, SEGMENT_SOFTWARE, other_scale, record_of_path
 from emseg_napari.settings import CellSettings, with_present_names
 
 _CONTENT = {PREDICT_SOFTWARE: "prediction", SEGMENT_SOFTWARE: "cells"}
@@ -73,7 +73,8 @@ def output_lines(path: Path, record: dict[str, Any]) -> list[str]:
         source = _SOURCES.get(record.get("made_from", ""), "")
         lines.append("made from " + f"{source} {record['probability']}".strip())
     if "run" in record:
-        lines.append(f"predicted by the run {record['run']} in {record['run_folder']}{_threshold(record)}")
+        choices = _threshold(record) + _scale(record)
+        lines.append(f"predicted by the run {record['run']} in {record['run_folder']}{choices}")
     if {"image", "slices"} <= record.keys():
         first, end = record["slices"]
         lines.append(f"slices {first}:{end} of {record['image']}")
@@ -84,6 +85,11 @@ def output_lines(path: Path, record: dict[str, Any]) -> list[str]:
 
 def _threshold(record: dict[str, Any]) -> str:
     return f", threshold {record['threshold']:.2f}" if "threshold" in record else ""
+
+
+def _scale(record: dict[str, Any]) -> str:
+    scale = other_scale(record)
+    return "" if scale is None else f", scale {scale:g}"
 
 
 def _changed(settings: dict[str, Any]) -> dict[str, Any]:

@@ -103,7 +103,9 @@ def _check_target(output: Path, image: Path) -> None:
 def _predict(stack: np.ndarray, run: Run, settings: PredictionSettings) -> np.ndarray:
     with quiet_libraries() as stream, job_context(stream, by_slices=True) as context:
         from emseg_napari import inference  # loads ONNX Runtime, which no other command needs
+        from emseg_napari.inference.fit import report_fit
 
+        report_fit(stack, run, settings, context)
         return inference.predict(stack, run, settings, context)
 
 
@@ -123,6 +125,7 @@ def _figures(
         "run": run.folder.resolve().name,
         "run_folder": str(run.folder.resolve()),
         "network": run.network_mark,
+        "scale": settings.other_scale(run.record.scale),
         "image": display_name(image),
         "slices": list(chosen),
         "kind": kind,

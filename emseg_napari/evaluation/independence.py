@@ -14,7 +14,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import Prediction
-from emseg_napari.io.records import recorded_kind
+from emseg_napari.io.records import other_scale, recorded_kind
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import Run
 from emseg_napari.settings import CellSettings, with_present_names
@@ -91,19 +91,24 @@ def doubts_of_record(record: Mapping[str, Any], all_equal: bool) -> list[str]:
 
 
 def doubts_of_choices(prediction: Prediction, run: Run | None) -> list[str]:
-    """Return a sentence on labels that were made with another choice than the run's own or the usual one.
+    """Return a sentence on a prediction made with another choice than the run's own or the usual one.
 
     A probability has its threshold chosen when it is scored; labels and cells have it chosen before.
     """
-    if prediction.kind != "labels":
-        return []
-    chosen = [*_threshold_of(prediction.record, run), *_settings_of(prediction.record)]
+    chosen = _scale_of(prediction.record)
+    if prediction.kind == "labels":
+        chosen += [*_threshold_of(prediction.record, run), *_settings_of(prediction.record)]
     if not chosen:
         return []
     return [
         f"{prediction.name} was made with {', '.join(chosen)}: its scores are honest only if that was chosen "
         "without these slices."
     ]
+
+
+def _scale_of(record: Mapping[str, Any]) -> list[str]:
+    scale = other_scale(record)
+    return [] if scale is None else [f"scale {scale:g} instead of the run's own"]
 
 
 def _threshold_of(record: Mapping[str, Any], run: Run | None) -> list[str]:

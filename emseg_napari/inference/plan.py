@@ -5,6 +5,7 @@ Nothing is written before all of it is known to be possible.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import UserError
 from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.inference.prediction_record import record_of
+from emseg_napari.inference.stack import check_prediction_scale
 from emseg_napari.io.layout import Block, Layout
 from emseg_napari.io.placing import shifted
 from emseg_napari.io.records import Kind
@@ -84,7 +86,7 @@ def planned(volume: Volume, run: Run, task: VolumeTask) -> Plan:
     Raises
     ------
     UserError
-        If the volume has no grey values or no such slices.
+        If the volume has no grey values or no such slices, or they cannot be predicted at this scale.
     """
     settings = task.settings
     volume = with_fill_value(volume, settings.missing_is_empty)
@@ -92,6 +94,8 @@ def planned(volume: Volume, run: Run, task: VolumeTask) -> Plan:
         raise UserError(
             f"{volume.name} holds {volume.dtype} values; an image of plain grey values is needed."
         )
+    px = math.prod(min(n, _BLOCK_PX) for n in volume.shape[1:])
+    check_prediction_scale(run, settings, volume.shape[1:], px)
     first, end = check_range(settings.slices, len(volume), volume.name)
     threads = settings.threads or task.scheduler.threads
     settings = settings.model_copy(update={"threads": threads})

@@ -36,7 +36,7 @@ def record_of(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
 def is_predicted_by(output: VolumeOutput, run: Run, settings: PredictionSettings) -> bool:
     """Whether an output holds the boundary probability by a run as it is now, with such settings."""
     wanted = {"kind": "probability", **_method(run, settings)}
-    return wanted.items() <= output.record.items()
+    return all(output.record.get(name) == value for name, value in wanted.items())
 
 
 def _record(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
@@ -62,6 +62,7 @@ def _record(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
 def _method(run: Run, settings: PredictionSettings) -> dict[str, Any]:
     return {
         "network": run.network_mark,
+        "scale": settings.other_scale(run.record.scale),
         "threshold": settings.threshold_for(run.record.threshold),
         "orientations": settings.orientations_for(run.settings.network),
         "closed_gaps": run.record.merge_threshold if settings.close_gaps else None,

@@ -107,6 +107,17 @@ class SlicePredictor:
             return None
         return SlicePredictor(self._record, self._method, 1, self._tile_px)
 
+    @property
+    def scale(self) -> float:
+        """The factor by which slices are enlarged, along y where both differ."""
+        return self._record.scale[0]
+
+    def enlarged(self, factor: float) -> SlicePredictor:
+        """Return the same at a scale that is larger by a factor, with a single orientation."""
+        scale = self._record.scale[0] * factor, self._record.scale[1] * factor
+        record = self._record.model_copy(update={"scale": scale})
+        return SlicePredictor(record, self._method, 1, self._tile_px)
+
     def probability(self, slice_: np.ndarray, should_stop: ShouldStop = never) -> np.ndarray:
         """Predict one slice.
 

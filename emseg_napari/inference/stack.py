@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,13 @@ from emseg_napari.io.fingerprint import known_as
 from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.stacks import as_stack, check_image, check_range
 from emseg_napari.io.volume import with_fill_value
+from emseg_napari.models.resampling import check_scale
 from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.segmentation.close_gaps import close_gaps
-from emseg_napari.settings import PredictionSettings
+from emseg_napari.settings import BASELINES, PredictionSettings
+
+# Of a slice as the network sees it: its probability, and what brings that back to full size.
+_BYTES_A_PX = 16
 
 
 def load_predictor(run: Run, settings: PredictionSettings) -> SlicePredictor:
@@ -31,7 +36,15 @@ def load_predictor(run: Run, settings: PredictionSettings) -> SlicePredictor:
         If the run has no usable ``network.onnx`` (of a ridge filter ``ridge.json``).
     """
     orientations = settings.orientations_for(run.settings.network)
-    return SlicePredictor(run.record, load_backend(run, settings.threads), orientations, settings.tile_px)
+    record = run.record.model_copy(update={"scale": settings.scale_for(run.record.scale)})
+    return SlicePredictor(record, load_backend(run, settings.threads), orientations, settings.tile_px)
+
+
+def check_prediction_scale(run: Run, settings: PredictionSettings, shape: tuple[int, ...], px: int) -> None:
+    """Raise `UserError` if slices (y, x) cannot be predicted at a scale, `px` of their pixels at once."""
+    if settings.scale is not None:
+        patch_px = 1 if run.settings.network in BASELINES else run.settings.patch_px
+        check_scale(settings.scale, shape, patch_px, px * _BYTES_A_PX)
 
 
 def predict(
@@ -67,6 +80,7 @@ def predict(
     first, end = check_range(settings.slices, len(image), "The image")
     check_image(image, "The image", range(first, end))
     run = run if isinstance(run, Run) else open_run(run)
+    check_prediction_scale(run, settings, image.shape[1:], math.prod(image.shape[1:]))
     predictor = load_predictor(run, settings)
     result = np.empty((end - first, *image.shape[1:]), np.float32)
     if first_look:

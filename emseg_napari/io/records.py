@@ -118,7 +118,7 @@ _KINDS_OF_VALUES: tuple[tuple[tuple[str, ...], Callable[[Any], bool]], ...] = (
         lambda value: isinstance(value, str),
     ),
     (("convention",), lambda value: any(value == one for one in CONVENTIONS)),
-    (("threshold",), _is_number),
+    (("threshold", "scale"), _is_number),
     (("slices",), _is_range),
     (("fingerprints",), _is_texts),
     (("levels_of_a_part",), _is_of_slices),
@@ -185,6 +185,12 @@ def meaning_of(kind: Kind, highest: int) -> str:
 def first_slice(record: Mapping[str, Any]) -> int:
     """Return which slice of the image a prediction, or what was made of it, begins with."""
     return int((record.get("slices") or (0,))[0])
+
+
+def other_scale(record: Mapping[str, Any]) -> float | None:
+    """Return the scale of a prediction, or of what cells were made of; None if it was the run's own."""
+    scale = record.get("scale") or record.get("predicted_by", {}).get("scale")
+    return None if scale is None else float(scale)
 
 
 def complement(values: np.ndarray) -> np.ndarray:

@@ -9,15 +9,20 @@ whole slice that is what scikit-image's `resize` of order 1 does.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from scipy import ndimage
 
-from emseg_napari.io.axes import SliceWindow
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
+from emseg_napari.core.machine import free_memory
+from emseg_napari.io.axes import SliceWindow, shape_text
 
 _TRUNCATE = 4.0
+_GIB = 2**30
 
 
 class Readable(Protocol):
@@ -89,6 +94,78 @@ def resample(slice_: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
     both = sampling_of(slice_.shape, scale)
     whole = slice(0, both[0].count), slice(0, both[1].count)
     return resampled(read_mirrored(slice_, needed(both, whole)), both, whole)
+
+
+def check_scale(scale: float, shape: tuple[int, ...], patch_px: int, kept_bytes: float) -> None:
+    """Refuse a scale with which a network cannot work.
+
+    Parameters
+    ----------
+    scale : float
+        Factor by which slices are resampled along y and x.
+    shape : tuple of int
+        (y, x) of a slice.
+    patch_px : int
+        Side of the patches that the network learns from: in smaller slices it sees too little.
+    kept_bytes : float
+        What is kept in memory at once, if the scale were 1.
+
+    Raises
+    ------
+    UserError
+        If a slice would be smaller than a patch, or what is kept larger than the free memory.
+    """
+    size, smallest = shape_text(shape), min(shape)
+    if scale < 1 and round(smallest * scale) < patch_px:
+        least = min(1.0, math.ceil(100 * patch_px / smallest) / 100)
+        resized = shape_text(tuple(round(n * scale) for n in shape))
+        raise UserError(
+            f"Scale {scale:g} makes slices of {size} pixels {resized}, smaller than a patch of {patch_px}; "
+            f"choose a scale of {least:g} or more."
+        )
+    needed_bytes, free = kept_bytes * scale**2, free_memory()
+    if scale > 1 and needed_bytes > free:
+        raise UserError(
+            f"At scale {scale:g} slices of {size} pixels take about {needed_bytes / _GIB:.1f} GiB of memory, "
+            f"and {free / _GIB:.1f} GiB are free; choose a smaller scale."
+        )
+
+
+def resample_labels(labels: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+    """Resample labels to the nearest pixel, but keep what is thinner than a pixel of the result.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        uint8 (y, x): 0 unlabelled, 1 boundary, 2 interior.
+    scale : (float, float)
+        Factor (y, x), as for `resample`.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8. A thin boundary stays whole, a thin stroke of interior stays where nothing else is labelled.
+    """
+    if scale == (1.0, 1.0):
+        return labels
+    counts = [one.count for one in sampling_of(labels.shape, scale)]
+    rows, columns = (
+        np.minimum((np.arange(count) + 0.5) / s, n - 1).astype(int)
+        for count, n, s in zip(counts, labels.shape, scale, strict=True)
+    )
+    nearest = labels[np.ix_(rows, columns)]
+    side = [math.ceil(1 / s) for s in scale]
+    if max(side) == 1:
+        return nearest
+    first_rows, first_columns = (
+        np.arange(count) * n // count for count, n in zip(counts, labels.shape, strict=True)
+    )
+    for kind in (INTERIOR, BOUNDARY):
+        is_kind = labels == kind
+        thin = is_kind & ~ndimage.binary_opening(is_kind, np.ones(side, bool))
+        kept = np.logical_or.reduceat(np.logical_or.reduceat(thin, first_rows, 0), first_columns, 1)
+        nearest[kept if kind == BOUNDARY else kept & (nearest == UNLABELLED)] = kind
+    return nearest
 
 
 def needed(sampling: SliceSampling, window: SliceWindow) -> SliceWindow:

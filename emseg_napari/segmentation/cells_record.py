@@ -17,7 +17,7 @@ from emseg_napari.settings import CellSettings
 # What the record of a prediction states of its cells, too: by it `emseg evaluate` knows the run.
 INHERITED = ("run", "run_folder", "image", "slices", "fingerprints")
 # What tells one prediction from another of the same name: cells of both must not come into one output.
-_PREDICTED_BY = ("network", "threshold", "orientations", "closed_gaps", "tile_px")
+_PREDICTED_BY = ("network", "scale", "threshold", "orientations", "closed_gaps", "tile_px")
 
 
 def cells_record(boundary: Boundary, prediction: Mapping[str, Any], settings: CellSettings) -> dict[str, Any]:

@@ -19,6 +19,8 @@ def _half_open(value: tuple[int, int]) -> tuple[int, int]:
     return value
 
 
+# Of the factor by which slices are enlarged or shrunk for a network.
+SCALE_LIMITS: dict[str, Any] = {"ge": 0.25, "le": 4.0}
 SliceRange = Annotated[tuple[int, int], AfterValidator(_half_open)]
 
 

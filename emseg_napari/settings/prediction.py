@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from emseg_napari.settings.base import Settings, SliceRange, advanced, missing_is_empty_field
+from emseg_napari.settings.base import SCALE_LIMITS, Settings, SliceRange, advanced, missing_is_empty_field
 
 
 class PredictionSettings(Settings):
@@ -20,6 +20,14 @@ class PredictionSettings(Settings):
         le=1,
         description="Boundary probability from which a pixel is boundary, 0 to 1; "
         "the run's own when not given.",
+    )
+    scale: float | None = Field(
+        None,
+        title="Scale",
+        description="By how much slices are enlarged (2 = twice as many pixels along each side) or shrunk "
+        "(0.5) before the network sees them, where membranes are thinner or thicker than those that it "
+        "learned; the result has the size of the image. The run's own when not given.",
+        **SCALE_LIMITS,
     )
     average_orientations: bool = Field(
         True,
@@ -49,6 +57,14 @@ class PredictionSettings(Settings):
     def threshold_for(self, run_threshold: float) -> float:
         """Return the boundary probability from which a pixel is boundary: as given here, else the run's."""
         return run_threshold if self.threshold is None else self.threshold
+
+    def scale_for(self, run_scale: tuple[float, float]) -> tuple[float, float]:
+        """Return the factor (y, x) by which slices are resampled: as given, else the run's."""
+        return run_scale if self.scale is None else (self.scale, self.scale)
+
+    def other_scale(self, run_scale: tuple[float, float]) -> float | None:
+        """Return the scale, None if it is the run's own: as a record states it."""
+        return self.scale if self.scale_for(run_scale) != run_scale else None
 
     def orientations_for(self, network: str) -> int:
         """Return over how many flips and turns a network of that name is averaged: 8 or 1."""

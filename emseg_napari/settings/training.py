@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.settings.base import Settings, SliceRange, advanced, missing_is_empty_field, validated
+from emseg_napari.settings.base import (
+    SCALE_LIMITS,
+    Settings,
+    SliceRange,
+    advanced,
+    missing_is_empty_field,
+    validated,
+)
 
 NetworkName = Literal["compact", "reference", "ridge", "trees"]
 # Methods without a network, fitted in one pass of seconds, and the settings that they use.
@@ -83,6 +90,13 @@ class TrainingSettings(Settings):
         title="Hold out",
         description="Hold an eighth of the labels out of the training for its score; off: all labels train, "
         "and the run has no score.",
+    )
+    scale: float = Field(
+        1.0,
+        title="Scale",
+        description="By how much slices are enlarged (2 = twice as many pixels along each side) or shrunk "
+        "(0.5) for the network, in this training and in predictions of the run. For `compact` only.",
+        **SCALE_LIMITS,
     )
     seed: int = advanced(
         0, "Seed", "Seed of all random numbers; the same seed repeats a run.", ge=0, le=2**31 - 1
@@ -228,9 +242,7 @@ class TrainingSettings(Settings):
         for name in [n for n in cls.model_fields if n in given and not applies(n, network)]:
             field = cls.model_fields[name]
             if getattr(settings, name) != recipe.get(name, field.default):
-                raise UserError(
-                    f"{field.title} has no effect on '{network}', which is fitted in one pass; leave it out."
-                )
+                raise UserError(f"{field.title} has no effect on '{network}', {_WHY[network]}; leave it out.")
         return settings
 
 
@@ -266,6 +278,14 @@ _RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
+_WHY = {
+    "reference": "which sees every slice as 256 x 256 pixels",
+    **dict.fromkeys(BASELINES, "which is fitted in one pass"),
+}
+
+
 def applies(name: str, network: str) -> bool:
     """Say whether a network uses a training setting."""
+    if name == "scale":
+        return network == "compact"
     return network not in BASELINES or name in _OF_BASELINES

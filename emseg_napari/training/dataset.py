@@ -6,6 +6,7 @@ and with the names that their users know; a training checks again, because scrip
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ from emseg_napari.io.sparse_stack import SparseStack, Stack, exchanged
 from emseg_napari.io.stacks import as_stack, check_image, check_pair
 from emseg_napari.io.volume import Volume, with_fill_value
 from emseg_napari.models.earlier_run import opened_start
+from emseg_napari.models.resampling import check_scale
 from emseg_napari.models.run import Run, RunRecord, open_run, versions
 from emseg_napari.settings import BASELINES, LiveSettings, TrainingSettings
 from emseg_napari.training.run_record import label_counts, new_record, with_start
@@ -34,6 +36,8 @@ from emseg_napari.training.splits import (
     only_tile,
     split,
 )
+
+_BYTES_A_PX = 5  # of the slices that train, as the network sees them: grey levels and labels
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ def check_data(
         trained, held_out = split(labels, settings, names)
         _check_sides(labels, trained, held_out, None, names.labels)
     check_image(image, names.image, sorted(trained + held_out))
+    kept_bytes = _BYTES_A_PX * len(trained) * math.prod(image.shape[1:])
+    check_scale(settings.scale, image.shape[1:], settings.patch_px, kept_bytes)
     return CheckedData(image, labels, trained, held_out, names)
 
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
-from emseg_napari.io.axes import SliceWindow
+from emseg_napari.io.axes import SliceWindow, shape_text
 from emseg_napari.io.sparse_stack import Stack
 from emseg_napari.models.normalisation import Normalisation
-from emseg_napari.models.resampling import resample
+from emseg_napari.models.resampling import resample, resample_labels
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.augmentation import augment
 
@@ -31,11 +31,11 @@ _RECENT_CHANGES = 8
 def network_scale(settings: TrainingSettings, shape: tuple[int, int]) -> tuple[float, float]:
     """Return the factor (y, x) by which slices of a shape (y, x) are resampled for the network.
 
-    `reference` gets every slice as 256 x 256 pixels; `compact` works at native resolution.
+    `reference` gets every slice as 256 x 256 pixels.
     """
     if settings.network == "reference":
         return REFERENCE_PX / shape[0], REFERENCE_PX / shape[1]
-    return 1.0, 1.0
+    return settings.scale, settings.scale
 
 
 class PatchSampler:
@@ -60,7 +60,7 @@ class PatchSampler:
     Raises
     ------
     UserError
-        If the resampling for `reference` loses every label.
+        If no label is left after the resampling.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class PatchSampler:
         return other
 
     def _set_labels(self, labels: np.ndarray) -> None:
-        self._labels = [self._pad(_shrink_labels(s, self._scale), "constant") for s in labels]
+        self._labels = [self._pad(resample_labels(s, self._scale), "constant") for s in labels]
         counts = np.array([np.count_nonzero(s) for s in self._labels], float)
         if not counts.any():
             raise UserError(
-                f"No label is left in slices resized to {REFERENCE_PX} x {REFERENCE_PX} for `reference`; "
-                "label larger areas, or train `compact`."
+                "No label is left in the slices as the network sees them, resized to "
+                f"{shape_text(self._images[0].shape)}; label larger areas, or choose a larger scale."
             )
         self._chance = counts / counts.sum()
         in_part = [np.count_nonzero(s) < _WHOLE * s.size for s in labels]
@@ -247,14 +247,3 @@ def _side_px(settings: TrainingSettings, shape: tuple[int, ...]) -> int:
 
 def _square(corner: list[int], size: int) -> SliceWindow:
     return slice(corner[0], corner[0] + size), slice(corner[1], corner[1] + size)
-
-
-def _shrink_labels(labels: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
-    """Resample labels to the nearest pixel."""
-    if scale == (1.0, 1.0):
-        return labels
-    rows, columns = (
-        np.minimum((np.arange(max(1, round(n * s))) + 0.5) / s, n - 1).astype(int)
-        for n, s in zip(labels.shape, scale, strict=True)
-    )
-    return labels[np.ix_(rows, columns)]

@@ -49,6 +49,16 @@ def with_start(record: RunRecord, start: Run, image: Stack) -> RunRecord:
     )
 
 
+def scale_notes(settings: TrainingSettings, start: Run | None) -> list[str]:
+    """Return a sentence if a training has no scale of its own, unlike the run from which it starts."""
+    if start is None or settings.scale != 1 or start.settings.scale == 1:
+        return []
+    return [
+        f"{start.folder.name}, from which it starts, works at scale {start.settings.scale:g}, and this "
+        "training at 1: choose the former unless membranes have another width here."
+    ]
+
+
 def label_counts(labels: np.ndarray) -> dict[str, int]:
     """Count the pixels of each class."""
     counts = np.bincount(labels.ravel(), minlength=3)

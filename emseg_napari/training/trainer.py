@@ -24,7 +24,7 @@ from emseg_napari.training.dataset import prepare
 from emseg_napari.training.devices import Devices
 from emseg_napari.training.learner import Learner, export_kept, training_on
 from emseg_napari.training.patches import PatchSampler
-from emseg_napari.training.run_record import training_description, with_start
+from emseg_napari.training.run_record import scale_notes, training_description, with_start
 from emseg_napari.training.schedule import Replay, Schedule
 from emseg_napari.training.validation import Validator
 
@@ -84,7 +84,7 @@ def train_network(
         start = None if resume else opened_start(settings)
         # Created only now, so that an error leaves no empty folder.
         folder = writable_folder(folder)
-        for note in dataset.notes:
+        for note in [*dataset.notes, *scale_notes(settings, start)]:
             context.report(Message(note))
         record = dataset.record if start is None else with_start(dataset.record, start, dataset.image)
         run = Run(folder, settings, record)

@@ -21,6 +21,7 @@ from emseg_napari.core.jobs import (
 from emseg_napari.io.stacks import check_image
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, validated
+from emseg_napari.widgets.base.fit_hint import FitHint
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.base.preferences import recall, remember
@@ -80,7 +81,8 @@ class PredictStep(JobStep):
         self.with_probability = QCheckBox("Keep the boundary probability")
         self.with_probability.setToolTip(_PROBABILITY)
         self.form = SettingsForm(PredictionSettings, leave_out=("slices",))
-        for widget in (self.volume, self.with_probability, self.form):
+        self.fit = FitHint(self, lambda: self.run_picker.run, self.form)
+        for widget in (self.volume, self.with_probability, self.form, self.fit):
             self.rows.addWidget(widget)
         self.predict = self.button("Predict", "Propose labels with the run's network.", self.start)
         self.cancel = self.button("Cancel", "Stop; finished slices stay.", self.job.cancel)
@@ -107,6 +109,11 @@ class PredictStep(JobStep):
         self.target.setCurrentText(str(remembered.get("target", OWN_LAYER)))
         self._show_target()
         self.with_probability.setChecked(bool(remembered.get("probability", True)))
+
+    def showEvent(self, event: Any) -> None:
+        """Look at the image, too."""
+        super().showEvent(event)
+        self.fit.refresh()
 
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""

@@ -21,7 +21,8 @@ from emseg_napari.inference import plan, predict
 from emseg_napari.inference.block_work import encoded
 from emseg_napari.io import stack_or_volume
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
-from emseg_napari.io.open import display_name
+from emseg_napari.io.open import display_name, open_volume, read_whole
+from emseg_napari.io.records import record_of_path
 from emseg_napari.io.stack_or_volume import place_of_file
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.io.volume import Voxel
@@ -90,6 +91,35 @@ def test_labels_are_the_default_and_slices_can_be_chosen(run, image, values, tmp
     np.testing.assert_array_equal(found, encoded(predict(values[1:3], run, SETTINGS), "labels", 0.6))
     assert set(np.unique(found)) == {0, 255}
     assert VolumeOutput(output).record["slices"] == [1, 3]
+
+
+def test_another_scale_is_recorded_told_by_info_and_doubted_by_evaluate(run, values, tmp_path, capfd):
+    tifffile.imwrite(tmp_path / "image.tif", values[:1])
+    twice = SETTINGS.model_copy(update={"scale": 2.0})
+    for name in ("out.tif", "out.zarr"):
+        done = emseg(
+            "predict", run.folder, tmp_path / "image.tif", "--output", tmp_path / name, "--scale", 2, *FAST
+        )
+        assert done.exit_code == 0, done.output
+        assert "This image looks unlike what the network has seen" in capfd.readouterr().err
+        assert record_of_path(tmp_path / name)["scale"] == 2
+        assert "threshold 0.60, scale 2\n" in emseg("info", tmp_path / name).stdout
+    found = read_whole(open_volume(tmp_path / "out.tif"))
+    expected = predict(values[:1], run, twice)
+    np.testing.assert_array_equal(found == 0, expected >= run.record.threshold)
+    write_stack(tmp_path / "truth.tif", np.where(values[:1] < 128, 0, 255).astype(np.uint8))
+    scored = emseg("evaluate", tmp_path / "out.tif", tmp_path / "truth.tif")
+    assert "was made with scale 2 instead of the run's own: its scores are honest only" in scored.output
+
+
+def test_a_scale_that_cannot_be_is_an_error_of_the_user_and_nothing_is_written(run, values, tmp_path):
+    tifffile.imwrite(tmp_path / "image.tif", values[:1])
+    begin = ("predict", run.folder, tmp_path / "image.tif")
+    for name in ("out.tif", "out.zarr"):
+        for scale, said in ((0.5, "smaller than a patch of 192"), (9, "Scale: ")):
+            done = emseg(*begin, "--output", tmp_path / name, "--scale", scale)
+            assert (done.exit_code, said in done.stderr) == (2, True)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["image.tif"]
 
 
 def test_tiff_is_predicted_into_zarr(run, values, tmp_path):

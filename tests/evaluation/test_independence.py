@@ -64,6 +64,8 @@ def test_labels_that_were_predicted_tell_how_alike_two_predictions_are():
             {"made_from": "labels", "predicted_by": {"threshold": 0.3}},
             "threshold 0.3 instead of the run's 0.6",
         ),
+        ({"scale": 2.0, "threshold": 0.6}, "scale 2 instead of the run's own"),
+        ({"predicted_by": {"scale": 2.0}}, "scale 2 instead of the run's own"),
         ({"settings": {"merge_threshold": 0.5, "link": True}}, "'Merge threshold' 0.5 instead of 0.7"),
         ({"settings": {"join_below": 0.5}}, "'Merge threshold' 0.5 instead of 0.7"),  # its earlier name
     ],

@@ -11,7 +11,9 @@ from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import TrainingSettings
 
 
-def tiny_network_run(folder: Path, network: str = "compact", scale: tuple[float, float] = (1.0, 1.0)) -> Run:
+def tiny_network_run(
+    folder: Path, network: str = "compact", scale: tuple[float, float] = (1.0, 1.0), **settings: object
+) -> Run:
     """A run whose network finds dark pixels in a neighbourhood of 5 x 7."""
     record = RunRecord(
         scale=scale,
@@ -23,7 +25,7 @@ def tiny_network_run(folder: Path, network: str = "compact", scale: tuple[float,
         threshold=0.6,
         finished=True,
     )
-    run = Run(folder, TrainingSettings.recipe(network), record)
+    run = Run(folder, TrainingSettings.recipe(network, **settings), record)
     folder.mkdir(parents=True, exist_ok=True)
     run.save()
     run.network_file.write_bytes(_convolution())

@@ -127,6 +127,24 @@ def test_the_threshold_that_is_given_counts_before_the_runs():
     assert PredictionSettings(threshold=0.0).threshold_for(0.6) == 0
 
 
+def test_the_scale_that_is_given_counts_before_the_runs_and_is_recorded_only_where_it_differs():
+    assert PredictionSettings().scale_for((0.5, 0.4)) == (0.5, 0.4)
+    assert PredictionSettings(scale=2).scale_for((0.5, 0.4)) == (2, 2)
+    found = [PredictionSettings(scale=one).other_scale((1.0, 1.0)) for one in (None, 1, 2)]
+    assert found == [None, None, 2]
+
+
+def test_a_training_has_a_scale_for_compact_only_and_live_learning_keeps_that_of_its_start():
+    start = TrainingSettings.recipe(scale=2)
+    assert LiveSettings().training(start).scale == 2
+    for network, why in (("reference", "which sees every slice as 256 x 256"), ("trees", "in one pass")):
+        assert TrainingSettings.recipe(network, scale=1.0).scale == 1
+        with pytest.raises(UserError, match=f"Scale has no effect on '{network}', .*{why}"):
+            TrainingSettings.recipe(network, scale=2)
+    with pytest.raises(UserError, match="Scale"):
+        TrainingSettings.recipe(scale=5)
+
+
 def test_only_compact_is_averaged_over_orientations():
     chosen = PredictionSettings(average_orientations=True)
     assert [chosen.orientations_for(name) for name in ("compact", "reference", "ridge")] == [8, 1, 1]

@@ -5,12 +5,13 @@ from emseg_napari.core.jobs import UserError, never
 from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
+from emseg_napari.models import resampling
 from emseg_napari.models import run as run_module
 from emseg_napari.models.earlier_run import opened_start
 from emseg_napari.models.run import Run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.dataset import check_data, prepare
-from emseg_napari.training.run_record import training_description, with_start
+from emseg_napari.training.run_record import scale_notes, training_description, with_start
 from emseg_napari.training.splits import DataNames
 from emseg_napari.training.validation import Validator
 
@@ -196,6 +197,25 @@ def test_what_a_training_starts_from_is_said_and_whether_that_had_seen_what_is_h
     monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
     assert said().endswith("random weights; this installation has no starter network.")
     assert said("reference").endswith("random weights.")
+
+
+def test_a_scale_is_kept_in_the_record_and_refused_where_slices_become_too_small_or_too_large(
+    stack, monkeypatch
+):
+    image, labels = stack
+    assert prepare(image, labels, settings(scale=2)).record.scale == (2, 2)
+    with pytest.raises(UserError, match=r"128 x 128 pixels 64 x 64, smaller than a patch of 80; .* 0.63 or"):
+        prepare(image, labels, settings(scale=0.5, patch_px=80))
+    monkeypatch.setattr(resampling, "free_memory", lambda: 1000)
+    with pytest.raises(UserError, match="choose a smaller scale"):
+        prepare(image, labels, settings(scale=2))
+
+
+def test_another_scale_than_that_of_the_start_is_said(stack, tmp_path):
+    start = Run(tmp_path / "run", settings(scale=2), prepare(*stack, settings(scale=2)).record)
+    (note,) = scale_notes(settings(), start)
+    assert "works at scale 2, and this training at 1: choose the former unless" in note
+    assert scale_notes(settings(scale=2), start) == scale_notes(settings(), None) == []
 
 
 class Counting:

@@ -161,8 +161,21 @@ def test_any_partly_labelled_slice_gives_labelled_patches(rows, columns, share, 
     assert (target[..., 1].sum((1, 2)) > 0).all()
 
 
-def test_compact_works_at_native_resolution():
+def test_compact_works_at_native_resolution_unless_another_scale_is_given():
     assert network_scale(settings(), (513, 300)) == (1.0, 1.0)
+    assert network_scale(settings(scale=2), (513, 300)) == (2.0, 2.0)
+
+
+def test_patches_are_cut_at_the_scale_of_the_training():
+    image, labels = random_stack((1, 20, 24))
+    image, labels = (np.kron(one, np.ones((1, 2, 2), np.uint8)) for one in (image, labels))
+    cut, target = sampler(image, labels, scale=0.5).batch(0)
+    small = sampler(image[:, ::2, ::2], labels[:, ::2, ::2]).batch(0)
+    np.testing.assert_array_equal(target, small[1])
+    assert np.corrcoef(cut.ravel(), small[0].ravel())[0, 1] > 0.9
+    patches = LivePatches(image, settings(scale=0.5), Normalisation(), 0.5)
+    patches.update(0, labels[0])
+    assert patches.batch(0)[0].shape == patches.empty_batch()[0].shape == cut.shape
 
 
 @pytest.mark.parametrize("shape", [(512, 512), (513, 300), (100, 700), (256, 256), (1, 1), (300, 1)])
@@ -192,8 +205,8 @@ def test_resampling_smooths_noise_away_instead_of_aliasing_it():
 
 def test_labels_that_vanish_in_reference_s_resampling_are_refused_with_a_sentence():
     source = {"network": "reference", "patch_px": 256}
-    with pytest.raises(UserError, match="label larger areas"):
-        sampler(*sparse_stack((1, 2048, 2048), (0, 1, 1)), **source)
+    with pytest.raises(UserError, match="resized to 256 x 256; label larger areas"):
+        sampler(np.ones((1, 2048, 2048), np.uint8), np.zeros((1, 2048, 2048), np.uint8), **source)
 
 
 # Labels that change
