@@ -26,6 +26,7 @@ from emseg_napari.models.checkpoints import load_checkpoint
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training import learner, trainer
+from emseg_napari.training.devices import Devices
 from emseg_napari.training.run_record import share_sentence
 from emseg_napari.training.trainer import train_network
 from emseg_napari.training.validation import ValidationScore, Validator
@@ -641,6 +642,17 @@ def test_a_training_that_broke_off_while_it_ended_blends_only_once(started, tmp_
         weights_in(resumed.best_checkpoint), weights_in(whole.best_checkpoint), strict=True
     ):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_blending_asks_for_a_start_and_not_for_an_anchor(started):
+    free = started.model_copy(update={"anchor_weight": 0.0})
+    start = Path(started.start) / "best.keras"
+    network = learner.Learner(free, Devices(), start)
+    assert not network.is_anchored
+    network.model.set_weights([weights + 1 for weights in network.model.get_weights()])
+    with network.blended(0.5):
+        for blended, before in zip(network.model.get_weights(), weights_in(start), strict=True):
+            np.testing.assert_allclose(blended, before + 0.5, atol=1e-6)
 
 
 def test_a_run_that_names_no_anchor_is_repeated_without_one(started, tmp_path):
