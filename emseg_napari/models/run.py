@@ -6,6 +6,7 @@ history.json    one row per epoch
 steps.npy       learning rate and seconds of every step, so that it can be replayed
 last.keras      network, optimiser and step to resume from
 start.keras     until it is finished, the weights that it started from
+blended.keras   for a moment, the weights that are about to be kept: those of start and training blended
 best.keras      the kept weights
 network.onnx    the kept network, or the trees: all that prediction needs
 ridge.json      of a ridge filter instead: its numbers
@@ -114,6 +115,11 @@ class RunRecord(Settings):
         return self.held_out_slices or (self.trained_slices if self.held_out_tile else [])
 
     @property
+    def unseen_validation_slices(self) -> list[int]:
+        """Those of them that the start had not been trained on: only they can compare the run with it."""
+        return [z for z in self.validation_slices if z not in self.start_slices]
+
+    @property
     def seen_slices(self) -> list[int]:
         """Slices of this stack that the network was trained on: scores there prove nothing."""
         return sorted({*self.trained_slices, *self.start_slices})
@@ -176,6 +182,11 @@ class Run:
     def start_checkpoint(self) -> Path:
         """The weights that it started from, until it is finished."""
         return self.folder / "start.keras"
+
+    @property
+    def blended_checkpoint(self) -> Path:
+        """The weights that are about to be kept, blended with those of the start."""
+        return self.folder / "blended.keras"
 
     @property
     def network_file(self) -> Path:

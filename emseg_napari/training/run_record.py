@@ -109,6 +109,11 @@ def share_sentence(record: RunRecord) -> str:
         return ""
     if not record.validation_slices:
         return f"{share:.0%} of what changed since '{start}' is kept, since no held-out labels could choose."
+    if not record.unseen_validation_slices:
+        return (
+            f"{share:.0%} of what changed since '{start}' is kept; the held-out labels could not choose, since "
+            f"'{start}' had been trained on their slices."
+        )
     if not share:
         return f"Nothing of what was learned is kept: '{start}' suits the held-out labels better."
     return f"{share:.0%} of what changed since '{start}' is kept, which suits the held-out labels best."
