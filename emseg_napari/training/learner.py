@@ -40,9 +40,9 @@ class Learner:
     """Network that is trained step by step.
 
     One that starts from another network is anchored to it, unless `anchor_weight` is 0: on unlabelled pixels
-    the loss keeps the predictions near those of the start. `averaged` and `blended` give weights between those
-    of the start and the learned ones (Wortsman et al. 2022, arXiv:2109.01903), anchored or not. Few labels, and
-    labels that are mostly the network's own predictions, would make it worse on all other slices.
+    the loss keeps the predictions near those of the start. Anchored or not, `averaged` and `blended` give
+    weights between those of the start and the learned ones (Wortsman et al. 2022, arXiv:2109.01903). Few
+    labels, and labels that are mostly the network's own predictions, would make it worse on all other slices.
 
     Parameters
     ----------

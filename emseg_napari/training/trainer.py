@@ -16,7 +16,7 @@ from emseg_napari.core.jobs import EpochEnded, JobContext, Message, PreviewReady
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import SparseStack, Stack, stacked
-from emseg_napari.models.earlier_run import opened_replay, opened_start
+from emseg_napari.models.earlier_run import opened_replay, opened_start, replay_notes
 from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
@@ -84,7 +84,8 @@ def train_network(
         start = None if resume else opened_start(settings)
         # Created only now, so that an error leaves no empty folder.
         folder = writable_folder(folder)
-        for note in [*dataset.notes, *scale_notes(settings, start)]:
+        repeated = replay_notes(earlier, start) if earlier else []
+        for note in [*dataset.notes, *scale_notes(settings, start), *repeated]:
             context.report(Message(note))
         record = dataset.record if start is None else with_start(dataset.record, start, dataset.image)
         run = Run(folder, settings, record)
@@ -96,7 +97,7 @@ def train_network(
 
 
 def _is_ending(record: RunRecord) -> bool:
-    """Say whether a run that is resumed was interrupted after its last step, so only its end is done again."""
+    """Say whether a run that is resumed was interrupted at its end, which alone is done again."""
     return record.finished or record.kept_share is not None
 
 
@@ -271,7 +272,7 @@ class _Training:
         return self._run
 
     def _blend_with_start(self) -> None:
-        """Write beside the learned weights what is kept of them: as much as suits the held-out labels best."""
+        """Write beside the learned weights what is kept of them: what suits the held-out labels best."""
         run, learner = self._run, self._learner
         learner.load(run.best_checkpoint)
         share = self._best_share() if self._validator.can_compare_with_start else _UNCHOSEN_SHARE
