@@ -12,8 +12,8 @@ from emseg_napari.settings import TrainingSettings
 
 # After the last step the network is exported and its thresholds are chosen.
 _FINISH_SECONDS = 7.0
-# Before that, a training that is held to its start judges four blends of both on three held-out slices: on two
-# cores 3 s with 512 x 512 pixels, 11 s with the most that are compared.
+# Before that, a training that is held to its start judges four blends of both on three held-out slices: on
+# two cores 3 s with 512 x 512 pixels, 11 s with the most that are compared.
 _BLEND_SECONDS = 5.0
 _EPOCH_SECONDS = 8.0, 60.0
 _PREVIEW_SECONDS = 8.0
