@@ -15,7 +15,7 @@ from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.open import is_container
 from emseg_napari.models.run import Run, is_run, open_run
-from emseg_napari.settings import TrainingSettings
+from emseg_napari.settings import TrainingSettings, applies
 from emseg_napari.training.run_record import share_sentence
 
 WhatArgument = Annotated[
@@ -42,7 +42,11 @@ def info(what: WhatArgument, as_json: JsonOption = False) -> None:
 def _figures(run: Run) -> dict[str, Any]:
     record, last = run.record, run.history[-1] if run.history else None
     recipe = TrainingSettings.recipe(run.settings.network, start=run.settings.start).model_dump()
-    own = {k: v for k, v in run.settings.model_dump(mode="json").items() if v != recipe[k]}
+    own = {
+        name: value
+        for name, value in run.settings.model_dump(mode="json").items()
+        if value != recipe[name] and _has_effect(name, run.settings)
+    }
     return {
         "run": str(run.folder),
         "network": run.settings.network,
@@ -67,6 +71,12 @@ def _figures(run: Run) -> dict[str, Any]:
         "settings": own,
         "versions": record.versions,
     }
+
+
+def _has_effect(name: str, settings: TrainingSettings) -> bool:
+    if name == "anchor_weight" and settings.start is None:
+        return False
+    return applies(name, settings.network)
 
 
 def _lines(run: Run, f: dict[str, Any]) -> list[str]:

@@ -64,7 +64,8 @@ def opened_replay(folder: Path | str) -> Run:
     Raises
     ------
     UserError
-        If it is none, has no steps, or learned live: from labels that changed meanwhile.
+        If it is none, has no steps, or learned live: from labels that changed meanwhile; or if its start is
+        gone or was trained anew.
     """
     run = open_run(folder)
     refuse_baseline(run)
@@ -75,7 +76,28 @@ def opened_replay(folder: Path | str) -> Run:
         )
     if not len(run.read_steps()):
         raise UserError(f"{folder} has no steps to repeat; choose a run that was trained.")
+    start, recorded = fitting_start(run.settings), run.record.start_mark
+    if start and recorded and mark_of(start) not in (recorded, None):
+        raise UserError(
+            f"{run.settings.start} is not the network any more from which {folder} started, so that cannot "
+            "be repeated; put that network back in its place, or start a new run."
+        )
     return run
+
+
+def mark_of(start: Run) -> str | None:
+    """Return the `network_mark` of a run from which another starts, None while it is not finished."""
+    return start.network_mark if start.network_file.is_file() else None
+
+
+def replay_notes(replay: Run, start: Run | None) -> list[str]:
+    """Return a sentence if a run that is repeated may have started from another network than `start`."""
+    if start is None or None not in (replay.record.start_mark, mark_of(start)):
+        return []
+    return [
+        f"It is not known whether {replay.settings.start} is still the network from which "
+        f"{replay.folder.name} started: if not, this run will differ from it."
+    ]
 
 
 def fitting_start(settings: TrainingSettings) -> Run | None:

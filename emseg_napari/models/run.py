@@ -6,6 +6,7 @@ history.json    one row per epoch
 steps.npy       learning rate and seconds of every step, so that it can be replayed
 last.keras      network, optimiser and step to resume from
 start.keras     until it is finished, the weights that it started from
+blended.keras   for a moment, the weights that are about to be kept: those of start and training blended
 best.keras      the kept weights
 network.onnx    the kept network, or the trees: all that prediction needs
 ridge.json      of a ridge filter instead: its numbers
@@ -58,6 +59,9 @@ class RunRecord(Settings):
         held out instead, (first y, end y, first x, end x).
     start : str, optional
         Name of the run whose weights this one started from.
+    start_mark : str, optional
+        `Run.network_mark` of that run when this one began. None of runs of before December 2026, and where
+        the start was not finished.
     start_slices : list of int
         Slices of this stack that the start, or a start before it, had been trained on.
     fingerprints : list of str
@@ -95,6 +99,7 @@ class RunRecord(Settings):
     held_out_slices: list[int]
     held_out_tile: tuple[int, int, int, int] | None = None
     start: str | None = None
+    start_mark: str | None = None
     start_slices: list[int] = Field(default_factory=list)
     fingerprints: list[str] = Field(default_factory=list)
     held_out_fingerprints: list[str] = Field(default_factory=list)
@@ -112,6 +117,11 @@ class RunRecord(Settings):
     def validation_slices(self) -> list[int]:
         """Slices with held-out labels; empty if nothing is held out."""
         return self.held_out_slices or (self.trained_slices if self.held_out_tile else [])
+
+    @property
+    def unseen_validation_slices(self) -> list[int]:
+        """Those of them that the start had not been trained on: only they can compare the run with it."""
+        return [z for z in self.validation_slices if z not in self.start_slices]
 
     @property
     def seen_slices(self) -> list[int]:
@@ -176,6 +186,11 @@ class Run:
     def start_checkpoint(self) -> Path:
         """The weights that it started from, until it is finished."""
         return self.folder / "start.keras"
+
+    @property
+    def blended_checkpoint(self) -> Path:
+        """The weights that are about to be kept, blended with those of the start."""
+        return self.folder / "blended.keras"
 
     @property
     def network_file(self) -> Path:
@@ -289,10 +304,18 @@ def _read_run(folder: Path) -> Run:
     if isinstance(recipe := found.get("normalisation"), dict):
         found = found | {"normalisation": {"borders": "counted"} | recipe}  # as runs did that do not say
     try:
-        # Without an anchor, as runs that do not name it were trained: they repeat as they were.
-        settings = TrainingSettings(**({"anchor_weight": 0.0} | read_json(folder / "settings.json")))
+        settings = TrainingSettings(**_as_trained(read_json(folder / "settings.json")))
         history = _HISTORY.validate_python(read_json(folder / "history.json"))
         return Run(folder, settings, RunRecord(**found), history)
     except (ValidationError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{folder} is damaged or from another version ({reason}); train again.") from None
+
+
+def _as_trained(stored: Any) -> Any:
+    """Return the settings of a run so that it repeats as it was, also if it names no anchor weight yet.
+
+    Of runs that start from another only those that learned live were anchored then: they have no end.
+    """
+    ends = isinstance(stored, dict) and (stored.get("minutes") or stored.get("epochs"))
+    return {"anchor_weight": 0.0} | stored if ends and stored.get("start") else stored

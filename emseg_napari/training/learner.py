@@ -39,10 +39,10 @@ def compile_network(model: keras.Model, settings: TrainingSettings, anchored: bo
 class Learner:
     """Network that is trained step by step.
 
-    One that starts from another network is anchored to it: on unlabelled pixels the loss keeps the
-    predictions near those of the start, and `averaged` and `blended` give weights between those of the start
-    and the learned ones (Wortsman et al. 2022, arXiv:2109.01903). Few labels, and labels that are mostly the
-    network's own predictions, would make it worse on all other slices.
+    One that starts from another network is anchored to it, unless `anchor_weight` is 0: on unlabelled pixels
+    the loss keeps the predictions near those of the start. Anchored or not, `averaged` and `blended` give
+    weights between those of the start and the learned ones (Wortsman et al. 2022, arXiv:2109.01903). Few
+    labels, and labels that are mostly the network's own predictions, would make it worse on all other slices.
 
     Parameters
     ----------
@@ -63,10 +63,10 @@ class Learner:
             self.model = unet.build(settings.network, settings.precision == "bfloat16")
             if start is not None:
                 load_checkpoint(self.model, start)
-            if start is not None and settings.anchor_weight:
+            if start is not None:
                 self._start = unet.build(settings.network)
                 load_checkpoint(self._start, start)
-            compile_network(self.model, settings, anchored=self._start is not None)
+            compile_network(self.model, settings, anchored=self.is_anchored)
 
     def load(self, path: Path) -> None:
         """Read weights, optimiser and step."""
@@ -82,8 +82,8 @@ class Learner:
 
     @property
     def is_anchored(self) -> bool:
-        """Whether it started from another network, to which it is held."""
-        return self._start is not None
+        """Whether its loss holds it to the network that it started from."""
+        return self._start is not None and self._settings.anchor_weight > 0
 
     @property
     def steps(self) -> int:
@@ -108,8 +108,8 @@ class Learner:
         return loss
 
     def _with_anchor(self, image: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Return the target with what the start predicts as another channel, if there is a start."""
-        if self._start is None:
+        """Return the target with what the start predicts as another channel, if the loss compares it."""
+        if self._start is None or not self.is_anchored:
             return target
         anchor = target[..., :1]  # ignored where all pixels are labelled
         if (target[..., 1] == 0).any():

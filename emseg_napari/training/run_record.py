@@ -10,7 +10,7 @@ from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.fingerprint import seen
 from emseg_napari.io.sparse_stack import Stack
-from emseg_napari.models.earlier_run import STARTER_NETWORK
+from emseg_napari.models.earlier_run import STARTER_NETWORK, mark_of
 from emseg_napari.models.run import Run, RunRecord, starter_folder, versions
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.patches import network_scale
@@ -39,6 +39,7 @@ def with_start(record: RunRecord, start: Run, image: Stack) -> RunRecord:
     return record.model_copy(
         update={
             "start": start.folder.name,
+            "start_mark": mark_of(start),
             "start_slices": [z for z in slices if seen(image[z], known)],
             "fingerprints": sorted(known.union(record.fingerprints)),
             "held_out_fingerprints": sorted(
@@ -109,6 +110,11 @@ def share_sentence(record: RunRecord) -> str:
         return ""
     if not record.validation_slices:
         return f"{share:.0%} of what changed since '{start}' is kept, since no held-out labels could choose."
+    if not record.unseen_validation_slices:
+        return (
+            f"{share:.0%} of what changed since '{start}' is kept; the held-out labels could not choose, "
+            f"since '{start}' had been trained on their slices."
+        )
     if not share:
         return f"Nothing of what was learned is kept: '{start}' suits the held-out labels better."
     return f"{share:.0%} of what changed since '{start}' is kept, which suits the held-out labels best."

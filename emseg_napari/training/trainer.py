@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.files import atomic_write, writable_folder
+from emseg_napari.core.files import atomic_write, replace, writable_folder
 from emseg_napari.core.jobs import EpochEnded, JobContext, Message, PreviewReady, Progress
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import SparseStack, Stack, stacked
-from emseg_napari.models.earlier_run import opened_replay, opened_start
-from emseg_napari.models.run import Run, open_run
+from emseg_napari.models.earlier_run import opened_replay, opened_start, replay_notes
+from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.dataset import prepare
@@ -31,7 +31,7 @@ from emseg_napari.training.validation import Validator
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
 _PAUSE_SECONDS = 0.1
-_UNCHOSEN_SHARE = 0.5  # of what was learned from a start, where no held-out labels can choose it
+_UNCHOSEN_SHARE = 0.5  # of what was learned, where no held-out labels can compare it with the start
 
 
 def train_network(
@@ -84,14 +84,21 @@ def train_network(
         start = None if resume else opened_start(settings)
         # Created only now, so that an error leaves no empty folder.
         folder = writable_folder(folder)
-        for note in [*dataset.notes, *scale_notes(settings, start)]:
+        repeated = replay_notes(earlier, start) if earlier else []
+        for note in [*dataset.notes, *scale_notes(settings, start), *repeated]:
             context.report(Message(note))
         record = dataset.record if start is None else with_start(dataset.record, start, dataset.image)
         run = Run(folder, settings, record)
         training = _Training(dataset.image, dataset.labels, run, context)
         training.set_up(resume, Path(replay) if replay else None, start)
-        training.loop()
+        if not _is_ending(run.record):
+            training.loop()
         return training.finish()
+
+
+def _is_ending(record: RunRecord) -> bool:
+    """Say whether a run that is resumed was interrupted at its end, which alone is done again."""
+    return record.finished or record.kept_share is not None
 
 
 class _Training:
@@ -242,7 +249,7 @@ class _Training:
             with training_on(self._report):
                 self._learner.save(self._run.best_checkpoint)
                 self._lowest_cost = cost
-                self._run.update(kept_epoch=epoch, kept_share=None)
+                self._run.update(kept_epoch=epoch)
 
     def _preview(self, epoch: int) -> None:
         z = self._context.control().z
@@ -256,6 +263,8 @@ class _Training:
         self._report(Progress(1.0, None, "keeping the best network"))
         if self._learner.is_anchored and self._run.record.kept_share is None:
             self._blend_with_start()
+        if self._run.blended_checkpoint.is_file():
+            replace(self._run.blended_checkpoint, self._run.best_checkpoint)
         export_kept(self._run)
         self._score_kept()
         self._run.update(finished=True)
@@ -263,12 +272,13 @@ class _Training:
         return self._run
 
     def _blend_with_start(self) -> None:
-        """Keep as much of what was learned as suits the held-out labels best."""
+        """Write beside the learned weights what is kept of them: what suits the held-out labels best."""
         run, learner = self._run, self._learner
         learner.load(run.best_checkpoint)
-        share = self._best_share() if self._validator.can_choose else _UNCHOSEN_SHARE
+        share = self._best_share() if self._validator.can_compare_with_start else _UNCHOSEN_SHARE
         with learner.blended(share):
-            learner.save(run.best_checkpoint)
+            # Not in their place before the record has the share: else a resumed run would blend them again.
+            learner.save(run.blended_checkpoint)
         run.update(kept_share=share)
 
     def _best_share(self) -> float:
@@ -276,7 +286,7 @@ class _Training:
 
         def cost(share: float) -> float:
             with self._learner.blended(share):
-                return self._validator.held_out(self._learner.predictor(self._run.record)).cost
+                return self._validator.cost_beside_start(self._learner.predictor(self._run.record))
 
         costs = {share: cost(share) for share in (0.0, 0.5, 1.0)}
         between = 0.25 if costs[0.0] < costs[1.0] else 0.75

@@ -160,6 +160,8 @@ class Validator:
         The labels without a held-out tile and its margin.
     can_choose : bool
         Whether anything is held out.
+    can_compare_with_start : bool
+        Whether anything is held out in slices that the start had not been trained on.
     """
 
     def __init__(
@@ -177,7 +179,8 @@ class Validator:
         # Of a slice all labels may lie on one side, or have been erased before the run was resumed.
         self._trained = labelled_slices(self.training_labels, record.trained_slices)
         self._held_out = labelled_slices(held_out, record.validation_slices)
-        self.can_choose = bool(self._held_out)
+        self._unseen = labelled_slices(held_out, record.unseen_validation_slices)
+        self.can_choose, self.can_compare_with_start = bool(self._held_out), bool(self._unseen)
         self._training, self._held_out_scorer, self._all = (
             Scorer(image, some, boundary_weight, should_stop)
             for some in (self.training_labels, held_out, labels)
@@ -194,6 +197,10 @@ class Validator:
         return self._held_out_scorer.score(
             spread_over(self._held_out, _SLICES), predictor, threshold, merge_threshold
         )
+
+    def cost_beside_start(self, predictor: SlicePredictor) -> float:
+        """Return the cost on what is held out in slices that the start had not been trained on."""
+        return self._held_out_scorer.score(spread_over(self._unseen, _SLICES), predictor).cost
 
     def choose_thresholds(self, predictor: SlicePredictor) -> dict[str, float | None]:
         """Choose the thresholds and score them on what is held out; return fields of the run's record."""

@@ -16,7 +16,7 @@ from emseg_napari.settings import TrainingSettings
 def saved(tmp_path):
     """Write a run with a record of our own making and return what ``emseg info`` prints."""
 
-    def save(*options: str, **changes):
+    def save(*options: str, settings=None, **changes):
         record = {
             "image_shape": (9, 64, 64),
             "image_dtype": "uint8",
@@ -30,7 +30,7 @@ def saved(tmp_path):
             "finished": True,
         } | changes
         rows = [EpochEnded(n, 50 * n, 4.0 * n, 0.5, 0.9, 0.91, 1e-3) for n in (1, 2)]
-        settings = TrainingSettings.recipe(minutes=1, seed=7)
+        settings = TrainingSettings.recipe(minutes=1, seed=7).model_copy(update=settings or {})
         folder = tmp_path / "run"
         folder.mkdir()
         Run(folder, settings, RunRecord(**record), rows).save()
@@ -71,6 +71,15 @@ def test_info_as_json_has_the_figures(saved):
     assert figures["trained_slices"] == [0, 1, 2, 5]
     assert np.isclose(figures["v_rand"], 0.9712)
     assert figures["settings"] == {"minutes": 1.0, "seed": 7}
+
+
+def test_info_names_no_settings_without_effect(saved):
+    said = saved(settings={"network": "trees", "minutes": None, "anchor_weight": 0.0, "batch_size": 3})
+    assert "not as in the recipe: seed 7\n" in said
+
+
+def test_info_names_the_anchor_only_of_what_starts_from_another(saved):
+    assert "anchor_weight" not in saved(settings={"anchor_weight": 0.0})
 
 
 def test_info_of_no_run_is_a_sentence(tmp_path):

@@ -6,7 +6,13 @@ import pytest
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.models import run as run_module
-from emseg_napari.models.earlier_run import opened_start, starter_name, with_default_start
+from emseg_napari.models.earlier_run import (
+    opened_replay,
+    opened_start,
+    replay_notes,
+    starter_name,
+    with_default_start,
+)
 from emseg_napari.models.run_folder import refuse_other_settings
 from emseg_napari.models.starter import STARTER, STARTER_FOLDER
 from emseg_napari.settings import TrainingSettings
@@ -120,3 +126,15 @@ def test_the_starter_cannot_start_another_network():
 def test_the_starter_that_comes_with_the_package_is_whole(monkeypatch):
     monkeypatch.setattr(run_module, "STARTER_FOLDER", STARTER_FOLDER)
     assert opened_start(TrainingSettings(start=STARTER)).folder == STARTER_FOLDER
+
+
+def test_a_run_whose_start_was_trained_anew_is_not_repeated(starter, tmp_path):
+    run = tiny_network_run(tmp_path / "run", minutes=1, start=STARTER)
+    run.save_steps([(1e-3, 0.1)])
+    [note] = replay_notes(opened_replay(run.folder), starter)
+    assert note.startswith("It is not known whether starter is still the network")
+    run.update(start_mark=starter.network_mark)
+    assert replay_notes(opened_replay(run.folder), starter) == []
+    starter.network_file.write_bytes(b"other")
+    with pytest.raises(UserError, match=r"starter is not the network any more from which .*run started"):
+        opened_replay(run.folder)

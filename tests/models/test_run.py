@@ -258,3 +258,20 @@ def test_a_missing_starter_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
     with pytest.raises(UserError, match="comes without a starter network"):
         open_run("absent")
+
+
+@pytest.mark.parametrize(
+    ("stored", "weight"),
+    [
+        ({"start": "starter", "minutes": 1.0}, 0.0),
+        ({"start": "starter", "minutes": None, "epochs": 2}, 0.0),
+        ({"start": "starter", "minutes": None}, 30.0),  # learned live
+        ({"start": None, "minutes": 1.0}, 30.0),
+    ],
+)
+def test_a_run_that_names_no_anchor_had_one_only_if_it_learned_live(run, stored, weight):
+    file = run.folder / "settings.json"
+    named = json.loads(file.read_text()) | stored
+    del named["anchor_weight"]
+    file.write_text(json.dumps(named))
+    assert open_run(run.folder).settings.anchor_weight == weight

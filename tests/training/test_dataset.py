@@ -134,6 +134,21 @@ def test_slices_with_labels_on_one_side_of_the_corner_only_are_scored_there(stac
     assert validator.held_out(Blind()).accuracy is not None
 
 
+def test_a_run_is_compared_with_its_start_on_slices_that_neither_had_been_trained_on(stack):
+    image, labels = stack
+    record = prepare(image, labels, settings(validate_slices=(6, 8))).record
+    assert Validator(image, labels, record, 1.0, never).can_compare_with_start
+    labels[7][labels[7] == 1] = 0  # for Blind another cost than slice 6
+    costs = {
+        seen: Validator(
+            image, labels, record.model_copy(update={"start_slices": list(seen)}), 1.0, never
+        ).cost_beside_start(Blind())
+        for seen in ((6,), (7,), (6, 7))
+    }
+    assert costs[6,] != costs[7,]
+    assert costs[6, 7] == float("inf")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -168,6 +183,10 @@ def test_a_run_knows_held_out_slices_by_their_marks_those_of_its_start_too(stack
     assert start.record.held_out_fingerprints == [fingerprint(image[7])]
     other = np.random.default_rng(1).integers(0, 255, image.shape, np.uint8)
     found = with_start(prepare(other, labels, settings()).record, start, other)
+    assert found.start_mark is None  # it is not finished
+    start.folder.mkdir()
+    start.network_file.write_bytes(b"network")
+    assert with_start(found, start, other).start_mark == start.network_mark
     assert set(found.held_out_fingerprints) == {fingerprint(image[7]), fingerprint(other[7])}
 
 

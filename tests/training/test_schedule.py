@@ -137,6 +137,12 @@ def test_what_went_by_before_the_training_counts_as_its_time(clock):
     assert schedule.seconds_left == 50 - FINISH
 
 
+def test_a_training_that_is_held_to_its_start_has_time_to_compare_them_at_its_end(clock):
+    one = TrainingSettings.recipe(minutes=1, start="run")
+    assert Schedule(one).seconds_left == 60 - FINISH - module._BLEND_SECONDS
+    assert Schedule(one.model_copy(update={"anchor_weight": 0.0})).seconds_left == 60 - FINISH
+
+
 def test_half_of_a_short_time_is_for_training_whatever_else_takes_long(clock):
     assert Schedule(TrainingSettings.recipe(minutes=0.1), late_seconds=30).seconds_left == pytest.approx(3)
 

@@ -26,6 +26,7 @@ from emseg_napari.models.checkpoints import load_checkpoint
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training import learner, trainer
+from emseg_napari.training.devices import Devices
 from emseg_napari.training.run_record import share_sentence
 from emseg_napari.training.trainer import train_network
 from emseg_napari.training.validation import ValidationScore, Validator
@@ -564,10 +565,8 @@ def test_of_what_a_start_learned_so_much_is_kept_as_suits_the_held_out_labels(
     started, tmp_path, monkeypatch, share
 ):
     between = 0.75 if share > 0.5 else 0.25
-    costs = iter([9.0, *(abs(one - share) for one in (0.0, 0.5, 1.0, between))])
-    monkeypatch.setattr(
-        Validator, "held_out", lambda *_: ValidationScore(accuracy=0.5, cost=next(costs, 9.0))
-    )
+    costs = iter([abs(one - share) for one in (0.0, 0.5, 1.0, between)])
+    monkeypatch.setattr(Validator, "cost_beside_start", lambda *_: next(costs))
     run = train_network(*membranes(), started, folder=tmp_path / "run")
     start, learned = weights_in(Path(started.start) / "best.keras"), last_weights(run)
     for before, after, kept in zip(start, learned, weights_in(run.best_checkpoint), strict=True):
@@ -583,6 +582,17 @@ def test_where_nothing_is_held_out_half_of_what_was_learned_is_kept(started, tmp
     assert "50% of what changed since 'first' is kept, since no held-out labels could" in share_sentence(
         run.record
     )
+
+
+def test_held_out_labels_that_the_start_had_seen_choose_no_share(started, tmp_path, monkeypatch):
+    costs = iter([1.0, 0.0])
+    monkeypatch.setattr(
+        Validator, "held_out", lambda *_: ValidationScore(accuracy=0.5, cost=next(costs, 2.0))
+    )
+    settings = started.model_copy(update={"validate_slices": (0, 1)})
+    run = train_network(*membranes(seed=1), settings, folder=tmp_path / "seen")
+    assert run.record.kept_share == 0.5
+    assert "could not choose, since 'first' had been trained on their slices" in share_sentence(run.record)
 
 
 def test_a_start_is_kept_with_the_run_until_it_is_finished(started, tmp_path, monkeypatch):
@@ -626,21 +636,48 @@ def test_strokes_alone_do_not_carry_a_start_off(started, tmp_path):
 
 
 def test_a_training_that_broke_off_while_it_ended_blends_only_once(started, tmp_path, monkeypatch):
-    whole = train_network(*membranes(), started, folder=tmp_path / "whole")
+    monkeypatch.setattr(trainer._Training, "_best_share", lambda self: 0.5)
+    update = Run.update
 
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+    def interrupted(*_: object, **changes: object) -> None:
+        if not changes or "kept_share" in changes:
+            raise KeyboardInterrupt
+        update(*_, **changes)
 
-    with monkeypatch.context() as broken:
-        broken.setattr(trainer, "export_kept", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            train_network(*membranes(), started, folder=tmp_path / "run")
-    resumed = train_network(*membranes(), folder=tmp_path / "run", resume=True)
-    assert resumed.record.kept_share == whole.record.kept_share
-    for one, other in zip(
-        weights_in(resumed.best_checkpoint), weights_in(whole.best_checkpoint), strict=True
-    ):
-        np.testing.assert_allclose(one, other, atol=1e-6)
+    for owner, name in (Run, "update"), (trainer, "replace"):
+        with monkeypatch.context() as broken:
+            broken.setattr(owner, name, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                train_network(*membranes(), started, folder=tmp_path / "run", resume=name != "update")
+    run = train_network(*membranes(), folder=tmp_path / "run", resume=True)
+    assert run.record.kept_share == 0.5
+    assert not run.blended_checkpoint.exists()
+    start, learned = weights_in(Path(started.start) / "best.keras"), last_weights(run)
+    for before, after, kept in zip(start, learned, weights_in(run.best_checkpoint), strict=True):
+        np.testing.assert_allclose(kept, (before + after) / 2, atol=1e-6)
+
+
+def test_of_a_finished_run_whose_network_is_gone_only_the_end_is_done_again(started, tmp_path):
+    enough = JobContext(control=lambda: JobControl(enough=True))
+    settings = started.model_copy(update={"epochs": 3})
+    run = train_network(*membranes(), settings, enough, folder=tmp_path / "run")
+    kept = run.best_checkpoint.read_bytes()
+    run.network_file.unlink()
+    again = train_network(*membranes(), folder=run.folder, resume=True)
+    assert again.network_file.is_file()
+    assert [row.step for row in again.history] == [1]
+    assert (again.record, again.best_checkpoint.read_bytes()) == (run.record, kept)
+
+
+def test_blending_asks_for_a_start_and_not_for_an_anchor(started):
+    free = started.model_copy(update={"anchor_weight": 0.0})
+    start = Path(started.start) / "best.keras"
+    network = learner.Learner(free, Devices(), start)
+    assert not network.is_anchored
+    network.model.set_weights([weights + 1 for weights in network.model.get_weights()])
+    with network.blended(0.5):
+        for blended, before in zip(network.model.get_weights(), weights_in(start), strict=True):
+            np.testing.assert_allclose(blended, before + 0.5, atol=1e-6)
 
 
 def test_a_run_that_names_no_anchor_is_repeated_without_one(started, tmp_path):
