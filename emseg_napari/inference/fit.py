@@ -29,17 +29,18 @@ from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.settings.base import SCALE_LIMITS
 
-# Chosen with the starter of December 2026, between what it finds in the ISBI 2012 stack (slices 0:20),
+# Chosen with the free starter of December 2026, between what it finds in the ISBI 2012 stack (slices 0:20),
 # phantoms of 3.5 to 6 nm and the enlarged medulla, and in images that it does not know:
 # `python benchmarks/fit.py RUN` prints all of these figures for a run.
-MOST_TURNED = 0.31  # known: 0.08 to 0.28; others from 0.33
-SHARES = (0.08, 0.46)  # known: 0.20 to 0.37
-LEAST_SHRUNK = 0.7  # known: mostly 0.7 to 0.82; medulla at 10 nm: 0.49 to 0.63
-LEAST_GAIN = 1.62  # medulla at 10 nm: 1.67 and 1.85; known: to 1.61, but for phantoms that 1.4 or 2 does suit
-FOUND_SHRUNK = 0.6  # at a scale that is offered: 0.67 and more; smooth noise: 0.12
+MOST_TURNED = 0.28  # known: 0.10 to 0.25; others from 0.29
+SHARES = (0.08, 0.46)  # known: 0.14 to 0.32
+LEAST_SHRUNK = 0.68  # known: mostly 0.69 to 0.77; medulla at 10 nm, better at 1.4 and at 2: 0.67
+LEAST_GAIN = 1.24  # at 1.4, its square at 2: medulla 1.3; phantoms that are not better there: to 1.2
+FOUND_SHRUNK = 0.5  # at a scale that is offered: 0.51 and more; smooth noise: to 0.04
 
 _SIDE_PX, _PARTS = 192, 4
 _STEP = 2**0.5
+_LARGER = {_STEP: 1, 2.0: 2}  # steps of each factor
 
 _UNLIKE = "This image looks unlike what the network has seen."
 _INVERTED = "Its grey values may be inverted, and membranes must be dark: invert them"
@@ -218,14 +219,14 @@ def _is_trained_on(run: Run, image: Stack, slices: Sequence[int]) -> bool:
 
 def _better_scale(probe: Probe, here: Figures, accepts: Callable[[float], bool]) -> float | None:
     """Return the scale at which the image fits clearly better; None if there is none to offer."""
-    scales = {factor: round(factor * probe.scale, 2) for factor in (0.5, _STEP, 2.0)}
+    scales = {factor: round(factor * probe.scale, 2) for factor in (0.5, *_LARGER)}
     low, high = SCALE_LIMITS["ge"], SCALE_LIMITS["le"]
     offered = {f: scale for f, scale in scales.items() if low <= scale <= high and accepts(scale)}
-    gains = {f: _gain(probe.figures(f), here) for f in offered if f > 1}
-    if gains and max(gains.values()) >= LEAST_GAIN:
+    gains = {f: _gain(probe.figures(f), here) / LEAST_GAIN**n for f, n in _LARGER.items() if f in offered}
+    if gains and max(gains.values()) >= 1:
         return offered[max(gains, key=lambda f: gains[f])]
     smaller = None if here.is_known or 0.5 not in offered else probe.figures(0.5)
-    if smaller and smaller.is_known and here.turned >= LEAST_GAIN * smaller.turned:
+    if smaller and smaller.is_known and here.turned >= LEAST_GAIN**2 * smaller.turned:
         return offered[0.5]
     return None
 
