@@ -125,7 +125,8 @@ class Bench:
         return name if known else str(self.folder(name, seed).absolute() / "run")
 
     def folder(self, name: str, seed: int) -> Path:
-        return self.results / name.replace(" ", "-").replace(",", "") / str(seed)
+        # Earlier results, of trainings from nothing, had the same names.
+        return self.results / "default-start" / name.replace(" ", "-").replace(",", "") / str(seed)
 
     def score(self, run: Run) -> dict[str, float]:
         settings = EvaluationSettings(slices=SCORED, threshold=interior_threshold(run.record.threshold))

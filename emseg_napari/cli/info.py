@@ -14,7 +14,6 @@ from emseg_napari.cli.reporting import counted, show_result
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.open import is_container
-from emseg_napari.io.samples import ISBI_MARK
 from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.run_record import share_sentence
@@ -82,8 +81,6 @@ def _lines(run: Run, f: dict[str, Any]) -> list[str]:
         *filter(None, [share_sentence(run.record)]),
         _score(f),
     ]
-    if ISBI_MARK in run.record.fingerprints:
-        lines.append("its weights have learned from the ISBI 2012 images, which are for research")
     if f["settings"]:
         lines.append("not as in the recipe: " + ", ".join(f"{k} {v}" for k, v in f["settings"].items()))
     lines.append("made with " + ", ".join(f"{name} {number}" for name, number in f["versions"].items()))

@@ -11,6 +11,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from emseg_napari.io.stacks import parse_range
+from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import Settings, TrainingSettings, is_advanced, is_range
 
 C = TypeVar("C", bound=Callable[..., None])
@@ -121,13 +122,17 @@ def _limits(field: FieldInfo) -> str:
 
 
 def _default(settings_class: type[Settings], name: str) -> str:
-    """Return the default, and that of the other recipe where it differs; nothing for None."""
+    """Return the default, and those of the other recipes where they differ; nothing for None."""
     value = settings_class.model_fields[name].default
-    other = value
-    if settings_class is TrainingSettings and name != "network":
-        other = getattr(TrainingSettings.recipe("reference"), name)
-    if other != value:
-        return f"Default: {_shown(value)} (reference: {_shown(other)})."
+    if settings_class is TrainingSettings and name not in ("network", "start"):
+        value = getattr(TrainingSettings.recipe(start=STARTER), name)
+        others = {
+            "from nothing": getattr(TrainingSettings.recipe(), name),
+            "reference": getattr(TrainingSettings.recipe("reference"), name),
+        }
+        different = [f"{which}: {_shown(other)}" for which, other in others.items() if other != value]
+        if different:
+            return f"Default: {_shown(value)} ({', '.join(different)})."
     return "" if value is None else f"Default: {_shown(value)}."
 
 

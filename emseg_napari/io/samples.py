@@ -20,7 +20,6 @@ from emseg_napari.core.labels import BOUNDARY, INTERIOR, normalise
 ADDRESS = "https://oc.embl.de/index.php/s/h0TkwqxU0PJDdMd/download"
 SHA256 = "0e10fe909a1243084d91773470856993b7d40126a12e85f0f1345a7a9e512f29"
 SHAPE = (30, 512, 512)
-ISBI_MARK = "e235f967447919aa"  # fingerprint of its first slice
 FILE_NAME = "isbi.h5"
 IMAGE_DATASET, LABELS_DATASET = "raw", "labels/membranes"
 BOUNDARY_SHARE = (0.1, 0.4)

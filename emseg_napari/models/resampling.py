@@ -131,7 +131,7 @@ def check_scale(scale: float, shape: tuple[int, ...], patch_px: int, kept_bytes:
         )
 
 
-def resample_labels(labels: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+def resample_labels(labels: np.ndarray, scale: tuple[float, float], keep_thin: bool = True) -> np.ndarray:
     """Resample labels to the nearest pixel, but keep what is thinner than a pixel of the result.
 
     Parameters
@@ -140,6 +140,8 @@ def resample_labels(labels: np.ndarray, scale: tuple[float, float]) -> np.ndarra
         uint8 (y, x): 0 unlabelled, 1 boundary, 2 interior.
     scale : (float, float)
         Factor (y, x), as for `resample`.
+    keep_thin : bool
+        False: the nearest pixel alone, which loses what is thin.
 
     Returns
     -------
@@ -155,7 +157,7 @@ def resample_labels(labels: np.ndarray, scale: tuple[float, float]) -> np.ndarra
     )
     nearest = labels[np.ix_(rows, columns)]
     side = [math.ceil(1 / s) for s in scale]
-    if max(side) == 1:
+    if max(side) == 1 or not keep_thin:
         return nearest
     first_rows, first_columns = (
         np.arange(count) * n // count for count, n in zip(counts, labels.shape, strict=True)

@@ -87,7 +87,9 @@ class PatchSampler:
         return other
 
     def _set_labels(self, labels: np.ndarray) -> None:
-        self._labels = [self._pad(resample_labels(s, self._scale), "constant") for s in labels]
+        # The published recipe takes the nearest pixel.
+        keep_thin = self._settings.network != "reference"
+        self._labels = [self._pad(resample_labels(s, self._scale, keep_thin), "constant") for s in labels]
         counts = np.array([np.count_nonzero(s) for s in self._labels], float)
         if not counts.any():
             raise UserError(

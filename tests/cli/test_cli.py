@@ -137,10 +137,10 @@ def test_every_number_of_the_settings_is_an_option(command: str, settings_class:
         assert field.description in shown, flag
 
 
-def test_help_tells_limits_and_both_recipes_defaults() -> None:
+def test_help_tells_limits_and_all_recipes_defaults() -> None:
     shown = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "300", "TERM": "dumb"}).output
     line = next(row for row in shown.splitlines() if "--learning-rate" in row)
-    assert "Limits: more than 0, at most 1. Default: 0.003 (reference: 0.0001)." in line
+    assert "Limits: more than 0, at most 1. Default: 0.001 (from nothing: 0.003, reference: 0.0001)." in line
 
 
 def test_only_training_imports_keras(

@@ -7,7 +7,6 @@ from typer.testing import CliRunner
 
 from emseg_napari.cli import app
 from emseg_napari.core.jobs import EpochEnded
-from emseg_napari.io.samples import ISBI_MARK
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import TrainingSettings
@@ -48,17 +47,12 @@ def test_info_says_what_was_trained_on_and_how_it_scored(saved):
     assert "trained on slices 0:3, 5 of a stack of 9 x 64 x 64" in said
     assert "accuracy 91.25%, V_rand 0.9712 on held-out slices 6:8, at threshold 0.40" in said
     assert "started from nothing" in said
-    assert "for research" not in said
     assert "minutes 1.0, seed 7" in said
 
 
 def test_info_warns_of_a_start_that_had_seen_the_stack(saved):
     said = saved(start="starter", start_slices=[6, 7])
     assert "started from starter, which had seen slices 6:8 of this stack: scores there prove nothing" in said
-
-
-def test_info_says_that_weights_learned_from_images_for_research(saved):
-    assert "from the ISBI 2012 images, which are for research" in saved(fingerprints=[ISBI_MARK])
 
 
 def test_info_says_when_nothing_was_held_out(saved):

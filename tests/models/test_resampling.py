@@ -36,6 +36,12 @@ def test_thin_boundaries_stay_whole_where_labels_shrink(scale):
     assert np.mean(found == 1) < 0.12
 
 
+def test_thin_boundaries_may_be_left_to_the_nearest_pixel():
+    labels = np.full((32, 32), 2, np.uint8)
+    labels[:, 1::4] = 1  # no pixel of the result has its middle there
+    assert not (resample_labels(labels, (0.25, 0.25), keep_thin=False) == 1).any()
+
+
 def test_thick_boundaries_keep_their_width_where_labels_shrink():
     labels = np.full((64, 64), 2, np.uint8)
     labels[20:28] = 1

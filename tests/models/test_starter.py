@@ -31,15 +31,19 @@ def test_it_is_small():
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 3e6
 
 
-def test_it_comes_with_its_card_and_a_licence_of_its_own():
+def test_its_card_and_its_licence_name_the_images_that_it_was_trained_on():
     card, licence = (
         " ".join((FOLDER / name).read_text("utf-8").split()) for name in ("README.md", "LICENSE")
     )
-    for doi in ("10.1371/journal.pbio.1000502", "10.3389/fnana.2015.00142"):
-        assert doi in card
-        assert doi in licence
-    assert "non-commercial" in card
-    assert "non-commercial" in licence
+    for words in ("FlyEM", "10.1371/journal.pone.0125825", "Attribution 3.0", "BSD"):
+        assert words in card
+        assert words in licence
+    assert "non-commercial" not in card + licence
+
+
+def test_no_slice_of_the_isbi_stack_is_in_it():
+    first = "e235f967447919aa"  # the fingerprint of its first slice, with which former starters were trained
+    assert first not in open_run(STARTER).record.fingerprints
 
 
 def test_its_weights_are_kept_in_half_precision():

@@ -526,7 +526,7 @@ def test_damaged_settings_do_not_hinder_the_start(
         (settings_folder / "settings.json").write_bytes(damage)
         dock = Dock(viewer)
         qtbot.addWidget(dock)
-        assert dock.train.settings() == TrainingSettings(start=STARTER)
+        assert dock.train.settings() == TrainingSettings.recipe(start=STARTER)
         for step in (dock.train, dock.predict, dock.export):
             assert "color" not in step.status.styleSheet()
         dock.load.buttons["Open image stack..."].click()

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QComboBox
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.models.earlier_run import default_start, fitting_start, starter_name
+from emseg_napari.models.run import open_run
 from emseg_napari.settings import BASELINES, NetworkName, TrainingSettings
 
 _ABOUT = (
@@ -45,7 +46,7 @@ class StartChoice(QComboBox):
         if self._wish is None:
             return default_start(self._network)
         wish = self._wish[0]
-        return None if wish is None or self._misfit(wish) else wish
+        return None if wish is None or self._is_another_network(wish) else wish
 
     def fit_network(self, network: NetworkName) -> None:
         """Offer what can start a network."""
@@ -77,6 +78,13 @@ class StartChoice(QComboBox):
     def _open(self, start: str) -> None:
         """Raise `UserError` if a run cannot start the network."""
         fitting_start(TrainingSettings(network=self._network, start=start))
+
+    def _is_another_network(self, start: str) -> bool:
+        """Say whether a run is known to be another network; one that is gone is refused when it is used."""
+        try:
+            return open_run(start).settings.network != self._network
+        except UserError:
+            return False
 
     def _misfit(self, start: str) -> str | None:
         """Say why a run cannot start the network, None if it can."""

@@ -81,8 +81,8 @@ class TrainForm(QWidget):
             return
         self._fit_network(settings.network)
         self._show(settings)
-        # The start itself is chosen in each window anew.
-        self._has_start = settings.start is not None
+        # The start itself is chosen in each window anew. Earlier builds had one recipe with and without.
+        self._has_start = settings.start is not None and "anchor_weight" in remembered
         self._fit_recipe()
 
     def show_recipe(self, network: NetworkName) -> None:

@@ -1,5 +1,6 @@
 """What a training starts from: the default, and what can be chosen for which network."""
 
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -65,6 +66,12 @@ def test_a_damaged_starter_stays_the_default_but_cannot_be_chosen(choice, starte
 def test_the_tooltip_says_what_a_start_means(choice):
     assert "a few labels and a minute are enough" in choice.toolTip()
     assert "'nothing' means random weights" in choice.toolTip()
+
+
+def test_a_run_that_is_gone_does_not_become_nothing(choice, run):
+    choice.choose(2, lambda: run.folder)
+    shutil.rmtree(run.folder)
+    assert choice.start == str(run.folder)  # Train says what is wrong
 
 
 def test_a_run_of_the_users_is_offered_beside_the_others(choice, run):

@@ -261,6 +261,16 @@ def test_remembered_settings_become_those_of_the_start_of_now(with_starter, dock
     assert form.settings() == TrainingSettings.recipe("ridge")
 
 
+def test_what_an_earlier_build_remembered_is_no_recipe_for_a_start(with_starter, dock, qtbot):
+    former = TrainingSettings.recipe(minutes=1.0).model_dump(mode="json") | {"start": "starter"}
+    del former["anchor_weight"]
+    remember("train", former)
+    form = TrainForm()
+    qtbot.addWidget(form)
+    form.restore()
+    assert form.settings() == TrainingSettings.recipe(minutes=1.0, start="starter")
+
+
 def test_a_start_of_another_network_is_barred_with_the_reason_and_comes_back(with_starter, dock):
     load(dock, slices=1)
     choice = dock.train.start_from
