@@ -77,10 +77,10 @@ def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> N
     try:
         with quiet_libraries() as stream, job_context(stream, by_slices=True) as context:
             from emseg_napari.inference.fit import report_fit  # loads ONNX Runtime
+            from emseg_napari.inference.plan import at_once_px
             from emseg_napari.inference.volume import VolumeTask, predict_volume
 
-            report_fit(volume, task.run, task.settings, context)
-
+            report_fit(volume, task.run, task.settings, context, at_once_px(volume.shape))
             wanted = VolumeTask(task.output, task.settings, task.kind, scheduler=scheduler)
             found = predict_volume(volume, task.run, wanted, context)
     except (Cancelled, KeyboardInterrupt):

@@ -96,11 +96,16 @@ def _live(**given: Any) -> Any:
     return train_live(**given)
 
 
-def _predict(**given: Any) -> None:
+def _predict(
+    image: Any, run: Any, context: JobContext, settings: Any = None, first_look: bool = False
+) -> None:
     """Return nothing: the slices were sent one by one, so the stack need not be sent again."""
     from emseg_napari.inference import predict
+    from emseg_napari.inference.fit import report_fit
 
-    predict(**given)
+    if not first_look:  # the window has said it before
+        report_fit(image, run, settings, context)
+    predict(image, run, settings, context, first_look=first_look)
 
 
 def _predict_volume(volume: Any, run: Any, context: JobContext, **task: Any) -> Any:

@@ -7,35 +7,40 @@ when the image is shrunk; where it has seen nothing alike, turned parts differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from emseg_napari.core.jobs import JobContext, Message, ShouldStop, UserError, never
 from emseg_napari.inference.slice_predictor import SlicePredictor
-from emseg_napari.inference.stack import load_predictor
+from emseg_napari.inference.stack import check_prediction_scale, load_predictor
 from emseg_napari.inference.tiles import whole
+from emseg_napari.io.fingerprint import seen
 from emseg_napari.io.slabs import Plane, Slabs
 from emseg_napari.io.sparse_stack import Stack
-from emseg_napari.io.volume import Volume
+from emseg_napari.io.stacks import as_stack, check_image, check_range
+from emseg_napari.io.volume import Volume, with_fill_value
 from emseg_napari.models.normalisation import Levels
 from emseg_napari.models.resampling import Readable
-from emseg_napari.models.run import Run
+from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.settings.base import SCALE_LIMITS
 
-# Chosen with the starter of December 2026, between what it finds in the ISBI 2012 stack (slices 0:20),
+# Chosen with the free starter of December 2026, between what it finds in the ISBI 2012 stack (slices 0:20),
 # phantoms of 3.5 to 6 nm and the enlarged medulla, and in images that it does not know:
 # `python benchmarks/fit.py RUN` prints all of these figures for a run.
-MOST_TURNED = 0.31  # known: 0.08 to 0.28; others from 0.33
-SHARES = (0.08, 0.46)  # known: 0.20 to 0.37
-LEAST_SHRUNK = 0.7  # known: mostly 0.7 to 0.82; medulla at 10 nm: 0.49 to 0.63
-LEAST_GAIN = 1.62  # medulla at 10 nm: 1.67 and 1.85; known: to 1.61, but for phantoms that 1.4 or 2 does suit
-FOUND_SHRUNK = 0.6  # at a scale that is offered: 0.67 and more; smooth noise: 0.12
+MOST_TURNED = 0.28  # known: 0.10 to 0.25; others from 0.29
+SHARES = (0.08, 0.46)  # known: 0.14 to 0.32
+LEAST_SHRUNK = 0.68  # known: mostly 0.69 to 0.77; medulla at 10 nm, better at 1.4 and at 2: 0.67
+LEAST_GAIN = 1.24  # at 1.4, its square at 2: medulla 1.3; phantoms that are not better there: to 1.2
+FOUND_SHRUNK = 0.5  # at a scale that is offered: 0.51 and more; smooth noise: to 0.04
 
 _SIDE_PX, _PARTS = 192, 4
 _STEP = 2**0.5
+_LARGER = {_STEP: 1, 2.0: 2}  # steps of each factor
 
 _UNLIKE = "This image looks unlike what the network has seen."
 _INVERTED = "Its grey values may be inverted, and membranes must be dark: invert them"
@@ -89,7 +94,13 @@ class Figures:
         return self.turned <= MOST_TURNED and SHARES[0] <= self.share <= SHARES[1]
 
 
-def fit_of(predictor: SlicePredictor, image: Stack, should_stop: ShouldStop = never) -> Fit:
+def fit_of(
+    predictor: SlicePredictor,
+    image: Stack,
+    should_stop: ShouldStop = never,
+    slices: Sequence[int] | None = None,
+    accepts: Callable[[float], bool] = lambda scale: True,
+) -> Fit:
     """Say whether an image looks like what a network has seen.
 
     Parameters
@@ -97,9 +108,13 @@ def fit_of(predictor: SlicePredictor, image: Stack, should_stop: ShouldStop = ne
     predictor : SlicePredictor
         At the scale that is going to be used.
     image : numpy.ndarray or Volume
-        (z, y, x), grey values; four slices are looked at.
+        (z, y, x), grey values.
     should_stop : callable
         Asked before each part is predicted.
+    slices : sequence of int, optional
+        Those that are looked at; four over the whole depth when not given.
+    accepts : callable
+        Says of a scale inside `SCALE_LIMITS` whether it may be offered.
 
     Raises
     ------
@@ -107,12 +122,11 @@ def fit_of(predictor: SlicePredictor, image: Stack, should_stop: ShouldStop = ne
         If they cannot be read.
     Cancelled
     """
-    probe = Probe(predictor, list(parts_of(predictor, image)), should_stop)
+    probe = Probe(predictor, list(parts_of(predictor, image, slices)), should_stop)
     here = probe.figures(1.0)
     if here.is_known and here.shrunk >= LEAST_SHRUNK:
         return Fit()
-    if (factor := _better(probe, here)) is not None:
-        scale = round(factor * predictor.scale, 1)
+    if (scale := _better_scale(probe, here, accepts)) is not None:
         return Fit(f"{_UNLIKE} {_WIDTH}: try scale {scale:g}, or {_LABEL}.", scale)
     if here.is_known:
         return Fit()
@@ -121,29 +135,99 @@ def fit_of(predictor: SlicePredictor, image: Stack, should_stop: ShouldStop = ne
     return Fit(f"{_UNLIKE} {_LABEL.capitalize()}, or choose another run.")
 
 
-def report_fit(image: Stack, run: Run, settings: PredictionSettings, context: JobContext) -> None:
-    """Report a `Message` if an image (z, y, x) looks unlike what a run has seen, before it predicts that.
+def fit_to_run(
+    image: Stack,
+    run: Run | Path | str,
+    settings: PredictionSettings | None,
+    should_stop: ShouldStop = never,
+    px: int | None = None,
+) -> Fit:
+    """Say whether an image looks like what a run has seen, as far as it is going to be predicted.
 
-    What cannot be loaded or read is left to the prediction, which says so.
+    Only of a `compact` network it is known what it finds in images that it knows. What a run was trained
+    on is known to it, whatever it finds there.
+
+    Parameters
+    ----------
+    image : numpy.ndarray or Volume
+        (z, y, x) or (y, x), grey values.
+    run : Run, Path or str
+        A finished run or its folder.
+    settings : PredictionSettings or None
+        Of the prediction, None for the defaults; its slices are looked at.
+    should_stop : callable
+        Asked before each part is predicted.
+    px : int, optional
+        Pixels of a slice that are predicted at once; all when not given.
+
+    Raises
+    ------
+    UserError
+        If the run cannot be loaded, or the slices cannot be read.
+    Cancelled
+    """
+    run = run if isinstance(run, Run) else open_run(run)
+    if run.settings.network != "compact":
+        return Fit()
+    settings = settings or PredictionSettings()
+    image = with_fill_value(as_stack(image), settings.missing_is_empty)
+    slices = _looked_at(range(*check_range(settings.slices, len(image), "The image")))
+    check_image(image, "The image", [] if isinstance(image, Volume) else slices)  # no whole slice on disk
+    if _is_trained_on(run, image, slices):
+        return Fit()
+    at_once_px = px or math.prod(image.shape[1:])
+
+    def accepts(scale: float) -> bool:
+        try:
+            check_prediction_scale(
+                run, settings.model_copy(update={"scale": scale}), image.shape[1:], at_once_px
+            )
+        except UserError:
+            return False
+        return True
+
+    return fit_of(load_predictor(run, settings), image, should_stop, slices, accepts)
+
+
+def report_fit(
+    image: Stack,
+    run: Run | Path | str,
+    settings: PredictionSettings | None,
+    context: JobContext,
+    px: int | None = None,
+) -> None:
+    """Report a `Message` if an image looks unlike what a run has seen, before it predicts that.
+
+    Parameters are those of `fit_to_run`. What cannot be loaded or read is left to the prediction, which
+    says so.
     """
     try:
-        fit = fit_of(load_predictor(run, settings), image, context.should_stop)
+        fit = fit_to_run(image, run, settings, context.should_stop, px)
     except UserError:
         return
     if not fit.fits:
         context.report(Message(fit.sentence))
 
 
-def _better(probe: Probe, here: Figures) -> float | None:
-    """Return the factor of the scale at which the image fits clearly better; None if there is none."""
-    low, high = (SCALE_LIMITS[limit] / probe.scale for limit in ("ge", "le"))
-    factors = [f for f in (_STEP, 2.0) if f <= high]
-    gains = {f: _gain(probe.figures(f), here) for f in factors}
-    if gains and max(gains.values()) >= LEAST_GAIN:
-        return max(gains, key=lambda f: gains[f])
-    smaller = None if here.is_known or low > 0.5 else probe.figures(0.5)
-    if smaller and smaller.is_known and here.turned >= LEAST_GAIN * smaller.turned:
-        return 0.5
+def _is_trained_on(run: Run, image: Stack, slices: Sequence[int]) -> bool:
+    """Whether a run was trained on one of some slices; those of another size are not read for it."""
+    record = run.record
+    if image.shape[1:] != record.image_shape[1:]:
+        return False
+    return any(seen(image[z], record.fingerprints) for z in slices)
+
+
+def _better_scale(probe: Probe, here: Figures, accepts: Callable[[float], bool]) -> float | None:
+    """Return the scale at which the image fits clearly better; None if there is none to offer."""
+    scales = {factor: round(factor * probe.scale, 2) for factor in (0.5, *_LARGER)}
+    low, high = SCALE_LIMITS["ge"], SCALE_LIMITS["le"]
+    offered = {f: scale for f, scale in scales.items() if low <= scale <= high and accepts(scale)}
+    gains = {f: _gain(probe.figures(f), here) / LEAST_GAIN**n for f, n in _LARGER.items() if f in offered}
+    if gains and max(gains.values()) >= 1:
+        return offered[max(gains, key=lambda f: gains[f])]
+    smaller = None if here.is_known or 0.5 not in offered else probe.figures(0.5)
+    if smaller and smaller.is_known and here.turned >= LEAST_GAIN**2 * smaller.turned:
+        return offered[0.5]
     return None
 
 
@@ -209,13 +293,22 @@ class Probe:
         return predictor.window(part, whole(part.shape), Levels(0.0, 1.0), self._should_stop)
 
 
-def parts_of(predictor: SlicePredictor, image: Stack) -> Iterator[np.ndarray]:
-    """Give parts of slices over the depth of an image, as the network sees grey levels, float32 (y, x)."""
+def parts_of(
+    predictor: SlicePredictor, image: Stack, slices: Sequence[int] | None = None
+) -> Iterator[np.ndarray]:
+    """Give parts of slices of an image, as the network sees grey levels, float32 (y, x).
+
+    Parameters are those of `fit_of`.
+    """
     slabs = Slabs(image) if isinstance(image, Volume) else None
-    for number in range(_PARTS):
-        z = (2 * number + 1) * len(image) // (2 * _PARTS)
+    for number, z in enumerate(_looked_at(range(len(image))) if slices is None else slices):
         plane = Plane(slabs, (image.shape[1], image.shape[2]), z) if slabs else image[z]
         yield _part(predictor, plane, number)
+
+
+def _looked_at(slices: range) -> list[int]:
+    """Return the slices, of a range, that are looked at: spread over it."""
+    return [slices[(2 * number + 1) * len(slices) // (2 * _PARTS)] for number in range(_PARTS)]
 
 
 def _part(predictor: SlicePredictor, slice_: Readable, number: int) -> np.ndarray:

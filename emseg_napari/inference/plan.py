@@ -94,14 +94,18 @@ def planned(volume: Volume, run: Run, task: VolumeTask) -> Plan:
         raise UserError(
             f"{volume.name} holds {volume.dtype} values; an image of plain grey values is needed."
         )
-    px = math.prod(min(n, _BLOCK_PX) for n in volume.shape[1:])
-    check_prediction_scale(run, settings, volume.shape[1:], px)
+    check_prediction_scale(run, settings, volume.shape[1:], at_once_px(volume.shape))
     first, end = check_range(settings.slices, len(volume), volume.name)
     threads = settings.threads or task.scheduler.threads
     settings = settings.model_copy(update={"threads": threads})
     output = Path(task.output).absolute()
     work = PredictionWork(volume, run.folder.resolve(), output, settings, task.kind, first)
     return Plan(work, _layout(work, end - first), record_of(work, run, end - first), task.near)
+
+
+def at_once_px(shape: tuple[int, ...]) -> int:
+    """Return how many pixels of a slice of a volume (z, y, x) are predicted at once."""
+    return math.prod(min(n, _BLOCK_PX) for n in shape[1:])
 
 
 def _layout(work: PredictionWork, depth: int) -> Layout:

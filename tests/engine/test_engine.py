@@ -27,6 +27,7 @@ from emseg_napari.engine.client import Engine
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import LiveSettings, PredictionSettings, TrainingSettings
 from helpers.timing import PATIENCE_S, within
+from helpers.tiny_runs import tiny_network_run
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 LONG = {"epochs": 1000, "steps_per_epoch": 20}
@@ -136,6 +137,16 @@ def test_prediction_comes_slice_by_slice_and_is_that_of_the_library(engine, tiny
     assert [event.z for event in slices] == list(range(len(tiny_stack[0])))
     expected = predict(tiny_stack[0], tiny_run)
     np.testing.assert_allclose(np.stack([e.probability for e in slices]), expected, atol=1e-6)
+
+
+def test_an_image_unlike_what_the_run_has_seen_is_reported_unless_the_window_has_said_it(engine, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (1, 200, 200), np.uint8)
+    work = {"image": noise, "run": tiny_network_run(tmp_path / "run").folder}
+    for shown, expected in ((False, ["This image looks unlike what the network has seen."]), (True, [])):
+        events = list(engine.run("predict", **work, first_look=shown))
+        said = [event.text for event in events if isinstance(event, Message)]
+        assert [text.split(" Label")[0] for text in said] == expected
+        assert isinstance(events[-1], Finished)
 
 
 def test_user_s_mistake_comes_as_its_sentence(engine, tiny_stack, tmp_path):

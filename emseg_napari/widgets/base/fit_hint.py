@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from emseg_napari.core.jobs import Cancelled, UserError
-from emseg_napari.models.run import open_run
 from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import StepWidget, wrapping_label
@@ -17,6 +16,9 @@ from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 
 if TYPE_CHECKING:
     from emseg_napari.inference.fit import Fit
+
+# Of the prediction's settings, what decides about what is looked at.
+_FIELDS = ("scale", "missing_is_empty")
 
 
 class FitHint(QWidget):
@@ -29,7 +31,7 @@ class FitHint(QWidget):
     run : callable
         Returns the folder of the run that predicts, or None.
     form : SettingsForm
-        Of `PredictionSettings`; its scale counts, and takes the one that is offered.
+        Of `PredictionSettings`; its scale takes the one that is offered.
     """
 
     def __init__(self, step: StepWidget, run: Callable[[], Path | None], form: SettingsForm) -> None:
@@ -45,10 +47,11 @@ class FitHint(QWidget):
         layout.addWidget(self.use)
         self._show(None)
         step.workspace.changed.connect(self.refresh)
-        form.widgets["scale"].changed.connect(lambda _: self.refresh())
+        for name in _FIELDS:
+            form.widgets[name].changed.connect(lambda _: self.refresh())
 
     def refresh(self) -> None:
-        """Look at the image again if it, the run or the scale is another one."""
+        """Look at the image again if it, the run or a setting that counts is another one."""
         if not self._step.isVisible():
             return
         try:
@@ -69,16 +72,15 @@ class FitHint(QWidget):
         if layer is None or run is None:
             return None
         volume_of_layer(layer)
-        settings = validated(PredictionSettings, scale=self._form.values()["scale"])
-        return id(layer), id(layer.data), run, settings.scale
+        values = self._form.values()
+        settings = validated(PredictionSettings, **{name: values[name] for name in _FIELDS})
+        return id(layer), id(layer.data), run, settings
 
     def _look(self, asked: tuple[Any, ...], pixels: Any) -> Fit | None:
-        from emseg_napari.inference.fit import fit_of  # loads ONNX Runtime, which takes a while
-        from emseg_napari.inference.stack import load_predictor
+        from emseg_napari.inference.fit import fit_to_run  # loads ONNX Runtime, which takes a while
 
         try:
-            predictor = load_predictor(open_run(asked[2]), PredictionSettings(scale=asked[3]))
-            return fit_of(predictor, pixels, lambda: self._known != asked)
+            return fit_to_run(pixels, asked[2], asked[3], lambda: self._known != asked)
         except (Cancelled, UserError):
             return None
 

@@ -8,7 +8,6 @@ from napari.components import ViewerModel
 
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.inference import fit as fit_module
-from emseg_napari.inference import stack
 from emseg_napari.inference.fit import Fit
 from emseg_napari.widgets.predict import PredictStep
 from helpers.seen_runs import a_run
@@ -22,15 +21,14 @@ def looks(monkeypatch):
     """What each look at an image finds, and the scales that were looked at; any other look finds a fit."""
     found = SimpleNamespace(results={None: UNLIKE}, scales=[], ended=0)
 
-    def fit_of(scale, image, should_stop):
-        found.scales.append(scale)
-        result = found.results.get(scale, Fit())
+    def fit_to_run(image, run, settings, should_stop):
+        found.scales.append(settings.scale)
+        result = found.results.get(settings.scale, Fit())
         if isinstance(result, Exception):
             raise result
         return result
 
-    monkeypatch.setattr(stack, "load_predictor", lambda run, settings: settings.scale)
-    monkeypatch.setattr(fit_module, "fit_of", fit_of)
+    monkeypatch.setattr(fit_module, "fit_to_run", fit_to_run)
     return found
 
 
@@ -70,6 +68,13 @@ def test_another_image_is_looked_at_and_the_same_is_not_again(step, looks, qtbot
     wait_for(qtbot, lambda: looks.scales == [None, None])
     step.viewer.layers.clear()
     assert not step.fit.isVisible()
+
+
+def test_missing_chunks_that_are_to_be_empty_are_looked_at_again(step, looks, qtbot):
+    step.show()
+    wait_for(qtbot, step.fit.isVisible)
+    step.form.set_values({"missing_is_empty": True})
+    wait_for(qtbot, lambda: looks.scales == [None, None])
 
 
 @pytest.mark.parametrize("error", [UserError("The run has no network."), Cancelled()])
