@@ -39,12 +39,11 @@ from helpers.window import (
 
 
 @pytest.fixture
-def loaded(dock, qtbot):
-    """The dock with a small stack and its labels, which are counted."""
+def loaded(dock):
+    """The dock with a small stack and its labels."""
     image, labels = striped()
     layer = dock.workspace.viewer.add_image(image, name="cells")
     add_labels(dock.workspace.viewer, labels, "truth", layer)
-    wait_for(qtbot, lambda: dock.train.start_from.start is None)
     return dock
 
 
