@@ -519,14 +519,14 @@ def test_engine_ends_with_the_process_that_started_it(tiny_stack, tmp_path):
 def test_noise_on_stdout_does_not_reach_the_window(fake_engine):
     engine = fake_engine(
         "import emseg_napari.inference as p\n"
-        "def loud(**_):\n"
+        "def loud(*_, **__):\n"
         "    print('noise', flush=True)\n"
         "    os.system('echo more noise')\n"
         "    os.write(1, b'raw noise')\n"
         "p.predict = loud\n"
         "main()"
     )
-    events = list(engine.run("predict"))
+    events = list(engine.run("predict", image=None, run=None, settings=None, first_look=True))
     assert [type(event) for event in events] == [Finished]
     assert {"noise", "more noise", "raw noise"} <= set(engine._end().decode().splitlines())
 
