@@ -29,7 +29,7 @@ from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.settings.base import SCALE_LIMITS
 
-# Chosen with a sister of the starter (benchmarks/README.md), between what it finds in ISBI 2012 (slices 0:20),
+# Chosen with a sister of the starter (benchmarks/README.md), between what it finds in ISBI 2012 (0:20),
 # phantoms of 3.5 to 6 nm and the enlarged medulla, and in images that it does not know:
 # `python benchmarks/fit.py RUN` prints all of these figures for a run.
 MOST_TURNED = 0.28  # known: 0.10 to 0.25; others from 0.29
