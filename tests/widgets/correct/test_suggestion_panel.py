@@ -335,7 +335,7 @@ def test_the_strip_draws_state_estimated_error_and_the_slice_in_view(desk, qtbot
     confirmed_in(layer).add(2)
     strip.count(range(6))
     strip.show_errors({1: 0.2, 3: 0.1})
-    wait_for(qtbot, lambda: strip.totals()["confirmed"] == 1)
+    wait_for(qtbot, lambda: (strip.totals()["raw"], strip.totals()["confirmed"]) == (1, 1))
     width, height = strip.width() / 6, strip.height()
 
     def colours(right, y):
