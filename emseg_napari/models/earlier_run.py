@@ -46,7 +46,7 @@ def with_default_start(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     if given.get("start") is not None:
         return dict(given)
-    return {**given, "start": default_start(given.get("network", TrainingSettings().network))}
+    return {**given, "start": default_start(given.get("network") or TrainingSettings().network)}
 
 
 def refuse_baseline(run: Run) -> None:

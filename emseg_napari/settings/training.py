@@ -231,7 +231,7 @@ class TrainingSettings(Settings):
         """
         given = {k: v for k, v in changes.items() if v is not None}
         recipe = _RECIPES.get(network, {})
-        if network == "compact" and given.get("start", "nothing") != "nothing":
+        if network == "compact" and given.get("start", NOTHING) != NOTHING:
             recipe = _FROM_A_START
         values = recipe | given
         if "epochs" in given:

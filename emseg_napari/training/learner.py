@@ -63,7 +63,6 @@ class Learner:
             self.model = unet.build(settings.network, settings.precision == "bfloat16")
             if start is not None:
                 load_checkpoint(self.model, start)
-            if start is not None:
                 self._start = unet.build(settings.network)
                 load_checkpoint(self._start, start)
             compile_network(self.model, settings, anchored=self.is_anchored)

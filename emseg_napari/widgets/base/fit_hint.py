@@ -17,7 +17,7 @@ from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 if TYPE_CHECKING:
     from emseg_napari.inference.fit import Fit
 
-# Of the prediction's settings, what decides about what is looked at.
+# The settings of the prediction with which another image, or another size of it, is looked at.
 _FIELDS = ("scale", "missing_is_empty")
 
 
@@ -67,11 +67,11 @@ class FitHint(QWidget):
             self._step.in_background(None, lambda: self._look(asked, pixels), self._show_if_asked(asked))
 
     def _asked(self) -> tuple[Any, ...] | None:
-        """Return what decides about the fit; None if there is no image or no run."""
+        """Return what is looked at, and how; None if there is no image or no run."""
         layer, run = self._step.workspace.image, self._run()
         if layer is None or run is None:
             return None
-        volume_of_layer(layer)
+        volume_of_layer(layer)  # a colour image is refused
         values = self._form.values()
         settings = validated(PredictionSettings, **{name: values[name] for name in _FIELDS})
         return id(layer), id(layer.data), run, settings
