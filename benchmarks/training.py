@@ -35,7 +35,6 @@ from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.settings import EvaluationSettings
 
 SCORED = (20, 24)
-STARTER = "starter, no label"
 PLOTTED = (*(f"{s} s, from nothing" for s in (60, 180, 600)), "reference 600 s")
 Labels = Callable[[np.ndarray], np.ndarray]
 
@@ -61,7 +60,7 @@ def strokes(labels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Row:
-    """One training: its labels, its options, and a row whose network it starts from; 0 seconds: none."""
+    """One training: its labels, its options, and what it starts from; 0 seconds: the starter as it is."""
 
     name: str
     seconds: float
@@ -80,7 +79,7 @@ FROM_NOTHING = [
     ),
 ]
 ROWS = [
-    Row(STARTER, 0),
+    Row("starter, no label", 0),
     *(Row(f"{s} s", s) for s in (20, 60, 180, 600)),
     *(Row(f"{n} labelled, 60 s", 60, labels=kept) for n, kept in LABELLED.items()),
     Row("strokes on one slice, 30 s", 30, labels=strokes),
@@ -101,7 +100,7 @@ class Bench:
             return
         shutil.rmtree(folder, ignore_errors=True)  # of a row that was interrupted
         folder.mkdir(parents=True)
-        if row.name == STARTER:
+        if not row.seconds:
             figures = self.score(open_run("starter")) | {"wall_seconds": 0.0}
         else:
             figures = self._train(row, seed, folder)
