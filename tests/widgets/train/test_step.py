@@ -391,3 +391,18 @@ def test_samples_without_labels_are_a_sentence(loaded):
 def test_baselines_cut_no_patches(loaded):
     loaded.train.form.widgets["network"].value = "ridge"
     assert not loaded.train.show_samples.isEnabled()
+
+
+def test_the_engine_is_prepared_as_soon_as_a_user_who_can_train_looks_at_the_step(dock, monkeypatch):
+    asked = []
+    monkeypatch.setattr(dock.train.job, "warm_up", lambda: asked.append(dock.workspace.labels is not None))
+    dock.show_step(dock.train)
+    assert not asked  # there is nothing to train on
+    load(dock)
+    assert asked
+    asked.clear()
+    dock.show_step(dock.predict)
+    dock.workspace.changed.emit()
+    assert not asked
+    dock.show_step(dock.train)
+    assert asked == [True]
