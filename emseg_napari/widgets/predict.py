@@ -186,7 +186,8 @@ class PredictStep(JobStep):
         fills = self.target.currentText() == FILL
         target = layer_to_fill(self.workspace.labels, self._image.name, image.shape) if fills else None
         threshold = settings.threshold_for(run.record.threshold)
-        source = PredictionSource(self._image, image.shape, run.folder, threshold)
+        choices = settings.choices(run.record.scale, run.record.threshold)
+        source = PredictionSource(self._image, image.shape, run.folder, threshold, choices)
         self._proposals = ProposalLayers(self.viewer, source, target, self.with_probability.isChecked())
         if self.scope.currentText() == SLICE and self._take_stored(run, settings, slices[0]):
             return
