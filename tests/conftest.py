@@ -114,6 +114,18 @@ def no_tensorflow_beside_a_window(request: pytest.FixtureRequest) -> Iterator[No
     _check_for_tensorflow(request)
 
 
+@pytest.fixture
+def warm_engines() -> None:
+    """Let engines prepare themselves, as they do for users: seconds of TensorFlow for each window."""
+
+
+@pytest.fixture(autouse=True)
+def cold_engines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no engine before its first job, unless a test asks for `warm_engines`."""
+    if "warm_engines" not in request.fixturenames:
+        monkeypatch.setattr("emseg_napari.engine.client.Engine.warm_up", lambda self: None)
+
+
 def _check_for_tensorflow(request: pytest.FixtureRequest) -> None:
     if "tensorflow" in sys.modules and not request.node.get_closest_marker("keras"):
         pytest.fail(f"TensorFlow was imported; the file that does so needs the line `{KERAS_MARK}`")

@@ -21,7 +21,7 @@ import numpy as np
 from emseg_napari.core.jobs import Event, Failed, Finished, JobControl, UserError
 from emseg_napari.core.machine import processors
 from emseg_napari.core.mailbox import Mailbox
-from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, packed, receive, send
+from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, WarmUp, packed, receive, send
 
 CANCEL_SECONDS = 0.7
 # After this time a thread that sends messages checks whether its job is over.
@@ -133,6 +133,17 @@ class Engine:
             yield event
             if isinstance(event, Finished | Failed):
                 return
+
+    def warm_up(self) -> None:
+        """Start the process, unless it runs already, and prepare it for a training; a job may follow."""
+        if self._busy.acquire(blocking=False):
+            try:
+                if self.process_id is None:
+                    self._start()
+                    with contextlib.suppress(OSError, ValueError):  # a job would say what is wrong
+                        self._send(WarmUp())
+            finally:
+                self._busy.release()
 
     def cancel(self) -> None:
         """Stop the running job within a second: by a message, or else by ending the process.

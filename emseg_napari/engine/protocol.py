@@ -2,7 +2,8 @@
 
 The window sends a `Request`, and while its job runs perhaps `Stop`, `JobControl` or `LabelUpdate`; the
 engine answers with the events of `emseg_napari.core.jobs`, the last of them `Finished` or
-`Failed`. Both ends are this package, so pickles are safe here; they never come from a file.
+`Failed`. Before its first `Request` it may send `WarmUp`. Both ends are this package, so pickles are safe
+here; they never come from a file.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ class Request:
         "search",
     ]
     arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """Message that prepares an idle engine for its first training; it has no answer."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from emseg_napari.core.jobs import Cancelled, Event, Failed, Finished, JobContext, JobControl, UserError
 from emseg_napari.core.mailbox import Mailbox
-from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, receive, send, unpacked
+from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, WarmUp, receive, send, unpacked
 
 
 class _Engine:
@@ -24,7 +24,7 @@ class _Engine:
 
     def __init__(self, commands: BinaryIO, events: BinaryIO) -> None:
         self._commands, self._events = commands, events
-        self._requests: queue.Queue[Request] = queue.Queue()
+        self._requests: queue.Queue[Request | WarmUp] = queue.Queue()
         self._stop = threading.Event()
         self._control = JobControl()
         self._inbox = Mailbox()
@@ -33,7 +33,10 @@ class _Engine:
         threading.Thread(target=self._listen, daemon=True).start()
         while True:
             request = self._requests.get()
-            self._report(self._outcome(request))
+            if isinstance(request, Request):
+                self._report(self._outcome(request))
+            else:
+                _warm_up()
 
     def _listen(self) -> None:
         """Receive commands, also while a job runs."""
@@ -50,6 +53,8 @@ class _Engine:
             if isinstance(command, Request):
                 self._stop.clear()
                 self._control, self._inbox = JobControl(), Mailbox()
+                self._requests.put(command)
+            elif isinstance(command, WarmUp):
                 self._requests.put(command)
             elif isinstance(command, Stop):
                 self._stop.set()
@@ -91,9 +96,9 @@ def _train(**given: Any) -> Any:
 
 
 def _live(**given: Any) -> Any:
-    from emseg_napari.training.live.trainer import train_live
+    from emseg_napari.training.train import run_live
 
-    return train_live(**given)
+    return run_live(**given)
 
 
 def _predict(
@@ -156,6 +161,15 @@ _JOBS: dict[str, Callable[..., Any]] = {
     "segment_volume": _segment_volume,
     "search": _search,
 }
+
+
+def _warm_up() -> None:
+    from emseg_napari.training.train import warm_up
+
+    try:
+        warm_up()
+    except Exception:  # the training itself will say what is wrong
+        traceback.print_exc()
 
 
 def _trace() -> str:

@@ -57,8 +57,17 @@ def load_backend(run: Run, threads: int) -> Backend:
     if network == "trees":
         recipe = _recipe(session, run.network_file)
         return Backend(_per_slice(_trees(session, recipe)), halo_of(recipe.reach_px), _LARGEST_PX[network])
-    run_ = stoppable(session)
-    return Backend(lambda image: run_(image, never), HALOS[network], _LARGEST_PX[network], stoppable=run_)
+    return _network_backend(session, network)
+
+
+def backend_of(network: bytes, name: str) -> Backend:
+    """Return what a U-Net predicts with: an ONNX file's content, and "compact" or "reference"."""
+    return _network_backend(_loaded(network, machine.threads()), name)
+
+
+def _network_backend(session: onnxruntime.InferenceSession, name: str) -> Backend:
+    run = stoppable(session)
+    return Backend(lambda image: run(image, never), HALOS[name], _LARGEST_PX[name], stoppable=run)
 
 
 def stoppable(session: onnxruntime.InferenceSession) -> StoppableNetwork:
@@ -133,12 +142,17 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     threads = machine.threads(threads)  # left to itself, ONNX Runtime would take all of the machine
     stat = path.stat()
     key = path.resolve(), stat.st_mtime_ns, stat.st_size, threads
-    session = _HELD.get(key) or _loaded(path, threads)
+    try:
+        session = _HELD.get(key) or _loaded(str(path), threads)
+    except Exception as error:  # ONNX Runtime has an exception class for every status
+        raise UserError(
+            f"{path} cannot be loaded ({_first_line(error)}); it is damaged: train again."
+        ) from None
     _HELD[key] = session
     return session
 
 
-def _loaded(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def _loaded(network: str | bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # Threads that wait for each other would spin, at the cost of those that read, write and draw.
@@ -146,12 +160,7 @@ def _loaded(path: Path, threads: int) -> onnxruntime.InferenceSession:
     # A second run would get all of its memory again, as one piece, which is not quicker.
     options.enable_mem_pattern = False
     options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has an exception class for every status
-        raise UserError(
-            f"{path} cannot be loaded ({_first_line(error)}); it is damaged: train again."
-        ) from None
+    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
 
 def _first_line(error: Exception) -> str:

@@ -26,6 +26,7 @@ class Devices:
     ----------
     words : str
         A sentence for the user.
+    has_gpu : bool
     """
 
     def __init__(self, names: list[str] | None = None) -> None:
@@ -38,6 +39,7 @@ class Devices:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
         self.words = _words([tf.config.experimental.get_device_details(gpu) for gpu in gpus])
+        self.has_gpu = bool(gpus)
         names = names or [f"GPU:{number}" for number in range(len(gpus))]
         if len(names) > 1:
             self._strategy = tf.distribute.MirroredStrategy(names)

@@ -10,11 +10,8 @@ import numpy as np
 
 from emseg_napari.settings import TrainingSettings
 
-# After the last step the network is exported and its thresholds are chosen.
-_FINISH_SECONDS = 7.0
-# Before that, a training that is held to its start judges four blends of both on three held-out slices: on
-# two cores 3 s with 512 x 512 pixels, 11 s with the most that are compared.
-_BLEND_SECONDS = 5.0
+# After the last step the network is exported, blended and judged. So long until `reserve` knows better.
+_ENDING_SECONDS = 6.0
 _EPOCH_SECONDS = 8.0, 60.0
 _PREVIEW_SECONDS = 8.0
 
@@ -47,11 +44,17 @@ class Schedule:
         earlier = float(spent[-1, 1]) if self.step and spent is not None else 0.0
         self._started = time.monotonic() - earlier
         self._epoch_began = self._previewed = earlier
-        budget = 60 * (settings.minutes or 3.0)
-        is_blended = settings.start is not None and settings.anchor_weight > 0
-        ending = _FINISH_SECONDS + (_BLEND_SECONDS if is_blended else 0.0)
-        # Half of the time is for training even where it is too short for the rest.
-        self._allotted_seconds = max(0.5 * budget, budget - late_seconds - ending)
+        self._late_seconds, self._ending_seconds = late_seconds, _ENDING_SECONDS
+
+    def reserve(self, seconds: float) -> None:
+        """Keep so many seconds of the training's minutes for what follows the last step."""
+        self._ending_seconds = seconds
+
+    @property
+    def _allotted_seconds(self) -> float:
+        budget = 60 * (self._settings.minutes or 3.0)
+        # A quarter is for training even where the time is too short for the rest.
+        return max(0.25 * budget, budget - self._late_seconds - self._ending_seconds)
 
     @property
     def seconds(self) -> float:

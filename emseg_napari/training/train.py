@@ -5,7 +5,6 @@ Keras and scikit-learn are imported only when the settings need them.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ import numpy as np
 from emseg_napari.core.jobs import JobContext
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
-from emseg_napari.models.earlier_run import opened_replay, refuse_baseline
+from emseg_napari.models.earlier_run import opened_replay, opened_start, refuse_baseline, with_default_start
 from emseg_napari.models.run import Run, open_run
-from emseg_napari.settings import BASELINES, TrainingSettings
+from emseg_napari.settings import BASELINES, LiveSettings, TrainingSettings
+from emseg_napari.training.keras_import import import_keras
 
 
 def run_training(
@@ -39,8 +39,36 @@ def run_training(
         from emseg_napari.training.baselines.train import train_baseline
 
         return train_baseline(image, labels, settings, context, **arguments)
-    # Also if the user set another backend: none of them trains here (benchmarks/README.md).
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import_keras()
     from emseg_napari.training.trainer import train_network
 
     return train_network(image, labels, settings, context, **arguments)
+
+
+def run_live(
+    image: np.ndarray | Volume,
+    labels: np.ndarray | SparseStack,
+    settings: LiveSettings | None = None,
+    context: JobContext | None = None,
+    *,
+    folder: Path | str,
+) -> Run:
+    """Learn live, see `emseg_napari.training.live.trainer.train_live`."""
+    import_keras()
+    from emseg_napari.training.live.trainer import train_live
+
+    return train_live(image, labels, settings, context, folder=folder)
+
+
+def warm_up() -> None:
+    """Spend now the seconds that the first training from the starter would spend before its first step."""
+    import_keras()
+    from emseg_napari.training.devices import Devices
+    from emseg_napari.training.learner import Learner
+
+    settings = TrainingSettings.recipe(**with_default_start({}))
+    start = opened_start(settings)
+    learner = Learner(settings, Devices(), None if start is None else start.best_checkpoint)
+    batch = np.ones((settings.batch_size, settings.patch_px, settings.patch_px, 2), np.float32)
+    learner.step(batch[..., :1], batch, 0.0)
+    learner.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
@@ -22,15 +23,19 @@ from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.dataset import prepare
 from emseg_napari.training.devices import Devices
-from emseg_napari.training.learner import Learner, export_kept, training_on
+from emseg_napari.training.learner import Learner, training_on
 from emseg_napari.training.patches import PatchSampler
 from emseg_napari.training.run_record import scale_notes, training_description, with_start
 from emseg_napari.training.schedule import Replay, Schedule
-from emseg_napari.training.validation import Validator
+from emseg_napari.training.validation import Validator, load_comparisons
 
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
 _PAUSE_SECONDS = 0.1
+_MEASURED_STEPS = 5
+# After the last step: to write the network, and to predict with it, each pixel in a part of a step's time.
+_EXPORT_SECONDS, _PREDICTED_PART = 1.5, 0.4
+_SHARES = 0.0, 0.5, 1.0  # of what was learned, that are compared first
 _UNCHOSEN_SHARE = 0.5  # of what was learned, where no held-out labels can compare it with the start
 
 
@@ -91,9 +96,12 @@ def train_network(
         run = Run(folder, settings, record)
         training = _Training(dataset.image, dataset.labels, run, context)
         training.set_up(resume, Path(replay) if replay else None, start)
-        if not _is_ending(run.record):
-            training.loop()
-        return training.finish()
+        try:
+            if not _is_ending(run.record):
+                training.loop()
+            return training.finish()
+        finally:
+            training.close()
 
 
 def _is_ending(record: RunRecord) -> bool:
@@ -162,16 +170,23 @@ class _Training:
         self._run.history = [row for row in earlier.history if row.step <= step]
         self._spent = [(float(rate), float(seconds)) for rate, seconds in earlier.read_steps()[:step]]
 
+    def close(self) -> None:
+        """Leave what another training can use."""
+        self._learner.close()
+
     def loop(self) -> None:
         """Train until the time or the epochs are over, or the user ends it."""
         schedule = self._schedule
         self._reported_at = schedule.seconds
+        Thread(target=load_comparisons).start()  # beside the first steps
         for image, target in self._sampler.batches(schedule.step):
             if schedule.fraction >= 1 and self._run.history:
                 return
             self._wait_while_paused()
             self._context.check_stop()
             self._do_step(image, target)
+            if len(self._losses) == _MEASURED_STEPS:
+                self._reserve_for_end(image.size)
             enough = self._context.control().enough
             if schedule.epoch_is_over or enough:
                 self._end_epoch()
@@ -204,6 +219,16 @@ class _Training:
         self._schedule.step += 1
         self._spent.append((rate, self._schedule.seconds))
         self._losses.append(loss)
+
+    def _reserve_for_end(self, pixels_of_step: int) -> None:
+        """Keep time for what follows the last step, as fast as the latest steps were."""
+        run = self._run
+        step_seconds = float(np.diff([seconds for _, seconds in self._spent[-_MEASURED_STEPS:]]).min())
+        orientations = PredictionSettings().orientations_for(run.settings.network)
+        blends = len(_SHARES) + 1 if self._learner.is_anchored else 0
+        pixels = self._validator.pixels_at_end(orientations, blends) * np.prod(run.record.scale)
+        predicted = _PREDICTED_PART * step_seconds * float(pixels) / pixels_of_step
+        self._schedule.reserve(_EXPORT_SECONDS + predicted)
 
     def _save(self) -> None:
         with training_on(self._report):
@@ -265,7 +290,7 @@ class _Training:
             self._blend_with_start()
         if self._run.blended_checkpoint.is_file():
             replace(self._run.blended_checkpoint, self._run.best_checkpoint)
-        export_kept(self._run)
+        self._learner.export(self._run)
         self._score_kept()
         self._run.update(finished=True)
         self._run.start_checkpoint.unlink(missing_ok=True)  # last: a run that is not finished is resumed
@@ -288,7 +313,7 @@ class _Training:
             with self._learner.blended(share):
                 return self._validator.cost_beside_start(self._learner.predictor(self._run.record))
 
-        costs = {share: cost(share) for share in (0.0, 0.5, 1.0)}
+        costs = {share: cost(share) for share in _SHARES}
         between = 0.25 if costs[0.0] < costs[1.0] else 0.75
         costs[between] = cost(between)
         return min(costs, key=lambda share: costs[share])

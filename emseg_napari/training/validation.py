@@ -5,15 +5,19 @@ Only a part of a few slices is compared, so that validation takes seconds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 
+from emseg_napari.core import machine
 from emseg_napari.core.jobs import ShouldStop, never
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED, from_probability
 from emseg_napari.evaluation.metrics import best_threshold, comparisons, pixel_accuracy
+from emseg_napari.evaluation.thinning import thinned_regions
 from emseg_napari.inference import SlicePredictor
 from emseg_napari.inference.tiles import whole
 from emseg_napari.io.axes import SliceWindow
@@ -34,8 +38,8 @@ from emseg_napari.training.splits import (
 
 _SLICES = 3
 _SIDE_PX = 1024
-# Of each side, slices that choose how probabilities become labels (benchmarks/README.md).
-_CHOOSING_SLICES = 4
+# Slices that choose how probabilities become labels: the held-out ones and some that train.
+_CHOOSING_HELD_OUT, _CHOOSING_TRAINED = 4, 2
 # By what V_rand and V_info of a handful of slices differ by chance.
 _NEARLY = 0.01
 # None above the usual: on slices that train, boundaries are stronger than on others.
@@ -59,6 +63,11 @@ class ValidationScore:
     accuracy: float | None = None
     v_rand: float | None = None
     cost: float = float("inf")
+
+
+def load_comparisons() -> None:
+    """Load now what the first comparison would load, in a second: numba, and what it compiled earlier."""
+    thinned_regions(np.eye(3, dtype=bool))
 
 
 class Scorer:
@@ -86,6 +95,7 @@ class Scorer:
         predictor: SlicePredictor,
         threshold: float = 0.5,
         merge_threshold: float | None = None,
+        cells: bool = True,
     ) -> ValidationScore:
         """Score some slices, with closed gaps if `merge_threshold` is given.
 
@@ -97,10 +107,12 @@ class Scorer:
             Boundary probability from which a pixel is boundary, 0 to 1.
         merge_threshold : float, optional
             See `close_gaps`, 0 to 1.
+        cells : bool
+            Whether to compare cells, too.
         """
         if not slices:
             return ValidationScore()
-        labels, probability = self._compared(slices, predictor)
+        labels, probability = self._predicted(slices, predictor)
         if merge_threshold is not None:
             stop = self._should_stop
             probability = np.stack([close_gaps(p, threshold, merge_threshold, stop) for p in probability])
@@ -108,7 +120,8 @@ class Scorer:
         right = np.where(target, probability, 1 - probability)
         weight = np.where(target, self._boundary_weight, 1.0) * (labels != UNLABELLED)
         cost = float(np.sum(weight * -np.log(np.maximum(right, 1e-6))) / max(1.0, weight.sum()))
-        v_rand = float(_agreement(labels, probability, threshold)[0]) if is_dense(labels) else None
+        compared = cells and is_dense(labels)
+        v_rand = float(_agreement(labels, probability, threshold)[0]) if compared else None
         return ValidationScore(pixel_accuracy(labels, from_probability(probability, threshold)), v_rand, cost)
 
     def choose(
@@ -125,16 +138,18 @@ class Scorer:
         """
         if not slices:
             return 0.5, usual
-        labels, probability = self._compared(slices, predictor)
+        labels, probability = self._predicted(slices, predictor)
         threshold = best_threshold(labels, probability)
         if not is_dense(labels):
             return threshold, usual
-        closed = zip(*(closings(p, threshold, _LEVELS, self._should_stop) for p in probability), strict=True)
+        with ThreadPoolExecutor(machine.threads()) as pool:
+            found = pool.map(lambda p: [*closings(p, threshold, _LEVELS, self._should_stop)], probability)
+            closed = zip(*found, strict=True)
         scores = smoothed(np.array([_agreement(labels, p, threshold).mean() for p in closed]))
         near = [level for level, score in zip(_LEVELS, scores, strict=True) if score > scores.max() - _NEARLY]
         return threshold, min(near, key=lambda level: abs(level - usual))
 
-    def _compared(self, slices: list[int], predictor: SlicePredictor) -> tuple[np.ndarray, np.ndarray]:
+    def _predicted(self, slices: list[int], predictor: SlicePredictor) -> tuple[np.ndarray, np.ndarray]:
         part = most_labelled(self._labels[slices], _SIDE_PX)
         probability = [predictor.part(self._image[z], part, self._should_stop) for z in slices]
         return self._labels[slices][:, *part], np.stack(probability)
@@ -187,8 +202,8 @@ class Validator:
         )
 
     def trained(self, predictor: SlicePredictor) -> ValidationScore:
-        """Score the training labels at threshold 0.5."""
-        return self._training.score(spread_over(self._trained, _SLICES), predictor)
+        """Score the training labels at threshold 0.5, pixel by pixel."""
+        return self._training.score(spread_over(self._trained, _SLICES), predictor, cells=False)
 
     def held_out(
         self, predictor: SlicePredictor, threshold: float = 0.5, merge_threshold: float | None = None
@@ -200,14 +215,13 @@ class Validator:
 
     def cost_beside_start(self, predictor: SlicePredictor) -> float:
         """Return the cost on what is held out in slices that the start had not been trained on."""
-        return self._held_out_scorer.score(spread_over(self._unseen, _SLICES), predictor).cost
+        unseen = spread_over(self._unseen, _SLICES)
+        return self._held_out_scorer.score(unseen, predictor, cells=False).cost
 
     def choose_thresholds(self, predictor: SlicePredictor) -> dict[str, float | None]:
         """Choose the thresholds and score them on what is held out; return fields of the run's record."""
         predictor = cast(SlicePredictor, CachedPredictor(predictor))
-        # Not the held-out slices alone: of two slices, a single gap between large cells would decide.
-        some = {z for side in (self._held_out, self._trained) for z in spread_over(side, _CHOOSING_SLICES)}
-        threshold, merge_threshold = self._all.choose(sorted(some), predictor, self._usual)
+        threshold, merge_threshold = self._all.choose(self._choosing, predictor, self._usual)
         kept = self.held_out(predictor, threshold, merge_threshold)
         return {
             "threshold": threshold,
@@ -215,6 +229,27 @@ class Validator:
             "kept_accuracy": kept.accuracy,
             "kept_v_rand": kept.v_rand,
         }
+
+    @property
+    def _choosing(self) -> list[int]:
+        # Not the held-out slices alone: of two slices, a single gap between large cells would decide.
+        held_out = spread_over(self._held_out, _CHOOSING_HELD_OUT)
+        return sorted({*held_out, *spread_over(self._trained, _CHOOSING_TRAINED)})
+
+    def pixels_at_end(self, orientations: int, blends: int) -> int:
+        """Return how many pixels a network predicts to choose thresholds, and to compare blends.
+
+        Parameters
+        ----------
+        orientations : int
+            Over how many the predictions that choose thresholds are averaged.
+        blends : int
+            How often `cost_beside_start` is asked.
+        """
+        shape = self.training_labels.shape[1:]
+        compared = math.prod(min(n, _SIDE_PX) for n in shape)
+        unseen = spread_over(self._unseen, _SLICES)
+        return compared * (len(self._choosing) * orientations + len(unseen) * blends)
 
 
 def _each_slice(

@@ -564,3 +564,25 @@ def test_closed_engine_is_gone(own_engine, tmp_path):
     assert own_engine.process_id is None
     assert not alive(process_id)
     own_engine.close()
+
+
+@pytest.mark.usefixtures("warm_engines")
+def test_an_engine_that_was_warmed_up_does_the_next_job_as_any_other(tiny_stack, tmp_path):
+    with Engine() as engine:
+        engine.warm_up()
+        process = engine.process_id
+        assert process is not None
+        engine.warm_up()
+        *_, last = engine.run("train", **training(tiny_stack, tmp_path / "run"))
+        assert isinstance(last, Finished), last
+        assert engine.process_id == process
+
+
+@pytest.mark.usefixtures("warm_engines")
+def test_a_job_that_runs_is_not_disturbed_by_a_warm_up(tiny_stack, tmp_path):
+    with Engine() as engine:
+        events = engine.run("train", **training(tiny_stack, tmp_path / "run"))
+        until(events, Message)
+        engine.warm_up()
+        *_, last = events
+        assert isinstance(last, Finished), last

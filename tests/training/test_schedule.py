@@ -22,7 +22,7 @@ def clock(monkeypatch):
     return now
 
 
-FINISH = module._FINISH_SECONDS
+FINISH = module._ENDING_SECONDS
 
 
 def steps(count: int, seconds: float = 0.0) -> np.ndarray:
@@ -137,14 +137,16 @@ def test_what_went_by_before_the_training_counts_as_its_time(clock):
     assert schedule.seconds_left == 50 - FINISH
 
 
-def test_a_training_that_is_held_to_its_start_has_time_to_compare_them_at_its_end(clock):
-    one = TrainingSettings.recipe(minutes=1, start="run")
-    assert Schedule(one).seconds_left == 60 - FINISH - module._BLEND_SECONDS
-    assert Schedule(one.model_copy(update={"anchor_weight": 0.0})).seconds_left == 60 - FINISH
+def test_what_follows_the_last_step_gets_as_long_as_was_measured(clock):
+    schedule = Schedule(TrainingSettings.recipe(minutes=1), late_seconds=10)
+    schedule.reserve(20)
+    assert schedule.seconds_left == 60 - 10 - 20
+    clock[0] += 15
+    assert schedule.fraction == 0.5
 
 
-def test_half_of_a_short_time_is_for_training_whatever_else_takes_long(clock):
-    assert Schedule(TrainingSettings.recipe(minutes=0.1), late_seconds=30).seconds_left == pytest.approx(3)
+def test_a_quarter_of_a_short_time_is_for_training_whatever_else_takes_long(clock):
+    assert Schedule(TrainingSettings.recipe(minutes=0.2), late_seconds=30).seconds_left == pytest.approx(3)
 
 
 def test_standing_still_takes_no_training_time(clock):

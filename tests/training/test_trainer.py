@@ -354,6 +354,7 @@ def test_diverged_training_says_so(tmp_path, monkeypatch):
     def hopeless(target, probability):
         return ops.sum(probability) * float("nan")
 
+    monkeypatch.setattr(learner, "_COMPILED", {})
     monkeypatch.setattr(learner, "masked_loss", lambda *_: hopeless)
     with pytest.raises(UserError, match=r"diverged at step 1 .*lower the learning rate"):
         train_network(*membranes(), tiny(), folder=tmp_path)
@@ -720,3 +721,27 @@ def test_unlabelled_slices_change_nothing_in_the_training(tmp_path, quick):
 
 def test_settings_file_of_a_run_can_be_read_by_people(run):
     assert json.loads((run.folder / "settings.json").read_text())["epochs"] == 3
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_step_that_an_earlier_training_compiled_learns_as_one_compiled_anew(tmp_path, monkeypatch):
+    first = train_network(*membranes(), tiny(seed=3), folder=tmp_path / "0")
+    train_network(*membranes(), tiny(seed=4), folder=tmp_path / "1")
+    compiled = learner._COMPILED.copy()
+    assert compiled
+    again = train_network(*membranes(), tiny(seed=3), folder=tmp_path / "2")
+    assert [*learner._COMPILED.values()] == [*compiled.values()]  # taken over, and left to the next
+    assert_same_weights(first, again)
+    other = train_network(*membranes(), tiny(seed=3, weight_decay=1.0), folder=tmp_path / "3")
+    with pytest.raises(AssertionError):
+        assert_same_weights(first, other)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_cancelled_training_leaves_its_compiled_step_to_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(learner, "_COMPILED", {})
+    told = Story(stop_after=3)
+    context = JobContext(report=told, should_stop=told.should_stop)
+    with pytest.raises(Cancelled):
+        train_network(*membranes(), tiny(), context, folder=tmp_path / "0")
+    assert learner._COMPILED

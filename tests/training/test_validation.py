@@ -94,7 +94,7 @@ def test_a_part_is_judged_with_the_grey_levels_of_its_slice(monkeypatch):
         image_shape=image.shape, image_dtype="uint8", trained_slices=[0], held_out_slices=[], label_counts={}
     )
     predictor = SlicePredictor(record, Backend(lambda pixels: 1 / (1 + np.exp(3 * pixels + 3)), Halo(0, 0)))
-    seen = Scorer(image, labels, 1.0, never)._compared([0], predictor)[1][0]
+    seen = Scorer(image, labels, 1.0, never)._predicted([0], predictor)[1][0]
     np.testing.assert_array_equal(seen, predictor.probability(image[0])[:, :64])
     cached = CachedPredictor(predictor)
     np.testing.assert_array_equal(cached.part(image[0], (slice(0, 64), slice(0, 64))), seen)

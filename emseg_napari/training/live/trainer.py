@@ -27,7 +27,7 @@ from emseg_napari.models.run_folder import owned_run
 from emseg_napari.settings import LiveSettings, PredictionSettings
 from emseg_napari.training.dataset import TrainingDataset, prepare_live
 from emseg_napari.training.devices import Devices
-from emseg_napari.training.learner import Learner, export_kept, training_on
+from emseg_napari.training.learner import Learner, training_on
 from emseg_napari.training.live.idle import PAUSED, IdlePolicy
 from emseg_napari.training.live.preview import SlicePreview
 from emseg_napari.training.patches import LivePatches
@@ -87,8 +87,11 @@ def train_live(
         run = Run(writable_folder(folder), settings.training(start.settings), dataset.record)
         learning = _Live(dataset, run, settings, context or JobContext())
         learning.set_up(start)
-        learning.loop()
-        return learning.finish()
+        try:
+            learning.loop()
+            return learning.finish()
+        finally:
+            learning.close()
 
 
 class _Live:
@@ -124,6 +127,10 @@ class _Live:
         self._preview = SlicePreview(self._image, self._context)
         self._run.save()
         self._save()
+
+    def close(self) -> None:
+        """Leave what another training can use."""
+        self._learner.close()
 
     def loop(self) -> None:
         """Learn, preview, wait and save until the user ends it."""
@@ -205,7 +212,7 @@ class _Live:
         """Keep what was learned as a run that predicts."""
         self._context.report(Progress(1.0, None, "keeping the network"))
         self._write()
-        export_kept(self._run)
+        self._learner.export(self._run)
         self._close_history()
         self._run.update(**self._thresholds(), finished=True)
         return self._run

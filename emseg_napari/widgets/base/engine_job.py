@@ -100,6 +100,12 @@ class EngineJob(QObject):
         self._worker.finished.connect(self._finish)  # not before: until then the engine takes no other job
         self._worker.start()
 
+    def warm_up(self) -> None:
+        """Prepare the engine for a training, unless it does or did something already."""
+        if not self.running:
+            self._watch_window()
+            self._engine.warm_up()
+
     def cancel(self) -> None:
         """Stop the job within a second."""
         if self.preparing:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QCheckBox, QFileDialog
 
 from emseg_napari.annotation.session.scratch import new_labels
@@ -61,6 +62,7 @@ class TrainStep(JobStep):
         self._samples: AugmentedSamples | None = None
         self._build()
         self.workspace.changed.connect(self.update_buttons)
+        self.workspace.changed.connect(self._warm_up)
         self.closing.connect(self.preview.remove)
         for event in view_events(self.viewer):
             connect_while(self, event, self._follow_slice)
@@ -127,6 +129,15 @@ class TrainStep(JobStep):
         self.outputs.update_buttons()
         if not self.job.running:
             self.hint(missing, "train")
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Prepare the engine while the user looks at the step."""
+        super().showEvent(event)
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        if self.isVisible() and not first_obstacle(self.obstacles()):
+            self.job.warm_up()
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of a training."""
