@@ -5,7 +5,7 @@ Neither may be made from the other, and no choice that the prediction depends on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import Prediction
-from emseg_napari.io.records import other_scale, recorded_kind
+from emseg_napari.io.records import Kind, other_scale, recorded_kind
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import Run
 from emseg_napari.settings import CellSettings, with_present_names
@@ -90,20 +90,32 @@ def doubts_of_record(record: Mapping[str, Any], all_equal: bool) -> list[str]:
     ]
 
 
-def doubts_of_choices(prediction: Prediction, run: Run | None) -> list[str]:
+def doubts_of_choices(prediction: Prediction, run: Run | None, slices: Sequence[int]) -> list[str]:
     """Return a sentence on a prediction made with another choice than the run's own or the usual one.
 
     A probability has its threshold chosen when it is scored; labels and cells have it chosen before.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    run : Run or None
+        That made it.
+    slices : sequence of int
+        Those of it that are scored, by their indices in its values.
     """
-    chosen = _scale_of(prediction.record)
-    if prediction.kind == "labels":
-        chosen += [*_threshold_of(prediction.record, run), *_settings_of(prediction.record)]
+    records = [{**prediction.record, **prediction.choices.get(z, {})} for z in slices]
+    chosen = dict.fromkeys(words for record in records for words in _choices_of(record, prediction.kind, run))
     if not chosen:
         return []
     return [
         f"{prediction.name} was made with {', '.join(chosen)}: its scores are honest only if that was chosen "
         "without these slices."
     ]
+
+
+def _choices_of(record: Mapping[str, Any], kind: Kind, run: Run | None) -> list[str]:
+    of_labels = [*_threshold_of(record, run), *_settings_of(record)] if kind == "labels" else []
+    return [*_scale_of(record), *of_labels]
 
 
 def _scale_of(record: Mapping[str, Any]) -> list[str]:

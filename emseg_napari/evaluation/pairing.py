@@ -160,7 +160,8 @@ def paired(
         ],
     )
     doubts = doubts_of_equal(prediction.name, pair.equal_slices)
-    return pair.with_doubts([*doubts, *doubts_of_choices(prediction, maker.run)])
+    chosen = doubts_of_choices(prediction, maker.run, [z - match.begin for z in scored])
+    return pair.with_doubts([*doubts, *chosen])
 
 
 def _scored(

@@ -58,6 +58,9 @@ class Prediction:
         Whether a slice of `values` was predicted; all were unless stated.
     runs : mapping
         Index into `values` to the folder of the run that made that slice, where it need not be the record's.
+    choices : mapping
+        Index into `values` to the "scale" and "threshold" of that slice, as a record states them, where they
+        are not the run's own.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Prediction:
     reason: Reason = "given"
     holds: Callable[[int], bool] = lambda z: True
     runs: Mapping[int, str] = field(default_factory=dict)
+    choices: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def slices(self) -> tuple[int, int] | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from emseg_napari.settings.base import Settings, advanced
-from emseg_napari.settings.training import OTHER_MICROSCOPES, TrainingSettings
+from emseg_napari.settings.base import SCALE_LIMITS, Settings, advanced
+from emseg_napari.settings.training import OTHER_MICROSCOPES, TrainingSettings, applies, no_effect
 
 
 class LiveSettings(Settings):
@@ -15,6 +15,14 @@ class LiveSettings(Settings):
         "starter",
         title="Start from",
         description="Run whose weights to start from, or 'starter', the network that comes with the package.",
+    )
+    scale: float | None = Field(
+        None,
+        title="Scale",
+        description="By how much slices are enlarged (2 = twice as many pixels along each side) or shrunk "
+        "(0.5) for the network, in this learning and in predictions of its run; that of the start when not "
+        "given. For `compact` only.",
+        **SCALE_LIMITS,
     )
     idle_seconds: float = Field(
         30.0,
@@ -63,7 +71,14 @@ class LiveSettings(Settings):
 
         Strong augmentation, because a few labels are seen again and again. The weights of loss and classes
         stay, since its probabilities, and so its threshold, follow from them.
+
+        Raises
+        ------
+        UserError
+            If a scale is given that its network cannot have.
         """
+        if self.scale is not None and not applies("scale", start.network):
+            raise no_effect("scale", start.network)
         changes = {
             "start": self.start,
             "minutes": None,
@@ -71,6 +86,7 @@ class LiveSettings(Settings):
             "slices": None,
             "validate_slices": None,
             "hold_out": False,
+            "scale": start.scale if self.scale is None else self.scale,
             "seed": self.seed,
             "learning_rate": self.learning_rate,
             "anchor_weight": self.anchor_weight,

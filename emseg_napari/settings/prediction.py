@@ -66,6 +66,15 @@ class PredictionSettings(Settings):
         """Return the scale, None if it is the run's own: as a record states it."""
         return self.scale if self.scale_for(run_scale) != run_scale else None
 
+    def choices(self, run_scale: tuple[float, float], run_threshold: float) -> dict[str, float]:
+        """Return the scale and the threshold that are not the run's own, as a record names them."""
+        threshold = self.threshold_for(run_threshold)
+        given = {
+            "scale": self.other_scale(run_scale),
+            "threshold": None if threshold == run_threshold else threshold,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
     def orientations_for(self, network: str) -> int:
         """Return over how many flips and turns a network of that name is averaged: 8 or 1."""
         return 8 if self.average_orientations and network == "compact" else 1

@@ -240,9 +240,8 @@ class TrainingSettings(Settings):
             values["epochs"] = None
         settings = validated(cls, network=network, **values)
         for name in [n for n in cls.model_fields if n in given and not applies(n, network)]:
-            field = cls.model_fields[name]
-            if getattr(settings, name) != recipe.get(name, field.default):
-                raise UserError(f"{field.title} has no effect on '{network}', {_WHY[network]}; leave it out.")
+            if getattr(settings, name) != recipe.get(name, cls.model_fields[name].default):
+                raise no_effect(name, network)
         return settings
 
 
@@ -282,6 +281,12 @@ _WHY = {
     "reference": "which sees every slice as 256 x 256 pixels",
     **dict.fromkeys(BASELINES, "which is fitted in one pass"),
 }
+
+
+def no_effect(name: str, network: str) -> UserError:
+    """Return the error of a training setting that a network does not use."""
+    title = TrainingSettings.model_fields[name].title
+    return UserError(f"{title} has no effect on '{network}', {_WHY[network]}; leave it out.")
 
 
 def applies(name: str, network: str) -> bool:

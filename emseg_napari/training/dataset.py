@@ -120,9 +120,13 @@ def check_data(
         trained, held_out = split(labels, settings, names)
         _check_sides(labels, trained, held_out, None, names.labels)
     check_image(image, names.image, sorted(trained + held_out))
-    kept_bytes = _BYTES_A_PX * len(trained) * math.prod(image.shape[1:])
-    check_scale(settings.scale, image.shape[1:], settings.patch_px, kept_bytes)
+    _check_scale(settings, image.shape[1:], len(trained))
     return CheckedData(image, labels, trained, held_out, names)
+
+
+def _check_scale(settings: TrainingSettings, shape: tuple[int, ...], count: int) -> None:
+    """Raise `UserError` if so many slices (y, x) cannot train at their scale."""
+    check_scale(settings.scale, shape, settings.patch_px, _BYTES_A_PX * count * math.prod(shape))
 
 
 def _check_labels_are_left(labels: SparseStack, run: Run, name: str) -> None:
@@ -227,9 +231,12 @@ def prepare_live(
     image, known = in_slabs(as_stack(image)), _as_sparse(labels)
     check_pair(image, known, PARAMETER_NAMES.image, PARAMETER_NAMES.labels)
     start = _live_start(settings)
+    recipe = settings.training(start.settings)
+    if settings.scale is not None:  # the start has worked at its own
+        _check_scale(recipe, image.shape[1:], len(known.stored_slices))
     record = new_record(
         image,
-        start.settings,
+        recipe,
         trained_slices=[],
         held_out_slices=[],
         label_counts=label_counts(known[:0]),

@@ -24,9 +24,9 @@ from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.widgets.base.fit_hint import FitHint
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
+from emseg_napari.widgets.base.prediction_form import PredictionForm
 from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.run_picker import RunPicker
-from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import choice_of, in_row
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
@@ -80,7 +80,7 @@ class PredictStep(JobStep):
         self.volume = VolumeTarget("boundaries", "boundary probability, 0 to 255")
         self.with_probability = QCheckBox("Keep the boundary probability")
         self.with_probability.setToolTip(_PROBABILITY)
-        self.form = SettingsForm(PredictionSettings, leave_out=("slices",))
+        self.form = PredictionForm(self.workspace)
         self.fit = FitHint(self, lambda: self.run_picker.run, self.form)
         for widget in (self.volume, self.with_probability, self.form, self.fit):
             self.rows.addWidget(widget)
@@ -186,7 +186,8 @@ class PredictStep(JobStep):
         fills = self.target.currentText() == FILL
         target = layer_to_fill(self.workspace.labels, self._image.name, image.shape) if fills else None
         threshold = settings.threshold_for(run.record.threshold)
-        source = PredictionSource(self._image, image.shape, run.folder, threshold)
+        choices = settings.choices(run.record.scale, run.record.threshold)
+        source = PredictionSource(self._image, image.shape, run.folder, threshold, choices)
         self._proposals = ProposalLayers(self.viewer, source, target, self.with_probability.isChecked())
         if self.scope.currentText() == SLICE and self._take_stored(run, settings, slices[0]):
             return

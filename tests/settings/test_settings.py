@@ -134,9 +134,19 @@ def test_the_scale_that_is_given_counts_before_the_runs_and_is_recorded_only_whe
     assert found == [None, None, 2]
 
 
-def test_a_training_has_a_scale_for_compact_only_and_live_learning_keeps_that_of_its_start():
+def test_choices_are_what_is_given_and_differs_from_the_run():
+    own = {"run_scale": (1.0, 1.0), "run_threshold": 0.6}
+    assert PredictionSettings().choices(**own) == {}
+    assert PredictionSettings(scale=1, threshold=0.6).choices(**own) == {}
+    assert PredictionSettings(scale=2, threshold=0.3).choices(**own) == {"scale": 2, "threshold": 0.3}
+
+
+def test_a_training_has_a_scale_for_compact_only_and_live_learning_that_of_its_start_or_another():
     start = TrainingSettings.recipe(scale=2)
     assert LiveSettings().training(start).scale == 2
+    assert LiveSettings(scale=1.5).training(start).scale == 1.5
+    with pytest.raises(UserError, match="Scale has no effect on 'reference'"):
+        LiveSettings(scale=2).training(TrainingSettings.recipe("reference"))
     for network, why in (("reference", "which sees every slice as 256 x 256"), ("trees", "in one pass")):
         assert TrainingSettings.recipe(network, scale=1.0).scale == 1
         with pytest.raises(UserError, match=f"Scale has no effect on '{network}', .*{why}"):

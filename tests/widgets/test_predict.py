@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from emseg_napari.annotation.session.store import Origin
 from emseg_napari.core.jobs import BlockFailed, Failed, Finished, Message, SlicePredicted
 from emseg_napari.models import run as run_module
 from emseg_napari.widgets.base.output_target import FILE
@@ -108,6 +109,25 @@ def test_choices_are_remembered_and_those_of_a_file_are_hidden(step, qtbot, monk
     assert shown(later) == (False, False, True)
     assert not later.with_probability.isChecked()
     assert recall("predict") == {"scope": SLICE, "target": FILE, "probability": False}
+
+
+def test_the_scale_of_the_workspace_is_predicted_at(step):
+    step.workspace.choose_scale(1.5)
+    step.predict.click()
+    assert step.jobs[0]["settings"].scale == 1.5
+
+
+def test_a_layer_knows_with_which_other_scale_and_threshold_its_slices_were_proposed(step, tmp_path):
+    for scale, threshold, z in (("2", "0.3", 2), ("", "", 3)):
+        step.form.set_values({"scale": None, "threshold": None})
+        step.form.widgets["scale"].value, step.form.widgets["threshold"].value = scale, threshold
+        step.predict.click()
+        step.job.event.emit(predicted(0.9, z))
+        step.job.event.emit(Finished(None))
+    run = tmp_path / "mine"
+    for layer in (step.workspace.labels, step.viewer.layers["cells boundary probability"]):
+        origins = info_of(layer).origins
+        assert origins == {2: Origin(run, "", {"scale": 2, "threshold": 0.3}), 3: Origin(run)}
 
 
 def test_a_file_is_written_from_the_slice_in_view_outwards(step, tmp_path):

@@ -390,19 +390,32 @@ def test_a_session_comes_with_its_own_image_and_with_what_was_painted_before_the
     wait_for(qtbot, lambda: np.array_equal(kept(dock), viewer.layers["mine"].data))
 
 
-def test_choosing_another_layer_mixes_no_runs(loaded, qtbot, tmp_path):
+def test_choosing_another_layer_mixes_no_runs_and_scales(loaded, qtbot, tmp_path):
     viewer, first = loaded.workspace.viewer, loaded.workspace.labels
     loaded.workspace.choose_run(tmp_path / "run-a")
     stroke(loaded)
+    loaded.workspace.choose_scale(2.0)
     second = add_labels(viewer, first.data.copy(), "second", loaded.workspace.image)
     loaded.workspace.choose("labels", second)
     loaded.workspace.choose_run(tmp_path / "run-b")
+    loaded.workspace.choose_scale(None)
     stroke(loaded)
     loaded.workspace.choose("labels", first)
     folder = loaded.autosave.folder(first)
     wait_for(qtbot, lambda: is_session(folder))
     qtbot.wait(500)
-    assert load_session(folder).run.name == "run-a"
+    session = load_session(folder)
+    assert (session.run.name, session.settings) == ("run-a", {"scale": 2})
+
+
+@pytest.mark.parametrize(("stated", "shown"), [(2.0, "2"), (None, ""), (99, ""), ("two", "")])
+def test_a_session_comes_with_the_scale_at_which_its_user_predicts(desk, tmp_path, stated, shown):
+    dock, labels = desk
+    session = Session(None, dock.workspace.image.data, labels, settings={"scale": stated})
+    save_session(tmp_path / "work.emseg", session)
+    dock.workspace.choose_scale(3.0)
+    dock.workspace.viewer.open(str(tmp_path / "work.emseg"), plugin="emseg-napari")
+    assert dock.predict.form.widgets["scale"].value == shown
 
 
 @pytest.mark.parametrize("white", [False, True])

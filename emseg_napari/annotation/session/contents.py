@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -99,10 +99,13 @@ class Origin:
         Folder of the run that predicted it.
     fingerprint : str
         Of the slice of the image; empty if it is not known.
+    choices : mapping
+        The "scale" and the "threshold" with which the user predicted it, where they are not the run's own.
     """
 
     run: Path
     fingerprint: str = ""
+    choices: Mapping[str, float] = field(default_factory=dict)
 
 
 class Contents(BaseModel):
@@ -120,6 +123,8 @@ class Contents(BaseModel):
         Of the labels.
     origins : dict
         Slice to the path of a run, as `reference` writes it, and a fingerprint.
+    choices : dict
+        Slice to what was chosen for its proposals, see `Origin`; older sessions have none.
     confirmed, rounds, settings, name, image_place, labels_place
         As in `Session`.
     """
@@ -133,6 +138,7 @@ class Contents(BaseModel):
     dtype: Literal["uint8"] = "uint8"
     confirmed: list[_Slice] = []
     origins: dict[_Slice, tuple[str, str]] = {}
+    choices: dict[_Slice, dict[str, _Number]] = {}
     rounds: list[Round] = []
     settings: dict[str, Any] = {}
     name: str = ""
@@ -186,9 +192,12 @@ def referred(origins: Mapping[int, Origin], folder: Path) -> dict[int, tuple[str
     return {z: (reference(one.run, folder), one.fingerprint) for z, one in sorted(origins.items())}
 
 
-def resolved_origins(stated: Mapping[int, tuple[str, str]], folder: Path) -> dict[int, Origin]:
-    """Return what `referred` wrote, from where the session lies now."""
-    return {z: Origin(_resolved(run, folder), mark) for z, (run, mark) in stated.items()}
+def resolved_origins(stated: Contents, folder: Path) -> dict[int, Origin]:
+    """Return where the proposals of a session come from, from where it lies now."""
+    return {
+        z: Origin(_resolved(run, folder), mark, stated.choices.get(z, {}))
+        for z, (run, mark) in stated.origins.items()
+    }
 
 
 def refuse_links_in(folder: Path, contents: Contents) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from emseg_napari.annotation.suggest import Place, places_of_slice
 from emseg_napari.core.jobs import Event, JobContext, Progress
 from emseg_napari.inference import load_predictor
+from emseg_napari.inference.stack import check_prediction_scale
 from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.sparse_stack import SparseStack
@@ -33,6 +35,7 @@ def search_places(
     run: Run | Path | str,
     context: JobContext | None = None,
     *,
+    settings: PredictionSettings | None = None,
     confirmed: Collection[int] = (),
     first: int = 0,
 ) -> None:
@@ -48,6 +51,8 @@ def search_places(
         Whose network doubts.
     context : JobContext, optional
         Gets a `SliceSearched` and a `Progress` for each slice, or a `SliceLeftOut` if it cannot be read.
+    settings : PredictionSettings, optional
+        How it predicts, such as at another scale than its own; of all slices that are not confirmed.
     confirmed : collection of int
         Slices that need no look.
     first : int
@@ -56,11 +61,12 @@ def search_places(
     Raises
     ------
     UserError
-        If the run cannot be used.
+        If the run cannot be used, or not at that scale.
     """
-    context = context or JobContext()
+    context, settings = context or JobContext(), settings or PredictionSettings()
     run = run if isinstance(run, Run) else open_run(run)
-    predictor = load_predictor(run, PredictionSettings())
+    check_prediction_scale(run, settings, image.shape[1:], math.prod(image.shape[1:]))
+    predictor = load_predictor(run, settings)
     slices = ReadableSlices(in_slabs(image), context.report)
     order = sorted(set(range(len(labels))).difference(confirmed), key=lambda z: (abs(z - first), z))
     started = time.monotonic()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -15,9 +15,10 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from emseg_napari.annotation.session.autosave import Autosave
 from emseg_napari.annotation.session.recovery import open_elsewhere
 from emseg_napari.annotation.session.scratch import low_disk_warning
-from emseg_napari.annotation.session.store import Session
+from emseg_napari.annotation.session.store import Round, Session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import check_pair
+from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.widgets.base.layer_autosave import LayerAutosave, unknown_file
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, labels_of, stack_of
@@ -27,6 +28,14 @@ from emseg_napari.widgets.layers.layer_sources import found_source, is_in_memory
 from emseg_napari.widgets.layers.placement import placement_of
 
 _ASK_MS = 500
+
+
+class _Work(TypedDict):
+    """What a session keeps of a workspace beside its layers, by the names of its fields."""
+
+    run: Path | None
+    rounds: list[Round]
+    settings: dict[str, Any]
 
 
 class SessionAutosave(QObject):
@@ -47,7 +56,7 @@ class SessionAutosave(QObject):
         super().__init__(workspace)
         self._workspace = workspace
         self._autosaved: list[LayerAutosave] = []
-        self._work = (workspace.run, workspace.rounds)
+        self._work = _work_in(workspace)
         self._soon = QTimer(self, singleShot=True, interval=0)
         self._soon.timeout.connect(partial(_flush, self._autosaved))
         # Polled here, not signalled by the threads that write: they may outlive this object.
@@ -97,6 +106,7 @@ class SessionAutosave(QObject):
             self._workspace.choose("image", images[-1])
         self._workspace.choose("labels", layer)
         self._workspace.choose_run(session.run)
+        self._workspace.choose_scale(_scale_in(session))
         self._workspace.add_rounds(session.rounds)
 
     def saving(
@@ -143,7 +153,7 @@ class SessionAutosave(QObject):
             return
         kept.flush()
         if layer == workspace.labels:  # the run of another layer is not its own
-            kept.autosave.record_state(run=workspace.run, rounds=workspace.rounds)
+            kept.autosave.record_state(**_work_in(workspace))
         if layer not in workspace.managed_labels:
             kept.autosave.close(timeout=0)
 
@@ -189,10 +199,10 @@ class SessionAutosave(QObject):
         self._soon.start()
 
     def _record_work(self) -> None:
-        layer, work = self._workspace.labels, (self._workspace.run, self._workspace.rounds)
+        layer, work = self._workspace.labels, _work_in(self._workspace)
         kept = None if layer is None else self._kept(layer)
         if kept is not None and work != self._work:  # not where only another layer was chosen
-            kept.autosave.record_state(run=work[0], rounds=work[1])
+            kept.autosave.record_state(**work)
         self._work = work
 
     def _image_of(self, layer: Labels) -> Any:
@@ -218,12 +228,23 @@ class SessionAutosave(QObject):
             labels=stack_of(layer),
             confirmed=set(confirmed_in(layer)),
             origins=dict(info_of(layer).origins),
-            run=self._workspace.run,
-            rounds=self._workspace.rounds,
+            **_work_in(self._workspace),
             name=layer.name,
             image_place=None if image is None else placement_of(image),
             labels_place=placement_of(layer),
         )
+
+
+def _work_in(workspace: Workspace) -> _Work:
+    return {"run": workspace.run, "rounds": workspace.rounds, "settings": {"scale": workspace.scale}}
+
+
+def _scale_in(session: Session) -> float | None:
+    """Return the scale that a session states; None if it states none, or one of another version."""
+    try:
+        return validated(PredictionSettings, scale=session.settings.get("scale")).scale
+    except UserError:
+        return None
 
 
 def autosave_of(workspace: Workspace) -> SessionAutosave:

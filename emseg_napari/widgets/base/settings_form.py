@@ -56,7 +56,11 @@ class SettingsForm(QWidget):
         UserError
             If a text is not a number or not a range.
         """
-        return {name: _value(self._fields[name], widget) for name, widget in self.widgets.items()}
+        return {name: self.value(name) for name in self.widgets}
+
+    def value(self, name: str) -> Any:
+        """Return the value of one field, as `values` does."""
+        return _value(self._fields[name], self.widgets[name])
 
     def set_values(self, values: dict[str, Any]) -> None:
         """Show values; names that the form does not have are passed over."""

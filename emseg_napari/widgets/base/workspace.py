@@ -1,4 +1,4 @@
-"""What the steps share: which image, labels and run the user is working with."""
+"""What the steps share: which image, labels, run and scale the user is working with."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
 
 
 class Workspace(QObject):
-    """The chosen layers and run; follows the viewer's layer list.
+    """The chosen layers, run and scale; follows the viewer's layer list.
 
     Signals
     -------
     changed
-        Another image, labels layer or run is chosen, or the history of evaluations is another.
+        Another image, labels layer, run or scale is chosen, or the history of evaluations is another.
     layers_changed
         Layers came, went or were renamed.
     managed_changed
@@ -51,6 +51,7 @@ class Workspace(QObject):
         self.viewer = viewer
         self._chosen: dict[str, Layer | None] = {"image": None, "labels": None}
         self._run: Path | None = None
+        self._scale: float | None = None
         self._histories: list[UndoHistory] = []
         self.runs_folder = recall_folder("runs", Path.home() / "emseg-runs")  # where new ones are written
         self.rounds: list[Round] = []  # evaluations so far, oldest first
@@ -87,6 +88,17 @@ class Workspace(QObject):
         """Choose the run folder."""
         if folder != self._run:
             self._run = folder
+            self.changed.emit()
+
+    @property
+    def scale(self) -> float | None:
+        """The scale at which that network predicts, in all steps; None for the run's own."""
+        return self._scale
+
+    def choose_scale(self, scale: float | None) -> None:
+        """Choose the scale of predictions."""
+        if scale != self._scale:
+            self._scale = scale
             self.changed.emit()
 
     def new_run_folder(self, kind: str) -> Path:

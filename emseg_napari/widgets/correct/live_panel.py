@@ -125,8 +125,10 @@ class LivePanel(JobListener, QWidget):
         layer = self._step.managed_layer()
         image, run = self._step.image(), self._run_to_start_from()
         start = STARTER if run.folder == starter_folder() else str(run.folder)
+        settings = LiveSettings(start=start, scale=self._step.workspace.scale)
+        settings.training(run.settings)  # refuses at once what the engine would refuse after seconds
         self.layer, self._threshold, self._changed = layer, run.record.threshold, set()
-        work: dict[str, Any] = {"image": image, "settings": LiveSettings(start=start)}
+        work: dict[str, Any] = {"image": image, "settings": settings}
         self._folder = work["folder"] = self._step.workspace.new_run_folder("live")
         self.job.start(
             "live", "Live learning", lambda: work | {"labels": trusted_of(layer, labels_of(layer))}

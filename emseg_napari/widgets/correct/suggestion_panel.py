@@ -18,6 +18,7 @@ from emseg_napari.core.jobs import Event, Failed, Finished, SliceLeftOut, UserEr
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import starter_folder
+from emseg_napari.settings import PredictionSettings
 from emseg_napari.widgets.base.engine_job import EngineJob
 from emseg_napari.widgets.base.job_step import JobListener
 from emseg_napari.widgets.base.keys import bind
@@ -184,6 +185,7 @@ class SuggestionPanel(JobListener, QWidget):
             raise UserError("Train a network or choose a run first (step Predict).")
         self._layer, self.places, self.errors, self._left_out = layer, [], {}, set()
         work: dict[str, Any] = {"image": image, "run": run, "confirmed": frozenset(confirmed_in(layer))}
+        work["settings"] = PredictionSettings(scale=self._step.workspace.scale)
         work["first"] = slice_in_view(self._step.viewer, layer) or 0
         self.job.start("search", "Finding places", lambda: work | {"labels": _copy_of(stack_of(layer))})
         self.bind_keys()

@@ -199,6 +199,7 @@ def _prediction(layer: Layer, workspace: Workspace, ask: Ask) -> Prediction:
             "recorded",
             lambda z: bool(labels[z].any()),
             _runs(origins),
+            _choices(origins),
         )
     pixels = volume_of_layer(layer)
     is_image = layer == workspace.image
@@ -207,11 +208,16 @@ def _prediction(layer: Layer, workspace: Workspace, ask: Ask) -> Prediction:
             f"{layer.name} holds grey levels and no prediction; choose a boundary probability, or labels "
             "that were predicted."
         )
-    return replace(_recorded(layer, pixels, _with_marks(named, origins, len(pixels))), runs=_runs(origins))
+    found = _recorded(layer, pixels, _with_marks(named, origins, len(pixels)))
+    return replace(found, runs=_runs(origins), choices=_choices(origins))
 
 
 def _runs(origins: Mapping[int, Origin]) -> dict[int, str]:
     return {z: str(origin.run) for z, origin in origins.items()}
+
+
+def _choices(origins: Mapping[int, Origin]) -> dict[int, Mapping[str, float]]:
+    return {z: origin.choices for z, origin in origins.items()}
 
 
 def _with_marks(record: Mapping[str, Any], origins: Mapping[int, Origin], depth: int) -> dict[str, Any]:

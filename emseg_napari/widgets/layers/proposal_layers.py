@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,15 @@ class PredictionSource:
     run : Path
     threshold : float
         Boundary probability from which a pixel is boundary.
+    choices : mapping
+        As of `Origin`.
     """
 
     image: Image
     shape: tuple[int, ...]
     run: Path
     threshold: float
+    choices: Mapping[str, float] = field(default_factory=dict)
 
 
 class ProposalLayers:
@@ -115,7 +119,7 @@ class ProposalLayers:
         return self._signed(layer)
 
     def _origin(self, event: SlicePredicted) -> Origin:
-        return Origin(self._source.run, event.fingerprint)
+        return Origin(self._source.run, event.fingerprint, self._source.choices)
 
     def _fill(self, event: SlicePredicted) -> None:
         target, history = self.target, history_of(self.target)

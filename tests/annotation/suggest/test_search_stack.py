@@ -1,11 +1,14 @@
 """The search of a whole stack for places."""
 
 import numpy as np
+import pytest
 
 from emseg_napari.annotation.suggest import search_stack
 from emseg_napari.annotation.suggest.search_stack import SliceSearched, search_places
-from emseg_napari.core.jobs import JobContext, Progress, SliceLeftOut
+from emseg_napari.core.jobs import JobContext, Progress, SliceLeftOut, UserError
+from emseg_napari.inference import load_predictor
 from emseg_napari.io.volume import BrokenChunk, volume_of
+from emseg_napari.settings import PredictionSettings
 from helpers.tiny_runs import tiny_network_run
 
 
@@ -62,3 +65,24 @@ def test_slices_are_searched_from_the_one_in_view_outwards_and_confirmed_ones_ar
     assert [event.fraction for event in steps] == [0.25, 0.5, 0.75, 1]
     assert steps[-1].seconds_left == 0
     assert [event.text for event in steps][:2] == ["slice 2 searched", "slice 3 searched"]
+
+
+def test_the_network_doubts_at_the_scale_that_is_given(tmp_path, monkeypatch):
+    seen = []
+    note = lambda z, labels, found, *_: seen.append(found) or []  # noqa: E731
+    monkeypatch.setattr(search_stack, "places_of_slice", note)
+    image = np.random.default_rng(0).integers(0, 255, (1, 40, 40)).astype(np.uint8)
+    labels, run = np.zeros(image.shape, np.uint8), tiny_network_run(tmp_path / "run")
+    for settings in (PredictionSettings(scale=2), None):
+        search_places(image, labels, run, settings=settings)
+        expected = load_predictor(run, settings or PredictionSettings()).probability(image[0])
+        np.testing.assert_array_equal(seen[-1], expected)
+    assert np.abs(seen[0] - seen[1]).mean() > 0.02
+
+
+def test_a_scale_at_which_slices_are_too_small_is_refused(tmp_path):
+    image = np.zeros((1, 40, 40), np.uint8)
+    with pytest.raises(UserError, match="smaller than a patch"):
+        search_places(
+            image, image, tiny_network_run(tmp_path / "run"), settings=PredictionSettings(scale=0.5)
+        )

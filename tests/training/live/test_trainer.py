@@ -29,7 +29,7 @@ from emseg_napari.io.volume import BrokenChunk, Volume
 from emseg_napari.models import unet
 from emseg_napari.models.earlier_run import opened_start
 from emseg_napari.models.run import Run, open_run
-from emseg_napari.settings import LiveSettings, TrainingSettings
+from emseg_napari.settings import LiveSettings, PredictionSettings, TrainingSettings
 from emseg_napari.training.learner import Learner
 from emseg_napari.training.live import idle, preview
 from emseg_napari.training.live import trainer as live_module
@@ -441,6 +441,26 @@ def test_it_saves_now_and_then_while_it_learns_and_once_at_rest(begin, tiny_stac
 
 
 # The user's mistakes
+
+
+def test_at_another_scale_it_shows_and_keeps_that_scale_as_the_runs_own(begin, start, tiny_stack):
+    image, labels = tiny_stack
+    session = begin(scale=2)
+    shown = session.until(PreviewReady).probability
+    settings = PredictionSettings(scale=2, close_gaps=False, average_orientations=False)
+    np.testing.assert_allclose(shown, predict(image[1:2], start, settings)[0], atol=1e-3)
+    session.update_labels(2, labels[2])
+    session.until(PreviewReady, lambda e: e.epoch == 1)
+    run = open_run(session.end().folder)
+    assert (run.record.scale, run.settings.scale) == ((2, 2), 2)
+    assert (start.record.scale, start.settings.scale) == ((1, 1), 1)
+
+
+def test_a_scale_at_which_slices_are_too_small_is_refused(start, tiny_stack, tmp_path):
+    settings = LiveSettings(start=str(start.folder), scale=0.5)
+    with pytest.raises(UserError, match="smaller than a patch"):
+        train_live(*tiny_stack, settings, folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_with_a_run_is_not_overwritten(start, tiny_stack):

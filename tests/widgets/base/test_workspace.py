@@ -63,6 +63,9 @@ def test_a_choice_is_told_once(workspace):
     for folder in ("a", "a", None):
         workspace.choose_run(folder)
     assert len(told) == 3
+    for scale in (2.0, 2.0, None):
+        workspace.choose_scale(scale)
+    assert len(told) == 5
 
 
 def test_edits_and_undo_of_managed_layers_are_told_while_they_are_there(workspace):

@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from emseg_napari.annotation.session.store import Origin
 from emseg_napari.core.jobs import Failed, Finished, Message, PreviewReady, Progress
 from emseg_napari.models import run as run_module
-from emseg_napari.settings import TrainingSettings
+from emseg_napari.settings import LiveSettings, TrainingSettings
 from emseg_napari.widgets.correct import live_panel
 from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
@@ -58,11 +58,29 @@ def test_it_starts_from_the_chosen_run_in_a_folder_of_its_own(live, tmp_path):
     live.step.workspace.choose_run(run.folder)
     live.switch.click()
     (job,) = live.jobs
-    assert job["settings"].start == str(run.folder)
+    assert job["settings"] == LiveSettings(start=str(run.folder))
     assert job["folder"].parent == tmp_path / "runs"
     assert job["folder"].name.startswith("cells-live-")
     np.testing.assert_array_equal(job["image"], IMAGE)
     np.testing.assert_array_equal(job["labels"][:], LABELS)
+
+
+def test_it_learns_at_the_scale_at_which_the_user_predicts(live, tmp_path):
+    live.step.workspace.choose_run(a_run(tmp_path / "mine", [0], [1]).folder)
+    live.step.workspace.choose_scale(2.0)
+    live.switch.click()
+    assert live.jobs[0]["settings"].scale == 2
+
+
+def test_a_network_without_another_scale_is_refused_before_the_engine_starts(live, tmp_path):
+    run = a_run(tmp_path / "published", [0], [1])
+    run.settings = TrainingSettings.recipe("reference")
+    run.save()
+    live.step.workspace.choose_run(run.folder)
+    live.step.workspace.choose_scale(2.0)
+    live.switch.click()
+    assert "Scale has no effect on 'reference'" in live.step.status.text()
+    assert live.jobs == []
 
 
 def test_without_a_run_it_starts_from_the_starter_network_or_says_that_one_is_missing(

@@ -8,16 +8,19 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
 
 from emseg_napari.annotation.session.slicefiles import read_slices
-from emseg_napari.annotation.suggest import Place
+from emseg_napari.annotation.suggest import Place, places_of_slice, ranked
 from emseg_napari.annotation.suggest.search_stack import SliceSearched
 from emseg_napari.core.jobs import Failed, Finished, PreviewReady, SliceLeftOut
+from emseg_napari.inference import load_predictor
 from emseg_napari.models import run as run_module
 from emseg_napari.models.run import open_run
+from emseg_napari.settings import PredictionSettings
 from emseg_napari.training.live.idle import WAITING
 from emseg_napari.widgets.correct.slice_strip import COLOURS
 from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
 from emseg_napari.widgets.layers.layer_info import info_of
+from helpers.tiny_runs import tiny_network_run
 from helpers.window import canvas_of, drag, middle, noting, striped, wait_for
 
 
@@ -121,6 +124,35 @@ def test_a_real_search_finds_the_wall_that_is_missing(desk, qtbot, tiny_run):
     assert desk.correct.status.text() == "" or "should not" not in desk.correct.status.text()
 
 
+def test_after_a_prediction_at_scale_two_the_places_are_those_of_that_scale(dock, qtbot, tmp_path):
+    image, _ = striped((2, 96, 96))
+    run = tiny_network_run(tmp_path / "run", patch_px=64)
+    dock.workspace.viewer.add_image(image, name="cells")
+    dock.predict.set_run(run.folder)
+    dock.show_step(dock.predict)
+    dock.predict.form.widgets["scale"].value = "2"
+    dock.predict.predict.click()
+    wait_for(qtbot, lambda: not dock.predict.job.running)
+    dock.show_step(dock.correct)
+    dock.correct.places.search.click()
+    wait_for(qtbot, lambda: not dock.correct.places.job.running)
+    labels = dock.workspace.labels.data
+    twice, own = (places_at(scale, image, labels, run) for scale in (2, None))
+    assert dock.correct.places.places == twice
+    assert twice
+    assert twice != own
+
+
+def places_at(scale, image, labels, run):
+    """The places of a stack of two slices by a run's network at a scale."""
+    predictor = load_predictor(run, PredictionSettings(scale=scale))
+    found = []
+    for z in range(2):
+        around = [labels[n] if 0 <= n < 2 else None for n in (z - 1, z + 1)]
+        found += places_of_slice(z, labels[z], *predictor.probability_and_spread(image[z]), around)
+    return ranked(found)
+
+
 @pytest.fixture
 def alone(qtbot, tmp_path, monkeypatch, tiny_run):
     """The panel of places without a window, and the jobs that it begins."""
@@ -154,6 +186,7 @@ def test_a_search_is_given_what_is_chosen_and_begins_at_the_slice_in_view(alone,
     alone.search.click()
     (job,) = alone.jobs
     assert (job["run"], job["confirmed"], job["first"]) == (tiny_run.folder, {3}, 4)
+    assert job["settings"] == PredictionSettings()
     np.testing.assert_array_equal(job["image"], striped()[0])
     before = layer.data.copy()
     layer.data[:] = 1

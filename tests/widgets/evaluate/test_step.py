@@ -237,9 +237,9 @@ def test_the_run_of_the_layer_gives_threshold_and_trained_slices(step, started, 
     assert "By slices 3 the run chose" in step.status.text()
 
 
-def fill(step, run, slices):
-    """Propose slices as step Predict does, from a run."""
-    source = PredictionSource(layer_of(step, "cells"), IMAGE.shape, run, 0.5)
+def fill(step, run, slices, **choices):
+    """Propose slices as step Predict does, from a run, with a scale or threshold of the user's."""
+    source = PredictionSource(layer_of(step, "cells"), IMAGE.shape, run, 0.5, choices)
     layers = ProposalLayers(step.viewer, source, None, wants_probability=True)
     for z in slices:
         layers.show(SlicePredicted(z, PROBABILITY[z], fingerprint(IMAGE[z])))
@@ -273,13 +273,37 @@ def test_a_layer_that_two_runs_filled_counts_each_slice_for_its_own_run_and_says
         assert started[-1]["trained_slices"] == trained
 
 
-def test_a_session_knows_which_run_proposed_which_slice(step, started, tmp_path):
-    proposal = fill(step, a_run(tmp_path / "first", trained=(0, 1), image=IMAGE), range(6))
+def test_another_scale_or_threshold_of_scored_slices_is_doubted_and_that_of_others_is_not(
+    step, started, tmp_path
+):
+    run = a_run(tmp_path / "run", trained=(0,), image=IMAGE, threshold=0.6)
+    fill(step, run, (1, 2))
+    labels = fill(step, run, (3, 4), scale=2.0, threshold=0.3)
+    doubts = {labels: "scale 2 instead of the run's own, threshold 0.3 instead of the run's 0.6"}
+    for layer in (labels, layer_of(step, "found")):
+        step.prediction.choose(layer)
+        for slices, is_doubted in (("1:3", False), ("2:4", True)):
+            step.form.widgets["slices"].value = slices
+            step.evaluate.click()
+            answer(step, a_review(TRUTH, PREDICTED, V_RAND))
+            doubt = doubts.get(layer, "scale 2 instead of the run's own")
+            sentence = f"{layer.name} was made with {doubt}: its scores are honest only if that was chosen"
+            assert (sentence in step.status.text()) == is_doubted
+            assert ("was made with" in step.status.text()) == is_doubted
+
+
+def test_a_session_knows_which_run_proposed_which_slice_and_how(step, started, tmp_path):
+    run = a_run(tmp_path / "first", trained=(0, 1), image=IMAGE)
+    fill(step, run, range(5))
+    proposal = fill(step, run, (5,), scale=2.0)
     session = Session(None, IMAGE, proposal.data, origins=dict(info_of(proposal).origins))
     save_session(tmp_path / "here" / "work.emseg", session)
     shutil.copytree(tmp_path / "here" / "work.emseg", tmp_path / "work.emseg")
     (_, _, _), (labels, shown, _) = session_layers(tmp_path / "work.emseg")
-    step.prediction.choose(step.viewer.add_labels(labels, **shown | {"name": "reopened"}))
+    reopened = step.viewer.add_labels(labels, **shown | {"name": "reopened"})
+    origins = info_of(reopened).origins
+    assert {z: one.choices for z, one in origins.items() if one.choices} == {5: {"scale": 2}}
+    step.prediction.choose(reopened)
     step.evaluate.click()
     assert step.run_name.text() == "first"
     assert started[0]["trained_slices"] == [0, 1]
