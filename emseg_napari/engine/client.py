@@ -29,7 +29,7 @@ _LOOK_SECONDS = 0.5
 
 
 class Engine:
-    """Engine process that starts with its first job and stays alive for the next.
+    """Engine process that starts with its first job, or when it is warmed up, and stays alive for the next.
 
     Use it as a context manager, or `close` it; it ends with this process in any case.
 
@@ -45,7 +45,7 @@ class Engine:
         self._log: IO[bytes] | None = None
         self._busy = threading.Lock()
         self._sending = threading.Lock()
-        self._cancelled = False
+        self._cancelled, self._is_fresh = False, True
         self._job = 0
         self._control = JobControl()
         self._outbox = Mailbox()
@@ -90,6 +90,7 @@ class Engine:
             return
         over = False
         try:
+            self._is_fresh = False
             self._control = JobControl(self._control.z)
             self._job += 1
             request = Request(cast(Any, job), packed(arguments))
@@ -135,13 +136,16 @@ class Engine:
                 return
 
     def warm_up(self) -> None:
-        """Start the process, unless it runs already, and prepare it for a training; a job may follow."""
-        if self._busy.acquire(blocking=False):
+        """Start the process and prepare it for a training, once, unless it did a job already.
+
+        A job may follow at once. It says what is wrong, should this fail.
+        """
+        if self._is_fresh and self._busy.acquire(blocking=False):
+            self._is_fresh = False
             try:
-                if self.process_id is None:
+                with contextlib.suppress(OSError, ValueError):
                     self._start()
-                    with contextlib.suppress(OSError, ValueError):  # a job would say what is wrong
-                        self._send(WarmUp())
+                    self._send(WarmUp())
             finally:
                 self._busy.release()
 

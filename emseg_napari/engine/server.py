@@ -1,7 +1,7 @@
 """Server of the engine process: ``python -m emseg_napari.engine.server``, over stdin and stdout.
 
 It ends by itself when its stdin closes, so no orphan outlives the window, and it imports
-Keras only for a training, so predictions start at once.
+Keras only for a training, or ahead of one (`WarmUp`), so predictions start at once.
 """
 
 from __future__ import annotations
@@ -10,11 +10,21 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from emseg_napari.core.jobs import Cancelled, Event, Failed, Finished, JobContext, JobControl, UserError
+from emseg_napari.core.jobs import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    JobContext,
+    JobControl,
+    ShouldStop,
+    UserError,
+)
 from emseg_napari.core.mailbox import Mailbox
 from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, WarmUp, receive, send, unpacked
 
@@ -24,7 +34,7 @@ class _Engine:
 
     def __init__(self, commands: BinaryIO, events: BinaryIO) -> None:
         self._commands, self._events = commands, events
-        self._requests: queue.Queue[Request | WarmUp] = queue.Queue()
+        self._requests: queue.Queue[tuple[Request | WarmUp, float]] = queue.Queue()
         self._stop = threading.Event()
         self._control = JobControl()
         self._inbox = Mailbox()
@@ -32,11 +42,11 @@ class _Engine:
     def serve(self) -> None:
         threading.Thread(target=self._listen, daemon=True).start()
         while True:
-            request = self._requests.get()
+            request, began = self._requests.get()
             if isinstance(request, Request):
-                self._report(self._outcome(request))
+                self._report(self._outcome(request, began))
             else:
-                _warm_up()
+                _warm_up(lambda: not self._requests.empty())
 
     def _listen(self) -> None:
         """Receive commands, also while a job runs."""
@@ -53,9 +63,9 @@ class _Engine:
             if isinstance(command, Request):
                 self._stop.clear()
                 self._control, self._inbox = JobControl(), Mailbox()
-                self._requests.put(command)
+                self._requests.put((command, time.monotonic()))
             elif isinstance(command, WarmUp):
-                self._requests.put(command)
+                self._requests.put((command, time.monotonic()))
             elif isinstance(command, Stop):
                 self._stop.set()
             elif isinstance(command, JobControl):
@@ -66,9 +76,9 @@ class _Engine:
     def _report(self, event: Event) -> None:
         send(self._events, event)
 
-    def _outcome(self, request: Request) -> Event:
+    def _outcome(self, request: Request, began: float) -> Event:
         try:
-            return Finished(self._do(request))
+            return Finished(self._do(request, began))
         except Cancelled:
             return Failed("Cancelled.", cancelled=True)
         except UserError as error:
@@ -80,9 +90,9 @@ class _Engine:
         except Exception as error:
             return Failed(f"The {request.job} job failed: {_short(error)}", details=_trace())
 
-    def _do(self, request: Request) -> Any:
+    def _do(self, request: Request, began: float) -> Any:
         arguments = unpacked(request.arguments)
-        context = JobContext(self._report, self._stop.is_set, lambda: self._control, self._inbox)
+        context = JobContext(self._report, self._stop.is_set, lambda: self._control, self._inbox, began)
         return _JOBS[request.job](**arguments, context=context)
 
 
@@ -163,11 +173,11 @@ _JOBS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _warm_up() -> None:
-    from emseg_napari.training.train import warm_up
-
+def _warm_up(should_stop: ShouldStop) -> None:
     try:
-        warm_up()
+        from emseg_napari.training.train import warm_up
+
+        warm_up(should_stop)
     except Exception:  # the training itself will say what is wrong
         traceback.print_exc()
 

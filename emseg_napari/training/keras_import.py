@@ -19,7 +19,7 @@ def import_keras() -> None:
     """
     # Also if the user set another backend: none of them trains here (benchmarks/README.md).
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    # TensorFlow's default on processors with AVX-512; a step takes two thirds of the time on others, too.
+    # TensorFlow's default on processors with AVX-512 VNNI; on others, too, a step takes two thirds.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if "keras" not in sys.modules:
         with _without_collections(), _hidden(_UNUSED):

@@ -40,12 +40,13 @@ def compile_network(model: keras.Model, settings: TrainingSettings, anchored: bo
     optimizer.build(model.trainable_variables)
 
 
-# Networks whose trainings are over. Tracing a step takes three seconds, which another training with the same
+# The network of the last training. Tracing a step takes three seconds, which another training with the same
 # step need not spend again.
 _COMPILED: dict[tuple[Any, ...], keras.Model] = {}
-# What a traced step holds as constants; all else it reads anew.
+# What a traced step holds as constants, beside the size of the patches; all else it reads anew.
 _IN_STEP = (
     "network",
+    "batch_size",
     "precision",
     "weight_decay",
     "beta_2",
@@ -69,6 +70,8 @@ class Learner:
     ----------
     settings : TrainingSettings
     devices : Devices
+    side_px : int
+        Of its patches, in pixels.
     start : Path, optional
         Checkpoint of the weights that it starts from; random ones, drawn with the seed, if not given.
 
@@ -77,8 +80,10 @@ class Learner:
     model : keras.Model
     """
 
-    def __init__(self, settings: TrainingSettings, devices: Devices, start: Path | None = None) -> None:
-        self._settings, self._devices = settings, devices
+    def __init__(
+        self, settings: TrainingSettings, devices: Devices, side_px: int, start: Path | None = None
+    ) -> None:
+        self._settings, self._devices, self._side_px = settings, devices, side_px
         self._start: list[np.ndarray] | None = None
         self._start_network: keras.Model | None = None
         random.seed(settings.seed)  # of what Keras draws weights from
@@ -103,7 +108,7 @@ class Learner:
     @property
     def _step_key(self) -> tuple[Any, ...]:
         shapes = tuple(weights.shape for weights in self.model.weights)
-        return self.is_anchored, shapes, *(getattr(self._settings, name) for name in _IN_STEP)
+        return self.is_anchored, shapes, self._side_px, *(getattr(self._settings, name) for name in _IN_STEP)
 
     def close(self) -> None:
         """Leave the compiled network to the next training; this object is of no use any more."""
@@ -195,7 +200,7 @@ class Learner:
             self.model.set_weights(present)
 
     def predictor(self, record: RunRecord) -> SlicePredictor:
-        """Predict with the weights of this moment as a run with that record does."""
+        """Predict with the present weights as a run with that record does; for use before the next step."""
         if self._settings.precision == "float32" and not self._devices.has_gpu:
             # On processors it takes half of Keras's time, and no second to be traced.
             network = onnx_model(self.model).SerializeToString()
@@ -211,7 +216,7 @@ class Learner:
         """Load the kept weights of a run, and write them as the network that predictions use."""
         self.load(run.best_checkpoint)
         network = self.model
-        if self._settings.precision != "float32":  # else its casts would be exported, too
+        if self._settings.precision != "float32" or self._devices.count > 1:  # casts and copies stay here
             network = unet.build(self._settings.network)
             network.set_weights(self.model.get_weights())
         export_onnx(network, run.network_file)

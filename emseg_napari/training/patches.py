@@ -57,6 +57,11 @@ class PatchSampler:
     part : SliceWindow, optional
         Draw from that part of the slices only, (y, x), with the grey levels of the whole; for `compact`.
 
+    Attributes
+    ----------
+    side_px : int
+        Side of the patches in pixels.
+
     Raises
     ------
     UserError
@@ -76,7 +81,7 @@ class PatchSampler:
         part = part or (slice(None), slice(None))
         images = [resample(normalisation.levels(s).apply(s[part]), self._scale) for s in image]
         labels = labels[:, *part]
-        self._size = _side_px(settings, images[0].shape)
+        self.side_px = _side_px(settings, images[0].shape)
         self._images = [self._pad(s, "reflect") for s in images]
         self._set_labels(labels)
 
@@ -106,7 +111,7 @@ class PatchSampler:
 
     def _pad(self, slice_: np.ndarray, mode: str) -> np.ndarray:
         """Pad a slice that is smaller than a patch to its size; padding is unlabelled."""
-        missing = [max(0, self._size - n) for n in slice_.shape]
+        missing = [max(0, self.side_px - n) for n in slice_.shape]
         # np.pad cannot mirror what is one pixel wide.
         usable = mode if mode == "constant" or min(slice_.shape) > 1 else "edge"
         return np.pad(slice_, [(0, m) for m in missing], mode=usable)  # type: ignore[call-overload]
@@ -140,7 +145,7 @@ class PatchSampler:
 
     def _window(self, z: int, random: np.random.Generator) -> SliceWindow:
         """Return a random window with labelled pixels."""
-        labels, size = self._labels[z], self._size
+        labels, size = self._labels[z], self.side_px
         positions = self._positions[z]
         while positions is None:
             corner = [int(random.integers(n - size + 1)) for n in labels.shape]
@@ -220,12 +225,15 @@ class LivePatches:
         labelled *= labelled[0].size / np.maximum(1, labelled.sum(axis=(1, 2, 3), keepdims=True))
         return image, target
 
+    @property
+    def side_px(self) -> int:
+        """Side of the patches in pixels."""
+        scale = network_scale(self._settings, self._image.shape[1:])
+        return _side_px(self._settings, resample(np.zeros(self._image.shape[1:], np.float32), scale).shape)
+
     def empty_batch(self) -> tuple[np.ndarray, np.ndarray]:
         """Return a batch without labels, of which nothing is learned."""
-        scale = network_scale(self._settings, self._image.shape[1:])
-        shape = resample(np.zeros(self._image.shape[1:], np.float32), scale).shape
-        side = _side_px(self._settings, shape)
-        empty = np.zeros((self._settings.batch_size, side, side, 2), np.float32)
+        empty = np.zeros((self._settings.batch_size, self.side_px, self.side_px, 2), np.float32)
         return empty[..., :1], empty
 
     def _patch(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from emseg_napari.settings import TrainingSettings
 
-# After the last step the network is exported, blended and judged. So long until `reserve` knows better.
-_ENDING_SECONDS = 6.0
+# For what follows the last step (blending, export, judging), until `reserve` knows better.
+_ENDING_SECONDS = 10.0
 _EPOCH_SECONDS = 8.0, 60.0
 _PREVIEW_SECONDS = 8.0
 

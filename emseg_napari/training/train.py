@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from emseg_napari.core.jobs import JobContext
+from emseg_napari.core.jobs import JobContext, ShouldStop, never
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume
 from emseg_napari.models.earlier_run import opened_replay, opened_start, refuse_baseline, with_default_start
@@ -60,15 +60,21 @@ def run_live(
     return train_live(image, labels, settings, context, folder=folder)
 
 
-def warm_up() -> None:
-    """Spend now the seconds that the first training from the starter would spend before its first step."""
+def warm_up(should_stop: ShouldStop = never) -> None:
+    """Spend now the seconds that the first training from the starter would spend before its first step.
+
+    It stops as soon as `should_stop` says so, since another job waits.
+    """
     import_keras()
+    if should_stop():
+        return
     from emseg_napari.training.devices import Devices
     from emseg_napari.training.learner import Learner
 
     settings = TrainingSettings.recipe(**with_default_start({}))
     start = opened_start(settings)
-    learner = Learner(settings, Devices(), None if start is None else start.best_checkpoint)
+    weights = None if start is None else start.best_checkpoint
+    learner = Learner(settings, Devices(), settings.patch_px, weights)
     batch = np.ones((settings.batch_size, settings.patch_px, settings.patch_px, 2), np.float32)
     learner.step(batch[..., :1], batch, 0.0)
     learner.close()

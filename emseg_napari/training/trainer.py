@@ -14,7 +14,7 @@ import numpy as np
 
 from emseg_napari.core.files import atomic_write, replace, writable_folder
 from emseg_napari.core.jobs import EpochEnded, JobContext, Message, PreviewReady, Progress
-from emseg_napari.inference import load_predictor
+from emseg_napari.inference import SlicePredictor, load_predictor
 from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import SparseStack, Stack, stacked
 from emseg_napari.models.earlier_run import opened_replay, opened_start, replay_notes
@@ -32,9 +32,11 @@ from emseg_napari.training.validation import Validator, load_comparisons
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
 _PAUSE_SECONDS = 0.1
-_MEASURED_STEPS = 5
-# After the last step: to write the network, and to predict with it, each pixel in a part of a step's time.
-_EXPORT_SECONDS, _PREDICTED_PART = 1.5, 0.4
+# Steps of a session after which is estimated what its end will take.
+_MEASURED_AT = 3, 20, 100
+# The network is written, and predicts: a pixel in such a part of the time that it takes in a step. To close
+# the gaps of a slice takes as long as to predict it in so many orientations.
+_EXPORT_SECONDS, _PREDICTED_PART, _CLOSING = 1.5, 0.4, 4
 _SHARES = 0.0, 0.5, 1.0  # of what was learned, that are compared first
 _UNCHOSEN_SHARE = 0.5  # of what was learned, where no held-out labels can compare it with the start
 
@@ -140,7 +142,7 @@ class _Training:
         settings = self._run.settings
         kept = self._run.start_checkpoint
         weights = start.best_checkpoint if start else kept if resume and kept.is_file() else None
-        self._learner = Learner(settings, self._devices, weights)
+        self._learner = Learner(settings, self._devices, self._sampler.side_px, weights)
         if resume:
             self._resume()
         self._devices.warm_up(self._learner.model, *self._sampler.batch(0))
@@ -178,21 +180,22 @@ class _Training:
         """Train until the time or the epochs are over, or the user ends it."""
         schedule = self._schedule
         self._reported_at = schedule.seconds
-        Thread(target=load_comparisons).start()  # beside the first steps
+        Thread(target=load_comparisons, daemon=True).start()  # beside the first steps
+        first = schedule.step
         for image, target in self._sampler.batches(schedule.step):
             if schedule.fraction >= 1 and self._run.history:
                 return
             self._wait_while_paused()
             self._context.check_stop()
             self._do_step(image, target)
-            if len(self._losses) == _MEASURED_STEPS:
+            if schedule.step - first in _MEASURED_AT:
                 self._reserve_for_end(image.size)
             enough = self._context.control().enough
             if schedule.epoch_is_over or enough:
                 self._end_epoch()
             elif schedule.preview_is_due():
                 with self._learner.averaged():
-                    self._preview(len(self._run.history) + 1)
+                    self._preview(len(self._run.history) + 1, self._learner.predictor(self._run.record))
             if enough:
                 return
             self._save_and_report_if_due()
@@ -223,8 +226,10 @@ class _Training:
     def _reserve_for_end(self, pixels_of_step: int) -> None:
         """Keep time for what follows the last step, as fast as the latest steps were."""
         run = self._run
-        step_seconds = float(np.diff([seconds for _, seconds in self._spent[-_MEASURED_STEPS:]]).min())
-        orientations = PredictionSettings().orientations_for(run.settings.network)
+        if self._devices.has_gpu or run.settings.precision != "float32":
+            return  # its end is predicted in other ways than its steps
+        step_seconds = float(np.diff([seconds for _, seconds in self._spent[-_MEASURED_AT[0] :]]).min())
+        orientations = PredictionSettings().orientations_for(run.settings.network) + _CLOSING
         blends = len(_SHARES) + 1 if self._learner.is_anchored else 0
         pixels = self._validator.pixels_at_end(orientations, blends) * np.prod(run.record.scale)
         predicted = _PREDICTED_PART * step_seconds * float(pixels) / pixels_of_step
@@ -252,8 +257,8 @@ class _Training:
 
     def _score_epoch(self) -> EpochEnded:
         schedule, epoch = self._schedule, len(self._run.history) + 1
-        self._preview(epoch)
         predictor = self._learner.predictor(self._run.record)
+        self._preview(epoch, predictor)
         trained, held_out = self._validator.trained(predictor), self._validator.held_out(predictor)
         assert trained.accuracy is not None  # some slice always trains
         self._keep_if_best(epoch, held_out.cost)
@@ -276,10 +281,9 @@ class _Training:
                 self._lowest_cost = cost
                 self._run.update(kept_epoch=epoch)
 
-    def _preview(self, epoch: int) -> None:
+    def _preview(self, epoch: int, predictor: SlicePredictor) -> None:
         z = self._context.control().z
         if z is not None and 0 <= z < len(self._image) and (plane := self._slices.read(z)) is not None:
-            predictor = self._learner.predictor(self._run.record)
             probability = predictor.probability(plane, self._context.should_stop)
             self._report(PreviewReady(epoch, z, probability))
 

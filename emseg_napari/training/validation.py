@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -38,8 +39,8 @@ from emseg_napari.training.splits import (
 
 _SLICES = 3
 _SIDE_PX = 1024
-# Slices that choose how probabilities become labels: the held-out ones and some that train.
-_CHOOSING_HELD_OUT, _CHOOSING_TRAINED = 4, 2
+# Slices that choose how probabilities become labels: held-out ones, and at least two that train.
+_CHOOSING_SLICES, _CHOOSING_TRAINED = 4, 2
 # By what V_rand and V_info of a handful of slices differ by chance.
 _NEARLY = 0.01
 # None above the usual: on slices that train, boundaries are stronger than on others.
@@ -67,7 +68,8 @@ class ValidationScore:
 
 def load_comparisons() -> None:
     """Load now what the first comparison would load, in a second: numba, and what it compiled earlier."""
-    thinned_regions(np.eye(3, dtype=bool))
+    with suppress(Exception):  # that comparison will say what is wrong
+        thinned_regions(np.eye(3, dtype=bool))
 
 
 class Scorer:
@@ -142,10 +144,13 @@ class Scorer:
         threshold = best_threshold(labels, probability)
         if not is_dense(labels):
             return threshold, usual
+
+        def score_levels(known: np.ndarray, found: np.ndarray) -> list[float]:
+            closed = closings(found, threshold, _LEVELS, self._should_stop)
+            return [_agreement([known], [one], threshold).mean() for one in closed]
+
         with ThreadPoolExecutor(machine.threads()) as pool:
-            found = pool.map(lambda p: [*closings(p, threshold, _LEVELS, self._should_stop)], probability)
-            closed = zip(*found, strict=True)
-        scores = smoothed(np.array([_agreement(labels, p, threshold).mean() for p in closed]))
+            scores = smoothed(np.mean([*pool.map(score_levels, labels, probability)], axis=0))
         near = [level for level, score in zip(_LEVELS, scores, strict=True) if score > scores.max() - _NEARLY]
         return threshold, min(near, key=lambda level: abs(level - usual))
 
@@ -233,8 +238,9 @@ class Validator:
     @property
     def _choosing(self) -> list[int]:
         # Not the held-out slices alone: of two slices, a single gap between large cells would decide.
-        held_out = spread_over(self._held_out, _CHOOSING_HELD_OUT)
-        return sorted({*held_out, *spread_over(self._trained, _CHOOSING_TRAINED)})
+        held_out = spread_over(self._held_out, _CHOOSING_SLICES)
+        trained = max(_CHOOSING_TRAINED, _CHOOSING_SLICES - len(held_out))
+        return sorted({*held_out, *spread_over(self._trained, trained)})
 
     def pixels_at_end(self, orientations: int, blends: int) -> int:
         """Return how many pixels a network predicts to choose thresholds, and to compare blends.
@@ -281,7 +287,9 @@ class CachedPredictor:
         return self.part(slice_, whole(slice_.shape), should_stop)
 
 
-def _agreement(labels: np.ndarray, probability: Iterable[np.ndarray], threshold: float) -> np.ndarray:
+def _agreement(
+    labels: Iterable[np.ndarray], probability: Iterable[np.ndarray], threshold: float
+) -> np.ndarray:
     """Return V_rand and V_info, the means over slices."""
     found = [
         next(comparisons(known, 1 - p, [1 - threshold])).agreement

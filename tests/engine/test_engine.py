@@ -586,3 +586,20 @@ def test_a_job_that_runs_is_not_disturbed_by_a_warm_up(tiny_stack, tmp_path):
         engine.warm_up()
         *_, last = events
         assert isinstance(last, Finished), last
+
+
+@pytest.mark.usefixtures("warm_engines")
+def test_a_warm_up_that_cannot_start_is_tried_once_and_says_nothing(monkeypatch):
+    tried = []
+
+    def refused(*_, **__):
+        tried.append(True)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(client.subprocess, "Popen", refused)
+    with Engine() as engine:
+        engine.warm_up()
+        engine.warm_up()
+        assert len(tried) == 1
+        *_, last = engine.run("segment")
+        assert "could not be started" in last.text

@@ -673,7 +673,7 @@ def test_of_a_finished_run_whose_network_is_gone_only_the_end_is_done_again(star
 def test_blending_asks_for_a_start_and_not_for_an_anchor(started):
     free = started.model_copy(update={"anchor_weight": 0.0})
     start = Path(started.start) / "best.keras"
-    network = learner.Learner(free, Devices(), start)
+    network = learner.Learner(free, Devices(), 32, start)
     assert not network.is_anchored
     network.model.set_weights([weights + 1 for weights in network.model.get_weights()])
     with network.blended(0.5):

@@ -8,7 +8,7 @@ from emseg_napari.models.run import RunRecord
 from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import MERGE_THRESHOLD
 from emseg_napari.training import validation
-from emseg_napari.training.validation import CachedPredictor, Scorer
+from emseg_napari.training.validation import CachedPredictor, Scorer, Validator
 
 
 class Known:
@@ -99,3 +99,28 @@ def test_a_part_is_judged_with_the_grey_levels_of_its_slice(monkeypatch):
     cached = CachedPredictor(predictor)
     np.testing.assert_array_equal(cached.part(image[0], (slice(0, 64), slice(0, 64))), seen)
     np.testing.assert_array_equal(cached.probability(image[0])[:, :64], seen)
+
+
+@pytest.mark.parametrize(("held_out", "asked"), [(0, 4), (1, 4), (2, 4), (4, 6), (6, 6)])
+def test_thresholds_are_chosen_on_four_slices_or_more_of_which_two_train(held_out, asked):
+    image = np.repeat(weak_spot()[0], 12, axis=0)
+    labels = np.repeat(weak_spot()[1], 12, axis=0)
+    record = RunRecord(
+        image_shape=image.shape,
+        image_dtype="float32",
+        trained_slices=[*range(12 - held_out)],
+        held_out_slices=[*range(12 - held_out, 12)],
+        label_counts={},
+    )
+    image[:, 0, 0] = np.linspace(0, 0.1, 12)  # else they would be one slice
+    seen = set()
+
+    class Counting(Known):
+        def part(self, slice_, window, should_stop):
+            seen.add(float(slice_[0, 0]))
+            return super().part(slice_, window, should_stop)
+
+    validator = Validator(image, labels, record, 1.0, never)
+    validator.choose_thresholds(Counting())
+    assert len(seen) == asked
+    assert validator.pixels_at_end(8, 0) == asked * 8 * 64 * 64

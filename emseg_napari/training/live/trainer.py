@@ -117,7 +117,7 @@ class _Live:
         report(Message("Learning live: nothing is held out, so this run has no score of its own."))
         report(Message(devices.words))
         report(Progress(0.0, None, "building the network"))
-        self._learner = Learner(self._run.settings, devices, start.best_checkpoint)
+        self._learner = Learner(self._run.settings, devices, self._patches.side_px, start.best_checkpoint)
         devices.warm_up(self._learner.model, *self._patches.empty_batch())
         # A step without labels compiles it, so that the first stroke need not wait.
         self._step(self._patches.empty_batch(), 0.0)
@@ -212,8 +212,8 @@ class _Live:
         """Keep what was learned as a run that predicts."""
         self._context.report(Progress(1.0, None, "keeping the network"))
         self._write()
-        self._learner.export(self._run)
         self._close_history()
+        self._learner.export(self._run)
         self._run.update(**self._thresholds(), finished=True)
         return self._run
 

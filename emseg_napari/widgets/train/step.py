@@ -136,7 +136,7 @@ class TrainStep(JobStep):
         self._warm_up()
 
     def _warm_up(self) -> None:
-        if self.isVisible() and not first_obstacle(self.obstacles()):
+        if self.isVisible() and self.recipe.network not in BASELINES and not first_obstacle(self.obstacles()):
             self.job.warm_up()
 
     def obstacles(self) -> list[tuple[bool, str]]:
