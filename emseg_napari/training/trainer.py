@@ -180,7 +180,6 @@ class _Training:
         """Train until the time or the epochs are over, or the user ends it."""
         schedule = self._schedule
         self._reported_at = schedule.seconds
-        Thread(target=load_comparisons, daemon=True).start()  # beside the first steps
         first = schedule.step
         for image, target in self._sampler.batches(schedule.step):
             if schedule.fraction >= 1 and self._run.history:
@@ -188,6 +187,8 @@ class _Training:
             self._wait_while_paused()
             self._context.check_stop()
             self._do_step(image, target)
+            if schedule.step - first == 1:  # beside the next steps; the first is Python's for seconds
+                Thread(target=load_comparisons, daemon=True).start()
             if schedule.step - first in _MEASURED_AT:
                 self._reserve_for_end(image.size)
             enough = self._context.control().enough
