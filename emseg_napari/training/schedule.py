@@ -53,8 +53,8 @@ class Schedule:
     @property
     def _allotted_seconds(self) -> float:
         budget = 60 * (self._settings.minutes or 3.0)
-        # A quarter is for training even where the time is too short for the rest.
-        return max(0.25 * budget, budget - self._late_seconds - self._ending_seconds)
+        # Two fifths are for training even where the time is too short for the rest.
+        return max(0.4 * budget, budget - self._late_seconds - self._ending_seconds)
 
     @property
     def seconds(self) -> float:

@@ -33,7 +33,7 @@ _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
 _PAUSE_SECONDS = 0.1
 # Steps of a session after which is estimated what its end will take.
-_MEASURED_AT = 3, 20, 100
+_MEASURED_AT = 10, 50
 # The network is written, and predicts: a pixel in such a part of the time that it takes in a step. To close
 # the gaps of a slice takes as long as to predict it in so many orientations.
 _EXPORT_SECONDS, _PREDICTED_PART, _CLOSING = 1.5, 0.4, 4

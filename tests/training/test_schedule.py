@@ -145,8 +145,8 @@ def test_what_follows_the_last_step_gets_as_long_as_was_measured(clock):
     assert schedule.fraction == 0.5
 
 
-def test_a_quarter_of_a_short_time_is_for_training_whatever_else_takes_long(clock):
-    assert Schedule(TrainingSettings.recipe(minutes=0.2), late_seconds=30).seconds_left == pytest.approx(3)
+def test_two_fifths_of_a_short_time_are_for_training_whatever_else_takes_long(clock):
+    assert Schedule(TrainingSettings.recipe(minutes=0.2), late_seconds=30).seconds_left == pytest.approx(4.8)
 
 
 def test_standing_still_takes_no_training_time(clock):

@@ -59,10 +59,12 @@ class TrainStep(JobStep):
         self._trained_image: Any = None
         self._subject = self._validation_name = ""
         self._started = False
+        self._scale: float | None = None
         self._samples: AugmentedSamples | None = None
         self._build()
         self.workspace.changed.connect(self.update_buttons)
         self.workspace.changed.connect(self._warm_up)
+        self.workspace.changed.connect(self._follow_scale)
         self.closing.connect(self.preview.remove)
         for event in view_events(self.viewer):
             connect_while(self, event, self._follow_slice)
@@ -138,6 +140,13 @@ class TrainStep(JobStep):
     def _warm_up(self) -> None:
         if self.isVisible() and self.recipe.network not in BASELINES and not first_obstacle(self.obstacles()):
             self.job.warm_up()
+
+    def _follow_scale(self) -> None:
+        """Train at the scale that is chosen for predictions, unless the user changes it here afterwards."""
+        scale = self.workspace.scale
+        if scale not in (None, self._scale):
+            self.form.set_values({"scale": scale})
+        self._scale = scale
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of a training."""

@@ -406,3 +406,18 @@ def test_the_engine_is_prepared_as_soon_as_a_user_who_can_train_looks_at_the_ste
     assert not asked
     dock.show_step(dock.train)
     assert asked == [True]
+
+
+def test_a_training_takes_the_scale_that_was_chosen_for_predictions(loaded):
+    loaded.workspace.choose_scale(2.0)
+    assert loaded.train.settings().scale == 2
+    loaded.train.form.set_values({"scale": 1.5})
+    loaded.workspace.changed.emit()
+    assert loaded.train.settings().scale == 1.5
+
+
+def test_another_run_predicts_at_its_own_scale(loaded, tiny_run):
+    loaded.workspace.choose_scale(2.0)
+    loaded.workspace.choose_run(tiny_run.folder)
+    assert loaded.workspace.scale is None
+    assert loaded.predict.form.value("scale") in (None, "")
