@@ -5,7 +5,7 @@
 IMAGE and LABELS are the ISBI 2012 stack. Each row trains from the starter network on labels of slices of 0:20
 and is scored on 20:24, as is the starter itself, at its own threshold and with gaps closed. Three kinds of
 tissue: the stack; the stack inverted, on which the starter fails; phantoms of mouse cortex, whose
-slices 20:24 are another specimen than those that train, and did not choose the starter's thresholds. Trainings
+slices 20:24 are another specimen than those that train; none chose the starter's thresholds. Trainings
 last so many steps, and not minutes, so that a busy machine gives the same figures; "live" is live learning on
 strokes, ended after so many seconds. Rows that stand in RESULTS are not trained again.
 """

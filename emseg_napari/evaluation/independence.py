@@ -103,8 +103,10 @@ def doubts_of_choices(prediction: Prediction, run: Run | None, slices: Sequence[
     slices : sequence of int
         Those of it that are scored, by their indices in its values.
     """
-    records = [{**prediction.record, **prediction.choices.get(z, {})} for z in slices]
-    chosen = dict.fromkeys(words for record in records for words in _choices_of(record, prediction.kind, run))
+    kind, of_all = prediction.kind, _choices_of(prediction.record, prediction.kind, run)
+    of_slices = prediction.choices
+    found = (_choices_of_slice(of_slices[z], kind) if z in of_slices else of_all for z in slices)
+    chosen = dict.fromkeys(words for one in found for words in one)
     if not chosen:
         return []
     return [
@@ -116,6 +118,12 @@ def doubts_of_choices(prediction: Prediction, run: Run | None, slices: Sequence[
 def _choices_of(record: Mapping[str, Any], kind: Kind, run: Run | None) -> list[str]:
     of_labels = [*_threshold_of(record, run), *_settings_of(record)] if kind == "labels" else []
     return [*_scale_of(record), *of_labels]
+
+
+def _choices_of_slice(choices: Mapping[str, float], kind: Kind) -> list[str]:
+    """Return the words for what a layer knows of a slice: only what is not its run's own."""
+    names = ("scale", "threshold") if kind == "labels" else ("scale",)
+    return [f"{name} {choices[name]:g} instead of the run's own" for name in names if name in choices]
 
 
 def _scale_of(record: Mapping[str, Any]) -> list[str]:

@@ -77,7 +77,7 @@ class LiveSettings(Settings):
         UserError
             If a scale is given that its network cannot have.
         """
-        if self.scale is not None and not applies("scale", start.network):
+        if self.scale not in (None, start.scale) and not applies("scale", start.network):
             raise no_effect("scale", start.network)
         changes = {
             "start": self.start,

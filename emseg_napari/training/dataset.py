@@ -232,8 +232,8 @@ def prepare_live(
     check_pair(image, known, PARAMETER_NAMES.image, PARAMETER_NAMES.labels)
     start = _live_start(settings)
     recipe = settings.training(start.settings)
-    if settings.scale is not None:  # the start has worked at its own
-        _check_scale(recipe, image.shape[1:], len(known.stored_slices))
+    if settings.scale is not None:
+        _check_scale(recipe, image.shape[1:], max(1, len(known.stored_slices)))
     record = new_record(
         image,
         recipe,

@@ -17,7 +17,7 @@ from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.axes import SliceWindow, shape_text
 from emseg_napari.io.sparse_stack import Stack
 from emseg_napari.models.normalisation import Normalisation
-from emseg_napari.models.resampling import resample, resample_labels
+from emseg_napari.models.resampling import resample, resample_labels, sampling_of
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.augmentation import augment
 
@@ -180,6 +180,11 @@ class LivePatches:
     normalisation : Normalisation
     recent : float
         Part of the patches that hold only the latest changes, 0 to 1.
+
+    Attributes
+    ----------
+    side_px : int
+        Side of the patches in pixels.
     """
 
     def __init__(
@@ -187,6 +192,9 @@ class LivePatches:
     ) -> None:
         self._image, self._settings = image, settings
         self._normalisation, self._part = normalisation, recent
+        shape = image.shape[1:]
+        sampled = sampling_of(shape, network_scale(settings, shape))
+        self.side_px = _side_px(settings, tuple(axis.count for axis in sampled))
         self._slices: dict[int, PatchSampler] = {}
         self._counts: dict[int, int] = {}
         self._recent: deque[tuple[int, np.ndarray]] = deque(maxlen=_RECENT_CHANGES)
@@ -224,12 +232,6 @@ class LivePatches:
         labelled = target[..., 1:]
         labelled *= labelled[0].size / np.maximum(1, labelled.sum(axis=(1, 2, 3), keepdims=True))
         return image, target
-
-    @property
-    def side_px(self) -> int:
-        """Side of the patches in pixels."""
-        scale = network_scale(self._settings, self._image.shape[1:])
-        return _side_px(self._settings, resample(np.zeros(self._image.shape[1:], np.float32), scale).shape)
 
     def empty_batch(self) -> tuple[np.ndarray, np.ndarray]:
         """Return a batch without labels, of which nothing is learned."""

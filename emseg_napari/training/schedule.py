@@ -10,7 +10,7 @@ import numpy as np
 
 from emseg_napari.settings import TrainingSettings
 
-# For what follows the last step (blending, export, judging), until `reserve` knows better.
+# For what follows the last step (scores, blending, export, thresholds), until `reserve` knows better.
 _ENDING_SECONDS = 10.0
 _EPOCH_SECONDS = 8.0, 60.0
 _PREVIEW_SECONDS = 8.0

@@ -63,7 +63,7 @@ def run_live(
 def warm_up(should_stop: ShouldStop = never) -> None:
     """Spend now the seconds that the first training from the starter would spend before its first step.
 
-    It stops as soon as `should_stop` says so, since another job waits.
+    `should_stop` says whether another job waits; it is asked before the parts that take long.
     """
     import_keras()
     if should_stop():
@@ -75,6 +75,8 @@ def warm_up(should_stop: ShouldStop = never) -> None:
     start = opened_start(settings)
     weights = None if start is None else start.best_checkpoint
     learner = Learner(settings, Devices(), settings.patch_px, weights)
+    if should_stop():
+        return
     batch = np.ones((settings.batch_size, settings.patch_px, settings.patch_px, 2), np.float32)
     learner.step(batch[..., :1], batch, 0.0)
     learner.close()

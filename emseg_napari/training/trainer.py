@@ -187,7 +187,7 @@ class _Training:
             self._wait_while_paused()
             self._context.check_stop()
             self._do_step(image, target)
-            if schedule.step - first == 1:  # beside the next steps; the first is Python's for seconds
+            if schedule.step - first == 1:  # not beside the first, which keeps Python busy for seconds
                 Thread(target=load_comparisons, daemon=True).start()
             if schedule.step - first in _MEASURED_AT:
                 self._reserve_for_end(image.size)
@@ -229,7 +229,7 @@ class _Training:
         run = self._run
         if self._devices.has_gpu or run.settings.precision != "float32":
             return  # its end is predicted in other ways than its steps
-        step_seconds = float(np.diff([seconds for _, seconds in self._spent[-_MEASURED_AT[0] :]]).min())
+        step_seconds = float(np.median(np.diff([seconds for _, seconds in self._spent[-_MEASURED_AT[0] :]])))
         orientations = PredictionSettings().orientations_for(run.settings.network) + _CLOSING
         blends = len(_SHARES) + 1 if self._learner.is_anchored else 0
         pixels = self._validator.pixels_at_end(orientations, blends) * np.prod(run.record.scale)

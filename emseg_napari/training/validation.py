@@ -243,7 +243,7 @@ class Validator:
         return sorted({*held_out, *spread_over(self._trained, trained)})
 
     def pixels_at_end(self, orientations: int, blends: int) -> int:
-        """Return how many pixels a network predicts to choose thresholds, and to compare blends.
+        """Return how many pixels a network predicts to score the last epoch, blend and choose thresholds.
 
         Parameters
         ----------
@@ -254,8 +254,10 @@ class Validator:
         """
         shape = self.training_labels.shape[1:]
         compared = math.prod(min(n, _SIDE_PX) for n in shape)
-        unseen = spread_over(self._unseen, _SLICES)
-        return compared * (len(self._choosing) * orientations + len(unseen) * blends)
+        trained, held_out, unseen = (
+            min(_SLICES, len(some)) for some in (self._trained, self._held_out, self._unseen)
+        )
+        return compared * (trained + held_out + unseen * blends + len(self._choosing) * orientations)
 
 
 def _each_slice(

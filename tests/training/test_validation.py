@@ -123,4 +123,5 @@ def test_thresholds_are_chosen_on_four_slices_or_more_of_which_two_train(held_ou
     validator = Validator(image, labels, record, 1.0, never)
     validator.choose_thresholds(Counting())
     assert len(seen) == asked
-    assert validator.pixels_at_end(8, 0) == asked * 8 * 64 * 64
+    scored = 3 + min(3, held_out)
+    assert validator.pixels_at_end(8, 0) == (scored + asked * 8) * 64 * 64

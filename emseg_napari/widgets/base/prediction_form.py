@@ -6,7 +6,6 @@ Its scale is that of the workspace, since other steps predict at it, too.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import PredictionSettings, validated
@@ -25,15 +24,17 @@ class PredictionForm(SettingsForm):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(PredictionSettings, leave_out=("slices",))
         self._workspace = workspace
-        self.widgets["scale"].changed.connect(self._choose_scale)
+        scale = self.widgets["scale"]
+        scale.changed.connect(lambda _: None if scale.native.hasFocus() else self._choose_scale())
+        scale.native.editingFinished.connect(self._choose_scale)
         workspace.changed.connect(self._show_scale)
         self._show_scale()
 
     def _scale(self) -> float | None:
         return validated(PredictionSettings, scale=self.value("scale")).scale
 
-    def _choose_scale(self, *_: Any) -> None:
-        """Choose the scale that is typed; half a number is none yet."""
+    def _choose_scale(self) -> None:
+        """Choose the scale that was typed, unless it is none."""
         with suppress(UserError):
             self._workspace.choose_scale(self._scale())
 

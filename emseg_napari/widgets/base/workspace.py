@@ -85,9 +85,9 @@ class Workspace(QObject):
             self.changed.emit()
 
     def choose_run(self, folder: Path | None) -> None:
-        """Choose the run folder; it predicts at its own scale until another is chosen."""
+        """Choose the run folder."""
         if folder != self._run:
-            self._run, self._scale = folder, None
+            self._run = folder
             self.changed.emit()
 
     @property

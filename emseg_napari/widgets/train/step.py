@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,12 +60,13 @@ class TrainStep(JobStep):
         self._trained_image: Any = None
         self._subject = self._validation_name = ""
         self._started = False
-        self._scale: float | None = None
+        self._scale = 1.0  # the last that was taken from the workspace
         self._samples: AugmentedSamples | None = None
         self._build()
         self.workspace.changed.connect(self.update_buttons)
         self.workspace.changed.connect(self._warm_up)
         self.workspace.changed.connect(self._follow_scale)
+        self.recipe.changed.connect(self._follow_scale_anew)
         self.closing.connect(self.preview.remove)
         for event in view_events(self.viewer):
             connect_while(self, event, self._follow_slice)
@@ -142,11 +144,20 @@ class TrainStep(JobStep):
             self.job.warm_up()
 
     def _follow_scale(self) -> None:
-        """Train at the scale that is chosen for predictions, unless the user changes it here afterwards."""
-        scale = self.workspace.scale
-        if scale not in (None, self._scale):
+        """Train at the scale that is chosen for predictions, unless the user typed another one here."""
+        scale = self.workspace.scale or 1.0
+        if scale != self._scale and self._shown_scale() == self._scale:
             self.form.set_values({"scale": scale})
         self._scale = scale
+
+    def _follow_scale_anew(self) -> None:
+        self._scale = 1.0  # as the recipe of another network has it
+        self._follow_scale()
+
+    def _shown_scale(self) -> float | None:
+        with suppress(UserError):
+            return float(self.form.value("scale") or 1.0)
+        return None
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of a training."""
@@ -198,7 +209,9 @@ class TrainStep(JobStep):
         self._validation_name = validation_name(resumed.record.held_out_slices if resumed else data.held_out)
         if not resumed:
             keep_movie = {"keep_movie": self.keep_movie.isChecked()}
-            remember("train", settings.model_dump(mode="json") | keep_movie)
+            # A scale that was chosen for this image is not one for the next.
+            taken = {"scale"} if settings.scale == self.workspace.scale else None
+            remember("train", settings.model_dump(mode="json", exclude=taken) | keep_movie)
         self.plot.show_rows(resumed.history if resumed else [])
         self.preview.reset()
         for label in (self.figures, self.about):
@@ -286,6 +299,8 @@ class TrainStep(JobStep):
         run: Run = event.result
         self.preview.remove()
         self.workspace.choose_run(run.folder)
+        if self.workspace.scale not in (None, run.record.scale[0]):
+            self.workspace.choose_scale(None)  # it predicts as it learned
         self.bar.setFormat("done")
         movie = " The movie is a hidden layer: show it and move its slider." if self.preview.frames else ""
         self.say(f"{outcome(run)} Now press Predict.{movie}")

@@ -411,13 +411,21 @@ def test_the_engine_is_prepared_as_soon_as_a_user_who_can_train_looks_at_the_ste
 def test_a_training_takes_the_scale_that_was_chosen_for_predictions(loaded):
     loaded.workspace.choose_scale(2.0)
     assert loaded.train.settings().scale == 2
+    loaded.train.form.set_values({"network": "trees"})
+    loaded.train.form.set_values({"network": "compact"})
+    assert loaded.train.settings().scale == 2
+    loaded.workspace.choose_scale(None)
+    assert loaded.train.settings().scale == 1
     loaded.train.form.set_values({"scale": 1.5})
-    loaded.workspace.changed.emit()
-    assert loaded.train.settings().scale == 1.5
+    for scale in (2.0, None, 3.0):
+        loaded.workspace.choose_scale(scale)
+        assert loaded.train.settings().scale == 1.5
 
 
-def test_another_run_predicts_at_its_own_scale(loaded, tiny_run):
-    loaded.workspace.choose_scale(2.0)
-    loaded.workspace.choose_run(tiny_run.folder)
-    assert loaded.workspace.scale is None
-    assert loaded.predict.form.value("scale") in (None, "")
+@pytest.mark.parametrize(("own", "left"), [(1.0, None), (2.0, 2.0)])
+def test_a_new_run_predicts_at_the_scale_at_which_it_learned(pretended, tiny_run, own, left):
+    run = open_run(tiny_run.folder)
+    run.record = run.record.model_copy(update={"scale": (own, own)})
+    pretended.workspace.choose_scale(2.0)
+    pretended.job.event.emit(Finished(run))
+    assert pretended.workspace.scale == left
