@@ -240,8 +240,6 @@ def prepare_live(
         trained_slices=[],
         held_out_slices=[],
         label_counts=label_counts(known[:0]),
-        threshold=start.record.threshold,
-        merge_threshold=start.record.merge_threshold,
     )
     return TrainingDataset(image, known, with_start(record, start, image)), start
 

@@ -30,6 +30,7 @@ from emseg_napari.settings import MERGE_THRESHOLD
 from emseg_napari.training.splits import (
     Labels,
     Tile,
+    are_many,
     but_tile,
     is_dense,
     most_labelled,
@@ -128,22 +129,23 @@ class Scorer:
 
     def choose(
         self, slices: list[int], predictor: SlicePredictor, usual: float = MERGE_THRESHOLD
-    ) -> tuple[float, float]:
+    ) -> tuple[float, float | None]:
         """Choose the thresholds that suit all of `slices` best.
 
         Returns
         -------
         threshold : float
             The boundary probability with the best accuracy; 0.5 of no slices.
-        merge_threshold : float
-            See `close_gaps`: the usual, unless V_rand and V_info are clearly better with another one.
+        merge_threshold : float or None
+            See `close_gaps`: the usual, unless V_rand and V_info are clearly better with another one; None if
+            nearly all pixels would need labels to choose it.
         """
         if not slices:
-            return 0.5, usual
+            return 0.5, None
         labels, probability = self._predicted(slices, predictor)
         threshold = best_threshold(labels, probability)
         if not is_dense(labels):
-            return threshold, usual
+            return threshold, None
 
         def score_levels(known: np.ndarray, found: np.ndarray) -> list[float]:
             closed = closings(found, threshold, _LEVELS, self._should_stop)
@@ -193,7 +195,7 @@ class Validator:
         should_stop: ShouldStop,
     ) -> None:
         tile = record.held_out_tile
-        self._usual = record.merge_threshold
+        self._record, self._all_labels = record, labels
         self.training_labels = _each_slice(labels, but_tile, tile)
         held_out = _each_slice(labels, only_tile, tile)
         # Of a slice all labels may lie on one side, or have been erased before the run was resumed.
@@ -226,7 +228,13 @@ class Validator:
     def choose_thresholds(self, predictor: SlicePredictor) -> dict[str, float | None]:
         """Choose the thresholds and score them on what is held out; return fields of the run's record."""
         predictor = cast(SlicePredictor, CachedPredictor(predictor))
-        threshold, merge_threshold = self._all.choose(self._choosing, predictor, self._usual)
+        record, slices = self._record, self._choosing
+        if record.start is None or (slices and are_many(self._all_labels[slices])):
+            threshold, merge_threshold = self._all.choose(slices, predictor)
+        else:
+            threshold, merge_threshold = record.threshold, None
+        if merge_threshold is None:
+            merge_threshold = record.merge_threshold
         kept = self.held_out(predictor, threshold, merge_threshold)
         return {
             "threshold": threshold,

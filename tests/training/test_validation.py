@@ -66,13 +66,12 @@ def test_labels_with_gaps_cannot_say_where_cells_part():
     labels[:, ::2] = 0
     threshold, merge_threshold = judge(labels).choose([0], Known())
     assert 0.4 < threshold <= 0.9
-    assert merge_threshold == MERGE_THRESHOLD
+    assert merge_threshold is None
     assert judge(labels).score([0], Known()).v_rand is None
 
 
 def test_of_nothing_nothing_is_chosen():
-    assert judge(weak_spot()[1]).choose([], Known()) == (0.5, MERGE_THRESHOLD)
-    assert judge(weak_spot()[1]).choose([], Known(), 0.4) == (0.5, 0.4)
+    assert judge(weak_spot()[1]).choose([], Known()) == (0.5, None)
 
 
 def test_closing_is_what_the_judge_scored():
@@ -125,3 +124,24 @@ def test_thresholds_are_chosen_on_four_slices_or_more_of_which_two_train(held_ou
     assert len(seen) == asked
     scored = 3 + min(3, held_out)
     assert validator.pixels_at_end(8, 0) == (scored + asked * 8) * 64 * 64
+
+
+@pytest.mark.parametrize("start", ["starter", None])
+@pytest.mark.parametrize("labelled", [0.03, 0.5, 1.0])
+def test_of_a_few_strokes_the_thresholds_of_the_start_stay(start, labelled):
+    image, labels = weak_spot(membrane=0.6)
+    labels[:, round(labelled * 64) :] = 0
+    record = RunRecord(
+        image_shape=image.shape,
+        image_dtype="float32",
+        trained_slices=[0],
+        held_out_slices=[],
+        label_counts={},
+        start=start,
+        threshold=0.8,
+        merge_threshold=0.45,
+    )
+    found = Validator(image, labels, record, 1.0, never).choose_thresholds(Known())
+    stay = start is not None and labelled < 0.1
+    assert (found["threshold"] == 0.8) == stay
+    assert not stay or found["merge_threshold"] == 0.45

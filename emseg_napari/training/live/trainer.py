@@ -16,7 +16,7 @@ import numpy as np
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import EpochEnded, JobContext, Message, Progress, UserError
 from emseg_napari.core.label_survey import distinct
-from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, normalise
+from emseg_napari.core.labels import BOUNDARY, INTERIOR, normalise
 from emseg_napari.inference import load_predictor
 from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.readable_slices import ReadableSlices
@@ -32,15 +32,12 @@ from emseg_napari.training.live.idle import PAUSED, IdlePolicy
 from emseg_napari.training.live.preview import SlicePreview
 from emseg_napari.training.patches import LivePatches
 from emseg_napari.training.run_record import label_counts
-from emseg_napari.training.splits import is_dense
+from emseg_napari.training.splits import are_many, is_dense
 from emseg_napari.training.validation import Validator
 
 _SAVE_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 _REPORT_SECONDS = 1.0
-# Below that part of labelled pixels a slice does not count for the threshold: single corrections lie where
-# the network fails.
-_MOSTLY = 0.125
 _SLICES_FOR_CLOSING = 4  # with fewer, a single gap between large cells would decide the merge threshold
 
 
@@ -251,5 +248,4 @@ class _Live:
 
 
 def _can_choose(labels: np.ndarray) -> bool:
-    mostly = bool(np.mean(labels != UNLABELLED) >= _MOSTLY)
-    return mostly and {BOUNDARY, INTERIOR} <= {*distinct(labels)} and is_dense(labels[None])
+    return are_many(labels) and {BOUNDARY, INTERIOR} <= {*distinct(labels)} and is_dense(labels[None])
