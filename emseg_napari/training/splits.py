@@ -28,8 +28,8 @@ _MARGIN_PX = 16
 # An eighth of the labelled area, as of the slices; a smaller one says nothing.
 _TILE_SIDE = 8**-0.5
 _SMALLEST_TILE_PX = 32
-# Below that part of labelled pixels labels say nothing of a threshold: strokes keep off the edges of membranes,
-# and single corrections lie where the network fails.
+# Below that part of labelled pixels labels say nothing of a threshold: strokes keep off the edges of
+# membranes, and single corrections lie where the network fails.
 _MANY = 0.125
 # Below that part of labelled pixels, cells have gaps and their scores mean nothing.
 _DENSE = 0.9
