@@ -1,5 +1,6 @@
 """One job after the other, and what comes late of the one before."""
 
+import threading
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from qtpy.QtWidgets import QWidget
 from emseg_napari.core.jobs import Failed
 from emseg_napari.engine.client import Engine
 from emseg_napari.widgets.base.engine_job import EngineJob
+from helpers.timing import PATIENCE_S
 from helpers.window import wait_for
 
 
@@ -41,10 +43,10 @@ def test_a_job_runs_until_the_engine_is_free_and_its_end_does_not_end_the_next(j
 
 
 def test_a_cancel_that_comes_before_the_engine_begins_is_heard(job, qtbot, monkeypatch):
-    begun = []
+    begun, asked = [], threading.Event()
 
     def late(self, *arguments):
-        time.sleep(0.3)  # the thread has not come to the engine yet
+        asked.wait(PATIENCE_S)  # the thread comes to the engine after the cancel
         yield from real(self, *arguments)
 
     real = Engine._run
@@ -55,6 +57,7 @@ def test_a_cancel_that_comes_before_the_engine_begins_is_heard(job, qtbot, monke
     job.start("train", "one", dict)
     wait_for(qtbot, lambda: not job.preparing)
     job.cancel()
+    asked.set()
     wait_for(qtbot, lambda: not job.running)
     assert [event.cancelled for event in told] == [True]
     assert begun == []

@@ -279,7 +279,7 @@ def test_another_scale_or_threshold_of_scored_slices_is_doubted_and_that_of_othe
     run = a_run(tmp_path / "run", trained=(0,), image=IMAGE, threshold=0.6)
     fill(step, run, (1, 2))
     labels = fill(step, run, (3, 4), scale=2.0, threshold=0.3)
-    doubts = {labels: "scale 2 instead of the run's own, threshold 0.3 instead of the run's 0.6"}
+    doubts = {labels: "scale 2 instead of the run's own, threshold 0.3 instead of the run's own"}
     for layer in (labels, layer_of(step, "found")):
         step.prediction.choose(layer)
         for slices, is_doubted in (("1:3", False), ("2:4", True)):
