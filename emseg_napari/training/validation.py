@@ -229,8 +229,9 @@ class Validator:
         """Choose the thresholds and score them on what is held out; return fields of the run's record."""
         predictor = cast(SlicePredictor, CachedPredictor(predictor))
         record, slices = self._record, self._choosing
+        # The usual merge threshold is that of the start: one gap in few labels would choose another.
         if record.start is None or (slices and are_many(self._all_labels[slices])):
-            threshold, merge_threshold = self._all.choose(slices, predictor)
+            threshold, merge_threshold = self._all.choose(slices, predictor, record.merge_threshold)
         else:
             threshold, merge_threshold = record.threshold, None
         if merge_threshold is None:

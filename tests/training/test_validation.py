@@ -145,3 +145,20 @@ def test_of_a_few_strokes_the_thresholds_of_the_start_stay(start, labelled):
     stay = start is not None and labelled < 0.1
     assert (found["threshold"] == 0.8) == stay
     assert not stay or found["merge_threshold"] == 0.45
+
+
+@pytest.mark.parametrize("usual", [0.3, 0.5, 0.7])
+def test_the_merge_threshold_of_the_start_stays_where_another_is_not_clearly_better(usual):
+    labels = weak_spot()[1]
+    sure = np.where(labels == 1, 0.95, 0.05).astype(np.float32)
+    record = RunRecord(
+        image_shape=sure.shape,
+        image_dtype="float32",
+        trained_slices=[0],
+        held_out_slices=[],
+        label_counts={},
+        start="starter",
+        merge_threshold=usual,
+    )
+    found = Validator(sure, labels, record, 1.0, never).choose_thresholds(Known())
+    assert found["merge_threshold"] == usual
