@@ -63,8 +63,7 @@ class _Engine:
             if isinstance(command, Request):
                 self._stop.clear()
                 self._control, self._inbox = JobControl(), Mailbox()
-                self._requests.put((command, time.monotonic()))
-            elif isinstance(command, WarmUp):
+            if isinstance(command, Request | WarmUp):
                 self._requests.put((command, time.monotonic()))
             elif isinstance(command, Stop):
                 self._stop.set()

@@ -4,8 +4,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 
 def said(program: str, **variables: str) -> str:
     program = f"from emseg_napari.training.keras_import import import_keras\n{program}"
@@ -34,7 +32,6 @@ print(gc.isenabled())
     assert said(program) == "True"
 
 
-@pytest.mark.parametrize("chosen", ["0", "1"])
-def test_what_the_user_says_of_onednn_stays(chosen):
+def test_what_the_user_says_of_onednn_stays():
     program = "import os; import_keras(); print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
-    assert said(program, TF_ENABLE_ONEDNN_OPTS=chosen) == chosen
+    assert said(program, TF_ENABLE_ONEDNN_OPTS="0") == "0"

@@ -29,6 +29,19 @@ def weak_spot(membrane: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
     return probability, labels
 
 
+def record_of(image: np.ndarray, trained: int = 1, **fields) -> RunRecord:
+    """Record of a run that trained on the first slices and held out the others."""
+    slices = [*range(len(image))]
+    return RunRecord(
+        image_shape=image.shape,
+        image_dtype="float32",
+        trained_slices=slices[:trained],
+        held_out_slices=slices[trained:],
+        label_counts={},
+        **fields,
+    )
+
+
 def judge(labels: np.ndarray, image: np.ndarray | None = None) -> Scorer:
     return Scorer(weak_spot()[0] if image is None else image, labels, 1.0, never)
 
@@ -104,13 +117,7 @@ def test_a_part_is_judged_with_the_grey_levels_of_its_slice(monkeypatch):
 def test_thresholds_are_chosen_on_four_slices_or_more_of_which_two_train(held_out, asked):
     image = np.repeat(weak_spot()[0], 12, axis=0)
     labels = np.repeat(weak_spot()[1], 12, axis=0)
-    record = RunRecord(
-        image_shape=image.shape,
-        image_dtype="float32",
-        trained_slices=[*range(12 - held_out)],
-        held_out_slices=[*range(12 - held_out, 12)],
-        label_counts={},
-    )
+    record = record_of(image, 12 - held_out)
     image[:, 0, 0] = np.linspace(0, 0.1, 12)  # else they would be one slice
     seen = set()
 
@@ -131,16 +138,7 @@ def test_thresholds_are_chosen_on_four_slices_or_more_of_which_two_train(held_ou
 def test_of_a_few_strokes_the_thresholds_of_the_start_stay(start, labelled):
     image, labels = weak_spot(membrane=0.6)
     labels[:, round(labelled * 64) :] = 0
-    record = RunRecord(
-        image_shape=image.shape,
-        image_dtype="float32",
-        trained_slices=[0],
-        held_out_slices=[],
-        label_counts={},
-        start=start,
-        threshold=0.8,
-        merge_threshold=0.45,
-    )
+    record = record_of(image, start=start, threshold=0.8, merge_threshold=0.45)
     found = Validator(image, labels, record, 1.0, never).choose_thresholds(Known())
     stay = start is not None and labelled < 0.1
     assert (found["threshold"] == 0.8) == stay
@@ -151,14 +149,6 @@ def test_of_a_few_strokes_the_thresholds_of_the_start_stay(start, labelled):
 def test_the_merge_threshold_of_the_start_stays_where_another_is_not_clearly_better(usual):
     labels = weak_spot()[1]
     sure = np.where(labels == 1, 0.95, 0.05).astype(np.float32)
-    record = RunRecord(
-        image_shape=sure.shape,
-        image_dtype="float32",
-        trained_slices=[0],
-        held_out_slices=[],
-        label_counts={},
-        start="starter",
-        merge_threshold=usual,
-    )
+    record = record_of(sure, start="starter", merge_threshold=usual)
     found = Validator(sure, labels, record, 1.0, never).choose_thresholds(Known())
     assert found["merge_threshold"] == usual
