@@ -24,12 +24,15 @@ class EngineJob(QObject):
 
     Signals
     -------
+    started
+        A job is being prepared.
     event : Event
         Every event of the job, on the GUI thread; an impossible job ends with `Failed`, too.
     ended
         The job is over, however it ended.
     """
 
+    started = Signal()
     event = Signal(object)
     ended = Signal()
 
@@ -85,6 +88,7 @@ class EngineJob(QObject):
         self._worker = create_worker(outcome_of, prepare, _start_thread=False)
         self._worker.returned.connect(prepared)
         self._worker.start()
+        self.started.emit()
 
     def _start_engine(
         self, job: str, begin: Callable[[], None], arguments: dict[str, Any], error: Exception | None
