@@ -29,7 +29,7 @@ from emseg_napari.widgets.base import dialogs
 from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
-from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE
+from emseg_napari.widgets.predict import FILL, OWN_LAYER
 from helpers.slow import slow_case
 from helpers.window import answer_with, noting, settle, striped, wait_for, wait_until_left
 
@@ -484,9 +484,15 @@ def test_values_outside_their_limits_are_named_and_start_nothing(loaded, started
         (loaded.train, loaded.train.train, "batch_size", "2.5", ("Batch size", "2.5", "whole number")),
         (loaded.train, loaded.train.train, "batch_size", "10000", ("Batch size", "equal to 256")),
         (loaded.train, loaded.train.train, "patch_px", "100", ("Patch size", "multiple of 16")),
-        (loaded.predict, loaded.predict.predict, "threshold", "2", ("Threshold", "less than or equal to 1")),
-        (loaded.predict, loaded.predict.predict, "threshold", "half", ("Threshold", "half")),
-        (loaded.predict, loaded.predict.predict, "tile_px", "100", ("Tile size", "multiple of 32")),
+        (
+            loaded.predict,
+            loaded.predict.whole_stack,
+            "threshold",
+            "2",
+            ("Threshold", "less than or equal to 1"),
+        ),
+        (loaded.predict, loaded.predict.whole_stack, "threshold", "half", ("Threshold", "half")),
+        (loaded.predict, loaded.predict.whole_stack, "tile_px", "100", ("Tile size", "multiple of 32")),
     ):
         widget = step.form.widgets[field]
         right, widget.value = widget.value, value
@@ -497,7 +503,7 @@ def test_values_outside_their_limits_are_named_and_start_nothing(loaded, started
         widget.value = right
     assert not started
     loaded.train.train.click()
-    loaded.predict.predict.click()
+    loaded.predict.whole_stack.click()
     assert len(started) == 2
 
 
@@ -621,7 +627,7 @@ def test_what_is_no_run_is_refused_and_the_chosen_run_stays(loaded, choose, tiny
 
 
 def predict(dock, qtbot):
-    dock.predict.predict.click()
+    dock.predict.whole_stack.click()
     assert dock.predict.job.running, dock.predict.status.text()
     wait_for(qtbot, lambda: not dock.predict.job.running)
 
@@ -639,7 +645,7 @@ def test_a_run_that_lost_its_network_predicts_nothing_and_a_whole_one_does(loade
     predict(loaded, qtbot)
     assert_complaint(loaded.predict, run_copy, "network.onnx", "resume it")
     shutil.rmtree(run_copy)
-    loaded.predict.predict.click()
+    loaded.predict.whole_stack.click()
     assert_complaint(loaded.predict, run_copy, "is not a run folder")
     assert_kept(viewer, before)
     loaded.predict.set_run(tiny_run.folder)
@@ -660,16 +666,15 @@ def test_predicting_refuses_what_is_no_image(dock, started, tiny_run):
         viewer.layers.clear()
         viewer.add_image(image, name="cells", rgb=rgb)
         before = state(viewer)
-        dock.predict.predict.click()
+        dock.predict.whole_stack.click()
         assert_complaint(dock.predict, *parts)
         assert_kept(viewer, before)
-    dock.predict.scope.setCurrentText(SLICE)
     viewer.dims.set_point(0, 3)
-    dock.predict.predict.click()
+    dock.predict.this_slice.click()
     assert_complaint(dock.predict, "cells", "the first in slice 3")
     assert not started
     viewer.dims.set_point(0, 2)
-    dock.predict.predict.click()
+    dock.predict.this_slice.click()
     assert started[0]["settings"].slices == (2, 3)
 
 
@@ -680,7 +685,7 @@ def test_a_layer_of_whole_numbers_is_filled_exported_and_saved(dock, qtbot, load
     mine = viewer.add_labels(altered(LABELS, 0, np.s_[:, :, 25:]).astype(np.int64), name="mine")
     dock.predict.set_run(tiny_run.folder)
     dock.predict.target.setCurrentText(FILL)
-    dock.predict.predict.click()
+    dock.predict.whole_stack.click()
     assert_complaint(dock.predict, "mine", "step Correct")
     dock.correct.tools[0].click()
     settle(dock.correct)
@@ -727,7 +732,7 @@ def test_layers_deleted_in_mid_prediction_are_said_and_the_next_prediction_comes
     predict_and_delete("cells")
     assert loaded.workspace.labels.name == "cells proposal"
     assert loaded.workspace.labels.data.all()
-    assert not loaded.predict.predict.isEnabled()
+    assert not loaded.predict.whole_stack.isEnabled()
 
 
 # -- a real training ------------------------------------------------------------------------
@@ -796,7 +801,6 @@ def test_slices_of_odd_sizes_train_and_predict(dock, qtbot):
     viewer.add_labels(labels, name="truth")
     set_tiny(dock)
     train(dock, qtbot)
-    dock.predict.scope.setCurrentText(SLICE)
     viewer.dims.set_point(0, 1)
     predict(dock, qtbot)
     proposal = dock.workspace.labels

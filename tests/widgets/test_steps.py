@@ -50,7 +50,7 @@ def loaded(dock):
 def test_nothing_can_be_done_without_an_image_and_the_buttons_say_why(dock):
     assert not dock.train.train.isEnabled()
     assert "open an image first" in dock.train.train.toolTip()
-    assert not dock.predict.predict.isEnabled()
+    assert not dock.predict.whole_stack.isEnabled()
     assert not dock.export.export.isEnabled()
     assert not dock.correct.confirm.isEnabled()
     assert not dock.train.new_labels.isEnabled()
@@ -427,7 +427,7 @@ def test_a_baseline_is_fitted_and_predicts_from_the_window(loaded, qtbot, networ
     wait_for(qtbot, lambda: not loaded.train.job.running)
     assert loaded.train.status.text().startswith("Trained"), loaded.train.status.text()
     assert len(loaded.train.plot.rows) == 1
-    loaded.predict.predict.click()
+    loaded.predict.whole_stack.click()
     wait_for(qtbot, lambda: not loaded.predict.job.running)
     proposal = loaded.workspace.labels
     assert "proposal" in proposal.name
