@@ -31,7 +31,7 @@ from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
 from emseg_napari.widgets.predict import FILL, OWN_LAYER
 from helpers.slow import slow_case
-from helpers.window import answer_with, noting, settle, striped, wait_for, wait_until_left
+from helpers.window import answer_with, entry, noting, settle, striped, wait_for, wait_until_left
 
 IMAGE, LABELS = striped((6, 40, 50))  # smaller than a patch
 INSTANCES = np.arange(6 * 40 * 50, dtype=np.uint16).reshape(6, 40, 50) // 400
@@ -72,7 +72,7 @@ def assert_complaint(step, *parts):
     """One sentence in red that has these parts and blames nobody's program."""
     settle(step)
     text = step.status.text()
-    assert "color" in step.status.styleSheet(), text
+    assert step.is_wrong, text
     assert text.endswith("."), text
     assert "Unexpected error" not in text
     for part in parts:
@@ -95,7 +95,7 @@ def load(dock, qtbot, choose):
 
     def load(button, path):
         choose(path)
-        dock.load.buttons[button].click()
+        entry(dock, button).click()
         wait_for(qtbot, lambda: not dock.load.status.text().startswith("Reading"))
 
     return load
@@ -153,13 +153,13 @@ def test_files_that_cannot_be_read_change_nothing_and_a_good_one_opens_afterward
     viewer = loaded.workspace.viewer
     before = state(viewer)
     for name, part in unreadable(tmp_path).items():
-        for button in ("Open image stack...", "Open labels..."):
+        for button in ("Open...", "Open labels..."):
             load(button, tmp_path / name)
             assert_complaint(loaded.load, name, part)
-    load("Open session...", tmp_path / "none")
+    load("Open a folder...", tmp_path / "none")
     assert_complaint(loaded.load, "none is not a saved session")
     assert_kept(viewer, before)
-    load("Open image stack...", tmp_path / "good.tif")
+    load("Open...", tmp_path / "good.tif")
     assert loaded.load.status.text().startswith("Opened good.tif")
     np.testing.assert_array_equal(loaded.workspace.image.data, IMAGE)
 
@@ -171,7 +171,7 @@ def test_images_without_information_are_refused_as_files(dock, load, tmp_path):
         ("nan.tif", nan, "the first in slice 3; replace"),
         ("infinite.tif", infinite, "not finite numbers"),
     ):
-        load("Open image stack...", write(tmp_path / name, image))
+        load("Open...", write(tmp_path / name, image))
         assert_complaint(dock.load, name, part)
     assert not len(dock.workspace.viewer.layers)
 
@@ -317,7 +317,7 @@ def test_giving_up_the_question_about_the_convention_opens_nothing(loaded, load,
 @pytest.mark.parametrize("shape", [(20, 20, 3), (2, 2, 20, 20)])
 def test_beside_an_image_that_is_no_stack_labels_open_but_none_are_made(dock, load, tmp_path, shape):
     dock.workspace.viewer.add_image(noise(*shape), name="other", rgb=shape[-1] == 3)
-    dock.train.new_labels.click()
+    dock.load.new_labels_button.click()
     assert_complaint(dock.train, "other", "colour" if shape[-1] == 3 else "4 axes")
     assert dock.workspace.labels is None
     load("Open labels...", write(tmp_path / "truth.tif", LABELS))
@@ -451,7 +451,7 @@ def test_a_label_of_another_number_spoils_no_file(loaded, started, choose, tmp_p
     for step, button in (
         (loaded.train, loaded.train.train),
         (loaded.export, loaded.export.export),
-        (loaded.load, loaded.load.buttons["Save session..."]),
+        (loaded.load, entry(loaded, "Save session...")),
     ):
         button.click()
         assert_complaint(step, "truth holds 5", "correct the values")
@@ -534,8 +534,8 @@ def test_damaged_settings_do_not_hinder_the_start(
         qtbot.addWidget(dock)
         assert dock.train.settings() == TrainingSettings.recipe(start=STARTER)
         for step in (dock.train, dock.predict, dock.export):
-            assert "color" not in step.status.styleSheet()
-        dock.load.buttons["Open image stack..."].click()
+            assert not step.is_wrong
+        dock.load.open.click()
         wait_for(qtbot, lambda dock=dock: dock.load.status.text().startswith("Opened good.tif"))
         assert recall("folders")["images"] == str(tmp_path)
 
@@ -562,7 +562,7 @@ def test_nothing_half_written_stays_when_the_disk_is_full_or_the_place_is_none(
     written, layers = files_below(tmp_path), state(loaded.workspace.viewer)
     buttons = (
         (loaded.export, loaded.export.export, "out"),
-        (loaded.load, loaded.load.buttons["Save session..."], "out.emseg"),
+        (loaded.load, entry(loaded, "Save session..."), "out.emseg"),
         (loaded.train, loaded.train.outputs.save_movie, "out.gif"),
     )
     for folder, reason in ((tmp_path / "file", str(tmp_path / "file")), (tmp_path, "the disk is full; free")):
@@ -584,7 +584,7 @@ def test_nothing_half_written_stays_when_the_disk_is_full_or_the_place_is_none(
 
 
 def test_a_session_that_could_not_be_opened_again_is_not_saved(loaded, load, qtbot, choose, tmp_path):
-    save = loaded.load.buttons["Save session..."]
+    save = entry(loaded, "Save session...")
     choose(tmp_path / "work.emseg")
     viewer = loaded.workspace.viewer
     loaded.workspace.choose("image", viewer.add_image(IMAGE[:3], name="other"))
@@ -600,7 +600,7 @@ def test_a_session_that_could_not_be_opened_again_is_not_saved(loaded, load, qtb
     viewer.layers.clear()
     wait_until_left(qtbot, tmp_path / "work.emseg")  # what is open is not opened twice
     np.testing.assert_array_equal(load_session(tmp_path / "work.emseg").image, IMAGE)
-    load("Open session...", tmp_path / "work.emseg")
+    load("Open a folder...", tmp_path / "work.emseg")
     assert loaded.load.status.text().startswith("Opened the session")
 
 
@@ -701,7 +701,7 @@ def test_a_layer_of_whole_numbers_is_filled_exported_and_saved(dock, qtbot, load
     wait_for(qtbot, lambda: dock.export.status.text().startswith("Exported"))
     np.testing.assert_array_equal(read_labels(tmp_path / "out" / "labels.tif"), plain(mine.data[[z]]))
     choose(tmp_path / "work.emseg")
-    dock.load.buttons["Save session..."].click()
+    entry(dock, "Save session...").click()
     wait_for(qtbot, lambda: dock.load.status.text().startswith("Saved"))
     np.testing.assert_array_equal(load_session(tmp_path / "work.emseg").labels, mine.data)
 
