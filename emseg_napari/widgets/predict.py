@@ -297,14 +297,12 @@ class PredictStep(JobStep, LabelsStep):
         target, confirmed = self._proposals.target, sorted(self._proposals.confirmed)
         if target not in self.viewer.layers:
             raise UserError(f"'{target.name}' was removed in the meantime; propose again.")
-        slices = f"slices {as_ranges(confirmed)}" if len(confirmed) > 1 else f"slice {as_ranges(confirmed)}"
+        stayed = f"confirmed slices stay as they are ({as_ranges(confirmed)}; C unconfirms)"
         if not self._proposals.filled:
-            self.say(
-                f"Nothing was changed: {slices} of '{target.name}' is confirmed; unconfirm it first (C)."
-            )
+            self.say(f"Nothing was changed in '{target.name}': {stayed}.")
             return
-        stayed = f" Confirmed {slices} stayed as it was." if confirmed else ""
-        self.say(f"Proposed in '{target.name}'; correct it, then confirm slices (C).{stayed}")
+        more = f" Confirmed{stayed.removeprefix('confirmed')}." if confirmed else ""
+        self.say(f"Proposed in '{target.name}'; correct it, then confirm slices (C).{more}")
 
     def _written(self, streaming: StreamingLayer, result: VolumePrediction) -> None:
         self.bar.setFormat("done")

@@ -230,12 +230,14 @@ def test_a_prediction_of_a_confirmed_slice_says_that_it_changed_nothing(step):
     step.job.event.emit(predicted(0.9))
     step.job.event.emit(Finished(None))
     assert not layer.data.any()
-    assert step.status.text() == ("Nothing was changed: slices that are confirmed stay (2; C unconfirms).")
+    assert step.status.text() == (
+        "Nothing was changed in 'mine': confirmed slices stay as they are (2; C unconfirms)."
+    )
     step.whole_stack.click()
     for z in (2, 3):
         step.job.event.emit(predicted(0.9, z))
     step.job.event.emit(Finished(None))
-    assert step.status.text().endswith("Confirmed slices stayed as they were: 2.")
+    assert step.status.text().endswith("Confirmed slices stay as they are (2; C unconfirms).")
 
 
 def test_what_the_engine_says_and_blocks_that_failed_are_said(step, tmp_path, monkeypatch):
