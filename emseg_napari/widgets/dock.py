@@ -136,6 +136,8 @@ class Dock(QWidget):
     def _follow(self) -> None:
         """Show the card that opens something while there is no image, else the work."""
         has_image = self.workspace.image is not None
+        if not has_image:
+            self.status.show_sentence("", wrong=False)
         self.load.setVisible(not has_image)
         self._work.setVisible(has_image)
 
@@ -216,6 +218,7 @@ def _stacked(parts: list[QWidget]) -> QWidget:
     widget = QWidget()
     layout = QVBoxLayout(widget)
     layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
     for part in parts:
         layout.addWidget(part)
     return widget

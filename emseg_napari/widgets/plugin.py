@@ -41,7 +41,7 @@ def open_isbi2012() -> list[LayerData]:
 
 def _layers(image: np.ndarray, labels: np.ndarray, name: str) -> list[LayerData]:
     shown = {
-        "name": f"{name} labels",
+        "name": f"{name} truth",
         "colormap": label_colours(),
         "opacity": 0.6,
         "metadata": LayerInfo(confirmed=set()).as_metadata(),
