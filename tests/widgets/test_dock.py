@@ -1,6 +1,6 @@
 """The dock belongs to its viewer: closed it is put away with its jobs, and opened again it is the same."""
 
-import sys
+import importlib
 import threading
 from threading import Event
 
@@ -140,7 +140,7 @@ def test_the_window_stays_alive_while_the_dock_is_imported(make_napari_viewer, q
     def slowly(name):
         if threading.current_thread() is not threading.main_thread():
             assert imported.wait(PATIENCE_S)
-        return sys.modules["emseg_napari.widgets.dock"]
+        return importlib.import_module(wanted)
 
     monkeypatch.setattr(dock_widget, "_DOCK", f"{wanted}.not_yet")
     monkeypatch.setattr(dock_widget, "import_module", slowly)
