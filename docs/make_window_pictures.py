@@ -2,10 +2,10 @@
 
     python docs/make_window_pictures.py OUTPUT [--minutes 0.5] [--readme]
 
-On the dark and the light theme at 1280 x 800, and at 3840 x 2160 with all things twice as large; of each picture
-also what somebody without green cones sees. With QT_API=pyqt6 in the environment of PyQt6. ``--readme`` writes the
-picture of the page Label & correct to docs/window.png, too. It needs a screen of 3840 x 2160, such as
-``xvfb-run -s "-screen 0 3840x2160x24"``.
+On the dark and the light theme at 1280 x 800, and at 3840 x 2160 with all things twice as large; of each
+picture also what somebody without green cones sees. With QT_API=pyqt6 in the environment of PyQt6.
+``--readme`` writes the picture of the page Label & correct to docs/window.png, too. It needs a screen of
+3840 x 2160, such as ``xvfb-run -s "-screen 0 3840x2160x24"``.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Photographer:
         self.viewer, self.dock, self.folder, self._number = viewer, dock, folder, 0
 
     def take(self, name: str, step: Any = None) -> None:
+        """Take a picture, of the page of a step if one is given."""
         from qtpy.QtTest import QTest
         from qtpy.QtWidgets import QWidget
 
@@ -143,6 +144,7 @@ def environment(scale: int, work: str) -> dict[str, str]:
 
 
 def main() -> None:
+    """Take the pictures of all variants, each in a process of its own."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
