@@ -1,4 +1,4 @@
-"""Step 7: write corrected labels as training labels that any program can train on."""
+"""Export of corrected labels as training labels that any program can train on."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ class ExportStep(StepWidget):
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self.add_choices("image", "labels")
         self.form = SettingsForm(ExportSettings)
         self.export = self.button(
             "Export...", "Write images and labels (0 = boundary, 255 = interior) to a folder.", self._ask
         )
-        for widget in (self.form, self.export, self.status):
+        for widget in (self.form, self.export):
             self.rows.addWidget(widget)
         with suppress(UserError, TypeError):  # another version remembered them
             self.form.set_values(validated(ExportSettings, **recall("export")).model_dump())

@@ -25,7 +25,7 @@ from emseg_napari.widgets.base.layer_picker import PredictionPicker
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import choice_of, in_row
+from emseg_napari.widgets.base.step import choice_of, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import connect_while, stack_of, understood
@@ -33,6 +33,7 @@ from emseg_napari.widgets.layers.layer_info import info_in, info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
 from emseg_napari.widgets.layers.placement import layer_transform, move_to, shown_slice
+from emseg_napari.widgets.layers.selection import hide_covered, selection_kept, show_alone
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 SLICE, STACK = "slice in view", "whole stack"
@@ -71,12 +72,9 @@ class CellsStep(JobStep):
         self.rows.addLayout(self._choices())
         self.volume = VolumeTarget("cells", "the number of each pixel's cell")
         self.form = SettingsForm(CellSettings)
-        self.find = self.button("Find cells", "Give every cell a number and a colour.", self.start)
-        self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
-        for widget in (self.volume, self.form):
-            self.rows.addWidget(widget)
-        self.rows.addLayout(in_row(self.find, self.cancel))
-        for widget in (self.bar, self.status):
+        self.find = primary(self.button("Find cells", "Give every cell a number and a colour.", self.start))
+        self.add_job_line("Finding cells", "Stop; nothing is changed.")
+        for widget in (self.volume, self.form, self.find):
             self.rows.addWidget(widget)
 
     def _choices(self) -> QFormLayout:
@@ -113,7 +111,7 @@ class CellsStep(JobStep):
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of finding cells."""
-        missing = "choose a boundary probability first (step Predict shows it if you ask for it), or labels"
+        missing = "choose a boundary probability first ('Propose the whole stack' makes one), or labels"
         return [(self.job.running, "cells are being found"), (self.source.layer is None, missing)]
 
     # -- finding cells ------------------------------------------------------------------
@@ -217,7 +215,9 @@ class CellsStep(JobStep):
         for layer in earlier:
             self.viewer.layers.remove(layer)
         look = {"name": f"{self._image_name()} cells", "opacity": 0.5}
-        layer = self.viewer.add_labels(data, **shown | lying | look)
+        with selection_kept(self.viewer):
+            layer = self.viewer.add_labels(data, **shown | lying | look)
+        hide_covered(self.viewer, layer)
         if result.failures:
             first = result.failures[0]
             raise UserError(
@@ -235,6 +235,7 @@ class CellsStep(JobStep):
 
     def _put(self, cells: np.ndarray, layer: Labels) -> None:
         """Show the cells, those of a single slice with numbers that the rest of the stack has not."""
+        show_alone(self.viewer, layer)
         first, end = self._slices
         stack = stack_of(layer)
         if end - first == len(stack):
@@ -256,7 +257,8 @@ class CellsStep(JobStep):
         source, data = self._source, new_labels(self._shape, np.int32)
         data = data[0] if source.ndim == 2 else data
         place = layer_transform(source, data.ndim)
-        layer = self.viewer.add_labels(data, name=f"{self._image_name()} cells", opacity=0.5, **place)
+        with selection_kept(self.viewer):
+            layer = self.viewer.add_labels(data, name=f"{self._image_name()} cells", opacity=0.5, **place)
         self._own[source.unique_id] = layer
         # A layer in which the user paints is the user's: the next cells go to a new layer.
         connect_while(self, layer.events.paint, lambda: self._own.pop(source.unique_id, None))
