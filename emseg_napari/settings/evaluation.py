@@ -47,7 +47,8 @@ class ReviewSettings(ErrorSettings):
     boundary_threshold: float | None = advanced(
         None,
         "Threshold",
-        "Boundary probability from which a pixel is boundary, 0 to 1; the run's own when not given, else 0.5.",
+        "Boundary probability from which a pixel is boundary, 0 to 1; the run's own when not given, else "
+        "0.5.",
         ge=0,
         le=1,
     )

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QLabel
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.export import chosen_slices, export_training_labels
@@ -31,7 +31,7 @@ class ExportStep(StepWidget):
         self.export = self.button(
             "Export...", "Write images and labels (0 = boundary, 255 = interior) to a folder.", self._ask
         )
-        for widget in (self.form, self.export):
+        for widget in (QLabel("<b>Training labels</b>"), self.form, self.export):
             self.rows.addWidget(widget)
         with suppress(UserError, TypeError):  # another version remembered them
             self.form.set_values(validated(ExportSettings, **recall("export")).model_dump())
@@ -40,7 +40,9 @@ class ExportStep(StepWidget):
 
     def _update(self) -> None:
         missing = self.workspace.image is None or self.workspace.labels is None
-        enable(self.export, "open an image and its labels first" if missing else None)
+        obstacle = "open an image and its labels first" if missing else None
+        enable(self.export, obstacle)
+        self.hint(obstacle, "export")
 
     def _ask(self) -> None:
         start = recall_folder("exports", Path.home()) / "training-labels"

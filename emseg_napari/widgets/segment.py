@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from qtpy.QtWidgets import QFormLayout
+from qtpy.QtWidgets import QFormLayout, QLabel
 
 from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.core.jobs import Finished, Message, UserError
@@ -69,6 +69,7 @@ class CellsStep(JobStep):
     # -- what it looks like -------------------------------------------------------------
 
     def _build(self) -> None:
+        self.rows.addWidget(QLabel("<b>Cells</b>"))
         self.rows.addLayout(self._choices())
         self.volume = VolumeTarget("cells", "the number of each pixel's cell")
         self.form = SettingsForm(CellSettings)

@@ -283,8 +283,8 @@ def _confirmed_as_proposed(layer: Labels, scored: list[int]) -> list[str]:
     if not found:
         return []
     return [
-        f"In slices {as_ranges(found)} of {layer.name}, confirmed proposals count as true: where this network "
-        "made them, the scores are too high."
+        f"In slices {as_ranges(found)} of {layer.name}, confirmed proposals count as true: where this "
+        "network made them, the scores are too high."
     ]
 
 

@@ -24,7 +24,7 @@ from emseg_napari.widgets.layers.selection import selection_kept
 
 NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
 MERGE_COLOUR, SPLIT_COLOUR = "#ff1f70", "#3f8cff"  # on the image
-_WORDS = {"merge": ThemeColour("#c2004f", "#ff5c97"), "split": BLUE}
+WORDS = {"merge": ThemeColour("#c2004f", "#ff5c97"), "split": BLUE}
 MOST_ROWS = 1000
 _ZOOM = 4.0  # screen pixels for one of the image
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
@@ -140,7 +140,7 @@ def _summary(errors: Sequence[SegmentationError], trained: Collection[int]) -> s
 
 def _cells(error: SegmentationError, is_trained: bool) -> list[Cell]:
     colour, why = (GREY, ABOUT_TRAINED) if is_trained else (None, "")
-    kind = Cell(error.kind, float(error.kind == "split"), why, _WORDS[error.kind])
+    kind = Cell(error.kind, float(error.kind == "split"), why, WORDS[error.kind])
     numbers = (error.z, error.size_px, *error.centre)
     return [kind, *(Cell(str(n), n, why, colour) for n in numbers)]
 

@@ -25,8 +25,8 @@ BETTER, WORSE = GREEN, VERMILLION
 _LETTERS = 15  # of the first column, so that the figures stay in view
 _DIFFERENCE = "below it the difference to the last round that scored the same slices."
 _COLUMNS = {
-    "Round": "When, with which run, on which slices of which labels. Grey: the run was trained on them, so its "
-    "figures prove nothing.",
+    "Round": "When, with which run, on which slices of which labels. Grey: the run was trained on them, so "
+    "the figures prove nothing.",
     "Labels": "Slices that held labels of your own, and slices that you had confirmed.",
     "V_rand": f"At the threshold in use; {_DIFFERENCE}",
     "V_info": f"At the threshold in use; {_DIFFERENCE}",
@@ -101,7 +101,7 @@ class RoundsTable(ScoreTable):
 
 
 def _before(rounds: Sequence[Round], i: int) -> Round | None:
-    """Return the last round before the i-th on the same slices of the same image and labels, as new or not."""
+    """Return the last round before the i-th on the same slices of the same image and labels, seen or not."""
     return next((one for one in reversed(rounds[:i]) if _scored(one) == _scored(rounds[i])), None)
 
 

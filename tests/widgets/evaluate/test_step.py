@@ -1,9 +1,10 @@
-"""Step Evaluate in a real window; the engine scores for real, or answers with figures that are known."""
+"""Page Check in a real window; the engine scores for real, or answers with figures that are known."""
 
 import csv
 import json
 import shutil
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.widgets.base.theme_colours import GREY
 from emseg_napari.widgets.evaluate.report import report_of
 from emseg_napari.widgets.evaluate.rounds_table import with_round
 from emseg_napari.widgets.evaluate.step import EvaluateStep
@@ -135,10 +137,15 @@ def click_row(qtbot, table, i):
     qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=where)
 
 
-def assert_complaint(step, *parts):
+@contextmanager
+def complaint(step, *parts):
+    """What the body does ends in a sentence that something is wrong, and holds these parts."""
+    told = []
+    step.said.connect(lambda sentence, wrong: told.append((sentence, wrong)))
+    yield
     settle(step)
-    text = step.status.text()
-    assert "color" in step.status.styleSheet(), text
+    text, is_wrong = told[-1]
+    assert is_wrong, text
     assert "Unexpected error" not in text
     for part in parts:
         assert part in text
@@ -150,7 +157,7 @@ def assert_complaint(step, *parts):
 def test_the_engine_scores_in_the_background_and_the_step_shows_what_it_found(step, qtbot):
     bars = []
     step.job.event.connect(lambda event: bars.append(event))
-    step.error_form.widgets["smallest_px"].value = "10"
+    step.form.widgets["smallest_px"].value = "10"
     step.evaluate.click()
     assert step.cancel.isEnabled()
     assert not step.evaluate.isEnabled()
@@ -186,11 +193,11 @@ def test_cancelling_changes_nothing(step, qtbot):
 
 
 def test_how_errors_are_found_is_remembered_once_it_is_asked_for(step, started, qtbot):
-    step.error_form.widgets["smallest_px"].value = "17"
+    step.form.widgets["smallest_px"].value = "17"
     step.evaluate.click()
     later = EvaluateStep(step.viewer)
     qtbot.addWidget(later)
-    assert later.error_form.values()["smallest_px"] == 17
+    assert later.form.values()["smallest_px"] == 17
     assert later.save_csv.toolTip().endswith("Not yet: evaluate first")
 
 
@@ -390,7 +397,7 @@ def test_labels_as_prediction_have_no_threshold_and_own_strokes_in_them_are_told
     proposal.data[4] = PREDICTED[4]  # a person's
     update_info(proposal, proposal_of=layer_of(step, "cells").unique_id)
     step.prediction.choose(proposal)
-    step.form.widgets["threshold"].value = "0.9"
+    step.form.widgets["boundary_threshold"].value = "0.9"
     step.evaluate.click()
     (job,) = started
     np.testing.assert_array_equal(job["prediction"], PREDICTED == 2)
@@ -438,7 +445,7 @@ def test_mistakes_are_sentences_and_start_nothing(step, started, tmp_path):
     mine = viewer.add_labels(PREDICTED, name="mine")
     partly = PREDICTED.copy()
     partly[3, 0, 0] = 0
-    cases = {
+    cases = {  # the keys only name them
         "same": (mine, mine, ("mine is chosen both as prediction and as truth", "two different")),
         "one array": (
             viewer.add_labels(mine.data, name="twin"),
@@ -456,11 +463,11 @@ def test_mistakes_are_sentences_and_start_nothing(step, started, tmp_path):
         "colour": (viewer.add_image(np.zeros((6, 64, 64, 3), np.uint8), name="rgb"), mine, ("colour",)),
         "hole": (viewer.add_labels(partly, name="hole"), mine, ("hole leaves pixels of slice 3 unlabelled",)),
     }
-    for name, (prediction, truth, parts) in cases.items():
+    for prediction, truth, parts in cases.values():
         step.prediction.choose(prediction)
         step.truth.choose(truth)
-        step.evaluate.click()
-        assert_complaint(step, *parts), name
+        with complaint(step, *parts):
+            step.evaluate.click()
     assert not started
 
 
@@ -468,22 +475,87 @@ def test_mistakes_are_sentences_and_start_nothing(step, started, tmp_path):
 def test_labels_of_which_nobody_says_what_they_are_start_nothing(step, started, monkeypatch):
     answer_with(monkeypatch, None)
     step.truth.choose(step.viewer.add_labels(TRUTH - 1, name="two values"))
-    step.evaluate.click()
-    assert_complaint(step, "two values holds only 0 and 1")
+    with complaint(step, "two values holds only 0 and 1"):
+        step.evaluate.click()
     assert not started
 
 
-def test_where_all_labelled_slices_were_trained_on_nothing_is_left_unless_the_user_names_them(
-    step, started, tmp_path
+def greys(table):
+    """Which rows are grey, by their first cell."""
+    grey = GREY.on(table)
+    is_grey = {
+        table.item(i, 0).text(): table.item(i, 1).foreground().color() == grey
+        for i in range(table.rowCount())
+    }
+    return [name for name in is_grey if is_grey[name]]
+
+
+def test_slices_that_were_trained_on_are_scored_and_grey_and_the_means_leave_them_out(step, qtbot, tmp_path):
+    step.workspace.choose_run(a_run(tmp_path / "run", trained=(2, 5)))
+    step.evaluate.click()
+    wait_for(qtbot, lambda: not step.job.running)
+    table, headline = step.results.slices, step.results.headline
+    assert column(table, 0) == ["0", "1", "2", "3", "4", "5"]
+    assert greys(table) == ["2", "5"]
+    assert headline.figures[0, 0].text() == "Mean over 4 slices"
+    unseen = [
+        float(text) for text, z in zip(column(table, 1), column(table, 0), strict=True) if z not in "25"
+    ]
+    assert headline.figures[1, 1].text() == f"<b>{np.mean(unseen):.4f}</b>"
+    warning = "The means are over slices 0:2, 3:5; slices 2, 5 were trained on and do not count."
+    assert warning in headline.warning.text()
+    (one,) = step.workspace.rounds
+    assert (one.slices, one.trained) == ((0, 1, 3, 4), ())
+    assert step.status.text().startswith(
+        "Scored slices 0:6. The run was trained on slices 2, 5: their scores"
+    )
+
+
+def test_where_all_labelled_slices_were_trained_on_they_are_scored_and_said_to_prove_nothing(
+    step, qtbot, tmp_path
 ):
     step.workspace.choose_run(a_run(tmp_path / "run", trained=range(6)))
     step.evaluate.click()
-    assert_complaint(step, "Nothing is left to score", "0:6", "label another slice")
-    assert not started
+    wait_for(qtbot, lambda: not step.job.running)
+    table, headline = step.results.slices, step.results.headline
+    assert greys(table) == column(table, 0) == ["0", "1", "2", "3", "4", "5"]
+    assert "All scored slices were trained on: these figures prove nothing." in headline.warning.text()
+    assert not headline.warning.isHidden()
+    (one,) = step.workspace.rounds
+    assert one.trained == one.slices == (0, 1, 2, 3, 4, 5)
+    assert "trained on" in column(step.results.rounds, 0)[0]
+
+
+def test_a_range_of_slices_is_scored_alone(step, started, tmp_path):
+    step.workspace.choose_run(a_run(tmp_path / "run", trained=range(6)))
     step.form.widgets["slices"].value = "1:3"
     step.evaluate.click()
     assert started[0]["settings"].slices == (1, 3)
     assert started[0]["trained_slices"] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("text", ["0.7", "0,7"])
+def test_a_threshold_is_given_and_shown_as_boundary_probability(step, qtbot, tmp_path, text):
+    step.form.widgets["boundary_threshold"].value = text
+    step.evaluate.click()
+    wait_for(qtbot, lambda: not step.job.running)
+    assert step.results.headline.figures[0, 1].text() == "at threshold 0.70"
+    assert step.results.thresholds._own.value() == 0.7
+    step.write_report(tmp_path / "report.html")
+    wait_for(qtbot, lambda: step.status.text().startswith("Wrote"))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "0.70 of the boundary probability" in page
+    assert "The threshold 0.70 was given" in page
+
+
+def test_confirmed_proposals_are_true_and_said_to_score_too_high(step, started):
+    truth = layer_of(step, "truth")
+    truth.data[:] = proposed(truth.data)
+    truth.data[1, 5:9] = 1
+    confirmed_in(truth).update([1, 3])
+    step.evaluate.click()
+    answer(step, a_review(TRUTH, PREDICTED, V_RAND))
+    assert "In slices 1, 3 of truth, confirmed proposals count as true" in step.status.text()
 
 
 @pytest.mark.slow
@@ -491,8 +563,8 @@ def test_slices_outside_or_without_labels_are_named(step, started):
     layer_of(step, "truth").data[:2] = 0
     for text, part in (("4:9", "0:6"), ("0:2", "choose among 2:6"), ("x", "FIRST:END")):
         step.form.widgets["slices"].value = text
-        step.evaluate.click()
-        assert_complaint(step, "Slices", part)
+        with complaint(step, "Slices", part):
+            step.evaluate.click()
     step.form.widgets["slices"].value = "1:4"
     step.evaluate.click()
     assert started[0]["settings"].slices == (2, 4)
@@ -501,8 +573,8 @@ def test_slices_outside_or_without_labels_are_named(step, started):
 @pytest.mark.slow
 def test_a_failure_of_the_engine_is_a_sentence_and_keeps_the_last_result(evaluated):
     evaluated.evaluate.click()
-    evaluated.job.event.emit(Failed("The engine process ended unexpectedly."))
-    assert_complaint(evaluated, "ended unexpectedly")
+    with complaint(evaluated, "ended unexpectedly"):
+        evaluated.job.event.emit(Failed("The engine process ended unexpectedly."))
     assert evaluated.results.slices.rowCount() == 4
     assert evaluated.save_csv.isEnabled()
 
@@ -511,8 +583,8 @@ def test_a_failure_of_the_engine_is_a_sentence_and_keeps_the_last_result(evaluat
 def test_truth_that_is_removed_in_the_meantime_is_told(step, started):
     step.evaluate.click()
     step.viewer.layers.remove("truth")
-    answer(step, a_review(TRUTH, PREDICTED, V_RAND))
-    assert_complaint(step, "'truth' was removed in the meantime")
+    with complaint(step, "'truth' was removed in the meantime"):
+        answer(step, a_review(TRUTH, PREDICTED, V_RAND))
     assert step.workspace.rounds == []
 
 
@@ -521,8 +593,8 @@ def test_truth_that_is_removed_in_the_meantime_is_told(step, started):
 
 def test_the_own_threshold_stands_beside_the_best(evaluated):
     texts = {place: label.text() for place, label in evaluated.results.headline.figures.items()}
-    assert texts[0, 1] == "at threshold 0.35"
-    assert (texts[1, 1], texts[1, 2]) == ("<b>0.8600</b>", "0.8700 at 0.4")
+    assert texts[0, 1] == "at threshold 0.65"
+    assert (texts[1, 1], texts[1, 2]) == ("<b>0.8300</b>", "0.8400 at 0.6")
     assert texts[2, 2] == "0.9200 at 0.5"
     assert texts[5, 2] == "0.0625"
     assert "thick ones cost nothing" in evaluated.results.headline.toolTip()
@@ -652,22 +724,35 @@ def test_evaluating_again_replaces_the_errors_and_their_layer_may_be_deleted(eva
         answer(evaluated, a_review(TRUTH, predicted, V_RAND))
         assert layer_of(evaluated, "errors: merge red, split blue").data.any() == (predicted is PREDICTED)
     assert [layer.name for layer in viewer.layers].count("errors: merge red, split blue") == 1
+    shown = layer_of(evaluated, "errors: merge red, split blue")
+    shown.visible = False
     assert evaluated.results.errors.table.rowCount() == 0
     assert "0 merges" in evaluated.results.errors.summary.text()
     evaluated.prediction.choose(viewer.add_labels(PREDICTED[4], name="flat"))
     evaluated.truth.choose(viewer.add_labels(TRUTH[4], name="flat truth"))
     evaluated.evaluate.click()
     answer(evaluated, a_review(TRUTH[4:5], PREDICTED[4:5], {0: 0.7}))
-    assert layer_of(evaluated, "errors: merge red, split blue").ndim == 2
+    assert layer_of(evaluated, "errors: merge red, split blue") == shown
+    assert (shown.ndim, shown.visible) == (2, True)
+
+
+def test_an_evaluation_leaves_labels_layer_tool_and_brush_as_they_are(step, started):
+    truth = layer_of(step, "truth")
+    step.viewer.layers.selection.active = truth
+    truth.mode, truth.brush_size = "paint", 7
+    step.evaluate.click()
+    answer(step, a_review(TRUTH, PREDICTED, V_RAND))
+    assert step.viewer.layers.selection.active == truth
+    assert (truth.mode, truth.brush_size, step.workspace.labels) == ("paint", 7, truth)
 
 
 @pytest.mark.slow
 def test_the_plot_has_both_curves_and_marks_own_and_best(evaluated):
     plot = evaluated.results.thresholds
     assert len(plot._curves["v_rand"].getData()[0]) == 11
-    assert plot._own.value() == 0.35
-    assert plot._marks["own"].getData()[1].tolist() == pytest.approx([0.86, 0.9])
-    assert plot._marks["best"].getData()[0].tolist() == [0.4, 0.5]
+    assert plot._own.value() == 0.65
+    assert plot._marks["own"].getData()[1].tolist() == pytest.approx([0.83, 0.9])
+    assert plot._marks["best"].getData()[0].tolist() == [0.6, 0.5]
 
 
 # -- rounds -------------------------------------------------------------------------------
@@ -691,6 +776,10 @@ def test_a_round_shows_the_difference_to_the_last_one_on_the_same_slices(step):
     others = [a_round(0.9, image="another"), a_round(0.9, truth="another"), a_round(0.95, image="another")]
     step.workspace.set_rounds([*rounds, *others])
     assert column(table, 2)[:3] == ["0.9500\n+0.0500", "0.9000", "0.9000"]  # of other pixels or labels
+    step.workspace.set_rounds([a_round(0.8), a_round(0.99, trained=(1, 2))])
+    assert column(table, 2) == ["0.9900", "0.8000"]  # no progress where the run was trained on them since
+    assert column(table, 0)[0].endswith("slices 1:3\ntrained on")
+    assert table.item(0, 2).foreground().color() == GREY.on(table)
     step.workspace.set_rounds([a_round(0.8, slices=(1, 4, 6, 8, 10), run="stack-compact-20260102-100000")])
     _, run, slices = column(table, 0)[0].split("\n")
     assert (run, slices) == ("stack-compa...00", "5 slices")
@@ -713,9 +802,9 @@ def test_a_round_counts_painted_and_confirmed_slices(evaluated):
     answer(evaluated, a_review(TRUTH, PREDICTED, V_RAND, trained=(5,)))
     latest = evaluated.workspace.rounds[-1]
     assert (latest.corrected, latest.confirmed) == (2, 4)
-    assert latest.slices == (1, 2, 4, 5)
+    assert latest.slices == (1, 2, 4)  # the means leave out 5, which was trained on
     assert (latest.truth, latest.image) == ("truth", fingerprint(IMAGE[3]))
-    assert latest.v_rand == pytest.approx(0.86)
+    assert latest.v_rand == pytest.approx(0.83)
     assert len(evaluated.workspace.rounds) == 2
 
 
@@ -763,6 +852,7 @@ def test_scores_and_report_are_written_from_the_window(evaluated, qtbot, tmp_pat
     assert "found against truth" in page
     assert page.count("<img") == 12  # three slices, four pictures each
     assert "1:3, 4:6" in page
+    assert "slices 5 were trained on and do not count" in page
     assert "napari" in page
 
 
@@ -783,9 +873,8 @@ def test_the_report_shows_the_image_that_was_predicted_and_is_made_beside_the_wi
 
 
 def test_a_file_that_cannot_be_written_is_a_sentence(evaluated, qtbot, tmp_path):
-    evaluated.write_csv(tmp_path / "missing" / "scores.csv")
-    wait_for(qtbot, lambda: "missing" in evaluated.status.text() and "color" in evaluated.status.styleSheet())
-    assert_complaint(evaluated, "does not exist")
+    with complaint(evaluated, "missing", "does not exist"):
+        evaluated.write_csv(tmp_path / "missing" / "scores.csv")
 
 
 # -- with the other steps -----------------------------------------------------------------
@@ -806,10 +895,3 @@ def test_a_prediction_of_the_step_before_is_signed_with_its_run(dock, qtbot, tin
     assert dock.evaluate.run_name.text() == tiny_run.folder.name
     proposal = layer_of(dock.evaluate, "lines proposal")
     assert info_of(proposal).run == tiny_run.folder
-
-
-def test_all_steps_have_a_tab_that_can_be_read_in_a_narrow_dock(dock):
-    bar = dock.steps.tabBar()
-    titles = [bar.tabText(i) for i in range(bar.count())]
-    assert titles.index("Correct") < titles.index("Evaluate") < titles.index("Export")
-    assert bar.sizeHint().width() <= 400

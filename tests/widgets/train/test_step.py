@@ -395,7 +395,9 @@ def test_baselines_cut_no_patches(loaded):
 
 def test_the_engine_is_prepared_as_soon_as_a_user_who_can_train_looks_at_the_step(dock, monkeypatch):
     asked = []
-    monkeypatch.setattr(dock.train.job, "warm_up", lambda job: asked.append(dock.workspace.labels is not None))
+    monkeypatch.setattr(
+        dock.train.job, "warm_up", lambda job: asked.append(dock.workspace.labels is not None)
+    )
     dock.show_step(dock.train)
     assert not asked  # there is nothing to train on
     load(dock)
