@@ -4,7 +4,6 @@ import csv
 import json
 import shutil
 import threading
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -137,15 +136,10 @@ def click_row(qtbot, table, i):
     qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=where)
 
 
-@contextmanager
-def complaint(step, *parts):
-    """What the body does ends in a sentence that something is wrong, and holds these parts."""
-    told = []
-    step.said.connect(lambda sentence, wrong: told.append((sentence, wrong)))
-    yield
+def assert_complaint(step, *parts):
     settle(step)
-    text, is_wrong = told[-1]
-    assert is_wrong, text
+    text = step.status.text()
+    assert step.is_wrong, text
     assert "Unexpected error" not in text
     for part in parts:
         assert part in text
@@ -445,7 +439,7 @@ def test_mistakes_are_sentences_and_start_nothing(step, started, tmp_path):
     mine = viewer.add_labels(PREDICTED, name="mine")
     partly = PREDICTED.copy()
     partly[3, 0, 0] = 0
-    cases = {  # the keys only name them
+    cases = {
         "same": (mine, mine, ("mine is chosen both as prediction and as truth", "two different")),
         "one array": (
             viewer.add_labels(mine.data, name="twin"),
@@ -463,11 +457,11 @@ def test_mistakes_are_sentences_and_start_nothing(step, started, tmp_path):
         "colour": (viewer.add_image(np.zeros((6, 64, 64, 3), np.uint8), name="rgb"), mine, ("colour",)),
         "hole": (viewer.add_labels(partly, name="hole"), mine, ("hole leaves pixels of slice 3 unlabelled",)),
     }
-    for prediction, truth, parts in cases.values():
+    for name, (prediction, truth, parts) in cases.items():
         step.prediction.choose(prediction)
         step.truth.choose(truth)
-        with complaint(step, *parts):
-            step.evaluate.click()
+        step.evaluate.click()
+        assert_complaint(step, *parts), name
     assert not started
 
 
@@ -475,8 +469,8 @@ def test_mistakes_are_sentences_and_start_nothing(step, started, tmp_path):
 def test_labels_of_which_nobody_says_what_they_are_start_nothing(step, started, monkeypatch):
     answer_with(monkeypatch, None)
     step.truth.choose(step.viewer.add_labels(TRUTH - 1, name="two values"))
-    with complaint(step, "two values holds only 0 and 1"):
-        step.evaluate.click()
+    step.evaluate.click()
+    assert_complaint(step, "two values holds only 0 and 1")
     assert not started
 
 
@@ -563,8 +557,8 @@ def test_slices_outside_or_without_labels_are_named(step, started):
     layer_of(step, "truth").data[:2] = 0
     for text, part in (("4:9", "0:6"), ("0:2", "choose among 2:6"), ("x", "FIRST:END")):
         step.form.widgets["slices"].value = text
-        with complaint(step, "Slices", part):
-            step.evaluate.click()
+        step.evaluate.click()
+        assert_complaint(step, "Slices", part)
     step.form.widgets["slices"].value = "1:4"
     step.evaluate.click()
     assert started[0]["settings"].slices == (2, 4)
@@ -573,8 +567,8 @@ def test_slices_outside_or_without_labels_are_named(step, started):
 @pytest.mark.slow
 def test_a_failure_of_the_engine_is_a_sentence_and_keeps_the_last_result(evaluated):
     evaluated.evaluate.click()
-    with complaint(evaluated, "ended unexpectedly"):
-        evaluated.job.event.emit(Failed("The engine process ended unexpectedly."))
+    evaluated.job.event.emit(Failed("The engine process ended unexpectedly."))
+    assert_complaint(evaluated, "ended unexpectedly")
     assert evaluated.results.slices.rowCount() == 4
     assert evaluated.save_csv.isEnabled()
 
@@ -583,8 +577,8 @@ def test_a_failure_of_the_engine_is_a_sentence_and_keeps_the_last_result(evaluat
 def test_truth_that_is_removed_in_the_meantime_is_told(step, started):
     step.evaluate.click()
     step.viewer.layers.remove("truth")
-    with complaint(step, "'truth' was removed in the meantime"):
-        answer(step, a_review(TRUTH, PREDICTED, V_RAND))
+    answer(step, a_review(TRUTH, PREDICTED, V_RAND))
+    assert_complaint(step, "'truth' was removed in the meantime")
     assert step.workspace.rounds == []
 
 
@@ -873,8 +867,9 @@ def test_the_report_shows_the_image_that_was_predicted_and_is_made_beside_the_wi
 
 
 def test_a_file_that_cannot_be_written_is_a_sentence(evaluated, qtbot, tmp_path):
-    with complaint(evaluated, "missing", "does not exist"):
-        evaluated.write_csv(tmp_path / "missing" / "scores.csv")
+    evaluated.write_csv(tmp_path / "missing" / "scores.csv")
+    wait_for(qtbot, lambda: "missing" in evaluated.status.text() and evaluated.is_wrong)
+    assert_complaint(evaluated, "does not exist")
 
 
 # -- with the other steps -----------------------------------------------------------------
@@ -888,7 +883,7 @@ def test_a_prediction_of_the_step_before_is_signed_with_its_run(dock, qtbot, tin
     dock.workspace.choose_run(tiny_run.folder)
     dock.predict.with_probability.setChecked(True)
     dock.predict.form.widgets["average_orientations"].value = False
-    dock.predict.predict.click()
+    dock.predict.whole_stack.click()
     wait_for(qtbot, lambda: not dock.predict.job.running)
     assert dock.evaluate.prediction.layer.name == "lines boundary probability"
     assert dock.evaluate.truth.layer.name == "truth"

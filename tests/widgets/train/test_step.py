@@ -326,7 +326,7 @@ def test_the_starter_proposes_at_once(with_starter, dock, qtbot):
     assert dock.predict.run_picker.name.text() == "starter"
     assert dock.predict.status.text() == HINT
     assert dock.workspace.run is None  # nobody has chosen one: evaluations do not ascribe it anything
-    dock.predict.predict.click()
+    dock.predict.whole_stack.click()
     wait_for(qtbot, lambda: not dock.predict.job.running)
     assert dock.workspace.labels.data.all()
 
