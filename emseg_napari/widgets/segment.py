@@ -33,7 +33,7 @@ from emseg_napari.widgets.layers.layer_info import info_in, info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
 from emseg_napari.widgets.layers.placement import layer_transform, move_to, shown_slice
-from emseg_napari.widgets.layers.selection import hide_covered, selection_kept, show_alone
+from emseg_napari.widgets.layers.selection import selection_kept, show_alone
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 SLICE, STACK = "slice in view", "whole stack"
@@ -209,16 +209,8 @@ class CellsStep(JobStep):
         return f"Cancelled; finished parts stay beside {self._output}: press Find cells to resume."
 
     def _show_volume(self, result: VolumeCells) -> None:
-        data, shown, _ = layer_of(open_levels(result.output.path, fills=True))
-        source = info_in(shown["metadata"]).source
-        lying = layer_transform(self._source, 3)
-        earlier = [layer for layer in self.viewer.layers if info_of(layer).source == source]
-        for layer in earlier:
-            self.viewer.layers.remove(layer)
-        look = {"name": f"{self._image_name()} cells", "opacity": 0.5}
-        with selection_kept(self.viewer):
-            layer = self.viewer.add_labels(data, **shown | lying | look)
-        hide_covered(self.viewer, layer)
+        layer = self._volume_layer(result)
+        show_alone(self.viewer, layer)
         if result.failures:
             first = result.failures[0]
             raise UserError(
@@ -228,6 +220,19 @@ class CellsStep(JobStep):
             )
         count = "All" if result.cells is None else f"{result.cells}"
         self.say(" ".join([f"{count} cells are in '{layer.name}', on disk in {self._output}.", *self._notes]))
+
+    def _volume_layer(self, result: VolumeCells) -> Any:
+        """Return the layer of the cells on disk, an earlier one if it is there."""
+        data, shown, _ = layer_of(open_levels(result.output.path, fills=True))
+        lying, source = layer_transform(self._source, 3), info_in(shown["metadata"]).source
+        for layer in self.viewer.layers:
+            if info_of(layer).source == source:
+                layer.data, layer.metadata = data, shown["metadata"]
+                move_to(layer, lying)
+                return layer
+        look = {"name": f"{self._image_name()} cells", "opacity": 0.5}
+        with selection_kept(self.viewer):
+            return self.viewer.add_labels(data, **shown | lying | look)
 
     def _show_cells(self, cells: np.ndarray) -> None:
         layer = self._layer()

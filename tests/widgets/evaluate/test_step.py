@@ -211,6 +211,27 @@ def test_the_probability_of_the_image_and_other_labels_are_offered_unasked(step)
     assert (step.prediction.layer.name, step.truth.layer.name) == ("proposal", "truth")
 
 
+def test_proposals_in_the_users_labels_are_scored_by_their_probability_against_what_the_user_made(
+    alone, monkeypatch, tmp_path
+):
+    viewer, jobs = alone.viewer, []
+    image = viewer.add_image(IMAGE, name="cells")
+    mine = add_labels(viewer, np.zeros_like(TRUTH), "mine", image)
+    mine.data[2] = TRUTH[2]
+    source = PredictionSource(image, IMAGE.shape, a_run(tmp_path / "run", trained=(0,), image=IMAGE), 0.5)
+    layers = ProposalLayers(viewer, source, mine, wants_probability=True)
+    for z in range(6):
+        layers.show(SlicePredicted(z, PROBABILITY[z], fingerprint(IMAGE[z])))
+    layers.end()
+    assert mine.data[[0, 1, 3, 4, 5]].all()
+    probability = layer_of(alone, "cells boundary probability")
+    assert (alone.prediction.layer, alone.truth.layer) == (probability, mine)
+    assert not probability.visible
+    monkeypatch.setattr(alone.job, "start", noting(jobs))
+    alone.evaluate.click()
+    assert (jobs[0]["first_slice"], len(jobs[0]["truth"])) == (2, 1)
+
+
 def test_what_the_user_has_chosen_stays_while_its_layer_does(step):
     viewer = step.viewer
     mine = viewer.add_labels(PREDICTED.copy(), name="mine")
@@ -241,7 +262,7 @@ def test_the_run_of_the_layer_gives_threshold_and_trained_slices(step, started, 
 def fill(step, run, slices, **choices):
     """Propose slices as step Predict does, from a run, with a scale or threshold of the user's."""
     source = PredictionSource(layer_of(step, "cells"), IMAGE.shape, run, 0.5, choices)
-    layers = ProposalLayers(step.viewer, source, None, wants_probability=True)
+    layers = ProposalLayers(step.viewer, source, None, wants_probability=True, own_layer=True)
     for z in slices:
         layers.show(SlicePredicted(z, PROBABILITY[z], fingerprint(IMAGE[z])))
     layers.end()
@@ -888,5 +909,4 @@ def test_a_prediction_of_the_step_before_is_signed_with_its_run(dock, qtbot, tin
     assert dock.evaluate.prediction.layer.name == "lines boundary probability"
     assert dock.evaluate.truth.layer.name == "truth"
     assert dock.evaluate.run_name.text() == tiny_run.folder.name
-    proposal = layer_of(dock.evaluate, "lines proposal")
-    assert info_of(proposal).run == tiny_run.folder
+    assert info_of(dock.evaluate.prediction.layer).run == tiny_run.folder
