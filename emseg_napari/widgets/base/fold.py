@@ -16,11 +16,12 @@ def folded(title: str, *widgets: QWidget) -> QCollapsible:
     """
     content = QWidget()  # a widget of fixed height would not close
     column = QVBoxLayout(content)
-    column.setContentsMargins(0, 0, 0, 0)
+    column.setContentsMargins(0, 6, 0, 0)
     for widget in widgets:
         column.addWidget(widget)
     fold = QCollapsible(title)
     fold.layout().setContentsMargins(0, 0, 0, 0)
+    fold.layout().setSpacing(0)
     fold.setContent(content)
     fold.collapse(animate=False)
     return fold

@@ -97,8 +97,9 @@ class _Plot(pg.PlotWidget):
             axis = self.getAxis(name)
             axis.setPen(text)
             axis.setTextPen(text)
-        if self.plotItem.legend is not None:
-            self.plotItem.legend.setLabelTextColor(text)
+        for _, label in self.plotItem.legend.items if self.plotItem.legend else ():
+            label.setText(label.text, color=text)
+        self.resetCachedContent()  # the ground
         self._recolour(self)
 
 

@@ -1,7 +1,7 @@
 """Colours that can be read on the dark and on the light theme, and told apart by colour-blind people.
 
-Blue, vermillion and green are those of Okabe and Ito (https://jfly.uni-koeln.de/color/). Where two of them
-tell states apart, a word, a sign, a symbol or dashes do so as well.
+Blue, vermillion and green are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), some darker on a light
+ground. Where two of them tell states apart, a word, a sign, a symbol or dashes do so as well.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ThemeColour(NamedTuple):
 BLUE = ThemeColour("#0072B2", "#56B4E9")
 VERMILLION = ThemeColour("#B34D00", "#D55E00")
 GREEN = ThemeColour("#007D5A", "#009E73")
-GREY = ThemeColour("#6b6e73", "#9a9da3")
+GREY = ThemeColour("#5c5f64", "#9a9da3")
 
 
 def text_colour(widget: QWidget) -> QColor:

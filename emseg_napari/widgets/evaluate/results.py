@@ -62,12 +62,13 @@ class Headline(QWidget):
         self.figures: dict[tuple[int, int], QLabel] = {}
         for row in range(6):
             for column in range(3):
-                label = QLabel()
+                label = wrapping_label()
                 label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
                 if column:
                     label.setAlignment(Qt.AlignmentFlag.AlignRight)
                 grid.addWidget(label, row + 1, column)
                 self.figures[row, column] = label
+                grid.setColumnStretch(column, 1)
         self.setToolTip(MEANING)
 
     def show_evaluation(self, evaluation: Evaluation, has_threshold: bool) -> None:

@@ -128,7 +128,8 @@ class EvaluateStep(JobStep):
         is_known = record is not None or (layer is not None and names_runs(layer))
         runs = run_folders(layer, record or {}, self.workspace) if layer is not None and is_known else []
         names = ", ".join(run.name for run in runs)
-        self.run_name.setText(names or ("unknown" if record is not None else "reading its file..."))
+        unknown = "unknown" if record is not None else "reading its file..."
+        self.run_name.setText("" if layer is None else names or unknown)
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of an evaluation."""

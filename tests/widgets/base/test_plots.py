@@ -75,12 +75,12 @@ def test_the_scores_come_first_and_the_loss_is_folded_below(plot):
     plot.resize(380, 500)
     plot.show()
     assert not plot.loss.isExpanded()
-    assert plot._loss.visibleRegion().isEmpty()
+    assert plot._loss.viewport().visibleRegion().isEmpty()
     plot.loss.expand(animate=False)
     QApplication.processEvents()
     scores, loss = (part.mapTo(plot, part.rect().topLeft()).y() for part in (plot._scores, plot._loss))
     assert scores < loss
-    assert not plot._loss.visibleRegion().isEmpty()
+    assert not plot._loss.viewport().visibleRegion().isEmpty()
     assert plot._scores.height() > plot._loss.height()
 
 
@@ -121,8 +121,15 @@ def test_lines_and_texts_can_be_read_on_both_themes_and_follow_a_change(make_nap
         viewer.theme = theme
         QApplication.processEvents()
         ground = get_theme(theme).background.as_hex()
-        axis = plot.findChild(pg.PlotWidget).getAxis("left")
-        for colour in (axis.pen().color(), axis.textPen().color()):
+        shown = plot.findChild(pg.PlotWidget)
+        assert shown.grab().toImage().pixelColor(2, 2).name() == ground
+        axis, legend = shown.getAxis("left"), shown.plotItem.legend
+        texts = (
+            [QColor(label.item.toHtml().split("color:")[1][:7]) for _, label in legend.items]
+            if legend
+            else []
+        )
+        for colour in (axis.pen().color(), axis.textPen().color(), *texts):
             assert contrast(colour, ground) > 4.5
         for _, _, colour in looks(plot):
             assert contrast(colour, ground) > 3

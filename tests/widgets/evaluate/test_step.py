@@ -615,6 +615,12 @@ def test_the_own_threshold_stands_beside_the_best(evaluated):
     assert "thick ones cost nothing" in evaluated.results.headline.toolTip()
 
 
+def test_the_pages_fit_into_the_narrowest_dock_with_all_figures(in_window, dock):
+    scroll_bar_px = 20
+    for page in (in_window, dock.cells, dock.export):
+        assert page.minimumSizeHint().width() + scroll_bar_px <= dock.minimumWidth() - 12
+
+
 @pytest.mark.slow
 def test_slices_sort_by_value_and_trained_ones_are_marked(evaluated):
     table = evaluated.results.slices
