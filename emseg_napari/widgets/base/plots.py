@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 from emseg_napari.core.jobs import EpochEnded
 from emseg_napari.evaluation.evaluation import Evaluation
 from emseg_napari.evaluation.predictions import boundary_threshold
-from emseg_napari.widgets.base.fold import folded
+from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.theme_colours import (
     BLUE,
     GREEN,
@@ -116,7 +116,7 @@ class HistoryPlot(QWidget):
         # Above the plot: within, it would lie on the curves.
         self._key = QLabel()
         self._key.setStyleSheet("font-size: 8pt;")
-        self.loss = folded("Loss", self._loss)
+        self.loss = Fold("Loss", self._loss)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for plot, height in ((self._scores, _SCORES_PX), (self._loss, _LOSS_PX)):

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import parse_range
 from emseg_napari.settings import Settings, is_advanced, is_range
-from emseg_napari.widgets.base.fold import folded
+from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.number_text import number, whole_number
 
 
@@ -40,7 +40,7 @@ class SettingsForm(QWidget):
             if not names:
                 continue
             part = self._part(names)
-            layout.addWidget(folded("Advanced", part) if advanced else part)
+            layout.addWidget(Fold("Advanced", part) if advanced else part)
 
     def _part(self, names: list[str]) -> QWidget:
         """Lay fields out below each other, with one left edge."""

@@ -1,7 +1,7 @@
 """Colours that can be read on the dark and on the light theme, and told apart by colour-blind people.
 
-Blue, vermillion and green are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), some darker on a light
-ground. Where two of them tell states apart, a word, a sign, a symbol or dashes do so as well.
+Blue, vermillion and green are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), some darker on a
+light ground. Where two of them tell states apart, a word, a sign, a symbol or dashes do so as well.
 """
 
 from __future__ import annotations

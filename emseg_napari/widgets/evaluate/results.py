@@ -14,7 +14,7 @@ from emseg_napari.evaluation.report import error_counts
 from emseg_napari.evaluation.report_html import ABOUT_TRAINED, MEANING
 from emseg_napari.evaluation.review import Review
 from emseg_napari.evaluation.training_overlap import HELD_OUT, TRAINED, UNKNOWN
-from emseg_napari.widgets.base.fold import folded
+from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.plots import ThresholdPlot
 from emseg_napari.widgets.base.step import wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
@@ -112,7 +112,7 @@ class Results(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         meaning = wrapping_label()
         meaning.setText(MEANING)
-        for part in (self._scores, self.tabs, folded("What the numbers mean", meaning)):
+        for part in (self._scores, self.tabs, Fold("What the numbers mean", meaning)):
             layout.addWidget(part)
         workspace.changed.connect(self._show_rounds)
         self._scores.hide()

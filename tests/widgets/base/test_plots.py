@@ -74,9 +74,9 @@ def test_the_runs_own_and_the_best_thresholds_are_marked_on_both_curves(qtbot):
 def test_the_scores_come_first_and_the_loss_is_folded_below(plot):
     plot.resize(380, 500)
     plot.show()
-    assert not plot.loss.isExpanded()
+    assert not plot.loss.is_open
     assert plot._loss.viewport().visibleRegion().isEmpty()
-    plot.loss.expand(animate=False)
+    plot.loss.set_open(True)
     QApplication.processEvents()
     scores, loss = (part.mapTo(plot, part.rect().topLeft()).y() for part in (plot._scores, plot._loss))
     assert scores < loss
