@@ -209,8 +209,9 @@ class CellsStep(JobStep):
         return f"Cancelled; finished parts stay beside {self._output}: press Find cells to resume."
 
     def _show_volume(self, result: VolumeCells) -> None:
-        layer = self._volume_layer(result)
-        show_alone(self.viewer, layer)
+        with selection_kept(self.viewer):
+            layer = self._volume_layer(result)
+            show_alone(self.viewer, layer)
         if result.failures:
             first = result.failures[0]
             raise UserError(
@@ -231,17 +232,17 @@ class CellsStep(JobStep):
                 move_to(layer, lying)
                 return layer
         look = {"name": f"{self._image_name()} cells", "opacity": 0.5}
-        with selection_kept(self.viewer):
-            return self.viewer.add_labels(data, **shown | lying | look)
+        return self.viewer.add_labels(data, **shown | lying | look)
 
     def _show_cells(self, cells: np.ndarray) -> None:
-        layer = self._layer()
+        with selection_kept(self.viewer):
+            layer = self._layer()
+            show_alone(self.viewer, layer)
         self._put(cells, layer)
         self.say(" ".join([self._result(int(cells.max()), layer.name), *self._notes]))
 
     def _put(self, cells: np.ndarray, layer: Labels) -> None:
         """Show the cells, those of a single slice with numbers that the rest of the stack has not."""
-        show_alone(self.viewer, layer)
         first, end = self._slices
         stack = stack_of(layer)
         if end - first == len(stack):
@@ -263,8 +264,7 @@ class CellsStep(JobStep):
         source, data = self._source, new_labels(self._shape, np.int32)
         data = data[0] if source.ndim == 2 else data
         place = layer_transform(source, data.ndim)
-        with selection_kept(self.viewer):
-            layer = self.viewer.add_labels(data, name=f"{self._image_name()} cells", opacity=0.5, **place)
+        layer = self.viewer.add_labels(data, name=f"{self._image_name()} cells", opacity=0.5, **place)
         self._own[source.unique_id] = layer
         # A layer in which the user paints is the user's: the next cells go to a new layer.
         connect_while(self, layer.events.paint, lambda: self._own.pop(source.unique_id, None))
