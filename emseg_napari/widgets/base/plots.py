@@ -24,6 +24,7 @@ from emseg_napari.widgets.base.theme_colours import (
 )
 
 _SCORES_PX, _LOSS_PX = 190, 120
+_AXIS_PX = 44  # or letters below the line would be cut
 _THRESHOLD = "threshold of the boundary probability"
 
 
@@ -77,6 +78,7 @@ class _Plot(pg.PlotWidget):
         self.setLabel("bottom", bottom)
         for axis in ("left", "bottom"):
             self.getAxis(axis).enableAutoSIPrefix(False)
+        self.getAxis("bottom").setHeight(_AXIS_PX)
         self.setMouseEnabled(x=False, y=False)
         self.setMenuEnabled(False)
         self.hideButtons()
