@@ -45,6 +45,7 @@ def evaluate(
     context: JobContext | None = None,
     *,
     trained_slices: Sequence[int] = (),
+    with_trained: bool = False,
     first_slice: int = 0,
 ) -> Evaluation:
     """Compare a prediction with the truth, slice by slice.
@@ -65,6 +66,8 @@ def evaluate(
     trained_slices : sequence of int
         What the run was trained on. They are left out when other labelled slices are there
         and `settings` names no range; else they are scored and marked.
+    with_trained : bool
+        Whether they are scored in any case; the means are then over the other slices, if there are any.
     first_slice : int
         Index of the first slice given, where the arrays are a part of a stack: all other numbers of
         slices, in and out, count from the stack's first.
@@ -77,11 +80,13 @@ def evaluate(
     settings, context = settings or EvaluationSettings(), context or JobContext()
     prediction, truth = as_stack(prediction), as_stack(truth)
     _check_sizes(prediction, truth)
-    chosen, left_out = _chosen(truth, settings.slices, frozenset(trained_slices), first_slice)
+    unwanted = frozenset(() if with_trained else trained_slices)
+    chosen, left_out = _chosen(truth, settings.slices, unwanted, first_slice)
     trained = [z for z in chosen if z in trained_slices]
+    averaged = (with_trained and [z for z in chosen if z not in trained]) or chosen
     for z in chosen:
         _check_values(prediction[z - first_slice])
-    _say_what_is_trained(trained, left_out, context.report)
+    _say_what_is_trained(trained, averaged, left_out, context.report)
     threshold = 0.5 if settings.threshold is None else settings.threshold
 
     def compare(z: int) -> Iterator[SliceComparison]:
@@ -89,13 +94,16 @@ def evaluate(
         return comparisons(truth[at], prediction[at], (*THRESHOLDS, threshold))
 
     found = _in_threads(compare, chosen, context)
-    return _summary(found, threshold, trained, left_out)
+    return _summary(found, threshold, trained, averaged, left_out)
 
 
 def _chosen(
-    truth: np.ndarray | SparseStack, wanted: tuple[int, int] | None, trained: frozenset[int], first_slice: int
+    truth: np.ndarray | SparseStack,
+    wanted: tuple[int, int] | None,
+    unwanted: frozenset[int],
+    first_slice: int,
 ) -> tuple[list[int], list[int]]:
-    """Return the slices to score, and those that are left out because they were trained on."""
+    """Return the slices to score, and those that are left out because the run was trained on them."""
     first, end = wanted or (first_slice, first_slice + len(truth))
     if not first_slice <= first < end <= first_slice + len(truth):
         raise UserError(
@@ -106,10 +114,10 @@ def _chosen(
     labelled = [first_slice + z for z in here]
     if not labelled:
         raise UserError(f"The slices {first}:{end} have no labels to compare with; choose labelled slices.")
-    unseen = [z for z in labelled if z not in trained]
+    unseen = [z for z in labelled if z not in unwanted]
     if wanted is not None or not unseen:
         return labelled, []
-    return unseen, [z for z in labelled if z in trained]
+    return unseen, [z for z in labelled if z in unwanted]
 
 
 def _check_sizes(prediction: Any, truth: Any) -> None:
@@ -127,11 +135,15 @@ def _check_values(prediction: np.ndarray) -> None:
         )
 
 
-def _say_what_is_trained(trained: Sequence[int], left_out: Sequence[int], report: Report) -> None:
+def _say_what_is_trained(
+    trained: Sequence[int], averaged: Sequence[int], left_out: Sequence[int], report: Report
+) -> None:
     if left_out:
         report(Message(f"Left out, since the run was trained on them: slices {as_ranges(left_out)}."))
     if trained:
-        report(Message(f"The run was trained on slices {as_ranges(trained)}: their scores prove nothing."))
+        counts = "" if set(trained) <= set(averaged) else " and do not count for the means"
+        slices = as_ranges(trained)
+        report(Message(f"The run was trained on slices {slices}: their scores prove nothing{counts}."))
 
 
 def as_ranges(slices: Sequence[int]) -> str:
@@ -182,14 +194,15 @@ def _summary(
     found: Mapping[int, Sequence[SliceComparison]],
     threshold: float,
     trained: Sequence[int],
+    averaged: Sequence[int],
     left_out: Sequence[int],
 ) -> Evaluation:
-    official, own = len(THRESHOLDS), -1
-    means = [Scores.mean([Scores.of(one[k]) for one in found.values()]) for k in range(official)]
+    official, own, counted = len(THRESHOLDS), -1, [found[z] for z in averaged]
+    means = [Scores.mean([Scores.of(one[k]) for one in counted]) for k in range(official)]
     own_scores = {z: Scores.of(one[own]) for z, one in found.items()}
     rand = BestOfThresholds.of([scores.v_rand for scores in means])
     information = BestOfThresholds.of([scores.v_info for scores in means])
-    totals = [total(one[k].pixels for one in found.values()) for k in range(official)]
+    totals = [total(one[k].pixels for one in counted) for k in range(official)]
     return Evaluation(
         v_rand=rand.best,
         v_rand_threshold=rand.threshold,
@@ -197,9 +210,10 @@ def _summary(
         v_info_threshold=information.threshold,
         pixel_error=1 - max(pixels.interior_f1 for pixels in totals),
         threshold=threshold,
-        at_threshold=Scores.mean(list(own_scores.values())),
+        at_threshold=Scores.mean([own_scores[z] for z in averaged]),
         thresholds=THRESHOLDS,
         per_threshold=tuple(means),
         per_slice=tuple(SliceEvaluation(z, z in trained, one) for z, one in own_scores.items()),
+        averaged=tuple(averaged),
         left_out=tuple(left_out),
     )

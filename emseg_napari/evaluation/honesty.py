@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
 from emseg_napari.evaluation.pairing import Pairing
-from emseg_napari.evaluation.predictions import interior_threshold
+from emseg_napari.evaluation.predictions import boundary_threshold
+
+
+def about_mean(evaluation: Evaluation) -> str:
+    """Return in a sentence what the means are worth if the run was trained on scored slices, else nothing."""
+    trained = evaluation.trained_slices
+    if not trained:
+        return ""
+    if not evaluation.averaged_trained:
+        return (
+            f"The means are over slices {as_ranges(evaluation.averaged)}; slices {as_ranges(trained)} were "
+            "trained on and do not count."
+        )
+    if set(trained) == set(evaluation.averaged):
+        return "All scored slices were trained on: these figures prove nothing."
+    return f"The means include slices {as_ranges(trained)}, which were trained on: they prove nothing."
 
 
 def honesty_of(pair: Pairing, evaluation: Evaluation) -> str:
@@ -42,7 +57,7 @@ def honesty_of(pair: Pairing, evaluation: Evaluation) -> str:
 def _of_threshold(pair: Pairing, evaluation: Evaluation, is_new: bool, assumed: bool) -> str:
     """Return who chose the threshold, and that the figures are honest if nothing speaks against it."""
     as_far = ", as far as the numbers of the slices tell," if assumed else ""
-    at = f"The threshold {evaluation.threshold:.2f}"
+    at = f"The threshold {boundary_threshold(evaluation.threshold):.2f}"
     if pair.threshold_from is None:
         honest = f"The run has not seen these slices{as_far or ','} so their figures are honest."
         return honest if is_new else "Labels have no threshold of their own."
@@ -57,8 +72,8 @@ def _of_threshold(pair: Pairing, evaluation: Evaluation, is_new: bool, assumed: 
 
 def _is_anothers(pair: Pairing, threshold: float) -> bool:
     """Whether a prediction was made at another threshold than its run has chosen."""
-    own = [interior_threshold(run.record.threshold) for run in pair.overlap.runs]
-    return pair.threshold_from == "run" and bool(own) and min(abs(one - threshold) for one in own) > 1e-6
+    shown, own = boundary_threshold(threshold), [run.record.threshold for run in pair.overlap.runs]
+    return pair.threshold_from == "run" and bool(own) and min(abs(one - shown) for one in own) > 1e-6
 
 
 def _rest(seen: list[str], rest: list[int], assumed: bool) -> list[str]:

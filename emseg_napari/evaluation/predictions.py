@@ -161,6 +161,15 @@ def interior_threshold(boundary_threshold: float) -> float:
     return round(1 - boundary_threshold, 9)
 
 
+def boundary_threshold(threshold: float) -> float:
+    """Return the boundary probability from which a pixel is boundary, of a threshold of the interior.
+
+    Scores, `emseg evaluate` and Python count thresholds as the challenge does, of the interior; the window
+    and its reports show this.
+    """
+    return interior_threshold(threshold)
+
+
 def read_prediction(
     path: str | Path,
     kind: Kind | None = None,

@@ -12,8 +12,9 @@ import numpy as np
 
 from emseg_napari.core.owned_output import writing_file
 from emseg_napari.evaluation.evaluation import Evaluation, Scores
+from emseg_napari.evaluation.predictions import boundary_threshold
 from emseg_napari.evaluation.review import Review
-from emseg_napari.evaluation.training_overlap import Overlap
+from emseg_napari.evaluation.training_overlap import TRAINED, Overlap
 
 WORST_SLICES = 3
 
@@ -65,8 +66,9 @@ class EvaluationReport:
 
 
 def worst_slices(evaluation: Evaluation, count: int = WORST_SLICES) -> list[int]:
-    """Return the slices with the lowest V_rand at the threshold, worst first."""
-    ranked = sorted(evaluation.per_slice, key=lambda one: one.scores.v_rand)
+    """Return the slices with the lowest V_rand at the threshold, worst first, of those that count."""
+    counted = [one for one in evaluation.per_slice if one.z in evaluation.averaged]
+    ranked = sorted(counted, key=lambda one: one.scores.v_rand)
     return [one.z for one in ranked[:count]]
 
 
@@ -81,8 +83,8 @@ def error_counts(review: Review) -> dict[int, Counter[str]]:
 def write_csv(path: str | Path, review: Review, overlap: Overlap) -> None:
     """Write the scores as CSV, whole or not at all.
 
-    A row for every slice at the threshold, with what the run has seen of it, one for their mean, and one for
-    the mean at each of the eleven official thresholds.
+    A row for every slice at the threshold, with what the run has seen of it, one for the mean of those that
+    count, and one for the mean at each of the eleven official thresholds.
 
     Raises
     ------
@@ -93,17 +95,18 @@ def write_csv(path: str | Path, review: Review, overlap: Overlap) -> None:
     counts = error_counts(review)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["slice", "threshold", "seen", *names, "merges", "splits"])
+    writer.writerow(["slice", "boundary_threshold", "seen", *names, "merges", "splits"])
 
     def row(name: object, threshold: float, seen: str, scores: Scores, *errors: int) -> None:
         figures = [f"{getattr(scores, each):.6f}" for each in names]
-        writer.writerow([name, f"{threshold:.2f}", seen, *figures, *(errors or ("", ""))])
+        writer.writerow([name, f"{boundary_threshold(threshold):.2f}", seen, *figures, *(errors or ("", ""))])
 
     for one in evaluation.per_slice:
         found = counts[one.z]
         row(one.z, evaluation.threshold, overlap.seen_of(one), one.scores, found["merge"], found["split"])
-    row("mean", evaluation.threshold, "", evaluation.at_threshold)
+    seen = TRAINED if evaluation.averaged_trained else ""
+    row("mean", evaluation.threshold, seen, evaluation.at_threshold)
     for threshold, scores in zip(evaluation.thresholds, evaluation.per_threshold, strict=True):
-        row("mean", threshold, "", scores)
+        row("mean", threshold, seen, scores)
     with writing_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")

@@ -13,6 +13,8 @@ from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.core.owned_output import writing_file
 from emseg_napari.evaluation.errors import error_map
 from emseg_napari.evaluation.evaluation import Evaluation
+from emseg_napari.evaluation.honesty import about_mean
+from emseg_napari.evaluation.predictions import boundary_threshold
 from emseg_napari.evaluation.report import EvaluationReport, SlicePicture, error_counts
 from emseg_napari.evaluation.report_figures import (
     Curve,
@@ -55,7 +57,8 @@ def write_report(path: str | Path, report: EvaluationReport) -> None:
 
 def report_html(report: EvaluationReport) -> str:
     """Return the page: figures, curve, table of slices, pictures of the worst, settings."""
-    notes = "".join(f"<p class=note>{escape(note)}</p>" for note in report.notes)
+    sentences = filter(None, [about_mean(report.review.evaluation), *report.notes])
+    notes = "".join(f"<p class=note>{escape(note)}</p>" for note in sentences)
     body = "".join(
         [
             f"<h1>{escape(report.title)}</h1>",
@@ -102,22 +105,24 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], classes: Iterable
 
 
 def _headline(evaluation: Evaluation) -> str:
-    own = evaluation.at_threshold
+    own, at = evaluation.at_threshold, boundary_threshold(evaluation.threshold)
+    at_best = [boundary_threshold(one) for one in (evaluation.v_rand_threshold, evaluation.v_info_threshold)]
     rows = [
-        ("V_rand", f"{own.v_rand:.4f}", f"{evaluation.v_rand:.4f} at {evaluation.v_rand_threshold:.1f}"),
-        ("V_info", f"{own.v_info:.4f}", f"{evaluation.v_info:.4f} at {evaluation.v_info_threshold:.1f}"),
+        ("V_rand", f"{own.v_rand:.4f}", f"{evaluation.v_rand:.4f} at {at_best[0]:.1f}"),
+        ("V_info", f"{own.v_info:.4f}", f"{evaluation.v_info:.4f} at {at_best[1]:.1f}"),
         ("Pixel accuracy", f"{100 * own.accuracy:.2f} %", ""),
         ("Boundary F1", f"{own.boundary_f1:.4f}", ""),
         ("Boundary IoU", f"{own.boundary_iou:.4f}", ""),
         ("Pixel error", "", f"{evaluation.pixel_error:.4f}"),
     ]
-    return _table(["Mean", f"at threshold {evaluation.threshold:.2f}", "best (too optimistic)"], rows)
+    return _table(["Mean", f"at threshold {at:.2f}", "best (too optimistic)"], rows)
 
 
 def _curves(evaluation: Evaluation) -> str:
     def curve(name: str, attribute: str, colour: str, best: tuple[float, float]) -> Curve:
         own = (evaluation.threshold, getattr(evaluation.at_threshold, attribute))
-        return Curve(name, colour, [getattr(s, attribute) for s in evaluation.per_threshold], [own, best])
+        marks = [(boundary_threshold(at), score) for at, score in (own, best)]
+        return Curve(name, colour, [getattr(s, attribute) for s in evaluation.per_threshold], marks)
 
     best_rand = (evaluation.v_rand_threshold, evaluation.v_rand)
     best_info = (evaluation.v_info_threshold, evaluation.v_info)
@@ -125,9 +130,8 @@ def _curves(evaluation: Evaluation) -> str:
         curve("V_rand", "v_rand", V_RAND_COLOUR, best_rand),
         curve("V_info", "v_info", V_INFO_COLOUR, best_info),
     ]
-    return curves_svg(
-        evaluation.thresholds, curves, "threshold of the interior probability (dots: own and best)"
-    )
+    at = [boundary_threshold(one) for one in evaluation.thresholds]
+    return curves_svg(at, curves, "threshold of the boundary probability (dots: own and best)")
 
 
 def _slices(review: Review) -> str:
@@ -180,12 +184,13 @@ def _pictures(picture: SlicePicture, review: Review) -> str:
 
 
 def _errors(review: Review) -> str:
-    if not review.errors:
+    errors = [one for one in review.errors if one.z in review.evaluation.averaged]
+    if not errors:
         return "<p>None.</p>"
     rows = [
         (f"<span class={e.kind}>{e.kind}</span>", str(e.z), *map(str, e.centre), str(e.size_px))
-        for e in review.errors[:LARGEST_ERRORS]
+        for e in errors[:LARGEST_ERRORS]
     ]
-    total = Counter(error.kind for error in review.errors)
+    total = Counter(error.kind for error in errors)
     words = f"Merges: {total['merge']}, splits: {total['split']}; the largest of them:"
     return f"<p>{words}</p>" + _table(["Kind", "slice", "y", "x", "size (px)"], rows)

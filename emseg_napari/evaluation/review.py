@@ -45,6 +45,8 @@ def review(
 ) -> Review:
     """Score a prediction, then find its merges and splits in the slices that were scored.
 
+    Slices that were trained on are scored, too, but count for no mean if there are others.
+
     Parameters
     ----------
     prediction, truth, settings, context, trained_slices, first_slice
@@ -64,6 +66,7 @@ def review(
         settings,
         part(0, _SCORING),
         trained_slices=trained_slices,
+        with_trained=True,
         first_slice=first_slice,
     )
     slices = [one.z for one in evaluation.per_slice]

@@ -88,7 +88,7 @@ class SliceEvaluation:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A prediction compared with the truth; means are over slices.
+    """A prediction compared with the truth; means are over the slices `averaged`.
 
     Attributes
     ----------
@@ -106,6 +106,8 @@ class Evaluation:
         Mean over slices at each.
     per_slice : tuple of SliceEvaluation
         Those that were scored.
+    averaged : tuple of int
+        Those of them over which the means are.
     left_out : tuple of int
         Labelled slices that were not scored, because the run was trained on them.
     """
@@ -120,12 +122,18 @@ class Evaluation:
     thresholds: tuple[float, ...]
     per_threshold: tuple[Scores, ...]
     per_slice: tuple[SliceEvaluation, ...]
+    averaged: tuple[int, ...]
     left_out: tuple[int, ...] = ()
 
     @property
     def trained_slices(self) -> tuple[int, ...]:
         """Slices that were scored although the run was trained on them."""
         return tuple(one.z for one in self.per_slice if one.trained)
+
+    @property
+    def averaged_trained(self) -> tuple[int, ...]:
+        """Those of them that count for the means, which then prove nothing."""
+        return tuple(z for z in self.trained_slices if z in self.averaged)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything in plain values that JSON knows; None where nothing is known."""

@@ -7,7 +7,7 @@ its ``description`` the tooltip and the command line's help; units stand in both
 
 from emseg_napari.settings.base import Settings, is_advanced, is_range, validated, with_present_names
 from emseg_napari.settings.cells import MERGE_THRESHOLD, CellSettings
-from emseg_napari.settings.evaluation import ErrorSettings, EvaluationSettings
+from emseg_napari.settings.evaluation import ErrorSettings, EvaluationSettings, ReviewSettings
 from emseg_napari.settings.export import ExportSettings
 from emseg_napari.settings.live import LiveSettings
 from emseg_napari.settings.prediction import PredictionSettings
@@ -23,6 +23,7 @@ __all__ = [
     "LiveSettings",
     "NetworkName",
     "PredictionSettings",
+    "ReviewSettings",
     "Settings",
     "TrainingSettings",
     "applies",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from emseg_napari.settings.base import Settings, SliceRange
+from emseg_napari.settings.base import Settings, SliceRange, advanced
 
 
 class EvaluationSettings(Settings):
@@ -29,10 +29,26 @@ class EvaluationSettings(Settings):
 class ErrorSettings(Settings):
     """Settings of the list of errors: which merges and splits are shown."""
 
-    smallest_px: int = Field(
+    smallest_px: int = advanced(
         100,
-        title="Smallest error (px)",
+        "Smallest error (px)",
+        "Joined cells and cut-off pieces with fewer pixels than this are not shown.",
         ge=1,
         le=10_000_000,
-        description="Joined cells and cut-off pieces with fewer pixels than this are not shown.",
+    )
+
+
+class ReviewSettings(ErrorSettings):
+    """Settings of an evaluation in the window, where a threshold is a boundary probability."""
+
+    slices: SliceRange | None = advanced(
+        None, "Slices", "Labelled slices to score, first:end (half-open); all of them when not given."
+    )
+    boundary_threshold: float | None = advanced(
+        None,
+        "Threshold",
+        "Boundary probability from which a pixel is boundary, 0 to 1; the run's own when not given, else "
+        "0.5.",
+        ge=0,
+        le=1,
     )

@@ -1,4 +1,4 @@
-"""Step 7: write corrected labels as training labels that any program can train on."""
+"""Export of corrected labels as training labels that any program can train on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QLabel
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.export import chosen_slices, export_training_labels
@@ -27,12 +27,11 @@ class ExportStep(StepWidget):
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self.add_choices("image", "labels")
         self.form = SettingsForm(ExportSettings)
         self.export = self.button(
             "Export...", "Write images and labels (0 = boundary, 255 = interior) to a folder.", self._ask
         )
-        for widget in (self.form, self.export, self.status):
+        for widget in (QLabel("<b>Training labels</b>"), self.form, self.export):
             self.rows.addWidget(widget)
         with suppress(UserError, TypeError):  # another version remembered them
             self.form.set_values(validated(ExportSettings, **recall("export")).model_dump())
@@ -41,7 +40,9 @@ class ExportStep(StepWidget):
 
     def _update(self) -> None:
         missing = self.workspace.image is None or self.workspace.labels is None
-        enable(self.export, "open an image and its labels first" if missing else None)
+        obstacle = "open an image and its labels first" if missing else None
+        enable(self.export, obstacle)
+        self.hint(obstacle, "export")
 
     def _ask(self) -> None:
         start = recall_folder("exports", Path.home()) / "training-labels"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from qtpy.QtWidgets import QFormLayout
+from qtpy.QtWidgets import QFormLayout, QLabel
 
 from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.core.jobs import Finished, Message, UserError
@@ -25,7 +25,7 @@ from emseg_napari.widgets.base.layer_picker import PredictionPicker
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import choice_of, in_row
+from emseg_napari.widgets.base.step import choice_of, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import connect_while, stack_of, understood
@@ -33,6 +33,7 @@ from emseg_napari.widgets.layers.layer_info import info_in, info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
 from emseg_napari.widgets.layers.placement import layer_transform, move_to, shown_slice
+from emseg_napari.widgets.layers.selection import selection_kept, show_alone
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 SLICE, STACK = "slice in view", "whole stack"
@@ -68,15 +69,13 @@ class CellsStep(JobStep):
     # -- what it looks like -------------------------------------------------------------
 
     def _build(self) -> None:
+        self.rows.addWidget(QLabel("<b>Cells</b>"))
         self.rows.addLayout(self._choices())
         self.volume = VolumeTarget("cells", "the number of each pixel's cell")
         self.form = SettingsForm(CellSettings)
-        self.find = self.button("Find cells", "Give every cell a number and a colour.", self.start)
-        self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
-        for widget in (self.volume, self.form):
-            self.rows.addWidget(widget)
-        self.rows.addLayout(in_row(self.find, self.cancel))
-        for widget in (self.bar, self.status):
+        self.find = primary(self.button("Find cells", "Give every cell a number and a colour.", self.start))
+        self.add_job_line("Finding cells", "Stop; nothing is changed.")
+        for widget in (self.volume, self.form, self.find):
             self.rows.addWidget(widget)
 
     def _choices(self) -> QFormLayout:
@@ -113,7 +112,7 @@ class CellsStep(JobStep):
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of finding cells."""
-        missing = "choose a boundary probability first (step Predict shows it if you ask for it), or labels"
+        missing = "choose a boundary probability first ('Propose the whole stack' makes one), or labels"
         return [(self.job.running, "cells are being found"), (self.source.layer is None, missing)]
 
     # -- finding cells ------------------------------------------------------------------
@@ -210,14 +209,9 @@ class CellsStep(JobStep):
         return f"Cancelled; finished parts stay beside {self._output}: press Find cells to resume."
 
     def _show_volume(self, result: VolumeCells) -> None:
-        data, shown, _ = layer_of(open_levels(result.output.path, fills=True))
-        source = info_in(shown["metadata"]).source
-        lying = layer_transform(self._source, 3)
-        earlier = [layer for layer in self.viewer.layers if info_of(layer).source == source]
-        for layer in earlier:
-            self.viewer.layers.remove(layer)
-        look = {"name": f"{self._image_name()} cells", "opacity": 0.5}
-        layer = self.viewer.add_labels(data, **shown | lying | look)
+        with selection_kept(self.viewer):
+            layer = self._volume_layer(result)
+            show_alone(self.viewer, layer)
         if result.failures:
             first = result.failures[0]
             raise UserError(
@@ -228,8 +222,22 @@ class CellsStep(JobStep):
         count = "All" if result.cells is None else f"{result.cells}"
         self.say(" ".join([f"{count} cells are in '{layer.name}', on disk in {self._output}.", *self._notes]))
 
+    def _volume_layer(self, result: VolumeCells) -> Any:
+        """Return the layer of the cells on disk, an earlier one if it is there."""
+        data, shown, _ = layer_of(open_levels(result.output.path, fills=True))
+        lying, source = layer_transform(self._source, 3), info_in(shown["metadata"]).source
+        for layer in self.viewer.layers:
+            if info_of(layer).source == source:
+                layer.data, layer.metadata = data, shown["metadata"]
+                move_to(layer, lying)
+                return layer
+        look = {"name": f"{self._image_name()} cells", "opacity": 0.5}
+        return self.viewer.add_labels(data, **shown | lying | look)
+
     def _show_cells(self, cells: np.ndarray) -> None:
-        layer = self._layer()
+        with selection_kept(self.viewer):
+            layer = self._layer()
+            show_alone(self.viewer, layer)
         self._put(cells, layer)
         self.say(" ".join([self._result(int(cells.max()), layer.name), *self._notes]))
 

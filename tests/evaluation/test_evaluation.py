@@ -137,6 +137,28 @@ def test_trained_slices_are_scored_where_there_are_no_others(prediction, truth, 
     assert "prove nothing" in texts(events)[0]
 
 
+def test_trained_slices_that_are_scored_beside_others_count_for_no_mean(prediction, truth, events):
+    prediction[0] = 1 - prediction[0]  # a bad score
+    found = evaluate(
+        prediction,
+        truth,
+        context=JobContext(report=events.append),
+        trained_slices=[0, 3],
+        with_trained=True,
+    )
+    others = evaluate(prediction, truth, trained_slices=[0, 3])
+    assert (scored(found), found.averaged) == ([0, 1, 2, 3, 4], (1, 2, 4))
+    assert (found.trained_slices, found.averaged_trained, found.left_out) == ((0, 3), (), ())
+    assert found.at_threshold == others.at_threshold
+    assert (found.per_threshold, found.pixel_error) == (others.per_threshold, others.pixel_error)
+    sentence = (
+        "The run was trained on slices 0, 3: their scores prove nothing and do not count for the means."
+    )
+    assert texts(events) == [sentence]
+    only = evaluate(prediction, truth, trained_slices=range(5), with_trained=True)
+    assert only.averaged == only.averaged_trained == (0, 1, 2, 3, 4)
+
+
 def test_slices_of_a_part_keep_their_numbers_in_the_stack(prediction, truth):
     found = evaluate(
         prediction,

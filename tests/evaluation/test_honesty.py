@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from emseg_napari.evaluation.evaluation import evaluate
-from emseg_napari.evaluation.honesty import honesty_of
+from emseg_napari.evaluation.honesty import about_mean, honesty_of
 from emseg_napari.evaluation.report import EvaluationReport
 from emseg_napari.evaluation.report_html import report_html
 from emseg_napari.evaluation.review import Review
+from emseg_napari.settings import EvaluationSettings
 from helpers.seen_runs import IMAGE, OTHER, a_run, scored
 
 UNKNOWN = "Not known is which run predicted slices"
@@ -15,7 +16,7 @@ UNKNOWN = "Not known is which run predicted slices"
 
 @pytest.fixture
 def run(tmp_path):
-    """A run that was trained on slices 0 and 1, and held 5 out; its threshold of the interior is 0.4."""
+    """A run that was trained on slices 0 and 1, and held 5 out; its threshold is 0.6."""
     return a_run(tmp_path / "run", [0, 1], [5])
 
 
@@ -28,11 +29,33 @@ def said(pair, wanted=None) -> str:
 
 def test_of_new_slices_the_figures_at_the_runs_threshold_are_the_honest_ones(run):
     sentence = (
-        "The threshold 0.40 is the run's own, chosen without these slices: the figures at it are the "
+        "The threshold 0.60 is the run's own, chosen without these slices: the figures at it are the "
         "honest ones."
     )
     assert said(scored(OTHER, run)) == sentence
     assert said(scored(IMAGE[2:5], run, [2, 3, 4])) == sentence
+
+
+@pytest.mark.parametrize(
+    ("trained", "averaged", "sentence"),
+    [
+        ([], [0, 1, 2], ""),
+        ([0, 1], [2], "The means are over slices 2; slices 0:2 were trained on and do not count."),
+        ([0, 1, 2], [0, 1, 2], "All scored slices were trained on: these figures prove nothing."),
+        ([1], [0, 1, 2], "The means include slices 1, which were trained on: they prove nothing."),
+    ],
+)
+def test_what_means_are_worth_is_said_where_trained_slices_are_scored(trained, averaged, sentence):
+    with_them = set(trained) <= set(averaged)
+    found = evaluate(
+        np.ones((3, 4, 4), np.float32),
+        np.full((3, 4, 4), 2, np.uint8),
+        EvaluationSettings(slices=(0, 3)),
+        trained_slices=trained,
+        with_trained=not with_them,
+    )
+    assert found.averaged == tuple(averaged)
+    assert about_mean(found) == sentence
 
 
 def test_where_only_numbers_tell_that_is_said(run):
@@ -43,7 +66,7 @@ def test_where_only_numbers_tell_that_is_said(run):
 def test_slices_that_chose_the_threshold_or_were_trained_on_are_named(run):
     found = said(scored(IMAGE, run))  # trained ones are left out
     assert found == (
-        "The threshold 0.40 is the run's own. By slices 5 it chose its threshold and weights: their figures "
+        "The threshold 0.60 is the run's own. By slices 5 it chose its threshold and weights: their figures "
         "are too high. Only the figures of slices 2:5 tell of new ones."
     )
     found = said(scored(IMAGE, run), (0, 6))
@@ -64,11 +87,11 @@ def test_of_an_unknown_run_nothing_is_promised():
 
 def test_a_threshold_that_was_given_is_honest_only_if_these_slices_did_not_choose_it(run):
     sentence = "was given: the figures at it are honest only if it was chosen without these slices."
-    assert said(scored(OTHER, run, wanted=0.3)) == f"The threshold 0.30 {sentence}"
+    assert said(scored(OTHER, run, wanted=0.3)) == f"The threshold 0.70 {sentence}"
     pair = scored(OTHER, run, runs={0: str(run.folder)}, run_folder=str(run.folder))
     assert "is the run's own, chosen without" in said(pair)
     recorded = {"run_folder": str(run.folder), "threshold": 0.8}  # as was asked for when it was predicted
-    assert said(scored(OTHER, run, runs={0: str(run.folder)}, **recorded)) == f"The threshold 0.20 {sentence}"
+    assert said(scored(OTHER, run, runs={0: str(run.folder)}, **recorded)) == f"The threshold 0.80 {sentence}"
 
 
 def test_labels_have_no_threshold(run):

@@ -4,7 +4,7 @@ import tifffile
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import to_isbi
-from emseg_napari.evaluation.predictions import interior_threshold, read_prediction
+from emseg_napari.evaluation.predictions import boundary_threshold, interior_threshold, read_prediction
 from emseg_napari.io.stacks import write_stack
 
 INTERIOR = np.array([[[0.0, 0.25, 0.7, 1.0]], [[0.1, 0.2, 0.3, 0.4]]], np.float32)
@@ -185,3 +185,4 @@ def test_labels_have_no_interior_probability(written):
 @pytest.mark.parametrize(("boundary", "interior"), [(0.55, 0.45), (0.65, 0.35), (0.5, 0.5), (0.0, 1.0)])
 def test_thresholds_of_the_interior_are_round(boundary, interior):
     assert interior_threshold(boundary) == interior
+    assert boundary_threshold(interior) == boundary

@@ -67,7 +67,7 @@ class Page(HTMLParser):
 
 
 def test_the_worst_slices_come_first_and_errors_are_counted_by_slice(review):
-    assert worst_slices(review.evaluation) == [4, 2, 5]
+    assert worst_slices(review.evaluation) == [4, 2, 1]  # 5 was trained on
     counts = error_counts(review)
     assert {z: counts[z]["merge"] for z in counts} == {1: 0, 2: 1, 4: 2, 5: 0}
 
@@ -81,10 +81,19 @@ def test_csv_has_a_row_for_each_slice_their_mean_and_the_mean_at_each_threshold(
     assert [row["seen"] for row in rows] == seen + [""] * 12
     assert float(rows[2]["v_rand"]) == 0.7
     assert (rows[2]["merges"], rows[2]["splits"]) == ("2", "0")
-    assert float(rows[4]["v_rand"]) == pytest.approx(0.86)
-    assert rows[4]["threshold"] == "0.35"
-    assert [float(row["threshold"]) for row in rows[5:]] == [step / 10 for step in range(11)]
-    assert float(rows[5 + 4]["v_rand"]) == pytest.approx(0.87)
+    assert float(rows[4]["v_rand"]) == pytest.approx(0.83)  # without slice 5
+    assert rows[4]["boundary_threshold"] == "0.65"
+    assert [float(row["boundary_threshold"]) for row in rows[5:]] == [step / 10 for step in range(10, -1, -1)]
+    assert float(rows[5 + 4]["v_rand"]) == pytest.approx(0.84)
+
+
+def test_a_mean_over_trained_slices_is_marked_in_csv_and_page(tmp_path):
+    review = a_review(TRUTH, PREDICTED, V_RAND, trained=tuple(V_RAND))
+    write_csv(tmp_path / "scores.csv", review, Overlap(trained=list(V_RAND)))
+    with open(tmp_path / "scores.csv", newline="", encoding="utf-8") as file:
+        assert {row["seen"] for row in csv.DictReader(file)} == {"trained on"}
+    page = report_html(EvaluationReport("t", review, {}))
+    assert "All scored slices were trained on: these figures prove nothing." in page
 
 
 def test_the_page_tells_figures_notes_facts_and_the_source_and_is_whole(report):
@@ -93,10 +102,12 @@ def test_the_page_tells_figures_notes_facts_and_the_source_and_is_whole(report):
     text = " ".join(page.text)
     for words in (
         "cells <proposal>",
-        "0.8600",
-        "0.8700 at 0.4",
+        "0.8300",
+        "0.8400 at 0.6",
         "0.0625",
-        "at threshold 0.35",
+        "at threshold 0.65",
+        "threshold of the boundary probability",
+        "The means are over slices 1:3, 4; slices 5 were trained on and do not count.",
         "Slice 5 was trained on.",
         "trained on: proves nothing",
         "cells-compact & friends",

@@ -269,18 +269,33 @@ def test_settings_are_remembered(predicted, qtbot, find):
     assert later.scope.currentText() == SLICE
 
 
-# -- in the dock ---------------------------------------------------------------------------
+# -- beside what the user does --------------------------------------------------------------
 
 
-def test_all_steps_are_seen_in_the_narrowest_dock(dock, qtbot):
-    bar = dock.steps.tabBar()
-    titles = [dock.steps.tabText(i) for i in range(dock.steps.count())]
-    assert titles[titles.index("Cells") - 1] == "Evaluate"
-    assert titles[-1] == "Export"
-    assert bar.sizeHint().width() <= dock.minimumWidth()
-    sentence = dock.cells.status
-    sentence.setText("A sentence that is longer than the dock is wide. " * 3)
-    assert sentence.heightForWidth(dock.minimumWidth()) > 2 * sentence.fontMetrics().height()
-    dock.show_step(dock.cells)
-    assert dock.cells.isVisible()
-    dock.cells.job.close()
+def test_cells_hide_the_labels_that_they_cover_and_leave_the_selected_layer(predicted, find):
+    truth, image = predicted.viewer.layers["truth"], predicted.viewer.layers["tissue"]
+    predicted.viewer.layers.selection.active = image
+    cells = find(predicted)
+    assert (cells.visible, truth.visible) == (True, False)
+    assert predicted.viewer.layers.selection.active == image
+    truth.visible, cells.visible = True, False
+    find(predicted)
+    assert (cells.visible, truth.visible) == (True, False)
+
+
+def test_labels_that_are_being_painted_stay_in_view_with_their_brush(predicted, find):
+    truth = predicted.viewer.layers["truth"]
+    predicted.viewer.layers.selection.active = truth
+    truth.mode, truth.brush_size = "paint", 7
+    for _ in ("in a new layer", "in the same"):
+        assert find(predicted).visible
+        assert truth.visible
+        assert predicted.viewer.layers.selection.active == truth
+        assert (truth.mode, truth.brush_size) == ("paint", 7)
+
+
+def test_while_cells_are_found_the_dock_shows_a_line_with_cancel(predicted):
+    (line,) = predicted.job_lines
+    assert line.isAncestorOf(predicted.cancel)
+    assert line.isAncestorOf(predicted.bar)
+    assert not predicted.isAncestorOf(predicted.bar)

@@ -44,13 +44,15 @@ class Round:
     corrected, confirmed : int
         Slices with strokes of the user, and slices that were confirmed.
     slices : tuple of int
-        The slices that were scored; rounds compare where these are the same.
+        The slices that the means are over; rounds compare where these are the same.
     v_rand, v_info, accuracy : float
         Mean over these slices at the run's threshold, 0 to 1.
     truth : str
         Name of the labels that counted as true; empty in older sessions.
     image : str
         Fingerprint of its middle slice: rounds of other images do not compare. Empty if it is not known.
+    trained : tuple of int
+        Those of the slices that the run was trained on: the figures prove nothing.
     """
 
     when: str
@@ -63,6 +65,7 @@ class Round:
     accuracy: float
     truth: str = ""
     image: str = ""
+    trained: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

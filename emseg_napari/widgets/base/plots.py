@@ -2,43 +2,143 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import pyqtgraph as pg
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from emseg_napari.core.jobs import EpochEnded
 from emseg_napari.evaluation.evaluation import Evaluation
+from emseg_napari.evaluation.predictions import boundary_threshold
+from emseg_napari.widgets.base.fold import Fold
+from emseg_napari.widgets.base.theme_colours import (
+    BLUE,
+    GREEN,
+    VERMILLION,
+    ThemeColour,
+    is_theme_change,
+    text_colour,
+)
 
+_SCORES_PX, _LOSS_PX = 190, 120
+_AXIS_PX = 44  # or letters below the line would be cut
+_THRESHOLD = "threshold of the boundary probability"
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How a curve is told from the others: by its colour, its symbol and its dashes."""
+
+    title: str
+    colour: ThemeColour
+    symbol: str
+    glyph: str
+    dash: Qt.PenStyle = Qt.PenStyle.SolidLine
+
+    def draw(self, curve: pg.PlotDataItem, plot: QWidget) -> None:
+        """Draw a curve so on the ground of its plot."""
+        colour = self.colour.on(plot)
+        curve.setPen(pg.mkPen(colour, width=2, style=self.dash))
+        curve.setSymbol(self.symbol)
+        curve.setSymbolSize(6)
+        curve.setSymbolPen(colour)
+        curve.setSymbolBrush(colour)
+
+
+_LOSS = _Look("loss", BLUE, "o", "\u25cf")
 _SCORES = {
-    "accuracy": ("#5aa0ff", "accuracy, trained"),
-    "held_out_accuracy": ("#ff7a3c", "accuracy, held out"),
-    "held_out_v_rand": ("#7ed957", "V_rand, held out"),
+    "accuracy": _Look("accuracy, trained", BLUE, "o", "\u25cf", Qt.PenStyle.DotLine),
+    "held_out_accuracy": _Look("accuracy, held out", VERMILLION, "s", "\u25a0"),
+    "held_out_v_rand": _Look("V_rand, held out", GREEN, "t1", "\u25b2", Qt.PenStyle.DashLine),
+}
+_MEASURES = {
+    "v_rand": _Look("V_rand", VERMILLION, "o", "\u25cf"),
+    "v_info": _Look("V_info", BLUE, "s", "\u25a0", Qt.PenStyle.DashLine),
 }
 
 
+class _Plot(pg.PlotWidget):
+    """A plot in the colours of the theme.
+
+    Parameters
+    ----------
+    left, bottom : str
+        Labels of the axes.
+    recolour : callable
+        Colours the curves anew; called with the plot when it is shown in another theme.
+    """
+
+    def __init__(self, left: str, bottom: str, recolour: Callable[[_Plot], None]) -> None:
+        self._recolour: Callable[[_Plot], None] | None = None  # Qt sends changes while this is made
+        super().__init__(background=None)
+        self.setLabel("left", left)
+        self.setLabel("bottom", bottom)
+        for axis in ("left", "bottom"):
+            self.getAxis(axis).enableAutoSIPrefix(False)
+        self.getAxis("bottom").setHeight(_AXIS_PX)
+        self.setMouseEnabled(x=False, y=False)
+        self.setMenuEnabled(False)
+        self.hideButtons()
+        self._recolour = recolour
+
+    def changeEvent(self, event: Any) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if is_theme_change(event):
+            self.recolour()
+
+    def recolour(self) -> None:
+        """Give axes, legend and curves the colours of the theme."""
+        if self._recolour is None:
+            return
+        text = text_colour(self)
+        for name in ("left", "bottom"):
+            axis = self.getAxis(name)
+            axis.setPen(text)
+            axis.setTextPen(text)
+        for _, label in self.plotItem.legend.items if self.plotItem.legend else ():
+            label.setText(label.text, color=text)
+        self.resetCachedContent()  # the ground
+        self._recolour(self)
+
+
 class HistoryPlot(QWidget):
-    """Loss, accuracy on trained slices and on what is held out, and V_rand there, over training time."""
+    """Accuracy on trained slices and on what is held out, V_rand there, and the loss, over training time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rows: list[EpochEnded] = []
+        self._curves: dict[str, pg.PlotDataItem] = {}
+        self._scores = _Plot("score (%)", "training time (s)", self._draw_scores)
+        self._loss = _Plot("loss", "training time (s)", self._draw_loss)
+        self._curves = {name: self._scores.plot() for name in _SCORES} | {"loss": self._loss.plot()}
+        # Above the plot: within, it would lie on the curves.
+        self._key = QLabel()
+        self._key.setStyleSheet("font-size: 8pt;")
+        self.loss = Fold("Loss", self._loss)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        self._loss = _plot("loss", None)
-        self._scores = _plot("score (%)", "training time (s)", legend=False)
-        # Above the plot: within, it would lie on the curves.
-        entries = (f"<font color={colour}>\u2501 {name}</font>" for colour, name in _SCORES.values())
-        key = QLabel(" &nbsp;".join(entries))
-        key.setStyleSheet("font-size: 8pt;")
-        for plot, height in ((self._loss, 110), (self._scores, 170)):
+        for plot, height in ((self._scores, _SCORES_PX), (self._loss, _LOSS_PX)):
             plot.setFixedHeight(height)
-        for widget in (self._loss, key, self._scores):
+            plot.recolour()
+        for widget in (self._key, self._scores, self._loss):
             # Ignored: pyqtgraph would ask for a dock of 640 pixels.
             widget.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        for widget in (self._key, self._scores, self.loss):
             layout.addWidget(widget)
-        self._curves = {"loss": self._loss.plot(pen=pg.mkPen("#e0e0e0", width=2))} | {
-            name: self._scores.plot(pen=pg.mkPen(colour, width=2)) for name, (colour, _) in _SCORES.items()
-        }
+
+    def _draw_scores(self, plot: _Plot) -> None:
+        entries = []
+        for name, look in _SCORES.items():
+            look.draw(self._curves[name], plot)
+            entries.append(f"<font color={look.colour.on(plot).name()}>{look.glyph}</font> {look.title}")
+        self._key.setText(" &nbsp;".join(entries))
+
+    def _draw_loss(self, plot: _Plot) -> None:
+        _LOSS.draw(self._curves["loss"], plot)
 
     def show_rows(self, rows: list[EpochEnded]) -> None:
         """Show these epochs instead of the last training's."""
@@ -54,8 +154,7 @@ class HistoryPlot(QWidget):
         for name, curve in self._curves.items():
             unit = 1 if name == "loss" else 100
             rows = [row for row in self.rows if getattr(row, name) is not None]
-            values = [unit * getattr(row, name) for row in rows]
-            curve.setData([row.seconds for row in rows], values, symbol="o", symbolSize=4)
+            curve.setData([row.seconds for row in rows], [unit * getattr(row, name) for row in rows])
 
 
 class ThresholdPlot(QWidget):
@@ -65,49 +164,40 @@ class ThresholdPlot(QWidget):
         super().__init__()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        plot = _plot("score", "threshold of the interior probability")
+        plot = _Plot("score", _THRESHOLD, self._recolour)
+        plot.addLegend(offset=(-10, -10), labelTextSize="8pt")
         plot.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         plot.setXRange(0, 1)
         layout.addWidget(plot)
-        self._own = pg.InfiniteLine(angle=90, pen=pg.mkPen("#a0a0a0", style=Qt.PenStyle.DashLine))
+        self._own = pg.InfiniteLine(angle=90)
         plot.addItem(self._own)
-        colours = {"v_rand": "#ff7a3c", "v_info": "#5aa0ff"}
-        titles = {"v_rand": "V_rand", "v_info": "V_info"}
-        self._curves = {
-            name: plot.plot(
-                pen=pg.mkPen(c, width=2), symbol="o", symbolSize=4, symbolBrush=c, name=titles[name]
-            )
-            for name, c in colours.items()
-        }
+        self._curves = {name: plot.plot(name=look.title) for name, look in _MEASURES.items()}
         self._marks = {
-            kind: plot.plot(pen=None, symbol=symbol, symbolSize=size, symbolBrush="#ffffff", name=title)
+            kind: plot.plot(pen=None, symbol=symbol, symbolSize=size, name=title)
             for kind, symbol, size, title in (("own", "d", 10, "run's own"), ("best", "star", 13, "best"))
         }
+        plot.recolour()
+
+    def _recolour(self, plot: _Plot) -> None:
+        text = text_colour(plot)
+        self._own.setPen(pg.mkPen(text, style=Qt.PenStyle.DashLine))
+        for name, look in _MEASURES.items():
+            look.draw(self._curves[name], plot)
+        for mark in self._marks.values():
+            mark.setSymbolPen(text)
+            mark.setSymbolBrush(text)
 
     def show_evaluation(self, evaluation: Evaluation) -> None:
         """Draw the curves of an evaluation."""
+        at = [boundary_threshold(one) for one in evaluation.thresholds]
         for name, curve in self._curves.items():
-            curve.setData(evaluation.thresholds, [getattr(one, name) for one in evaluation.per_threshold])
-        self._own.setValue(evaluation.threshold)
+            curve.setData(at, [getattr(one, name) for one in evaluation.per_threshold])
+        chosen = boundary_threshold(evaluation.threshold)
+        self._own.setValue(chosen)
         own = [getattr(evaluation.at_threshold, name) for name in self._curves]
-        self._marks["own"].setData([evaluation.threshold] * 2, own)
+        self._marks["own"].setData([chosen] * 2, own)
         best = [
             (evaluation.v_rand_threshold, evaluation.v_rand),
             (evaluation.v_info_threshold, evaluation.v_info),
         ]
-        self._marks["best"].setData([x for x, _ in best], [y for _, y in best])
-
-
-def _plot(left: str, bottom: str | None, legend: bool = True) -> pg.PlotWidget:
-    plot = pg.PlotWidget(background=None)
-    plot.setLabel("left", left)
-    if bottom:
-        plot.setLabel("bottom", bottom)
-    if bottom and legend:
-        plot.addLegend(offset=(-10, -10), labelTextSize="8pt")
-    for axis in ("left", "bottom"):
-        plot.getAxis(axis).enableAutoSIPrefix(False)
-    plot.setMouseEnabled(x=False, y=False)
-    plot.setMenuEnabled(False)
-    plot.hideButtons()
-    return plot
+        self._marks["best"].setData([boundary_threshold(x) for x, _ in best], [y for _, y in best])

@@ -6,15 +6,15 @@ from collections.abc import Collection
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
-from magicgui.widgets import CheckBox, ComboBox, Container, LineEdit
+from magicgui.widgets import CheckBox, ComboBox, LineEdit
 from magicgui.widgets.bases import ValueWidget
 from pydantic.fields import FieldInfo
-from qtpy.QtWidgets import QVBoxLayout, QWidget
-from superqt import QCollapsible
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import parse_range
 from emseg_napari.settings import Settings, is_advanced, is_range
+from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.number_text import number, whole_number
 
 
@@ -32,21 +32,33 @@ class SettingsForm(QWidget):
         super().__init__()
         self._fields = {n: f for n, f in settings_class.model_fields.items() if n not in leave_out}
         self.widgets: dict[str, ValueWidget] = {n: _widget(n, f) for n, f in self._fields.items()}
+        self._parts: dict[str, list[QWidget]] = {}  # field and label
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for advanced in (False, True):
             names = [n for n, f in self._fields.items() if is_advanced(f) is advanced]
             if not names:
                 continue
-            part = Container(widgets=[self.widgets[n] for n in names], labels=True)
-            part.native.layout().setContentsMargins(0, 0, 0, 0)
-            layout.addWidget(_folded(part.native) if advanced else part.native)
-        self._parts = list(self.widgets.values())  # keeps magicgui's side alive
+            part = self._part(names)
+            layout.addWidget(Fold("Advanced", part) if advanced else part)
+
+    def _part(self, names: list[str]) -> QWidget:
+        """Lay fields out below each other, with one left edge."""
+        part = QWidget()
+        rows = QFormLayout(part)
+        rows.setContentsMargins(0, 0, 0, 0)
+        for name in names:
+            field = self.widgets[name]
+            label = [] if isinstance(field, CheckBox) else [field.label]
+            rows.addRow(*label, field.native)
+            self._parts[name] = [one for one in (field.native, rows.labelForField(field.native)) if one]
+        return part
 
     def show_only(self, names: Collection[str]) -> None:
         """Hide the rows of all other fields; they keep their values."""
-        for name, widget in self.widgets.items():
-            widget.visible = name in names
+        for name, parts in self._parts.items():
+            for part in parts:
+                part.setVisible(name in names)
 
     def values(self) -> dict[str, Any]:
         """Return the values by field name; None where an optional field is empty.
@@ -76,13 +88,6 @@ class SettingsForm(QWidget):
 
     def _shown(self, name: str, value: Any) -> Any:
         return _text(value) if isinstance(self.widgets[name], LineEdit) else value
-
-
-def _folded(content: QWidget) -> QCollapsible:
-    fold = QCollapsible("Advanced")
-    fold.setContent(content)
-    fold.collapse(animate=False)
-    return fold
 
 
 def _is_optional(field: FieldInfo) -> bool:

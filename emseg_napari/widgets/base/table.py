@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import QAbstractItemView, QSizePolicy, QTableWidget, QTableWidgetItem
+
+from emseg_napari.widgets.base.theme_colours import ThemeColour, is_theme_change
 
 # Narrow, so that all figures fit into the dock.
 _STYLE = (
@@ -21,15 +23,22 @@ _VALUE, _KEY = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell, the number by which it is sorted, and what it means."""
+    """What stands in a cell, the number by which it is sorted, what it means, and its colour, if any."""
 
     text: str
     value: float = 0.0
     tooltip: str = ""
-    colour: str = ""
+    colour: ThemeColour | None = None
 
 
 class _Item(QTableWidgetItem):
+    def __init__(self, cell: Cell, row: int) -> None:
+        super().__init__(cell.text)
+        self.colour = cell.colour
+        self.setData(_VALUE, cell.value)
+        self.setData(_KEY, row)
+        self.setToolTip(cell.tooltip)
+
     def __lt__(self, other: QTableWidgetItem) -> bool:
         return bool(self.data(_VALUE) < other.data(_VALUE))
 
@@ -77,13 +86,26 @@ class ScoreTable(QTableWidget):
         self._keys = [key for key, _ in rows]
         for i, (_, cells) in enumerate(rows):
             for j, cell in enumerate(cells):
-                self.setItem(i, j, _item(cell, i))
+                self.setItem(i, j, _Item(cell, i))
+        self._recolour()
         self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.setSortingEnabled(True)
         self.resizeRowsToContents()
         self._fit_columns()
         self.setCurrentCell(-1, -1)
         self.blockSignals(blocked)
+
+    def changeEvent(self, event: Any) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if is_theme_change(event):
+            self._recolour()
+
+    def _recolour(self) -> None:
+        for i, j in product(range(self.rowCount()), range(self.columnCount())):
+            item = self.item(i, j)
+            if isinstance(item, _Item) and item.colour:
+                item.setForeground(item.colour.on(self))
 
     def _fit_columns(self) -> None:
         """Make columns as wide as they must be; Qt would keep room for an arrow in each."""
@@ -105,13 +127,3 @@ class ScoreTable(QTableWidget):
     def _moved(self, row: int, *_: int) -> None:
         if row >= 0:
             self.chosen.emit(self.key(row))
-
-
-def _item(cell: Cell, row: int) -> QTableWidgetItem:
-    item = _Item(cell.text)
-    item.setData(_VALUE, cell.value)
-    item.setData(_KEY, row)
-    item.setToolTip(cell.tooltip)
-    if cell.colour:
-        item.setForeground(QBrush(QColor(cell.colour)))
-    return item

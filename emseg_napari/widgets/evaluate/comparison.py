@@ -14,6 +14,7 @@ from napari.layers import Labels, Layer
 from emseg_napari.annotation.label_state import is_own
 from emseg_napari.annotation.session.store import Origin
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import INTERIOR
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.independence import doubts_of_record, refuse_same
 from emseg_napari.evaluation.pairing import Pairing, paired
@@ -26,7 +27,14 @@ from emseg_napari.io.stacks import check_range
 from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.settings import EvaluationSettings
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import Ask, is_managed, stack_of, trusted_of, understood
+from emseg_napari.widgets.layers.labels_layer import (
+    Ask,
+    confirmed_in,
+    is_managed,
+    stack_of,
+    trusted_of,
+    understood,
+)
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
@@ -94,8 +102,7 @@ def compare(
     Raises
     ------
     UserError
-        If they are one layer, do not fit each other, hold what cannot be compared, or only slices that the
-        run was trained on and that `settings` does not name.
+        If they are one layer, do not fit each other, or hold what cannot be compared.
     """
     if prediction_layer == truth_layer:
         raise UserError(
@@ -113,9 +120,8 @@ def compare(
     pair = paired(prediction, truth, wanted, names=names, image=pixels)
     if pair.is_equal and _are_one(prediction_layer, truth_layer):
         refuse_same(prediction_layer.name, truth_layer.name)
-    pair = pair.with_doubts(doubts_of_record(record_of_layer(truth_layer), pair.is_equal))
-    if wanted.slices is None:
-        _refuse_trained_only(pair)
+    doubts = doubts_of_record(record_of_layer(truth_layer), pair.is_equal)
+    pair = pair.with_doubts([*doubts, *_confirmed_as_proposed(truth_layer, pair.slices)])
     taken_for = [pair.taken_for] if prediction.reason == "recognised" else []
     return LayerComparison(
         truth_layer=truth_layer,
@@ -170,12 +176,12 @@ def _image_of(layer: Layer, workspace: Workspace) -> Any:
 
 
 def _names(prediction: Prediction, truth: str) -> Names:
-    maker = "a layer that step Predict has made" if prediction.kind == "labels" else "its run in step Predict"
+    is_labels = prediction.kind == "labels"
     return Names(
         labels=truth,
         slices="'Slices'",
         threshold="'Threshold'",
-        run=f"choose {maker}",
+        run="choose a layer that was proposed here" if is_labels else "choose its run under 'Network'",
         interior="invert it first",
         run_is_gone="The run {name} is not there any more: not known which slices it was trained on.",
         held_out="By slices {slices} the run chose its threshold and weights: their scores are too high.",
@@ -270,14 +276,16 @@ def _shown(wanted: tuple[int, int] | None, prediction: Prediction, depth: int) -
     return shown
 
 
-def _refuse_trained_only(pair: Pairing) -> None:
-    """Raise `UserError` if no scored slice is new to the run: then the user must name slices."""
-    if set(pair.slices) <= set(pair.overlap.trained):
-        raise UserError(
-            f"Nothing is left to score: the run was trained on all labelled slices "
-            f"({as_ranges(pair.slices)}), so their scores would prove nothing; label another slice, or "
-            "name slices under 'Slices' to score them all the same."
-        )
+def _confirmed_as_proposed(layer: Labels, scored: list[int]) -> list[str]:
+    """Return in which scored slices labels that count as true were proposed, and confirmed as they were."""
+    confirmed = confirmed_in(layer) if is_managed(layer) else set()
+    found = [z for z in scored if z in confirmed and (stack_of(layer)[z] > INTERIOR).any()]
+    if not found:
+        return []
+    return [
+        f"In slices {as_ranges(found)} of {layer.name}, confirmed proposals count as true: where this "
+        "network made them, the scores are too high."
+    ]
 
 
 def _painted_in(layer: Layer, scored: list[int]) -> list[str]:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from napari.layers import Layer
+from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, error_map
+from emseg_napari.evaluation.report_html import ABOUT_TRAINED
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.step import in_row, wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
+from emseg_napari.widgets.base.theme_colours import BLUE, GREY, ThemeColour
 from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import layer_transform, move_to, show_pixel, zoom_to
+from emseg_napari.widgets.layers.selection import selection_kept
 
 NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
-MERGE_COLOUR, SPLIT_COLOUR = "#ff1f70", "#3f8cff"
+MERGE_COLOUR, SPLIT_COLOUR = "#ff1f70", "#3f8cff"  # on the image
+WORDS = {"merge": ThemeColour("#c2004f", "#ff5c97"), "split": BLUE}
 MOST_ROWS = 1000
 _ZOOM = 4.0  # screen pixels for one of the image
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
@@ -61,7 +65,13 @@ class ErrorList(QWidget):
         layout.addWidget(self.table, 1)
         layout.addLayout(in_row(previous, following))
 
-    def show_errors(self, errors: Sequence[SegmentationError], over: Layer, shape: tuple[int, ...]) -> None:
+    def show_errors(
+        self,
+        errors: Sequence[SegmentationError],
+        over: Layer,
+        shape: tuple[int, ...],
+        trained: Collection[int] = (),
+    ) -> None:
         """List errors and draw them over a layer.
 
         Parameters
@@ -72,43 +82,39 @@ class ErrorList(QWidget):
             The true labels, in whose slices the errors count.
         shape : tuple of int
             (z, y, x) of it.
+        trained : collection of int
+            Slices that the run was trained on, where few errors prove nothing.
         """
         self.errors, self._over = list(errors), over
         # Now, since the list of places to look at has the same keys: they go to what was found last.
         moves = {NEXT_KEY: partial(self.table.step, 1), PREVIOUS_KEY: partial(self.table.step, -1)}
         bind(self._viewer, self, moves)
-        merges = sum(error.kind == "merge" for error in errors)
-        more = f" The {MOST_ROWS} largest are listed." if len(errors) > MOST_ROWS else ""
-        self.summary.setText(
-            f"{_count(merges, 'merge')} (red: membrane missing), "
-            f"{_count(len(errors) - merges, 'split')} (blue: false membrane).{more}"
-        )
-        self.table.fill([(error, _cells(error)) for error in self.errors[:MOST_ROWS]])
+        self.summary.setText(_summary(self.errors, trained))
+        self.table.fill([(error, _cells(error, error.z in trained)) for error in self.errors[:MOST_ROWS]])
         self._draw(error_map(self.errors, shape, new_labels(shape)))
 
     def _draw(self, walls: np.ndarray) -> None:
-        """Show the walls in the previous layer, if it is there and fits: a new one takes napari a moment."""
-        over = self._over
-        shown = walls[0] if over.ndim == 2 else walls
-        place = layer_transform(over, shown.ndim)
-        if self._layer is not None and self._layer in self._viewer.layers:
-            if self._layer.data.shape == shown.shape:
-                self._layer.data = shown
-                move_to(self._layer, place)
-                return
-            self._viewer.layers.remove(self._layer)
-        active = self._viewer.layers.selection.active
+        """Show the walls in the previous layer, if it is there: software OpenGL may crash on removed ones."""
+        shown = walls[0] if self._over.ndim == 2 else walls
+        place = layer_transform(self._over, shown.ndim)
+        if self._layer is None or self._layer not in self._viewer.layers:
+            self._layer = self._add_layer(shown, place)
+            return
+        self._layer.data = shown
+        move_to(self._layer, place)
+        self._layer.visible = True
+
+    def _add_layer(self, shown: np.ndarray, place: dict[str, Any]) -> Labels:
         colours = {None: _CLEAR, 0: _CLEAR, MERGE: MERGE_COLOUR, SPLIT: SPLIT_COLOUR}
-        self._layer = self._viewer.add_labels(
-            shown,
-            name="errors: merge red, split blue",
-            metadata=LayerInfo(is_aid=True).as_metadata(),
-            colormap=DirectLabelColormap(color_dict=colours),
-            opacity=1,
-            **place,
-        )
-        if active is not None and active in self._viewer.layers:
-            self._viewer.layers.selection.active = active
+        with selection_kept(self._viewer):
+            return self._viewer.add_labels(
+                shown,
+                name="errors: merge red, split blue",
+                metadata=LayerInfo(is_aid=True).as_metadata(),
+                colormap=DirectLabelColormap(color_dict=colours),
+                opacity=1,
+                **place,
+            )
 
     def _go(self, error: SegmentationError) -> None:
         """Bring the slice up, and the wall into the middle of the canvas."""
@@ -120,10 +126,23 @@ class ErrorList(QWidget):
         zoom_to(self._viewer, self._layer, extent, _ZOOM)
 
 
-def _cells(error: SegmentationError) -> list[Cell]:
-    merge = error.kind == "merge"
-    kind = Cell(error.kind, float(not merge), colour=MERGE_COLOUR if merge else SPLIT_COLOUR)
-    return [kind, *(Cell(str(n), n) for n in (error.z, error.size_px, *error.centre))]
+def _summary(errors: Sequence[SegmentationError], trained: Collection[int]) -> str:
+    merges = sum(error.kind == "merge" for error in errors)
+    known = sum(error.z in trained for error in errors)
+    sentences = [
+        f"{_count(merges, 'merge')} (red: membrane missing), "
+        f"{_count(len(errors) - merges, 'split')} (blue: false membrane).",
+        f"{known} of them (grey) in slices that were trained on." if known else "",
+        f"The {MOST_ROWS} largest are listed." if len(errors) > MOST_ROWS else "",
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _cells(error: SegmentationError, is_trained: bool) -> list[Cell]:
+    colour, why = (GREY, ABOUT_TRAINED) if is_trained else (None, "")
+    kind = Cell(error.kind, float(error.kind == "split"), why, WORDS[error.kind])
+    numbers = (error.z, error.size_px, *error.centre)
+    return [kind, *(Cell(str(n), n, why, colour) for n in numbers)]
 
 
 def _count(number: int, word: str) -> str:

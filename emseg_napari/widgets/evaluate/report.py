@@ -8,6 +8,7 @@ import numpy as np
 
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.honesty import honesty_of
+from emseg_napari.evaluation.predictions import boundary_threshold
 from emseg_napari.evaluation.report import EvaluationReport, SlicePicture, worst_slices
 from emseg_napari.evaluation.review import Review
 from emseg_napari.io.axes import shape_text
@@ -43,8 +44,7 @@ def _facts(comparison: LayerComparison, review: Review, error_settings: ErrorSet
         "Scored slices": as_ranges(scored),
     }
     if comparison.has_threshold:
-        own = evaluation.threshold
-        facts["Threshold"] = f"{own:.2f} of the interior probability ({1 - own:.2f} of the boundary's)"
+        facts["Threshold"] = f"{boundary_threshold(evaluation.threshold):.2f} of the boundary probability"
     facts["Smallest error"] = f"{error_settings.smallest_px} px"
     for n, run in enumerate(runs, start=1):
         of = f" of run {n}" if len(runs) > 1 else ""

@@ -6,16 +6,19 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from emseg_napari.evaluation.evaluation import Evaluation, SliceEvaluation
+from emseg_napari.evaluation.honesty import about_mean
+from emseg_napari.evaluation.predictions import boundary_threshold
 from emseg_napari.evaluation.report import error_counts
 from emseg_napari.evaluation.report_html import ABOUT_TRAINED, MEANING
 from emseg_napari.evaluation.review import Review
 from emseg_napari.evaluation.training_overlap import HELD_OUT, TRAINED, UNKNOWN
+from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.plots import ThresholdPlot
 from emseg_napari.widgets.base.step import wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
+from emseg_napari.widgets.base.theme_colours import GREY
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import LayerComparison
 from emseg_napari.widgets.evaluate.error_list import ErrorList
@@ -23,7 +26,6 @@ from emseg_napari.widgets.evaluate.rounds_table import RoundsTable
 from emseg_napari.widgets.layers.placement import show_slice
 
 _TABS_PX = 260
-_GREY = "#8a8d93"
 _SEEN = {
     TRAINED: ABOUT_TRAINED,
     HELD_OUT: "the run chose its threshold and weights by this slice: its score is too high a little",
@@ -41,31 +43,46 @@ _COLUMNS = {
 
 
 class Headline(QWidget):
-    """The mean figures: at the run's own threshold, and beside them at the best, which flatter."""
+    """The mean figures: at the run's own threshold, and beside them at the best, which flatter.
+
+    Attributes
+    ----------
+    warning : QLabel
+        What the means are worth if the run was trained on scored slices.
+    figures : dict
+        Row and column to label.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
+        self.warning = wrapping_label()
+        grid.addWidget(self.warning, 0, 0, 1, 3)
         self.figures: dict[tuple[int, int], QLabel] = {}
         for row in range(6):
             for column in range(3):
-                label = QLabel()
+                label = wrapping_label()
                 label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
                 if column:
                     label.setAlignment(Qt.AlignmentFlag.AlignRight)
-                grid.addWidget(label, row, column)
+                grid.addWidget(label, row + 1, column)
                 self.figures[row, column] = label
+                grid.setColumnStretch(column, 1)
         self.setToolTip(MEANING)
 
     def show_evaluation(self, evaluation: Evaluation, has_threshold: bool) -> None:
         """Show means; labels have no threshold, so no best one."""
         own = evaluation.at_threshold
-        best_rand = f"{evaluation.v_rand:.4f} at {evaluation.v_rand_threshold:.1f}"
-        best_info = f"{evaluation.v_info:.4f} at {evaluation.v_info_threshold:.1f}"
-        head = f"at threshold {evaluation.threshold:.2f}" if has_threshold else "labels as they are"
+        best_rand = f"{evaluation.v_rand:.4f} at {boundary_threshold(evaluation.v_rand_threshold):.1f}"
+        best_info = f"{evaluation.v_info:.4f} at {boundary_threshold(evaluation.v_info_threshold):.1f}"
+        at = f"at threshold {boundary_threshold(evaluation.threshold):.2f}"
+        head = at if has_threshold else "labels as they are"
+        warning = about_mean(evaluation)
+        self.warning.setText(f"<b>{warning}</b>")
+        self.warning.setVisible(bool(warning))
         rows = [
-            ("Mean over slices", head, "best (too optimistic)"),
+            (f"Mean over {_slices(len(evaluation.averaged))}", head, "best (too optimistic)"),
             ("V_rand", f"<b>{own.v_rand:.4f}</b>", best_rand),
             ("V_info", f"<b>{own.v_info:.4f}</b>", best_info),
             ("Pixel accuracy", f"<b>{100 * own.accuracy:.2f} %</b>", ""),
@@ -93,7 +110,9 @@ class Results(QWidget):
         above.addWidget(self.headline)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for part in (self._scores, self.tabs, _explanation()):
+        meaning = wrapping_label()
+        meaning.setText(MEANING)
+        for part in (self._scores, self.tabs, Fold("What the numbers mean", meaning)):
             layout.addWidget(part)
         workspace.changed.connect(self._show_rounds)
         self._scores.hide()
@@ -118,7 +137,8 @@ class Results(QWidget):
         seen_of, counts = comparison.pair.overlap.seen_of, error_counts(review)
         self.slices.fill([(one.z, _cells(one, counts[one.z], seen_of(one))) for one in evaluation.per_slice])
         self.thresholds.show_evaluation(evaluation)
-        self.errors.show_errors(review.errors, comparison.truth_layer, comparison.stack_shape)
+        trained = evaluation.trained_slices
+        self.errors.show_errors(review.errors, comparison.truth_layer, comparison.stack_shape, trained)
         self._scores.show()
         self._show_rounds()
 
@@ -133,7 +153,7 @@ class Results(QWidget):
 
 
 def _cells(one: SliceEvaluation, errors: Any, seen: str) -> list[Cell]:
-    s, colour = one.scores, _GREY if one.trained else ""
+    s, colour = one.scores, GREY if one.trained else None
     kind = next((what for what in _SEEN if seen.startswith(what)), "")
     why = _SEEN.get(kind, "")
     return [
@@ -151,10 +171,5 @@ def _parts(split: float, merge: float) -> str:
     return f"split {split:.4f} (1: no cell cut), merge {merge:.4f} (1: no cells joined)"
 
 
-def _explanation() -> QCollapsible:
-    text = wrapping_label()
-    text.setText(MEANING)
-    fold = QCollapsible("What the numbers mean")
-    fold.setContent(text)
-    fold.collapse(animate=False)
-    return fold
+def _slices(count: int) -> str:
+    return f"{count} slice{'' if count == 1 else 's'}"

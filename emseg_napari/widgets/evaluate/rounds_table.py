@@ -10,19 +10,23 @@ from emseg_napari.annotation.label_state import is_own
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.store import Round
 from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
+from emseg_napari.evaluation.report_html import ABOUT_TRAINED
+from emseg_napari.evaluation.training_overlap import TRAINED
 from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.widgets.base.table import Cell, ScoreTable
+from emseg_napari.widgets.base.theme_colours import GREEN, GREY, VERMILLION, ThemeColour
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import LayerComparison
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, stack_of
 from emseg_napari.widgets.layers.layer_pixels import fits
 
-BETTER, WORSE = "#57c26b", "#ff6b5e"
+BETTER, WORSE = GREEN, VERMILLION
 _LETTERS = 15  # of the first column, so that the figures stay in view
 _DIFFERENCE = "below it the difference to the last round that scored the same slices."
 _COLUMNS = {
-    "Round": "When, with which run, on which slices of which labels.",
+    "Round": "When, with which run, on which slices of which labels. Grey: the run was trained on them, so "
+    "the figures prove nothing.",
     "Labels": "Slices that held labels of your own, and slices that you had confirmed.",
     "V_rand": f"At the threshold in use; {_DIFFERENCE}",
     "V_info": f"At the threshold in use; {_DIFFERENCE}",
@@ -68,12 +72,13 @@ def round_of(comparison: LayerComparison, evaluation: Evaluation, work: Work) ->
         run=comparison.pair.overlap.run_names,
         corrected=work.corrected,
         confirmed=work.confirmed,
-        slices=tuple(one.z for one in evaluation.per_slice),
+        slices=evaluation.averaged,
         v_rand=mean.v_rand,
         v_info=mean.v_info,
         accuracy=mean.accuracy,
         truth=comparison.truth_name,
         image=work.image,
+        trained=evaluation.averaged_trained,
     )
 
 
@@ -96,28 +101,29 @@ class RoundsTable(ScoreTable):
 
 
 def _before(rounds: Sequence[Round], i: int) -> Round | None:
-    """Return the last round before the i-th on the same slices of the same image and labels."""
+    """Return the last round before the i-th on the same slices of the same image and labels, seen or not."""
     return next((one for one in reversed(rounds[:i]) if _scored(one) == _scored(rounds[i])), None)
 
 
-def _scored(one: Round) -> tuple[str, str, tuple[int, ...]]:
-    return one.image, one.truth, one.slices
+def _scored(one: Round) -> tuple[str, str, tuple[int, ...], tuple[int, ...]]:
+    return one.image, one.truth, one.slices, one.trained
 
 
 def _cells(one: Round, before: Round | None, i: int) -> list[Cell]:
     when = datetime.fromisoformat(one.when).strftime("%d %b %H:%M")
     run, slices = one.run or "no run", f"slices {as_ranges(one.slices)}"
     short = slices if len(slices) <= _LETTERS else f"{len(one.slices)} slices"
-    name = Cell(
-        f"{when}\n{_elided(run)}\n{short}", i, "\n".join(filter(None, [one.when, run, slices, one.truth]))
-    )
+    seen, colour = (ABOUT_TRAINED, GREY) if one.trained else ("", None)
+    lines = [when, _elided(run), short, TRAINED if seen else ""]
+    about = "\n".join(filter(None, [one.when, run, slices, one.truth, seen]))
+    name = Cell("\n".join(filter(None, lines)), i, about, colour)
     labels = Cell(f"{one.corrected} painted\n{one.confirmed} confirmed", one.confirmed)
     return [
         name,
         labels,
-        _figure(one.v_rand, before.v_rand if before else None, 4),
-        _figure(one.v_info, before.v_info if before else None, 4),
-        _figure(100 * one.accuracy, 100 * before.accuracy if before else None, 2),
+        _figure(one.v_rand, before.v_rand if before else None, 4, colour),
+        _figure(one.v_info, before.v_info if before else None, 4, colour),
+        _figure(100 * one.accuracy, 100 * before.accuracy if before else None, 2, colour),
     ]
 
 
@@ -125,10 +131,11 @@ def _elided(name: str) -> str:
     return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 4]}...{name[-2:]}"
 
 
-def _figure(value: float, before: float | None, digits: int) -> Cell:
+def _figure(value: float, before: float | None, digits: int, colour: ThemeColour | None) -> Cell:
+    """Return a figure and its difference, in a colour of its own if the round proves nothing."""
     text = f"{value:.{digits}f}"
     if before is None:
-        return Cell(text, value, "The first round on these slices.")
+        return Cell(text, value, "The first round on these slices.", colour)
     difference = round(value - before, digits)
-    colour = BETTER if difference > 0 else WORSE if difference < 0 else ""
-    return Cell(f"{text}\n{difference:+.{digits}f}", value, colour=colour)
+    change = BETTER if difference > 0 else WORSE if difference < 0 else None
+    return Cell(f"{text}\n{difference:+.{digits}f}", value, colour=colour or change)

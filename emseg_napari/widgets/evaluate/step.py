@@ -1,4 +1,4 @@
-"""Step Evaluate: the scores of a prediction on slices that were not trained on, and its errors."""
+"""Page Check: the scores of a prediction, first of all on slices that are new to it, and its errors."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout
 
 from emseg_napari.core.jobs import Finished, Message, UserError
 from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.evaluation.predictions import interior_threshold
 from emseg_napari.evaluation.report import write_csv
 from emseg_napari.evaluation.report_html import write_report
 from emseg_napari.evaluation.review import Review
-from emseg_napari.settings import ErrorSettings, EvaluationSettings, validated
+from emseg_napari.settings import ErrorSettings, EvaluationSettings, ReviewSettings, validated
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.layer_picker import PredictionPicker, TruthPicker
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import enable, in_row, wrapping_label
+from emseg_napari.widgets.base.step import enable, in_row, primary, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import LayerComparison, compare, names_runs, run_folders
 from emseg_napari.widgets.evaluate.report import report_of
@@ -67,16 +68,16 @@ class EvaluateStep(JobStep):
 
     def _build(self) -> None:
         self.rows.addLayout(self._choices())
-        self._build_forms()
-        self.evaluate = self.button("Evaluate", "Score the prediction and find its errors.", self.start)
-        self.cancel = self.button("Cancel", "Stop; nothing is changed.", self.job.cancel)
+        self.evaluate = primary(
+            self.button("Evaluate", "Score the prediction and find its errors.", self.start)
+        )
+        self.add_job_line("Evaluating", "Stop; nothing is changed.")
         self.save_csv = self.button("Save CSV...", "The scores of all slices and their means.", self._ask_csv)
         self.save_report = self.button(
             "Save report...", "One page with pictures, for any browser and for paper.", self._ask_report
         )
         self.results = Results(self.viewer, self.workspace)
-        self.rows.addLayout(in_row(self.evaluate, self.cancel))
-        for widget in (self.bar, self.status, self.results):
+        for widget in (self.evaluate, self._form(), self.results):
             self.rows.addWidget(widget)
         self.rows.addLayout(in_row(self.save_csv, self.save_report))
 
@@ -93,14 +94,14 @@ class EvaluateStep(JobStep):
             pick.picked.connect(self.update_buttons)
         return rows
 
-    def _build_forms(self) -> None:
-        self.form, self.error_form = SettingsForm(EvaluationSettings), SettingsForm(ErrorSettings)
+    def _form(self) -> SettingsForm:
+        """Make the form, with what was asked of errors last."""
+        self.form = SettingsForm(ReviewSettings)
         with suppress(UserError, TypeError):  # another version remembered them
-            self.error_form.set_values(validated(ErrorSettings, **recall("evaluate")).model_dump())
-        self.form.widgets["slices"].native.setPlaceholderText("FIRST:END (all that were not trained on)")
-        self.form.widgets["threshold"].native.setPlaceholderText("the run's own")
-        for widget in (self.form, self.error_form):
-            self.rows.addWidget(widget)
+            self.form.set_values(validated(ErrorSettings, **recall("evaluate")).model_dump())
+        self.form.widgets["slices"].native.setPlaceholderText("FIRST:END (all with labels)")
+        self.form.widgets["boundary_threshold"].native.setPlaceholderText("the run's own")
+        return self.form
 
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""
@@ -127,13 +128,14 @@ class EvaluateStep(JobStep):
         is_known = record is not None or (layer is not None and names_runs(layer))
         runs = run_folders(layer, record or {}, self.workspace) if layer is not None and is_known else []
         names = ", ".join(run.name for run in runs)
-        self.run_name.setText(names or ("unknown" if record is not None else "reading its file..."))
+        unknown = "unknown" if record is not None else "reading its file..."
+        self.run_name.setText("" if layer is None else names or unknown)
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of an evaluation."""
         return [
             (self.job.running, "an evaluation is running"),
-            (self.prediction.layer is None, "choose a prediction first (step Predict makes one)"),
+            (self.prediction.layer is None, "choose a prediction first ('Propose this slice' makes one)"),
             (self.truth.layer is None, "choose the true labels first"),
         ]
 
@@ -141,8 +143,8 @@ class EvaluateStep(JobStep):
 
     def start(self) -> None:
         """Evaluate in the background."""
-        settings = validated(EvaluationSettings, **self.form.values())
-        error_settings = validated(ErrorSettings, **self.error_form.values())
+        chosen = validated(ReviewSettings, **self.form.values())
+        settings, error_settings = _evaluation_settings(chosen), ErrorSettings(smallest_px=chosen.smallest_px)
         if self.prediction.layer is None or self.truth.layer is None:
             raise UserError("Choose a prediction and the true labels first.")
         prediction, truth = self.prediction.layer, self.truth.layer
@@ -185,7 +187,8 @@ class EvaluateStep(JobStep):
         latest = round_of(comparison, review.evaluation, self._asked.work)
         self.workspace.set_rounds(with_round(self.workspace.rounds, latest))
         self.results.show_review(comparison, review)
-        self.say(" ".join([f"Scored slices {as_ranges(latest.slices)}.", *notes]))
+        scored = [one.z for one in review.evaluation.per_slice]
+        self.say(" ".join([f"Scored slices {as_ranges(scored)}.", *notes]))
 
     # -- files --------------------------------------------------------------------------
 
@@ -229,3 +232,9 @@ class EvaluateStep(JobStep):
             self.say(f"Wrote {path}.")
 
         self.in_background(f"Writing {path.name}...", write, written)
+
+
+def _evaluation_settings(chosen: ReviewSettings) -> EvaluationSettings:
+    """Return what is scored, by the threshold of the interior."""
+    at = chosen.boundary_threshold
+    return EvaluationSettings(slices=chosen.slices, threshold=None if at is None else interior_threshold(at))

@@ -14,11 +14,11 @@ from emseg_napari.widgets.layers.layer_pixels import fits
 
 @contextmanager
 def selection_kept(viewer: Any) -> Iterator[None]:
-    """Keep the selected layer and its tool while layers are added: napari selects each new one."""
+    """Keep the selected layer, its tool and its sight while others are added: napari selects each new one."""
     active = viewer.layers.selection.active
     mode, visible = getattr(active, "mode", None), active is not None and active.visible
     yield
-    if active is None or active not in viewer.layers or viewer.layers.selection.active == active:
+    if active is None or active not in viewer.layers:
         return
     viewer.layers.selection.active = active
     if mode != "pan_zoom":  # the user is painting in it

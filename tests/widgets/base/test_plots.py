@@ -4,7 +4,11 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pyqtgraph as pg
 import pytest
+from napari.utils.theme import get_theme
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QApplication
 
 from emseg_napari.core.jobs import EpochEnded
 from emseg_napari.widgets.base.plots import HistoryPlot, ThresholdPlot
@@ -61,7 +65,71 @@ def test_the_runs_own_and_the_best_thresholds_are_marked_on_both_curves(qtbot):
             v_info=0.6,
         )
     )
-    assert curves(plot) == {"v_rand": [[0.25, 0.5], [0.8, 0.9]], "v_info": [[0.25, 0.5], [0.7, 0.75]]}
+    assert curves(plot) == {"v_rand": [[0.75, 0.5], [0.8, 0.9]], "v_info": [[0.75, 0.5], [0.7, 0.75]]}
     marks = {name: [one.tolist() for one in mark.getData()] for name, mark in plot._marks.items()}
-    assert marks == {"own": [[0.25, 0.25], [0.8, 0.7]], "best": [[0.5, 0.75], [0.9, 0.6]]}
-    assert plot._own.value() == 0.25
+    assert marks == {"own": [[0.75, 0.75], [0.8, 0.7]], "best": [[0.5, 0.25], [0.9, 0.6]]}
+    assert plot._own.value() == 0.75
+
+
+def test_the_scores_come_first_and_the_loss_is_folded_below(plot):
+    plot.resize(380, 500)
+    plot.show()
+    assert not plot.loss.is_open
+    assert plot._loss.viewport().visibleRegion().isEmpty()
+    plot.loss.set_open(True)
+    QApplication.processEvents()
+    scores, loss = (part.mapTo(plot, part.rect().topLeft()).y() for part in (plot._scores, plot._loss))
+    assert scores < loss
+    assert not plot._loss.viewport().visibleRegion().isEmpty()
+    assert plot._scores.height() > plot._loss.height()
+
+
+def looks(plot):
+    """How each curve is drawn: dashes, symbol and colour."""
+    options = [curve.opts for curve in plot._curves.values()]
+    return [(one["pen"].style(), one["symbol"], one["pen"].color().name()) for one in options]
+
+
+@pytest.mark.parametrize("kind", [HistoryPlot, ThresholdPlot])
+def test_curves_of_one_plot_differ_by_dashes_and_symbol_and_colour(qtbot, kind):
+    plot = kind()
+    qtbot.addWidget(plot)
+    found = [look for name, look in zip(plot._curves, looks(plot), strict=True) if name != "loss"]
+    for each in zip(*found, strict=True):
+        assert len(set(each)) == len(found)
+
+
+def contrast(colour, ground):
+    """The contrast of WCAG 2: 3 is enough for lines, 4.5 for text."""
+    light = sorted((luminance(QColor(one)) for one in (colour, ground)), reverse=True)
+    return (light[0] + 0.05) / (light[1] + 0.05)
+
+
+def luminance(colour):
+    parts = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour.getRgbF()[:3]
+    ]
+    return float(np.dot(parts, (0.2126, 0.7152, 0.0722)))
+
+
+@pytest.mark.parametrize("kind", [HistoryPlot, ThresholdPlot])
+def test_lines_and_texts_can_be_read_on_both_themes_and_follow_a_change(make_napari_viewer_proxy, kind):
+    viewer = make_napari_viewer_proxy(show=True)
+    plot = kind()
+    viewer.window.add_dock_widget(plot)
+    for theme in ("light", "dark", "light"):
+        viewer.theme = theme
+        QApplication.processEvents()
+        ground = get_theme(theme).background.as_hex()
+        shown = plot.findChild(pg.PlotWidget)
+        assert shown.grab().toImage().pixelColor(2, 2).name() == ground
+        axis, legend = shown.getAxis("left"), shown.plotItem.legend
+        texts = (
+            [QColor(label.item.toHtml().split("color:")[1][:7]) for _, label in legend.items]
+            if legend
+            else []
+        )
+        for colour in (axis.pen().color(), axis.textPen().color(), *texts):
+            assert contrast(colour, ground) > 4.5
+        for _, _, colour in looks(plot):
+            assert contrast(colour, ground) > 3

@@ -5,11 +5,11 @@ from typing import Literal
 import pytest
 from magicgui.widgets import CheckBox, ComboBox, LineEdit
 from pydantic import Field
-from superqt import QCollapsible
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.settings.base import Settings, advanced
+from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.settings_form import SettingsForm
 
 
@@ -73,14 +73,14 @@ def test_what_an_empty_text_means_is_shown_in_it(form):
 
 
 def test_advanced_fields_are_folded_away_and_only_where_there_are_some(form, qtbot):
-    (fold,) = form.findChildren(QCollapsible)
-    assert (fold.text(), fold.isExpanded()) == ("Advanced", False)
+    (fold,) = form.findChildren(Fold)
+    assert (fold.button.text(), fold.is_open) == ("Advanced", False)
     inside = {name for name, widget in form.widgets.items() if fold.isAncestorOf(widget.native)}
     assert inside == {"part", "rest"}
     plain = SettingsForm(Small, leave_out=("part", "rest"))
     qtbot.addWidget(plain)
     assert set(plain.widgets) == {"kind", "keep", "count", "most"}
-    assert not plain.findChildren(QCollapsible)
+    assert not plain.findChildren(Fold)
 
 
 def test_fields_that_are_not_shown_keep_their_values(form):

@@ -4,9 +4,10 @@ import pytest
 from qtpy.QtCore import Qt
 
 from emseg_napari.widgets.base.table import Cell, ScoreTable
+from emseg_napari.widgets.base.theme_colours import VERMILLION
 
 ROWS = [
-    (key, [Cell(key), Cell(str(value), value, "a tip", "#ff0000")])
+    (key, [Cell(key), Cell(str(value), value, "a tip", VERMILLION)])
     for key, value in (("a", 9), ("b", 10), ("c", 2))
 ]
 
@@ -38,12 +39,21 @@ def test_rows_keep_their_order_until_they_are_sorted_as_numbers(table):
 
 def test_cells_have_tips_colours_and_titles_that_can_be_read(table):
     item = table.item(0, 1)
-    assert (item.text(), item.toolTip(), item.foreground().color().name()) == ("9", "a tip", "#ff0000")
+    assert (item.text(), item.toolTip(), item.foreground().color()) == ("9", "a tip", VERMILLION.on(table))
     assert table.item(0, 0).foreground().style() == Qt.BrushStyle.NoBrush
     assert [table.horizontalHeaderItem(n).toolTip() for n in (0, 1)] == ["Who.", "How much."]
     letters = table.horizontalHeader().fontMetrics()
     assert table.columnWidth(1) > letters.horizontalAdvance("A very long title of a column")
     assert not item.flags() & Qt.ItemFlag.ItemIsEditable or not table.editTriggers()
+
+
+def test_colours_follow_the_theme(table):
+    shades = set()
+    for style in ("background: #ffffff; color: #000000", "background: #000000; color: #ffffff"):
+        table.parent() or table.setStyleSheet(f"QTableWidget {{ {style} }}")
+        table.ensurePolished()
+        shades.add(table.item(0, 1).foreground().color().name())
+    assert shades == {shade.lower() for shade in VERMILLION}
 
 
 def test_from_row_to_row_it_goes_round_as_they_are_sorted_now(table):

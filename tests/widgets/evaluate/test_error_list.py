@@ -9,8 +9,9 @@ from napari.components import ViewerModel
 
 from emseg_napari.annotation.session.store import Round
 from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError
+from emseg_napari.widgets.base.theme_colours import GREY
 from emseg_napari.widgets.evaluate import error_list
-from emseg_napari.widgets.evaluate.error_list import MERGE_COLOUR, SPLIT_COLOUR, ErrorList
+from emseg_napari.widgets.evaluate.error_list import WORDS, ErrorList
 from emseg_napari.widgets.evaluate.results import Headline
 from emseg_napari.widgets.evaluate.rounds_table import BETTER, WORSE, RoundsTable
 from emseg_napari.widgets.layers.layer_info import info_of
@@ -48,8 +49,8 @@ def rows(table):
 def test_errors_are_counted_listed_and_drawn_where_they_are(found):
     assert found.summary.text() == "2 merges (red: membrane missing), 1 split (blue: false membrane)."
     assert rows(found.table)[:2] == [["merge", "1", "90", "20", "30"], ["split", "2", "9", "5", "6"]]
-    colours = [found.table.item(i, 0).foreground().color().name() for i in (0, 1)]
-    assert colours == [MERGE_COLOUR, SPLIT_COLOUR]
+    colours = [found.table.item(i, 0).foreground().color() for i in (0, 1)]
+    assert colours == [WORDS[kind].on(found.table) for kind in ("merge", "split")]
     layer = drawn(found)
     assert [layer.data[1, 20, 29], layer.data[2, 5, 6]] == [MERGE, SPLIT]
     assert (layer.data > 0).sum() == 9
@@ -69,7 +70,15 @@ def test_only_the_largest_are_listed_and_all_are_drawn(found, monkeypatch):
     assert "largest" not in found.summary.text()
 
 
-def test_the_layer_is_used_again_where_it_fits(found):
+def test_errors_in_slices_that_were_trained_on_are_grey_and_counted_apart(found):
+    found.show_errors(ERRORS, found.truth, SHAPE, trained=[2])
+    assert found.summary.text().endswith("1 of them (grey) in slices that were trained on.")
+    grey = [found.table.item(i, 1).foreground().color() == GREY.on(found.table) for i in range(3)]
+    assert grey == [False, True, False]
+    assert "proves nothing" in found.table.item(1, 1).toolTip()
+
+
+def test_the_layer_is_used_again_in_whatever_size_and_is_shown(found):
     before = drawn(found)
     found.truth.scale = (20, 2, 2)
     found.show_errors(ERRORS[:1], found.truth, SHAPE)
@@ -78,8 +87,13 @@ def test_the_layer_is_used_again_where_it_fits(found):
     assert before.scale.tolist() == [20, 2, 2]
     flat = found.viewer.add_labels(np.ones(SHAPE[1:], np.uint8), name="flat")
     found.show_errors([error("split", 0, 5, 6)], flat, (1, *SHAPE[1:]))
-    assert drawn(found).data.shape == SHAPE[1:]
-    assert before not in found.viewer.layers
+    assert drawn(found) == before
+    assert before.data.shape == SHAPE[1:]
+    before.visible = False
+    found.show_errors(ERRORS, found.truth, SHAPE)
+    assert drawn(found) == before
+    assert (before.data.shape, before.visible) == (SHAPE, True)
+    assert before.scale.tolist() == [20, 2, 2]
 
 
 def test_a_row_brings_its_wall_into_the_middle_as_large_as_it_can(found):
@@ -114,8 +128,9 @@ def test_a_round_is_compared_with_the_last_one_on_the_same_slices(qtbot):
     texts = rows(table)
     assert texts[0][1:] == ["3 painted\n2 confirmed", "0.9500\n+0.0500", "0.7000\n-0.1000", "95.00\n+0.00"]
     assert [row[2] for row in texts] == ["0.9500\n+0.0500", "0.1000", "0.9000"]
-    assert [table.item(0, j).foreground().color().name() for j in (2, 3)] == [BETTER, WORSE]
-    assert table.item(0, 4).foreground().color().name() not in (BETTER, WORSE)
+    colours = [table.item(0, j).foreground().color() for j in (2, 3, 4)]
+    assert colours[:2] == [BETTER.on(table), WORSE.on(table)]
+    assert colours[2] not in colours[:2]
     assert texts[0][0].splitlines()[:2] == ["05 Mar 05:06", "no run"]
     assert texts[2][0].splitlines()[2] == "slices 1:3"
     assert table.item(2, 2).toolTip() == "The first round on these slices."
@@ -141,13 +156,15 @@ def test_of_labels_no_best_threshold_is_said(qtbot, has_threshold):
             v_info_threshold=0.4,
             threshold=0.55,
             pixel_error=0.05,
+            averaged=(1, 2),
+            trained_slices=(),
         ),
         has_threshold,
     )
     texts = [[headline.figures[i, j].text() for j in range(3)] for i in range(6)]
-    best = ["best (too optimistic)", "0.9100 at 0.3", "0.8100 at 0.4", "", ""]
+    best = ["best (too optimistic)", "0.9100 at 0.7", "0.8100 at 0.6", "", ""]
     assert [row[2] for row in texts] == [*(best if has_threshold else [""] * 5), "0.0500"]
-    assert texts[0][1] == ("at threshold 0.55" if has_threshold else "labels as they are")
+    assert texts[0][1] == ("at threshold 0.45" if has_threshold else "labels as they are")
     assert [row[1] for row in texts[1:]] == [
         "<b>0.9000</b>",
         "<b>0.8000</b>",

@@ -1,4 +1,4 @@
-"""Step Evaluate in a real window; the engine scores for real, or answers with figures that are known."""
+"""Page Check in a real window; the engine scores for real, or answers with figures that are known."""
 
 import csv
 import json
@@ -18,6 +18,7 @@ from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.stacks import write_stack
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.widgets.base.theme_colours import GREY
 from emseg_napari.widgets.evaluate.report import report_of
 from emseg_napari.widgets.evaluate.rounds_table import with_round
 from emseg_napari.widgets.evaluate.step import EvaluateStep
@@ -150,7 +151,7 @@ def assert_complaint(step, *parts):
 def test_the_engine_scores_in_the_background_and_the_step_shows_what_it_found(step, qtbot):
     bars = []
     step.job.event.connect(lambda event: bars.append(event))
-    step.error_form.widgets["smallest_px"].value = "10"
+    step.form.widgets["smallest_px"].value = "10"
     step.evaluate.click()
     assert step.cancel.isEnabled()
     assert not step.evaluate.isEnabled()
@@ -186,11 +187,11 @@ def test_cancelling_changes_nothing(step, qtbot):
 
 
 def test_how_errors_are_found_is_remembered_once_it_is_asked_for(step, started, qtbot):
-    step.error_form.widgets["smallest_px"].value = "17"
+    step.form.widgets["smallest_px"].value = "17"
     step.evaluate.click()
     later = EvaluateStep(step.viewer)
     qtbot.addWidget(later)
-    assert later.error_form.values()["smallest_px"] == 17
+    assert later.form.values()["smallest_px"] == 17
     assert later.save_csv.toolTip().endswith("Not yet: evaluate first")
 
 
@@ -208,6 +209,27 @@ def test_the_probability_of_the_image_and_other_labels_are_offered_unasked(step)
     update_info(proposal, proposal_of=layer_of(step, "cells").unique_id)
     viewer.add_image(IMAGE.astype(np.float32), name="other")
     assert (step.prediction.layer.name, step.truth.layer.name) == ("proposal", "truth")
+
+
+def test_proposals_in_the_users_labels_are_scored_by_their_probability_against_what_the_user_made(
+    alone, monkeypatch, tmp_path
+):
+    viewer, jobs = alone.viewer, []
+    image = viewer.add_image(IMAGE, name="cells")
+    mine = add_labels(viewer, np.zeros_like(TRUTH), "mine", image)
+    mine.data[2] = TRUTH[2]
+    source = PredictionSource(image, IMAGE.shape, a_run(tmp_path / "run", trained=(0,), image=IMAGE), 0.5)
+    layers = ProposalLayers(viewer, source, mine, wants_probability=True)
+    for z in range(6):
+        layers.show(SlicePredicted(z, PROBABILITY[z], fingerprint(IMAGE[z])))
+    layers.end()
+    assert mine.data[[0, 1, 3, 4, 5]].all()
+    probability = layer_of(alone, "cells boundary probability")
+    assert (alone.prediction.layer, alone.truth.layer) == (probability, mine)
+    assert not probability.visible
+    monkeypatch.setattr(alone.job, "start", noting(jobs))
+    alone.evaluate.click()
+    assert (jobs[0]["first_slice"], len(jobs[0]["truth"])) == (2, 1)
 
 
 def test_what_the_user_has_chosen_stays_while_its_layer_does(step):
@@ -240,7 +262,7 @@ def test_the_run_of_the_layer_gives_threshold_and_trained_slices(step, started, 
 def fill(step, run, slices, **choices):
     """Propose slices as step Predict does, from a run, with a scale or threshold of the user's."""
     source = PredictionSource(layer_of(step, "cells"), IMAGE.shape, run, 0.5, choices)
-    layers = ProposalLayers(step.viewer, source, None, wants_probability=True)
+    layers = ProposalLayers(step.viewer, source, None, wants_probability=True, own_layer=True)
     for z in slices:
         layers.show(SlicePredicted(z, PROBABILITY[z], fingerprint(IMAGE[z])))
     layers.end()
@@ -390,7 +412,7 @@ def test_labels_as_prediction_have_no_threshold_and_own_strokes_in_them_are_told
     proposal.data[4] = PREDICTED[4]  # a person's
     update_info(proposal, proposal_of=layer_of(step, "cells").unique_id)
     step.prediction.choose(proposal)
-    step.form.widgets["threshold"].value = "0.9"
+    step.form.widgets["boundary_threshold"].value = "0.9"
     step.evaluate.click()
     (job,) = started
     np.testing.assert_array_equal(job["prediction"], PREDICTED == 2)
@@ -473,17 +495,82 @@ def test_labels_of_which_nobody_says_what_they_are_start_nothing(step, started, 
     assert not started
 
 
-def test_where_all_labelled_slices_were_trained_on_nothing_is_left_unless_the_user_names_them(
-    step, started, tmp_path
+def greys(table):
+    """Which rows are grey, by their first cell."""
+    grey = GREY.on(table)
+    is_grey = {
+        table.item(i, 0).text(): table.item(i, 1).foreground().color() == grey
+        for i in range(table.rowCount())
+    }
+    return [name for name in is_grey if is_grey[name]]
+
+
+def test_slices_that_were_trained_on_are_scored_and_grey_and_the_means_leave_them_out(step, qtbot, tmp_path):
+    step.workspace.choose_run(a_run(tmp_path / "run", trained=(2, 5)))
+    step.evaluate.click()
+    wait_for(qtbot, lambda: not step.job.running)
+    table, headline = step.results.slices, step.results.headline
+    assert column(table, 0) == ["0", "1", "2", "3", "4", "5"]
+    assert greys(table) == ["2", "5"]
+    assert headline.figures[0, 0].text() == "Mean over 4 slices"
+    unseen = [
+        float(text) for text, z in zip(column(table, 1), column(table, 0), strict=True) if z not in "25"
+    ]
+    assert headline.figures[1, 1].text() == f"<b>{np.mean(unseen):.4f}</b>"
+    warning = "The means are over slices 0:2, 3:5; slices 2, 5 were trained on and do not count."
+    assert warning in headline.warning.text()
+    (one,) = step.workspace.rounds
+    assert (one.slices, one.trained) == ((0, 1, 3, 4), ())
+    assert step.status.text().startswith(
+        "Scored slices 0:6. The run was trained on slices 2, 5: their scores"
+    )
+
+
+def test_where_all_labelled_slices_were_trained_on_they_are_scored_and_said_to_prove_nothing(
+    step, qtbot, tmp_path
 ):
     step.workspace.choose_run(a_run(tmp_path / "run", trained=range(6)))
     step.evaluate.click()
-    assert_complaint(step, "Nothing is left to score", "0:6", "label another slice")
-    assert not started
+    wait_for(qtbot, lambda: not step.job.running)
+    table, headline = step.results.slices, step.results.headline
+    assert greys(table) == column(table, 0) == ["0", "1", "2", "3", "4", "5"]
+    assert "All scored slices were trained on: these figures prove nothing." in headline.warning.text()
+    assert not headline.warning.isHidden()
+    (one,) = step.workspace.rounds
+    assert one.trained == one.slices == (0, 1, 2, 3, 4, 5)
+    assert "trained on" in column(step.results.rounds, 0)[0]
+
+
+def test_a_range_of_slices_is_scored_alone(step, started, tmp_path):
+    step.workspace.choose_run(a_run(tmp_path / "run", trained=range(6)))
     step.form.widgets["slices"].value = "1:3"
     step.evaluate.click()
     assert started[0]["settings"].slices == (1, 3)
     assert started[0]["trained_slices"] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("text", ["0.7", "0,7"])
+def test_a_threshold_is_given_and_shown_as_boundary_probability(step, qtbot, tmp_path, text):
+    step.form.widgets["boundary_threshold"].value = text
+    step.evaluate.click()
+    wait_for(qtbot, lambda: not step.job.running)
+    assert step.results.headline.figures[0, 1].text() == "at threshold 0.70"
+    assert step.results.thresholds._own.value() == 0.7
+    step.write_report(tmp_path / "report.html")
+    wait_for(qtbot, lambda: step.status.text().startswith("Wrote"))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "0.70 of the boundary probability" in page
+    assert "The threshold 0.70 was given" in page
+
+
+def test_confirmed_proposals_are_true_and_said_to_score_too_high(step, started):
+    truth = layer_of(step, "truth")
+    truth.data[:] = proposed(truth.data)
+    truth.data[1, 5:9] = 1
+    confirmed_in(truth).update([1, 3])
+    step.evaluate.click()
+    answer(step, a_review(TRUTH, PREDICTED, V_RAND))
+    assert "In slices 1, 3 of truth, confirmed proposals count as true" in step.status.text()
 
 
 @pytest.mark.slow
@@ -521,11 +608,17 @@ def test_truth_that_is_removed_in_the_meantime_is_told(step, started):
 
 def test_the_own_threshold_stands_beside_the_best(evaluated):
     texts = {place: label.text() for place, label in evaluated.results.headline.figures.items()}
-    assert texts[0, 1] == "at threshold 0.35"
-    assert (texts[1, 1], texts[1, 2]) == ("<b>0.8600</b>", "0.8700 at 0.4")
+    assert texts[0, 1] == "at threshold 0.65"
+    assert (texts[1, 1], texts[1, 2]) == ("<b>0.8300</b>", "0.8400 at 0.6")
     assert texts[2, 2] == "0.9200 at 0.5"
     assert texts[5, 2] == "0.0625"
     assert "thick ones cost nothing" in evaluated.results.headline.toolTip()
+
+
+def test_the_pages_fit_into_the_narrowest_dock_with_all_figures(in_window, dock):
+    scroll_bar_px = 20
+    for page in (in_window, dock.cells, dock.export):
+        assert page.minimumSizeHint().width() + scroll_bar_px <= dock.minimumWidth() - 12
 
 
 @pytest.mark.slow
@@ -652,22 +745,35 @@ def test_evaluating_again_replaces_the_errors_and_their_layer_may_be_deleted(eva
         answer(evaluated, a_review(TRUTH, predicted, V_RAND))
         assert layer_of(evaluated, "errors: merge red, split blue").data.any() == (predicted is PREDICTED)
     assert [layer.name for layer in viewer.layers].count("errors: merge red, split blue") == 1
+    shown = layer_of(evaluated, "errors: merge red, split blue")
+    shown.visible = False
     assert evaluated.results.errors.table.rowCount() == 0
     assert "0 merges" in evaluated.results.errors.summary.text()
     evaluated.prediction.choose(viewer.add_labels(PREDICTED[4], name="flat"))
     evaluated.truth.choose(viewer.add_labels(TRUTH[4], name="flat truth"))
     evaluated.evaluate.click()
     answer(evaluated, a_review(TRUTH[4:5], PREDICTED[4:5], {0: 0.7}))
-    assert layer_of(evaluated, "errors: merge red, split blue").ndim == 2
+    assert layer_of(evaluated, "errors: merge red, split blue") == shown
+    assert (shown.ndim, shown.visible) == (2, True)
+
+
+def test_an_evaluation_leaves_labels_layer_tool_and_brush_as_they_are(step, started):
+    truth = layer_of(step, "truth")
+    step.viewer.layers.selection.active = truth
+    truth.mode, truth.brush_size = "paint", 7
+    step.evaluate.click()
+    answer(step, a_review(TRUTH, PREDICTED, V_RAND))
+    assert step.viewer.layers.selection.active == truth
+    assert (truth.mode, truth.brush_size, step.workspace.labels) == ("paint", 7, truth)
 
 
 @pytest.mark.slow
 def test_the_plot_has_both_curves_and_marks_own_and_best(evaluated):
     plot = evaluated.results.thresholds
     assert len(plot._curves["v_rand"].getData()[0]) == 11
-    assert plot._own.value() == 0.35
-    assert plot._marks["own"].getData()[1].tolist() == pytest.approx([0.86, 0.9])
-    assert plot._marks["best"].getData()[0].tolist() == [0.4, 0.5]
+    assert plot._own.value() == 0.65
+    assert plot._marks["own"].getData()[1].tolist() == pytest.approx([0.83, 0.9])
+    assert plot._marks["best"].getData()[0].tolist() == [0.6, 0.5]
 
 
 # -- rounds -------------------------------------------------------------------------------
@@ -691,6 +797,10 @@ def test_a_round_shows_the_difference_to_the_last_one_on_the_same_slices(step):
     others = [a_round(0.9, image="another"), a_round(0.9, truth="another"), a_round(0.95, image="another")]
     step.workspace.set_rounds([*rounds, *others])
     assert column(table, 2)[:3] == ["0.9500\n+0.0500", "0.9000", "0.9000"]  # of other pixels or labels
+    step.workspace.set_rounds([a_round(0.8), a_round(0.99, trained=(1, 2))])
+    assert column(table, 2) == ["0.9900", "0.8000"]  # no progress where the run was trained on them since
+    assert column(table, 0)[0].endswith("slices 1:3\ntrained on")
+    assert table.item(0, 2).foreground().color() == GREY.on(table)
     step.workspace.set_rounds([a_round(0.8, slices=(1, 4, 6, 8, 10), run="stack-compact-20260102-100000")])
     _, run, slices = column(table, 0)[0].split("\n")
     assert (run, slices) == ("stack-compa...00", "5 slices")
@@ -713,9 +823,9 @@ def test_a_round_counts_painted_and_confirmed_slices(evaluated):
     answer(evaluated, a_review(TRUTH, PREDICTED, V_RAND, trained=(5,)))
     latest = evaluated.workspace.rounds[-1]
     assert (latest.corrected, latest.confirmed) == (2, 4)
-    assert latest.slices == (1, 2, 4, 5)
+    assert latest.slices == (1, 2, 4)  # the means leave out 5, which was trained on
     assert (latest.truth, latest.image) == ("truth", fingerprint(IMAGE[3]))
-    assert latest.v_rand == pytest.approx(0.86)
+    assert latest.v_rand == pytest.approx(0.83)
     assert len(evaluated.workspace.rounds) == 2
 
 
@@ -763,6 +873,7 @@ def test_scores_and_report_are_written_from_the_window(evaluated, qtbot, tmp_pat
     assert "found against truth" in page
     assert page.count("<img") == 12  # three slices, four pictures each
     assert "1:3, 4:6" in page
+    assert "slices 5 were trained on and do not count" in page
     assert "napari" in page
 
 
@@ -804,12 +915,4 @@ def test_a_prediction_of_the_step_before_is_signed_with_its_run(dock, qtbot, tin
     assert dock.evaluate.prediction.layer.name == "lines boundary probability"
     assert dock.evaluate.truth.layer.name == "truth"
     assert dock.evaluate.run_name.text() == tiny_run.folder.name
-    proposal = layer_of(dock.evaluate, "lines proposal")
-    assert info_of(proposal).run == tiny_run.folder
-
-
-def test_all_steps_have_a_tab_that_can_be_read_in_a_narrow_dock(dock):
-    bar = dock.steps.tabBar()
-    titles = [bar.tabText(i) for i in range(bar.count())]
-    assert titles.index("Correct") < titles.index("Evaluate") < titles.index("Export")
-    assert bar.sizeHint().width() <= 400
+    assert info_of(dock.evaluate.prediction.layer).run == tiny_run.folder
