@@ -111,15 +111,15 @@ def _live(**given: Any) -> Any:
 
 
 def _predict(
-    image: Any, run: Any, context: JobContext, settings: Any = None, first_look: bool = False
+    image: Any, run: Any, context: JobContext, settings: Any = None, near: int | None = None
 ) -> None:
     """Return nothing: the slices were sent one by one, so the stack need not be sent again."""
     from emseg_napari.inference import predict
     from emseg_napari.inference.fit import report_fit
 
-    if not first_look:  # the window has said it before
+    if near is None:  # the window has said it before
         report_fit(image, run, settings, context)
-    predict(image, run, settings, context, first_look=first_look)
+    predict(image, run, settings, context, near=near)
 
 
 def _predict_volume(volume: Any, run: Any, context: JobContext, **task: Any) -> Any:

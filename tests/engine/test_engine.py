@@ -143,7 +143,7 @@ def test_an_image_unlike_what_the_run_has_seen_is_reported_unless_the_window_has
     noise = np.random.default_rng(0).integers(0, 255, (1, 200, 200), np.uint8)
     work = {"image": noise, "run": tiny_network_run(tmp_path / "run").folder}
     for shown, expected in ((False, ["This image looks unlike what the network has seen."]), (True, [])):
-        events = list(engine.run("predict", **work, first_look=shown))
+        events = list(engine.run("predict", **work, near=0 if shown else None))
         said = [event.text for event in events if isinstance(event, Message)]
         assert [text.split(" Label")[0] for text in said] == expected
         assert isinstance(events[-1], Finished)
@@ -526,7 +526,7 @@ def test_noise_on_stdout_does_not_reach_the_window(fake_engine):
         "p.predict = loud\n"
         "main()"
     )
-    events = list(engine.run("predict", image=None, run=None, settings=None, first_look=True))
+    events = list(engine.run("predict", image=None, run=None, settings=None, near=0))
     assert [type(event) for event in events] == [Finished]
     assert {"noise", "more noise", "raw noise"} <= set(engine._end().decode().splitlines())
 

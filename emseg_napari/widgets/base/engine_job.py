@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QWidget
 
 from emseg_napari.core.jobs import Event, Failed, Progress
 from emseg_napari.engine.client import Engine
+from emseg_napari.widgets.base.closing import main_window_of
 from emseg_napari.widgets.base.threads import outcome_of, sentence_of, with_field_locations
 
 Prepare = Callable[[], dict[str, Any]]
@@ -164,7 +165,9 @@ class EngineJob(QObject):
 
     def _watch_window(self) -> None:
         """End the engine with the window, before napari waits for its workers."""
-        self._owner().window().installEventFilter(self)  # a second call has no effect: Qt keeps one
+        window = main_window_of(self._owner())
+        if window is not None:
+            window.installEventFilter(self)  # a second call has no effect: Qt keeps one
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Check whether a close event did close the window."""
@@ -173,7 +176,8 @@ class EngineJob(QObject):
         return False
 
     def _close_if_gone(self) -> None:
-        if not self._owner().window().isVisible():
+        window = main_window_of(self._owner())
+        if window is None or not window.isVisible():
             self.close()
 
     def _owner(self) -> QWidget:

@@ -30,6 +30,9 @@ from emseg_napari.widgets.base.threads import in_window, make_room, outcome_of, 
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import converted, dense, understood
 
+# On the dark and on the light theme; a disabled button looks as all disabled ones do.
+_PRIMARY = "QPushButton:enabled { background-color: #1f6fb2; color: white; font-weight: bold; }"
+
 
 class StepWidget(QWidget):
     """Base of the steps.
@@ -73,6 +76,17 @@ class StepWidget(QWidget):
         self.status.hide()
         self.hint_line.hide()
         self.rows.addWidget(self.hint_line)
+
+    def add_choices(self, *kinds: str) -> None:
+        """Add the choosers of the layers that this step works on."""
+        from qtpy.QtWidgets import QFormLayout
+
+        from emseg_napari.widgets.base.workspace import LayerChoice
+
+        form = QFormLayout()
+        for kind in kinds:
+            form.addRow(kind.capitalize(), LayerChoice(self.workspace, kind))
+        self.rows.addLayout(form)
 
     def button(self, text: str, tooltip: str, action: Callable[[], Any]) -> QPushButton:
         """Make a button whose errors become sentences in the step."""
@@ -168,6 +182,12 @@ def in_row(*widgets: QWidget) -> QHBoxLayout:
     return line
 
 
+def primary(button: QPushButton) -> QPushButton:
+    """Mark the button that people press most on a page, and return it."""
+    button.setStyleSheet(_PRIMARY)
+    return button
+
+
 def choice_of(options: Sequence[str], tooltip: str) -> QComboBox:
     """Make a chooser of one of several texts."""
     choice = QComboBox()
@@ -186,12 +206,18 @@ def in_columns(buttons: Sequence[QPushButton], grid: QGridLayout, columns: int =
         grid.addWidget(button, i // columns, i % columns)
 
 
+class WrappingLabel(QLabel):
+    """A label that wraps, and whose long words do not widen the dock."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text)
+        self.setWordWrap(True)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+
 def wrapping_label() -> QLabel:
     """Make a label that wraps, and whose long words do not widen the dock."""
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-    return label
+    return WrappingLabel()
 
 
 def first_obstacle(obstacles: Iterable[tuple[bool, str]]) -> str | None:
