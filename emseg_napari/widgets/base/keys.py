@@ -50,8 +50,8 @@ NAPARI_KEYS = {
 def bind(viewer: Any, owner: QWidget, actions: Mapping[str, Callable[[], Any]]) -> None:
     """Let keys of `KEYS` do something for a widget while the user sees it.
 
-    Of several widgets that bind a key, the visible one has it: the keys belong to the page in view. While none is
-    visible, and after the last is gone, a key does what it did before.
+    Of several widgets that bind a key, the visible one has it: keys belong to the page in view. While none
+    is visible, and after the last is gone, a key does what it did before.
     """
     for key, action in actions.items():
         shortcut = _shortcut(viewer, key)

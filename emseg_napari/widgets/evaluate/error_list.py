@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, error_map
-from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.step import in_row, wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.layers.layer_info import LayerInfo
@@ -74,9 +72,6 @@ class ErrorList(QWidget):
             (z, y, x) of it.
         """
         self.errors, self._over = list(errors), over
-        # Now, since the list of places to look at has the same keys: they go to what was found last.
-        moves = {NEXT_KEY: partial(self.table.step, 1), PREVIOUS_KEY: partial(self.table.step, -1)}
-        bind(self._viewer, self, moves)
         merges = sum(error.kind == "merge" for error in errors)
         more = f" The {MOST_ROWS} largest are listed." if len(errors) > MOST_ROWS else ""
         self.summary.setText(

@@ -1,7 +1,7 @@
 """The colours of labels and proposals.
 
-A user's own boundary is vermilion and the interior blue; all that a network only proposes is yellow. The colours
-are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), which colour-blind people can tell apart.
+A user's own boundary is vermilion and the interior blue; all that a network only proposes is yellow. The
+colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/): colour-blind people tell them apart.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PROPOSED = _rgba(YELLOW), _rgba(YELLOW, 0.2)
 
 
 def label_colours(confirmed: bool = False) -> DirectLabelColormap:
-    """Return the colours of a labels layer; in a confirmed slice proposals count, and look, as the user's own."""
+    """Return the colours of labels; proposals of a confirmed slice look as the user's own, and count so."""
     own = dict(zip((BOUNDARY, INTERIOR), _OWN, strict=True))
     proposed = _OWN if confirmed else _PROPOSED
     others = dict(zip((PROPOSED_BOUNDARY, PROPOSED_INTERIOR), proposed, strict=True))
@@ -41,8 +41,8 @@ def label_colours(confirmed: bool = False) -> DirectLabelColormap:
 def show_confirmed(layer: Labels, confirmed: bool) -> None:
     """Draw the proposals of a managed layer as the user's own labels, or as proposals again.
 
-    The colours are exchanged only where they change: napari draws the whole layer anew. Colours that the user has
-    given to the layer stay.
+    The colours are exchanged only where they change: napari draws the whole layer anew. Colours that the
+    user has given to the layer stay.
     """
     present = getattr(layer.colormap, "color_dict", {}).get(PROPOSED_BOUNDARY)
     other = (_PROPOSED if confirmed else _OWN)[0]
