@@ -46,7 +46,7 @@ class _Engine:
             if isinstance(request, Request):
                 self._report(self._outcome(request, began))
             else:
-                _warm_up(lambda: not self._requests.empty())
+                _warm_up(request.job, lambda: not self._requests.empty())
 
     def _listen(self) -> None:
         """Receive commands, also while a job runs."""
@@ -172,12 +172,14 @@ _JOBS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _warm_up(should_stop: ShouldStop) -> None:
+def _warm_up(job: str, should_stop: ShouldStop) -> None:
     try:
-        from emseg_napari.training.train import warm_up
-
+        if job == "train":
+            from emseg_napari.training.train import warm_up
+        else:
+            from emseg_napari.inference.stack import warm_up
         warm_up(should_stop)
-    except Exception:  # the training itself will say what is wrong
+    except Exception:  # the job itself will say what is wrong
         traceback.print_exc()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredicted
+from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredicted, never
 from emseg_napari.inference.backends import load_backend
 from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_predictor import SlicePredictor
@@ -20,11 +20,13 @@ from emseg_napari.io.stacks import as_stack, check_image, check_range
 from emseg_napari.io.volume import with_fill_value
 from emseg_napari.models.resampling import check_scale
 from emseg_napari.models.run import Run, RunRecord, open_run
+from emseg_napari.models.starter import STARTER
 from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import BASELINES, PredictionSettings
 
 # Of a slice as the network sees it: its probability, and what brings that back to full size.
 _BYTES_A_PX = 16
+_WARM_UP_PX = 64
 
 
 def load_predictor(run: Run, settings: PredictionSettings) -> SlicePredictor:
@@ -99,6 +101,14 @@ def predict(
         context.report(SlicePredicted(z, probability, mark))
         context.report(Progress(done / (end - first), left(done), f"slice {z} predicted"))
     return result
+
+
+def warm_up(should_stop: ShouldStop = never) -> None:
+    """Spend now the seconds that the first prediction would spend before its first slice.
+
+    `should_stop` says whether another job waits.
+    """
+    predict(np.eye(_WARM_UP_PX, dtype=np.uint8), STARTER, context=JobContext(should_stop=should_stop))
 
 
 def _closed(

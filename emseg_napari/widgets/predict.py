@@ -118,9 +118,10 @@ class PredictStep(JobStep, LabelsStep):
         self.with_probability.setChecked(bool(remembered.get("probability", True)))
 
     def showEvent(self, event: Any) -> None:
-        """Look at the image, too."""
+        """Look at the image, and prepare the engine while the user does, too."""
         super().showEvent(event)
         self.fit.refresh()
+        self.job.warm_up("predict")
 
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""

@@ -569,13 +569,22 @@ def test_closed_engine_is_gone(own_engine, tmp_path):
 @pytest.mark.usefixtures("warm_engines")
 def test_an_engine_that_was_warmed_up_does_the_next_job_as_any_other(tiny_stack, tmp_path):
     with Engine() as engine:
-        engine.warm_up()
+        engine.warm_up("train")
         process = engine.process_id
         assert process is not None
-        engine.warm_up()
+        engine.warm_up("train")
         *_, last = engine.run("train", **training(tiny_stack, tmp_path / "run"))
         assert isinstance(last, Finished), last
         assert engine.process_id == process
+
+
+@pytest.mark.usefixtures("warm_engines")
+def test_an_engine_that_was_warmed_up_for_predictions_predicts_and_never_imports_keras(tiny_stack):
+    with Engine() as engine:
+        engine.warm_up("predict")
+        process = engine.process_id
+        *_, last = engine.run("predict", image=tiny_stack[0], run="starter", near=1)
+        assert (type(last), engine.process_id) == (Finished, process)
 
 
 @pytest.mark.usefixtures("warm_engines")
@@ -583,7 +592,7 @@ def test_a_job_that_runs_is_not_disturbed_by_a_warm_up(tiny_stack, tmp_path):
     with Engine() as engine:
         events = engine.run("train", **training(tiny_stack, tmp_path / "run"))
         until(events, Message)
-        engine.warm_up()
+        engine.warm_up("train")
         *_, last = events
         assert isinstance(last, Finished), last
 
@@ -598,8 +607,8 @@ def test_a_warm_up_that_cannot_start_is_tried_once_and_says_nothing(monkeypatch)
 
     monkeypatch.setattr(client.subprocess, "Popen", refused)
     with Engine() as engine:
-        engine.warm_up()
-        engine.warm_up()
+        engine.warm_up("train")
+        engine.warm_up("train")
         assert len(tried) == 1
         *_, last = engine.run("segment")
         assert "could not be started" in last.text

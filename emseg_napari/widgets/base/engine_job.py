@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from napari.qt.threading import create_worker
 from napari.utils import progress
@@ -105,11 +105,11 @@ class EngineJob(QObject):
         self._worker.finished.connect(self._finish)  # not before: until then the engine takes no other job
         self._worker.start()
 
-    def warm_up(self) -> None:
-        """Prepare the engine for a training, unless it does or did something already."""
+    def warm_up(self, job: Literal["train", "predict"]) -> None:
+        """Prepare the engine for a job, unless it does or did something already."""
         if not self.running:
             self._watch_window()
-            self._engine.warm_up()
+            self._engine.warm_up(job)
 
     def cancel(self) -> None:
         """Stop the job within a second."""

@@ -30,6 +30,11 @@ class JobLine(QWidget):
         line.addWidget(bar, 1)
         for button in buttons:
             line.addWidget(button)
-        job.started.connect(self.show)
+        job.started.connect(self._show_start)
         job.ended.connect(self.hide)
         self.setVisible(job.running)
+
+    def _show_start(self) -> None:
+        self.bar.setValue(0)
+        self.bar.setFormat("starting...")
+        self.show()

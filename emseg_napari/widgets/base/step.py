@@ -47,6 +47,8 @@ class StepWidget(QWidget):
     ----------
     status : QLabel
         The last sentence of this step, which the dock shows in its status line.
+    is_wrong : bool
+        Whether that says that something is wrong.
     hint_line : QLabel
         What is missing; the first row of the page.
 
@@ -74,6 +76,7 @@ class StepWidget(QWidget):
         self.rows.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.status, self.hint_line = QLabel(self), wrapping_label()
         self.status.hide()
+        self.is_wrong = False
         self.hint_line.hide()
         self.rows.addWidget(self.hint_line)
 
@@ -170,6 +173,7 @@ class StepWidget(QWidget):
         self._tell(sentence, wrong=True)
 
     def _tell(self, sentence: str, wrong: bool) -> None:
+        self.is_wrong = wrong
         self.status.setText(sentence)
         self.said.emit(sentence, wrong)
 
