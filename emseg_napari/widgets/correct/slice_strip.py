@@ -28,6 +28,7 @@ from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
 # Of the states, in their order; raw has none. Told apart by their shapes as well.
 COLOURS = {"raw": "", "proposed": YELLOW, "touched": VERMILION, "confirmed": GREEN}
 _HATCH = "#33332a"
+_OUTLINE = 0.5  # of the ink: that of the slice in view is full
 _HEIGHT, _MARGIN, _ERRORS_HEIGHT = 44, 4, 12
 _TICK_PX = 10.0  # narrower columns have no tick
 _WIDE_PX = 4.0  # narrower columns have no outline, and leave no gap
@@ -146,8 +147,9 @@ class SliceStrip(QWidget):
                 _draw_state(painter, self._column(z), state_of(self.found[z]), ink)
         self._draw_errors(painter, ink)
         if self._at is not None and self._slices:
-            painter.setPen(QPen(ink, 2))
-            painter.drawRect(self._column(self._at).adjusted(0, -2, 0, 2))
+            column = self._column(self._at)
+            painter.setPen(QPen(ink, 3))
+            painter.drawRect(column.adjusted(-1, -2, 1, 2))
         painter.end()
 
     def _draw_errors(self, painter: QPainter, ink: QColor) -> None:
@@ -195,7 +197,9 @@ def _draw_state(painter: QPainter, column: QRectF, state: str, ink: QColor) -> N
     if state == "proposed":
         painter.fillRect(column, QBrush(QColor(_HATCH), Qt.BrushStyle.BDiagPattern))
     if column.width() >= _WIDE_PX:
-        painter.setPen(QPen(ink, 1))
+        outline = QColor(ink)
+        outline.setAlphaF(_OUTLINE)
+        painter.setPen(QPen(outline, 1))
         painter.drawRect(column.adjusted(0, 0, -1, -1))
     if state == "confirmed" and column.width() >= _TICK_PX:
         _draw_tick(painter, column)

@@ -65,6 +65,7 @@ class CorrectStep(LabelsStep):
         self._build()
         self.workspace.changed.connect(self._follow)
         self.taken_over.connect(self._follow)
+        self.workspace.managed_changed.connect(self._show_soon)
         self.workspace.edited.connect(self._show_soon)
         self.workspace.edited.connect(self._show_colours)
         self.workspace.edited.connect(self._count)
@@ -269,6 +270,7 @@ class CorrectStep(LabelsStep):
             self.strip.count(slices)
 
     def _show_state(self) -> None:
+        self._show_colours()  # also of layers that have just come
         layer = self.workspace.labels
         z = self._show_slice(layer) if is_managed(layer) else None
         proposed = z is not None and self.strip.found[z].proposed > 0

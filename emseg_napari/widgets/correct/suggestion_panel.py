@@ -104,12 +104,13 @@ class SuggestionPanel(QWidget):
         self.next_slice = button("Slice to label", _NEXT_SLICE, self.go_to_slice)
 
     def _lay_out(self) -> None:
-        grid = QGridLayout()
-        in_columns(self.buttons, grid, columns=4)
         self.about = wrapping_label()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(grid)
+        for buttons in (self.buttons[:4], self.buttons[4:]):
+            row = QGridLayout()
+            in_columns(buttons, row, columns=len(buttons))
+            layout.addLayout(row)
         layout.addWidget(self.about)
 
     def _bind_keys(self) -> None:

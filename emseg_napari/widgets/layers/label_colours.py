@@ -26,7 +26,7 @@ def _rgba(name: str, alpha: float = 1.0) -> Colour:
     return red, green, blue, alpha
 
 
-_OWN = _rgba(VERMILION), _rgba(BLUE, 0.5)
+_OWN = _rgba(VERMILION), _rgba(BLUE, 0.4)
 _PROPOSED = _rgba(YELLOW), _rgba(YELLOW, 0.2)
 
 
