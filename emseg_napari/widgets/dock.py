@@ -9,6 +9,7 @@ The dock belongs to its viewer: closed, it is only put away, its jobs go on, and
 from __future__ import annotations
 
 from functools import partial
+from inspect import unwrap
 from typing import Any
 from weakref import WeakSet
 
@@ -134,6 +135,8 @@ class Dock(QWidget):
     def _follow(self) -> None:
         """Show the card that opens something while there is no image, else the work."""
         has_image = self.workspace.image is not None
+        if not has_image:
+            self.status.show_sentence("", wrong=False)
         self.load.setVisible(not has_image)
         self._work.setVisible(has_image)
 
@@ -168,8 +171,7 @@ class DockWidget(QWidget):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self._window: QMainWindow | None = None
-        known = next((one for one in _DOCKS if isalive(one) and one.workspace.viewer == napari_viewer), None)
-        self.dock = known or Dock(napari_viewer)
+        self.dock = _dock_of(napari_viewer) or Dock(napari_viewer)
         before = self.dock.parentWidget()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -204,11 +206,18 @@ class DockWidget(QWidget):
         self.deleteLater()
 
 
+def _dock_of(viewer: Any) -> Dock | None:
+    """Return the dock of a viewer, if it has one; napari hands plugins a new proxy of it each time."""
+    alive = filter(isalive, _DOCKS)
+    return next((dock for dock in alive if unwrap(dock.workspace.viewer) is unwrap(viewer)), None)
+
+
 def _stacked(parts: list[QWidget]) -> QWidget:
     """Lay parts out below each other, with one left edge."""
     widget = QWidget()
     layout = QVBoxLayout(widget)
     layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
     for part in parts:
         layout.addWidget(part)
     return widget

@@ -175,9 +175,11 @@ class LoadStep(StepWidget):
         return str(recall_folder("images", Path.home()))
 
     def open_sample(self) -> None:
-        """Open the sample stack with its labels."""
-        self.viewer.open_sample("emseg-napari", "phantom")
-        self.say("Opened the sample: an image and its labels. Propose, correct, or train on them.")
+        """Open the sample stack with empty labels, and its true ones hidden."""
+        image, truth = self.viewer.open_sample("emseg-napari", "phantom")
+        self.workspace.choose("image", image)
+        self.workspace.choose("labels", add_empty_labels(self.viewer, image))
+        self.say(f"Opened the sample. Press 'Propose this slice'; '{truth.name}' has the true labels.")
 
     def open_isbi2012(self) -> None:
         """Download, unless that was done before, and show the ISBI 2012 training stack."""

@@ -101,11 +101,15 @@ def test_load_opens_stack_folder_and_labels_from_files(dock, qtbot, tmp_path):
     np.testing.assert_array_equal(dock.workspace.labels.data, labels)
 
 
-def test_the_sample_opens_from_the_menu_with_its_labels(dock):
+def test_the_sample_opens_with_empty_labels_and_its_true_ones_hidden(dock):
     dock.load.sample.click()
     assert isinstance(dock.workspace.image, Image)
-    assert is_managed(dock.workspace.labels)
-    assert dock.workspace.image.data.shape == dock.workspace.labels.data.shape
+    labels, truth = dock.workspace.labels, dock.workspace.viewer.layers["phantom truth"]
+    assert is_managed(labels)
+    assert is_managed(truth)
+    assert (labels.data.any(), truth.data.all()) == (False, True)
+    assert (labels.visible, truth.visible) == (True, False)
+    assert dock.workspace.image.data.shape == labels.data.shape
 
 
 @pytest.mark.parametrize(("answer", "boundary"), [("binary", 0), ("napari", 1)])

@@ -11,7 +11,7 @@ from napari.layers import Image, Labels
 from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.io.volume import Volume
-from emseg_napari.widgets.base.fold import folded
+from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import enable, in_columns
@@ -53,7 +53,7 @@ class RepairPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(_grid([*self.tools.values()]))
-        layout.addWidget(folded("From neighbours", _grid([*self.copies, self.interpolate])))
+        layout.addWidget(Fold("From neighbours", _grid([*self.copies, self.interpolate])))
 
     def _button(self, tool: Tool | WholeSliceTool, action: Callable[[], None]) -> QPushButton:
         button = self._step.button(f"{tool.name} ({tool.key})", tool.about, action)

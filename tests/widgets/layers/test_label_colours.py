@@ -28,7 +28,7 @@ VISION = {
 }
 OPACITY = 0.6  # of a managed layer
 LEAST_DIFFERENCE = 20.0  # CIE 1976; 2 can just be seen side by side
-LEAST_LIGHTNESS = 5.0
+LEAST_LIGHTNESS = 2.5
 XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 
 
