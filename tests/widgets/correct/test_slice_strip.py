@@ -93,7 +93,9 @@ def test_the_tooltip_is_of_the_slice_under_the_cursor(strip, monkeypatch):
 
 def painted(strip, theme="dark"):
     """The pixels of the strip on a theme, (y, x, 3), and its ink."""
-    ground, ink = (QColor("#262930"), QColor("#f0f1f2")) if theme == "dark" else (QColor("white"), QColor("black"))
+    ground, ink = (
+        (QColor("#262930"), QColor("#f0f1f2")) if theme == "dark" else (QColor("white"), QColor("black"))
+    )
     palette = strip.palette()
     palette.setColor(QPalette.ColorRole.Window, ground)
     palette.setColor(QPalette.ColorRole.WindowText, ink)
@@ -126,8 +128,10 @@ def test_a_state_has_a_shape_of_its_own_on_both_themes(strip, theme):
     assert empty["touched"] == (1, 0)
     assert empty["proposed"] == (0, 0)
     assert max(empty["confirmed"]) < 0.02  # but for the tick
-    full = {state: shares(part, 0, 93, rgb(COLOURS[state])) for state, part in inside.items() if state != "raw"}
-    assert 0.5 < min(full["proposed"])
+    full = {
+        state: shares(part, 0, 93, rgb(COLOURS[state])) for state, part in inside.items() if state != "raw"
+    }
+    assert min(full["proposed"]) > 0.5
     assert max(full["proposed"]) < 0.95  # hatched
     assert 0.9 < min(full["confirmed"]) < 1  # but for the tick
     assert full["touched"] == (0, 1)

@@ -46,7 +46,9 @@ def lab_over(grey, colour, vision):
 @pytest.mark.parametrize("grey", [0.25, 0.5, 0.75])
 def test_own_and_proposed_boundary_and_interior_are_told_apart_over_any_grey(grey, vision):
     colours = label_colours().color_dict
-    seen = {label: lab_over(grey, np.asarray(colours[label], float), VISION[vision]) for label in (1, 2, 3, 4)}
+    seen = {
+        label: lab_over(grey, np.asarray(colours[label], float), VISION[vision]) for label in (1, 2, 3, 4)
+    }
     differences = {pair: np.linalg.norm(seen[pair[0]] - seen[pair[1]]) for pair in combinations(seen, 2)}
     assert min(differences.values()) > LEAST_DIFFERENCE, differences
     for own, proposed in ((1, 3), (2, 4)):
