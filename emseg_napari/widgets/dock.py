@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from napari.utils.notifications import show_info
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QDockWidget,
     QMainWindow,
@@ -27,7 +27,6 @@ from qtpy.QtWidgets import (
 )
 
 from emseg_napari.widgets.base.autosave import autosave_of
-from emseg_napari.widgets.base.closing import main_window_of
 from emseg_napari.widgets.base.header import Header, MenuEntry
 from emseg_napari.widgets.base.status_line import StatusLine
 from emseg_napari.widgets.base.step import StepWidget
@@ -160,56 +159,11 @@ class Dock(QWidget):
         hidden.hide()
 
 
-class DockWidget(QWidget):
-    """What napari puts into its window: it shows the dock of its viewer.
-
-    Attributes
-    ----------
-    dock : Dock
-    """
-
-    def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self._window: QMainWindow | None = None
-        self.dock = _dock_of(napari_viewer) or Dock(napari_viewer)
-        before = self.dock.parentWidget()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.dock)
-        self.dock.show()
-        if isinstance(before, QDockWidget):
-            before.deleteLater()
-
-    def showEvent(self, event: Any) -> None:
-        """Learn in which window the dock lies."""
-        super().showEvent(event)
-        self._window = main_window_of(self) or self._window
-
-    def changeEvent(self, event: Any) -> None:
-        """Follow that napari takes this widget out of its dock."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            QTimer.singleShot(0, self._end_unless_moved)
-
-    def closeEvent(self, event: Any) -> None:
-        """End with a window of its own."""
-        super().closeEvent(event)
-        QTimer.singleShot(0, self._end)
-
-    def _end_unless_moved(self) -> None:
-        if self.parent() is None:  # else it was put into another dock
-            self._end()
-
-    def _end(self) -> None:
-        if self._window is not None and self.dock.parentWidget() is self:
-            self.dock.put_away(self._window)
-        self.deleteLater()
-
-
-def _dock_of(viewer: Any) -> Dock | None:
-    """Return the dock of a viewer, if it has one; napari hands plugins a new proxy of it each time."""
+def dock_of(viewer: Any) -> Dock:
+    """Return the dock of a viewer, a new one if it has none; napari hands plugins a new proxy each time."""
     alive = filter(isalive, _DOCKS)
-    return next((dock for dock in alive if unwrap(dock.workspace.viewer) is unwrap(viewer)), None)
+    known = (dock for dock in alive if unwrap(dock.workspace.viewer) is unwrap(viewer))
+    return next(known, None) or Dock(viewer)
 
 
 def _stacked(parts: list[QWidget]) -> QWidget:
