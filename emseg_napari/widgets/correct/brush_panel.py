@@ -82,7 +82,7 @@ class BrushPanel(QWidget):
         self._watched = layer
         self._show_tool()
 
-    def _show_tool(self, *_: Any) -> None:
+    def _show_tool(self, event: Any = None) -> None:
         """Show which of the brushes is in hand."""
         layer = self._step.workspace.labels
         for button, (_, label, mode, _) in zip(self.buttons, _TOOLS, strict=True):

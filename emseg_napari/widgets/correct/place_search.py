@@ -123,10 +123,8 @@ class PlaceSearch(JobListener, QObject):
     def _work(self, search: _Search) -> dict[str, Any]:
         layer, image, z = search.queue.layer, self._step.image(), search.z
         others = confirmed_in(layer) if z is None else set(range(len(image))) - {z}
-        if z is not None and not isinstance(image, Volume):
-            image = SparseStack(image.shape, image.dtype, {z: image[z]})  # to send all takes a while
         return {
-            "image": image,
+            "image": image if z is None else _part_of(image, z),
             "run": self.run,
             "confirmed": frozenset(others),
             "settings": PredictionSettings(scale=self._step.workspace.scale),
@@ -165,6 +163,11 @@ class PlaceSearch(JobListener, QObject):
             self._start_next()
         else:
             self.changed.emit()
+
+
+def _part_of(image: np.ndarray | Volume, z: int) -> SparseStack | Volume:
+    """Return a stack that has one slice of an image: to send all of an array takes a while."""
+    return image if isinstance(image, Volume) else SparseStack(image.shape, image.dtype, {z: image[z]})
 
 
 def _copy_of(labels: np.ndarray, z: int | None) -> SparseStack:
