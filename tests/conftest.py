@@ -183,11 +183,18 @@ def quick_window(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture
-def dock(make_napari_viewer_proxy, qtbot, tmp_path):  # type: ignore[no-untyped-def]
+def search_by_itself() -> None:
+    """Let the dock search the slice in view for places, as it does for users: an engine for each window."""
+
+
+@pytest.fixture
+def dock(request, make_napari_viewer_proxy, qtbot, tmp_path, monkeypatch):  # type: ignore[no-untyped-def]
     """The dock with all steps in a shown window; runs go to a temporary folder."""
     from emseg_napari.widgets.dock import Dock
     from helpers.window import end_jobs
 
+    if "search_by_itself" not in request.fixturenames:
+        monkeypatch.setattr("emseg_napari.widgets.correct.suggestion_panel._REST_MS", 10**8)
     viewer = make_napari_viewer_proxy(show=True)
     widget = Dock(viewer)
     viewer.window.add_dock_widget(widget)

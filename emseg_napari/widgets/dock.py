@@ -28,7 +28,6 @@ from qtpy.QtWidgets import (
 
 from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.header import Header, MenuEntry
-from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.status_line import StatusLine
 from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.base.workspace import Workspace
@@ -117,7 +116,7 @@ class Dock(QWidget):
         column.addWidget(self._work, 1)
         column.addStretch(0)
         for step in self.steps:
-            for line in step.job_lines if isinstance(step, JobStep) else []:
+            for line in getattr(step, "job_lines", []):
                 column.addWidget(line)
         column.addWidget(self.status)
         self.setMinimumWidth(_WIDTH_PX)

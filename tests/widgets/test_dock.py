@@ -71,7 +71,7 @@ def test_a_key_does_nothing_while_the_dock_is_put_away(viewer, qtbot):
     closed(viewer, qtbot, remove(viewer))
     qtbot.keyClick(canvas, "c")
     assert not confirmed_in(viewer.layers["mine"])
-    opened(viewer, qtbot)
+    wait_for(qtbot, opened(viewer, qtbot)[1].dock.isVisible)
     qtbot.keyClick(canvas, "c")
     assert len(confirmed_in(viewer.layers["mine"])) == 1
 

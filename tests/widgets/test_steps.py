@@ -86,7 +86,7 @@ def test_new_labels_are_empty_ours_and_coloured(dock):
     assert not layer.data.any()
     assert layer.scale.tolist() == [5, 2, 2]
     boundary, interior = layer.colormap.color_dict[1], layer.colormap.color_dict[2]
-    assert boundary[3] > 3 * interior[3] > 0
+    assert boundary[3] > 2 * interior[3] > 0
 
 
 def test_load_opens_stack_folder_and_labels_from_files(dock, qtbot, tmp_path):

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtWidgets import QDialog, QLabel, QVBoxLayout, QWidget
-
-from emseg_napari.widgets.base.closing import is_put_away
 
 # What each does, in the order of a round; the names are those of napari's key bindings.
 KEYS = {
-    "N": "next place",
-    "Shift-N": "previous place",
+    "N": "next place; on page Check the next error",
+    "Shift-N": "previous place or error",
     "A": "accept: the place is right as it is",
     "S": "skip the place",
+    "H": "back to the whole slice",
     "G": "tool: close a gap (click both ends, or drag)",
     "D": "tool: drop a false membrane (click on it)",
     "J": "tool: join two cells (click in both, or drag)",
@@ -48,49 +48,50 @@ NAPARI_KEYS = {
 
 
 def bind(viewer: Any, owner: QWidget, actions: Mapping[str, Callable[[], Any]]) -> None:
-    """Bind keys of `KEYS` in a viewer until the owner goes; then they are again what they were before."""
-    shortcuts = {key: _shortcut(viewer, key) for key in actions}
+    """Let keys of `KEYS` do something for a widget while the user sees it.
+
+    Of several widgets that bind a key, the visible one has it: keys belong to the page in view. While none
+    is visible, and after the last is gone, a key does what it did before.
+    """
     for key, action in actions.items():
-        shortcuts[key].claim(owner, action)
-
-    def release() -> None:
-        for key, shortcut in shortcuts.items():
-            shortcut.release(viewer, key, owner)
-
-    owner.destroyed.connect(lambda: release())
+        shortcut = _shortcut(viewer, key)
+        shortcut.claim(owner, action)
+        # Qt holds a bound method weakly; a lambda would keep alive all that it names.
+        owner.destroyed.connect(shortcut.release)
 
 
 class _Shortcut:
-    """What a key does: the action of the last one of its owners whose panel is not hidden."""
+    """What a key does: the action of that of its owners which the user sees."""
 
-    def __init__(self, before: Any) -> None:
+    def __init__(self, viewer: Any, key: str, before: Any) -> None:
         self.__name__ = type(self).__name__  # napari asks every function for its name
-        self._before = before
+        self._viewer, self._key, self._before = viewer, key, before
         self._claims: list[tuple[QWidget, Callable[[], Any]]] = []
 
-    def __call__(self, _: Any) -> None:
+    def __call__(self, viewer: Any) -> Any:
         for owner, action in reversed(self._claims):
-            if not is_put_away(owner):
+            if owner.isVisible():
                 action()
-                return
+                return None
+        return self._before(viewer) if callable(self._before) else None
 
     def claim(self, owner: QWidget, action: Callable[[], Any]) -> None:
-        """Do this for an owner from now on, before those of others."""
-        self._claims = [one for one in self._claims if one[0] is not owner] + [(owner, action)]
+        """Do this from now on while an owner is visible."""
+        self._claims.append((owner, action))
 
-    def release(self, viewer: Any, key: str, owner: QWidget) -> None:
-        """Forget an owner, and with the last one leave the key to whoever had it before."""
-        self._claims = [one for one in self._claims if one[0] is not owner]
-        bound = viewer.bind_key(key, None, overwrite=True)
+    def release(self, *_: Any) -> None:
+        """Forget owners that are destroyed, and with the last one leave the key to whoever had it before."""
+        self._claims = [claim for claim in self._claims if isalive(claim[0])]
+        bound = self._viewer.bind_key(self._key, None, overwrite=True)
         left = self._before if bound is self and not self._claims else bound
         if left is not None:
-            viewer.bind_key(key, left, overwrite=True)
+            self._viewer.bind_key(self._key, left, overwrite=True)
 
 
 def _shortcut(viewer: Any, key: str) -> _Shortcut:
     """Return what is bound to a key, if it is of this plugin, else what is bound from now on."""
     bound = viewer.bind_key(key, None, overwrite=True)
-    shortcut = bound if isinstance(bound, _Shortcut) else _Shortcut(bound)
+    shortcut = bound if isinstance(bound, _Shortcut) else _Shortcut(viewer, key, bound)
     viewer.bind_key(key, shortcut, overwrite=True)
     return shortcut
 

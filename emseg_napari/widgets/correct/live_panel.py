@@ -18,7 +18,6 @@ from emseg_napari.core.jobs import (
     Finished,
     Message,
     PreviewReady,
-    Progress,
     SliceLeftOut,
     UserError,
 )
@@ -27,10 +26,12 @@ from emseg_napari.models.run import Run, open_run, starter_folder
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import BASELINES, LiveSettings
 from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.job_line import JobLine
 from emseg_napari.widgets.base.job_step import JobListener
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
-from emseg_napari.widgets.base.step import enable, first_obstacle, wrapping_label
+from emseg_napari.widgets.base.progress_bar import JobBar
+from emseg_napari.widgets.base.step import enable, first_obstacle
 from emseg_napari.widgets.layers.labels_layer import (
     confirmed_in,
     connect_while,
@@ -60,6 +61,11 @@ class LivePanel(JobListener, QWidget):
     step : LabelsStep
         Knows the layer and says the sentences.
 
+    Attributes
+    ----------
+    line : JobLine
+        For the dock: what the network does now.
+
     Signals
     -------
     proposed : int
@@ -71,10 +77,9 @@ class LivePanel(JobListener, QWidget):
     def __init__(self, step: LabelsStep) -> None:
         super().__init__()
         self._step = step
-        self.job = EngineJob(self)
+        self.job, self.bar = EngineJob(self), JobBar()
         self.listen(self.job, step.guard)
         self.job.ended.connect(self.update_buttons)
-        step.closing.connect(self.job.close)
         self.layer: Any = None
         self._folder = Path()
         self._threshold = 0.5
@@ -90,11 +95,11 @@ class LivePanel(JobListener, QWidget):
     def _build(self) -> None:
         self.switch = self._step.button(f"Live ({KEY})", _ABOUT, self.toggle)
         self.switch.setCheckable(True)
-        self.state = wrapping_label()
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.addWidget(self.switch)
-        line.addWidget(self.state, 1)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.switch)
+        end = self._step.button("End", "Save what it learned as a run.", self.toggle)
+        self.line = JobLine(self.job, "Live", self.bar, end)
 
     def update_buttons(self, *_: Any) -> None:
         """Enable what can be done now."""
@@ -106,7 +111,7 @@ class LivePanel(JobListener, QWidget):
         enable(self.switch, None if running else first_obstacle(missing))
         self.switch.setChecked(running)
         if not running:
-            self.state.setText("")
+            self.bar.setFormat("")
 
     def toggle(self) -> None:
         """Start, or end and save what was learned."""
@@ -114,7 +119,7 @@ class LivePanel(JobListener, QWidget):
             if self.job.preparing:
                 self.job.cancel()
             elif self.job.running:
-                self.state.setText("saving what it learned...")
+                self.bar.setFormat("saving what it learned...")
                 self.job.steer(enough=True)
             else:
                 self._start()
@@ -133,18 +138,16 @@ class LivePanel(JobListener, QWidget):
         self.job.start(
             "live", "Live learning", lambda: work | {"labels": trusted_of(layer, labels_of(layer))}
         )
-        self.state.setText("starting...")
+        self.bar.setFormat("starting...")
         self._follow_slice()
 
     def _run_to_start_from(self) -> Run:
         folder = self._step.workspace.run or starter_folder()
         if folder is None:
-            raise UserError("Train a network or choose a run first (step Predict).")
+            raise UserError("Train a network or choose one first.")
         run = open_run(folder)
         if run.settings.network in BASELINES:
-            raise UserError(
-                f"'{run.settings.network}' cannot continue to learn; choose the run of a network."
-            )
+            raise UserError(f"'{run.settings.network}' cannot continue to learn; choose another network.")
         return run
 
     def _follow_slice(self, *_: Any) -> None:
@@ -171,13 +174,9 @@ class LivePanel(JobListener, QWidget):
         """Return what shows which event; proposals come one by one."""
         return super().handlers() | {PreviewReady: self._show}
 
-    def on_progress(self, event: Progress) -> None:
-        """Show what the network does."""
-        self.state.setText(event.text)
-
     def on_message(self, event: Message) -> None:
         """Show a sentence of the training."""
-        self.state.setText(event.text)
+        self.bar.setFormat(event.text)
 
     def on_left_out(self, event: SliceLeftOut) -> None:
         """Say which slice cannot be read; the learning goes on."""
@@ -186,7 +185,7 @@ class LivePanel(JobListener, QWidget):
     def on_finished(self, event: Finished) -> None:
         """Choose the run that was kept."""
         self._step.workspace.choose_run(event.result.folder)
-        self._step.say(f"Saved what it learned as {event.result.folder.name}; step Predict uses it.")
+        self._step.say(f"Saved what it learned as {event.result.folder.name}, the network from now on.")
 
     def on_failed(self, event: Failed) -> None:
         """Show why live learning ended early."""

@@ -16,8 +16,8 @@ from emseg_napari.widgets.base.threads import sentence_of
 from emseg_napari.widgets.correct.repair_preview import RepairPreview
 from emseg_napari.widgets.correct.repair_tools import Scene, Tool
 from emseg_napari.widgets.correct.whole_slice_tools import WholeSliceTool, free_in, redraw
-from emseg_napari.widgets.layers.labels_layer import set_pixels, stack_of
-from emseg_napari.widgets.layers.placement import shown_slice, slice_transform
+from emseg_napari.widgets.layers.labels_layer import connect_while, history_of, set_pixels, stack_of
+from emseg_napari.widgets.layers.placement import shown_slice, slice_transform, view_events
 
 _DRAG_PX = 3.0  # a hand that clicks trembles less
 _PREVIEW_MS = 30
@@ -62,7 +62,8 @@ class RepairController(QObject):
         self._plane: tuple[Any, int, np.ndarray] | None = None
         self._soon = QTimer(self, singleShot=True, interval=_PREVIEW_MS)
         self._soon.timeout.connect(self._show_preview)
-        self.destroyed.connect(lambda: self._let_go())
+        for event in view_events(viewer):
+            connect_while(self, event, self._forget_first)
 
     @property
     def layer(self) -> Any:
@@ -72,11 +73,8 @@ class RepairController(QObject):
     # -- activating and deactivating ----------------------------------------------------------
 
     def activate(self, tool: Tool | WholeSliceTool, layer: Labels) -> None:
-        """Activate a tool on a layer; the active one is deactivated instead."""
-        again = tool == self.tool
+        """Activate a tool on a layer, in place of the active one."""
         self.deactivate()
-        if again:
-            return
         self.tool, self._layer = tool, layer
         self._viewer.layers.selection.active = layer
         layer.mode = "pan_zoom"
@@ -100,7 +98,7 @@ class RepairController(QObject):
         if layer.mode == "pan_zoom":  # else napari has set both for its own tool
             layer.mouse_pan = True
             layer.cursor = "standard"
-        self._preview.remove()
+        self._preview.hide()
         self.changed.emit()
 
     def _let_go(self) -> None:
@@ -117,8 +115,13 @@ class RepairController(QObject):
         if self._first is None:
             self.deactivate()
         else:
-            self._first = None
-            self._preview.hide()
+            self._forget_first()
+
+    def _forget_first(self, *_: Any) -> None:
+        """Begin again: the first point was clicked in another slice, or it was a mistake."""
+        self._first = None
+        self._soon.stop()
+        self._preview.hide()
 
     # -- the mouse --------------------------------------------------------------------------
 
@@ -199,13 +202,14 @@ class RepairController(QObject):
         except UserError as error:
             self.message.emit(sentence_of(error), True)
             return
-        set_pixels(self._layer, z, edit.y, edit.x, edit.values)
+        with history_of(self._layer).named(self.tool.name.lower()):
+            set_pixels(self._layer, z, edit.y, edit.x, edit.values)
         self.message.emit(f"{self.tool.name}: {len(edit.y)} pixels changed (Ctrl+Z undoes it).", False)
 
     def _redraw(self, tool: WholeSliceTool) -> None:
         z = self._slice()
         drawn, sentence = tool.draw(self._layer, z)
-        count = redraw(self._layer, z, drawn)
+        count = redraw(self._layer, z, drawn, tool.name.lower())
         self.message.emit(f"{sentence} {count} pixels (Ctrl+Z undoes it).", False)
 
     # -- what it would do -------------------------------------------------------------------
@@ -237,7 +241,7 @@ class RepairController(QObject):
         top, left = int(edit.y.min()), int(edit.x.min())
         picture = np.zeros((1, int(edit.y.max()) - top + 1, int(edit.x.max()) - left + 1), np.uint8)
         picture[0, edit.y - top, edit.x - left] = edit.values
-        self._preview.show(picture, slice_transform(self._layer, z, top, left), self._layer)
+        self._preview.show(picture, slice_transform(self._layer, z, top, left))
 
     def _show_redrawn(self, tool: WholeSliceTool) -> None:
         """Show what would become of the slice; it is the same wherever the cursor is in it."""
@@ -247,7 +251,7 @@ class RepairController(QObject):
         if not picture.any():
             self._preview.hide()
         else:
-            self._preview.show(picture, slice_transform(self._layer, z), self._layer, whole=True)
+            self._preview.show(picture, slice_transform(self._layer, z), whole=True)
 
 
 def _as_probability(plane: np.ndarray) -> np.ndarray:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from napari.layers import Image
-from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
+from napari.layers import Image, Labels
+from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.io.volume import Volume
+from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import enable, in_columns
@@ -41,12 +42,18 @@ class RepairPanel(QWidget):
         *self.copies, self.interpolate = [
             self._button(tool, partial(self.activate_redraw, tool)) for tool in self.redraws
         ]
-        in_columns(self.buttons, QGridLayout(self))
+        self._lay_out()
         actions = {tool.key: partial(self._by_key, tool) for tool in TOOLS}
         actions |= {tool.key: partial(self._redraw_by_key, tool) for tool in self.redraws}
         bind(step.viewer, self, actions)
         step.workspace.changed.connect(self._follow)
         step.closing.connect(self.repair.deactivate)
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(_grid([*self.tools.values()]))
+        layout.addWidget(Fold("From neighbours", _grid([*self.copies, self.interpolate])))
 
     def _button(self, tool: Tool | WholeSliceTool, action: Callable[[], None]) -> QPushButton:
         button = self._step.button(f"{tool.name} ({tool.key})", tool.about, action)
@@ -64,27 +71,23 @@ class RepairPanel(QWidget):
             enable(button, obstacle)
 
     def activate(self, tool: Tool) -> None:
-        """Activate a tool, or deactivate it."""
-        try:
-            self._step.image()
-            self.repair.activate(tool, self._step.managed_layer())
-        finally:
-            self._show_tool()  # Qt has toggled the button already
-        if self.repair.tool is not None:
-            self._step.say(tool.about)
+        """Activate a tool, or deactivate it; a tool that is refused leaves none in hand."""
+        again = self.repair.tool == tool
+        self.put_away()
+        if again:
+            return
+        layer, _ = self._layer_and_slice()
+        self.repair.activate(tool, layer)
+        self._step.say(tool.about)
 
     def activate_redraw(self, tool: WholeSliceTool) -> None:
         """Activate a tool that draws the whole slice once its preview is there, or deactivate it."""
-        if self.repair.tool == tool:
-            self.repair.deactivate()
+        again = self.repair.tool == tool
+        self.put_away()
+        if again:
             return
-        try:
-            self._step.image()
-            layer = self._step.managed_layer()
-            z = self._step.slice_of(layer)
-            refuse_confirmed(layer, z)
-        finally:
-            self._show_tool()
+        layer, z = self._layer_and_slice()
+        refuse_confirmed(layer, z)
 
         def activate(drawn: tuple[np.ndarray, str]) -> None:
             if layer == self._step.workspace.labels:  # it took a while
@@ -92,6 +95,19 @@ class RepairPanel(QWidget):
                 self._step.say(tool.about)
 
         self._step.in_background(f"Drawing slice {z}...", partial(tool.draw, layer, z), activate)
+
+    def put_away(self) -> None:
+        """Leave no tool in hand, neither a repair nor a brush."""
+        self.repair.deactivate()
+        self._show_tool()  # Qt has toggled the button already
+        if self._step.workspace.labels is not None:
+            self._step.workspace.labels.mode = "pan_zoom"
+
+    def _layer_and_slice(self) -> tuple[Labels, int]:
+        """Return what a tool works on, or raise the reason why it cannot."""
+        self._step.image()
+        layer = self._step.managed_layer()
+        return layer, self._step.slice_of(layer)
 
     def _probability(self) -> np.ndarray | Volume | None:
         layer = proposals_of(self._step.viewer, self._step.workspace.image, Image)
@@ -113,3 +129,9 @@ class RepairPanel(QWidget):
     def _follow(self, *_: Any) -> None:
         if self.repair.layer is not None and self.repair.layer != self._step.workspace.labels:
             self.repair.deactivate()
+
+
+def _grid(buttons: Sequence[QPushButton]) -> QWidget:
+    widget = QWidget()
+    in_columns(buttons, QGridLayout(widget))
+    return widget

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import lies_at, move_to
+from emseg_napari.widgets.layers.selection import selection_kept
 
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _BOUNDARY, _INTERIOR = (1.0, 0.1, 0.9), (0.1, 1.0, 1.0)
 
 
 class RepairPreview:
-    """The layer, which is made when something is first to be seen.
+    """The layer, which is made when something is first to be seen, and hidden afterwards.
+
+    It is not removed: layers that come and go end napari where Mesa draws.
 
     Parameters
     ----------
@@ -27,9 +29,10 @@ class RepairPreview:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._layer: Any = None
+        self._whole = False
 
-    def show(self, picture: np.ndarray, place: dict[str, Any], over: Labels, whole: bool = False) -> None:
-        """Show a picture, and leave the labels that it lies over selected.
+    def show(self, picture: np.ndarray, place: dict[str, Any], whole: bool = False) -> None:
+        """Show a picture, and leave the selected layer selected.
 
         Parameters
         ----------
@@ -37,43 +40,45 @@ class RepairPreview:
             uint8 (1, y, x): 0 nothing, 1 boundary, 2 interior.
         place : dict
             As of `placement.slice_transform`.
-        over : napari.layers.Labels
         whole : bool
             It is that of a whole slice, through which the image is to be seen.
         """
-        if self._layer is None or self._layer not in self._viewer.layers:
-            self._add(picture, place, over, whole)
+        if self._layer not in self._viewer.layers:
+            self._add(picture, place)
         elif not self._shows(picture, place):
             self._layer.data = picture
             move_to(self._layer, place)
-            self._layer.visible = True
+        self._show_over_all(whole)
 
-    def _add(self, picture: np.ndarray, place: dict[str, Any], over: Labels, whole: bool) -> None:
-        self._layer = self._viewer.add_labels(
-            picture,
-            name="repair preview",
-            metadata=LayerInfo(is_aid=True).as_metadata(),
-            colormap=DirectLabelColormap(color_dict=_colours(whole)),
-            opacity=0.9,
-            **place,
-        )
-        self._viewer.layers.selection.active = over
+    def _add(self, picture: np.ndarray, place: dict[str, Any]) -> None:
+        with selection_kept(self._viewer):
+            self._layer = self._viewer.add_labels(
+                picture,
+                name="repair preview",
+                metadata=LayerInfo(is_aid=True).as_metadata(),
+                colormap=DirectLabelColormap(color_dict=_colours(self._whole)),
+                opacity=0.9,
+                **place,
+            )
+
+    def _show_over_all(self, whole: bool) -> None:
+        """Show the layer above those that came after it, in the colours of such a picture."""
+        layers = self._viewer.layers
+        if layers[-1] != self._layer:
+            layers.move(layers.index(self._layer), len(layers))
+        if whole != self._whole:
+            self._whole = whole
+            self._layer.colormap = DirectLabelColormap(color_dict=_colours(whole))
+        self._layer.visible = True
 
     def _shows(self, picture: np.ndarray, place: dict[str, Any]) -> bool:
         """Return whether the preview is this picture already: to draw it takes napari a while."""
-        shown = self._layer.visible and np.array_equal(self._layer.data, picture)
-        return bool(shown and lies_at(self._layer, place))
+        return np.array_equal(self._layer.data, picture) and lies_at(self._layer, place)
 
     def hide(self) -> None:
         """Show nothing for now."""
-        if self._layer is not None:
+        if self._layer in self._viewer.layers:
             self._layer.visible = False
-
-    def remove(self) -> None:
-        """Take the layer out of the viewer."""
-        if self._layer is not None and self._layer in self._viewer.layers:
-            self._viewer.layers.remove(self._layer)
-        self._layer = None
 
 
 def _colours(whole: bool) -> dict[int | None, tuple[float, ...]]:

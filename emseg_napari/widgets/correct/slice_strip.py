@@ -6,16 +6,32 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from qtpy.QtCore import QEvent, QRectF, QSize, Qt, QTimer, Signal
-from qtpy.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal
+from qtpy.QtGui import (
+    QBrush,
+    QColor,
+    QHelpEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+    QPen,
+    QPolygonF,
+)
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from emseg_napari.annotation.label_state import SliceSummary, summary
 from emseg_napari.annotation.session.scratch import slices_in_use
+from emseg_napari.widgets.layers.label_colours import GREEN, VERMILION, YELLOW
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
 
-COLOURS = {"raw": "#50545c", "proposed": "#e6c229", "touched": "#f2703a", "confirmed": "#3fae6a"}
-_HEIGHT = 44
+# Of the states, in their order; raw has none. Told apart by their shapes as well.
+COLOURS = {"raw": "", "proposed": YELLOW, "touched": VERMILION, "confirmed": GREEN}
+_HATCH = "#33332a"
+_OUTLINE = 0.5  # of the ink: that of the slice in view is full
+_HEIGHT, _MARGIN, _ERRORS_HEIGHT = 44, 4, 12
+_TICK_PX = 10.0  # narrower columns have no tick
+_WIDE_PX = 4.0  # narrower columns have no outline, and leave no gap
 _COUNT_MS = 20  # between two portions of counting,
 _COUNT_SECONDS = 0.006  # each so short that a stroke does not wait
 
@@ -30,8 +46,8 @@ def state_of(found: SliceSummary) -> str:
 class SliceStrip(QWidget):
     """A column for each slice; a click goes there.
 
-    The colour is the state; the line is the estimated error (expected 1 - V_rand), the full height
-    being the largest.
+    Raw slices are empty, proposed ones hatched, touched ones half full, confirmed ones full and ticked. The
+    bars below are the estimated errors (expected 1 - V_rand), the full height being the largest.
 
     Signals
     -------
@@ -112,29 +128,36 @@ class SliceStrip(QWidget):
     # -- drawing and clicking ---------------------------------------------------------------
 
     def _column(self, z: int) -> QRectF:
+        """Return where the state of a slice is drawn: above the errors, if there are any."""
         width = self.width() / max(1, self._slices)
-        gap = 1.0 if width > 4 else 0.0
-        return QRectF(z * width, 4, max(1.0, width - gap), self.height() - 8)
+        gap = 1.0 if width > _WIDE_PX else 0.0
+        below = _MARGIN + (_ERRORS_HEIGHT if self._errors else 0)
+        return QRectF(z * width, _MARGIN, max(1.0, width - gap), self.height() - _MARGIN - below)
 
     def _slice_at(self, x: float) -> int | None:
         z = int(x * self._slices / max(1, self.width()))
         return z if 0 <= z < self._slices else None
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw the columns."""
+        """Draw the columns in the colours of the theme and of the states."""
         painter = QPainter(self)
-        highest = max(self._errors.values(), default=0.0) or 1.0
+        ink = self.palette().color(QPalette.ColorRole.WindowText)
         for z in sorted(range(self._slices), key=self._rank):
-            column, found = self._column(z), self.found.get(z)
-            painter.fillRect(column, QColor(COLOURS[state_of(found)] if found else "#303338"))
-            if z in self._errors:
-                height = column.height() * self._errors[z] / highest
-                bar = QRectF(column.left(), column.bottom() - height, column.width() / 3, height)
-                painter.fillRect(bar, QColor("#101114"))
+            if z in self.found:
+                _draw_state(painter, self._column(z), state_of(self.found[z]), ink)
+        self._draw_errors(painter, ink)
         if self._at is not None and self._slices:
-            painter.setPen(QPen(QColor("white"), 2))
-            painter.drawRect(self._column(self._at).adjusted(0, -2, 0, 2))
+            column = self._column(self._at)
+            painter.setPen(QPen(ink, 3))
+            painter.drawRect(column.adjusted(-1, -2, 1, 2))
         painter.end()
+
+    def _draw_errors(self, painter: QPainter, ink: QColor) -> None:
+        """Draw the bars of the estimated errors below the columns."""
+        highest = max(self._errors.values(), default=0.0) or 1.0
+        for z, error in self._errors.items():
+            column, height = self._column(z), (_ERRORS_HEIGHT - 2) * error / highest
+            painter.fillRect(QRectF(column.left(), self.height() - height, column.width(), height), ink)
 
     def _rank(self, z: int) -> int:
         """Say what is drawn later: where columns are narrower than a pixel, done covers raw."""
@@ -164,3 +187,26 @@ class SliceStrip(QWidget):
         parts = (("unlabelled", found.unlabelled), ("proposed", found.proposed), ("yours", found.own))
         shares = ", ".join(f"{name} {100 * count / total:.1f} %" for name, count in parts)
         return f"Slice {z}: {shares}" + ("; confirmed" if found.confirmed else "") + error
+
+
+def _draw_state(painter: QPainter, column: QRectF, state: str, ink: QColor) -> None:
+    """Draw one column: the fuller it is, the more was done."""
+    if state != "raw":
+        filled = column.adjusted(0, column.height() / 2 if state == "touched" else 0, 0, 0)
+        painter.fillRect(filled, QColor(COLOURS[state]))
+    if state == "proposed":
+        painter.fillRect(column, QBrush(QColor(_HATCH), Qt.BrushStyle.BDiagPattern))
+    if column.width() >= _WIDE_PX:
+        outline = QColor(ink)
+        outline.setAlphaF(_OUTLINE)
+        painter.setPen(QPen(outline, 1))
+        painter.drawRect(column.adjusted(0, 0, -1, -1))
+    if state == "confirmed" and column.width() >= _TICK_PX:
+        _draw_tick(painter, column)
+
+
+def _draw_tick(painter: QPainter, column: QRectF) -> None:
+    middle, size = column.center(), _TICK_PX / 3
+    painter.setPen(QPen(QColor("white"), 2))
+    tick = ((-size, 0.0), (-size / 3, size), (size, -size))
+    painter.drawPolyline(QPolygonF([middle + QPointF(x, y) for x, y in tick]))

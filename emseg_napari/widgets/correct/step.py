@@ -1,4 +1,4 @@
-"""Step 4: correct labels with brushes and repair tools, where it improves most, and confirm slices."""
+"""Step Correct: labels are corrected with brushes and repair tools, where it gains most, and confirmed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import Any
 import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QLabel, QWidget
 
 from emseg_napari.annotation.label_state import is_proposal, summary
 from emseg_napari.core.jobs import UserError
-from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
+from emseg_napari.core.labels import UNLABELLED
 from emseg_napari.widgets.base.keys import KeySheet, bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
-from emseg_napari.widgets.base.step import enable, in_columns, in_row, wrapping_label
+from emseg_napari.widgets.base.step import enable, in_row, primary, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.correct.brush_panel import BrushPanel
 from emseg_napari.widgets.correct.live_panel import LivePanel
 from emseg_napari.widgets.correct.repair_panel import RepairPanel
 from emseg_napari.widgets.correct.slice_strip import SliceStrip
 from emseg_napari.widgets.correct.suggestion_panel import SuggestionPanel
+from emseg_napari.widgets.layers.label_colours import show_confirmed
 from emseg_napari.widgets.layers.labels_layer import (
     confirmed_in,
     connect_while,
@@ -32,22 +34,20 @@ from emseg_napari.widgets.layers.labels_layer import (
     stack_of,
 )
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
-from emseg_napari.widgets.layers.placement import show_slice, shown_slice, shows_other_slice, view_events
+from emseg_napari.widgets.layers.placement import (
+    show_slice,
+    shown_slice,
+    shows_other_slice,
+    slice_in_view,
+    view_events,
+)
 from emseg_napari.widgets.layers.undo_history import Confirmed
 
 CONFIRM_KEY = "C"
-_TOOLS = (
-    ("Boundary", BOUNDARY, "paint", "Paint boundary (1) with the brush."),
-    ("Interior", INTERIOR, "paint", "Paint interior (2) with the brush."),
-    ("Erase", None, "erase", "Make pixels unlabelled again."),
-    ("Fill interior", INTERIOR, "fill", "Click in an area to make all of it interior."),
-    ("Polygon", INTERIOR, "polygon", "Draw around an area to make it interior."),
-)
-
 _CONFIRM = "All labels of this slice are yours: they train, are exported, and no prediction changes them."
 _STRIP = (
-    "One column for each slice: grey raw, yellow proposed, orange touched, green confirmed; the dark bar is "
-    "the estimated error. A click goes there."
+    "One column for each slice: empty raw, hatched proposed, half full touched, full confirmed; the bars "
+    "below are the estimated errors. A click goes there."
 )
 
 
@@ -59,54 +59,46 @@ class CorrectStep(LabelsStep):
         self._watched: Labels | None = None
         self._stripped: Labels | None = None
         self._sheet: KeySheet | None = None
+        self._complaint = ""  # that was said last
         self._soon = QTimer(self, singleShot=True, interval=150)
         self._soon.timeout.connect(self._show_state)
         self._build()
         self.workspace.changed.connect(self._follow)
         self.taken_over.connect(self._follow)
+        self.workspace.managed_changed.connect(self._show_soon)
         self.workspace.edited.connect(self._show_soon)
+        self.workspace.edited.connect(self._show_colours)
         self.workspace.edited.connect(self._count)
         self.workspace.replayed.connect(self._show_replayed)
         for event in view_events(self.viewer):
-            connect_while(self, event, self._show_soon)
-        self.destroyed.connect(lambda: self._unwatch())  # a bound method would not be called
+            for follow in (self._show_soon, self._show_colours, self._drop_complaint):
+                connect_while(self, event, follow)
         self._bind_keys()
         self._follow()
 
     def _build(self) -> None:
-        self.add_choices("labels")
-        self.rows.addLayout(self._brushes())
-        self.confirm = self.button(f"Confirm slice ({CONFIRM_KEY})", _CONFIRM, self.toggle_confirmed)
+        self.confirm = primary(self.button(f"Confirm slice ({CONFIRM_KEY})", _CONFIRM, self.toggle_confirmed))
         self.drop = self.button(
             "Drop proposals",
             "Make unconfirmed proposals of this slice unlabelled again.",
             self.drop_proposals,
         )
         self.repairs, self.places, self.live = RepairPanel(self), SuggestionPanel(self), LivePanel(self)
+        self.brushes = BrushPanel(self, self.repairs.put_away)
+        self.tools = self.brushes.buttons
+        self.job_lines = [self.places.line, self.live.line]
         self._build_strip()
-        self._add_parts()
-        self.rows.addLayout(in_row(self.confirm, self.drop))
-        self.rows.addWidget(self.status)
+        self._lay_out()
 
-    def _add_parts(self) -> None:
+    def _lay_out(self) -> None:
+        self._add_part("Brush", self.brushes)
         self._add_part("Repair", self.repairs)
-        self._add_part("Where to look next", self.places)
-        self._add_part("Live learning", self.live)
-        self._add_part("Slices", self.strip)
+        self._add_part("Next place", self.places)
         self.state, self.confirmed = wrapping_label(), wrapping_label()
-        for label in (self.state, self.confirmed):
-            self.rows.addWidget(label)
-
-    def _brushes(self) -> QGridLayout:
-        """Make the buttons of napari's own tools, and the one that shows all keys."""
-        self.tools = [
-            self.button(text, tooltip, partial(self.use, label, mode))
-            for text, label, mode, tooltip in _TOOLS
-        ]
-        self.keys = self.button("Keys (F1)", "All keys of the loop on one page.", self.show_keys)
-        grid = QGridLayout()
-        in_columns([*self.tools, self.keys], grid)
-        return grid
+        self.rows.addWidget(self.state)
+        self.rows.addLayout(in_row(self.confirm, self.drop))
+        self.rows.addWidget(self.live)
+        self.rows.addWidget(self.confirmed)
 
     def _build_strip(self) -> None:
         self.strip = SliceStrip()
@@ -114,22 +106,25 @@ class CorrectStep(LabelsStep):
         self.strip.clicked.connect(self._go_to)
         self.strip.counted.connect(self._show_totals)
         self.places.errors_estimated.connect(self.strip.show_errors)
-        self.live.proposed.connect(lambda z: self.strip.count([z]))
+        self.live.proposed.connect(self._show_proposed)
 
     def _add_part(self, title: str, part: QWidget) -> None:
         self.rows.addWidget(QLabel(f"<b>{title}</b>"))
         self.rows.addWidget(part)
 
     def _bind_keys(self) -> None:
-        actions: dict[str, Callable[[], Any]] = {
-            CONFIRM_KEY: self.toggle_confirmed,
+        self._bind(self.confirm, {CONFIRM_KEY: self.toggle_confirmed})
+        looks: dict[str, Callable[[], Any]] = {
             "T": self.toggle_visible,
             "O": self.toggle_outlines,
             ",": partial(self._move, -1),
             ".": partial(self._move, 1),
             "F1": self.show_keys,
         }
-        bind(self.viewer, self, {key: partial(self.guarded, action) for key, action in actions.items()})
+        self._bind(self.strip, looks)  # which is seen on every page
+
+    def _bind(self, owner: QWidget, actions: dict[str, Callable[[], Any]]) -> None:
+        bind(self.viewer, owner, {key: partial(self.guarded, action) for key, action in actions.items()})
 
     # -- following the user -------------------------------------------------------------
 
@@ -140,16 +135,19 @@ class CorrectStep(LabelsStep):
             if layer is not None:
                 for event in _shown(layer):
                     event.connect(self._show_soon)
+                layer.events.mode.connect(self._drop_complaint)
             self._watched = layer
         obstacle = None if layer is not None else "make or open a labels layer first"
-        for button in (*self.tools, self.confirm, self.drop):
+        for button in (self.confirm, self.drop):
             enable(button, obstacle)
+        self.brushes.set_obstacle(obstacle)
         self.repairs.set_obstacle(
             obstacle or ("open an image first" if self.workspace.image is None else None)
         )
         self.places.update_buttons()
         self.live.update_buttons()
         self._show_strip()
+        self._show_colours()
         self._show_soon()
 
     def _show_strip(self) -> None:
@@ -157,32 +155,50 @@ class CorrectStep(LabelsStep):
         if layer != self._stripped:
             self._stripped = layer
             self.strip.show_layer(layer)
+            self.strip.show_errors(self.places.errors)
 
     def _unwatch(self) -> None:
         if self._watched is not None:
             for event in _shown(self._watched):
                 event.disconnect(self._show_soon)
+            self._watched.events.mode.disconnect(self._drop_complaint)
 
     def _show_soon(self, *_: Any) -> None:
         """Show the state when the user pauses, not at every mouse move."""
         self._soon.start()
 
+    def showEvent(self, event: Any) -> None:
+        """Look at the slice that came into view while another page was open."""
+        super().showEvent(event)
+        self._show_soon()
+
+    def _show_colours(self, *_: Any) -> None:
+        """Draw proposals of confirmed slices as the user's own labels, for which they count."""
+        for layer in self.workspace.managed_labels:
+            show_confirmed(layer, slice_in_view(self.viewer, layer) in confirmed_in(layer))
+
+    def _drop_complaint(self, *_: Any) -> None:
+        """Say no longer what was wrong with another tool, or in another slice."""
+        if self._complaint and self.status.text() == self._complaint:
+            self.say("")
+
+    def complain(self, sentence: str) -> None:
+        """Show what is wrong, until it is no longer true."""
+        super().complain(sentence)
+        self._complaint = sentence
+
+    def guarded(self, action: Callable[[], Any], *_: Any) -> None:
+        """Do something whose errors become sentences; the last complaint is over."""
+        self._drop_complaint()
+        super().guarded(action)
+
     def _show_replayed(self, layer: Labels, slices: set[int]) -> None:
-        """Bring into view what undo or redo changed."""
+        """Say what was undone or redone, and bring it into view."""
+        self.say(history_of(layer).sentence)
         if layer == self.workspace.labels and shows_other_slice(self.viewer, layer, slices):
             show_slice(self.viewer, layer, min(slices))
 
     # -- what the user does -------------------------------------------------------------
-
-    def use(self, label: int | None, mode: str) -> None:
-        """Select a napari tool with the right label."""
-        layer = self.managed_layer()
-        self.viewer.layers.selection.active = layer
-        layer.n_edit_dimensions = 2
-        layer.contiguous = True
-        if label is not None:
-            layer.selected_label = label
-        layer.mode = mode
 
     def toggle_confirmed(self) -> None:
         """Confirm or unconfirm the slice in view."""
@@ -209,7 +225,8 @@ class CorrectStep(LabelsStep):
         z = self.slice_of(layer)
         refuse_confirmed(layer, z)
         y, x = np.nonzero(is_proposal(stack_of(layer)[z]))
-        set_pixels(layer, z, y, x, UNLABELLED)
+        with history_of(layer).named("drop proposals"):
+            set_pixels(layer, z, y, x, UNLABELLED)
         self.say(f"{len(y)} proposed pixels of slice {z} are unlabelled again (Ctrl+Z undoes it).")
 
     def toggle_visible(self) -> None:
@@ -241,6 +258,11 @@ class CorrectStep(LabelsStep):
         self._sheet = self._sheet or KeySheet(self)
         self._sheet.show()
 
+    def _show_proposed(self, z: int) -> None:
+        """Follow a proposal of live learning."""
+        self.strip.count([z])
+        self.places.forget(z)
+
     # -- what shows ---------------------------------------------------------------------
 
     def _count(self, layer: Labels, slices: set[int]) -> None:
@@ -248,23 +270,31 @@ class CorrectStep(LabelsStep):
             self.strip.count(slices)
 
     def _show_state(self) -> None:
+        self._show_colours()  # also of layers that have just come
         layer = self.workspace.labels
+        z = self._show_slice(layer) if is_managed(layer) else None
+        proposed = z is not None and self.strip.found[z].proposed > 0
+        self.places.follow(z, proposed and not self.live.job.running)
         if not is_managed(layer):
             self.state.setText("")
             self.confirmed.setText("")
-            return
+        else:
+            self._show_totals()
+
+    def _show_slice(self, layer: Labels) -> int | None:
+        """Describe the slice in view, and return it."""
         try:
             z = shown_slice(self.viewer, layer)
         except UserError as error:
             self.strip.show_pixel(None)
             self.state.setText(str(error))
-        else:
-            self.strip.show_pixel(z)
-            self.strip.found[z] = summary(stack_of(layer)[z], z in confirmed_in(layer))
-            self.state.setText(self.strip.sentence(z))
-            mark = "Unconfirm" if z in confirmed_in(layer) else "Confirm"
-            self.confirm.setText(f"{mark} slice ({CONFIRM_KEY})")
-        self._show_totals()
+            return None
+        confirmed = z in confirmed_in(layer)
+        self.strip.show_pixel(z)
+        self.strip.found[z] = summary(stack_of(layer)[z], confirmed)
+        self.state.setText(self.strip.sentence(z))
+        self.confirm.setText(f"{'Unconfirm' if confirmed else 'Confirm'} slice ({CONFIRM_KEY})")
+        return z
 
     def _show_totals(self) -> None:
         counts = ", ".join(f"{count} {state}" for state, count in self.strip.totals().items() if count)

@@ -2,61 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.annotation.label_state import is_proposal, plain
-from emseg_napari.annotation.session.scratch import slices_in_use
-from emseg_napari.annotation.suggest import Place, estimated_error, next_slice_to_label, ranked
-from emseg_napari.annotation.suggest.search_stack import SliceSearched
-from emseg_napari.core.jobs import Event, Failed, Finished, SliceLeftOut, UserError
+from emseg_napari.annotation.suggest import Place
+from emseg_napari.core.jobs import UserError
 from emseg_napari.evaluation.evaluation import as_ranges
-from emseg_napari.io.sparse_stack import SparseStack
-from emseg_napari.models.run import starter_folder
-from emseg_napari.settings import PredictionSettings
-from emseg_napari.widgets.base.engine_job import EngineJob
-from emseg_napari.widgets.base.job_step import JobListener
+from emseg_napari.widgets.base.job_line import JobLine
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
-from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.step import enable, first_obstacle, in_columns, wrapping_label
-from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, set_pixels, stack_of
-from emseg_napari.widgets.layers.layer_info import LayerInfo
-from emseg_napari.widgets.layers.placement import (
-    layer_transform,
-    move_to,
-    show_pixel,
-    show_slice,
-    slice_in_view,
-    zoom_to,
+from emseg_napari.widgets.correct.place_queue import PlaceQueue
+from emseg_napari.widgets.correct.place_ring import PlaceRing
+from emseg_napari.widgets.correct.place_search import PlaceSearch
+from emseg_napari.widgets.layers.labels_layer import (
+    confirmed_in,
+    history_of,
+    is_managed,
+    set_pixels,
+    stack_of,
 )
+from emseg_napari.widgets.layers.placement import fits_the_view, show_pixel, show_slice, zoom_to
 
-_ZOOM = 5.0  # screen pixels for one of the image, at most
-_SEARCH = "Search for places where labels may be wrong, ranked by how much V_rand a correction may gain."
-_NEXT = "Go to the place where a correction may gain most."
+_REST_MS = 350  # after the 150 ms with which the step follows the view
+_LEAST_ZOOM, _ZOOM = 3.0, 5.0  # screen pixels for one of the image
+_NEXT = (
+    "Go to the place of this slice where a correction may gain most V_rand. The slice in view is searched by "
+    "itself; once its places are done, the next slice that has some follows."
+)
+_ALL = "Search all slices for places, from the one in view outwards, and estimate the error of each."
 _ACCEPT = "The place is right as it is: its proposed labels become yours."
 _NEXT_SLICE = "Go to the slice from which the network would learn most."
 _WORDS = {
     "gap": "Is a membrane missing here, between two cells that are joined now?",
     "membrane": "Is this membrane false, and are its two cells one?",
 }
+_NO_RUN = "Train a network or choose one first."
 
 
-Key = tuple[int, int, int, str]
-
-
-def _key(place: Place) -> Key:
-    """Name a place by what another search finds again."""
-    return place.z, place.y, place.x, place.kind
-
-
-class SuggestionPanel(JobListener, QWidget):
-    """The queue of places; it steers the viewer.
+class SuggestionPanel(QWidget):
+    """The queues of places, one for each labels layer; it steers the viewer.
 
     Parameters
     ----------
@@ -65,13 +56,14 @@ class SuggestionPanel(JobListener, QWidget):
 
     Attributes
     ----------
-    errors : dict
-        Slice -> estimated error (expected 1 - V_rand) of the slices that were searched.
+    searches : PlaceSearch
+    line : JobLine
+        For the dock: shows a search that the user waits for.
 
     Signals
     -------
     errors_estimated : dict
-        `errors`, whenever it is another.
+        Slice -> estimated error in the chosen layer, whenever it is another.
     """
 
     errors_estimated = Signal(object)
@@ -79,244 +71,291 @@ class SuggestionPanel(JobListener, QWidget):
     def __init__(self, step: LabelsStep) -> None:
         super().__init__()
         self._step = step
-        self.places: list[Place] = []
-        self.errors: dict[int, float] = {}
-        self._left_out: set[int] = set()
-        self._settled: set[Key] = set()
-        self._history: list[Place] = []
-        self._at = -1
-        self._mark: Any = None
-        self._layer: Any = None
-        self.job = EngineJob(self)
-        self.listen(self.job, step.guard)
-        self.job.ended.connect(self.update_buttons)
-        step.closing.connect(self.job.close)
-        step.closing.connect(self._remove_mark)
+        self._queues: dict[Any, PlaceQueue] = {}  # by the unique id of the layer
+        self._ring = PlaceRing(step.viewer)
+        self._ringed: PlaceQueue | None = None  # whose place has the ring
+        self._here: int | None = None  # the slice in view
+        self._wanted: int | None = None  # the slice whose places the user waits for
+        self._rest = QTimer(self, singleShot=True, interval=_REST_MS)
+        self._rest.timeout.connect(self._search_by_itself)
+        step.closing.connect(self._ring.hide)
+        self._build_search()
         self._build_buttons()
         self._lay_out()
+        self._bind_keys()
+
+    def _build_search(self) -> None:
+        self.searches = PlaceSearch(self._step, self)
+        self.job = self.searches.job
+        self.searches.searched.connect(self._show_searched)
+        self.searches.failed.connect(self._show_failed)
+        self.searches.changed.connect(self._follow_search)
+        self.cancel = self._step.button("Cancel", "End the search; what was found stays.", self._cancel)
+        self.line = JobLine(self.job, "Places", self.searches.bar, self.cancel)
 
     def _build_buttons(self) -> None:
         button = self._step.button
-        self.search = button("Find places", _SEARCH, self.start)
         self.next = button("Next (N)", _NEXT, partial(self.go, 1))
         self.back = button("Back (⇧N)", "Go back to the previous place.", partial(self.go, -1))
         self.accept = button("Accept (A)", _ACCEPT, self.accept_place)
         self.skip = button("Skip (S)", "Do not ask again about this place.", self.skip_place)
+        self.whole = button("Whole slice (H)", "Show the whole slice again.", self._step.viewer.reset_view)
+        self.search = button("All slices", _ALL, self.search_all)
         self.next_slice = button("Slice to label", _NEXT_SLICE, self.go_to_slice)
 
     def _lay_out(self) -> None:
-        grid = QGridLayout()
-        in_columns(self.buttons, grid)
-        self.bar = JobBar()
-        self.bar.hide()
         self.about = wrapping_label()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(grid)
-        layout.addWidget(self.bar)
+        for buttons in (self.buttons[:4], self.buttons[4:]):
+            row = QGridLayout()
+            in_columns(buttons, row, columns=len(buttons))
+            layout.addLayout(row)
         layout.addWidget(self.about)
+
+    def _bind_keys(self) -> None:
+        actions: dict[str, Callable[[], Any]] = {
+            "N": partial(self.go, 1),
+            "Shift-N": partial(self.go, -1),
+            "A": self.accept_place,
+            "S": self.skip_place,
+            "H": self._step.viewer.reset_view,
+        }
+        guarded = {key: partial(self._step.guarded, action) for key, action in actions.items()}
+        bind(self._step.viewer, self, guarded)
 
     @property
     def buttons(self) -> list[QPushButton]:
-        """All of them."""
-        return [self.search, self.next, self.back, self.accept, self.skip, self.next_slice]
+        """All of the page."""
+        walk = [self.next, self.back, self.accept, self.skip]
+        return [*walk, self.whole, self.search, self.next_slice]
+
+    @property
+    def queue(self) -> PlaceQueue | None:
+        """The places of the chosen labels layer; None if the plugin does not manage it."""
+        layer = self._step.workspace.labels
+        if not is_managed(layer):
+            return None
+        return self._queues.setdefault(layer.unique_id, PlaceQueue(layer))
+
+    @property
+    def errors(self) -> Mapping[int, float]:
+        """Slice -> estimated error in the chosen layer."""
+        return self.queue.errors if self.queue else {}
 
     @property
     def place(self) -> Place | None:
         """The place that is looked at."""
-        return self._history[self._at] if 0 <= self._at < len(self._history) else None
+        return self.queue.place if self.queue else None
 
-    def bind_keys(self) -> None:
-        """Take the keys of the loop; another list may have had them."""
-        moves = {"N": partial(self.go, 1), "Shift-N": partial(self.go, -1)}
-        marks = {"A": self.accept_place, "S": self.skip_place}
-        bind(
-            self._step.viewer,
-            self,
-            {key: partial(self._step.guarded, action) for key, action in (moves | marks).items()},
-        )
+    # -- what can be done, and what is shown --------------------------------------------
 
     def update_buttons(self, *_: Any) -> None:
-        """Enable what can be done now."""
-        workspace = self._step.workspace
-        if self._layer is not None and workspace.labels != self._layer:
-            self._reset()
+        """Enable what can be done now, after layers or run were chosen, too."""
+        known = {layer.unique_id for layer in self._step.workspace.managed_labels}
+        self._queues = {key: queue for key, queue in self._queues.items() if key in known}
         missing = [
-            (not is_managed(workspace.labels), "make or open a labels layer first"),
-            (workspace.image is None, "open an image first"),
+            (self.queue is None, "make or open a labels layer first"),
+            (self._step.workspace.image is None, "open an image first"),
         ]
         for button, own in self._obstacles().items():
             enable(button, first_obstacle([*missing, *own]))
-        self.bar.setVisible(self.job.running)
+        if self.queue is not self._ringed:
+            self._ring.hide()
 
     def _obstacles(self) -> dict[QPushButton, list[tuple[bool, str]]]:
-        untrained = (self._step.workspace.run or starter_folder()) is None
-        no_places = (not self.places, "find places first")
+        untrained = (self.searches.run is None, "train a network first")
         no_place = (self.place is None, "go to a place first")
         return {
-            self.search: [(self.job.running, "a search is running"), (untrained, "train a network first")],
-            self.next: [no_places],
-            self.next_slice: [no_places],
-            self.back: [(self._at <= 0, "this is the first place")],
+            self.next: [untrained],
+            self.search: [(self.searches.searches_all, "a search is running"), untrained],
+            self.next_slice: [(not self.errors, "search all slices first")],
+            self.back: [(not (self.queue and self.queue.has_previous), "this is the first place")],
             self.accept: [no_place],
             self.skip: [no_place],
+            self.whole: [],
         }
-
-    def _reset(self) -> None:
-        """Forget the places of a layer that is no longer the chosen one."""
-        self.job.cancel()
-        self._layer, self.places, self.errors, self._left_out = None, [], {}, set()
-        self._settled, self._history, self._at = set(), [], -1
-        self._remove_mark()
-        self.about.setText("")
-
-    def _remove_mark(self) -> None:
-        if self._mark is not None and self._mark in self._step.viewer.layers:
-            self._step.viewer.layers.remove(self._mark)
-        self._mark = None
-
-    # -- searching --------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Search all slices in the background, from the one in view outwards."""
-        layer = self._step.managed_layer()
-        image, run = self._step.image(), self._step.workspace.run or starter_folder()
-        if run is None:
-            raise UserError("Train a network or choose a run first (step Predict).")
-        self._layer, self.places, self.errors, self._left_out = layer, [], {}, set()
-        work: dict[str, Any] = {"image": image, "run": run, "confirmed": frozenset(confirmed_in(layer))}
-        work["settings"] = PredictionSettings(scale=self._step.workspace.scale)
-        work["first"] = slice_in_view(self._step.viewer, layer) or 0
-        self.job.start("search", "Finding places", lambda: work | {"labels": _copy_of(stack_of(layer))})
-        self.bind_keys()
-        self.update_buttons()
-
-    def handlers(self) -> dict[type[Event], Callable[[Any], None]]:
-        """Return what shows which event; the places of a slice come slice by slice."""
-        return super().handlers() | {SliceSearched: self._add}
-
-    def _add(self, event: SliceSearched) -> None:
-        if self._layer is not None:
-            self.errors[event.z] = estimated_error(event.places)
-            self.places = ranked([*self.places, *event.places])
-            self._describe()
-        self._show_found()
-
-    def on_left_out(self, event: SliceLeftOut) -> None:
-        """Say which slice cannot be read; the search goes on."""
-        self._left_out.add(event.z)
-        self._step.complain(event.text)
-
-    def on_finished(self, event: Finished) -> None:
-        """Show how many places there are."""
-        self._describe()
-        self._show_found()
-
-    def on_failed(self, event: Failed) -> None:
-        """Show why the search ended early."""
-        if not event.cancelled:
-            self._step.complain(event.text)
-        self._show_found()
 
     def _show_found(self) -> None:
         self.errors_estimated.emit(self.errors)
         self.update_buttons()
+        self._describe()
 
     def _describe(self) -> None:
-        place, waiting = self.place, self._waiting()
-        where = "" if place is None else f"Slice {place.z}, y {place.y}, x {place.x}: {_WORDS[place.kind]} "
-        gain = sum(p.gain for p in waiting) / max(1, len(self.errors))
-        self.about.setText(
-            f"{where}{len(waiting)} places left (V_rand {gain:+.3f} per slice if all are right)."
-            + (f" Slices that cannot be read: {as_ranges(sorted(self._left_out))}." if self._left_out else "")
-        )
+        queue = self.queue
+        sentence = "" if queue is None or self._here is None else self._sentence(queue, self._here)
+        if queue is not None and queue.left_out:
+            sentence += f" Slices that cannot be read: {as_ranges(sorted(queue.left_out))}."
+        self.about.setText(sentence.strip())
 
-    # -- from place to place ------------------------------------------------------------------------
+    def _sentence(self, queue: PlaceQueue, z: int) -> str:
+        if queue.place is not None and queue.place.z == z:
+            number, count = queue.rank(queue.place)
+            where = f" {number} of the best {count} in this slice." if number else ""
+            return _WORDS[queue.place.kind] + where
+        if self.searches.comes_to(queue, z):
+            return f"Searching slice {z}..."
+        if not queue.is_searched(z):
+            return ""
+        count = len(queue.waiting(z))
+        return f"{count} places to look at in this slice (N)." if count else "No place is left in this slice."
 
-    def _waiting(self) -> list[Place]:
-        seen, confirmed = self._settled.union(map(_key, self._history)), self._confirmed()
-        return [p for p in self.places if _key(p) not in seen and p.z not in confirmed]
+    # -- searching ----------------------------------------------------------------------
 
-    def _confirmed(self) -> set[int]:
-        return confirmed_in(self._layer) if is_managed(self._layer) else set()
+    def follow(self, z: int | None, may_search: bool) -> None:
+        """Follow the slice in view and its labels.
+
+        Parameters
+        ----------
+        z : int or None
+            The slice; None if no slice is shown.
+        may_search : bool
+            Whether it has proposals to be searched by itself, once the user has rested there.
+        """
+        if z != self._here:
+            self._here, self._wanted = z, None
+        if self.queue is not None and self.queue.drop_outdated():
+            self._show_found()
+        if may_search:
+            self._rest.start()
+        else:
+            self._rest.stop()
+        self._describe()
+
+    def forget(self, z: int) -> None:
+        """Forget the places of a slice that live learning has drawn anew, unless the user looks at one."""
+        if self.queue is not None and (self.place is None or self.place.z != z):
+            self.queue.drop(z)
+
+    def _search_by_itself(self) -> None:
+        """Search the slice in view, if this page is seen and nothing is missing."""
+        queue, z = self.queue, self._here
+        if self.isVisible() and queue is not None and z is not None and self.searches.can_start(queue, z):
+            self.searches.start(queue, z)
+
+    def search_all(self) -> None:
+        """Search all slices in the background, from the one in view outwards."""
+        self._step.managed_layer()
+        if self.searches.run is None:
+            raise UserError(_NO_RUN)
+        assert self.queue is not None  # the layer is managed
+        self.searches.start(self.queue, None)
+
+    def _cancel(self) -> None:
+        self._wanted = None
+        self.searches.cancel()
+
+    def _follow_search(self) -> None:
+        """Follow a search that started or ended."""
+        if not self.job.running:
+            self._wanted = None
+        # A search by itself is over soon, and must not move what lies above its line.
+        self.line.setVisible(self.searches.searches_all or (self.job.running and self._wanted is not None))
+        self._show_found()
+
+    def _show_searched(self, queue: PlaceQueue, z: int) -> None:
+        self._show_found()
+        if z == self._wanted and queue is self.queue:
+            self._wanted = None
+            self._step.say("")
+            self._step.guarded(partial(self.go, 1))
+
+    def _show_failed(self, sentence: str, z: int | None) -> None:
+        """Show what went wrong; with a search that nobody asked for, in the page."""
+        if z is None or z == self._wanted:
+            self._step.complain(sentence)
+        else:
+            self.about.setText(sentence)
+
+    # -- from place to place ------------------------------------------------------------
 
     def go(self, by: int) -> None:
-        """Go to the next place, or back."""
-        if self._at + by >= len(self._history):
-            waiting = self._waiting()
-            if not waiting:
-                raise UserError("No place is left; train on what you corrected, then find places again.")
-            self._history.append(waiting[0])
-        self._at = max(0, self._at + by)
-        self._show_place_in_view()
+        """Go to the next place of the slice in view, then to the next slice; or back."""
+        z = self._step.slice_of(self._step.managed_layer())
+        queue = self.queue
+        assert queue is not None  # the layer is managed
+        if queue.move(by, z):
+            self._show_place(queue)
+        elif by < 0:
+            raise UserError("This is the first place.")
+        elif self.searches.can_start(queue, z):
+            self._wait_for(queue, z)
+        else:
+            self._go_on(queue, z)
 
-    def _show_place_in_view(self) -> None:
-        place = self.place
-        assert place is not None  # `go` went to one
-        viewer, layer = self._step.viewer, self._layer
+    def _wait_for(self, queue: PlaceQueue, z: int) -> None:
+        """Go to the first place of a slice once it is searched."""
+        self._here = self._wanted = z
+        self._step.say(f"Searching slice {z}...")
+        self.searches.start(queue, z)
+        self._follow_search()
+
+    def _go_on(self, queue: PlaceQueue, z: int) -> None:
+        """Go on in the next slice that has places."""
+        other = queue.next_slice(z)
+        if other is None:
+            self._step.say(self._no_place_left(queue, z))
+            return
+        queue.move(1, other)
+        self._show_place(queue)
+        self._step.say(f"No place is left in slice {z}; this is slice {other}.")
+
+    def _no_place_left(self, queue: PlaceQueue, z: int) -> str:
+        stack = stack_of(queue.layer)
+        if self.searches.run is None:
+            raise UserError(_NO_RUN)
+        if not stack[z].any():
+            raise UserError(f"Slice {z} has no labels yet; propose it first.")
+        if self.job.running:
+            return f"No place is left in slice {z}; other slices are being searched."
+        if len(queue.errors.keys() | confirmed_in(queue.layer) | queue.left_out) < len(stack):
+            return f"No place is left in slice {z}; confirm it (C), or press 'All slices'."
+        return "No place is left in any slice; train on what you corrected, then press 'All slices' again."
+
+    def _show_place(self, queue: PlaceQueue) -> None:
+        """Bring a place into view; the zoom stays if the place is well seen with it."""
+        place, viewer, layer = queue.place, self._step.viewer, queue.layer
+        assert place is not None  # `move` went to one
+        self._here, self._ringed = place.z, queue
         show_pixel(viewer, layer, (place.z, place.y, place.x))
-        zoom_to(viewer, layer, 2 * place.radius_px, _ZOOM)
-        self._draw(place)
+        if not fits_the_view(viewer, layer, 2 * place.radius_px, _LEAST_ZOOM):
+            zoom_to(viewer, layer, 2 * place.radius_px, _ZOOM)
+        self._ring.show(layer, place)
         self._describe()
         self.update_buttons()
 
-    def _draw(self, place: Place) -> None:
-        """Put a ring around the place."""
-        where = np.array([(place.z, place.y, place.x)[-self._layer.ndim :]], float)
-        transform = layer_transform(self._layer, self._layer.ndim)
-        if self._mark is not None and self._mark in self._step.viewer.layers:
-            self._mark.data = where
-            move_to(self._mark, transform)
-            self._mark.size = 2 * place.radius_px
-            return
-        self._mark = self._step.viewer.add_points(
-            where,
-            name="place to look at",
-            metadata=LayerInfo(is_aid=True).as_metadata(),
-            size=2 * place.radius_px,
-            face_color="transparent",
-            border_color="white",
-            border_width=0.012,
-            **transform,
-        )
-        self._step.viewer.layers.selection.active = self._layer
-
     def accept_place(self) -> None:
         """Make the proposals around the place the user's own, then go to the next place."""
-        place = self._current_place()
-        self._step.slice_of(self._layer)  # whoever sees no slices sees nothing of what would be accepted
-        plane = stack_of(self._layer)[place.z]
+        queue, place = self._current_place()
+        plane = stack_of(queue.layer)[place.z]
         y, x = np.ogrid[: plane.shape[0], : plane.shape[1]]
         near = np.hypot(y - place.y, x - place.x) <= place.radius_px
         rows, columns = np.nonzero(near & is_proposal(plane))
-        set_pixels(self._layer, place.z, rows, columns, plain(plane[rows, columns]))
-        self._settle(place)
+        with history_of(queue.layer).named("accept place"):
+            set_pixels(queue.layer, place.z, rows, columns, plain(plane[rows, columns]))
+        queue.settle(place)
+        self.go(1)
 
     def skip_place(self) -> None:
         """Do not ask about the place again."""
-        self._settle(self._current_place())
-
-    def _settle(self, place: Place) -> None:
-        self._settled.add(_key(place))
+        queue, place = self._current_place()
+        queue.settle(place)
         self.go(1)
 
-    def _current_place(self) -> Place:
-        if self.place is None:
+    def _current_place(self) -> tuple[PlaceQueue, Place]:
+        """Return the place that the user looks at, in the slice in view."""
+        z = self._step.slice_of(self._step.managed_layer())
+        queue, place = self.queue, self.place
+        if queue is None or place is None or place.z != z:
             raise UserError("Go to a place first (N).")
-        return self.place
+        return queue, place
 
     def go_to_slice(self) -> None:
         """Go to the slice that teaches most."""
-        confirmed = self._confirmed()
-        if not set(self.errors) - confirmed:
-            raise UserError("Every slice is confirmed.")
-        z = next_slice_to_label(self.errors, confirmed)
-        show_slice(self._step.viewer, self._layer, z)
-        self._step.say(
-            f"The network would learn most from slice {z}: estimated error {self.errors[z]:.3f} (1 - V_rand)."
-        )
-
-
-def _copy_of(labels: np.ndarray) -> SparseStack:
-    painted = SparseStack.of(labels, slices_in_use(labels))
-    return painted.mapped(lambda plane: np.array(plane, np.uint8))
+        queue = self.queue
+        z = queue.slice_to_label() if queue else None
+        if queue is None or z is None:
+            raise UserError("Every slice that was searched is confirmed.")
+        show_slice(self._step.viewer, queue.layer, z)
+        error = f"estimated error {queue.errors[z]:.3f} (1 - V_rand)"
+        self._step.say(f"The network would learn most from slice {z}: {error}.")

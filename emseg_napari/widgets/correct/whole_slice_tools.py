@@ -103,19 +103,21 @@ def free_in(plane: np.ndarray) -> np.ndarray:
     return (plane == UNLABELLED) | is_proposal(plane)
 
 
-def redraw(layer: Labels, z: int, drawn: np.ndarray) -> int:
+def redraw(layer: Labels, z: int, drawn: np.ndarray, name: str = "new labels") -> int:
     """Give a slice new labels where it has none of the user's own, as one undo entry; return how many.
 
     Parameters
     ----------
     drawn : numpy.ndarray
         uint8 (y, x): 1 boundary, 2 interior, 0 where nothing is to change.
+    name : str
+        Of the entry.
     """
     plane = stack_of(layer)[z]
     before, free = plane.copy(), free_in(plane) & (drawn != UNLABELLED)
     np.copyto(plane, drawn, where=free, casting="unsafe")
     layer.refresh()
-    history_of(layer).add(Replaced(lambda: stack_of(layer), z, before))
+    history_of(layer).add(Replaced(lambda: stack_of(layer), z, before, name))
     return int(np.count_nonzero(free))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, error_map
 from emseg_napari.evaluation.report_html import ABOUT_TRAINED
-from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.step import in_row, wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.theme_colours import BLUE, GREY, ThemeColour
@@ -86,9 +84,6 @@ class ErrorList(QWidget):
             Slices that the run was trained on, where few errors prove nothing.
         """
         self.errors, self._over = list(errors), over
-        # Now, since the list of places to look at has the same keys: they go to what was found last.
-        moves = {NEXT_KEY: partial(self.table.step, 1), PREVIOUS_KEY: partial(self.table.step, -1)}
-        bind(self._viewer, self, moves)
         self.summary.setText(_summary(self.errors, trained))
         self.table.fill([(error, _cells(error, error.z in trained)) for error in self.errors[:MOST_ROWS]])
         self._draw(error_map(self.errors, shape, new_labels(shape)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -15,13 +16,14 @@ from emseg_napari.evaluation.report_html import ABOUT_TRAINED, MEANING
 from emseg_napari.evaluation.review import Review
 from emseg_napari.evaluation.training_overlap import HELD_OUT, TRAINED, UNKNOWN
 from emseg_napari.widgets.base.fold import Fold
+from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.plots import ThresholdPlot
 from emseg_napari.widgets.base.step import wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.theme_colours import GREY
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import LayerComparison
-from emseg_napari.widgets.evaluate.error_list import ErrorList
+from emseg_napari.widgets.evaluate.error_list import NEXT_KEY, PREVIOUS_KEY, ErrorList
 from emseg_napari.widgets.evaluate.rounds_table import RoundsTable
 from emseg_napari.widgets.layers.placement import show_slice
 
@@ -120,6 +122,8 @@ class Results(QWidget):
 
     def _build_tabs(self) -> None:
         self.slices, self.errors = ScoreTable(_COLUMNS), ErrorList(self._viewer)
+        steps = {key: partial(self.errors.table.step, by) for key, by in ((NEXT_KEY, 1), (PREVIOUS_KEY, -1))}
+        bind(self._viewer, self, steps)  # on this page, whichever of its tabs is open
         self.slices.chosen.connect(self._go_to_slice)
         self.thresholds, self.rounds = ThresholdPlot(), RoundsTable()
         self.tabs = QTabWidget()

@@ -1,26 +1,61 @@
-"""The colours of labels and proposals."""
+"""The colours of labels and proposals.
+
+A user's own boundary is vermilion and the interior blue; all that a network only proposes is yellow. The
+colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/): colour-blind people tell them apart.
+"""
 
 from __future__ import annotations
 
 from functools import cache
 
 import numpy as np
+from napari.layers import Labels
+from napari.utils import Colormap
 from napari.utils.colormaps import DirectLabelColormap
 from qtpy.QtCore import QThreadPool
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR
 
 Colour = tuple[float, float, float, float]
-ORANGE: Colour = (1.0, 0.3, 0.1, 1.0)
-YELLOW: Colour = (1.0, 0.85, 0.1, 1.0)
+VERMILION, BLUE, YELLOW, GREEN = "#d55e00", "#0072b2", "#f0e442", "#009e73"
+_CLEAR: Colour = (0.0, 0.0, 0.0, 0.0)
 
 
-def label_colours() -> DirectLabelColormap:
-    """Boundary is visible, interior faint, unlabelled clear; what is only proposed is yellow and green."""
-    clear = (0.0, 0.0, 0.0, 0.0)
-    own = {BOUNDARY: ORANGE, INTERIOR: (0.25, 0.6, 1.0, 0.25)}
-    proposed = {PROPOSED_BOUNDARY: YELLOW, PROPOSED_INTERIOR: (0.4, 1.0, 0.5, 0.12)}
-    return DirectLabelColormap(color_dict={None: clear, 0: clear} | own | proposed)
+def _rgba(name: str, alpha: float = 1.0) -> Colour:
+    red, green, blue = (int(name[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue, alpha
+
+
+_OWN = _rgba(VERMILION), _rgba(BLUE, 0.4)
+_PROPOSED = _rgba(YELLOW), _rgba(YELLOW, 0.2)
+
+
+def label_colours(confirmed: bool = False) -> DirectLabelColormap:
+    """Return the colours of labels; proposals of a confirmed slice look as the user's own, and count so."""
+    own = dict(zip((BOUNDARY, INTERIOR), _OWN, strict=True))
+    proposed = _OWN if confirmed else _PROPOSED
+    others = dict(zip((PROPOSED_BOUNDARY, PROPOSED_INTERIOR), proposed, strict=True))
+    return DirectLabelColormap(color_dict={None: _CLEAR, 0: _CLEAR} | own | others)
+
+
+def show_confirmed(layer: Labels, confirmed: bool) -> None:
+    """Draw the proposals of a managed layer as the user's own labels, or as proposals again.
+
+    The colours are exchanged only where they change: napari draws the whole layer anew. Colours that the
+    user has given to the layer stay.
+    """
+    present = getattr(layer.colormap, "color_dict", {}).get(PROPOSED_BOUNDARY)
+    other = (_PROPOSED if confirmed else _OWN)[0]
+    if present is not None and np.allclose(present, other):
+        layer.colormap = label_colours(confirmed)
+
+
+def proposal_ramp() -> Colormap:
+    """Return the colours of a boundary probability that is a proposal: from clear to a proposed boundary's.
+
+    For image layers with translucent blending, such as a live preview.
+    """
+    return Colormap([_rgba(YELLOW, 0.0), _rgba(YELLOW)], name="emseg proposal")
 
 
 @cache

@@ -98,6 +98,12 @@ def zoom_to(viewer: Any, layer: Layer, extent_px: float, most: float) -> None:
     viewer.scene.camera.zoom = min(most, _FIELD_PX / extent_px) / _pixel_size(layer)[-1]
 
 
+def fits_the_view(viewer: Any, layer: Layer, extent_px: float, least: float) -> bool:
+    """Whether `extent_px` pixels of a layer fit, each at least `least` screen pixels wide."""
+    width = viewer.scene.camera.zoom * _pixel_size(layer)[-1]
+    return bool(width >= least and width * extent_px <= 1.5 * _FIELD_PX)  # most canvases are that large
+
+
 def show_slice(viewer: Any, layer: Layer, z: int) -> None:
     """Show a slice of a layer; the camera stays where it is."""
     _show_slices(viewer)

@@ -7,7 +7,8 @@ napari's, so that Ctrl+Z undoes the last one in either list.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import imagecodecs
@@ -22,7 +23,15 @@ _MOST_PAINTED = 100  # entries that napari keeps
 
 
 class HistoryEntry(Protocol):
-    """One change that can be undone and redone."""
+    """One change that can be undone and redone.
+
+    Attributes
+    ----------
+    name : str
+        What the user calls it.
+    """
+
+    name: str
 
     @property
     def slices(self) -> set[int]:
@@ -38,13 +47,15 @@ class HistoryEntry(Protocol):
 class Painted:
     """One entry of napari's own history: strokes, fills, polygons, repairs."""
 
-    def __init__(self, layer: Labels, slices: set[int]) -> None:
-        self.slices = slices
+    def __init__(self, layer: Labels, slices: set[int], name: str) -> None:
+        self.slices, self.name = slices, name
         self.undo, self.redo = layer.undo, layer.redo
 
 
 class Confirmed:
     """A slice was confirmed or unconfirmed."""
+
+    name = "confirmation"
 
     def __init__(self, confirmed: set[int], z: int) -> None:
         self._confirmed, self.slices = confirmed, {z}
@@ -65,10 +76,14 @@ class Replaced:
     z : int
     before : numpy.ndarray
         (y, x): what stood there.
+    name : str
+        What the user calls the change.
     """
 
-    def __init__(self, planes: Callable[[], np.ndarray], z: int, before: np.ndarray) -> None:
-        self._planes, self._z, self.slices = planes, z, {z}
+    def __init__(
+        self, planes: Callable[[], np.ndarray], z: int, before: np.ndarray, name: str = "new labels"
+    ) -> None:
+        self._planes, self._z, self.slices, self.name = planes, z, {z}, name
         self._other = _packed(before)
         self.undo = self.redo
 
@@ -92,6 +107,8 @@ class Filled:
     exchange_origin : callable
         Notes what a slice comes from now, and returns what it came from.
     """
+
+    name = "proposals"
 
     def __init__(
         self,
@@ -145,6 +162,11 @@ class UndoHistory(QObject):
     layer : napari.layers.Labels
         Ctrl+Z and Ctrl+Shift+Z come here from now on, while it is selected.
 
+    Attributes
+    ----------
+    sentence : str
+        What was undone or redone last.
+
     Signals
     -------
     changed : set of int
@@ -159,6 +181,8 @@ class UndoHistory(QObject):
     def __init__(self, layer: Labels) -> None:
         super().__init__()
         self.layer = layer
+        self.sentence = ""
+        self._name = "stroke"  # of what is painted now
         self._done: list[HistoryEntry] = []
         self._undone: list[HistoryEntry] = []
         self._reaches_back = True  # to napari's older entries
@@ -176,6 +200,15 @@ class UndoHistory(QObject):
             del self._done[: self._done.index(painted[0]) + 1]
         self.changed.emit(entry.slices)
 
+    @contextmanager
+    def named(self, name: str) -> Iterator[None]:
+        """Give what is painted in the body a name, such as that of a repair tool."""
+        before, self._name = self._name, name
+        try:
+            yield
+        finally:
+            self._name = before
+
     def holds(self, entry: HistoryEntry) -> bool:
         """Whether an entry is done, and was neither undone nor forgotten."""
         return any(one is entry for one in self._done)
@@ -186,7 +219,7 @@ class UndoHistory(QObject):
             entry = self._done.pop()
             entry.undo()
             self._undone.append(entry)
-            self._replayed(entry)
+            self._replayed(entry, "Undone")
         elif self._reaches_back:
             self.layer.undo()
 
@@ -196,20 +229,27 @@ class UndoHistory(QObject):
             entry = self._undone.pop()
             entry.redo()
             self._done.append(entry)
-            self._replayed(entry)
+            self._replayed(entry, "Redone")
 
-    def _replayed(self, entry: HistoryEntry) -> None:
+    def _replayed(self, entry: HistoryEntry, done: str) -> None:
+        self.sentence = f"{done}: {entry.name}{_where(entry.slices)}."
         self.layer.refresh()
         self.changed.emit(entry.slices)
         self.replayed.emit(entry.slices)
 
     def _painted(self, event: Any) -> None:
-        self.add(Painted(self.layer, _slices_of(event.value, self.layer.ndim)))
+        self.add(Painted(self.layer, _slices_of(event.value, self.layer.ndim), self._name))
 
     def _replaced(self, event: Any) -> None:
         """Follow pixels that were exchanged as a whole, which leaves nothing to undo."""
         self._done, self._undone, self._reaches_back = [], [], False
         self.changed.emit(set(range(self.layer.data.shape[-3] if self.layer.ndim > 2 else 1)))
+
+
+def _where(slices: set[int]) -> str:
+    if len(slices) == 1:
+        return f", slice {min(slices)}"
+    return f", {len(slices)} slices" if slices else ""
 
 
 def _slices_of(entry: list[Any], ndim: int) -> set[int]:

@@ -1,41 +1,87 @@
 """Keys of the window: whose action they do."""
 
+import gc
+import weakref
+
+import pytest
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QTabWidget, QWidget
 
-from emseg_napari.widgets.base.keys import bind
+from emseg_napari.widgets.base.keys import KEYS, bind
 
 
-def test_a_key_is_of_the_last_who_asked_and_then_again_of_the_one_before(qtbot):
-    viewer, pressed = ViewerModel(), []
-    viewer.bind_key("C", lambda _: pressed.append("user"))
+@pytest.fixture
+def pressed():
+    """Whose action was done."""
+    return []
+
+
+def press(viewer):
+    ((_, action),) = viewer.keymap.items()
+    action(viewer)
+
+
+def test_a_key_is_of_the_page_in_view(qtbot, pressed):
+    viewer, pages = ViewerModel(), QTabWidget()
+    qtbot.addWidget(pages)
+    for name in ("correct", "check", "results"):
+        page = QWidget()
+        pages.addTab(page, name)
+        if name != "results":
+            bind(viewer, page, {"N": lambda name=name: pressed.append(name)})
+    press(viewer)
+    assert pressed == []  # nobody sees a page
+    pages.show()
+    for index in (0, 1, 2, 0):
+        pages.setCurrentIndex(index)
+        press(viewer)
+    assert pressed == ["correct", "check", "correct"]
+
+
+def test_what_a_key_did_before_it_does_while_no_page_has_it_and_after_the_last_is_gone(qtbot, pressed):
+    viewer, owner = ViewerModel(), QWidget()
+    user = lambda _: pressed.append("user")  # noqa: E731
+    viewer.bind_key("C", user)
+    bind(viewer, owner, {"C": lambda: pressed.append("plugin")})
+    press(viewer)
+    owner.show()
+    press(viewer)
+    with qtbot.waitSignal(owner.destroyed):
+        owner.deleteLater()
+    press(viewer)
+    assert pressed == ["user", "plugin", "user"]
+    assert user in viewer.keymap.values()
+
+
+def test_a_key_is_of_the_page_that_is_left(qtbot, pressed):
+    viewer = ViewerModel()
     first, second = QWidget(), QWidget()
-    for owner, name in ((first, "first"), (second, "second"), (first, "first again")):
+    qtbot.addWidget(first)
+    for owner, name in ((first, "first"), (second, "second")):
         bind(viewer, owner, {"C": lambda name=name: pressed.append(name)})
-
-    def press():
-        ((_, action),) = viewer.keymap.items()
-        action(viewer)
-
-    def end(owner):
-        with qtbot.waitSignal(owner.destroyed):
-            owner.deleteLater()
-
-    press()
-    end(first)
-    press()
-    end(second)
-    press()
-    assert pressed == ["first again", "second", "user"]
+        owner.show()
+    press(viewer)
+    with qtbot.waitSignal(second.destroyed):
+        second.deleteLater()
+    press(viewer)
+    assert pressed == ["second", "first"]
 
 
-def test_a_key_that_somebody_else_has_taken_meanwhile_stays_theirs(qtbot):
-    viewer, pressed = ViewerModel(), []
-    owner = QWidget()
+def test_a_key_that_somebody_else_has_taken_meanwhile_stays_theirs(qtbot, pressed):
+    viewer, owner = ViewerModel(), QWidget()
     bind(viewer, owner, {"C": lambda: pressed.append("plugin")})
     viewer.bind_key("C", lambda _: pressed.append("user"), overwrite=True)
     with qtbot.waitSignal(owner.destroyed):
         owner.deleteLater()
-    ((_, action),) = viewer.keymap.items()
-    action(viewer)
+    press(viewer)
     assert pressed == ["user"]
+
+
+def test_keys_keep_no_viewer_alive(qtbot):
+    viewer, owner = ViewerModel(), QWidget()
+    qtbot.addWidget(owner)
+    bind(viewer, owner, {key: lambda: None for key in KEYS})
+    gone = weakref.ref(viewer)
+    del viewer
+    gc.collect()
+    assert gone() is None

@@ -87,7 +87,7 @@ def test_without_a_run_it_starts_from_the_starter_network_or_says_that_one_is_mi
     live, tmp_path, monkeypatch
 ):
     live.switch.click()
-    assert live.step.status.text() == "Train a network or choose a run first (step Predict)."
+    assert live.step.status.text() == "Train a network or choose one first."
     assert not live.switch.isChecked()
     monkeypatch.setattr(run_module, "STARTER_FOLDER", a_run(tmp_path / "starter", [0], [1]).folder)
     live.switch.click()
@@ -100,7 +100,7 @@ def test_what_cannot_continue_to_learn_is_refused(live, tmp_path):
     run.save()
     live.step.workspace.choose_run(run.folder)
     live.switch.click()
-    assert live.step.status.text() == "'trees' cannot continue to learn; choose the run of a network."
+    assert live.step.status.text() == "'trees' cannot continue to learn; choose another network."
     assert live.jobs == []
 
 
@@ -108,7 +108,7 @@ def test_pressed_again_it_saves_what_it_learned_and_before_it_began_it_is_cancel
     assert started.switch.isChecked()
     started.switch.click()
     assert started.asked == [{"enough": True}]
-    assert started.state.text() == "saving what it learned..."
+    assert started.bar.format() == "saving what it learned..."
     assert started.switch.isChecked()
     started.pretend(preparing=True)
     started.switch.click()
@@ -123,7 +123,7 @@ def test_the_button_stays_pressed_and_enabled_while_it_learns(started):
     started.update_buttons()
     assert not started.switch.isEnabled()
     assert not started.switch.isChecked()
-    assert started.state.text() == ""
+    assert started.bar.format() == ""
 
 
 def test_the_slice_in_view_is_followed_only_while_it_learns(started):
@@ -177,15 +177,15 @@ def test_many_changed_slices_are_sent_in_portions(started, qtbot, monkeypatch):
 
 def test_what_the_network_does_is_said_beside_the_button(started):
     started.job.event.emit(Progress(0.1, None, "step 5"))
-    assert started.state.text() == "step 5"
+    assert started.bar.format() == "step 5"
     started.job.event.emit(Message("It waits."))
-    assert started.state.text() == "It waits."
+    assert started.bar.format() == "It waits."
 
 
 def test_what_it_learned_is_the_run_that_predicts_from_then_on(started):
     started.job.event.emit(Finished(SimpleNamespace(folder=Path("runs/learned"))))
     assert started.step.workspace.run == Path("runs/learned")
-    assert started.step.status.text() == "Saved what it learned as learned; step Predict uses it."
+    assert started.step.status.text() == "Saved what it learned as learned, the network from now on."
 
 
 def test_a_failure_is_said_and_a_cancel_is_not(started):

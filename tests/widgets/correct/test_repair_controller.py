@@ -12,7 +12,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.widgets.correct.repair_controller import RepairController
 from emseg_napari.widgets.correct.repair_tools import Tool
 from emseg_napari.widgets.correct.whole_slice_tools import WholeSliceTool
-from emseg_napari.widgets.layers.labels_layer import add_labels
+from emseg_napari.widgets.layers.labels_layer import add_labels, history_of
 from emseg_napari.widgets.layers.layer_info import info_of
 from helpers.window import striped, wait_for
 
@@ -179,7 +179,7 @@ def test_a_tool_in_hand_has_the_mouse_and_gives_it_back(hand):
     assert (layer.mode, layer.mouse_pan, layer.cursor) == ("pan_zoom", False, "crosshair")
     assert hand.viewer.layers.selection.active == layer
     hand.controller.activate(two, layer)
-    hand.controller.activate(two, layer)
+    hand.controller.deactivate()
     assert (layer.mode, layer.mouse_pan, layer.cursor) == ("pan_zoom", True, "standard")
     own = [*layer.mouse_drag_callbacks, *layer.mouse_move_callbacks]
     assert not [one for one in own if getattr(one, "__self__", None) is hand.controller]
@@ -217,6 +217,54 @@ def test_a_tool_of_the_whole_slice_shows_at_once_what_is_free_and_draws_it_with_
     assert not [layer for layer in hand.viewer.layers if layer.name == "repair preview" and layer.visible]
 
 
+def shows(hand):
+    return "repair preview" in hand.viewer.layers and preview(hand).visible
+
+
+def test_the_preview_is_one_layer_that_is_hidden_and_used_again_above_the_others(hand, qtbot):
+    kept = None
+    for name in ("first", "second"):
+        hand.controller.activate(hand.tool(1), hand.layer)
+        hover(hand, 9, 9)
+        wait_for(qtbot, lambda: shows(hand))
+        assert kept in (None, preview(hand))
+        assert hand.viewer.layers[-1] == preview(hand)
+        kept = preview(hand)
+        hand.controller.deactivate()
+        assert not kept.visible
+        add_labels(hand.viewer, LABELS.copy(), name)
+    hand.viewer.layers.remove(kept)
+    hand.controller.activate(hand.tool(1), hand.layer)
+    hover(hand, 9, 9)
+    wait_for(qtbot, lambda: shows(hand))
+
+
+@pytest.mark.parametrize("change", ["slice", "rolled"])
+def test_the_first_point_is_forgotten_in_another_view(hand, qtbot, change):
+    hand.controller.activate(hand.tool(2), hand.layer)
+    use(hand, (5, 6))
+    hover(hand, 9, 9)
+    wait_for(qtbot, lambda: shows(hand))
+    if change == "slice":
+        hand.viewer.dims.set_point(0, Z + 1)
+    else:
+        hand.viewer.dims.order = (1, 0, 2)
+    assert not shows(hand)
+    hand.asked.clear()
+    hand.viewer.dims.order = (0, 1, 2)
+    hand.viewer.dims.set_point(0, Z)
+    use(hand, (20, 21))
+    assert hand.asked == []
+    assert hand.said[-1][0].startswith("Now click the other one")
+
+
+def test_what_a_tool_did_is_undone_under_its_name(hand):
+    hand.controller.activate(hand.tool(1), hand.layer)
+    use(hand, (5, 6))
+    history_of(hand.layer).undo()
+    assert history_of(hand.layer).sentence == f"Undone: tool of 1, slice {Z}."
+
+
 def test_of_a_whole_slice_the_image_is_seen_through_its_preview(hand, qtbot):
     def draw(layer, z):
         return np.ones(layer.data.shape[1:], np.uint8), ""
@@ -225,7 +273,8 @@ def test_of_a_whole_slice_the_image_is_seen_through_its_preview(hand, qtbot):
     for tool in (hand.tool(1), WholeSliceTool("whole", "", "", draw)):
         hand.controller.activate(tool, hand.layer)
         hover(hand, 9, 9)
-        wait_for(qtbot, lambda: "repair preview" in hand.viewer.layers)
+        whole = isinstance(tool, WholeSliceTool)
+        wait_for(qtbot, lambda whole=whole: shows(hand) and (preview(hand).data.shape[1] == 40) == whole)
         colours = preview(hand).colormap.color_dict
         seen[tool.name] = [float(colours[label][3]) for label in (0, 1, 2)]
     (_, boundary, interior), whole = seen["tool of 1"], seen["whole"]

@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QHelpEvent, QMouseEvent
+from qtpy.QtGui import QColor, QHelpEvent, QImage, QMouseEvent, QPalette
 
 from emseg_napari.annotation.label_state import SliceSummary
 from emseg_napari.widgets.correct import slice_strip
 from emseg_napari.widgets.correct.slice_strip import COLOURS, SliceStrip, state_of
 from emseg_napari.widgets.layers.labels_layer import add_labels
-
-RAW = COLOURS["raw"]
 
 
 @pytest.fixture
@@ -93,33 +91,102 @@ def test_the_tooltip_is_of_the_slice_under_the_cursor(strip, monkeypatch):
     assert said == [(QPoint(7, 8), strip.sentence(2), strip), (QPoint(7, 8), "", strip)]
 
 
-def test_columns_have_a_gap_a_margin_and_a_colour_until_they_are_counted(strip):
+def painted(strip, theme="dark"):
+    """The pixels of the strip on a theme, (y, x, 3), and its ink."""
+    ground, ink = (
+        (QColor("#262930"), QColor("#f0f1f2")) if theme == "dark" else (QColor("white"), QColor("black"))
+    )
+    palette = strip.palette()
+    palette.setColor(QPalette.ColorRole.Window, ground)
+    palette.setColor(QPalette.ColorRole.WindowText, ink)
+    strip.setPalette(palette)
+    strip.setAutoFillBackground(True)
+    image = strip.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+    pixels = np.array(image.constBits().asarray(image.sizeInBytes()), np.uint8)
+    rows = pixels.reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3), rgb(ink)
+
+
+def rgb(colour):
+    return np.array(QColor(colour).getRgb()[:3])
+
+
+def shares(pixels, x, width, colour):
+    """In the upper and the lower half of a column: how much of it has a colour."""
+    column = (pixels[6:38, x : x + width] == colour).all(axis=2)
+    return column[:16].mean(), column[16:].mean()
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_a_state_has_a_shape_of_its_own_on_both_themes(strip, theme):
+    pixels, _ = painted(strip, theme)
+    ground = pixels[2, 50]
+    at = {"raw": 0, "proposed": 100, "touched": 200, "confirmed": 300}
+    inside = {state: pixels[:, x + 3 : x + 96] for state, x in at.items()}
+    empty = {state: shares(part, 0, 93, ground) for state, part in inside.items()}
+    assert empty["raw"] == (1, 1)
+    assert empty["touched"] == (1, 0)
+    assert empty["proposed"] == (0, 0)
+    assert max(empty["confirmed"]) < 0.02  # but for the tick
+    full = {
+        state: shares(part, 0, 93, rgb(COLOURS[state])) for state, part in inside.items() if state != "raw"
+    }
+    assert min(full["proposed"]) > 0.5
+    assert max(full["proposed"]) < 0.95  # hatched
+    assert 0.9 < min(full["confirmed"]) < 1  # but for the tick
+    assert full["touched"] == (0, 1)
+
+
+def test_columns_have_a_gap_a_margin_and_an_outline_and_nothing_until_they_are_counted(strip):
     strip.found.pop(4)
-    drawn = strip.grab().toImage()
-    colour = {(x, y): drawn.pixelColor(x, y).name() for x in (0, 98, 99, 100, 450) for y in (3, 4, 39, 40)}
-    inside = {place for place, found in colour.items() if found in (RAW, COLOURS["proposed"], "#303338")}
-    assert inside == {(x, y) for x in (0, 98, 100, 450) for y in (4, 39)}
-    assert colour[450, 20 - 16] == "#303338"
-    assert colour[98, 4] == RAW
-    assert colour[100, 4] == COLOURS["proposed"]
+    pixels, _ = painted(strip)
+    ground = pixels[2, 50]
+    drawn = {(x, y): (pixels[y, x] != ground).any() for x in (0, 98, 99, 100, 450) for y in (3, 4, 38, 40)}
+    assert {place for place, there in drawn.items() if there} == {
+        (x, y) for x in (0, 98, 100) for y in (4, 38)
+    }
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_the_slice_in_view_is_marked_in_the_ink_of_the_theme(strip, theme):
+    for z in (0, 3):
+        strip.show_pixel(z)
+        pixels, ink = painted(strip, theme)
+        above = (pixels[2] == ink).all(axis=1)
+        assert above[100 * z + 20 : 100 * z + 80].all()
+        assert above.sum() < 110
 
 
 def test_where_columns_are_narrower_than_a_pixel_done_covers_raw(qtbot):
     strip = shown(np.zeros((60, 4, 4), np.uint8), {30}, 20, qtbot)
-    drawn = strip.grab().toImage()
-    assert [drawn.pixelColor(x, 20).name() for x in (9, 10, 11)] == [RAW, COLOURS["confirmed"], RAW]
+    pixels, _ = painted(strip)
+    green = (pixels[20] == rgb(COLOURS["confirmed"])).all(axis=1)
+    assert np.nonzero(green)[0].tolist() == [10]
 
 
-def test_the_largest_error_fills_the_height_also_of_one_slice_of_which_none_is_wrong(strip):
-    def dark(errors):
+def test_narrow_columns_are_told_apart_by_how_full_they_are(qtbot):
+    labels = np.zeros((300, 4, 4), np.uint8)
+    labels[100:], labels[200:, 0] = 3, 1
+    pixels, _ = painted(shown(labels, set(), 600, qtbot))
+    ground = pixels[1, 0]
+    upper, lower = ((pixels[y] != ground).any(axis=1) for y in (10, 34))
+    assert not upper[:198].any()
+    assert upper[202:398].all()
+    assert not upper[402:].any()
+    assert not lower[:198].any()
+    assert lower[202:].all()
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_errors_are_bars_below_all_states_of_which_the_largest_fills_the_height(strip, theme):
+    def heights(errors):
         strip.show_errors(errors)
-        drawn = strip.grab().toImage()
-        return [
-            sum(drawn.pixelColor(100 * z + 10, y).name() == "#101114" for y in range(44)) for z in range(6)
-        ]
+        pixels, ink = painted(strip, theme)
+        below = (pixels[-12:, 50::100] == ink).all(axis=2)
+        return below.sum(axis=0).tolist()
 
-    assert dark({1: 0.4, 2: 0.1}) == [0, 36, 9, 0, 0, 0]
-    assert dark({1: 0.0}) == [0] * 6
+    assert heights({1: 0.4, 2: 0.2, 3: 0.4, 5: 0.1}) == [0, 10, 5, 10, 0, pytest.approx(2.5, abs=0.5)]
+    assert heights({1: 0.0}) == [0] * 6
 
 
 def test_without_a_layer_there_is_nothing_to_count_or_click(strip):

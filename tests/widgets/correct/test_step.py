@@ -6,7 +6,9 @@ from napari.components import ViewerModel
 
 from emseg_napari.models import run as run_module
 from emseg_napari.widgets.base.keys import KEYS, NAPARI_KEYS, KeySheet
+from emseg_napari.widgets.base.workspace import LayerChoice
 from emseg_napari.widgets.correct.step import CorrectStep
+from emseg_napari.widgets.layers.label_colours import label_colours
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
 from helpers.window import striped, wait_for
 
@@ -16,10 +18,12 @@ NO_LABELS, NO_IMAGE = "make or open a labels layer first", "open an image first"
 
 @pytest.fixture
 def empty(qtbot, tmp_path, monkeypatch):
-    """The step without any layer, and without a starter network."""
+    """The step and the strip as the user sees them, without any layer and without a starter network."""
     monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
     step = CorrectStep(ViewerModel())
-    qtbot.addWidget(step)
+    for widget in (step, step.strip):
+        qtbot.addWidget(widget)
+        widget.show()
     return step
 
 
@@ -108,7 +112,7 @@ def test_keys_without_labels_say_so(empty, key):
 
 def test_all_keys_are_on_one_page_that_is_made_once(step):
     press(step, "F1")
-    step.keys.click()
+    press(step, "F1")
     (sheet,) = step.findChildren(KeySheet)
     assert sheet.isVisible()
     text = sheet.layout().itemAt(0).widget().text()
@@ -116,7 +120,7 @@ def test_all_keys_are_on_one_page_that_is_made_once(step):
         assert f"<b>{key}</b>" in text
         assert about in text
     bound = {str(key) for key in step.viewer.keymap}
-    assert bound == set(KEYS) - {"N", "Shift-N", "A", "S"}  # which come with a search
+    assert bound == {key.replace("Shift-", "Shift+") for key in KEYS}
     sheet.close()
 
 
@@ -233,8 +237,178 @@ def test_every_button_stands_in_the_step(step):
     for button in (*step.tools, step.confirm, step.drop, *step.repairs.buttons, *step.places.buttons):
         assert step.isAncestorOf(button)
     assert step.isAncestorOf(step.live.switch)
-    assert step.isAncestorOf(step.strip)
-    assert step.strip.toolTip().startswith("One column for each slice: grey raw")
+    assert step.strip.toolTip().startswith("One column for each slice: empty raw")
+
+
+def test_what_the_dock_shows_on_every_page_is_not_in_the_page(step):
+    for part in (step.strip, step.status, *step.job_lines):
+        assert part.parent() is not step or part.isHidden()
+    assert not step.findChildren(LayerChoice)
+
+
+def test_tools_that_copy_from_neighbours_are_folded_away_and_their_keys_work(step):
+    folded = [*step.repairs.copies, step.repairs.interpolate]
+    seen = [not button.visibleRegion().isEmpty() for button in (*step.repairs.tools.values(), *folded)]
+    assert seen == [True] * 5 + [False] * 3
+    press(step, "U")
+    assert step.status.text() == "Drawing slice 2..."
+
+
+def test_c_acts_only_while_its_button_is_seen_and_keys_of_the_view_on_every_page(step):
+    step.hide()
+    for key in ("C", "G", "N", "T", "."):
+        press(step, key)
+    assert not confirmed_in(step.workspace.labels)
+    assert step.repairs.repair.tool is None
+    assert step.status.text() == ""
+    assert not step.workspace.labels.visible
+    assert step.viewer.dims.point[0] == 3
+
+
+# -- which tool is in hand ----------------------------------------------------------------------
+
+
+def test_the_brush_in_hand_is_shown_and_goes_with_a_repair_tool(step):
+    layer = step.workspace.labels
+
+    def in_hand():
+        return [button.text() for button in step.tools if button.isChecked()]
+
+    seen = [in_hand()]
+    for button in (step.tools[0], step.tools[1], step.tools[1], step.tools[2]):
+        button.click()
+        seen.append(in_hand())
+    layer.mode = "paint"
+    layer.selected_label = 1
+    seen.append(in_hand())
+    step.repairs.tools["Close gap"].click()
+    seen.append(in_hand())
+    boundary, interior, erase = ["Boundary"], ["Interior"], ["Erase (1)"]
+    assert seen == [[], boundary, interior, interior, erase, boundary, []]
+
+
+@pytest.mark.parametrize("view", ["3-D", "rolled"])
+def test_no_tool_starts_where_no_slice_is_seen_and_none_is_left_in_hand(step, view):
+    layer = step.workspace.labels
+    whole = [*step.repairs.copies, step.repairs.interpolate]
+    for button in (*step.tools, *step.repairs.tools.values(), *whole):
+        other = "Close gap" if button is step.repairs.tools["Drop piece"] else "Drop piece"
+        step.repairs.tools[other].click()
+        if view == "3-D":
+            step.viewer.dims.ndisplay = 3
+        else:
+            step.viewer.dims.order = (1, 0, 2)
+        button.click()
+        assert "slice view" in step.status.text()
+        assert (step.repairs.repair.tool, layer.mode, button.isChecked()) == (None, "pan_zoom", False)
+        step.viewer.dims.ndisplay, step.viewer.dims.order = 2, (0, 1, 2)
+
+
+def test_a_tool_that_is_refused_leaves_no_brush_in_hand(step):
+    press(step, "C")
+    step.tools[0].click()
+    step.repairs.interpolate.click()
+    assert "Slice 2 is confirmed" in step.status.text()
+    assert step.workspace.labels.mode == "pan_zoom"
+
+
+# -- sentences ----------------------------------------------------------------------------------
+
+
+def test_after_undo_and_redo_it_is_said_of_what(step):
+    layer, history = step.workspace.labels, history_of(step.workspace.labels)
+    step.drop.click()
+    layer.paint((2, 5, 5), 1)
+    press(step, "C")
+    said = []
+    for replay in (*[history.undo] * 3, *[history.redo] * 3):
+        replay()
+        said.append(step.status.text())
+    names = ["confirmation", "stroke", "drop proposals"]
+    undone, redone = ([f"{done}: {name}, slice 2." for name in names] for done in ("Undone", "Redone"))
+    assert said == undone + redone[::-1]
+
+
+@pytest.mark.parametrize("by", ["slice", "tool", "success"])
+def test_a_complaint_goes_when_it_is_no_longer_true(step, by):
+    press(step, "C")
+    step.drop.click()
+    assert "Slice 2 is confirmed" in step.status.text()
+    if by == "slice":
+        step.viewer.dims.set_point(0, 3)
+    elif by == "tool":
+        step.workspace.labels.mode = "paint"
+    else:
+        press(step, "T")
+    assert step.status.text() == ""
+
+
+def test_a_sentence_that_is_not_a_complaint_stays_in_the_next_slice(step):
+    step.drop.click()
+    said = step.status.text()
+    step.viewer.dims.set_point(0, 3)
+    assert said
+    assert step.status.text() == said
+
+
+# -- colours ------------------------------------------------------------------------------------
+
+
+def colour_of_proposals(layer):
+    return tuple(layer.colormap.color_dict[3])
+
+
+def test_proposals_of_a_confirmed_slice_look_as_the_users_own_at_once(step, qtbot):
+    layer, other = step.workspace.labels, add_labels(step.viewer, LABELS + 2, "other", confirmed={2})
+    own, proposed = (tuple(layer.colormap.color_dict[label]) for label in (1, 3))
+    wait_for(qtbot, lambda: colour_of_proposals(other) == own)
+    seen = []
+
+    def look():
+        seen.append((colour_of_proposals(layer) == own, colour_of_proposals(other) == own))
+
+    for change in (
+        lambda: None,
+        lambda: press(step, "C"),
+        lambda: step.viewer.dims.set_point(0, 3),
+        lambda: step.viewer.dims.set_point(0, 2),
+        history_of(layer).undo,
+        history_of(layer).redo,
+        lambda: step.workspace.choose("labels", other),
+        lambda: press(step, "C"),
+    ):
+        change()
+        look()
+    assert own != proposed
+    assert seen == [
+        (False, True),
+        (True, True),
+        (False, False),
+        (True, True),
+        (False, True),
+        (True, True),
+        (True, True),
+        (True, False),
+    ]
+
+
+def test_colours_are_exchanged_only_when_they_change_and_never_pixels_or_the_users_own_colours(step):
+    layer, exchanged = step.workspace.labels, []
+    layer.events.colormap.connect(lambda: exchanged.append(True))
+    for z in (3, 4, 2):
+        step.viewer.dims.set_point(0, z)
+    layer.paint((2, 5, 5), 3)
+    assert exchanged == []
+    before = layer.data.copy()
+    press(step, "C")
+    assert exchanged == [True]
+    np.testing.assert_array_equal(layer.data, before)
+    mine = label_colours()
+    mine.color_dict[3] = np.array([0, 1, 1, 1], np.float32)
+    layer.colormap = mine
+    step.viewer.dims.set_point(0, 3)
+    step.viewer.dims.set_point(0, 2)
+    assert colour_of_proposals(layer) == (0, 1, 1, 1)
 
 
 def test_a_slice_of_the_image_is_that_slice(step):

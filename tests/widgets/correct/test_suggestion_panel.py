@@ -1,6 +1,7 @@
 """The queue of places, with a real search in the engine, and live learning, from the window."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
 
 from emseg_napari.annotation.session.slicefiles import read_slices
+from emseg_napari.annotation.session.store import Origin
 from emseg_napari.annotation.suggest import Place, places_of_slice, ranked
 from emseg_napari.annotation.suggest.search_stack import SliceSearched
 from emseg_napari.core.jobs import Failed, Finished, PreviewReady, SliceLeftOut
@@ -16,10 +18,10 @@ from emseg_napari.models import run as run_module
 from emseg_napari.models.run import open_run
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.training.live.idle import WAITING
-from emseg_napari.widgets.correct.slice_strip import COLOURS
+from emseg_napari.widgets.correct.place_queue import MOST
 from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
-from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.layers.layer_info import exchange_origin, info_of
 from helpers.tiny_runs import tiny_network_run
 from helpers.window import canvas_of, drag, middle, noting, striped, wait_for
 
@@ -41,7 +43,8 @@ def place(z, y, x, gain):
 
 @pytest.fixture
 def found(desk, monkeypatch):
-    """The same, with three places that a search found."""
+    """The same in slice 3, with two places that a search found there and one in slice 1."""
+    desk.workspace.viewer.dims.set_point(0, 30)
     monkeypatch.setattr(desk.correct.places.job, "start", noting([]))
     desk.correct.places.search.click()
     best, middling, least = place(3, 25, 17, 0.3), place(1, 40, 33, 0.2), place(3, 20, 33, 0.1)
@@ -56,24 +59,52 @@ def in_view(dock):
     return tuple(np.round(layer.world_to_data((viewer.dims.point[0], *viewer.scene.camera.center[-2:]))))
 
 
-def test_n_goes_through_the_places_by_expected_gain_and_back(found, qtbot):
+def test_n_stays_in_the_slice_until_its_places_are_done_then_goes_on_and_says_so(found, qtbot):
     dock, (best, middling, least) = found
-    canvas = canvas_of(dock)
-    for there in (best, middling, least):
+    canvas, said = canvas_of(dock), []
+    for there in (best, least, middling):
         qtbot.keyClick(canvas, "n")
+        said.append(dock.correct.status.text())
         assert in_view(dock) == (there.z, there.y, there.x)
         ring = dock.workspace.viewer.layers["place to look at"]
         assert tuple(ring.data[0]) == (there.z, there.y, there.x)
         assert tuple(ring.scale) == (10, 2, 2)
+    assert said == ["", "", "No place is left in slice 3; this is slice 1."]
     qtbot.keyClick(canvas, "n")
-    assert "No place is left" in dock.correct.status.text()
+    assert dock.correct.status.text() == "No place is left in slice 1; confirm it (C), or press 'All slices'."
     dock.correct.places.back.click()
-    assert in_view(dock) == (middling.z, middling.y, middling.x)
+    assert in_view(dock) == (least.z, least.y, least.x)
     assert dock.workspace.labels.name == "proposal"
 
 
+def test_keys_of_the_places_are_those_of_the_page_in_view(found, qtbot):
+    dock, _ = found
+    canvas, before = canvas_of(dock), in_view(found[0])
+    dock.show_step(dock.evaluate)
+    for key in "nash":
+        qtbot.keyClick(canvas, key)
+    assert dock.correct.places.place is None
+    assert in_view(dock) == before
+    dock.show_step(dock.correct)
+    qtbot.keyClick(canvas, "n")
+    assert dock.correct.places.place is not None
+
+
+def test_h_shows_the_whole_slice_again(found, qtbot):
+    dock, _ = found
+    canvas, camera = canvas_of(dock), dock.workspace.viewer.scene.camera
+    dock.workspace.viewer.reset_view()
+    whole = camera.zoom
+    camera.zoom = 4 * whole
+    qtbot.keyClick(canvas, "n")
+    assert camera.zoom == 4 * whole
+    qtbot.keyClick(canvas, "h")
+    assert camera.zoom < 1.2 * whole
+    assert in_view(dock)[0] == 3
+
+
 def test_accepting_makes_what_lies_around_the_users_in_one_step_and_goes_on(found, qtbot):
-    dock, (best, middling, _) = found
+    dock, (best, _, least) = found
     layer = dock.workspace.labels
     before = layer.data.copy()
     canvas = canvas_of(dock)
@@ -84,9 +115,10 @@ def test_accepting_makes_what_lies_around_the_users_in_one_step_and_goes_on(foun
     assert own.any()
     assert np.hypot(y - best.y, x - best.x).max() <= best.radius_px
     np.testing.assert_array_equal(layer.data[best.z][own], before[best.z][own] - 2)
-    assert dock.correct.places.place == middling
+    assert dock.correct.places.place == least
     history_of(layer).undo()
     np.testing.assert_array_equal(layer.data, before)
+    assert dock.correct.status.text() == "Undone: accept place, slice 3."
 
 
 def test_skipped_places_and_confirmed_slices_are_not_asked_about(found, qtbot):
@@ -94,17 +126,13 @@ def test_skipped_places_and_confirmed_slices_are_not_asked_about(found, qtbot):
     canvas = canvas_of(dock)
     qtbot.keyClick(canvas, "n")
     qtbot.keyClick(canvas, "s")
-    assert dock.correct.places.place == middling
-    confirmed_in(dock.workspace.labels).add(least.z)
-    with dock.correct.guard():
-        dock.correct.places.go(1)
+    assert dock.correct.places.place == least
+    confirmed_in(dock.workspace.labels).add(middling.z)
+    qtbot.keyClick(canvas, "n")
     assert "No place is left" in dock.correct.status.text()
     dock.correct.places.search.click()
     dock.correct.places.job.event.emit(SliceSearched(3, [best]))
-    confirmed_in(dock.workspace.labels).clear()
-    dock.correct.say("")
-    with dock.correct.guard():
-        dock.correct.places.go(1)
+    qtbot.keyClick(canvas, "n")
     assert "No place is left" in dock.correct.status.text()  # skipped for good
 
 
@@ -115,13 +143,38 @@ def test_the_strip_and_the_next_slice_follow_the_estimated_error(found):
     assert in_view(dock)[0] == 3
 
 
+def test_the_slice_in_view_is_searched_by_itself_once_the_user_rests_there(
+    search_by_itself, desk, qtbot, tiny_run
+):
+    dock, places = desk, desk.correct.places
+    dock.workspace.labels.data[2] = 0
+    dock.workspace.choose_run(tiny_run.folder)
+    dock.workspace.viewer.dims.set_point(0, 30)
+    wait_for(qtbot, lambda: places.queue.is_searched(3))
+    for z in (2, 4):  # of slice 2 there is nothing to be searched
+        dock.workspace.viewer.dims.set_point(0, 10 * z)
+        qtbot.wait(700)
+    wait_for(qtbot, lambda: places.queue.is_searched(4) and not places.job.running)
+    assert sorted(places.errors) == [3, 4]
+    dock.show_step(dock.train)
+    dock.workspace.viewer.dims.set_point(0, 50)
+    qtbot.wait(700)
+    assert not places.job.running  # nobody sees the places
+
+
 @pytest.mark.slow
-def test_a_real_search_finds_the_wall_that_is_missing(desk, qtbot, tiny_run):
-    desk.predict.set_run(tiny_run.folder)
-    desk.correct.places.search.click()
-    wait_for(qtbot, lambda: not desk.correct.places.job.running)
-    assert sorted(desk.correct.places.errors) == list(range(6))
-    assert desk.correct.status.text() == "" or "should not" not in desk.correct.status.text()
+def test_a_real_search_of_all_slices_begins_with_the_one_in_view(desk, qtbot, tiny_run):
+    places = desk.correct.places
+    desk.workspace.choose_run(tiny_run.folder)
+    desk.workspace.viewer.dims.set_point(0, 40)
+    searched = []
+    places.searches.searched.connect(lambda queue, z: searched.append(z))
+    places.search.click()
+    assert places.line.isVisible()
+    wait_for(qtbot, lambda: not places.job.running)
+    assert searched == [4, 3, 5, 2, 1, 0]
+    assert sorted(places.errors) == list(range(6))
+    assert not places.line.isVisible()
 
 
 def test_after_a_prediction_at_scale_two_the_places_are_those_of_that_scale(dock, qtbot, tmp_path):
@@ -138,7 +191,8 @@ def test_after_a_prediction_at_scale_two_the_places_are_those_of_that_scale(dock
     wait_for(qtbot, lambda: not dock.correct.places.job.running)
     labels = dock.workspace.labels.data
     twice, own = (places_at(scale, image, labels, run) for scale in (2, None))
-    assert dock.correct.places.places == twice
+    found = dock.correct.places.queue
+    assert ranked([*found.waiting(0), *found.waiting(1)]) == twice
     assert twice
     assert twice != own
 
@@ -149,7 +203,7 @@ def places_at(scale, image, labels, run):
     found = []
     for z in range(2):
         around = [labels[n] if 0 <= n < 2 else None for n in (z - 1, z + 1)]
-        found += places_of_slice(z, labels[z], *predictor.probability_and_spread(image[z]), around)
+        found += places_of_slice(z, labels[z], *predictor.probability_and_spread(image[z]), around)[:MOST]
     return ranked(found)
 
 
@@ -197,61 +251,76 @@ def test_a_search_is_given_what_is_chosen_and_begins_at_the_slice_in_view(alone,
 
 
 def test_each_button_of_the_places_says_what_comes_first(alone, monkeypatch):
-    find, go, first = "find places first", "go to a place first", "this is the first place"
-    assert not_yet(alone) == [None, find, first, go, go, find]
-    search(alone, place(3, 25, 17, 0.3), place(1, 40, 33, 0.2))
-    assert not_yet(alone) == [None, None, first, go, go, None]
+    all_slices, go, first = "search all slices first", "go to a place first", "this is the first place"
+    assert not_yet(alone) == [None, first, go, go, None, None, all_slices]
+    search(alone, place(4, 25, 17, 0.3), place(4, 40, 33, 0.2))
+    assert not_yet(alone) == [None, first, go, go, None, None, None]
     alone.next.click()
-    assert not_yet(alone) == [None, None, first, None, None, None]
+    assert not_yet(alone) == [None, first, None, None, None, None, None]
     alone.next.click()
-    assert not_yet(alone) == [None] * 6
-    assert alone.bar.isHidden()
+    assert not_yet(alone) == [None] * 7
     monkeypatch.setattr(type(alone.job), "running", True)
     alone.update_buttons()
-    assert not_yet(alone)[0] == "a search is running"
-    assert not alone.bar.isHidden()
-    alone.step.workspace.choose_run(None)
-    assert not_yet(alone)[0] == "a search is running"
+    assert not_yet(alone)[5] == "a search is running"
     monkeypatch.setattr(type(alone.job), "running", False)
     alone.job.ended.emit()
-    assert not_yet(alone)[0] == "train a network first"
-    assert alone.bar.isHidden()
+    alone.step.workspace.choose_run(None)
+    assert not_yet(alone) == ["train a network first", None, None, None, None, "train a network first", None]
 
 
-def test_the_place_its_question_and_what_is_left_are_said(alone):
-    gap = replace(place(1, 40, 33, 0.2), kind="gap")
-    search(alone, place(3, 25, 17, 0.3), gap)
-    assert alone.about.text() == "2 places left (V_rand +0.250 per slice if all are right)."
+def test_the_place_its_question_and_how_many_the_slice_has_are_said(alone):
+    gap, other = replace(place(4, 40, 33, 0.2), kind="gap"), place(1, 9, 9, 0.1)
+    search(alone, place(4, 25, 17, 0.3), gap, other)
+    alone.follow(4, may_search=False)
+    assert alone.about.text() == "2 places to look at in this slice (N)."
     alone.next.click()
     assert alone.about.text() == (
-        "Slice 3, y 25, x 17: Is this membrane false, and are its two cells one? "
-        "1 places left (V_rand +0.100 per slice if all are right)."
+        "Is this membrane false, and are its two cells one? 1 of the best 2 in this slice."
     )
     alone.next.click()
-    assert alone.about.text().startswith("Slice 1, y 40, x 33: Is a membrane missing here")
+    assert alone.about.text() == (
+        "Is a membrane missing here, between two cells that are joined now? 2 of the best 2 in this slice."
+    )
     alone.back.click()
-    assert alone.about.text().startswith("Slice 3")
-    alone.job.event.emit(SliceLeftOut("Slice 4 is left out.", 4))
+    assert alone.about.text().endswith("1 of the best 2 in this slice.")
+    alone.job.event.emit(SliceLeftOut("Slice 0 is left out.", 0))
     alone.job.event.emit(SliceLeftOut("Slice 5 is left out.", 5))
     alone.job.event.emit(Finished(None))
-    assert alone.about.text().endswith("if all are right). Slices that cannot be read: 4:6.")
+    alone.job.ended.emit()
+    assert alone.about.text().endswith("in this slice. Slices that cannot be read: 0, 5.")
+    alone.follow(1, may_search=False)
+    assert alone.about.text().startswith("1 places to look at in this slice (N).")
+    alone.follow(2, may_search=False)
+    assert alone.about.text() == "Slices that cannot be read: 0, 5."
 
 
-def test_a_ring_as_large_as_the_place_moves_from_place_to_place(alone):
+def test_a_ring_as_large_as_the_place_moves_from_place_to_place_and_is_hidden_and_used_again(alone):
     layers = alone.step.viewer.layers
-    search(alone, place(3, 25, 17, 0.3), replace(place(1, 40, 33, 0.2), radius_px=100.0), place(5, 9, 9, 0.1))
+    search(alone, place(4, 25, 17, 0.3), replace(place(4, 40, 33, 0.2), radius_px=100.0), place(4, 9, 9, 0.1))
     alone.next.click()
     ring = layers["place to look at"]
     assert (set(np.ravel(ring.size)), ring.face_color[0, 3], info_of(ring).is_aid) == ({12}, 0, True)
-    assert alone.step.viewer.scene.camera.zoom == 5
     assert layers.selection.active == alone.step.workspace.labels
     alone.next.click()
     assert layers["place to look at"] == ring
     assert set(np.ravel(ring.size)) == {200}
-    assert alone.step.viewer.scene.camera.zoom == 2  # all of it
-    layers.remove(ring)
+    alone.step.closing.emit()
+    assert not ring.visible
     alone.next.click()
-    assert layers["place to look at"].data.tolist() == [[5, 9, 9]]
+    assert ring.visible
+    layers.remove(ring)
+    alone.back.click()
+    assert layers["place to look at"].data.tolist() == [[4, 40, 33]]
+
+
+def test_the_zoom_stays_where_a_place_is_well_seen(alone):
+    camera, seen = alone.step.viewer.scene.camera, []
+    search(alone, *(place(4, 25, x, 0.1) for x in range(4)), replace(place(4, 25, 40, 0.01), radius_px=100.0))
+    for zoom in (1.0, 3.5, 12.0, 60.0, 3.0):
+        camera.zoom = zoom
+        alone.next.click()
+        seen.append(camera.zoom)
+    assert seen == [5, 3.5, 12, 5, 3]
 
 
 def test_the_slice_to_label_has_the_largest_error_of_those_that_are_not_confirmed(alone):
@@ -266,48 +335,179 @@ def test_the_slice_to_label_has_the_largest_error_of_those_that_are_not_confirme
         )
         confirmed_in(layer).add(z)
     alone.next_slice.click()
-    assert alone.step.status.text() == "Every slice is confirmed."
+    assert alone.step.status.text() == "Every slice that was searched is confirmed."
 
 
 def test_a_search_that_fails_is_said_and_one_that_is_cancelled_is_not(alone):
+    alone.search.click()
     alone.job.event.emit(Failed("Cancelled.", cancelled=True))
     assert alone.step.status.text() == ""
     alone.job.event.emit(Failed("The engine is gone."))
     assert alone.step.status.text() == "The engine is gone."
 
 
-def test_what_is_found_after_another_layer_was_chosen_is_not_asked_about(alone, monkeypatch):
-    cancelled, errors = [], []
-    monkeypatch.setattr(alone.job, "cancel", lambda: cancelled.append(True))
-    alone.errors_estimated.connect(errors.append)
-    search(alone, place(3, 25, 17, 0.3))
+def test_a_search_that_nobody_asked_for_complains_in_the_page_only(alone):
+    alone.step.show()
+    alone.follow(4, may_search=True)
+    alone._rest.timeout.emit()
+    assert len(alone.jobs) == 1
+    alone.job.event.emit(Failed("The engine is gone."))
+    assert (alone.about.text(), alone.step.status.text()) == ("The engine is gone.", "")
+
+
+# -- waiting for a search -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def running(alone, monkeypatch):
+    """The same while its engine is said to run from the first job on."""
+    monkeypatch.setattr(type(alone.job), "running", property(lambda self: bool(alone.jobs)))
+    monkeypatch.setattr(alone.job, "cancel", lambda: alone.cancelled.append(len(alone.jobs)))
+    alone.cancelled = []
+    return alone
+
+
+def end(panel):
+    """Let the search that runs end."""
+    panel.jobs.clear()
+    panel.job.ended.emit()
+
+
+def test_n_searches_the_slice_in_view_waits_for_it_and_then_goes_there(running):
+    running.step.show()
+    running.next.click()
+    (job,) = running.jobs
+    assert job["confirmed"] == {0, 1, 2, 3, 5}
+    assert job["image"].stored_slices == [4]
+    assert job["labels"].stored_slices == [3, 4, 5]
+    assert running.step.status.text() == running.about.text() == "Searching slice 4..."
+    assert not running.line.isHidden()
+    running.next.click()
+    assert len(running.jobs) == 1  # of an impatient user
+    running.job.event.emit(SliceSearched(4, [place(4, 25, 17, 0.3)]))
+    assert running.place.z == 4
+    assert running.step.status.text() == ""
+    end(running)
+    assert running.line.isHidden()
+
+
+def test_a_slice_without_places_is_said_to_have_none_after_the_wait(running):
+    running.next.click()
+    running.job.event.emit(SliceSearched(4, []))
+    end(running)
+    assert running.step.status.text().startswith("No place is left in slice 4; ")
+    assert running.about.text() == "No place is left in this slice."
+
+
+def test_whoever_goes_to_another_slice_waits_no_longer(running):
+    running.next.click()
+    running.follow(2, may_search=False)
+    running.job.event.emit(SliceSearched(4, [place(4, 25, 17, 0.3)]))
+    assert running.place is None
+
+
+def test_a_search_of_one_slice_gives_way_and_one_of_all_slices_does_not(running):
+    running.next.click()
+    running.step.viewer.dims.set_point(0, 2)
+    running.next.click()
+    assert running.cancelled == [1]
+    running.job.event.emit(Failed("Cancelled.", cancelled=True))
+    end(running)
+    assert running.jobs[0]["first"] == 2
+    running.search.click()
+    assert running.cancelled == [1, 1]
+    end(running)
+    assert running.jobs[0]["confirmed"] == set()
+    running.next.click()
+    assert running.cancelled == [1, 1]
+    assert running.step.status.text() == "Searching slice 2..."
+    running.job.event.emit(SliceSearched(2, [place(2, 25, 17, 0.3)]))
+    assert running.place.z == 2
+    assert len(running.jobs) == 1
+
+
+def test_cancel_ends_search_and_wait(running):
+    running.next.click()
+    running.cancel.click()
+    assert running.cancelled == [1]
+    running.job.event.emit(SliceSearched(4, [place(4, 25, 17, 0.3)]))
+    end(running)
+    assert running.place is None
+    assert running.jobs == []
+
+
+def test_while_other_slices_are_searched_it_is_not_said_that_no_place_is_left_anywhere(running):
+    running.search.click()
+    running.job.event.emit(SliceSearched(4, []))
+    running.next.click()
+    assert running.step.status.text() == "No place is left in slice 4; other slices are being searched."
+    for z in (3, 5, 2, 1, 0):
+        running.job.event.emit(SliceSearched(z, []))
+    end(running)
+    running.next.click()
+    assert running.step.status.text().startswith("No place is left in any slice; train on what")
+
+
+def test_a_slice_without_labels_is_not_searched_and_it_is_said_why(alone):
+    alone.step.workspace.labels.data[4] = 0
     alone.next.click()
-    alone.step.workspace.choose("labels", add_labels(alone.step.viewer, striped()[1], "other"))
-    assert cancelled == [True]
-    alone.job.event.emit(SliceSearched(1, [place(1, 40, 33, 0.2)]))
-    assert (alone.places, alone.errors, alone.place, alone.about.text()) == ([], {}, None, "")
-    assert errors[-1] == {}
+    assert alone.step.status.text() == "Slice 4 has no labels yet; propose it first."
+    assert alone.jobs == []
 
 
-def test_keys_of_the_places_come_with_a_search(alone):
-    bound = {"N", "Shift+N", "A", "S"}
-    assert not bound & {str(key) for key in alone.step.viewer.keymap}
-    search(alone, place(3, 25, 17, 0.3), place(1, 40, 33, 0.2))
-    actions = {str(key): action for key, action in alone.step.viewer.keymap.items()}
-    at = []
-    for key in ("N", "N", "Shift+N", "Shift+N"):
-        actions[key](alone.step.viewer)
-        at.append(alone.place.z)
-    assert at == [3, 1, 3, 3]
+# -- when places are kept, and when not ---------------------------------------------------------
 
 
-def test_places_are_accepted_only_where_slices_are_seen(alone):
-    search(alone, place(3, 25, 17, 0.3))
+def test_places_are_kept_per_slice_and_dropped_where_it_is_predicted_anew(alone):
+    layer = alone.step.workspace.labels
+    search(alone, place(4, 25, 17, 0.3), place(1, 40, 33, 0.2))
+    alone.step.viewer.dims.set_point(0, 1)
+    alone.next.click()
+    assert alone.place.z == 1
+    exchange_origin(layer, 4, Origin(Path("another run")))
+    alone.follow(4, may_search=True)
+    assert sorted(alone.errors) == [1]
+    assert alone.about.text() == ""
+
+
+def test_live_learning_drops_the_places_of_its_slice_but_for_one_that_the_user_looks_at(alone):
+    search(alone, place(4, 25, 17, 0.3), place(1, 40, 33, 0.2))
+    alone.next.click()
+    for z in (4, 1):
+        alone.step.live.proposed.emit(z)
+    assert sorted(alone.errors) == [4]
+
+
+def test_each_layer_has_places_of_its_own(alone):
+    viewer, first = alone.step.viewer, alone.step.workspace.labels
+    search(alone, place(4, 25, 17, 0.3))
+    alone.next.click()
+    ring = viewer.layers["place to look at"]
+    second = add_labels(viewer, striped()[1] + 2, "other")
+    alone.step.workspace.choose("labels", second)
+    assert (alone.place, alone.errors, ring.visible) == (None, {}, False)
+    alone.accept.click()
+    alone.job.event.emit(SliceSearched(1, [place(1, 40, 33, 0.2)]))  # of the first, whose search goes on
+    assert alone.errors == {}
+    alone.step.workspace.choose("labels", first)
+    assert alone.place.z == 4
+    assert sorted(alone.errors) == [1, 4]
+    assert alone.step.strip.sentence(4).endswith("estimated error 0.259")
+    viewer.layers.remove(first)
+    assert alone.place is None
+
+
+def test_a_place_out_of_view_is_not_accepted(alone):
+    search(alone, place(4, 25, 17, 0.3))
     before = alone.step.workspace.labels.data.copy()
     alone.next.click()
     alone.step.viewer.dims.order = (1, 0, 2)
     alone.accept.click()
     assert "slice view" in alone.step.status.text()
+    alone.step.viewer.dims.order = (0, 1, 2)
+    alone.step.viewer.dims.set_point(0, 3)
+    alone.accept.click()
+    assert alone.step.status.text() == "Go to a place first (N)."
     np.testing.assert_array_equal(alone.step.workspace.labels.data, before)
 
 
@@ -315,23 +515,10 @@ def test_slices_that_cannot_be_read_are_said_with_the_places_and_by_live_learnin
     dock, _ = found
     dock.correct.places.job.event.emit(SliceLeftOut("Slice 2 is left out: it is damaged.", 2))
     assert dock.correct.status.text() == "Slice 2 is left out: it is damaged."
-    dock.correct.places.job.event.emit(Finished(None))
+    dock.correct.places.job.ended.emit()
     assert "Slices that cannot be read: 2." in dock.correct.places.about.text()
     dock.correct.live.job.event.emit(SliceLeftOut("Slice 4 is left out: it is damaged.", 4))
     assert dock.correct.status.text() == "Slice 4 is left out: it is damaged."
-
-
-def test_places_go_with_the_layer_that_they_are_of(found, qtbot):
-    dock, _ = found
-    viewer, first = dock.workspace.viewer, dock.workspace.labels
-    dock.correct.places.go(1)
-    second = add_labels(viewer, first.data.copy(), "second", dock.workspace.image)
-    dock.workspace.choose("labels", second)
-    before = first.data.copy()
-    qtbot.keyClick(canvas_of(dock), "a")
-    assert "Go to a place first" in dock.correct.status.text()
-    np.testing.assert_array_equal(first.data, before)
-    assert "place to look at" not in viewer.layers
 
 
 @pytest.mark.slow
@@ -360,33 +547,6 @@ def test_the_strip_knows_raw_proposed_touched_and_confirmed_slices_and_a_click_g
     assert in_view(desk)[0] == int(0.75 * 6)
 
 
-@pytest.mark.slow
-def test_the_strip_draws_state_estimated_error_and_the_slice_in_view(desk, qtbot):
-    layer, strip = desk.workspace.labels, desk.correct.strip
-    layer.data[0] = 0
-    layer.data[1, :3] = 1
-    confirmed_in(layer).add(2)
-    strip.count(range(6))
-    strip.show_errors({1: 0.2, 3: 0.1})
-    wait_for(qtbot, lambda: (strip.totals()["raw"], strip.totals()["confirmed"]) == (1, 1))
-    width, height = strip.width() / 6, strip.height()
-
-    def colours(right, y):
-        drawn = strip.grab().toImage()
-        return [drawn.pixelColor(int((z + right) * width), y).name() for z in range(6)]
-
-    states = ("raw", "touched", "confirmed", "proposed", "proposed", "proposed")
-    assert colours(0.5, height // 2) == [COLOURS[state] for state in states]
-    dark = "#101114"
-    assert [colour == dark for colour in colours(0.2, height // 4)] == [z == 1 for z in range(6)]
-    assert [colour == dark for colour in colours(0.2, 3 * height // 4)] == [z in (1, 3) for z in range(6)]
-    for z in (1, 4):
-        desk.workspace.viewer.dims.set_current_step(0, z)
-        wait_for(
-            qtbot, lambda z=z: [n for n, colour in enumerate(colours(0.5, 2)) if colour == "#ffffff"] == [z]
-        )
-
-
 def test_the_strip_follows_strokes(desk, qtbot):
     strip, z = desk.correct.strip, int(desk.workspace.viewer.dims.current_step[0])
     wait_for(qtbot, lambda: len(strip.found) == 6)
@@ -408,7 +568,7 @@ def test_strokes_are_taught_and_previews_fill_only_what_is_not_the_users(desk, q
     monkeypatch.setattr(live.job, "update_labels", lambda z, labels: taught.__setitem__(z, labels))
     desk.predict.set_run(tiny_run.folder)
     live.switch.click()
-    assert (live.state.text(), live.switch.isChecked()) == ("starting...", True)
+    assert (live.bar.format(), live.switch.isChecked()) == ("starting...", True)
     assert began[0]["labels"].stored_slices == []  # proposals teach nobody
     assert began[0]["settings"].start == str(tiny_run.folder)
     z = int(desk.workspace.viewer.dims.current_step[0])
@@ -425,7 +585,7 @@ def test_strokes_are_taught_and_previews_fill_only_what_is_not_the_users(desk, q
     wait_for(qtbot, lambda: np.array_equal(read_slices(folder / "labels", 0 * layer.data).labels, layer.data))
     began.clear()
     live.job.ended.emit()
-    assert (live.state.text(), live.switch.isChecked()) == ("", False)
+    assert (live.bar.format(), live.switch.isChecked()) == ("", False)
 
 
 @pytest.mark.slow
@@ -462,7 +622,7 @@ def test_without_labels_live_shows_what_the_network_thinks_and_waits(desk, qtbot
     desk.predict.set_run(tiny_run.folder)
     live.switch.click()
     wait_for(qtbot, lambda: bool((layer.data[z] >= 3).all()), 120)
-    wait_for(qtbot, lambda: WAITING in live.state.text())
+    wait_for(qtbot, lambda: WAITING in live.bar.format())
     live.job.cancel()
     wait_for(qtbot, lambda: not live.job.running)
     assert not live.switch.isChecked()

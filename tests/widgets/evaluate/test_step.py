@@ -703,8 +703,6 @@ def test_the_keys_are_free_in_napari_and_given_back_with_the_step(make_napari_vi
     assert "C" in taken | {str(key) for key in layers[0].class_keymap}
     assert not {"N", "Shift+N"} & taken
     step = EvaluateStep(viewer)
-    assert not {"N", "Shift+N"} & {str(key) for key in viewer.keymap}  # till there is an error to go to
-    step.results.errors.show_errors([], layers[1], TRUTH.shape)
     assert {"N", "Shift+N"} <= {str(key) for key in viewer.keymap}
     step.deleteLater()
     wait_for(qtbot, lambda: not {"N", "Shift+N"} & {str(key) for key in viewer.keymap})

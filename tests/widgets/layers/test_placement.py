@@ -100,7 +100,7 @@ def test_all_that_is_added_over_an_image_lies_on_it(viewer, qapp, turned, shape)
 
     repair = RepairPreview(viewer)
     for corner in ((1, 2), (3, 1)):  # a new layer, and the same one moved
-        repair.show(np.ones((1, 2, 2), np.uint8), slice_transform(mine, z, *corner), mine)
+        repair.show(np.ones((1, 2, 2), np.uint8), slice_transform(mine, z, *corner))
         assert lies_on(viewer.layers["repair preview"], image, (z, *corner))
 
     errors = ErrorList(viewer)

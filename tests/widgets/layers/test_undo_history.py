@@ -173,3 +173,35 @@ def test_a_slice_that_was_confirmed_when_it_was_predicted_keeps_its_origin():
     confirmed.clear()
     filled.undo()
     assert origins == {0: "first run"}
+
+
+def test_what_was_undone_and_redone_is_named():
+    desk, said = Desk(), []
+    history = history_of(desk.layer)
+    desk.predict(0, np.full(SHAPE[1:], 1, np.uint8))
+    desk.paint(1, np.eye(4, 5, dtype=bool), 1)
+    with history.named("close gap"):
+        desk.paint(1, np.eye(4, 5, dtype=bool), 2)
+    desk.paint(0, np.eye(4, 5, dtype=bool), 1)
+    desk.replace(1, np.ones(SHAPE[1:], np.uint8))
+    desk.confirm(1)
+    assert history.sentence == ""
+    for _ in range(7):  # one more than there is
+        desk.undo()
+        said.append(history.sentence)
+    names = ["confirmation, slice 1", "new labels, slice 1", "stroke, slice 0", "close gap, slice 1"]
+    names += ["stroke, slice 1", "proposals, slice 0"]
+    assert said[:-1] == [f"Undone: {name}." for name in names]
+    assert said[-1] == said[-2]
+    desk.redo()
+    assert history.sentence == "Redone: proposals, slice 0."
+
+
+def test_of_several_slices_it_is_said_how_many():
+    desk = Desk()
+    filled = Filled(lambda: stack_of(desk.layer), confirmed_in(desk.layer))
+    for z in range(SHAPE[0]):
+        filled.remember(z)
+    history_of(desk.layer).add(filled)
+    desk.undo()
+    assert history_of(desk.layer).sentence == "Undone: proposals, 2 slices."
