@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.colormaps import Colormap, DirectLabelColormap
 from qtpy.QtCore import QThreadPool
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, PROPOSED_BOUNDARY, PROPOSED_INTERIOR
@@ -21,6 +21,11 @@ def label_colours() -> DirectLabelColormap:
     own = {BOUNDARY: ORANGE, INTERIOR: (0.25, 0.6, 1.0, 0.25)}
     proposed = {PROPOSED_BOUNDARY: YELLOW, PROPOSED_INTERIOR: (0.4, 1.0, 0.5, 0.12)}
     return DirectLabelColormap(color_dict={None: clear, 0: clear} | own | proposed)
+
+
+def proposal_ramp() -> Colormap:
+    """Clear where the boundary probability is 0, the colour of proposed boundary where it is 1."""
+    return Colormap([(*YELLOW[:3], 0.0), YELLOW], name="emseg proposal")
 
 
 @cache
