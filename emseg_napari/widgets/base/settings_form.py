@@ -10,11 +10,11 @@ from magicgui.widgets import CheckBox, ComboBox, Container, LineEdit
 from magicgui.widgets.bases import ValueWidget
 from pydantic.fields import FieldInfo
 from qtpy.QtWidgets import QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import parse_range
 from emseg_napari.settings import Settings, is_advanced, is_range
+from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.number_text import number, whole_number
 
 
@@ -40,7 +40,7 @@ class SettingsForm(QWidget):
                 continue
             part = Container(widgets=[self.widgets[n] for n in names], labels=True)
             part.native.layout().setContentsMargins(0, 0, 0, 0)
-            layout.addWidget(_folded(part.native) if advanced else part.native)
+            layout.addWidget(Fold("Advanced", part.native) if advanced else part.native)
         self._parts = list(self.widgets.values())  # keeps magicgui's side alive
 
     def show_only(self, names: Collection[str]) -> None:
@@ -76,13 +76,6 @@ class SettingsForm(QWidget):
 
     def _shown(self, name: str, value: Any) -> Any:
         return _text(value) if isinstance(self.widgets[name], LineEdit) else value
-
-
-def _folded(content: QWidget) -> QCollapsible:
-    fold = QCollapsible("Advanced")
-    fold.setContent(content)
-    fold.collapse(animate=False)
-    return fold
 
 
 def _is_optional(field: FieldInfo) -> bool:
