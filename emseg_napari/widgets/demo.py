@@ -26,7 +26,9 @@ from emseg_napari.widgets.dock import Dock
 TITLE = "Segment boundaries"
 
 
-def open_window(path: Path | None = None, show: bool = True) -> tuple[napari.Viewer, Dock]:
+def open_window(
+    path: Path | None = None, show: bool = True, sample: bool = True
+) -> tuple[napari.Viewer, Dock]:
     """Open a viewer with the dock and a sample, a stack or a session.
 
     Parameters
@@ -36,13 +38,15 @@ def open_window(path: Path | None = None, show: bool = True) -> tuple[napari.Vie
         when not given.
     show : bool
         Whether the window shows at once.
+    sample : bool
+        Whether to open the sample where no path is given.
     """
     viewer = napari.Viewer(show=show)
     dock = viewer.window.add_plugin_dock_widget("emseg-napari", TITLE)[1].dock
-    if path is None:
-        dock.load.open_sample()
-    else:
+    if path is not None:
         dock.load.open_path(path)
+    elif sample:
+        dock.load.open_sample()
     return viewer, dock
 
 
