@@ -16,7 +16,7 @@ from emseg_napari.io.axes import shape_text
 from emseg_napari.io.open import is_container
 from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.settings import TrainingSettings, applies
-from emseg_napari.training.run_record import share_sentence
+from emseg_napari.training.run_record import comparison_sentence, share_sentence
 
 WhatArgument = Annotated[
     Path,
@@ -66,6 +66,8 @@ def _figures(run: Run) -> dict[str, Any]:
         "kept_share": record.kept_share,
         "accuracy": record.kept_accuracy,
         "v_rand": record.kept_v_rand,
+        "start_accuracy": record.start_accuracy,
+        "start_v_rand": record.start_v_rand,
         "threshold": record.threshold,
         "merge_threshold": record.merge_threshold,
         "settings": own,
@@ -90,6 +92,7 @@ def _lines(run: Run, f: dict[str, Any]) -> list[str]:
         _start(f),
         *filter(None, [share_sentence(run.record)]),
         _score(f),
+        *filter(None, [comparison_sentence(run.record)]),
     ]
     if f["settings"]:
         lines.append("not as in the recipe: " + ", ".join(f"{k} {v}" for k, v in f["settings"].items()))

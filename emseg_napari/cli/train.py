@@ -30,7 +30,7 @@ from emseg_napari.models.run import Run, is_run
 from emseg_napari.models.run_folder import check_new_run, refuse_other_settings, resumable_run
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.training.dataset import check_data
-from emseg_napari.training.run_record import share_sentence
+from emseg_napari.training.run_record import comparison_sentence, share_sentence
 from emseg_napari.training.splits import DataNames
 from emseg_napari.training.train import run_training
 
@@ -157,6 +157,8 @@ def _figures(run: Run) -> dict[str, Any]:
         "kept_share": run.record.kept_share,
         "kept_accuracy": run.record.kept_accuracy,
         "kept_v_rand": run.record.kept_v_rand,
+        "start_accuracy": run.record.start_accuracy,
+        "start_v_rand": run.record.start_v_rand,
         "threshold": run.record.threshold,
         "trained_slices": run.record.trained_slices,
         "held_out_slices": run.record.held_out_slices,
@@ -174,5 +176,5 @@ def _sentence(run: Run) -> str:
         else f"; kept: accuracy {record.kept_accuracy:.2%}{v_rand} held out"
     )
     done = f"{run.folder}: {last.step} steps in {last.seconds:.0f} s, {accuracies(last)}"
-    share = share_sentence(record)
-    return f"{done}{kept}; threshold {record.threshold:.2f}" + (f"\n{share}" if share else "")
+    about = filter(None, [share_sentence(record), comparison_sentence(record)])
+    return "\n".join([f"{done}{kept}; threshold {record.threshold:.2f}", *about])

@@ -112,16 +112,20 @@ def fitting_start(settings: TrainingSettings) -> Run | None:
         return None
     with _advice_for(settings.start):
         start = open_run(settings.start)
-        if not start.best_checkpoint.is_file():
-            raise UserError(
-                f"{settings.start} has no weights yet; resume that training first, or choose another run."
-            )
-    if start.settings.network != settings.network:
-        raise UserError(
-            f"{settings.start} is a '{start.settings.network}' network and cannot start a "
-            f"'{settings.network}' one; choose another run, or another network."
-        )
+    check_start(start, settings.network, settings.start)
     return start
+
+
+def check_start(start: Run, network: str, name: Path | str) -> None:
+    """Raise `UserError` unless a run, which its user calls `name`, has weights that fit a network."""
+    with _advice_for(name):
+        if not start.best_checkpoint.is_file():
+            raise UserError(f"{name} has no weights yet; resume that training first, or choose another run.")
+    if start.settings.network != network:
+        raise UserError(
+            f"{name} is a '{start.settings.network}' network and cannot start a '{network}' one; "
+            "choose another run, or another network."
+        )
 
 
 def opened_start(settings: TrainingSettings) -> Run | None:

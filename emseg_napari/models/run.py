@@ -77,6 +77,13 @@ class RunRecord(Settings):
     kept_epoch, kept_accuracy, kept_v_rand : int, float, float
         The epoch whose weights were kept and how they scored on what was held out, at the
         threshold; None if nothing was.
+    start_accuracy, start_v_rand : float, optional
+        How the start scored there, with its own threshold. None of runs of before December 2026, where
+        nothing is held out, and where the start had been trained on a held-out slice.
+    viewed_slice : int, optional
+        Slice that was in view at the end, else the middle one; None where nothing was started from.
+    boundary_share, start_boundary_share : float, optional
+        Which part of its middle the run and the start predict as boundary, 0 to 1.
     kept_share : float, optional
         Where the kept weights lie between those of the start (0) and the learned ones (1); None until the
         training is finished, and of one that starts from nothing.
@@ -109,6 +116,11 @@ class RunRecord(Settings):
     kept_share: float | None = None
     kept_accuracy: float | None = None
     kept_v_rand: float | None = None
+    start_accuracy: float | None = None
+    start_v_rand: float | None = None
+    viewed_slice: int | None = None
+    boundary_share: float | None = None
+    start_boundary_share: float | None = None
     threshold: float = 0.5
     merge_threshold: float = MERGE_THRESHOLD
     finished: bool = False
@@ -203,11 +215,15 @@ class Run:
         return self.folder / "ridge.json"
 
     @property
+    def predictor_file(self) -> Path:
+        """What it predicts with; missing until the training has ended."""
+        return self.ridge_file if self.settings.network == "ridge" else self.network_file
+
+    @property
     def network_mark(self) -> str:
         """A hash of what it predicts with, by which another run of the same name is told from it."""
-        file = self.ridge_file if self.settings.network == "ridge" else self.network_file
         made = [self.record.normalisation.mark, str(self.record.scale)]
-        return sha256(file.read_bytes() + "".join(made).encode()).hexdigest()[:16]
+        return sha256(self.predictor_file.read_bytes() + "".join(made).encode()).hexdigest()[:16]
 
     def save_steps(self, steps: list[tuple[float, float]]) -> None:
         """Write learning rate and seconds of every step so far, atomically."""
@@ -264,6 +280,12 @@ def present_folder(folder: Path | str) -> Path:
 def starter_folder() -> Path | None:
     """Return the folder of the starter, None if it is missing."""
     return STARTER_FOLDER if is_run(STARTER_FOLDER) else None
+
+
+def installed_networks() -> list[Path]:
+    """Return the folders of the networks that come with the package, the starter first."""
+    others = sorted(STARTER_FOLDER.parent.glob(f"{STARTER}[-_]*"))
+    return [folder for folder in (STARTER_FOLDER, *others) if is_run(folder)]
 
 
 def is_starter(folder: Path | str) -> bool:

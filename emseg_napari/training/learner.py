@@ -134,6 +134,11 @@ class Learner:
         return self._start is not None and self._settings.anchor_weight > 0
 
     @property
+    def has_start(self) -> bool:
+        """Whether it began with the weights of another network."""
+        return self._start is not None
+
+    @property
     def steps(self) -> int:
         """Optimiser steps done, those before a resumption included."""
         return int(self.model.optimizer.iterations)
@@ -199,14 +204,14 @@ class Learner:
         finally:
             self.model.set_weights(present)
 
-    def predictor(self, record: RunRecord) -> SlicePredictor:
+    def predictor(self, record: RunRecord, orientations: int = 1) -> SlicePredictor:
         """Predict with the present weights as a run with that record does; for use before the next step."""
         if self._settings.precision == "float32" and not self._devices.has_gpu:
             # On processors it takes half of Keras's time, and no second to be traced.
             network = onnx_model(self.model).SerializeToString()
-            return SlicePredictor(record, backend_of(network, self._settings.network))
+            return SlicePredictor(record, backend_of(network, self._settings.network), orientations)
         # Of several devices each predicts the whole, so only the first answer is taken.
-        return SlicePredictor(record, lambda x: self.model.predict_on_batch(x)[: len(x)])
+        return SlicePredictor(record, lambda x: self.model.predict_on_batch(x)[: len(x)], orientations)
 
     def save(self, path: Path) -> None:
         """Write weights, optimiser and step, atomically."""

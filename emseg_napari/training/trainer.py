@@ -9,6 +9,7 @@ import shutil
 import time
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from emseg_napari.training.learner import Learner, training_on
 from emseg_napari.training.patches import PatchSampler
 from emseg_napari.training.run_record import scale_notes, training_description, with_start
 from emseg_napari.training.schedule import Replay, Schedule
-from emseg_napari.training.validation import Validator, load_comparisons
+from emseg_napari.training.validation import Validator, boundary_share, load_comparisons
 
 _REPORT_SECONDS = 1.0
 _CHECKPOINT_SECONDS = 120.0
@@ -324,5 +325,26 @@ class _Training:
         return min(costs, key=lambda share: costs[share])
 
     def _score_kept(self) -> None:
-        """Choose the thresholds of the kept network, and score it with them."""
-        self._run.update(**self._validator.choose_thresholds(load_predictor(self._run, PredictionSettings())))
+        """Choose the thresholds of the kept network, and score it with them beside its start."""
+        kept, before = load_predictor(self._run, PredictionSettings()), self._run.record
+        self._run.update(**self._validator.choose_thresholds(kept))
+        if self._learner.has_start:
+            self._run.update(**self._beside_start(kept, before))
+
+    def _beside_start(self, kept: SlicePredictor, before: RunRecord) -> dict[str, Any]:
+        """Score the start, with its thresholds `before`, and look how much boundary both find in a slice."""
+        stop, z = self._context.should_stop, self._viewed_slice()
+        plane = self._slices.read(z)
+        orientations = PredictionSettings().orientations_for(self._run.settings.network)
+        with self._learner.blended(0.0):
+            start = self._learner.predictor(before, orientations)
+            found = {"viewed_slice": z, **self._validator.score_start(start)}
+            if plane is not None:
+                found["boundary_share"] = boundary_share(plane, kept, self._run.record.threshold, stop)
+                found["start_boundary_share"] = boundary_share(plane, start, before.threshold, stop)
+        return found
+
+    def _viewed_slice(self) -> int:
+        """Return the slice in view; the middle one where there is none."""
+        z, count = self._context.control().z, len(self._image)
+        return z if z is not None and 0 <= z < count else count // 2

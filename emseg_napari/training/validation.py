@@ -27,6 +27,7 @@ from emseg_napari.io.sparse_stack import SparseStack, Stack, labelled_slices
 from emseg_napari.models.run import RunRecord
 from emseg_napari.segmentation.close_gaps import close_gaps, closings
 from emseg_napari.settings import MERGE_THRESHOLD
+from emseg_napari.training.run_record import BY_CHANCE
 from emseg_napari.training.splits import (
     Labels,
     Tile,
@@ -42,8 +43,6 @@ _SLICES = 3
 _SIDE_PX = 1024
 # Slices that choose how probabilities become labels: held-out ones, and at least two that train.
 _CHOOSING_SLICES, _CHOOSING_TRAINED = 4, 2
-# By what V_rand and V_info of a handful of slices differ by chance.
-_NEARLY = 0.01
 # None above the usual: on slices that train, boundaries are stronger than on others.
 _LEVELS = (0.3, 0.4, 0.5, 0.6, MERGE_THRESHOLD)
 
@@ -153,7 +152,9 @@ class Scorer:
 
         with ThreadPoolExecutor(machine.threads()) as pool:
             scores = smoothed(np.mean([*pool.map(score_levels, labels, probability)], axis=0))
-        near = [level for level, score in zip(_LEVELS, scores, strict=True) if score > scores.max() - _NEARLY]
+        near = [
+            level for level, score in zip(_LEVELS, scores, strict=True) if score > scores.max() - BY_CHANCE
+        ]
         return threshold, min(near, key=lambda level: abs(level - usual))
 
     def _predicted(self, slices: list[int], predictor: SlicePredictor) -> tuple[np.ndarray, np.ndarray]:
@@ -244,6 +245,17 @@ class Validator:
             "kept_v_rand": kept.v_rand,
         }
 
+    def score_start(self, start: SlicePredictor) -> dict[str, float | None]:
+        """Score the start on what is held out; return fields of the run's record.
+
+        Its thresholds are those of the record with which the training began. Nothing is compared if the start
+        had been trained on some of these slices.
+        """
+        if not self._held_out or self._unseen != self._held_out:
+            return {}
+        found = self.held_out(start, self._record.threshold, self._record.merge_threshold)
+        return {"start_accuracy": found.accuracy, "start_v_rand": found.v_rand}
+
     @property
     def _choosing(self) -> list[int]:
         # Not the held-out slices alone: of two slices, a single gap between large cells would decide.
@@ -259,14 +271,15 @@ class Validator:
         orientations : int
             Over how many the predictions that choose thresholds are averaged.
         blends : int
-            How often `cost_beside_start` is asked.
+            How often `cost_beside_start` is asked; 0 of a training without a start.
         """
         shape = self.training_labels.shape[1:]
         compared = math.prod(min(n, _SIDE_PX) for n in shape)
         trained, held_out, unseen = (
             min(_SLICES, len(some)) for some in (self._trained, self._held_out, self._unseen)
         )
-        return compared * (trained + held_out + unseen * blends + len(self._choosing) * orientations)
+        beside_start = unseen * blends + bool(blends) * (held_out + 2) * orientations
+        return compared * (trained + held_out + beside_start + len(self._choosing) * orientations)
 
 
 def _each_slice(
@@ -277,6 +290,14 @@ def _each_slice(
     if isinstance(labels, SparseStack):
         return labels.mapped(lambda plane: change(plane, tile))
     return change(labels, tile)
+
+
+def boundary_share(
+    plane: np.ndarray, predictor: SlicePredictor, threshold: float, should_stop: ShouldStop = never
+) -> float:
+    """Return which part of the middle of a slice (y, x) is boundary at a threshold, 0 to 1."""
+    y, x = (slice(max(0, n - _SIDE_PX) // 2, (n + min(n, _SIDE_PX)) // 2) for n in plane.shape)
+    return float((predictor.part(plane, (y, x), should_stop) >= threshold).mean())
 
 
 class CachedPredictor:

@@ -26,10 +26,10 @@ from emseg_napari.widgets.base.fit_hint import FitHint
 from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.labels_step import LabelsStep
+from emseg_napari.widgets.base.network_list import NetworkChoice
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.base.prediction_form import PredictionForm
 from emseg_napari.widgets.base.preferences import recall, remember
-from emseg_napari.widgets.base.run_picker import RunPicker
 from emseg_napari.widgets.base.step import choice_of, enable, in_row, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
@@ -82,7 +82,7 @@ class PredictStep(JobStep, LabelsStep):
         self.this_slice = primary(self.button("Propose this slice", _SLICE, self.propose_slice))
         self.whole_stack = self.button("Propose the whole stack", _STACK, self.propose_stack)
         self.add_job_line("Proposing", "Stop; finished slices stay.")
-        self.run_picker = RunPicker(self)
+        self.run_picker = NetworkChoice(self)
         self.set_run = self.run_picker.set_run
         self.form = PredictionForm(self.workspace)
         self.fit = FitHint(self, lambda: self.run_picker.run, self.form)

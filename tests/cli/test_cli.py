@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from emseg_napari import __version__, inference
 from emseg_napari.cli import app, main
 from emseg_napari.cli.options import flag_of
-from emseg_napari.cli.train import FLAGS, _sentence
+from emseg_napari.cli.train import FLAGS, _figures, _sentence
 from emseg_napari.core.jobs import Cancelled, EpochEnded, JobContext
 from emseg_napari.core.labels import INTERIOR, to_isbi
 from emseg_napari.io.records import read_description
@@ -192,6 +192,18 @@ def test_the_end_of_a_training_says_what_was_kept_and_its_score(
     assert sentence.startswith("mine: 10 steps in 7 s, ")
     assert kept in sentence
     assert ("kept:" in sentence) is bool(accuracy)
+
+
+def test_the_end_of_a_training_says_in_its_last_line_if_it_is_better_than_its_start() -> None:
+    about = {"image_shape": (6, 64, 64), "image_dtype": "uint8", "label_counts": {}, "trained_slices": [0]}
+    scores = {"kept_accuracy": 0.8, "start_accuracy": 0.9, "start": "starter", "viewed_slice": 3}
+    record = RunRecord(**about, **scores, held_out_slices=[1])
+    last = EpochEnded(1, 10, 7.0, 0.5, 0.91, 0.8, 1e-3)
+    run = Run(Path("mine"), TrainingSettings(), record, [last])
+    assert _sentence(run).splitlines()[-1] == (
+        "NOT better than 'starter' on what was held out: accuracy 80.0 % against 90.0 %."
+    )
+    assert _figures(run)["start_accuracy"] == 0.9
 
 
 def test_validation_slices_leave_the_training_range(training: tuple[Run, object]) -> None:

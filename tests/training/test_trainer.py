@@ -27,9 +27,9 @@ from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training import learner, trainer
 from emseg_napari.training.devices import Devices
-from emseg_napari.training.run_record import share_sentence
+from emseg_napari.training.run_record import comparison_sentence, share_sentence
 from emseg_napari.training.trainer import train_network
-from emseg_napari.training.validation import ValidationScore, Validator
+from emseg_napari.training.validation import Scorer, ValidationScore, Validator
 from helpers.slow import slow_case
 from helpers.small_network import small_network
 
@@ -594,6 +594,49 @@ def test_held_out_labels_that_the_start_had_seen_choose_no_share(started, tmp_pa
     run = train_network(*membranes(seed=1), settings, folder=tmp_path / "seen")
     assert run.record.kept_share == 0.5
     assert "could not choose, since 'first' had been trained on their slices" in share_sentence(run.record)
+
+
+@pytest.fixture
+def second(tmp_path, monkeypatch):
+    """Train a second small network that starts from the first and learns next to nothing."""
+    monkeypatch.setattr(unet, "build", small_network)
+    first = train_network(*membranes(seed=1), tiny(), folder=tmp_path / "first")
+    first.update(threshold=0.5, merge_threshold=0.7)
+    still = {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 1e-9, "averaging": 0.0}
+
+    def train(context=None, folder=tmp_path / "second", resume=False, **changes):
+        settings = tiny(start=str(first.folder), **still | changes)
+        return train_network(*membranes(), settings, context, folder=folder, resume=resume)
+
+    return train
+
+
+def test_a_run_is_scored_beside_its_start_as_it_is(second, monkeypatch):
+    monkeypatch.setattr(Scorer, "choose", lambda *_: (0.5, 0.7))  # as those of the first
+    record = second(JobContext(control=lambda: JobControl(z=3))).record
+    assert record.start_accuracy == pytest.approx(record.kept_accuracy, abs=0.01)
+    assert record.viewed_slice == 3
+    assert record.start_boundary_share == pytest.approx(record.boundary_share, abs=0.02)
+    assert "on what was held out: accuracy" in comparison_sentence(record)
+
+
+def test_where_nothing_is_held_out_only_the_boundary_of_the_middle_slice_is_compared(second):
+    record = second(hold_out=False).record
+    assert (record.start_accuracy, record.viewed_slice) == (None, 2)
+    assert None not in (record.boundary_share, record.start_boundary_share)
+    assert comparison_sentence(record).startswith("It could not be scored beside 'first': nothing")
+
+
+def test_a_resumed_run_is_scored_beside_its_start_even_if_that_is_gone(second, tmp_path):
+    with pytest.raises(Cancelled):
+        second(JobContext(should_stop=Story(4).should_stop), epochs=3)
+    shutil.rmtree(tmp_path / "first")
+    resumed = train_network(*membranes(), folder=tmp_path / "second", resume=True)
+    assert resumed.record.start_accuracy is not None
+
+
+def test_a_run_that_starts_from_nothing_is_compared_with_nothing(run):
+    assert (run.record.start_accuracy, run.record.viewed_slice) == (None, None)
 
 
 def test_a_start_is_kept_with_the_run_until_it_is_finished(started, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from emseg_napari.models.run import RunRecord
 from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import MERGE_THRESHOLD
 from emseg_napari.training import validation
-from emseg_napari.training.validation import CachedPredictor, Scorer, Validator
+from emseg_napari.training.validation import CachedPredictor, Scorer, Validator, boundary_share
 
 
 class Known:
@@ -152,3 +152,38 @@ def test_the_merge_threshold_of_the_start_stays_where_another_is_not_clearly_bet
     record = record_of(sure, start="starter", merge_threshold=usual)
     found = Validator(sure, labels, record, 1.0, never).choose_thresholds(Known())
     assert found["merge_threshold"] == usual
+
+
+@pytest.mark.parametrize(
+    ("held_out", "seen", "compared"), [(1, [], True), (1, [0], True), (1, [1], False), (0, [], False)]
+)
+def test_a_start_is_scored_with_its_own_thresholds_on_slices_that_it_had_not_seen(held_out, seen, compared):
+    image = np.repeat(weak_spot(membrane=0.6)[0], 2, axis=0)
+    labels = np.repeat(weak_spot()[1], 2, axis=0)
+    image[1, 0, 0] = 0
+    about = {"start": "starter", "start_slices": seen, "merge_threshold": 0.3}
+    right, wrong = (
+        Validator(image, labels, record_of(image, 2 - held_out, threshold=threshold, **about), 1.0, never)
+        for threshold in (0.5, 0.7)
+    )
+    found = right.score_start(Known())
+    assert bool(found) is compared
+    if compared:
+        assert found["start_accuracy"] > wrong.score_start(Known())["start_accuracy"]
+        assert found["start_v_rand"] > 0.9
+
+
+def test_time_is_kept_for_scoring_the_start_too():
+    image, labels = np.repeat(weak_spot()[0], 6, axis=0), np.repeat(weak_spot()[1], 6, axis=0)
+    validator = Validator(image, labels, record_of(image, 5, start="starter"), 1.0, never)
+    more = validator.pixels_at_end(8, 4) - validator.pixels_at_end(8, 0)
+    assert more == (4 * 1 + (1 + 2) * 8) * 64 * 64  # four blends, the held-out slice, and one slice twice
+
+
+def test_the_share_of_boundary_is_that_of_the_middle_of_a_slice(monkeypatch):
+    plane = np.zeros((96, 64), np.float32)
+    plane[:16], plane[16:24], plane[80:] = 1, 0.6, 1
+    assert boundary_share(plane, Known(), 0.6) == pytest.approx(40 / 96)
+    monkeypatch.setattr(validation, "_SIDE_PX", 64)
+    assert boundary_share(plane, Known(), 0.6) == pytest.approx(8 / 64)
+    assert boundary_share(plane, Known(), 0.7) == 0

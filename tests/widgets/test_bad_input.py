@@ -621,7 +621,8 @@ def test_what_is_no_run_is_refused_and_the_chosen_run_stays(loaded, choose, tiny
         else:
             (run_copy / "run.json").write_text(content)
         choose(run_copy)
-        loaded.predict.run_picker.choose.click()
+        picker = loaded.predict.run_picker
+        picker.activated.emit(picker.count() - 1)  # another run folder
         assert_complaint(loaded.predict, run_copy, part)
         assert loaded.workspace.run == tiny_run.folder
 
@@ -780,8 +781,7 @@ def test_a_damaged_checkpoint_and_a_runs_folder_that_is_none_are_said(loaded, qt
     open_run(run_copy).update(
         finished=False, image_shape=image.shape, fingerprints=seen, held_out_fingerprints=seen
     )
-    loaded.train.folder = run_copy  # as after a training that was interrupted
-    loaded.workspace.changed.emit()
+    loaded.train.start_from.accept_folder(run_copy)
     checkpoint = run_copy / "last.keras"
     checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
     loaded.train.form.widgets["slices"].value = "abc"  # a resumed training has settings of its own

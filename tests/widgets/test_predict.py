@@ -1,6 +1,5 @@
 """The propose bar without a window: what is asked of the engine, what is remembered, and what is said."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -265,20 +264,3 @@ def test_what_the_engine_says_and_blocks_that_failed_are_said(step, tmp_path, mo
     )
     step.job.event.emit(Finished(SimpleNamespace(failures=[], warning="")))
     assert step.status.text().startswith(f"'probability' is in {tmp_path / 'out.zarr'}. To correct a slice")
-
-
-def test_a_run_is_chosen_by_its_folder_and_described(step, tmp_path, monkeypatch):
-    run = a_run(tmp_path / "other", [0], [1], kept_accuracy=0.9)
-    picker = step.run_picker
-    for answer in ("", str(run.folder)):
-        monkeypatch.setattr(
-            "emseg_napari.widgets.base.run_picker.QFileDialog.getExistingDirectory",
-            lambda *_, answer=answer: answer,
-        )
-        picker.choose.click()
-    assert step.workspace.run == run.folder
-    assert picker.name.text() == "other"
-    assert step.status.text() == "other: compact, accuracy 90.0 % on what was held out."
-    step.workspace.choose_run(None)
-    assert picker.name.text() == "none yet"
-    assert Path(run.folder).exists()

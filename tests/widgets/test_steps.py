@@ -399,11 +399,11 @@ def test_choosing_a_baseline_hides_what_means_nothing_to_it(loaded, network):
     loaded.train.form.widgets["network"].value = network
     shared = {"network", "slices", "validate_slices", "hold_out", "seed", "missing_is_empty"}
     assert shown_fields(loaded.train) == shared
-    assert loaded.train.length.isHidden()
+    assert loaded.train.recipe.isHidden()
     assert loaded.train.settings() == TrainingSettings.recipe(network)
     loaded.train.form.widgets["network"].value = "compact"
     assert shown_fields(loaded.train) == everything
-    assert not loaded.train.length.isHidden()
+    assert not loaded.train.recipe.isHidden()
     assert loaded.train.settings() == TrainingSettings.recipe("compact", start=STARTER)
 
 
@@ -421,7 +421,7 @@ def test_a_chosen_baseline_is_remembered(loaded, qtbot, monkeypatch):
     later = TrainStep(loaded.workspace.viewer, loaded.workspace)
     qtbot.addWidget(later)
     assert later.settings() == TrainingSettings.recipe("trees")
-    assert later.length.isHidden()
+    assert later.recipe.isHidden()
 
 
 @pytest.mark.parametrize("network", ["ridge", slow_case("trees")])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.widgets.base.engine_job import EngineJob
 from emseg_napari.widgets.base.progress_bar import JobBar
+from emseg_napari.widgets.base.step import in_row
 
 
 class JobLine(QWidget):
@@ -24,12 +25,15 @@ class JobLine(QWidget):
     def __init__(self, job: EngineJob, title: str, bar: JobBar, *buttons: QPushButton) -> None:
         super().__init__()
         self.bar = bar
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.addWidget(QLabel(title))
-        line.addWidget(bar, 1)
-        for button in buttons:
-            line.addWidget(button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        line = in_row(QLabel(title), bar)
+        line.setStretchFactor(bar, 1)
+        column.addLayout(line)
+        if len(buttons) == 1:
+            line.addWidget(*buttons)
+        else:  # beside several buttons the words of the bar would have no room
+            column.addLayout(in_row(*buttons))
         job.started.connect(self._show_start)
         job.ended.connect(self.hide)
         self.setVisible(job.running)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Sequence
 
 from emseg_napari.core.jobs import EpochEnded
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.models.run import Run, RunRecord
-from emseg_napari.training.run_record import share_sentence
+from emseg_napari.models.run_list import ListedRun
+from emseg_napari.training.run_record import comparison_sentence, share_sentence
+
+_TIME_IN_NAME = re.compile(r"-\d{8}-\d{6}$")  # as `Workspace.new_run_folder` adds it
+_SHIPPED = "It comes with emseg-napari: a first proposal without any training."
 
 
 def figures(row: EpochEnded, where: str) -> str:
@@ -27,9 +33,52 @@ def chosen(run: Run) -> str:
     return f"{run.folder.name}: {run.settings.network}{score}.{_flattery(run.record)}"
 
 
+def listed_title(listed: ListedRun) -> str:
+    """Return a run's short name, date, score and number of labelled slices, for a list of networks."""
+    name = _TIME_IN_NAME.sub("", listed.folder.name)
+    if listed.is_shipped:
+        return name
+    when = [time.strftime("%d %b %H:%M", time.localtime(listed.changed_at))] if listed.changed_at else []
+    return " \u00b7 ".join([name, *when, *_state(listed)])
+
+
+def listed_details(listed: ListedRun) -> str:
+    """Return what else a user may want to know of a run before choosing it, in lines."""
+    run = listed.run
+    if run is None:
+        return f"{listed.folder}\n{listed.problem}"
+    record = run.record
+    lines = [
+        _SHIPPED if listed.is_shipped else str(listed.folder),
+        f"{run.settings.network}, started from {record.start or 'nothing'}, scale {record.scale[0]:g}",
+        f"trained on slices {as_ranges(record.trained_slices)}",
+        _score(record) if record.finished else "",
+        comparison_sentence(record),
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def _state(listed: ListedRun) -> list[str]:
+    """Return the score of a run, or how long an interrupted one was trained, and its labelled slices."""
+    if listed.run is None:
+        return ["cannot be read"]
+    history, record = listed.run.history, listed.run.record
+    score = "no score" if record.kept_accuracy is None else f"{100 * record.kept_accuracy:.1f} %"
+    if not record.finished:
+        trained = [duration(history[-1].seconds)] if history else []
+        score = ", ".join(["interrupted" if listed.resumable else "not finished", *trained])
+    count = len({*record.trained_slices, *record.held_out_slices})
+    return [score, f"{count} slice{'' if count == 1 else 's'}"]
+
+
+def verdict(run: Run) -> str:
+    """Return whether a network is better than the one that it started from, or without a start its score."""
+    return f"Trained: {run.folder.name}. {comparison_sentence(run.record) or _score(run.record)}"
+
+
 def outcome(run: Run) -> str:
     """Return which weights a training kept, and how good they are."""
-    sentences = [f"Trained: {run.folder.name}.", _kept(run), share_sentence(run.record), _score(run.record)]
+    sentences = [_kept(run), share_sentence(run.record), _score(run.record)]
     seen = run.record.start_slices
     if seen:
         sentences.append(

@@ -11,10 +11,12 @@ from napari.layers import Image, Layer
 
 from emseg_napari.core.jobs import PreviewReady, UserError
 from emseg_napari.core.owned_output import writing_file
+from emseg_napari.widgets.layers.label_colours import proposal_ramp
 from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import layer_transform, move_to, slice_transform
+from emseg_napari.widgets.layers.selection import selection_kept
 
-_LOOK = {"colormap": "magma", "blending": "additive", "contrast_limits": (0.0, 1.0), "opacity": 0.7}
+_LOOK = {"blending": "translucent", "contrast_limits": (0.0, 1.0)}
 
 
 class LivePreview:
@@ -28,12 +30,13 @@ class LivePreview:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._live: Image | None = None
+        self._is_hidden = False
         self._movie: Image | None = None
         self.frames: list[np.ndarray] = []
         self._epoch = 0  # of the last frame
 
     def reset(self) -> None:
-        """Start a new training: the live layer is used again, an old movie stays the user's."""
+        """Start a new training: an old movie stays the user's."""
         self._movie = None
         self.frames = []
 
@@ -44,16 +47,19 @@ class LivePreview:
         if self._live is not None and self._live in self._viewer.layers:
             self._live.data = picture
             move_to(self._live, place)
+            if self._is_hidden:  # by `hide`, and not by the user
+                self._live.visible = True
         else:
             self._live = self._add(picture, "live proposal (boundary probability)", place)
+        self._is_hidden = False
         if keep:
             self._add_frame(preview, over)
 
-    def remove(self) -> None:
-        """Remove the live layer; the movie stays."""
-        if self._live is not None and self._live in self._viewer.layers:
-            self._viewer.layers.remove(self._live)
-        self._live = None
+    def hide(self) -> None:
+        """Hide the live layer, which the next training uses again; the movie stays."""
+        if self._live is not None:
+            self._live.visible = False
+        self._is_hidden = True
 
     def _add_frame(self, preview: PreviewReady, over: Layer) -> None:
         if self.frames and self._epoch == preview.epoch:
@@ -72,13 +78,15 @@ class LivePreview:
             self._movie.visible = False
 
     def _add(self, data: np.ndarray, name: str, place: dict[str, Any]) -> Image:
-        active = self._viewer.layers.selection.active
-        layer = self._viewer.add_image(
-            data, name=name, metadata=LayerInfo(is_aid=True).as_metadata(), **_LOOK, **place
-        )
-        if active is not None:  # the user keeps painting in that layer
-            self._viewer.layers.selection.active = active
-        return layer
+        with selection_kept(self._viewer):  # the user keeps painting in that layer
+            return self._viewer.add_image(
+                data,
+                name=name,
+                metadata=LayerInfo(is_aid=True).as_metadata(),
+                colormap=proposal_ramp(),
+                **_LOOK,
+                **place,
+            )
 
     def export_gif(self, path: Path) -> None:
         """Write the movie as an animated GIF, four epochs a second."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar, QPushButton, QWidget
 
 from emseg_napari.settings import BASELINES
 from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.network_list import networks_of
 from emseg_napari.widgets.base.preferences import remember_folder
 from emseg_napari.widgets.base.step import StepWidget, enable
 from emseg_napari.widgets.train.live_preview import LivePreview
 
 
-class RunControls(QWidget):
-    """Buttons that pause, end or cancel a training.
+class RunControls:
+    """Buttons that pause, end or cancel a training; the line of the job shows them.
 
     Parameters
     ----------
@@ -27,7 +28,6 @@ class RunControls(QWidget):
     """
 
     def __init__(self, step: StepWidget, job: EngineJob, bar: QProgressBar) -> None:
-        super().__init__()
         self._job, self._bar = job, bar
         self._paused = self._ending = False
         self._network = ""
@@ -38,10 +38,11 @@ class RunControls(QWidget):
             "Good enough", "End the training now and keep the best network so far.", self._end_early
         )
         self.cancel = step.button("Cancel", "Stop within a second; the last checkpoint stays.", job.cancel)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for button in (self.pause, self.good_enough, self.cancel):
-            layout.addWidget(button)
+
+    @property
+    def buttons(self) -> tuple[QPushButton, QPushButton, QPushButton]:
+        """All of them."""
+        return self.pause, self.good_enough, self.cancel
 
     def reset(self, network: str) -> None:
         """Prepare the buttons for a new training of this network."""
@@ -117,4 +118,5 @@ class RunOutputs(QWidget):
         if path:
             workspace.runs_folder = Path(path)
             remember_folder("runs", workspace.runs_folder)
+            networks_of(self._step).refresh()
             self._step.say(f"New runs go to {path}.")

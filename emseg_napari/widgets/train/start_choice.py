@@ -1,42 +1,45 @@
-"""What a training starts from: nothing, the starter network, or a run of the user's."""
+"""What a training starts from: nothing, a network that comes with the package, or a run of the user's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import QComboBox
+from qtpy.QtCore import Signal
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.models.earlier_run import default_start, fitting_start, starter_name
-from emseg_napari.models.run import open_run
-from emseg_napari.settings import BASELINES, NetworkName, TrainingSettings
+from emseg_napari.models.earlier_run import check_start, default_start, starter_name
+from emseg_napari.models.run import is_starter, open_run
+from emseg_napari.models.run_list import ListedRun
+from emseg_napari.settings import BASELINES, NetworkName
+from emseg_napari.widgets.base.network_list import Entry, RunChoice
+from emseg_napari.widgets.base.step import StepWidget
+from emseg_napari.widgets.base.text import listed_details, listed_title
 
 _ABOUT = (
-    "The starter network comes with emseg-napari: the training begins with what it knows, so a few labels "
-    "and a minute are enough. A run of yours is trained further. 'nothing' means random weights, which need "
-    "many labels and minutes."
+    "The starter comes with emseg-napari: the training begins with what it knows, so a few labels and a "
+    "minute are enough. A run of yours is trained further; one that was interrupted can be resumed."
 )
+_NOTHING = "Random weights, which need many labels and minutes."
 
 
-class StartChoice(QComboBox):
-    """Chooses a start that the network can have.
+class StartChoice(RunChoice):
+    """Chooses a start that the network can have, or an interrupted run that is to be resumed.
 
     Until the user chooses, it is the default of the network (`models.earlier_run.default_start`).
+
+    Signals
+    -------
+    chosen
+        The user has chosen.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    chosen = Signal()
+
+    def __init__(self, step: StepWidget) -> None:
+        super().__init__(step)
         self._network: NetworkName = "compact"
-        self._own: Path | None = None
         self._wish: tuple[str | None] | None = None  # in a tuple, since "nothing" is a choice too
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(12)
-        self.setToolTip(_ABOUT)
-        self._refresh()
+        self.fill()
 
     @property
     def start(self) -> str | None:
@@ -48,36 +51,59 @@ class StartChoice(QComboBox):
         wish = self._wish[0]
         return None if wish is None or self._is_another_network(wish) else wish
 
+    @property
+    def interrupted(self) -> Path | None:
+        """The run that is chosen to be resumed."""
+        wish = self._wish[0] if self._wish else None
+        found = self.networks.find(Path(wish)) if wish else None
+        return found.folder if found and found.resumable else None
+
     def fit_network(self, network: NetworkName) -> None:
         """Offer what can start a network."""
         if network != self._network:
             self._network = network
-            self._refresh()
+            self.fill()
 
-    def choose(self, index: int, ask: Callable[[], Path | None]) -> None:
-        """Accept the user's choice; `ask` asks for a run folder.
+    def entries(self) -> list[Entry]:
+        """Return nothing, the networks of the package, and the runs."""
+        shipped = [self._shipped(one) for one in self.networks.shipped]
+        return [Entry("nothing", None, _NOTHING), *shipped, *map(self._own, self.networks.runs)]
 
-        Raises
-        ------
-        UserError
-            If that run cannot start this network; the earlier choice stays.
-        """
+    def value(self) -> str | None:
+        """Return the run that is resumed, or the start."""
+        return str(self.interrupted) if self.interrupted else self.start
+
+    def accept(self, value: str | None) -> None:
+        """Start from there."""
+        self._wish = (value,)
+        self.chosen.emit()
+
+    def accept_folder(self, folder: Path) -> None:
+        """Start from a run that is perhaps not in the list, or resume it."""
+        obstacle = self._obstacle(self.networks.add(folder), str(folder))
+        if obstacle:
+            raise UserError(obstacle)
+        self.accept(str(folder))
+
+    def _shipped(self, listed: ListedRun) -> Entry:
+        name = (starter_name() if is_starter(listed.folder) else None) or str(listed.folder)
+        details = f"{listed_details(listed)}\n{_ABOUT}"
+        return Entry(listed_title(listed), name, details, self._obstacle(listed, name))
+
+    def _own(self, listed: ListedRun) -> Entry:
+        name = str(listed.folder)
+        return Entry(listed_title(listed), name, listed_details(listed), self._obstacle(listed, name))
+
+    def _obstacle(self, listed: ListedRun, name: str) -> str | None:
+        """Return why a run can neither start the network nor be resumed."""
+        if listed.run is None:
+            return listed.problem
         try:
-            start = self.itemData(index)
-            if index == self.count() - 1:
-                folder = ask()
-                if folder is None:
-                    return
-                start = str(folder)
-                self._open(start)
-                self._own = folder
-            self._wish = (start,)
-        finally:
-            self._refresh()
-
-    def _open(self, start: str) -> None:
-        """Raise `UserError` if a run cannot start the network."""
-        fitting_start(TrainingSettings(network=self._network, start=start))
+            if not listed.resumable:
+                check_start(listed.run, self._network, name)
+        except UserError as error:
+            return str(error)
+        return None
 
     def _is_another_network(self, start: str) -> bool:
         """Say whether a run is known to be another network; one that is gone is refused when it is used."""
@@ -85,34 +111,3 @@ class StartChoice(QComboBox):
             return open_run(start).settings.network != self._network
         except UserError:
             return False
-
-    def _misfit(self, start: str) -> str | None:
-        """Say why a run cannot start the network, None if it can."""
-        try:
-            self._open(start)
-        except UserError as error:
-            return str(error)
-        return None
-
-    def _refresh(self) -> None:
-        chosen = self.start
-        self.clear()
-        self.addItem("nothing", None)
-        if starter := starter_name():
-            self._offer("starter network", starter)
-        if self._own is not None:
-            self._offer(self._own.name, str(self._own))
-        self.addItem("a run of mine...", None)
-        self.setCurrentIndex(0 if chosen is None else self.findData(chosen))
-
-    def _offer(self, title: str, start: str) -> None:
-        self.addItem(title, start)
-        reason = self._misfit(start)
-        model = self.model()
-        assert isinstance(model, QStandardItemModel)
-        model.item(self.count() - 1).setEnabled(reason is None)
-        self.setItemData(self.count() - 1, reason or _ABOUT, Qt.ItemDataRole.ToolTipRole)
-
-    def wheelEvent(self, event: Any) -> None:
-        """Leave the wheel to the page: it would ask for a folder."""
-        event.ignore()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QCheckBox, QFileDialog
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
-from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.core.jobs import (
     EpochEnded,
     Event,
@@ -22,19 +20,22 @@ from emseg_napari.core.jobs import (
     Progress,
     UserError,
 )
-from emseg_napari.models.run import Run, is_run, open_run
+from emseg_napari.models.run import Run, is_run, starter_folder
 from emseg_napari.models.run_folder import resumable_run
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.training.dataset import CheckedData, check_data
 from emseg_napari.training.patches import PatchSampler
+from emseg_napari.training.run_record import is_worse_than_start
 from emseg_napari.training.splits import DataNames
+from emseg_napari.widgets.base.fold import Fold
+from emseg_napari.widgets.base.job_line import JobLine
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.plots import HistoryPlot
 from emseg_napari.widgets.base.preferences import recall, remember
-from emseg_napari.widgets.base.step import enable, first_obstacle, in_row, wrapping_label
-from emseg_napari.widgets.base.text import figures, outcome, validation_name
+from emseg_napari.widgets.base.step import enable, first_obstacle, in_row, primary, wrapping_label
+from emseg_napari.widgets.base.text import figures, outcome, validation_name, verdict
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import add_labels, connect_while, trusted_of
+from emseg_napari.widgets.layers.labels_layer import connect_while, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view, view_events
 from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampler_of
@@ -42,11 +43,11 @@ from emseg_napari.widgets.train.live_preview import LivePreview
 from emseg_napari.widgets.train.run_controls import RunControls, RunOutputs
 from emseg_napari.widgets.train.train_form import TrainForm
 
-_NEW_LABELS = "Make an empty labels layer over the image: 1 boundary, 2 interior."
 _SAMPLES = "Nine patches of your own data with their labels, changed at random as in training."
+_TRAIN = "Train a network in the background; you can keep painting."
 _RESUME = (
-    "Resume from the last checkpoint of the interrupted training; asks for its folder if that training ran "
-    "in an earlier window."
+    "Resume from the last checkpoint of the interrupted training that is chosen in 'Start from', or of the "
+    "one that was cancelled last."
 )
 
 
@@ -67,7 +68,7 @@ class TrainStep(JobStep):
         self.workspace.changed.connect(self._warm_up)
         self.workspace.changed.connect(self._follow_scale)
         self.recipe.changed.connect(self._follow_scale_anew)
-        self.closing.connect(self.preview.remove)
+        self.closing.connect(self.preview.hide)
         for event in view_events(self.viewer):
             connect_while(self, event, self._follow_slice)
         self.update_buttons()
@@ -75,55 +76,53 @@ class TrainStep(JobStep):
     # -- what it looks like -------------------------------------------------------------
 
     def _build(self) -> None:
-        self.add_choices("image", "labels")
-        self.new_labels = self.button("New labels", _NEW_LABELS, self._new_labels)
-        self.show_samples = self.button("Show augmented samples", _SAMPLES, self._show_samples)
         self._build_recipe()
-        for part in (self.new_labels, self.recipe, self.show_samples):
-            self.rows.addWidget(part)
-        self._build_options()
-        self._build_progress()
+        self.train = primary(self.button("Train", _TRAIN, self.start))
+        self.resume = self.button("Resume", _RESUME, self._resume)
+        self.plot = HistoryPlot()
+        self.figures, self.about = wrapping_label(), wrapping_label()
+        self.rows.addWidget(self.recipe)
+        self.rows.addLayout(in_row(self.train, self.resume))
+        self.more = self._more()
+        for widget in (self.more, self.plot, self.figures, self.about):
+            self.rows.addWidget(widget)
+        self.plot.hide()  # until it has a point
+        self.controls = RunControls(self, self.job, self.bar)
+        self.cancel = self.controls.cancel
+        self.job_lines.append(JobLine(self.job, "Training", self.bar, *self.controls.buttons))
         self.recipe.restore()
 
     def _build_recipe(self) -> None:
-        self.recipe = TrainForm()
+        self.recipe = TrainForm(self)
         self.recipe.changed.connect(self.update_buttons)
         self.form, self.start_from = self.recipe.form, self.recipe.start_from
-        self.amount, self.unit, self.length = self.recipe.amount, self.recipe.unit, self.recipe.length
-        self.settings = self.recipe.settings
-        self.start_from.activated.connect(lambda index: self.guarded(partial(self._choose_start, index)))
+        self.amount, self.unit, self.settings = self.recipe.amount, self.recipe.unit, self.recipe.settings
+        self.start_from.chosen.connect(self.update_buttons)
+        self.start_from.networks.changed.connect(self.update_buttons)
 
-    def _build_options(self) -> None:
+    def _more(self) -> Fold:
+        """Build what most trainings do not need."""
+        self.show_samples = self.button("Show augmented samples", _SAMPLES, self._show_samples)
         self.include_proposals = QCheckBox("Train on unconfirmed proposals too")
         self.include_proposals.setToolTip("Off: the network learns only from what you painted or confirmed.")
         self.keep_movie = QCheckBox("Keep a movie of the epochs")
         self.keep_movie.setToolTip("Collect the live proposal of the slice in view now, one frame per epoch.")
         self.keep_movie.setChecked(bool(recall("train").get("keep_movie", False)))
-        for option in (self.include_proposals, self.keep_movie):
-            self.rows.addWidget(option)
-
-    def _build_progress(self) -> None:
-        self.train = self.button(
-            "Train", "Train a network in the background; you can keep painting.", self.start
-        )
-        self.resume = self.button("Resume", _RESUME, self._resume)
-        self.rows.addLayout(in_row(self.train, self.resume))
-        self.controls = RunControls(self, self.job, self.bar)
-        self.cancel = self.controls.cancel
-        self.plot = HistoryPlot()
-        self.figures = wrapping_label()
-        self.about = wrapping_label()
         self.outputs = RunOutputs(self, self.preview)
-        shown = (self.bar, self.status, self.about, self.figures, self.plot)
-        for widget in (self.controls, *shown, self.outputs):
-            self.rows.addWidget(widget)
+        content = QWidget()
+        rows = QVBoxLayout(content)
+        rows.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.form, self.show_samples, self.include_proposals, self.keep_movie, self.outputs):
+            rows.addWidget(widget)
+        return Fold("More", content)
 
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""
         missing, network = first_obstacle(self._missing()), self.recipe.network
-        enable(self.new_labels, first_obstacle(self._missing()[:1]))
-        for button in (self.train, self.resume):
-            enable(button, first_obstacle(self.obstacles()))
+        enable(self.resume, first_obstacle(self.obstacles()))
+        self.resume.setVisible(self._resumable() is not None)
+        resumes = (self.start_from.interrupted is not None, "press Resume, or choose another start")
+        enable(self.train, first_obstacle([*self.obstacles(), resumes]))
         enable(
             self.show_samples,
             missing or (f"'{network}' does not use patches" if network in BASELINES else None),
@@ -171,14 +170,6 @@ class TrainStep(JobStep):
 
     # -- what the user asks for ---------------------------------------------------------
 
-    def _new_labels(self) -> None:
-        image = self.workspace.image
-        if image is None:
-            raise UserError("Open an image first; the labels layer takes its size.")
-        empty = new_labels(volume_of_layer(image).shape[-image.ndim :])
-        self.workspace.choose("labels", add_labels(self.viewer, empty, f"{image.name} labels", image))
-        self.say("Paint some boundary (1) and some interior (2), then press Train.")
-
     def start(self, folder: Path | None = None) -> None:
         """Start a training in a new run folder; with `folder`, resume the one there."""
         resumed = None if folder is None else resumable_run(folder)
@@ -213,6 +204,7 @@ class TrainStep(JobStep):
             taken = {"scale"} if settings.scale == self.workspace.scale else None
             remember("train", settings.model_dump(mode="json", exclude=taken) | keep_movie)
         self.plot.show_rows(resumed.history if resumed else [])
+        self.plot.setVisible(bool(self.plot.rows))
         self.preview.reset()
         for label in (self.figures, self.about):
             label.clear()
@@ -234,9 +226,6 @@ class TrainStep(JobStep):
 
         return read
 
-    def _choose_start(self, index: int) -> None:
-        self.start_from.choose(index, lambda: self._ask_run("The run to start from"))
-
     def _show_samples(self) -> None:
         settings = self.settings()
         read = self._reader(settings)
@@ -252,16 +241,13 @@ class TrainStep(JobStep):
         self._samples = self._samples or AugmentedSamples(self)
         self._samples.show_sampler(sampler)
 
-    def _resume(self) -> None:
-        last = open_run(self.folder) if self.folder is not None and is_run(self.folder) else None
-        broken_off = last is not None and not last.record.finished
-        folder = self.folder if broken_off else self._ask_run("The run to resume")
-        if folder is not None:
-            self.start(folder)
+    def _resumable(self) -> Path | None:
+        """Return the interrupted run that is chosen in 'Start from', else the one that was cancelled last."""
+        last = self.start_from.networks.find(self.folder)
+        return self.start_from.interrupted or (last.folder if last and last.resumable else None)
 
-    def _ask_run(self, title: str) -> Path | None:
-        path = QFileDialog.getExistingDirectory(self, title, str(self.workspace.runs_folder))
-        return Path(path) if path else None
+    def _resume(self) -> None:
+        self.start(self._resumable())
 
     def _follow_slice(self, *_: Any) -> None:
         """Preview the slice in view; a movie stays on its first slice."""
@@ -284,6 +270,7 @@ class TrainStep(JobStep):
 
     def _show_epoch(self, event: EpochEnded) -> None:
         self.plot.add(event)
+        self.plot.show()
         self.figures.setText(figures(event, self._validation_name))
 
     def _show_preview(self, event: PreviewReady) -> None:
@@ -295,20 +282,32 @@ class TrainStep(JobStep):
         self.about.setText(f"{self.about.text()}\n{event.text}".strip())
 
     def on_finished(self, event: Finished) -> None:
-        """Show which weights were kept, and how good they are."""
+        """Show which weights were kept, and whether they are better than those of the start."""
         run: Run = event.result
-        self.preview.remove()
+        self.preview.hide()
+        self.about.setText(f"{self.about.text()}\n{outcome(run)}".strip())
+        network = self.workspace.run or starter_folder()
+        if network is not None and is_worse_than_start(run.record):
+            self.complain(
+                f"{verdict(run)} Look at your labels. Network stays '{network.name}', unless you choose the "
+                "run there."
+            )
+            return
         self.workspace.choose_run(run.folder)
         if self.workspace.scale not in (None, run.record.scale[0]):
             self.workspace.choose_scale(None)  # it predicts as it learned
-        self.bar.setFormat("done")
         movie = " The movie is a hidden layer: show it and move its slider." if self.preview.frames else ""
-        self.say(f"{outcome(run)} Now press Predict.{movie}")
+        self.say(f"{verdict(run)} Now press 'Propose this slice'.{movie}")
 
     def on_failed(self, event: Failed) -> None:
         """Show why the training ended early."""
-        self.preview.remove()
+        self.preview.hide()
         super().on_failed(event)
+
+    def on_ended(self) -> None:
+        """Look what the training left."""
+        self.start_from.networks.refresh()
+        super().on_ended()
 
     def cancelled_sentence(self) -> str:
         """Return what is left of a cancelled training."""

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLineEdit, QWidget
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import NetworkName, TrainingSettings, applies
 from emseg_napari.widgets.base.number_text import number, whole_number
 from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.base.settings_form import SettingsForm
+from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.train.start_choice import StartChoice
 
 
 class TrainForm(QWidget):
     """Edits `TrainingSettings`; each network comes with its own recipe.
+
+    It shows how long to train and what to start from; the step shows all else, which is `form`, elsewhere.
+
+    Parameters
+    ----------
+    step : StepWidget
+        Knows the workspace and says the sentences.
 
     Signals
     -------
@@ -26,22 +34,17 @@ class TrainForm(QWidget):
 
     changed = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, step: StepWidget) -> None:
         super().__init__()
         self.form = SettingsForm(TrainingSettings, leave_out=("minutes", "epochs", "start"))
         self.form.widgets["network"].changed.connect(self.show_recipe)
-        self.start_from = StartChoice()
+        self.start_from = StartChoice(step)
         self._has_start = False  # whether the recipe that is shown is one for that
-        self.start_from.currentIndexChanged.connect(self._fit_recipe)
-        self.length = QWidget()
-        rows = QFormLayout(self.length)
+        self.start_from.chosen.connect(self._fit_recipe)
+        rows = QFormLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.addRow("Train for", self._length_line())
         rows.addRow("Start from", self.start_from)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.length)
-        layout.addWidget(self.form)
 
     def _length_line(self) -> QHBoxLayout:
         self.amount = QLineEdit()
@@ -79,7 +82,7 @@ class TrainForm(QWidget):
         except (UserError, TypeError):  # another version remembered them
             self.show_recipe("compact")
             return
-        self._fit_network(settings.network)
+        self.start_from.fit_network(settings.network)
         self._show(settings)
         # The start itself is chosen in each window anew. Earlier builds had one recipe with and without.
         self._has_start = settings.start is not None and "anchor_weight" in remembered
@@ -87,15 +90,10 @@ class TrainForm(QWidget):
 
     def show_recipe(self, network: NetworkName) -> None:
         """Fill the form with a network's own recipe."""
-        self._fit_network(network)
+        self.start_from.fit_network(network)
         self._has_start = self.start_from.start is not None
         self._show(TrainingSettings.recipe(network, start=self.start_from.start))
         self.changed.emit()
-
-    def _fit_network(self, network: NetworkName) -> None:
-        """Offer what can start a network, before its recipe is shown."""
-        with QSignalBlocker(self.start_from):
-            self.start_from.fit_network(network)
 
     def _fit_recipe(self) -> None:
         """Show the recipe that suits what is chosen to start from."""
@@ -119,4 +117,4 @@ class TrainForm(QWidget):
             self.form.set_values(values)
         # Settings that the network does not use are hidden.
         self.form.show_only([name for name in values if applies(name, settings.network)])
-        self.length.setVisible(applies("minutes", settings.network))
+        self.setVisible(applies("minutes", settings.network))

@@ -1,6 +1,7 @@
 """Numbers are read as they are meant, in whatever language the desktop is, or refused with a sentence."""
 
 import pytest
+from napari.components import ViewerModel
 from qtpy.QtCore import QLocale
 from qtpy.QtWidgets import QAbstractSpinBox
 
@@ -8,6 +9,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import CellSettings, TrainingSettings
 from emseg_napari.widgets.base.output_target import VolumeTarget
 from emseg_napari.widgets.base.settings_form import SettingsForm
+from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.train.train_form import TrainForm
 
 
@@ -29,8 +31,10 @@ def typed(qtbot, line, text: str) -> str:
 
 @pytest.fixture
 def form(qtbot):
-    form = TrainForm()
-    qtbot.addWidget(form)
+    step = StepWidget(ViewerModel())
+    form = TrainForm(step)
+    for widget in (step, form):
+        qtbot.addWidget(widget)
     return form
 
 

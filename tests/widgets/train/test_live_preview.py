@@ -6,6 +6,8 @@ import pytest
 from napari.components import ViewerModel
 
 from emseg_napari.core.jobs import PreviewReady, UserError
+from emseg_napari.core.labels import PROPOSED_BOUNDARY
+from emseg_napari.widgets.layers.label_colours import label_colours
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.train.live_preview import LivePreview
 
@@ -33,6 +35,10 @@ def test_a_proposal_is_an_aid_over_its_slice_and_what_was_selected_stays_so(view
     assert live.translate.tolist() == [20, 0, 0]
     assert info_of(live).is_aid
     assert live.contrast_limits == [0, 1]
+    assert (live.blending, live.colormap.name) == ("translucent", "emseg proposal")
+    clear, boundary = live.colormap.map([0.0, 1.0])
+    assert clear[3] == 0
+    assert boundary.tolist() == pytest.approx(label_colours().color_dict[PROPOSED_BOUNDARY])
     assert viewer.layers.selection.active == viewer.layers["cells"]
     show(viewer, preview, 1, 0.5, z=3, keep=False)
     assert viewer.layers[LIVE] == live
@@ -68,13 +74,38 @@ def test_the_next_training_has_a_movie_of_its_own(viewer):
         show(viewer, preview, epoch, 0.5)
     movies = [layer for layer in viewer.layers if layer.name.startswith(MOVIE)]
     assert [float(movie.data.max()) for movie in movies] == [0.25, 0.5]
-    preview.remove()
-    assert LIVE not in viewer.layers
-    assert movies[1] in viewer.layers
-    preview.remove()
     viewer.layers.remove(movies[1])
     show(viewer, preview, 4, 0.75)
-    assert {LIVE, MOVIE} <= {layer.name.partition(" [")[0] for layer in viewer.layers}
+    assert MOVIE in {layer.name.partition(" [")[0] for layer in viewer.layers}
+
+
+def test_the_live_layer_is_hidden_and_used_again_unless_it_was_removed(viewer):
+    preview = LivePreview(viewer)
+    preview.hide()  # nothing was shown
+    show(viewer, preview, 1, 0.25)
+    live = viewer.layers[LIVE]
+    preview.hide()
+    assert not live.visible
+    show(viewer, preview, 1, 0.5)
+    assert viewer.layers[LIVE] == live
+    assert live.visible
+    live.visible = False  # by the user, who does not want to see it
+    show(viewer, preview, 1, 0.75)
+    assert not live.visible
+    viewer.layers.remove(live)
+    preview.hide()
+    show(viewer, preview, 1, 0.25)
+    assert viewer.layers[LIVE].visible
+
+
+def test_layer_tool_and_brush_in_hand_stay(viewer):
+    labels = viewer.add_labels(np.zeros((4, 8, 10), np.uint8))
+    labels.mode, labels.brush_size = "paint", 7
+    preview = LivePreview(viewer)
+    for value in (0.25, 0.5):
+        show(viewer, preview, 1, value)
+        assert viewer.layers.selection.active == labels
+    assert (labels.mode, labels.brush_size) == ("paint", 7)
 
 
 def test_a_movie_is_written_in_grey_levels_that_repeats(viewer, tmp_path):

@@ -7,9 +7,12 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog, QProgressBar
 
+from emseg_napari.widgets.base.network_list import networks_of
 from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.train.run_controls import RunControls, RunOutputs
+from helpers.tiny_runs import tiny_network_run
+from helpers.window import wait_for
 
 
 @pytest.fixture
@@ -23,15 +26,16 @@ def controls(qtbot):
         cancel=lambda: asked.append("cancel"),
     )
     controls = RunControls(step, job, QProgressBar())
-    for widget in (controls, controls._bar):
-        qtbot.addWidget(widget)
+    qtbot.addWidget(controls._bar)
+    for button in controls.buttons:
+        qtbot.addWidget(button)
     controls.job, controls.asked, controls.bar = job, asked, controls._bar
     controls.reset("compact")
     return controls
 
 
 def not_yet(controls):
-    buttons = (controls.pause, controls.good_enough, controls.cancel)
+    buttons = controls.buttons
     return [None if one.isEnabled() else one.toolTip().rpartition("Not yet: ")[2] for one in buttons]
 
 
@@ -114,3 +118,11 @@ def test_the_folder_of_new_runs_is_remembered(outputs, monkeypatch, tmp_path):
     outputs.choose_folder.click()
     assert outputs.step.workspace.runs_folder == recall_folder("runs", before) == tmp_path
     assert outputs.step.status.text() == f"New runs go to {tmp_path}."
+
+
+def test_the_lists_of_networks_follow_the_runs_folder(outputs, monkeypatch, tmp_path, qtbot):
+    networks = networks_of(outputs.step)
+    run = tiny_network_run(tmp_path / "mine")
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    outputs.choose_folder.click()
+    wait_for(qtbot, lambda: networks.find(run.folder) is not None)

@@ -16,10 +16,10 @@ from emseg_napari.widgets.base.preferences import remember
 from emseg_napari.widgets.layers.labels_layer import add_labels
 from emseg_napari.widgets.train.train_form import TrainForm
 from helpers.timing import within
+from helpers.tiny_runs import tiny_network_run
 from helpers.window import noting, settle, striped, wait_for
 
 ROW = EpochEnded(1, 30, 12.0, 0.5, 0.91, 0.9, 1e-3, 0.875)
-HINT = "No training needed: the starter network proposes at once."
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def finished(step, history=(ROW,), **record):
     about = {"image_shape": (6, 64, 64), "image_dtype": "uint8", "label_counts": {}}
     known = RunRecord(**(about | {"trained_slices": [0, 1, 2, 3, 4], "held_out_slices": [5]} | record))
     step.handle_event(Finished(Run(Path("runs/mine"), TrainingSettings(), known, list(history))))
-    return step.status.text()
+    return f"{step.status.text()} {step.about.text()}"
 
 
 # -- while it trains ----------------------------------------------------------------------
@@ -149,6 +149,53 @@ def test_a_score_in_a_corner_is_called_so(pretended):
     assert "on the held-out corner: 90.0 %" in finished(pretended, **record)
 
 
+BESIDE = {"start": "starter", "viewed_slice": 4}
+
+
+def test_a_run_that_is_better_than_its_start_is_chosen_and_the_next_button_is_named(pretended):
+    said = finished(pretended, **BESIDE, kept_accuracy=0.917, start_accuracy=0.902)
+    assert said.startswith(
+        "Trained: mine. Better than 'starter' on what was held out: accuracy 91.7 % against 90.2 %. "
+        "Now press 'Propose this slice'."
+    )
+    assert pretended.workspace.run == Path("runs/mine")
+
+
+FLOOD = {"boundary_share": 0.8, "start_boundary_share": 0.2, "kept_accuracy": 0.95, "start_accuracy": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        ({"kept_accuracy": 0.89, "start_accuracy": 0.902}, "NOT better than 'starter' on what was held out"),
+        (FLOOD, "It floods slices with boundary: of slice 4 it proposes 80 % as boundary, 'starter' 20 %"),
+    ],
+)
+def test_a_run_that_is_worse_than_its_start_is_not_chosen_and_it_is_said(
+    with_starter, pretended, record, why, qtbot
+):
+    with qtbot.waitSignal(pretended.said) as sentence:
+        said = finished(pretended, **BESIDE, **record)
+    assert why in said
+    assert "Look at your labels. Network stays 'starter', unless you choose the run there." in said
+    assert sentence.args[1]  # it is shown as something that is wrong
+    assert pretended.workspace.run is None
+
+
+def test_the_network_that_the_user_chose_stays_where_the_training_made_none_better(pretended, tiny_run):
+    pretended.workspace.choose_run(tiny_run.folder)
+    said = finished(pretended, **BESIDE, kept_accuracy=0.8, start_accuracy=0.9)
+    assert f"Network stays '{tiny_run.folder.name}'" in said
+    assert pretended.workspace.run == tiny_run.folder
+
+
+def test_where_nothing_was_held_out_the_boundary_of_the_slice_in_view_is_compared(pretended):
+    shares = {"boundary_share": 0.24, "start_boundary_share": 0.21}
+    said = finished(pretended, **BESIDE, **shares, held_out_slices=[])
+    assert "could not be scored beside 'starter': nothing was held out. Of slice 4 it proposes 24 %" in said
+    assert pretended.workspace.run == Path("runs/mine")
+
+
 @pytest.mark.parametrize(("seen", "flatters"), [([0, 1], False), ([4, 5], True)])
 def test_slices_that_the_start_had_seen_are_said(pretended, seen, flatters):
     said = finished(pretended, kept_accuracy=0.9, start="starter", start_slices=seen)
@@ -194,7 +241,7 @@ def test_a_real_training_pauses_continues_and_ends_when_good_enough(loaded, qtbo
     run = open_run(loaded.workspace.run)
     assert run.record.finished
     assert run.network_file.is_file()
-    assert f"of epoch {run.record.kept_epoch} of {len(run.history)}" in step.status.text()
+    assert f"of epoch {run.record.kept_epoch} of {len(run.history)}" in step.about.text()
     assert "Computing on" in step.about.text()
     assert "validation on" in step.about.text()
 
@@ -205,7 +252,7 @@ def test_a_real_training_pauses_continues_and_ends_when_good_enough(loaded, qtbo
 def test_without_a_starter_network_a_training_starts_from_nothing(dock):
     load(dock, slices=1)
     assert dock.train.settings().start is None
-    assert dock.train.start_from.findText("starter network") == -1
+    assert dock.train.start_from.findText("starter") == -1
 
 
 @pytest.mark.parametrize("slices", [1, 6])
@@ -216,7 +263,7 @@ def test_the_starter_is_the_default_however_many_slices_have_labels(with_starter
 
 def choose(step, text):
     """Choose as a hand would: the list tells only of that."""
-    index = step.start_from.findText(text)
+    index = step.start_from.findText(text, Qt.MatchFlag.MatchStartsWith)
     assert index >= 0
     step.start_from.setCurrentIndex(index)
     step.start_from.activated.emit(index)
@@ -231,7 +278,7 @@ def test_the_users_choice_stays(with_starter, dock):
     dock.workspace.viewer.layers.clear()
     load(dock, slices=6)
     assert dock.train.settings().start is None
-    choose(dock.train, "starter network")
+    choose(dock.train, "starter")
     assert dock.train.settings().start == "starter"
 
 
@@ -242,7 +289,7 @@ def test_the_recipe_follows_what_a_training_starts_from_and_what_was_changed_sta
     dock.train.form.widgets["noise"].value = "0.5"
     choose(dock.train, "nothing")
     assert dock.train.settings() == TrainingSettings.recipe(minutes=0.5, noise=0.5)
-    choose(dock.train, "starter network")
+    choose(dock.train, "starter")
     assert dock.train.settings() == TrainingSettings.recipe(minutes=0.5, noise=0.5, start="starter")
     for network in ("ridge", "reference", "compact"):
         dock.train.form.widgets["network"].value = network
@@ -252,7 +299,7 @@ def test_the_recipe_follows_what_a_training_starts_from_and_what_was_changed_sta
 @pytest.mark.parametrize("start", [None, "starter"])
 def test_remembered_settings_become_those_of_the_start_of_now(with_starter, dock, qtbot, start):
     remember("train", TrainingSettings.recipe(minutes=1.0, seed=4, start=start).model_dump(mode="json"))
-    form = TrainForm()
+    form = TrainForm(dock.train)
     qtbot.addWidget(form)
     form.restore()
     assert form.settings() == TrainingSettings.recipe(minutes=1.0, seed=4, start="starter")
@@ -265,7 +312,7 @@ def test_what_an_earlier_build_remembered_is_no_recipe_for_a_start(with_starter,
     former = TrainingSettings.recipe(minutes=1.0).model_dump(mode="json") | {"start": "starter"}
     del former["anchor_weight"]
     remember("train", former)
-    form = TrainForm()
+    form = TrainForm(dock.train)
     qtbot.addWidget(form)
     form.restore()
     assert form.settings() == TrainingSettings.recipe(minutes=1.0, start="starter")
@@ -275,7 +322,7 @@ def test_a_start_of_another_network_is_barred_with_the_reason_and_comes_back(wit
     load(dock, slices=1)
     choice = dock.train.start_from
     dock.train.form.widgets["network"].value = "reference"
-    entry = choice.model().item(choice.findText("starter network"))
+    entry = choice.model().item(choice.findText("starter"))
     assert not entry.isEnabled()
     assert "'compact' network and cannot start a 'reference' one" in entry.data(Qt.ItemDataRole.ToolTipRole)
     assert dock.train.settings().start is None
@@ -283,16 +330,16 @@ def test_a_start_of_another_network_is_barred_with_the_reason_and_comes_back(wit
     assert dock.train.settings().start == "starter"
 
 
-def test_a_run_of_mine_is_chosen_by_its_folder(loaded, tiny_run, monkeypatch):
+def test_a_run_of_another_folder_is_chosen_by_its_folder(loaded, tiny_run, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tiny_run.folder))
-    choose(loaded.train, "a run of mine...")
-    assert loaded.train.start_from.currentText() == tiny_run.folder.name
+    choose(loaded.train, "Another run folder...")
+    assert loaded.train.start_from.currentText().startswith(f"{tiny_run.folder.name} \u00b7 ")
     assert loaded.train.settings().start == str(tiny_run.folder)
 
 
 def test_what_is_no_run_is_a_sentence_and_the_choice_of_before_stays(loaded, tmp_path, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
-    choose(loaded.train, "a run of mine...")
+    choose(loaded.train, "Another run folder...")
     assert "is not a run folder" in loaded.train.status.text()
     assert loaded.train.start_from.currentText() == "nothing"
 
@@ -323,25 +370,80 @@ def test_a_training_from_the_starter_says_so_in_its_run(with_starter, dock, qtbo
 def test_the_starter_proposes_at_once(with_starter, dock, qtbot):
     image, _ = striped((2, 48, 48))
     dock.workspace.viewer.add_image(image, name="cells")
-    assert dock.predict.run_picker.name.text() == "starter"
-    assert dock.predict.status.text() == HINT
+    assert dock.predict.run_picker.currentText() == "starter"
     assert dock.workspace.run is None  # nobody has chosen one: evaluations do not ascribe it anything
     dock.predict.whole_stack.click()
     wait_for(qtbot, lambda: not dock.predict.job.running)
     assert dock.workspace.labels.data.all()
 
 
-def test_the_starter_can_be_chosen_again_after_a_run(with_starter, loaded, tiny_run):
-    loaded.predict.set_run(tiny_run.folder)
-    assert loaded.predict.run_picker.name.text() == tiny_run.folder.name
-    loaded.predict.run_picker.use_starter.click()
-    assert loaded.predict.run_picker.name.text() == "starter"
+def test_without_a_starter_a_run_has_to_be_chosen(loaded):
+    assert loaded.predict.run_picker.currentText() == "none yet"
+    said = "To propose labels, train a network, or choose a run under Network."
+    assert loaded.predict.hint_line.text() == said
 
 
-def test_without_a_starter_the_button_says_so(loaded):
-    assert not loaded.predict.run_picker.use_starter.isEnabled()
-    assert "no starter network" in loaded.predict.run_picker.use_starter.toolTip()
-    assert loaded.predict.status.text() == "To predict, train a network or choose a run first."
+# -- an interrupted run ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def interrupted(loaded, qtbot):
+    """A run in the runs folder that was cancelled, as the lists have read it."""
+    run = tiny_network_run(loaded.workspace.runs_folder / "broken")
+    run.update(finished=False)
+    run.network_file.unlink()
+    run.last_checkpoint.touch()
+    loaded.train.start_from.networks.refresh()
+    wait_for(qtbot, lambda: loaded.train.start_from.networks.find(run.folder) is not None)
+    return run
+
+
+def test_an_interrupted_run_that_is_chosen_offers_resume_instead_of_train(loaded, interrupted, monkeypatch):
+    step, started = loaded.train, []
+    assert step.resume.isHidden()
+    choose(step, "broken")
+    assert not step.resume.isHidden()
+    assert "press Resume, or choose another start" in step.train.toolTip()
+    assert not step.train.isEnabled()
+    monkeypatch.setattr(step, "start", started.append)
+    step.resume.click()
+    assert started == [interrupted.folder]
+    choose(step, "nothing")
+    assert step.resume.isHidden()
+    assert step.train.isEnabled()
+
+
+def test_a_training_that_was_cancelled_can_be_resumed_at_once(loaded, interrupted):
+    step = loaded.train
+    step.folder = interrupted.folder
+    step.job.ended.emit()
+    assert not step.resume.isHidden()
+    assert step.train.isEnabled()
+
+
+# -- what is seen -----------------------------------------------------------------------------
+
+
+def test_the_page_asks_for_minutes_and_start_and_folds_all_else(loaded):
+    step = loaded.train
+    loaded.show_step(step)
+    assert all(widget.isVisible() for widget in (step.amount, step.start_from, step.train))
+    folded = (step.form, step.show_samples, step.keep_movie, step.outputs)
+    assert not any(widget.isVisible() for widget in (*folded, step.plot))
+    step.more.set_open(True)
+    assert all(widget.isVisible() for widget in folded)
+    step.handle_event(ROW)
+    assert step.plot.isVisible()
+
+
+def test_the_line_of_the_job_has_the_buttons_and_is_seen_while_it_runs(loaded):
+    (line,) = loaded.train.job_lines
+    assert line.isHidden()
+    assert all(line.isAncestorOf(button) for button in loaded.train.controls.buttons)
+    loaded.train.job.started.emit()
+    assert not line.isHidden()
+    loaded.train.job.ended.emit()
+    assert line.isHidden()
 
 
 # -- augmented samples ----------------------------------------------------------------------
@@ -403,7 +505,7 @@ def test_the_engine_is_prepared_as_soon_as_a_user_who_can_train_looks_at_the_ste
     load(dock)
     assert asked
     asked.clear()
-    dock.show_step(dock.predict)
+    dock.show_step(dock.correct)
     dock.workspace.changed.emit()
     assert not asked
     dock.show_step(dock.train)
