@@ -21,9 +21,10 @@ from qtpy.QtWidgets import QApplication, QWidget
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import as_stack
+from emseg_napari.widgets.base.qt_notice import keep_notice_off_canvas
 from emseg_napari.widgets.dock import Dock
 
-TITLE = "Segment boundaries (all steps)"
+TITLE = "Segment boundaries"
 
 
 def open_window(path: Path | None = None, show: bool = True) -> tuple[napari.Viewer, Dock]:
@@ -37,6 +38,7 @@ def open_window(path: Path | None = None, show: bool = True) -> tuple[napari.Vie
     show : bool
         Whether the window shows at once.
     """
+    keep_notice_off_canvas()
     viewer = napari.Viewer(show=show)
     _, dock = viewer.window.add_plugin_dock_widget("emseg-napari", TITLE)
     if path is None:

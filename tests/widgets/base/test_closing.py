@@ -5,21 +5,28 @@ import pytest
 from napari.utils.events import EmitterGroup
 from qtpy.QtCore import Qt
 
+from emseg_napari.widgets.correct.step import CorrectStep
+from emseg_napari.widgets.demo import TITLE
+from emseg_napari.widgets.dock import Dock
+from emseg_napari.widgets.evaluate.step import EvaluateStep
+from emseg_napari.widgets.export import ExportStep
 from emseg_napari.widgets.layers.labels_layer import add_labels, adopt, confirmed_in
+from emseg_napari.widgets.load import LoadStep
+from emseg_napari.widgets.predict import PredictStep
+from emseg_napari.widgets.segment import CellsStep
+from emseg_napari.widgets.train.step import TrainStep
 from helpers.slow import slow_case
 from helpers.window import canvas_of, move, striped, wait_for
 
-PLUGIN, CORRECT, DOCK = "emseg-napari", "Correct and confirm labels", "Segment boundaries (all steps)"
-TITLES = (
-    DOCK,
-    CORRECT,
-    "Load an image and its labels",
-    "Train a network",
-    "Predict boundaries",
-    "Evaluate a prediction",
-    "Find cells",
-    "Export training labels",
-)
+STEPS = (CorrectStep, LoadStep, TrainStep, PredictStep, EvaluateStep, CellsStep, ExportStep)
+
+
+def opened(viewer, kind):
+    """The dock from the menu, or a step that another program puts into a dock of its own."""
+    if kind is Dock:
+        return viewer.window.add_plugin_dock_widget("emseg-napari", TITLE)
+    step = kind(viewer)
+    return viewer.window.add_dock_widget(step), step
 
 
 @pytest.fixture
@@ -51,11 +58,11 @@ def ended(viewer, step, qtbot, close):
     wait_for(qtbot, lambda: bool(gone))
 
 
-def test_whatever_is_opened_from_the_menu_leaves_nothing_behind_when_it_is_closed(viewer, qtbot):
+def test_whatever_is_opened_leaves_nothing_behind_when_it_is_closed(viewer, qtbot):
     before = connections(viewer)
     with qtbot.captureExceptions() as wrong:
-        for title in (*TITLES, DOCK):
-            dock, step = viewer.window.add_plugin_dock_widget(PLUGIN, title)
+        for kind in (Dock, *STEPS, Dock):
+            dock, step = opened(viewer, kind)
             correct = getattr(step, "correct", step)
             if hasattr(correct, "repairs"):  # with a tool in hand, a preview and a place that is looked at
                 correct.repairs.tools["Drop piece"].click()
@@ -64,7 +71,7 @@ def test_whatever_is_opened_from_the_menu_leaves_nothing_behind_when_it_is_close
                 assert viewer.layers["mine"].mouse_drag_callbacks
             assert connections(viewer) != before
             ended(viewer, step, qtbot, dock.destroyOnClose)
-            assert connections(viewer) == before, title
+            assert connections(viewer) == before, kind
             assert viewer.layers["mine"].mouse_pan
         qtbot.keyClick(canvas, "c")
         viewer.dims.set_point(0, 4)
@@ -76,8 +83,8 @@ def test_whatever_is_opened_from_the_menu_leaves_nothing_behind_when_it_is_close
 
 @pytest.mark.parametrize("way", [slow_case("closed"), slow_case("removed"), "destroyed", slow_case("hidden")])
 def test_keys_go_with_the_step_and_come_back_to_the_one_that_is_left(viewer, qtbot, way):
-    _, all_steps = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
-    dock, step = viewer.window.add_plugin_dock_widget(PLUGIN, CORRECT)
+    _, all_steps = opened(viewer, Dock)
+    dock, step = opened(viewer, CorrectStep)
     other = viewer.add_labels(np.ones((6, 64, 64), np.uint8), name="other")
     adopt(other)
     for workspace, layer in ((all_steps.workspace, viewer.layers["mine"]), (step.workspace, other)):
@@ -110,7 +117,7 @@ def test_keys_go_with_the_step_and_come_back_to_the_one_that_is_left(viewer, qtb
 def test_a_key_that_was_bound_before_is_bound_again(make_napari_viewer, qtbot):
     viewer, pressed = make_napari_viewer(), []
     viewer.bind_key("C", pressed.append)
-    _, step = viewer.window.add_plugin_dock_widget(PLUGIN, CORRECT)
+    _, step = opened(viewer, CorrectStep)
     assert pressed.append not in viewer.keymap.values()
     ended(viewer, step, qtbot, step.close)
     assert pressed.append in viewer.keymap.values()
@@ -118,7 +125,7 @@ def test_a_key_that_was_bound_before_is_bound_again(make_napari_viewer, qtbot):
 
 def test_a_step_that_is_put_into_another_dock_lives_on(make_napari_viewer, qtbot):
     viewer = make_napari_viewer()
-    dock, step = viewer.window.add_plugin_dock_widget(PLUGIN, CORRECT)
+    dock, step = opened(viewer, CorrectStep)
     viewer.window.remove_dock_widget(dock)
     viewer.window.add_dock_widget(step)
     qtbot.wait(50)
