@@ -126,7 +126,7 @@ def warm_engines() -> None:
 def cold_engines(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Start no engine before its first job, unless a test asks for `warm_engines`."""
     if "warm_engines" not in request.fixturenames:
-        monkeypatch.setattr("emseg_napari.engine.client.Engine.warm_up", lambda self: None)
+        monkeypatch.setattr("emseg_napari.engine.client.Engine.warm_up", lambda self, job: None)
 
 
 def _check_for_tensorflow(request: pytest.FixtureRequest) -> None:

@@ -33,8 +33,8 @@ _CLASSES = Hint(
     "boundary and 2 where there is interior"
 )
 _PROPOSALS = Hint(
-    f"{_CLASSES.words}; or, if 3 and 4 are proposals of a labels layer of emseg, export that layer in step "
-    "Export"
+    f"{_CLASSES.words}; or, if 3 and 4 are proposals of a labels layer of emseg, export that layer (page "
+    "Results)"
 )
 _INSTANCES = Hint("it looks like an instance map (convert it with the convention 'instances')", True)
 

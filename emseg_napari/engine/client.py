@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, Literal, cast
 
 import numpy as np
 
@@ -135,8 +135,8 @@ class Engine:
             if isinstance(event, Finished | Failed):
                 return
 
-    def warm_up(self) -> None:
-        """Start the process and prepare it for a training, once, unless it did a job already.
+    def warm_up(self, job: Literal["train", "predict"]) -> None:
+        """Start the process and prepare it for a job, once, unless it did one already.
 
         A job may follow at once. It says what is wrong, should this fail.
         """
@@ -145,7 +145,7 @@ class Engine:
             try:
                 with contextlib.suppress(OSError, ValueError):
                     self._start()
-                    self._send(WarmUp())
+                    self._send(WarmUp(job))
             finally:
                 self._busy.release()
 

@@ -49,7 +49,15 @@ class Request:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Message that prepares an idle engine for its first training; it has no answer."""
+    """Message that prepares an idle engine for its first job; it has no answer.
+
+    Attributes
+    ----------
+    job : str
+        "train" or "predict".
+    """
+
+    job: Literal["train", "predict"]
 
 
 @dataclass(frozen=True)

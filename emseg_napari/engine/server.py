@@ -46,7 +46,7 @@ class _Engine:
             if isinstance(request, Request):
                 self._report(self._outcome(request, began))
             else:
-                _warm_up(lambda: not self._requests.empty())
+                _warm_up(request.job, lambda: not self._requests.empty())
 
     def _listen(self) -> None:
         """Receive commands, also while a job runs."""
@@ -111,15 +111,15 @@ def _live(**given: Any) -> Any:
 
 
 def _predict(
-    image: Any, run: Any, context: JobContext, settings: Any = None, first_look: bool = False
+    image: Any, run: Any, context: JobContext, settings: Any = None, near: int | None = None
 ) -> None:
     """Return nothing: the slices were sent one by one, so the stack need not be sent again."""
     from emseg_napari.inference import predict
     from emseg_napari.inference.fit import report_fit
 
-    if not first_look:  # the window has said it before
+    if near is None:  # the window has said it before
         report_fit(image, run, settings, context)
-    predict(image, run, settings, context, first_look=first_look)
+    predict(image, run, settings, context, near=near)
 
 
 def _predict_volume(volume: Any, run: Any, context: JobContext, **task: Any) -> Any:
@@ -172,12 +172,14 @@ _JOBS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _warm_up(should_stop: ShouldStop) -> None:
+def _warm_up(job: str, should_stop: ShouldStop) -> None:
     try:
-        from emseg_napari.training.train import warm_up
-
+        if job == "train":
+            from emseg_napari.training.train import warm_up
+        else:
+            from emseg_napari.inference.stack import warm_up
         warm_up(should_stop)
-    except Exception:  # the training itself will say what is wrong
+    except Exception:  # the job itself will say what is wrong
         traceback.print_exc()
 
 

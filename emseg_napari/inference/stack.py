@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredicted
+from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredicted, never
 from emseg_napari.inference.backends import load_backend
 from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_predictor import SlicePredictor
@@ -20,11 +20,13 @@ from emseg_napari.io.stacks import as_stack, check_image, check_range
 from emseg_napari.io.volume import with_fill_value
 from emseg_napari.models.resampling import check_scale
 from emseg_napari.models.run import Run, RunRecord, open_run
+from emseg_napari.models.starter import STARTER
 from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import BASELINES, PredictionSettings
 
 # Of a slice as the network sees it: its probability, and what brings that back to full size.
 _BYTES_A_PX = 16
+_WARM_UP_PX = 64
 
 
 def load_predictor(run: Run, settings: PredictionSettings) -> SlicePredictor:
@@ -53,7 +55,7 @@ def predict(
     settings: PredictionSettings | None = None,
     context: JobContext | None = None,
     *,
-    first_look: bool = False,
+    near: int | None = None,
 ) -> np.ndarray:
     """Predict the boundary probability of slices.
 
@@ -66,8 +68,9 @@ def predict(
     settings : PredictionSettings, optional
     context : JobContext, optional
         Gets a `SlicePredicted` and a `Progress` per slice.
-    first_look : bool
-        Report the first slice as `QuickLookReady`, too, if it is large: for a user who watches.
+    near : int, optional
+        The slice that a user looks at: it is predicted first, as `QuickLookReady`, too, if it is large, and
+        the others follow outward from it. In the order of the slices when not given.
 
     Returns
     -------
@@ -83,20 +86,29 @@ def predict(
     check_prediction_scale(run, settings, image.shape[1:], math.prod(image.shape[1:]))
     predictor = load_predictor(run, settings)
     result = np.empty((end - first, *image.shape[1:]), np.float32)
-    if first_look:
-        quick_look(predictor, image[first], first, context)
+    order = sorted(range(first, end), key=lambda z: (abs(z - (near or 0)), z))
+    if near is not None:
+        quick_look(predictor, image[order[0]], order[0], context)
     left = _clock(end - first)
-    for done, z in enumerate(range(first, end), start=1):
+    for done, z in enumerate(order, start=1):
         plane = image[z]
         levels = predictor.levels(plane)
         probability = predictor.window(plane, whole(plane.shape), levels, context.should_stop)
         inside = levels.inside or whole(plane.shape)  # no gap is closed along a border
         probability[inside] = _closed(probability[inside], run.record, settings, context.should_stop)
-        result[done - 1] = probability
+        result[z - first] = probability
         mark = known_as(plane, run.record.fingerprints)
-        context.report(SlicePredicted(z, result[done - 1], mark))
+        context.report(SlicePredicted(z, probability, mark))
         context.report(Progress(done / (end - first), left(done), f"slice {z} predicted"))
     return result
+
+
+def warm_up(should_stop: ShouldStop = never) -> None:
+    """Spend now the seconds that the first prediction would spend before its first slice.
+
+    `should_stop` says whether another job waits.
+    """
+    predict(np.eye(_WARM_UP_PX, dtype=np.uint8), STARTER, context=JobContext(should_stop=should_stop))
 
 
 def _closed(

@@ -163,5 +163,5 @@ def _advice_for(start: Path | str) -> Iterator[None]:
         reason = str(error).rsplit(";", 1)[0].rstrip(".")
         raise UserError(
             f"The starter network cannot be used: {reason}; install emseg-napari again, or start a training "
-            "from nothing (step Train: 'Start from'; 'emseg train': --from nothing)."
+            "from nothing (page Train: 'Start from'; 'emseg train': --from nothing)."
         ) from None

@@ -21,7 +21,7 @@ def check_new_run(folder: Path | str) -> None:
     if is_run(folder):
         raise UserError(
             f"{folder} holds a run already; choose another folder, or, if that run was interrupted, resume "
-            "it (step Train: 'Resume'; 'emseg train': --resume)."
+            "it (page Train: 'Resume'; 'emseg train': --resume)."
         )
     if folder.is_dir() and not all(is_temporary(path.name) for path in folder.iterdir()):
         raise UserError(f"{folder} is not empty and holds no run; choose a new or empty folder.")
@@ -39,7 +39,7 @@ def resumable_run(folder: Path | str) -> Run:
         raise UserError(f"{folder} holds no run to resume; start a new one there, or leave out --resume.")
     run = open_run(folder)
     refuse_baseline(run)
-    new = "to train further, start a new run from it (step Train: 'Start from'; 'emseg train': --from)"
+    new = "to train further, start a new run from it (page Train: 'Start from'; 'emseg train': --from)"
     if run.record.finished and run.network_file.is_file():  # else the end is done again
         raise UserError(f"{folder} is finished, so it stays as it is; {new}.")
     if run.learned_live:

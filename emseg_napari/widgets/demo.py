@@ -40,13 +40,11 @@ def open_window(path: Path | None = None, show: bool = True) -> tuple[napari.Vie
     """
     keep_notice_off_canvas()
     viewer = napari.Viewer(show=show)
-    _, dock = viewer.window.add_plugin_dock_widget("emseg-napari", TITLE)
+    dock = viewer.window.add_plugin_dock_widget("emseg-napari", TITLE)[1].dock
     if path is None:
         dock.load.open_sample()
-    elif path.suffix == ".emseg":
-        dock.load.open_session(path)
     else:
-        dock.load.open_image(path)
+        dock.load.open_path(path)
     return viewer, dock
 
 
@@ -120,11 +118,11 @@ class ScriptedDemo:
     def predict(self) -> None:
         """Propose labels for the whole stack."""
         predict = self.dock.predict
-        self.dock.show_step(predict)
-        predict.predict.click()
+        self.dock.show_step(self.dock.correct)
+        predict.whole_stack.click()
         wait_until(lambda: not predict.job.running, 600, "Predicting")
         self._demand(predict.bar.format() == "done", predict)
-        self.picture("3-predicted", predict)
+        self.picture("3-predicted", self.dock.correct)
 
     def correct(self) -> None:
         """Paint a stroke of boundary over the proposal and confirm the slice."""

@@ -1,14 +1,35 @@
-"""One dock with all the steps in order: Load, Train, Predict, Correct, Evaluate, Cells, Export."""
+"""The dock: one column with all that the plugin does.
+
+From top to bottom: work that was not saved, what the user works with, a card that opens something while no
+image is open, the slices, the bar that proposes labels, the four pages, jobs that run, and one status line.
+
+The dock belongs to its viewer: closed, it is only put away, its jobs go on, and opened again, it is the same.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
+from weakref import WeakSet
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QScrollArea, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
+from napari.utils.notifications import show_info
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QMainWindow,
+    QScrollArea,
+    QSizePolicy,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from emseg_napari.widgets.base.autosave import autosave_of
-from emseg_napari.widgets.base.closing import ClosedForGood
+from emseg_napari.widgets.base.closing import main_window_of
+from emseg_napari.widgets.base.header import Header, MenuEntry
+from emseg_napari.widgets.base.job_step import JobStep
+from emseg_napari.widgets.base.status_line import StatusLine
 from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.step import CorrectStep
@@ -19,62 +40,185 @@ from emseg_napari.widgets.predict import PredictStep
 from emseg_napari.widgets.segment import CellsStep
 from emseg_napari.widgets.train.step import TrainStep
 
+_WIDTH_PX = 400
+_DOCKS: WeakSet[Dock] = WeakSet()
 
-class Dock(ClosedForGood):
-    """The steps, sharing one workspace.
+
+class Dock(QWidget):
+    """The column of one viewer.
 
     Attributes
     ----------
     workspace : Workspace
     autosave : SessionAutosave
-    load, train, predict, correct, evaluate, cells, export
-        The step widgets.
+    load, predict, correct, train, evaluate, cells, export
+        The steps.
+    header : Header
+    status : StatusLine
     """
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
+        _DOCKS.add(self)
         self.workspace = Workspace(napari_viewer, self)
         self.autosave = autosave_of(self.workspace)
-        self.load = LoadStep(napari_viewer, self.workspace)
-        self.train = TrainStep(napari_viewer, self.workspace)
-        self.predict = PredictStep(napari_viewer, self.workspace)
-        self.correct = CorrectStep(napari_viewer, self.workspace)
-        self.evaluate = EvaluateStep(napari_viewer, self.workspace)
-        self.cells = CellsStep(napari_viewer, self.workspace)
-        self.export = ExportStep(napari_viewer, self.workspace)
-        for step in self._pages().values():
-            self.closing.connect(step.closing)
-        self.steps = QTabWidget()
-        self.steps.tabBar().setStyleSheet("QTabBar::tab { padding: 4px 4px; }")  # or not all would be seen
-        for title, step in self._pages().items():
-            self.steps.addTab(_scrolling(step), title)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 6, 0, 0)
-        layout.addWidget(self.steps)
-        self.setMinimumWidth(400)
-        # Expanding, or napari would push the steps into the upper half of the dock.
+        self._build_steps(napari_viewer)
+        self.status = StatusLine()
+        for step in self.steps:
+            step.said.connect(self._show_sentence)
+        self._build_header()
+        self._lay_out()
+        self.workspace.changed.connect(self._follow)
+        self._follow()
+
+    def _build_steps(self, viewer: Any) -> None:
+        self.load = LoadStep(viewer, self.workspace)
+        self.predict = PredictStep(viewer, self.workspace)
+        self.correct = CorrectStep(viewer, self.workspace)
+        self.train = TrainStep(viewer, self.workspace)
+        self.evaluate = EvaluateStep(viewer, self.workspace)
+        self.cells = CellsStep(viewer, self.workspace)
+        self.export = ExportStep(viewer, self.workspace)
+
+    @property
+    def steps(self) -> list[StepWidget]:
+        """All of them."""
+        return [
+            self.load,
+            self.predict,
+            self.correct,
+            self.train,
+            self.evaluate,
+            self.cells,
+            self.export,
+        ]
+
+    def _build_header(self) -> None:
+        self.header = Header(
+            self.workspace, self.predict.run_picker, self.load.new_labels_button, self.load.about
+        )
+        keys = MenuEntry(
+            "Keys (F1)",
+            "All keys of the loop on one page.",
+            partial(self.correct.guarded, self.correct.show_keys),
+        )
+        self.header.add_entries(*self.load.menu_entries(), [keys])
+
+    def _lay_out(self) -> None:
+        self.pages = QTabWidget()
+        for title, parts in self._pages().items():
+            self.pages.addTab(_scrolling(_stacked(parts)), title)
+        self._work = _stacked([self.correct.strip, self.predict, self.pages])
+        self._work.layout().setStretch(2, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(6, 6, 6, 6)
+        for part in (self.load.recovery, self.header, self.load):
+            column.addWidget(part)
+        column.addWidget(self._work, 1)
+        column.addStretch(0)
+        for step in self.steps:
+            for line in step.job_lines if isinstance(step, JobStep) else []:
+                column.addWidget(line)
+        column.addWidget(self.status)
+        self.setMinimumWidth(_WIDTH_PX)
+        # Expanding, or napari would push the column into the upper half of the dock.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
 
-    def _pages(self) -> dict[str, StepWidget]:
+    def _pages(self) -> dict[str, list[QWidget]]:
         return {
-            "Load": self.load,
-            "Train": self.train,
-            "Predict": self.predict,
-            "Correct": self.correct,
-            "Evaluate": self.evaluate,
-            "Cells": self.cells,
-            "Export": self.export,
+            "1 Label && correct": [self.correct],
+            "2 Train": [self.train],
+            "3 Check": [self.evaluate],
+            "4 Results": [self.cells, self.export],
         }
 
+    def _follow(self) -> None:
+        """Show the card that opens something while there is no image, else the work."""
+        has_image = self.workspace.image is not None
+        self.load.setVisible(not has_image)
+        self._work.setVisible(has_image)
+
     def show_step(self, step: QWidget) -> None:
-        """Open the page of a step."""
-        self.steps.setCurrentIndex(list(self._pages().values()).index(step))
+        """Open the page that a step lies in, if it lies in one."""
+        for page, parts in enumerate(self._pages().values()):
+            if step in parts:
+                self.pages.setCurrentIndex(page)
+
+    def _show_sentence(self, sentence: str, wrong: bool) -> None:
+        self.status.show_sentence(sentence, wrong)
+        if wrong and not self.isVisible():  # a key was pressed while the dock is put away
+            show_info(sentence)
+
+    def put_away(self, window: QMainWindow) -> None:
+        """Leave the dock that napari removes; the jobs go on in a hidden one of the same window."""
+        for step in self.steps:
+            step.closing.emit()
+        hidden = QDockWidget(window)
+        hidden.setWidget(self)
+        hidden.hide()
 
 
-def _scrolling(step: QWidget) -> QScrollArea:
+class DockWidget(QWidget):
+    """What napari puts into its window: it shows the dock of its viewer.
+
+    Attributes
+    ----------
+    dock : Dock
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self._window: QMainWindow | None = None
+        known = next((one for one in _DOCKS if isalive(one) and one.workspace.viewer == napari_viewer), None)
+        self.dock = known or Dock(napari_viewer)
+        before = self.dock.parentWidget()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.dock)
+        self.dock.show()
+        if isinstance(before, QDockWidget):
+            before.deleteLater()
+
+    def showEvent(self, event: Any) -> None:
+        """Learn in which window the dock lies."""
+        super().showEvent(event)
+        self._window = main_window_of(self) or self._window
+
+    def changeEvent(self, event: Any) -> None:
+        """Follow that napari takes this widget out of its dock."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            QTimer.singleShot(0, self._end_unless_moved)
+
+    def closeEvent(self, event: Any) -> None:
+        """End with a window of its own."""
+        super().closeEvent(event)
+        QTimer.singleShot(0, self._end)
+
+    def _end_unless_moved(self) -> None:
+        if self.parent() is None:  # else it was put into another dock
+            self._end()
+
+    def _end(self) -> None:
+        if self._window is not None and self.dock.parentWidget() is self:
+            self.dock.put_away(self._window)
+        self.deleteLater()
+
+
+def _stacked(parts: list[QWidget]) -> QWidget:
+    """Lay parts out below each other, with one left edge."""
+    widget = QWidget()
+    layout = QVBoxLayout(widget)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for part in parts:
+        layout.addWidget(part)
+    return widget
+
+
+def _scrolling(page: QWidget) -> QScrollArea:
     area = QScrollArea()
     area.setWidgetResizable(True)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setFrameShape(QScrollArea.Shape.NoFrame)
-    area.setWidget(step)
+    area.setWidget(page)
     return area

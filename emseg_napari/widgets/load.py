@@ -1,14 +1,15 @@
-"""Step 1: open an image stack and its labels, or a saved session."""
+"""What opens images, labels and sessions: a card while no image is open, and entries of the menu."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QGroupBox, QHBoxLayout
+from qtpy.QtWidgets import QComboBox, QFileDialog, QGroupBox, QVBoxLayout
 
 from emseg_napari.annotation.session.recovery import discard, recoverable
 from emseg_napari.annotation.session.store import MissingImage
@@ -19,8 +20,9 @@ from emseg_napari.io.open import FILE_SUFFIXES
 from emseg_napari.io.samples import isbi2012
 from emseg_napari.widgets.base.autosave import checked_source
 from emseg_napari.widgets.base.dialogs import is_sure
+from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
-from emseg_napari.widgets.base.step import StepWidget, enable, wrapping_label
+from emseg_napari.widgets.base.step import StepWidget, enable, in_row, primary, wrapping_label
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.file_layers import (
@@ -30,23 +32,45 @@ from emseg_napari.widgets.layers.file_layers import (
     opened_layers,
 )
 from emseg_napari.widgets.layers.label_files import labels_from
-from emseg_napari.widgets.layers.labels_layer import add_labels, dense, is_managed
+from emseg_napari.widgets.layers.labels_layer import add_empty_labels, add_labels, dense, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerData, info_in
 from emseg_napari.widgets.layers.layer_pixels import fits
+from emseg_napari.widgets.layers.selection import hide_covered
 from emseg_napari.widgets.layers.session_layers import session_layers
 
 _STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
-_FOLDERS = "A folder of numbered PNG or TIFF slices, or a volume of any size in Zarr, OME-Zarr or N5."
+_FILE = "An image or labels: TIFF, PNG, HDF5 or MRC of any size."
+_FOLDERS = (
+    "A folder: numbered PNG or TIFF slices, a volume of any size in Zarr, OME-Zarr or N5, or a session "
+    "(NAME.emseg)."
+)
 _VALUES = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
+_SAMPLE = "A made-up stack with exact labels, to try things out."
 _ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded the first time."
+_SAVE = "Labels, confirmed slices and run, in a folder NAME.emseg."
+_COPY = "Off: a session stores only the path of the image. On: a copy moves with the session."
+_NEW_LABELS = "Make an empty labels layer over the image: 1 boundary, 2 interior."
+_LOST = "Offer sessions that were not closed properly, or whose layers were removed."
+_WELCOME = "Open an image stack, or drop it into the window. The sample shows how everything works."
 
 
 class LoadStep(StepWidget):
-    """Opens images, labels and sessions; any layer already in napari serves as well."""
+    """Opens images, labels and sessions; any layer already in napari serves as well.
+
+    It is a card with the most important buttons; the dock shows it while no image is open.
+
+    Attributes
+    ----------
+    recovery : QGroupBox
+        Offers work that was not saved; empty and hidden if there is none.
+    about : QLabel
+        Size of the image and of its voxels.
+    """
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self._described: Any = None
+        self.copies_image = False
         self._build()
         self.autosave.noted.connect(self.say)
         self.autosave.trouble.connect(self._show_trouble)
@@ -55,40 +79,42 @@ class LoadStep(StepWidget):
         self._update()
 
     def _build(self) -> None:
-        self.rows.addLayout(self._build_actions())
-        self.copy_image = QCheckBox("Save a copy of the image in the session")
-        self.copy_image.setToolTip(
-            "Off: the session stores only the path of the image. On: a copy moves with the session."
-        )
-        self.rows.addWidget(self.copy_image)
         self._build_recovery()
-        self.add_choices("image", "labels")
         self.about = wrapping_label()
         self.about.setToolTip(
             "Size of the chosen image and of its voxels (z, y, x), and how its file was read."
         )
-        self.rows.addWidget(self.about)
-        self.rows.addWidget(self.status)
+        welcome = wrapping_label()
+        welcome.setText(_WELCOME)
+        self.open = primary(self.button("Open...", _FILE, self._ask_file))
+        self.open_folder = self.button("Open a folder...", _FOLDERS, self._ask_folder)
+        self.sample = self.button("Sample", _SAMPLE, self.open_sample)
+        self.isbi2012 = self.button("ISBI 2012", _ISBI, self.open_isbi2012)
+        self.new_labels_button = self.button("New", _NEW_LABELS, self.new_labels)
+        self.rows.addWidget(welcome)
+        self.rows.addLayout(in_row(self.open, self.open_folder))
+        self.rows.addLayout(in_row(self.sample, self.isbi2012))
 
-    def _build_actions(self) -> QGridLayout:
-        actions = (
-            ("Open image stack...", "TIFF, HDF5 or MRC of any size, or a single image.", self._ask_image),
-            ("Open slice folder...", _FOLDERS, self._ask_folder),
-            ("Open labels...", _VALUES, self._ask_labels),
-            ("Open session...", "A folder NAME.emseg that emseg has saved.", self._ask_session),
-            ("Open sample", "A made-up stack with exact labels, to try things out.", self.open_sample),
-            ("Open ISBI 2012", _ISBI, self.open_isbi2012),
-            ("Save session...", "Labels, confirmed slices and run, in a folder NAME.emseg.", self._ask_save),
-        )
-        self.buttons = {text: self.button(text, tooltip, action) for text, tooltip, action in actions}
-        grid = QGridLayout()
-        for i, button in enumerate(self.buttons.values()):
-            grid.addWidget(button, i // 2, i % 2)
-        return grid
+    def menu_entries(self) -> tuple[list[MenuEntry], list[MenuEntry]]:
+        """Return the entries of the menu that open something, and those that save."""
+        return [
+            MenuEntry("Open...", _FILE, partial(self.guarded, self._ask_file)),
+            MenuEntry("Open a folder...", _FOLDERS, partial(self.guarded, self._ask_folder)),
+            MenuEntry("Open labels...", _VALUES, partial(self.guarded, self._ask_labels)),
+            MenuEntry("Open the sample", _SAMPLE, partial(self.guarded, self.open_sample)),
+            MenuEntry("Open ISBI 2012", _ISBI, partial(self.guarded, self.open_isbi2012)),
+        ], [
+            MenuEntry("Save session...", _SAVE, partial(self.guarded, self._ask_save)),
+            MenuEntry("Sessions hold a copy of the image", _COPY, self._copy_image, ticked=False),
+            MenuEntry("Work that was not saved...", _LOST, self.offer_lost_work),
+        ]
+
+    def _copy_image(self, copies: bool) -> None:
+        self.copies_image = copies
 
     def _update(self) -> None:
-        missing = None if self.workspace.labels is not None else "there are not labels to save"
-        enable(self.buttons["Save session..."], missing)
+        missing = None if self.workspace.image is not None else "open an image first"
+        enable(self.new_labels_button, missing)
         if self.workspace.image != self._described:
             self._follow_size("disconnect")
             self._described = self.workspace.image
@@ -105,6 +131,14 @@ class LoadStep(StepWidget):
     def _describe(self, *_: Any) -> None:
         self.about.setText("" if self._described is None else description_of(self._described))
 
+    def new_labels(self) -> None:
+        """Add an empty labels layer over the image, and choose it."""
+        if self.workspace.image is None:
+            raise UserError("Open an image first; the labels layer takes its size.")
+        layer = add_empty_labels(self.viewer, self.workspace.image)
+        self.workspace.choose("labels", layer)
+        self.say(f"'{layer.name}' is empty: paint some boundary and some interior, or propose labels.")
+
     def _show_trouble(self, sentence: str) -> None:
         if sentence:
             self.complain(f"{sentence} Trying again; until then your last strokes are not on disk.")
@@ -113,27 +147,24 @@ class LoadStep(StepWidget):
 
     # -- asking -------------------------------------------------------------------------
 
-    def _ask_image(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open an image stack", self._folder(), _STACKS)
+    def _ask_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open an image or labels", self._folder(), _STACKS)
         if path:
-            self.open_image(Path(path))
+            self.open_path(Path(path))
 
     def _ask_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Open a folder of slices", self._folder())
+        path = QFileDialog.getExistingDirectory(self, "Open a folder of slices, or a session", self._folder())
         if path:
-            self.open_image(Path(path))
+            self.open_path(Path(path))
 
     def _ask_labels(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open labels", self._folder(), _STACKS)
         if path:
             self.open_labels(Path(path))
 
-    def _ask_session(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Open a session", self._folder())
-        if path:
-            self.open_session(Path(path))
-
     def _ask_save(self) -> None:
+        if self.workspace.labels is None:
+            raise UserError("There are no labels to save yet; paint, propose or open some.")
         path, _ = QFileDialog.getSaveFileName(
             self, "Save the session", str(Path(self._folder()) / "session.emseg")
         )
@@ -146,7 +177,7 @@ class LoadStep(StepWidget):
     def open_sample(self) -> None:
         """Open the sample stack with its labels."""
         self.viewer.open_sample("emseg-napari", "phantom")
-        self.say("Opened the sample: an image and its labels. Now press Train.")
+        self.say("Opened the sample: an image and its labels. Propose, correct, or train on them.")
 
     def open_isbi2012(self) -> None:
         """Download, unless that was done before, and show the ISBI 2012 training stack."""
@@ -155,11 +186,18 @@ class LoadStep(StepWidget):
             image = self.viewer.add_image(pair[0], name="ISBI 2012")
             self.workspace.choose("image", image)
             self.workspace.choose("labels", add_labels(self.viewer, pair[1], "ISBI 2012 labels", image))
-            self.say("Opened the ISBI 2012 training stack with its labels. Now press Train.")
+            self.say("Opened the ISBI 2012 training stack with its labels.")
 
         self._read("ISBI 2012 (the first time it is downloaded)", isbi2012, show)
 
     # -- opening ------------------------------------------------------------------------
+
+    def open_path(self, path: Path) -> None:
+        """Open an image, labels or a session, whichever a file or folder holds."""
+        if path.suffix == ".emseg":
+            self.open_session(path)
+        else:
+            self.open_image(path)
 
     def open_image(self, path: Path) -> None:
         """Open an image in the background and show it; what is large is read as it is looked at."""
@@ -184,6 +222,8 @@ class LoadStep(StepWidget):
             fit = [layer for layer in shown if isinstance(layer, of_kind)]
             if fit:
                 self.workspace.choose(kind, fit[0])
+            if fit and kind == "labels":
+                hide_covered(self.viewer, fit[0])
         remember_folder("images", path.parent)
         self.say(f"Opened {path.name}: {description_of(shown[0])}.")
 
@@ -204,7 +244,7 @@ class LoadStep(StepWidget):
         image, labels = self.workspace.image, self.workspace.labels
         if not is_managed(labels) or image is None:
             raise UserError("Choose an image and a labels layer that emseg made or opened; then save.")
-        copy, text = self.copy_image.isChecked(), f"Saving {folder.name}..."
+        copy, text = self.copies_image, f"Saving {folder.name}..."
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
         warning = f" It contains '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
         saved = f"Saved {folder.name}; your changes are saved there from now on.{warning}"
@@ -251,7 +291,7 @@ class LoadStep(StepWidget):
         opened = info_in(of_labels["metadata"]).opened
         assert opened is not None  # the labels of a session
         session = opened.session
-        self.viewer.add_labels(labels, **of_labels)
+        hide_covered(self.viewer, self.viewer.add_labels(labels, **of_labels))
         remember_folder("images", folder.parent)
         warnings = " ".join(["", *session.warnings])
         self.say(f"Opened the session ({len(session.confirmed)} slices confirmed).{warnings}")
@@ -260,17 +300,18 @@ class LoadStep(StepWidget):
 
     def _build_recovery(self) -> None:
         self.recovered = QComboBox()
+        self.recovered.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.recovered.setMinimumContentsLength(12)
         self.recovered.setToolTip(
             "Sessions with labels that were not closed properly and that no window has open."
         )
-        self.restore = self.button("Restore", "Open the session and continue.", self._restore)
+        self.restore = primary(self.button("Restore", "Open the session and continue.", self._restore))
         self.discard = self.button("Discard", "Do not offer it again; a saved session stays.", self._discard)
         self.recovery = QGroupBox("Work that was not saved")
-        line = QHBoxLayout(self.recovery)
-        line.addWidget(self.recovered, 1)
-        line.addWidget(self.restore)
-        line.addWidget(self.discard)
-        self.rows.addWidget(self.recovery)
+        self.later = self.button("Later", "Offer it again at the next start.", self.recovery.hide)
+        layout = QVBoxLayout(self.recovery)
+        layout.addWidget(self.recovered)
+        layout.addLayout(in_row(self.restore, self.discard, self.later))
         self.look_for_lost_work()
 
     def look_for_lost_work(self) -> None:
@@ -280,6 +321,12 @@ class LoadStep(StepWidget):
             text = f"{one.when:%Y-%m-%d %H:%M} {one.image} ({one.slices} slices with labels)"
             self.recovered.addItem(text, one.folder)
         self.recovery.setVisible(self.recovered.count() > 0)
+
+    def offer_lost_work(self) -> None:
+        """Offer them, or say that there are none."""
+        self.look_for_lost_work()
+        if not self.recovered.count():
+            self.say("There is no work that was not saved.")
 
     def showEvent(self, event: Any) -> None:
         """Offer sessions whose layers were removed in the meantime."""

@@ -103,7 +103,7 @@ def write_isbi(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     name = attributes.get("name", "The layer")
     try:
         if isinstance(data, ScratchLabels):
-            raise UserError(f"{name} is too large for one TIFF file; export slices of it in step Export.")
+            raise UserError(f"{name} is too large for one TIFF file; export slices of it on the page Results.")
         labels = np.asarray(data)
         if confirmed is not None:
             labels = trusted(as_stack(labels), confirmed).reshape(labels.shape)

@@ -1,13 +1,14 @@
-"""Step Predict: a trained network proposes labels, and the user's own stay as they are."""
+"""The bar that proposes labels: a trained network predicts, and the user's own labels stay as they are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image
-from qtpy.QtWidgets import QCheckBox, QFormLayout
+from napari.layers import Image, Labels
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
+from superqt import QCollapsible
 
 from emseg_napari.core.jobs import (
     BlockDone,
@@ -18,16 +19,18 @@ from emseg_napari.core.jobs import (
     SlicePredicted,
     UserError,
 )
+from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.stacks import check_image
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.widgets.base.fit_hint import FitHint
 from emseg_napari.widgets.base.job_step import JobStep
+from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
 from emseg_napari.widgets.base.prediction_form import PredictionForm
 from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.run_picker import RunPicker
-from emseg_napari.widgets.base.step import choice_of, in_row
+from emseg_napari.widgets.base.step import choice_of, enable, in_row, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import proposals_of
@@ -37,21 +40,22 @@ from emseg_napari.widgets.layers.proposal_layers import (
     OWN_LAYER,
     PredictionSource,
     ProposalLayers,
-    layer_to_fill,
+    check_fits,
 )
 from emseg_napari.widgets.layers.quick_look_layer import QuickLookLayer
+from emseg_napari.widgets.layers.selection import selection_kept
 from emseg_napari.widgets.layers.streaming_layer import StreamingLayer, stored_slice
 
 if TYPE_CHECKING:
     from emseg_napari.inference.volume import VolumePrediction
 
-FILL = "unlabelled pixels of the labels layer"
-_NO_TRAINING = "No training needed: the starter network proposes at once."
-SLICE, STACK = "slice in view", "whole stack"
+FILL = "the labels layer, where you have no labels"
+_SLICE = "Propose labels of the slice in view by the network, where you have not painted."
+_STACK = "Propose labels of all slices, the one in view first; on disk if that is chosen under Options."
 _TARGET = (
     "Where proposals go. What you painted or confirmed is never changed. On disk: the boundary "
     "probability of the whole stack, which may be larger than memory and can be resumed after "
-    "Cancel; then predict a slice in view to propose labels from it."
+    "Cancel; then propose a slice to get labels from it."
 )
 _PROBABILITY = (
     "An image layer, float32, 0 to 1, 1 = boundary, hidden at first; closed gaps show in it. "
@@ -59,7 +63,7 @@ _PROBABILITY = (
 )
 
 
-class PredictStep(JobStep):
+class PredictStep(JobStep, LabelsStep):
     """Predicts slices of an image layer with a run's network."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
@@ -67,104 +71,111 @@ class PredictStep(JobStep):
         self._image: Any = None
         self._proposals: ProposalLayers | None = None
         self._streaming: StreamingLayer | None = None
-        self._quick_look = QuickLookLayer(self.viewer, self._image)
+        self._quick_look = QuickLookLayer(self.viewer)
         self._build()
         self._restore()
         self.workspace.changed.connect(self.update_buttons)
-        self.closing.connect(lambda: self._quick_look.remove())
+        self.closing.connect(self._quick_look.hide)
         self.update_buttons()
 
     def _build(self) -> None:
-        self.add_choices("image", "labels")
-        self.rows.addLayout(self._choices())
+        self.this_slice = primary(self.button("Propose this slice", _SLICE, self.propose_slice))
+        self.whole_stack = self.button("Propose the whole stack", _STACK, self.propose_stack)
+        self.add_job_line("Proposing", "Stop; finished slices stay.")
+        self.run_picker = RunPicker(self)
+        self.set_run = self.run_picker.set_run
+        self.form = PredictionForm(self.workspace)
+        self.fit = FitHint(self, lambda: self.run_picker.run, self.form)
+        self.rows.setContentsMargins(0, 0, 0, 0)
+        self.rows.addLayout(in_row(self.this_slice, self.whole_stack))
+        self.rows.addWidget(self.fit)
+        self.options = QCollapsible("Options")
+        self.options.setContent(self._build_options())
+        self.options.collapse(animate=False)
+        self.rows.addWidget(self.options)
+
+    def _build_options(self) -> QWidget:
+        """Build the choices of where proposals go, and how they are made."""
+        self.target = choice_of((FILL, OWN_LAYER, FILE), _TARGET)
         self.volume = VolumeTarget("boundaries", "boundary probability, 0 to 255")
         self.with_probability = QCheckBox("Keep the boundary probability")
         self.with_probability.setToolTip(_PROBABILITY)
-        self.form = PredictionForm(self.workspace)
-        self.fit = FitHint(self, lambda: self.run_picker.run, self.form)
-        for widget in (self.volume, self.with_probability, self.form, self.fit):
-            self.rows.addWidget(widget)
-        self.predict = self.button("Predict", "Propose labels with the run's network.", self.start)
-        self.cancel = self.button("Cancel", "Stop; finished slices stay.", self.job.cancel)
-        self.rows.addLayout(in_row(self.predict, self.cancel))
-        for widget in (self.bar, self.status):
-            self.rows.addWidget(widget)
-
-    def _choices(self) -> QFormLayout:
-        """Build the choices of the network, the slices and where they go."""
-        self.run_picker = RunPicker(self)
-        self.set_run = self.run_picker.set_run
-        self.scope = choice_of((SLICE, STACK), "Predict the slice in view, or all slices of the image.")
-        self.target = choice_of((OWN_LAYER, FILL, FILE), _TARGET)
+        options = QWidget()
+        layout = QVBoxLayout(options)
+        layout.setContentsMargins(0, 0, 0, 0)
         rows = QFormLayout()
-        rows.addRow("Run", self.run_picker)
-        rows.addRow("Predict", self.scope)
         rows.addRow("Write to", self.target)
-        return rows
+        layout.addLayout(rows)
+        for widget in (self.volume, self.with_probability, self.form):
+            layout.addWidget(widget)
+        return options
 
     def _restore(self) -> None:
         remembered = recall("predict")
-        self.scope.setCurrentText(str(remembered.get("scope", STACK)))
         self.target.currentTextChanged.connect(self._show_target)
-        self.target.setCurrentText(str(remembered.get("target", OWN_LAYER)))
+        self.target.setCurrentText(str(remembered.get("target", FILL)))
         self._show_target()
         self.with_probability.setChecked(bool(remembered.get("probability", True)))
 
     def showEvent(self, event: Any) -> None:
-        """Look at the image, too."""
+        """Look at the image, and prepare the engine while the user does, too."""
         super().showEvent(event)
         self.fit.refresh()
+        self.job.warm_up("predict")
 
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""
-        obstacle = self.enable_start(self.predict, "predict")
+        obstacle = self.enable_start(self.whole_stack, "propose labels")
+        enable(self.this_slice, obstacle)
         if self.workspace.image is not None:
             self.volume.suggest(self.workspace.image.name)
-        if not self.job.running:
-            self._hint_at_starter(ready=obstacle is None)
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of a prediction."""
         return [
-            (self.job.running, "a prediction is running"),
+            (self.job.running, "wait for the one that runs"),
             (self.workspace.image is None, "open an image first"),
-            (self.run_picker.run is None, "train a network or choose a run first"),
+            (self.run_picker.run is None, "train a network, or choose a run under Network"),
         ]
 
     def _show_target(self) -> None:
         to_file = self.target.currentText() == FILE
         self.volume.setVisible(to_file)
-        self.scope.setEnabled(not to_file)
         self.with_probability.setVisible(not to_file)
 
-    def _hint_at_starter(self, ready: bool) -> None:
-        untrained = ready and self.workspace.run is None
-        if untrained and not self.status.text():
-            self.say(_NO_TRAINING)
-        elif not untrained and self.status.text() == _NO_TRAINING:
-            self.say("")
+    def propose_slice(self) -> None:
+        """Propose labels of the slice in view; from the prediction on disk, if it is there."""
+        z = shown_slice(self.viewer, self._chosen_image())
+        self._start_layers(open_run(self._chosen_run()), (z, z + 1))
 
-    def start(self) -> None:
-        """Predict in the background; proposals appear slice by slice, or block by block."""
-        if self.run_picker.run is None:
-            raise UserError("Train a network or choose a run first.")
-        run = open_run(self.run_picker.run)
-        self._image, self._streaming, self._proposals = self.workspace.image, None, None
-        self._quick_look = QuickLookLayer(self.viewer, self._image)
+    def propose_stack(self) -> None:
+        """Propose labels of all slices, slice by slice, or write their probability to disk block by block."""
+        run, image = open_run(self._chosen_run()), self._chosen_image()
         if self.target.currentText() == FILE:
             self._start_volume(run)
         else:
-            self._start_layers(run)
-        chosen = {"scope": self.scope, "target": self.target}
-        remember(
-            "predict",
-            {k: w.currentText() for k, w in chosen.items()}
-            | {"probability": self.with_probability.isChecked()},
-        )
-        self.update_buttons()
+            self._start_layers(run, (0, len(volume_of_layer(image))))
+
+    def _chosen_image(self) -> Image:
+        if self.workspace.image is None:
+            raise UserError("Open an image first.")
+        return self.workspace.image
+
+    def _chosen_run(self) -> Any:
+        if self.run_picker.run is None:
+            raise UserError("Train a network, or choose a run under Network.")
+        return self.run_picker.run
+
+    def _begin(self) -> None:
+        """Forget the last prediction, and remember the options of this one."""
+        self._image, self._streaming, self._proposals = self.workspace.image, None, None
+        self._quick_look.place_over(self._image)
+        options = {"target": self.target.currentText(), "probability": self.with_probability.isChecked()}
+        remember("predict", options)
 
     def _start_volume(self, run: Run) -> None:
         """Predict the whole stack to an output on disk, the slice in view first."""
+        self._begin()
         path, scheduler = self.volume.chosen()
         work = {
             "volume": placed_volume(self._image),
@@ -178,28 +189,49 @@ class PredictStep(JobStep):
         self.say(f"Predicting to {path}...")
         self.job.start("predict_volume", "Predicting", lambda: work)
 
-    def _start_layers(self, run: Run) -> None:
-        image = volume_of_layer(self._image)
-        slices = self._slices(image)
-        refuse_many(self._image.name, (slices[1] - slices[0], *image.shape[1:]), "propose at once")
+    def _start_layers(self, run: Run, slices: tuple[int, int]) -> None:
+        """Predict slices in memory; they are shown one by one, the one in view first."""
+        layer, target = self._chosen_image(), self._target()
+        image, name = volume_of_layer(layer), layer.name
+        refuse_many(name, (slices[1] - slices[0], *image.shape[1:]), "propose at once")
         settings = validated(PredictionSettings, **self.form.values(), slices=slices)
-        fills = self.target.currentText() == FILL
-        target = layer_to_fill(self.workspace.labels, self._image.name, image.shape) if fills else None
-        threshold = settings.threshold_for(run.record.threshold)
-        choices = settings.choices(run.record.scale, run.record.threshold)
-        source = PredictionSource(self._image, image.shape, run.folder, threshold, choices)
-        self._proposals = ProposalLayers(self.viewer, source, target, self.with_probability.isChecked())
-        if self.scope.currentText() == SLICE and self._take_stored(run, settings, slices[0]):
+        if target is not None:
+            check_fits(target, name, image.shape)
+        self._begin()
+        self._proposals = self._layers_for(run, settings, target, image.shape)
+        is_one = slices[1] - slices[0] == 1
+        if is_one and self._take_stored(run, settings, slices[0]):
             return
-        name = self._image.name
+        near = slice_in_view(self.viewer, layer) or 0
 
         def prepare() -> dict[str, Any]:
             if isinstance(image, np.ndarray):  # the engine looks at what it reads
                 check_image(image, name, range(*slices))
-            return {"image": image, "run": run.folder, "settings": settings, "first_look": True}
+            return {"image": image, "run": run.folder, "settings": settings, "near": near}
 
-        self.say("Predicting...")
-        self.job.start("predict", "Predicting", prepare)
+        self.say(f"Proposing labels of {f'slice {slices[0]}' if is_one else 'all slices'}...")
+        self.job.start("predict", "Proposing", prepare)
+        self.update_buttons()
+
+    def _target(self) -> Labels | None:
+        """Return the labels layer to fill; None for a new one.
+
+        Raises
+        ------
+        ForeignLayerError
+            If the plugin does not manage it yet.
+        """
+        wants_own = self.target.currentText() == OWN_LAYER
+        return None if wants_own or self.workspace.labels is None else self.managed_layer()
+
+    def _layers_for(
+        self, run: Run, settings: PredictionSettings, target: Labels | None, shape: tuple[int, ...]
+    ) -> ProposalLayers:
+        threshold = settings.threshold_for(run.record.threshold)
+        choices = settings.choices(run.record.scale, run.record.threshold)
+        source = PredictionSource(self._image, shape, run.folder, threshold, choices)
+        own_layer = self.target.currentText() == OWN_LAYER
+        return ProposalLayers(self.viewer, source, target, self.with_probability.isChecked(), own_layer)
 
     def _take_stored(self, run: Run, settings: PredictionSettings, z: int) -> bool:
         """Propose a slice from the prediction on disk, if it is there."""
@@ -213,12 +245,6 @@ class PredictStep(JobStep):
         self.on_ended()
         self._proposed()
         return True
-
-    def _slices(self, image: Sized) -> tuple[int, int]:
-        if self.scope.currentText() == STACK:
-            return 0, len(image)
-        z = shown_slice(self.viewer, self.workspace.image)
-        return z, z + 1
 
     # -- events of the engine -----------------------------------------------------------
 
@@ -245,21 +271,22 @@ class PredictStep(JobStep):
         """Return what is left of a cancelled prediction."""
         if self._streaming is None:
             return "Cancelled; finished slices stay."
-        return "Cancelled; finished blocks stay on disk. Press Predict to resume."
+        return "Cancelled; finished blocks stay on disk. Press 'Propose the whole stack' to resume."
 
     def _show_slice(self, event: SlicePredicted) -> None:
         assert self._proposals is not None
-        self._quick_look.remove()
+        self._quick_look.hide()
         self._proposals.show(event)
 
     def _show_block(self, event: BlockDone) -> None:
         assert self._streaming is not None
-        self._streaming.show(event)
+        with selection_kept(self.viewer):
+            self._streaming.show(event)
         self._quick_look.clear(event.block)
 
     def on_ended(self) -> None:
-        """Remove the first look, and close the history entry of this prediction."""
-        self._quick_look.remove()
+        """Hide the first look, and close the history entry of this prediction."""
+        self._quick_look.hide()
         if self._proposals is not None:
             self._proposals.end()
         self.update_buttons()
@@ -267,24 +294,30 @@ class PredictStep(JobStep):
     def _proposed(self) -> None:
         assert self._proposals is not None
         self.bar.setFormat("done")
-        target = self._proposals.target
+        target, confirmed = self._proposals.target, sorted(self._proposals.confirmed)
         if target not in self.viewer.layers:
-            raise UserError(f"'{target.name}' was removed in the meantime; predict again.")
-        self.workspace.choose("labels", target)
-        self.viewer.layers.selection.active = target
-        self.say(f"Proposed in '{target.name}'. Correct it with the brush, then confirm slices.")
+            raise UserError(f"'{target.name}' was removed in the meantime; propose again.")
+        slices = f"slices {as_ranges(confirmed)}" if len(confirmed) > 1 else f"slice {as_ranges(confirmed)}"
+        if not self._proposals.filled:
+            self.say(
+                f"Nothing was changed: {slices} of '{target.name}' is confirmed; unconfirm it first (C)."
+            )
+            return
+        stayed = f" Confirmed {slices} stayed as it was." if confirmed else ""
+        self.say(f"Proposed in '{target.name}'; correct it, then confirm slices (C).{stayed}")
 
     def _written(self, streaming: StreamingLayer, result: VolumePrediction) -> None:
         self.bar.setFormat("done")
-        layer = streaming.complete()
+        with selection_kept(self.viewer):
+            layer = streaming.complete()
         if result.failures:
             first = result.failures[0]
             raise UserError(
                 f"{len(result.failures)} blocks could not be predicted, the first {first.index}: "
-                f"{with_field_locations(first)} All others are in {streaming.path}; press Predict to try "
-                f"these again. {result.warning}".rstrip()
+                f"{with_field_locations(first)} All others are in {streaming.path}; press 'Propose the whole "
+                f"stack' to try these again. {result.warning}".rstrip()
             )
         self.say(
-            f"'{layer.name}' is in {streaming.path}. To correct a slice, predict the slice in view: its "
-            "labels are proposed from there."
+            f"'{layer.name}' is in {streaming.path}. To correct a slice, press 'Propose this slice': its "
+            "labels are taken from there."
         )

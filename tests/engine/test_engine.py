@@ -143,7 +143,7 @@ def test_an_image_unlike_what_the_run_has_seen_is_reported_unless_the_window_has
     noise = np.random.default_rng(0).integers(0, 255, (1, 200, 200), np.uint8)
     work = {"image": noise, "run": tiny_network_run(tmp_path / "run").folder}
     for shown, expected in ((False, ["This image looks unlike what the network has seen."]), (True, [])):
-        events = list(engine.run("predict", **work, first_look=shown))
+        events = list(engine.run("predict", **work, near=0 if shown else None))
         said = [event.text for event in events if isinstance(event, Message)]
         assert [text.split(" Label")[0] for text in said] == expected
         assert isinstance(events[-1], Finished)
@@ -526,7 +526,7 @@ def test_noise_on_stdout_does_not_reach_the_window(fake_engine):
         "p.predict = loud\n"
         "main()"
     )
-    events = list(engine.run("predict", image=None, run=None, settings=None, first_look=True))
+    events = list(engine.run("predict", image=None, run=None, settings=None, near=0))
     assert [type(event) for event in events] == [Finished]
     assert {"noise", "more noise", "raw noise"} <= set(engine._end().decode().splitlines())
 
@@ -569,13 +569,22 @@ def test_closed_engine_is_gone(own_engine, tmp_path):
 @pytest.mark.usefixtures("warm_engines")
 def test_an_engine_that_was_warmed_up_does_the_next_job_as_any_other(tiny_stack, tmp_path):
     with Engine() as engine:
-        engine.warm_up()
+        engine.warm_up("train")
         process = engine.process_id
         assert process is not None
-        engine.warm_up()
+        engine.warm_up("train")
         *_, last = engine.run("train", **training(tiny_stack, tmp_path / "run"))
         assert isinstance(last, Finished), last
         assert engine.process_id == process
+
+
+@pytest.mark.usefixtures("warm_engines")
+def test_an_engine_that_was_warmed_up_for_predictions_predicts_and_never_imports_keras(tiny_stack):
+    with Engine() as engine:
+        engine.warm_up("predict")
+        process = engine.process_id
+        *_, last = engine.run("predict", image=tiny_stack[0], run="starter", near=1)
+        assert (type(last), engine.process_id) == (Finished, process)
 
 
 @pytest.mark.usefixtures("warm_engines")
@@ -583,7 +592,7 @@ def test_a_job_that_runs_is_not_disturbed_by_a_warm_up(tiny_stack, tmp_path):
     with Engine() as engine:
         events = engine.run("train", **training(tiny_stack, tmp_path / "run"))
         until(events, Message)
-        engine.warm_up()
+        engine.warm_up("train")
         *_, last = events
         assert isinstance(last, Finished), last
 
@@ -598,8 +607,8 @@ def test_a_warm_up_that_cannot_start_is_tried_once_and_says_nothing(monkeypatch)
 
     monkeypatch.setattr(client.subprocess, "Popen", refused)
     with Engine() as engine:
-        engine.warm_up()
-        engine.warm_up()
+        engine.warm_up("train")
+        engine.warm_up("train")
         assert len(tried) == 1
         *_, last = engine.run("segment")
         assert "could not be started" in last.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,12 @@ def click(canvas: QWidget, point: QPoint) -> None:
     QTest.qWait(80)
     QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=point)
     QTest.qWait(30)
+
+
+def entry(dock: Any, text: str) -> SimpleNamespace:
+    """An entry of the dock's menu, which can be clicked like a button."""
+    action = next(action for action in dock.header.menu.actions() if action.text() == text)
+    return SimpleNamespace(click=action.trigger)
 
 
 def noting(jobs: list[dict[str, Any]]) -> Callable[..., None]:

@@ -47,7 +47,7 @@ def test_a_large_slice_is_seen_in_one_orientation_before_it_is_predicted(run, im
         run,
         PLAIN.model_copy(update={"slices": (1, 3)}),
         context=JobContext(report=events.append),
-        first_look=True,
+        near=0,
     )
     seen, slices = drawn(events, image.shape[1:])
     assert slices == {1}
@@ -56,12 +56,24 @@ def test_a_large_slice_is_seen_in_one_orientation_before_it_is_predicted(run, im
     assert max(i for i, kind in enumerate(kinds) if kind is QuickLookReady) < kinds.index(SlicePredicted)
 
 
+def test_the_slice_that_a_user_looks_at_is_predicted_first_and_the_others_outward_from_it(run, image):
+    stack = np.stack([image[0][:64, :64] + n for n in range(5)])
+    for near, order in ((None, [1, 2, 3, 4]), (3, [3, 2, 4, 1]), (0, [1, 2, 3, 4])):
+        events = []
+        settings = QUICK.model_copy(update={"slices": (1, 5)})
+        result = predict(stack, run, settings, JobContext(report=events.append), near=near)
+        slices = [event for event in events if isinstance(event, SlicePredicted)]
+        assert [event.z for event in slices] == order
+        for event in slices:
+            np.testing.assert_array_equal(result[event.z - 1], event.probability)
+
+
 def test_what_is_predicted_at_once_has_no_first_look(run, image, monkeypatch):
     for settings in (QUICK, PLAIN):
         if settings is PLAIN:
             monkeypatch.setattr(quick_look, "_TILE_PX", 256)  # all in one part
         events = []
-        predict(image, run, settings, context=JobContext(report=events.append), first_look=True)
+        predict(image, run, settings, context=JobContext(report=events.append), near=0)
         assert not drawn(events, image.shape[1:])[1]
 
 

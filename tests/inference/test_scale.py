@@ -72,7 +72,7 @@ def test_the_quick_look_is_at_the_scale_of_the_prediction(run, image, monkeypatc
     monkeypatch.setattr(quick_look, "_TILE_PX", 64)
     settings = TWICE.model_copy(update={"average_orientations": True})
     parts = []
-    predict(image, run, settings, JobContext(report=parts.append), first_look=True)
+    predict(image, run, settings, JobContext(report=parts.append), near=0)
     looks = [part for part in parts if isinstance(part, QuickLookReady)]
     expected = predict(image[:1], run, TWICE)[0]
     for look in looks:

@@ -29,9 +29,9 @@ from emseg_napari.widgets.base import dialogs
 from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
-from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE
+from emseg_napari.widgets.predict import FILL, OWN_LAYER
 from helpers.slow import slow_case
-from helpers.window import answer_with, noting, settle, striped, wait_for, wait_until_left
+from helpers.window import answer_with, entry, noting, settle, striped, wait_for, wait_until_left
 
 IMAGE, LABELS = striped((6, 40, 50))  # smaller than a patch
 INSTANCES = np.arange(6 * 40 * 50, dtype=np.uint16).reshape(6, 40, 50) // 400
@@ -72,7 +72,7 @@ def assert_complaint(step, *parts):
     """One sentence in red that has these parts and blames nobody's program."""
     settle(step)
     text = step.status.text()
-    assert "color" in step.status.styleSheet(), text
+    assert step.is_wrong, text
     assert text.endswith("."), text
     assert "Unexpected error" not in text
     for part in parts:
@@ -95,7 +95,7 @@ def load(dock, qtbot, choose):
 
     def load(button, path):
         choose(path)
-        dock.load.buttons[button].click()
+        entry(dock, button).click()
         wait_for(qtbot, lambda: not dock.load.status.text().startswith("Reading"))
 
     return load
@@ -153,13 +153,13 @@ def test_files_that_cannot_be_read_change_nothing_and_a_good_one_opens_afterward
     viewer = loaded.workspace.viewer
     before = state(viewer)
     for name, part in unreadable(tmp_path).items():
-        for button in ("Open image stack...", "Open labels..."):
+        for button in ("Open...", "Open labels..."):
             load(button, tmp_path / name)
             assert_complaint(loaded.load, name, part)
-    load("Open session...", tmp_path / "none")
+    load("Open a folder...", tmp_path / "none")
     assert_complaint(loaded.load, "none is not a saved session")
     assert_kept(viewer, before)
-    load("Open image stack...", tmp_path / "good.tif")
+    load("Open...", tmp_path / "good.tif")
     assert loaded.load.status.text().startswith("Opened good.tif")
     np.testing.assert_array_equal(loaded.workspace.image.data, IMAGE)
 
@@ -171,7 +171,7 @@ def test_images_without_information_are_refused_as_files(dock, load, tmp_path):
         ("nan.tif", nan, "the first in slice 3; replace"),
         ("infinite.tif", infinite, "not finite numbers"),
     ):
-        load("Open image stack...", write(tmp_path / name, image))
+        load("Open...", write(tmp_path / name, image))
         assert_complaint(dock.load, name, part)
     assert not len(dock.workspace.viewer.layers)
 
@@ -317,7 +317,7 @@ def test_giving_up_the_question_about_the_convention_opens_nothing(loaded, load,
 @pytest.mark.parametrize("shape", [(20, 20, 3), (2, 2, 20, 20)])
 def test_beside_an_image_that_is_no_stack_labels_open_but_none_are_made(dock, load, tmp_path, shape):
     dock.workspace.viewer.add_image(noise(*shape), name="other", rgb=shape[-1] == 3)
-    dock.train.new_labels.click()
+    dock.load.new_labels_button.click()
     assert_complaint(dock.train, "other", "colour" if shape[-1] == 3 else "4 axes")
     assert dock.workspace.labels is None
     load("Open labels...", write(tmp_path / "truth.tif", LABELS))
@@ -451,7 +451,7 @@ def test_a_label_of_another_number_spoils_no_file(loaded, started, choose, tmp_p
     for step, button in (
         (loaded.train, loaded.train.train),
         (loaded.export, loaded.export.export),
-        (loaded.load, loaded.load.buttons["Save session..."]),
+        (loaded.load, entry(loaded, "Save session...")),
     ):
         button.click()
         assert_complaint(step, "truth holds 5", "correct the values")
@@ -484,9 +484,15 @@ def test_values_outside_their_limits_are_named_and_start_nothing(loaded, started
         (loaded.train, loaded.train.train, "batch_size", "2.5", ("Batch size", "2.5", "whole number")),
         (loaded.train, loaded.train.train, "batch_size", "10000", ("Batch size", "equal to 256")),
         (loaded.train, loaded.train.train, "patch_px", "100", ("Patch size", "multiple of 16")),
-        (loaded.predict, loaded.predict.predict, "threshold", "2", ("Threshold", "less than or equal to 1")),
-        (loaded.predict, loaded.predict.predict, "threshold", "half", ("Threshold", "half")),
-        (loaded.predict, loaded.predict.predict, "tile_px", "100", ("Tile size", "multiple of 32")),
+        (
+            loaded.predict,
+            loaded.predict.whole_stack,
+            "threshold",
+            "2",
+            ("Threshold", "less than or equal to 1"),
+        ),
+        (loaded.predict, loaded.predict.whole_stack, "threshold", "half", ("Threshold", "half")),
+        (loaded.predict, loaded.predict.whole_stack, "tile_px", "100", ("Tile size", "multiple of 32")),
     ):
         widget = step.form.widgets[field]
         right, widget.value = widget.value, value
@@ -497,7 +503,7 @@ def test_values_outside_their_limits_are_named_and_start_nothing(loaded, started
         widget.value = right
     assert not started
     loaded.train.train.click()
-    loaded.predict.predict.click()
+    loaded.predict.whole_stack.click()
     assert len(started) == 2
 
 
@@ -528,8 +534,8 @@ def test_damaged_settings_do_not_hinder_the_start(
         qtbot.addWidget(dock)
         assert dock.train.settings() == TrainingSettings.recipe(start=STARTER)
         for step in (dock.train, dock.predict, dock.export):
-            assert "color" not in step.status.styleSheet()
-        dock.load.buttons["Open image stack..."].click()
+            assert not step.is_wrong
+        dock.load.open.click()
         wait_for(qtbot, lambda dock=dock: dock.load.status.text().startswith("Opened good.tif"))
         assert recall("folders")["images"] == str(tmp_path)
 
@@ -556,7 +562,7 @@ def test_nothing_half_written_stays_when_the_disk_is_full_or_the_place_is_none(
     written, layers = files_below(tmp_path), state(loaded.workspace.viewer)
     buttons = (
         (loaded.export, loaded.export.export, "out"),
-        (loaded.load, loaded.load.buttons["Save session..."], "out.emseg"),
+        (loaded.load, entry(loaded, "Save session..."), "out.emseg"),
         (loaded.train, loaded.train.outputs.save_movie, "out.gif"),
     )
     for folder, reason in ((tmp_path / "file", str(tmp_path / "file")), (tmp_path, "the disk is full; free")):
@@ -578,7 +584,7 @@ def test_nothing_half_written_stays_when_the_disk_is_full_or_the_place_is_none(
 
 
 def test_a_session_that_could_not_be_opened_again_is_not_saved(loaded, load, qtbot, choose, tmp_path):
-    save = loaded.load.buttons["Save session..."]
+    save = entry(loaded, "Save session...")
     choose(tmp_path / "work.emseg")
     viewer = loaded.workspace.viewer
     loaded.workspace.choose("image", viewer.add_image(IMAGE[:3], name="other"))
@@ -594,7 +600,7 @@ def test_a_session_that_could_not_be_opened_again_is_not_saved(loaded, load, qtb
     viewer.layers.clear()
     wait_until_left(qtbot, tmp_path / "work.emseg")  # what is open is not opened twice
     np.testing.assert_array_equal(load_session(tmp_path / "work.emseg").image, IMAGE)
-    load("Open session...", tmp_path / "work.emseg")
+    load("Open a folder...", tmp_path / "work.emseg")
     assert loaded.load.status.text().startswith("Opened the session")
 
 
@@ -621,7 +627,7 @@ def test_what_is_no_run_is_refused_and_the_chosen_run_stays(loaded, choose, tiny
 
 
 def predict(dock, qtbot):
-    dock.predict.predict.click()
+    dock.predict.whole_stack.click()
     assert dock.predict.job.running, dock.predict.status.text()
     wait_for(qtbot, lambda: not dock.predict.job.running)
 
@@ -639,7 +645,7 @@ def test_a_run_that_lost_its_network_predicts_nothing_and_a_whole_one_does(loade
     predict(loaded, qtbot)
     assert_complaint(loaded.predict, run_copy, "network.onnx", "resume it")
     shutil.rmtree(run_copy)
-    loaded.predict.predict.click()
+    loaded.predict.whole_stack.click()
     assert_complaint(loaded.predict, run_copy, "is not a run folder")
     assert_kept(viewer, before)
     loaded.predict.set_run(tiny_run.folder)
@@ -660,16 +666,15 @@ def test_predicting_refuses_what_is_no_image(dock, started, tiny_run):
         viewer.layers.clear()
         viewer.add_image(image, name="cells", rgb=rgb)
         before = state(viewer)
-        dock.predict.predict.click()
+        dock.predict.whole_stack.click()
         assert_complaint(dock.predict, *parts)
         assert_kept(viewer, before)
-    dock.predict.scope.setCurrentText(SLICE)
     viewer.dims.set_point(0, 3)
-    dock.predict.predict.click()
+    dock.predict.this_slice.click()
     assert_complaint(dock.predict, "cells", "the first in slice 3")
     assert not started
     viewer.dims.set_point(0, 2)
-    dock.predict.predict.click()
+    dock.predict.this_slice.click()
     assert started[0]["settings"].slices == (2, 3)
 
 
@@ -680,7 +685,7 @@ def test_a_layer_of_whole_numbers_is_filled_exported_and_saved(dock, qtbot, load
     mine = viewer.add_labels(altered(LABELS, 0, np.s_[:, :, 25:]).astype(np.int64), name="mine")
     dock.predict.set_run(tiny_run.folder)
     dock.predict.target.setCurrentText(FILL)
-    dock.predict.predict.click()
+    dock.predict.whole_stack.click()
     assert_complaint(dock.predict, "mine", "step Correct")
     dock.correct.tools[0].click()
     settle(dock.correct)
@@ -696,7 +701,7 @@ def test_a_layer_of_whole_numbers_is_filled_exported_and_saved(dock, qtbot, load
     wait_for(qtbot, lambda: dock.export.status.text().startswith("Exported"))
     np.testing.assert_array_equal(read_labels(tmp_path / "out" / "labels.tif"), plain(mine.data[[z]]))
     choose(tmp_path / "work.emseg")
-    dock.load.buttons["Save session..."].click()
+    entry(dock, "Save session...").click()
     wait_for(qtbot, lambda: dock.load.status.text().startswith("Saved"))
     np.testing.assert_array_equal(load_session(tmp_path / "work.emseg").labels, mine.data)
 
@@ -727,7 +732,7 @@ def test_layers_deleted_in_mid_prediction_are_said_and_the_next_prediction_comes
     predict_and_delete("cells")
     assert loaded.workspace.labels.name == "cells proposal"
     assert loaded.workspace.labels.data.all()
-    assert not loaded.predict.predict.isEnabled()
+    assert not loaded.predict.whole_stack.isEnabled()
 
 
 # -- a real training ------------------------------------------------------------------------
@@ -796,7 +801,6 @@ def test_slices_of_odd_sizes_train_and_predict(dock, qtbot):
     viewer.add_labels(labels, name="truth")
     set_tiny(dock)
     train(dock, qtbot)
-    dock.predict.scope.setCurrentText(SLICE)
     viewer.dims.set_point(0, 1)
     predict(dock, qtbot)
     proposal = dock.workspace.labels

@@ -25,7 +25,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     labels_of,
     trusted_of,
 )
-from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE, STACK
+from emseg_napari.widgets.predict import FILL, OWN_LAYER
 from helpers.timing import within
 from helpers.window import canvas_of, drag, middle, striped, wait_for
 
@@ -63,9 +63,8 @@ def test_the_main_job_from_training_to_training_again(ready, qtbot, tmp_path):
     ready.train.preview.export_gif(tmp_path / "movie.gif")
     assert len(imageio.imread(tmp_path / "movie.gif", index=None)) == 2
 
-    ready.predict.scope.setCurrentText(STACK)
     ready.predict.with_probability.setChecked(True)
-    ready.predict.predict.click()
+    ready.predict.whole_stack.click()
     wait_for(qtbot, lambda: not ready.predict.job.running)
     assert ready.predict.bar.format() == "done"  # nothing came after the end
     proposal = ready.workspace.labels
@@ -97,14 +96,14 @@ def test_a_prediction_changes_neither_strokes_nor_layers_of_the_user(ready, qtbo
     truth = ready.workspace.labels
     kept = truth.data.copy()
     ready.predict.target.setCurrentText(OWN_LAYER)
-    ready.predict.predict.click()
+    ready.predict.whole_stack.click()
     wait_for(qtbot, lambda: not ready.predict.job.running)
     np.testing.assert_array_equal(truth.data, kept)
 
     ready.workspace.choose("labels", truth)
     truth.data[:, :, 48:] = 0
     ready.predict.target.setCurrentText(FILL)
-    ready.predict.predict.click()
+    ready.predict.whole_stack.click()
     wait_for(qtbot, lambda: not ready.predict.job.running)
     np.testing.assert_array_equal(truth.data[:, :, :48], kept[:, :, :48])
     assert (truth.data[:, :, 48:] > 0).all()
@@ -116,8 +115,7 @@ def test_a_prediction_changes_neither_strokes_nor_layers_of_the_user(ready, qtbo
 def test_only_the_slice_in_view_is_predicted_when_asked(ready, qtbot):
     train(ready, qtbot)
     ready.workspace.viewer.dims.set_point(0, 3)
-    ready.predict.scope.setCurrentText(SLICE)
-    ready.predict.predict.click()
+    ready.predict.this_slice.click()
     wait_for(qtbot, lambda: not ready.predict.job.running)
     filled = ready.workspace.labels.data.any(axis=(1, 2))
     assert filled.tolist() == [False, False, False, True, False]
@@ -236,7 +234,7 @@ def test_a_stack_of_one_slice_trains_and_claims_no_score(dock, qtbot):
     dock.train.amount.setText("1")
     train(dock, qtbot)
     assert "nothing was held out" in dock.train.status.text()
-    dock.predict.predict.click()
+    dock.predict.whole_stack.click()
     wait_for(qtbot, lambda: not dock.predict.job.running)
     assert dock.workspace.labels.data.shape == (64, 64)
     assert dock.workspace.labels.data.any()

@@ -115,10 +115,9 @@ def test_a_session_opens_with_its_image_and_the_next_dialog_begins_beside_it(ste
 @pytest.mark.parametrize(
     ("button", "dialog", "opened"),
     [
-        ("Open image stack...", "getOpenFileName", "open_image"),
-        ("Open slice folder...", "getExistingDirectory", "open_image"),
+        ("Open...", "getOpenFileName", "open_path"),
+        ("Open a folder...", "getExistingDirectory", "open_path"),
         ("Open labels...", "getOpenFileName", "open_labels"),
-        ("Open session...", "getExistingDirectory", "open_session"),
         ("Save session...", "getSaveFileName", "save_session"),
     ],
 )
@@ -137,7 +136,7 @@ def test_dialogs_begin_in_the_last_folder_and_a_cancelled_one_opens_nothing(
     monkeypatch.setattr(QFileDialog, dialog, ask)
     monkeypatch.setattr(step, opened, got.append)
     for _ in range(2):
-        step.buttons[button].click()
+        next(entry for entries in step.menu_entries() for entry in entries if entry.text == button).action()
     assert got == [Path("a/b")]
     assert asked == [tmp_path / "session.emseg" if "Save" in button else tmp_path] * 2
 

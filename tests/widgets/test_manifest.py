@@ -4,7 +4,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QLineEdit, QWidget
 
-from emseg_napari.widgets.dock import Dock
+from emseg_napari.widgets.dock import DockWidget
 
 TITLE = "Segment boundaries"
 
@@ -34,7 +34,7 @@ def test_the_plugin_menu_opens_the_dock_in_two_clicks(viewer):
     entries = [one for one in viewer.window.plugins_menu.actions() if TITLE in one.text()]
     assert [one.menu() for one in entries] == [None]  # no menu below the menu
     entries[0].trigger()
-    assert any(isinstance(one, Dock) for one in viewer.window.dock_widgets.values())
+    assert any(isinstance(one, DockWidget) for one in viewer.window.dock_widgets.values())
 
 
 @pytest.mark.parametrize("text", ["emseg", "open a session", "open a volume", "isbi 2012 tiff"])
@@ -46,4 +46,4 @@ def test_the_palette_lists_nothing_that_needs_a_file_or_a_layer(palette, text):
 def test_the_palette_opens_the_dock(viewer, palette, qtbot):
     assert listed(palette, TITLE)
     qtbot.keyClick(palette.findChild(QLineEdit), Qt.Key.Key_Return)
-    assert any(isinstance(one, Dock) for one in viewer.window.dock_widgets.values())
+    assert any(isinstance(one, DockWidget) for one in viewer.window.dock_widgets.values())

@@ -1,4 +1,4 @@
-"""Step Predict without a window: what is asked of the engine, what is remembered, and what is said."""
+"""The propose bar without a window: what is asked of the engine, what is remembered, and what is said."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,11 +12,11 @@ from emseg_napari.core.jobs import BlockFailed, Failed, Finished, Message, Slice
 from emseg_napari.models import run as run_module
 from emseg_napari.widgets.base.output_target import FILE
 from emseg_napari.widgets.base.preferences import recall
-from emseg_napari.widgets.layers.labels_layer import add_labels
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
 from emseg_napari.widgets.layers.layer_info import info_of
-from emseg_napari.widgets.predict import FILL, OWN_LAYER, SLICE, STACK, PredictStep
+from emseg_napari.widgets.predict import FILL, OWN_LAYER, PredictStep
 from helpers.seen_runs import a_run
-from helpers.window import noting, striped
+from helpers.window import noting, striped, wait_for
 
 IMAGE, LABELS = striped((4, 24, 32))
 
@@ -50,70 +50,54 @@ def predicted(value, z=2):
 
 
 def test_what_is_missing_is_said_in_its_order(empty, tmp_path, monkeypatch):
-    seen = [empty.status.text()]
+    seen = [empty.hint_line.text()]
     empty.viewer.add_image(IMAGE, name="cells")
-    seen.append(empty.status.text())
+    seen.append(empty.hint_line.text())
     assert seen == [
-        "To predict, open an image first.",
-        "To predict, train a network or choose a run first.",
+        "To propose labels, open an image first.",
+        "To propose labels, train a network, or choose a run under Network.",
     ]
-    assert not empty.predict.isEnabled()
+    buttons = empty.this_slice, empty.whole_stack
+    assert not any(button.isEnabled() for button in buttons)
     empty.workspace.choose_run(a_run(tmp_path / "mine", [0], [1]).folder)
-    assert empty.predict.isEnabled()
-    assert empty.status.text() == ""
+    assert all(button.isEnabled() for button in buttons)
+    assert empty.hint_line.isHidden()
     monkeypatch.setattr(type(empty.job), "running", True)
     empty.update_buttons()
-    assert empty.predict.toolTip().endswith("Not yet: a prediction is running")
+    assert empty.this_slice.toolTip().endswith("Not yet: wait for the one that runs")
     assert empty.cancel.isEnabled()
 
 
-def test_the_starter_is_recommended_until_a_run_is_chosen(empty, tmp_path, monkeypatch):
-    starter = a_run(tmp_path / "starter", [0], [1]).folder
-    monkeypatch.setattr(run_module, "STARTER_FOLDER", starter)
-    hint = "No training needed: the starter network proposes at once."
-    empty.update_buttons()
-    assert empty.status.text() != hint  # there is no image
-    empty.viewer.add_image(IMAGE, name="cells")
-    assert empty.status.text() == hint
-    empty.workspace.choose_run(a_run(tmp_path / "mine", [0], [1]).folder)
-    assert empty.status.text() == ""
-    empty.say("Predicted.")
-    empty.workspace.choose_run(None)
-    assert empty.status.text() == "Predicted."
-
-
-@pytest.mark.parametrize(("scope", "slices"), [(SLICE, (2, 3)), (STACK, (0, 4))])
-def test_the_slices_in_question_are_asked_for(step, scope, slices, tmp_path):
-    step.scope.setCurrentText(scope)
-    step.predict.click()
+@pytest.mark.parametrize(("button", "slices"), [("this_slice", (2, 3)), ("whole_stack", (0, 4))])
+def test_the_slices_in_question_are_asked_for_the_one_in_view_first(step, button, slices, tmp_path):
+    getattr(step, button).click()
     (job,) = step.jobs
-    assert (job["settings"].slices, job["run"], job["first_look"]) == (slices, tmp_path / "mine", True)
+    assert (job["settings"].slices, job["run"], job["near"]) == (slices, tmp_path / "mine", 2)
     np.testing.assert_array_equal(job["image"], IMAGE)
-    assert step.status.text() == "Predicting..."
+    assert step.status.text().endswith("...")
 
 
 def test_choices_are_remembered_and_those_of_a_file_are_hidden(step, qtbot, monkeypatch):
     def shown(step):
-        return step.scope.isEnabled(), step.volume.isHidden(), step.with_probability.isHidden()
+        return step.volume.isHidden(), step.with_probability.isHidden()
 
-    assert (step.scope.currentText(), step.target.currentText()) == (STACK, OWN_LAYER)
-    assert shown(step) == (True, True, False)
+    assert step.target.currentText() == FILL
+    assert shown(step) == (True, False)
     assert step.with_probability.isChecked()
-    step.scope.setCurrentText(SLICE)
     step.target.setCurrentText(FILE)
     step.with_probability.setChecked(False)
-    assert shown(step) == (False, False, True)
-    step.predict.click()
+    assert shown(step) == (False, True)
+    step.whole_stack.click()
     later = opened(qtbot, monkeypatch)
-    assert (later.scope.currentText(), later.target.currentText()) == (SLICE, FILE)
-    assert shown(later) == (False, False, True)
+    assert later.target.currentText() == FILE
+    assert shown(later) == (False, True)
     assert not later.with_probability.isChecked()
-    assert recall("predict") == {"scope": SLICE, "target": FILE, "probability": False}
+    assert recall("predict") == {"target": FILE, "probability": False}
 
 
 def test_the_scale_of_the_workspace_is_predicted_at(step):
     step.workspace.choose_scale(1.5)
-    step.predict.click()
+    step.whole_stack.click()
     assert step.jobs[0]["settings"].scale == 1.5
 
 
@@ -121,7 +105,7 @@ def test_a_layer_knows_with_which_other_scale_and_threshold_its_slices_were_prop
     for scale, threshold, z in (("2", "0.3", 2), ("", "", 3)):
         step.form.set_values({"scale": None, "threshold": None})
         step.form.widgets["scale"].value, step.form.widgets["threshold"].value = scale, threshold
-        step.predict.click()
+        step.whole_stack.click()
         step.job.event.emit(predicted(0.9, z))
         step.job.event.emit(Finished(None))
     run = tmp_path / "mine"
@@ -133,57 +117,125 @@ def test_a_layer_knows_with_which_other_scale_and_threshold_its_slices_were_prop
 def test_a_file_is_written_from_the_slice_in_view_outwards(step, tmp_path):
     step.target.setCurrentText(FILE)
     step.volume.path.setText(str(tmp_path / "out.zarr"))
-    step.predict.click()
+    step.whole_stack.click()
     (job,) = step.jobs
     assert (job["output"], job["near"], job["run"]) == (tmp_path / "out.zarr", 2, tmp_path / "mine")
     assert step.status.text() == f"Predicting to {tmp_path / 'out.zarr'}..."
     step.job.event.emit(Failed("", cancelled=True))
-    assert step.status.text() == "Cancelled; finished blocks stay on disk. Press Predict to resume."
+    assert step.status.text() == (
+        "Cancelled; finished blocks stay on disk. Press 'Propose the whole stack' to resume."
+    )
 
 
 def test_proposals_and_their_probability_follow_the_threshold_of_the_run(step, tmp_path):
-    step.predict.click()
+    step.whole_stack.click()
     for value, z in ((0.55, 2), (0.65, 3)):
         step.job.event.emit(predicted(value, z))
     step.job.event.emit(Finished(None))
     layer = step.workspace.labels
     assert [int(plane.max()) for plane in layer.data] == [0, 0, 4, 3]
-    assert (
-        step.status.text() == "Proposed in 'cells proposal'. Correct it with the brush, then confirm slices."
-    )
+    assert step.status.text() == "Proposed in 'cells labels'; correct it, then confirm slices (C)."
     assert step.bar.format() == "done"
-    assert step.viewer.layers.selection.active == layer
     probability = step.viewer.layers["cells boundary probability"]
     assert not probability.visible
     np.testing.assert_allclose(probability.data[:, 0, 0], [0, 0, 0.55, 0.65], rtol=1e-6)
-    assert info_of(layer).run == info_of(probability).run == tmp_path / "mine"
+    assert info_of(probability).run == tmp_path / "mine"
     step.job.event.emit(Failed("", cancelled=True))
     assert step.status.text() == "Cancelled; finished slices stay."
 
 
-def test_the_next_prediction_goes_to_the_same_layers_and_without_a_probability_to_none(step):
+def test_without_labels_the_proposals_make_the_labels_layer_and_the_next_ones_fill_it(step):
+    for value in (0.9, 0.1):
+        step.this_slice.click()
+        step.job.event.emit(predicted(value))
+        step.job.event.emit(Finished(None))
+    names = ["cells", "cells labels", "cells boundary probability"]
+    assert [layer.name for layer in step.viewer.layers] == names
+    layer = step.workspace.labels
+    assert is_managed(layer)
+    assert info_of(layer).proposal_of is None
+    assert (layer.data[2] == 4).all()
+
+
+def test_a_layer_of_their_own_is_a_choice_and_is_filled_again(step):
+    mine = add_labels(step.viewer, LABELS.copy(), "mine", step.workspace.image)
+    step.target.setCurrentText(OWN_LAYER)
     step.with_probability.setChecked(False)
-    step.predict.click()
-    step.job.event.emit(predicted(0.9))
-    assert [layer.name for layer in step.viewer.layers] == ["cells", "cells proposal"]
-    step.with_probability.setChecked(True)
-    step.predict.click()
-    step.job.event.emit(predicted(0.1))
-    assert len(step.viewer.layers) == 3
+    for value in (0.9, 0.1):
+        step.this_slice.click()
+        step.job.event.emit(predicted(value))
+        step.job.event.emit(Finished(None))
+    assert [layer.name for layer in step.viewer.layers] == ["cells", "mine", "cells proposal"]
     assert (step.viewer.layers["cells proposal"].data[2] == 4).all()
+    np.testing.assert_array_equal(mine.data, LABELS)
+    assert step.workspace.labels == mine
+
+
+@pytest.mark.parametrize("target", [FILL, OWN_LAYER])
+def test_a_prediction_leaves_the_chosen_labels_the_selected_layer_and_the_brush(step, target):
+    mine = add_labels(step.viewer, LABELS.copy(), "mine", step.workspace.image)
+    mine.data[2, :12] = 0
+    other = add_labels(step.viewer, LABELS.copy(), "other", step.workspace.image)
+    step.workspace.choose("labels", mine)
+    step.viewer.layers.selection.active = other
+    other.mode, other.selected_label, other.brush_size = "paint", 2, 17
+    step.target.setCurrentText(target)
+    step.whole_stack.click()
+    for z in (2, 3):
+        step.job.event.emit(predicted(0.9, z))
+    step.job.event.emit(Finished(None))
+    assert step.workspace.labels == mine
+    assert step.viewer.layers.selection.active == other
+    assert set(step.viewer.layers.selection) == {other}
+    assert (other.mode, other.selected_label, other.brush_size) == ("paint", 2, 17)
+    assert other.visible
 
 
 def test_the_chosen_labels_are_filled_where_nothing_is_the_users(step):
     layer = add_labels(step.viewer, LABELS.copy(), "mine", step.workspace.image)
     layer.data[2, :12] = 0
-    step.target.setCurrentText(FILL)
-    step.predict.click()
+    step.this_slice.click()
     step.job.event.emit(predicted(0.9))
     assert (layer.data[2, :12] == 3).all()
     np.testing.assert_array_equal(layer.data[2, 12:], LABELS[2, 12:])
     step.viewer.layers.remove(layer)
     step.job.event.emit(Finished(None))
-    assert step.status.text() == "'mine' was removed in the meantime; predict again."
+    assert step.status.text() == "'mine' was removed in the meantime; propose again."
+
+
+def test_foreign_labels_are_taken_over_before_they_are_filled(step, qtbot):
+    foreign = step.viewer.add_labels(np.where(LABELS == 1, 0, 255).astype(np.uint8), name="truth")
+    step.workspace.choose("labels", foreign)
+    step.this_slice.click()
+    wait_for(qtbot, lambda: bool(step.jobs))
+    copy = step.workspace.labels
+    assert copy.name == "truth (boundary labels)"
+    np.testing.assert_array_equal(copy.data, LABELS)
+    assert not foreign.visible  # it lies under the copy
+
+
+def test_labels_of_another_size_are_refused(step):
+    add_labels(step.viewer, np.zeros((4, 24, 30), np.uint8), "mine")
+    step.this_slice.click()
+    assert step.jobs == []
+    assert step.status.text() == (
+        "mine and cells differ in size; choose labels of this image, or press 'New'."
+    )
+
+
+def test_a_prediction_of_a_confirmed_slice_says_that_it_changed_nothing(step):
+    layer = add_labels(step.viewer, np.zeros_like(LABELS), "mine", step.workspace.image)
+    confirmed_in(layer).add(2)
+    step.this_slice.click()
+    step.job.event.emit(predicted(0.9))
+    step.job.event.emit(Finished(None))
+    assert not layer.data.any()
+    assert step.status.text() == ("Nothing was changed: slices that are confirmed stay (2; C unconfirms).")
+    step.whole_stack.click()
+    for z in (2, 3):
+        step.job.event.emit(predicted(0.9, z))
+    step.job.event.emit(Finished(None))
+    assert step.status.text().endswith("Confirmed slices stayed as they were: 2.")
 
 
 def test_what_the_engine_says_and_blocks_that_failed_are_said(step, tmp_path, monkeypatch):
@@ -191,14 +243,14 @@ def test_what_the_engine_says_and_blocks_that_failed_are_said(step, tmp_path, mo
     assert step.status.text() == "Reading slice 1."
     step.target.setCurrentText(FILE)
     step.volume.path.setText(str(tmp_path / "out.zarr"))
-    step.predict.click()
+    step.whole_stack.click()
     complete = SimpleNamespace(name="probability")
     monkeypatch.setattr(step._streaming, "complete", lambda: complete)
     failures = [BlockFailed((0, 1, 2), "It is damaged.", ""), BlockFailed((0, 1, 3), "Again.", "")]
     step.job.event.emit(Finished(SimpleNamespace(failures=failures, warning="")))
     assert step.status.text() == (
         "2 blocks could not be predicted, the first (0, 1, 2): It is damaged. All others are in "
-        f"{tmp_path / 'out.zarr'}; press Predict to try these again."
+        f"{tmp_path / 'out.zarr'}; press 'Propose the whole stack' to try these again."
     )
     step.job.event.emit(Finished(SimpleNamespace(failures=[], warning="")))
     assert step.status.text().startswith(f"'probability' is in {tmp_path / 'out.zarr'}. To correct a slice")

@@ -12,7 +12,7 @@ from emseg_napari.settings import PredictionSettings
 from emseg_napari.widgets.base import output_target
 from emseg_napari.widgets.base.output_target import FILE
 from emseg_napari.widgets.layers.layer_info import info_of
-from emseg_napari.widgets.predict import OWN_LAYER, SLICE, STACK
+from emseg_napari.widgets.predict import OWN_LAYER
 from helpers.slow import slow_case
 from helpers.tiny_runs import tiny_network_run
 from helpers.window import noting, wait_for
@@ -43,7 +43,7 @@ def desk(dock, volume, tmp_path, qtbot):
 
 
 def finish(step, qtbot):
-    step.predict.click()
+    step.whole_stack.click()
     wait_for(qtbot, lambda: not step.job.running)
 
 
@@ -110,7 +110,7 @@ def test_cancel_keeps_what_is_done_and_predict_goes_on(desk, qtbot, tmp_path):
     desk.form.set_values({"average_orientations": True, "close_gaps": True})
     done = []
     desk.job.event.connect(lambda event: done.append(event) if isinstance(event, BlockDone) else None)
-    desk.predict.click()
+    desk.whole_stack.click()
     wait_for(qtbot, lambda: len(done) > 0)
     desk.cancel.click()
     wait_for(qtbot, lambda: not desk.job.running)
@@ -128,10 +128,9 @@ def test_labels_of_a_slice_are_proposed_from_what_is_on_disk(desk, qtbot, tmp_pa
     finish(desk, qtbot)
     desk.viewer.dims.set_point(0, 3 * 50)
     desk.target.setCurrentText(OWN_LAYER)
-    desk.scope.setCurrentText(SLICE)
     started = []
     desk.job.event.connect(started.append)
-    desk.predict.click()
+    desk.this_slice.click()
     assert started == []
     labels = desk.workspace.labels
     stored = VolumeOutput(tmp_path / "out.zarr")[3] / np.float32(255)
@@ -160,7 +159,7 @@ def test_what_cannot_be_predicted_is_told_with_its_block_and_the_rest_is_there(d
 )
 def test_a_scheduler_that_is_not_there_is_a_sentence(desk, qtbot, tmp_path, scheduler, sentence):
     desk.volume.scheduler.setText(scheduler)
-    desk.predict.click()
+    desk.whole_stack.click()
     wait_for(qtbot, lambda: not desk.job.running)
     assert sentence in desk.status.text()
 
@@ -179,7 +178,6 @@ def test_a_slice_predicted_by_another_run_leaves_what_is_on_disk_to_its_own(desk
     stored = VolumeOutput(tmp_path / "out.zarr")[:]
     desk.set_run(tiny_network_run(tmp_path / "other").folder)
     desk.target.setCurrentText(OWN_LAYER)
-    desk.scope.setCurrentText(SLICE)
     finish(desk, qtbot)
     assert desk.workspace.labels.data.any()
     np.testing.assert_array_equal(np.asarray(layer_of(desk).data[0]), stored)
@@ -189,8 +187,7 @@ def test_a_slice_predicted_by_another_run_leaves_what_is_on_disk_to_its_own(desk
 def test_more_than_can_be_proposed_at_once_is_sent_to_disk(desk, monkeypatch):
     monkeypatch.setattr(output_target, "MOST_VOXELS", 10**6)
     desk.target.setCurrentText(OWN_LAYER)
-    desk.scope.setCurrentText(STACK)
-    desk.predict.click()
+    desk.whole_stack.click()
     assert "too many to propose at once" in desk.status.text()
     assert not desk.job.running
 
@@ -199,7 +196,6 @@ def test_more_than_can_be_proposed_at_once_is_sent_to_disk(desk, monkeypatch):
 def test_a_slice_on_disk_by_other_settings_is_predicted_anew(desk, qtbot):
     finish(desk, qtbot)
     desk.target.setCurrentText(OWN_LAYER)
-    desk.scope.setCurrentText(SLICE)
     desk.form.set_values({"average_orientations": True})
     started = []
     desk.job.event.connect(started.append)
@@ -227,15 +223,14 @@ def test_a_name_is_proposed_beside_the_volume_not_in_it(desk, monkeypatch, tmp_p
     desk.volume.suggest("brain.zarr/0")
     assert desk.volume.path.placeholderText().endswith("brain-0-boundaries.zarr")
     desk.volume.path.setText(str(tmp_path / "brain.zarr" / "mine.zarr"))
-    desk.predict.click()
+    desk.whole_stack.click()
     assert "inside another volume" in desk.status.text()
 
 
 def test_the_first_look_goes_when_its_slice_is_predicted(desk, monkeypatch):
     monkeypatch.setattr(desk.job, "start", noting([]))
     desk.target.setCurrentText(OWN_LAYER)
-    desk.scope.setCurrentText(SLICE)
-    desk.predict.click()
+    desk.this_slice.click()
     part = slice(0, 10), slice(0, 20)
     desk.handle_event(QuickLookReady(0, part, np.full((10, 20), 0.9, np.float32)))
     assert "brain first look" in desk.viewer.layers
@@ -247,15 +242,14 @@ def test_the_first_look_goes_when_its_slice_is_predicted(desk, monkeypatch):
 def test_a_prediction_to_layers_after_one_to_disk_is_told_as_what_it_is(desk, monkeypatch):
     """Each start forgets the job before."""
     monkeypatch.setattr(desk.job, "start", noting([]))
-    desk.predict.click()
+    desk.whole_stack.click()
     assert "blocks stay on disk" in desk.cancelled_sentence()
     desk.target.setCurrentText(OWN_LAYER)
-    desk.scope.setCurrentText(SLICE)
-    desk.predict.click()
+    desk.this_slice.click()
     assert desk.cancelled_sentence() == "Cancelled; finished slices stay."
     desk.handle_event(SlicePredicted(0, np.full(SHAPE[1:], 0.9, np.float32)))
     desk.handle_event(Finished(None))
     assert desk.status.text().startswith("Proposed in 'brain proposal'")
     desk.target.setCurrentText(FILE)  # and the other way round
-    desk.predict.click()
+    desk.this_slice.click()
     assert "blocks stay on disk" in desk.cancelled_sentence()

@@ -31,7 +31,7 @@ from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in
 from emseg_napari.widgets.layers.layer_sources import found_source
 from emseg_napari.widgets.layers.session_layers import session_layers
 from helpers.timing import PATIENCE_S, within
-from helpers.window import answer_with, canvas_of, drag, middle, striped, wait_for, wait_until_left
+from helpers.window import answer_with, canvas_of, drag, entry, middle, striped, wait_for, wait_until_left
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ def test_labels_on_an_image_with_a_broken_chunk_come_back(tmp_path):
 
 
 def test_a_copy_of_the_image_moves_with_the_session(loaded, qtbot, tmp_path):
-    loaded.load.copy_image.setChecked(True)
+    entry(loaded, "Sessions hold a copy of the image").click()
     loaded.load.save_session(tmp_path / "whole.emseg")
     wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
     shutil.copytree(tmp_path / "whole.emseg", tmp_path / "other" / "copy.emseg")

@@ -50,15 +50,15 @@ def loaded(dock):
 def test_nothing_can_be_done_without_an_image_and_the_buttons_say_why(dock):
     assert not dock.train.train.isEnabled()
     assert "open an image first" in dock.train.train.toolTip()
-    assert not dock.predict.predict.isEnabled()
+    assert not dock.predict.whole_stack.isEnabled()
     assert not dock.export.export.isEnabled()
     assert not dock.correct.confirm.isEnabled()
-    assert not dock.train.new_labels.isEnabled()
+    assert not dock.load.new_labels_button.isEnabled()
     for step, wish in ((dock.train, "train"), (dock.predict, "predict")):
         assert step.status.text() == f"To {wish}, open an image first."
     image = dock.workspace.viewer.add_image(np.zeros((2, 8, 8), np.uint8))
     assert dock.train.status.text() == "To train, make or open a labels layer."
-    assert dock.train.new_labels.isEnabled()
+    assert dock.load.new_labels_button.isEnabled()
     add_labels(dock.workspace.viewer, np.zeros((2, 8, 8), np.uint8), "labels", image)
     assert dock.train.status.text() == ""
 
@@ -78,7 +78,7 @@ def test_choosers_follow_the_layer_list(dock):
 
 def test_new_labels_are_empty_ours_and_coloured(dock):
     dock.workspace.viewer.add_image(np.zeros((2, 8, 9), np.uint8), name="cells", scale=(5, 2, 2))
-    dock.train.new_labels.click()
+    dock.load.new_labels_button.click()
     layer = dock.workspace.labels
     assert isinstance(layer, Labels)
     assert is_managed(layer)
@@ -102,7 +102,7 @@ def test_load_opens_stack_folder_and_labels_from_files(dock, qtbot, tmp_path):
 
 
 def test_the_sample_opens_from_the_menu_with_its_labels(dock):
-    dock.load.buttons["Open sample"].click()
+    dock.load.sample.click()
     assert isinstance(dock.workspace.image, Image)
     assert is_managed(dock.workspace.labels)
     assert dock.workspace.image.data.shape == dock.workspace.labels.data.shape
@@ -427,7 +427,7 @@ def test_a_baseline_is_fitted_and_predicts_from_the_window(loaded, qtbot, networ
     wait_for(qtbot, lambda: not loaded.train.job.running)
     assert loaded.train.status.text().startswith("Trained"), loaded.train.status.text()
     assert len(loaded.train.plot.rows) == 1
-    loaded.predict.predict.click()
+    loaded.predict.whole_stack.click()
     wait_for(qtbot, lambda: not loaded.predict.job.running)
     proposal = loaded.workspace.labels
     assert "proposal" in proposal.name

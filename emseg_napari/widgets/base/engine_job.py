@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from napari.qt.threading import create_worker
 from napari.utils import progress
@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QWidget
 
 from emseg_napari.core.jobs import Event, Failed, Progress
 from emseg_napari.engine.client import Engine
+from emseg_napari.widgets.base.closing import main_window_of
 from emseg_napari.widgets.base.threads import outcome_of, sentence_of, with_field_locations
 
 Prepare = Callable[[], dict[str, Any]]
@@ -24,12 +25,15 @@ class EngineJob(QObject):
 
     Signals
     -------
+    started
+        A job is being prepared.
     event : Event
         Every event of the job, on the GUI thread; an impossible job ends with `Failed`, too.
     ended
         The job is over, however it ended.
     """
 
+    started = Signal()
     event = Signal(object)
     ended = Signal()
 
@@ -85,6 +89,7 @@ class EngineJob(QObject):
         self._worker = create_worker(outcome_of, prepare, _start_thread=False)
         self._worker.returned.connect(prepared)
         self._worker.start()
+        self.started.emit()
 
     def _start_engine(
         self, job: str, begin: Callable[[], None], arguments: dict[str, Any], error: Exception | None
@@ -100,11 +105,11 @@ class EngineJob(QObject):
         self._worker.finished.connect(self._finish)  # not before: until then the engine takes no other job
         self._worker.start()
 
-    def warm_up(self) -> None:
-        """Prepare the engine for a training, unless it does or did something already."""
+    def warm_up(self, job: Literal["train", "predict"]) -> None:
+        """Prepare the engine for a job, unless it does or did something already."""
         if not self.running:
             self._watch_window()
-            self._engine.warm_up()
+            self._engine.warm_up(job)
 
     def cancel(self) -> None:
         """Stop the job within a second."""
@@ -160,7 +165,9 @@ class EngineJob(QObject):
 
     def _watch_window(self) -> None:
         """End the engine with the window, before napari waits for its workers."""
-        self._owner().window().installEventFilter(self)  # a second call has no effect: Qt keeps one
+        window = main_window_of(self._owner())
+        if window is not None:
+            window.installEventFilter(self)  # a second call has no effect: Qt keeps one
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Check whether a close event did close the window."""
@@ -169,7 +176,8 @@ class EngineJob(QObject):
         return False
 
     def _close_if_gone(self) -> None:
-        if not self._owner().window().isVisible():
+        window = main_window_of(self._owner())
+        if window is None or not window.isVisible():
             self.close()
 
     def _owner(self) -> QWidget:

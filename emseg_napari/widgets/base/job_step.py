@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QPushButton
 
 from emseg_napari.core.jobs import Event, Failed, Finished, Message, Progress, SliceLeftOut
 from emseg_napari.widgets.base.engine_job import EngineJob
+from emseg_napari.widgets.base.job_line import JobLine
 from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.step import StepWidget, enable, first_obstacle
 from emseg_napari.widgets.base.workspace import Workspace
@@ -81,6 +82,8 @@ class JobStep(JobListener, StepWidget):
     bar : JobBar
     cancel : QPushButton
         Ends the job.
+    job_lines : list of JobLine
+        Of the jobs of this step; the dock shows them while they run.
     """
 
     cancel: QPushButton
@@ -88,9 +91,14 @@ class JobStep(JobListener, StepWidget):
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self.job, self.bar = EngineJob(self), JobBar()
+        self.job_lines: list[JobLine] = []
         self.listen(self.job, self.guard)
         self.job.ended.connect(self.on_ended)
-        self.closing.connect(self.job.close)
+
+    def add_job_line(self, title: str, cancel_tooltip: str) -> None:
+        """Make Cancel, and the line that the dock shows while the job runs."""
+        self.cancel = self.button("Cancel", cancel_tooltip, self.job.cancel)
+        self.job_lines.append(JobLine(self.job, title, self.bar, self.cancel))
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of a start: whether it does, and the words for it."""

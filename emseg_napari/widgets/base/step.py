@@ -1,4 +1,4 @@
-"""Base of the step widgets: a line for sentences, and a guard that turns errors into sentences."""
+"""Base of the steps: what each says, what is missing, and a guard that turns errors into sentences."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from functools import partial
 from typing import Any
 
 from napari.qt.threading import create_worker
-from napari.utils.notifications import show_info
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QFormLayout,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -27,22 +25,43 @@ from emseg_napari.core.labels import Convention
 from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.widgets.base.autosave import autosave_of
-from emseg_napari.widgets.base.closing import ClosedForGood
 from emseg_napari.widgets.base.dialogs import ask_convention, ask_dataset
 from emseg_napari.widgets.base.threads import in_window, make_room, outcome_of, sentence_of
-from emseg_napari.widgets.base.workspace import LayerChoice, Workspace
+from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import converted, dense, understood
 
+# On the dark and on the light theme; a disabled button looks as all disabled ones do.
+_PRIMARY = "QPushButton:enabled { background-color: #1f6fb2; color: white; font-weight: bold; }"
 
-class StepWidget(ClosedForGood):
+
+class StepWidget(QWidget):
     """Base of the steps.
 
     Parameters
     ----------
     napari_viewer : napari.Viewer
     workspace : Workspace, optional
-        Shared by the steps of the dock; a step that is opened alone makes its own.
+        Shared by the steps of the dock.
+
+    Attributes
+    ----------
+    status : QLabel
+        The last sentence of this step, which the dock shows in its status line.
+    is_wrong : bool
+        Whether that says that something is wrong.
+    hint_line : QLabel
+        What is missing; the first row of the page.
+
+    Signals
+    -------
+    said : str, bool
+        A sentence, and whether it says that something is wrong.
+    closing
+        The dock is being closed: what the step shows in the viewer has to go, and its job goes on.
     """
+
+    said = Signal(str, bool)
+    closing = Signal()
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__()
@@ -55,11 +74,18 @@ class StepWidget(ClosedForGood):
         self.destroyed.connect(lambda: workers.clear())
         self.rows = QVBoxLayout(self)
         self.rows.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.status = wrapping_label()
-        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.status, self.hint_line = QLabel(self), wrapping_label()
+        self.status.hide()
+        self.is_wrong = False
+        self.hint_line.hide()
+        self.rows.addWidget(self.hint_line)
 
     def add_choices(self, *kinds: str) -> None:
         """Add the choosers of the layers that this step works on."""
+        from qtpy.QtWidgets import QFormLayout
+
+        from emseg_napari.widgets.base.workspace import LayerChoice
+
         form = QFormLayout()
         for kind in kinds:
             form.addRow(kind.capitalize(), LayerChoice(self.workspace, kind))
@@ -134,23 +160,22 @@ class StepWidget(ClosedForGood):
         worker.start()
 
     def hint(self, obstacle: str | None, wish: str) -> None:
-        """Say what is missing, where nothing else stands, and clear it when it is there."""
-        hinted = self.status.text().startswith(f"To {wish}, ")
-        if obstacle and (hinted or not self.status.text()):
-            self.say(f"To {wish}, {obstacle}.")
-        elif hinted:
-            self.say("")
+        """Say in the page what is missing, None if nothing is."""
+        self.hint_line.setText(f"To {wish}, {obstacle}." if obstacle else "")
+        self.hint_line.setVisible(bool(obstacle))
 
     def say(self, sentence: str) -> None:
         """Show a sentence."""
-        self.status.setStyleSheet("")
-        self.status.setText(sentence)
+        self._tell(sentence, wrong=False)
 
     def complain(self, sentence: str) -> None:
         """Show what is wrong and what to do."""
-        self.status.setStyleSheet("color: #ff6b5e;")
+        self._tell(sentence, wrong=True)
+
+    def _tell(self, sentence: str, wrong: bool) -> None:
+        self.is_wrong = wrong
         self.status.setText(sentence)
-        show_info(sentence)
+        self.said.emit(sentence, wrong)
 
 
 def in_row(*widgets: QWidget) -> QHBoxLayout:
@@ -159,6 +184,12 @@ def in_row(*widgets: QWidget) -> QHBoxLayout:
     for widget in widgets:
         line.addWidget(widget)
     return line
+
+
+def primary(button: QPushButton) -> QPushButton:
+    """Mark the button that people press most on a page, and return it."""
+    button.setStyleSheet(_PRIMARY)
+    return button
 
 
 def choice_of(options: Sequence[str], tooltip: str) -> QComboBox:
@@ -179,12 +210,18 @@ def in_columns(buttons: Sequence[QPushButton], grid: QGridLayout, columns: int =
         grid.addWidget(button, i // columns, i % columns)
 
 
+class WrappingLabel(QLabel):
+    """A label that wraps, and whose long words do not widen the dock."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text)
+        self.setWordWrap(True)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+
 def wrapping_label() -> QLabel:
     """Make a label that wraps, and whose long words do not widen the dock."""
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-    return label
+    return WrappingLabel()
 
 
 def first_obstacle(obstacles: Iterable[tuple[bool, str]]) -> str | None:

@@ -17,6 +17,7 @@ from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.layers.label_colours import prepare_colours
 from emseg_napari.widgets.layers.labels_layer import connect_while, is_managed, watch
 from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.layers.selection import show_alone
 from emseg_napari.widgets.layers.undo_history import UndoHistory
 
 _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
@@ -169,10 +170,16 @@ class LayerChoice(QComboBox):
         self.setMinimumContentsLength(12)
         workspace.layers_changed.connect(self._refresh)
         workspace.changed.connect(self._refresh)
-        self.activated.connect(
-            lambda index: workspace.choose(kind, self._layers[index]) if self._layers else None
-        )
+        self.activated.connect(self._choose)
         self._refresh()
+
+    def _choose(self, index: int) -> None:
+        """Choose a layer; labels are shown, and those that they cover are hidden."""
+        if self._layers:
+            layer = self._layers[index]
+            self._workspace.choose(self._kind, layer)
+            if isinstance(layer, Labels):
+                show_alone(self._workspace.viewer, layer)
 
     def _refresh(self) -> None:
         self._layers = self._workspace.candidates(self._kind)

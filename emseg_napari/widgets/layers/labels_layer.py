@@ -32,6 +32,7 @@ from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of, update_in
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.layer_sources import convention_of
 from emseg_napari.widgets.layers.placement import layer_transform
+from emseg_napari.widgets.layers.selection import hide_covered
 from emseg_napari.widgets.layers.undo_history import UndoHistory
 
 NO_LABELS = "No labels layer is chosen; press 'New labels' or open a labels file."
@@ -175,8 +176,7 @@ def adopt(layer: Labels) -> None:
         update_info(layer, confirmed=set())
     layer.colormap = label_colours()
     layer.opacity = 0.6
-    layer.selected_label = BOUNDARY
-    layer.brush_size = 5
+    _paint_own(layer)
     watch(layer)
 
 
@@ -233,7 +233,15 @@ def add_labels(
     metadata = LayerInfo(confirmed=set(confirmed), made_over=over).as_metadata()
     layer = viewer.add_labels(labels, name=name, metadata=metadata, **place)
     adopt(layer)
+    layer.brush_size = 5
+    hide_covered(viewer, layer)
     return layer
+
+
+def add_empty_labels(viewer: Any, image: Image) -> Labels:
+    """Add an empty managed labels layer over an image."""
+    shape = volume_of_layer(image).shape[-image.ndim :]
+    return add_labels(viewer, new_labels(shape), f"{image.name} labels", image)
 
 
 def converted(viewer: Any, layer: Labels, labels: np.ndarray) -> Labels:

@@ -27,7 +27,7 @@ def volume_of_layer(layer: Layer | None) -> np.ndarray | Volume:
         If there is no layer, or it is RGB or has more than three axes.
     """
     if layer is None:
-        raise UserError("No image layer is chosen; open an image stack first (step Load).")
+        raise UserError("No image layer is chosen; open an image stack first.")
     if getattr(layer, "rgb", False):
         raise UserError(f"{layer.name} is a colour image; convert it to one grey channel first.")
     data: Any = finest(layer)

@@ -17,19 +17,19 @@ from emseg_napari.annotation.session.store import Origin
 from emseg_napari.core.jobs import SlicePredicted, UserError
 from emseg_napari.core.labels import from_probability
 from emseg_napari.widgets.layers.labels_layer import (
+    add_empty_labels,
     add_labels,
     confirmed_in,
     history_of,
-    is_managed,
-    is_paintable,
     proposals_of,
     stack_of,
 )
 from emseg_napari.widgets.layers.layer_info import LayerInfo, exchange_origin, update_info
 from emseg_napari.widgets.layers.placement import layer_transform, move_to, slice_transform
+from emseg_napari.widgets.layers.selection import selection_kept
 from emseg_napari.widgets.layers.undo_history import Filled
 
-OWN_LAYER = "a proposal layer of its own"
+OWN_LAYER = "a layer of its own"
 
 
 @dataclass(frozen=True)
@@ -65,33 +65,53 @@ class ProposalLayers:
     viewer : napari.Viewer
     source : PredictionSource
     target : napari.layers.Labels or None
-        Managed labels to fill; None for the layer of earlier proposals, or a new one.
+        Managed labels to fill; None for new ones.
     wants_probability : bool
         Whether the probability is kept, too.
+    own_layer : bool
+        Whether proposals go to the layer of earlier ones, or a new one, and not to the user's labels.
 
     Attributes
     ----------
     target : napari.layers.Labels or None
         None before the first slice if it is a new layer.
+    confirmed : set of int
+        Slices that were predicted and not filled, since the user has confirmed them.
+    filled : bool
+        Whether any slice was filled.
     """
 
     def __init__(
-        self, viewer: Any, source: PredictionSource, target: Labels | None, wants_probability: bool
+        self,
+        viewer: Any,
+        source: PredictionSource,
+        target: Labels | None,
+        wants_probability: bool,
+        own_layer: bool = False,
     ) -> None:
         self.target: Any = target
+        self.confirmed: set[int] = set()
+        self.filled = False
         self._viewer, self._source, self._wants_probability = viewer, source, wants_probability
+        self._own_layer = own_layer
         self._probability: Any = None
         self._filled: Filled | None = None
         self._slices: set[int] = set()  # of all fillings: the history may have forgotten some
 
     def show(self, event: SlicePredicted) -> None:
-        """Show a predicted slice."""
-        if self.target is None:
-            self.target = self._found(Labels) or self._signed(self._add_labels())
-        if self._wants_probability:
-            self._keep(event)
+        """Show a predicted slice; the selected layer and the tool in hand stay."""
+        with selection_kept(self._viewer):
+            if self.target is None:
+                self.target = self._new_target()
+            if self._wants_probability:
+                self._keep(event)
         if self.target in self._viewer.layers:
             self._fill(event)
+
+    def _new_target(self) -> Any:
+        if not self._own_layer:
+            return add_empty_labels(self._viewer, self._source.image)
+        return self._found(Labels) or self._signed(self._add_labels())
 
     def end(self) -> None:
         """Close the prediction: it is one entry of the history, however many slices it filled."""
@@ -123,6 +143,10 @@ class ProposalLayers:
 
     def _fill(self, event: SlicePredicted) -> None:
         target, history = self.target, history_of(self.target)
+        if event.z in confirmed_in(target):
+            self.confirmed.add(event.z)
+            return
+        self.filled = True
         # Added now, so that what is done meanwhile comes after it; once it is undone, the rest is another.
         if self._filled is None or not history.holds(self._filled):
             origins = partial(exchange_origin, target)
@@ -167,30 +191,9 @@ def fill(layer: Labels, z: int, proposed: np.ndarray) -> None:
         layer.refresh()
 
 
-def layer_to_fill(layer: Labels | None, image_name: str, shape: tuple[int, ...]) -> Labels:
-    """Return the labels layer if proposals can be filled into it.
-
-    Parameters
-    ----------
-    layer : napari.layers.Labels or None
-        The chosen one.
-    image_name : str
-        Of the image that is predicted.
-    shape : tuple of int
-        Of that image as a stack, (z, y, x).
-
-    Raises
-    ------
-    UserError
-        If there is none, or it is not a managed layer of this image.
-    """
-    if layer is None:
-        raise UserError("There are not labels to fill; press 'New labels' in step Train.")
-    if not is_managed(layer) or not is_paintable(layer):
-        raise UserError(
-            f"{layer.name} was not made by emseg; press a tool in step Correct to take it over, "
-            f"or choose '{OWN_LAYER}'."
-        )
+def check_fits(layer: Labels, image_name: str, shape: tuple[int, ...]) -> None:
+    """Raise `UserError` unless a managed labels layer has the shape (z, y, x) of the image to predict."""
     if stack_of(layer).shape != shape:
-        raise UserError(f"{layer.name} and {image_name} differ in size; choose labels of this image.")
-    return layer
+        raise UserError(
+            f"{layer.name} and {image_name} differ in size; choose labels of this image, or press 'New'."
+        )

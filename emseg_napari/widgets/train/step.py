@@ -141,7 +141,7 @@ class TrainStep(JobStep):
 
     def _warm_up(self) -> None:
         if self.isVisible() and self.recipe.network not in BASELINES and not first_obstacle(self.obstacles()):
-            self.job.warm_up()
+            self.job.warm_up("train")
 
     def _follow_scale(self) -> None:
         """Train at the scale that is chosen for predictions, unless the user typed another one here."""

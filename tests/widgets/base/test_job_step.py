@@ -58,7 +58,7 @@ def test_a_step_can_start_without_obstacles_and_be_cancelled_while_it_runs(qtbot
         monkeypatch.setattr(type(step.job), "running", running)
         step.missing = missing
         step.on_ended()
-        seen.append((step.left, step.go.isEnabled(), step.cancel.isEnabled(), step.status.text()))
+        seen.append((step.left, step.go.isEnabled(), step.cancel.isEnabled(), step.hint_line.text()))
     assert seen == [
         ("open an image", False, False, "To go, open an image."),
         (None, True, False, ""),
@@ -72,8 +72,8 @@ def test_a_cancel_is_said_as_such_and_a_failure_as_wrong(qtbot):
         qtbot.addWidget(widget)
     step.bar.setFormat("half")
     step.handle_event(Failed("Stopped.", cancelled=True))
-    assert (step.status.text(), step.status.styleSheet()) == ("Cancelled; nothing is left.", "")
+    assert (step.status.text(), step.is_wrong) == ("Cancelled; nothing is left.", False)
     assert step.bar.format() == ""
     step.handle_event(Failed("The disk is full."))
     assert step.status.text() == "The disk is full."
-    assert step.status.styleSheet()
+    assert step.is_wrong

@@ -8,7 +8,6 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.widgets.base import step as step_module
 from emseg_napari.widgets.base.step import (
     StepWidget,
     choice_of,
@@ -22,11 +21,11 @@ from helpers.window import wait_for
 
 
 @pytest.fixture
-def step(qtbot, monkeypatch):
+def step(qtbot):
     step = StepWidget(ViewerModel())
     qtbot.addWidget(step)
-    step.notified = []
-    monkeypatch.setattr(step_module, "show_info", step.notified.append)
+    step.told = []
+    step.said.connect(lambda *told: step.told.append(told))
     return step
 
 
@@ -43,11 +42,10 @@ def test_a_button_does_its_work_and_turns_an_error_into_a_red_sentence(step, qtb
     good.click()
     assert (done, good.text(), good.toolTip()) == ([True], "Go", "What it does.")
     bad.click()
-    assert (step.status.text(), step.notified) == ("Open an image.", ["Open an image."])
-    assert "color" in step.status.styleSheet()
+    assert (step.status.text(), step.is_wrong) == ("Open an image.", True)
     step.say("Well.")
-    assert (step.status.text(), step.status.styleSheet()) == ("Well.", "")
-    assert step.notified == ["Open an image."]
+    assert (step.status.text(), step.is_wrong) == ("Well.", False)
+    assert step.told == [("Open an image.", True), ("Well.", False)]
 
 
 def test_of_several_obstacles_the_first_is_said():
@@ -71,22 +69,13 @@ def test_a_button_says_what_it_does_and_what_is_in_the_way(qtbot):
     ]
 
 
-def test_a_hint_stands_only_where_nothing_else_does_and_goes_with_its_reason(step):
+def test_a_hint_says_what_is_missing_and_goes_with_its_reason(step):
     seen = []
-    for sentence, obstacle in (
-        (None, "open an image"),
-        (None, "choose labels"),
-        (None, None),
-        ("Exported.", "open an image"),
-        (None, None),
-        ("To predict, wait.", "open an image"),
-    ):
-        if sentence is not None:
-            step.say(sentence)
+    for obstacle in ("open an image", "choose labels", None):
         step.hint(obstacle, "train")
-        seen.append(step.status.text())
-    hints = ["To train, open an image.", "To train, choose labels.", ""]
-    assert seen == [*hints, "Exported.", "Exported.", "To predict, wait."]
+        seen.append((step.hint_line.text(), step.hint_line.isHidden()))
+    assert seen == [("To train, open an image.", False), ("To train, choose labels.", False), ("", True)]
+    assert step.told == []
 
 
 def test_work_in_the_background_is_announced_and_its_result_or_error_comes_back(step, qtbot):

@@ -327,8 +327,7 @@ def test_nothing_is_done_to_the_slice_in_view_where_no_slice_is(desk, qtbot, mon
         press()
         assert "slice view" in correct.status.text()
     desk.cells.source.choose(layer)
-    for step, button in ((desk.predict, desk.predict.predict), (desk.cells, desk.cells.find)):
-        step.scope.setCurrentText("slice in view")
+    for step, button in ((desk.predict, desk.predict.whole_stack), (desk.cells, desk.cells.find)):
         button.click()
         assert "slice view" in step.status.text()
     assert not confirmed_in(layer)

@@ -131,7 +131,7 @@ def test_after_a_prediction_at_scale_two_the_places_are_those_of_that_scale(dock
     dock.predict.set_run(run.folder)
     dock.show_step(dock.predict)
     dock.predict.form.widgets["scale"].value = "2"
-    dock.predict.predict.click()
+    dock.predict.whole_stack.click()
     wait_for(qtbot, lambda: not dock.predict.job.running)
     dock.show_step(dock.correct)
     dock.correct.places.search.click()

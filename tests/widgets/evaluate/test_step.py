@@ -138,7 +138,7 @@ def click_row(qtbot, table, i):
 def assert_complaint(step, *parts):
     settle(step)
     text = step.status.text()
-    assert "color" in step.status.styleSheet(), text
+    assert step.is_wrong, text
     assert "Unexpected error" not in text
     for part in parts:
         assert part in text
@@ -784,7 +784,7 @@ def test_the_report_shows_the_image_that_was_predicted_and_is_made_beside_the_wi
 
 def test_a_file_that_cannot_be_written_is_a_sentence(evaluated, qtbot, tmp_path):
     evaluated.write_csv(tmp_path / "missing" / "scores.csv")
-    wait_for(qtbot, lambda: "missing" in evaluated.status.text() and "color" in evaluated.status.styleSheet())
+    wait_for(qtbot, lambda: "missing" in evaluated.status.text() and evaluated.is_wrong)
     assert_complaint(evaluated, "does not exist")
 
 
@@ -799,7 +799,7 @@ def test_a_prediction_of_the_step_before_is_signed_with_its_run(dock, qtbot, tin
     dock.workspace.choose_run(tiny_run.folder)
     dock.predict.with_probability.setChecked(True)
     dock.predict.form.widgets["average_orientations"].value = False
-    dock.predict.predict.click()
+    dock.predict.whole_stack.click()
     wait_for(qtbot, lambda: not dock.predict.job.running)
     assert dock.evaluate.prediction.layer.name == "lines boundary probability"
     assert dock.evaluate.truth.layer.name == "truth"

@@ -79,7 +79,7 @@ def put_labels(layer, slices, shape):
 @pytest.mark.slow
 def test_a_lazy_layer_is_trained_on_by_the_engine_and_only_labelled_slices_are_read(walls, qtbot):
     dock, stack = walls
-    dock.train.new_labels.click()
+    dock.load.new_labels_button.click()
     layer = dock.workspace.labels
     assert tuple(layer.scale) == (50, 4, 4)
     assert [str(unit) for unit in layer.units] == ["nanometer"] * 3
@@ -103,7 +103,7 @@ def test_a_lazy_layer_is_trained_on_by_the_engine_and_only_labelled_slices_are_r
 def test_tools_read_the_slice_that_they_work_on(walls, qtbot, tmp_path):
     dock, stack = walls
     dock.show_step(dock.correct)
-    dock.train.new_labels.click()
+    dock.load.new_labels_button.click()
     layer = dock.workspace.labels
     put_labels(layer, [29, 30], stack.shape)
     dock.workspace.viewer.dims.set_point(0, 30 * 50)
@@ -128,7 +128,7 @@ def test_a_probability_on_disk_is_scored_where_there_is_truth(walls, qtbot, tmp_
         probability, chunks=(1, 96, 96), name=False, meta=np.empty((0, 0, 0), np.uint8)
     )
     viewer = dock.workspace.viewer
-    dock.train.new_labels.click()
+    dock.load.new_labels_button.click()
     put_labels(dock.workspace.labels, [2, 58], stack.shape)
     layer = viewer.add_image(lazy, name="on disk", contrast_limits=(0, 255), scale=(50, 4, 4))
     dock.evaluate.prediction.choose(layer)
@@ -146,7 +146,7 @@ def test_a_layer_that_no_other_process_can_read_is_said_in_a_sentence(dock, qtbo
     held.lock = lock
     lazy = dask.array.from_array(held, chunks=(1, 64, 64), name=False, meta=np.empty((0, 0, 0), np.uint8))
     dock.workspace.choose("image", dock.workspace.viewer.add_image(lazy, name="held", contrast_limits=(0, 9)))
-    dock.train.new_labels.click()
+    dock.load.new_labels_button.click()
     put_labels(dock.workspace.labels, [1, 2], held.shape)
     dock.train.train.click()
     wait_for(qtbot, lambda: not dock.train.job.running)
@@ -168,7 +168,7 @@ def huge(dock, qtbot, tmp_path):
 
 def test_labels_of_a_huge_stack_are_painted_undone_confirmed_kept_and_opened_again(huge, qtbot, data_folder):
     assert "1000 slices of 4096 x 4096, 8 bit" in huge.load.about.text()
-    huge.train.new_labels.click()
+    huge.load.new_labels_button.click()
     layer = huge.workspace.labels
     assert isinstance(layer.data, ScratchLabels)
     huge.show_step(huge.correct)
@@ -205,7 +205,7 @@ def test_a_huge_image_that_nobody_can_open_again_is_not_copied_and_that_is_said(
     lazy = dask.array.zeros(HUGE, dtype=np.uint8, chunks=(1, 4096, 4096))
     image = dock.workspace.viewer.add_image(lazy, name="computed", contrast_limits=(0, 9))
     dock.workspace.choose("image", image)
-    dock.train.new_labels.click()
+    dock.load.new_labels_button.click()
     layer = dock.workspace.labels
     layer.data_setitem((np.array([3]), np.array([5]), np.array([6])), 1)
     told = "computed is too large to be copied automatically"
@@ -225,7 +225,7 @@ def test_voxel_size_is_read_shown_kept_and_comes_back(dock, qtbot, tmp_path):
     dock.load.open_image(tmp_path / "cremi.h5")
     wait_for(qtbot, lambda: dock.workspace.image is not None)
     assert "6 slices of 64 x 64, 64 bit with sign, 40 x 4 x 4 nm (z, y, x)" in dock.load.about.text()
-    dock.train.new_labels.click()
+    dock.load.new_labels_button.click()
     dock.workspace.labels.translate = (80, 0, 4)
     dock.workspace.labels.data_setitem((np.array([3]), np.array([5]), np.array([6])), 1)
     dock.load.save_session(tmp_path / "work.emseg")

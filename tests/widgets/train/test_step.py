@@ -326,7 +326,7 @@ def test_the_starter_proposes_at_once(with_starter, dock, qtbot):
     assert dock.predict.run_picker.name.text() == "starter"
     assert dock.predict.status.text() == HINT
     assert dock.workspace.run is None  # nobody has chosen one: evaluations do not ascribe it anything
-    dock.predict.predict.click()
+    dock.predict.whole_stack.click()
     wait_for(qtbot, lambda: not dock.predict.job.running)
     assert dock.workspace.labels.data.all()
 
@@ -395,7 +395,9 @@ def test_baselines_cut_no_patches(loaded):
 
 def test_the_engine_is_prepared_as_soon_as_a_user_who_can_train_looks_at_the_step(dock, monkeypatch):
     asked = []
-    monkeypatch.setattr(dock.train.job, "warm_up", lambda: asked.append(dock.workspace.labels is not None))
+    monkeypatch.setattr(
+        dock.train.job, "warm_up", lambda job: asked.append(dock.workspace.labels is not None)
+    )
     dock.show_step(dock.train)
     assert not asked  # there is nothing to train on
     load(dock)

@@ -1,0 +1,95 @@
+"""The top of the dock: which image, labels and network the user works with, and the menu."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QGridLayout, QLabel, QMenu, QPushButton, QToolButton, QWidget
+
+from emseg_napari.widgets.base.workspace import LayerChoice, Workspace
+
+
+@dataclass(frozen=True)
+class MenuEntry:
+    """An entry of the menu.
+
+    Attributes
+    ----------
+    text, tooltip : str
+    action : callable
+        What it does; with whether it is ticked if it can be.
+    ticked : bool or None
+        Whether it is ticked at first; None if it cannot be.
+    """
+
+    text: str
+    tooltip: str
+    action: Callable[..., Any]
+    ticked: bool | None = None
+
+
+class Header(QWidget):
+    """Choosers of image, labels and network; a button for new labels, and one that opens the menu.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    network : QWidget
+        Chooses the network.
+    new_labels : QPushButton
+    about : QWidget
+        Describes the image.
+    """
+
+    def __init__(
+        self, workspace: Workspace, network: QWidget, new_labels: QPushButton, about: QWidget
+    ) -> None:
+        super().__init__()
+        self.image, self.labels = (LayerChoice(workspace, kind) for kind in ("image", "labels"))
+        self.menu_button = QToolButton()
+        self.menu_button.setText("\u22ef")
+        self.menu_button.setToolTip("Open, save, and what is rarely needed.")
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu = QMenu(self)
+        self.menu.setToolTipsVisible(True)
+        self.menu_button.setMenu(self.menu)
+        new_labels.setMaximumWidth(70)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(2)
+        grid.setColumnStretch(1, 1)
+        for row, (title, widget, beside) in enumerate(
+            (
+                ("Image", self.image, self.menu_button),
+                ("", about, None),
+                ("Labels", self.labels, new_labels),
+                ("Network", network, None),
+            )
+        ):
+            grid.addWidget(QLabel(title), row, 0)
+            grid.addWidget(widget, row, 1, 1, 1 if beside else 2)
+            if beside is not None:
+                grid.addWidget(beside, row, 2)
+
+    def add_entries(self, *groups: Sequence[MenuEntry]) -> None:
+        """Add entries to the menu, a line between the groups."""
+        for group in groups:
+            if self.menu.actions():
+                self.menu.addSeparator()
+            for entry in group:
+                self.menu.addAction(_action(entry, self.menu))
+
+
+def _action(entry: MenuEntry, menu: QMenu) -> QAction:
+    action = QAction(entry.text, menu)
+    action.setToolTip(entry.tooltip)
+    if entry.ticked is None:
+        action.triggered.connect(lambda *_: entry.action())
+    else:
+        action.setCheckable(True)
+        action.setChecked(entry.ticked)
+        action.toggled.connect(entry.action)
+    return action

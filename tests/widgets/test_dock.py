@@ -1,0 +1,126 @@
+"""The dock belongs to its viewer: closed it is put away with its jobs, and opened again it is the same."""
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QMainWindow
+
+from emseg_napari.widgets.base.closing import main_window_of
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
+from helpers.window import canvas_of, end_jobs, move, striped, wait_for
+
+PLUGIN = "emseg-napari"
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    viewer = make_napari_viewer_proxy(show=True)
+    image, labels = striped()
+    add_labels(viewer, labels + 2, "mine", viewer.add_image(image, name="cells"))
+    return viewer
+
+
+def opened(viewer):
+    return viewer.window.add_plugin_dock_widget(PLUGIN)
+
+
+def closed(viewer, qtbot, close):
+    gone = []
+    frame, shown = opened(viewer)
+    shown.destroyed.connect(lambda: gone.append(True))
+    close(frame, shown)
+    wait_for(qtbot, lambda: bool(gone))
+
+
+def remove(viewer):
+    return lambda frame, shown: viewer.window.remove_dock_widget(frame)
+
+
+@pytest.mark.parametrize("way", ["button", "removed", "closed"])
+def test_a_dock_that_is_closed_and_opened_again_is_the_same(viewer, qtbot, way):
+    _, shown = opened(viewer)
+    dock = shown.dock
+    dock.correct.repairs.tools["Drop piece"].click()
+    canvas = canvas_of(shown)
+    move(canvas, canvas.rect().center())
+    ways = {
+        "button": lambda frame, _: frame.destroyOnClose(),
+        "removed": remove(viewer),
+        "closed": lambda _, shown: shown.close(),
+    }
+    closed(viewer, qtbot, ways[way])
+    assert not dock.isVisible()
+    assert viewer.layers["mine"].mouse_pan  # the tool is out of hand
+    assert not viewer.layers["mine"].mouse_drag_callbacks
+    again = opened(viewer)[1]
+    assert again.dock is dock
+    assert dock.isVisible()
+    assert dock.workspace.labels == viewer.layers["mine"]
+
+
+def test_a_key_does_nothing_while_the_dock_is_put_away(viewer, qtbot):
+    _, shown = opened(viewer)
+    canvas = canvas_of(shown)
+    closed(viewer, qtbot, remove(viewer))
+    qtbot.keyClick(canvas, "c")
+    assert not confirmed_in(viewer.layers["mine"])
+    opened(viewer)
+    qtbot.keyClick(canvas, "c")
+    assert len(confirmed_in(viewer.layers["mine"])) == 1
+
+
+def test_a_job_goes_on_while_the_dock_is_put_away_and_its_line_is_there_again(viewer, qtbot, tiny_run):
+    dock = opened(viewer)[1].dock
+    dock.predict.set_run(tiny_run.folder)
+    line = dock.predict.job_lines[0]
+    assert line.isHidden()
+    dock.predict.whole_stack.click()
+    assert line.isVisible()
+    closed(viewer, qtbot, remove(viewer))
+    dock = opened(viewer)[1].dock
+    assert dock.predict.job_lines[0] is line
+    wait_for(qtbot, lambda: not dock.predict.job.running)
+    assert dock.status.text().startswith("Proposed in 'mine'")
+    assert line.isHidden()
+
+
+def test_the_jobs_end_with_the_window(make_napari_viewer, qtbot, tiny_run):
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(np.zeros((400, 64, 64), np.uint8), name="cells")
+    dock = opened(viewer)[1].dock
+    dock.predict.set_run(tiny_run.folder)
+    dock.predict.whole_stack.click()
+    wait_for(qtbot, lambda: dock.predict.bar.value() > 0)
+    assert isinstance(main_window_of(dock), QMainWindow)
+    closed(viewer, qtbot, remove(viewer))
+    assert dock.predict.job.running
+    process = dock.predict.job.process_id
+    viewer.close()
+    wait_for(qtbot, lambda: dock.predict.job.process_id is None or not dock.predict.job.running)
+    assert process is not None
+
+
+def test_two_windows_have_two_docks(make_napari_viewer, qtbot):
+    first, second = make_napari_viewer(), make_napari_viewer()
+    docks = [opened(viewer)[1].dock for viewer in (first, second)]
+    assert docks[0] is not docks[1]
+    assert [dock.workspace.viewer for dock in docks] == [first, second]
+
+
+def test_the_card_that_opens_something_goes_with_the_first_image_and_comes_back(viewer, qtbot):
+    dock = opened(viewer)[1].dock
+    assert dock.load.isHidden()
+    assert dock.pages.isVisible()
+    viewer.layers.clear()
+    assert dock.load.isVisible()
+    assert not dock.pages.isVisible()
+
+
+def test_the_status_line_shows_the_last_sentence_of_any_step(viewer, qtbot):
+    dock = opened(viewer)[1].dock
+    dock.train.say("Training.")
+    dock.export.complain("The disk is full.")
+    assert dock.status.text() == "\u26a0 The disk is full."
+    assert "color" in dock.status.styleSheet()
+    dock.predict.say("Proposed.")
+    assert (dock.status.text(), dock.status.styleSheet()) == ("Proposed.", "")
+    end_jobs(qtbot, dock.predict)
