@@ -21,7 +21,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import as_stack
-from emseg_napari.widgets.base.qt_notice import keep_notice_off_canvas
+from emseg_napari.widgets.base.qt_notice import notice_in_terminal
 from emseg_napari.widgets.dock import Dock
 
 TITLE = "Segment boundaries"
@@ -38,8 +38,8 @@ def open_window(path: Path | None = None, show: bool = True) -> tuple[napari.Vie
     show : bool
         Whether the window shows at once.
     """
-    keep_notice_off_canvas()
-    viewer = napari.Viewer(show=show)
+    with notice_in_terminal():
+        viewer = napari.Viewer(show=show)
     dock = viewer.window.add_plugin_dock_widget("emseg-napari", TITLE)[1].dock
     if path is None:
         dock.load.open_sample()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from napari.qt import get_qapp
-from napari.utils.notifications import Notification, notification_manager
-
-
-def keep_notice_off_canvas() -> None:
-    """Write the notice to the terminal and not over the canvas; to be called before the first viewer."""
-    get_qapp()  # connects what shows notices, and what is connected later hears of them first
-    notification_manager.notification_ready.connect(_show_in_terminal)
+from napari.utils.notifications import notification_manager
 
 
-def _show_in_terminal(notification: Notification) -> None:
-    if "PyQt5 backend" in str(notification.message):
-        notification.blocked = True  # nothing else hears of it
-        sys.stderr.write(f"{notification.message}\n")
+@contextmanager
+def notice_in_terminal() -> Iterator[None]:
+    """Write the notice to the terminal and not over the canvas, while the body opens the first window."""
+    records = notification_manager.records
+    before = len(records)
+    with notification_manager.notification_ready.blocker():
+        yield
+    for notification in records[before:]:
+        if "PyQt5 backend" in str(notification.message):
+            sys.stderr.write(f"{notification.message}\n")
+        else:
+            notification_manager.notification_ready(notification)

@@ -28,11 +28,11 @@ def test_settings_are_remembered_by_section_and_folders_by_use(settings_folder):
     assert preferences.recall_folder("images", Path("c")) == Path("c")
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"train": 5, "folders": {"runs": 7}}'])
+@pytest.mark.parametrize("text", ["", "[1]", '{"train": 5, "folders": {"exports": 7}}'])
 def test_damaged_settings_are_as_none(settings_folder, text):
     (settings_folder / "settings.json").write_text(text)
     assert preferences.recall("train") == {}
-    assert preferences.recall_folder("runs", Path("c")) == Path("c")
+    assert preferences.recall_folder("exports", Path("c")) == Path("c")
 
 
 @pytest.fixture
