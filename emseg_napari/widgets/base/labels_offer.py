@@ -11,7 +11,7 @@ from napari.layers import Image
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.label_offer import label_words
 from emseg_napari.io.sparse_stack import exchanged
-from emseg_napari.widgets.base.step import StepWidget, wrapping_label
+from emseg_napari.widgets.base.step import StepWidget, in_row, wrapping_label
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import Ask, add_labels, dense, understood
@@ -38,8 +38,7 @@ class LabelsOffer(StepWidget):
             "Use as labels", "Add a labels layer with these labels, and hide the image.", self._use
         )
         self.rows.setContentsMargins(0, 0, 0, 0)
-        self.rows.addWidget(self.sentence)
-        self.rows.addWidget(self.use)
+        self.rows.addLayout(in_row(self.sentence, self.use))
         self.workspace.layers_changed.connect(self._update)
         self._update()
 
