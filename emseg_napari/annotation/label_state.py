@@ -83,7 +83,7 @@ def trusted(
     return result
 
 
-def fill(labels: np.ndarray, prediction: np.ndarray) -> None:
+def fill(labels: np.ndarray, prediction: np.ndarray) -> int:
     """Propose labels for the pixels of an unconfirmed slice that the user has not labelled.
 
     Parameters
@@ -92,11 +92,17 @@ def fill(labels: np.ndarray, prediction: np.ndarray) -> None:
         Integer (y, x), 0 to 4; changed in place.
     prediction : numpy.ndarray
         uint8 (y, x): 1 boundary, 2 interior, 0 where nothing is proposed.
+
+    Returns
+    -------
+    int
+        Of how many pixels.
     """
     if labels.shape != prediction.shape:
         raise ValueError(f"a prediction of shape {prediction.shape} for a slice of shape {labels.shape}")
     free = ((labels == UNLABELLED) | is_proposal(labels)) & (prediction != UNLABELLED)
     np.copyto(labels, proposed(prediction), where=free, casting="unsafe")  # fast: the window waits for it
+    return int(np.count_nonzero(free))
 
 
 def summary(labels: np.ndarray, confirmed: bool) -> SliceSummary:

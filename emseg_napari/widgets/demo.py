@@ -104,8 +104,11 @@ class ScriptedDemo:
         self.export()
 
     def train(self) -> None:
-        """Train for the given minutes."""
-        train = self.dock.train
+        """Train for the given minutes, on the true labels of the sample."""
+        train, workspace = self.dock.train, self.dock.workspace
+        labels = workspace.labels
+        for truth in (layer for layer in self.viewer.layers if layer.name.endswith(" truth")):
+            workspace.choose("labels", truth)
         train.unit.setCurrentText("minutes")
         train.amount.setText(f"{self.minutes:g}")
         self.dock.show_step(train)
@@ -113,7 +116,8 @@ class ScriptedDemo:
         wait_until(lambda: len(train.plot.rows) > 2 or not train.job.running, 120, "Starting the training")
         self.picture("2-training", train)
         wait_until(lambda: not train.job.running, 60 * self.minutes + 180, "Training")
-        self._demand(self.dock.workspace.run is not None, train)
+        self._demand(workspace.run is not None, train)
+        workspace.choose("labels", labels)
 
     def predict(self) -> None:
         """Propose labels for the whole stack."""

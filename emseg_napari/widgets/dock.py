@@ -9,12 +9,13 @@ The dock belongs to its viewer: closed, it is only put away, its jobs go on, and
 from __future__ import annotations
 
 from functools import partial
+from inspect import unwrap
 from typing import Any
 from weakref import WeakSet
 
 from napari.utils.notifications import show_info
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QDockWidget,
     QMainWindow,
@@ -26,7 +27,6 @@ from qtpy.QtWidgets import (
 )
 
 from emseg_napari.widgets.base.autosave import autosave_of
-from emseg_napari.widgets.base.closing import main_window_of
 from emseg_napari.widgets.base.header import Header, MenuEntry
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.status_line import StatusLine
@@ -135,6 +135,8 @@ class Dock(QWidget):
     def _follow(self) -> None:
         """Show the card that opens something while there is no image, else the work."""
         has_image = self.workspace.image is not None
+        if not has_image:
+            self.status.show_sentence("", wrong=False)
         self.load.setVisible(not has_image)
         self._work.setVisible(has_image)
 
@@ -158,51 +160,11 @@ class Dock(QWidget):
         hidden.hide()
 
 
-class DockWidget(QWidget):
-    """What napari puts into its window: it shows the dock of its viewer.
-
-    Attributes
-    ----------
-    dock : Dock
-    """
-
-    def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self._window: QMainWindow | None = None
-        known = next((one for one in _DOCKS if isalive(one) and one.workspace.viewer == napari_viewer), None)
-        self.dock = known or Dock(napari_viewer)
-        before = self.dock.parentWidget()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.dock)
-        self.dock.show()
-        if isinstance(before, QDockWidget):
-            before.deleteLater()
-
-    def showEvent(self, event: Any) -> None:
-        """Learn in which window the dock lies."""
-        super().showEvent(event)
-        self._window = main_window_of(self) or self._window
-
-    def changeEvent(self, event: Any) -> None:
-        """Follow that napari takes this widget out of its dock."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            QTimer.singleShot(0, self._end_unless_moved)
-
-    def closeEvent(self, event: Any) -> None:
-        """End with a window of its own."""
-        super().closeEvent(event)
-        QTimer.singleShot(0, self._end)
-
-    def _end_unless_moved(self) -> None:
-        if self.parent() is None:  # else it was put into another dock
-            self._end()
-
-    def _end(self) -> None:
-        if self._window is not None and self.dock.parentWidget() is self:
-            self.dock.put_away(self._window)
-        self.deleteLater()
+def dock_of(viewer: Any) -> Dock:
+    """Return the dock of a viewer, a new one if it has none; napari hands plugins a new proxy each time."""
+    alive = filter(isalive, _DOCKS)
+    known = (dock for dock in alive if unwrap(dock.workspace.viewer) is unwrap(viewer))
+    return next(known, None) or Dock(viewer)
 
 
 def _stacked(parts: list[QWidget]) -> QWidget:
@@ -210,6 +172,7 @@ def _stacked(parts: list[QWidget]) -> QWidget:
     widget = QWidget()
     layout = QVBoxLayout(widget)
     layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
     for part in parts:
         layout.addWidget(part)
     return widget

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QComboBox, QFileDialog, QGroupBox, QVBoxLayout
 
 from emseg_napari.annotation.session.recovery import discard, recoverable
@@ -51,6 +52,7 @@ _SAVE = "Labels, confirmed slices and run, in a folder NAME.emseg."
 _COPY = "Off: a session stores only the path of the image. On: a copy moves with the session."
 _NEW_LABELS = "Make an empty labels layer over the image: 1 boundary, 2 interior."
 _LOST = "Offer sessions that were not closed properly, or whose layers were removed."
+_WRITTEN_MS = 1000
 _WELCOME = "Open an image stack, or drop it into the window. The sample shows how everything works."
 
 
@@ -75,6 +77,10 @@ class LoadStep(StepWidget):
         self.autosave.noted.connect(self.say)
         self.autosave.trouble.connect(self._show_trouble)
         self.workspace.changed.connect(self._update)
+        # Labels that were removed are offered once they are written.
+        self._soon = QTimer(self, singleShot=True, interval=_WRITTEN_MS)
+        self._soon.timeout.connect(self._offer_removed)
+        self.workspace.managed_changed.connect(self._soon.start)
         self.destroyed.connect(lambda: self._follow_size("disconnect"))
         self._update()
 
@@ -175,9 +181,11 @@ class LoadStep(StepWidget):
         return str(recall_folder("images", Path.home()))
 
     def open_sample(self) -> None:
-        """Open the sample stack with its labels."""
-        self.viewer.open_sample("emseg-napari", "phantom")
-        self.say("Opened the sample: an image and its labels. Propose, correct, or train on them.")
+        """Open the sample stack with empty labels, and its true ones hidden."""
+        image, truth = self.viewer.open_sample("emseg-napari", "phantom")
+        self.workspace.choose("image", image)
+        self.workspace.choose("labels", add_empty_labels(self.viewer, image))
+        self.say(f"Opened the sample. Press 'Propose this slice'; '{truth.name}' has the true labels.")
 
     def open_isbi2012(self) -> None:
         """Download, unless that was done before, and show the ISBI 2012 training stack."""
@@ -328,10 +336,9 @@ class LoadStep(StepWidget):
         if not self.recovered.count():
             self.say("There is no work that was not saved.")
 
-    def showEvent(self, event: Any) -> None:
-        """Offer sessions whose layers were removed in the meantime."""
-        self.look_for_lost_work()
-        super().showEvent(event)
+    def _offer_removed(self) -> None:
+        if self.isVisible():
+            self.look_for_lost_work()
 
     def _restore(self) -> None:
         folder = self.recovered.currentData()

@@ -41,7 +41,7 @@ def open_isbi2012() -> list[LayerData]:
 
 def _layers(image: np.ndarray, labels: np.ndarray, name: str) -> list[LayerData]:
     shown = {
-        "name": f"{name} labels",
+        "name": f"{name} truth",
         "colormap": label_colours(),
         "opacity": 0.6,
         "metadata": LayerInfo(confirmed=set()).as_metadata(),
@@ -117,7 +117,9 @@ def write_isbi(
     name = attributes.get("name", "The layer")
     try:
         if isinstance(data, ScratchLabels):
-            raise UserError(f"{name} is too large for one TIFF file; export slices of it on the page Results.")
+            raise UserError(
+                f"{name} is too large for one TIFF file; export slices of it on the page Results."
+            )
         labels = np.asarray(data)
         if confirmed is not None:
             labels = trusted(as_stack(labels), confirmed).reshape(labels.shape)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from emseg_napari.core.jobs import (
     BlockDone,
@@ -24,6 +23,7 @@ from emseg_napari.io.stacks import check_image
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.widgets.base.fit_hint import FitHint
+from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
@@ -89,9 +89,7 @@ class PredictStep(JobStep, LabelsStep):
         self.rows.setContentsMargins(0, 0, 0, 0)
         self.rows.addLayout(in_row(self.this_slice, self.whole_stack))
         self.rows.addWidget(self.fit)
-        self.options = QCollapsible("Options")
-        self.options.setContent(self._build_options())
-        self.options.collapse(animate=False)
+        self.options = Fold("Options", self._build_options())
         self.rows.addWidget(self.options)
 
     def _build_options(self) -> QWidget:
@@ -297,14 +295,14 @@ class PredictStep(JobStep, LabelsStep):
         target, confirmed = self._proposals.target, sorted(self._proposals.confirmed)
         if target not in self.viewer.layers:
             raise UserError(f"'{target.name}' was removed in the meantime; propose again.")
-        slices = f"slices {as_ranges(confirmed)}" if len(confirmed) > 1 else f"slice {as_ranges(confirmed)}"
-        if not self._proposals.filled:
-            self.say(
-                f"Nothing was changed: {slices} of '{target.name}' is confirmed; unconfirm it first (C)."
-            )
-            return
-        stayed = f" Confirmed {slices} stayed as it was." if confirmed else ""
-        self.say(f"Proposed in '{target.name}'; correct it, then confirm slices (C).{stayed}")
+        stayed = "all its pixels have labels of yours"
+        if confirmed:
+            stayed = f"confirmed slices stay as they are ({as_ranges(confirmed)}; C unconfirms)"
+        if self._proposals.pixels:
+            more = f" Note: {stayed}." if confirmed else ""
+            self.say(f"Proposed in '{target.name}'; correct it, then confirm slices (C).{more}")
+        else:
+            self.say(f"Nothing was changed in '{target.name}': {stayed}.")
 
     def _written(self, streaming: StreamingLayer, result: VolumePrediction) -> None:
         self.bar.setFormat("done")

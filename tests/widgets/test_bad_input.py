@@ -649,8 +649,9 @@ def test_a_run_that_lost_its_network_predicts_nothing_and_a_whole_one_does(loade
     assert_complaint(loaded.predict, run_copy, "is not a run folder")
     assert_kept(viewer, before)
     loaded.predict.set_run(tiny_run.folder)
+    loaded.predict.target.setCurrentText(OWN_LAYER)
     predict(loaded, qtbot)
-    assert loaded.workspace.labels.name == "cells proposal"
+    assert "cells proposal" in viewer.layers
 
 
 def test_predicting_refuses_what_is_no_image(dock, started, tiny_run):
@@ -684,13 +685,11 @@ def test_a_layer_of_whole_numbers_is_filled_exported_and_saved(dock, qtbot, load
     viewer.add_image(IMAGE, name="cells")
     mine = viewer.add_labels(altered(LABELS, 0, np.s_[:, :, 25:]).astype(np.int64), name="mine")
     dock.predict.set_run(tiny_run.folder)
-    dock.predict.target.setCurrentText(FILL)
-    dock.predict.whole_stack.click()
-    assert_complaint(dock.predict, "mine", "step Correct")
+    dock.predict.whole_stack.click()  # it is taken over first
+    wait_for(qtbot, lambda: is_managed(mine) and not dock.predict.job.running and mine.data.all())
+    assert dock.workspace.labels == mine
     dock.correct.tools[0].click()
     settle(dock.correct)
-    assert dock.workspace.labels == mine
-    predict(dock, qtbot)
     assert mine.data.dtype == np.int64
     np.testing.assert_array_equal(mine.data[:, :, :25], LABELS[:, :, :25])
     assert (mine.data[:, :, 25:] > 0).all()
@@ -721,17 +720,17 @@ def test_layers_deleted_in_mid_prediction_are_said_and_the_next_prediction_comes
         loaded.predict.job.event.disconnect(delete)
 
     before = state(viewer)
+    loaded.predict.target.setCurrentText(OWN_LAYER)
     predict_and_delete("cells proposal")
-    assert_complaint(loaded.predict, "cells proposal", "predict again")
+    assert_complaint(loaded.predict, "cells proposal", "propose again")
     assert_kept(viewer, before)
     truth.data[:] = 0
     loaded.predict.target.setCurrentText(FILL)
     predict_and_delete("truth")
-    assert_complaint(loaded.predict, "truth", "predict again")
+    assert_complaint(loaded.predict, "truth", "propose again")
     loaded.predict.target.setCurrentText(OWN_LAYER)
     predict_and_delete("cells")
-    assert loaded.workspace.labels.name == "cells proposal"
-    assert loaded.workspace.labels.data.all()
+    assert viewer.layers["cells proposal"].data.all()
     assert not loaded.predict.whole_stack.isEnabled()
 
 
@@ -802,9 +801,10 @@ def test_slices_of_odd_sizes_train_and_predict(dock, qtbot):
     set_tiny(dock)
     train(dock, qtbot)
     viewer.dims.set_point(0, 1)
-    predict(dock, qtbot)
-    proposal = dock.workspace.labels
-    assert proposal.name == "odd proposal"
+    dock.predict.target.setCurrentText(OWN_LAYER)
+    dock.predict.this_slice.click()
+    wait_for(qtbot, lambda: not dock.predict.job.running)
+    proposal = viewer.layers["odd proposal"]
     assert proposal.data.shape == (2, 513, 300)
     assert proposal.data[1].all()
     assert not proposal.data[0].any()

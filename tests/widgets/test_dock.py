@@ -1,11 +1,16 @@
 """The dock belongs to its viewer: closed it is put away with its jobs, and opened again it is the same."""
 
-import numpy as np
+import importlib
+import threading
+from threading import Event
+
 import pytest
 from qtpy.QtWidgets import QMainWindow
 
+from emseg_napari.widgets import dock_widget
 from emseg_napari.widgets.base.closing import main_window_of
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
+from helpers.timing import PATIENCE_S
 from helpers.window import canvas_of, end_jobs, move, striped, wait_for
 
 PLUGIN = "emseg-napari"
@@ -19,13 +24,15 @@ def viewer(make_napari_viewer_proxy):
     return viewer
 
 
-def opened(viewer):
-    return viewer.window.add_plugin_dock_widget(PLUGIN)
+def opened(viewer, qtbot):
+    frame, shown = viewer.window.add_plugin_dock_widget(PLUGIN)
+    wait_for(qtbot, lambda: shown.dock is not None)
+    return frame, shown
 
 
 def closed(viewer, qtbot, close):
     gone = []
-    frame, shown = opened(viewer)
+    frame, shown = opened(viewer, qtbot)
     shown.destroyed.connect(lambda: gone.append(True))
     close(frame, shown)
     wait_for(qtbot, lambda: bool(gone))
@@ -35,48 +42,49 @@ def remove(viewer):
     return lambda frame, shown: viewer.window.remove_dock_widget(frame)
 
 
-@pytest.mark.parametrize("way", ["button", "removed", "closed"])
+@pytest.mark.parametrize("way", ["button", "removed"])
 def test_a_dock_that_is_closed_and_opened_again_is_the_same(viewer, qtbot, way):
-    _, shown = opened(viewer)
+    _, shown = opened(viewer, qtbot)
     dock = shown.dock
+    before = len(viewer.layers["mine"].mouse_drag_callbacks)
     dock.correct.repairs.tools["Drop piece"].click()
+    assert len(viewer.layers["mine"].mouse_drag_callbacks) == before + 1
     canvas = canvas_of(shown)
     move(canvas, canvas.rect().center())
     ways = {
         "button": lambda frame, _: frame.destroyOnClose(),
         "removed": remove(viewer),
-        "closed": lambda _, shown: shown.close(),
     }
     closed(viewer, qtbot, ways[way])
     assert not dock.isVisible()
     assert viewer.layers["mine"].mouse_pan  # the tool is out of hand
-    assert not viewer.layers["mine"].mouse_drag_callbacks
-    again = opened(viewer)[1]
+    assert len(viewer.layers["mine"].mouse_drag_callbacks) == before
+    again = opened(viewer, qtbot)[1]
     assert again.dock is dock
-    assert dock.isVisible()
+    wait_for(qtbot, dock.isVisible)
     assert dock.workspace.labels == viewer.layers["mine"]
 
 
 def test_a_key_does_nothing_while_the_dock_is_put_away(viewer, qtbot):
-    _, shown = opened(viewer)
+    _, shown = opened(viewer, qtbot)
     canvas = canvas_of(shown)
     closed(viewer, qtbot, remove(viewer))
     qtbot.keyClick(canvas, "c")
     assert not confirmed_in(viewer.layers["mine"])
-    opened(viewer)
+    opened(viewer, qtbot)
     qtbot.keyClick(canvas, "c")
     assert len(confirmed_in(viewer.layers["mine"])) == 1
 
 
 def test_a_job_goes_on_while_the_dock_is_put_away_and_its_line_is_there_again(viewer, qtbot, tiny_run):
-    dock = opened(viewer)[1].dock
+    dock = opened(viewer, qtbot)[1].dock
     dock.predict.set_run(tiny_run.folder)
     line = dock.predict.job_lines[0]
     assert line.isHidden()
     dock.predict.whole_stack.click()
     assert line.isVisible()
     closed(viewer, qtbot, remove(viewer))
-    dock = opened(viewer)[1].dock
+    dock = opened(viewer, qtbot)[1].dock
     assert dock.predict.job_lines[0] is line
     wait_for(qtbot, lambda: not dock.predict.job.running)
     assert dock.status.text().startswith("Proposed in 'mine'")
@@ -85,8 +93,8 @@ def test_a_job_goes_on_while_the_dock_is_put_away_and_its_line_is_there_again(vi
 
 def test_the_jobs_end_with_the_window(make_napari_viewer, qtbot, tiny_run):
     viewer = make_napari_viewer(show=True)
-    viewer.add_image(np.zeros((400, 64, 64), np.uint8), name="cells")
-    dock = opened(viewer)[1].dock
+    viewer.add_image(striped((400, 64, 64))[0], name="cells")
+    dock = opened(viewer, qtbot)[1].dock
     dock.predict.set_run(tiny_run.folder)
     dock.predict.whole_stack.click()
     wait_for(qtbot, lambda: dock.predict.bar.value() > 0)
@@ -101,22 +109,22 @@ def test_the_jobs_end_with_the_window(make_napari_viewer, qtbot, tiny_run):
 
 def test_two_windows_have_two_docks(make_napari_viewer, qtbot):
     first, second = make_napari_viewer(), make_napari_viewer()
-    docks = [opened(viewer)[1].dock for viewer in (first, second)]
+    docks = [opened(viewer, qtbot)[1].dock for viewer in (first, second)]
     assert docks[0] is not docks[1]
     assert [dock.workspace.viewer for dock in docks] == [first, second]
 
 
 def test_the_card_that_opens_something_goes_with_the_first_image_and_comes_back(viewer, qtbot):
-    dock = opened(viewer)[1].dock
+    dock = opened(viewer, qtbot)[1].dock
     assert dock.load.isHidden()
-    assert dock.pages.isVisible()
+    wait_for(qtbot, dock.pages.isVisible)
     viewer.layers.clear()
     assert dock.load.isVisible()
     assert not dock.pages.isVisible()
 
 
 def test_the_status_line_shows_the_last_sentence_of_any_step(viewer, qtbot):
-    dock = opened(viewer)[1].dock
+    dock = opened(viewer, qtbot)[1].dock
     dock.train.say("Training.")
     dock.export.complain("The disk is full.")
     assert dock.status.text() == "\u26a0 The disk is full."
@@ -124,3 +132,29 @@ def test_the_status_line_shows_the_last_sentence_of_any_step(viewer, qtbot):
     dock.predict.say("Proposed.")
     assert (dock.status.text(), dock.status.styleSheet()) == ("Proposed.", "")
     end_jobs(qtbot, dock.predict)
+
+
+def test_the_window_stays_alive_while_the_dock_is_imported(make_napari_viewer, qtbot, monkeypatch):
+    imported, wanted = Event(), dock_widget._DOCK
+
+    def slowly(name):
+        if threading.current_thread() is not threading.main_thread():
+            assert imported.wait(PATIENCE_S)
+        return importlib.import_module(wanted)
+
+    monkeypatch.setattr(dock_widget, "_DOCK", f"{wanted}.not_yet")
+    monkeypatch.setattr(dock_widget, "import_module", slowly)
+    shown = make_napari_viewer().window.add_plugin_dock_widget(PLUGIN)[1]
+    assert shown.dock is None
+    assert shown._loading.text() == "Loading..."
+    with qtbot.waitSignal(shown.ready):
+        imported.set()
+    assert shown.dock.workspace is not None
+    assert shown._loading.isHidden()
+
+
+def test_a_dock_that_cannot_be_imported_says_so(make_napari_viewer, qtbot, monkeypatch):
+    monkeypatch.setattr(dock_widget, "_DOCK", "emseg_napari.widgets.is_not_there")
+    shown = make_napari_viewer().window.add_plugin_dock_widget(PLUGIN)[1]
+    wait_for(qtbot, lambda: "cannot be loaded" in shown._loading.text())
+    assert shown.dock is None

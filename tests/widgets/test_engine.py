@@ -64,11 +64,12 @@ def test_the_main_job_from_training_to_training_again(ready, qtbot, tmp_path):
     assert len(imageio.imread(tmp_path / "movie.gif", index=None)) == 2
 
     ready.predict.with_probability.setChecked(True)
+    ready.load.new_labels_button.click()
     ready.predict.whole_stack.click()
     wait_for(qtbot, lambda: not ready.predict.job.running)
     assert ready.predict.bar.format() == "done"  # nothing came after the end
     proposal = ready.workspace.labels
-    assert proposal.name == "sample proposal"
+    assert proposal.name == "sample labels"
     probability = viewer.layers["sample boundary probability"].data
     expected = proposed(from_probability(probability, run.record.threshold))
     np.testing.assert_array_equal(proposal.data, expected)
@@ -114,6 +115,7 @@ def test_a_prediction_changes_neither_strokes_nor_layers_of_the_user(ready, qtbo
 @pytest.mark.slow
 def test_only_the_slice_in_view_is_predicted_when_asked(ready, qtbot):
     train(ready, qtbot)
+    ready.load.new_labels_button.click()
     ready.workspace.viewer.dims.set_point(0, 3)
     ready.predict.this_slice.click()
     wait_for(qtbot, lambda: not ready.predict.job.running)

@@ -4,7 +4,6 @@ from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
@@ -54,14 +53,10 @@ def test_the_chosen_image_is_described_also_when_its_scale_or_the_choice_changes
 
 
 def test_there_is_nothing_to_save_without_labels(step):
-    save = step.buttons["Save session..."]
-    assert save.toolTip().endswith("Not yet: there are not labels to save")
-    assert not save.isEnabled()
-    add_labels(step.viewer, LABELS.copy(), "mine")
-    assert save.isEnabled()
     step.save_session = lambda folder: pytest.fail("asked for")
-    step.viewer.layers.clear()
-    assert not save.isEnabled()
+    save = next(entry for entry in step.menu_entries()[1] if entry.text == "Save session...")
+    save.action()
+    assert step.status.text() == "There are no labels to save yet; paint, propose or open some."
 
 
 def test_a_session_has_an_image_and_labels_of_the_plugin(step, tmp_path):
@@ -222,7 +217,24 @@ def test_sessions_whose_image_is_not_found_ask_for_it_as_a_file_or_as_a_folder(s
     ]
 
 
-def test_buttons_stand_in_two_columns_with_what_they_open(step):
-    assert np.all([button.toolTip() for button in step.buttons.values()])
-    grid = step.rows.itemAt(0).layout()
-    assert [grid.getItemPosition(n)[:2] for n in range(4)] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+def test_every_button_and_entry_says_what_it_opens(step):
+    buttons = step.open, step.open_folder, step.sample, step.isbi2012, step.new_labels_button
+    assert all(button.toolTip() for button in buttons)
+    assert all(entry.tooltip for entries in step.menu_entries() for entry in entries)
+
+
+def test_a_session_is_opened_as_such_and_all_else_as_an_image_or_labels(step, monkeypatch):
+    opened = []
+    monkeypatch.setattr(step, "open_session", lambda path: opened.append(("session", path.name)))
+    monkeypatch.setattr(step, "open_image", lambda path: opened.append(("image", path.name)))
+    for name in ("a.emseg", "a.tif", "slices"):
+        step.open_path(Path(name))
+    assert opened == [("session", "a.emseg"), ("image", "a.tif"), ("image", "slices")]
+
+
+def test_a_new_labels_layer_is_chosen_and_hides_the_one_that_it_covers(step):
+    image = step.viewer.add_image(IMAGE, name="cells")
+    before = add_labels(step.viewer, LABELS.copy(), "mine", image)
+    step.new_labels_button.click()
+    assert step.workspace.labels.name == "cells labels"
+    assert [layer.visible for layer in (before, step.workspace.labels)] == [False, True]

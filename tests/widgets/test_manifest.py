@@ -5,7 +5,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel, QLineEdit, QWidget
 
-from emseg_napari.widgets.dock import DockWidget
+from emseg_napari.widgets.dock_widget import DockWidget
 
 TITLE = "Segment boundaries"
 

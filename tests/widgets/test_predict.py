@@ -203,6 +203,15 @@ def test_the_chosen_labels_are_filled_where_nothing_is_the_users(step):
     assert step.status.text() == "'mine' was removed in the meantime; propose again."
 
 
+def test_where_all_pixels_have_labels_of_the_user_nothing_is_proposed_and_that_is_said(step):
+    layer = add_labels(step.viewer, LABELS.copy(), "mine", step.workspace.image)
+    step.this_slice.click()
+    step.job.event.emit(predicted(0.9))
+    step.job.event.emit(Finished(None))
+    np.testing.assert_array_equal(layer.data, LABELS)
+    assert step.status.text() == "Nothing was changed in 'mine': all its pixels have labels of yours."
+
+
 def test_foreign_labels_are_taken_over_before_they_are_filled(step, qtbot):
     foreign = step.viewer.add_labels(np.where(LABELS == 1, 0, 255).astype(np.uint8), name="truth")
     step.workspace.choose("labels", foreign)
@@ -230,12 +239,14 @@ def test_a_prediction_of_a_confirmed_slice_says_that_it_changed_nothing(step):
     step.job.event.emit(predicted(0.9))
     step.job.event.emit(Finished(None))
     assert not layer.data.any()
-    assert step.status.text() == ("Nothing was changed: slices that are confirmed stay (2; C unconfirms).")
+    assert step.status.text() == (
+        "Nothing was changed in 'mine': confirmed slices stay as they are (2; C unconfirms)."
+    )
     step.whole_stack.click()
     for z in (2, 3):
         step.job.event.emit(predicted(0.9, z))
     step.job.event.emit(Finished(None))
-    assert step.status.text().endswith("Confirmed slices stayed as they were: 2.")
+    assert step.status.text().endswith(" Note: confirmed slices stay as they are (2; C unconfirms).")
 
 
 def test_what_the_engine_says_and_blocks_that_failed_are_said(step, tmp_path, monkeypatch):

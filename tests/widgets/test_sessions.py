@@ -163,7 +163,7 @@ def test_the_labels_of_a_removed_layer_can_be_restored(loaded, qtbot):
     folder = loaded.autosave.folder(loaded.workspace.labels)
     loaded.workspace.viewer.layers.clear()
     wait_for(qtbot, lambda: [one.folder for one in recoverable()] == [folder])
-    loaded.show_step(loaded.load)
+    wait_for(qtbot, loaded.load.recovery.isVisible)
     loaded.load.restore.click()
     wait_for(qtbot, lambda: loaded.workspace.labels is not None)
     np.testing.assert_array_equal(loaded.workspace.labels.data, painted)

@@ -21,7 +21,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     is_managed,
     stack_of,
 )
-from emseg_napari.widgets.layers.proposal_layers import fill
+from emseg_napari.widgets.layers.proposal_layers import OWN_LAYER, fill
 from emseg_napari.widgets.layers.undo_history import Filled
 from emseg_napari.widgets.train.step import TrainStep
 from helpers.slow import slow_case
@@ -54,13 +54,13 @@ def test_nothing_can_be_done_without_an_image_and_the_buttons_say_why(dock):
     assert not dock.export.export.isEnabled()
     assert not dock.correct.confirm.isEnabled()
     assert not dock.load.new_labels_button.isEnabled()
-    for step, wish in ((dock.train, "train"), (dock.predict, "predict")):
-        assert step.status.text() == f"To {wish}, open an image first."
+    for step, wish in ((dock.train, "train"), (dock.predict, "propose labels")):
+        assert step.hint_line.text() == f"To {wish}, open an image first."
     image = dock.workspace.viewer.add_image(np.zeros((2, 8, 8), np.uint8))
-    assert dock.train.status.text() == "To train, make or open a labels layer."
+    assert dock.train.hint_line.text() == "To train, make or open a labels layer."
     assert dock.load.new_labels_button.isEnabled()
     add_labels(dock.workspace.viewer, np.zeros((2, 8, 8), np.uint8), "labels", image)
-    assert dock.train.status.text() == ""
+    assert dock.train.hint_line.text() == ""
 
 
 def test_choosers_follow_the_layer_list(dock):
@@ -101,11 +101,15 @@ def test_load_opens_stack_folder_and_labels_from_files(dock, qtbot, tmp_path):
     np.testing.assert_array_equal(dock.workspace.labels.data, labels)
 
 
-def test_the_sample_opens_from_the_menu_with_its_labels(dock):
+def test_the_sample_opens_with_empty_labels_and_its_true_ones_hidden(dock):
     dock.load.sample.click()
     assert isinstance(dock.workspace.image, Image)
-    assert is_managed(dock.workspace.labels)
-    assert dock.workspace.image.data.shape == dock.workspace.labels.data.shape
+    labels, truth = dock.workspace.labels, dock.workspace.viewer.layers["phantom truth"]
+    assert is_managed(labels)
+    assert is_managed(truth)
+    assert (labels.data.any(), truth.data.all()) == (False, True)
+    assert (labels.visible, truth.visible) == (True, False)
+    assert dock.workspace.image.data.shape == labels.data.shape
 
 
 @pytest.mark.parametrize(("answer", "boundary"), [("binary", 0), ("napari", 1)])
@@ -427,10 +431,10 @@ def test_a_baseline_is_fitted_and_predicts_from_the_window(loaded, qtbot, networ
     wait_for(qtbot, lambda: not loaded.train.job.running)
     assert loaded.train.status.text().startswith("Trained"), loaded.train.status.text()
     assert len(loaded.train.plot.rows) == 1
+    loaded.predict.target.setCurrentText(OWN_LAYER)
     loaded.predict.whole_stack.click()
     wait_for(qtbot, lambda: not loaded.predict.job.running)
-    proposal = loaded.workspace.labels
-    assert "proposal" in proposal.name
+    proposal = loaded.workspace.viewer.layers["cells proposal"]
     assert np.mean(plain(proposal.data) == striped()[1]) > 0.85
 
 

@@ -74,6 +74,7 @@ class StepWidget(QWidget):
         self.destroyed.connect(lambda: workers.clear())
         self.rows = QVBoxLayout(self)
         self.rows.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.rows.setSpacing(4)
         self.status, self.hint_line = QLabel(self), wrapping_label()
         self.status.hide()
         self.is_wrong = False

@@ -77,8 +77,8 @@ class ProposalLayers:
         None before the first slice if it is a new layer.
     confirmed : set of int
         Slices that were predicted and not filled, since the user has confirmed them.
-    filled : bool
-        Whether any slice was filled.
+    pixels : int
+        How many pixels have got a proposal.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class ProposalLayers:
     ) -> None:
         self.target: Any = target
         self.confirmed: set[int] = set()
-        self.filled = False
+        self.pixels = 0
         self._viewer, self._source, self._wants_probability = viewer, source, wants_probability
         self._own_layer = own_layer
         self._probability: Any = None
@@ -146,7 +146,6 @@ class ProposalLayers:
         if event.z in confirmed_in(target):
             self.confirmed.add(event.z)
             return
-        self.filled = True
         # Added now, so that what is done meanwhile comes after it; once it is undone, the rest is another.
         if self._filled is None or not history.holds(self._filled):
             origins = partial(exchange_origin, target)
@@ -154,7 +153,8 @@ class ProposalLayers:
             history.add(self._filled)
         self._filled.remember(event.z, self._origin(event))
         self._slices.add(event.z)
-        fill(self.target, event.z, from_probability(event.probability, self._source.threshold))
+        proposed = from_probability(event.probability, self._source.threshold)
+        self.pixels += fill(self.target, event.z, proposed)
 
     def _add_labels(self) -> Labels:
         image = self._source.image
@@ -181,14 +181,17 @@ class ProposalLayers:
         return layer
 
 
-def fill(layer: Labels, z: int, proposed: np.ndarray) -> None:
-    """Write a proposal for one slice into a managed labels layer, where the user has no labels.
+def fill(layer: Labels, z: int, proposed: np.ndarray) -> int:
+    """Write a proposal for one slice into a managed labels layer, and return for how many pixels.
 
-    Not by `data_setitem`: a hundred filled slices would push the strokes out of napari's history.
+    Those of confirmed slices, and those where the user has labels, stay. Not by `data_setitem`: a hundred
+    filled slices would push the strokes out of napari's history.
     """
-    if z not in confirmed_in(layer):
-        label_state.fill(stack_of(layer)[z], proposed)
-        layer.refresh()
+    if z in confirmed_in(layer):
+        return 0
+    pixels = label_state.fill(stack_of(layer)[z], proposed)
+    layer.refresh()
+    return pixels
 
 
 def check_fits(layer: Labels, image_name: str, shape: tuple[int, ...]) -> None:

@@ -14,20 +14,24 @@ from emseg_napari.widgets.layers.layer_pixels import fits
 
 @contextmanager
 def selection_kept(viewer: Any) -> Iterator[None]:
-    """Keep the selected layer while layers are added: napari selects each new one."""
+    """Keep the selected layer and its tool while layers are added: napari selects each new one."""
     active = viewer.layers.selection.active
+    mode, visible = getattr(active, "mode", None), active is not None and active.visible
     yield
-    if active is not None and active in viewer.layers and viewer.layers.selection.active != active:
-        viewer.layers.selection.active = active
+    if active is None or active not in viewer.layers or viewer.layers.selection.active == active:
+        return
+    viewer.layers.selection.active = active
+    if mode != "pan_zoom":  # the user is painting in it
+        active.visible = visible
+    active.mode = mode
 
 
 def hide_covered(viewer: Any, layer: Labels) -> None:
-    """Hide the labels layers that lie where a layer lies, but for one that the user is painting in."""
-    shape, active = tuple(layer.data.shape), viewer.layers.selection.active
+    """Hide the labels layers that lie where a layer lies."""
+    shape = tuple(layer.data.shape)
     for other in viewer.layers:
         is_shown = isinstance(other, Labels) and other.visible and not info_of(other).is_aid
-        is_in_hand = other == active and other.mode != "pan_zoom"
-        if is_shown and other != layer and fits(other, shape) and not is_in_hand:
+        if is_shown and other != layer and fits(other, shape):
             other.visible = False
 
 
