@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import qtpy
 from hypothesis import settings
 
 from helpers.paths import TEST_DATA
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from emseg_napari.models.run import Run
 
 KERAS_MARK = "pytestmark = pytest.mark.keras"
+
+os.environ.setdefault("PYTEST_QT_API", qtpy.API)  # or pytest-qt would choose for itself among several
 
 # A deadline would fail on a busy machine; the same examples every time make a failure repeatable.
 settings.register_profile("emseg", max_examples=30, deadline=None, derandomize=True, database=None)
@@ -132,11 +135,16 @@ def _check_for_tensorflow(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(autouse=True)
-def settings_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the plugin's own settings: an empty one, never the user's."""
+def settings_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """The folder of the plugin's own settings: an empty one, never the user's, as is the page in napari."""
     folder = tmp_path_factory.mktemp("settings")
     monkeypatch.setenv("EMSEG_CONFIG_DIR", str(folder))
-    return folder
+    yield folder
+    if "napari.settings" in sys.modules:
+        for page in sys.modules["napari.settings"].get_plugin_settings().values():
+            page.reset()
 
 
 @pytest.fixture(autouse=True)

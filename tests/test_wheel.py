@@ -99,6 +99,12 @@ def test_every_qt_binding_is_an_extra(metadata: Message, extra: str) -> None:
     assert any(f"napari[{extra}]" in line and "extra ==" in line for line in lines)
 
 
+def test_pyqt5_comes_with_the_last_napari_that_takes_it(metadata: Message) -> None:
+    lines = [line.lower() for line in metadata.get_all("Requires-Dist", [])]
+    (pyqt5,) = [line for line in lines if "napari[pyqt5]" in line]
+    assert "<0.10" in pyqt5
+
+
 def test_the_hub_can_find_the_plugin(metadata: Message) -> None:
     assert "Framework :: napari" in metadata.get_all("Classifier", [])
     assert metadata["Requires-Python"] == "<3.14,>=3.11"
@@ -143,9 +149,10 @@ def test_entry_points_are_where_napari_and_the_shell_look(ask) -> None:
 def test_napari_finds_a_valid_manifest(ask) -> None:
     answer = ask(
         "from npe2 import PluginManager; m = PluginManager(); m.discover();"
-        "p = m.get_manifest('emseg-napari'); print(p.display_name, len(p.contributions.widgets))"
+        "p = m.get_manifest('emseg-napari');"
+        "print(p.display_name, [widget.display_name for widget in p.contributions.widgets])"
     )
-    assert answer == "emseg: EM segmentation 8"
+    assert answer == "emseg: EM segmentation ['Segment boundaries']"
 
 
 def test_manifest_names_only_things_that_exist(ask) -> None:

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import as_stack
+from emseg_napari.widgets.base.qt_notice import notice_in_terminal
 from emseg_napari.widgets.dock import Dock
 
 TITLE = "Segment boundaries"
@@ -41,7 +42,8 @@ def open_window(
     sample : bool
         Whether to open the sample where no path is given.
     """
-    viewer = napari.Viewer(show=show)
+    with notice_in_terminal():
+        viewer = napari.Viewer(show=show)
     dock = viewer.window.add_plugin_dock_widget("emseg-napari", TITLE)[1].dock
     if path is not None:
         dock.load.open_path(path)

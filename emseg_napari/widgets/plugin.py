@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_info
 
 from emseg_napari.annotation.label_state import trusted
 from emseg_napari.annotation.session.scratch import ScratchLabels
@@ -49,9 +49,16 @@ def _layers(image: np.ndarray, labels: np.ndarray, name: str) -> list[LayerData]
     return [(image, {"name": name}, "image"), (labels, shown, "labels")]
 
 
-def session_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
+def session_reader(path: str | list[str] | None = None) -> Callable[[str], list[Any]] | None:
     """Return the reader of a session's folder, for File > Open and for what is dropped into the window."""
+    if path is None:
+        return _say_where()
     return _open_session if _is_session(path) else None
+
+
+def _say_where() -> None:
+    """Answer a click in the command palette, where disabled commands are called, too, and without a path."""
+    show_info("This needs a file: use File > Open, or File > Save.")
 
 
 def _is_session(path: str | list[str]) -> bool:
@@ -67,8 +74,10 @@ def _open_session(path: str) -> list[Any]:
         return [(None,)]
 
 
-def volume_reader(path: str | list[str]) -> Callable[[str], list[Any]] | None:
+def volume_reader(path: str | list[str] | None = None) -> Callable[[str], list[Any]] | None:
     """Return the reader of volumes of any size, for File > Open and for what is dropped into the window."""
+    if path is None:
+        return _say_where()
     return None if isinstance(path, list) or _is_session(path) else _open_volume
 
 
@@ -82,7 +91,9 @@ def _open_volume(path: str) -> list[Any]:
         return [(None,)]
 
 
-def write_isbi(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+def write_isbi(
+    path: str | None = None, data: Any = None, attributes: dict[str, Any] | None = None
+) -> list[str]:
     """Write a labels layer as ISBI labels (0 boundary, 255 interior, 128 unlabelled).
 
     Parameters
@@ -99,6 +110,9 @@ def write_isbi(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     list of str
         The written path; nothing if it failed, with the reason in a notification.
     """
+    if path is None or attributes is None:
+        _say_where()
+        return []
     confirmed = info_in(attributes.get("metadata", {})).confirmed
     name = attributes.get("name", "The layer")
     try:

@@ -1,8 +1,11 @@
-"""The demo by itself: what a step did not do ends it with that step's sentence."""
+"""The demo's window, and the demo by itself: what a step did not do ends it with that step's sentence."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
+from qtpy import PYQT5
 from qtpy.QtWidgets import QLabel
 
 from emseg_napari.core.jobs import UserError
@@ -15,3 +18,22 @@ def test_a_step_that_did_not_do_its_work_ends_the_demo_with_its_sentence(qtbot):
     ScriptedDemo._demand(True, step)
     with pytest.raises(UserError, match=r"^Nothing was exported\.$"):
         ScriptedDemo._demand(False, step)
+
+
+_NOTICES = """
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QWidget
+from emseg_napari.widgets.demo import open_window
+viewer, dock = open_window()
+QTest.qWait(200)
+over_canvas = [w for w in dock.window().findChildren(QWidget) if type(w).__name__ == "NapariQtNotification"]
+print(len(over_canvas))
+viewer.close()
+"""
+
+
+@pytest.mark.skipif(not PYQT5, reason="napari deprecates PyQt5 only")
+def test_that_pyqt5_is_deprecated_stands_in_the_terminal_and_not_over_the_canvas():
+    done = subprocess.run([sys.executable, "-c", _NOTICES], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr.count("PyQt5 backend is deprecated") == 1

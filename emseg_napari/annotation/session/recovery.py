@@ -26,6 +26,7 @@ from emseg_napari.core.locks import in_use, is_locked, lock_file
 
 _ABANDONED_S = 86_400.0  # a temporary name of another process that is so old
 _numbers = itertools.count(1)
+_chosen: list[Path] = []
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,18 @@ class Recovery:
 
 
 def recovery_folder() -> Path:
-    """Return the folder of unsaved work, which may not exist yet; EMSEG_DATA_DIR moves it."""
-    return Path(os.environ.get("EMSEG_DATA_DIR") or user_data_path("emseg-napari")) / "recovery"
+    """Return the folder of unsaved work, which may not exist yet.
+
+    It lies in EMSEG_DATA_DIR, else where `keep_unsaved_in` said, else in the user's data folder.
+    """
+    chosen = os.environ.get("EMSEG_DATA_DIR") or next(iter(_chosen), None)
+    return Path(chosen or user_data_path("emseg-napari")) / "recovery"
+
+
+def keep_unsaved_in(folder: Path) -> None:
+    """Keep unsaved work in a folder from now on: only once in a process, whose work stays together."""
+    if not _chosen:
+        _chosen.append(folder)
 
 
 def new_recovery() -> Path:

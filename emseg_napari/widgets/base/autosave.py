@@ -13,13 +13,14 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from emseg_napari.annotation.session.autosave import Autosave
-from emseg_napari.annotation.session.recovery import open_elsewhere
+from emseg_napari.annotation.session.recovery import keep_unsaved_in, open_elsewhere, recovery_folder
 from emseg_napari.annotation.session.scratch import low_disk_warning
 from emseg_napari.annotation.session.store import Round, Session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import check_pair
 from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.widgets.base.layer_autosave import LayerAutosave, unknown_file
+from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, labels_of, stack_of
 from emseg_napari.widgets.layers.layer_info import OpenedSession, info_of, update_info
@@ -54,6 +55,7 @@ class SessionAutosave(QObject):
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
+        keep_unsaved_in(recall_folder("unsaved", recovery_folder().parent))
         self._workspace = workspace
         self._autosaved: list[LayerAutosave] = []
         self._work = _work_in(workspace)

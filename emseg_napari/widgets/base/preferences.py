@@ -1,11 +1,16 @@
-"""Remembered settings: one JSON file in the user's configuration folder."""
+"""Remembered settings: some on a page of napari's Preferences, the others in one JSON file.
+
+`napari.yaml` says which are on the page, by section and key; napari keeps them in a file of its own.
+"""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from napari.settings import get_plugin_settings
 from platformdirs import user_config_path
 
 from emseg_napari.core.files import read_json, write_json
@@ -25,26 +30,38 @@ def _all() -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _on_page(section: str) -> Any:
+    """Return the settings of a section that the page has, None if it has none."""
+    try:
+        page = get_plugin_settings("emseg-napari")
+    except KeyError:  # the plugin is disabled
+        return None
+    return getattr(page, section) if section in type(page).model_fields else None
+
+
 def recall(section: str) -> dict[str, Any]:
     """Return what was remembered under `section`, {} if nothing."""
-    found = _all().get(section, {})
-    return found if isinstance(found, dict) else {}
+    found, on_page = _all().get(section, {}), _on_page(section)
+    found = found if isinstance(found, dict) else {}
+    return found if on_page is None else found | on_page.model_dump()
 
 
 def remember(section: str, values: dict[str, Any]) -> None:
     """Remember JSON values under `section`; if the disk is full, nothing is remembered."""
-    file = _file()
-    try:
+    on_page = _on_page(section)
+    shown = () if on_page is None else type(on_page).model_fields
+    with suppress(UserError, OSError):
+        for key in values.keys() & shown:
+            setattr(on_page, key, values[key])  # napari writes its file
+        file = _file()
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, _all() | {section: values})
-    except (UserError, OSError):
-        return
+        write_json(file, _all() | {section: {key: values[key] for key in values.keys() - shown}})
 
 
 def recall_folder(use: str, otherwise: Path) -> Path:
-    """Return the folder that was last used for "images", "runs" or "exports"."""
+    """Return the folder that was last used for "images" or "exports", or that is set for "runs"."""
     found = recall("folders").get(use)
-    return Path(found) if found and isinstance(found, str) else otherwise
+    return Path(found).expanduser() if found and isinstance(found, str) else otherwise
 
 
 def remember_folder(use: str, folder: Path) -> None:
