@@ -28,6 +28,7 @@ from qtpy.QtWidgets import (
 
 from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.header import Header, MenuEntry
+from emseg_napari.widgets.base.labels_offer import LabelsOffer
 from emseg_napari.widgets.base.status_line import StatusLine
 from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.base.workspace import Workspace
@@ -72,6 +73,7 @@ class Dock(QWidget):
 
     def _build_steps(self, viewer: Any) -> None:
         self.load = LoadStep(viewer, self.workspace)
+        self.offer = LabelsOffer(viewer, self.workspace)
         self.predict = PredictStep(viewer, self.workspace)
         self.correct = CorrectStep(viewer, self.workspace)
         self.train = TrainStep(viewer, self.workspace)
@@ -84,6 +86,7 @@ class Dock(QWidget):
         """All of them."""
         return [
             self.load,
+            self.offer,
             self.predict,
             self.correct,
             self.train,
@@ -111,7 +114,7 @@ class Dock(QWidget):
         self._work.layout().setStretch(2, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
-        for part in (self.load.recovery, self.header, self.load):
+        for part in (self.load.recovery, self.header, self.offer, self.load):
             column.addWidget(part)
         column.addWidget(self._work, 1)
         column.addStretch(0)

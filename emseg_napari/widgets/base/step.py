@@ -81,17 +81,6 @@ class StepWidget(QWidget):
         self.hint_line.hide()
         self.rows.addWidget(self.hint_line)
 
-    def add_choices(self, *kinds: str) -> None:
-        """Add the choosers of the layers that this step works on."""
-        from qtpy.QtWidgets import QFormLayout
-
-        from emseg_napari.widgets.base.workspace import LayerChoice
-
-        form = QFormLayout()
-        for kind in kinds:
-            form.addRow(kind.capitalize(), LayerChoice(self.workspace, kind))
-        self.rows.addLayout(form)
-
     def button(self, text: str, tooltip: str, action: Callable[[], Any]) -> QPushButton:
         """Make a button whose errors become sentences in the step."""
         button = QPushButton(text)
