@@ -104,5 +104,5 @@ def _is_resumable(run: Run) -> bool:
 def _why_it_cannot_predict(run: Run, resumable: bool) -> str | None:
     if run.predictor_file.is_file():
         return None
-    advice = "resume it (step Train: 'Start from')" if resumable else "choose another run"
+    advice = "resume it (page Train: 'Start from')" if resumable else "choose another run"
     return f"{run.folder.name} was interrupted before it had a network; {advice}."

@@ -42,8 +42,8 @@ def desk(dock, volume, tmp_path, qtbot):
     return step
 
 
-def finish(step, qtbot):
-    step.whole_stack.click()
+def finish(step, qtbot, button="whole_stack"):
+    getattr(step, button).click()
     wait_for(qtbot, lambda: not step.job.running)
 
 
@@ -87,7 +87,7 @@ def test_a_large_slice_is_drawn_at_once_until_its_blocks_are_there(desk, qtbot):
 
     def look(event):
         if isinstance(event, QuickLookReady):  # it has been drawn: the step was connected before
-            shown = desk.viewer.layers["large first look"]
+            shown = desk.viewer.layers["first look"]
             drawn = shown.data[(0, *event.window)]
             looks.append((event.z, shown.translate[0], np.abs(drawn / 255 - event.probability).max()))
 
@@ -96,7 +96,7 @@ def test_a_large_slice_is_drawn_at_once_until_its_blocks_are_there(desk, qtbot):
     assert len(looks) == 4
     assert {(z, where) for z, where, _ in looks} == {(1, 8)}
     assert max(wrong for *_, wrong in looks) < 1 / 255
-    assert "large first look" not in desk.viewer.layers
+    assert not desk.viewer.layers["first look"].visible
 
 
 @pytest.mark.slow
@@ -178,7 +178,7 @@ def test_a_slice_predicted_by_another_run_leaves_what_is_on_disk_to_its_own(desk
     stored = VolumeOutput(tmp_path / "out.zarr")[:]
     desk.set_run(tiny_network_run(tmp_path / "other").folder)
     desk.target.setCurrentText(OWN_LAYER)
-    finish(desk, qtbot)
+    finish(desk, qtbot, "this_slice")
     assert desk.workspace.labels.data.any()
     np.testing.assert_array_equal(np.asarray(layer_of(desk).data[0]), stored)
     assert info_of(layer_of(desk)).run == tmp_path / "tiny"
@@ -199,7 +199,7 @@ def test_a_slice_on_disk_by_other_settings_is_predicted_anew(desk, qtbot):
     desk.form.set_values({"average_orientations": True})
     started = []
     desk.job.event.connect(started.append)
-    finish(desk, qtbot)
+    finish(desk, qtbot, "this_slice")
     assert started
 
 
@@ -233,9 +233,9 @@ def test_the_first_look_goes_when_its_slice_is_predicted(desk, monkeypatch):
     desk.this_slice.click()
     part = slice(0, 10), slice(0, 20)
     desk.handle_event(QuickLookReady(0, part, np.full((10, 20), 0.9, np.float32)))
-    assert "brain first look" in desk.viewer.layers
+    assert desk.viewer.layers["first look"].visible
     desk.handle_event(SlicePredicted(0, np.full(SHAPE[1:], 0.9, np.float32)))
-    assert "brain first look" not in desk.viewer.layers
+    assert not desk.viewer.layers["first look"].visible
 
 
 @pytest.mark.slow
@@ -251,5 +251,5 @@ def test_a_prediction_to_layers_after_one_to_disk_is_told_as_what_it_is(desk, mo
     desk.handle_event(Finished(None))
     assert desk.status.text().startswith("Proposed in 'brain proposal'")
     desk.target.setCurrentText(FILE)  # and the other way round
-    desk.this_slice.click()
+    desk.whole_stack.click()
     assert "blocks stay on disk" in desk.cancelled_sentence()

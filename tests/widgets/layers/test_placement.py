@@ -88,9 +88,10 @@ def test_all_that_is_added_over_an_image_lies_on_it(viewer, qapp, turned, shape)
     for layer in (mine, copy, proposals.target, probability):
         assert lies_on(layer, image)
 
-    look = QuickLookLayer(viewer, image)
+    look = QuickLookLayer(viewer)
+    look.place_over(image)
     look.show(QuickLookReady(z, (slice(0, 8), slice(0, 6)), plane))
-    assert lies_on(viewer.layers["image first look"], image, (z, 0, 0))
+    assert lies_on(viewer.layers["first look"], image, (z, 0, 0))
 
     preview = LivePreview(viewer)
     for epoch in range(3):
@@ -188,7 +189,8 @@ def test_no_slice_is_in_view_where_slices_are_not_what_the_viewer_shows(viewer):
 def test_layers_that_are_filled_again_lie_where_the_image_lies_now(viewer, qapp):
     image = viewer.add_image(np.zeros(SHAPE, np.uint8), name="image")
     for z in range(2):
-        proposals = ProposalLayers(viewer, PredictionSource(image, SHAPE, None, 0.5), None, True)  # type: ignore[arg-type]
+        source = PredictionSource(image, SHAPE, None, 0.5)  # type: ignore[arg-type]
+        proposals = ProposalLayers(viewer, source, None, wants_probability=True, own_layer=True)
         proposals.show(SlicePredicted(z, np.full(SHAPE[1:], 0.5, np.float32)))
         for layer in (proposals.target, viewer.layers["image boundary probability"]):
             assert lies_on(layer, image)

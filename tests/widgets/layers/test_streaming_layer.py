@@ -115,10 +115,11 @@ def test_the_layer_of_an_interrupted_prediction_is_used_again(writing, tmp_path)
 
 
 def test_a_first_look_goes_block_by_block_of_its_slice(writing):
-    look = QuickLookLayer(writing.viewer, writing.image)
+    look = QuickLookLayer(writing.viewer)
+    look.place_over(writing.image)
     window = slice(0, 8), slice(0, 16)
     look.show(QuickLookReady(1, window, np.full((8, 16), 0.5, np.float32)))
-    layer = writing.viewer.layers["cells first look"]
+    layer = writing.viewer.layers["first look"]
     assert (layer.data.shape, layer.translate.tolist()) == ((1, 16, 16), [10, 0, 0])
     assert (np.unique(layer.data[0, :8]).tolist(), layer.data[0, 8:].max()) == ([128], 0)
     assert info_of(layer).is_aid
@@ -128,6 +129,10 @@ def test_a_first_look_goes_block_by_block_of_its_slice(writing):
     look.clear(Block((0, 0, 0), (slice(0, 2), slice(0, 4), slice(0, 16))))
     assert not layer.data[0, :4].any()
     assert layer.data[0, 4:8].all()
-    look.remove()
-    assert layer not in writing.viewer.layers
-    look.remove()
+    look.hide()
+    assert not layer.visible
+    look.show(QuickLookReady(2, window, np.full((8, 16), 0.25, np.float32)))
+    assert writing.viewer.layers["first look"] == layer  # used again, and empty where nothing was drawn
+    assert (layer.visible, layer.translate.tolist()) == (True, [20, 0, 0])
+    assert (np.unique(layer.data[0, :8]).tolist(), layer.data[0, 8:].max()) == ([64], 0)
+    look.hide()
