@@ -96,8 +96,7 @@ class CorrectStep(LabelsStep):
         self._add_part("Next place", self.places)
         self.state, self.confirmed = wrapping_label(), wrapping_label()
         self.rows.addWidget(self.state)
-        self.rows.addLayout(in_row(self.confirm, self.drop))
-        self.rows.addWidget(self.live)
+        self.rows.addLayout(in_row(self.confirm, self.drop, self.live))
         self.rows.addWidget(self.confirmed)
 
     def _build_strip(self) -> None:
