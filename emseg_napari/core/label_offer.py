@@ -12,7 +12,7 @@ from emseg_napari.core.label_survey import distinct, whole
 from emseg_napari.core.labels import AmbiguousLabels, UnknownLabels, recognise
 
 _LOOKED_AT = 200  # slices; in many stacks most are unlabelled
-_TELLING = 3  # slices with several values
+_TELLING = 3  # slices with several values, and as many with one
 _WORDS = {2: "two values", 3: "three values"}
 
 
@@ -31,15 +31,22 @@ def label_words(planes: Iterable[np.ndarray], dtype: Any) -> str | None:
     dtype = np.dtype(dtype)
     if dtype.kind not in "biu":
         return None
-    several = (plane for plane in islice(planes, _LOOKED_AT) if plane.size and plane.min() != plane.max())
-    stack = [whole(plane) for plane in islice(several, _TELLING)]
-    if not stack:
+    telling: list[np.ndarray] = []
+    blank: list[np.ndarray] = []
+    for plane in map(whole, islice(planes, _LOOKED_AT)):
+        kind = telling if plane.size and plane.min() != plane.max() else blank
+        if len(kind) < _TELLING:
+            kind.append(plane)
+        if len(telling) == _TELLING:
+            break
+    if not telling:
         return None
+    stack = np.stack(telling + blank)
     try:
-        recognise(np.stack(stack), "it")
+        recognise(stack, "it")
     except AmbiguousLabels:
         pass  # the user is asked
     except UnknownLabels as unknown:
         is_map = unknown.looks_like == "instances" and dtype.itemsize > 1
         return "looks like an instance map" if is_map else None
-    return f"has {_WORDS[len(distinct(np.stack(stack)))]}"
+    return f"has {_WORDS[len(distinct(stack))]}"

@@ -52,7 +52,8 @@ def _layers(image: np.ndarray, labels: np.ndarray, name: str) -> list[LayerData]
 def session_reader(path: str | list[str] | None = None) -> Callable[[str], list[Any]] | None:
     """Return the reader of a session's folder, for File > Open and for what is dropped into the window."""
     if path is None:
-        return _say_where()
+        _say_where()
+        return None
     return _open_session if _is_session(path) else None
 
 
@@ -77,7 +78,8 @@ def _open_session(path: str) -> list[Any]:
 def volume_reader(path: str | list[str] | None = None) -> Callable[[str], list[Any]] | None:
     """Return the reader of volumes of any size, for File > Open and for what is dropped into the window."""
     if path is None:
-        return _say_where()
+        _say_where()
+        return None
     return None if isinstance(path, list) or _is_session(path) else _open_volume
 
 

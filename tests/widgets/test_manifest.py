@@ -44,11 +44,12 @@ def test_the_palette_offers_nothing_that_needs_a_file(palette, monkeypatch, name
     assert not [row for row in rows(palette, "") if row.startswith(name)]
     said = []
     monkeypatch.setattr("emseg_napari.widgets.plugin.show_info", said.append)
-    (row,) = [row for title, row in rows(palette, f"emseg {name}").items() if title.startswith(name)]
-    assert not row.isEnabled()
-    handle = palette.window().windowHandle()
-    QTest.mouseClick(handle, Qt.MouseButton.LeftButton, pos=row.mapTo(palette.window(), row.rect().center()))
-    assert said == ["This needs a file: use File > Open, or File > Save."]
+    for row in [row for title, row in rows(palette, name).items() if title.startswith(name)]:
+        assert not row.isEnabled()  # napari 0.9 shows it greyed, but calls it on a click; 0.10 hides it
+        window = palette.window()
+        place = row.mapTo(window, row.rect().center())
+        QTest.mouseClick(window.windowHandle(), Qt.MouseButton.LeftButton, pos=place)
+        assert said == ["This needs a file: use File > Open, or File > Save."]
 
 
 def test_the_palette_opens_the_dock(viewer, palette, qtbot):
