@@ -66,6 +66,7 @@ class Dock(QWidget):
         self.status = StatusLine()
         for step in self.steps:
             step.said.connect(self._show_sentence)
+            step.unsaid.connect(self.status.drop)
         self._build_header()
         self._lay_out()
         self.workspace.changed.connect(self._follow)

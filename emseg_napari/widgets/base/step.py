@@ -56,11 +56,14 @@ class StepWidget(QWidget):
     -------
     said : str, bool
         A sentence, and whether it says that something is wrong.
+    unsaid : str
+        This sentence of the step is no longer true.
     closing
         The dock is being closed: what the step shows in the viewer has to go, and its job goes on.
     """
 
     said = Signal(str, bool)
+    unsaid = Signal(str)
     closing = Signal()
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
@@ -161,6 +164,13 @@ class StepWidget(QWidget):
     def complain(self, sentence: str) -> None:
         """Show what is wrong and what to do."""
         self._tell(sentence, wrong=True)
+
+    def unsay(self) -> None:
+        """Take the last sentence of this step back; the dock goes on to show one of another step."""
+        sentence = self.status.text()
+        self.is_wrong = False
+        self.status.setText("")
+        self.unsaid.emit(sentence)
 
     def _tell(self, sentence: str, wrong: bool) -> None:
         self.is_wrong = wrong
