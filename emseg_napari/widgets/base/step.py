@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from napari.qt.threading import create_worker
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
@@ -72,9 +73,7 @@ class StepWidget(QWidget):
         self.viewer = napari_viewer
         self.workspace = workspace or Workspace(napari_viewer, self)
         self.autosave = autosave_of(self.workspace)
-        workers: list[Any] = []  # or Python would delete them
-        self._workers = workers
-        self.destroyed.connect(lambda: workers.clear())
+        self._workers: list[Any] = []  # or Python would delete them
         self.rows = QVBoxLayout(self)
         self.rows.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.rows.setSpacing(4)
@@ -140,7 +139,7 @@ class StepWidget(QWidget):
         worker = create_worker(outcome_of, work, _start_thread=False)
 
         def finish(outcome: tuple[Any, Exception | None]) -> None:
-            if worker not in self._workers:
+            if not isalive(self):
                 return  # the window was closed meanwhile
             self._workers.remove(worker)
             with self.guard():
