@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, error_map
-from emseg_napari.evaluation.report_html import ABOUT_TRAINED
+from emseg_napari.evaluation.training_overlap import ABOUT, TRAINED
 from emseg_napari.widgets.base.step import in_row, wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.theme_colours import BLUE, GREY, ThemeColour
@@ -134,7 +134,7 @@ def _summary(errors: Sequence[SegmentationError], trained: Collection[int]) -> s
 
 
 def _cells(error: SegmentationError, is_trained: bool) -> list[Cell]:
-    colour, why = (GREY, ABOUT_TRAINED) if is_trained else (None, "")
+    colour, why = (GREY, ABOUT[TRAINED]) if is_trained else (None, "")
     kind = Cell(error.kind, float(error.kind == "split"), why, WORDS[error.kind])
     numbers = (error.z, error.size_px, *error.centre)
     return [kind, *(Cell(str(n), n, why, colour) for n in numbers)]
