@@ -101,9 +101,18 @@ def test_a_row_brings_its_wall_into_the_middle_as_large_as_it_can(found):
     assert found.viewer.dims.point[0] == 10
     assert found.viewer.scene.camera.center[-2:] == (40, 60)
     assert found.viewer.scene.camera.zoom == 4 / 2  # screen pixels for one of the world, two nm each
+
+
+def test_a_deleted_layer_comes_back_with_the_next_row_unless_the_labels_are_gone(found):
     found.viewer.layers.remove(drawn(found))
-    found.table.setCurrentCell(1, 0)
-    assert found.viewer.dims.point[0] == 10  # there is nothing to look at
+    found.table.step(1)
+    assert (drawn(found).data > 0).sum() == 9
+    found.table.step(1)
+    assert found.viewer.dims.point[0] == 20
+    found.viewer.layers.clear()
+    found.table.step(1)
+    assert found.summary.text() == "The true labels were removed; evaluate again."
+    assert not found.viewer.layers
 
 
 def test_a_long_wall_fits_as_a_whole(found):

@@ -749,7 +749,8 @@ def test_scale_and_place_of_the_truth_are_kept_by_errors_and_camera(alone, monke
 def test_evaluating_again_replaces_the_errors_and_their_layer_may_be_deleted(evaluated):
     viewer = evaluated.viewer
     viewer.layers.remove("errors: merge red, split blue")
-    evaluated.results.errors.table.step(1)  # goes nowhere and says nothing
+    evaluated.results.errors.table.step(1)
+    viewer.layers.remove("errors: merge red, split blue")
     for predicted in (PREDICTED, TRUTH):
         evaluated.evaluate.click()
         answer(evaluated, a_review(TRUTH, predicted, V_RAND))
