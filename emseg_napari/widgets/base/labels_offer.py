@@ -41,7 +41,8 @@ class LabelsOffer(StepWidget):
         )
         self.refuse = self.button("No", "It stays an image.", self._refuse)
         self.rows.setContentsMargins(0, 0, 0, 0)
-        self.rows.addLayout(in_row(self.sentence, self.use, self.refuse))
+        self.rows.addWidget(self.sentence)
+        self.rows.addLayout(in_row(self.use, self.refuse))
         self.workspace.layers_changed.connect(self._update)
         self._update()
 
