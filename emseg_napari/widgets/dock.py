@@ -66,6 +66,7 @@ class Dock(QWidget):
         self.status = StatusLine()
         for step in self.steps:
             step.said.connect(self._show_sentence)
+            step.unsaid.connect(self.status.drop)
         self._build_header()
         self._lay_out()
         self.workspace.changed.connect(self._follow)
@@ -114,7 +115,7 @@ class Dock(QWidget):
         self._work.layout().setStretch(2, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
-        for part in (self.load.recovery, self.header, self.offer, self.load):
+        for part in (self.load.trouble, self.load.recovery, self.header, self.offer, self.load):
             column.addWidget(part)
         column.addWidget(self._work, 1)
         column.addStretch(0)

@@ -23,6 +23,7 @@ from emseg_napari.widgets.base.autosave import checked_source
 from emseg_napari.widgets.base.dialogs import is_sure
 from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
+from emseg_napari.widgets.base.status_line import StatusLine
 from emseg_napari.widgets.base.step import StepWidget, enable, in_row, primary, wrapping_label
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
@@ -68,6 +69,8 @@ class LoadStep(StepWidget):
         Offers work that was not saved; empty and hidden if there is none.
     about : QLabel
         Size of the image and of its voxels.
+    trouble : StatusLine
+        Why the last strokes are not on disk; empty and hidden if they are.
     """
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
@@ -91,6 +94,8 @@ class LoadStep(StepWidget):
         self.about.setToolTip(
             "Size of the chosen image and of its voxels (z, y, x), and how its file was read."
         )
+        self.trouble = StatusLine()
+        self.trouble.hide()
         welcome = wrapping_label()
         welcome.setText(_WELCOME)
         self.open = primary(self.button("Open...", _FILE, self._ask_file))
@@ -150,8 +155,11 @@ class LoadStep(StepWidget):
         self.say(f"'{layer.name}' is empty: paint some boundary and some interior, or propose labels.")
 
     def _show_trouble(self, sentence: str) -> None:
-        if sentence:
-            self.complain(f"{sentence} Trying again; until then your last strokes are not on disk.")
+        text = f"{sentence} Trying again; until then your last strokes are not on disk." if sentence else ""
+        self.trouble.show_sentence(text, wrong=True)
+        self.trouble.setVisible(bool(text))
+        if text:
+            self.complain(text)
         else:
             self.say("All is on disk again.")
 
@@ -351,7 +359,8 @@ class LoadStep(StepWidget):
             self.say("There is no work that was not saved.")
 
     def _offer_removed(self) -> None:
-        if self.isVisible():
+        dock = self.recovery.parentWidget()
+        if dock is not None and dock.isVisible():
             self.look_for_lost_work()
 
     def _restore(self) -> None:

@@ -33,8 +33,8 @@ from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.step import choice_of, enable, in_row, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import proposals_of
-from emseg_napari.widgets.layers.layer_pixels import placed_volume, volume_of_layer
+from emseg_napari.widgets.layers.labels_layer import is_managed, proposals_of
+from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.placement import shown_slice, slice_in_view
 from emseg_napari.widgets.layers.proposal_layers import (
     OWN_LAYER,
@@ -167,6 +167,8 @@ class PredictStep(JobStep, LabelsStep):
 
     def _begin(self) -> None:
         """Forget the last prediction, and remember the options of this one."""
+        if self.job.running:  # such as one that waited until foreign labels were taken over
+            raise UserError("Labels are being proposed already; wait, or press Cancel.")
         self._image, self._streaming, self._proposals = self.workspace.image, None, None
         self._quick_look.place_over(self._image)
         options = {"target": self.target.currentText(), "probability": self.with_probability.isChecked()}
@@ -230,7 +232,13 @@ class PredictStep(JobStep, LabelsStep):
         choices = settings.choices(run.record.scale, run.record.threshold)
         source = PredictionSource(self._image, shape, run.folder, threshold, choices)
         own_layer = self.target.currentText() == OWN_LAYER
-        return ProposalLayers(self.viewer, source, target, self.with_probability.isChecked(), own_layer)
+
+        def chosen() -> Labels | None:
+            layer = self.workspace.labels
+            return layer if is_managed(layer) and fits(layer, shape) else None
+
+        keeps = self.with_probability.isChecked()
+        return ProposalLayers(self.viewer, source, target, keeps, own_layer, chosen)
 
     def _take_stored(self, run: Run, settings: PredictionSettings, z: int) -> bool:
         """Propose a slice from the prediction on disk, if it is there."""
@@ -301,7 +309,9 @@ class PredictStep(JobStep, LabelsStep):
             stayed = f"confirmed slices stay as they are ({as_ranges(confirmed)}; C unconfirms)"
         if self._proposals.pixels:
             more = f" Note: {stayed}." if confirmed else ""
-            self.say(f"Proposed in '{target.name}'; correct it, then confirm slices (C).{more}")
+            is_chosen = target == self.workspace.labels
+            next_ = "correct it, then confirm slices (C)" if is_chosen else "choose it under Labels to see it"
+            self.say(f"Proposed in '{target.name}'; {next_}.{more}")
         else:
             self.say(f"Nothing was changed in '{target.name}': {stayed}.")
 

@@ -24,7 +24,7 @@ class JobLine(QWidget):
 
     def __init__(self, job: EngineJob, title: str, bar: JobBar, *buttons: QPushButton) -> None:
         super().__init__()
-        self.bar = bar
+        self.bar, self._job = bar, job
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         line = in_row(QLabel(title), bar)
@@ -35,8 +35,11 @@ class JobLine(QWidget):
         else:  # beside several buttons the words of the bar would have no room
             column.addLayout(in_row(*buttons))
         job.started.connect(self._show_start)
-        job.ended.connect(self.hide)
+        job.ended.connect(self._hide_unless_another_runs)
         self.setVisible(job.running)
+
+    def _hide_unless_another_runs(self) -> None:
+        self.setVisible(self._job.running)
 
     def _show_start(self) -> None:
         self.bar.setValue(0)

@@ -93,7 +93,11 @@ class JobStep(JobListener, StepWidget):
         self.job, self.bar = EngineJob(self), JobBar()
         self.job_lines: list[JobLine] = []
         self.listen(self.job, self.guard)
+        self.job.started.connect(self._follow_start)
         self.job.ended.connect(self.on_ended)
+
+    def _follow_start(self) -> None:
+        self.update_buttons()
 
     def add_job_line(self, title: str, cancel_tooltip: str) -> None:
         """Make Cancel, and the line that the dock shows while the job runs."""

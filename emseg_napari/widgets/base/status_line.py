@@ -15,10 +15,17 @@ class StatusLine(WrappingLabel):
 
     def __init__(self) -> None:
         super().__init__()
+        self._sentence = ""
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
     def show_sentence(self, sentence: str, wrong: bool) -> None:
         """Show a sentence instead of the last one."""
         is_dark = self.palette().color(QPalette.ColorRole.Window).lightness() < 128
         self.setStyleSheet(f"color: {_WRONG[is_dark]};" if wrong else "")
+        self._sentence = sentence
         self.setText(f"\u26a0 {sentence}" if wrong else sentence)
+
+    def drop(self, sentence: str) -> None:
+        """Show nothing, if a sentence is still the last one."""
+        if sentence == self._sentence:
+            self.show_sentence("", wrong=False)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from napari.qt.threading import create_worker
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
@@ -56,11 +57,14 @@ class StepWidget(QWidget):
     -------
     said : str, bool
         A sentence, and whether it says that something is wrong.
+    unsaid : str
+        This sentence of the step is no longer true.
     closing
         The dock is being closed: what the step shows in the viewer has to go, and its job goes on.
     """
 
     said = Signal(str, bool)
+    unsaid = Signal(str)
     closing = Signal()
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
@@ -69,9 +73,7 @@ class StepWidget(QWidget):
         self.viewer = napari_viewer
         self.workspace = workspace or Workspace(napari_viewer, self)
         self.autosave = autosave_of(self.workspace)
-        workers: list[Any] = []  # or Python would delete them
-        self._workers = workers
-        self.destroyed.connect(lambda: workers.clear())
+        self._workers: list[Any] = []  # or Python would delete them
         self.rows = QVBoxLayout(self)
         self.rows.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.rows.setSpacing(4)
@@ -137,7 +139,7 @@ class StepWidget(QWidget):
         worker = create_worker(outcome_of, work, _start_thread=False)
 
         def finish(outcome: tuple[Any, Exception | None]) -> None:
-            if worker not in self._workers:
+            if not isalive(self):
                 return  # the window was closed meanwhile
             self._workers.remove(worker)
             with self.guard():
@@ -161,6 +163,13 @@ class StepWidget(QWidget):
     def complain(self, sentence: str) -> None:
         """Show what is wrong and what to do."""
         self._tell(sentence, wrong=True)
+
+    def unsay(self) -> None:
+        """Take the last sentence of this step back; the dock goes on to show one of another step."""
+        sentence = self.status.text()
+        self.is_wrong = False
+        self.status.setText("")
+        self.unsaid.emit(sentence)
 
     def _tell(self, sentence: str, wrong: bool) -> None:
         self.is_wrong = wrong

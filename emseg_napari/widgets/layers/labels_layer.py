@@ -32,7 +32,7 @@ from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of, update_in
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.layer_sources import convention_of
 from emseg_napari.widgets.layers.placement import layer_transform
-from emseg_napari.widgets.layers.selection import hide_covered
+from emseg_napari.widgets.layers.selection import hide_covered, hide_if_covered
 from emseg_napari.widgets.layers.undo_history import UndoHistory
 
 NO_LABELS = "No labels layer is chosen; press 'New' beside Labels, or 'Open labels...' in the Menu."
@@ -214,7 +214,12 @@ def _paint_own(layer: Labels) -> None:
 
 
 def add_labels(
-    viewer: Any, labels: np.ndarray, name: str, like: Layer | None = None, confirmed: Iterable[int] = ()
+    viewer: Any,
+    labels: np.ndarray,
+    name: str,
+    like: Layer | None = None,
+    confirmed: Iterable[int] = (),
+    on_top: bool = True,
 ) -> Labels:
     """Add a managed labels layer, placed over the layer `like`.
 
@@ -227,6 +232,8 @@ def add_labels(
     like : napari.layers.Layer, optional
     confirmed : iterable of int
         Slices.
+    on_top : bool
+        Whether it hides the labels that it covers; else it is hidden where there are some.
     """
     place = layer_transform(like, labels.ndim) if like else {}
     # Managed from the first moment, so that all who see the layer inserted follow its history.
@@ -235,7 +242,7 @@ def add_labels(
     layer = viewer.add_labels(labels, name=name, metadata=metadata, **place)
     adopt(layer)
     layer.brush_size = 5
-    hide_covered(viewer, layer)
+    (hide_covered if on_top else hide_if_covered)(viewer, layer)
     return layer
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -65,11 +65,13 @@ class ProposalLayers:
     viewer : napari.Viewer
     source : PredictionSource
     target : napari.layers.Labels or None
-        Managed labels to fill; None for new ones.
+        Managed labels to fill; None for those that are chosen when the first slice comes, or new ones.
     wants_probability : bool
         Whether the probability is kept, too.
     own_layer : bool
         Whether proposals go to the layer of earlier ones, or a new one, and not to the user's labels.
+    chosen : callable
+        Returns the labels that the user has chosen meanwhile, if they can be filled.
 
     Attributes
     ----------
@@ -88,8 +90,12 @@ class ProposalLayers:
         target: Labels | None,
         wants_probability: bool,
         own_layer: bool = False,
+        chosen: Callable[[], Labels | None] = lambda: None,
     ) -> None:
         self.target: Any = target
+        self._chosen = chosen
+        # They stay as they are even if the user unconfirms one meanwhile: undo would mix both up.
+        self._left_out = set() if target is None else set(confirmed_in(target))
         self.confirmed: set[int] = set()
         self.pixels = 0
         self._viewer, self._source, self._wants_probability = viewer, source, wants_probability
@@ -110,7 +116,7 @@ class ProposalLayers:
 
     def _new_target(self) -> Any:
         if not self._own_layer:
-            return add_empty_labels(self._viewer, self._source.image)
+            return self._chosen() or add_empty_labels(self._viewer, self._source.image)
         return self._found(Labels) or self._signed(self._add_labels())
 
     def end(self) -> None:
@@ -143,7 +149,7 @@ class ProposalLayers:
 
     def _fill(self, event: SlicePredicted) -> None:
         target, history = self.target, history_of(self.target)
-        if event.z in confirmed_in(target):
+        if event.z in self._left_out or event.z in confirmed_in(target):
             self.confirmed.add(event.z)
             return
         # Added now, so that what is done meanwhile comes after it; once it is undone, the rest is another.
@@ -158,9 +164,8 @@ class ProposalLayers:
 
     def _add_labels(self) -> Labels:
         image = self._source.image
-        layer = add_labels(
-            self._viewer, new_labels(self._source.shape[-image.ndim :]), f"{image.name} proposal", image
-        )
+        empty = new_labels(self._source.shape[-image.ndim :])
+        layer = add_labels(self._viewer, empty, f"{image.name} proposal", image, on_top=False)
         update_info(layer, proposal_of=image.unique_id)
         return layer
 

@@ -14,28 +14,53 @@ from emseg_napari.widgets.layers.layer_pixels import fits
 
 @contextmanager
 def selection_kept(viewer: Any) -> Iterator[None]:
-    """Keep the selected layer, its tool and its sight while others are added: napari selects each new one."""
-    active = viewer.layers.selection.active
+    """Keep the selected layers, tool and sight while others are added: napari selects each new one."""
+    selection = viewer.layers.selection
+    chosen, active = set(selection), selection.active
     mode, visible = getattr(active, "mode", None), active is not None and active.visible
-    yield
-    if active is None or active not in viewer.layers:
-        return
-    viewer.layers.selection.active = active
-    if mode != "pan_zoom":  # the user is painting in it
-        active.visible = visible
-    active.mode = mode
+    in_hand = active is not None and (mode != "pan_zoom" or not active.mouse_pan)
+    try:
+        yield
+    finally:
+        _select(viewer, chosen)
+        if active is not None and active in viewer.layers:
+            if in_hand:  # the user is painting in it
+                active.visible = visible
+            active.mode = mode
+
+
+def _select(viewer: Any, chosen: set[Any]) -> None:
+    selection, left = viewer.layers.selection, [layer for layer in viewer.layers if layer in chosen]
+    if len(left) == 1:
+        selection.active = left[0]
+    elif set(selection) != set(left):
+        selection.clear()
+        selection.update(left)
 
 
 def hide_covered(viewer: Any, layer: Labels) -> None:
     """Hide the labels layers that lie where a layer lies."""
-    shape = tuple(layer.data.shape)
-    for other in viewer.layers:
-        is_shown = isinstance(other, Labels) and other.visible and not info_of(other).is_aid
-        if is_shown and other != layer and fits(other, shape):
-            other.visible = False
+    for other in _beside(viewer, layer):
+        other.visible = False
+
+
+def hide_if_covered(viewer: Any, layer: Labels) -> None:
+    """Hide a layer that lies where another labels layer is seen."""
+    if next(_beside(viewer, layer), None) is not None:
+        layer.visible = False
 
 
 def show_alone(viewer: Any, layer: Labels) -> None:
     """Show a labels layer, and hide those that it covers."""
-    layer.visible = True
+    if not layer.visible:  # else napari would take up the tool that it had before it was hidden last
+        layer.visible = True
     hide_covered(viewer, layer)
+
+
+def _beside(viewer: Any, layer: Labels) -> Iterator[Labels]:
+    """Yield the other labels layers that are seen where a layer lies."""
+    shape = tuple(layer.data.shape)
+    for other in viewer.layers:
+        is_seen = isinstance(other, Labels) and other.visible and not info_of(other).is_aid
+        if is_seen and other != layer and fits(other, shape):
+            yield other
