@@ -49,8 +49,8 @@ from emseg_napari.widgets.layers.undo_history import Confirmed
 CONFIRM_KEY = "C"
 _CONFIRM = "All labels of this slice are yours: they train, are exported, and no prediction changes them."
 _STRIP = (
-    "Empty: no labels; hatched: proposed; half full: you painted; full with a tick: confirmed; "
-    "bar below: estimated error. A click goes there."
+    "Empty: raw (no labels); hatched: proposed; half full: touched (you painted); full with a tick: "
+    "confirmed; bar below: estimated error. A click goes there."
 )
 
 

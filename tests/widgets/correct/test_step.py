@@ -237,7 +237,7 @@ def test_every_button_stands_in_the_step(step):
     for button in (*step.tools, step.confirm, step.drop, *step.repairs.buttons, *step.places.buttons):
         assert step.isAncestorOf(button)
     assert step.isAncestorOf(step.live.switch)
-    assert step.strip.toolTip().startswith("Empty: no labels; hatched: proposed")
+    assert step.strip.toolTip().startswith("Empty: raw (no labels); hatched: proposed")
 
 
 def test_what_the_dock_shows_on_every_page_is_not_in_the_page(step):

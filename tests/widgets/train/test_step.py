@@ -184,10 +184,7 @@ def test_a_run_that_is_worse_than_its_start_is_not_chosen_and_it_is_said(
     with qtbot.waitSignal(pretended.said) as sentence:
         said = finished(pretended, **BESIDE, **record)
     assert why in said
-    assert (
-        "Look at your labels. 'starter' goes on proposing; to use the new run all the same, choose it in"
-        in said
-    )
+    assert "'starter' goes on proposing; to use the new run all the same, choose it in 'Network'" in said
     assert sentence.args[1]  # it is shown as something that is wrong
     assert pretended.workspace.run is None
 
