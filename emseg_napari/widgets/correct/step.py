@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QLabel, QWidget
 from emseg_napari.annotation.label_state import is_proposal, summary
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
+from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.widgets.base.keys import KeySheet, bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import enable, in_row, primary, wrapping_label
@@ -25,6 +26,8 @@ from emseg_napari.widgets.correct.slice_strip import SliceStrip
 from emseg_napari.widgets.correct.suggestion_panel import SuggestionPanel
 from emseg_napari.widgets.layers.label_colours import show_confirmed
 from emseg_napari.widgets.layers.labels_layer import (
+    NO_LABELS,
+    NO_LABELS_YET,
     confirmed_in,
     connect_while,
     history_of,
@@ -46,8 +49,8 @@ from emseg_napari.widgets.layers.undo_history import Confirmed
 CONFIRM_KEY = "C"
 _CONFIRM = "All labels of this slice are yours: they train, are exported, and no prediction changes them."
 _STRIP = (
-    "One column for each slice: empty raw, hatched proposed, half full touched, full confirmed; the bars "
-    "below are the estimated errors. A click goes there."
+    "Empty: raw (no labels); hatched: proposed; half full: touched (you painted); full with a tick: "
+    "confirmed; bar below: estimated error. A click goes there."
 )
 
 
@@ -136,7 +139,7 @@ class CorrectStep(LabelsStep):
                     event.connect(self._show_soon)
                 layer.events.mode.connect(self._drop_complaint)
             self._watched = layer
-        obstacle = None if layer is not None else "make or open a labels layer first"
+        obstacle = None if layer is not None else NO_LABELS_YET
         for button in (self.confirm, self.drop):
             enable(button, obstacle)
         self.brushes.set_obstacle(obstacle)
@@ -210,7 +213,7 @@ class CorrectStep(LabelsStep):
             plane = stack_of(layer)[z]
             empty = int(np.count_nonzero(plane == UNLABELLED))
             if empty == plane.size:
-                raise UserError(f"Slice {z} has no labels yet; paint or predict first, then confirm.")
+                raise UserError(f"Slice {z} has no labels yet; paint or propose first, then confirm.")
             self.say(
                 f"Slice {z} is confirmed" + (f"; {empty} of its pixels are unlabelled." if empty else ".")
             )
@@ -240,7 +243,7 @@ class CorrectStep(LabelsStep):
 
     def _shown_layer(self) -> Labels:
         if self.workspace.labels is None:
-            raise UserError("No labels layer is chosen; make or open one first.")
+            raise UserError(NO_LABELS)
         return self.workspace.labels
 
     def _move(self, by: int) -> None:
@@ -296,10 +299,11 @@ class CorrectStep(LabelsStep):
         return z
 
     def _show_totals(self) -> None:
-        counts = ", ".join(f"{count} {state}" for state, count in self.strip.totals().items() if count)
-        slices = sorted(confirmed_in(self.workspace.labels)) if is_managed(self.workspace.labels) else []
-        confirmed = ", ".join(map(str, slices)) or "none yet"
-        self.confirmed.setText(f"Slices: {counts or 'none'}. Confirmed slices: {confirmed}")
+        totals = self.strip.totals()
+        counts = ", ".join(f"{count} {state}" for state, count in totals.items() if count)
+        confirmed = sorted(z for z, found in self.strip.found.items() if found.confirmed)
+        which = f" ({as_ranges(confirmed)})" if confirmed else ""
+        self.confirmed.setText(f"{sum(totals.values())} slices: {counts}{which}" if counts else "")
 
 
 def _shown(layer: Labels) -> tuple[Any, Any, Any]:

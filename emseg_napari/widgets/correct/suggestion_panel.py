@@ -22,6 +22,7 @@ from emseg_napari.widgets.correct.place_queue import PlaceQueue
 from emseg_napari.widgets.correct.place_ring import PlaceRing
 from emseg_napari.widgets.correct.place_search import PlaceSearch
 from emseg_napari.widgets.layers.labels_layer import (
+    NO_LABELS_YET,
     confirmed_in,
     history_of,
     is_managed,
@@ -155,7 +156,7 @@ class SuggestionPanel(QWidget):
         known = {layer.unique_id for layer in self._step.workspace.managed_labels}
         self._queues = {key: queue for key, queue in self._queues.items() if key in known}
         missing = [
-            (self.queue is None, "make or open a labels layer first"),
+            (self.queue is None, NO_LABELS_YET),
             (self._step.workspace.image is None, "open an image first"),
         ]
         for button, own in self._obstacles().items():
