@@ -102,7 +102,7 @@ def test_an_interrupted_and_a_damaged_run_are_named_and_cannot_predict(network, 
         "mine \u00b7 29 Nov 14:02 \u00b7 interrupted, 3 min 05 s \u00b7 1 slice",
         "broken \u00b7 29 Nov 14:01 \u00b7 cannot be read",
     ]
-    for index, why in ((1, "resume it (step Train: 'Start from')"), (2, "settings.json is damaged")):
+    for index, why in ((1, "resume it (page Train: 'Start from')"), (2, "settings.json is damaged")):
         assert not network.model().item(index).isEnabled()
         assert why in network.itemData(index, Qt.ItemDataRole.ToolTipRole)
 
