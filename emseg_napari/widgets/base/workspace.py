@@ -49,6 +49,7 @@ class Workspace(QObject):
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         prepare_colours()
+        _survive_mesa(viewer)
         self.viewer = viewer
         self._chosen: dict[str, Layer | None] = {"image": None, "labels": None}
         self._run: Path | None = None
@@ -152,6 +153,18 @@ class Workspace(QObject):
 
     def _emit_replayed(self, slices: set[int]) -> None:
         self.replayed.emit(cast(UndoHistory, self.sender()).layer, slices)
+
+
+def _survive_mesa(viewer: Any) -> None:
+    """Let the viewer draw a blank text over its layers.
+
+    Mesa's software OpenGL ends the process when a layer is removed and the next frame begins with the program
+    that drew last. A text is drawn last, by a program that stays.
+    """
+    overlay = viewer.canvas.overlays.text
+    if not overlay.visible:
+        overlay.text = overlay.text or " "
+        overlay.visible = True
 
 
 def _is_aid(layer: Layer) -> bool:
