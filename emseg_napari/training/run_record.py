@@ -176,7 +176,7 @@ def is_worse_than_start(record: RunRecord) -> bool:
 
 
 def comparison_sentence(record: RunRecord) -> str:
-    """Say whether a run is better than its start; empty if it has none, is the same, or was never compared."""
+    """Say whether a run is better than its start; empty if it has none, is the same, or was not compared."""
     if record.start is None or record.viewed_slice is None or is_its_start(record):
         return ""
     sentences = [_scores_beside_start(record), _boundary_beside_start(record)]

@@ -605,9 +605,9 @@ def second(tmp_path, monkeypatch):
     first.update(threshold=0.5, merge_threshold=0.7)
     still = {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 1e-9, "averaging": 0.0}
 
-    def train(context=None, folder=tmp_path / "second", data=membranes(), **changes):
+    def train(context=None, folder=tmp_path / "second", data=None, **changes):
         settings = tiny(start=str(first.folder), **still | changes)
-        return train_network(*data, settings, context, folder=folder)
+        return train_network(*(data or membranes()), settings, context, folder=folder)
 
     return train
 

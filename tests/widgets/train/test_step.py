@@ -187,8 +187,8 @@ def test_a_run_that_is_worse_than_its_start_is_not_chosen_and_it_is_said(
 @pytest.mark.parametrize(
     ("record", "why"),
     [
-        ({"kept_accuracy": 0.91704, "start_accuracy": 0.917}, "mine. No different from 'starter' on what was"),
-        (FLOOD | {"kept_share": 0.0}, "mine. Nothing of what was learned is kept: 'starter' suits the held-out"),
+        ({"kept_accuracy": 0.91704, "start_accuracy": 0.917}, "No different from 'starter' on what was"),
+        (FLOOD | {"kept_share": 0.0}, "Nothing of what was learned is kept: 'starter' suits the"),
     ],
 )
 def test_a_run_that_is_no_different_from_its_start_is_not_chosen_and_nothing_is_wrong(
@@ -196,7 +196,7 @@ def test_a_run_that_is_no_different_from_its_start_is_not_chosen_and_nothing_is_
 ):
     finished(pretended, **BESIDE, **record)
     said = pretended.status.text()
-    assert said.startswith(f"Trained: {why}")
+    assert said.startswith(f"Trained: mine. {why}")
     assert said.endswith(" Network stays 'starter', unless you choose the run there.")
     assert not pretended.is_wrong
     assert pretended.workspace.run is None
