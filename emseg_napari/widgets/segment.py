@@ -112,7 +112,10 @@ class CellsStep(JobStep):
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of finding cells."""
-        missing = "choose a boundary probability first ('Propose the whole stack' makes one), or labels"
+        missing = (
+            "choose a boundary probability first ('Propose the whole stack' makes one, with 'Keep the "
+            "boundary probability' under Options), or labels"
+        )
         return [(self.job.running, "cells are being found"), (self.source.layer is None, missing)]
 
     # -- finding cells ------------------------------------------------------------------
