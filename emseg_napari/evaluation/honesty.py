@@ -5,10 +5,27 @@ from __future__ import annotations
 from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
 from emseg_napari.evaluation.pairing import Pairing
 from emseg_napari.evaluation.predictions import boundary_threshold
+from emseg_napari.evaluation.training_overlap import HELD_OUT, UNKNOWN, Overlap
 
 
-def about_mean(evaluation: Evaluation) -> str:
-    """Return in a sentence what the means are worth if the run was trained on scored slices, else nothing."""
+def about_mean(evaluation: Evaluation, overlap: Overlap) -> str:
+    """Return in sentences what the means are worth if some scored slices are not new, else nothing."""
+    counted = overlap.by_kind(evaluation.counted)
+    sentences = [_about_trained(evaluation)]
+    if counted[HELD_OUT]:
+        sentences.append(
+            f"By slices {as_ranges(counted[HELD_OUT])} the run chose its threshold and weights: the means "
+            "are too high."
+        )
+    if counted[UNKNOWN]:
+        sentences.append(
+            f"Not known is which run predicted slices {as_ranges(counted[UNKNOWN])}: the means may prove "
+            "nothing."
+        )
+    return " ".join(filter(None, sentences))
+
+
+def _about_trained(evaluation: Evaluation) -> str:
     trained = evaluation.trained_slices
     if not trained:
         return ""
@@ -33,9 +50,8 @@ def honesty_of(pair: Pairing, evaluation: Evaluation) -> str:
         Its scores.
     """
     scored = [one.z for one in evaluation.per_slice]
-    trained = [one.z for one in evaluation.per_slice if one.trained]
     overlap = pair.overlap
-    held_out, unknown = ([z for z in scored if z in some] for some in (overlap.held_out, overlap.unknown))
+    trained, held_out, unknown = overlap.by_kind(evaluation.per_slice).values()
     seen = list(pair.dependence)
     if trained:
         seen.append(f"The run was trained on slices {as_ranges(trained)}: their figures prove nothing.")

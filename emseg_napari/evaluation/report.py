@@ -14,7 +14,7 @@ from emseg_napari.core.owned_output import writing_file
 from emseg_napari.evaluation.evaluation import Evaluation, Scores
 from emseg_napari.evaluation.predictions import boundary_threshold
 from emseg_napari.evaluation.review import Review
-from emseg_napari.evaluation.training_overlap import TRAINED, Overlap
+from emseg_napari.evaluation.training_overlap import Overlap
 
 WORST_SLICES = 3
 
@@ -54,6 +54,8 @@ class EvaluationReport:
         Sentences that a reader must know.
     honesty : str
         Sentences on how far the figures can be trusted, such as `honesty.honesty_of` returns.
+    overlap : Overlap
+        What the run has seen of the scored slices.
     pictures : list of SlicePicture
     """
 
@@ -62,13 +64,13 @@ class EvaluationReport:
     facts: dict[str, str]
     notes: list[str] = field(default_factory=list)
     honesty: str = ""
+    overlap: Overlap = field(default_factory=Overlap)
     pictures: list[SlicePicture] = field(default_factory=list)
 
 
 def worst_slices(evaluation: Evaluation, count: int = WORST_SLICES) -> list[int]:
     """Return the slices with the lowest V_rand at the threshold, worst first, of those that count."""
-    counted = [one for one in evaluation.per_slice if one.z in evaluation.averaged]
-    ranked = sorted(counted, key=lambda one: one.scores.v_rand)
+    ranked = sorted(evaluation.counted, key=lambda one: one.scores.v_rand)
     return [one.z for one in ranked[:count]]
 
 
@@ -104,7 +106,8 @@ def write_csv(path: str | Path, review: Review, overlap: Overlap) -> None:
     for one in evaluation.per_slice:
         found = counts[one.z]
         row(one.z, evaluation.threshold, overlap.seen_of(one), one.scores, found["merge"], found["split"])
-    seen = TRAINED if evaluation.averaged_trained else ""
+    kinds = overlap.by_kind(evaluation.counted)
+    seen = ", ".join(kind for kind in kinds if kinds[kind])
     row("mean", evaluation.threshold, seen, evaluation.at_threshold)
     for threshold, scores in zip(evaluation.thresholds, evaluation.per_threshold, strict=True):
         row("mean", threshold, seen, scores)

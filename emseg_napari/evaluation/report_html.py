@@ -25,10 +25,10 @@ from emseg_napari.evaluation.report_figures import (
     label_picture,
 )
 from emseg_napari.evaluation.review import Review
+from emseg_napari.evaluation.training_overlap import Overlap
 
 LARGEST_ERRORS = 10
 V_RAND_COLOUR, V_INFO_COLOUR = "#d0541c", "#2f6fd0"
-ABOUT_TRAINED = "trained on: proves nothing"
 MEANING = (
     "V_rand and V_info compare the found cells with the true ones as the ISBI 2012 challenge did: 1 is "
     "perfect, the split part falls where a true cell was cut, the merge part where two were joined. "
@@ -57,7 +57,7 @@ def write_report(path: str | Path, report: EvaluationReport) -> None:
 
 def report_html(report: EvaluationReport) -> str:
     """Return the page: figures, curve, table of slices, pictures of the worst, settings."""
-    sentences = filter(None, [about_mean(report.review.evaluation), *report.notes])
+    sentences = filter(None, [about_mean(report.review.evaluation, report.overlap), *report.notes])
     notes = "".join(f"<p class=note>{escape(note)}</p>" for note in sentences)
     body = "".join(
         [
@@ -65,7 +65,7 @@ def report_html(report: EvaluationReport) -> str:
             notes,
             f"<div class=top>{_headline(report.review.evaluation)}{_curves(report.review.evaluation)}</div>",
             "<h2>Slices</h2>",
-            _slices(report.review),
+            _slices(report.review, report.overlap),
             "<h2>Worst slices</h2>" if report.pictures else "",
             *(_pictures(picture, report.review) for picture in report.pictures),
             "<h2>Largest errors</h2>",
@@ -134,7 +134,7 @@ def _curves(evaluation: Evaluation) -> str:
     return curves_svg(at, curves, "threshold of the boundary probability (dots: own and best)")
 
 
-def _slices(review: Review) -> str:
+def _slices(review: Review, overlap: Overlap) -> str:
     counts = error_counts(review)
     head = [
         "Slice",
@@ -155,9 +155,9 @@ def _slices(review: Review) -> str:
         figures = (s.v_rand, s.v_rand_split, s.v_rand_merge, s.v_info, s.v_info_split, s.v_info_merge)
         more = (s.accuracy, s.boundary_f1, s.boundary_iou)
         cells = [str(one.z), *(f"{value:.4f}" for value in figures + more)]
-        rows.append([*cells, str(found["merge"]), str(found["split"]), ABOUT_TRAINED if one.trained else ""])
+        rows.append([*cells, str(found["merge"]), str(found["split"]), overlap.seen_of(one)])
     classes = ["trained" if one.trained else "" for one in review.evaluation.per_slice]
-    return _table([*head, "splits", ""], rows, classes)
+    return _table([*head, "splits", "seen"], rows, classes)
 
 
 def _pictures(picture: SlicePicture, review: Review) -> str:

@@ -126,6 +126,11 @@ class Evaluation:
     left_out: tuple[int, ...] = ()
 
     @property
+    def counted(self) -> tuple[SliceEvaluation, ...]:
+        """Those of `per_slice` over which the means are."""
+        return tuple(one for one in self.per_slice if one.z in self.averaged)
+
+    @property
     def trained_slices(self) -> tuple[int, ...]:
         """Slices that were scored although the run was trained on them."""
         return tuple(one.z for one in self.per_slice if one.trained)
@@ -133,7 +138,7 @@ class Evaluation:
     @property
     def averaged_trained(self) -> tuple[int, ...]:
         """Those of them that count for the means, which then prove nothing."""
-        return tuple(z for z in self.trained_slices if z in self.averaged)
+        return tuple(one.z for one in self.counted if one.trained)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything in plain values that JSON knows; None where nothing is known."""

@@ -5,7 +5,7 @@ Scores of such slices prove nothing, and those by which a run chose its threshol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,13 @@ from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment
 from emseg_napari.io.fingerprint import seen
 from emseg_napari.models.run import Run, is_run, open_run
 
-# What a run has seen of a slice.
+# What a run has seen of a slice, and what the slice's score is worth then.
 TRAINED, HELD_OUT, UNKNOWN = "trained on", "held out", "not known"
+ABOUT = {
+    TRAINED: "trained on: proves nothing",
+    HELD_OUT: "held out: the run chose its threshold and weights by it, so the score is a little too high",
+    UNKNOWN: "not known is which run predicted it, so the score may prove nothing",
+}
 
 
 @dataclass(frozen=True)
@@ -60,12 +65,24 @@ class Overlap:
         """Names of the runs; empty if none is known."""
         return ", ".join(run.folder.name for run in self.runs)
 
+    def kind_of(self, one: SliceEvaluation) -> str:
+        """Return which key of `ABOUT` a scored slice is; empty if it is new to the run."""
+        if one.trained:
+            return TRAINED
+        if one.z in self.held_out:
+            return HELD_OUT
+        return UNKNOWN if one.z in self.unknown else ""
+
     def seen_of(self, one: SliceEvaluation) -> str:
         """Return in words what the run has seen of a scored slice; empty if it is surely new to it."""
-        what = TRAINED if one.trained else HELD_OUT if one.z in self.held_out else ""
-        if not what and one.z in self.unknown:
-            return UNKNOWN
-        return f"{what or 'new'} (by its number)" if one.z in self.assumed else what
+        kind = self.kind_of(one)
+        is_assumed = kind != UNKNOWN and one.z in self.assumed
+        return f"{kind or 'new'} (by its number)" if is_assumed else kind
+
+    def by_kind(self, scored: Iterable[SliceEvaluation]) -> dict[str, tuple[int, ...]]:
+        """Return which of some scored slices are not new to the run, for each key of `ABOUT`."""
+        kinds = {one.z: self.kind_of(one) for one in scored}
+        return {kind: tuple(z for z in kinds if kinds[z] == kind) for kind in ABOUT}
 
 
 def run_of(prediction: Prediction, run: Run | Path | str | None) -> Run | None:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredicted, never
+from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredicted, UserError, never
 from emseg_napari.inference.backends import load_backend
 from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.tiles import whole
 from emseg_napari.io.fingerprint import known_as
 from emseg_napari.io.slabs import in_slabs
-from emseg_napari.io.stacks import as_stack, check_image, check_range
-from emseg_napari.io.volume import with_fill_value
+from emseg_napari.io.stacks import as_stack, check_image, check_range, refuse_unknown
+from emseg_napari.io.volume import Volume, with_fill_value
 from emseg_napari.models.resampling import check_scale
 from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.models.starter import STARTER
@@ -81,7 +81,9 @@ def predict(
     settings, context = settings or PredictionSettings(), context or JobContext()
     image = in_slabs(with_fill_value(as_stack(image), settings.missing_is_empty))
     first, end = check_range(settings.slices, len(image), "The image")
-    check_image(image, "The image", range(first, end))
+    # A user does not wait until a whole volume is decoded: its slices are checked one by one.
+    one_by_one = near is not None and isinstance(image, Volume)
+    check_image(image, "The image", [] if one_by_one else range(first, end))
     run = run if isinstance(run, Run) else open_run(run)
     check_prediction_scale(run, settings, image.shape[1:], math.prod(image.shape[1:]))
     predictor = load_predictor(run, settings)
@@ -92,6 +94,8 @@ def predict(
     left = _clock(end - first)
     for done, z in enumerate(order, start=1):
         plane = image[z]
+        if one_by_one:
+            _refuse_unknown(plane, z)
         levels = predictor.levels(plane)
         probability = predictor.window(plane, whole(plane.shape), levels, context.should_stop)
         inside = levels.inside or whole(plane.shape)  # no gap is closed along a border
@@ -109,6 +113,13 @@ def warm_up(should_stop: ShouldStop = never) -> None:
     `should_stop` says whether another job waits.
     """
     predict(np.eye(_WARM_UP_PX, dtype=np.uint8), STARTER, context=JobContext(should_stop=should_stop))
+
+
+def _refuse_unknown(plane: np.ndarray, z: int) -> None:
+    try:
+        refuse_unknown(plane)
+    except UserError as error:
+        raise UserError(f"Slice {z} cannot be predicted: {error}") from None
 
 
 def _closed(

@@ -8,6 +8,7 @@ from emseg_napari.evaluation.honesty import about_mean, honesty_of
 from emseg_napari.evaluation.report import EvaluationReport
 from emseg_napari.evaluation.report_html import report_html
 from emseg_napari.evaluation.review import Review
+from emseg_napari.evaluation.training_overlap import Overlap
 from emseg_napari.settings import EvaluationSettings
 from helpers.seen_runs import IMAGE, OTHER, a_run, scored
 
@@ -55,7 +56,20 @@ def test_what_means_are_worth_is_said_where_trained_slices_are_scored(trained, a
         with_trained=not with_them,
     )
     assert found.averaged == tuple(averaged)
-    assert about_mean(found) == sentence
+    assert about_mean(found, Overlap()) == sentence
+
+
+def test_means_over_slices_that_chose_the_threshold_or_of_an_unknown_run_are_doubted(run):
+    pair = scored(IMAGE, run)
+    found = evaluate(**pair.job, with_trained=True)
+    assert about_mean(found, pair.overlap) == (
+        "The means are over slices 2:6; slices 0:2 were trained on and do not count. By slices 5 the run "
+        "chose its threshold and weights: the means are too high."
+    )
+    pair = scored(IMAGE, None)
+    assert about_mean(evaluate(**pair.job), pair.overlap) == (
+        "Not known is which run predicted slices 0:6: the means may prove nothing."
+    )
 
 
 def test_where_only_numbers_tell_that_is_said(run):

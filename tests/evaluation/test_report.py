@@ -38,6 +38,7 @@ def report(review):
         review=review,
         facts={"Run": "cells-compact & friends", "emseg-napari": "9.9"},
         notes=["Slice 5 was trained on."],
+        overlap=Overlap(held_out=[2], unknown=[4]),
         pictures=[SlicePicture(z, IMAGE[z], TRUTH[z], PREDICTED[z] == 2) for z in (4, 2)],
     )
 
@@ -78,7 +79,7 @@ def test_csv_has_a_row_for_each_slice_their_mean_and_the_mean_at_each_threshold(
         rows = list(csv.DictReader(file))
     assert [row["slice"] for row in rows] == ["1", "2", "4", "5"] + ["mean"] * 12
     seen = ["new (by its number)", "held out (by its number)", "not known", "trained on"]
-    assert [row["seen"] for row in rows] == seen + [""] * 12
+    assert [row["seen"] for row in rows] == seen + ["held out, not known"] * 12  # 5 does not count
     assert float(rows[2]["v_rand"]) == 0.7
     assert (rows[2]["merges"], rows[2]["splits"]) == ("2", "0")
     assert float(rows[4]["v_rand"]) == pytest.approx(0.83)  # without slice 5
@@ -109,13 +110,23 @@ def test_the_page_tells_figures_notes_facts_and_the_source_and_is_whole(report):
         "threshold of the boundary probability",
         "The means are over slices 1:3, 4; slices 5 were trained on and do not count.",
         "Slice 5 was trained on.",
-        "trained on: proves nothing",
+        "By slices 2 the run chose its threshold and weights: the means are too high.",
         "cells-compact & friends",
         "9.9",
         "Merges: 3, splits: 0",
         "doi:10.3389/fnana.2015.00142",
     ):
         assert words in text
+
+
+def test_the_page_says_of_each_slice_what_the_run_has_seen_of_it(report):
+    rows = re.findall(r'<tr class="(\w*)"><td>(\d)</td>.*?<td>([^<]*)</td></tr>', report_html(report))
+    assert rows == [
+        ("", "1", ""),
+        ("", "2", "held out"),
+        ("", "4", "not known"),
+        ("trained", "5", "trained on"),
+    ]
 
 
 def test_the_page_needs_no_other_file_and_shows_image_prediction_truth_and_errors(report):

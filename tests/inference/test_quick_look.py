@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from emseg_napari.core.jobs import BlockDone, JobContext, QuickLookReady, SlicePredicted
+from emseg_napari.core.jobs import BlockDone, JobContext, QuickLookReady, SlicePredicted, UserError
 from emseg_napari.inference import plan, predict, quick_look
 from emseg_napari.inference.volume import VolumeTask, predict_volume
+from emseg_napari.io.volume import volume_of
 from emseg_napari.settings import PredictionSettings
 from helpers.tiny_runs import tiny_network_run
 
@@ -98,3 +99,23 @@ def test_a_slice_that_cannot_be_looked_at_is_left_to_its_blocks(run, image, tmp_
     broken[1, 5, 5] = np.nan
     done = predict_volume(broken, run, VolumeTask(tmp_path / "a.zarr", PLAIN, near=1))
     assert {failure.index[0] for failure in done.failures} == {1}
+
+
+def test_a_volume_is_read_from_the_slice_in_view_on_and_not_as_a_whole_before(run):
+    pixels = np.random.default_rng(0).random((5, 64, 64)).astype(np.float32)
+    pixels[0, 3, 3] = np.nan
+    read: list[str] = []
+
+    class Noting:
+        shape, dtype, ndim = pixels.shape, pixels.dtype, 3
+
+        def __getitem__(self, key):
+            read.append(str(key[0]))
+            return pixels[key]
+
+    volume, seen = volume_of(Noting(), "noting"), []
+    context = JobContext(report=lambda event: seen.append((type(event), len(set(read)))))
+    with pytest.raises(UserError, match="Slice 0 cannot be predicted: it has 1 "):
+        predict(volume, run, QUICK, context, near=3)
+    assert seen[0] == (SlicePredicted, 1)
+    assert [kind for kind, _ in seen].count(SlicePredicted) == 4

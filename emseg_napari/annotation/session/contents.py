@@ -53,6 +53,9 @@ class Round:
         Fingerprint of its middle slice: rounds of other images do not compare. Empty if it is not known.
     trained : tuple of int
         Those of the slices that the run was trained on: the figures prove nothing.
+    held_out, unknown : tuple of int
+        Those by which the run chose its threshold and weights, and those whose run is not known. Older
+        sessions have none.
     """
 
     when: str
@@ -66,6 +69,8 @@ class Round:
     truth: str = ""
     image: str = ""
     trained: tuple[int, ...] = ()
+    held_out: tuple[int, ...] = ()
+    unknown: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

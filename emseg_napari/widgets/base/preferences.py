@@ -43,7 +43,22 @@ def recall(section: str) -> dict[str, Any]:
     """Return what was remembered under `section`, {} if nothing."""
     found, on_page = _all().get(section, {}), _on_page(section)
     found = found if isinstance(found, dict) else {}
-    return found if on_page is None else found | on_page.model_dump()
+    if on_page is None:
+        return found
+    if found.keys() & type(on_page).model_fields:
+        _take_over(section, found, on_page)
+    return found | on_page.model_dump()
+
+
+def _take_over(section: str, found: dict[str, Any], on_page: Any) -> None:
+    """Move to the page what earlier builds remembered in the file; what was changed on the page counts."""
+    fields = type(on_page).model_fields
+    values = {key: value for key, value in found.items() if key not in fields}
+    for key in found.keys() & fields:
+        default = fields[key].default
+        is_new = getattr(on_page, key) == default and isinstance(found[key], type(default))
+        values[key] = found[key] if is_new else getattr(on_page, key)
+    remember(section, values)
 
 
 def remember(section: str, values: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ def listed_details(listed: ListedRun) -> str:
         _SHIPPED if listed.is_shipped else str(listed.folder),
         f"{run.settings.network}, started from {record.start or 'nothing'}, scale {record.scale[0]:g}",
         f"trained on slices {as_ranges(record.trained_slices)}",
-        _score(record) if record.finished else "",
+        f"{_score(record)}{_flattery(record)}" if record.finished else "",
         comparison_sentence(record),
     ]
     return "\n".join(filter(None, lines))
@@ -64,6 +64,8 @@ def _state(listed: ListedRun) -> list[str]:
         return ["cannot be read"]
     history, record = listed.run.history, listed.run.record
     score = "no score" if record.kept_accuracy is None else f"{100 * record.kept_accuracy:.1f} %"
+    if _flattery(record):
+        score += " (too high)"
     if not record.finished:
         trained = [duration(history[-1].seconds)] if history else []
         score = ", ".join(["interrupted" if listed.resumable else "not finished", *trained])

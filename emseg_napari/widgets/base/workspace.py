@@ -49,6 +49,7 @@ class Workspace(QObject):
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         prepare_colours()
+        _survive_mesa(viewer)
         self.viewer = viewer
         self._chosen: dict[str, Layer | None] = {"image": None, "labels": None}
         self._run: Path | None = None
@@ -93,7 +94,7 @@ class Workspace(QObject):
 
     @property
     def scale(self) -> float | None:
-        """The scale at which that network predicts, in all steps; None for the run's own."""
+        """The scale at which that network predicts, on all pages; None for the run's own."""
         return self._scale
 
     def choose_scale(self, scale: float | None) -> None:
@@ -154,6 +155,18 @@ class Workspace(QObject):
         self.replayed.emit(cast(UndoHistory, self.sender()).layer, slices)
 
 
+def _survive_mesa(viewer: Any) -> None:
+    """Let the viewer draw a blank text over its layers.
+
+    Mesa's software OpenGL ends the process when a layer is removed and the next frame begins with the program
+    that drew last. A text is drawn last, by a program that stays.
+    """
+    overlay = viewer.canvas.overlays.text
+    if not overlay.visible:
+        overlay.text = overlay.text or " "
+        overlay.visible = True
+
+
 def _is_aid(layer: Layer) -> bool:
     return info_of(layer).is_aid
 
@@ -165,7 +178,7 @@ class LayerChoice(QComboBox):
         super().__init__(parent)
         self._workspace, self._kind = workspace, kind
         self._layers: list[Layer] = []
-        self.setToolTip(f"The {kind} layer that all steps work on.")
+        self.setToolTip(f"The {kind} layer that all pages work on.")
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
         workspace.layers_changed.connect(self._refresh)

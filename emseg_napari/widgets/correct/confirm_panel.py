@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from emseg_napari.annotation.label_state import is_proposal, summary
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
+from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import enable, in_row, primary, wrapping_label
@@ -117,13 +118,11 @@ class ConfirmPanel(QWidget):
 
     def show_totals(self) -> None:
         """Say how many slices are in which state, and which are confirmed."""
-        layer = self._step.workspace.labels
-        if not is_managed(layer):
-            self.totals.setText("")
-            return
-        counts = ", ".join(f"{count} {state}" for state, count in self._strip.totals().items() if count)
-        confirmed = ", ".join(map(str, sorted(confirmed_in(layer)))) or "none yet"
-        self.totals.setText(f"Slices: {counts or 'none'}. Confirmed slices: {confirmed}")
+        totals = self._strip.totals()
+        counts = ", ".join(f"{count} {state}" for state, count in totals.items() if count)
+        confirmed = sorted(z for z, found in self._strip.found.items() if found.confirmed)
+        which = f" ({as_ranges(confirmed)})" if confirmed else ""
+        self.totals.setText(f"{sum(totals.values())} slices: {counts}{which}" if counts else "")
 
 
 def _confirm_text(confirmed: bool) -> str:
@@ -135,5 +134,5 @@ def _confirmation(layer: Labels, z: int) -> str:
     plane = stack_of(layer)[z]
     empty = int(np.count_nonzero(plane == UNLABELLED))
     if empty == plane.size:
-        raise UserError(f"Slice {z} has no labels yet; paint or predict first, then confirm.")
+        raise UserError(f"Slice {z} has no labels yet; paint or propose first, then confirm.")
     return f"Slice {z} is confirmed" + (f"; {empty} of its pixels are unlabelled." if empty else ".")

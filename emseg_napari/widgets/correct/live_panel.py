@@ -33,6 +33,7 @@ from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.step import enable, first_obstacle
 from emseg_napari.widgets.layers.labels_layer import (
+    NO_LABELS_YET,
     confirmed_in,
     connect_while,
     labels_of,
@@ -106,7 +107,7 @@ class LivePanel(JobListener, QWidget):
         running, workspace = self.job.running, self._step.workspace
         missing = [
             (workspace.image is None, "open an image first"),
-            (workspace.labels is None, "make or open a labels layer first"),
+            (workspace.labels is None, NO_LABELS_YET),
         ]
         enable(self.switch, None if running else first_obstacle(missing))
         self.switch.setChecked(running)

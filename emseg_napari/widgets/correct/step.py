@@ -22,6 +22,8 @@ from emseg_napari.widgets.correct.slice_strip import SliceStrip
 from emseg_napari.widgets.correct.suggestion_panel import SuggestionPanel
 from emseg_napari.widgets.layers.label_colours import show_confirmed
 from emseg_napari.widgets.layers.labels_layer import (
+    NO_LABELS,
+    NO_LABELS_YET,
     confirmed_in,
     connect_while,
     history_of,
@@ -36,8 +38,8 @@ from emseg_napari.widgets.layers.placement import (
 )
 
 _STRIP = (
-    "One column for each slice: empty raw, hatched proposed, half full touched, full confirmed; the bars "
-    "below are the estimated errors. A click goes there."
+    "Empty: raw (no labels); hatched: proposed; half full: touched (you painted); full with a tick: "
+    "confirmed; bar below: estimated error. A click goes there."
 )
 
 
@@ -109,7 +111,7 @@ class CorrectStep(LabelsStep):
                     event.connect(self._show_soon)
                 layer.events.mode.connect(self._drop_complaint)
             self._watched = layer
-        obstacle = None if layer is not None else "make or open a labels layer first"
+        obstacle = None if layer is not None else NO_LABELS_YET
         self.slices.set_obstacle(obstacle)
         self.brushes.set_obstacle(obstacle)
         self.repairs.set_obstacle(
@@ -178,7 +180,7 @@ class CorrectStep(LabelsStep):
 
     def _shown_layer(self) -> Labels:
         if self.workspace.labels is None:
-            raise UserError("No labels layer is chosen; make or open one first.")
+            raise UserError(NO_LABELS)
         return self.workspace.labels
 
     def _move(self, by: int) -> None:

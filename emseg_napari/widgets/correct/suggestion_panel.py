@@ -19,6 +19,7 @@ from emseg_napari.widgets.base.step import enable, first_obstacle, in_columns, w
 from emseg_napari.widgets.correct.place_queue import PlaceQueue
 from emseg_napari.widgets.correct.place_search import NO_RUN, PlaceSearch
 from emseg_napari.widgets.correct.place_walk import PlaceWalk, searching
+from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET
 from emseg_napari.widgets.layers.placement import slice_in_view
 
 _REST_MS = 350  # after the 150 ms with which the step follows the view
@@ -137,7 +138,7 @@ class SuggestionPanel(QWidget):
         """Enable what can be done now, after layers or run were chosen, too."""
         self.walk.follow_layers()
         missing = [
-            (self.queue is None, "make or open a labels layer first"),
+            (self.queue is None, NO_LABELS_YET),
             (self._step.workspace.image is None, "open an image first"),
         ]
         for button, own in self._obstacles().items():

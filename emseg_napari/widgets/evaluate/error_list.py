@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, error_map
-from emseg_napari.evaluation.report_html import ABOUT_TRAINED
+from emseg_napari.evaluation.training_overlap import ABOUT, TRAINED
 from emseg_napari.widgets.base.step import in_row, wrapping_label
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.theme_colours import BLUE, GREY, ThemeColour
@@ -49,6 +49,7 @@ class ErrorList(QWidget):
         self._viewer = viewer
         self._over: Any = None
         self._layer: Any = None
+        self._shape: tuple[int, ...] = ()
         self.errors: list[SegmentationError] = []
         self.summary = wrapping_label()
         self.table = ScoreTable(_COLUMNS)
@@ -83,16 +84,17 @@ class ErrorList(QWidget):
         trained : collection of int
             Slices that the run was trained on, where few errors prove nothing.
         """
-        self.errors, self._over = list(errors), over
+        self.errors, self._over, self._shape = list(errors), over, shape
         self.summary.setText(_summary(self.errors, trained))
         self.table.fill([(error, _cells(error, error.z in trained)) for error in self.errors[:MOST_ROWS]])
-        self._draw(error_map(self.errors, shape, new_labels(shape)))
+        self._draw()
 
-    def _draw(self, walls: np.ndarray) -> None:
+    def _draw(self) -> None:
         """Show the walls in the previous layer, if it is there: software OpenGL may crash on removed ones."""
+        walls = error_map(self.errors, self._shape, new_labels(self._shape))
         shown = walls[0] if self._over.ndim == 2 else walls
         place = layer_transform(self._over, shown.ndim)
-        if self._layer is None or self._layer not in self._viewer.layers:
+        if self._layer not in self._viewer.layers:
             self._layer = self._add_layer(shown, place)
             return
         self._layer.data = shown
@@ -113,8 +115,11 @@ class ErrorList(QWidget):
 
     def _go(self, error: SegmentationError) -> None:
         """Bring the slice up, and the wall into the middle of the canvas."""
-        if self._layer is None or self._layer not in self._viewer.layers:
-            return
+        if self._layer not in self._viewer.layers:
+            if self._over not in self._viewer.layers:
+                self.summary.setText("The true labels were removed; evaluate again.")
+                return
+            self._draw()
         y, x = error.centre
         show_pixel(self._viewer, self._layer, (error.z, y, x))
         extent = max(np.ptp(axis) for axis in error.pixels) + 1
@@ -134,7 +139,7 @@ def _summary(errors: Sequence[SegmentationError], trained: Collection[int]) -> s
 
 
 def _cells(error: SegmentationError, is_trained: bool) -> list[Cell]:
-    colour, why = (GREY, ABOUT_TRAINED) if is_trained else (None, "")
+    colour, why = (GREY, ABOUT[TRAINED]) if is_trained else (None, "")
     kind = Cell(error.kind, float(error.kind == "split"), why, WORDS[error.kind])
     numbers = (error.z, error.size_px, *error.centre)
     return [kind, *(Cell(str(n), n, why, colour) for n in numbers)]

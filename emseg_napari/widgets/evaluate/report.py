@@ -30,6 +30,7 @@ def report_of(
         facts=_facts(comparison, review, error_settings),
         notes=notes,
         honesty=honesty_of(comparison.pair, review.evaluation),
+        overlap=comparison.pair.overlap,
         pictures=_pictures(comparison, review),
     )
 

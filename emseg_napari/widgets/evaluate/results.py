@@ -12,9 +12,9 @@ from emseg_napari.evaluation.evaluation import Evaluation, SliceEvaluation
 from emseg_napari.evaluation.honesty import about_mean
 from emseg_napari.evaluation.predictions import boundary_threshold
 from emseg_napari.evaluation.report import error_counts
-from emseg_napari.evaluation.report_html import ABOUT_TRAINED, MEANING
+from emseg_napari.evaluation.report_html import MEANING
 from emseg_napari.evaluation.review import Review
-from emseg_napari.evaluation.training_overlap import HELD_OUT, TRAINED, UNKNOWN
+from emseg_napari.evaluation.training_overlap import ABOUT, Overlap
 from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.plots import ThresholdPlot
@@ -28,11 +28,6 @@ from emseg_napari.widgets.evaluate.rounds_table import RoundsTable
 from emseg_napari.widgets.layers.placement import show_slice
 
 _TABS_PX = 260
-_SEEN = {
-    TRAINED: ABOUT_TRAINED,
-    HELD_OUT: "the run chose its threshold and weights by this slice: its score is too high a little",
-    UNKNOWN: "not known is which run predicted it, so its score may prove nothing",
-}
 _COLUMNS = {
     "Slice": "Click to go there. Grey: the run was trained on it, so its score proves nothing.",
     "V_rand": "Rand score after border thinning, 1 is perfect; split and merge parts are in the tooltips.",
@@ -50,7 +45,7 @@ class Headline(QWidget):
     Attributes
     ----------
     warning : QLabel
-        What the means are worth if the run was trained on scored slices.
+        What the means are worth if the run has seen scored slices.
     figures : dict
         Row and column to label.
     """
@@ -73,14 +68,13 @@ class Headline(QWidget):
                 grid.setColumnStretch(column, 1)
         self.setToolTip(MEANING)
 
-    def show_evaluation(self, evaluation: Evaluation, has_threshold: bool) -> None:
-        """Show means; labels have no threshold, so no best one."""
+    def show_evaluation(self, evaluation: Evaluation, has_threshold: bool, warning: str) -> None:
+        """Show means, and what they are worth; labels have no threshold, so no best one."""
         own = evaluation.at_threshold
         best_rand = f"{evaluation.v_rand:.4f} at {boundary_threshold(evaluation.v_rand_threshold):.1f}"
         best_info = f"{evaluation.v_info:.4f} at {boundary_threshold(evaluation.v_info_threshold):.1f}"
         at = f"at threshold {boundary_threshold(evaluation.threshold):.2f}"
         head = at if has_threshold else "labels as they are"
-        warning = about_mean(evaluation)
         self.warning.setText(f"<b>{warning}</b>")
         self.warning.setVisible(bool(warning))
         rows = [
@@ -137,9 +131,10 @@ class Results(QWidget):
         """Show what an evaluation found."""
         evaluation, self._truth_layer = review.evaluation, comparison.truth_layer
         self.subject.setText(f"<b>{comparison.prediction_name}</b> against <b>{comparison.truth_name}</b>")
-        self.headline.show_evaluation(evaluation, comparison.has_threshold)
-        seen_of, counts = comparison.pair.overlap.seen_of, error_counts(review)
-        self.slices.fill([(one.z, _cells(one, counts[one.z], seen_of(one))) for one in evaluation.per_slice])
+        overlap, counts = comparison.pair.overlap, error_counts(review)
+        warning = about_mean(evaluation, overlap)
+        self.headline.show_evaluation(evaluation, comparison.has_threshold, warning)
+        self.slices.fill([(one.z, _cells(one, counts[one.z], overlap)) for one in evaluation.per_slice])
         self.thresholds.show_evaluation(evaluation)
         trained = evaluation.trained_slices
         self.errors.show_errors(review.errors, comparison.truth_layer, comparison.stack_shape, trained)
@@ -156,10 +151,9 @@ class Results(QWidget):
             show_slice(self._viewer, self._truth_layer, z)
 
 
-def _cells(one: SliceEvaluation, errors: Any, seen: str) -> list[Cell]:
-    s, colour = one.scores, GREY if one.trained else None
-    kind = next((what for what in _SEEN if seen.startswith(what)), "")
-    why = _SEEN.get(kind, "")
+def _cells(one: SliceEvaluation, errors: Any, overlap: Overlap) -> list[Cell]:
+    s, colour, kind = one.scores, GREY if one.trained else None, overlap.kind_of(one)
+    why = ABOUT.get(kind, "")
     return [
         Cell(str(one.z), one.z, why, colour),
         Cell(f"{s.v_rand:.4f}", s.v_rand, _parts(s.v_rand_split, s.v_rand_merge), colour),
@@ -167,7 +161,7 @@ def _cells(one: SliceEvaluation, errors: Any, seen: str) -> list[Cell]:
         Cell(f"{100 * s.accuracy:.2f}", s.accuracy, "", colour),
         Cell(f"{s.boundary_f1:.3f}", s.boundary_f1, "", colour),
         Cell(f"{errors['merge']}+{errors['split']}", errors.total(), "merges + splits", colour),
-        Cell(seen, [*_SEEN, kind].index(kind), why, colour),
+        Cell(overlap.seen_of(one), [*ABOUT, kind].index(kind), why, colour),
     ]
 
 

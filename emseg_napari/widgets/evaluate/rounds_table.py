@@ -10,8 +10,7 @@ from emseg_napari.annotation.label_state import is_own
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.store import Round
 from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
-from emseg_napari.evaluation.report_html import ABOUT_TRAINED
-from emseg_napari.evaluation.training_overlap import TRAINED
+from emseg_napari.evaluation.training_overlap import ABOUT, HELD_OUT, TRAINED, UNKNOWN
 from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.widgets.base.table import Cell, ScoreTable
@@ -25,8 +24,8 @@ BETTER, WORSE = GREEN, VERMILLION
 _LETTERS = 15  # of the first column, so that the figures stay in view
 _DIFFERENCE = "below it the difference to the last round that scored the same slices."
 _COLUMNS = {
-    "Round": "When, with which run, on which slices of which labels. Grey: the run was trained on them, so "
-    "the figures prove nothing.",
+    "Round": "When, with which run, on which slices of which labels. Grey: not all of them are new to the "
+    "run, so the figures may be too high.",
     "Labels": "Slices that held labels of your own, and slices that you had confirmed.",
     "V_rand": f"At the threshold in use; {_DIFFERENCE}",
     "V_info": f"At the threshold in use; {_DIFFERENCE}",
@@ -66,10 +65,11 @@ def _mark_of(comparison: LayerComparison) -> str:
 
 def round_of(comparison: LayerComparison, evaluation: Evaluation, work: Work) -> Round:
     """Return the row of the history for an evaluation that has just ended."""
-    mean = evaluation.at_threshold
+    mean, overlap = evaluation.at_threshold, comparison.pair.overlap
+    seen = overlap.by_kind(evaluation.counted)
     return Round(
         when=datetime.now().isoformat(timespec="seconds"),
-        run=comparison.pair.overlap.run_names,
+        run=overlap.run_names,
         corrected=work.corrected,
         confirmed=work.confirmed,
         slices=evaluation.averaged,
@@ -78,7 +78,9 @@ def round_of(comparison: LayerComparison, evaluation: Evaluation, work: Work) ->
         accuracy=mean.accuracy,
         truth=comparison.truth_name,
         image=work.image,
-        trained=evaluation.averaged_trained,
+        trained=seen[TRAINED],
+        held_out=seen[HELD_OUT],
+        unknown=seen[UNKNOWN],
     )
 
 
@@ -105,17 +107,19 @@ def _before(rounds: Sequence[Round], i: int) -> Round | None:
     return next((one for one in reversed(rounds[:i]) if _scored(one) == _scored(rounds[i])), None)
 
 
-def _scored(one: Round) -> tuple[str, str, tuple[int, ...], tuple[int, ...]]:
-    return one.image, one.truth, one.slices, one.trained
+def _scored(one: Round) -> tuple[object, ...]:
+    return one.image, one.truth, one.slices, one.trained, one.held_out, one.unknown
 
 
 def _cells(one: Round, before: Round | None, i: int) -> list[Cell]:
     when = datetime.fromisoformat(one.when).strftime("%d %b %H:%M")
     run, slices = one.run or "no run", f"slices {as_ranges(one.slices)}"
     short = slices if len(slices) <= _LETTERS else f"{len(one.slices)} slices"
-    seen, colour = (ABOUT_TRAINED, GREY) if one.trained else ("", None)
-    lines = [when, _elided(run), short, TRAINED if seen else ""]
-    about = "\n".join(filter(None, [one.when, run, slices, one.truth, seen]))
+    seen = {TRAINED: one.trained, HELD_OUT: one.held_out, UNKNOWN: one.unknown}
+    kinds = [kind for kind in seen if seen[kind]]
+    colour = GREY if kinds else None
+    lines = [when, _elided(run), short, *kinds]
+    about = "\n".join([one.when, run, slices, one.truth, *(ABOUT[kind] for kind in kinds)])
     name = Cell("\n".join(filter(None, lines)), i, about, colour)
     labels = Cell(f"{one.corrected} painted\n{one.confirmed} confirmed", one.confirmed)
     return [

@@ -133,9 +133,13 @@ class EvaluateStep(JobStep):
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of an evaluation."""
+        missing = (
+            "choose a prediction first ('Propose this slice' makes one, with 'Keep the boundary probability' "
+            "under Options)"
+        )
         return [
             (self.job.running, "an evaluation is running"),
-            (self.prediction.layer is None, "choose a prediction first ('Propose this slice' makes one)"),
+            (self.prediction.layer is None, missing),
             (self.truth.layer is None, "choose the true labels first"),
         ]
 

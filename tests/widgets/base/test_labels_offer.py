@@ -5,6 +5,7 @@ import pytest
 import tifffile
 from napari.layers import Labels
 
+from emseg_napari.widgets.base import labels_offer
 from emseg_napari.widgets.base.labels_offer import LabelsOffer
 from emseg_napari.widgets.layers.labels_layer import is_managed
 from emseg_napari.widgets.layers.layer_info import info_of
@@ -74,6 +75,59 @@ def test_what_two_conventions_fit_is_asked(viewer, offer, qtbot, tmp_path, monke
     settle(offer)
     assert len(asked) == 1
     np.testing.assert_array_equal(offer.workspace.labels.data, labels)
+
+
+@pytest.fixture
+def offered(viewer, offer, qtbot):
+    """The offer to use an image layer as labels of another one."""
+    image, labels = striped()
+    viewer.add_image(image, name="cells")
+    viewer.add_image(labels, name="labels of the cells")
+    until_offered(qtbot, offer)
+    return offer
+
+
+def test_the_offer_of_a_layer_can_be_refused_for_good(viewer, offered, qtbot):
+    refused = viewer.layers["labels of the cells"]
+    offered.refuse.click()
+    assert not offered.isVisible()
+    assert refused.visible
+    assert offered.workspace.labels is None
+    other = viewer.add_image(refused.data, name="other labels")
+    until_offered(qtbot, offered)
+    assert offered.layer == other
+
+
+def test_labels_are_offered_again_once_the_layer_that_was_made_of_them_is_removed(viewer, offered, qtbot):
+    offered.use.click()
+    settle(offered)
+    assert not offered.isVisible()
+    viewer.layers.remove(offered.workspace.labels)
+    assert offered.isVisible()
+    assert offered.layer.name == "labels of the cells"
+
+
+def test_labels_whose_image_is_removed_while_they_are_read_are_not_used(viewer, offered, qtbot):
+    offered.use.click()
+    viewer.layers.remove("cells")
+    settle(offered)
+    assert offered.is_wrong
+    assert "The image to which labels of the cells belongs was removed" in offered.status.text()
+    assert [layer.name for layer in viewer.layers] == ["labels of the cells"]
+    assert viewer.layers[0].visible
+
+
+def test_a_layer_that_cannot_be_read_is_not_offered_and_nothing_is_said(viewer, offer, qtbot, monkeypatch):
+    def broken(layer):
+        raise OSError("the disk was unplugged")
+
+    monkeypatch.setattr(labels_offer, "volume_of_layer", broken)
+    image, labels = striped()
+    viewer.add_image(image, name="cells")
+    viewer.add_image(labels, name="labels of the cells")
+    wait_for(qtbot, lambda: not offer._workers)
+    assert not offer.isVisible()
+    assert offer.status.text() == ""
 
 
 def test_the_offer_goes_with_its_layer(viewer, offer, qtbot):

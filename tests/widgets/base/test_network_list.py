@@ -73,6 +73,14 @@ def test_runs_stand_with_name_date_score_and_slices_after_the_starter_newest_fir
     assert "Score on held-out slices 5: 91.7 % pixel accuracy" in details
 
 
+def test_a_score_on_slices_that_the_start_was_trained_on_is_marked_as_too_high(network, qtbot, tmp_path):
+    written(tmp_path / "runs" / "mine", kept_accuracy=0.97, held_out_slices=[5], start_slices=[4, 5])
+    title = read(qtbot, network, 1)[1]
+    assert title.startswith("mine \u00b7 29 Nov 14:02 \u00b7 97.0 % (too high) \u00b7")
+    details = network.itemData(1, Qt.ItemDataRole.ToolTipRole)
+    assert "97.0 % pixel accuracy. The score counts slices that the start was trained on" in details
+
+
 def test_choosing_a_run_makes_it_the_one_that_predicts_and_the_starter_can_be_chosen_again(
     network, dock, qtbot, tmp_path, starter
 ):
@@ -102,7 +110,7 @@ def test_an_interrupted_and_a_damaged_run_are_named_and_cannot_predict(network, 
         "mine \u00b7 29 Nov 14:02 \u00b7 interrupted, 3 min 05 s \u00b7 1 slice",
         "broken \u00b7 29 Nov 14:01 \u00b7 cannot be read",
     ]
-    for index, why in ((1, "resume it (step Train: 'Start from')"), (2, "settings.json is damaged")):
+    for index, why in ((1, "resume it (page Train: 'Start from')"), (2, "settings.json is damaged")):
         assert not network.model().item(index).isEnabled()
         assert why in network.itemData(index, Qt.ItemDataRole.ToolTipRole)
 

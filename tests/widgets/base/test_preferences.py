@@ -58,6 +58,26 @@ def test_what_a_step_remembers_is_on_the_page_and_nowhere_else(page, settings_fo
     }
 
 
+def test_what_an_earlier_build_remembered_is_on_the_page_once(page, settings_folder):
+    file = settings_folder / "settings.json"
+    earlier = {"folders": {"runs": "myruns", "exports": "b"}, "volume": {"scheduler": 7}}
+    file.write_text(json.dumps(earlier))
+    assert preferences.recall_folder("runs", Path("c")) == Path("myruns")
+    assert preferences.recall("volume") == {"scheduler": ""}
+    assert page.folders.runs == "myruns"
+    assert json.loads(file.read_text()) == {"folders": {"exports": "b"}, "volume": {}}
+    page.folders.runs = type(page.folders).model_fields["runs"].default
+    assert preferences.recall_folder("runs", Path("c")) == Path.home() / "emseg-runs"
+
+
+def test_what_was_changed_on_the_page_counts_more_than_what_an_earlier_build_remembered(
+    page, settings_folder
+):
+    page.folders.runs = "new"
+    (settings_folder / "settings.json").write_text('{"folders": {"runs": "myruns"}}')
+    assert preferences.recall_folder("runs", Path("c")) == Path("new")
+
+
 def test_napari_shows_the_page_with_a_field_for_each_setting(make_napari_viewer, qtbot):
     viewer = make_napari_viewer()
     (action,) = [one for one in viewer.window.file_menu.actions() if "Preferences" in one.text()]

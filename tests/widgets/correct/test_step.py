@@ -13,7 +13,7 @@ from emseg_napari.widgets.layers.labels_layer import add_labels, adopt, confirme
 from helpers.window import striped, wait_for
 
 IMAGE, LABELS = striped((6, 40, 48))
-NO_LABELS, NO_IMAGE = "make or open a labels layer first", "open an image first"
+NO_LABELS, NO_IMAGE = "propose a slice, or press 'New' beside Labels", "open an image first"
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_foreign_layer_that_another_step_takes_over_is_counted_at_once(step, q
     assert not step.strip.found
     adopt(foreign)
     step.workspace.follow()
-    wait_for(qtbot, lambda: step.slices.totals.text().startswith("Slices: 6 touched."))
+    wait_for(qtbot, lambda: step.slices.totals.text() == "6 slices: 6 touched")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_keys_go_from_slice_to_slice_and_not_beyond_the_ends(step):
 @pytest.mark.parametrize("key", ["T", "O", ",", "."])
 def test_keys_without_labels_say_so(empty, key):
     press(empty, key)
-    assert empty.status.text() == "No labels layer is chosen; make or open one first."
+    assert empty.status.text().startswith("No labels layer is chosen; press 'New' beside Labels")
 
 
 def test_all_keys_are_on_one_page_that_is_made_once(step):
@@ -137,7 +137,7 @@ def test_the_slice_in_view_and_all_slices_are_described(step, qtbot):
     step.workspace.labels.data[0] = 0
     step.workspace.labels.data[1] = 1
     step.strip.count(range(6))
-    text = "Slices: 1 raw, 4 proposed, 1 touched. Confirmed slices: none yet"
+    text = "6 slices: 1 raw, 4 proposed, 1 touched"
     wait_for(qtbot, lambda: step.slices.totals.text() == text)
     wait_for(qtbot, lambda: step.slices.state.text() == step.strip.sentence(2))
     assert step.confirm.text() == "Confirm slice (C)"
@@ -146,18 +146,18 @@ def test_the_slice_in_view_and_all_slices_are_described(step, qtbot):
         press(step, "C")
     wait_for(qtbot, lambda: step.confirm.text() == "Unconfirm slice (C)")
     assert step.slices.state.text() == ("Slice 2: unlabelled 0.0 %, proposed 0.0 %, yours 100.0 %; confirmed")
-    text = "Slices: 1 raw, 2 proposed, 1 touched, 2 confirmed. Confirmed slices: 2, 4"
+    text = "6 slices: 1 raw, 2 proposed, 1 touched, 2 confirmed (2, 4)"
     wait_for(qtbot, lambda: step.slices.totals.text() == text)
     step.viewer.dims.set_point(0, 1)
     wait_for(qtbot, lambda: step.confirm.text() == "Confirm slice (C)")
 
 
 def test_how_many_slices_are_in_which_state_is_shown_once_they_are_counted(step, qtbot):
-    wait_for(qtbot, lambda: step.slices.totals.text().startswith("Slices: 6 proposed."))
+    wait_for(qtbot, lambda: step.slices.totals.text() == "6 slices: 6 proposed")
     step.workspace.labels.data[0] = 0
     with qtbot.waitSignal(step.strip.counted):
         step.strip.count([0])
-    assert step.slices.totals.text().startswith("Slices: 1 raw, 5 proposed.")
+    assert step.slices.totals.text() == "6 slices: 1 raw, 5 proposed"
 
 
 def test_confirming_is_undone_in_one_step(step):
@@ -247,7 +247,7 @@ def test_every_button_stands_in_the_step(step):
     for button in (*step.tools, step.confirm, step.drop, *step.repairs.buttons, *step.places.buttons):
         assert step.isAncestorOf(button)
     assert step.isAncestorOf(step.live.switch)
-    assert step.strip.toolTip().startswith("One column for each slice: empty raw")
+    assert step.strip.toolTip().startswith("Empty: raw (no labels); hatched: proposed")
 
 
 def test_what_the_dock_shows_on_every_page_is_not_in_the_page(step):

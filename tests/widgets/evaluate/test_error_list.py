@@ -101,9 +101,18 @@ def test_a_row_brings_its_wall_into_the_middle_as_large_as_it_can(found):
     assert found.viewer.dims.point[0] == 10
     assert found.viewer.scene.camera.center[-2:] == (40, 60)
     assert found.viewer.scene.camera.zoom == 4 / 2  # screen pixels for one of the world, two nm each
+
+
+def test_a_deleted_layer_comes_back_with_the_next_row_unless_the_labels_are_gone(found):
     found.viewer.layers.remove(drawn(found))
-    found.table.setCurrentCell(1, 0)
-    assert found.viewer.dims.point[0] == 10  # there is nothing to look at
+    found.table.step(1)
+    assert (drawn(found).data > 0).sum() == 9
+    found.table.step(1)
+    assert found.viewer.dims.point[0] == 20
+    found.viewer.layers.clear()
+    found.table.step(1)
+    assert found.summary.text() == "The true labels were removed; evaluate again."
+    assert not found.viewer.layers
 
 
 def test_a_long_wall_fits_as_a_whole(found):
@@ -139,6 +148,19 @@ def test_a_round_is_compared_with_the_last_one_on_the_same_slices(qtbot):
     assert texts[2][0].splitlines()[1].endswith("me")
 
 
+@pytest.mark.parametrize(("field", "mark"), [("held_out", "held out"), ("unknown", "not known")])
+def test_a_round_on_slices_that_are_not_new_is_grey_marked_and_no_progress_on_new_ones(qtbot, field, mark):
+    table = RoundsTable()
+    qtbot.addWidget(table)
+    seen = replace(FIRST, v_rand=0.95, **{field: (2,)})
+    table.show_rounds([FIRST, seen])
+    assert [row[2] for row in rows(table)] == ["0.9500", "0.9000"]
+    assert rows(table)[0][0].endswith(f"\n{mark}")
+    greys = [table.item(i, 2).foreground().color() == GREY.on(table) for i in (0, 1)]
+    assert greys == [True, False]
+    assert mark in table.item(0, 0).toolTip()
+
+
 # -- the heading ----------------------------------------------------------------------------
 
 
@@ -157,9 +179,9 @@ def test_of_labels_no_best_threshold_is_said(qtbot, has_threshold):
             threshold=0.55,
             pixel_error=0.05,
             averaged=(1, 2),
-            trained_slices=(),
         ),
         has_threshold,
+        "",
     )
     texts = [[headline.figures[i, j].text() for j in range(3)] for i in range(6)]
     best = ["best (too optimistic)", "0.9100 at 0.7", "0.8100 at 0.6", "", ""]

@@ -526,6 +526,18 @@ def test_slices_that_were_trained_on_are_scored_and_grey_and_the_means_leave_the
     )
 
 
+def test_means_over_the_held_out_slices_alone_are_said_to_be_too_high(step, started, tmp_path):
+    run = a_run(tmp_path / "run", trained=(1, 2, 4), held_out=(5,), image=IMAGE)
+    step.workspace.choose_run(run)
+    step.evaluate.click()
+    answer(step, a_review(TRUTH, PREDICTED, V_RAND, trained=(1, 2, 4)))
+    warning = "By slices 5 the run chose its threshold and weights: the means are too high."
+    assert warning in step.results.headline.warning.text()
+    (one,) = step.workspace.rounds
+    assert (one.slices, one.trained, one.held_out, one.unknown) == ((5,), (), (5,), ())
+    assert column(step.results.rounds, 0)[0].endswith("slices 5\nheld out")
+
+
 def test_where_all_labelled_slices_were_trained_on_they_are_scored_and_said_to_prove_nothing(
     step, qtbot, tmp_path
 ):
@@ -737,7 +749,8 @@ def test_scale_and_place_of_the_truth_are_kept_by_errors_and_camera(alone, monke
 def test_evaluating_again_replaces_the_errors_and_their_layer_may_be_deleted(evaluated):
     viewer = evaluated.viewer
     viewer.layers.remove("errors: merge red, split blue")
-    evaluated.results.errors.table.step(1)  # goes nowhere and says nothing
+    evaluated.results.errors.table.step(1)
+    viewer.layers.remove("errors: merge red, split blue")
     for predicted in (PREDICTED, TRUTH):
         evaluated.evaluate.click()
         answer(evaluated, a_review(TRUTH, predicted, V_RAND))
@@ -898,6 +911,12 @@ def test_a_file_that_cannot_be_written_is_a_sentence(evaluated, qtbot, tmp_path)
 
 
 # -- with the other steps -----------------------------------------------------------------
+
+
+def test_who_needs_a_prediction_is_told_which_choice_of_the_step_before_keeps_one(dock):
+    choice = dock.predict.with_probability.text()
+    for button in (dock.evaluate.evaluate, dock.cells.find):
+        assert f"'{choice}' under {dock.predict.options.button.text()}" in button.toolTip()
 
 
 def test_a_prediction_of_the_step_before_is_signed_with_its_run(dock, qtbot, tiny_run, tiny_stack):
