@@ -223,7 +223,7 @@ def test_confirming_with_the_key_protects_the_slice_and_shows(loaded, qtbot):
     qtbot.keyClick(canvas, "c")
     assert confirmed_in(layer) == {z}
     assert loaded.correct.status.text() == f"Slice {z} is confirmed."
-    wait_for(qtbot, lambda: f"1 confirmed ({z})" in loaded.correct.confirmed.text())
+    wait_for(qtbot, lambda: f"1 confirmed ({z})" in loaded.correct.slices.totals.text())
     before = layer.data.copy()
     fill(layer, z, np.ones(layer.data.shape[1:], np.uint8))
     np.testing.assert_array_equal(layer.data, before)

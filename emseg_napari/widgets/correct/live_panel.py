@@ -69,11 +69,11 @@ class LivePanel(JobListener, QWidget):
 
     Signals
     -------
-    proposed : int
-        This slice has a new proposal.
+    proposed : napari.layers.Labels, int
+        This slice of a layer has a new proposal.
     """
 
-    proposed = Signal(int)
+    proposed = Signal(object, int)
 
     def __init__(self, step: LabelsStep) -> None:
         super().__init__()
@@ -199,4 +199,4 @@ class LivePanel(JobListener, QWidget):
                 exchange_origin(self.layer, event.z, Origin(self._folder))
             fill(self.layer, event.z, from_probability(event.probability, self._threshold))
             self._step.autosave.record_edit(self.layer, {event.z})  # else its session would say it holds them
-            self.proposed.emit(event.z)
+            self.proposed.emit(self.layer, event.z)

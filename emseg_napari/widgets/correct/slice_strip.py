@@ -92,7 +92,8 @@ class SliceStrip(QWidget):
 
     def count(self, slices: Iterable[int]) -> None:
         """Count some slices again, soon."""
-        self._waiting.update(dict.fromkeys(slices))
+        if self._layer is not None:
+            self._waiting.update(dict.fromkeys(slices))
         if self._waiting:
             self._timer.start()
         self.update()
