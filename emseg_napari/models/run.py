@@ -62,6 +62,8 @@ class RunRecord(Settings):
     start_mark : str, optional
         `Run.network_mark` of that run when this one began. None of runs of before December 2026, and where
         the start was not finished.
+    start_scale : tuple of float, optional
+        `scale` of that run. None of runs of before December 2026.
     start_slices : list of int
         Slices of this stack that the start, or a start before it, had been trained on.
     fingerprints : list of str
@@ -107,6 +109,7 @@ class RunRecord(Settings):
     held_out_tile: tuple[int, int, int, int] | None = None
     start: str | None = None
     start_mark: str | None = None
+    start_scale: tuple[float, float] | None = None
     start_slices: list[int] = Field(default_factory=list)
     fingerprints: list[str] = Field(default_factory=list)
     held_out_fingerprints: list[str] = Field(default_factory=list)

@@ -32,6 +32,8 @@ class ListedRun:
         Whether it was interrupted and can be resumed.
     is_shipped : bool
         Whether it comes with the package.
+    is_in_use : bool
+        Whether it is being trained.
     """
 
     folder: Path
@@ -40,12 +42,13 @@ class ListedRun:
     problem: str | None
     resumable: bool = False
     is_shipped: bool = False
+    is_in_use: bool = False
 
 
 def recent_runs(folder: Path) -> list[ListedRun]:
     """Return the last runs in a folder, at most `RECENT`, the newest first."""
     try:
-        found = [(_changed_ns(path), path) for path in folder.iterdir()]
+        found = [(_written_ns(path / "run.json"), path) for path in folder.iterdir()]
     except OSError:  # not there yet, or not readable
         return []
     newest = sorted((one for one in found if one[0]), reverse=True)
@@ -58,13 +61,15 @@ def shipped_runs() -> list[ListedRun]:
 
 
 def listed_run(folder: Path) -> ListedRun:
-    """Look at a run folder; its record is read again only if it was written since."""
-    changed = _changed_ns(folder)
-    run, problem = _read(folder, changed)
-    if run is None:
-        return ListedRun(folder, changed / 1e9, None, problem)
+    """Look at a run folder; it is read again only if its record or its history was written since."""
+    changed = _written_ns(folder / "run.json")
+    try:
+        run = _read(folder, changed, _written_ns(folder / "history.json"))
+    except UserError as error:
+        return ListedRun(folder, changed / 1e9, None, str(error))
     if not run.record.finished and in_use(folder):
-        return ListedRun(folder, changed / 1e9, run, f"{folder.name} is being trained; wait for its end.")
+        problem = f"{folder.name} is being trained; wait for its end."
+        return ListedRun(folder, changed / 1e9, run, problem, is_in_use=True)
     resumable = _is_resumable(run)
     return ListedRun(folder, changed / 1e9, run, _why_it_cannot_predict(run, resumable), resumable)
 
@@ -75,20 +80,17 @@ def add_missing(runs: Iterable[ListedRun], folders: Iterable[Path]) -> list[List
     return [*listed.values(), *(listed_run(folder) for folder in folders if folder not in listed)]
 
 
-def _changed_ns(folder: Path) -> int:
+def _written_ns(file: Path) -> int:
     try:
-        return (folder / "run.json").stat().st_mtime_ns
+        return file.stat().st_mtime_ns
     except OSError:
         return 0
 
 
 @lru_cache(maxsize=4 * RECENT)
-def _read(folder: Path, changed_ns: int) -> tuple[Run | None, str | None]:
-    """Read a run; the second argument lets one that was written since be read again."""
-    try:
-        return open_run(folder), None
-    except UserError as error:
-        return None, str(error)
+def _read(folder: Path, *written_ns: int) -> Run:
+    """Read a run; the other arguments let one that was written since be read again, as are errors."""
+    return open_run(folder)
 
 
 def _is_resumable(run: Run) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from emseg_napari.models.run import Run, RunRecord, starter_folder, versions
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.training.patches import network_scale
 
-# By what V_rand and V_info of a handful of slices differ by chance.
+# By what V_rand and V_info of a handful of slices differ by chance, and pixel accuracy.
 BY_CHANCE = 0.01
+_ACCURACY_BY_CHANCE = 0.002
 # A network that finds this much boundary, and so many times as much as its start, floods slices with it. Of a
 # section of ISBI 2012 the starter finds 23 %, which is right. After half a minute on a few exact strokes it
 # finds 23 %, too, and on strokes that are nearly all boundary 35 to 39 %.
@@ -47,6 +48,7 @@ def with_start(record: RunRecord, start: Run, image: Stack) -> RunRecord:
         update={
             "start": start.folder.name,
             "start_mark": mark_of(start),
+            "start_scale": start.record.scale,
             "start_slices": [z for z in slices if seen(image[z], known)],
             "fingerprints": sorted(known.union(record.fingerprints)),
             "held_out_fingerprints": sorted(
@@ -130,18 +132,31 @@ def share_sentence(record: RunRecord) -> str:
     return f"{share:.0%} of what changed since '{start}' is kept, which suits the held-out labels best."
 
 
-def is_better_than_start(record: RunRecord) -> bool | None:
-    """Say whether a run scores better than its start on what was held out; None if that was not compared.
+Comparison = Literal["better", "no different", "worse"]
+
+
+def compared_with_start(record: RunRecord) -> Comparison | None:
+    """Say how a run scores beside its start on what was held out; None if that was not compared.
 
     V_rand decides where it differs by more than chance, else pixel accuracy.
     """
+    if is_its_start(record):
+        return "no different"
     if record.start_accuracy is None or record.kept_accuracy is None:
         return None
+    gain, by_chance = record.kept_accuracy - record.start_accuracy, _ACCURACY_BY_CHANCE
     if record.start_v_rand is not None and record.kept_v_rand is not None:
-        gain = record.kept_v_rand - record.start_v_rand
-        if abs(gain) > BY_CHANCE:
-            return gain > 0
-    return record.kept_accuracy > record.start_accuracy
+        v_rand_gain = record.kept_v_rand - record.start_v_rand
+        if abs(v_rand_gain) > BY_CHANCE:
+            gain, by_chance = v_rand_gain, BY_CHANCE
+    if abs(gain) <= by_chance:
+        return "no different"
+    return "better" if gain > 0 else "worse"
+
+
+def is_its_start(record: RunRecord) -> bool:
+    """Say whether nothing of what a run learned is kept, so that it is the network that it started from."""
+    return record.kept_share == 0 and record.start_scale in (None, record.scale)
 
 
 def floods(record: RunRecord) -> bool:
@@ -150,43 +165,51 @@ def floods(record: RunRecord) -> bool:
     Held-out labels of nearly all pixels, of which V_rand was scored, know better how much boundary there is.
     """
     share, before = record.boundary_share, record.start_boundary_share
-    if share is None or before is None or record.start_v_rand is not None:
+    if share is None or before is None or record.start_v_rand is not None or is_its_start(record):
         return False
     return share > max(_FLOOD_SHARE, _FLOOD_FACTOR * before)
 
 
 def is_worse_than_start(record: RunRecord) -> bool:
     """Say whether it is known that the start should rather be used."""
-    return is_better_than_start(record) is False or floods(record)
+    return compared_with_start(record) == "worse" or floods(record)
 
 
 def comparison_sentence(record: RunRecord) -> str:
-    """Say whether a run is better than its start; empty where it has none, or if that was never asked."""
-    if record.start is None or record.viewed_slice is None:
+    """Say whether a run is better than its start; empty if it has none, is the same, or was not compared."""
+    if record.start is None or record.viewed_slice is None or is_its_start(record):
         return ""
     sentences = [_scores_beside_start(record), _boundary_beside_start(record)]
     return " ".join(filter(None, reversed(sentences) if floods(record) else sentences))
 
 
 def _scores_beside_start(record: RunRecord) -> str:
-    better = is_better_than_start(record)
-    if better is None:
-        seen = f"'{record.start}' had been trained on held-out slices"
-        why = seen if record.validation_slices else "nothing was held out"
-        return f"It could not be scored beside '{record.start}': {why}."
+    compared = compared_with_start(record)
+    if compared is None:
+        return f"It could not be scored beside '{record.start}': {_why_not_compared(record)}."
     assert record.kept_accuracy is not None
-    assert record.start_accuracy is not None  # it is better or not
+    assert record.start_accuracy is not None  # they were compared
     scores = f"accuracy {100 * record.kept_accuracy:.1f} % against {100 * record.start_accuracy:.1f} %"
     if record.kept_v_rand is not None and record.start_v_rand is not None:
         scores += f", V_rand {record.kept_v_rand:.3f} against {record.start_v_rand:.3f}"
-    return f"{'Better' if better else 'NOT better'} than '{record.start}' on what was held out: {scores}."
+    than = {"better": "Better than", "no different": "No different from", "worse": "Worse than"}
+    held_out = "what was held out (which also chose it)"
+    return f"{than[compared]} '{record.start}' on {held_out}: {scores}."
+
+
+def _why_not_compared(record: RunRecord) -> str:
+    if not record.validation_slices:
+        return "nothing was held out"
+    if record.unseen_validation_slices != record.validation_slices:
+        return f"'{record.start}' had been trained on held-out slices"
+    return "the held-out labels were erased"
 
 
 def _boundary_beside_start(record: RunRecord) -> str:
     """Give the shares of boundary where they say more than the scores."""
     if record.boundary_share is None or record.start_boundary_share is None:
         return ""
-    if not floods(record) and is_better_than_start(record) is not None:
+    if not floods(record) and compared_with_start(record) is not None:
         return ""
     shares = (
         f"{100 * record.boundary_share:.0f} % as boundary, "

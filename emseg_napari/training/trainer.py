@@ -326,22 +326,25 @@ class _Training:
 
     def _score_kept(self) -> None:
         """Choose the thresholds of the kept network, and score it with them beside its start."""
-        kept, before = load_predictor(self._run, PredictionSettings()), self._run.record
-        self._run.update(**self._validator.choose_thresholds(kept))
+        kept = load_predictor(self._run, PredictionSettings())
+        found = self._validator.choose_thresholds(kept)
         if self._learner.has_start:
-            self._run.update(**self._beside_start(kept, before))
+            found |= self._beside_start(kept, found["threshold"])
+        # At once: until then the record has the thresholds of the start, also for a run that is resumed.
+        self._run.update(**found)
 
-    def _beside_start(self, kept: SlicePredictor, before: RunRecord) -> dict[str, Any]:
-        """Score the start, with its thresholds `before`, and look how much boundary both find in a slice."""
-        stop, z = self._context.should_stop, self._viewed_slice()
-        plane = self._slices.read(z)
+    def _beside_start(self, kept: SlicePredictor, threshold: float) -> dict[str, Any]:
+        """Score the start as it was, and look how much boundary both find in a slice."""
+        stop, z, record = self._context.should_stop, self._viewed_slice(), self._run.record
+        plane = ReadableSlices(self._image, lambda _: None).read(z)  # its labels train nothing here
+        as_it_was = record.model_copy(update={"scale": record.start_scale or record.scale})
         orientations = PredictionSettings().orientations_for(self._run.settings.network)
         with self._learner.blended(0.0):
-            start = self._learner.predictor(before, orientations)
+            start = self._learner.predictor(as_it_was, orientations)
             found = {"viewed_slice": z, **self._validator.score_start(start)}
             if plane is not None:
-                found["boundary_share"] = boundary_share(plane, kept, self._run.record.threshold, stop)
-                found["start_boundary_share"] = boundary_share(plane, start, before.threshold, stop)
+                found["boundary_share"] = boundary_share(plane, kept, threshold, stop)
+                found["start_boundary_share"] = boundary_share(plane, start, record.threshold, stop)
         return found
 
     def _viewed_slice(self) -> int:

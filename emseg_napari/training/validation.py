@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -226,7 +226,7 @@ class Validator:
         unseen = spread_over(self._unseen, _SLICES)
         return self._held_out_scorer.score(unseen, predictor, cells=False).cost
 
-    def choose_thresholds(self, predictor: SlicePredictor) -> dict[str, float | None]:
+    def choose_thresholds(self, predictor: SlicePredictor) -> dict[str, Any]:
         """Choose the thresholds and score them on what is held out; return fields of the run's record."""
         predictor = cast(SlicePredictor, CachedPredictor(predictor))
         record, slices = self._record, self._choosing
@@ -271,14 +271,15 @@ class Validator:
         orientations : int
             Over how many the predictions that choose thresholds are averaged.
         blends : int
-            How often `cost_beside_start` is asked; 0 of a training without a start.
+            How often `cost_beside_start` is asked; 0 of a training that is not anchored to a start.
         """
         shape = self.training_labels.shape[1:]
         compared = math.prod(min(n, _SIDE_PX) for n in shape)
         trained, held_out, unseen = (
             min(_SLICES, len(some)) for some in (self._trained, self._held_out, self._unseen)
         )
-        beside_start = unseen * blends + bool(blends) * (held_out + 2) * orientations
+        scored = 0 if self._record.start is None else held_out + 2
+        beside_start = unseen * blends + scored * orientations
         return compared * (trained + held_out + beside_start + len(self._choosing) * orientations)
 
 

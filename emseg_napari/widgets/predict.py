@@ -22,6 +22,7 @@ from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.stacks import check_image
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, validated
+from emseg_napari.widgets.base.closing import is_put_away
 from emseg_napari.widgets.base.fit_hint import FitHint
 from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.job_step import JobStep
@@ -259,7 +260,7 @@ class PredictStep(JobStep, LabelsStep):
         """Return what shows which event; slices and blocks come one by one."""
         return super().handlers() | {
             SlicePredicted: self._show_slice,
-            QuickLookReady: self._quick_look.show,
+            QuickLookReady: self._show_look,
             BlockDone: self._show_block,
         }
 
@@ -279,6 +280,10 @@ class PredictStep(JobStep, LabelsStep):
         if self._streaming is None:
             return "Cancelled; finished slices stay."
         return "Cancelled; finished blocks stay on disk. Press 'Propose the whole stack' to resume."
+
+    def _show_look(self, event: QuickLookReady) -> None:
+        if not is_put_away(self):
+            self._quick_look.show(event)
 
     def _show_slice(self, event: SlicePredicted) -> None:
         assert self._proposals is not None

@@ -201,7 +201,7 @@ def test_the_end_of_a_training_says_in_its_last_line_if_it_is_better_than_its_st
     last = EpochEnded(1, 10, 7.0, 0.5, 0.91, 0.8, 1e-3)
     run = Run(Path("mine"), TrainingSettings(), record, [last])
     assert _sentence(run).splitlines()[-1] == (
-        "NOT better than 'starter' on what was held out: accuracy 80.0 % against 90.0 %."
+        "Worse than 'starter' on what was held out (which also chose it): accuracy 80.0 % against 90.0 %."
     )
     assert _figures(run)["start_accuracy"] == 0.9
 

@@ -55,6 +55,26 @@ def test_a_run_is_read_again_only_after_it_was_written(tmp_path, monkeypatch):
     assert len(read) == 2
 
 
+def test_the_epochs_of_a_run_that_trains_are_read_again_though_its_record_stays(tmp_path):
+    run = interrupted(tmp_path / "mine")
+    times = [(run.folder / name).stat().st_mtime for name in ("run.json", "history.json")]
+    assert len(listed_run(run.folder).run.history) == 1
+    run.history.append(ROW)
+    run.save_history()
+    os.utime(run.folder / "history.json", (times[1] + 60, times[1] + 60))
+    assert len(listed_run(run.folder).run.history) == 2
+    assert (run.folder / "run.json").stat().st_mtime == times[0]
+
+
+def test_a_run_that_could_not_be_read_once_is_tried_again(tmp_path):
+    run = written(tmp_path / "mine")
+    settings = (run.folder / "settings.json").read_text()
+    (run.folder / "settings.json").write_text("{")
+    assert "settings.json is damaged" in listed_run(run.folder).problem
+    (run.folder / "settings.json").write_text(settings)  # such as on a drive of the network
+    assert listed_run(run.folder).problem is None
+
+
 def test_a_finished_run_predicts_and_a_damaged_one_says_why_not(tmp_path):
     run = written(tmp_path / "mine")
     found = listed_run(run.folder)
@@ -71,7 +91,7 @@ def test_an_interrupted_run_is_resumed_and_does_not_predict_before(tmp_path):
     run = interrupted(tmp_path / "mine")
     found = listed_run(run.folder)
     assert found.resumable
-    assert found.problem.endswith("before it had a network; resume it (step Train: 'Start from').")
+    assert found.problem.endswith("before it had a network; resume it (page Train: 'Start from').")
     run.last_checkpoint.unlink()
     found = listed_run(run.folder)
     assert not found.resumable
@@ -83,6 +103,7 @@ def test_a_run_that_is_being_trained_is_not_called_interrupted(tmp_path):
     lock = OutputLock(run.folder)
     found = listed_run(run.folder)
     assert (found.problem, found.resumable) == ("mine is being trained; wait for its end.", False)
+    assert found.is_in_use
     lock.release()
     assert listed_run(run.folder).resumable
 

@@ -4,9 +4,9 @@ import pytest
 
 from emseg_napari.models.run import RunRecord
 from emseg_napari.training.run_record import (
+    compared_with_start,
     comparison_sentence,
     floods,
-    is_better_than_start,
     is_worse_than_start,
 )
 
@@ -31,22 +31,33 @@ def scored(accuracy, start_accuracy, v_rand=None, start_v_rand=None, **changes):
 
 
 @pytest.mark.parametrize(
-    ("scores", "better"),
+    ("scores", "compared"),
     [
-        ((0.917, 0.902), True),
-        ((0.902, 0.917), False),
-        ((0.9, 0.9), False),
-        ((0.9, 0.91, 0.95, 0.93), True),  # V_rand decides
-        ((0.92, 0.91, 0.93, 0.95), False),
-        ((0.92, 0.91, 0.945, 0.95), True),  # which here differs by chance
-        ((0.92, 0.91, None, 0.95), True),
+        ((0.917, 0.902), "better"),
+        ((0.902, 0.917), "worse"),
+        ((0.9, 0.9), "no different"),
+        ((0.917, 0.91704), "no different"),
+        ((0.9185, 0.917), "no different"),
+        ((0.9, 0.91, 0.95, 0.93), "better"),  # V_rand decides
+        ((0.92, 0.91, 0.93, 0.95), "worse"),
+        ((0.92, 0.91, 0.945, 0.95), "better"),  # which here differs by chance
+        ((0.91, 0.91, 0.945, 0.95), "no different"),
+        ((0.92, 0.91, None, 0.95), "better"),
         ((None, None), None),
         ((0.9, None), None),
     ],
 )
-def test_v_rand_decides_where_it_differs_by_more_than_chance_else_accuracy(scores, better):
-    assert is_better_than_start(scored(*scores)) is better
-    assert is_worse_than_start(scored(*scores)) is (better is False)
+def test_v_rand_decides_where_it_differs_by_more_than_chance_else_accuracy(scores, compared):
+    assert compared_with_start(scored(*scores)) == compared
+    assert is_worse_than_start(scored(*scores)) is (compared == "worse")
+
+
+def test_of_a_run_that_kept_nothing_no_score_is_compared_unless_it_has_another_scale():
+    found = scored(0.917, 0.902, kept_share=0.0, boundary_share=0.8, start_boundary_share=0.2)
+    assert (compared_with_start(found), floods(found)) == ("no different", False)
+    assert comparison_sentence(found) == ""
+    other = scored(0.917, 0.902, kept_share=0.0, start_scale=(2.0, 2.0))
+    assert compared_with_start(other) == "better"
 
 
 @pytest.mark.parametrize(
@@ -65,19 +76,20 @@ def test_no_flood_is_what_labels_of_nearly_all_held_out_pixels_have_scored():
 
 def test_the_scores_stand_beside_each_other():
     assert comparison_sentence(scored(0.917, 0.902)) == (
-        "Better than 'starter' on what was held out: accuracy 91.7 % against 90.2 %."
+        "Better than 'starter' on what was held out (which also chose it): accuracy 91.7 % against 90.2 %."
     )
     assert comparison_sentence(scored(0.917, 0.902, 0.9, 0.95)) == (
-        "NOT better than 'starter' on what was held out: accuracy 91.7 % against 90.2 %, "
+        "Worse than 'starter' on what was held out (which also chose it): accuracy 91.7 % against 90.2 %, "
         "V_rand 0.900 against 0.950."
     )
+    assert comparison_sentence(scored(0.917, 0.9174)).startswith("No different from 'starter' on what was")
 
 
 def test_a_flood_is_said_even_where_the_score_is_better():
     said = comparison_sentence(scored(0.917, 0.902, boundary_share=0.8, start_boundary_share=0.2))
     assert said == (
         "It floods slices with boundary: of slice 4 it proposes 80 % as boundary, 'starter' 20 %. "
-        "Better than 'starter' on what was held out: accuracy 91.7 % against 90.2 %."
+        "Better than 'starter' on what was held out (which also chose it): accuracy 91.7 % against 90.2 %."
     )
     said = comparison_sentence(scored(0.917, 0.902, boundary_share=0.3, start_boundary_share=0.2))
     assert "slice 4" not in said
@@ -89,9 +101,11 @@ def test_what_could_not_be_scored_says_why_and_how_much_boundary_there_is():
         "It could not be scored beside 'starter': nothing was held out. Of slice 4 it proposes 24 % as "
         "boundary, 'starter' 21 %."
     )
-    assert comparison_sentence(record(kept_accuracy=0.9)) == (
+    assert comparison_sentence(record(kept_accuracy=0.9, start_slices=[2])) == (
         "It could not be scored beside 'starter': 'starter' had been trained on held-out slices."
     )
+    erased = "It could not be scored beside 'starter': the held-out labels were erased."
+    assert comparison_sentence(record(start_slices=[1])) == erased
 
 
 @pytest.mark.parametrize("changes", [{"start": None}, {"viewed_slice": None, "kept_accuracy": 0.9}])

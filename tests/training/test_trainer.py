@@ -18,6 +18,7 @@ from emseg_napari.core.jobs import (
     Message,
     PreviewReady,
     Progress,
+    SliceLeftOut,
     UserError,
 )
 from emseg_napari.core.locks import OutputLock
@@ -604,9 +605,9 @@ def second(tmp_path, monkeypatch):
     first.update(threshold=0.5, merge_threshold=0.7)
     still = {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 1e-9, "averaging": 0.0}
 
-    def train(context=None, folder=tmp_path / "second", resume=False, **changes):
+    def train(context=None, folder=tmp_path / "second", data=None, **changes):
         settings = tiny(start=str(first.folder), **still | changes)
-        return train_network(*membranes(), settings, context, folder=folder, resume=resume)
+        return train_network(*(data or membranes()), settings, context, folder=folder)
 
     return train
 
@@ -617,7 +618,8 @@ def test_a_run_is_scored_beside_its_start_as_it_is(second, monkeypatch):
     assert record.start_accuracy == pytest.approx(record.kept_accuracy, abs=0.01)
     assert record.viewed_slice == 3
     assert record.start_boundary_share == pytest.approx(record.boundary_share, abs=0.02)
-    assert "on what was held out: accuracy" in comparison_sentence(record)
+    learned = record.model_copy(update={"kept_share": 1.0})
+    assert comparison_sentence(learned).startswith("No different from 'first' on what was held out")
 
 
 def test_where_nothing_is_held_out_only_the_boundary_of_the_middle_slice_is_compared(second):
@@ -633,6 +635,41 @@ def test_a_resumed_run_is_scored_beside_its_start_even_if_that_is_gone(second, t
     shutil.rmtree(tmp_path / "first")
     resumed = train_network(*membranes(), folder=tmp_path / "second", resume=True)
     assert resumed.record.start_accuracy is not None
+
+
+def test_a_start_has_its_own_thresholds_also_after_a_cancel_while_it_was_scored(
+    second, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Scorer, "choose", lambda *_: (0.95, 0.3))
+    whole = second(folder=tmp_path / "whole").record
+
+    def cancelled(*_: object) -> None:
+        raise Cancelled
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Validator, "score_start", cancelled)
+        with pytest.raises(Cancelled):
+            second()
+    resumed = train_network(*membranes(), folder=tmp_path / "second", resume=True).record
+    assert (resumed.threshold, resumed.merge_threshold) == (0.95, 0.3)
+    for name in ("start_accuracy", "start_boundary_share"):
+        assert getattr(resumed, name) == pytest.approx(getattr(whole, name), abs=1e-6)
+
+
+def test_a_start_is_scored_at_its_own_scale(second, monkeypatch):
+    scales = []
+    monkeypatch.setattr(Validator, "score_start", lambda _, start: scales.append(start.scale) or {})
+    record = second(scale=2.0).record
+    assert (scales, record.scale, record.start_scale) == ([1.0], (2.0, 2.0), (1.0, 1.0))
+
+
+def test_a_slice_that_is_only_looked_at_in_the_end_is_not_called_left_out(second):
+    image, labels = membranes()
+    image, labels[2] = image.astype(np.float32), 0
+    image[2] = np.nan
+    story = Story()
+    record = second(JobContext(report=story), data=(image, labels), hold_out=False).record
+    assert (record.viewed_slice, record.boundary_share, story.of(SliceLeftOut)) == (2, None, [])
 
 
 def test_a_run_that_starts_from_nothing_is_compared_with_nothing(run):

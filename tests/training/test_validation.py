@@ -175,9 +175,12 @@ def test_a_start_is_scored_with_its_own_thresholds_on_slices_that_it_had_not_see
 
 def test_time_is_kept_for_scoring_the_start_too():
     image, labels = np.repeat(weak_spot()[0], 6, axis=0), np.repeat(weak_spot()[1], 6, axis=0)
-    validator = Validator(image, labels, record_of(image, 5, start="starter"), 1.0, never)
-    more = validator.pixels_at_end(8, 4) - validator.pixels_at_end(8, 0)
-    assert more == (4 * 1 + (1 + 2) * 8) * 64 * 64  # four blends, the held-out slice, and one slice twice
+    started, other = (
+        Validator(image, labels, record_of(image, 5, start=start), 1.0, never) for start in ("starter", None)
+    )
+    more = started.pixels_at_end(8, 0) - other.pixels_at_end(8, 0)
+    assert more == (1 + 2) * 8 * 64 * 64  # the held-out slice, and one slice twice
+    assert started.pixels_at_end(8, 4) - started.pixels_at_end(8, 0) == 4 * 64 * 64
 
 
 def test_the_share_of_boundary_is_that_of_the_middle_of_a_slice(monkeypatch):

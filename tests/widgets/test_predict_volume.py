@@ -10,6 +10,7 @@ from emseg_napari.inference import predict
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.widgets.base import output_target
+from emseg_napari.widgets.base.closing import main_window_of
 from emseg_napari.widgets.base.output_target import FILE
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.predict import OWN_LAYER
@@ -236,6 +237,16 @@ def test_the_first_look_goes_when_its_slice_is_predicted(desk, monkeypatch):
     assert desk.viewer.layers["first look"].visible
     desk.handle_event(SlicePredicted(0, np.full(SHAPE[1:], 0.9, np.float32)))
     assert not desk.viewer.layers["first look"].visible
+
+
+def test_no_first_look_comes_while_the_dock_is_put_away(desk, dock, monkeypatch):
+    monkeypatch.setattr(desk.job, "start", noting([]))
+    desk.target.setCurrentText(OWN_LAYER)
+    desk.this_slice.click()
+    dock.put_away(main_window_of(dock))
+    part = slice(0, 10), slice(0, 20)
+    desk.handle_event(QuickLookReady(0, part, np.full((10, 20), 0.9, np.float32)))
+    assert "first look" not in desk.viewer.layers
 
 
 @pytest.mark.slow

@@ -153,21 +153,20 @@ class RunChoice(QComboBox):
 
     def fill(self) -> None:
         """Show the present entries; an open list is opened again."""
-        is_open = self.view().isVisible()
+        is_open, value = self.view().isVisible(), self.value()
         if is_open:
             self.hidePopup()
         with QSignalBlocker(self):
             self.clear()
-            for entry in self._with_chosen(self.entries()):
+            for entry in self._with_chosen(self.entries(), value):
                 self._add(entry)
             self.addItem(ANOTHER, None)
-            self._show_chosen()
+            self._show_chosen(value)
         if is_open:
             super().showPopup()
 
-    def _with_chosen(self, entries: list[Entry]) -> list[Entry]:
+    def _with_chosen(self, entries: list[Entry], value: Any) -> list[Entry]:
         """Return the entries, and the chosen one if it is not among them: none yet, or a run that is gone."""
-        value = self.value()
         if value in [entry.value for entry in entries]:
             return entries
         if value is None:
@@ -181,8 +180,8 @@ class RunChoice(QComboBox):
         model.item(last).setEnabled(entry.obstacle is None)
         self.setItemData(last, entry.obstacle or entry.details, Qt.ItemDataRole.ToolTipRole)
 
-    def _show_chosen(self) -> None:
-        index = next(i for i in range(self.count()) if self.itemData(i) == self.value())
+    def _show_chosen(self, value: Any) -> None:
+        index = next(i for i in range(self.count()) if self.itemData(i) == value)
         self.setCurrentIndex(index)
         self.setToolTip(self.itemData(index, Qt.ItemDataRole.ToolTipRole))
 

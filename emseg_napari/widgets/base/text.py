@@ -53,7 +53,7 @@ def listed_details(listed: ListedRun) -> str:
         f"{run.settings.network}, started from {record.start or 'nothing'}, scale {record.scale[0]:g}",
         f"trained on slices {as_ranges(record.trained_slices)}",
         f"{_score(record)}{_flattery(record)}" if record.finished else "",
-        comparison_sentence(record),
+        comparison_sentence(record) or share_sentence(record),
     ]
     return "\n".join(filter(None, lines))
 
@@ -75,7 +75,8 @@ def _state(listed: ListedRun) -> list[str]:
 
 def verdict(run: Run) -> str:
     """Return whether a network is better than the one that it started from, or without a start its score."""
-    return f"Trained: {run.folder.name}. {comparison_sentence(run.record) or _score(run.record)}"
+    about = comparison_sentence(run.record) or share_sentence(run.record) or _score(run.record)
+    return f"Trained: {run.folder.name}. {about}"
 
 
 def outcome(run: Run) -> str:

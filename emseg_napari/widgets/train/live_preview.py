@@ -30,36 +30,49 @@ class LivePreview:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._live: Image | None = None
-        self._is_hidden = False
+        self._is_hidden = False  # by the plugin, and not by the user
         self._movie: Image | None = None
         self.frames: list[np.ndarray] = []
         self._epoch = 0  # of the last frame
 
     def reset(self) -> None:
-        """Start a new training: an old movie stays the user's."""
+        """Start a new training: an old movie stays the user's, and a layer that was hidden is shown again."""
         self._movie = None
         self.frames = []
+        self._is_hidden = True
 
-    def show(self, preview: PreviewReady, over: Layer, keep: bool) -> None:
-        """Show a preview on its slice of the layer `over`; `keep` adds it to the movie."""
-        place = slice_transform(over, preview.z)
-        picture = preview.probability[None]
+    def show(self, preview: PreviewReady, over: Layer, keep: bool, is_seen: bool = True) -> None:
+        """Show a preview on its slice of the layer `over`.
+
+        Parameters
+        ----------
+        preview : PreviewReady
+        over : napari.layers.Layer
+        keep : bool
+            Whether to add it to the movie.
+        is_seen : bool
+            Whether to show it now: not while the dock is put away.
+        """
+        if is_seen:
+            self._show_live(preview.probability[None], slice_transform(over, preview.z))
+        if keep:
+            self._add_frame(preview, over)
+
+    def _show_live(self, picture: np.ndarray, place: dict[str, Any]) -> None:
         if self._live is not None and self._live in self._viewer.layers:
             self._live.data = picture
             move_to(self._live, place)
-            if self._is_hidden:  # by `hide`, and not by the user
+            if self._is_hidden:
                 self._live.visible = True
         else:
             self._live = self._add(picture, "live proposal (boundary probability)", place)
         self._is_hidden = False
-        if keep:
-            self._add_frame(preview, over)
 
     def hide(self) -> None:
-        """Hide the live layer, which the next training uses again; the movie stays."""
-        if self._live is not None:
+        """Hide the live layer, which is used again, unless the user has hidden it; the movie stays."""
+        if self._live is not None and self._live.visible:
             self._live.visible = False
-        self._is_hidden = True
+            self._is_hidden = True
 
     def _add_frame(self, preview: PreviewReady, over: Layer) -> None:
         if self.frames and self._epoch == preview.epoch:

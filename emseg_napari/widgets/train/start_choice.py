@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from emseg_napari.core.jobs import UserError
 from emseg_napari.models.earlier_run import check_start, default_start, starter_name
 from emseg_napari.models.run import is_starter, open_run
-from emseg_napari.models.run_list import ListedRun
+from emseg_napari.models.run_list import ListedRun, listed_run
 from emseg_napari.settings import BASELINES, NetworkName
 from emseg_napari.widgets.base.network_list import Entry, RunChoice
 from emseg_napari.widgets.base.step import StepWidget
@@ -80,9 +80,10 @@ class StartChoice(RunChoice):
 
     def accept_folder(self, folder: Path) -> None:
         """Start from a run that is perhaps not in the list, or resume it."""
-        obstacle = self._obstacle(self.networks.add(folder), str(folder))
+        obstacle = self._obstacle(listed_run(folder), str(folder))
         if obstacle:
             raise UserError(obstacle)
+        self.networks.add(folder)
         self.accept(str(folder))
 
     def _shipped(self, listed: ListedRun) -> Entry:
@@ -96,7 +97,7 @@ class StartChoice(RunChoice):
 
     def _obstacle(self, listed: ListedRun, name: str) -> str | None:
         """Return why a run can neither start the network nor be resumed."""
-        if listed.run is None:
+        if listed.run is None or listed.is_in_use:
             return listed.problem
         try:
             if not listed.resumable:

@@ -25,8 +25,9 @@ from emseg_napari.models.run_folder import resumable_run
 from emseg_napari.settings import BASELINES, TrainingSettings
 from emseg_napari.training.dataset import CheckedData, check_data
 from emseg_napari.training.patches import PatchSampler
-from emseg_napari.training.run_record import is_worse_than_start
+from emseg_napari.training.run_record import compared_with_start, is_worse_than_start
 from emseg_napari.training.splits import DataNames
+from emseg_napari.widgets.base.closing import is_put_away
 from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.job_line import JobLine
 from emseg_napari.widgets.base.job_step import JobStep
@@ -95,6 +96,8 @@ class TrainStep(JobStep):
         self.cancel = self.controls.cancel
         self.job_lines.append(JobLine(self.job, "Training", self.bar, *self.controls.buttons))
         self.recipe.restore()
+        # Of a baseline nothing else is on the page.
+        self.more.set_open(self.recipe.network != "compact")
 
     def _build_recipe(self) -> None:
         self.recipe = TrainForm(self)
@@ -281,7 +284,8 @@ class TrainStep(JobStep):
 
     def _show_preview(self, event: PreviewReady) -> None:
         if self._trained_image in self.viewer.layers:
-            self.preview.show(event, self._trained_image, self.keep_movie.isChecked())
+            keep, is_seen = self.keep_movie.isChecked(), not is_put_away(self)
+            self.preview.show(event, self._trained_image, keep, is_seen)
 
     def on_message(self, event: Message) -> None:
         """Add a sentence of the training to the earlier ones."""
@@ -293,15 +297,21 @@ class TrainStep(JobStep):
         self.preview.hide()
         self.about.setText(f"{self.about.text()}\n{outcome(run)}".strip())
         network = self.workspace.run or starter_folder()
-        if network is not None and is_worse_than_start(run.record):
-            self.complain(
-                f"{verdict(run)} Look at your labels. '{network.name}' goes on proposing; to use the new run "
-                "all the same, choose it in 'Network' at the top."
-            )
+        worse = is_worse_than_start(run.record)
+        if network is None or not (worse or compared_with_start(run.record) == "no different"):
+            self._choose(run)
             return
+        stays = f"'{network.name}' goes on proposing; to use the run all the same, choose it in 'Network'."
+        if worse:
+            self.complain(f"{verdict(run)} Look at your labels. {stays}")
+        else:
+            self.say(f"{verdict(run)} {stays}")
+
+    def _choose(self, run: Run) -> None:
+        """Let the run predict, at the scale at which it learned."""
         self.workspace.choose_run(run.folder)
         if self.workspace.scale not in (None, run.record.scale[0]):
-            self.workspace.choose_scale(None)  # it predicts as it learned
+            self.workspace.choose_scale(None)
         movie = " The movie is a hidden layer: show it and move its slider." if self.preview.frames else ""
         self.say(f"{verdict(run)} Now press 'Propose this slice'.{movie}")
 

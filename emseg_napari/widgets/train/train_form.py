@@ -15,6 +15,9 @@ from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.train.start_choice import StartChoice
 
+# They are of the stack that was trained on: on another one they would leave slices out unseen.
+_OF_A_STACK = {"slices", "validate_slices", "hold_out"}
+
 
 class TrainForm(QWidget):
     """Edits `TrainingSettings`; each network comes with its own recipe.
@@ -76,7 +79,8 @@ class TrainForm(QWidget):
 
     def restore(self) -> None:
         """Show what was trained last, here or in an earlier window."""
-        remembered = {k: v for k, v in recall("train").items() if k in TrainingSettings.model_fields}
+        kept = TrainingSettings.model_fields.keys() - _OF_A_STACK
+        remembered = {k: v for k, v in recall("train").items() if k in kept}
         try:
             settings = TrainingSettings.recipe(**remembered)
         except (UserError, TypeError):  # another version remembered them

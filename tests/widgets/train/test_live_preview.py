@@ -98,6 +98,28 @@ def test_the_live_layer_is_hidden_and_used_again_unless_it_was_removed(viewer):
     assert viewer.layers[LIVE].visible
 
 
+def test_what_the_user_has_hidden_stays_hidden_until_the_next_training(viewer):
+    preview = LivePreview(viewer)
+    show(viewer, preview, 1, 0.25)
+    live = viewer.layers[LIVE]
+    live.visible = False
+    preview.hide()  # the dock is put away
+    show(viewer, preview, 1, 0.5)
+    assert not live.visible
+    preview.reset()
+    show(viewer, preview, 1, 0.75)
+    assert live.visible
+
+
+def test_while_nothing_is_to_be_seen_only_the_movie_grows(viewer):
+    preview = LivePreview(viewer)
+    for epoch in (1, 2):
+        event = PreviewReady(epoch, 1, np.zeros((8, 10), np.float32))
+        preview.show(event, viewer.layers["cells"], keep=True, is_seen=False)
+    assert LIVE not in viewer.layers
+    assert len(preview.frames) == 2
+
+
 def test_layer_tool_and_brush_in_hand_stay(viewer):
     labels = viewer.add_labels(np.zeros((4, 8, 10), np.uint8))
     labels.mode, labels.brush_size = "paint", 7

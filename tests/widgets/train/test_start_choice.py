@@ -8,10 +8,13 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
+from emseg_napari.core.locks import OutputLock
 from emseg_napari.models import run as run_module
+from emseg_napari.models.run import open_run
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.widgets.base.network_list import ANOTHER
 from emseg_napari.widgets.base.step import StepWidget
+from emseg_napari.widgets.train import start_choice
 from emseg_napari.widgets.train.start_choice import StartChoice
 from helpers.tiny_runs import tiny_network_run, whole_weights
 from helpers.window import wait_for
@@ -159,7 +162,27 @@ def test_a_run_that_cannot_start_a_training_is_refused_and_the_choice_before_sta
     assert "cannot start a 'compact' one; choose another run, or another network" in step.status.text()
     ask(tmp_path)
     assert "is not a run folder" in step.status.text()
+    assert (current(choice), names(choice)) == ("starter", ["nothing", "starter", ANOTHER])
+
+
+def test_a_run_that_is_being_trained_is_no_start_yet(choice, run, ask, step):
+    run.update(finished=False)
+    lock = OutputLock(run.folder)
+    ask(run.folder)
+    lock.release()
+    assert step.status.text() == "mine is being trained; wait for its end."
     assert current(choice) == "starter"
+
+
+def test_a_list_of_many_runs_opens_the_chosen_one_once(choice, run, ask, monkeypatch, qtbot, tmp_path):
+    for name in "abc":
+        tiny_network_run(tmp_path / "runs" / name)
+    ask(run.folder)
+    wait_for(qtbot, lambda: len(choice.networks.runs) == 4)
+    opened = []
+    monkeypatch.setattr(start_choice, "open_run", lambda name: opened.append(name) or open_run(name))
+    choice.fill()
+    assert opened == [str(run.folder)]
 
 
 def test_an_interrupted_run_is_chosen_to_be_resumed_whatever_its_network(choice, run, ask):

@@ -12,8 +12,10 @@ from emseg_napari.core.jobs import EpochEnded, Finished, Message, PreviewReady, 
 from emseg_napari.models import run as run_module
 from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.settings import TrainingSettings
+from emseg_napari.widgets.base.closing import main_window_of
 from emseg_napari.widgets.base.preferences import remember
 from emseg_napari.widgets.layers.labels_layer import add_labels
+from emseg_napari.widgets.train.step import TrainStep
 from emseg_napari.widgets.train.train_form import TrainForm
 from helpers.timing import within
 from helpers.tiny_runs import tiny_network_run
@@ -162,8 +164,8 @@ BESIDE = {"start": "starter", "viewed_slice": 4}
 def test_a_run_that_is_better_than_its_start_is_chosen_and_the_next_button_is_named(pretended):
     said = finished(pretended, **BESIDE, kept_accuracy=0.917, start_accuracy=0.902)
     assert said.startswith(
-        "Trained: mine. Better than 'starter' on what was held out: accuracy 91.7 % against 90.2 %. "
-        "Now press 'Propose this slice'."
+        "Trained: mine. Better than 'starter' on what was held out (which also chose it): accuracy 91.7 % "
+        "against 90.2 %. Now press 'Propose this slice'."
     )
     assert pretended.workspace.run == Path("runs/mine")
 
@@ -174,7 +176,7 @@ FLOOD = {"boundary_share": 0.8, "start_boundary_share": 0.2, "kept_accuracy": 0.
 @pytest.mark.parametrize(
     ("record", "why"),
     [
-        ({"kept_accuracy": 0.89, "start_accuracy": 0.902}, "NOT better than 'starter' on what was held out"),
+        ({"kept_accuracy": 0.89, "start_accuracy": 0.902}, "Worse than 'starter' on what was held out"),
         (FLOOD, "It floods slices with boundary: of slice 4 it proposes 80 % as boundary, 'starter' 20 %"),
     ],
 )
@@ -186,6 +188,24 @@ def test_a_run_that_is_worse_than_its_start_is_not_chosen_and_it_is_said(
     assert why in said
     assert "'starter' goes on proposing; to use the new run all the same, choose it in 'Network'" in said
     assert sentence.args[1]  # it is shown as something that is wrong
+    assert pretended.workspace.run is None
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        ({"kept_accuracy": 0.91704, "start_accuracy": 0.917}, "No different from 'starter' on what was"),
+        (FLOOD | {"kept_share": 0.0}, "Nothing of what was learned is kept: 'starter' suits the"),
+    ],
+)
+def test_a_run_that_is_no_different_from_its_start_is_not_chosen_and_nothing_is_wrong(
+    with_starter, pretended, record, why
+):
+    finished(pretended, **BESIDE, **record)
+    said = pretended.status.text()
+    assert said.startswith(f"Trained: mine. {why}")
+    assert said.endswith(" Network stays 'starter', unless you choose the run there.")
+    assert not pretended.is_wrong
     assert pretended.workspace.run is None
 
 
@@ -226,6 +246,24 @@ def test_the_live_proposal_lies_on_its_slice_and_comes_again_when_it_was_removed
     layers.remove(name)
     pretended.handle_event(PreviewReady(1, 2, np.full((64, 64), 0.75, np.float32)))
     assert (layers[name].translate[0], layers[name].data.max()) == (10, 0.75)
+
+
+def test_no_proposal_comes_while_the_dock_is_put_away(pretended, dock):
+    pretended.keep_movie.setChecked(True)
+    frame, name = dock.parentWidget(), "live proposal (boundary probability)"
+
+    def preview(epoch):
+        pretended.handle_event(PreviewReady(epoch, 0, np.zeros((64, 64), np.float32)))
+
+    preview(1)
+    live = pretended.viewer.layers[name]
+    dock.put_away(main_window_of(dock))
+    preview(2)
+    assert not live.visible
+    assert len(pretended.preview.frames) == 2
+    frame.setWidget(dock)
+    preview(3)
+    assert live.visible
 
 
 @pytest.mark.slow
@@ -323,6 +361,24 @@ def test_what_an_earlier_build_remembered_is_no_recipe_for_a_start(with_starter,
     qtbot.addWidget(form)
     form.restore()
     assert form.settings() == TrainingSettings.recipe(minutes=1.0, start="starter")
+
+
+def test_slices_that_were_chosen_for_another_stack_are_not_remembered(dock, qtbot):
+    chosen = {"minutes": 1.0, "slices": (0, 5), "validate_slices": (5, 6), "hold_out": False}
+    remember("train", TrainingSettings.recipe(**chosen).model_dump(mode="json"))
+    form = TrainForm(dock.train)
+    qtbot.addWidget(form)
+    form.restore()
+    assert form.settings() == TrainingSettings.recipe(minutes=1.0)
+
+
+@pytest.mark.parametrize(("network", "is_open"), [("trees", True), ("compact", False)])
+def test_a_remembered_method_that_is_not_the_usual_one_is_seen(dock, qtbot, network, is_open):
+    remember("train", TrainingSettings.recipe(network).model_dump(mode="json"))
+    step = TrainStep(dock.workspace.viewer, dock.workspace)
+    qtbot.addWidget(step)
+    assert step.more.is_open is is_open
+    assert not step.form.widgets["network"].native.isHidden()
 
 
 def test_a_start_of_another_network_is_barred_with_the_reason_and_comes_back(with_starter, dock):
