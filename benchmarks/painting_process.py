@@ -110,7 +110,7 @@ class Hand:
 
     def drop(self) -> None:
         if self._z not in confirmed_in(self._layer):
-            self._dock.correct.drop_proposals()
+            self._dock.correct.slices.drop_proposals()
 
     def turn(self) -> None:
         show_slice(self._dock.workspace.viewer, self._layer, self._chance.randrange(SHAPE[0]))
@@ -126,7 +126,7 @@ class Hand:
 
     def confirm(self) -> None:
         if self._layer.data[self._z].any():
-            self._dock.correct.toggle_confirmed()
+            self._dock.correct.slices.toggle_confirmed()
 
 
 _THINGS: dict[Callable[[Hand], None], int] = {

@@ -90,7 +90,7 @@ def sitting(photos: Photographer, work: Path, minutes: float) -> None:
     photos.take("correct-confirmed")
     viewer.dims.set_point(0, 5)
     wait_until(lambda: "places to look at" in dock.correct.places.about.text(), 120, "Finding places")
-    dock.correct.places.go(1)
+    dock.correct.places.walk.go(1)
     photos.take("correct-place")
     _train(photos, minutes, done)
     dock.evaluate.evaluate.click()

@@ -138,7 +138,7 @@ def test_prediction_tells_its_story(tiny_stack, tiny_run):
     ("settings", "sentence"),
     [
         ({"minutes": -1}, "^Minutes: "),
-        ({"network": "vgg"}, "^Network: "),
+        ({"network": "vgg"}, "^Kind of network: "),
         ({"minuets": 1}, "^minuets: "),
         ({"patch_px": 33}, "^Patch size"),
     ],

@@ -49,7 +49,7 @@ class TrainingSettings(Settings):
 
     network: NetworkName = Field(
         "compact",
-        title="Network",
+        title="Kind of network",
         description="compact: small U-Net at native resolution, good in minutes; "
         "reference: the published 26-million-parameter U-Net; "
         "trees: no network but boosted trees on the features of every pixel, fitted in seconds; "

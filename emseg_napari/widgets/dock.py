@@ -102,7 +102,7 @@ class Dock(QWidget):
         )
         keys = MenuEntry(
             "Keys (F1)",
-            "All keys of the loop on one page.",
+            "All keys.",
             partial(self.correct.guarded, self.correct.show_keys),
         )
         self.header.add_entries(*self.load.menu_entries(), [keys])

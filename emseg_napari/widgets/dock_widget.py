@@ -60,7 +60,7 @@ class DockWidget(QWidget):
         if not isalive(self):
             return  # it was closed meanwhile
         if problem:
-            self._loading.setText(f"The plugin cannot be loaded: {problem}. 'emseg info' may say more.")
+            self._loading.setText(f"The plugin cannot be loaded: {problem}. Try 'emseg info starter'.")
         else:
             self._show_dock()
 

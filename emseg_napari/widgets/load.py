@@ -41,12 +41,13 @@ from emseg_napari.widgets.layers.selection import hide_covered
 from emseg_napari.widgets.layers.session_layers import session_layers
 
 _STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
-_FILE = "An image or labels: TIFF, PNG, HDF5 or MRC of any size."
+_FILE = "An image: TIFF, PNG, HDF5 or MRC of any size. For labels: Menu > Open labels..."
 _FOLDERS = (
     "A folder: numbered PNG or TIFF slices, a volume of any size in Zarr, OME-Zarr or N5, or a session "
     "(NAME.emseg)."
 )
-_VALUES = "0/255 (ISBI: 0 = boundary) or 0/1/2 (1 = boundary, 2 = interior)."
+_VALUES = "Boundary masks (0/255, 0/1, 0/1/2) or cells with numbers; if two readings fit, you are asked."
+_LABELS_FOLDER = f"Numbered PNG or TIFF slices, or a volume in Zarr, OME-Zarr or N5. {_VALUES}"
 _SAMPLE = "A made-up stack with exact labels, to try things out."
 _ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded the first time."
 _SAVE = "Labels, confirmed slices and run, in a folder NAME.emseg."
@@ -112,6 +113,9 @@ class LoadStep(StepWidget):
             MenuEntry("Open...", _FILE, partial(self.guarded, self._ask_file)),
             MenuEntry("Open a folder...", _FOLDERS, partial(self.guarded, self._ask_folder)),
             MenuEntry("Open labels...", _VALUES, partial(self.guarded, self._ask_labels)),
+            MenuEntry(
+                "Open a folder of labels...", _LABELS_FOLDER, partial(self.guarded, self._ask_labels_folder)
+            ),
             MenuEntry("Open the sample", _SAMPLE, partial(self.guarded, self.open_sample)),
             MenuEntry("Open ISBI 2012", _ISBI, partial(self.guarded, self.open_isbi2012)),
         ], [
@@ -162,7 +166,7 @@ class LoadStep(StepWidget):
     # -- asking -------------------------------------------------------------------------
 
     def _ask_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open an image or labels", self._folder(), _STACKS)
+        path, _ = QFileDialog.getOpenFileName(self, "Open an image", self._folder(), _STACKS)
         if path:
             self.open_path(Path(path))
 
@@ -173,6 +177,11 @@ class LoadStep(StepWidget):
 
     def _ask_labels(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open labels", self._folder(), _STACKS)
+        if path:
+            self.open_labels(Path(path))
+
+    def _ask_labels_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Open a folder of labels", self._folder())
         if path:
             self.open_labels(Path(path))
 
@@ -202,7 +211,10 @@ class LoadStep(StepWidget):
             image = self.viewer.add_image(pair[0], name="ISBI 2012")
             self.workspace.choose("image", image)
             self.workspace.choose("labels", add_labels(self.viewer, pair[1], "ISBI 2012 labels", image))
-            self.say("Opened the ISBI 2012 training stack with its labels.")
+            self.say(
+                "Opened the ISBI 2012 training stack with its labels. They are complete: to propose labels "
+                "yourself, press 'New' beside Labels."
+            )
 
         self._read("ISBI 2012 (the first time it is downloaded)", isbi2012, show)
 
@@ -322,7 +334,9 @@ class LoadStep(StepWidget):
             "Sessions with labels that were not closed properly and that no window has open."
         )
         self.restore = primary(self.button("Restore", "Open the session and continue.", self._restore))
-        self.discard = self.button("Discard", "Do not offer it again; a saved session stays.", self._discard)
+        self.discard = self.button(
+            "Discard", "Delete these labels; a session that has a name stays.", self._discard
+        )
         self.recovery = QGroupBox("Work that was not saved")
         self.later = self.button("Later", "Offer it again at the next start.", self.recovery.hide)
         layout = QVBoxLayout(self.recovery)

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from emseg_napari.inference.volume import VolumePrediction
 
 FILL = "the labels layer, where you have no labels"
+_INSTEAD = f"press 'Propose this slice', or choose {FILE} in 'Write to' under Options"
 _SLICE = "Propose labels of the slice in view by the network, where you have not painted."
 _STACK = "Propose labels of all slices, the one in view first; on disk if that is chosen under Options."
 _TARGET = (
@@ -132,7 +133,7 @@ class PredictStep(JobStep, LabelsStep):
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of a prediction."""
         return [
-            (self.job.running, "wait for the one that runs"),
+            (self.job.running, "labels are being proposed"),
             (self.workspace.image is None, "open an image first"),
             (self.run_picker.run is None, "train a network, or choose a run under Network"),
         ]
@@ -194,7 +195,7 @@ class PredictStep(JobStep, LabelsStep):
         """Predict slices in memory; they are shown one by one, the one in view first."""
         layer, target = self._chosen_image(), self._target()
         image, name = volume_of_layer(layer), layer.name
-        refuse_many(name, (slices[1] - slices[0], *image.shape[1:]), "propose at once")
+        refuse_many(name, (slices[1] - slices[0], *image.shape[1:]), "propose at once", _INSTEAD)
         settings = validated(PredictionSettings, **self.form.values(), slices=slices)
         if target is not None:
             check_fits(target, name, image.shape)
@@ -308,7 +309,7 @@ class PredictStep(JobStep, LabelsStep):
         target, confirmed = self._proposals.target, sorted(self._proposals.confirmed)
         if target not in self.viewer.layers:
             raise UserError(f"'{target.name}' was removed in the meantime; propose again.")
-        stayed = "all its pixels have labels of yours"
+        stayed = "all its pixels have labels of yours; press 'New' beside Labels for an empty layer"
         if confirmed:
             stayed = f"confirmed slices stay as they are ({as_ranges(confirmed)}; C unconfirms)"
         if self._proposals.pixels:

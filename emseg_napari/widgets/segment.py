@@ -38,6 +38,7 @@ from emseg_napari.widgets.layers.volume_layers import layer_of
 
 SLICE, STACK = "slice in view", "whole stack"
 LAYER = "a labels layer"
+_INSTEAD = f"choose '{SLICE}' in 'Divide', or {FILE} in 'Write to'"
 _SOURCE = (
     "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior. A file of "
     "'emseg predict' is taken for what it was written as."
@@ -163,7 +164,7 @@ class CellsStep(JobStep):
             with_fill_value(volume_of_layer(self._source), settings.missing_is_empty),
         )
         first, end = self._range(source, len(stack))
-        refuse_many(source.name, (end - first, *stack.shape[1:]), "divide in memory")
+        refuse_many(source.name, (end - first, *stack.shape[1:]), "divide in memory", _INSTEAD)
         self._shape, self._slices = stack.shape, (first, end)
 
         def prepare() -> dict[str, Any]:
@@ -292,7 +293,7 @@ def _certain(labels: np.ndarray, name: str, first: int) -> np.ndarray:
     unlabelled = np.flatnonzero((labels == UNLABELLED).any(axis=(1, 2)))
     if len(unlabelled):
         raise UserError(
-            f"{name} has unlabelled pixels, the first in slice {first + unlabelled[0]}; label or predict "
+            f"{name} has unlabelled pixels, the first in slice {first + unlabelled[0]}; label or propose "
             "them first, or choose a boundary probability."
         )
     return np.multiply(labels == BOUNDARY, np.uint8(255))

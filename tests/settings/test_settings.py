@@ -81,7 +81,7 @@ def test_the_word_nothing_means_random_weights_and_a_folder_of_that_name_has_a_p
         ({"validate_slices": (-1, 5)}, "Held-out slices"),
         ({"warm_up": 1.0}, "Warm-up"),
         ({"zoom_fraction": 1.0}, "Zoom"),
-        ({"network": "vgg"}, "Network"),
+        ({"network": "vgg"}, "Kind of network"),
         ({"minuets": 3}, "minuets"),
     ],
 )

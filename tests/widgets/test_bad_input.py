@@ -156,8 +156,8 @@ def test_files_that_cannot_be_read_change_nothing_and_a_good_one_opens_afterward
         for button in ("Open...", "Open labels..."):
             load(button, tmp_path / name)
             assert_complaint(loaded.load, name, part)
-    load("Open a folder...", tmp_path / "none")
-    assert_complaint(loaded.load, "none is not a saved session")
+    load("Open a folder...", tmp_path / "none.emseg")
+    assert_complaint(loaded.load, "none.emseg is not a saved session")
     assert_kept(viewer, before)
     load("Open...", tmp_path / "good.tif")
     assert loaded.load.status.text().startswith("Opened good.tif")
@@ -318,7 +318,7 @@ def test_giving_up_the_question_about_the_convention_opens_nothing(loaded, load,
 def test_beside_an_image_that_is_no_stack_labels_open_but_none_are_made(dock, load, tmp_path, shape):
     dock.workspace.viewer.add_image(noise(*shape), name="other", rgb=shape[-1] == 3)
     dock.load.new_labels_button.click()
-    assert_complaint(dock.train, "other", "colour" if shape[-1] == 3 else "4 axes")
+    assert_complaint(dock.load, "other", "colour" if shape[-1] == 3 else "4 axes")
     assert dock.workspace.labels is None
     load("Open labels...", write(tmp_path / "truth.tif", LABELS))
     assert dock.load.status.text().startswith("Opened truth.tif")
@@ -681,7 +681,7 @@ def test_predicting_refuses_what_is_no_image(dock, started, tiny_run):
 
 
 def test_a_layer_of_whole_numbers_is_filled_exported_and_saved(dock, qtbot, load, choose, tiny_run, tmp_path):
-    """A user's own 0/1/2 layer of 64 bits, taken over by step Correct."""
+    """A user's own 0/1/2 layer of 64 bits, which is taken over."""
     viewer = dock.workspace.viewer
     viewer.add_image(IMAGE, name="cells")
     mine = viewer.add_labels(altered(LABELS, 0, np.s_[:, :, 25:]).astype(np.int64), name="mine")

@@ -93,7 +93,7 @@ def test_a_job_goes_on_while_the_dock_is_put_away_and_its_line_is_there_again(vi
 
 def test_the_jobs_end_with_the_window(make_napari_viewer, qtbot, tiny_run):
     viewer = make_napari_viewer(show=True)
-    viewer.add_image(striped((400, 64, 64))[0], name="cells")
+    viewer.add_image(striped((60, 512, 512))[0], name="cells")
     dock = opened(viewer, qtbot)[1].dock
     dock.predict.set_run(tiny_run.folder)
     dock.predict.whole_stack.click()

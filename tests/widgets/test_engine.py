@@ -54,7 +54,8 @@ def test_the_main_job_from_training_to_training_again(ready, qtbot, tmp_path):
     viewer = ready.workspace.viewer
     ready.train.keep_movie.setChecked(True)
     train(ready, qtbot)
-    run = open_run(ready.workspace.run)
+    run = open_run(ready.train.folder)
+    ready.workspace.choose_run(run.folder)  # it is not by itself, unless it is better than its start
     assert run.record.trained_slices == [0, 1, 2, 3]
     assert run.record.held_out_slices == [4]
     assert [row.epoch for row in ready.train.plot.rows] == [1, 2]
@@ -84,7 +85,7 @@ def test_the_main_job_from_training_to_training_again(ready, qtbot, tmp_path):
     wait_for(qtbot, lambda: ready.export.status.text().startswith("Exported"))
 
     train(ready, qtbot)
-    again = open_run(ready.workspace.run)
+    again = open_run(ready.train.folder)
     assert again.folder != run.folder
     assert z in again.record.trained_slices
     assert not {"tensorflow", "keras"} & set(sys.modules)

@@ -4,6 +4,8 @@ from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import imageio.v3 as imageio
+import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
@@ -23,6 +25,10 @@ def step(qtbot):
     step = LoadStep(ViewerModel())
     qtbot.addWidget(step)
     return step
+
+
+def entry_of(step, text):
+    return next(entry for entries in step.menu_entries() for entry in entries if entry.text == text)
 
 
 @pytest.fixture
@@ -113,6 +119,7 @@ def test_a_session_opens_with_its_image_and_the_next_dialog_begins_beside_it(ste
         ("Open...", "getOpenFileName", "open_path"),
         ("Open a folder...", "getExistingDirectory", "open_path"),
         ("Open labels...", "getOpenFileName", "open_labels"),
+        ("Open a folder of labels...", "getExistingDirectory", "open_labels"),
         ("Save session...", "getSaveFileName", "save_session"),
     ],
 )
@@ -131,7 +138,7 @@ def test_dialogs_begin_in_the_last_folder_and_a_cancelled_one_opens_nothing(
     monkeypatch.setattr(QFileDialog, dialog, ask)
     monkeypatch.setattr(step, opened, got.append)
     for _ in range(2):
-        next(entry for entries in step.menu_entries() for entry in entries if entry.text == button).action()
+        entry_of(step, button).action()
     assert got == [Path("a/b")]
     assert asked == [tmp_path / "session.emseg" if "Save" in button else tmp_path] * 2
 
@@ -153,6 +160,17 @@ def test_what_is_opened_is_chosen_described_and_its_folder_remembered(step, stac
     assert step.workspace.labels.scale.tolist() == [5, 2, 2]
     assert "differs" not in step.status.text()
     assert recall_folder("images", Path()) == stack.parent
+
+
+def test_a_folder_of_label_slices_is_opened_as_labels(step, tmp_path, monkeypatch, qtbot):
+    for z, plane in enumerate(LABELS):
+        imageio.imwrite(tmp_path / f"{z}.png", plane)
+    step.workspace.choose("image", step.viewer.add_image(IMAGE, name="cells"))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *given: str(tmp_path))
+    monkeypatch.setattr(step, "ask_convention", lambda error: "napari")  # 1 and 2 may be two cells as well
+    entry_of(step, "Open a folder of labels...").action()
+    wait_for(qtbot, lambda: step.workspace.labels is not None)
+    np.testing.assert_array_equal(step.workspace.labels.data, LABELS)
 
 
 def test_labels_of_another_shape_lie_by_themselves_and_it_is_said(step, stack, qtbot):

@@ -9,6 +9,7 @@ from napari.components import ViewerModel
 from emseg_napari.annotation.session.store import Origin
 from emseg_napari.core.jobs import BlockFailed, Failed, Finished, Message, SlicePredicted
 from emseg_napari.models import run as run_module
+from emseg_napari.widgets.base import output_target
 from emseg_napari.widgets.base.output_target import FILE
 from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
@@ -63,7 +64,7 @@ def test_what_is_missing_is_said_in_its_order(empty, tmp_path, monkeypatch):
     assert empty.hint_line.isHidden()
     monkeypatch.setattr(type(empty.job), "running", True)
     empty.update_buttons()
-    assert empty.this_slice.toolTip().endswith("Not yet: wait for the one that runs")
+    assert empty.this_slice.toolTip().endswith("Not yet: labels are being proposed")
     assert empty.cancel.isEnabled()
 
 
@@ -202,13 +203,26 @@ def test_the_chosen_labels_are_filled_where_nothing_is_the_users(step):
     assert step.status.text() == "'mine' was removed in the meantime; propose again."
 
 
+def test_a_stack_that_is_too_large_for_memory_is_refused_with_what_to_do_instead(step, monkeypatch):
+    monkeypatch.setattr(output_target, "MOST_VOXELS", IMAGE[0].size)
+    step.whole_stack.click()
+    instead = f"press 'Propose this slice', or choose {FILE} in 'Write to' under Options."
+    assert step.status.text().endswith(f"too many to propose at once; {instead}")
+    assert not step.jobs
+    step.this_slice.click()
+    assert len(step.jobs) == 1
+
+
 def test_where_all_pixels_have_labels_of_the_user_nothing_is_proposed_and_that_is_said(step):
     layer = add_labels(step.viewer, LABELS.copy(), "mine", step.workspace.image)
     step.this_slice.click()
     step.job.event.emit(predicted(0.9))
     step.job.event.emit(Finished(None))
     np.testing.assert_array_equal(layer.data, LABELS)
-    assert step.status.text() == "Nothing was changed in 'mine': all its pixels have labels of yours."
+    assert step.status.text() == (
+        "Nothing was changed in 'mine': all its pixels have labels of yours; press 'New' beside Labels for "
+        "an empty layer."
+    )
 
 
 def test_foreign_labels_are_taken_over_before_they_are_filled(step, qtbot):

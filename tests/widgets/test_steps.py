@@ -57,7 +57,7 @@ def test_nothing_can_be_done_without_an_image_and_the_buttons_say_why(dock):
     for step, wish in ((dock.train, "train"), (dock.predict, "propose labels")):
         assert step.hint_line.text() == f"To {wish}, open an image first."
     image = dock.workspace.viewer.add_image(np.zeros((2, 8, 8), np.uint8))
-    assert dock.train.hint_line.text() == "To train, make or open a labels layer."
+    assert dock.train.hint_line.text() == "To train, propose a slice, or press 'New' beside Labels."
     assert dock.load.new_labels_button.isEnabled()
     add_labels(dock.workspace.viewer, np.zeros((2, 8, 8), np.uint8), "labels", image)
     assert dock.train.hint_line.text() == ""
@@ -223,7 +223,7 @@ def test_confirming_with_the_key_protects_the_slice_and_shows(loaded, qtbot):
     qtbot.keyClick(canvas, "c")
     assert confirmed_in(layer) == {z}
     assert loaded.correct.status.text() == f"Slice {z} is confirmed."
-    wait_for(qtbot, lambda: f"Confirmed slices: {z}" in loaded.correct.confirmed.text())
+    wait_for(qtbot, lambda: f"1 confirmed ({z})" in loaded.correct.slices.totals.text())
     before = layer.data.copy()
     fill(layer, z, np.ones(layer.data.shape[1:], np.uint8))
     np.testing.assert_array_equal(layer.data, before)

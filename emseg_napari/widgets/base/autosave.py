@@ -139,7 +139,10 @@ class SessionAutosave(QObject):
         session, kept = self._session(layer, image), self._ensure(layer)
         if session.image is None and session.image_path is None:
             if not copy_image:
-                raise UserError(f"{unknown_file(image)}; tick 'Save a copy of the image in the session'.")
+                raise UserError(
+                    f"{unknown_file(image)}; tick 'Sessions hold a copy of the image' in the Menu, then save "
+                    "again."
+                )
             session = replace(session, image=volume_of_layer(image))
         if not kept.is_current:  # strokes during the saving have a place then, too
             kept.start(None, session, image)

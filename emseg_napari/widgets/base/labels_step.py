@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Labels
-from qtpy.QtCore import Signal
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.sparse_stack import SparseStack, exchanged
@@ -29,15 +28,7 @@ class ForeignLayerError(UserError):
 
 
 class LabelsStep(StepWidget):
-    """Base of a step that changes labels.
-
-    Signals
-    -------
-    taken_over
-        The chosen labels layer is managed by the plugin now.
-    """
-
-    taken_over = Signal()
+    """Base of a step that changes labels."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
@@ -79,6 +70,11 @@ class LabelsStep(StepWidget):
     def slice_of(self, layer: Labels) -> int:
         """Return the slice in view."""
         return shown_slice(self.viewer, layer)
+
+    def take_back(self, sentence: str) -> None:
+        """Take a sentence back, if it is still the last one of this step."""
+        if sentence == self.status.text():
+            self.unsay()
 
     # -- taking over --------------------------------------------------------------------
 
@@ -123,7 +119,6 @@ class LabelsStep(StepWidget):
         if not is_managed(layer):
             adopt(layer)
             self.workspace.follow()
-            self.taken_over.emit()
         self.workspace.choose("labels", layer)
         self.say(doubt)
 

@@ -18,7 +18,7 @@ MOST_VOXELS = 2**30  # that a layer in memory may hold
 _HERE, _LOCAL = "", "local"
 
 
-def refuse_many(name: str, shape: tuple[int, ...], doing: str) -> None:
+def refuse_many(name: str, shape: tuple[int, ...], doing: str, instead: str) -> None:
     """Raise `UserError` if a stack, (z, y, x), is too large for a layer in memory.
 
     Parameters
@@ -28,12 +28,13 @@ def refuse_many(name: str, shape: tuple[int, ...], doing: str) -> None:
     shape : tuple of int
     doing : str
         What would be done to all of it, such as "propose at once".
+    instead : str
+        What to do.
     """
     voxels = math.prod(shape)
     if voxels > MOST_VOXELS:
         raise UserError(
-            f"{name} has {voxels / 1e9:.1f} billion voxels, which are too many to {doing}; choose "
-            f"'slice in view', or write to {FILE}."
+            f"{name} has {voxels / 1e9:.1f} billion voxels, which are too many to {doing}; {instead}."
         )
 
 

@@ -94,7 +94,7 @@ class Workspace(QObject):
 
     @property
     def scale(self) -> float | None:
-        """The scale at which that network predicts, in all steps; None for the run's own."""
+        """The scale at which that network predicts, on all pages; None for the run's own."""
         return self._scale
 
     def choose_scale(self, scale: float | None) -> None:
@@ -178,7 +178,7 @@ class LayerChoice(QComboBox):
         super().__init__(parent)
         self._workspace, self._kind = workspace, kind
         self._layers: list[Layer] = []
-        self.setToolTip(f"The {kind} layer that all steps work on.")
+        self.setToolTip(f"The {kind} layer that all pages work on.")
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
         workspace.layers_changed.connect(self._refresh)

@@ -14,6 +14,7 @@ from emseg_napari.core.labels import BOUNDARY, INTERIOR
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import enable, in_columns
 from emseg_napari.widgets.layers.label_colours import label_colours
+from emseg_napari.widgets.layers.selection import show_if_hidden
 
 _SIZE = "[ and ] change the size of the brush."
 _TOOLS = (
@@ -64,6 +65,7 @@ class BrushPanel(QWidget):
         self._show_tool()  # Qt has toggled the button already
         layer = self._step.managed_layer()
         self._step.slice_of(layer)  # in another view a stroke would go through all slices
+        show_if_hidden(self._step.viewer, layer)  # napari gives a hidden layer no tool
         self._step.viewer.layers.selection.active = layer
         layer.n_edit_dimensions = 2
         layer.contiguous = True

@@ -33,6 +33,7 @@ from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.step import enable, first_obstacle
 from emseg_napari.widgets.layers.labels_layer import (
+    NO_LABELS_YET,
     confirmed_in,
     connect_while,
     labels_of,
@@ -68,11 +69,11 @@ class LivePanel(JobListener, QWidget):
 
     Signals
     -------
-    proposed : int
-        This slice has a new proposal.
+    proposed : napari.layers.Labels, int
+        This slice of a layer has a new proposal.
     """
 
-    proposed = Signal(int)
+    proposed = Signal(object, int)
 
     def __init__(self, step: LabelsStep) -> None:
         super().__init__()
@@ -106,7 +107,7 @@ class LivePanel(JobListener, QWidget):
         running, workspace = self.job.running, self._step.workspace
         missing = [
             (workspace.image is None, "open an image first"),
-            (workspace.labels is None, "make or open a labels layer first"),
+            (workspace.labels is None, NO_LABELS_YET),
         ]
         enable(self.switch, None if running else first_obstacle(missing))
         self.switch.setChecked(running)
@@ -198,4 +199,4 @@ class LivePanel(JobListener, QWidget):
                 exchange_origin(self.layer, event.z, Origin(self._folder))
             fill(self.layer, event.z, from_probability(event.probability, self._threshold))
             self._step.autosave.record_edit(self.layer, {event.z})  # else its session would say it holds them
-            self.proposed.emit(event.z)
+            self.proposed.emit(self.layer, event.z)

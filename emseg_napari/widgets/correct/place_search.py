@@ -25,7 +25,10 @@ from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.correct.place_queue import PlaceQueue
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
 from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.layers.layer_pixels import fits
 from emseg_napari.widgets.layers.placement import slice_in_view
+
+NO_RUN = "Train a network or choose one first."
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class PlaceSearch(JobListener, QObject):
         self._step = step
         self._now: _Search | None = None
         self._next: _Search | None = None  # once the one that runs has ended
+        self._failures: dict[tuple[PlaceQueue, int], str] = {}  # another network or image may do better
+        step.workspace.changed.connect(self._failures.clear)
         self.job, self.bar = EngineJob(owner), JobBar()
         self.listen(self.job, step.guard)
         self.job.ended.connect(self._follow_end)
@@ -94,6 +99,15 @@ class PlaceSearch(JobListener, QObject):
         ready = self._step.workspace.image is not None and self.run is not None
         labelled = z not in confirmed_in(queue.layer) and stack_of(queue.layer)[z].any()
         return bool(ready and labelled and not queue.is_searched(z))
+
+    def can_start_by_itself(self, queue: PlaceQueue, z: int) -> bool:
+        """Whether a slice can be searched unasked: where that failed, or is bound to, it is not."""
+        same_size = fits(self._step.workspace.image, tuple(queue.layer.data.shape))
+        return same_size and self.can_start(queue, z) and not self.failure(queue, z)
+
+    def failure(self, queue: PlaceQueue, z: int) -> str:
+        """Say why the search of a slice failed, nothing if it did not."""
+        return self._failures.get((queue, z), "")
 
     def start(self, queue: PlaceQueue, z: int | None) -> None:
         """Search a slice, or all (None), now or after the search that runs; that of one slice is stopped."""
@@ -140,6 +154,7 @@ class PlaceSearch(JobListener, QObject):
         assert search is not None  # it runs
         search.done.add(event.z)
         search.queue.add(event.z, event.places, search.origins.get(event.z))
+        self._failures.pop((search.queue, event.z), None)
         self.searched.emit(search.queue, event.z)
 
     def on_left_out(self, event: SliceLeftOut) -> None:
@@ -154,8 +169,13 @@ class PlaceSearch(JobListener, QObject):
 
     def on_failed(self, event: Failed) -> None:
         """Report why the search ended early, unless it was cancelled."""
-        if not event.cancelled:
-            self.failed.emit(event.text, None if self._now is None else self._now.z)
+        if event.cancelled:
+            return
+        search = self._now
+        assert search is not None  # it runs
+        if search.z is not None:
+            self._failures[search.queue, search.z] = event.text
+        self.failed.emit(event.text, search.z)
 
     def _follow_end(self) -> None:
         self._now = None

@@ -18,6 +18,7 @@ from emseg_napari.widgets.correct.repair_tools import Scene, Tool
 from emseg_napari.widgets.correct.whole_slice_tools import WholeSliceTool, free_in, redraw
 from emseg_napari.widgets.layers.labels_layer import connect_while, history_of, set_pixels, stack_of
 from emseg_napari.widgets.layers.placement import shown_slice, slice_transform, view_events
+from emseg_napari.widgets.layers.selection import show_if_hidden
 
 _DRAG_PX = 3.0  # a hand that clicks trembles less
 _PREVIEW_MS = 30
@@ -76,6 +77,7 @@ class RepairController(QObject):
         """Activate a tool on a layer, in place of the active one."""
         self.deactivate()
         self.tool, self._layer = tool, layer
+        show_if_hidden(self._viewer, layer)
         self._viewer.layers.selection.active = layer
         layer.mode = "pan_zoom"
         layer.mouse_pan = False
@@ -193,6 +195,7 @@ class RepairController(QObject):
         self._soon.stop()
         self._first = None
         self._preview.hide()
+        show_if_hidden(self._viewer, self._layer)
         try:
             if isinstance(self.tool, WholeSliceTool):
                 self._redraw(self.tool)

@@ -20,6 +20,7 @@ from emseg_napari.widgets.correct.repair_tools import TOOLS, Tool
 from emseg_napari.widgets.correct.whole_slice_tools import WholeSliceTool, redraws
 from emseg_napari.widgets.layers.labels_layer import proposals_of, refuse_confirmed
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
+from emseg_napari.widgets.layers.placement import slice_in_view
 
 
 class RepairPanel(QWidget):
@@ -34,6 +35,7 @@ class RepairPanel(QWidget):
     def __init__(self, step: LabelsStep) -> None:
         super().__init__()
         self._step = step
+        self._awaited: WholeSliceTool | None = None  # that is in hand once its preview is drawn
         self.repair = RepairController(step.viewer, self._probability, step.image_plane, self)
         self.repair.changed.connect(self._show_tool)
         self.repair.message.connect(lambda text, wrong: (step.complain if wrong else step.say)(text))
@@ -88,16 +90,25 @@ class RepairPanel(QWidget):
             return
         layer, z = self._layer_and_slice()
         refuse_confirmed(layer, z)
+        self._awaited, sentence = tool, f"Drawing slice {z}..."
 
-        def activate(drawn: tuple[np.ndarray, str]) -> None:
-            if layer == self._step.workspace.labels:  # it took a while
+        def take(drawn: tuple[np.ndarray, str]) -> None:
+            self._step.take_back(sentence)
+            if tool == self._awaited and self._is_wanted(layer, z):  # it took a while
                 self.repair.activate(tool, layer)
                 self._step.say(tool.about)
 
-        self._step.in_background(f"Drawing slice {z}...", partial(tool.draw, layer, z), activate)
+        self._step.in_background(sentence, partial(tool.draw, layer, z), take)
+
+    def _is_wanted(self, layer: Labels, z: int) -> bool:
+        """Whether the user still looks at a slice, with no other tool in hand."""
+        is_free = self.repair.tool is None and layer.mode == "pan_zoom"
+        is_chosen = layer == self._step.workspace.labels
+        return is_free and is_chosen and self.isVisible() and slice_in_view(self._step.viewer, layer) == z
 
     def put_away(self) -> None:
-        """Leave no tool in hand, neither a repair nor a brush."""
+        """Leave no tool in hand, neither a repair nor a brush, and wait for none."""
+        self._awaited = None
         self.repair.deactivate()
         self._show_tool()  # Qt has toggled the button already
         if self._step.workspace.labels is not None:

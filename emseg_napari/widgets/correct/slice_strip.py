@@ -92,7 +92,8 @@ class SliceStrip(QWidget):
 
     def count(self, slices: Iterable[int]) -> None:
         """Count some slices again, soon."""
-        self._waiting.update(dict.fromkeys(slices))
+        if self._layer is not None:
+            self._waiting.update(dict.fromkeys(slices))
         if self._waiting:
             self._timer.start()
         self.update()
@@ -170,10 +171,11 @@ class SliceStrip(QWidget):
             self.clicked.emit(z)
 
     def event(self, event: QEvent) -> bool:
-        """Say of the slice under the cursor what is known."""
+        """Say what is known of the slice under the cursor, and what the shapes mean."""
         if isinstance(event, QHelpEvent):
             z = self._slice_at(event.pos().x())
-            QToolTip.showText(event.globalPos(), "" if z is None else self.sentence(z), self)
+            text = "" if z is None else f"{self.sentence(z)}\n{self.toolTip()}"
+            QToolTip.showText(event.globalPos(), text, self)
             return True
         return super().event(event)
 

@@ -6,66 +6,56 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QWidget
 
-from emseg_napari.annotation.label_state import is_proposal, summary
 from emseg_napari.core.jobs import UserError
-from emseg_napari.core.labels import UNLABELLED
 from emseg_napari.widgets.base.keys import KeySheet, bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
-from emseg_napari.widgets.base.step import enable, in_row, primary, wrapping_label
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.brush_panel import BrushPanel
+from emseg_napari.widgets.correct.confirm_panel import ConfirmPanel
 from emseg_napari.widgets.correct.live_panel import LivePanel
 from emseg_napari.widgets.correct.repair_panel import RepairPanel
 from emseg_napari.widgets.correct.slice_strip import SliceStrip
 from emseg_napari.widgets.correct.suggestion_panel import SuggestionPanel
 from emseg_napari.widgets.layers.label_colours import show_confirmed
 from emseg_napari.widgets.layers.labels_layer import (
+    NO_LABELS,
+    NO_LABELS_YET,
     confirmed_in,
     connect_while,
     history_of,
     is_managed,
-    refuse_confirmed,
-    set_pixels,
-    stack_of,
 )
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import (
     show_slice,
-    shown_slice,
     shows_other_slice,
     slice_in_view,
     view_events,
 )
-from emseg_napari.widgets.layers.undo_history import Confirmed
 
-CONFIRM_KEY = "C"
-_CONFIRM = "All labels of this slice are yours: they train, are exported, and no prediction changes them."
 _STRIP = (
-    "One column for each slice: empty raw, hatched proposed, half full touched, full confirmed; the bars "
-    "below are the estimated errors. A click goes there."
+    "Empty: raw (no labels); hatched: proposed; half full: touched (you painted); full with a tick: "
+    "confirmed; bar below: estimated error. A click goes there."
 )
 
 
 class CorrectStep(LabelsStep):
-    """Chooses brush and label, shows the state of pixels, and confirms slices."""
+    """The page: its panels follow the chosen layers and the slice in view."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self._watched: Labels | None = None
         self._stripped: Labels | None = None
         self._sheet: KeySheet | None = None
-        self._complaint = ""  # that was said last
         self._soon = QTimer(self, singleShot=True, interval=150)
         self._soon.timeout.connect(self._show_state)
         self._build()
         self.workspace.changed.connect(self._follow)
-        self.taken_over.connect(self._follow)
-        self.workspace.managed_changed.connect(self._show_soon)
+        self.workspace.managed_changed.connect(self._follow)
         self.workspace.edited.connect(self._show_soon)
         self.workspace.edited.connect(self._show_colours)
         self.workspace.edited.connect(self._count)
@@ -77,33 +67,21 @@ class CorrectStep(LabelsStep):
         self._follow()
 
     def _build(self) -> None:
-        self.confirm = primary(self.button(f"Confirm slice ({CONFIRM_KEY})", _CONFIRM, self.toggle_confirmed))
-        self.drop = self.button(
-            "Drop proposals",
-            "Make unconfirmed proposals of this slice unlabelled again.",
-            self.drop_proposals,
-        )
         self.repairs, self.places, self.live = RepairPanel(self), SuggestionPanel(self), LivePanel(self)
         self.brushes = BrushPanel(self, self.repairs.put_away)
         self.tools = self.brushes.buttons
         self.job_lines = [self.places.line, self.live.line]
         self._build_strip()
-        self._lay_out()
-
-    def _lay_out(self) -> None:
-        self._add_part("Brush", self.brushes)
-        self._add_part("Repair", self.repairs)
-        self._add_part("Next place", self.places)
-        self.state, self.confirmed = wrapping_label(), wrapping_label()
-        self.rows.addWidget(self.state)
-        self.rows.addLayout(in_row(self.confirm, self.drop, self.live))
-        self.rows.addWidget(self.confirmed)
+        self.slices = ConfirmPanel(self, self.strip, self.live)
+        self.confirm, self.drop = self.slices.confirm, self.slices.drop
+        for title, part in (("Brush", self.brushes), ("Repair", self.repairs), ("Next place", self.places)):
+            self._add_part(title, part)
+        self.rows.addWidget(self.slices)
 
     def _build_strip(self) -> None:
         self.strip = SliceStrip()
         self.strip.setToolTip(_STRIP)
         self.strip.clicked.connect(self._go_to)
-        self.strip.counted.connect(self._show_totals)
         self.places.errors_estimated.connect(self.strip.show_errors)
         self.live.proposed.connect(self._show_proposed)
 
@@ -112,7 +90,6 @@ class CorrectStep(LabelsStep):
         self.rows.addWidget(part)
 
     def _bind_keys(self) -> None:
-        self._bind(self.confirm, {CONFIRM_KEY: self.toggle_confirmed})
         looks: dict[str, Callable[[], Any]] = {
             "T": self.toggle_visible,
             "O": self.toggle_outlines,
@@ -120,10 +97,8 @@ class CorrectStep(LabelsStep):
             ".": partial(self._move, 1),
             "F1": self.show_keys,
         }
-        self._bind(self.strip, looks)  # which is seen on every page
-
-    def _bind(self, owner: QWidget, actions: dict[str, Callable[[], Any]]) -> None:
-        bind(self.viewer, owner, {key: partial(self.guarded, action) for key, action in actions.items()})
+        guarded = {key: partial(self.guarded, action) for key, action in looks.items()}
+        bind(self.viewer, self.strip, guarded)  # which is seen on every page
 
     # -- following the user -------------------------------------------------------------
 
@@ -136,9 +111,8 @@ class CorrectStep(LabelsStep):
                     event.connect(self._show_soon)
                 layer.events.mode.connect(self._drop_complaint)
             self._watched = layer
-        obstacle = None if layer is not None else "make or open a labels layer first"
-        for button in (self.confirm, self.drop):
-            enable(button, obstacle)
+        obstacle = None if layer is not None else NO_LABELS_YET
+        self.slices.set_obstacle(obstacle)
         self.brushes.set_obstacle(obstacle)
         self.repairs.set_obstacle(
             obstacle or ("open an image first" if self.workspace.image is None else None)
@@ -178,13 +152,8 @@ class CorrectStep(LabelsStep):
 
     def _drop_complaint(self, *_: Any) -> None:
         """Say no longer what was wrong with another tool, or in another slice."""
-        if self._complaint and self.status.text() == self._complaint:
-            self.say("")
-
-    def complain(self, sentence: str) -> None:
-        """Show what is wrong, until it is no longer true."""
-        super().complain(sentence)
-        self._complaint = sentence
+        if self.is_wrong:
+            self.unsay()
 
     def guarded(self, action: Callable[[], Any], *_: Any) -> None:
         """Do something whose errors become sentences; the last complaint is over."""
@@ -199,35 +168,6 @@ class CorrectStep(LabelsStep):
 
     # -- what the user does -------------------------------------------------------------
 
-    def toggle_confirmed(self) -> None:
-        """Confirm or unconfirm the slice in view."""
-        layer = self.managed_layer()
-        z = self.slice_of(layer)
-        confirmed = confirmed_in(layer)
-        if z in confirmed:
-            self.say(f"Slice {z} is no longer confirmed.")
-        else:
-            plane = stack_of(layer)[z]
-            empty = int(np.count_nonzero(plane == UNLABELLED))
-            if empty == plane.size:
-                raise UserError(f"Slice {z} has no labels yet; paint or predict first, then confirm.")
-            self.say(
-                f"Slice {z} is confirmed" + (f"; {empty} of its pixels are unlabelled." if empty else ".")
-            )
-        entry = Confirmed(confirmed, z)
-        entry.redo()
-        history_of(layer).add(entry)
-
-    def drop_proposals(self) -> None:
-        """Make unconfirmed proposals of the slice in view unlabelled."""
-        layer = self.managed_layer()
-        z = self.slice_of(layer)
-        refuse_confirmed(layer, z)
-        y, x = np.nonzero(is_proposal(stack_of(layer)[z]))
-        with history_of(layer).named("drop proposals"):
-            set_pixels(layer, z, y, x, UNLABELLED)
-        self.say(f"{len(y)} proposed pixels of slice {z} are unlabelled again (Ctrl+Z undoes it).")
-
     def toggle_visible(self) -> None:
         """Show or hide the labels."""
         layer = self._shown_layer()
@@ -240,7 +180,7 @@ class CorrectStep(LabelsStep):
 
     def _shown_layer(self) -> Labels:
         if self.workspace.labels is None:
-            raise UserError("No labels layer is chosen; make or open one first.")
+            raise UserError(NO_LABELS)
         return self.workspace.labels
 
     def _move(self, by: int) -> None:
@@ -257,12 +197,12 @@ class CorrectStep(LabelsStep):
         self._sheet = self._sheet or KeySheet(self)
         self._sheet.show()
 
-    def _show_proposed(self, z: int) -> None:
-        """Follow a proposal of live learning."""
-        self.strip.count([z])
-        self.places.forget(z)
-
     # -- what shows ---------------------------------------------------------------------
+
+    def _show_proposed(self, layer: Labels, z: int) -> None:
+        """Follow a proposal of live learning."""
+        self._count(layer, {z})
+        self.places.walk.forget(layer, z)
 
     def _count(self, layer: Labels, slices: set[int]) -> None:
         if layer == self._stripped:
@@ -270,36 +210,9 @@ class CorrectStep(LabelsStep):
 
     def _show_state(self) -> None:
         self._show_colours()  # also of layers that have just come
-        layer = self.workspace.labels
-        z = self._show_slice(layer) if is_managed(layer) else None
+        z = self.slices.show_slice()
         proposed = z is not None and self.strip.found[z].proposed > 0
-        self.places.follow(z, proposed and not self.live.job.running)
-        if not is_managed(layer):
-            self.state.setText("")
-            self.confirmed.setText("")
-        else:
-            self._show_totals()
-
-    def _show_slice(self, layer: Labels) -> int | None:
-        """Describe the slice in view, and return it."""
-        try:
-            z = shown_slice(self.viewer, layer)
-        except UserError as error:
-            self.strip.show_pixel(None)
-            self.state.setText(str(error))
-            return None
-        confirmed = z in confirmed_in(layer)
-        self.strip.show_pixel(z)
-        self.strip.found[z] = summary(stack_of(layer)[z], confirmed)
-        self.state.setText(self.strip.sentence(z))
-        self.confirm.setText(f"{'Unconfirm' if confirmed else 'Confirm'} slice ({CONFIRM_KEY})")
-        return z
-
-    def _show_totals(self) -> None:
-        counts = ", ".join(f"{count} {state}" for state, count in self.strip.totals().items() if count)
-        slices = sorted(confirmed_in(self.workspace.labels)) if is_managed(self.workspace.labels) else []
-        confirmed = ", ".join(map(str, slices)) or "none yet"
-        self.confirmed.setText(f"Slices: {counts or 'none'}. Confirmed slices: {confirmed}")
+        self.places.follow(proposed and not self.live.job.running)
 
 
 def _shown(layer: Labels) -> tuple[Any, Any, Any]:

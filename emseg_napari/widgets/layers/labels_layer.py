@@ -35,7 +35,8 @@ from emseg_napari.widgets.layers.placement import layer_transform
 from emseg_napari.widgets.layers.selection import hide_covered, hide_if_covered
 from emseg_napari.widgets.layers.undo_history import UndoHistory
 
-NO_LABELS = "No labels layer is chosen; press 'New' beside it, or open a labels file."
+NO_LABELS = "No labels layer is chosen; press 'New' beside Labels, or 'Open labels...' in the Menu."
+NO_LABELS_YET = "propose a slice, or press 'New' beside Labels"  # of a button that needs some
 # The labelled slices of a foreign layer come into memory.
 _MOST_FOREIGN_BYTES = 2**32
 

@@ -57,6 +57,12 @@ def show_alone(viewer: Any, layer: Labels) -> None:
     hide_covered(viewer, layer)
 
 
+def show_if_hidden(viewer: Any, layer: Labels) -> None:
+    """Show a labels layer that is about to be changed: nobody should change what is not seen."""
+    if not layer.visible:
+        show_alone(viewer, layer)
+
+
 def _beside(viewer: Any, layer: Labels) -> Iterator[Labels]:
     """Yield the other labels layers that are seen where a layer lies."""
     shape = tuple(layer.data.shape)

@@ -104,7 +104,9 @@ class LivePreview:
     def export_gif(self, path: Path) -> None:
         """Write the movie as an animated GIF, four epochs a second."""
         if not self.frames:
-            raise UserError("There is no movie yet; tick 'Keep a movie' and train first.")
+            raise UserError(
+                "There is no movie yet; tick 'Keep a movie of the epochs' under More and train first."
+            )
         frames = [np.round(255 * np.clip(frame, 0, 1)).astype(np.uint8) for frame in self.frames]
         with writing_file(path) as temporary:
             imageio.imwrite(temporary, frames, extension=".gif", duration=250, loop=0)

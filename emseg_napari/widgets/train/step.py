@@ -36,7 +36,7 @@ from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.step import enable, first_obstacle, in_row, primary, wrapping_label
 from emseg_napari.widgets.base.text import figures, outcome, validation_name, verdict
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import connect_while, trusted_of
+from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET, connect_while, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view, view_events
 from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampler_of
@@ -46,6 +46,10 @@ from emseg_napari.widgets.train.train_form import TrainForm
 
 _SAMPLES = "Nine patches of your own data with their labels, changed at random as in training."
 _TRAIN = "Train a network in the background; you can keep painting."
+_ONLY_PROPOSALS = (
+    "has only proposals, which do not train: correct a slice and confirm it (C) on page 1, or tick 'Train on "
+    "unconfirmed proposals too' under More."
+)
 _RESUME = (
     "Resume from the last checkpoint of the interrupted training that is chosen in 'Start from', or of the "
     "one that was cancelled last."
@@ -168,7 +172,7 @@ class TrainStep(JobStep):
     def _missing(self) -> list[tuple[bool, str]]:
         return [
             (self.workspace.image is None, "open an image first"),
-            (self.workspace.labels is None, "make or open a labels layer"),
+            (self.workspace.labels is None, NO_LABELS_YET),
         ]
 
     # -- what the user asks for ---------------------------------------------------------
@@ -224,6 +228,8 @@ class TrainStep(JobStep):
         def read() -> CheckedData:
             layer, labels = self.known_labels(labels_layer)
             trusted = trusted_of(layer, labels, with_proposals)
+            if not trusted.stored_slices and any(labels[z].any() for z in labels.stored_slices):
+                raise UserError(f"'{layer.name}' {_ONLY_PROPOSALS}")
             names = DataNames(image_layer.name, layer.name)
             return check_data(image, trusted, settings, names, resumed)
 
@@ -291,13 +297,15 @@ class TrainStep(JobStep):
         self.preview.hide()
         self.about.setText(f"{self.about.text()}\n{outcome(run)}".strip())
         network = self.workspace.run or starter_folder()
-        stays = f"Network stays '{network.name}', unless you choose the run there." if network else ""
-        if stays and is_worse_than_start(run.record):
-            self.complain(f"{verdict(run)} Look at your labels. {stays}")
-        elif stays and compared_with_start(run.record) == "no different":
-            self.say(f"{verdict(run)} {stays}")
-        else:
+        worse = is_worse_than_start(run.record)
+        if network is None or not (worse or compared_with_start(run.record) == "no different"):
             self._choose(run)
+            return
+        stays = f"'{network.name}' goes on proposing; to use the run all the same, choose it in 'Network'."
+        if worse:
+            self.complain(f"{verdict(run)} Look at your labels. {stays}")
+        else:
+            self.say(f"{verdict(run)} {stays}")
 
     def _choose(self, run: Run) -> None:
         """Let the run predict, at the scale at which it learned."""

@@ -22,12 +22,10 @@ def shown(qtbot):
 
 
 def test_a_billion_voxels_go_into_memory_and_more_do_not():
-    refuse_many("cells", (1024, 1024, 1024), "divide")
-    sentence = (
-        "cells has 1.1 billion voxels, which are too many to divide; choose 'slice in view', or write to an"
-    )
+    refuse_many("cells", (1024, 1024, 1024), "divide", "choose fewer")
+    sentence = "cells has 1.1 billion voxels, which are too many to divide; choose fewer."
     with pytest.raises(UserError, match=sentence):
-        refuse_many("cells", (1024, 1024, 1025), "divide")
+        refuse_many("cells", (1024, 1024, 1025), "divide", "choose fewer")
 
 
 def test_a_name_is_proposed_from_the_image_and_its_container(target, tmp_path):

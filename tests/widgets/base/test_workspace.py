@@ -129,7 +129,7 @@ def test_a_chooser_shows_the_layers_and_the_chosen_one(workspace, qtbot):
     choice.activated.emit(1)
     assert workspace.labels == second
     assert shown()[1] == "second"
-    assert choice.toolTip() == "The labels layer that all steps work on."
+    assert choice.toolTip() == "The labels layer that all pages work on."
     second.name = "renamed"
     choice.showPopup()
     choice.hidePopup()

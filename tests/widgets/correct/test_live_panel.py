@@ -198,7 +198,7 @@ def test_a_failure_is_said_and_a_cancel_is_not(started):
 
 def test_proposals_follow_the_threshold_of_the_run_and_leave_confirmed_slices(started):
     layer, proposed = started.layer, []
-    started.proposed.connect(proposed.append)
+    started.proposed.connect(lambda *slice_of_layer: proposed.append(slice_of_layer))
     layer.data[1:3] = 0
     confirmed_in(layer).add(1)
     for z, value in ((1, 0.9), (2, 0.55), (3, 0.9)):
@@ -206,10 +206,10 @@ def test_proposals_follow_the_threshold_of_the_run_and_leave_confirmed_slices(st
     assert not layer.data[1].any()
     assert (layer.data[2] == 4).all()
     np.testing.assert_array_equal(layer.data[3], LABELS[3])
-    assert proposed == [1, 2, 3]
+    assert proposed == [(layer, z) for z in (1, 2, 3)]
     folder = started.jobs[0]["folder"]
     assert info_of(layer).origins == {2: Origin(folder), 3: Origin(folder)}
     started.step.viewer.layers.remove(layer)
     started.job.event.emit(PreviewReady(1, 2, np.ones(layer.data.shape[1:], np.float32)))
     assert (layer.data[2] == 4).all()
-    assert proposed == [1, 2, 3]
+    assert proposed == [(layer, z) for z in (1, 2, 3)]

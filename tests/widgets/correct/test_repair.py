@@ -320,7 +320,8 @@ def test_nothing_is_done_to_the_slice_in_view_where_no_slice_is(desk, qtbot, mon
         dims.ndisplay = 3
     else:
         dims.order = (1, 0, 2)
-    wait_for(qtbot, lambda: "slice view" in correct.state.text())  # it says so before anything is pressed
+    # It says so before anything is pressed.
+    wait_for(qtbot, lambda: "slice view" in correct.slices.state.text())
     buttons = (correct.confirm, correct.drop, *correct.repairs.copies, correct.repairs.interpolate)
     for press in (*(button.click for button in buttons), lambda: qtbot.keyClick(canvas, "c")):
         correct.say("")

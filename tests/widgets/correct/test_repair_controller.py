@@ -113,6 +113,14 @@ def test_what_a_tool_changes_is_in_the_slice_in_view_and_undone_in_one_step(hand
     np.testing.assert_array_equal(hand.layer.data, before)
 
 
+def test_a_click_with_a_tool_shows_labels_that_were_hidden_meanwhile(hand):
+    hand.controller.activate(hand.tool(1), hand.layer)
+    hand.layer.visible = False
+    use(hand, (5, 6))
+    assert hand.layer.visible
+    assert hand.controller.tool is not None
+
+
 def test_what_cannot_be_done_is_said_as_wrong_and_changes_nothing(hand):
     before = hand.layer.data.copy()
     hand.controller.activate(hand.tool(1), hand.layer)

@@ -83,12 +83,16 @@ def test_a_left_click_goes_to_the_slice_of_its_column_and_beside_it_nowhere(stri
     assert clicked == [0, 0, 1, 5]
 
 
-def test_the_tooltip_is_of_the_slice_under_the_cursor(strip, monkeypatch):
+def test_the_tooltip_is_of_the_slice_under_the_cursor_with_the_meaning_of_the_shapes(strip, monkeypatch):
     said = []
     monkeypatch.setattr(slice_strip, "QToolTip", SimpleNamespace(showText=lambda *given: said.append(given)))
+    strip.setToolTip("Empty: no labels.")
     for x in (250, 700):
         assert strip.event(QHelpEvent(QEvent.Type.ToolTip, QPoint(x, 9), QPoint(7, 8)))
-    assert said == [(QPoint(7, 8), strip.sentence(2), strip), (QPoint(7, 8), "", strip)]
+    assert said == [
+        (QPoint(7, 8), f"{strip.sentence(2)}\nEmpty: no labels.", strip),
+        (QPoint(7, 8), "", strip),
+    ]
 
 
 def painted(strip, theme="dark"):
@@ -189,12 +193,14 @@ def test_errors_are_bars_below_all_states_of_which_the_largest_fills_the_height(
     assert heights({1: 0.0}) == [0] * 6
 
 
-def test_without_a_layer_there_is_nothing_to_count_or_click(strip):
+def test_without_a_layer_there_is_nothing_to_count_or_click(strip, qtbot):
     clicked = []
     strip.clicked.connect(clicked.append)
     strip.show_pixel(2)
     strip.show_layer(None)
     press(strip, 20)
+    strip.count([2])
+    qtbot.wait(60)  # three portions: to count nothing would raise
     assert clicked == []
     assert not any(strip.totals().values())
     assert not strip.grab().toImage().isNull()

@@ -9,11 +9,11 @@ from emseg_napari.widgets.base.keys import KEYS, NAPARI_KEYS, KeySheet
 from emseg_napari.widgets.base.workspace import LayerChoice
 from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.layers.label_colours import label_colours
-from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
+from emseg_napari.widgets.layers.labels_layer import add_labels, adopt, confirmed_in, history_of
 from helpers.window import striped, wait_for
 
 IMAGE, LABELS = striped((6, 40, 48))
-NO_LABELS, NO_IMAGE = "make or open a labels layer first", "open an image first"
+NO_LABELS, NO_IMAGE = "propose a slice, or press 'New' beside Labels", "open an image first"
 
 
 @pytest.fixture
@@ -62,12 +62,21 @@ def test_each_button_says_what_is_missing_first(empty):
 
 
 def test_a_foreign_layer_can_be_corrected_and_nothing_is_said_of_its_slices(step, qtbot):
-    wait_for(qtbot, lambda: bool(step.state.text()))
+    wait_for(qtbot, lambda: bool(step.slices.state.text()))
     step.workspace.choose("labels", step.viewer.add_labels(LABELS.copy(), name="foreign"))
     assert obstacles(step) == ({None}, {None}, {NO_LABELS}, {None})
-    wait_for(qtbot, lambda: not step.state.text())
-    assert not step.confirmed.text()
+    wait_for(qtbot, lambda: not step.slices.state.text())
+    assert not step.slices.totals.text()
     assert not any(step.strip.totals().values())
+
+
+def test_a_foreign_layer_that_another_step_takes_over_is_counted_at_once(step, qtbot):
+    foreign = step.viewer.add_labels(LABELS.copy(), name="foreign")
+    step.workspace.choose("labels", foreign)
+    assert not step.strip.found
+    adopt(foreign)
+    step.workspace.follow()
+    wait_for(qtbot, lambda: step.slices.totals.text() == "6 slices: 6 touched")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +116,7 @@ def test_keys_go_from_slice_to_slice_and_not_beyond_the_ends(step):
 @pytest.mark.parametrize("key", ["T", "O", ",", "."])
 def test_keys_without_labels_say_so(empty, key):
     press(empty, key)
-    assert empty.status.text() == "No labels layer is chosen; make or open one first."
+    assert empty.status.text().startswith("No labels layer is chosen; press 'New' beside Labels")
 
 
 def test_all_keys_are_on_one_page_that_is_made_once(step):
@@ -128,27 +137,27 @@ def test_the_slice_in_view_and_all_slices_are_described(step, qtbot):
     step.workspace.labels.data[0] = 0
     step.workspace.labels.data[1] = 1
     step.strip.count(range(6))
-    text = "Slices: 1 raw, 4 proposed, 1 touched. Confirmed slices: none yet"
-    wait_for(qtbot, lambda: step.confirmed.text() == text)
-    wait_for(qtbot, lambda: step.state.text() == step.strip.sentence(2))
+    text = "6 slices: 1 raw, 4 proposed, 1 touched"
+    wait_for(qtbot, lambda: step.slices.totals.text() == text)
+    wait_for(qtbot, lambda: step.slices.state.text() == step.strip.sentence(2))
     assert step.confirm.text() == "Confirm slice (C)"
     for z in (4, 2):
         step.viewer.dims.set_point(0, z)
         press(step, "C")
     wait_for(qtbot, lambda: step.confirm.text() == "Unconfirm slice (C)")
-    assert step.state.text() == ("Slice 2: unlabelled 0.0 %, proposed 0.0 %, yours 100.0 %; confirmed")
-    text = "Slices: 1 raw, 2 proposed, 1 touched, 2 confirmed. Confirmed slices: 2, 4"
-    wait_for(qtbot, lambda: step.confirmed.text() == text)
+    assert step.slices.state.text() == ("Slice 2: unlabelled 0.0 %, proposed 0.0 %, yours 100.0 %; confirmed")
+    text = "6 slices: 1 raw, 2 proposed, 1 touched, 2 confirmed (2, 4)"
+    wait_for(qtbot, lambda: step.slices.totals.text() == text)
     step.viewer.dims.set_point(0, 1)
     wait_for(qtbot, lambda: step.confirm.text() == "Confirm slice (C)")
 
 
 def test_how_many_slices_are_in_which_state_is_shown_once_they_are_counted(step, qtbot):
-    wait_for(qtbot, lambda: step.confirmed.text().startswith("Slices: 6 proposed."))
+    wait_for(qtbot, lambda: step.slices.totals.text() == "6 slices: 6 proposed")
     step.workspace.labels.data[0] = 0
     with qtbot.waitSignal(step.strip.counted):
         step.strip.count([0])
-    assert step.confirmed.text().startswith("Slices: 1 raw, 5 proposed.")
+    assert step.slices.totals.text() == "6 slices: 1 raw, 5 proposed"
 
 
 def test_confirming_is_undone_in_one_step(step):
@@ -196,7 +205,8 @@ def test_the_strip_counts_edits_and_proposals_of_its_layer_and_shows_errors(step
     other = add_labels(step.viewer, LABELS.copy(), "other")
     step.workspace.edited.emit(step.workspace.labels, {1, 3})
     step.workspace.edited.emit(other, {4})
-    step.live.proposed.emit(5)
+    for layer, z in ((step.workspace.labels, 5), (other, 0)):
+        step.live.proposed.emit(layer, z)
     assert counted == [{1, 3}, {5}]
     step.places.errors_estimated.emit({2: 0.25})
     assert step.strip.sentence(2).endswith("estimated error 0.250")
@@ -237,7 +247,7 @@ def test_every_button_stands_in_the_step(step):
     for button in (*step.tools, step.confirm, step.drop, *step.repairs.buttons, *step.places.buttons):
         assert step.isAncestorOf(button)
     assert step.isAncestorOf(step.live.switch)
-    assert step.strip.toolTip().startswith("One column for each slice: empty raw")
+    assert step.strip.toolTip().startswith("Empty: raw (no labels); hatched: proposed")
 
 
 def test_what_the_dock_shows_on_every_page_is_not_in_the_page(step):
@@ -312,6 +322,93 @@ def test_a_tool_that_is_refused_leaves_no_brush_in_hand(step):
     assert step.workspace.labels.mode == "pan_zoom"
 
 
+def in_the_brush(step):
+    step.tools[0].click()
+    return "paint", None
+
+
+def in_naparis_brush(step):
+    step.workspace.labels.mode = "paint"
+    return "paint", None
+
+
+def in_another_repair(step):
+    step.repairs.tools["Close gap"].click()
+    return "pan_zoom", "Close gap"
+
+
+def in_another_slice(step):
+    step.viewer.dims.set_point(0, 4)
+    return "pan_zoom", None
+
+
+def on_another_page(step):
+    step.hide()
+    return "pan_zoom", None
+
+
+@pytest.fixture
+def drawing(step, monkeypatch):
+    """The step, and what is done once the background has drawn a slice; its neighbours are confirmed."""
+    step.drawn = []
+    confirmed_in(step.workspace.labels).update({1, 3})
+
+    def in_background(sentence, work, done):
+        step.say(sentence)
+        step.drawn.append(lambda: done(work()))
+
+    monkeypatch.setattr(step, "in_background", in_background)
+    return step
+
+
+def in_hand(step):
+    tool = step.repairs.repair.tool
+    return step.workspace.labels.mode, None if tool is None else tool.name
+
+
+@pytest.mark.parametrize(
+    "meanwhile", [in_the_brush, in_naparis_brush, in_another_repair, in_another_slice, on_another_page]
+)
+def test_a_slice_that_was_drawn_takes_no_tool_out_of_the_hand_and_puts_none_in_elsewhere(drawing, meanwhile):
+    press(drawing, "Q")
+    assert drawing.status.text() == "Drawing slice 2..."
+    expected = meanwhile(drawing)
+    (take,) = drawing.drawn
+    take()
+    assert in_hand(drawing) == expected
+    assert drawing.status.text() != "Drawing slice 2..."
+
+
+def test_of_two_tools_that_draw_the_one_that_was_pressed_last_is_in_hand(drawing):
+    press(drawing, "Q")
+    press(drawing, "U")
+    for take in drawing.drawn:
+        take()
+    assert in_hand(drawing) == ("pan_zoom", "Interpolate")
+
+
+@pytest.mark.parametrize("act", ["brush", "repair", "confirm", "drop"])
+def test_labels_that_are_changed_are_seen_and_what_covers_them_is_not(step, act):
+    layer = step.workspace.labels
+    other = add_labels(step.viewer, LABELS.copy(), "other")
+    assert (layer.visible, other.visible) == (False, True)
+    buttons = {"brush": step.tools[0], "repair": step.repairs.tools["Close gap"]}
+    buttons.get(act, getattr(step, act, None)).click()
+    assert (layer.visible, other.visible) == (True, False)
+    assert layer.mode == ("paint" if act == "brush" else "pan_zoom")
+    assert (step.repairs.repair.tool is not None) == (act == "repair")
+
+
+def test_a_tool_in_hand_stays_when_labels_are_hidden_for_a_look(step):
+    layer = step.workspace.labels
+    layer.mode = "paint"
+    step.repairs.tools["Drop piece"].click()
+    press(step, "T")
+    press(step, "T")
+    assert in_hand(step) == ("pan_zoom", "Drop piece")
+    assert not layer.mouse_pan
+
+
 # -- sentences ----------------------------------------------------------------------------------
 
 
@@ -341,6 +438,17 @@ def test_a_complaint_goes_when_it_is_no_longer_true(step, by):
     else:
         press(step, "T")
     assert step.status.text() == ""
+
+
+def test_a_complaint_is_taken_back_without_a_word_so_that_another_step_is_still_heard(step):
+    said, unsaid = [], []
+    press(step, "C")
+    step.drop.click()
+    complaint = step.status.text()
+    step.said.connect(lambda *sentence: said.append(sentence))
+    step.unsaid.connect(unsaid.append)
+    step.viewer.dims.set_point(0, 3)
+    assert (said, unsaid) == ([], [complaint])
 
 
 def test_a_sentence_that_is_not_a_complaint_stays_in_the_next_slice(step):

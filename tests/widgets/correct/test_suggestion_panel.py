@@ -1,27 +1,22 @@
 """The queue of places, with a real search in the engine, and live learning, from the window."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
 
 from emseg_napari.annotation.session.slicefiles import read_slices
-from emseg_napari.annotation.session.store import Origin
-from emseg_napari.annotation.suggest import Place, places_of_slice, ranked
+from emseg_napari.annotation.suggest import places_of_slice, ranked
 from emseg_napari.annotation.suggest.search_stack import SliceSearched
 from emseg_napari.core.jobs import Failed, Finished, PreviewReady, SliceLeftOut
 from emseg_napari.inference import load_predictor
-from emseg_napari.models import run as run_module
 from emseg_napari.models.run import open_run
 from emseg_napari.settings import PredictionSettings
 from emseg_napari.training.live.idle import WAITING
 from emseg_napari.widgets.correct.place_queue import MOST
-from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
-from emseg_napari.widgets.layers.layer_info import exchange_origin, info_of
+from helpers.places import end, place, search
 from helpers.tiny_runs import tiny_network_run
 from helpers.window import canvas_of, drag, middle, noting, striped, wait_for
 
@@ -34,11 +29,6 @@ def desk(dock):
     add_labels(dock.workspace.viewer, labels + 2, "proposal", layer)
     dock.show_step(dock.correct)
     return dock
-
-
-def place(z, y, x, gain):
-    pixels = np.array([y]), np.array([x])
-    return Place(z, y, x, "membrane", gain, 6.0, 0.5, pixels)
 
 
 @pytest.fixture
@@ -207,29 +197,6 @@ def places_at(scale, image, labels, run):
     return ranked(found)
 
 
-@pytest.fixture
-def alone(qtbot, tmp_path, monkeypatch, tiny_run):
-    """The panel of places without a window, and the jobs that it begins."""
-    monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
-    step = CorrectStep(ViewerModel())
-    qtbot.addWidget(step)
-    image, labels = striped()
-    add_labels(step.viewer, labels + 2, "proposal", step.viewer.add_image(image, name="cells"))
-    step.workspace.choose_run(tiny_run.folder)
-    step.viewer.dims.set_point(0, 4)
-    panel = step.places
-    panel.step, panel.jobs = step, []
-    monkeypatch.setattr(panel.job, "start", noting(panel.jobs))
-    return panel
-
-
-def search(panel, *found):
-    """Let a search find places, slice by slice."""
-    panel.search.click()
-    for z in sorted({place.z for place in found}):
-        panel.job.event.emit(SliceSearched(z, [place for place in found if place.z == z]))
-
-
 def not_yet(panel):
     return [None if one.isEnabled() else one.toolTip().rpartition("Not yet: ")[2] for one in panel.buttons]
 
@@ -271,7 +238,7 @@ def test_each_button_of_the_places_says_what_comes_first(alone, monkeypatch):
 def test_the_place_its_question_and_how_many_the_slice_has_are_said(alone):
     gap, other = replace(place(4, 40, 33, 0.2), kind="gap"), place(1, 9, 9, 0.1)
     search(alone, place(4, 25, 17, 0.3), gap, other)
-    alone.follow(4, may_search=False)
+    alone.follow(may_search=False)
     assert alone.about.text() == "2 places to look at in this slice (N)."
     alone.next.click()
     assert alone.about.text() == (
@@ -288,54 +255,12 @@ def test_the_place_its_question_and_how_many_the_slice_has_are_said(alone):
     alone.job.event.emit(Finished(None))
     alone.job.ended.emit()
     assert alone.about.text().endswith("in this slice. Slices that cannot be read: 0, 5.")
-    alone.follow(1, may_search=False)
+    alone.step.viewer.dims.set_point(0, 1)
+    alone.follow(may_search=False)
     assert alone.about.text().startswith("1 places to look at in this slice (N).")
-    alone.follow(2, may_search=False)
+    alone.step.viewer.dims.set_point(0, 2)
+    alone.follow(may_search=False)
     assert alone.about.text() == "Slices that cannot be read: 0, 5."
-
-
-def test_a_ring_as_large_as_the_place_moves_from_place_to_place_and_is_hidden_and_used_again(alone):
-    layers = alone.step.viewer.layers
-    search(alone, place(4, 25, 17, 0.3), replace(place(4, 40, 33, 0.2), radius_px=100.0), place(4, 9, 9, 0.1))
-    alone.next.click()
-    ring = layers["place to look at"]
-    assert (set(np.ravel(ring.size)), ring.face_color[0, 3], info_of(ring).is_aid) == ({12}, 0, True)
-    assert layers.selection.active == alone.step.workspace.labels
-    alone.next.click()
-    assert layers["place to look at"] == ring
-    assert set(np.ravel(ring.size)) == {200}
-    alone.step.closing.emit()
-    assert not ring.visible
-    alone.next.click()
-    assert ring.visible
-    layers.remove(ring)
-    alone.back.click()
-    assert layers["place to look at"].data.tolist() == [[4, 40, 33]]
-
-
-def test_the_zoom_stays_where_a_place_is_well_seen(alone):
-    camera, seen = alone.step.viewer.scene.camera, []
-    search(alone, *(place(4, 25, x, 0.1) for x in range(4)), replace(place(4, 25, 40, 0.01), radius_px=100.0))
-    for zoom in (1.0, 3.5, 12.0, 60.0, 3.0):
-        camera.zoom = zoom
-        alone.next.click()
-        seen.append(camera.zoom)
-    assert seen == [5, 3.5, 12, 5, 3]
-
-
-def test_the_slice_to_label_has_the_largest_error_of_those_that_are_not_confirmed(alone):
-    layer = alone.step.workspace.labels
-    search(alone, place(3, 25, 17, 0.3), place(1, 40, 33, 0.2))
-    for z in (3, 1):
-        alone.next_slice.click()
-        assert alone.step.viewer.dims.point[0] == z
-        assert alone.step.status.text() == (
-            f"The network would learn most from slice {z}: "
-            f"estimated error {alone.errors[z]:.3f} (1 - V_rand)."
-        )
-        confirmed_in(layer).add(z)
-    alone.next_slice.click()
-    assert alone.step.status.text() == "Every slice that was searched is confirmed."
 
 
 def test_a_search_that_fails_is_said_and_one_that_is_cancelled_is_not(alone):
@@ -346,169 +271,47 @@ def test_a_search_that_fails_is_said_and_one_that_is_cancelled_is_not(alone):
     assert alone.step.status.text() == "The engine is gone."
 
 
-def test_a_search_that_nobody_asked_for_complains_in_the_page_only(alone):
-    alone.step.show()
-    alone.follow(4, may_search=True)
-    alone._rest.timeout.emit()
-    assert len(alone.jobs) == 1
-    alone.job.event.emit(Failed("The engine is gone."))
-    assert (alone.about.text(), alone.step.status.text()) == ("The engine is gone.", "")
+def rest(panel):
+    """Let the user rest in the slice in view."""
+    panel.follow(may_search=True)
+    panel._rest.timeout.emit()
 
 
-# -- waiting for a search -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def running(alone, monkeypatch):
-    """The same while its engine is said to run from the first job on."""
-    monkeypatch.setattr(type(alone.job), "running", property(lambda self: bool(alone.jobs)))
-    monkeypatch.setattr(alone.job, "cancel", lambda: alone.cancelled.append(len(alone.jobs)))
-    alone.cancelled = []
-    return alone
-
-
-def end(panel):
-    """Let the search that runs end."""
-    panel.jobs.clear()
-    panel.job.ended.emit()
-
-
-def test_n_searches_the_slice_in_view_waits_for_it_and_then_goes_there(running):
-    running.step.show()
-    running.next.click()
-    (job,) = running.jobs
-    assert job["confirmed"] == {0, 1, 2, 3, 5}
-    assert job["image"].stored_slices == [4]
-    assert job["labels"].stored_slices == [3, 4, 5]
-    assert running.step.status.text() == running.about.text() == "Searching slice 4..."
-    assert not running.line.isHidden()
-    running.next.click()
-    assert len(running.jobs) == 1  # of an impatient user
-    running.job.event.emit(SliceSearched(4, [place(4, 25, 17, 0.3)]))
-    assert running.place.z == 4
-    assert running.step.status.text() == ""
+def test_a_search_that_nobody_asked_for_complains_in_the_page_only_and_is_not_tried_again(running, tmp_path):
+    rest(running)
+    assert len(running.jobs) == 1
+    running.job.event.emit(Failed("The engine is gone."))
     end(running)
-    assert running.line.isHidden()
-
-
-def test_a_slice_without_places_is_said_to_have_none_after_the_wait(running):
-    running.next.click()
-    running.job.event.emit(SliceSearched(4, []))
-    end(running)
-    assert running.step.status.text().startswith("No place is left in slice 4; ")
-    assert running.about.text() == "No place is left in this slice."
-
-
-def test_whoever_goes_to_another_slice_waits_no_longer(running):
-    running.next.click()
-    running.follow(2, may_search=False)
-    running.job.event.emit(SliceSearched(4, [place(4, 25, 17, 0.3)]))
-    assert running.place is None
-
-
-def test_a_search_of_one_slice_gives_way_and_one_of_all_slices_does_not(running):
-    running.next.click()
-    running.step.viewer.dims.set_point(0, 2)
-    running.next.click()
-    assert running.cancelled == [1]
-    running.job.event.emit(Failed("Cancelled.", cancelled=True))
-    end(running)
-    assert running.jobs[0]["first"] == 2
-    running.search.click()
-    assert running.cancelled == [1, 1]
-    end(running)
-    assert running.jobs[0]["confirmed"] == set()
-    running.next.click()
-    assert running.cancelled == [1, 1]
-    assert running.step.status.text() == "Searching slice 2..."
-    running.job.event.emit(SliceSearched(2, [place(2, 25, 17, 0.3)]))
-    assert running.place.z == 2
+    rest(running)  # as after each stroke
+    assert running.jobs == []
+    assert (running.about.text(), running.step.status.text()) == ("The engine is gone.", "")
+    running.step.workspace.choose_run(tmp_path)  # with another network it may go well
+    rest(running)
     assert len(running.jobs) == 1
 
 
-def test_cancel_ends_search_and_wait(running):
-    running.next.click()
-    running.cancel.click()
-    assert running.cancelled == [1]
-    running.job.event.emit(SliceSearched(4, [place(4, 25, 17, 0.3)]))
+def test_the_user_may_try_a_search_again_that_failed(running):
+    rest(running)
+    running.job.event.emit(Failed("The engine is gone."))
     end(running)
-    assert running.place is None
-    assert running.jobs == []
-
-
-def test_while_other_slices_are_searched_it_is_not_said_that_no_place_is_left_anywhere(running):
-    running.search.click()
+    running.next.click()
+    assert len(running.jobs) == 1
+    running.job.event.emit(Failed("The engine is gone again."))
+    assert running.step.status.text() == "The engine is gone again."
+    end(running)
+    running.next.click()
     running.job.event.emit(SliceSearched(4, []))
-    running.next.click()
-    assert running.step.status.text() == "No place is left in slice 4; other slices are being searched."
-    for z in (3, 5, 2, 1, 0):
-        running.job.event.emit(SliceSearched(z, []))
     end(running)
-    running.next.click()
-    assert running.step.status.text().startswith("No place is left in any slice; train on what")
+    assert running.about.text() == "No place is left in this slice."
 
 
-def test_a_slice_without_labels_is_not_searched_and_it_is_said_why(alone):
-    alone.step.workspace.labels.data[4] = 0
+def test_labels_of_another_size_than_the_image_are_not_searched_unasked(alone):
+    alone.step.show()
+    alone.step.workspace.choose("image", alone.step.viewer.add_image(np.zeros((6, 8, 8)), name="small"))
+    rest(alone)
+    assert (alone.jobs, alone.step.status.text()) == ([], "")
     alone.next.click()
-    assert alone.step.status.text() == "Slice 4 has no labels yet; propose it first."
-    assert alone.jobs == []
-
-
-# -- when places are kept, and when not ---------------------------------------------------------
-
-
-def test_places_are_kept_per_slice_and_dropped_where_it_is_predicted_anew(alone):
-    layer = alone.step.workspace.labels
-    search(alone, place(4, 25, 17, 0.3), place(1, 40, 33, 0.2))
-    alone.step.viewer.dims.set_point(0, 1)
-    alone.next.click()
-    assert alone.place.z == 1
-    exchange_origin(layer, 4, Origin(Path("another run")))
-    alone.follow(4, may_search=True)
-    assert sorted(alone.errors) == [1]
-    assert alone.about.text() == ""
-
-
-def test_live_learning_drops_the_places_of_its_slice_but_for_one_that_the_user_looks_at(alone):
-    search(alone, place(4, 25, 17, 0.3), place(1, 40, 33, 0.2))
-    alone.next.click()
-    for z in (4, 1):
-        alone.step.live.proposed.emit(z)
-    assert sorted(alone.errors) == [4]
-
-
-def test_each_layer_has_places_of_its_own(alone):
-    viewer, first = alone.step.viewer, alone.step.workspace.labels
-    search(alone, place(4, 25, 17, 0.3))
-    alone.next.click()
-    ring = viewer.layers["place to look at"]
-    second = add_labels(viewer, striped()[1] + 2, "other")
-    alone.step.workspace.choose("labels", second)
-    assert (alone.place, alone.errors, ring.visible) == (None, {}, False)
-    alone.accept.click()
-    alone.job.event.emit(SliceSearched(1, [place(1, 40, 33, 0.2)]))  # of the first, whose search goes on
-    assert alone.errors == {}
-    alone.step.workspace.choose("labels", first)
-    assert alone.place.z == 4
-    assert sorted(alone.errors) == [1, 4]
-    assert alone.step.strip.sentence(4).endswith("estimated error 0.259")
-    viewer.layers.remove(first)
-    assert alone.place is None
-
-
-def test_a_place_out_of_view_is_not_accepted(alone):
-    search(alone, place(4, 25, 17, 0.3))
-    before = alone.step.workspace.labels.data.copy()
-    alone.next.click()
-    alone.step.viewer.dims.order = (1, 0, 2)
-    alone.accept.click()
-    assert "slice view" in alone.step.status.text()
-    alone.step.viewer.dims.order = (0, 1, 2)
-    alone.step.viewer.dims.set_point(0, 3)
-    alone.accept.click()
-    assert alone.step.status.text() == "Go to a place first (N)."
-    np.testing.assert_array_equal(alone.step.workspace.labels.data, before)
+    assert "differ in size" in alone.step.status.text()
 
 
 def test_slices_that_cannot_be_read_are_said_with_the_places_and_by_live_learning(found):

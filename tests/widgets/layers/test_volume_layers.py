@@ -215,7 +215,7 @@ def test_a_huge_image_that_nobody_can_open_again_is_not_copied_and_that_is_said(
     assert not (folder / "image.tif").exists()
     dock.load.save_session(tmp_path / "work.emseg")
     settle(dock.load)
-    assert "tick 'Save a copy" in dock.load.status.text()
+    assert "tick 'Sessions hold a copy of the image' in the Menu" in dock.load.status.text()
 
 
 def test_voxel_size_is_read_shown_kept_and_comes_back(dock, qtbot, tmp_path):

@@ -132,7 +132,9 @@ def test_layer_tool_and_brush_in_hand_stay(viewer):
 
 def test_a_movie_is_written_in_grey_levels_that_repeats(viewer, tmp_path):
     preview = LivePreview(viewer)
-    with pytest.raises(UserError, match="There is no movie yet; tick 'Keep a movie' and train first"):
+    with pytest.raises(
+        UserError, match="There is no movie yet; tick 'Keep a movie of the epochs' under More and train first"
+    ):
         preview.export_gif(tmp_path / "movie.gif")
     for epoch, value in ((1, -0.5), (2, 0.6), (3, 1.5)):
         show(viewer, preview, epoch, value)

@@ -79,6 +79,13 @@ def finished(step, history=(ROW,), **record):
     return f"{step.status.text()} {step.about.text()}"
 
 
+def test_labels_that_are_only_proposed_do_not_train_and_what_to_do_is_said(loaded, qtbot):
+    loaded.workspace.labels.data[:] += 2  # as a network proposes them
+    loaded.train.train.click()
+    wait_for(qtbot, lambda: "'truth' has only proposals, which do not train" in loaded.train.status.text())
+    assert loaded.train.include_proposals.text() in loaded.train.status.text()
+
+
 # -- while it trains ----------------------------------------------------------------------
 
 
@@ -179,7 +186,7 @@ def test_a_run_that_is_worse_than_its_start_is_not_chosen_and_it_is_said(
     with qtbot.waitSignal(pretended.said) as sentence:
         said = finished(pretended, **BESIDE, **record)
     assert why in said
-    assert "Look at your labels. Network stays 'starter', unless you choose the run there." in said
+    assert "'starter' goes on proposing; to use the new run all the same, choose it in 'Network'" in said
     assert sentence.args[1]  # it is shown as something that is wrong
     assert pretended.workspace.run is None
 
@@ -205,7 +212,7 @@ def test_a_run_that_is_no_different_from_its_start_is_not_chosen_and_nothing_is_
 def test_the_network_that_the_user_chose_stays_where_the_training_made_none_better(pretended, tiny_run):
     pretended.workspace.choose_run(tiny_run.folder)
     said = finished(pretended, **BESIDE, kept_accuracy=0.8, start_accuracy=0.9)
-    assert f"Network stays '{tiny_run.folder.name}'" in said
+    assert f"'{tiny_run.folder.name}' goes on proposing" in said
     assert pretended.workspace.run == tiny_run.folder
 
 

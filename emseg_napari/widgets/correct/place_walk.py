@@ -1,0 +1,210 @@
+"""The user's way from place to place: the view moves there, and a ring shows where to look."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QWidget
+
+from emseg_napari.annotation.label_state import is_proposal, plain
+from emseg_napari.annotation.suggest import Place
+from emseg_napari.core.jobs import UserError
+from emseg_napari.widgets.base.labels_step import LabelsStep
+from emseg_napari.widgets.correct.place_queue import PlaceQueue
+from emseg_napari.widgets.correct.place_ring import PlaceRing
+from emseg_napari.widgets.correct.place_search import NO_RUN, PlaceSearch
+from emseg_napari.widgets.layers.labels_layer import (
+    confirmed_in,
+    history_of,
+    is_managed,
+    set_pixels,
+    stack_of,
+)
+from emseg_napari.widgets.layers.placement import fits_the_view, show_pixel, show_slice, zoom_to
+from emseg_napari.widgets.layers.selection import show_if_hidden
+
+_LEAST_ZOOM, _ZOOM = 3.0, 5.0  # screen pixels for one of the image
+
+
+class PlaceWalk(QObject):
+    """The queues of places, one for each labels layer, and the place that is looked at.
+
+    Parameters
+    ----------
+    step : LabelsStep
+        Knows the layer and says the sentences.
+    searches : PlaceSearch
+    page : QWidget
+        A place that the user waited for comes into view only while this is seen.
+
+    Attributes
+    ----------
+    waits_for : int or None
+        The slice whose places the user waits for.
+
+    Signals
+    -------
+    changed
+        Another place is looked at, or the user waits for one.
+    """
+
+    changed = Signal()
+
+    def __init__(self, step: LabelsStep, searches: PlaceSearch, page: QWidget) -> None:
+        super().__init__(page)
+        self._step, self._searches, self._page = step, searches, page
+        self._queues: dict[Any, PlaceQueue] = {}  # by the unique id of the layer
+        self._ring = PlaceRing(step.viewer)
+        self._ringed: PlaceQueue | None = None  # whose place has the ring
+        self.waits_for: int | None = None
+        searches.searched.connect(self._arrive)
+        searches.changed.connect(self._follow_search)
+        for leave in (self._ring.hide, self.stop_waiting):
+            step.closing.connect(leave)
+
+    @property
+    def queue(self) -> PlaceQueue | None:
+        """The places of the chosen labels layer; None if the plugin does not manage it."""
+        layer = self._step.workspace.labels
+        if not is_managed(layer):
+            return None
+        return self._queues.setdefault(layer.unique_id, PlaceQueue(layer))
+
+    @property
+    def place(self) -> Place | None:
+        """The place that is looked at."""
+        return self.queue.place if self.queue else None
+
+    def follow_layers(self) -> None:
+        """Forget the places of layers that are gone, and show no ring of another layer."""
+        known = {layer.unique_id for layer in self._step.workspace.managed_labels}
+        self._queues = {key: queue for key, queue in self._queues.items() if key in known}
+        if self.queue is not self._ringed:
+            self._ring.hide()
+
+    def forget(self, layer: Labels, z: int) -> None:
+        """Forget the places of a slice that live learning has drawn anew, unless the user looks at one."""
+        queue = self._queues.get(layer.unique_id)
+        if queue is not None and (queue.place is None or queue.place.z != z):
+            queue.drop(z)
+
+    # -- waiting for a search -----------------------------------------------------------
+
+    def _wait_for(self, queue: PlaceQueue, z: int) -> None:
+        """Go to the first place of a slice once it is searched."""
+        self.waits_for = z
+        self._step.say(searching(z))
+        self._searches.start(queue, z)
+        self.changed.emit()
+
+    def stop_waiting(self) -> None:
+        """Go nowhere when the search ends."""
+        if self.waits_for is not None:
+            self._step.take_back(searching(self.waits_for))
+            self.waits_for = None
+
+    def _follow_search(self) -> None:
+        if not self._searches.job.running:
+            self.stop_waiting()
+
+    def _arrive(self, queue: PlaceQueue, z: int) -> None:
+        """Go to a place that the user waited for, if the page is still seen."""
+        if z == self.waits_for and queue is self.queue:
+            self.stop_waiting()
+            if self._page.isVisible():
+                self._step.guarded(partial(self.go, 1))
+
+    # -- from place to place ------------------------------------------------------------
+
+    def go(self, by: int) -> None:
+        """Go to the next place of the slice in view, then to the next slice; or back."""
+        z = self._step.slice_of(self._step.managed_layer())
+        queue = self.queue
+        assert queue is not None  # the layer is managed
+        if queue.move(by, z):
+            self._show_place(queue)
+        elif by < 0:
+            raise UserError("This is the first place.")
+        elif self._searches.can_start(queue, z):
+            self._wait_for(queue, z)
+        else:
+            self._go_on(queue, z)
+
+    def _go_on(self, queue: PlaceQueue, z: int) -> None:
+        """Go on in the next slice that has places."""
+        other = queue.next_slice(z)
+        if other is None:
+            self._step.say(self._no_place_left(queue, z))
+            return
+        queue.move(1, other)
+        self._show_place(queue)
+        self._step.say(f"No place is left in slice {z}; this is slice {other}.")
+
+    def _no_place_left(self, queue: PlaceQueue, z: int) -> str:
+        stack = stack_of(queue.layer)
+        if self._searches.run is None:
+            raise UserError(NO_RUN)
+        if not stack[z].any():
+            raise UserError(f"Slice {z} has no labels yet; propose it first.")
+        if self._searches.job.running:
+            return f"No place is left in slice {z}; other slices are being searched."
+        if len(queue.errors.keys() | confirmed_in(queue.layer) | queue.left_out) < len(stack):
+            return f"No place is left in slice {z}; confirm it (C), or press 'All slices'."
+        return "No place is left in any slice; train on what you corrected, then press 'All slices' again."
+
+    def _show_place(self, queue: PlaceQueue) -> None:
+        """Bring a place into view; the zoom stays if the place is well seen with it."""
+        place, viewer, layer = queue.place, self._step.viewer, queue.layer
+        assert place is not None  # `move` went to one
+        self._ringed = queue
+        show_pixel(viewer, layer, (place.z, place.y, place.x))
+        if not fits_the_view(viewer, layer, 2 * place.radius_px, _LEAST_ZOOM):
+            zoom_to(viewer, layer, 2 * place.radius_px, _ZOOM)
+        self._ring.show(layer, place)
+        self.changed.emit()
+
+    def accept(self) -> None:
+        """Make the proposals around the place the user's own, then go to the next place."""
+        queue, place = self._current_place()
+        plane = stack_of(queue.layer)[place.z]
+        y, x = np.ogrid[: plane.shape[0], : plane.shape[1]]
+        near = np.hypot(y - place.y, x - place.x) <= place.radius_px
+        rows, columns = np.nonzero(near & is_proposal(plane))
+        show_if_hidden(self._step.viewer, queue.layer)
+        with history_of(queue.layer).named("accept place"):
+            set_pixels(queue.layer, place.z, rows, columns, plain(plane[rows, columns]))
+        queue.settle(place)
+        self.go(1)
+
+    def skip(self) -> None:
+        """Do not ask about the place again."""
+        queue, place = self._current_place()
+        queue.settle(place)
+        self.go(1)
+
+    def _current_place(self) -> tuple[PlaceQueue, Place]:
+        """Return the place that the user looks at, in the slice in view."""
+        z = self._step.slice_of(self._step.managed_layer())
+        queue, place = self.queue, self.place
+        if queue is None or place is None or place.z != z:
+            raise UserError("Go to a place first (N).")
+        return queue, place
+
+    def go_to_slice(self) -> None:
+        """Go to the slice that teaches most."""
+        queue = self.queue
+        z = queue.slice_to_label() if queue else None
+        if queue is None or z is None:
+            raise UserError("Every slice that was searched is confirmed.")
+        show_slice(self._step.viewer, queue.layer, z)
+        error = f"estimated error {queue.errors[z]:.3f} (1 - V_rand)"
+        self._step.say(f"The network would learn most from slice {z}: {error}.")
+
+
+def searching(z: int) -> str:
+    """Return the sentence that is shown while a slice is searched."""
+    return f"Searching slice {z}..."
