@@ -140,7 +140,7 @@ def compared_with_start(record: RunRecord) -> Comparison | None:
 
     V_rand decides where it differs by more than chance, else pixel accuracy.
     """
-    if is_its_start(record):
+    if _is_its_start(record):
         return "no different"
     if record.start_accuracy is None or record.kept_accuracy is None:
         return None
@@ -154,7 +154,7 @@ def compared_with_start(record: RunRecord) -> Comparison | None:
     return "better" if gain > 0 else "worse"
 
 
-def is_its_start(record: RunRecord) -> bool:
+def _is_its_start(record: RunRecord) -> bool:
     """Say whether nothing of what a run learned is kept, so that it is the network that it started from."""
     return record.kept_share == 0 and record.start_scale in (None, record.scale)
 
@@ -165,7 +165,7 @@ def floods(record: RunRecord) -> bool:
     Held-out labels of nearly all pixels, of which V_rand was scored, know better how much boundary there is.
     """
     share, before = record.boundary_share, record.start_boundary_share
-    if share is None or before is None or record.start_v_rand is not None or is_its_start(record):
+    if share is None or before is None or record.start_v_rand is not None or _is_its_start(record):
         return False
     return share > max(_FLOOD_SHARE, _FLOOD_FACTOR * before)
 
@@ -177,7 +177,7 @@ def is_worse_than_start(record: RunRecord) -> bool:
 
 def comparison_sentence(record: RunRecord) -> str:
     """Say whether a run is better than its start; empty if it has none, is the same, or was not compared."""
-    if record.start is None or record.viewed_slice is None or is_its_start(record):
+    if record.start is None or record.viewed_slice is None or _is_its_start(record):
         return ""
     sentences = [_scores_beside_start(record), _boundary_beside_start(record)]
     return " ".join(filter(None, reversed(sentences) if floods(record) else sentences))

@@ -336,7 +336,7 @@ class _Training:
     def _beside_start(self, kept: SlicePredictor, threshold: float) -> dict[str, Any]:
         """Score the start as it was, and look how much boundary both find in a slice."""
         stop, z, record = self._context.should_stop, self._viewed_slice(), self._run.record
-        plane = ReadableSlices(self._image, lambda _: None).read(z)  # its labels train nothing here
+        plane = ReadableSlices(self._image, lambda _: None).read(z)  # it trains nothing, so none is told
         as_it_was = record.model_copy(update={"scale": record.start_scale or record.scale})
         orientations = PredictionSettings().orientations_for(self._run.settings.network)
         with self._learner.blended(0.0):

@@ -301,7 +301,8 @@ class TrainStep(JobStep):
         if network is None or not (worse or compared_with_start(run.record) == "no different"):
             self._choose(run)
             return
-        stays = f"'{network.name}' goes on proposing; to use the run all the same, choose it in 'Network'."
+        instead = "to use the new run all the same, choose it in 'Network'"
+        stays = f"'{network.name}' goes on proposing; {instead}."
         if worse:
             self.complain(f"{verdict(run)} Look at your labels. {stays}")
         else:

@@ -204,7 +204,8 @@ def test_a_run_that_is_no_different_from_its_start_is_not_chosen_and_nothing_is_
     finished(pretended, **BESIDE, **record)
     said = pretended.status.text()
     assert said.startswith(f"Trained: mine. {why}")
-    assert said.endswith(" Network stays 'starter', unless you choose the run there.")
+    assert "'starter' goes on proposing" in said
+    assert "Look at your labels" not in said
     assert not pretended.is_wrong
     assert pretended.workspace.run is None
 
