@@ -359,6 +359,9 @@ class LoadStep(StepWidget):
             self.say("There is no work that was not saved.")
 
     def _offer_removed(self) -> None:
+        if self._workers:  # such as one that reads the session that is being restored
+            self._soon.start()
+            return
         dock = self.recovery.parentWidget()
         if dock is not None and dock.isVisible():
             self.look_for_lost_work()

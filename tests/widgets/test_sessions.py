@@ -152,7 +152,7 @@ def test_lost_work_is_offered_at_the_next_start_and_restored(desk, qtbot, tmp_pa
     wait_for(qtbot, lambda: dock.workspace.labels is not None)
     np.testing.assert_array_equal(dock.workspace.labels.data, labels)
     assert confirmed_in(dock.workspace.labels) == {1}
-    assert dock.load.recovery.isHidden()
+    wait_for(qtbot, dock.load.recovery.isHidden)
     stroke(dock)  # it goes on there
     wait_for(qtbot, lambda: np.array_equal(kept(dock), dock.workspace.labels.data))
 
