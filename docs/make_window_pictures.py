@@ -104,7 +104,7 @@ def sitting(photos: Photographer, work: Path, minutes: float) -> None:
     wait_until(lambda: not dock.export.status.text().endswith("..."), 60, "Exporting")
     photos.take("export-failed", dock.export)
     viewer.layers.clear()
-    wait_until(lambda: dock.load.recovered.count() > 0, 60, "Offering lost work")
+    wait_until(lambda: dock.load.lost_work.choice.count() > 0, 60, "Offering lost work")
     photos.take("recovered")
 
 

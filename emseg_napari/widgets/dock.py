@@ -115,7 +115,7 @@ class Dock(QWidget):
         self._work.layout().setStretch(2, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
-        for part in (self.load.trouble, self.load.recovery, self.header, self.offer, self.load):
+        for part in (self.load.trouble, self.load.lost_work, self.header, self.offer, self.load):
             column.addWidget(part)
         column.addWidget(self._work, 1)
         column.addStretch(0)

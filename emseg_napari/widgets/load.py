@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QComboBox, QFileDialog, QGroupBox, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog
 
-from emseg_napari.annotation.session.recovery import discard, recoverable
 from emseg_napari.annotation.session.store import MissingImage
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
@@ -20,8 +19,8 @@ from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.open import FILE_SUFFIXES
 from emseg_napari.io.samples import isbi2012
 from emseg_napari.widgets.base.autosave import checked_source
-from emseg_napari.widgets.base.dialogs import is_sure
 from emseg_napari.widgets.base.header import MenuEntry
+from emseg_napari.widgets.base.lost_work import LostWork
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.base.status_line import StatusLine
 from emseg_napari.widgets.base.step import StepWidget, enable, in_row, primary, wrapping_label
@@ -65,8 +64,8 @@ class LoadStep(StepWidget):
 
     Attributes
     ----------
-    recovery : QGroupBox
-        Offers work that was not saved; empty and hidden if there is none.
+    lost_work : LostWork
+        Offers work that was not saved.
     about : QLabel
         Size of the image and of its voxels.
     trouble : StatusLine
@@ -89,7 +88,7 @@ class LoadStep(StepWidget):
         self._update()
 
     def _build(self) -> None:
-        self._build_recovery()
+        self.lost_work = LostWork(self, lambda folder: self.open_session(folder))
         self.about = wrapping_label()
         self.about.setToolTip(
             "Size of the chosen image and of its voxels (z, y, x), and how its file was read."
@@ -326,54 +325,16 @@ class LoadStep(StepWidget):
 
     # -- work that was not saved ----------------------------------------------------------
 
-    def _build_recovery(self) -> None:
-        self.recovered = QComboBox()
-        self.recovered.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.recovered.setMinimumContentsLength(12)
-        self.recovered.setToolTip(
-            "Sessions with labels that were not closed properly and that no window has open."
-        )
-        self.restore = primary(self.button("Restore", "Open the session and continue.", self._restore))
-        self.discard = self.button(
-            "Discard", "Delete these labels; a session that has a name stays.", self._discard
-        )
-        self.recovery = QGroupBox("Work that was not saved")
-        self.later = self.button("Later", "Offer it again at the next start.", self.recovery.hide)
-        layout = QVBoxLayout(self.recovery)
-        layout.addWidget(self.recovered)
-        layout.addLayout(in_row(self.restore, self.discard, self.later))
-        self.look_for_lost_work()
-
-    def look_for_lost_work(self) -> None:
-        """Offer the sessions that a window left behind."""
-        self.recovered.clear()
-        for one in recoverable():
-            text = f"{one.when:%Y-%m-%d %H:%M} {one.image} ({one.slices} slices with labels)"
-            self.recovered.addItem(text, one.folder)
-        self.recovery.setVisible(self.recovered.count() > 0)
-
     def offer_lost_work(self) -> None:
-        """Offer them, or say that there are none."""
-        self.look_for_lost_work()
-        if not self.recovered.count():
+        """Offer work that was not saved, or say that there is none."""
+        self.lost_work.refresh()
+        if not self.lost_work.choice.count():
             self.say("There is no work that was not saved.")
 
     def _offer_removed(self) -> None:
         if self._workers:  # such as one that reads the session that is being restored
             self._soon.start()
             return
-        dock = self.recovery.parentWidget()
+        dock = self.lost_work.parentWidget()
         if dock is not None and dock.isVisible():
-            self.look_for_lost_work()
-
-    def _restore(self) -> None:
-        folder = self.recovered.currentData()
-        self.recovered.removeItem(self.recovered.currentIndex())
-        self.recovery.setVisible(self.recovered.count() > 0)
-        self.open_session(folder)
-
-    def _discard(self) -> None:
-        work = self.recovered.currentText()
-        if is_sure(self, f"The labels of {work} are deleted unless they were saved as a session.", "Discard"):
-            discard(self.recovered.currentData())
-            self.look_for_lost_work()
+            self.lost_work.refresh()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QVBoxLayout, QWidget
 
 from emseg_napari.core.jobs import (
     BlockDone,
@@ -28,21 +27,15 @@ from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.network_list import NetworkChoice
-from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
-from emseg_napari.widgets.base.prediction_form import PredictionForm
-from emseg_napari.widgets.base.preferences import recall, remember
-from emseg_napari.widgets.base.step import choice_of, enable, in_row, primary
+from emseg_napari.widgets.base.output_target import FILE, refuse_many
+from emseg_napari.widgets.base.prediction_options import OWN_LAYER, PredictionOptions
+from emseg_napari.widgets.base.step import enable, in_row, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import is_managed, proposals_of
 from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.placement import shown_slice, slice_in_view
-from emseg_napari.widgets.layers.proposal_layers import (
-    OWN_LAYER,
-    PredictionSource,
-    ProposalLayers,
-    check_fits,
-)
+from emseg_napari.widgets.layers.proposal_layers import PredictionSource, ProposalLayers, check_fits
 from emseg_napari.widgets.layers.quick_look_layer import QuickLookLayer
 from emseg_napari.widgets.layers.selection import selection_kept
 from emseg_napari.widgets.layers.streaming_layer import StreamingLayer, stored_slice
@@ -50,19 +43,9 @@ from emseg_napari.widgets.layers.streaming_layer import StreamingLayer, stored_s
 if TYPE_CHECKING:
     from emseg_napari.inference.volume import VolumePrediction
 
-FILL = "the labels layer, where you have no labels"
-_INSTEAD = f"press 'Propose this slice', or choose {FILE} in 'Write to' under Options"
 _SLICE = "Propose labels of the slice in view by the network, where you have not painted."
 _STACK = "Propose labels of all slices, the one in view first; on disk if that is chosen under Options."
-_TARGET = (
-    "Where proposals go. What you painted or confirmed is never changed. On disk: the boundary "
-    "probability of the whole stack, which may be larger than memory and can be resumed after "
-    "Cancel; then propose a slice to get labels from it."
-)
-_PROBABILITY = (
-    "An image layer, float32, 0 to 1, 1 = boundary, hidden at first; closed gaps show in it. "
-    "The repair tools follow it."
-)
+_INSTEAD = f"press 'Propose this slice', or choose {FILE} in 'Write to' under Options"
 
 
 class PredictStep(JobStep, LabelsStep):
@@ -75,7 +58,6 @@ class PredictStep(JobStep, LabelsStep):
         self._streaming: StreamingLayer | None = None
         self._quick_look = QuickLookLayer(self.viewer)
         self._build()
-        self._restore()
         self.workspace.changed.connect(self.update_buttons)
         self.closing.connect(self._quick_look.hide)
         self.update_buttons()
@@ -86,36 +68,15 @@ class PredictStep(JobStep, LabelsStep):
         self.add_job_line("Proposing", "Stop; finished slices stay.")
         self.run_picker = NetworkChoice(self)
         self.set_run = self.run_picker.set_run
-        self.form = PredictionForm(self.workspace)
+        options = PredictionOptions(self.workspace)
+        self.target, self.volume, self.form = options.target, options.volume, options.form
+        self.with_probability, self._remember = options.with_probability, options.remember
         self.fit = FitHint(self, lambda: self.run_picker.run, self.form)
         self.rows.setContentsMargins(0, 0, 0, 0)
         self.rows.addLayout(in_row(self.this_slice, self.whole_stack))
         self.rows.addWidget(self.fit)
-        self.options = Fold("Options", self._build_options())
+        self.options = Fold("Options", options)
         self.rows.addWidget(self.options)
-
-    def _build_options(self) -> QWidget:
-        """Build the choices of where proposals go, and how they are made."""
-        self.target = choice_of((FILL, OWN_LAYER, FILE), _TARGET)
-        self.volume = VolumeTarget("boundaries", "boundary probability, 0 to 255")
-        self.with_probability = QCheckBox("Keep the boundary probability")
-        self.with_probability.setToolTip(_PROBABILITY)
-        options = QWidget()
-        layout = QVBoxLayout(options)
-        layout.setContentsMargins(0, 0, 0, 0)
-        rows = QFormLayout()
-        rows.addRow("Write to", self.target)
-        layout.addLayout(rows)
-        for widget in (self.volume, self.with_probability, self.form):
-            layout.addWidget(widget)
-        return options
-
-    def _restore(self) -> None:
-        remembered = recall("predict")
-        self.target.currentTextChanged.connect(self._show_target)
-        self.target.setCurrentText(str(remembered.get("target", FILL)))
-        self._show_target()
-        self.with_probability.setChecked(bool(remembered.get("probability", True)))
 
     def showEvent(self, event: Any) -> None:
         """Look at the image, and prepare the engine while the user does, too."""
@@ -137,11 +98,6 @@ class PredictStep(JobStep, LabelsStep):
             (self.workspace.image is None, "open an image first"),
             (self.run_picker.run is None, "train a network, or choose a run under Network"),
         ]
-
-    def _show_target(self) -> None:
-        to_file = self.target.currentText() == FILE
-        self.volume.setVisible(to_file)
-        self.with_probability.setVisible(not to_file)
 
     def propose_slice(self) -> None:
         """Propose labels of the slice in view; from the prediction on disk, if it is there."""
@@ -172,8 +128,7 @@ class PredictStep(JobStep, LabelsStep):
             raise UserError("Labels are being proposed already; wait, or press Cancel.")
         self._image, self._streaming, self._proposals = self.workspace.image, None, None
         self._quick_look.place_over(self._image)
-        options = {"target": self.target.currentText(), "probability": self.with_probability.isChecked()}
-        remember("predict", options)
+        self._remember()
 
     def _start_volume(self, run: Run) -> None:
         """Predict the whole stack to an output on disk, the slice in view first."""

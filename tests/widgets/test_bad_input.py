@@ -26,10 +26,10 @@ from emseg_napari.models.run import open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import TrainingSettings
 from emseg_napari.widgets.base import dialogs
+from emseg_napari.widgets.base.prediction_options import FILL, OWN_LAYER
 from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
-from emseg_napari.widgets.predict import FILL, OWN_LAYER
 from helpers.slow import slow_case
 from helpers.window import answer_with, entry, noting, settle, striped, wait_for, wait_until_left
 

@@ -91,7 +91,7 @@ def test_a_job_goes_on_while_the_dock_is_put_away_and_its_line_is_there_again(vi
     assert line.isHidden()
 
 
-def test_the_engines_live_on_while_the_dock_is_put_away_and_end_with_the_window(make_napari_viewer, qtbot, tiny_run):
+def test_engines_outlive_a_dock_that_is_put_away_and_end_with_the_window(make_napari_viewer, qtbot, tiny_run):
     viewer = make_napari_viewer(show=True)
     viewer.add_image(striped((20, 256, 256))[0], name="cells")
     dock = opened(viewer, qtbot)[1].dock

@@ -18,6 +18,7 @@ from emseg_napari.core.labels import from_probability
 from emseg_napari.core.machine import processors
 from emseg_napari.io.samples import phantom
 from emseg_napari.models.run import open_run
+from emseg_napari.widgets.base.prediction_options import FILL, OWN_LAYER
 from emseg_napari.widgets.layers.labels_layer import (
     add_labels,
     confirmed_in,
@@ -25,7 +26,6 @@ from emseg_napari.widgets.layers.labels_layer import (
     labels_of,
     trusted_of,
 )
-from emseg_napari.widgets.predict import FILL, OWN_LAYER
 from helpers.timing import within
 from helpers.window import canvas_of, drag, middle, striped, wait_for
 

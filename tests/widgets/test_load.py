@@ -11,7 +11,7 @@ import tifffile
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog
 
-from emseg_napari.widgets import load as load_module
+from emseg_napari.widgets.base import lost_work
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
 from emseg_napari.widgets.load import LoadStep
@@ -199,24 +199,24 @@ def test_lost_work_is_offered_with_its_time_and_size_and_goes_when_it_is_restore
         SimpleNamespace(when=datetime(2026, 3, 5, 5, 6), image="more", slices=1, folder=Path("b")),
     ]
     opened, discarded = [], []
-    monkeypatch.setattr(load_module, "recoverable", lambda: list(works))
-    monkeypatch.setattr(load_module, "discard", lambda folder: discarded.append(folder) or works.pop())
+    monkeypatch.setattr(lost_work, "recoverable", lambda: list(works))
+    monkeypatch.setattr(lost_work, "discard", lambda folder: discarded.append(folder) or works.pop())
     monkeypatch.setattr(step, "open_session", opened.append)
-    assert step.recovery.isHidden()
-    step.look_for_lost_work()
-    assert not step.recovery.isHidden()
-    assert step.recovered.itemText(0) == "2026-03-04 05:06 cells (7 slices with labels)"
-    step.restore.click()
-    assert (opened, step.recovered.count(), step.recovery.isHidden()) == ([Path("a")], 1, False)
+    assert step.lost_work.isHidden()
+    step.lost_work.refresh()
+    assert not step.lost_work.isHidden()
+    assert step.lost_work.choice.itemText(0) == "2026-03-04 05:06 cells (7 slices with labels)"
+    step.lost_work.restore.click()
+    assert (opened, step.lost_work.choice.count(), step.lost_work.isHidden()) == ([Path("a")], 1, False)
     for answer, left in ((None, False), ("Discard", True)):
         asked = answer_with(monkeypatch, answer)
-        step.look_for_lost_work()
-        step.recovered.setCurrentIndex(1)
-        step.discard.click()
+        step.lost_work.refresh()
+        step.lost_work.choice.setCurrentIndex(1)
+        step.lost_work.discard.click()
         assert "more (1 slices with labels) are deleted" in asked[0]
         assert discarded == [Path("b")] * left
-    step.restore.click()
-    assert step.recovery.isHidden()
+    step.lost_work.restore.click()
+    assert step.lost_work.isHidden()
 
 
 def test_sessions_whose_image_is_not_found_ask_for_it_as_a_file_or_as_a_folder(step, monkeypatch):

@@ -11,10 +11,11 @@ from emseg_napari.core.jobs import BlockFailed, Failed, Finished, Message, Slice
 from emseg_napari.models import run as run_module
 from emseg_napari.widgets.base import output_target
 from emseg_napari.widgets.base.output_target import FILE
+from emseg_napari.widgets.base.prediction_options import FILL, OWN_LAYER
 from emseg_napari.widgets.base.preferences import recall
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
 from emseg_napari.widgets.layers.layer_info import info_of
-from emseg_napari.widgets.predict import FILL, OWN_LAYER, PredictStep
+from emseg_napari.widgets.predict import PredictStep
 from helpers.seen_runs import a_run
 from helpers.window import noting, striped, wait_for
 

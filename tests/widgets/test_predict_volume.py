@@ -12,8 +12,8 @@ from emseg_napari.settings import PredictionSettings
 from emseg_napari.widgets.base import output_target
 from emseg_napari.widgets.base.closing import main_window_of
 from emseg_napari.widgets.base.output_target import FILE
+from emseg_napari.widgets.base.prediction_options import OWN_LAYER
 from emseg_napari.widgets.layers.layer_info import info_of
-from emseg_napari.widgets.predict import OWN_LAYER
 from helpers.slow import slow_case
 from helpers.tiny_runs import tiny_network_run
 from helpers.window import noting, wait_for

@@ -143,16 +143,16 @@ def lost_session(tmp_path, labels):
 
 def test_lost_work_is_offered_at_the_next_start_and_restored(desk, qtbot, tmp_path):
     dock, labels = desk
-    assert dock.load.recovery.isHidden()
+    assert dock.load.lost_work.isHidden()
     lost_session(tmp_path, labels)
-    dock.load.look_for_lost_work()
-    assert not dock.load.recovery.isHidden()
-    assert "stack.tif" in dock.load.recovered.currentText()
-    dock.load.restore.click()
+    dock.load.lost_work.refresh()
+    assert not dock.load.lost_work.isHidden()
+    assert "stack.tif" in dock.load.lost_work.choice.currentText()
+    dock.load.lost_work.restore.click()
     wait_for(qtbot, lambda: dock.workspace.labels is not None)
     np.testing.assert_array_equal(dock.workspace.labels.data, labels)
     assert confirmed_in(dock.workspace.labels) == {1}
-    wait_for(qtbot, dock.load.recovery.isHidden)
+    wait_for(qtbot, dock.load.lost_work.isHidden)
     stroke(dock)  # it goes on there
     wait_for(qtbot, lambda: np.array_equal(kept(dock), dock.workspace.labels.data))
 
@@ -163,8 +163,8 @@ def test_the_labels_of_a_removed_layer_can_be_restored(loaded, qtbot):
     folder = loaded.autosave.folder(loaded.workspace.labels)
     loaded.workspace.viewer.layers.clear()
     wait_for(qtbot, lambda: [one.folder for one in recoverable()] == [folder])
-    wait_for(qtbot, loaded.load.recovery.isVisible)
-    loaded.load.restore.click()
+    wait_for(qtbot, loaded.load.lost_work.isVisible)
+    loaded.load.lost_work.restore.click()
     wait_for(qtbot, lambda: loaded.workspace.labels is not None)
     np.testing.assert_array_equal(loaded.workspace.labels.data, painted)
 
@@ -172,14 +172,14 @@ def test_the_labels_of_a_removed_layer_can_be_restored(loaded, qtbot):
 def test_discarded_work_is_not_offered_again_and_is_asked_about(desk, tmp_path, monkeypatch):
     dock, labels = desk
     folder = lost_session(tmp_path, labels)
-    dock.load.look_for_lost_work()
+    dock.load.lost_work.refresh()
     asked = answer_with(monkeypatch, None)
-    dock.load.discard.click()
+    dock.load.lost_work.discard.click()
     assert "are deleted" in asked[0]
     assert folder.exists()
     answer_with(monkeypatch, "Discard")
-    dock.load.discard.click()
-    assert dock.load.recovery.isHidden()
+    dock.load.lost_work.discard.click()
+    assert dock.load.lost_work.isHidden()
     assert not folder.exists()
     assert recoverable() == []
 

@@ -13,6 +13,7 @@ from emseg_napari.core.labels import to_isbi
 from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import ExportSettings, PredictionSettings, TrainingSettings
+from emseg_napari.widgets.base.prediction_options import OWN_LAYER
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.layers.labels_layer import (
     add_labels,
@@ -21,7 +22,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     is_managed,
     stack_of,
 )
-from emseg_napari.widgets.layers.proposal_layers import OWN_LAYER, fill
+from emseg_napari.widgets.layers.proposal_layers import fill
 from emseg_napari.widgets.layers.undo_history import Filled
 from emseg_napari.widgets.train.step import TrainStep
 from helpers.slow import slow_case

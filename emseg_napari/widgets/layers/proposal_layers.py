@@ -29,8 +29,6 @@ from emseg_napari.widgets.layers.placement import layer_transform, move_to, slic
 from emseg_napari.widgets.layers.selection import selection_kept
 from emseg_napari.widgets.layers.undo_history import Filled
 
-OWN_LAYER = "a layer of its own"
-
 
 @dataclass(frozen=True)
 class PredictionSource:

@@ -191,8 +191,8 @@ def test_labels_of_a_huge_stack_are_painted_undone_confirmed_kept_and_opened_aga
     assert sum(path.stat().st_size for path in data_folder.rglob("*") if path.is_file()) < 5_000_000
     huge.workspace.viewer.layers.clear()
     wait_for(qtbot, lambda: [one.folder for one in recoverable()] == [folder])
-    huge.load.look_for_lost_work()
-    huge.load.restore.click()
+    huge.load.lost_work.refresh()
+    huge.load.lost_work.restore.click()
     wait_for(qtbot, lambda: huge.workspace.labels is not None)
     again = huge.workspace.labels
     assert isinstance(again.data, ScratchLabels)
