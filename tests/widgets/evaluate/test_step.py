@@ -931,5 +931,5 @@ def test_a_prediction_of_the_step_before_is_signed_with_its_run(dock, qtbot, tin
     wait_for(qtbot, lambda: not dock.predict.job.running)
     assert dock.evaluate.prediction.layer.name == "lines boundary probability"
     assert dock.evaluate.truth.layer.name == "truth"
-    assert dock.evaluate.run_name.text() == tiny_run.folder.name
+    wait_for(qtbot, lambda: dock.evaluate.run_name.text() == tiny_run.folder.name)
     assert info_of(dock.evaluate.prediction.layer).run == tiny_run.folder
