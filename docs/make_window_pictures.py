@@ -3,7 +3,7 @@
     python docs/make_window_pictures.py OUTPUT [--minutes 0.5] [--readme]
 
 On the dark and the light theme at 1280 x 800, and at 3840 x 2160 with all things twice as large; of each
-picture also what somebody without green cones sees. With QT_API=pyqt6 in the environment of PyQt6.
+picture also as seen with deuteranopia. With QT_API=pyqt6 in the environment of PyQt6.
 ``--readme`` writes the picture of the page Label & correct to docs/window.png, too. It needs a screen of
 3840 x 2160, such as ``xvfb-run -s "-screen 0 3840x2160x24"``.
 """

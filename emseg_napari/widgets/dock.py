@@ -51,7 +51,7 @@ class Dock(QWidget):
     ----------
     workspace : Workspace
     autosave : SessionAutosave
-    load, predict, correct, train, evaluate, cells, export
+    load, offer, predict, correct, train, evaluate, cells, export
         The steps.
     header : Header
     status : StatusLine
@@ -120,7 +120,7 @@ class Dock(QWidget):
         column.addWidget(self._work, 1)
         column.addStretch(0)
         for step in self.steps:
-            for line in getattr(step, "job_lines", []):
+            for line in step.job_lines:
                 column.addWidget(line)
         column.addWidget(self.status)
         self.setMinimumWidth(_WIDTH_PX)

@@ -23,7 +23,7 @@ from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.lost_work import LostWork
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.base.status_line import StatusLine
-from emseg_napari.widgets.base.step import StepWidget, enable, in_row, primary, wrapping_label
+from emseg_napari.widgets.base.step import StepWidget, WrappingLabel, enable, in_row, primary
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.file_layers import (
@@ -89,13 +89,13 @@ class LoadStep(StepWidget):
 
     def _build(self) -> None:
         self.lost_work = LostWork(self, lambda folder: self.open_session(folder))
-        self.about = wrapping_label()
+        self.about = WrappingLabel()
         self.about.setToolTip(
             "Size of the chosen image and of its voxels (z, y, x), and how its file was read."
         )
         self.trouble = StatusLine()
         self.trouble.hide()
-        welcome = wrapping_label()
+        welcome = WrappingLabel()
         welcome.setText(_WELCOME)
         self.open = primary(self.button("Open...", _FILE, self._ask_file))
         self.open_folder = self.button("Open a folder...", _FOLDERS, self._ask_folder)

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import StepWidget, wrapping_label
+from emseg_napari.widgets.base.step import StepWidget, WrappingLabel
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class FitHint(QWidget):
         self._step, self._run, self._form = step, run, form
         self._known: tuple[Any, ...] | None = None
         self._fit: Fit | None = None
-        self.sentence = wrapping_label()
+        self.sentence = WrappingLabel()
         self.use = step.button("", "Put this scale into the settings.", self._use)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -82,8 +82,6 @@ class JobStep(JobListener, StepWidget):
     bar : JobBar
     cancel : QPushButton
         Ends the job.
-    job_lines : list of JobLine
-        Of the jobs of this step; the dock shows them while they run.
     """
 
     cancel: QPushButton
@@ -91,7 +89,6 @@ class JobStep(JobListener, StepWidget):
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self.job, self.bar = EngineJob(self), JobBar()
-        self.job_lines: list[JobLine] = []
         self.listen(self.job, self.guard)
         self.job.started.connect(self._follow_start)
         self.job.ended.connect(self.on_ended)

@@ -80,7 +80,7 @@ class _Shortcut:
         self._claims.append((owner, action))
 
     def release(self, *_: Any) -> None:
-        """Forget owners that are destroyed, and with the last one leave the key to whoever had it before."""
+        """Forget owners that are destroyed, and with the last one give the key its former binding again."""
         self._claims = [claim for claim in self._claims if isalive(claim[0])]
         bound = self._viewer.bind_key(self._key, None, overwrite=True)
         left = self._before if bound is self and not self._claims else bound

@@ -11,7 +11,7 @@ from napari.layers import Image, Labels
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.label_offer import label_words
 from emseg_napari.io.sparse_stack import exchanged
-from emseg_napari.widgets.base.step import StepWidget, in_row, wrapping_label
+from emseg_napari.widgets.base.step import StepWidget, WrappingLabel, in_row
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import Ask, add_labels, dense, understood
@@ -35,7 +35,7 @@ class LabelsOffer(StepWidget):
         # By the unique_id of an image layer: what is seen in it, and what was made of it (None: not wanted).
         self._words: dict[Any, str | None] = {}
         self._made: dict[Any, Any] = {}
-        self.sentence = wrapping_label()
+        self.sentence = WrappingLabel()
         self.use = self.button(
             "Use as labels", "Add a labels layer with these labels, and hide the image.", self._use
         )

@@ -50,6 +50,8 @@ class StepWidget(QWidget):
         The last sentence of this step, which the dock shows in its status line.
     is_wrong : bool
         Whether that says that something is wrong.
+    job_lines : list of JobLine
+        Of the jobs of this step; the dock shows them while they run.
     hint_line : QLabel
         What is missing; the first row of the page.
 
@@ -77,8 +79,9 @@ class StepWidget(QWidget):
         self.rows = QVBoxLayout(self)
         self.rows.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.rows.setSpacing(4)
-        self.status, self.hint_line = QLabel(self), wrapping_label()
+        self.status, self.hint_line = QLabel(self), WrappingLabel()
         self.status.hide()
+        self.job_lines: list[QWidget] = []
         self.is_wrong = False
         self.hint_line.hide()
         self.rows.addWidget(self.hint_line)
@@ -216,11 +219,6 @@ class WrappingLabel(QLabel):
         super().__init__(text)
         self.setWordWrap(True)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-
-
-def wrapping_label() -> QLabel:
-    """Make a label that wraps, and whose long words do not widen the dock."""
-    return WrappingLabel()
 
 
 def first_obstacle(obstacles: Iterable[tuple[bool, str]]) -> str | None:

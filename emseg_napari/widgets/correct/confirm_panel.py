@@ -14,7 +14,7 @@ from emseg_napari.core.labels import UNLABELLED
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
-from emseg_napari.widgets.base.step import enable, in_row, primary, wrapping_label
+from emseg_napari.widgets.base.step import WrappingLabel, enable, in_row, primary
 from emseg_napari.widgets.correct.slice_strip import SliceStrip
 from emseg_napari.widgets.layers.labels_layer import (
     confirmed_in,
@@ -51,7 +51,7 @@ class ConfirmPanel(QWidget):
         self._step, self._strip = step, strip
         self.confirm = primary(step.button(_confirm_text(False), _CONFIRM, self.toggle_confirmed))
         self.drop = step.button("Drop proposals", _DROP, self.drop_proposals)
-        self.state, self.totals = wrapping_label(), wrapping_label()
+        self.state, self.totals = WrappingLabel(), WrappingLabel()
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.addWidget(self.state)

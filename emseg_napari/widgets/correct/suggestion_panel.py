@@ -15,7 +15,7 @@ from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.widgets.base.job_line import JobLine
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
-from emseg_napari.widgets.base.step import enable, first_obstacle, in_columns, wrapping_label
+from emseg_napari.widgets.base.step import WrappingLabel, enable, first_obstacle, in_columns
 from emseg_napari.widgets.correct.place_queue import PlaceQueue
 from emseg_napari.widgets.correct.place_search import NO_RUN, PlaceSearch
 from emseg_napari.widgets.correct.place_walk import PlaceWalk, searching
@@ -91,7 +91,7 @@ class SuggestionPanel(QWidget):
         self.next_slice = button("Slice to label", _NEXT_SLICE, walk.go_to_slice)
 
     def _lay_out(self) -> None:
-        self.about = wrapping_label()
+        self.about = WrappingLabel()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for buttons in (self.buttons[:4], self.buttons[4:]):
@@ -232,7 +232,7 @@ class SuggestionPanel(QWidget):
         self._show_found()
 
     def _show_failed(self, sentence: str, z: int | None) -> None:
-        """Show what went wrong; with a search that nobody asked for, in the page."""
+        """Show what went wrong; after a search that was not requested, in the page."""
         if z is None or z == self.walk.waits_for:
             self._step.complain(sentence)
         else:

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, error_map
 from emseg_napari.evaluation.training_overlap import ABOUT, TRAINED
-from emseg_napari.widgets.base.step import in_row, wrapping_label
+from emseg_napari.widgets.base.step import WrappingLabel, in_row
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.theme_colours import BLUE, GREY, ThemeColour
 from emseg_napari.widgets.layers.layer_info import LayerInfo
@@ -51,7 +51,7 @@ class ErrorList(QWidget):
         self._layer: Any = None
         self._shape: tuple[int, ...] = ()
         self.errors: list[SegmentationError] = []
-        self.summary = wrapping_label()
+        self.summary = WrappingLabel()
         self.table = ScoreTable(_COLUMNS)
         self.table.chosen.connect(self._go)
         previous, following = QPushButton(f"Previous ({PREVIOUS_KEY})"), QPushButton(f"Next ({NEXT_KEY})")

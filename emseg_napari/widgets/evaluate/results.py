@@ -18,7 +18,7 @@ from emseg_napari.evaluation.training_overlap import ABOUT, Overlap
 from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.plots import ThresholdPlot
-from emseg_napari.widgets.base.step import wrapping_label
+from emseg_napari.widgets.base.step import WrappingLabel
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.theme_colours import GREY
 from emseg_napari.widgets.base.workspace import Workspace
@@ -54,12 +54,12 @@ class Headline(QWidget):
         super().__init__()
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
-        self.warning = wrapping_label()
+        self.warning = WrappingLabel()
         grid.addWidget(self.warning, 0, 0, 1, 3)
         self.figures: dict[tuple[int, int], QLabel] = {}
         for row in range(6):
             for column in range(3):
-                label = wrapping_label()
+                label = WrappingLabel()
                 label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
                 if column:
                     label.setAlignment(Qt.AlignmentFlag.AlignRight)
@@ -97,7 +97,7 @@ class Results(QWidget):
         super().__init__()
         self._viewer, self._workspace = viewer, workspace
         self._truth_layer: Any = None
-        self.subject, self.headline = wrapping_label(), Headline()
+        self.subject, self.headline = WrappingLabel(), Headline()
         self._build_tabs()
         self._scores = QWidget()
         above = QVBoxLayout(self._scores)
@@ -106,7 +106,7 @@ class Results(QWidget):
         above.addWidget(self.headline)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        meaning = wrapping_label()
+        meaning = WrappingLabel()
         meaning.setText(MEANING)
         for part in (self._scores, self.tabs, Fold("What the numbers mean", meaning)):
             layout.addWidget(part)

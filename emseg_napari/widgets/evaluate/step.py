@@ -21,7 +21,7 @@ from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.layer_picker import PredictionPicker, TruthPicker
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import enable, in_row, primary, wrapping_label
+from emseg_napari.widgets.base.step import WrappingLabel, enable, in_row, primary
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import LayerComparison, compare, names_runs, run_folders
 from emseg_napari.widgets.evaluate.report import report_of
@@ -85,7 +85,7 @@ class EvaluateStep(JobStep):
         """Make the choosers of prediction and truth."""
         self.prediction = PredictionPicker(self.workspace)
         self.truth = TruthPicker(self.workspace, self.prediction)
-        self.run_name = wrapping_label()
+        self.run_name = WrappingLabel()
         rows = QFormLayout()
         rows.addRow("Prediction", self.prediction)
         rows.addRow("Truth", self.truth)

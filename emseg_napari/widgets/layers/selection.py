@@ -58,7 +58,7 @@ def show_alone(viewer: Any, layer: Labels) -> None:
 
 
 def show_if_hidden(viewer: Any, layer: Labels) -> None:
-    """Show a labels layer that is about to be changed: nobody should change what is not seen."""
+    """Show a labels layer that is about to be changed, so that the change is seen."""
     if not layer.visible:
         show_alone(viewer, layer)
 

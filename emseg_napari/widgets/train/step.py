@@ -33,7 +33,7 @@ from emseg_napari.widgets.base.job_line import JobLine
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.plots import HistoryPlot
 from emseg_napari.widgets.base.preferences import recall, remember
-from emseg_napari.widgets.base.step import enable, first_obstacle, in_row, primary, wrapping_label
+from emseg_napari.widgets.base.step import WrappingLabel, enable, first_obstacle, in_row, primary
 from emseg_napari.widgets.base.text import figures, outcome, validation_name, verdict
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET, connect_while, trusted_of
@@ -85,7 +85,7 @@ class TrainStep(JobStep):
         self.train = primary(self.button("Train", _TRAIN, self.start))
         self.resume = self.button("Resume", _RESUME, self._resume)
         self.plot = HistoryPlot()
-        self.figures, self.about = wrapping_label(), wrapping_label()
+        self.figures, self.about = WrappingLabel(), WrappingLabel()
         self.rows.addWidget(self.recipe)
         self.rows.addLayout(in_row(self.train, self.resume))
         self.more = self._more()

@@ -10,12 +10,12 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy
 from emseg_napari.core.jobs import UserError
 from emseg_napari.widgets.base.step import (
     StepWidget,
+    WrappingLabel,
     choice_of,
     enable,
     first_obstacle,
     in_columns,
     in_row,
-    wrapping_label,
 )
 from helpers.window import wait_for
 
@@ -110,7 +110,7 @@ def test_buttons_lie_in_rows_of_three_and_may_be_narrow(qtbot):
 
 
 def test_small_parts_are_as_asked(qtbot):
-    choice, label, buttons = choice_of(("a", "b"), "Which."), wrapping_label(), [QPushButton(), QPushButton()]
+    choice, label, buttons = choice_of(("a", "b"), "Which."), WrappingLabel(), [QPushButton(), QPushButton()]
     for widget in (choice, label, *buttons):
         qtbot.addWidget(widget)
     assert [choice.itemText(n) for n in range(choice.count())] == ["a", "b"]
