@@ -26,6 +26,7 @@ from emseg_napari.widgets.base.status_line import StatusLine
 from emseg_napari.widgets.base.step import StepWidget, WrappingLabel, enable, in_row, primary
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.file_layers import (
     container_of,
     description_of,
@@ -84,7 +85,6 @@ class LoadStep(StepWidget):
         self._soon = QTimer(self, singleShot=True, interval=_WRITTEN_MS)
         self._soon.timeout.connect(self._offer_removed)
         self.workspace.managed_changed.connect(self._soon.start)
-        self.destroyed.connect(lambda: self._follow_size("disconnect"))
         self._update()
 
     def _build(self) -> None:
@@ -130,17 +130,16 @@ class LoadStep(StepWidget):
         missing = None if self.workspace.image is not None else "open an image first"
         enable(self.new_labels_button, missing)
         if self.workspace.image != self._described:
-            self._follow_size("disconnect")
             self._described = self.workspace.image
-            self._follow_size("connect")
+            self._follow_size()
         self._describe()
 
-    def _follow_size(self, follow: str) -> None:
-        """Connect to, or disconnect from, what may change the size of a voxel of the described image."""
+    def _follow_size(self) -> None:
+        """Follow what may change the size of a voxel of the described image."""
         if self._described is not None:
             events = self._described.events
             for event in (events.scale, events.affine, events.units):
-                getattr(event, follow)(self._describe)
+                connect_while(self, event, self._describe)
 
     def _describe(self, *_: Any) -> None:
         self.about.setText("" if self._described is None else description_of(self._described))

@@ -28,7 +28,8 @@ from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import choice_of, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import connect_while, stack_of, understood
+from emseg_napari.widgets.layers.destruction import connect_while
+from emseg_napari.widgets.layers.labels_layer import stack_of, understood
 from emseg_napari.widgets.layers.layer_info import info_in, info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
@@ -270,9 +271,12 @@ class CellsStep(JobStep):
         place = layer_transform(source, data.ndim)
         layer = self.viewer.add_labels(data, name=f"{self._image_name()} cells", opacity=0.5, **place)
         self._own[source.unique_id] = layer
-        # A layer in which the user paints is the user's: the next cells go to a new layer.
-        connect_while(self, layer.events.paint, lambda: self._own.pop(source.unique_id, None))
+        connect_while(self, layer.events.paint, self._release)
         return layer
+
+    def _release(self, event: Any) -> None:
+        """Leave a layer in which the user paints to the user: the next cells go to a new one."""
+        self._own = {source: layer for source, layer in self._own.items() if layer != event.source}
 
     def _image_name(self) -> str:
         """Name of the image that the source was predicted from, else of the source."""

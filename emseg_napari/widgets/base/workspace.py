@@ -14,8 +14,9 @@ from qtpy.QtWidgets import QComboBox, QWidget
 
 from emseg_napari.annotation.session.store import Round
 from emseg_napari.widgets.base.preferences import recall_folder
+from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.label_colours import prepare_colours
-from emseg_napari.widgets.layers.labels_layer import connect_while, is_managed, watch
+from emseg_napari.widgets.layers.labels_layer import is_managed, watch
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.selection import show_alone
 from emseg_napari.widgets.layers.undo_history import UndoHistory

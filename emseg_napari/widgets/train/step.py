@@ -36,7 +36,8 @@ from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.step import WrappingLabel, enable, first_obstacle, in_row, primary
 from emseg_napari.widgets.base.text import figures, outcome, validation_name, verdict
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET, connect_while, trusted_of
+from emseg_napari.widgets.layers.destruction import connect_while
+from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view, view_events
 from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampler_of
