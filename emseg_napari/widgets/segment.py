@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.labels_layer import stack_of, understood
-from emseg_napari.widgets.layers.layer_info import info_in, info_of
+from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in, info_of
 from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
 from emseg_napari.widgets.layers.placement import layer_transform, move_to, shown_slice
@@ -134,7 +135,6 @@ class CellsStep(JobStep):
             self._start_volume(settings)
         else:
             self._start_layer(settings)
-        self.update_buttons()
 
     def _start_volume(self, settings: CellSettings) -> None:
         """Find the cells of the whole stack, to an output on disk."""
@@ -160,10 +160,8 @@ class CellsStep(JobStep):
         self.job.start("segment_volume", "Finding cells", prepare)
 
     def _start_layer(self, settings: CellSettings) -> None:
-        source, stack = (
-            self._source,
-            with_fill_value(volume_of_layer(self._source), settings.missing_is_empty),
-        )
+        source = self._source
+        stack = with_fill_value(volume_of_layer(source), settings.missing_is_empty)
         first, end = self._range(source, len(stack))
         refuse_many(source.name, (end - first, *stack.shape[1:]), "divide in memory", _INSTEAD)
         self._shape, self._slices = stack.shape, (first, end)
@@ -230,14 +228,14 @@ class CellsStep(JobStep):
     def _volume_layer(self, result: VolumeCells) -> Any:
         """Return the layer of the cells on disk, an earlier one if it is there."""
         data, shown, _ = layer_of(open_levels(result.output.path, fills=True))
-        lying, source = layer_transform(self._source, 3), info_in(shown["metadata"]).source
+        lying = layer_transform(self._source, 3)
+        info = replace(info_in(shown["metadata"]), is_cells=True)
         for layer in self.viewer.layers:
-            if info_of(layer).source == source:
-                layer.data, layer.metadata = data, shown["metadata"]
+            if info_of(layer).source == info.source:
+                layer.data, layer.metadata = data, info.as_metadata()
                 move_to(layer, lying)
                 return layer
-        look = {"name": f"{self._image_name()} cells", "opacity": 0.5}
-        return self.viewer.add_labels(data, **shown | lying | look)
+        return self.viewer.add_labels(data, **shown | lying | self._look(info))
 
     def _show_cells(self, cells: np.ndarray) -> None:
         with selection_kept(self.viewer):
@@ -269,7 +267,7 @@ class CellsStep(JobStep):
         source, data = self._source, new_labels(self._shape, np.int32)
         data = data[0] if source.ndim == 2 else data
         place = layer_transform(source, data.ndim)
-        layer = self.viewer.add_labels(data, name=f"{self._image_name()} cells", opacity=0.5, **place)
+        layer = self.viewer.add_labels(data, **place, **self._look(LayerInfo(is_cells=True)))
         self._own[source.unique_id] = layer
         connect_while(self, layer.events.paint, self._release)
         return layer
@@ -278,11 +276,12 @@ class CellsStep(JobStep):
         """Leave a layer in which the user paints to the user: the next cells go to a new one."""
         self._own = {source: layer for source, layer in self._own.items() if layer != event.source}
 
-    def _image_name(self) -> str:
-        """Name of the image that the source was predicted from, else of the source."""
+    def _look(self, info: LayerInfo) -> dict[str, Any]:
+        """Return the look of a new layer, named after the image of the source, else after the source."""
         image = info_of(self._source).proposal_of
         names = [layer.name for layer in self.viewer.layers if layer.unique_id == image]
-        return names[0] if names else self._source.name
+        name = names[0] if names else self._source.name
+        return {"name": f"{name} cells", "opacity": 0.5, "metadata": info.as_metadata()}
 
     def _result(self, count: int, name: str) -> str:
         first, end = self._slices

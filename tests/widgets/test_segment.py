@@ -215,6 +215,7 @@ def test_a_single_slice_gives_a_flat_layer(step, find):
         PROBABILITY[0], metadata=LayerInfo(proposal_of=image.unique_id).as_metadata(), scale=(4, 4)
     )
     cells = find(step)
+    assert step.workspace.labels is None
     assert cells.data.shape == (64, 64)
     assert cells.scale.tolist() == [4, 4]
 

@@ -178,7 +178,8 @@ class RunChoice(QComboBox):
         last, model = self.count() - 1, self.model()
         assert isinstance(model, QStandardItemModel)
         model.item(last).setEnabled(entry.obstacle is None)
-        self.setItemData(last, entry.obstacle or entry.details, Qt.ItemDataRole.ToolTipRole)
+        about = f"{entry.title}\n{entry.obstacle or entry.details}"
+        self.setItemData(last, about, Qt.ItemDataRole.ToolTipRole)
 
     def _show_chosen(self, value: Any) -> None:
         index = next(i for i in range(self.count()) if self.itemData(i) == value)

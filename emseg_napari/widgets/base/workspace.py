@@ -145,7 +145,8 @@ class Workspace(QObject):
             found = self.candidates(kind)
             if self._chosen[kind] not in found:
                 # A managed layer first: what the user has just made or opened with the plugin.
-                best = [layer for layer in found if is_managed(layer)] or found
+                boundaries = [layer for layer in found if not info_of(layer).is_cells]
+                best = [layer for layer in found if is_managed(layer)] or boundaries
                 self.choose(kind, best[0] if best else None)
         self.layers_changed.emit()
 

@@ -197,7 +197,6 @@ class TrainStep(JobStep):
         self.job.start(
             "train", "Training", prepare, lambda: self._show_start(folder, settings, data, resumed)
         )
-        self.update_buttons()
 
     def _show_start(
         self, folder: Path, settings: TrainingSettings, data: CheckedData | None, resumed: Run | None
