@@ -73,6 +73,17 @@ def test_runs_stand_with_name_date_score_and_slices_after_the_starter_newest_fir
     assert "Score on held-out slices 5: 91.7 % pixel accuracy" in details
 
 
+def test_in_a_narrow_list_name_and_score_are_read_and_the_rest_is_in_the_tooltip(network, qtbot, tmp_path):
+    name = "a-very-long-name-of-an-image-stack-compact"
+    run = written(tmp_path / "runs" / name, kept_accuracy=0.9167)
+    network.set_run(run.folder)
+    title = "a-very-long-name-\u2026-compact \u00b7 91.7 % \u00b7 29 Nov 14:02 \u00b7 1 slice"
+    assert network.currentText() == title
+    assert network.toolTip().startswith(f"{title}\n{run.folder}\n")
+    named = network.fontMetrics().horizontalAdvance(title.partition(" \u00b7 29")[0])
+    assert network.width() > named  # in the dock at its least width
+
+
 def test_a_score_on_slices_that_the_start_was_trained_on_is_marked_as_too_high(network, qtbot, tmp_path):
     written(tmp_path / "runs" / "mine", kept_accuracy=0.97, held_out_slices=[5], start_slices=[4, 5])
     title = read(qtbot, network, 1)[1]
