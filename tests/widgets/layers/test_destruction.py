@@ -20,7 +20,7 @@ class Owner(QWidget):
 
 
 def leave_to_collector(owner):
-    """Leave a widget to Python's collector, as a child of a widget that is younger: as the steps in the dock."""
+    """Leave a widget to Python's collector, as a child of a younger widget: as the steps in the dock."""
     parent = QWidget()
     parent.itself = parent
     owner.setParent(parent)
