@@ -24,7 +24,13 @@ from emseg_napari.widgets.layers.labels_layer import (
     set_pixels,
     stack_of,
 )
-from emseg_napari.widgets.layers.placement import fits_the_view, layer_transform, show_pixel, show_slice, zoom_to
+from emseg_napari.widgets.layers.placement import (
+    fits_the_view,
+    layer_transform,
+    show_pixel,
+    show_slice,
+    zoom_to,
+)
 from emseg_napari.widgets.layers.selection import show_if_hidden
 
 _RING = {"face_color": "transparent", "border_color": "white", "border_width": 0.012}
