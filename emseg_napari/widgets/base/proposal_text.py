@@ -9,7 +9,7 @@ from emseg_napari.widgets.layers.proposal_layers import ProposalLayers
 
 
 def outcome(proposals: ProposalLayers, is_chosen: bool) -> str:
-    """Return what a prediction changed, and the next step; `is_chosen` says whether the user sees its layer."""
+    """Return what a prediction changed, and the next step; `is_chosen`: its layer is chosen under Labels."""
     name, confirmed = proposals.target.name, _confirmed(proposals)
     if not proposals.pixels:
         reasons = filter(None, (confirmed, _own(proposals)))

@@ -97,9 +97,9 @@ class PlaceWalk(QObject):
     def _follow_edit(self, layer: Labels, slices: set[int]) -> None:
         """Show no ring in a slice that has been confirmed: nothing is left to look at."""
         queue = self._ringed
-        if queue is not None and queue.layer == layer and queue.place is not None:
-            if queue.place.z in slices & confirmed_in(layer):
-                self._ring.hide()
+        place = None if queue is None or queue.layer != layer else queue.place
+        if place is not None and place.z in slices & confirmed_in(layer):
+            self._ring.hide()
 
     def forget(self, layer: Labels, z: int) -> None:
         """Forget the places of a slice that live learning has drawn anew, unless the user looks at one."""

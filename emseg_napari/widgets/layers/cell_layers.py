@@ -34,7 +34,7 @@ class CellLayers:
         self._own: dict[Any, Any] = {}  # source layer's id to the layer of its cells
 
     def highest_beside(self, source: Layer, shape: Shape, first: int, end: int) -> int:
-        """Return the highest number of a source's cells outside of some slices; it looks at all, in a thread."""
+        """Return the highest number of a source's cells in other slices; it looks at all, in a thread."""
         layer = self._own.get(source.unique_id)
         if layer is None or not fits(layer, shape):
             return 0

@@ -52,9 +52,9 @@ def show_confirmed(layer: Labels, confirmed: bool) -> None:
 
 
 def proposal_look() -> dict[str, Any]:
-    """Return the look of a boundary probability that is a proposal: from clear to a proposed boundary's colour.
+    """Return the look of a boundary probability that is a proposal, as arguments of an image layer.
 
-    As arguments of an image layer, such as a live preview.
+    Its colours go from clear to that of a proposed boundary.
     """
     ramp = Colormap([_rgba(YELLOW, 0.0), _rgba(YELLOW)], name="emseg proposal")
     return {"colormap": ramp, "blending": "translucent"}
