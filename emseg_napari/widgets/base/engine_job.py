@@ -82,9 +82,8 @@ class EngineJob(QObject):
         self._prepare = prepare
 
         def prepared(outcome: tuple[dict[str, Any], Exception | None]) -> None:
-            if (
-                isalive(self) and prepare is self._prepare
-            ):  # else closed, or cancelled and perhaps another began
+            # Else the window was closed, or it was cancelled, and perhaps another one was started.
+            if isalive(self) and prepare is self._prepare:
                 self._start_engine(job, begin, *outcome)
 
         self._worker = create_worker(outcome_of, prepare, _start_thread=False)
