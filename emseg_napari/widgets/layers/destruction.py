@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from inspect import unwrap
 from typing import Any
 from weakref import WeakMethod, ref
 
@@ -52,7 +53,8 @@ def connect_while(owner: QObject, event: Any, callback: Callable[..., Any]) -> N
     """
     method = WeakMethod(callback)
     event.connect(callback)
-    when_destroyed(owner, partial(_disconnect, ref(event), method))
+    # Not the event itself: napari hands plugins a new proxy each time.
+    when_destroyed(owner, partial(_disconnect, ref(unwrap(event)), method))
 
 
 def _disconnect(event: ref[Any], callback: WeakMethod[Any]) -> None:

@@ -19,6 +19,16 @@ class Owner(QWidget):
         self.heard.append(event)
 
 
+class Proxy:
+    """A passing proxy of an event, as napari gives it to plugins."""
+
+    def __init__(self, event):
+        self.__wrapped__ = event
+
+    def connect(self, callback):
+        self.__wrapped__.connect(callback)
+
+
 def leave_to_collector(owner):
     """Leave a widget to Python's collector, as a child of a younger widget: as the steps in the dock."""
     parent = QWidget()
@@ -37,9 +47,10 @@ def test_it_is_done_though_the_owner_is_left_to_pythons_collector(qapp):
     assert done == ["once"]
 
 
-def test_an_event_is_followed_until_the_owner_is_destroyed(qtbot):
+@pytest.mark.parametrize("seen_as", [lambda event: event, Proxy])
+def test_an_event_is_followed_until_the_owner_is_destroyed(qtbot, seen_as):
     event, owner = EventEmitter(type_name="moved"), Owner()
-    connect_while(owner, event, owner.follow)
+    connect_while(owner, seen_as(event), owner.follow)
     event()
     assert len(owner.heard) == 1
     with qtbot.waitSignal(owner.destroyed):
