@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog
 
+from emseg_napari.annotation.session.recovery import is_in_recovery
 from emseg_napari.annotation.session.store import MissingImage
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.containers import FOLDER_SUFFIXES
@@ -38,7 +40,14 @@ class SessionStep(StepWidget):
     ----------
     copies_image : bool
         Whether a session that is saved holds a copy of an image that has a file.
+
+    Signals
+    -------
+    not_opened : Path
+        The session in this folder could not be opened.
     """
+
+    not_opened = Signal(object)
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
@@ -67,6 +76,11 @@ class SessionStep(StepWidget):
         """Return the folder in which a file dialog begins: that of the last file."""
         return str(recall_folder("images", Path.home()))
 
+    def remember_folder_of(self, path: Path) -> None:
+        """Let file dialogs begin beside a path, but not among the work that was not saved."""
+        if not is_in_recovery(path):
+            remember_folder("images", path.parent)
+
     def read(self, name: str, read: Callable[[], Any], show: Callable[[Any], None]) -> None:
         """Read something in the background, and say so; then show it."""
         self.in_background(f"Reading {name}...", read, show)
@@ -81,7 +95,7 @@ class SessionStep(StepWidget):
         copy, text = self.copies_image, f"Saving {folder.name}..."
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
         warning = f" It contains '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
-        saved = f"Saved {folder.name}; your changes are saved there from now on.{warning}"
+        saved = f"Saved {folder.name} in {folder.parent}; your changes are saved there from now on.{warning}"
 
         def save(source: Path | None) -> None:
             save_as = self.autosave.saving(labels, image, folder, copy, source)
@@ -104,6 +118,7 @@ class SessionStep(StepWidget):
                     self.open_session(folder, found)
                     return
             if error is not None:
+                self.not_opened.emit(folder)
                 raise error
             self._show_session(folder, layers)
 
@@ -126,6 +141,6 @@ class SessionStep(StepWidget):
         assert opened is not None  # the labels of a session
         session = opened.session
         hide_covered(self.viewer, self.viewer.add_labels(labels, **of_labels))
-        remember_folder("images", folder.parent)
+        self.remember_folder_of(folder)
         warnings = " ".join(["", *session.warnings])
         self.say(f"Opened the session ({len(session.confirmed)} slices confirmed).{warnings}")

@@ -1,0 +1,122 @@
+"""Work that was not saved: what is offered and when, and what becomes of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QFileDialog
+
+from emseg_napari.annotation.session.recovery import Marker, new_recovery, recoverable, recovery_folder
+from emseg_napari.annotation.session.store import Session, save_session
+from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
+from emseg_napari.widgets.dock import Dock
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
+from helpers.window import answer_with, canvas_of, entry, striped, wait_for
+
+IMAGE, LABELS = striped((6, 64, 64))
+
+
+@pytest.fixture
+def stack(tmp_path):
+    (tmp_path / "data").mkdir()
+    tifffile.imwrite(tmp_path / "data" / "stack.tif", IMAGE, photometric="minisblack")
+    return tmp_path / "data" / "stack.tif"
+
+
+@pytest.fixture
+def lost(stack):
+    """Work of a window that is gone, without a name."""
+    return lost_work(stack)
+
+
+def lost_work(stack, name="mine"):
+    folder = new_recovery()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    save_session(folder, Session(stack, None, LABELS, {1}, name=name))
+    return folder
+
+
+def lost_with_name(stack):
+    """A named session whose window did not end properly."""
+    folder = stack.with_name("work.emseg")
+    save_session(folder, Session(stack, None, LABELS[:], {1}, name="mine"))
+    Marker(folder)._file.close()  # as the end of the process does
+    return folder
+
+
+@pytest.fixture
+def card(lost, dock):
+    """The card of a dock that was opened after that."""
+    return dock.load.lost_work
+
+
+def restore(card, dock, qtbot):
+    card.restore.click()
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
+
+
+def test_no_file_dialog_begins_among_unsaved_work_after_it_was_restored(card, dock, qtbot, tmp_path):
+    remember_folder("images", tmp_path)
+    restore(card, dock, qtbot)
+    assert recall_folder("images", Path()) == tmp_path
+
+
+def test_a_session_is_not_saved_where_unsaved_work_is_deleted(card, dock, qtbot, tmp_path, lost, monkeypatch):
+    restore(card, dock, qtbot)
+    for refused in (lost.with_name("session"), lost / "inside.emseg"):
+        answers = {"getSaveFileName": lambda *_, path=refused: (str(path), "")}
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", answers["getSaveFileName"])
+        dock.load.say("")
+        entry(dock, "Save session...").click()
+        wait_for(qtbot, lambda: "save in another folder" in dock.load.status.text())
+        assert dock.autosave.folder(dock.workspace.labels) == lost
+    dock.load.save_session(tmp_path / "work.emseg")
+    wait_for(qtbot, lambda: dock.load.status.text().startswith(f"Saved work.emseg in {tmp_path};"))
+    wait_for(qtbot, lambda: not list(recovery_folder().glob("*.emseg")))
+
+
+def test_the_question_says_what_is_deleted_and_what_stays(stack, dock, monkeypatch):
+    card, named = dock.load.lost_work, lost_with_name(stack)
+    card.refresh()
+    assert card.choice.currentText().endswith(", 6 slices, work.emseg")
+    asked = answer_with(monkeypatch, "Discard")
+    card.discard.click()
+    assert "deleted" not in asked[0]
+    assert f"work.emseg stays in {named.parent}" in asked[0]
+    assert (named / "session.json").is_file()
+    assert card.isHidden()
+    unnamed = lost_work(stack)
+    card.refresh()
+    card.discard.click()
+    assert "stack.tif" in asked[1] and "are deleted" in asked[1]
+    assert "stay" not in asked[1]
+    assert not unnamed.exists()
+
+
+def test_later_lasts_whatever_layers_come_and_go(card, dock, qtbot, lost):
+    assert not card.isHidden()
+    card.later.click()
+    assert card.isHidden()
+    image = dock.workspace.viewer.add_image(IMAGE, name="cells")
+    painted = add_labels(dock.workspace.viewer, LABELS.copy(), "painted", image)
+    painted.data_setitem((np.array([2]), np.array([5]), np.array([6])), 4)
+    folder = dock.autosave.folder(painted)
+    wait_for(qtbot, lambda: (folder / "session.json").is_file())
+    dock.workspace.viewer.layers.remove(painted)
+    wait_for(qtbot, card.isVisible)
+    assert [card.choice.itemText(i).split(", ")[-1] for i in range(card.choice.count())] == ["painted"]
+    assert {one.folder for one in recoverable()} == {folder, lost}
+    entry(dock, "Work that was not saved...").click()
+    assert card.choice.count() == 2
+
+
+def test_work_that_could_not_be_opened_is_offered_again(card, dock, qtbot, stack, monkeypatch):
+    stack.unlink()
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
+    card.restore.click()
+    assert card.isHidden()
+    wait_for(qtbot, card.isVisible)
+    assert dock.load.is_wrong
