@@ -28,6 +28,7 @@ from qtpy.QtWidgets import (
 )
 
 from emseg_napari.widgets.base.autosave import autosave_of
+from emseg_napari.widgets.base.focus import FocusReturn
 from emseg_napari.widgets.base.header import Header, MenuEntry
 from emseg_napari.widgets.base.labels_offer import LabelsOffer
 from emseg_napari.widgets.base.status_line import StatusLine
@@ -88,6 +89,7 @@ class Dock(QWidget):
         self.status = StatusLine()
         self.steps: list[StepWidget] = []
         self._parts = self._build_parts(napari_viewer)
+        FocusReturn(self)
 
     def build_next(self) -> bool:
         """Build the next part; return False when there is none."""

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from emseg_napari.annotation.session.recovery import Marker, new_recovery, recoverable, recovery_folder
 from emseg_napari.annotation.session.store import Session, save_session
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
-from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
 from helpers.window import answer_with, canvas_of, entry, striped, wait_for
 
@@ -91,8 +90,8 @@ def test_the_question_says_what_is_deleted_and_what_stays(stack, dock, monkeypat
     unnamed = lost_work(stack)
     card.refresh()
     card.discard.click()
-    assert "stack.tif" in asked[1] and "are deleted" in asked[1]
-    assert "stay" not in asked[1]
+    assert "The labels of stack.tif (6 slices, " in asked[1]
+    assert asked[1].endswith("are deleted.")
     assert not unnamed.exists()
 
 
@@ -120,3 +119,42 @@ def test_work_that_could_not_be_opened_is_offered_again(card, dock, qtbot, stack
     assert card.isHidden()
     wait_for(qtbot, card.isVisible)
     assert dock.load.is_wrong
+
+
+def press(key):
+    """Press a key wherever the focus is, as a keyboard does."""
+    QTest.keyClick(QApplication.focusWidget() or QApplication.activeWindow(), key)
+
+
+@pytest.fixture
+def focused(card, dock, qtbot):
+    """The button *Later*, which has the focus as after a click, beside a stack in view."""
+    image = dock.workspace.viewer.add_image(IMAGE, name="cells")
+    add_labels(dock.workspace.viewer, LABELS.copy(), "mine", image)
+    canvas_of(dock)
+    dock.window().activateWindow()
+    card.later.setFocus()
+    wait_for(qtbot, card.later.hasFocus)
+    return card.later
+
+
+def confirmed_by_key(dock):
+    press(Qt.Key.Key_C)
+    return bool(confirmed_in(dock.workspace.labels))
+
+
+def test_keys_work_after_later(focused, dock):
+    focused.click()
+    assert confirmed_by_key(dock)
+
+
+def test_keys_work_after_a_button_was_disabled_while_it_had_the_focus(focused, dock):
+    focused.setEnabled(False)
+    assert confirmed_by_key(dock)
+
+
+def test_a_field_keeps_the_focus_when_another_control_goes(focused, dock, qtbot):
+    dock.header.image.setFocus()
+    wait_for(qtbot, dock.header.image.hasFocus)
+    focused.click()
+    assert dock.header.image.hasFocus()
