@@ -13,6 +13,7 @@ from emseg_napari.annotation.session.recovery import Marker, new_recovery, recov
 from emseg_napari.annotation.session.store import Session, save_session
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
+from emseg_napari.widgets.layers.placement import placement_of
 from helpers.window import answer_with, canvas_of, entry, striped, wait_for
 
 IMAGE, LABELS = striped((6, 64, 64))
@@ -50,6 +51,14 @@ def lost_with_name(stack):
 def card(lost, dock):
     """The card of a dock that was opened after that."""
     return dock.load.lost_work
+
+
+def paint(dock, layer, qtbot):
+    """Change a pixel, and return the session once it is on disk."""
+    layer.data_setitem((np.array([2]), np.array([5]), np.array([6])), 4)
+    folder = dock.autosave.folder(layer)
+    wait_for(qtbot, lambda: (folder / "session.json").is_file())
+    return folder
 
 
 def restore(card, dock, qtbot):
@@ -101,9 +110,7 @@ def test_later_lasts_whatever_layers_come_and_go(card, dock, qtbot, lost):
     assert card.isHidden()
     image = dock.workspace.viewer.add_image(IMAGE, name="cells")
     painted = add_labels(dock.workspace.viewer, LABELS.copy(), "painted", image)
-    painted.data_setitem((np.array([2]), np.array([5]), np.array([6])), 4)
-    folder = dock.autosave.folder(painted)
-    wait_for(qtbot, lambda: (folder / "session.json").is_file())
+    folder = paint(dock, painted, qtbot)
     dock.workspace.viewer.layers.remove(painted)
     wait_for(qtbot, card.isVisible)
     assert [card.choice.itemText(i).split(", ")[-1] for i in range(card.choice.count())] == ["painted"]
@@ -158,3 +165,43 @@ def test_a_field_keeps_the_focus_when_another_control_goes(focused, dock, qtbot)
     wait_for(qtbot, dock.header.image.hasFocus)
     focused.click()
     assert dock.header.image.hasFocus()
+
+
+def open_image(dock, qtbot, stack):
+    dock.load.open_image(stack)
+    wait_for(qtbot, lambda: dock.workspace.image is not None)
+    return dock.workspace.image
+
+
+def images_in(dock):
+    return [layer.name for layer in dock.workspace.candidates("image")]
+
+
+def test_an_image_that_is_open_gets_no_second_copy(dock, qtbot, stack):
+    image = open_image(dock, qtbot, stack)
+    save_session(stack.with_name("work.emseg"), Session(stack, None, LABELS, image_place=placement_of(image)))
+    image.visible = False
+    dock.load.open_session(stack.with_name("work.emseg"))
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
+    assert images_in(dock) == ["stack"]
+    assert dock.workspace.image.visible
+
+
+def test_an_image_without_a_file_gets_no_second_copy_when_its_labels_are_restored(dock, qtbot):
+    image = dock.workspace.viewer.add_image(IMAGE, name="cells")
+    labels = add_labels(dock.workspace.viewer, LABELS.copy(), "mine", image)
+    paint(dock, labels, qtbot)
+    dock.workspace.viewer.layers.remove(labels)
+    wait_for(qtbot, dock.load.lost_work.isVisible)
+    restore(dock.load.lost_work, dock, qtbot)
+    assert images_in(dock) == ["cells"]
+
+
+def test_a_session_comes_with_its_image_where_the_open_one_lies_elsewhere(dock, qtbot, stack):
+    image = open_image(dock, qtbot, stack)
+    save_session(stack.with_name("work.emseg"), Session(stack, None, LABELS, image_place=placement_of(image)))
+    image.scale = (50, 4, 4)
+    dock.load.open_session(stack.with_name("work.emseg"))
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
+    assert images_in(dock) == ["stack", "stack [1]"]
+    assert dock.workspace.image.name == "stack [1]"

@@ -24,9 +24,9 @@ from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.file_layers import container_of, moved_to
 from emseg_napari.widgets.layers.labels_layer import is_managed
-from emseg_napari.widgets.layers.layer_info import LayerData, info_in
+from emseg_napari.widgets.layers.layer_info import LayerData, info_in, update_info
 from emseg_napari.widgets.layers.selection import hide_covered
-from emseg_napari.widgets.layers.session_layers import session_layers
+from emseg_napari.widgets.layers.session_layers import session_layers, shown_image
 
 STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
 _SAVE = "Labels, confirmed slices and run, in a folder NAME.emseg."
@@ -109,20 +109,25 @@ class SessionStep(StepWidget):
 
     def open_session(self, folder: Path, image: Path | None = None) -> None:
         """Open a saved session in the background; asks where its image is if that has moved."""
+        images = self.workspace.candidates("image")
+
+        def read() -> tuple[list[LayerData], Any]:
+            layers = session_layers(folder, image)
+            return layers, shown_image(layers, images)
 
         def show(outcome: tuple[Any, Exception | None]) -> None:
-            layers, error = outcome
+            found, error = outcome
             if isinstance(error, MissingImage):
-                found = self._ask_moved(error)
-                if found is not None:
-                    self.open_session(folder, found)
+                moved = self._ask_moved(error)
+                if moved is not None:
+                    self.open_session(folder, moved)
                     return
             if error is not None:
                 self.not_opened.emit(folder)
                 raise error
-            self._show_session(folder, layers)
+            self._show_session(folder, *found)
 
-        self.read(folder.name, lambda: outcome_of(lambda: session_layers(folder, image)), show)
+        self.read(folder.name, lambda: outcome_of(read), show)
 
     def _ask_moved(self, error: MissingImage) -> Path | None:
         container = container_of(error.path)
@@ -133,9 +138,14 @@ class SessionStep(StepWidget):
             path, _ = QFileDialog.getOpenFileName(self, title, self.last_folder(), STACKS)
         return moved_to(error.path, Path(path)) if path else None
 
-    def _show_session(self, folder: Path, layers: list[LayerData]) -> None:
+    def _show_session(self, folder: Path, layers: list[LayerData], image: Any) -> None:
+        """Show a session over the layer that shows its image already, if there is one."""
         (pixels, of_image, _), (labels, of_labels, _) = layers
-        image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
+        if image in self.viewer.layers:
+            update_info(image, session_folder=folder)
+            image.visible = True
+        else:
+            image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
         self.workspace.choose("image", image)
         opened = info_in(of_labels["metadata"]).opened
         assert opened is not None  # the labels of a session
