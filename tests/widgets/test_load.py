@@ -106,7 +106,7 @@ def test_a_session_opens_with_its_image_and_the_next_dialog_begins_beside_it(ste
     wait_for(qtbot, lambda: step.status.text().startswith("Saved"))
     step.viewer.layers.clear()
     wait_until_left(qtbot, folder)
-    other = step.viewer.add_image(IMAGE, name="another")
+    other = step.viewer.add_image(255 - IMAGE, name="another")
     remember_folder("images", Path("elsewhere"))
     step.open_session(folder)
     wait_for(qtbot, lambda: step.status.text() == "Opened the session (2 slices confirmed).")
@@ -207,7 +207,7 @@ def test_lost_work_is_offered_with_its_time_and_size_and_goes_when_it_is_restore
     assert step.lost_work.isHidden()
     step.lost_work.refresh()
     assert not step.lost_work.isHidden()
-    assert step.lost_work.choice.itemText(0) == "2026-03-04 05:06, 7 slices, cells"
+    assert step.lost_work.choice.itemText(0) == "cells \u00b7 04 Mar 05:06 \u00b7 7 slices"
     step.lost_work.restore.click()
     assert (opened, step.lost_work.choice.count(), step.lost_work.isHidden()) == ([Path("a")], 1, False)
     for answer, left in ((None, False), ("Discard", True)):

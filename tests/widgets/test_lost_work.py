@@ -89,7 +89,7 @@ def test_a_session_is_not_saved_where_unsaved_work_is_deleted(card, dock, qtbot,
 def test_the_question_says_what_is_deleted_and_what_stays(stack, dock, monkeypatch):
     card, named = dock.load.lost_work, lost_with_name(stack)
     card.refresh()
-    assert card.choice.currentText().endswith(", 6 slices, work.emseg")
+    assert card.choice.currentText().startswith("work.emseg \u00b7 ")
     asked = answer_with(monkeypatch, "Discard")
     card.discard.click()
     assert "deleted" not in asked[0]
@@ -113,7 +113,8 @@ def test_later_lasts_whatever_layers_come_and_go(card, dock, qtbot, lost):
     folder = paint(dock, painted, qtbot)
     dock.workspace.viewer.layers.remove(painted)
     wait_for(qtbot, card.isVisible)
-    assert [card.choice.itemText(i).split(", ")[-1] for i in range(card.choice.count())] == ["painted"]
+    assert card.choice.count() == 1
+    assert card.choice.currentText().startswith("painted \u00b7 ")
     assert {one.folder for one in recoverable()} == {folder, lost}
     entry(dock, "Work that was not saved...").click()
     assert card.choice.count() == 2

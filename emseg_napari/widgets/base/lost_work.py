@@ -11,8 +11,10 @@ from qtpy.QtWidgets import QComboBox, QGroupBox, QVBoxLayout
 from emseg_napari.annotation.session.recovery import Recovery, discard, recoverable
 from emseg_napari.widgets.base.dialogs import is_sure
 from emseg_napari.widgets.base.step import StepWidget, in_row, primary
+from emseg_napari.widgets.base.text import shortened, slice_count
 
 _ABOUT = "Sessions with labels that were not closed properly, and that no window has."
+_LETTERS = 17  # of a name, so that the rest is not cut
 
 
 class LostWork(QGroupBox):
@@ -59,8 +61,8 @@ class LostWork(QGroupBox):
         self._works = list(works)
         self.choice.clear()
         for i, one in enumerate(works):
-            self.choice.addItem(f"{one.when:%Y-%m-%d %H:%M}, {_size(one)}, {_name(one)}")
-            self.choice.setItemData(i, f"{one.image}, in {one.folder}", Qt.ItemDataRole.ToolTipRole)
+            self.choice.addItem(_title(one))
+            self.choice.setItemData(i, f"{one.image}\n{one.folder}", Qt.ItemDataRole.ToolTipRole)
             if one.folder == chosen:
                 self.choice.setCurrentIndex(i)
         self.setVisible(bool(works))
@@ -80,16 +82,13 @@ class LostWork(QGroupBox):
             self.offer([])
 
 
-def _name(work: Recovery) -> str:
-    return work.folder.name if work.named else work.image
-
-
-def _size(work: Recovery) -> str:
-    return f"{work.slices} slice{'s' if work.slices != 1 else ''}"
+def _title(work: Recovery) -> str:
+    name = shortened(work.folder.name if work.named else work.image, _LETTERS)
+    return f"{name} \u00b7 {work.when:%d %b %H:%M} \u00b7 {slice_count(work.slices)}"
 
 
 def _consequence(work: Recovery) -> str:
     """Return what becomes of a session that is discarded."""
     if work.named:
         return f"{work.folder.name} stays in {work.folder.parent}. It is only not offered here any more."
-    return f"The labels of {work.image} ({_size(work)}, {work.when:%Y-%m-%d %H:%M}) are deleted."
+    return f"The labels of {work.image} ({slice_count(work.slices)}, {work.when:%Y-%m-%d %H:%M}) are deleted."

@@ -20,6 +20,7 @@ from emseg_napari.widgets.base.autosave import checked_source
 from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.base.step import StepWidget
+from emseg_napari.widgets.base.text import slice_count
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.file_layers import container_of, moved_to
@@ -153,4 +154,4 @@ class SessionStep(StepWidget):
         hide_covered(self.viewer, self.viewer.add_labels(labels, **of_labels))
         self.remember_folder_of(folder)
         warnings = " ".join(["", *session.warnings])
-        self.say(f"Opened the session ({len(session.confirmed)} slices confirmed).{warnings}")
+        self.say(f"Opened the session ({slice_count(len(session.confirmed))} confirmed).{warnings}")

@@ -47,6 +47,11 @@ def listed_title(listed: ListedRun) -> str:
     return " \u00b7 ".join([name, score, *when, *slices])
 
 
+def slice_count(count: int) -> str:
+    """Return a number of slices in words: "1 slice", "2 slices"."""
+    return f"{count} slice{'' if count == 1 else 's'}"
+
+
 def shortened(name: str, letters: int) -> str:
     """Return a name of at most so many letters, both ends of a longer one."""
     end = letters // 3
