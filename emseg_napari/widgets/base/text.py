@@ -86,7 +86,7 @@ def _state(listed: ListedRun) -> list[str]:
         trained = [duration(history[-1].seconds)] if history else []
         score = ", ".join(["interrupted" if listed.resumable else "not finished", *trained])
     count = len({*record.trained_slices, *record.held_out_slices})
-    return [score, f"{count} slice{'' if count == 1 else 's'}"]
+    return [score, slice_count(count)]
 
 
 def verdict(run: Run) -> str:
