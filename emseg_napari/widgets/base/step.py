@@ -9,7 +9,7 @@ from typing import Any
 
 from napari.qt.threading import create_worker
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QRect, QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QGridLayout,
@@ -76,8 +76,7 @@ class StepWidget(QWidget):
         self.workspace = workspace or Workspace(napari_viewer, self)
         self.autosave = autosave_of(self.workspace)
         self._workers: list[Any] = []  # or Python would delete them
-        self.rows = QVBoxLayout(self)
-        self.rows.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.rows = _TopRows(self)
         self.rows.setSpacing(4)
         self.status, self.hint_line = QLabel(self), WrappingLabel()
         self.status.hide()
@@ -180,6 +179,18 @@ class StepWidget(QWidget):
         self.said.emit(sentence, wrong)
 
 
+class _TopRows(QVBoxLayout):
+    """Rows at the top of a page, where none of them grows; Qt's AlignTop gives labels that wrap too little."""
+
+    def setGeometry(self, place: QRect) -> None:
+        """Give the rows the height that they need at this width."""
+        if not self.expandingDirections() & Qt.Orientation.Vertical:
+            wraps, width = self.hasHeightForWidth(), place.width()
+            needed = self.heightForWidth(width) if wraps else self.sizeHint().height()
+            place = QRect(place.topLeft(), QSize(width, min(place.height(), needed)))
+        super().setGeometry(place)
+
+
 def in_row(*widgets: QWidget) -> QHBoxLayout:
     """Lay widgets out beside each other."""
     line = QHBoxLayout()
@@ -217,8 +228,8 @@ class WrappingLabel(QLabel):
 
     def __init__(self, text: str = "") -> None:
         super().__init__(text)
-        self.setWordWrap(True)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setWordWrap(True)  # after the policy, which forgets that the height depends on the width
 
 
 def first_obstacle(obstacles: Iterable[tuple[bool, str]]) -> str | None:

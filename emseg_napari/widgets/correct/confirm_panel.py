@@ -112,7 +112,7 @@ class ConfirmPanel(QWidget):
         confirmed = z in confirmed_in(layer)
         self._strip.show_pixel(z)
         self._strip.found[z] = summary(stack_of(layer)[z], confirmed)
-        self.state.setText(self._strip.sentence(z))
+        self.state.setText(self._strip.sentence(z).replace(" %", "\N{NO-BREAK SPACE}%"))
         self.confirm.setText(_confirm_text(confirmed))
         return z
 
