@@ -9,7 +9,7 @@ from typing import Any
 
 from napari.qt.threading import create_worker
 from qtpy.compat import isalive
-from qtpy.QtCore import QRect, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QGridLayout,
@@ -76,7 +76,8 @@ class StepWidget(QWidget):
         self.workspace = workspace or Workspace(napari_viewer, self)
         self.autosave = autosave_of(self.workspace)
         self._workers: list[Any] = []  # or Python would delete them
-        self.rows = _TopRows(self)
+        self.rows = QVBoxLayout(self)
+        self.rows.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.rows.setSpacing(4)
         self.status, self.hint_line = QLabel(self), WrappingLabel()
         self.status.hide()
@@ -179,18 +180,6 @@ class StepWidget(QWidget):
         self.said.emit(sentence, wrong)
 
 
-class _TopRows(QVBoxLayout):
-    """Rows at the top of a page, where none of them grows; Qt's AlignTop gives labels that wrap too little."""
-
-    def setGeometry(self, place: QRect) -> None:
-        """Give the rows the height that they need at this width."""
-        if not self.expandingDirections() & Qt.Orientation.Vertical:
-            wraps, width = self.hasHeightForWidth(), place.width()
-            needed = self.heightForWidth(width) if wraps else self.sizeHint().height()
-            place = QRect(place.topLeft(), QSize(width, min(place.height(), needed)))
-        super().setGeometry(place)
-
-
 def in_row(*widgets: QWidget) -> QHBoxLayout:
     """Lay widgets out beside each other."""
     line = QHBoxLayout()
@@ -223,6 +212,9 @@ def in_columns(buttons: Sequence[QPushButton], grid: QGridLayout, columns: int =
         grid.addWidget(button, i // columns, i % columns)
 
 
+_RESIZING = (QEvent.Type.Resize, QEvent.Type.FontChange, QEvent.Type.ContentsRectChange)
+
+
 class WrappingLabel(QLabel):
     """A label that wraps, and whose long words do not widen the dock."""
 
@@ -230,6 +222,23 @@ class WrappingLabel(QLabel):
         super().__init__(text)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.setWordWrap(True)  # after the policy, which forgets that the height depends on the width
+
+    def setText(self, text: str) -> None:
+        """Show a text, and ask for the height that it needs."""
+        super().setText(text)
+        self._fit()
+
+    def event(self, event: QEvent) -> bool:
+        """Ask for another height with another width, font or margin."""
+        done = bool(super().event(event))
+        if event.type() in _RESIZING:
+            self._fit()
+        return done
+
+    def _fit(self) -> None:
+        # A minimum: layouts above do not always ask for the height at a width, and none that is aligned does.
+        self.setMinimumHeight(0)
+        self.setMinimumHeight(max(0, self.heightForWidth(self.width())))
 
 
 def first_obstacle(obstacles: Iterable[tuple[bool, str]]) -> str | None:
