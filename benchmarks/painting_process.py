@@ -203,7 +203,7 @@ def _telling(tell: Tell) -> Iterator[None]:
 def _seated(plan: Plan, folder: Path, tell: Tell) -> Hand:
     """Open a window with an image and empty labels, and return who will paint there."""
     viewer = napari.Viewer()
-    dock = Dock(viewer)
+    dock = Dock(viewer).build()
     viewer.window.add_dock_widget(dock)
     dock.autosave.trouble.connect(lambda sentence: tell("error", sentence))
     source = LayerInfo(source=str(folder / "cells.tif") if plan.from_file else "").as_metadata()

@@ -204,7 +204,7 @@ def dock(request, make_napari_viewer_proxy, qtbot, tmp_path, monkeypatch):  # ty
     if "search_by_itself" not in request.fixturenames:
         monkeypatch.setattr("emseg_napari.widgets.correct.suggestion_panel._REST_MS", 10**8)
     viewer = make_napari_viewer_proxy(show=True)
-    widget = Dock(viewer)
+    widget = Dock(viewer).build()
     viewer.window.add_dock_widget(widget)
     widget.workspace.runs_folder = tmp_path / "runs"
     widget.window().resize(1100, 700)  # small: each frame is drawn by the processor

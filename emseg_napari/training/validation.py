@@ -230,9 +230,11 @@ class Validator:
         """Choose the thresholds and score them on what is held out; return fields of the run's record."""
         predictor = cast(SlicePredictor, CachedPredictor(predictor))
         record, slices = self._record, self._choosing
-        # The usual merge threshold is that of the start: one gap in few labels would choose another.
+        # One gap in few labels would choose another merge threshold than the usual one, which lies between
+        # that of the start and that of a network from nothing (measured: benchmarks/README.md).
         if record.start is None or (slices and are_many(self._all_labels[slices])):
-            threshold, merge_threshold = self._all.choose(slices, predictor, record.merge_threshold)
+            usual = (record.merge_threshold + MERGE_THRESHOLD) / 2
+            threshold, merge_threshold = self._all.choose(slices, predictor, usual)
         else:
             threshold, merge_threshold = record.threshold, None
         if merge_threshold is None:

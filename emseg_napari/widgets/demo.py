@@ -22,7 +22,7 @@ from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.widgets.base.qt_notice import notice_in_terminal
-from emseg_napari.widgets.dock import Dock
+from emseg_napari.widgets.dock import Dock, dock_of
 
 TITLE = "Segment boundaries"
 
@@ -44,7 +44,8 @@ def open_window(
     """
     with notice_in_terminal():
         viewer = napari.Viewer(show=show)
-    dock = viewer.window.add_plugin_dock_widget("emseg-napari", TITLE)[1].dock
+    dock = dock_of(viewer).build()
+    viewer.window.add_plugin_dock_widget("emseg-napari", TITLE)
     if path is not None:
         dock.load.open_path(path)
     elif sample:

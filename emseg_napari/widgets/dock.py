@@ -8,6 +8,7 @@ The dock belongs to its viewer: closed, it is only put away, its jobs go on, and
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from inspect import unwrap
 from typing import Any
@@ -35,66 +36,82 @@ from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.step import CorrectStep
 from emseg_napari.widgets.evaluate.step import EvaluateStep
 from emseg_napari.widgets.export import ExportStep
+from emseg_napari.widgets.layers.label_colours import prepare_colours
 from emseg_napari.widgets.load import LoadStep
 from emseg_napari.widgets.predict import PredictStep
 from emseg_napari.widgets.segment import CellsStep
 from emseg_napari.widgets.train.step import TrainStep
 
 _WIDTH_PX = 400
+_STEPS: dict[str, Callable[..., StepWidget]] = {
+    "load": LoadStep,
+    "offer": LabelsOffer,
+    "predict": PredictStep,
+    "correct": CorrectStep,
+    "train": TrainStep,
+    "evaluate": EvaluateStep,
+    "cells": CellsStep,
+    "export": ExportStep,
+}
 _DOCKS: WeakSet[Dock] = WeakSet()
 
 
 class Dock(QWidget):
-    """The column of one viewer.
+    """The column of one viewer, built part by part, so that the window answers meanwhile.
 
     Attributes
     ----------
     workspace : Workspace
     autosave : SessionAutosave
     load, offer, predict, correct, train, evaluate, cells, export
-        The steps.
+        The steps, once they are built.
+    steps : list of StepWidget
+        Those that are built.
     header : Header
     status : StatusLine
     """
+
+    load: LoadStep
+    offer: LabelsOffer
+    predict: PredictStep
+    correct: CorrectStep
+    train: TrainStep
+    evaluate: EvaluateStep
+    cells: CellsStep
+    export: ExportStep
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         _DOCKS.add(self)
         self.workspace = Workspace(napari_viewer, self)
         self.autosave = autosave_of(self.workspace)
-        self._build_steps(napari_viewer)
         self.status = StatusLine()
-        for step in self.steps:
+        self.steps: list[StepWidget] = []
+        self._parts = self._build_parts(napari_viewer)
+
+    def build_next(self) -> bool:
+        """Build the next part; return False when there is none."""
+        return next(self._parts, False)
+
+    def build(self) -> Dock:
+        """Build all parts that are not there yet."""
+        while self.build_next():
+            pass
+        return self
+
+    def _build_parts(self, viewer: Any) -> Iterator[bool]:
+        for name, kind in _STEPS.items():
+            step = kind(viewer, self.workspace)
             step.said.connect(self._show_sentence)
             step.unsaid.connect(self.status.drop)
+            self.steps.append(step)
+            setattr(self, name, step)
+            yield True
         self._build_header()
         self._lay_out()
         self.workspace.changed.connect(self._follow)
         self._follow()
-
-    def _build_steps(self, viewer: Any) -> None:
-        self.load = LoadStep(viewer, self.workspace)
-        self.offer = LabelsOffer(viewer, self.workspace)
-        self.predict = PredictStep(viewer, self.workspace)
-        self.correct = CorrectStep(viewer, self.workspace)
-        self.train = TrainStep(viewer, self.workspace)
-        self.evaluate = EvaluateStep(viewer, self.workspace)
-        self.cells = CellsStep(viewer, self.workspace)
-        self.export = ExportStep(viewer, self.workspace)
-
-    @property
-    def steps(self) -> list[StepWidget]:
-        """All of them."""
-        return [
-            self.load,
-            self.offer,
-            self.predict,
-            self.correct,
-            self.train,
-            self.evaluate,
-            self.cells,
-            self.export,
-        ]
+        prepare_colours()  # not before: beside it, the parts would take twice as long
 
     def _build_header(self) -> None:
         self.header = Header(
@@ -155,6 +172,7 @@ class Dock(QWidget):
 
     def put_away(self, window: QMainWindow) -> None:
         """Leave the dock that napari removes; the jobs go on in a hidden one of the same window."""
+        self.build()
         for step in self.steps:
             step.closing.emit()
         hidden = QDockWidget(window)
@@ -163,7 +181,7 @@ class Dock(QWidget):
 
 
 def dock_of(viewer: Any) -> Dock:
-    """Return the dock of a viewer, a new one if it has none; napari hands plugins a new proxy each time."""
+    """Return the dock of a viewer, or a new one to build; napari hands plugins a new proxy each time."""
     alive = filter(isalive, _DOCKS)
     known = (dock for dock in alive if unwrap(dock.workspace.viewer) is unwrap(viewer))
     return next(known, None) or Dock(viewer)

@@ -1,7 +1,7 @@
 """What napari's menu opens: it shows the dock of a viewer.
 
-The dock's modules are imported in a thread the first time, since that takes seconds in which the window would
-stand still.
+The first time, the dock's modules are imported in a thread, since that takes seconds in which the window
+would stand still; then the dock is built part by part.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from qtpy.QtCore import QEvent, Qt, QTimer, Signal
 from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QVBoxLayout, QWidget
 
 from emseg_napari.widgets.base.closing import main_window_of
+from emseg_napari.widgets.base.preferences import recall
 
 if TYPE_CHECKING:
     from emseg_napari.widgets.dock import Dock
@@ -29,7 +30,7 @@ class DockWidget(QWidget):
     Attributes
     ----------
     dock : Dock or None
-        None while its modules are imported.
+        None while its modules are imported and it is built.
 
     Signals
     -------
@@ -42,6 +43,7 @@ class DockWidget(QWidget):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.dock: Dock | None = None
+        self._built: Dock | None = None
         self._viewer = napari_viewer
         self._window: QMainWindow | None = None
         self._layout = QVBoxLayout(self)
@@ -50,29 +52,38 @@ class DockWidget(QWidget):
         self._layout.addWidget(self._loading)
         self.setMinimumWidth(400)
         if _DOCK in sys.modules:
-            self._show_dock()
+            self._build_dock()
         else:
             self._worker = worker = create_worker(_import_dock, _start_thread=False)
-            worker.returned.connect(self._show_imported)
+            worker.returned.connect(self._build_imported)
             worker.start()
 
-    def _show_imported(self, problem: str) -> None:
+    def _build_imported(self, problem: str) -> None:
         if not isalive(self):
             return  # it was closed meanwhile
         if problem:
             self._loading.setText(f"The plugin cannot be loaded: {problem}. Try 'emseg info starter'.")
         else:
-            self._show_dock()
+            self._build_dock()
 
-    def _show_dock(self) -> None:
-        dock = import_module(_DOCK).dock_of(self._viewer)
+    def _build_dock(self) -> None:
+        self._built = dock = import_module(_DOCK).dock_of(self._viewer)
         before = dock.parentWidget()
-        self._loading.hide()
+        dock.hide()
         self._layout.addWidget(dock)
-        dock.show()
         if isinstance(before, QDockWidget):  # in which it was put away
             before.deleteLater()
-        self.dock = dock
+        self._build_next()
+
+    def _build_next(self) -> None:
+        if not isalive(self) or self._built is None:
+            return
+        if self._built.build_next():
+            QTimer.singleShot(0, self._build_next)
+            return
+        self._loading.hide()
+        self._built.show()
+        self.dock = self._built
         self.ready.emit()
 
     def showEvent(self, event: Any) -> None:
@@ -96,8 +107,8 @@ class DockWidget(QWidget):
             self._end()
 
     def _end(self) -> None:
-        if self._window is not None and self.dock is not None and self.dock.parentWidget() is self:
-            self.dock.put_away(self._window)
+        if self._window is not None and self._built is not None and self._built.parentWidget() is self:
+            self._built.put_away(self._window)
         self.deleteLater()
 
 
@@ -105,6 +116,8 @@ def _import_dock() -> str:
     """Import the dock, and return what is wrong if that fails: an error would be shown as a traceback."""
     try:
         import_module(_DOCK)
+        # Here, since napari reads the manifests of all plugins before its first answer.
+        recall("folders")
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return ""

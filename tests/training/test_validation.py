@@ -145,11 +145,11 @@ def test_of_a_few_strokes_the_thresholds_of_the_start_stay(start, labelled):
     assert not stay or found["merge_threshold"] == 0.45
 
 
-@pytest.mark.parametrize("usual", [0.3, 0.5, 0.7])
-def test_the_merge_threshold_of_the_start_stays_where_another_is_not_clearly_better(usual):
+@pytest.mark.parametrize(("of_start", "usual"), [(0.3, 0.5), (0.5, 0.6), (0.7, 0.7)])
+def test_half_way_from_the_start_cells_part_where_no_other_level_is_clearly_better(of_start, usual):
     labels = weak_spot()[1]
     sure = np.where(labels == 1, 0.95, 0.05).astype(np.float32)
-    record = record_of(sure, start="starter", merge_threshold=usual)
+    record = record_of(sure, start="starter", merge_threshold=of_start)
     found = Validator(sure, labels, record, 1.0, never).choose_thresholds(Known())
     assert found["merge_threshold"] == usual
 

@@ -530,7 +530,7 @@ def test_damaged_settings_do_not_hinder_the_start(
     choose(stack)
     for damage in DAMAGED_SETTINGS:
         (settings_folder / "settings.json").write_bytes(damage)
-        dock = Dock(viewer)
+        dock = Dock(viewer).build()
         qtbot.addWidget(dock)
         assert dock.train.settings() == TrainingSettings.recipe(start=STARTER)
         for step in (dock.train, dock.predict, dock.export):

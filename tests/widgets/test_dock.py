@@ -5,6 +5,7 @@ import threading
 from threading import Event
 
 import pytest
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QMainWindow
 
 from emseg_napari.widgets import dock_widget
@@ -150,6 +151,28 @@ def test_the_window_stays_alive_while_the_dock_is_imported(make_napari_viewer, q
         imported.set()
     assert shown.dock.workspace is not None
     assert shown._loading.isHidden()
+
+
+def test_the_window_answers_between_the_parts_of_the_dock(viewer, qtbot):
+    shown = viewer.window.add_plugin_dock_widget(PLUGIN)[1]
+    built, timer = set(), QTimer()
+    timer.timeout.connect(lambda: built.add(len(shown._built.steps) if shown._built else 0))
+    timer.start(0)
+    wait_for(qtbot, lambda: shown.dock is not None)
+    timer.stop()
+    assert len(built) > len(shown.dock.steps) // 2
+
+
+def test_a_dock_that_is_closed_before_it_is_built_is_whole_when_it_is_opened_again(viewer, qtbot):
+    frame, shown = viewer.window.add_plugin_dock_widget(PLUGIN)
+    wait_for(qtbot, lambda: shown._built is not None)
+    first = shown._built
+    assert shown.dock is None
+    viewer.window.remove_dock_widget(frame)
+    again = opened(viewer, qtbot)[1]
+    assert again.dock is first
+    assert again.dock.pages.count() == 4
+    wait_for(qtbot, again.dock.isVisible)
 
 
 def test_a_dock_that_cannot_be_imported_says_so(make_napari_viewer, qtbot, monkeypatch):

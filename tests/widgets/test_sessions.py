@@ -202,7 +202,7 @@ def test_a_session_opened_before_the_dock_is_kept_by_the_dock(make_napari_viewer
     tifffile.imwrite(tmp_path / "stack.tif", image, photometric="minisblack")
     folder = lost_session(tmp_path, labels).rename(tmp_path / "early.emseg")
     viewer.open(str(folder), plugin="emseg-napari")
-    dock = Dock(viewer)
+    dock = Dock(viewer).build()
     viewer.window.add_dock_widget(dock)
     assert dock.autosave.folder(dock.workspace.labels) == folder
 
@@ -346,7 +346,7 @@ def test_a_dock_that_is_closed_and_opened_again_goes_on_in_the_same_session(load
 @pytest.mark.slow
 def test_a_dock_that_is_gone_hears_of_nothing(loaded, qtbot):
     viewer = loaded.workspace.viewer
-    second = Dock(viewer)
+    second = Dock(viewer).build()
     layer = loaded.workspace.labels
     with qtbot.captureExceptions() as wrong:
         second.deleteLater()
@@ -384,7 +384,7 @@ def test_a_session_comes_with_its_own_image_and_with_what_was_painted_before_the
     folder = lost_session(tmp_path, labels).rename(tmp_path / "early.emseg")
     viewer.open(str(folder), plugin="emseg-napari")
     viewer.layers["mine"].data[4, :5] = 3
-    dock = Dock(viewer)
+    dock = Dock(viewer).build()
     viewer.window.add_dock_widget(dock)
     assert dock.workspace.image.name == "stack"
     wait_for(qtbot, lambda: np.array_equal(kept(dock), viewer.layers["mine"].data))

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import QComboBox, QWidget
 
 from emseg_napari.annotation.session.store import Round
 from emseg_napari.widgets.base.preferences import recall_folder
-from emseg_napari.widgets.layers.label_colours import prepare_colours
 from emseg_napari.widgets.layers.labels_layer import connect_while, is_managed, watch
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.selection import show_alone
@@ -48,7 +47,6 @@ class Workspace(QObject):
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        prepare_colours()
         _survive_mesa(viewer)
         self.viewer = viewer
         self._chosen: dict[str, Layer | None] = {"image": None, "labels": None}
