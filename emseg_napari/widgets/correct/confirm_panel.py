@@ -126,7 +126,7 @@ class ConfirmPanel(QWidget):
 
 
 def _confirm_text(confirmed: bool) -> str:
-    return f"{'Unconfirm' if confirmed else 'Confirm'} slice ({_KEY})"
+    return f"{'Unconfirm' if confirmed else 'Confirm slice'} ({_KEY})"
 
 
 def _confirmation(layer: Labels, z: int) -> str:

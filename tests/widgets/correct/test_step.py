@@ -148,7 +148,7 @@ def test_the_slice_in_view_and_all_slices_are_described(step, qtbot):
     for z in (4, 2):
         step.viewer.dims.set_point(0, z)
         press(step, "C")
-    wait_for(qtbot, lambda: step.confirm.text() == "Unconfirm slice (C)")
+    wait_for(qtbot, lambda: step.confirm.text() == "Unconfirm (C)")
     assert state_of(step) == "Slice 2: unlabelled 0.0 %, proposed 0.0 %, yours 100.0 %; confirmed"
     text = "6 slices: 1 raw, 2 proposed, 1 touched, 2 confirmed (2, 4)"
     wait_for(qtbot, lambda: step.slices.totals.text() == text)
