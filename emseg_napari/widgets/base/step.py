@@ -195,8 +195,10 @@ def primary(button: QPushButton) -> QPushButton:
 
 
 def choice_of(options: Sequence[str], tooltip: str) -> QComboBox:
-    """Make a chooser of one of several texts."""
+    """Make a chooser of one of several texts, whose longest leaves room for a title beside it."""
     choice = QComboBox()
+    choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    choice.setMinimumContentsLength(12)
     choice.addItems(options)
     choice.setToolTip(tooltip)
     return choice

@@ -65,6 +65,13 @@ def test_rows_keep_their_height_beside_a_long_sentence(step, qtbot):
     area.takeWidget()
 
 
+def test_a_long_choice_leaves_room_for_its_title(qtbot):
+    short, long = (choice_of((text,), "") for text in ("short", "a choice with a long text " * 4))
+    for choice in (short, long):
+        qtbot.addWidget(choice)
+    assert long.minimumSizeHint().width() == short.minimumSizeHint().width()
+
+
 def test_of_several_obstacles_the_first_is_said():
     assert first_obstacle([(False, "a"), (True, "b"), (True, "c")]) == "b"
     assert first_obstacle([(False, "a")]) is None
