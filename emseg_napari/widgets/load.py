@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,34 +11,24 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
-from emseg_napari.annotation.session.store import MissingImage
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
-from emseg_napari.io.containers import FOLDER_SUFFIXES
-from emseg_napari.io.open import FILE_SUFFIXES
 from emseg_napari.io.samples import isbi2012
-from emseg_napari.widgets.base.autosave import checked_source
 from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.lost_work import LostWork
-from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
+from emseg_napari.widgets.base.preferences import remember_folder
+from emseg_napari.widgets.base.session_step import STACKS, SessionStep
 from emseg_napari.widgets.base.status_line import StatusLine
-from emseg_napari.widgets.base.step import StepWidget, WrappingLabel, enable, in_row, primary
-from emseg_napari.widgets.base.threads import outcome_of
+from emseg_napari.widgets.base.step import WrappingLabel, enable, in_row, primary
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.file_layers import (
-    container_of,
-    description_of,
-    moved_to,
-    opened_layers,
-)
+from emseg_napari.widgets.layers.destruction import connect_while
+from emseg_napari.widgets.layers.file_layers import description_of, opened_layers
 from emseg_napari.widgets.layers.label_files import labels_from
-from emseg_napari.widgets.layers.labels_layer import add_empty_labels, add_labels, dense, is_managed
-from emseg_napari.widgets.layers.layer_info import LayerData, info_in
+from emseg_napari.widgets.layers.labels_layer import add_empty_labels, add_labels, dense
+from emseg_napari.widgets.layers.layer_info import LayerData
 from emseg_napari.widgets.layers.layer_pixels import fits
 from emseg_napari.widgets.layers.selection import hide_covered
-from emseg_napari.widgets.layers.session_layers import session_layers
 
-_STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
 _FILE = "An image: TIFF, PNG, HDF5 or MRC of any size. For labels: Menu > Open labels..."
 _FOLDERS = (
     "A folder: numbered PNG or TIFF slices, a volume of any size in Zarr, OME-Zarr or N5, or a session "
@@ -49,15 +38,13 @@ _VALUES = "Boundary masks (0/255, 0/1, 0/1/2) or cells with numbers; if two read
 _LABELS_FOLDER = f"Numbered PNG or TIFF slices, or a volume in Zarr, OME-Zarr or N5. {_VALUES}"
 _SAMPLE = "A made-up stack with exact labels, to try things out."
 _ISBI = "30 labelled slices of Drosophila nerve cord, for research; downloaded the first time."
-_SAVE = "Labels, confirmed slices and run, in a folder NAME.emseg."
-_COPY = "Off: a session stores only the path of the image. On: a copy moves with the session."
 _NEW_LABELS = "Make an empty labels layer over the image: 1 boundary, 2 interior."
 _LOST = "Offer sessions that were not closed properly, or whose layers were removed."
 _WRITTEN_MS = 1000
 _WELCOME = "Open an image stack, or drop it into the window. The sample shows how everything works."
 
 
-class LoadStep(StepWidget):
+class LoadStep(SessionStep):
     """Opens images, labels and sessions; any layer already in napari serves as well.
 
     It is a card with the most important buttons; the dock shows it while no image is open.
@@ -75,7 +62,6 @@ class LoadStep(StepWidget):
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self._described: Any = None
-        self.copies_image = False
         self._build()
         self.autosave.noted.connect(self.say)
         self.autosave.trouble.connect(self._show_trouble)
@@ -84,7 +70,6 @@ class LoadStep(StepWidget):
         self._soon = QTimer(self, singleShot=True, interval=_WRITTEN_MS)
         self._soon.timeout.connect(self._offer_removed)
         self.workspace.managed_changed.connect(self._soon.start)
-        self.destroyed.connect(lambda: self._follow_size("disconnect"))
         self._update()
 
     def _build(self) -> None:
@@ -117,29 +102,24 @@ class LoadStep(StepWidget):
             MenuEntry("Open the sample", _SAMPLE, partial(self.guarded, self.open_sample)),
             MenuEntry("Open ISBI 2012", _ISBI, partial(self.guarded, self.open_isbi2012)),
         ], [
-            MenuEntry("Save session...", _SAVE, partial(self.guarded, self._ask_save)),
-            MenuEntry("Sessions hold a copy of the image", _COPY, self._copy_image, ticked=False),
+            *self.save_entries(),
             MenuEntry("Work that was not saved...", _LOST, self.offer_lost_work),
         ]
-
-    def _copy_image(self, copies: bool) -> None:
-        self.copies_image = copies
 
     def _update(self) -> None:
         missing = None if self.workspace.image is not None else "open an image first"
         enable(self.new_labels_button, missing)
         if self.workspace.image != self._described:
-            self._follow_size("disconnect")
             self._described = self.workspace.image
-            self._follow_size("connect")
+            self._follow_size()
         self._describe()
 
-    def _follow_size(self, follow: str) -> None:
-        """Connect to, or disconnect from, what may change the size of a voxel of the described image."""
+    def _follow_size(self) -> None:
+        """Follow what may change the size of a voxel of the described image."""
         if self._described is not None:
             events = self._described.events
             for event in (events.scale, events.affine, events.units):
-                getattr(event, follow)(self._describe)
+                connect_while(self, event, self._describe)
 
     def _describe(self, *_: Any) -> None:
         self.about.setText("" if self._described is None else description_of(self._described))
@@ -165,36 +145,26 @@ class LoadStep(StepWidget):
     # -- asking -------------------------------------------------------------------------
 
     def _ask_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open an image", self._folder(), _STACKS)
+        path, _ = QFileDialog.getOpenFileName(self, "Open an image", self.last_folder(), STACKS)
         if path:
             self.open_path(Path(path))
 
     def _ask_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Open a folder of slices, or a session", self._folder())
+        path = QFileDialog.getExistingDirectory(
+            self, "Open a folder of slices, or a session", self.last_folder()
+        )
         if path:
             self.open_path(Path(path))
 
     def _ask_labels(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open labels", self._folder(), _STACKS)
+        path, _ = QFileDialog.getOpenFileName(self, "Open labels", self.last_folder(), STACKS)
         if path:
             self.open_labels(Path(path))
 
     def _ask_labels_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Open a folder of labels", self._folder())
+        path = QFileDialog.getExistingDirectory(self, "Open a folder of labels", self.last_folder())
         if path:
             self.open_labels(Path(path))
-
-    def _ask_save(self) -> None:
-        if self.workspace.labels is None:
-            raise UserError("There are no labels to save yet; paint, propose or open some.")
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save the session", str(Path(self._folder()) / "session.emseg")
-        )
-        if path:
-            self.save_session(Path(path))
-
-    def _folder(self) -> str:
-        return str(recall_folder("images", Path.home()))
 
     def open_sample(self) -> None:
         """Open the sample stack with empty labels, and its true ones hidden."""
@@ -215,7 +185,7 @@ class LoadStep(StepWidget):
                 "yourself, press 'New' beside Labels."
             )
 
-        self._read("ISBI 2012 (the first time it is downloaded)", isbi2012, show)
+        self.read("ISBI 2012 (the first time it is downloaded)", isbi2012, show)
 
     # -- opening ------------------------------------------------------------------------
 
@@ -228,7 +198,7 @@ class LoadStep(StepWidget):
 
     def open_image(self, path: Path) -> None:
         """Open an image in the background and show it; what is large is read as it is looked at."""
-        self._read(path.name, lambda: opened_layers(path), lambda layers: self._show_layers(path, layers))
+        self.read(path.name, lambda: opened_layers(path), lambda layers: self._show_layers(path, layers))
 
     def open_labels(self, path: Path, convention: Convention | None = None) -> None:
         """Read labels in the background; asks for the convention when the values leave it open."""
@@ -238,10 +208,7 @@ class LoadStep(StepWidget):
             labels, words = labels_from(path, convention, image, self.ask_convention, self.ask_dataset)
             return dense(labels), words
 
-        self._read(path.name, read, lambda found: self._show_labels(path, *found))
-
-    def _read(self, name: str, read: Callable[[], Any], show: Callable[[Any], None]) -> None:
-        self.in_background(f"Reading {name}...", read, show)
+        self.read(path.name, read, lambda found: self._show_labels(path, *found))
 
     def _show_layers(self, path: Path, layers: list[LayerData]) -> None:
         shown = [self.viewer.add_layer(Layer.create(*one)) for one in layers]
@@ -261,67 +228,6 @@ class LoadStep(StepWidget):
         remember_folder("images", path.parent)
         warning = "" if like is not None or image is None else " Its shape differs from the image's."
         self.say(f"Opened {path.name}: {described}.{warning}")
-
-    # -- sessions -----------------------------------------------------------------------
-
-    def save_session(self, folder: Path) -> None:
-        """Save image path, labels, confirmed slices and run, and autosave them there from then on."""
-        folder = folder.absolute()
-        folder = folder if folder.suffix == ".emseg" else folder.with_name(f"{folder.name}.emseg")
-        image, labels = self.workspace.image, self.workspace.labels
-        if not is_managed(labels) or image is None:
-            raise UserError("Choose an image and a labels layer that emseg made or opened; then save.")
-        copy, text = self.copies_image, f"Saving {folder.name}..."
-        others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
-        warning = f" It contains '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
-        saved = f"Saved {folder.name}; your changes are saved there from now on.{warning}"
-
-        def save(source: Path | None) -> None:
-            save_as = self.autosave.saving(labels, image, folder, copy, source)
-            self.in_background(text, save_as, done)
-
-        def done(_: None) -> None:
-            self.autosave.follow_state(labels)
-            self.say(saved)
-
-        self.in_background(text, lambda: checked_source(labels, image), save)
-
-    def open_session(self, folder: Path, image: Path | None = None) -> None:
-        """Open a saved session in the background; asks where its image is if that has moved."""
-
-        def show(outcome: tuple[Any, Exception | None]) -> None:
-            layers, error = outcome
-            if isinstance(error, MissingImage):
-                found = self._ask_moved(error)
-                if found is not None:
-                    self.open_session(folder, found)
-                    return
-            if error is not None:
-                raise error
-            self._show_session(folder, layers)
-
-        self._read(folder.name, lambda: outcome_of(lambda: session_layers(folder, image)), show)
-
-    def _ask_moved(self, error: MissingImage) -> Path | None:
-        container = container_of(error.path)
-        title = f"Where is {container.name} now?"
-        if container.suffix.lower() in ("", *FOLDER_SUFFIXES):
-            path = QFileDialog.getExistingDirectory(self, title, self._folder())
-        else:
-            path, _ = QFileDialog.getOpenFileName(self, title, self._folder(), _STACKS)
-        return moved_to(error.path, Path(path)) if path else None
-
-    def _show_session(self, folder: Path, layers: list[LayerData]) -> None:
-        (pixels, of_image, _), (labels, of_labels, _) = layers
-        image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
-        self.workspace.choose("image", image)
-        opened = info_in(of_labels["metadata"]).opened
-        assert opened is not None  # the labels of a session
-        session = opened.session
-        hide_covered(self.viewer, self.viewer.add_labels(labels, **of_labels))
-        remember_folder("images", folder.parent)
-        warnings = " ".join(["", *session.warnings])
-        self.say(f"Opened the session ({len(session.confirmed)} slices confirmed).{warnings}")
 
     # -- work that was not saved ----------------------------------------------------------
 

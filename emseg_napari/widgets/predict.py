@@ -17,7 +17,6 @@ from emseg_napari.core.jobs import (
     SlicePredicted,
     UserError,
 )
-from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.stacks import check_image
 from emseg_napari.models.run import Run, open_run
 from emseg_napari.settings import PredictionSettings, validated
@@ -29,6 +28,7 @@ from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.network_list import NetworkChoice
 from emseg_napari.widgets.base.output_target import FILE, refuse_many
 from emseg_napari.widgets.base.prediction_options import OWN_LAYER, PredictionOptions
+from emseg_napari.widgets.base.proposal_text import outcome
 from emseg_napari.widgets.base.step import enable, in_row, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
@@ -168,7 +168,6 @@ class PredictStep(JobStep, LabelsStep):
 
         self.say(f"Proposing labels of {f'slice {slices[0]}' if is_one else 'all slices'}...")
         self.job.start("predict", "Proposing", prepare)
-        self.update_buttons()
 
     def _target(self) -> Labels | None:
         """Return the labels layer to fill; None for a new one.
@@ -261,19 +260,10 @@ class PredictStep(JobStep, LabelsStep):
     def _proposed(self) -> None:
         assert self._proposals is not None
         self.bar.setFormat("done")
-        target, confirmed = self._proposals.target, sorted(self._proposals.confirmed)
+        target = self._proposals.target
         if target not in self.viewer.layers:
             raise UserError(f"'{target.name}' was removed in the meantime; propose again.")
-        stayed = "all its pixels have labels of yours; press 'New' beside Labels for an empty layer"
-        if confirmed:
-            stayed = f"confirmed slices stay as they are ({as_ranges(confirmed)}; C unconfirms)"
-        if self._proposals.pixels:
-            more = f" Note: {stayed}." if confirmed else ""
-            is_chosen = target == self.workspace.labels
-            next_ = "correct it, then confirm slices (C)" if is_chosen else "choose it under Labels to see it"
-            self.say(f"Proposed in '{target.name}'; {next_}.{more}")
-        else:
-            self.say(f"Nothing was changed in '{target.name}': {stayed}.")
+        self.say(outcome(self._proposals, target == self.workspace.labels))
 
     def _written(self, streaming: StreamingLayer, result: VolumePrediction) -> None:
         self.bar.setFormat("done")

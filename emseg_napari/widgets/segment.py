@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Layer
 from qtpy.QtWidgets import QFormLayout, QLabel
 
-from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.core.jobs import Finished, Message, UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
-from emseg_napari.io.open import open_levels
 from emseg_napari.io.sparse_stack import exchanged
 from emseg_napari.io.volume import volume_of, with_fill_value
 from emseg_napari.segmentation.boundary import boundary_of
@@ -28,13 +26,11 @@ from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import choice_of, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import connect_while, stack_of, understood
-from emseg_napari.widgets.layers.layer_info import info_in, info_of
-from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
+from emseg_napari.widgets.layers.cell_layers import CellLayers
+from emseg_napari.widgets.layers.labels_layer import understood
+from emseg_napari.widgets.layers.layer_pixels import placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
-from emseg_napari.widgets.layers.placement import layer_transform, move_to, shown_slice
-from emseg_napari.widgets.layers.selection import selection_kept, show_alone
-from emseg_napari.widgets.layers.volume_layers import layer_of
+from emseg_napari.widgets.layers.placement import shown_slice
 
 SLICE, STACK = "slice in view", "whole stack"
 LAYER = "a labels layer"
@@ -60,7 +56,7 @@ class CellsStep(JobStep):
         self._linked = False
         self._output: Path | None = None
         self._notes: list[str] = []
-        self._own: dict[Any, Any] = {}  # source layer's id to the layer of its cells
+        self._layers = CellLayers(self.viewer)
         self._build()
         self._restore()
         self.workspace.changed.connect(self.update_buttons)
@@ -133,7 +129,6 @@ class CellsStep(JobStep):
             self._start_volume(settings)
         else:
             self._start_layer(settings)
-        self.update_buttons()
 
     def _start_volume(self, settings: CellSettings) -> None:
         """Find the cells of the whole stack, to an output on disk."""
@@ -159,10 +154,8 @@ class CellsStep(JobStep):
         self.job.start("segment_volume", "Finding cells", prepare)
 
     def _start_layer(self, settings: CellSettings) -> None:
-        source, stack = (
-            self._source,
-            with_fill_value(volume_of_layer(self._source), settings.missing_is_empty),
-        )
+        source = self._source
+        stack = with_fill_value(volume_of_layer(source), settings.missing_is_empty)
         first, end = self._range(source, len(stack))
         refuse_many(source.name, (end - first, *stack.shape[1:]), "divide in memory", _INSTEAD)
         self._shape, self._slices = stack.shape, (first, end)
@@ -175,19 +168,11 @@ class CellsStep(JobStep):
                 labels, _ = understood(source, self.ask_convention)
                 self._notes.extend(filter(None, [exchanged(labels, source.name)]))
                 probability = _certain(labels[first:end], source.name, first)
-            self._highest = self._highest_beside(first, end)
+            self._highest = self._layers.highest_beside(source, stack.shape, first, end)
             return {"probability": probability, "settings": settings, "first_slice": first}
 
         self.say("Finding cells...")
         self.job.start("segment", "Finding cells", prepare)
-
-    def _highest_beside(self, first: int, end: int) -> int:
-        """Return the highest number of this source's cells in other slices; it looks at all, in a thread."""
-        layer = self._own.get(self._source.unique_id)
-        if layer is None or not fits(layer, self._shape):
-            return 0
-        stack = stack_of(layer)
-        return max((int(stack[z].max()) for z in slices_in_use(stack) if not first <= z < end), default=0)
 
     def _range(self, layer: Layer, depth: int) -> tuple[int, int]:
         if self.scope.currentText() == STACK:
@@ -213,9 +198,7 @@ class CellsStep(JobStep):
         return f"Cancelled; finished parts stay beside {self._output}: press Find cells to resume."
 
     def _show_volume(self, result: VolumeCells) -> None:
-        with selection_kept(self.viewer):
-            layer = self._volume_layer(result)
-            show_alone(self.viewer, layer)
+        layer = self._layers.show_volume(self._source, result.output.path)
         if result.failures:
             first = result.failures[0]
             raise UserError(
@@ -226,59 +209,10 @@ class CellsStep(JobStep):
         count = "All" if result.cells is None else f"{result.cells}"
         self.say(" ".join([f"{count} cells are in '{layer.name}', on disk in {self._output}.", *self._notes]))
 
-    def _volume_layer(self, result: VolumeCells) -> Any:
-        """Return the layer of the cells on disk, an earlier one if it is there."""
-        data, shown, _ = layer_of(open_levels(result.output.path, fills=True))
-        lying, source = layer_transform(self._source, 3), info_in(shown["metadata"]).source
-        for layer in self.viewer.layers:
-            if info_of(layer).source == source:
-                layer.data, layer.metadata = data, shown["metadata"]
-                move_to(layer, lying)
-                return layer
-        look = {"name": f"{self._image_name()} cells", "opacity": 0.5}
-        return self.viewer.add_labels(data, **shown | lying | look)
-
     def _show_cells(self, cells: np.ndarray) -> None:
-        with selection_kept(self.viewer):
-            layer = self._layer()
-            show_alone(self.viewer, layer)
-        self._put(cells, layer)
+        numbered = np.where(cells > 0, cells + self._highest, 0) if self._highest else cells
+        layer = self._layers.show(self._source, numbered, self._shape, self._slices[0])
         self.say(" ".join([self._result(int(cells.max()), layer.name), *self._notes]))
-
-    def _put(self, cells: np.ndarray, layer: Labels) -> None:
-        """Show the cells, those of a single slice with numbers that the rest of the stack has not."""
-        first, end = self._slices
-        stack = stack_of(layer)
-        if end - first == len(stack):
-            layer.data = cells.reshape(layer.data.shape)
-            return
-        stack[first:end] = np.where(cells > 0, cells + self._highest, 0)
-        layer.refresh()
-
-    def _layer(self) -> Any:
-        """Return the layer that holds the cells of this source, a new one if there is none."""
-        layer = self._own.get(self._source.unique_id)
-        if layer is not None and layer in self.viewer.layers and fits(layer, self._shape):
-            move_to(layer, layer_transform(self._source, layer.ndim))  # the source may have been moved
-            return layer
-        return self._add_layer()
-
-    def _add_layer(self) -> Labels:
-        """Add an empty layer for the cells, placed as their source is."""
-        source, data = self._source, new_labels(self._shape, np.int32)
-        data = data[0] if source.ndim == 2 else data
-        place = layer_transform(source, data.ndim)
-        layer = self.viewer.add_labels(data, name=f"{self._image_name()} cells", opacity=0.5, **place)
-        self._own[source.unique_id] = layer
-        # A layer in which the user paints is the user's: the next cells go to a new layer.
-        connect_while(self, layer.events.paint, lambda: self._own.pop(source.unique_id, None))
-        return layer
-
-    def _image_name(self) -> str:
-        """Name of the image that the source was predicted from, else of the source."""
-        image = info_of(self._source).proposal_of
-        names = [layer.name for layer in self.viewer.layers if layer.unique_id == image]
-        return names[0] if names else self._source.name
 
     def _result(self, count: int, name: str) -> str:
         first, end = self._slices

@@ -221,8 +221,17 @@ def test_where_all_pixels_have_labels_of_the_user_nothing_is_proposed_and_that_i
     step.job.event.emit(Finished(None))
     np.testing.assert_array_equal(layer.data, LABELS)
     assert step.status.text() == (
-        "Nothing was changed in 'mine': all its pixels have labels of yours; press 'New' beside Labels for "
-        "an empty layer."
+        "Nothing was changed in 'mine': all pixels of slice 2 have labels of yours; press 'New' beside "
+        "Labels for an empty layer."
+    )
+    confirmed_in(layer).add(1)
+    step.whole_stack.click()
+    for z in (2, 1, 3, 0):
+        step.job.event.emit(predicted(0.9, z))
+    step.job.event.emit(Finished(None))
+    assert step.status.text() == (
+        "Nothing was changed in 'mine': confirmed slices stay as they are (1; C unconfirms); all pixels of "
+        "slices 0, 2:4 have labels of yours; press 'New' beside Labels for an empty layer."
     )
 
 
@@ -261,6 +270,18 @@ def test_a_prediction_of_a_confirmed_slice_says_that_it_changed_nothing(step):
         step.job.event.emit(predicted(0.9, z))
     step.job.event.emit(Finished(None))
     assert step.status.text().endswith(" Note: confirmed slices stay as they are (2; C unconfirms).")
+
+
+@pytest.mark.parametrize("to", ["a layer", FILE])
+def test_the_buttons_follow_the_start_of_a_job_once(step, monkeypatch, tmp_path, to):
+    if to == FILE:
+        step.target.setCurrentText(FILE)
+        step.volume.path.setText(str(tmp_path / "out.zarr"))
+    monkeypatch.setattr(step.job, "start", lambda *_: step.job.started.emit())
+    times = []
+    monkeypatch.setattr(PredictStep, "update_buttons", lambda self: times.append(True))
+    step.whole_stack.click()
+    assert times == [True]
 
 
 def test_what_the_engine_says_and_blocks_that_failed_are_said(step, tmp_path, monkeypatch):

@@ -72,7 +72,7 @@ def test_cells_that_are_found_again_lie_where_the_probability_lies_now(predicted
         threads.append(threading.current_thread())
         return slices_in_use(labels)
 
-    monkeypatch.setattr("emseg_napari.widgets.segment.slices_in_use", in_use)
+    monkeypatch.setattr("emseg_napari.widgets.layers.cell_layers.slices_in_use", in_use)
     source = predicted.source.layer
     for scope in (STACK, SLICE):
         cells = find(predicted, scope)
@@ -215,6 +215,7 @@ def test_a_single_slice_gives_a_flat_layer(step, find):
         PROBABILITY[0], metadata=LayerInfo(proposal_of=image.unique_id).as_metadata(), scale=(4, 4)
     )
     cells = find(step)
+    assert step.workspace.labels is None
     assert cells.data.shape == (64, 64)
     assert cells.scale.tolist() == [4, 4]
 

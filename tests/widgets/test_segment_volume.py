@@ -43,6 +43,7 @@ def find(step, qtbot):
 
 def test_cells_of_a_lazy_stack_go_to_disk_and_are_those_found_in_memory(desk, qtbot, probability, tmp_path):
     find(desk, qtbot)
+    assert desk.workspace.labels is None  # cells are no boundary labels
     wanted = segment_stack(probability, CellSettings(link=True))
     layer = desk.viewer.layers["walls cells"]
     np.testing.assert_array_equal(np.asarray(layer.data), wanted)

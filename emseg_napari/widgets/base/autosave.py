@@ -22,6 +22,7 @@ from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.widgets.base.layer_autosave import LayerAutosave, unknown_file
 from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.layers.destruction import when_destroyed
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, labels_of, stack_of
 from emseg_napari.widgets.layers.layer_info import OpenedSession, info_of, update_info
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
@@ -68,9 +69,7 @@ class SessionAutosave(QObject):
         workspace.edited.connect(self.record_edit)
         workspace.changed.connect(self._record_work)
         workspace.managed_changed.connect(self.follow)
-        # not by this object, which is half destroyed by then
-        autosaved = self._autosaved
-        workspace.destroyed.connect(lambda: _close(autosaved))
+        when_destroyed(workspace, partial(_close, self._autosaved))
         self.follow()
 
     def folder(self, layer: Any) -> Path | None:

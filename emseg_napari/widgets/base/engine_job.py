@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from napari.qt.threading import create_worker
 from napari.utils import progress
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
@@ -16,6 +17,7 @@ from emseg_napari.core.jobs import Event, Failed, Progress
 from emseg_napari.engine.client import Engine
 from emseg_napari.widgets.base.closing import main_window_of
 from emseg_napari.widgets.base.threads import outcome_of, sentence_of, with_field_locations
+from emseg_napari.widgets.layers.destruction import when_destroyed
 
 Prepare = Callable[[], dict[str, Any]]
 
@@ -43,10 +45,7 @@ class EngineJob(QObject):
         self._worker: Any = None
         self._prepare: Prepare | None = None  # while that is being called
         self._bar: progress | None = None
-        # The lambda holds the engine, not this object, which is half destroyed by then.
-        engine = self._engine
-        owner.destroyed.connect(lambda: engine.close())
-        owner.destroyed.connect(lambda: setattr(self, "_prepare", None))
+        when_destroyed(owner, self._engine.close)
 
     @property
     def running(self) -> bool:
@@ -83,7 +82,8 @@ class EngineJob(QObject):
         self._prepare = prepare
 
         def prepared(outcome: tuple[dict[str, Any], Exception | None]) -> None:
-            if prepare is self._prepare:  # else it was cancelled, and perhaps another one was started
+            # Else the window was closed, or it was cancelled, and perhaps another one was started.
+            if isalive(self) and prepare is self._prepare:
                 self._start_engine(job, begin, *outcome)
 
         self._worker = create_worker(outcome_of, prepare, _start_thread=False)

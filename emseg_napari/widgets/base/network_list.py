@@ -9,7 +9,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import QComboBox, QFileDialog
+from qtpy.QtWidgets import QComboBox, QFileDialog, QStyle, QStyleOptionComboBox, QStylePainter
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.models.run import open_run, starter_folder
@@ -178,7 +178,8 @@ class RunChoice(QComboBox):
         last, model = self.count() - 1, self.model()
         assert isinstance(model, QStandardItemModel)
         model.item(last).setEnabled(entry.obstacle is None)
-        self.setItemData(last, entry.obstacle or entry.details, Qt.ItemDataRole.ToolTipRole)
+        about = f"{entry.title}\n{entry.obstacle or entry.details}"
+        self.setItemData(last, about, Qt.ItemDataRole.ToolTipRole)
 
     def _show_chosen(self, value: Any) -> None:
         index = next(i for i in range(self.count()) if self.itemData(i) == value)
@@ -208,6 +209,17 @@ class RunChoice(QComboBox):
         """Show the list, and look if it has changed."""
         self.networks.refresh()
         super().showPopup()
+
+    def paintEvent(self, event: Any) -> None:
+        """Mark a title that is cut: name and score stand first in it."""
+        option, painter, style = QStyleOptionComboBox(), QStylePainter(self), self.style()
+        self.initStyleOption(option)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        edit = QStyle.SubControl.SC_ComboBoxEditField
+        room = style.subControlRect(QStyle.ComplexControl.CC_ComboBox, option, edit, self).width()
+        elided = self.fontMetrics().elidedText(option.currentText, Qt.TextElideMode.ElideRight, room - 8)
+        option.currentText = elided
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def wheelEvent(self, event: Any) -> None:
         """Leave the wheel to the page: it would ask for a folder."""

@@ -77,6 +77,7 @@ class ScoreTable(QTableWidget):
         self.horizontalHeader().setStretchLastSection(True)
         self.currentCellChanged.connect(self._moved)
         self.cellClicked.connect(lambda row, _: self._moved(row))
+        self._fit_columns()
 
     def fill(self, rows: Sequence[tuple[Any, Sequence[Cell]]]) -> None:
         """Show rows of a key and its cells, in this order until the user sorts them."""

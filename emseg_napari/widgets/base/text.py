@@ -13,6 +13,7 @@ from emseg_napari.models.run_list import ListedRun
 from emseg_napari.training.run_record import comparison_sentence, share_sentence
 
 _TIME_IN_NAME = re.compile(r"-\d{8}-\d{6}$")  # as `Workspace.new_run_folder` adds it
+_LETTERS = 26  # of a name, so that the score stays in view
 _SHIPPED = "It comes with emseg-napari: a first proposal without any training."
 
 
@@ -34,12 +35,22 @@ def chosen(run: Run) -> str:
 
 
 def listed_title(listed: ListedRun) -> str:
-    """Return a run's short name, date, score and number of labelled slices, for a list of networks."""
-    name = _TIME_IN_NAME.sub("", listed.folder.name)
+    """Return a run's short name, score, date and number of labelled slices, for a list of networks.
+
+    Name and score come first, and a long name is shortened: the end is cut in a narrow list.
+    """
+    name = shortened(_TIME_IN_NAME.sub("", listed.folder.name), _LETTERS)
     if listed.is_shipped:
         return name
     when = [time.strftime("%d %b %H:%M", time.localtime(listed.changed_at))] if listed.changed_at else []
-    return " \u00b7 ".join([name, *when, *_state(listed)])
+    score, *slices = _state(listed)
+    return " \u00b7 ".join([name, score, *when, *slices])
+
+
+def shortened(name: str, letters: int) -> str:
+    """Return a name of at most so many letters, both ends of a longer one."""
+    end = letters // 3
+    return name if len(name) <= letters else f"{name[: letters - end - 1]}\u2026{name[-end:]}"
 
 
 def listed_details(listed: ListedRun) -> str:

@@ -14,7 +14,8 @@ from qtpy.QtWidgets import QComboBox, QWidget
 
 from emseg_napari.annotation.session.store import Round
 from emseg_napari.widgets.base.preferences import recall_folder
-from emseg_napari.widgets.layers.labels_layer import connect_while, is_managed, watch
+from emseg_napari.widgets.layers.destruction import connect_while
+from emseg_napari.widgets.layers.labels_layer import is_managed, watch
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.selection import show_alone
 from emseg_napari.widgets.layers.undo_history import UndoHistory
@@ -142,7 +143,8 @@ class Workspace(QObject):
             found = self.candidates(kind)
             if self._chosen[kind] not in found:
                 # A managed layer first: what the user has just made or opened with the plugin.
-                best = [layer for layer in found if is_managed(layer)] or found
+                boundaries = [layer for layer in found if not info_of(layer).is_cells]
+                best = [layer for layer in found if is_managed(layer)] or boundaries
                 self.choose(kind, best[0] if best else None)
         self.layers_changed.emit()
 

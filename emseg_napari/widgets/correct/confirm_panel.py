@@ -49,6 +49,7 @@ class ConfirmPanel(QWidget):
     def __init__(self, step: LabelsStep, strip: SliceStrip, beside: QWidget) -> None:
         super().__init__()
         self._step, self._strip = step, strip
+        self._said: tuple[str, int | None] = "", None
         self.confirm = primary(step.button(_confirm_text(False), _CONFIRM, self.toggle_confirmed))
         self.drop = step.button("Drop proposals", _DROP, self.drop_proposals)
         self.state, self.totals = WrappingLabel(), WrappingLabel()
@@ -76,7 +77,7 @@ class ConfirmPanel(QWidget):
         entry = Confirmed(confirmed, z)
         entry.redo()
         history_of(layer).add(entry)
-        self._step.say(sentence)
+        self._say(sentence, z)
 
     def drop_proposals(self) -> None:
         """Make unconfirmed proposals of the slice in view unlabelled."""
@@ -86,7 +87,12 @@ class ConfirmPanel(QWidget):
         y, x = np.nonzero(is_proposal(stack_of(layer)[z]))
         with history_of(layer).named("drop proposals"):
             set_pixels(layer, z, y, x, UNLABELLED)
-        self._step.say(f"{len(y)} proposed pixels of slice {z} are unlabelled again (Ctrl+Z undoes it).")
+        self._say(f"{len(y)} proposed pixels of slice {z} are unlabelled again (Ctrl+Z undoes it).", z)
+
+    def _say(self, sentence: str, z: int) -> None:
+        """Say what was done to a slice, while that is in view."""
+        self._said = sentence, z
+        self._step.say(sentence)
 
     def _layer_and_slice(self) -> tuple[Labels, int]:
         layer = self._step.managed_layer()
@@ -99,6 +105,8 @@ class ConfirmPanel(QWidget):
         layer = self._step.workspace.labels
         self.state.setText("")
         z = self._describe(layer) if is_managed(layer) else None
+        if z != self._said[1]:
+            self._step.take_back(self._said[0])
         self.show_totals()
         return z
 

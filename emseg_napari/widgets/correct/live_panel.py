@@ -32,10 +32,10 @@ from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.step import enable, first_obstacle
+from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.labels_layer import (
     NO_LABELS_YET,
     confirmed_in,
-    connect_while,
     labels_of,
     stack_of,
     trusted_of,

@@ -15,8 +15,8 @@ from emseg_napari.annotation.suggest import Place
 from emseg_napari.core.jobs import UserError
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.correct.place_queue import PlaceQueue
-from emseg_napari.widgets.correct.place_ring import PlaceRing
 from emseg_napari.widgets.correct.place_search import NO_RUN, PlaceSearch
+from emseg_napari.widgets.layers.aid_layer import AidLayer
 from emseg_napari.widgets.layers.labels_layer import (
     confirmed_in,
     history_of,
@@ -24,9 +24,16 @@ from emseg_napari.widgets.layers.labels_layer import (
     set_pixels,
     stack_of,
 )
-from emseg_napari.widgets.layers.placement import fits_the_view, show_pixel, show_slice, zoom_to
+from emseg_napari.widgets.layers.placement import (
+    fits_the_view,
+    layer_transform,
+    show_pixel,
+    show_slice,
+    zoom_to,
+)
 from emseg_napari.widgets.layers.selection import show_if_hidden
 
+_RING = {"face_color": "transparent", "border_color": "white", "border_width": 0.012}
 _LEAST_ZOOM, _ZOOM = 3.0, 5.0  # screen pixels for one of the image
 
 
@@ -58,11 +65,12 @@ class PlaceWalk(QObject):
         super().__init__(page)
         self._step, self._searches, self._page = step, searches, page
         self._queues: dict[Any, PlaceQueue] = {}  # by the unique id of the layer
-        self._ring = PlaceRing(step.viewer)
+        self._ring = AidLayer(step.viewer, "points", name="place to look at", **_RING)
         self._ringed: PlaceQueue | None = None  # whose place has the ring
         self.waits_for: int | None = None
         searches.searched.connect(self._arrive)
         searches.changed.connect(self._follow_search)
+        step.workspace.edited.connect(self._follow_edit)
         for leave in (self._ring.hide, self.stop_waiting):
             step.closing.connect(leave)
 
@@ -84,6 +92,13 @@ class PlaceWalk(QObject):
         known = {layer.unique_id for layer in self._step.workspace.managed_labels}
         self._queues = {key: queue for key, queue in self._queues.items() if key in known}
         if self.queue is not self._ringed:
+            self._ring.hide()
+
+    def _follow_edit(self, layer: Labels, slices: set[int]) -> None:
+        """Show no ring in a slice that has been confirmed: nothing is left to look at."""
+        queue = self._ringed
+        place = None if queue is None or queue.layer != layer else queue.place
+        if place is not None and place.z in slices & confirmed_in(layer):
             self._ring.hide()
 
     def forget(self, layer: Labels, z: int) -> None:
@@ -161,10 +176,12 @@ class PlaceWalk(QObject):
         place, viewer, layer = queue.place, self._step.viewer, queue.layer
         assert place is not None  # `move` went to one
         self._ringed = queue
+        show_if_hidden(viewer, layer)
         show_pixel(viewer, layer, (place.z, place.y, place.x))
         if not fits_the_view(viewer, layer, 2 * place.radius_px, _LEAST_ZOOM):
             zoom_to(viewer, layer, 2 * place.radius_px, _ZOOM)
-        self._ring.show(layer, place)
+        where = np.array([(place.z, place.y, place.x)[-layer.ndim :]], float)
+        self._ring.show(where, layer_transform(layer, layer.ndim)).size = 2 * place.radius_px
         self.changed.emit()
 
     def accept(self) -> None:

@@ -16,7 +16,8 @@ from emseg_napari.widgets.base.threads import sentence_of
 from emseg_napari.widgets.correct.repair_preview import RepairPreview
 from emseg_napari.widgets.correct.repair_tools import Scene, Tool
 from emseg_napari.widgets.correct.whole_slice_tools import WholeSliceTool, free_in, redraw
-from emseg_napari.widgets.layers.labels_layer import connect_while, history_of, set_pixels, stack_of
+from emseg_napari.widgets.layers.destruction import connect_while
+from emseg_napari.widgets.layers.labels_layer import history_of, set_pixels, stack_of
 from emseg_napari.widgets.layers.placement import shown_slice, slice_transform, view_events
 from emseg_napari.widgets.layers.selection import show_if_hidden
 

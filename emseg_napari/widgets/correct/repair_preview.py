@@ -8,18 +8,15 @@ import numpy as np
 from napari.utils.colormaps import DirectLabelColormap
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
-from emseg_napari.widgets.layers.layer_info import LayerInfo
-from emseg_napari.widgets.layers.placement import lies_at, move_to
-from emseg_napari.widgets.layers.selection import selection_kept
+from emseg_napari.widgets.layers.aid_layer import AidLayer
+from emseg_napari.widgets.layers.placement import lies_at
 
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
 _BOUNDARY, _INTERIOR = (1.0, 0.1, 0.9), (0.1, 1.0, 1.0)
 
 
 class RepairPreview:
-    """The layer, which is made when something is first to be seen, and hidden afterwards.
-
-    It is not removed: layers that come and go end napari where Mesa draws.
+    """The layer over all others.
 
     Parameters
     ----------
@@ -28,8 +25,8 @@ class RepairPreview:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
-        self._layer: Any = None
-        self._whole = False
+        self._aid = AidLayer(viewer, "labels", name="repair preview", opacity=0.9)
+        self._coloured: tuple[Any, bool] | None = None  # the layer, and whether for a whole slice
 
     def show(self, picture: np.ndarray, place: dict[str, Any], whole: bool = False) -> None:
         """Show a picture, and leave the selected layer selected.
@@ -43,42 +40,25 @@ class RepairPreview:
         whole : bool
             It is that of a whole slice, through which the image is to be seen.
         """
-        if self._layer not in self._viewer.layers:
-            self._add(picture, place)
-        elif not self._shows(picture, place):
-            self._layer.data = picture
-            move_to(self._layer, place)
-        self._show_over_all(whole)
+        layer = self._aid.layer
+        # To draw what is shown already takes napari a while.
+        if layer is None or not (np.array_equal(layer.data, picture) and lies_at(layer, place)):
+            layer = self._aid.put(picture, place)
+        self._show_over_all(layer, whole)
 
-    def _add(self, picture: np.ndarray, place: dict[str, Any]) -> None:
-        with selection_kept(self._viewer):
-            self._layer = self._viewer.add_labels(
-                picture,
-                name="repair preview",
-                metadata=LayerInfo(is_aid=True).as_metadata(),
-                colormap=DirectLabelColormap(color_dict=_colours(self._whole)),
-                opacity=0.9,
-                **place,
-            )
-
-    def _show_over_all(self, whole: bool) -> None:
+    def _show_over_all(self, layer: Any, whole: bool) -> None:
         """Show the layer above those that came after it, in the colours of such a picture."""
         layers = self._viewer.layers
-        if layers[-1] != self._layer:
-            layers.move(layers.index(self._layer), len(layers))
-        if whole != self._whole:
-            self._whole = whole
-            self._layer.colormap = DirectLabelColormap(color_dict=_colours(whole))
-        self._layer.visible = True
-
-    def _shows(self, picture: np.ndarray, place: dict[str, Any]) -> bool:
-        """Return whether the preview is this picture already: to draw it takes napari a while."""
-        return np.array_equal(self._layer.data, picture) and lies_at(self._layer, place)
+        if layers[-1] != layer:
+            layers.move(layers.index(layer), len(layers))
+        if self._coloured != (layer, whole):
+            self._coloured = layer, whole
+            layer.colormap = DirectLabelColormap(color_dict=_colours(whole))
+        layer.visible = True
 
     def hide(self) -> None:
         """Show nothing for now."""
-        if self._layer in self._viewer.layers:
-            self._layer.visible = False
+        self._aid.hide()
 
 
 def _colours(whole: bool) -> dict[int | None, tuple[float, ...]]:

@@ -20,12 +20,12 @@ from emseg_napari.widgets.correct.live_panel import LivePanel
 from emseg_napari.widgets.correct.repair_panel import RepairPanel
 from emseg_napari.widgets.correct.slice_strip import SliceStrip
 from emseg_napari.widgets.correct.suggestion_panel import SuggestionPanel
+from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.label_colours import show_confirmed
 from emseg_napari.widgets.layers.labels_layer import (
     NO_LABELS,
     NO_LABELS_YET,
     confirmed_in,
-    connect_while,
     history_of,
     is_managed,
 )

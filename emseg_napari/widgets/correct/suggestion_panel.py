@@ -19,7 +19,7 @@ from emseg_napari.widgets.base.step import WrappingLabel, enable, first_obstacle
 from emseg_napari.widgets.correct.place_queue import PlaceQueue
 from emseg_napari.widgets.correct.place_search import NO_RUN, PlaceSearch
 from emseg_napari.widgets.correct.place_walk import PlaceWalk, searching
-from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET
+from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET, confirmed_in
 from emseg_napari.widgets.layers.placement import slice_in_view
 
 _REST_MS = 350  # after the 150 ms with which the step follows the view
@@ -170,14 +170,16 @@ class SuggestionPanel(QWidget):
         self.about.setText(sentence.strip())
 
     def _sentence(self, queue: PlaceQueue, z: int) -> str:
-        if queue.place is not None and queue.place.z == z:
-            number, count = queue.rank(queue.place)
+        place, is_confirmed = queue.place, z in confirmed_in(queue.layer)
+        if place is not None and place.z == z and not is_confirmed:
+            number, count = queue.rank(place)
             where = f" {number} of the best {count} in this slice." if number else ""
-            return _WORDS[queue.place.kind] + where
+            return _WORDS[place.kind] + where
         if self.searches.comes_to(queue, z):
             return searching(z)
         if not queue.is_searched(z):
-            return self.searches.failure(queue, z)
+            failure = self.searches.failure(queue, z)
+            return "" if failure == self._step.status.text() else failure  # which says it
         count = len(queue.waiting(z))
         return f"{count} places to look at in this slice (N)." if count else "No place is left in this slice."
 

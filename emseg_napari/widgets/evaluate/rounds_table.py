@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from qtpy.QtWidgets import QHeaderView
+
 from emseg_napari.annotation.label_state import is_own
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.store import Round
@@ -14,6 +16,7 @@ from emseg_napari.evaluation.training_overlap import ABOUT, HELD_OUT, TRAINED, U
 from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.widgets.base.table import Cell, ScoreTable
+from emseg_napari.widgets.base.text import shortened
 from emseg_napari.widgets.base.theme_colours import GREEN, GREY, VERMILLION, ThemeColour
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import LayerComparison
@@ -21,15 +24,15 @@ from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, s
 from emseg_napari.widgets.layers.layer_pixels import fits
 
 BETTER, WORSE = GREEN, VERMILLION
-_LETTERS = 15  # of the first column, so that the figures stay in view
+_LETTERS = 13  # of the first column, so that the figures stay in view
 _DIFFERENCE = "below it the difference to the last round that scored the same slices."
 _COLUMNS = {
     "Round": "When, with which run, on which slices of which labels. Grey: not all of them are new to the "
     "run, so the figures may be too high.",
-    "Labels": "Slices that held labels of your own, and slices that you had confirmed.",
+    "Labels": "Slices that held labels of your own; with a tick, slices that you had confirmed.",
     "V_rand": f"At the threshold in use; {_DIFFERENCE}",
     "V_info": f"At the threshold in use; {_DIFFERENCE}",
-    "Accuracy": f"Per cent of the labelled pixels; {_DIFFERENCE}",
+    "Acc. %": f"Pixel accuracy: per cent of the labelled pixels; {_DIFFERENCE}",
 }
 
 
@@ -95,6 +98,9 @@ class RoundsTable(ScoreTable):
 
     def __init__(self) -> None:
         super().__init__(_COLUMNS)
+        # Names are cut, not figures: the table never scrolls sideways.
+        self.horizontalHeader().setStretchLastSection(False)
+        self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
 
     def show_rounds(self, rounds: Sequence[Round]) -> None:
         """Show a history, which is ordered oldest first."""
@@ -118,10 +124,10 @@ def _cells(one: Round, before: Round | None, i: int) -> list[Cell]:
     seen = {TRAINED: one.trained, HELD_OUT: one.held_out, UNKNOWN: one.unknown}
     kinds = [kind for kind in seen if seen[kind]]
     colour = GREY if kinds else None
-    lines = [when, _elided(run), short, *kinds]
+    lines = [when, shortened(run, _LETTERS), short, *kinds]
     about = "\n".join([one.when, run, slices, one.truth, *(ABOUT[kind] for kind in kinds)])
     name = Cell("\n".join(filter(None, lines)), i, about, colour)
-    labels = Cell(f"{one.corrected} painted\n{one.confirmed} confirmed", one.confirmed)
+    labels = Cell(f"{one.corrected} painted\n{one.confirmed} \u2713", one.confirmed, _COLUMNS["Labels"])
     return [
         name,
         labels,
@@ -129,10 +135,6 @@ def _cells(one: Round, before: Round | None, i: int) -> list[Cell]:
         _figure(one.v_info, before.v_info if before else None, 4, colour),
         _figure(100 * one.accuracy, 100 * before.accuracy if before else None, 2, colour),
     ]
-
-
-def _elided(name: str) -> str:
-    return name if len(name) <= _LETTERS else f"{name[: _LETTERS - 4]}...{name[-2:]}"
 
 
 def _figure(value: float, before: float | None, digits: int, colour: ThemeColour | None) -> Cell:

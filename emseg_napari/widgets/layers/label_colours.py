@@ -7,6 +7,7 @@ colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/): colour-bl
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from napari.layers import Labels
@@ -50,12 +51,13 @@ def show_confirmed(layer: Labels, confirmed: bool) -> None:
         layer.colormap = label_colours(confirmed)
 
 
-def proposal_ramp() -> Colormap:
-    """Return the colours of a boundary probability that is a proposal: from clear to a proposed boundary's.
+def proposal_look() -> dict[str, Any]:
+    """Return the look of a boundary probability that is a proposal, as arguments of an image layer.
 
-    For image layers with translucent blending, such as a live preview.
+    Its colours go from clear to that of a proposed boundary.
     """
-    return Colormap([_rgba(YELLOW, 0.0), _rgba(YELLOW)], name="emseg proposal")
+    ramp = Colormap([_rgba(YELLOW, 0.0), _rgba(YELLOW)], name="emseg proposal")
+    return {"colormap": ramp, "blending": "translucent"}
 
 
 @cache

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from qtpy.QtCore import QObject
 
 from emseg_napari.annotation.label_state import plain, trusted
 from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
@@ -179,12 +178,6 @@ def adopt(layer: Labels) -> None:
     layer.opacity = 0.6
     _paint_own(layer)
     watch(layer)
-
-
-def connect_while(owner: QObject, event: Any, callback: Callable[..., Any]) -> None:
-    """Connect a napari event until a Qt object is destroyed: napari would call half of it."""
-    event.connect(callback)
-    owner.destroyed.connect(lambda: event.disconnect(callback))
 
 
 def watch(layer: Labels) -> UndoHistory:

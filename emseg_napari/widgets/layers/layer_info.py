@@ -73,6 +73,8 @@ class LayerInfo:
         What of that file was read in another way than it is stored.
     is_aid : bool
         The layer only shows something, such as a live proposal, a movie or an overlay.
+    is_cells : bool
+        It holds the numbers of cells that the plugin found: it is not chosen as boundary labels unasked.
     """
 
     confirmed: set[int] | None = None
@@ -89,6 +91,7 @@ class LayerInfo:
     volume: tuple[Any, Volume] | None = None
     notes: tuple[str, ...] = ()
     is_aid: bool = False
+    is_cells: bool = False
 
     def as_metadata(self) -> dict[str, Any]:
         """Return the metadata of a new layer of which this is known."""

@@ -77,6 +77,8 @@ class ProposalLayers:
         None before the first slice if it is a new layer.
     confirmed : set of int
         Slices that were predicted and not filled, since the user has confirmed them.
+    own : set of int
+        Slices that were predicted and not filled, since all pixels have labels of the user.
     pixels : int
         How many pixels have got a proposal.
     """
@@ -95,6 +97,7 @@ class ProposalLayers:
         # They stay as they are even if the user unconfirms one meanwhile: undo would mix both up.
         self._left_out = set() if target is None else set(confirmed_in(target))
         self.confirmed: set[int] = set()
+        self.own: set[int] = set()
         self.pixels = 0
         self._viewer, self._source, self._wants_probability = viewer, source, wants_probability
         self._own_layer = own_layer
@@ -158,7 +161,10 @@ class ProposalLayers:
         self._filled.remember(event.z, self._origin(event))
         self._slices.add(event.z)
         proposed = from_probability(event.probability, self._source.threshold)
-        self.pixels += fill(self.target, event.z, proposed)
+        pixels = fill(target, event.z, proposed)
+        self.pixels += pixels
+        if not pixels:
+            self.own.add(event.z)
 
     def _add_labels(self) -> Labels:
         image = self._source.image

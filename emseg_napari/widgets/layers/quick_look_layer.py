@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ from napari.layers import Image
 
 from emseg_napari.core.jobs import QuickLookReady
 from emseg_napari.io.layout import Block
-from emseg_napari.widgets.layers.layer_info import LayerInfo
-from emseg_napari.widgets.layers.placement import move_to, slice_transform
-from emseg_napari.widgets.layers.selection import selection_kept
+from emseg_napari.widgets.layers.aid_layer import AidLayer
+from emseg_napari.widgets.layers.label_colours import proposal_look
+from emseg_napari.widgets.layers.placement import slice_transform
 
 
 class QuickLookLayer:
@@ -23,9 +24,9 @@ class QuickLookLayer:
     """
 
     def __init__(self, viewer: Any) -> None:
-        self._viewer = viewer
+        look = {"name": "first look", "contrast_limits": (0, 255), "opacity": 0.6, **proposal_look()}
+        self._aid = AidLayer(viewer, "image", **look)
         self._image: Any = None
-        self._layer: Any = None
         self._z: int | None = None  # None while nothing is drawn
 
     def place_over(self, image: Image) -> None:
@@ -37,43 +38,23 @@ class QuickLookLayer:
         """Draw a part of the slice; the selected layer stays."""
         if self._z is None:
             self._z = event.z
-            self._put(np.zeros((1, *self._image.data.shape[-2:]), np.uint8))
-        if self._layer in self._viewer.layers:
-            self._layer.data[(0, *event.window)] = np.rint(255 * event.probability)
-            self._layer.refresh()
+            empty = np.zeros((1, *self._image.data.shape[-2:]), np.uint8)
+            self._aid.show(empty, slice_transform(self._image, event.z))
+        self._draw(event.window, np.rint(255 * event.probability))
 
     def clear(self, block: Block) -> None:
         """Clear a block whose prediction is there."""
         z, *window = block.window
-        if self._z is not None and self._layer in self._viewer.layers and z.start <= self._z < z.stop:
-            self._layer.data[(0, *window)] = 0
-            self._layer.refresh()
+        if self._z is not None and z.start <= self._z < z.stop:
+            self._draw(window, 0)
 
     def hide(self) -> None:
         """Hide the layer: the prediction is there, or nothing more will come."""
-        if self._layer in self._viewer.layers:
-            self._layer.visible = False
+        self._aid.hide()
         self._z = None
 
-    def _put(self, pixels: np.ndarray) -> None:
-        """Show pixels in the layer of the last look: layers that come and go end napari in Mesa."""
-        place = slice_transform(self._image, self._z or 0)
-        if self._layer not in self._viewer.layers:
-            with selection_kept(self._viewer):
-                self._layer = self._add(pixels, place)
-            return
-        self._layer.data = pixels
-        move_to(self._layer, place)
-        self._layer.visible = True
-
-    def _add(self, pixels: np.ndarray, place: dict[str, Any]) -> Image:
-        return self._viewer.add_image(
-            pixels,
-            name="first look",
-            contrast_limits=(0, 255),
-            colormap="yellow",  # as proposals are
-            blending="additive",  # what is not there adds nothing
-            opacity=0.6,
-            metadata=LayerInfo(is_aid=True).as_metadata(),
-            **place,
-        )
+    def _draw(self, window: Iterable[slice], values: Any) -> None:
+        layer = self._aid.layer
+        if layer is not None:
+            layer.data[(0, *window)] = values
+            layer.refresh()

@@ -15,6 +15,7 @@ from emseg_napari.io.open import open_volume
 from emseg_napari.io.resume_check import MARKS
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
+from emseg_napari.widgets.layers.label_colours import proposal_look
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of
 from emseg_napari.widgets.layers.placement import slice_in_view, slice_transform
 
@@ -78,9 +79,8 @@ class StreamingLayer:
             multiscale=isinstance(data, list),
             name=f"{self._image.name} boundary probability",
             contrast_limits=(0, 255),
-            colormap="yellow",  # as proposals are
-            blending="additive",  # what is not there adds nothing
             opacity=0.6,
+            **proposal_look(),
             metadata=self._info(data[0] if isinstance(data, list) else data).as_metadata(),
             **slice_transform(self._image, 0),
         )

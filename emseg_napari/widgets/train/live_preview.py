@@ -7,16 +7,13 @@ from typing import Any
 
 import imageio.v3 as imageio
 import numpy as np
-from napari.layers import Image, Layer
+from napari.layers import Layer
 
 from emseg_napari.core.jobs import PreviewReady, UserError
 from emseg_napari.core.owned_output import writing_file
-from emseg_napari.widgets.layers.label_colours import proposal_ramp
-from emseg_napari.widgets.layers.layer_info import LayerInfo
-from emseg_napari.widgets.layers.placement import layer_transform, move_to, slice_transform
-from emseg_napari.widgets.layers.selection import selection_kept
-
-_LOOK = {"blending": "translucent", "contrast_limits": (0.0, 1.0)}
+from emseg_napari.widgets.layers.aid_layer import AidLayer
+from emseg_napari.widgets.layers.label_colours import proposal_look
+from emseg_napari.widgets.layers.placement import layer_transform, slice_transform
 
 
 class LivePreview:
@@ -29,15 +26,15 @@ class LivePreview:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
-        self._live: Image | None = None
+        self._live = self._aid("live proposal (boundary probability)")
         self._is_hidden = False  # by the plugin, and not by the user
-        self._movie: Image | None = None
+        self._movie = self._new_movie()
         self.frames: list[np.ndarray] = []
         self._epoch = 0  # of the last frame
 
     def reset(self) -> None:
         """Start a new training: an old movie stays the user's, and a layer that was hidden is shown again."""
-        self._movie = None
+        self._movie = self._new_movie()
         self.frames = []
         self._is_hidden = True
 
@@ -59,19 +56,15 @@ class LivePreview:
             self._add_frame(preview, over)
 
     def _show_live(self, picture: np.ndarray, place: dict[str, Any]) -> None:
-        if self._live is not None and self._live in self._viewer.layers:
-            self._live.data = picture
-            move_to(self._live, place)
-            if self._is_hidden:
-                self._live.visible = True
-        else:
-            self._live = self._add(picture, "live proposal (boundary probability)", place)
+        layer = self._live.put(picture, place)
+        if self._is_hidden:
+            layer.visible = True
         self._is_hidden = False
 
     def hide(self) -> None:
         """Hide the live layer, which is used again, unless the user has hidden it; the movie stays."""
-        if self._live is not None and self._live.visible:
-            self._live.visible = False
+        if self._live.layer is not None and self._live.layer.visible:
+            self._live.hide()
             self._is_hidden = True
 
     def _add_frame(self, preview: PreviewReady, over: Layer) -> None:
@@ -79,27 +72,22 @@ class LivePreview:
             self.frames.pop()  # previews come within an epoch too, its last one is the frame
         self.frames.append(preview.probability)
         self._epoch = preview.epoch
-        movie = np.stack(self.frames)[:, None]
-        if self._movie is not None and self._movie in self._viewer.layers:
-            self._movie.data = movie
+        movie, layer = np.stack(self.frames)[:, None], self._movie.layer
+        if layer is not None:
+            layer.data = movie
             dims = self._viewer.dims  # napari does not notice that the layer has grown
             dims.set_range(dims.ndim - 4, (0, len(movie) - 1, 1))
         elif len(self.frames) > 1:  # one epoch is no movie, and would only add a slider
             place = layer_transform(over, 4, (preview.z, 0, 0))
             place["units"] = ("pixel", *place["units"][1:])  # an epoch has no length
-            self._movie = self._add(movie, "training movie (epochs)", place)
-            self._movie.visible = False
+            self._movie.put(movie, place)
 
-    def _add(self, data: np.ndarray, name: str, place: dict[str, Any]) -> Image:
-        with selection_kept(self._viewer):  # the user keeps painting in that layer
-            return self._viewer.add_image(
-                data,
-                name=name,
-                metadata=LayerInfo(is_aid=True).as_metadata(),
-                colormap=proposal_ramp(),
-                **_LOOK,
-                **place,
-            )
+    def _new_movie(self) -> AidLayer:
+        return self._aid("training movie (epochs)", visible=False)
+
+    def _aid(self, name: str, **more: Any) -> AidLayer:
+        look = {"name": name, "contrast_limits": (0.0, 1.0), **proposal_look(), **more}
+        return AidLayer(self._viewer, "image", **look)
 
     def export_gif(self, path: Path) -> None:
         """Write the movie as an animated GIF, four epochs a second."""

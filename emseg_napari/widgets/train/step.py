@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from emseg_napari.core.jobs import (
     EpochEnded,
@@ -32,17 +30,19 @@ from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.job_line import JobLine
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.plots import HistoryPlot
-from emseg_napari.widgets.base.preferences import recall, remember
+from emseg_napari.widgets.base.preferences import remember
 from emseg_napari.widgets.base.step import WrappingLabel, enable, first_obstacle, in_row, primary
 from emseg_napari.widgets.base.text import figures, outcome, validation_name, verdict
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET, connect_while, trusted_of
+from emseg_napari.widgets.layers.destruction import connect_while
+from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view, view_events
 from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampler_of
 from emseg_napari.widgets.train.live_preview import LivePreview
 from emseg_napari.widgets.train.run_controls import RunControls, RunOutputs
 from emseg_napari.widgets.train.train_form import TrainForm
+from emseg_napari.widgets.train.train_options import TrainOptions
 
 _SAMPLES = "Nine patches of your own data with their labels, changed at random as in training."
 _TRAIN = "Train a network in the background; you can keep painting."
@@ -66,13 +66,10 @@ class TrainStep(JobStep):
         self._trained_image: Any = None
         self._subject = self._validation_name = ""
         self._started = False
-        self._scale = 1.0  # the last that was taken from the workspace
         self._samples: AugmentedSamples | None = None
         self._build()
         self.workspace.changed.connect(self.update_buttons)
         self.workspace.changed.connect(self._warm_up)
-        self.workspace.changed.connect(self._follow_scale)
-        self.recipe.changed.connect(self._follow_scale_anew)
         self.closing.connect(self.preview.hide)
         for event in view_events(self.viewer):
             connect_while(self, event, self._follow_slice)
@@ -108,20 +105,11 @@ class TrainStep(JobStep):
         self.start_from.networks.changed.connect(self.update_buttons)
 
     def _more(self) -> Fold:
-        """Build what most trainings do not need."""
         self.show_samples = self.button("Show augmented samples", _SAMPLES, self._show_samples)
-        self.include_proposals = QCheckBox("Train on unconfirmed proposals too")
-        self.include_proposals.setToolTip("Off: the network learns only from what you painted or confirmed.")
-        self.keep_movie = QCheckBox("Keep a movie of the epochs")
-        self.keep_movie.setToolTip("Collect the live proposal of the slice in view now, one frame per epoch.")
-        self.keep_movie.setChecked(bool(recall("train").get("keep_movie", False)))
         self.outputs = RunOutputs(self, self.preview)
-        content = QWidget()
-        rows = QVBoxLayout(content)
-        rows.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.form, self.show_samples, self.include_proposals, self.keep_movie, self.outputs):
-            rows.addWidget(widget)
-        return Fold("More", content)
+        options = TrainOptions(self.form, self.show_samples, self.outputs)
+        self.include_proposals, self.keep_movie = options.include_proposals, options.keep_movie
+        return Fold("More", options)
 
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""
@@ -148,22 +136,6 @@ class TrainStep(JobStep):
     def _warm_up(self) -> None:
         if self.isVisible() and self.recipe.network not in BASELINES and not first_obstacle(self.obstacles()):
             self.job.warm_up("train")
-
-    def _follow_scale(self) -> None:
-        """Train at the scale that is chosen for predictions, unless the user typed another one here."""
-        scale = self.workspace.scale or 1.0
-        if scale != self._scale and self._shown_scale() == self._scale:
-            self.form.set_values({"scale": scale})
-        self._scale = scale
-
-    def _follow_scale_anew(self) -> None:
-        self._scale = 1.0  # as the recipe of another network has it
-        self._follow_scale()
-
-    def _shown_scale(self) -> float | None:
-        with suppress(UserError):
-            return float(self.form.value("scale") or 1.0)
-        return None
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of a training."""
@@ -196,7 +168,6 @@ class TrainStep(JobStep):
         self.job.start(
             "train", "Training", prepare, lambda: self._show_start(folder, settings, data, resumed)
         )
-        self.update_buttons()
 
     def _show_start(
         self, folder: Path, settings: TrainingSettings, data: CheckedData | None, resumed: Run | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from qtpy.QtCore import Signal
@@ -44,6 +45,8 @@ class TrainForm(QWidget):
         self.start_from = StartChoice(step)
         self._has_start = False  # whether the recipe that is shown is one for that
         self.start_from.chosen.connect(self._fit_recipe)
+        self._workspace, self._scale = step.workspace, 1.0  # the last that was taken from the workspace
+        self._workspace.changed.connect(self._follow_scale)
         rows = QFormLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.addRow("Train for", self._length_line())
@@ -97,7 +100,21 @@ class TrainForm(QWidget):
         self.start_from.fit_network(network)
         self._has_start = self.start_from.start is not None
         self._show(TrainingSettings.recipe(network, start=self.start_from.start))
+        self._scale = 1.0  # as every recipe has it
+        self._follow_scale()
         self.changed.emit()
+
+    def _follow_scale(self) -> None:
+        """Train at the scale that is chosen for predictions, unless the user typed another one here."""
+        scale = self._workspace.scale or 1.0
+        if scale != self._scale and self._shown_scale() == self._scale:
+            self.form.set_values({"scale": scale})
+        self._scale = scale
+
+    def _shown_scale(self) -> float | None:
+        with suppress(UserError):
+            return float(self.form.value("scale") or 1.0)
+        return None
 
     def _fit_recipe(self) -> None:
         """Show the recipe that suits what is chosen to start from."""

@@ -64,8 +64,8 @@ def test_runs_stand_with_name_date_score_and_slices_after_the_starter_newest_fir
     written(runs / "cells-live-20251129-130202", 3600)
     assert read(qtbot, network, 2) == [
         "starter",
-        "cells-compact \u00b7 29 Nov 14:02 \u00b7 91.7 % \u00b7 3 slices",
-        "cells-live \u00b7 29 Nov 13:02 \u00b7 no score \u00b7 1 slice",
+        "cells-compact \u00b7 91.7 % \u00b7 29 Nov 14:02 \u00b7 3 slices",
+        "cells-live \u00b7 no score \u00b7 29 Nov 13:02 \u00b7 1 slice",
         ANOTHER,
     ]
     details = network.itemData(1, Qt.ItemDataRole.ToolTipRole)
@@ -73,10 +73,21 @@ def test_runs_stand_with_name_date_score_and_slices_after_the_starter_newest_fir
     assert "Score on held-out slices 5: 91.7 % pixel accuracy" in details
 
 
+def test_in_a_narrow_list_name_and_score_are_read_and_the_rest_is_in_the_tooltip(network, qtbot, tmp_path):
+    name = "a-very-long-name-of-an-image-stack-compact"
+    run = written(tmp_path / "runs" / name, kept_accuracy=0.9167)
+    network.set_run(run.folder)
+    title = "a-very-long-name-\u2026-compact \u00b7 91.7 % \u00b7 29 Nov 14:02 \u00b7 1 slice"
+    assert network.currentText() == title
+    assert network.toolTip().startswith(f"{title}\n{run.folder}\n")
+    named = network.fontMetrics().horizontalAdvance(title.partition(" \u00b7 29")[0])
+    assert network.width() > named  # in the dock at its least width
+
+
 def test_a_score_on_slices_that_the_start_was_trained_on_is_marked_as_too_high(network, qtbot, tmp_path):
     written(tmp_path / "runs" / "mine", kept_accuracy=0.97, held_out_slices=[5], start_slices=[4, 5])
     title = read(qtbot, network, 1)[1]
-    assert title.startswith("mine \u00b7 29 Nov 14:02 \u00b7 97.0 % (too high) \u00b7")
+    assert title.startswith("mine \u00b7 97.0 % (too high) \u00b7 29 Nov 14:02")
     details = network.itemData(1, Qt.ItemDataRole.ToolTipRole)
     assert "97.0 % pixel accuracy. The score counts slices that the start was trained on" in details
 
@@ -107,8 +118,8 @@ def test_an_interrupted_and_a_damaged_run_are_named_and_cannot_predict(network, 
     run.last_checkpoint.touch()
     found = read(qtbot, network, 2)
     assert found[1:3] == [
-        "mine \u00b7 29 Nov 14:02 \u00b7 interrupted, 3 min 05 s \u00b7 1 slice",
-        "broken \u00b7 29 Nov 14:01 \u00b7 cannot be read",
+        "mine \u00b7 interrupted, 3 min 05 s \u00b7 29 Nov 14:02 \u00b7 1 slice",
+        "broken \u00b7 cannot be read \u00b7 29 Nov 14:01",
     ]
     for index, why in ((1, "resume it (page Train: 'Start from')"), (2, "settings.json is damaged")):
         assert not network.model().item(index).isEnabled()
@@ -121,7 +132,7 @@ def test_a_run_of_another_folder_is_asked_for_and_stays_in_the_list(network, doc
         monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_, answer=answer: answer)
         choose(network, network.count() - 1)
     assert dock.workspace.run == run.folder
-    assert network.currentText().startswith("mine \u00b7 29 Nov 14:02")
+    assert network.currentText().startswith("mine \u00b7 ")
     choose(network, 0)
     assert any(title.startswith("mine") for title in titles(network))
 

@@ -54,6 +54,18 @@ def test_what_the_plugin_manages_is_chosen_before_what_it_does_not(workspace):
     assert workspace.managed_labels == []
 
 
+def test_cells_are_chosen_only_by_the_user(workspace):
+    cells = workspace.viewer.add_labels(
+        np.zeros(SHAPE, int), name="cells", metadata=LayerInfo(is_cells=True).as_metadata()
+    )
+    workspace.follow()
+    assert workspace.labels is None
+    assert workspace.candidates("labels") == [cells]
+    workspace.choose("labels", cells)
+    image(workspace)
+    assert workspace.labels == cells
+
+
 def test_a_choice_is_told_once(workspace):
     first, second = image(workspace, "first"), image(workspace, "second")
     told = heard(workspace.changed)

@@ -10,7 +10,7 @@ import pytest
 from emseg_napari.annotation.session.store import Origin
 from emseg_napari.annotation.suggest.search_stack import SliceSearched
 from emseg_napari.core.jobs import Failed
-from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
 from emseg_napari.widgets.layers.layer_info import exchange_origin, info_of
 from helpers.places import end, place, search
 from helpers.window import striped
@@ -227,6 +227,30 @@ def test_accepting_shows_labels_that_are_hidden(alone):
     layer.visible = False
     alone.accept.click()
     assert layer.visible
+
+
+def test_going_to_a_place_shows_labels_that_are_hidden_and_hides_what_covered_them(alone):
+    layer = alone.step.workspace.labels
+    search(alone, place(4, 25, 17, 0.3))
+    above = add_labels(alone.step.viewer, striped()[1], "above")
+    assert not layer.visible
+    alone.next.click()
+    assert (layer.visible, above.visible) == (True, False)
+
+
+def test_the_ring_and_its_question_go_when_the_slice_is_confirmed(alone):
+    search(alone, place(4, 25, 17, 0.3), place(1, 40, 33, 0.2))
+    alone.next.click()
+    ring = alone.step.viewer.layers["place to look at"]
+    history_of(alone.step.workspace.labels).changed.emit({4})  # a stroke
+    assert ring.visible
+    alone.step.confirm.click()
+    alone.follow(may_search=False)
+    assert not ring.visible
+    assert alone.about.text() == "No place is left in this slice."
+    alone.next.click()
+    assert alone.place.z == 1
+    assert ring.visible
 
 
 def test_a_place_out_of_view_is_not_accepted(alone):

@@ -189,6 +189,20 @@ def test_dropped_proposals_are_counted_and_those_of_a_confirmed_slice_stay(step)
     assert layer.data[3].all()
 
 
+@pytest.mark.parametrize("action", ["confirm", "drop"])
+def test_what_was_done_to_a_slice_is_said_while_that_is_in_view(step, qtbot, action):
+    getattr(step, action).click()
+    assert "lice 2 " in step.status.text()
+    step.slices.show_slice()
+    assert "lice 2 " in step.status.text()
+    step.viewer.dims.set_point(0, 3)
+    wait_for(qtbot, lambda: step.status.text() == "")
+    step.say("another sentence")
+    step.viewer.dims.set_point(0, 4)
+    step.slices.show_slice()
+    assert step.status.text() == "another sentence"
+
+
 def test_what_was_undone_comes_into_view_of_the_chosen_layer_only(step):
     layer = step.workspace.labels
     other = add_labels(step.viewer, LABELS.copy(), "other")

@@ -297,8 +297,12 @@ def test_the_user_may_try_a_search_again_that_failed(running):
     running.next.click()
     assert len(running.jobs) == 1
     running.job.event.emit(Failed("The engine is gone again."))
-    assert running.step.status.text() == "The engine is gone again."
     end(running)
+    said_once = "The engine is gone again."
+    assert (running.step.status.text(), running.about.text()) == (said_once, "")
+    running.step.unsay()  # as with the next stroke
+    running.follow(may_search=False)
+    assert running.about.text() == said_once
     running.next.click()
     running.job.event.emit(SliceSearched(4, []))
     end(running)

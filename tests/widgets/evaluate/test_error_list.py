@@ -135,7 +135,7 @@ def test_a_round_is_compared_with_the_last_one_on_the_same_slices(qtbot):
     better = replace(FIRST, when="2026-03-05T05:06:07", v_rand=0.95, v_info=0.7, run="")
     table.show_rounds([FIRST, other, better])
     texts = rows(table)
-    assert texts[0][1:] == ["3 painted\n2 confirmed", "0.9500\n+0.0500", "0.7000\n-0.1000", "95.00\n+0.00"]
+    assert texts[0][1:] == ["3 painted\n2 \u2713", "0.9500\n+0.0500", "0.7000\n-0.1000", "95.00\n+0.00"]
     assert [row[2] for row in texts] == ["0.9500\n+0.0500", "0.1000", "0.9000"]
     colours = [table.item(0, j).foreground().color() for j in (2, 3, 4)]
     assert colours[:2] == [BETTER.on(table), WORSE.on(table)]
@@ -144,8 +144,19 @@ def test_a_round_is_compared_with_the_last_one_on_the_same_slices(qtbot):
     assert texts[2][0].splitlines()[2] == "slices 1:3"
     assert table.item(2, 2).toolTip() == "The first round on these slices."
     assert "a run with a long name" in table.item(2, 0).toolTip()
-    assert "..." in texts[2][0]
-    assert texts[2][0].splitlines()[1].endswith("me")
+    assert texts[2][0].splitlines()[1] == "a run wi\u2026name"
+
+
+def test_a_narrow_history_cuts_names_and_does_not_scroll_sideways(qtbot):
+    table = RoundsTable()
+    qtbot.addWidget(table)
+    table.resize(345, 150)  # of the dock at its least width
+    rounds = [replace(FIRST, when=f"2026-03-{day:02d}T05:06:07", v_rand=day / 100) for day in range(10, 20)]
+    table.show_rounds(rounds)
+    table.show()
+    assert table.verticalScrollBar().isVisible()
+    assert table.horizontalScrollBar().maximum() == 0
+    assert all(table.columnWidth(i) >= table.sizeHintForColumn(i) for i in range(table.columnCount()))
 
 
 @pytest.mark.parametrize(("field", "mark"), [("held_out", "held out"), ("unknown", "not known")])

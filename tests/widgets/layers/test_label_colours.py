@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
-from emseg_napari.widgets.layers.label_colours import label_colours, proposal_ramp, show_confirmed
+from emseg_napari.widgets.layers.label_colours import label_colours, proposal_look, show_confirmed
 
 # Machado, Oliveira and Fernandes 2009, doi:10.1109/TVCG.2009.113: full severity, of linear RGB.
 VISION = {
@@ -80,7 +80,7 @@ def test_a_layer_whose_colours_are_not_by_label_keeps_them():
 
 
 def test_a_probability_that_is_a_proposal_goes_from_clear_to_the_colour_of_a_proposed_boundary():
-    nothing, half, boundary = proposal_ramp().map(np.array([0.0, 0.5, 1.0]))
+    nothing, half, boundary = proposal_look()["colormap"].map(np.array([0.0, 0.5, 1.0]))
     np.testing.assert_allclose(boundary, label_colours().color_dict[3], atol=1e-6)
     assert nothing[3] == 0
     assert 0.4 < half[3] < 0.6

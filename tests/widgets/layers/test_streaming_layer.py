@@ -52,6 +52,7 @@ def test_the_layer_comes_with_the_first_block_over_its_image(writing, tmp_path):
     writing.streaming.show(block(3))
     layer = writing.viewer.layers["cells boundary probability"]
     assert (layer.data.shape, layer.scale.tolist(), layer.contrast_limits) == (SHAPE, [10, 2, 2], [0, 255])
+    assert (layer.blending, layer.colormap.name) == ("translucent", "emseg proposal")
     info = info_of(layer)
     known = (info.proposal_of, info.run, info.output)
     assert known == (writing.image.unique_id, tmp_path / "run", writing.output.path)
@@ -123,6 +124,7 @@ def test_a_first_look_goes_block_by_block_of_its_slice(writing):
     assert (layer.data.shape, layer.translate.tolist()) == ((1, 16, 16), [10, 0, 0])
     assert (np.unique(layer.data[0, :8]).tolist(), layer.data[0, 8:].max()) == ([128], 0)
     assert info_of(layer).is_aid
+    assert (layer.blending, layer.colormap.name) == ("translucent", "emseg proposal")
     for beside in (Block((0, 0, 0), (slice(0, 1), *window)), Block((2, 0, 0), (slice(2, 4), *window))):
         look.clear(beside)
         assert layer.data.any()

@@ -1,0 +1,131 @@
+"""Base of the step that opens and saves sessions: labels, what was confirmed, and where the image is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Layer
+from qtpy.QtWidgets import QFileDialog
+
+from emseg_napari.annotation.session.store import MissingImage
+from emseg_napari.core.jobs import UserError
+from emseg_napari.io.containers import FOLDER_SUFFIXES
+from emseg_napari.io.open import FILE_SUFFIXES
+from emseg_napari.widgets.base.autosave import checked_source
+from emseg_napari.widgets.base.header import MenuEntry
+from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
+from emseg_napari.widgets.base.step import StepWidget
+from emseg_napari.widgets.base.threads import outcome_of
+from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.layers.file_layers import container_of, moved_to
+from emseg_napari.widgets.layers.labels_layer import is_managed
+from emseg_napari.widgets.layers.layer_info import LayerData, info_in
+from emseg_napari.widgets.layers.selection import hide_covered
+from emseg_napari.widgets.layers.session_layers import session_layers
+
+STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
+_SAVE = "Labels, confirmed slices and run, in a folder NAME.emseg."
+_COPY = "Off: a session stores only the path of the image. On: a copy moves with the session."
+
+
+class SessionStep(StepWidget):
+    """Opens and saves sessions.
+
+    Attributes
+    ----------
+    copies_image : bool
+        Whether a session that is saved holds a copy of an image that has a file.
+    """
+
+    def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
+        super().__init__(napari_viewer, workspace)
+        self.copies_image = False
+
+    def save_entries(self) -> list[MenuEntry]:
+        """Return the entries of the menu that save."""
+        return [
+            MenuEntry("Save session...", _SAVE, partial(self.guarded, self._ask_save)),
+            MenuEntry("Sessions hold a copy of the image", _COPY, self._copy_image, ticked=False),
+        ]
+
+    def _copy_image(self, copies: bool) -> None:
+        self.copies_image = copies
+
+    def _ask_save(self) -> None:
+        if self.workspace.labels is None:
+            raise UserError("There are no labels to save yet; paint, propose or open some.")
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save the session", str(Path(self.last_folder()) / "session.emseg")
+        )
+        if path:
+            self.save_session(Path(path))
+
+    def last_folder(self) -> str:
+        """Return the folder in which a file dialog begins: that of the last file."""
+        return str(recall_folder("images", Path.home()))
+
+    def read(self, name: str, read: Callable[[], Any], show: Callable[[Any], None]) -> None:
+        """Read something in the background, and say so; then show it."""
+        self.in_background(f"Reading {name}...", read, show)
+
+    def save_session(self, folder: Path) -> None:
+        """Save image path, labels, confirmed slices and run, and autosave them there from then on."""
+        folder = folder.absolute()
+        folder = folder if folder.suffix == ".emseg" else folder.with_name(f"{folder.name}.emseg")
+        image, labels = self.workspace.image, self.workspace.labels
+        if not is_managed(labels) or image is None:
+            raise UserError("Choose an image and a labels layer that emseg made or opened; then save.")
+        copy, text = self.copies_image, f"Saving {folder.name}..."
+        others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
+        warning = f" It contains '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
+        saved = f"Saved {folder.name}; your changes are saved there from now on.{warning}"
+
+        def save(source: Path | None) -> None:
+            save_as = self.autosave.saving(labels, image, folder, copy, source)
+            self.in_background(text, save_as, done)
+
+        def done(_: None) -> None:
+            self.autosave.follow_state(labels)
+            self.say(saved)
+
+        self.in_background(text, lambda: checked_source(labels, image), save)
+
+    def open_session(self, folder: Path, image: Path | None = None) -> None:
+        """Open a saved session in the background; asks where its image is if that has moved."""
+
+        def show(outcome: tuple[Any, Exception | None]) -> None:
+            layers, error = outcome
+            if isinstance(error, MissingImage):
+                found = self._ask_moved(error)
+                if found is not None:
+                    self.open_session(folder, found)
+                    return
+            if error is not None:
+                raise error
+            self._show_session(folder, layers)
+
+        self.read(folder.name, lambda: outcome_of(lambda: session_layers(folder, image)), show)
+
+    def _ask_moved(self, error: MissingImage) -> Path | None:
+        container = container_of(error.path)
+        title = f"Where is {container.name} now?"
+        if container.suffix.lower() in ("", *FOLDER_SUFFIXES):
+            path = QFileDialog.getExistingDirectory(self, title, self.last_folder())
+        else:
+            path, _ = QFileDialog.getOpenFileName(self, title, self.last_folder(), STACKS)
+        return moved_to(error.path, Path(path)) if path else None
+
+    def _show_session(self, folder: Path, layers: list[LayerData]) -> None:
+        (pixels, of_image, _), (labels, of_labels, _) = layers
+        image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
+        self.workspace.choose("image", image)
+        opened = info_in(of_labels["metadata"]).opened
+        assert opened is not None  # the labels of a session
+        session = opened.session
+        hide_covered(self.viewer, self.viewer.add_labels(labels, **of_labels))
+        remember_folder("images", folder.parent)
+        warnings = " ".join(["", *session.warnings])
+        self.say(f"Opened the session ({len(session.confirmed)} slices confirmed).{warnings}")

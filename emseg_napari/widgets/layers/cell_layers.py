@@ -1,0 +1,108 @@
+"""The layers of cells: of each source that is divided in memory, and of each output on disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels, Layer
+
+from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
+from emseg_napari.io.open import open_levels
+from emseg_napari.widgets.layers.labels_layer import stack_of
+from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in, info_of
+from emseg_napari.widgets.layers.layer_pixels import fits
+from emseg_napari.widgets.layers.placement import layer_transform, move_to
+from emseg_napari.widgets.layers.selection import selection_kept, show_alone
+from emseg_napari.widgets.layers.volume_layers import layer_of
+
+Shape = tuple[int, ...]
+
+
+class CellLayers:
+    """Shows cells; the selected layer stays selected, and the labels that they cover are hidden.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._own: dict[Any, Any] = {}  # source layer's id to the layer of its cells
+
+    def highest_beside(self, source: Layer, shape: Shape, first: int, end: int) -> int:
+        """Return the highest number of a source's cells in other slices; it looks at all, in a thread."""
+        layer = self._own.get(source.unique_id)
+        if layer is None or not fits(layer, shape):
+            return 0
+        stack = stack_of(layer)
+        return max((int(stack[z].max()) for z in slices_in_use(stack) if not first <= z < end), default=0)
+
+    def show(self, source: Layer, cells: np.ndarray, shape: Shape, first: int) -> Labels:
+        """Show cells in the layer of their source.
+
+        Parameters
+        ----------
+        source : napari.layers.Layer
+        cells : numpy.ndarray
+            (z, y, x), from slice `first` on; of single slices, with numbers that no other slice has.
+        shape : tuple of int
+            Of all slices.
+        first : int
+        """
+        with selection_kept(self._viewer):
+            layer = self._layer(source, shape)
+            show_alone(self._viewer, layer)
+        if len(cells) == shape[0]:
+            layer.data = cells.reshape(layer.data.shape)
+        else:
+            stack_of(layer)[first : first + len(cells)] = cells
+            layer.refresh()
+        return layer
+
+    def show_volume(self, source: Layer, path: Path) -> Labels:
+        """Show cells on disk, in an earlier layer of the same output if it is there."""
+        data, shown, _ = layer_of(open_levels(path, fills=True))
+        info, lying = replace(info_in(shown["metadata"]), is_cells=True), layer_transform(source, 3)
+        with selection_kept(self._viewer):
+            known = (one for one in self._viewer.layers if info_of(one).source == info.source)
+            layer = next(known, None)
+            if layer is None:
+                layer = self._viewer.add_labels(data, **shown | lying | self._look(source, info))
+            else:
+                layer.data, layer.metadata = data, info.as_metadata()
+                move_to(layer, lying)
+            show_alone(self._viewer, layer)
+        return layer
+
+    def _layer(self, source: Layer, shape: Shape) -> Any:
+        """Return the layer that holds the cells of a source, a new one if there is none."""
+        layer = self._own.get(source.unique_id)
+        if layer is not None and layer in self._viewer.layers and fits(layer, shape):
+            move_to(layer, layer_transform(source, layer.ndim))  # the source may have been moved
+            return layer
+        return self._add(source, shape)
+
+    def _add(self, source: Layer, shape: Shape) -> Labels:
+        """Add an empty layer for the cells, placed as their source is."""
+        data = new_labels(shape, np.int32)
+        data = data[0] if source.ndim == 2 else data
+        place, look = layer_transform(source, data.ndim), self._look(source, LayerInfo(is_cells=True))
+        layer = self._viewer.add_labels(data, **place, **look)
+        self._own[source.unique_id] = layer
+        layer.events.paint.connect(self._release)
+        return layer
+
+    def _release(self, event: Any) -> None:
+        """Leave a layer in which the user paints to the user: the next cells go to a new one."""
+        self._own = {source: layer for source, layer in self._own.items() if layer != event.source}
+
+    def _look(self, source: Layer, info: LayerInfo) -> dict[str, Any]:
+        """Return the look of a new layer, named after the image of the source, else after the source."""
+        image = info_of(source).proposal_of
+        names = [layer.name for layer in self._viewer.layers if layer.unique_id == image]
+        name = names[0] if names else source.name
+        return {"name": f"{name} cells", "opacity": 0.5, "metadata": info.as_metadata()}
