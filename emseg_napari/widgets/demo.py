@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import napari
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, QSize, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -25,6 +25,7 @@ from emseg_napari.widgets.base.qt_notice import notice_in_terminal
 from emseg_napari.widgets.dock import Dock, dock_of
 
 TITLE = "Segment boundaries"
+_WHOLE_PAGE = QSize(1280, 800)  # shows the page Label & correct without a scroll bar
 
 
 def open_window(
@@ -51,6 +52,17 @@ def open_window(
     elif sample:
         dock.load.open_sample()
     return viewer, dock
+
+
+def enlarge(window: QWidget) -> None:
+    """Make a window as large as the whole page, in the middle of the screen, unless it is larger."""
+    room = window.screen().availableGeometry()
+    wanted = window.size().expandedTo(_WHOLE_PAGE).boundedTo(room.size())
+    if wanted != window.size():
+        window.resize(wanted)
+        frame = window.frameGeometry()
+        frame.moveCenter(room.center())
+        window.move(frame.topLeft())
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -187,6 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     viewer, dock = open_window(chosen.path)
     if not chosen.by_itself:
+        enlarge(dock.window())
         napari.run()
         return 0
     return _by_itself(viewer, dock, chosen.output, chosen.minutes)

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 from qtpy import PYQT5
-from qtpy.QtWidgets import QLabel
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QLabel, QWidget
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.widgets.demo import ScriptedDemo
+from emseg_napari.widgets.demo import ScriptedDemo, enlarge
 
 
 def test_a_step_that_did_not_do_its_work_ends_the_demo_with_its_sentence(qtbot):
@@ -18,6 +19,19 @@ def test_a_step_that_did_not_do_its_work_ends_the_demo_with_its_sentence(qtbot):
     ScriptedDemo._demand(True, step)
     with pytest.raises(UserError, match=r"^Nothing was exported\.$"):
         ScriptedDemo._demand(False, step)
+
+
+@pytest.mark.parametrize(("before", "after"), [((800, 600), (1280, 800)), ((1400, 700), (1400, 800))])
+def test_a_small_window_is_enlarged_to_show_the_whole_page_and_stays_on_the_screen(qtbot, before, after):
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.resize(*before)
+    window.move(400, 400)
+    window.show()
+    enlarge(window)
+    screen = window.screen().availableGeometry()
+    assert window.size() == QSize(*after).boundedTo(screen.size())
+    assert screen.contains(window.frameGeometry())
 
 
 _NOTICES = """

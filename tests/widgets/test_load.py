@@ -205,7 +205,7 @@ def test_lost_work_is_offered_with_its_time_and_size_and_goes_when_it_is_restore
     assert step.lost_work.isHidden()
     step.lost_work.refresh()
     assert not step.lost_work.isHidden()
-    assert step.lost_work.choice.itemText(0) == "2026-03-04 05:06 cells (7 slices with labels)"
+    assert step.lost_work.choice.itemText(0) == "04 Mar 05:06 cells (7 slices)"
     step.lost_work.restore.click()
     assert (opened, step.lost_work.choice.count(), step.lost_work.isHidden()) == ([Path("a")], 1, False)
     for answer, left in ((None, False), ("Discard", True)):
@@ -213,7 +213,7 @@ def test_lost_work_is_offered_with_its_time_and_size_and_goes_when_it_is_restore
         step.lost_work.refresh()
         step.lost_work.choice.setCurrentIndex(1)
         step.lost_work.discard.click()
-        assert "more (1 slices with labels) are deleted" in asked[0]
+        assert "more (1 slice) are deleted" in asked[0]
         assert discarded == [Path("b")] * left
     step.lost_work.restore.click()
     assert step.lost_work.isHidden()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QGroupBox, QVBoxLayout
 
 from emseg_napari.annotation.session.recovery import discard, recoverable
@@ -43,8 +44,10 @@ class LostWork(QGroupBox):
         """Offer what is there now."""
         self.choice.clear()
         for one in recoverable():
-            text = f"{one.when:%Y-%m-%d %H:%M} {one.image} ({one.slices} slices with labels)"
-            self.choice.addItem(text, one.folder)
+            slices = "1 slice" if one.slices == 1 else f"{one.slices} slices"
+            self.choice.addItem(f"{one.when:%d %b %H:%M} {one.image} ({slices})", one.folder)
+            about = f"{one.image}: {slices} with labels, last changed {one.when:%Y-%m-%d %H:%M}."
+            self.choice.setItemData(self.choice.count() - 1, about, Qt.ItemDataRole.ToolTipRole)
         self._show_if_any()
 
     def _show_if_any(self) -> None:
