@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QLabel, QWidget
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.widgets.demo import ScriptedDemo, enlarge
+from helpers.timing import PATIENCE_S
 
 
 def test_a_step_that_did_not_do_its_work_ends_the_demo_with_its_sentence(qtbot):
@@ -51,3 +52,20 @@ def test_that_pyqt5_is_deprecated_stands_in_the_terminal_and_not_over_the_canvas
     done = subprocess.run([sys.executable, "-c", _NOTICES], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0"
     assert done.stderr.count("PyQt5 backend is deprecated") == 1
+
+
+_CLOSED = """
+import napari
+from qtpy.QtCore import QTimer
+from emseg_napari.widgets.demo import open_window
+QTimer.singleShot(0, lambda: napari.current_viewer().close())
+open_window()
+print("opened")
+"""
+
+
+def test_a_window_that_is_closed_while_it_loads_ends_the_program_without_a_word():
+    done = subprocess.run([sys.executable, "-c", _CLOSED], capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 0
+    assert "opened" not in done.stdout
+    assert "Traceback" not in done.stderr
