@@ -131,7 +131,6 @@ class Dock(QWidget):
         for title, parts in self._pages().items():
             self.pages.addTab(_scrolling(_stacked(parts)), title)
         self._work = _stacked([self.correct.strip, self.predict, self.pages])
-        self._work.layout().setStretch(2, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
         for part in (self.load.trouble, self.load.lost_work, self.header, self.offer, self.load):
@@ -191,13 +190,14 @@ def dock_of(viewer: Any) -> Dock:
 
 
 def _stacked(parts: list[QWidget]) -> QWidget:
-    """Lay parts out below each other, with one left edge."""
+    """Lay parts out below each other, with one left edge; the last takes the rest of the height."""
     widget = QWidget()
     layout = QVBoxLayout(widget)
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(4)
     for part in parts:
         layout.addWidget(part)
+    layout.setStretch(len(parts) - 1, 1)
     return widget
 
 

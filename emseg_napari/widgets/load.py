@@ -81,14 +81,13 @@ class LoadStep(SessionStep):
         )
         self.trouble = StatusLine()
         self.trouble.hide()
-        welcome = WrappingLabel()
-        welcome.setText(_WELCOME)
+        self.rows.setContentsMargins(0, 6, 0, 0)
         self.open = primary(self.button("Open...", _FILE, self._ask_file))
         self.open_folder = self.button("Open a folder...", _FOLDERS, self._ask_folder)
         self.sample = self.button("Sample", _SAMPLE, self.open_sample)
         self.isbi2012 = self.button("ISBI 2012", _ISBI, self.open_isbi2012)
         self.new_labels_button = self.button("New", _NEW_LABELS, self.new_labels)
-        self.rows.addWidget(welcome)
+        self.rows.addWidget(WrappingLabel(_WELCOME))
         self.rows.addLayout(in_row(self.open, self.open_folder))
         self.rows.addLayout(in_row(self.sample, self.isbi2012))
 
@@ -125,6 +124,7 @@ class LoadStep(SessionStep):
 
     def _describe(self, *_: Any) -> None:
         self.about.setText("" if self._described is None else description_of(self._described))
+        self.about.setVisible(self._described is not None)
 
     def new_labels(self) -> None:
         """Add an empty labels layer over the image, and choose it."""

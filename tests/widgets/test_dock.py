@@ -147,13 +147,14 @@ def test_the_window_stays_alive_while_the_dock_is_imported(make_napari_viewer, q
 
     monkeypatch.setattr(dock_widget, "_DOCK", f"{wanted}.not_yet")
     monkeypatch.setattr(dock_widget, "import_module", slowly)
-    shown = make_napari_viewer().window.add_plugin_dock_widget(PLUGIN)[1]
+    shown = make_napari_viewer(show=True).window.add_plugin_dock_widget(PLUGIN)[1]
     assert shown.dock is None
     assert shown._loading.text() == "Loading..."
-    with qtbot.waitSignal(shown.ready):
+    with qtbot.waitSignal(shown.ready, timeout=int(1000 * PATIENCE_S)):
         imported.set()
     assert shown.dock.workspace is not None
     assert shown._loading.isHidden()
+    wait_for(qtbot, lambda: shown.dock.height() == shown.height())  # nothing is left empty above or below
 
 
 def test_the_window_answers_between_the_parts_of_the_dock(viewer, qtbot):

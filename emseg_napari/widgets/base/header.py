@@ -79,7 +79,8 @@ class Header(QWidget):
                 ("Network", network, None),
             )
         ):
-            grid.addWidget(QLabel(title), row, 0)
+            if title:
+                grid.addWidget(QLabel(title), row, 0)
             grid.addWidget(widget, row, 1, 1, 1 if beside else 2)
             if beside is not None:
                 grid.addWidget(beside, row, 2)

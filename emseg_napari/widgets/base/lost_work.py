@@ -62,7 +62,7 @@ class LostWork(QGroupBox):
         self.choice.clear()
         for i, one in enumerate(works):
             self.choice.addItem(_title(one))
-            self.choice.setItemData(i, f"{one.image}\n{one.folder}", Qt.ItemDataRole.ToolTipRole)
+            self.choice.setItemData(i, _details(one), Qt.ItemDataRole.ToolTipRole)
             if one.folder == chosen:
                 self.choice.setCurrentIndex(i)
         self.setVisible(bool(works))
@@ -85,6 +85,11 @@ class LostWork(QGroupBox):
 def _title(work: Recovery) -> str:
     name = shortened(work.folder.name if work.named else work.image, _LETTERS)
     return f"{name} \u00b7 {work.when:%d %b %H:%M} \u00b7 {slice_count(work.slices)}"
+
+
+def _details(work: Recovery) -> str:
+    slices = slice_count(work.slices)
+    return f"{work.image}: {slices} with labels, last changed {work.when:%Y-%m-%d %H:%M}.\n{work.folder}"
 
 
 def _consequence(work: Recovery) -> str:
