@@ -76,10 +76,12 @@ def shown_image(layers: list[LayerData], images: Sequence[Image]) -> Image | Non
 
 
 def _shows(layer: Image, session: Session) -> bool:
-    source = known_source(layer)
+    source, pixels = known_source(layer), session.image
     if session.image_path is not None:
         return source is not None and os.path.realpath(source) == os.path.realpath(session.image_path)
-    return source is None and is_in_memory(layer) and np.array_equal(finest(layer), session.image)
+    if source is not None or not is_in_memory(layer) or not isinstance(pixels, np.ndarray):
+        return False
+    return np.array_equal(finest(layer), pixels)
 
 
 def _image_layer(session: Session, path: Path | None, name: str, folder: Path) -> LayerData:
