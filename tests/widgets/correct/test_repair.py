@@ -10,6 +10,7 @@ from emseg_napari.io.open import open_volume
 from emseg_napari.widgets.correct.repair_tools import TOOLS
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerInfo
+from emseg_napari.widgets.layers.selection import selection_kept
 from helpers.slow import slow_case
 from helpers.window import at, canvas_of, click, drag, middle, move, striped, wait_for
 
@@ -114,6 +115,21 @@ def test_what_would_change_is_shown_under_the_cursor_before_the_click(desk, qtbo
     np.testing.assert_array_equal(changed, plane(desk) != before)
     assert not preview.visible
     assert desk.workspace.labels.name == "proposal"  # the preview is nobody's labels
+
+
+@pytest.mark.parametrize("brush", [0, slow_case(4)])
+def test_the_first_preview_leaves_the_tool_in_hand_after_a_brush_and_a_proposal(desk, qtbot, brush):
+    viewer, count = desk.workspace.viewer, cells(plane(desk))
+    desk.correct.tools[brush].click()
+    with selection_kept(viewer):  # as a proposal does
+        viewer.add_image(np.zeros((6, 64, 64)), name="probability", visible=False)
+    canvas = take(desk, "Drop piece")
+    move(canvas, at(desk, 25, 17))
+    wait_for(qtbot, lambda: "repair preview" in viewer.layers and viewer.layers["repair preview"].visible)
+    assert desk.correct.repairs.repair.tool == NAMES["Drop piece"]
+    click(canvas, at(desk, 25, 17))
+    assert cells(plane(desk)) == count - 1
+    assert not viewer.layers["repair preview"].visible
 
 
 def test_nothing_is_shown_under_the_cursor_where_nothing_would_change(desk, qtbot):
