@@ -187,12 +187,13 @@ class LayerChoice(QComboBox):
         self._refresh()
 
     def _choose(self, index: int) -> None:
-        """Choose a layer; labels are shown, and those that they cover are hidden."""
+        """Choose a layer; labels are shown and selected, and those that they cover are hidden."""
         if self._layers:
             layer = self._layers[index]
             self._workspace.choose(self._kind, layer)
             if isinstance(layer, Labels):
                 show_alone(self._workspace.viewer, layer)
+                self._workspace.viewer.layers.selection.active = layer
 
     def _refresh(self) -> None:
         self._layers = self._workspace.candidates(self._kind)
