@@ -55,10 +55,9 @@ class Painted:
 class Confirmed:
     """A slice was confirmed or unconfirmed."""
 
-    name = "confirmation"
-
     def __init__(self, confirmed: set[int], z: int) -> None:
         self._confirmed, self.slices = confirmed, {z}
+        self.name = "unconfirmation" if z in confirmed else "confirmation"
         self.undo = self.redo
 
     def redo(self) -> None:

@@ -160,14 +160,47 @@ def test_keys_take_a_tool_and_escape_or_a_brush_puts_it_away(desk, qtbot):
     click(canvas, at(desk, 20, 17))
     qtbot.keyClick(canvas, Qt.Key.Key_Escape)  # only the first click is forgotten
     assert repair.tool == NAMES["Close gap"]
+    assert desk.correct.status.text() == NAMES["Close gap"].about
     qtbot.keyClick(canvas, Qt.Key.Key_Escape)
     assert repair.tool is None
+    assert desk.correct.status.text() == "Close gap is put away."
+    qtbot.keyClick(canvas, "d")
+    qtbot.keyClick(canvas, "d")
+    assert repair.tool is None
+    assert desk.correct.status.text() == "Drop piece is put away."
     qtbot.keyClick(canvas, "d")
     assert repair.tool == NAMES["Drop piece"]
     desk.correct.tools[0].click()
     assert repair.tool is None
     assert desk.workspace.labels.mode == "paint"
     assert not any(button.isChecked() for button in desk.correct.repairs.tools.values())
+    qtbot.keyClick(canvas, Qt.Key.Key_Escape)
+    assert desk.workspace.labels.mode == "pan_zoom"
+
+
+def test_a_tool_is_put_away_with_its_page(desk):
+    before = plane(desk).copy()
+    canvas = take(desk, "Drop piece")
+    desk.show_step(desk.train)
+    assert desk.correct.repairs.repair.tool is None
+    click(canvas, at(desk, 25, 17))
+    np.testing.assert_array_equal(plane(desk), before)
+
+
+@pytest.mark.parametrize("end", ["escape", "other tool"])
+def test_a_polygon_that_is_not_complete_goes_with_its_tool(desk, qtbot, end):
+    canvas, viewer = canvas_of(desk), desk.workspace.viewer
+    desk.correct.tools[4].click()
+    before = viewer.screenshot(flash=False)
+    for point in ((20, 20), (30, 20), (30, 30)):
+        click(canvas, at(desk, *point))
+    assert (viewer.screenshot(flash=False) != before).any()
+    if end == "escape":
+        qtbot.keyClick(canvas, Qt.Key.Key_Escape)
+    else:
+        desk.correct.repairs.tools["Drop piece"].click()
+    assert desk.workspace.labels.mode == "pan_zoom"
+    np.testing.assert_array_equal(viewer.screenshot(flash=False), before)
 
 
 @pytest.mark.slow

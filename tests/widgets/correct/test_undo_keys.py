@@ -7,7 +7,10 @@ from qtpy.QtTest import QTest
 from emseg_napari.widgets.layers.labels_layer import add_labels
 from helpers.window import canvas_of, striped
 
-UNDO, REDO = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+UNDO, REDO = (
+    Qt.KeyboardModifier.ControlModifier,
+    Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier,
+)
 PIXEL = (2, 20, 20)
 
 
@@ -48,7 +51,9 @@ def test_the_chosen_labels_are_undone_whatever_layer_is_selected(desk, selected)
     assert desk.correct.status.text() == "Redone: stroke, slice 2."
 
 
-@pytest.mark.parametrize(("selected", "left"), [("second", ["first", "foreign"]), ("foreign", ["first", "second"])])
+@pytest.mark.parametrize(
+    ("selected", "left"), [("second", ["first", "foreign"]), ("foreign", ["first", "second"])]
+)
 def test_labels_that_the_user_paints_in_are_undone_instead_and_named(desk, selected, left):
     layer = getattr(desk, selected)
     layer.visible = True
@@ -60,11 +65,13 @@ def test_labels_that_the_user_paints_in_are_undone_instead_and_named(desk, selec
     assert desk.correct.status.text() == said
 
 
-def test_a_layer_that_is_chosen_at_the_top_is_selected_and_undone(desk):
+def test_a_layer_that_is_chosen_at_the_top_is_selected_and_undone_and_the_last_sentence_goes(desk):
     desk.workspace.viewer.layers.selection.active = desk.first
+    desk.correct.say("about the first layer")
     chooser = desk.header.labels
     chooser.activated.emit(chooser.findText("second"))
     assert desk.workspace.viewer.layers.selection.active == desk.second
+    assert desk.status.text() == ""
     press(desk, UNDO)
     assert painted(desk) == ["first", "foreign"]
 
