@@ -76,6 +76,7 @@ class LoadStep(SessionStep):
     def _build(self) -> None:
         self.lost_work = LostWork(self, lambda folder: self.open_session(folder))
         self.about = WrappingLabel()
+        self.about.setParent(self)  # until the header has it: without a parent it would be shown as a window
         self.about.setToolTip(
             "Size of the chosen image and of its voxels (z, y, x), and how its file was read."
         )
