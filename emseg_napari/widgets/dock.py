@@ -119,6 +119,8 @@ class Dock(QWidget):
         self.header = Header(
             self.workspace, self.predict.run_picker, self.load.new_labels_button, self.load.about
         )
+        for choice in (self.header.image, self.header.labels):
+            choice.activated.connect(self._forget_sentence)
         keys = MenuEntry(
             "Keys (F1)",
             "All keys.",
@@ -171,6 +173,10 @@ class Dock(QWidget):
         self.status.show_sentence(sentence, wrong)
         if wrong and not self.isVisible():  # a key was pressed while the dock is put away
             show_info(sentence)
+
+    def _forget_sentence(self, *_: Any) -> None:
+        """Show no sentence about layers that were chosen before."""
+        self.status.show_sentence("", wrong=False)
 
     def put_away(self, window: QMainWindow) -> None:
         """Leave the dock that napari removes; the jobs go on in a hidden one of the same window."""
