@@ -16,6 +16,7 @@ from emseg_napari.settings import ExportSettings, validated
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import StepWidget, enable
+from emseg_napari.widgets.base.text import slice_count
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
@@ -71,4 +72,4 @@ class ExportStep(StepWidget):
     def _finished(self, folder: Path, settings: ExportSettings, count: int, doubt: str) -> None:
         remember("export", settings.model_dump(mode="json"))
         remember_folder("exports", folder.parent)
-        self.say(f"Exported {count} slices to {folder}. {doubt}".strip())
+        self.say(f"Exported {slice_count(count)} to {folder}. {doubt}".strip())

@@ -220,6 +220,8 @@ def test_where_all_pixels_have_labels_of_the_user_nothing_is_proposed_and_that_i
     step.job.event.emit(predicted(0.9))
     step.job.event.emit(Finished(None))
     np.testing.assert_array_equal(layer.data, LABELS)
+    assert step.autosave.folder(layer) is None  # else untouched labels would be offered as unsaved work
+    assert not info_of(layer).origins
     assert step.status.text() == (
         "Nothing was changed in 'mine': all pixels of slice 2 have labels of yours; press 'New' beside "
         "Labels for an empty layer."

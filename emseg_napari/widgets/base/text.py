@@ -47,6 +47,11 @@ def listed_title(listed: ListedRun) -> str:
     return " \u00b7 ".join([name, score, *when, *slices])
 
 
+def slice_count(count: int) -> str:
+    """Return a number of slices in words: "1 slice", "2 slices"."""
+    return f"{count} slice{'' if count == 1 else 's'}"
+
+
 def shortened(name: str, letters: int) -> str:
     """Return a name of at most so many letters, both ends of a longer one."""
     end = letters // 3
@@ -81,7 +86,7 @@ def _state(listed: ListedRun) -> list[str]:
         trained = [duration(history[-1].seconds)] if history else []
         score = ", ".join(["interrupted" if listed.resumable else "not finished", *trained])
     count = len({*record.trained_slices, *record.held_out_slices})
-    return [score, f"{count} slice{'' if count == 1 else 's'}"]
+    return [score, slice_count(count)]
 
 
 def verdict(run: Run) -> str:
