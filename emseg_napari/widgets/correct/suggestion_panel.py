@@ -179,7 +179,9 @@ class SuggestionPanel(QWidget):
             return searching(z)
         if not queue.is_searched(z):
             failure = self.searches.failure(queue, z)
-            return "" if failure == self._step.status.text() else failure  # which says it
+            # The status line says why, until something else is said there.
+            is_said = bool(failure) and failure == self._step.status.text()
+            return "This slice could not be searched." if is_said else failure
         count = len(queue.waiting(z))
         if not count:
             return "No place is left in this slice."
