@@ -19,7 +19,7 @@ _SHIPPED = "It comes with emseg-napari: a first proposal without any training."
 
 def figures(row: EpochEnded, where: str) -> str:
     """Return the scores of an epoch; `where` names what is held out."""
-    scores = _scores(row.held_out_accuracy, row.held_out_v_rand)
+    scores = _scores(row.held_out_accuracy, row.held_out_v_rand, "before gaps are closed")
     return (
         f"Epoch {row.epoch} (step {row.step}): pixel accuracy on trained slices {100 * row.accuracy:.1f} %, "
         + (f"on {where} {scores}" if scores else "nothing is held out")
@@ -127,7 +127,7 @@ def _kept(run: Run) -> str:
 
 
 def _score(record: RunRecord) -> str:
-    scores = _scores(record.kept_accuracy, record.kept_v_rand)
+    scores = _scores(record.kept_accuracy, record.kept_v_rand, "with gaps closed")
     if not scores:
         return "No score: nothing was held out."
     return (
@@ -141,7 +141,7 @@ def _flattery(record: RunRecord) -> str:
     return " The score counts slices that the start was trained on, so it is too high."
 
 
-def _scores(accuracy: float | None, v_rand: float | None) -> str:
+def _scores(accuracy: float | None, v_rand: float | None, gaps: str) -> str:
     if accuracy is None:
         return ""
-    return f"{100 * accuracy:.1f} %" + ("" if v_rand is None else f", V_rand {v_rand:.3f}")
+    return f"{100 * accuracy:.1f} %" + ("" if v_rand is None else f", V_rand {v_rand:.3f} ({gaps})")
