@@ -12,9 +12,10 @@ from qtpy.QtWidgets import QFormLayout, QLabel
 
 from emseg_napari.core.jobs import Finished, Message, UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
+from emseg_napari.io.axes import slices_text
 from emseg_napari.io.sparse_stack import exchanged
 from emseg_napari.io.volume import volume_of, with_fill_value
-from emseg_napari.segmentation.boundary import boundary_of
+from emseg_napari.segmentation.boundary import boundary_of, with_labels
 from emseg_napari.segmentation.cells_record import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells
 from emseg_napari.settings import CellSettings, validated
@@ -27,8 +28,9 @@ from emseg_napari.widgets.base.step import choice_of, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.cell_layers import CellLayers
-from emseg_napari.widgets.layers.labels_layer import understood
-from emseg_napari.widgets.layers.layer_pixels import placed_volume, volume_of_layer
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, confirmed_planes, is_managed, understood
+from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
 from emseg_napari.widgets.layers.placement import shown_slice
 
@@ -36,8 +38,9 @@ SLICE, STACK = "slice in view", "whole stack"
 LAYER = "a labels layer"
 _INSTEAD = f"choose '{SLICE}' in 'Divide', or {FILE} in 'Write to'"
 _SOURCE = (
-    "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior. A file of "
-    "'emseg predict' is taken for what it was written as."
+    "A boundary probability (0 to 1; 8 bit: 0 to 255), beside which the slices that you confirmed count as you "
+    "labelled them; or labels of boundary and interior. A file of 'emseg predict' is taken for what it was "
+    "written as."
 )
 _SCOPE = "Try settings on the slice in view; linking needs the whole stack."
 _TARGET = "Where the cell numbers are written. On disk: for a stack that may be larger than memory."
@@ -138,6 +141,9 @@ class CellsStep(JobStep):
         path, scheduler = self.volume.chosen()
         self._output = path
         volume = placed_volume(source)
+        labels = self._labels_beside(source, volume.shape)
+        if labels is not None and confirmed_in(labels):
+            self._notes.append("On disk, the labels that you confirmed do not count.")
 
         def prepare() -> dict[str, Any]:
             record = record_of_layer(source)
@@ -159,11 +165,17 @@ class CellsStep(JobStep):
         first, end = self._range(source, len(stack))
         refuse_many(source.name, (end - first, *stack.shape[1:]), "divide in memory", _INSTEAD)
         self._shape, self._slices = stack.shape, (first, end)
+        labels_layer = self._labels_beside(source, stack.shape)
 
         def prepare() -> dict[str, Any]:
             if isinstance(source, Image):
                 boundary = boundary_of(volume_of(stack, source.name), record_of_layer(source))
-                probability = np.stack([boundary.part(z, _WHOLE) for z in range(first, end)])
+                planes = confirmed_planes(labels_layer) if labels_layer else {}
+                probability = np.stack(
+                    [_certain_where(boundary.part(z, _WHOLE), planes.get(z)) for z in range(first, end)]
+                )
+                used = [z for z in planes if first <= z < end]
+                self._notes.extend(_boundaries(source, labels_layer, used))
             else:
                 labels, _ = understood(source, self.ask_convention)
                 self._notes.extend(filter(None, [exchanged(labels, source.name)]))
@@ -173,6 +185,15 @@ class CellsStep(JobStep):
 
         self.say("Finding cells...")
         self.job.start("segment", "Finding cells", prepare)
+
+    def _labels_beside(self, source: Layer, shape: tuple[int, ...]) -> Any:
+        """Return the chosen labels if their confirmed slices count beside a probability, or None."""
+        labels = self.workspace.labels
+        if not is_managed(labels) or not fits(labels, shape):
+            return None
+        images = {image.unique_id for image in self.workspace.candidates("image")}
+        named = {info_of(source).proposal_of, info_of(labels).made_over} & images
+        return labels if len(named) < 2 else None  # else they belong to two images
 
     def _range(self, layer: Layer, depth: int) -> tuple[int, int]:
         if self.scope.currentText() == STACK:
@@ -220,6 +241,20 @@ class CellsStep(JobStep):
             return f"{count} cells in slice {first}, in '{name}'."
         linked = ", linked through them" if self._linked else ", each of one slice"
         return f"{count} cells in {end - first} slices{linked}, in '{name}'."
+
+
+def _certain_where(probability: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    return probability if labels is None else with_labels(probability, labels)
+
+
+def _boundaries(source: Layer, labels: Layer | None, used: list[int]) -> list[str]:
+    """Return in a sentence where the labels count, and where the probability does."""
+    if labels is None:
+        return []
+    if not used:
+        return [f"The boundaries are those of '{source.name}' alone; labels of yours count once confirmed."]
+    where = f"'{labels.name}' in {slices_text(used)}, which you confirmed"
+    return [f"The boundaries are {where}, else '{source.name}'."]
 
 
 def _certain(labels: np.ndarray, name: str, first: int) -> np.ndarray:

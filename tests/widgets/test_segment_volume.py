@@ -10,6 +10,7 @@ from emseg_napari.io.open import open_levels
 from emseg_napari.segmentation.stack import segment_stack
 from emseg_napari.settings import CellSettings
 from emseg_napari.widgets.base.output_target import FILE
+from emseg_napari.widgets.layers.labels_layer import add_labels
 from emseg_napari.widgets.layers.volume_layers import layer_of
 from emseg_napari.widgets.segment import LAYER
 from helpers.window import striped, wait_for
@@ -50,6 +51,13 @@ def test_cells_of_a_lazy_stack_go_to_disk_and_are_those_found_in_memory(desk, qt
     np.testing.assert_allclose(layer.scale, (50, 4, 4))
     assert f"{wanted.max()} cells" in desk.status.text()
     assert str(tmp_path / "cells.zarr") in desk.status.text()
+
+
+def test_cells_on_disk_say_that_confirmed_labels_do_not_count(desk, qtbot, probability):
+    labels = (probability < 100).astype(np.uint8) + 1
+    add_labels(desk.viewer, labels, "mine", desk.source.layer, confirmed=[1])
+    find(desk, qtbot)
+    assert "labels that you confirmed do not count" in desk.status.text()
 
 
 @pytest.mark.parametrize("target", [FILE, LAYER])
