@@ -38,7 +38,7 @@ SLICE, STACK = "slice in view", "whole stack"
 LAYER = "a labels layer"
 _INSTEAD = f"choose '{SLICE}' in 'Divide', or {FILE} in 'Write to'"
 _SOURCE = (
-    "A boundary probability (0 to 1; 8 bit: 0 to 255), beside which the slices that you confirmed count as you "
+    "A boundary probability (0 to 1; 8 bit: 0 to 255), beside which slices that you confirmed count as you "
     "labelled them; or labels of boundary and interior. A file of 'emseg predict' is taken for what it was "
     "written as."
 )

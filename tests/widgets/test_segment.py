@@ -317,7 +317,9 @@ def test_confirmed_slices_are_divided_as_the_user_labelled_them_and_others_as_th
     mixed[1, 8:], mixed[3] = TRUTH[1, 8:] == 1, TRUTH[3] == 1
     np.testing.assert_array_equal(cells.data, segment_stack(mixed))
     assert (cells.data != segment_stack(PROBABILITY)).any()
-    assert "boundaries are 'truth' in slices 1, 3, which you confirmed, else 'found'" in predicted.status.text()
+    assert (
+        "boundaries are 'truth' in slices 1, 3, which you confirmed, else 'found'" in predicted.status.text()
+    )
 
 
 def test_cells_of_the_network_alone_say_so(predicted, find):

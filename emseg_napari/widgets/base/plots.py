@@ -53,7 +53,9 @@ _SCORES = {
     "accuracy": _Look("accuracy, trained", BLUE, "o", "\u25cf", Qt.PenStyle.DotLine),
     "held_out_accuracy": _Look("accuracy, held out", VERMILLION, "s", "\u25a0"),
     # Closing the gaps of each epoch would take 0.3 to 3 s of its 8 to 60 (0.25 s for 512 x 512 pixels).
-    "held_out_v_rand": _Look("V_rand, held out, before gaps are closed", GREEN, "t1", "\u25b2", Qt.PenStyle.DashLine),
+    "held_out_v_rand": _Look(
+        "V_rand, held out, before gaps are closed", GREEN, "t1", "\u25b2", Qt.PenStyle.DashLine
+    ),
 }
 _MEASURES = {
     "v_rand": _Look("V_rand", VERMILLION, "o", "\u25cf"),

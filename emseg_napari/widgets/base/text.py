@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from emseg_napari.core.jobs import EpochEnded
-from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.io.axes import slices_text
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.models.run_list import ListedRun
 from emseg_napari.training.run_record import comparison_sentence, share_sentence
@@ -62,7 +62,7 @@ def listed_details(listed: ListedRun) -> str:
     lines = [
         _SHIPPED if listed.is_shipped else str(listed.folder),
         f"{run.settings.network}, started from {record.start or 'nothing'}, scale {record.scale[0]:g}",
-        f"trained on slices {as_ranges(record.trained_slices)}",
+        f"trained on {slices_text(record.trained_slices)}",
         f"{_score(record)}{_flattery(record)}" if record.finished else "",
         comparison_sentence(record) or share_sentence(record),
     ]
@@ -96,7 +96,7 @@ def outcome(run: Run) -> str:
     seen = run.record.start_slices
     if seen:
         sentences.append(
-            f"'{run.record.start}', from which it started, had been trained on slices {as_ranges(seen)} "
+            f"'{run.record.start}', from which it started, had been trained on {slices_text(seen)} "
             f"of this image.{_flattery(run.record)}"
         )
     return " ".join(filter(None, sentences))
@@ -104,7 +104,7 @@ def outcome(run: Run) -> str:
 
 def validation_name(held_out: Sequence[int]) -> str:
     """Name what a network is judged on; where no slice is held out, it can only be a corner."""
-    return f"held-out slices {as_ranges(held_out)}" if held_out else "the held-out corner"
+    return f"held-out {slices_text(held_out)}" if held_out else "the held-out corner"
 
 
 def duration(seconds: float) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 from qtpy.QtWidgets import QFileDialog, QFormLayout
 
 from emseg_napari.core.jobs import Finished, Message, UserError
-from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import interior_threshold
 from emseg_napari.evaluation.report import write_csv
 from emseg_napari.evaluation.report_html import write_report
 from emseg_napari.evaluation.review import Review
+from emseg_napari.io.axes import slices_text
 from emseg_napari.settings import ErrorSettings, EvaluationSettings, ReviewSettings, validated
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.layer_picker import PredictionPicker, TruthPicker
@@ -192,7 +192,7 @@ class EvaluateStep(JobStep):
         self.workspace.set_rounds(with_round(self.workspace.rounds, latest))
         self.results.show_review(comparison, review)
         scored = [one.z for one in review.evaluation.per_slice]
-        self.say(" ".join([f"Scored slices {as_ranges(scored)}.", *notes]))
+        self.say(" ".join([f"Scored {slices_text(scored)}.", *notes]))
 
     # -- files --------------------------------------------------------------------------
 

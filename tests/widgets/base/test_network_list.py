@@ -69,7 +69,7 @@ def test_runs_stand_with_name_date_score_and_slices_after_the_starter_newest_fir
         ANOTHER,
     ]
     details = network.itemData(1, Qt.ItemDataRole.ToolTipRole)
-    assert "compact, started from nothing, scale 1\ntrained on slices 1:3" in details
+    assert "compact, started from nothing, scale 1\ntrained on slices 1-2" in details
     assert "Score on held-out slices 5: 91.7 % pixel accuracy" in details
 
 

@@ -108,7 +108,7 @@ def test_a_layer_that_two_runs_filled_counts_each_slice_for_its_own_run_and_says
     assert step.run_name.text() == "first, second"
     assert [job["trained_slices"] for job in started] == [[0, 1, 3], [0, 1, 3, 5]]
     answer(step, a_review(TRUTH, PREDICTED, V_RAND))
-    assert "predicted by several runs: slices 0:3 by first; slices 3:6 by second." in step.status.text()
+    assert "predicted by several runs: slices 0-2 by first; slices 3-5 by second." in step.status.text()
     assert "The threshold of first counts for all of them." in step.status.text()
     assert step.workspace.rounds[-1].run == "first, second"
     step.prediction.choose(proposal)

@@ -140,7 +140,7 @@ def test_messages_of_one_second_all_stay(pretended):
 def test_an_epoch_adds_v_rand_to_curves_and_figures(pretended):
     pretended.handle_event(ROW)
     pretended.handle_event(EpochEnded(2, 60, 24.0, 0.4, 0.92, 0.91, 1e-3, None))
-    assert "on held-out slices 5 91.0 %" in pretended.figures.text()
+    assert "on held-out slice 5 91.0 %" in pretended.figures.text()
     assert "V_rand, held out, before gaps are closed" in pretended.plot._key.text()  # unlike the final one
     curve = pretended.plot._curves["held_out_v_rand"]
     np.testing.assert_allclose(curve.getData(), [[12.0], [87.5]])
@@ -150,7 +150,7 @@ def test_the_end_says_what_was_kept_and_its_score(pretended):
     two = (ROW, EpochEnded(2, 60, 24.0, 0.4, 0.92, 0.89, 1e-3, 0.86))
     said = finished(pretended, two, kept_epoch=1, kept_accuracy=0.925, kept_v_rand=0.9712)
     assert "averaged weights of epoch 1 of 2" in said
-    assert "held-out slices 5: 92.5 % pixel accuracy, V_rand 0.971 (with gaps closed)" in said
+    assert "held-out slice 5: 92.5 % pixel accuracy, V_rand 0.971 (with gaps closed)" in said
     assert "had been trained" not in said
 
 
