@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Layer
+from napari.layers import Image, Labels, Layer
 from qtpy.QtWidgets import QFormLayout, QLabel
 
 from emseg_napari.core.jobs import Finished, Message, UserError
-from emseg_napari.core.labels import BOUNDARY, UNLABELLED
-from emseg_napari.io.axes import slices_text
 from emseg_napari.io.sparse_stack import exchanged
-from emseg_napari.io.volume import volume_of, with_fill_value
-from emseg_napari.segmentation.boundary import boundary_of, with_labels
+from emseg_napari.io.volume import with_fill_value
+from emseg_napari.segmentation.boundary import boundary_of
+from emseg_napari.segmentation.cell_table import Table, write_table
 from emseg_napari.segmentation.cells_record import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells
 from emseg_napari.settings import CellSettings, validated
+from emseg_napari.widgets.base.dialogs import ask_new_file
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.layer_picker import PredictionPicker
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
-from emseg_napari.widgets.base.preferences import recall, remember
+from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import choice_of, primary
+from emseg_napari.widgets.base.step import choice_of, enable, in_row, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.cell_layers import CellLayers
-from emseg_napari.widgets.layers.labels_layer import confirmed_in, confirmed_planes, is_managed, understood
-from emseg_napari.widgets.layers.layer_info import info_of
-from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
+from emseg_napari.widgets.layers.cell_boundaries import certain, labels_beside, mixed
+from emseg_napari.widgets.layers.cell_layers import CellLayers, show_features, table_of
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, understood
+from emseg_napari.widgets.layers.layer_pixels import placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
 from emseg_napari.widgets.layers.placement import shown_slice
 
@@ -44,7 +45,6 @@ _SOURCE = (
 )
 _SCOPE = "Try settings on the slice in view; linking needs the whole stack."
 _TARGET = "Where the cell numbers are written. On disk: for a stack that may be larger than memory."
-_WHOLE = (slice(None), slice(None))
 
 
 class CellsStep(JobStep):
@@ -57,6 +57,9 @@ class CellsStep(JobStep):
         self._slices = (0, 0)
         self._highest = 0  # of the numbers in other slices
         self._linked = False
+        self._cells: Any = None  # the layer of the last ones
+        self._cells_linked = False
+        self._measured = 0  # how often
         self._output: Path | None = None
         self._notes: list[str] = []
         self._layers = CellLayers(self.viewer)
@@ -74,9 +77,13 @@ class CellsStep(JobStep):
         self.volume = VolumeTarget("cells", "the number of each pixel's cell")
         self.form = SettingsForm(CellSettings)
         self.find = primary(self.button("Find cells", "Give every cell a number and a colour.", self.start))
+        self.save_table = self.button(
+            "Save table...", "Slices and size of every cell, as a CSV file for spreadsheets.", self._ask_table
+        )
         self.add_job_line("Finding cells", "Stop; nothing is changed.")
-        for widget in (self.volume, self.form, self.find):
+        for widget in (self.volume, self.form):
             self.rows.addWidget(widget)
+        self.rows.addLayout(in_row(self.find, self.save_table))
 
     def _choices(self) -> QFormLayout:
         """Make the choosers of the source, the slices and the target."""
@@ -107,6 +114,8 @@ class CellsStep(JobStep):
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""
         self.enable_start(self.find, "find cells")
+        found = self._cells is not None and self._cells in self.viewer.layers
+        enable(self.save_table, None if found else "find cells first")
         if self.source.layer is not None:
             self.volume.suggest(self.source.layer.name)
 
@@ -127,8 +136,10 @@ class CellsStep(JobStep):
             raise UserError("Choose a boundary probability or labels first.")
         settings = validated(CellSettings, **self.form.values())
         remember("cells", settings.model_dump(mode="json") | {"scope": self.scope.currentText()})
-        self._source, self._linked, self._notes, self._output = source, settings.link, [], None
-        if self.target.currentText() == FILE:
+        to_file = self.target.currentText() == FILE
+        self._linked = settings.link and (to_file or self.scope.currentText() == STACK)
+        self._source, self._notes, self._output = source, [], None
+        if to_file:
             self._start_volume(settings)
         else:
             self._start_layer(settings)
@@ -169,31 +180,21 @@ class CellsStep(JobStep):
 
         def prepare() -> dict[str, Any]:
             if isinstance(source, Image):
-                boundary = boundary_of(volume_of(stack, source.name), record_of_layer(source))
-                planes = confirmed_planes(labels_layer) if labels_layer else {}
-                probability = np.stack(
-                    [_certain_where(boundary.part(z, _WHOLE), planes.get(z)) for z in range(first, end)]
-                )
-                used = [z for z in planes if first <= z < end]
-                self._notes.extend(_boundaries(source, labels_layer, used))
+                probability, made_of = mixed(source, stack, range(first, end), labels_layer)
+                self._notes.extend(made_of)
             else:
                 labels, _ = understood(source, self.ask_convention)
                 self._notes.extend(filter(None, [exchanged(labels, source.name)]))
-                probability = _certain(labels[first:end], source.name, first)
+                probability = certain(labels, source.name, range(first, end))
             self._highest = self._layers.highest_beside(source, stack.shape, first, end)
             return {"probability": probability, "settings": settings, "first_slice": first}
 
         self.say("Finding cells...")
         self.job.start("segment", "Finding cells", prepare)
 
-    def _labels_beside(self, source: Layer, shape: tuple[int, ...]) -> Any:
+    def _labels_beside(self, source: Layer, shape: tuple[int, ...]) -> Labels | None:
         """Return the chosen labels if their confirmed slices count beside a probability, or None."""
-        labels = self.workspace.labels
-        if not is_managed(labels) or not fits(labels, shape):
-            return None
-        images = {image.unique_id for image in self.workspace.candidates("image")}
-        named = {info_of(source).proposal_of, info_of(labels).made_over} & images
-        return labels if len(named) < 2 else None  # else they belong to two images
+        return labels_beside(source, shape, self.workspace.labels, self.workspace.candidates("image"))
 
     def _range(self, layer: Layer, depth: int) -> tuple[int, int]:
         if self.scope.currentText() == STACK:
@@ -220,6 +221,7 @@ class CellsStep(JobStep):
 
     def _show_volume(self, result: VolumeCells) -> None:
         layer = self._layers.show_volume(self._source, result.output.path)
+        self._keep_for_table(layer)
         if result.failures:
             first = result.failures[0]
             raise UserError(
@@ -233,7 +235,43 @@ class CellsStep(JobStep):
     def _show_cells(self, cells: np.ndarray) -> None:
         numbered = np.where(cells > 0, cells + self._highest, 0) if self._highest else cells
         layer = self._layers.show(self._source, numbered, self._shape, self._slices[0])
+        self._keep_for_table(layer)
+        self._measure(layer)
         self.say(" ".join([self._result(int(cells.max()), layer.name), *self._notes]))
+
+    # -- their table --------------------------------------------------------------------
+
+    def _keep_for_table(self, layer: Labels) -> None:
+        self._cells, self._cells_linked = layer, self._linked
+        self.update_buttons()
+
+    def _measure(self, layer: Labels) -> None:
+        """Fill the layer's features in the background, unless cells were found again meanwhile."""
+        self._measured += 1
+        latest = self._measured
+
+        def show(table: Table) -> None:
+            if latest == self._measured:
+                show_features(layer, table)
+
+        self.in_background(None, partial(table_of, layer, self._linked), show)
+
+    def _ask_table(self) -> None:
+        start = recall_folder("reports", Path.home()) / "cells.csv"
+        path = ask_new_file(self, "Save the table of cells", start, "CSV (*.csv)")
+        if path is not None:
+            self.write_table(path)
+
+    def write_table(self, path: Path) -> None:
+        """Write the table of the cells as they are now, in the background."""
+        layer, is_linked = self._cells, self._cells_linked
+
+        def written(_: Any) -> None:
+            remember_folder("reports", path.parent)
+            self.say(f"Wrote {path}.")
+
+        write = partial(write_table, path)
+        self.in_background(f"Writing {path.name}...", lambda: write(table_of(layer, is_linked)), written)
 
     def _result(self, count: int, name: str) -> str:
         first, end = self._slices
@@ -241,28 +279,3 @@ class CellsStep(JobStep):
             return f"{count} cells in slice {first}, in '{name}'."
         linked = ", linked through them" if self._linked else ", each of one slice"
         return f"{count} cells in {end - first} slices{linked}, in '{name}'."
-
-
-def _certain_where(probability: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-    return probability if labels is None else with_labels(probability, labels)
-
-
-def _boundaries(source: Layer, labels: Layer | None, used: list[int]) -> list[str]:
-    """Return in a sentence where the labels count, and where the probability does."""
-    if labels is None:
-        return []
-    if not used:
-        return [f"The boundaries are those of '{source.name}' alone; labels of yours count once confirmed."]
-    where = f"'{labels.name}' in {slices_text(used)}, which you confirmed"
-    return [f"The boundaries are {where}, else '{source.name}'."]
-
-
-def _certain(labels: np.ndarray, name: str, first: int) -> np.ndarray:
-    """Return labels (z, y, x) as the boundary probability that they are: uint8, 0 or 255."""
-    unlabelled = np.flatnonzero((labels == UNLABELLED).any(axis=(1, 2)))
-    if len(unlabelled):
-        raise UserError(
-            f"{name} has unlabelled pixels, the first in slice {first + unlabelled[0]}; label or propose "
-            "them first, or choose a boundary probability."
-        )
-    return np.multiply(labels == BOUNDARY, np.uint8(255))

@@ -123,6 +123,6 @@ def test_the_page_says_it_and_promises_nothing_by_itself(run):
     pair = scored(IMAGE, run)
     review = Review(evaluate(**pair.job), [])
     page = report_html(EvaluationReport("t", review, {}, honesty=honesty_of(pair, review.evaluation)))
-    assert "By slices 5 it chose its threshold and weights" in page
+    assert "By slice 5 it chose its threshold and weights" in page
     assert "is the honest one" not in page
     assert np.isfinite(review.evaluation.v_rand)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QFileDialog, QFormLayout
+from qtpy.QtWidgets import QFormLayout
 
 from emseg_napari.core.jobs import Finished, Message, UserError
 from emseg_napari.evaluation.predictions import interior_threshold
@@ -17,6 +17,7 @@ from emseg_napari.evaluation.report_html import write_report
 from emseg_napari.evaluation.review import Review
 from emseg_napari.io.axes import slices_text
 from emseg_napari.settings import ErrorSettings, EvaluationSettings, ReviewSettings, validated
+from emseg_napari.widgets.base.dialogs import ask_new_file
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.layer_picker import PredictionPicker, TruthPicker
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
@@ -207,9 +208,7 @@ class EvaluateStep(JobStep):
             self.write_report(path)
 
     def _ask_path(self, title: str, name: str, kind: str) -> Path | None:
-        start = recall_folder("reports", Path.home()) / name
-        path, _ = QFileDialog.getSaveFileName(self, title, str(start), kind)
-        return Path(path) if path else None
+        return ask_new_file(self, title, recall_folder("reports", Path.home()) / name, kind)
 
     def write_csv(self, path: Path) -> None:
         """Write the scores of the last evaluation in the background."""

@@ -27,7 +27,7 @@ def test_a_round_shows_the_difference_to_the_last_one_on_the_same_slices(step):
     table = step.results.rounds
     assert [text.split("\n")[1:] for text in column(table, 0)] == [
         ["second", "slices 1-2"],
-        ["first", "slices 3"],
+        ["first", "slice 3"],
         ["first", "slices 1-2"],
     ]
     assert column(table, 2) == ["0.8500\n+0.0500", "0.5000", "0.8000"]
