@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
+from emseg_napari.core.text import counted
 from emseg_napari.io.axes import slices_text
 from emseg_napari.io.fingerprint import seen
 from emseg_napari.io.sparse_stack import Stack
@@ -103,9 +104,9 @@ def _start_sentence(run: Run) -> str:
 
 def split_description(record: RunRecord) -> str:
     """Describe in a sentence what a run is trained on and what its score is from."""
-    trained = _counted(len(record.trained_slices), "labelled slice")
+    trained = counted(len(record.trained_slices), "labelled slice")
     if record.held_out_slices:
-        held_out = _counted(len(record.held_out_slices), "held-out slice")
+        held_out = counted(len(record.held_out_slices), "held-out slice")
         return f"Training on {trained}; validation on {held_out}."
     if record.held_out_tile:
         top, bottom, left, right = record.held_out_tile
@@ -115,10 +116,6 @@ def split_description(record: RunRecord) -> str:
             "slices, a whole one is held out."
         )
     return f"Training on {trained}: none is held out, so this run has no score of its own."
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def share_sentence(record: RunRecord) -> str:

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QLabel
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
+from emseg_napari.core.text import counted
 from emseg_napari.io.axes import slices_text
 from emseg_napari.io.export import chosen_slices, export_training_labels
 from emseg_napari.io.sparse_stack import SparseStack, exchanged
@@ -75,7 +76,7 @@ class ExportStep(StepWidget):
     def _finished(self, folder: Path, settings: ExportSettings, count: int, doubt: str) -> None:
         remember("export", settings.model_dump(mode="json"))
         remember_folder("exports", folder.parent)
-        self.say(f"Exported {count} slice{'' if count == 1 else 's'} to {folder}. {doubt}".strip())
+        self.say(f"Exported {counted(count, 'slice')} to {folder}. {doubt}".strip())
 
 
 def _refuse_proposals(labels: SparseStack, trusted: SparseStack, chosen: list[int]) -> None:

@@ -12,6 +12,7 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtWidgets import QFormLayout, QLabel
 
 from emseg_napari.core.jobs import Finished, Message, UserError
+from emseg_napari.core.text import counted
 from emseg_napari.io.sparse_stack import exchanged
 from emseg_napari.io.volume import with_fill_value
 from emseg_napari.segmentation.boundary import boundary_of
@@ -225,12 +226,12 @@ class CellsStep(JobStep):
         if result.failures:
             first = result.failures[0]
             raise UserError(
-                f"{len(result.failures)} parts have no cells, the first {first.index}: "
+                f"{counted(len(result.failures), 'part')} without cells, the first {first.index}: "
                 f"{with_field_locations(first)} All others are in {self._output}; press Find cells to "
                 "try these again."
             )
-        count = "All" if result.cells is None else f"{result.cells}"
-        self.say(" ".join([f"{count} cells are in '{layer.name}', on disk in {self._output}.", *self._notes]))
+        cells = "All cells" if result.cells is None else counted(result.cells, "cell")
+        self.say(" ".join([f"{cells}, in '{layer.name}', on disk in {self._output}.", *self._notes]))
 
     def _show_cells(self, cells: np.ndarray) -> None:
         numbered = np.where(cells > 0, cells + self._highest, 0) if self._highest else cells
@@ -276,6 +277,6 @@ class CellsStep(JobStep):
     def _result(self, count: int, name: str) -> str:
         first, end = self._slices
         if end - first == 1:
-            return f"{count} cells in slice {first}, in '{name}'."
+            return f"{counted(count, 'cell')} in slice {first}, in '{name}'."
         linked = ", linked through them" if self._linked else ", each of one slice"
-        return f"{count} cells in {end - first} slices{linked}, in '{name}'."
+        return f"{counted(count, 'cell')} in {end - first} slices{linked}, in '{name}'."

@@ -79,7 +79,7 @@ def test_found_again_they_are_there_already_and_shown_once(desk, qtbot):
     find(desk, qtbot)
     layers = list(desk.viewer.layers)
     find(desk, qtbot)
-    assert "All cells are in" in desk.status.text()
+    assert "All cells, in" in desk.status.text()
     assert list(desk.viewer.layers) == layers  # the layer is used again: none was removed or added
 
 
