@@ -2,7 +2,7 @@
 
     python docs/make_window_pictures.py OUTPUT [--minutes 0.5] [--readme]
 
-On the dark and the light theme at 1280 x 800, and at 3840 x 2160 with all things twice as large; of each
+On the dark and the light theme, at 1280 x 800 and at 3840 x 2160 with all things twice as large; of each
 picture also as seen with deuteranopia. With QT_API=pyqt6 in the environment of PyQt6.
 ``--readme`` writes the picture of the page Label & correct to docs/window.png, too. It needs a screen of
 3840 x 2160, such as ``xvfb-run -s "-screen 0 3840x2160x24"``.
@@ -27,6 +27,7 @@ VARIANTS = {
     "dark": ("dark", 1280, 800, 1),
     "light": ("light", 1280, 800, 1),
     "large": ("dark", 1920, 1080, 2),
+    "large-light": ("light", 1920, 1080, 2),
 }
 # Machado, Oliveira and Fernandes (2009), doi:10.1109/TVCG.2009.113: deuteranopia, of linear RGB.
 DEUTERANOPIA = np.array(

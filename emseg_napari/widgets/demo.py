@@ -11,10 +11,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import napari
-from qtpy.QtCore import QPoint, Qt
+from qtpy.compat import isalive
+from qtpy.QtCore import QPoint, QSize, Qt, QThreadPool
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -22,9 +23,13 @@ from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.widgets.base.qt_notice import notice_in_terminal
-from emseg_napari.widgets.dock import Dock, dock_of
+
+if TYPE_CHECKING:
+    from emseg_napari.widgets.dock import Dock
 
 TITLE = "Segment boundaries"
+_LOADED_S = 300
+_WHOLE_PAGE = QSize(1280, 800)  # shows the page Label & correct without a scroll bar
 
 
 def open_window(
@@ -44,13 +49,29 @@ def open_window(
     """
     with notice_in_terminal():
         viewer = napari.Viewer(show=show)
-    dock = dock_of(viewer).build()
-    viewer.window.add_plugin_dock_widget("emseg-napari", TITLE)
+    # The window shows, and answers, while the dock is imported.
+    shown = viewer.window.add_plugin_dock_widget("emseg-napari", TITLE)[1]
+    wait_until(lambda: not isalive(shown) or shown.dock is not None, _LOADED_S, "Loading the plugin")
+    dock = shown.dock
+    if dock is None:  # the window was closed meanwhile
+        QThreadPool.globalInstance().waitForDone()  # the import ends first: it could not be told the end
+        raise SystemExit
     if path is not None:
         dock.load.open_path(path)
     elif sample:
         dock.load.open_sample()
     return viewer, dock
+
+
+def enlarge(window: QWidget) -> None:
+    """Make a window as large as the whole page, in the middle of the screen, unless it is larger."""
+    room = window.screen().availableGeometry()
+    wanted = window.size().expandedTo(_WHOLE_PAGE).boundedTo(room.size())
+    if wanted != window.size():
+        window.resize(wanted)
+        frame = window.frameGeometry()
+        frame.moveCenter(room.center())
+        window.move(frame.topLeft())
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -187,6 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     viewer, dock = open_window(chosen.path)
     if not chosen.by_itself:
+        enlarge(dock.window())
         napari.run()
         return 0
     return _by_itself(viewer, dock, chosen.output, chosen.minutes)

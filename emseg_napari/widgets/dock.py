@@ -28,6 +28,7 @@ from qtpy.QtWidgets import (
 )
 
 from emseg_napari.widgets.base.autosave import autosave_of
+from emseg_napari.widgets.base.focus import FocusReturn
 from emseg_napari.widgets.base.header import Header, MenuEntry
 from emseg_napari.widgets.base.labels_offer import LabelsOffer
 from emseg_napari.widgets.base.status_line import StatusLine
@@ -88,6 +89,7 @@ class Dock(QWidget):
         self.status = StatusLine()
         self.steps: list[StepWidget] = []
         self._parts = self._build_parts(napari_viewer)
+        FocusReturn(self)
 
     def build_next(self) -> bool:
         """Build the next part; return False when there is none."""
@@ -117,6 +119,8 @@ class Dock(QWidget):
         self.header = Header(
             self.workspace, self.predict.run_picker, self.load.new_labels_button, self.load.about
         )
+        for choice in (self.header.image, self.header.labels):
+            choice.activated.connect(self._forget_sentence)
         keys = MenuEntry(
             "Keys (F1)",
             "All keys.",
@@ -129,7 +133,6 @@ class Dock(QWidget):
         for title, parts in self._pages().items():
             self.pages.addTab(_scrolling(_stacked(parts)), title)
         self._work = _stacked([self.correct.strip, self.predict, self.pages])
-        self._work.layout().setStretch(2, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
         for part in (self.load.trouble, self.load.lost_work, self.header, self.offer, self.load):
@@ -171,6 +174,10 @@ class Dock(QWidget):
         if wrong and not self.isVisible():  # a key was pressed while the dock is put away
             show_info(sentence)
 
+    def _forget_sentence(self, *_: Any) -> None:
+        """Show no sentence about layers that were chosen before."""
+        self.status.show_sentence("", wrong=False)
+
     def put_away(self, window: QMainWindow) -> None:
         """Leave the dock that napari removes; the jobs go on in a hidden one of the same window."""
         self.build()
@@ -189,13 +196,14 @@ def dock_of(viewer: Any) -> Dock:
 
 
 def _stacked(parts: list[QWidget]) -> QWidget:
-    """Lay parts out below each other, with one left edge."""
+    """Lay parts out below each other, with one left edge; the last takes the rest of the height."""
     widget = QWidget()
     layout = QVBoxLayout(widget)
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(4)
     for part in parts:
         layout.addWidget(part)
+    layout.setStretch(len(parts) - 1, 1)
     return widget
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from napari.qt.threading import create_worker
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, Qt, QTimer, Signal
-from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 
 from emseg_napari.widgets.base.closing import main_window_of
 from emseg_napari.widgets.base.preferences import recall
@@ -51,6 +51,8 @@ class DockWidget(QWidget):
         self._loading = QLabel("Loading...", alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self._layout.addWidget(self._loading)
         self.setMinimumWidth(400)
+        # Expanding, or napari would leave a part of the dock empty.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         if _DOCK in sys.modules:
             self._build_dock()
         else:

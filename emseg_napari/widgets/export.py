@@ -10,7 +10,6 @@ from qtpy.QtWidgets import QFileDialog, QLabel
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
-from emseg_napari.core.text import counted
 from emseg_napari.io.axes import slices_text
 from emseg_napari.io.export import chosen_slices, export_training_labels
 from emseg_napari.io.sparse_stack import SparseStack, exchanged
@@ -19,6 +18,7 @@ from emseg_napari.settings import ExportSettings, validated
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import StepWidget, enable
+from emseg_napari.widgets.base.text import slice_count
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
@@ -76,7 +76,7 @@ class ExportStep(StepWidget):
     def _finished(self, folder: Path, settings: ExportSettings, count: int, doubt: str) -> None:
         remember("export", settings.model_dump(mode="json"))
         remember_folder("exports", folder.parent)
-        self.say(f"Exported {counted(count, 'slice')} to {folder}. {doubt}".strip())
+        self.say(f"Exported {slice_count(count)} to {folder}. {doubt}".strip())
 
 
 def _refuse_proposals(labels: SparseStack, trusted: SparseStack, chosen: list[int]) -> None:

@@ -11,12 +11,12 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog
 
+from emseg_napari.annotation.session.recovery import open_elsewhere
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
 from emseg_napari.io.samples import isbi2012
 from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.lost_work import LostWork
-from emseg_napari.widgets.base.preferences import remember_folder
 from emseg_napari.widgets.base.session_step import STACKS, SessionStep
 from emseg_napari.widgets.base.status_line import StatusLine
 from emseg_napari.widgets.base.step import WrappingLabel, enable, in_row, primary
@@ -24,7 +24,7 @@ from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.file_layers import description_of, opened_layers
 from emseg_napari.widgets.layers.label_files import labels_from
-from emseg_napari.widgets.layers.labels_layer import add_empty_labels, add_labels, dense
+from emseg_napari.widgets.layers.labels_layer import add_empty_labels, add_labels, dense, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerData
 from emseg_napari.widgets.layers.layer_pixels import fits
 from emseg_napari.widgets.layers.selection import hide_covered
@@ -66,10 +66,11 @@ class LoadStep(SessionStep):
         self.autosave.noted.connect(self.say)
         self.autosave.trouble.connect(self._show_trouble)
         self.workspace.changed.connect(self._update)
-        # Labels that were removed are offered once they are written.
+        self._left: set[Path] = set()  # sessions of removed labels, until they are written
         self._soon = QTimer(self, singleShot=True, interval=_WRITTEN_MS)
-        self._soon.timeout.connect(self._offer_removed)
-        self.workspace.managed_changed.connect(self._soon.start)
+        self._soon.timeout.connect(self._offer_left)
+        self.autosave.left.connect(self._note_left)
+        self.not_opened.connect(lambda folder: self.lost_work.offer([folder]))
         self._update()
 
     def _build(self) -> None:
@@ -80,14 +81,13 @@ class LoadStep(SessionStep):
         )
         self.trouble = StatusLine()
         self.trouble.hide()
-        welcome = WrappingLabel()
-        welcome.setText(_WELCOME)
+        self.rows.setContentsMargins(0, 6, 0, 0)
         self.open = primary(self.button("Open...", _FILE, self._ask_file))
         self.open_folder = self.button("Open a folder...", _FOLDERS, self._ask_folder)
         self.sample = self.button("Sample", _SAMPLE, self.open_sample)
         self.isbi2012 = self.button("ISBI 2012", _ISBI, self.open_isbi2012)
         self.new_labels_button = self.button("New", _NEW_LABELS, self.new_labels)
-        self.rows.addWidget(welcome)
+        self.rows.addWidget(WrappingLabel(_WELCOME))
         self.rows.addLayout(in_row(self.open, self.open_folder))
         self.rows.addLayout(in_row(self.sample, self.isbi2012))
 
@@ -124,6 +124,7 @@ class LoadStep(SessionStep):
 
     def _describe(self, *_: Any) -> None:
         self.about.setText("" if self._described is None else description_of(self._described))
+        self.about.setVisible(self._described is not None)
 
     def new_labels(self) -> None:
         """Add an empty labels layer over the image, and choose it."""
@@ -211,23 +212,24 @@ class LoadStep(SessionStep):
         self.read(path.name, read, lambda found: self._show_labels(path, *found))
 
     def _show_layers(self, path: Path, layers: list[LayerData]) -> None:
-        shown = [self.viewer.add_layer(Layer.create(*one)) for one in layers]
+        shown, before = [self.viewer.add_layer(Layer.create(*one)) for one in layers], self.workspace.labels
         for kind, of_kind in (("labels", Labels), ("image", Image)):
             fit = [layer for layer in shown if isinstance(layer, of_kind)]
             if fit:
                 self.workspace.choose(kind, fit[0])
             if fit and kind == "labels":
                 hide_covered(self.viewer, fit[0])
-        remember_folder("images", path.parent)
-        self.say(f"Opened {path.name}: {description_of(shown[0])}.")
+        self.remember_folder_of(path)
+        instead = _instead_of(before, self.workspace.labels)
+        self.say(f"Opened {path.name}: {description_of(shown[0])}.{instead}")
 
     def _show_labels(self, path: Path, labels: Any, described: str) -> None:
         image = self.workspace.image
-        like = image if fits(image, labels.shape) else None
+        like, before = image if fits(image, labels.shape) else None, self.workspace.labels
         self.workspace.choose("labels", add_labels(self.viewer, labels, path.stem, like))
-        remember_folder("images", path.parent)
+        self.remember_folder_of(path)
         warning = "" if like is not None or image is None else " Its shape differs from the image's."
-        self.say(f"Opened {path.name}: {described}.{warning}")
+        self.say(f"Opened {path.name}: {described}.{_instead_of(before, self.workspace.labels)}{warning}")
 
     # -- work that was not saved ----------------------------------------------------------
 
@@ -237,10 +239,23 @@ class LoadStep(SessionStep):
         if not self.lost_work.choice.count():
             self.say("There is no work that was not saved.")
 
-    def _offer_removed(self) -> None:
-        if self._workers:  # such as one that reads the session that is being restored
+    def _note_left(self, folder: Path) -> None:
+        self._left.add(folder)
+        self._soon.start()
+
+    def _offer_left(self) -> None:
+        """Offer the labels that were removed, once they are written."""
+        self._left -= set(map(self.autosave.folder, self.workspace.managed_labels))  # opened again
+        if not self._workers:  # one may read the session that is being restored
+            written = {folder for folder in self._left if not open_elsewhere(folder)}
+            self._left -= written
+            self.lost_work.offer(written)
+        if self._left:
             self._soon.start()
-            return
-        dock = self.lost_work.parentWidget()
-        if dock is not None and dock.isVisible():
-            self.lost_work.refresh()
+
+
+def _instead_of(before: Any, now: Any) -> str:
+    """Return in a sentence that a layer that was opened took the place of the user's own labels."""
+    if not is_managed(before) or now == before:
+        return ""
+    return f" Tools and Train work on '{now.name}' now; for '{before.name}' choose that in Labels again."

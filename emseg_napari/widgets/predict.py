@@ -32,9 +32,10 @@ from emseg_napari.widgets.base.proposal_text import outcome
 from emseg_napari.widgets.base.step import enable, in_row, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
+from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.labels_layer import is_managed, proposals_of
 from emseg_napari.widgets.layers.layer_pixels import fits, placed_volume, volume_of_layer
-from emseg_napari.widgets.layers.placement import shown_slice, slice_in_view
+from emseg_napari.widgets.layers.placement import shown_slice, slice_in_view, view_events
 from emseg_napari.widgets.layers.proposal_layers import PredictionSource, ProposalLayers, check_fits
 from emseg_napari.widgets.layers.quick_look_layer import QuickLookLayer
 from emseg_napari.widgets.layers.selection import selection_kept
@@ -57,9 +58,12 @@ class PredictStep(JobStep, LabelsStep):
         self._proposals: ProposalLayers | None = None
         self._streaming: StreamingLayer | None = None
         self._quick_look = QuickLookLayer(self.viewer)
+        self._unchanged = ""  # the sentence that nothing was changed
         self._build()
         self.workspace.changed.connect(self.update_buttons)
         self.closing.connect(self._quick_look.hide)
+        for event in view_events(self.viewer):
+            connect_while(self, event, self._drop_outcome)
         self.update_buttons()
 
     def _build(self) -> None:
@@ -263,7 +267,13 @@ class PredictStep(JobStep, LabelsStep):
         target = self._proposals.target
         if target not in self.viewer.layers:
             raise UserError(f"'{target.name}' was removed in the meantime; propose again.")
-        self.say(outcome(self._proposals, target == self.workspace.labels))
+        sentence = outcome(self._proposals, target == self.workspace.labels)
+        self._unchanged = "" if self._proposals.pixels else sentence
+        self.say(sentence)
+
+    def _drop_outcome(self, *_: Any) -> None:
+        """Say no longer that nothing was changed, once another slice is in view."""
+        self.take_back(self._unchanged)
 
     def _written(self, streaming: StreamingLayer, result: VolumePrediction) -> None:
         self.bar.setFormat("done")

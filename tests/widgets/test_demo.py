@@ -6,10 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 from qtpy import PYQT5
-from qtpy.QtWidgets import QLabel
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QLabel, QWidget
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.widgets.demo import ScriptedDemo
+from emseg_napari.widgets.demo import ScriptedDemo, enlarge
+from helpers.timing import PATIENCE_S
 
 
 def test_a_step_that_did_not_do_its_work_ends_the_demo_with_its_sentence(qtbot):
@@ -18,6 +20,19 @@ def test_a_step_that_did_not_do_its_work_ends_the_demo_with_its_sentence(qtbot):
     ScriptedDemo._demand(True, step)
     with pytest.raises(UserError, match=r"^Nothing was exported\.$"):
         ScriptedDemo._demand(False, step)
+
+
+@pytest.mark.parametrize(("before", "after"), [((800, 600), (1280, 800)), ((1400, 700), (1400, 800))])
+def test_a_small_window_is_enlarged_to_show_the_whole_page_and_stays_on_the_screen(qtbot, before, after):
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.resize(*before)
+    window.move(400, 400)
+    window.show()
+    enlarge(window)
+    screen = window.screen().availableGeometry()
+    assert window.size() == QSize(*after).boundedTo(screen.size())
+    assert screen.contains(window.frameGeometry())
 
 
 _NOTICES = """
@@ -37,3 +52,20 @@ def test_that_pyqt5_is_deprecated_stands_in_the_terminal_and_not_over_the_canvas
     done = subprocess.run([sys.executable, "-c", _NOTICES], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0"
     assert done.stderr.count("PyQt5 backend is deprecated") == 1
+
+
+_CLOSED = """
+import napari
+from qtpy.QtCore import QTimer
+from emseg_napari.widgets.demo import open_window
+QTimer.singleShot(0, lambda: napari.current_viewer().close())
+open_window()
+print("opened")
+"""
+
+
+def test_a_window_that_is_closed_while_it_loads_ends_the_program_without_a_word():
+    done = subprocess.run([sys.executable, "-c", _CLOSED], capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 0
+    assert "opened" not in done.stdout
+    assert "Traceback" not in done.stderr

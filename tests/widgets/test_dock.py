@@ -5,14 +5,17 @@ import threading
 from threading import Event
 
 import pytest
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QMainWindow
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QCheckBox, QMainWindow
 
+from emseg_napari.annotation.session.recovery import new_recovery
+from emseg_napari.annotation.session.store import Session, save_session
 from emseg_napari.widgets import dock_widget
 from emseg_napari.widgets.base.closing import main_window_of
+from emseg_napari.widgets.dock import Dock
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
 from helpers.timing import PATIENCE_S
-from helpers.window import canvas_of, end_jobs, move, striped, wait_for
+from helpers.window import canvas_of, end_jobs, entry, move, striped, wait_for
 
 PLUGIN = "emseg-napari"
 
@@ -144,13 +147,14 @@ def test_the_window_stays_alive_while_the_dock_is_imported(make_napari_viewer, q
 
     monkeypatch.setattr(dock_widget, "_DOCK", f"{wanted}.not_yet")
     monkeypatch.setattr(dock_widget, "import_module", slowly)
-    shown = make_napari_viewer().window.add_plugin_dock_widget(PLUGIN)[1]
+    shown = make_napari_viewer(show=True).window.add_plugin_dock_widget(PLUGIN)[1]
     assert shown.dock is None
     assert shown._loading.text() == "Loading..."
-    with qtbot.waitSignal(shown.ready):
+    with qtbot.waitSignal(shown.ready, timeout=int(1000 * PATIENCE_S)):
         imported.set()
     assert shown.dock.workspace is not None
     assert shown._loading.isHidden()
+    wait_for(qtbot, lambda: shown.dock.height() == shown.height())  # nothing is left empty above or below
 
 
 def test_the_window_answers_between_the_parts_of_the_dock(viewer, qtbot):
@@ -180,3 +184,31 @@ def test_a_dock_that_cannot_be_imported_says_so(make_napari_viewer, qtbot, monke
     shown = make_napari_viewer().window.add_plugin_dock_widget(PLUGIN)[1]
     wait_for(qtbot, lambda: "cannot be loaded" in shown._loading.text())
     assert shown.dock is None
+
+
+def test_a_tick_of_the_menu_is_a_box_that_is_seen_before_it_is_ticked(viewer, qtbot):
+    dock = opened(viewer, qtbot)[1].dock
+    dock.header.menu.popup(dock.mapToGlobal(dock.rect().center()))
+    (box,) = dock.header.menu.findChildren(QCheckBox)
+    assert box.isVisible()
+    assert not box.isChecked()
+    qtbot.mouseClick(box, Qt.MouseButton.LeftButton)
+    assert dock.load.copies_image
+    entry(dock, box.text()).click()
+    assert not dock.load.copies_image
+    dock.header.menu.close()
+
+
+def seen_windows():
+    return {one for one in QApplication.topLevelWidgets() if one.isVisible()}
+
+
+def test_nothing_is_shown_as_a_window_of_its_own_while_the_dock_is_built(viewer):
+    work = new_recovery()
+    work.parent.mkdir(parents=True, exist_ok=True)
+    save_session(work, Session(None, striped()[0], striped()[1]))
+    shown = seen_windows()
+    dock = Dock(viewer)
+    while dock.build_next():
+        assert seen_windows() == shown
+    assert not dock.load.lost_work.isHidden()

@@ -11,7 +11,6 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QFileDialog
 
 from emseg_napari.annotation.label_state import proposed
 from emseg_napari.core.labels import from_probability
@@ -125,7 +124,7 @@ def test_only_the_slice_in_view_is_predicted_when_asked(ready, qtbot):
 
 
 @pytest.mark.slow
-def test_cancel_ends_a_training_within_a_second_and_resume_goes_on_with_it(ready, qtbot, monkeypatch):
+def test_cancel_ends_a_training_within_a_second_and_resume_goes_on_with_it(ready, qtbot):
     ready.train.amount.setText("500")
     ready.train.train.click()
     wait_for(qtbot, lambda: len(ready.train.plot.rows) > 0, 120)
@@ -139,7 +138,11 @@ def test_cancel_ends_a_training_within_a_second_and_resume_goes_on_with_it(ready
 
     folder, epochs = ready.train.folder, len(ready.train.plot.rows)
     ready.train.folder = None  # as after a new start of napari
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
+    choice = ready.train.start_from
+    choice.networks.refresh()
+    wait_for(qtbot, lambda: choice.findData(str(folder)) >= 0)
+    choice.setCurrentIndex(choice.findData(str(folder)))
+    choice.activated.emit(choice.currentIndex())
     ready.train.resume.click()
     wait_for(qtbot, lambda: len(ready.train.plot.rows) > epochs, 120)
     assert open_run(folder).history[epochs].epoch == epochs + 1
@@ -160,7 +163,7 @@ def test_a_killed_engine_is_said_within_two_seconds_and_the_training_resumes(rea
     wait_for(qtbot, lambda: ready.train.resume.isEnabled())
     ready.train.resume.click()
     wait_for(qtbot, lambda: not ready.train.job.running, 180)
-    run = open_run(ready.workspace.run)
+    run = open_run(ready.train.folder)
     assert [row.epoch for row in run.history] == list(range(1, 13))
     assert run.record.finished
 

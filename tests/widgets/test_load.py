@@ -11,6 +11,7 @@ import tifffile
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog
 
+from emseg_napari.annotation.session.recovery import Recovery
 from emseg_napari.widgets.base import lost_work
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
@@ -91,7 +92,8 @@ def test_labels_that_are_not_in_the_session_are_named(step, tmp_path, qtbot):
     step.save_session(tmp_path / "a")
     wait_for(qtbot, lambda: step.status.text().startswith("Saved"))
     assert step.status.text() == (
-        "Saved a.emseg; your changes are saved there from now on. It contains 'mine', not 'second', 'third'."
+        f"Saved a.emseg in {tmp_path}; your changes are saved there from now on. "
+        "It contains 'mine', not 'second', 'third'."
     )
 
 
@@ -104,7 +106,7 @@ def test_a_session_opens_with_its_image_and_the_next_dialog_begins_beside_it(ste
     wait_for(qtbot, lambda: step.status.text().startswith("Saved"))
     step.viewer.layers.clear()
     wait_until_left(qtbot, folder)
-    other = step.viewer.add_image(IMAGE, name="another")
+    other = step.viewer.add_image(255 - IMAGE, name="another")
     remember_folder("images", Path("elsewhere"))
     step.open_session(folder)
     wait_for(qtbot, lambda: step.status.text() == "Opened the session (2 slices confirmed).")
@@ -159,6 +161,7 @@ def test_what_is_opened_is_chosen_described_and_its_folder_remembered(step, stac
     assert step.workspace.labels.name == "truth"
     assert step.workspace.labels.scale.tolist() == [5, 2, 2]
     assert "differs" not in step.status.text()
+    assert "Train work on 'truth' now; for 'before" in step.status.text()
     assert recall_folder("images", Path()) == stack.parent
 
 
@@ -195,8 +198,8 @@ def test_a_disk_that_fails_and_works_again_is_said(step):
 
 def test_lost_work_is_offered_with_its_time_and_size_and_goes_when_it_is_restored(step, monkeypatch):
     works = [
-        SimpleNamespace(when=datetime(2026, 3, 4, 5, 6), image="cells", slices=7, folder=Path("a")),
-        SimpleNamespace(when=datetime(2026, 3, 5, 5, 6), image="more", slices=1, folder=Path("b")),
+        Recovery(Path("a"), datetime(2026, 3, 4, 5, 6), "cells", 7, named=False),
+        Recovery(Path("b"), datetime(2026, 3, 5, 5, 6), "more", 1, named=False),
     ]
     opened, discarded = [], []
     monkeypatch.setattr(lost_work, "recoverable", lambda: list(works))
@@ -205,7 +208,7 @@ def test_lost_work_is_offered_with_its_time_and_size_and_goes_when_it_is_restore
     assert step.lost_work.isHidden()
     step.lost_work.refresh()
     assert not step.lost_work.isHidden()
-    assert step.lost_work.choice.itemText(0) == "2026-03-04 05:06 cells (7 slices with labels)"
+    assert step.lost_work.choice.itemText(0) == "cells \u00b7 04 Mar 05:06 \u00b7 7 slices"
     step.lost_work.restore.click()
     assert (opened, step.lost_work.choice.count(), step.lost_work.isHidden()) == ([Path("a")], 1, False)
     for answer, left in ((None, False), ("Discard", True)):
@@ -213,7 +216,7 @@ def test_lost_work_is_offered_with_its_time_and_size_and_goes_when_it_is_restore
         step.lost_work.refresh()
         step.lost_work.choice.setCurrentIndex(1)
         step.lost_work.discard.click()
-        assert "more (1 slices with labels) are deleted" in asked[0]
+        assert "more (1 slice, 2026-03-05 05:06) are deleted" in asked[0]
         assert discarded == [Path("b")] * left
     step.lost_work.restore.click()
     assert step.lost_work.isHidden()

@@ -220,6 +220,8 @@ def test_where_all_pixels_have_labels_of_the_user_nothing_is_proposed_and_that_i
     step.job.event.emit(predicted(0.9))
     step.job.event.emit(Finished(None))
     np.testing.assert_array_equal(layer.data, LABELS)
+    assert step.autosave.folder(layer) is None  # else untouched labels would be offered as unsaved work
+    assert not info_of(layer).origins
     assert step.status.text() == (
         "Nothing was changed in 'mine': all pixels of slice 2 have labels of yours; press 'New' beside "
         "Labels for an empty layer."
@@ -265,10 +267,13 @@ def test_a_prediction_of_a_confirmed_slice_says_that_it_changed_nothing(step):
     assert step.status.text() == (
         "Nothing was changed in 'mine': confirmed slices stay as they are (2; C unconfirms)."
     )
+    step.viewer.dims.set_point(0, 3)
+    assert step.status.text() == ""
     step.whole_stack.click()
     for z in (2, 3):
         step.job.event.emit(predicted(0.9, z))
     step.job.event.emit(Finished(None))
+    step.viewer.dims.set_point(0, 2)
     assert step.status.text().endswith(" Note: confirmed slices stay as they are (2; C unconfirms).")
 
 

@@ -79,6 +79,11 @@ def is_unsaved(folder: Path) -> bool:
     return _real(folder).parent == _real(recovery_folder())
 
 
+def is_in_recovery(path: Path) -> bool:
+    """Whether a path is the recovery folder or lies in it, where *Discard* deletes."""
+    return _real(path).is_relative_to(_real(recovery_folder()))
+
+
 def recoverable() -> list[Recovery]:
     """Return the sessions with labels that no window has open, the last changed first."""
     here = recovery_folder()

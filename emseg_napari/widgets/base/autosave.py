@@ -49,10 +49,13 @@ class SessionAutosave(QObject):
         Why something cannot be written; empty when all could be.
     noted : str
         What the user should know about the autosave.
+    left : Path
+        The session of a layer that was removed; its last labels are being written.
     """
 
     trouble = Signal(str)
     noted = Signal(str)
+    left = Signal(object)
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace)
@@ -92,8 +95,11 @@ class SessionAutosave(QObject):
         for kept in list(self._autosaved):
             if kept.layer not in except_of:
                 kept.end_searching()
+                folder = kept.autosave.folder
                 kept.autosave.close(timeout=0)  # its thread writes what is left
                 self._autosaved.remove(kept)
+                if folder is not None:
+                    self.left.emit(folder)
 
     def _resume(self, layer: Labels, opened: OpenedSession) -> None:
         """Keep a layer where it was opened from, with what was painted since."""

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtGui import QAction
-from qtpy.QtWidgets import QGridLayout, QLabel, QMenu, QPushButton, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QToolButton,
+    QWidget,
+    QWidgetAction,
+)
 
 from emseg_napari.widgets.base.workspace import LayerChoice, Workspace
 
@@ -70,7 +79,8 @@ class Header(QWidget):
                 ("Network", network, None),
             )
         ):
-            grid.addWidget(QLabel(title), row, 0)
+            if title:
+                grid.addWidget(QLabel(title), row, 0)
             grid.addWidget(widget, row, 1, 1, 1 if beside else 2)
             if beside is not None:
                 grid.addWidget(beside, row, 2)
@@ -85,12 +95,23 @@ class Header(QWidget):
 
 
 def _action(entry: MenuEntry, menu: QMenu) -> QAction:
+    if entry.ticked is not None:
+        return _tick_box(entry, menu)
     action = QAction(entry.text, menu)
     action.setToolTip(entry.tooltip)
-    if entry.ticked is None:
-        action.triggered.connect(lambda *_: entry.action())
-    else:
-        action.setCheckable(True)
-        action.setChecked(entry.ticked)
-        action.toggled.connect(entry.action)
+    action.triggered.connect(lambda *_: entry.action())
+    return action
+
+
+def _tick_box(entry: MenuEntry, menu: QMenu) -> QAction:
+    """Return an entry with a box: napari's menus show none where nothing is ticked."""
+    box = QCheckBox(entry.text)
+    box.setToolTip(entry.tooltip)
+    box.setStyleSheet("margin: 3px 14px;")  # as the other entries
+    box.setChecked(bool(entry.ticked))
+    box.toggled.connect(entry.action)
+    action = QWidgetAction(menu)
+    action.setText(entry.text)
+    action.setDefaultWidget(box)
+    action.triggered.connect(box.toggle)
     return action

@@ -42,8 +42,8 @@ NAPARI_KEYS = {
     "6 or Z": "move the image",
     "[ and ]": "brush size",
     "Escape": "end the tool",
-    "Ctrl+Z": "undo",
-    "Ctrl+Shift+Z": "redo",
+    "Ctrl+Z": "undo the last change of the labels chosen at the top",
+    "Ctrl+Shift+Z": "redo it",
 }
 
 

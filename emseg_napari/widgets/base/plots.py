@@ -24,7 +24,8 @@ from emseg_napari.widgets.base.theme_colours import (
 )
 
 _SCORES_PX, _LOSS_PX = 190, 120
-_AXIS_PX = 44  # or letters below the line would be cut
+# pyqtgraph puts titles 5 pixels outside of their axes, and half a number above the upper end.
+_MARGINS_PX = (5, 9, 1, 5)
 _THRESHOLD = "threshold of the boundary probability"
 
 
@@ -81,7 +82,7 @@ class _Plot(pg.PlotWidget):
         self.setLabel("bottom", bottom)
         for axis in ("left", "bottom"):
             self.getAxis(axis).enableAutoSIPrefix(False)
-        self.getAxis("bottom").setHeight(_AXIS_PX)
+        self.plotItem.layout.setContentsMargins(*_MARGINS_PX)
         self.setMouseEnabled(x=False, y=False)
         self.setMenuEnabled(False)
         self.hideButtons()

@@ -10,7 +10,7 @@ from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.step import choice_of
 from emseg_napari.widgets.base.workspace import Workspace
 
-FILL, OWN_LAYER = "the labels layer, where you have no labels", "a layer of its own"
+FILL, OWN_LAYER = "the labels layer, where unlabelled", "a layer of its own"
 _TARGET = (
     "Where proposals go. What you painted or confirmed is never changed. On disk: the boundary "
     "probability of the whole stack, which may be larger than memory and can be resumed after "

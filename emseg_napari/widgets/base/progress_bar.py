@@ -17,7 +17,7 @@ class JobBar(QProgressBar):
         self.setFormat("")
 
     def text(self) -> str:
-        """Return the words as Qt draws them: of long ones the middle is left out, so that the time is read."""
+        """Return the words as Qt draws them: of long ones the middle is left out, not the time."""
         room = self.width() - 2 * self.fontMetrics().averageCharWidth()
         return self.fontMetrics().elidedText(super().text(), Qt.TextElideMode.ElideMiddle, room)
 

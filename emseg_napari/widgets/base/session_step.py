@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog
 
+from emseg_napari.annotation.session.recovery import is_in_recovery
 from emseg_napari.annotation.session.store import MissingImage
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.containers import FOLDER_SUFFIXES
@@ -18,13 +20,14 @@ from emseg_napari.widgets.base.autosave import checked_source
 from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.base.step import StepWidget
+from emseg_napari.widgets.base.text import slice_count
 from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.file_layers import container_of, moved_to
 from emseg_napari.widgets.layers.labels_layer import is_managed
-from emseg_napari.widgets.layers.layer_info import LayerData, info_in
+from emseg_napari.widgets.layers.layer_info import LayerData, info_in, update_info
 from emseg_napari.widgets.layers.selection import hide_covered
-from emseg_napari.widgets.layers.session_layers import session_layers
+from emseg_napari.widgets.layers.session_layers import session_layers, shown_image
 
 STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
 _SAVE = "Labels, confirmed slices and run, in a folder NAME.emseg."
@@ -38,7 +41,14 @@ class SessionStep(StepWidget):
     ----------
     copies_image : bool
         Whether a session that is saved holds a copy of an image that has a file.
+
+    Signals
+    -------
+    not_opened : Path
+        The session in this folder could not be opened.
     """
+
+    not_opened = Signal(object)
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
@@ -67,6 +77,11 @@ class SessionStep(StepWidget):
         """Return the folder in which a file dialog begins: that of the last file."""
         return str(recall_folder("images", Path.home()))
 
+    def remember_folder_of(self, path: Path) -> None:
+        """Let file dialogs begin beside a path, but not among the work that was not saved."""
+        if not is_in_recovery(path):
+            remember_folder("images", path.parent)
+
     def read(self, name: str, read: Callable[[], Any], show: Callable[[Any], None]) -> None:
         """Read something in the background, and say so; then show it."""
         self.in_background(f"Reading {name}...", read, show)
@@ -81,7 +96,7 @@ class SessionStep(StepWidget):
         copy, text = self.copies_image, f"Saving {folder.name}..."
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
         warning = f" It contains '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
-        saved = f"Saved {folder.name}; your changes are saved there from now on.{warning}"
+        saved = f"Saved {folder.name} in {folder.parent}; your changes are saved there from now on.{warning}"
 
         def save(source: Path | None) -> None:
             save_as = self.autosave.saving(labels, image, folder, copy, source)
@@ -95,19 +110,25 @@ class SessionStep(StepWidget):
 
     def open_session(self, folder: Path, image: Path | None = None) -> None:
         """Open a saved session in the background; asks where its image is if that has moved."""
+        images = self.workspace.candidates("image")
+
+        def read() -> tuple[list[LayerData], Any]:
+            layers = session_layers(folder, image)
+            return layers, shown_image(layers, images)
 
         def show(outcome: tuple[Any, Exception | None]) -> None:
-            layers, error = outcome
+            found, error = outcome
             if isinstance(error, MissingImage):
-                found = self._ask_moved(error)
-                if found is not None:
-                    self.open_session(folder, found)
+                moved = self._ask_moved(error)
+                if moved is not None:
+                    self.open_session(folder, moved)
                     return
             if error is not None:
+                self.not_opened.emit(folder)
                 raise error
-            self._show_session(folder, layers)
+            self._show_session(folder, *found)
 
-        self.read(folder.name, lambda: outcome_of(lambda: session_layers(folder, image)), show)
+        self.read(folder.name, lambda: outcome_of(read), show)
 
     def _ask_moved(self, error: MissingImage) -> Path | None:
         container = container_of(error.path)
@@ -118,14 +139,19 @@ class SessionStep(StepWidget):
             path, _ = QFileDialog.getOpenFileName(self, title, self.last_folder(), STACKS)
         return moved_to(error.path, Path(path)) if path else None
 
-    def _show_session(self, folder: Path, layers: list[LayerData]) -> None:
+    def _show_session(self, folder: Path, layers: list[LayerData], image: Any) -> None:
+        """Show a session over the layer that shows its image already, if there is one."""
         (pixels, of_image, _), (labels, of_labels, _) = layers
-        image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
+        if image in self.viewer.layers:
+            update_info(image, session_folder=folder)
+            image.visible = True
+        else:
+            image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
         self.workspace.choose("image", image)
         opened = info_in(of_labels["metadata"]).opened
         assert opened is not None  # the labels of a session
         session = opened.session
         hide_covered(self.viewer, self.viewer.add_labels(labels, **of_labels))
-        remember_folder("images", folder.parent)
+        self.remember_folder_of(folder)
         warnings = " ".join(["", *session.warnings])
-        self.say(f"Opened the session ({len(session.confirmed)} slices confirmed).{warnings}")
+        self.say(f"Opened the session ({slice_count(len(session.confirmed))} confirmed).{warnings}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from napari.qt.threading import create_worker
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QGridLayout,
@@ -195,8 +195,10 @@ def primary(button: QPushButton) -> QPushButton:
 
 
 def choice_of(options: Sequence[str], tooltip: str) -> QComboBox:
-    """Make a chooser of one of several texts."""
+    """Make a chooser of one of several texts, whose longest leaves room for a title beside it."""
     choice = QComboBox()
+    choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    choice.setMinimumContentsLength(12)
     choice.addItems(options)
     choice.setToolTip(tooltip)
     return choice
@@ -212,13 +214,33 @@ def in_columns(buttons: Sequence[QPushButton], grid: QGridLayout, columns: int =
         grid.addWidget(button, i // columns, i % columns)
 
 
+_RESIZING = (QEvent.Type.Resize, QEvent.Type.FontChange, QEvent.Type.ContentsRectChange)
+
+
 class WrappingLabel(QLabel):
     """A label that wraps, and whose long words do not widen the dock."""
 
     def __init__(self, text: str = "") -> None:
         super().__init__(text)
-        self.setWordWrap(True)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setWordWrap(True)  # after the policy, which forgets that the height depends on the width
+
+    def setText(self, text: str) -> None:
+        """Show a text, and ask for the height that it needs."""
+        super().setText(text)
+        self._fit()
+
+    def event(self, event: QEvent) -> bool:
+        """Ask for another height with another width, font or margin."""
+        done = bool(super().event(event))
+        if event.type() in _RESIZING:
+            self._fit()
+        return done
+
+    def _fit(self) -> None:
+        # A minimum: layouts above do not always ask for the height at a width, and none that is aligned does.
+        self.setMinimumHeight(0)
+        self.setMinimumHeight(max(0, self.heightForWidth(self.width())))
 
 
 def first_obstacle(obstacles: Iterable[tuple[bool, str]]) -> str | None:

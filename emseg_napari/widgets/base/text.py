@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from emseg_napari.core.jobs import EpochEnded
+from emseg_napari.core.text import counted
 from emseg_napari.io.axes import slices_text
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.models.run_list import ListedRun
@@ -47,6 +48,11 @@ def listed_title(listed: ListedRun) -> str:
     return " \u00b7 ".join([name, score, *when, *slices])
 
 
+def slice_count(count: int) -> str:
+    """Return a number of slices in words: "1 slice", "2 slices"."""
+    return counted(count, "slice")
+
+
 def shortened(name: str, letters: int) -> str:
     """Return a name of at most so many letters, both ends of a longer one."""
     end = letters // 3
@@ -81,7 +87,7 @@ def _state(listed: ListedRun) -> list[str]:
         trained = [duration(history[-1].seconds)] if history else []
         score = ", ".join(["interrupted" if listed.resumable else "not finished", *trained])
     count = len({*record.trained_slices, *record.held_out_slices})
-    return [score, f"{count} slice{'' if count == 1 else 's'}"]
+    return [score, slice_count(count)]
 
 
 def verdict(run: Run) -> str:

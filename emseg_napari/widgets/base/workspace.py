@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
+from napari.components.overlays import BrushCircleOverlay
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
@@ -49,6 +50,7 @@ class Workspace(QObject):
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         _survive_mesa(viewer)
+        _clear_brush(viewer)
         self.viewer = viewer
         self._chosen: dict[str, Layer | None] = {"image": None, "labels": None}
         self._run: Path | None = None
@@ -167,6 +169,13 @@ def _survive_mesa(viewer: Any) -> None:
         overlay.visible = True
 
 
+def _clear_brush(viewer: Any) -> None:
+    """Let the viewer draw no box behind the brush: napari leaves it on the canvas without the brush."""
+    for overlay in viewer.canvas.overlays.values():
+        if isinstance(overlay, BrushCircleOverlay):
+            overlay.box = False
+
+
 def _is_aid(layer: Layer) -> bool:
     return info_of(layer).is_aid
 
@@ -187,12 +196,13 @@ class LayerChoice(QComboBox):
         self._refresh()
 
     def _choose(self, index: int) -> None:
-        """Choose a layer; labels are shown, and those that they cover are hidden."""
+        """Choose a layer; labels are shown and selected, and those that they cover are hidden."""
         if self._layers:
             layer = self._layers[index]
             self._workspace.choose(self._kind, layer)
             if isinstance(layer, Labels):
                 show_alone(self._workspace.viewer, layer)
+                self._workspace.viewer.layers.selection.active = layer
 
     def _refresh(self) -> None:
         self._layers = self._workspace.candidates(self._kind)

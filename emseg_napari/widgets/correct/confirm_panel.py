@@ -120,7 +120,7 @@ class ConfirmPanel(QWidget):
         confirmed = z in confirmed_in(layer)
         self._strip.show_pixel(z)
         self._strip.found[z] = summary(stack_of(layer)[z], confirmed)
-        self.state.setText(self._strip.sentence(z))
+        self.state.setText(self._strip.sentence(z).replace(" %", "\N{NO-BREAK SPACE}%"))
         self.confirm.setText(_confirm_text(confirmed))
         return z
 
@@ -134,7 +134,7 @@ class ConfirmPanel(QWidget):
 
 
 def _confirm_text(confirmed: bool) -> str:
-    return f"{'Unconfirm' if confirmed else 'Confirm'} slice ({_KEY})"
+    return f"{'Unconfirm' if confirmed else 'Confirm slice'} ({_KEY})"
 
 
 def _confirmation(layer: Labels, z: int) -> str:

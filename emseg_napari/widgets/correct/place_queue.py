@@ -79,6 +79,12 @@ class PlaceQueue:
         seen = self._settled.union(map(_key, self._visited))
         return [place for place in self._places.get(z, []) if _key(place) not in seen]
 
+    def count(self) -> str:
+        """Say how many places are left in how many slices."""
+        counts = [len(self.waiting(z)) for z in self._places]
+        slices = sum(count > 0 for count in counts)
+        return f"{sum(counts)} places to look at in {slices} slices (N)" if slices else "no place is left"
+
     def next_slice(self, z: int) -> int | None:
         """Return the first slice after `z`, and after the last from the first, that has places left."""
         for other in sorted(self._places, key=lambda one: (one <= z, one)):

@@ -165,11 +165,16 @@ class PlaceSearch(JobListener, QObject):
         self.failed.emit(event.text, event.z if self._now.z is not None else None)
 
     def on_finished(self, event: Finished) -> None:
-        """Wait for the end of the job, which follows."""
+        """Say what was found in all slices; that of one slice is seen in the page."""
+        if self.searches_all:
+            assert self._now is not None  # it runs
+            self._step.say(f"All slices are searched: {self._now.queue.count()}.")
 
     def on_failed(self, event: Failed) -> None:
         """Report why the search ended early, unless it was cancelled."""
         if event.cancelled:
+            if self.searches_all:
+                self._step.say("The search was cancelled; what was found stays.")
             return
         search = self._now
         assert search is not None  # it runs

@@ -1,4 +1,4 @@
-"""The user's way from place to place: the view moves there, and a ring shows where to look."""
+"""The user's way from place to place: the view moves there, and ring and dots show where to look."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from emseg_napari.widgets.layers.placement import (
 )
 from emseg_napari.widgets.layers.selection import show_if_hidden
 
-_RING = {"face_color": "transparent", "border_color": "white", "border_width": 0.012}
+_RING_WIDTH, _DOT_PX, _DOT_GAP_PX = 0.012, 0.8, 3  # of the ring's size; in pixels of the image
 _LEAST_ZOOM, _ZOOM = 3.0, 5.0  # screen pixels for one of the image
 
 
@@ -65,13 +65,13 @@ class PlaceWalk(QObject):
         super().__init__(page)
         self._step, self._searches, self._page = step, searches, page
         self._queues: dict[Any, PlaceQueue] = {}  # by the unique id of the layer
-        self._ring = AidLayer(step.viewer, "points", name="place to look at", **_RING)
-        self._ringed: PlaceQueue | None = None  # whose place has the ring
+        self._ring = AidLayer(step.viewer, "points", name="place to look at", border_color="white")
+        self._marked: Place | None = None
         self.waits_for: int | None = None
         searches.searched.connect(self._arrive)
         searches.changed.connect(self._follow_search)
-        step.workspace.edited.connect(self._follow_edit)
-        for leave in (self._ring.hide, self.stop_waiting):
+        step.workspace.edited.connect(self.mark_place)
+        for leave in (self.unmark, self.stop_waiting):
             step.closing.connect(leave)
 
     @property
@@ -87,19 +87,17 @@ class PlaceWalk(QObject):
         """The place that is looked at."""
         return self.queue.place if self.queue else None
 
+    @property
+    def open_place(self) -> Place | None:
+        """The place that is looked at; None if its slice is confirmed, where nothing is left to look at."""
+        queue, place = self.queue, self.place
+        return None if queue is None or place is None or place.z in confirmed_in(queue.layer) else place
+
     def follow_layers(self) -> None:
-        """Forget the places of layers that are gone, and show no ring of another layer."""
+        """Forget the places of layers that are gone, and mark no place of another layer."""
         known = {layer.unique_id for layer in self._step.workspace.managed_labels}
         self._queues = {key: queue for key, queue in self._queues.items() if key in known}
-        if self.queue is not self._ringed:
-            self._ring.hide()
-
-    def _follow_edit(self, layer: Labels, slices: set[int]) -> None:
-        """Show no ring in a slice that has been confirmed: nothing is left to look at."""
-        queue = self._ringed
-        place = None if queue is None or queue.layer != layer else queue.place
-        if place is not None and place.z in slices & confirmed_in(layer):
-            self._ring.hide()
+        self.mark_place()
 
     def forget(self, layer: Labels, z: int) -> None:
         """Forget the places of a slice that live learning has drawn anew, unless the user looks at one."""
@@ -175,14 +173,38 @@ class PlaceWalk(QObject):
         """Bring a place into view; the zoom stays if the place is well seen with it."""
         place, viewer, layer = queue.place, self._step.viewer, queue.layer
         assert place is not None  # `move` went to one
-        self._ringed = queue
         show_if_hidden(viewer, layer)
         show_pixel(viewer, layer, (place.z, place.y, place.x))
         if not fits_the_view(viewer, layer, 2 * place.radius_px, _LEAST_ZOOM):
             zoom_to(viewer, layer, 2 * place.radius_px, _ZOOM)
-        where = np.array([(place.z, place.y, place.x)[-layer.ndim :]], float)
-        self._ring.show(where, layer_transform(layer, layer.ndim)).size = 2 * place.radius_px
+        self._mark(queue, place)
         self.changed.emit()
+
+    # -- the mark on the canvas ---------------------------------------------------------
+
+    def mark_place(self, *_: Any) -> None:
+        """Mark the place that is open, and that place only."""
+        queue, place = self.queue, self.open_place
+        if queue is None or place is None:
+            self.unmark()
+        elif place is not self._marked and self._page.isVisible():
+            self._mark(queue, place)
+
+    def unmark(self) -> None:
+        """Mark nothing for now."""
+        self._marked = None
+        self._ring.hide()
+
+    def _mark(self, queue: PlaceQueue, place: Place) -> None:
+        """Show a ring around a place, and dots along its boundary."""
+        self._marked, middle = place, (place.y, place.x)  # noted first: layers that come are followed
+        rows, columns = (np.r_[m, line[::_DOT_GAP_PX]] for m, line in zip(middle, place.pixels, strict=True))
+        where = np.stack([np.full(len(rows), place.z), rows, columns], axis=1)[:, -queue.layer.ndim :]
+        is_ring = np.arange(len(where)) == 0
+        ring = self._ring.show(where.astype(float), layer_transform(queue.layer, queue.layer.ndim))
+        ring.size = np.where(is_ring, 2 * place.radius_px, _DOT_PX)
+        ring.border_width = np.where(is_ring, _RING_WIDTH, 0)
+        ring.face_color = np.where(is_ring[:, np.newaxis], (0, 0, 0, 0), (1, 1, 1, 1))
 
     def accept(self) -> None:
         """Make the proposals around the place the user's own, then go to the next place."""
@@ -206,7 +228,7 @@ class PlaceWalk(QObject):
     def _current_place(self) -> tuple[PlaceQueue, Place]:
         """Return the place that the user looks at, in the slice in view."""
         z = self._step.slice_of(self._step.managed_layer())
-        queue, place = self.queue, self.place
+        queue, place = self.queue, self.open_place
         if queue is None or place is None or place.z != z:
             raise UserError("Go to a place first (N).")
         return queue, place
@@ -216,7 +238,7 @@ class PlaceWalk(QObject):
         queue = self.queue
         z = queue.slice_to_label() if queue else None
         if queue is None or z is None:
-            raise UserError("Every slice that was searched is confirmed.")
+            raise UserError("Every slice that was searched is confirmed; press 'All slices' to search all.")
         show_slice(self._step.viewer, queue.layer, z)
         error = f"estimated error {queue.errors[z]:.3f} (1 - V_rand)"
         self._step.say(f"The network would learn most from slice {z}: {error}.")

@@ -65,7 +65,7 @@ class RepairController(QObject):
         self._soon = QTimer(self, singleShot=True, interval=_PREVIEW_MS)
         self._soon.timeout.connect(self._show_preview)
         for event in view_events(viewer):
-            connect_while(self, event, self._forget_first)
+            connect_while(self, event, self.forget_first)
 
     @property
     def layer(self) -> Any:
@@ -86,45 +86,44 @@ class RepairController(QObject):
         layer.mouse_drag_callbacks.append(self._drag)
         layer.mouse_move_callbacks.append(self._hover)
         layer.events.mode.connect(self.deactivate)
-        layer.bind_key("Escape", self._escape, overwrite=True)
         self.changed.emit()
         if isinstance(tool, WholeSliceTool):
             self._request_preview([])
 
     def deactivate(self, event: Any = None) -> None:
-        """Deactivate the tool, and give the mouse back to napari."""
+        """Deactivate the tool, if one is active, and give the mouse back to napari."""
         if self.tool is None:
             return
-        layer = self._layer
+        layer, name = self._layer, self.tool.name
         self._let_go()
         self._soon.stop()
         if layer.mode == "pan_zoom":  # else napari has set both for its own tool
             layer.mouse_pan = True
             layer.cursor = "standard"
         self._preview.hide()
+        self.message.emit(f"{name} is put away.", False)
         self.changed.emit()
 
     def _let_go(self) -> None:
-        """Leave mouse and keys of the layer alone."""
+        """Leave the mouse to the layer."""
         layer, self._layer, self.tool, self._first = self._layer, None, None, None
         self._plane = None
         if layer is not None:
             layer.events.mode.disconnect(self.deactivate)
             layer.mouse_drag_callbacks.remove(self._drag)
             layer.mouse_move_callbacks.remove(self._hover)
-            layer.bind_key("Escape", None, overwrite=True)
 
-    def _escape(self, *_: Any) -> None:
-        if self._first is None:
-            self.deactivate()
-        else:
-            self._forget_first()
+    def forget_first(self, *_: Any) -> bool:
+        """Begin again: the first point was clicked in another slice, or it was a mistake.
 
-    def _forget_first(self, *_: Any) -> None:
-        """Begin again: the first point was clicked in another slice, or it was a mistake."""
-        self._first = None
+        Returns whether there was one.
+        """
+        had_first, self._first = self._first is not None, None
         self._soon.stop()
         self._preview.hide()
+        if self.tool is not None and had_first:
+            self.message.emit(self.tool.about, False)
+        return had_first
 
     # -- the mouse --------------------------------------------------------------------------
 

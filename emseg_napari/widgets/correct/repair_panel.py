@@ -50,6 +50,7 @@ class RepairPanel(QWidget):
         bind(step.viewer, self, actions)
         step.workspace.changed.connect(self._follow)
         step.closing.connect(self.repair.deactivate)
+        self._follow()
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
@@ -113,6 +114,14 @@ class RepairPanel(QWidget):
         self._show_tool()  # Qt has toggled the button already
         if self._step.workspace.labels is not None:
             self._step.workspace.labels.mode = "pan_zoom"
+            _drop_polygon(self._step.workspace.labels)
+
+    def hideEvent(self, event: Any) -> None:
+        """Put the repair tool away when another page is opened, where its button is not seen."""
+        super().hideEvent(event)
+        if not event.spontaneous():  # else the window is minimised
+            self._awaited = None
+            self.repair.deactivate()
 
     def _layer_and_slice(self) -> tuple[Labels, int]:
         """Return what a tool works on, or raise the reason why it cannot."""
@@ -138,8 +147,23 @@ class RepairPanel(QWidget):
             button.setChecked(self.repair.tool is not None and self.repair.tool.name == name)
 
     def _follow(self, *_: Any) -> None:
-        if self.repair.layer is not None and self.repair.layer != self._step.workspace.labels:
+        layer = self._step.workspace.labels
+        if self.repair.layer is not None and self.repair.layer != layer:
             self.repair.deactivate()
+        if layer is not None:
+            layer.bind_key("Escape", self._escape, overwrite=True)
+
+    def _escape(self, *_: Any) -> None:
+        """Forget the first point of the tool in hand, or put the tool away: a brush, too."""
+        if not self.repair.forget_first():
+            self.put_away()
+
+
+def _drop_polygon(layer: Labels) -> None:
+    """Forget a polygon that is not complete: napari leaves it on the canvas without its tool."""
+    for action in layer.class_keymap.values():
+        if action.__name__ == "reset_polygon":
+            action(layer)
 
 
 def _grid(buttons: Sequence[QPushButton]) -> QWidget:

@@ -132,7 +132,7 @@ class SliceStrip(QWidget):
         """Return where the state of a slice is drawn: above the errors, if there are any."""
         width = self.width() / max(1, self._slices)
         gap = 1.0 if width > _WIDE_PX else 0.0
-        below = _MARGIN + (_ERRORS_HEIGHT if self._errors else 0)
+        below = _MARGIN + (_ERRORS_HEIGHT if self._errors_left() else 0)
         return QRectF(z * width, _MARGIN, max(1.0, width - gap), self.height() - _MARGIN - below)
 
     def _slice_at(self, x: float) -> int | None:
@@ -155,10 +155,16 @@ class SliceStrip(QWidget):
 
     def _draw_errors(self, painter: QPainter, ink: QColor) -> None:
         """Draw the bars of the estimated errors below the columns."""
-        highest = max(self._errors.values(), default=0.0) or 1.0
-        for z, error in self._errors.items():
+        errors = self._errors_left()
+        highest = max(errors.values(), default=0.0) or 1.0
+        for z, error in errors.items():
             column, height = self._column(z), (_ERRORS_HEIGHT - 2) * error / highest
             painter.fillRect(QRectF(column.left(), self.height() - height, column.width(), height), ink)
+
+    def _errors_left(self) -> dict[int, float]:
+        """Return the estimated errors of slices that are not confirmed."""
+        confirmed = {z for z, found in self.found.items() if found.confirmed}
+        return {z: error for z, error in self._errors.items() if z not in confirmed}
 
     def _rank(self, z: int) -> int:
         """Say what is drawn later: where columns are narrower than a pixel, done covers raw."""
@@ -182,7 +188,8 @@ class SliceStrip(QWidget):
     def sentence(self, z: int) -> str:
         """Return what is known of a slice in words and per cent."""
         found = self.found.get(z)
-        error = f"; estimated error {self._errors[z]:.3f}" if z in self._errors else ""
+        errors = self._errors_left()
+        error = f"; estimated error {errors[z]:.3f}" if z in errors else ""
         if found is None:  # not counted yet
             return f"Slice {z}{error}"
         total = found.unlabelled + found.proposed + found.own

@@ -20,6 +20,7 @@ from emseg_napari.widgets.correct.live_panel import LivePanel
 from emseg_napari.widgets.correct.repair_panel import RepairPanel
 from emseg_napari.widgets.correct.slice_strip import SliceStrip
 from emseg_napari.widgets.correct.suggestion_panel import SuggestionPanel
+from emseg_napari.widgets.correct.undo_keys import UndoKeys
 from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.label_colours import show_confirmed
 from emseg_napari.widgets.layers.labels_layer import (
@@ -36,6 +37,7 @@ from emseg_napari.widgets.layers.placement import (
     slice_in_view,
     view_events,
 )
+from emseg_napari.widgets.layers.selection import show_if_hidden
 
 _STRIP = (
     "Empty: raw (no labels); hatched: proposed; half full: touched (you painted); full with a tick: "
@@ -99,6 +101,7 @@ class CorrectStep(LabelsStep):
         }
         guarded = {key: partial(self.guarded, action) for key, action in looks.items()}
         bind(self.viewer, self.strip, guarded)  # which is seen on every page
+        self._undo_keys = UndoKeys(self.workspace, self.strip)
 
     # -- following the user -------------------------------------------------------------
 
@@ -162,8 +165,13 @@ class CorrectStep(LabelsStep):
 
     def _show_replayed(self, layer: Labels, slices: set[int]) -> None:
         """Say what was undone or redone, and bring it into view."""
-        self.say(history_of(layer).sentence)
-        if layer == self.workspace.labels and shows_other_slice(self.viewer, layer, slices):
+        sentence = history_of(layer).sentence
+        if layer != self.workspace.labels:
+            self.say(f"{sentence.removesuffix('.')}, in '{layer.name}'.")
+            return
+        self.say(sentence)
+        show_if_hidden(self.viewer, layer)
+        if shows_other_slice(self.viewer, layer, slices):
             show_slice(self.viewer, layer, min(slices))
 
     # -- what the user does -------------------------------------------------------------

@@ -19,7 +19,7 @@ from emseg_napari.widgets.base.step import WrappingLabel, enable, first_obstacle
 from emseg_napari.widgets.correct.place_queue import PlaceQueue
 from emseg_napari.widgets.correct.place_search import NO_RUN, PlaceSearch
 from emseg_napari.widgets.correct.place_walk import PlaceWalk, searching
-from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET, confirmed_in
+from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET
 from emseg_napari.widgets.layers.placement import slice_in_view
 
 _REST_MS = 350  # after the 150 ms with which the step follows the view
@@ -31,8 +31,8 @@ _ALL = "Search all slices for places, from the one in view outwards, and estimat
 _ACCEPT = "The place is right as it is: its proposed labels become yours."
 _NEXT_SLICE = "Go to the slice from which the network would learn most."
 _WORDS = {
-    "gap": "Is a membrane missing here, between two cells that are joined now?",
-    "membrane": "Is this membrane false, and are its two cells one?",
+    "gap": "Are both sides of the dotted line one cell? Accept (A) leaves it open; Close gap (G) closes it.",
+    "membrane": "Is the dotted membrane real? Accept (A) keeps it; Drop piece (D) removes it.",
 }
 
 
@@ -146,7 +146,7 @@ class SuggestionPanel(QWidget):
 
     def _obstacles(self) -> dict[QPushButton, list[tuple[bool, str]]]:
         untrained = (self.searches.run is None, "train a network first")
-        no_place = (self.place is None, "go to a place first")
+        no_place = (self._asked() is None, "go to a place first")
         return {
             self.next: [untrained],
             self.search: [(self.searches.searches_all, "a search is running"), untrained],
@@ -170,8 +170,8 @@ class SuggestionPanel(QWidget):
         self.about.setText(sentence.strip())
 
     def _sentence(self, queue: PlaceQueue, z: int) -> str:
-        place, is_confirmed = queue.place, z in confirmed_in(queue.layer)
-        if place is not None and place.z == z and not is_confirmed:
+        place = self._asked()
+        if place is not None:
             number, count = queue.rank(place)
             where = f" {number} of the best {count} in this slice." if number else ""
             return _WORDS[place.kind] + where
@@ -182,6 +182,11 @@ class SuggestionPanel(QWidget):
             return "" if failure == self._step.status.text() else failure  # which says it
         count = len(queue.waiting(z))
         return f"{count} places to look at in this slice (N)." if count else "No place is left in this slice."
+
+    def _asked(self) -> Place | None:
+        """Return the place that the user is asked about: it is in the slice in view."""
+        place = self.walk.open_place
+        return place if place is not None and place.z == self._slice_in_view() else None
 
     def _slice_in_view(self) -> int | None:
         return slice_in_view(self._step.viewer, self._step.workspace.labels)
@@ -204,7 +209,19 @@ class SuggestionPanel(QWidget):
             self._rest.start()
         else:
             self._rest.stop()
+        self.update_buttons()
         self._describe()
+
+    def showEvent(self, event: Any) -> None:
+        """Mark the place that is asked about."""
+        super().showEvent(event)
+        self.walk.mark_place()
+
+    def hideEvent(self, event: Any) -> None:
+        """Mark no place while another page is open."""
+        super().hideEvent(event)
+        if not event.spontaneous():  # else the window is minimised
+            self.walk.unmark()
 
     def _search_by_itself(self) -> None:
         """Search the slice in view, if this page is seen and nothing is missing."""

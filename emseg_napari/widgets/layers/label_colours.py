@@ -6,6 +6,7 @@ colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/): colour-bl
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -65,5 +66,8 @@ def prepare_colours() -> None:
     """Let napari compile in a thread what draws such colours.
 
     It takes seconds, once in a process, and the window would stand still with its first labels layer.
+    Numba changes Python's filters of warnings in that thread, and so undoes napari's own, which keeps quiet
+    what scikit-image says of every new labels layer.
     """
+    warnings.filterwarnings("ignore", "Conversion from CIE-LAB", UserWarning)
     QThreadPool.globalInstance().start(lambda: label_colours().map(np.zeros((1, 1), np.uint8)))

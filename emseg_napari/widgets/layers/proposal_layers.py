@@ -153,6 +153,9 @@ class ProposalLayers:
         if event.z in self._left_out or event.z in confirmed_in(target):
             self.confirmed.add(event.z)
             return
+        if label_state.is_own(stack_of(target)[event.z]).all():
+            self.own.add(event.z)  # nothing to undo, and nothing to autosave
+            return
         # Added now, so that what is done meanwhile comes after it; once it is undone, the rest is another.
         if self._filled is None or not history.holds(self._filled):
             origins = partial(exchange_origin, target)
@@ -161,10 +164,7 @@ class ProposalLayers:
         self._filled.remember(event.z, self._origin(event))
         self._slices.add(event.z)
         proposed = from_probability(event.probability, self._source.threshold)
-        pixels = fill(target, event.z, proposed)
-        self.pixels += pixels
-        if not pixels:
-            self.own.add(event.z)
+        self.pixels += fill(target, event.z, proposed)
 
     def _add_labels(self) -> Labels:
         image = self._source.image

@@ -24,7 +24,8 @@ def selection_kept(viewer: Any) -> Iterator[None]:
     finally:
         _select(viewer, chosen)
         if active is not None and active in viewer.layers:
-            if in_hand:  # the user is painting in it
+            # Set to what it is, napari would take up the tool that the layer had when it was hidden last.
+            if in_hand and active.visible != visible:  # the user is painting in it
                 active.visible = visible
             active.mode = mode
 

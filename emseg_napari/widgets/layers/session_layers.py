@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from napari.layers import Image
 
 from emseg_napari.annotation.session.recovery import open_elsewhere
 from emseg_napari.annotation.session.store import Session, load_session
@@ -13,7 +18,9 @@ from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.layers.label_colours import label_colours
 from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo, OpenedSession, info_in
-from emseg_napari.widgets.layers.placement import transform_at
+from emseg_napari.widgets.layers.layer_pixels import finest
+from emseg_napari.widgets.layers.layer_sources import is_in_memory, known_source
+from emseg_napari.widgets.layers.placement import placement_of, transform_at
 from emseg_napari.widgets.layers.slice_checksums import slice_checksums
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
@@ -49,6 +56,32 @@ def session_layers(folder: Path, image: Path | None = None) -> list[LayerData]:
         "metadata": info.as_metadata(),
     } | transform_at(session.labels_place)
     return [_image_layer(session, path, name, folder), (labels, shown, "labels")]
+
+
+def shown_image(layers: list[LayerData], images: Sequence[Image]) -> Image | None:
+    """Return the image layer that shows the image of a session already; it compares pixels, in any thread.
+
+    Parameters
+    ----------
+    layers : list of layer data
+        Of the session, as `session_layers` returns them.
+    images : sequence of napari.layers.Image
+        One that lies elsewhere than in the session is left out: the labels would not lie over it.
+    """
+    opened = info_in(layers[1][1]["metadata"]).opened
+    assert opened is not None
+    session = opened.session
+    there = (layer for layer in images if placement_of(layer) == session.image_place)
+    return next((layer for layer in there if _shows(layer, session)), None)
+
+
+def _shows(layer: Image, session: Session) -> bool:
+    source, pixels = known_source(layer), session.image
+    if session.image_path is not None:
+        return source is not None and os.path.realpath(source) == os.path.realpath(session.image_path)
+    if source is not None or not is_in_memory(layer) or not isinstance(pixels, np.ndarray):
+        return False
+    return np.array_equal(finest(layer), pixels)
 
 
 def _image_layer(session: Session, path: Path | None, name: str, folder: Path) -> LayerData:

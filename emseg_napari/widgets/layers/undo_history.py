@@ -55,10 +55,9 @@ class Painted:
 class Confirmed:
     """A slice was confirmed or unconfirmed."""
 
-    name = "confirmation"
-
     def __init__(self, confirmed: set[int], z: int) -> None:
         self._confirmed, self.slices = confirmed, {z}
+        self.name = "unconfirmation" if z in confirmed else "confirmation"
         self.undo = self.redo
 
     def redo(self) -> None:
@@ -160,7 +159,6 @@ class UndoHistory(QObject):
     Parameters
     ----------
     layer : napari.layers.Labels
-        Ctrl+Z and Ctrl+Shift+Z come here from now on, while it is selected.
 
     Attributes
     ----------
@@ -188,8 +186,6 @@ class UndoHistory(QObject):
         self._reaches_back = True  # to napari's older entries
         layer.events.paint.connect(self._painted)
         layer.events.data.connect(self._replaced)
-        layer.bind_key("Control-Z", self.undo, overwrite=True)
-        layer.bind_key("Control-Shift-Z", self.redo, overwrite=True)
 
     def add(self, entry: HistoryEntry) -> None:
         """Add what has just been done."""
@@ -213,7 +209,7 @@ class UndoHistory(QObject):
         """Whether an entry is done, and was neither undone nor forgotten."""
         return any(one is entry for one in self._done)
 
-    def undo(self, *_: Any) -> None:
+    def undo(self) -> None:
         """Undo the last entry."""
         if self._done:
             entry = self._done.pop()
@@ -223,7 +219,7 @@ class UndoHistory(QObject):
         elif self._reaches_back:
             self.layer.undo()
 
-    def redo(self, *_: Any) -> None:
+    def redo(self) -> None:
         """Redo the last undone entry."""
         if self._undone:
             entry = self._undone.pop()

@@ -84,6 +84,21 @@ def test_the_scores_come_first_and_the_loss_is_folded_below(plot):
     assert plot._scores.height() > plot._loss.height()
 
 
+@pytest.mark.parametrize("kind", [HistoryPlot, ThresholdPlot])
+def test_titles_and_numbers_of_the_axes_are_not_cut(qtbot, kind):
+    plot = kind()
+    qtbot.addWidget(plot)
+    plot.resize(380, 400)
+    plot.show()
+    QApplication.processEvents()
+    shown = plot.findChild(pg.PlotWidget)
+    digit_px = shown.fontMetrics().height()
+    for name in ("left", "bottom"):
+        title = shown.getAxis(name).label
+        assert shown.sceneRect().contains(title.mapRectToScene(title.boundingRect()))
+    assert shown.getViewBox().sceneBoundingRect().top() >= digit_px / 2  # a number may stand at its end
+
+
 def looks(plot):
     """How each curve is drawn: dashes, symbol and colour."""
     options = [curve.opts for curve in plot._curves.values()]

@@ -5,7 +5,7 @@ import threading
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QThreadPool
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QApplication, QGridLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QWidget
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.widgets.base.step import (
@@ -46,6 +46,30 @@ def test_a_button_does_its_work_and_turns_an_error_into_a_red_sentence(step, qtb
     step.say("Well.")
     assert (step.status.text(), step.is_wrong) == ("Well.", False)
     assert step.told == [("Open an image.", True), ("Well.", False)]
+
+
+def test_rows_keep_their_height_beside_a_long_sentence(step, qtbot):
+    area, row, sentence = QScrollArea(), QWidget(), WrappingLabel("A long sentence about the run. " * 12)
+    qtbot.addWidget(area)
+    row.setMinimumHeight(200)
+    step.rows.addWidget(row)
+    step.rows.addWidget(sentence)
+    area.setWidgetResizable(True)
+    area.setWidget(step)
+    for width, height in ((300, 900), (300, 100), (240, 900)):
+        area.resize(width, height)
+        area.show()
+        QApplication.processEvents()
+        assert row.height() == 200
+        assert sentence.height() >= sentence.heightForWidth(sentence.width())
+    area.takeWidget()
+
+
+def test_a_long_choice_leaves_room_for_its_title(qtbot):
+    short, long = (choice_of((text,), "") for text in ("short", "a choice with a long text " * 4))
+    for choice in (short, long):
+        qtbot.addWidget(choice)
+    assert long.minimumSizeHint().width() == short.minimumSizeHint().width()
 
 
 def test_of_several_obstacles_the_first_is_said():

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.components.overlays import BrushCircleOverlay
 
 from emseg_napari.widgets.base.workspace import LayerChoice, Workspace
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, set_pixels
@@ -64,6 +65,13 @@ def test_cells_are_chosen_only_by_the_user(workspace):
     workspace.choose("labels", cells)
     image(workspace)
     assert workspace.labels == cells
+
+
+def test_napari_leaves_no_box_of_the_brush_on_the_canvas(workspace):
+    brush = next(
+        one for one in workspace.viewer.canvas.overlays.values() if isinstance(one, BrushCircleOverlay)
+    )
+    assert not brush.box
 
 
 def test_a_choice_is_told_once(workspace):

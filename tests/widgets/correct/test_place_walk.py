@@ -21,18 +21,30 @@ def test_a_ring_as_large_as_the_place_moves_from_place_to_place_and_is_hidden_an
     search(alone, place(4, 25, 17, 0.3), replace(place(4, 40, 33, 0.2), radius_px=100.0), place(4, 9, 9, 0.1))
     alone.next.click()
     ring = layers["place to look at"]
-    assert (set(np.ravel(ring.size)), ring.face_color[0, 3], info_of(ring).is_aid) == ({12}, 0, True)
+    assert (ring.size[0], ring.face_color[0, 3], info_of(ring).is_aid) == (12, 0, True)
     assert layers.selection.active == alone.step.workspace.labels
     alone.next.click()
     assert layers["place to look at"] == ring
-    assert set(np.ravel(ring.size)) == {200}
+    assert ring.size[0] == 200
     alone.step.closing.emit()
     assert not ring.visible
     alone.next.click()
     assert ring.visible
     layers.remove(ring)
     alone.back.click()
-    assert layers["place to look at"].data.tolist() == [[4, 40, 33]]
+    assert layers["place to look at"].data[0].tolist() == [4, 40, 33]
+
+
+def test_dots_along_its_boundary_show_which_membrane_is_meant(alone):
+    line = np.arange(20, 30), np.full(10, 17)
+    search(alone, replace(place(4, 25, 17, 0.3), pixels=line), place(4, 40, 33, 0.2))
+    alone.next.click()
+    ring = alone.step.viewer.layers["place to look at"]
+    assert ring.data.tolist() == [[4, 25, 17], *([4, y, 17] for y in (20, 23, 26, 29))]
+    assert (ring.size[1:] < 1).all()
+    assert (ring.face_color[1:] == 1).all()
+    alone.next.click()
+    assert (len(ring.data), ring.size[0], ring.face_color[0, 3]) == (2, 12, 0)
 
 
 def test_the_zoom_stays_where_a_place_is_well_seen(alone):
@@ -57,7 +69,9 @@ def test_the_slice_to_label_has_the_largest_error_of_those_that_are_not_confirme
         )
         confirmed_in(layer).add(z)
     alone.next_slice.click()
-    assert alone.step.status.text() == "Every slice that was searched is confirmed."
+    assert alone.step.status.text() == (
+        "Every slice that was searched is confirmed; press 'All slices' to search all."
+    )
 
 
 # -- waiting for a search -----------------------------------------------------------------------
@@ -248,6 +262,11 @@ def test_the_ring_and_its_question_go_when_the_slice_is_confirmed(alone):
     alone.follow(may_search=False)
     assert not ring.visible
     assert alone.about.text() == "No place is left in this slice."
+    assert [button.isEnabled() for button in (alone.accept, alone.skip)] == [False, False]
+    alone.step.confirm.click()
+    alone.follow(may_search=False)
+    assert alone.accept.isEnabled()
+    alone.step.confirm.click()
     alone.next.click()
     assert alone.place.z == 1
     assert ring.visible
@@ -265,3 +284,18 @@ def test_a_place_out_of_view_is_not_accepted(alone):
     alone.accept.click()
     assert alone.step.status.text() == "Go to a place first (N)."
     np.testing.assert_array_equal(alone.step.workspace.labels.data, before)
+
+
+def test_a_place_is_marked_while_its_question_is_seen(alone):
+    search(alone, place(4, 25, 17, 0.3))
+    alone.step.show()
+    alone.next.click()
+    ring = alone.step.viewer.layers["place to look at"]
+    for leave in (alone.step.hide, alone.step.closing.emit):  # another page, and a dock that is closed
+        leave()
+        alone.step.hide()
+        assert not ring.visible
+        history_of(alone.step.workspace.labels).changed.emit({1})  # as live learning does
+        assert not ring.visible
+        alone.step.show()
+        assert ring.visible

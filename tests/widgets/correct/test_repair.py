@@ -10,6 +10,7 @@ from emseg_napari.io.open import open_volume
 from emseg_napari.widgets.correct.repair_tools import TOOLS
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerInfo
+from emseg_napari.widgets.layers.selection import selection_kept
 from helpers.slow import slow_case
 from helpers.window import at, canvas_of, click, drag, middle, move, striped, wait_for
 
@@ -116,6 +117,21 @@ def test_what_would_change_is_shown_under_the_cursor_before_the_click(desk, qtbo
     assert desk.workspace.labels.name == "proposal"  # the preview is nobody's labels
 
 
+@pytest.mark.parametrize("brush", [0, slow_case(4)])
+def test_the_first_preview_leaves_the_tool_in_hand_after_a_brush_and_a_proposal(desk, qtbot, brush):
+    viewer, count = desk.workspace.viewer, cells(plane(desk))
+    desk.correct.tools[brush].click()
+    with selection_kept(viewer):  # as a proposal does
+        viewer.add_image(np.zeros((6, 64, 64)), name="probability", visible=False)
+    canvas = take(desk, "Drop piece")
+    move(canvas, at(desk, 25, 17))
+    wait_for(qtbot, lambda: "repair preview" in viewer.layers and viewer.layers["repair preview"].visible)
+    assert desk.correct.repairs.repair.tool == NAMES["Drop piece"]
+    click(canvas, at(desk, 25, 17))
+    assert cells(plane(desk)) == count - 1
+    assert not viewer.layers["repair preview"].visible
+
+
 def test_nothing_is_shown_under_the_cursor_where_nothing_would_change(desk, qtbot):
     layers = desk.workspace.viewer.layers
     plane(desk)[:, 16:19] = 1  # the user's own
@@ -144,14 +160,47 @@ def test_keys_take_a_tool_and_escape_or_a_brush_puts_it_away(desk, qtbot):
     click(canvas, at(desk, 20, 17))
     qtbot.keyClick(canvas, Qt.Key.Key_Escape)  # only the first click is forgotten
     assert repair.tool == NAMES["Close gap"]
+    assert desk.correct.status.text() == NAMES["Close gap"].about
     qtbot.keyClick(canvas, Qt.Key.Key_Escape)
     assert repair.tool is None
+    assert desk.correct.status.text() == "Close gap is put away."
+    qtbot.keyClick(canvas, "d")
+    qtbot.keyClick(canvas, "d")
+    assert repair.tool is None
+    assert desk.correct.status.text() == "Drop piece is put away."
     qtbot.keyClick(canvas, "d")
     assert repair.tool == NAMES["Drop piece"]
     desk.correct.tools[0].click()
     assert repair.tool is None
     assert desk.workspace.labels.mode == "paint"
     assert not any(button.isChecked() for button in desk.correct.repairs.tools.values())
+    qtbot.keyClick(canvas, Qt.Key.Key_Escape)
+    assert desk.workspace.labels.mode == "pan_zoom"
+
+
+def test_a_tool_is_put_away_with_its_page(desk):
+    before = plane(desk).copy()
+    canvas = take(desk, "Drop piece")
+    desk.show_step(desk.train)
+    assert desk.correct.repairs.repair.tool is None
+    click(canvas, at(desk, 25, 17))
+    np.testing.assert_array_equal(plane(desk), before)
+
+
+@pytest.mark.parametrize("end", ["escape", "other tool"])
+def test_a_polygon_that_is_not_complete_goes_with_its_tool(desk, qtbot, end):
+    canvas, viewer = canvas_of(desk), desk.workspace.viewer
+    desk.correct.tools[4].click()
+    before = viewer.screenshot(flash=False)
+    for point in ((20, 20), (30, 20), (30, 30)):
+        click(canvas, at(desk, *point))
+    assert (viewer.screenshot(flash=False) != before).any()
+    if end == "escape":
+        qtbot.keyClick(canvas, Qt.Key.Key_Escape)
+    else:
+        desk.correct.repairs.tools["Drop piece"].click()
+    assert desk.workspace.labels.mode == "pan_zoom"
+    np.testing.assert_array_equal(viewer.screenshot(flash=False), before)
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ def hand(qapp):
         return Edit(np.array([5, 7]), np.array([11, 10]), np.array([1, 2], np.uint8))
 
     def tool(points):
-        return Tool(f"tool of {points}", "", "", points, change)
+        return Tool(f"tool of {points}", "", "how it is used", points, change)
 
     yield SimpleNamespace(**locals())
     controller.deactivate()
@@ -128,7 +128,7 @@ def test_what_cannot_be_done_is_said_as_wrong_and_changes_nothing(hand):
     hand.controller.activate(hand.tool(0), hand.layer)
     use(hand, (5, 6))
     stroke = "Draw a stroke across the cell with the button held down."
-    assert hand.said == [("Nothing is there.", True), (stroke, True)]
+    assert hand.said == [("Nothing is there.", True), ("tool of 1 is put away.", False), (stroke, True)]
     np.testing.assert_array_equal(hand.layer.data, before)
 
 
@@ -258,6 +258,7 @@ def test_the_first_point_is_forgotten_in_another_view(hand, qtbot, change):
     else:
         hand.viewer.dims.order = (1, 0, 2)
     assert not shows(hand)
+    assert hand.said[-1] == ("how it is used", False)
     hand.asked.clear()
     hand.viewer.dims.order = (0, 1, 2)
     hand.viewer.dims.set_point(0, Z)

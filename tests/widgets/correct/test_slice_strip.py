@@ -189,8 +189,16 @@ def test_errors_are_bars_below_all_states_of_which_the_largest_fills_the_height(
         below = (pixels[-12:, 50::100] == ink).all(axis=2)
         return below.sum(axis=0).tolist()
 
-    assert heights({1: 0.4, 2: 0.2, 3: 0.4, 5: 0.1}) == [0, 10, 5, 10, 0, pytest.approx(2.5, abs=0.5)]
+    assert heights({0: 0.1, 1: 0.4, 2: 0.2, 4: 0.4}) == [pytest.approx(2.5, abs=0.5), 10, 5, 0, 10, 0]
     assert heights({1: 0.0}) == [0] * 6
+
+
+def test_a_confirmed_slice_has_no_estimated_error(strip):
+    strip.show_errors({1: 0.2, 3: 0.4})
+    pixels, ink = painted(strip, "dark")
+    assert (pixels[-12:, 50::100] == ink).all(axis=2).sum(axis=0).tolist() == [0, 10, 0, 0, 0, 0]
+    assert strip.sentence(1).endswith("estimated error 0.200")
+    assert strip.sentence(3).endswith("confirmed")
 
 
 def test_without_a_layer_there_is_nothing_to_count_or_click(strip, qtbot):

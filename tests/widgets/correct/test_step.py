@@ -129,8 +129,12 @@ def test_all_keys_are_on_one_page_that_is_made_once(step):
         assert f"<b>{key}</b>" in text
         assert about in text
     bound = {str(key) for key in step.viewer.keymap}
-    assert bound == {key.replace("Shift-", "Shift+") for key in KEYS}
+    assert bound == {key.replace("Shift-", "Shift+") for key in KEYS} | {"Ctrl+Z", "Ctrl+Shift+Z"}
     sheet.close()
+
+
+def state_of(step):
+    return step.slices.state.text().replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_the_slice_in_view_and_all_slices_are_described(step, qtbot):
@@ -139,13 +143,13 @@ def test_the_slice_in_view_and_all_slices_are_described(step, qtbot):
     step.strip.count(range(6))
     text = "6 slices: 1 raw, 4 proposed, 1 touched"
     wait_for(qtbot, lambda: step.slices.totals.text() == text)
-    wait_for(qtbot, lambda: step.slices.state.text() == step.strip.sentence(2))
+    wait_for(qtbot, lambda: state_of(step) == step.strip.sentence(2))
     assert step.confirm.text() == "Confirm slice (C)"
     for z in (4, 2):
         step.viewer.dims.set_point(0, z)
         press(step, "C")
-    wait_for(qtbot, lambda: step.confirm.text() == "Unconfirm slice (C)")
-    assert step.slices.state.text() == ("Slice 2: unlabelled 0.0 %, proposed 0.0 %, yours 100.0 %; confirmed")
+    wait_for(qtbot, lambda: step.confirm.text() == "Unconfirm (C)")
+    assert state_of(step) == "Slice 2: unlabelled 0.0 %, proposed 0.0 %, yours 100.0 %; confirmed"
     text = "6 slices: 1 raw, 2 proposed, 1 touched, 2 confirmed (2, 4)"
     wait_for(qtbot, lambda: step.slices.totals.text() == text)
     step.viewer.dims.set_point(0, 1)

@@ -242,11 +242,13 @@ def test_the_place_its_question_and_how_many_the_slice_has_are_said(alone):
     assert alone.about.text() == "2 places to look at in this slice (N)."
     alone.next.click()
     assert alone.about.text() == (
-        "Is this membrane false, and are its two cells one? 1 of the best 2 in this slice."
+        "Is the dotted membrane real? Accept (A) keeps it; Drop piece (D) removes it. "
+        "1 of the best 2 in this slice."
     )
     alone.next.click()
     assert alone.about.text() == (
-        "Is a membrane missing here, between two cells that are joined now? 2 of the best 2 in this slice."
+        "Are both sides of the dotted line one cell? Accept (A) leaves it open; Close gap (G) closes it. "
+        "2 of the best 2 in this slice."
     )
     alone.back.click()
     assert alone.about.text().endswith("1 of the best 2 in this slice.")
@@ -261,6 +263,18 @@ def test_the_place_its_question_and_how_many_the_slice_has_are_said(alone):
     alone.step.viewer.dims.set_point(0, 2)
     alone.follow(may_search=False)
     assert alone.about.text() == "Slices that cannot be read: 0, 5."
+
+
+def test_the_end_of_a_search_of_all_slices_is_said(running):
+    said = running.step.status
+    search(running, place(4, 25, 17, 0.3), place(4, 40, 33, 0.2), place(1, 9, 9, 0.1))
+    running.job.event.emit(Finished(None))
+    assert said.text() == "All slices are searched: 3 places to look at in 2 slices (N)."
+    confirmed_in(running.step.workspace.labels).update({1, 4})
+    running.job.event.emit(Finished(None))
+    assert said.text() == "All slices are searched: no place is left."
+    running.job.event.emit(Failed("Cancelled.", cancelled=True))
+    assert said.text() == "The search was cancelled; what was found stays."
 
 
 def test_a_search_that_fails_is_said_and_one_that_is_cancelled_is_not(alone):

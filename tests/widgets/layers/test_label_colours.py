@@ -1,12 +1,21 @@
 """Colours of labels: what they mean, and that everybody can tell them apart."""
 
+import warnings
 from itertools import combinations
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from napari.layers import Labels
+from skimage.color import lab2rgb
 
-from emseg_napari.widgets.layers.label_colours import label_colours, proposal_look, show_confirmed
+from emseg_napari.widgets.layers import label_colours as label_colours_module
+from emseg_napari.widgets.layers.label_colours import (
+    label_colours,
+    prepare_colours,
+    proposal_look,
+    show_confirmed,
+)
 
 # Machado, Oliveira and Fernandes 2009, doi:10.1109/TVCG.2009.113: full severity, of linear RGB.
 VISION = {
@@ -85,3 +94,15 @@ def test_a_probability_that_is_a_proposal_goes_from_clear_to_the_colour_of_a_pro
     assert nothing[3] == 0
     assert 0.4 < half[3] < 0.6
     np.testing.assert_allclose(half[:3], boundary[:3], atol=1e-6)  # no darker colour on the way
+
+
+def test_scikit_image_says_nothing_of_the_colours_that_napari_makes(monkeypatch):
+    """Napari's own filter is lost where numba changes the filters in another thread meanwhile."""
+    monkeypatch.setattr(label_colours_module, "QThreadPool", Mock())
+    out_of_gamut = np.array([[[50.0, 0.0, 120.0]]])
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        lab2rgb(out_of_gamut)
+        prepare_colours.__wrapped__()
+        lab2rgb(out_of_gamut)
+    assert len(seen) == 1

@@ -197,6 +197,16 @@ def test_what_was_undone_and_redone_is_named():
     assert history.sentence == "Redone: proposals, slice 0."
 
 
+def test_an_unconfirmation_is_named_as_such():
+    desk = Desk()
+    desk.confirm(1)
+    desk.confirm(1)
+    desk.undo()
+    assert history_of(desk.layer).sentence == "Undone: unconfirmation, slice 1."
+    desk.undo()
+    assert history_of(desk.layer).sentence == "Undone: confirmation, slice 1."
+
+
 def test_of_several_slices_it_is_said_how_many():
     desk = Desk()
     filled = Filled(lambda: stack_of(desk.layer), confirmed_in(desk.layer))

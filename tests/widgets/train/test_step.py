@@ -8,7 +8,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from emseg_napari.core.jobs import EpochEnded, Finished, Message, PreviewReady, Progress
+from emseg_napari.core.jobs import EpochEnded, Finished, Message, PreviewReady, Progress, UserError
 from emseg_napari.models import run as run_module
 from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.settings import TrainingSettings
@@ -598,3 +598,11 @@ def test_a_new_run_predicts_at_the_scale_at_which_it_learned(pretended, tiny_run
     pretended.workspace.choose_scale(2.0)
     pretended.job.event.emit(Finished(run))
     assert pretended.workspace.scale == left
+
+
+@pytest.mark.parametrize(("unit", "amount"), [("minutes", "0"), ("minutes", "nan"), ("epochs", "-1")])
+def test_a_length_that_is_none_is_refused_by_the_name_of_its_field(pretended, unit, amount):
+    pretended.unit.setCurrentText(unit)
+    pretended.amount.setText(amount)
+    with pytest.raises(UserError, match=f"^Train for: give more than 0 {unit}"):
+        pretended.settings()

@@ -1,0 +1,83 @@
+"""Ctrl+Z and Ctrl+Shift+Z through the real keyboard, whatever layer is selected."""
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from emseg_napari.widgets.layers.labels_layer import add_labels
+from helpers.window import canvas_of, striped
+
+UNDO, REDO = (
+    Qt.KeyboardModifier.ControlModifier,
+    Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier,
+)
+PIXEL = (2, 20, 20)
+
+
+@pytest.fixture
+def desk(dock):
+    """The dock with an image and two labels layers; the first, in which a stroke was drawn, is chosen."""
+    viewer, (image, labels) = dock.workspace.viewer, striped()
+    dock.image = viewer.add_image(image, name="cells")
+    dock.first = add_labels(viewer, labels + 2, "first", dock.image)
+    dock.second = add_labels(viewer, labels + 2, "second", dock.image)
+    dock.foreign = viewer.add_labels(labels, name="foreign")
+    dock.workspace.choose("labels", dock.first)
+    viewer.dims.set_point(0, PIXEL[0])
+    for layer in (dock.first, dock.second, dock.foreign):
+        layer.brush_size = 1
+        layer.paint(PIXEL, 1)
+    return dock
+
+
+def press(dock, modifiers):
+    """Press Ctrl+Z, or with Shift, over the canvas."""
+    QTest.keyClick(canvas_of(dock), Qt.Key.Key_Z, modifiers)
+
+
+def painted(dock):
+    """The layers that hold the stroke."""
+    return [layer.name for layer in (dock.first, dock.second, dock.foreign) if layer.data[PIXEL] == 1]
+
+
+@pytest.mark.parametrize("selected", ["image", "first", "second", "foreign", None])
+def test_the_chosen_labels_are_undone_whatever_layer_is_selected(desk, selected):
+    desk.workspace.viewer.layers.selection.active = selected and getattr(desk, selected)
+    press(desk, UNDO)
+    assert painted(desk) == ["second", "foreign"]
+    assert desk.correct.status.text() == "Undone: stroke, slice 2."
+    press(desk, REDO)
+    assert painted(desk) == ["first", "second", "foreign"]
+    assert desk.correct.status.text() == "Redone: stroke, slice 2."
+
+
+@pytest.mark.parametrize(
+    ("selected", "left"), [("second", ["first", "foreign"]), ("foreign", ["first", "second"])]
+)
+def test_labels_that_the_user_paints_in_are_undone_instead_and_named(desk, selected, left):
+    layer = getattr(desk, selected)
+    layer.visible = True
+    desk.workspace.viewer.layers.selection.active = layer
+    layer.mode = "paint"
+    press(desk, UNDO)
+    assert painted(desk) == left
+    said = "Undone: stroke, slice 2, in 'second'." if selected == "second" else ""
+    assert desk.correct.status.text() == said
+
+
+def test_a_layer_that_is_chosen_at_the_top_is_selected_and_undone_and_the_last_sentence_goes(desk):
+    desk.workspace.viewer.layers.selection.active = desk.first
+    desk.correct.say("about the first layer")
+    chooser = desk.header.labels
+    chooser.activated.emit(chooser.findText("second"))
+    assert desk.workspace.viewer.layers.selection.active == desk.second
+    assert desk.status.text() == ""
+    press(desk, UNDO)
+    assert painted(desk) == ["first", "foreign"]
+
+
+def test_labels_that_are_undone_are_seen(desk):
+    desk.first.visible = False
+    press(desk, UNDO)
+    assert painted(desk) == ["second", "foreign"]
+    assert desk.first.visible
