@@ -139,7 +139,8 @@ class HistoryPlot(QWidget):
         for name, look in _SCORES.items():
             look.draw(self._curves[name], plot)
             entries.append(f"<font color={look.colour.on(plot).name()}>{look.glyph}</font> {look.title}")
-        self._key.setText(" &nbsp;".join(entries))
+        *accuracies, v_rand = entries  # the longest name gets a line of its own
+        self._key.setText(f"{' &nbsp;'.join(accuracies)}<br>{v_rand}")
 
     def _draw_loss(self, plot: _Plot) -> None:
         _LOSS.draw(self._curves["loss"], plot)
