@@ -4,7 +4,7 @@
 
 IMAGE and LABELS are the ISBI 2012 stack. Each row trains from the starter network on labels of slices of 0:20
 and is scored on 20:24, as is the starter itself, at its own threshold and with gaps closed. One gap more or
-less moves V_rand of four slices by .01, so the last column says by how much it is better than the starter on
+less moves V_rand of four slices by .01, so the last columns say by how much it is better than the starter on
 all slices of 0:24 without labels (the mean, and how many standard errors that is). Three kinds of
 tissue: the stack; the stack inverted, on which the starter fails; a phantom of mouse cortex. Trainings
 last so many steps, and not minutes, so that a busy machine gives the same figures; "live" is live learning on
@@ -63,9 +63,8 @@ def corrections(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     z, start = 10, open_run("starter")
     wrong = (predict(image[z : z + 1], start)[0] >= start.record.threshold) != (labels[z] == BOUNDARY)
     places, _ = ndimage.label(ndimage.binary_opening(wrong))
-    sizes = np.bincount(places.ravel())
-    sizes[0] = 0
-    near = ndimage.binary_dilation(np.isin(places, np.argsort(sizes)[-20:]), iterations=2)
+    largest = 1 + np.argsort(np.bincount(places.ravel())[1:])[-20:]
+    near = ndimage.binary_dilation(np.isin(places, largest), iterations=2)
     result = np.zeros_like(labels)
     result[z] = np.where(near, labels[z], UNLABELLED)
     return result

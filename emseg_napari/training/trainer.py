@@ -327,7 +327,7 @@ class _Training:
     def _score_kept(self) -> None:
         """Choose the thresholds of the kept network, and score it with them beside its start."""
         kept = load_predictor(self._run, PredictionSettings())
-        found = self._validator.choose_thresholds(kept)
+        found = self._validator.choose_thresholds(kept, has_learned=self._run.record.kept_share != 0)
         if self._learner.has_start:
             found |= self._beside_start(kept, found["threshold"])
         # At once: until then the record has the thresholds of the start, also for a run that is resumed.

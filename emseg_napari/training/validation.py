@@ -155,7 +155,7 @@ class Scorer:
         near = [
             level for level, score in zip(_LEVELS, scores, strict=True) if score > scores.max() - BY_CHANCE
         ]
-        return threshold, min(near, key=lambda level: abs(level - usual))
+        return threshold, min(near, key=lambda level: (round(abs(level - usual), 6), level))
 
     def _predicted(self, slices: list[int], predictor: SlicePredictor) -> tuple[np.ndarray, np.ndarray]:
         part = most_labelled(self._labels[slices], _SIDE_PX)
@@ -226,13 +226,17 @@ class Validator:
         unseen = spread_over(self._unseen, _SLICES)
         return self._held_out_scorer.score(unseen, predictor, cells=False).cost
 
-    def choose_thresholds(self, predictor: SlicePredictor) -> dict[str, Any]:
-        """Choose the thresholds and score them on what is held out; return fields of the run's record."""
+    def choose_thresholds(self, predictor: SlicePredictor, has_learned: bool = True) -> dict[str, Any]:
+        """Choose the thresholds and score them on what is held out; return fields of the run's record.
+
+        Those of the start stay where nothing of what was learned is kept.
+        """
         predictor = cast(SlicePredictor, CachedPredictor(predictor))
         record, slices = self._record, self._choosing
         # One gap in few labels would choose another merge threshold than the usual one, which lies between
         # that of the start and that of a network from nothing (measured: benchmarks/README.md).
-        if record.start is None or (slices and are_many(self._all_labels[slices])):
+        can_choose = has_learned and bool(slices) and are_many(self._all_labels[slices])
+        if record.start is None or can_choose:
             usual = (record.merge_threshold + MERGE_THRESHOLD) / 2
             threshold, merge_threshold = self._all.choose(slices, predictor, usual)
         else:

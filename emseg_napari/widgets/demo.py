@@ -51,11 +51,20 @@ def open_window(
         viewer = napari.Viewer(show=show)
     # The window shows, and answers, while the dock is imported.
     shown = viewer.window.add_plugin_dock_widget("emseg-napari", TITLE)[1]
-    wait_until(lambda: not isalive(shown) or shown.dock is not None, _LOADED_S, "Loading the plugin")
-    dock = shown.dock
-    if dock is None:  # the window was closed meanwhile
+    window = shown.window()
+    wait_until(
+        lambda: shown.dock is not None or bool(shown.problem) or not isalive(shown),
+        _LOADED_S,
+        "Loading the plugin",
+    )
+    if not isalive(window):
         QThreadPool.globalInstance().waitForDone()  # the import ends first: it could not be told the end
         raise SystemExit
+    if shown.problem:
+        raise UserError(shown.problem)
+    from emseg_napari.widgets.dock import dock_of
+
+    dock = dock_of(viewer).build()  # where it was closed meanwhile, it is put away
     if path is not None:
         dock.load.open_path(path)
     elif sample:
@@ -206,7 +215,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--minutes", type=float, default=1.0, help="how long --by-itself trains")
     chosen = parser.parse_args(arguments)
-    viewer, dock = open_window(chosen.path)
+    try:
+        viewer, dock = open_window(chosen.path)
+    except UserError as error:
+        sys.stderr.write(f"emseg: {error}\n")
+        return 1
     if not chosen.by_itself:
         enlarge(dock.window())
         napari.run()

@@ -104,6 +104,7 @@ class Dock(QWidget):
     def _build_parts(self, viewer: Any) -> Iterator[bool]:
         for name, kind in _STEPS.items():
             step = kind(viewer, self.workspace)
+            step.setParent(self)  # else it would be a window if it showed itself, and outlive this one
             step.said.connect(self._show_sentence)
             step.unsaid.connect(self.status.drop)
             self.steps.append(step)

@@ -31,6 +31,8 @@ class DockWidget(QWidget):
     ----------
     dock : Dock or None
         None while its modules are imported and it is built.
+    problem : str
+        Why it cannot be loaded, in a sentence; empty if it can.
 
     Signals
     -------
@@ -43,7 +45,9 @@ class DockWidget(QWidget):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.dock: Dock | None = None
+        self.problem = ""
         self._built: Dock | None = None
+        self._has_ended = False
         self._viewer = napari_viewer
         self._window: QMainWindow | None = None
         self._layout = QVBoxLayout(self)
@@ -61,12 +65,16 @@ class DockWidget(QWidget):
             worker.start()
 
     def _build_imported(self, problem: str) -> None:
-        if not isalive(self):
+        if not isalive(self) or self._has_ended:
             return  # it was closed meanwhile
         if problem:
-            self._loading.setText(f"The plugin cannot be loaded: {problem}. Try 'emseg info starter'.")
+            self._refuse(problem)
         else:
             self._build_dock()
+
+    def _refuse(self, problem: str) -> None:
+        self.problem = f"The plugin cannot be loaded: {problem}. Try 'emseg info starter'."
+        self._loading.setText(self.problem)
 
     def _build_dock(self) -> None:
         self._built = dock = import_module(_DOCK).dock_of(self._viewer)
@@ -78,9 +86,16 @@ class DockWidget(QWidget):
         self._build_next()
 
     def _build_next(self) -> None:
-        if not isalive(self) or self._built is None:
+        if not isalive(self) or self._built is None or self._has_ended:
             return
-        if self._built.build_next():
+        try:
+            is_more = self._built.build_next()
+        except Exception as error:
+            self._built.deleteLater()  # half of a dock is of no use
+            self._built = None
+            self._refuse(_named(error))
+            return
+        if is_more:
             QTimer.singleShot(0, self._build_next)
             return
         self._loading.hide()
@@ -109,6 +124,7 @@ class DockWidget(QWidget):
             self._end()
 
     def _end(self) -> None:
+        self._has_ended = True
         if self._window is not None and self._built is not None and self._built.parentWidget() is self:
             self._built.put_away(self._window)
         self.deleteLater()
@@ -121,5 +137,9 @@ def _import_dock() -> str:
         # Here, since napari reads the manifests of all plugins before its first answer.
         recall("folders")
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return _named(error)
     return ""
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -76,10 +76,12 @@ class LoadStep(SessionStep):
     def _build(self) -> None:
         self.lost_work = LostWork(self, lambda folder: self.open_session(folder))
         self.about = WrappingLabel()
+        self.about.setParent(self)  # the header takes it
         self.about.setToolTip(
             "Size of the chosen image and of its voxels (z, y, x), and how its file was read."
         )
         self.trouble = StatusLine()
+        self.trouble.setParent(self)  # the dock takes it
         self.trouble.hide()
         self.rows.setContentsMargins(0, 6, 0, 0)
         self.open = primary(self.button("Open...", _FILE, self._ask_file))

@@ -145,13 +145,20 @@ def test_of_a_few_strokes_the_thresholds_of_the_start_stay(start, labelled):
     assert not stay or found["merge_threshold"] == 0.45
 
 
-@pytest.mark.parametrize(("of_start", "usual"), [(0.3, 0.5), (0.5, 0.6), (0.7, 0.7)])
+@pytest.mark.parametrize(("of_start", "usual"), [(0.3, 0.5), (0.5, 0.6), (0.6, 0.6), (0.7, 0.7)])
 def test_half_way_from_the_start_cells_part_where_no_other_level_is_clearly_better(of_start, usual):
     labels = weak_spot()[1]
     sure = np.where(labels == 1, 0.95, 0.05).astype(np.float32)
     record = record_of(sure, start="starter", merge_threshold=of_start)
     found = Validator(sure, labels, record, 1.0, never).choose_thresholds(Known())
     assert found["merge_threshold"] == usual
+
+
+def test_the_thresholds_of_the_start_stay_where_nothing_is_kept_of_what_was_learned():
+    image, labels = weak_spot(membrane=0.6)
+    record = record_of(image, start="starter", threshold=0.8, merge_threshold=0.5)
+    found = Validator(image, labels, record, 1.0, never).choose_thresholds(Known(), has_learned=False)
+    assert (found["threshold"], found["merge_threshold"]) == (0.8, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,16 @@
 
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
 from qtpy import PYQT5
-from qtpy.QtCore import QSize
+from qtpy.QtCore import QSize, QTimer
 from qtpy.QtWidgets import QLabel, QWidget
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.widgets import demo, dock_widget
 from emseg_napari.widgets.demo import ScriptedDemo, enlarge
 from helpers.timing import PATIENCE_S
 
@@ -69,3 +71,23 @@ def test_a_window_that_is_closed_while_it_loads_ends_the_program_without_a_word(
     assert done.returncode == 0
     assert "opened" not in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_plugin_that_cannot_be_loaded_is_a_sentence(monkeypatch, make_napari_viewer, capsys):
+    viewer = make_napari_viewer()
+    monkeypatch.setattr(demo.napari, "Viewer", lambda **_: viewer)
+    monkeypatch.setattr(dock_widget, "_DOCK", "emseg_napari.widgets.is_not_there")
+    assert demo.main([]) == 1
+    assert "The plugin cannot be loaded: ModuleNotFoundError" in capsys.readouterr().err
+
+
+def test_where_only_the_dock_is_closed_while_it_loads_the_sample_opens_all_the_same(
+    monkeypatch, make_napari_viewer
+):
+    viewer = make_napari_viewer()
+    monkeypatch.setattr(demo.napari, "Viewer", lambda **_: viewer)
+    monkeypatch.setattr(dock_widget, "_DOCK", "emseg_napari.widgets.not_yet")  # so that a thread imports it
+    monkeypatch.setattr(dock_widget, "import_module", lambda _: time.sleep(0.2))
+    QTimer.singleShot(0, lambda: viewer.window.remove_dock_widget("all"))
+    _, dock = demo.open_window()
+    assert dock.workspace.image is not None

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QApplication, QCheckBox, QMainWindow
 
 from emseg_napari.annotation.session.recovery import new_recovery
 from emseg_napari.annotation.session.store import Session, save_session
+from emseg_napari.widgets import dock as dock_module
 from emseg_napari.widgets import dock_widget
 from emseg_napari.widgets.base.closing import main_window_of
 from emseg_napari.widgets.dock import Dock
@@ -212,3 +213,29 @@ def test_nothing_is_shown_as_a_window_of_its_own_while_the_dock_is_built(viewer)
     while dock.build_next():
         assert seen_windows() == shown
     assert not dock.load.lost_work.isHidden()
+
+
+def test_a_part_that_cannot_be_built_is_said_and_the_next_opening_begins_anew(viewer, qtbot, monkeypatch):
+    def fails(*_):
+        raise OSError("no room")
+
+    with monkeypatch.context() as broken:
+        broken.setitem(dock_module._STEPS, "train", fails)
+        frame, shown = viewer.window.add_plugin_dock_widget(PLUGIN)
+        wait_for(qtbot, lambda: "OSError: no room" in shown._loading.text())
+        assert shown.dock is None
+    viewer.window.remove_dock_widget(frame)
+    assert opened(viewer, qtbot)[1].dock.pages.count() == 4
+
+
+def test_no_part_is_a_window_of_its_own_while_the_dock_is_built(viewer, qtbot):
+    before = {id(one) for one in QApplication.topLevelWidgets() if one.isVisible()}
+    shown, windows, timer = viewer.window.add_plugin_dock_widget(PLUGIN)[1], [], QTimer()
+    timer.timeout.connect(
+        lambda: windows.extend(one for one in QApplication.topLevelWidgets() if one.isVisible())
+    )
+    timer.start(0)
+    wait_for(qtbot, lambda: shown.dock is not None)
+    timer.stop()
+    assert windows
+    assert {id(one) for one in windows} <= before

@@ -176,6 +176,7 @@ from qtpy.QtCore import QTimer
 from emseg_napari.widgets.demo import open_window
 
 viewer, dock = open_window()
+dock.workspace.choose("labels", viewer.layers["phantom truth"])
 dock.workspace.runs_folder = Path(sys.argv[1])
 dock.train.form.set_values({"patch_px": 64, "batch_size": 2, "steps_per_epoch": 3})
 dock.train.unit.setCurrentText("epochs")

@@ -108,11 +108,12 @@ class TruthPicker(LayerPicker):
     def __init__(self, workspace: Workspace, prediction: PredictionPicker) -> None:
         def candidates() -> list[Layer]:
             layers = workspace.candidates("labels")
-            return sorted(layers, key=lambda layer: (_is_proposal(layer), layer != workspace.labels))
+            return sorted(layers, key=lambda layer: (_is_predicted(layer), layer != workspace.labels))
 
-        super().__init__(
-            workspace, candidates, lambda layer: layer != prediction.layer, "choose the true labels"
-        )
+        def is_likely(layer: Layer) -> bool:
+            return layer != prediction.layer and not info_of(layer).is_cells
+
+        super().__init__(workspace, candidates, is_likely, "choose the true labels")
         self.setToolTip(
             "Labels that are correct: those of experts, or yours. In layers made by emseg, only what you "
             "painted, loaded or confirmed counts."
@@ -122,6 +123,10 @@ class TruthPicker(LayerPicker):
 
 def _is_proposal(layer: Layer) -> bool:
     return info_of(layer).proposal_of is not None
+
+
+def _is_predicted(layer: Layer) -> bool:
+    return _is_proposal(layer) or info_of(layer).is_cells
 
 
 def _rank(layer: Layer, workspace: Workspace) -> tuple[bool, ...]:

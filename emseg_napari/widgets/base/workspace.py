@@ -190,6 +190,7 @@ class LayerChoice(QComboBox):
         self.setToolTip(f"The {kind} layer that all pages work on.")
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
+        self.setPlaceholderText(_EMPTY[kind])
         workspace.layers_changed.connect(self._refresh)
         workspace.changed.connect(self._refresh)
         self.activated.connect(self._choose)
@@ -210,8 +211,9 @@ class LayerChoice(QComboBox):
         self.addItems([layer.name for layer in self._layers] or [_EMPTY[self._kind]])
         self.setEnabled(bool(self._layers))
         chosen = getattr(self._workspace, self._kind)
-        if chosen in self._layers:
-            self.setCurrentIndex(self._layers.index(chosen))
+        # -1 shows that none is chosen.
+        none = -1 if self._layers else 0
+        self.setCurrentIndex(self._layers.index(chosen) if chosen in self._layers else none)
 
     def showPopup(self) -> None:
         """Show the present names: a renamed layer sends the list no event."""

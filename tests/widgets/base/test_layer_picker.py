@@ -119,3 +119,15 @@ def test_labels_of_a_person_are_true_rather_than_proposals_and_never_the_predict
     assert (prediction.layer.name, truth.layer.name) == ("proposal", "truth")
     prediction.choose(viewer.layers["truth"])
     assert truth.layer.name == "second"
+
+
+def test_cells_that_were_found_are_no_truth_unasked(workspace, qtbot):
+    viewer = workspace.viewer
+    image = viewer.add_image(IMAGE, name="image")
+    update_info(add_labels(viewer, LABELS.copy(), "proposal", image), proposal_of=image.unique_id)
+    cells = viewer.add_labels(LABELS.copy(), name="found", metadata=LayerInfo(is_cells=True).as_metadata())
+    truth = TruthPicker(workspace, PredictionPicker(workspace))
+    qtbot.addWidget(truth)
+    assert truth.layer is None
+    truth.choose(cells)
+    assert truth.layer == cells

@@ -55,13 +55,16 @@ def test_what_the_plugin_manages_is_chosen_before_what_it_does_not(workspace):
     assert workspace.managed_labels == []
 
 
-def test_cells_are_chosen_only_by_the_user(workspace):
+def test_cells_are_chosen_only_by_the_user(workspace, qtbot):
     cells = workspace.viewer.add_labels(
         np.zeros(SHAPE, int), name="cells", metadata=LayerInfo(is_cells=True).as_metadata()
     )
     workspace.follow()
     assert workspace.labels is None
     assert workspace.candidates("labels") == [cells]
+    choice = LayerChoice(workspace, "labels")
+    qtbot.addWidget(choice)
+    assert (choice.currentIndex(), choice.itemText(0)) == (-1, "cells")  # offered, and not shown as chosen
     workspace.choose("labels", cells)
     image(workspace)
     assert workspace.labels == cells
