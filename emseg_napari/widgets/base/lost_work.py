@@ -14,7 +14,7 @@ from emseg_napari.widgets.base.step import StepWidget, in_row, primary
 from emseg_napari.widgets.base.text import shortened, slice_count
 
 _ABOUT = "Sessions with labels that were not closed properly, and that no window has."
-_LETTERS = 17  # of a name, so that the rest is not cut
+_LETTERS = 16  # of a name, so that the rest is not cut
 
 
 class LostWork(QGroupBox):

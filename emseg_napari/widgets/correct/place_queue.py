@@ -7,6 +7,7 @@ from typing import Any
 from napari.layers import Labels
 
 from emseg_napari.annotation.suggest import Place, estimated_error, next_slice_to_label
+from emseg_napari.widgets.base.text import slice_count
 from emseg_napari.widgets.layers.labels_layer import confirmed_in
 from emseg_napari.widgets.layers.layer_info import info_of
 
@@ -18,6 +19,11 @@ Key = tuple[int, int, int, str]
 def _key(place: Place) -> Key:
     """Name a place by what another search finds again."""
     return place.z, place.y, place.x, place.kind
+
+
+def place_count(count: int) -> str:
+    """Return a number of places in words."""
+    return f"{count} place{'' if count == 1 else 's'}"
 
 
 class PlaceQueue:
@@ -83,7 +89,8 @@ class PlaceQueue:
         """Say how many places are left in how many slices."""
         counts = [len(self.waiting(z)) for z in self._places]
         slices = sum(count > 0 for count in counts)
-        return f"{sum(counts)} places to look at in {slices} slices (N)" if slices else "no place is left"
+        where = f"in {slice_count(slices)} (N)"
+        return f"{place_count(sum(counts))} to look at {where}" if slices else "no place is left"
 
     def next_slice(self, z: int) -> int | None:
         """Return the first slice after `z`, and after the last from the first, that has places left."""

@@ -33,7 +33,7 @@ from emseg_napari.widgets.layers.placement import (
 )
 from emseg_napari.widgets.layers.selection import show_if_hidden
 
-_RING_WIDTH, _DOT_PX, _DOT_GAP_PX = 0.012, 0.8, 3  # of the ring's size; in pixels of the image
+_RING_WIDTH, _DOT_PX, _DOT_GAP_PX = 0.012, 1.2, 4  # of the ring's size; in pixels of the image
 _LEAST_ZOOM, _ZOOM = 3.0, 5.0  # screen pixels for one of the image
 
 

@@ -16,7 +16,7 @@ from emseg_napari.widgets.base.job_line import JobLine
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import WrappingLabel, enable, first_obstacle, in_columns
-from emseg_napari.widgets.correct.place_queue import PlaceQueue
+from emseg_napari.widgets.correct.place_queue import PlaceQueue, place_count
 from emseg_napari.widgets.correct.place_search import NO_RUN, PlaceSearch
 from emseg_napari.widgets.correct.place_walk import PlaceWalk, searching
 from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET
@@ -181,7 +181,9 @@ class SuggestionPanel(QWidget):
             failure = self.searches.failure(queue, z)
             return "" if failure == self._step.status.text() else failure  # which says it
         count = len(queue.waiting(z))
-        return f"{count} places to look at in this slice (N)." if count else "No place is left in this slice."
+        if not count:
+            return "No place is left in this slice."
+        return f"{place_count(count)} to look at in this slice (N)."
 
     def _asked(self) -> Place | None:
         """Return the place that the user is asked about: it is in the slice in view."""

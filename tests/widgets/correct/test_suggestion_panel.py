@@ -259,7 +259,7 @@ def test_the_place_its_question_and_how_many_the_slice_has_are_said(alone):
     assert alone.about.text().endswith("in this slice. Slices that cannot be read: 0, 5.")
     alone.step.viewer.dims.set_point(0, 1)
     alone.follow(may_search=False)
-    assert alone.about.text().startswith("1 places to look at in this slice (N).")
+    assert alone.about.text().startswith("1 place to look at in this slice (N).")
     alone.step.viewer.dims.set_point(0, 2)
     alone.follow(may_search=False)
     assert alone.about.text() == "Slices that cannot be read: 0, 5."
@@ -270,7 +270,10 @@ def test_the_end_of_a_search_of_all_slices_is_said(running):
     search(running, place(4, 25, 17, 0.3), place(4, 40, 33, 0.2), place(1, 9, 9, 0.1))
     running.job.event.emit(Finished(None))
     assert said.text() == "All slices are searched: 3 places to look at in 2 slices (N)."
-    confirmed_in(running.step.workspace.labels).update({1, 4})
+    confirmed_in(running.step.workspace.labels).add(4)
+    running.job.event.emit(Finished(None))
+    assert said.text() == "All slices are searched: 1 place to look at in 1 slice (N)."
+    confirmed_in(running.step.workspace.labels).add(1)
     running.job.event.emit(Finished(None))
     assert said.text() == "All slices are searched: no place is left."
     running.job.event.emit(Failed("Cancelled.", cancelled=True))
