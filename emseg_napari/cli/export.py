@@ -10,10 +10,11 @@ import typer
 from emseg_napari.cli.guard import guarded
 from emseg_napari.cli.inputs import ConventionOption, JsonOption, LabelsArgument, open_pair
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.reporting import counted, show_result
+from emseg_napari.cli.reporting import show_result
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
+from emseg_napari.core.text import counted
 from emseg_napari.io.export import chosen_slices, export_training_labels
 from emseg_napari.io.open import display_name
 from emseg_napari.io.sparse_stack import SparseStack, exchanged

@@ -10,7 +10,8 @@ import typer
 from emseg_napari.cli.guard import guarded
 from emseg_napari.cli.inputs import STACK, JsonOption
 from emseg_napari.cli.outputinfo import file_figures, file_lines, read_file
-from emseg_napari.cli.reporting import counted, show_result
+from emseg_napari.cli.reporting import show_result
+from emseg_napari.core.text import counted
 from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.open import is_container

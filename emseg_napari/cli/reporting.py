@@ -19,6 +19,7 @@ from emseg_napari.cli.guard import stop_on_interrupt
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.jobs import BlockFailed, EpochEnded, Event, JobContext, Message, Progress, Report
+from emseg_napari.core.text import counted
 
 SECONDS_BETWEEN_LINES = 5.0
 _LISTED = 20
@@ -173,11 +174,6 @@ def _clock(seconds: float) -> str:
 def blocks(count: int) -> str:
     """Return a number of blocks in words."""
     return counted(count, "block")
-
-
-def counted(count: int, what: str) -> str:
-    """Return a number of things in words."""
-    return f"{count} {what}" + "s" * (count != 1)
 
 
 def list_failures(failures: Sequence[BlockFailed]) -> None:

@@ -27,11 +27,12 @@ from emseg_napari.cli.inputs import (
 )
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.predict_volume import SUFFIX, SchedulerOption, WorkersOption, refuse_scheduler
-from emseg_napari.cli.reporting import counted, job_context, show_result
+from emseg_napari.cli.reporting import job_context, show_result
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.owned_output import owned
+from emseg_napari.core.text import counted
 from emseg_napari.io.open import display_name, is_container
 from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind
 from emseg_napari.io.stack_or_volume import open_prediction

@@ -14,11 +14,12 @@ import typer
 
 from emseg_napari.cli.guard import FAULT, Stopped
 from emseg_napari.cli.inputs import say_notes
-from emseg_napari.cli.reporting import blocks, counted, job_context, list_failures, show_result
+from emseg_napari.cli.reporting import blocks, job_context, list_failures, show_result
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled
+from emseg_napari.core.text import counted
 from emseg_napari.evaluation.predictions import Reason
 from emseg_napari.evaluation.slice_alignment import Names, reading_of
 from emseg_napari.io.records import Kind

@@ -95,7 +95,8 @@ class EpochEnded(Event):
     learning_rate : float
         At the end of the epoch.
     held_out_v_rand : float or None
-        V_rand at threshold 0.5 on what is held out; None where its labels have gaps.
+        V_rand at threshold 0.5 on what is held out, before gaps are closed, which raises it; None where its
+        labels have gaps.
     """
 
     epoch: int

@@ -29,7 +29,7 @@ from emseg_napari.evaluation.pixels import total
 from emseg_napari.evaluation.scores import Evaluation as Evaluation
 from emseg_napari.evaluation.scores import Scores as Scores
 from emseg_napari.evaluation.scores import SliceEvaluation as SliceEvaluation
-from emseg_napari.io.axes import shape_text
+from emseg_napari.io.axes import shape_text, slices_text
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.io.stacks import as_stack
 from emseg_napari.settings import EvaluationSettings
@@ -139,15 +139,18 @@ def _say_what_is_trained(
     trained: Sequence[int], averaged: Sequence[int], left_out: Sequence[int], report: Report
 ) -> None:
     if left_out:
-        report(Message(f"Left out, since the run was trained on them: slices {as_ranges(left_out)}."))
+        report(Message(f"Left out, since the run was trained on them: {slices_text(left_out)}."))
     if trained:
         counts = "" if set(trained) <= set(averaged) else " and do not count for the means"
-        slices = as_ranges(trained)
-        report(Message(f"The run was trained on slices {slices}: their scores prove nothing{counts}."))
+        slices = slices_text(trained)
+        report(Message(f"The run was trained on {slices}: scores there prove nothing{counts}."))
 
 
 def as_ranges(slices: Sequence[int]) -> str:
-    """Write ascending indices as half-open ranges: 3, 5, 6, 7 are ``3, 5:8``."""
+    """Write ascending indices as the user types ranges, the end excluded: 3, 5, 6, 7 are ``3, 5:8``.
+
+    Sentences name slices by `io.axes.slices_text`, the last one included.
+    """
     known = frozenset(slices)
     ends = [z for z in slices if z + 1 not in known]
     firsts = [z for z in slices if z - 1 not in known]
@@ -166,7 +169,7 @@ def _in_threads(
     def finish(z: int) -> tuple[int, list[SliceComparison]]:
         return z, list(takewhile(lambda _: not stopped.is_set(), compare(z)))
 
-    context.report(Progress(0.0, None, f"scoring slices {as_ranges(slices)}"))
+    context.report(Progress(0.0, None, f"scoring {slices_text(slices)}"))
     started, found = time.monotonic(), {}
     pool = ThreadPoolExecutor(min(len(slices), _threads()))
     waiting: set[Future[tuple[int, list[SliceComparison]]]] = {pool.submit(finish, z) for z in slices}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
+from emseg_napari.evaluation.evaluation import Evaluation
 from emseg_napari.evaluation.pairing import Pairing
 from emseg_napari.evaluation.predictions import boundary_threshold
 from emseg_napari.evaluation.training_overlap import HELD_OUT, UNKNOWN, Overlap
+from emseg_napari.io.axes import slices_text
 
 
 def about_mean(evaluation: Evaluation, overlap: Overlap) -> str:
@@ -14,13 +15,12 @@ def about_mean(evaluation: Evaluation, overlap: Overlap) -> str:
     sentences = [_about_trained(evaluation)]
     if counted[HELD_OUT]:
         sentences.append(
-            f"By slices {as_ranges(counted[HELD_OUT])} the run chose its threshold and weights: the means "
+            f"By {slices_text(counted[HELD_OUT])} the run chose its threshold and weights: the means "
             "are too high."
         )
     if counted[UNKNOWN]:
         sentences.append(
-            f"Not known is which run predicted slices {as_ranges(counted[UNKNOWN])}: the means may prove "
-            "nothing."
+            f"Not known is which run predicted {slices_text(counted[UNKNOWN])}: the means may prove nothing."
         )
     return " ".join(filter(None, sentences))
 
@@ -31,12 +31,12 @@ def _about_trained(evaluation: Evaluation) -> str:
         return ""
     if not evaluation.averaged_trained:
         return (
-            f"The means are over slices {as_ranges(evaluation.averaged)}; slices {as_ranges(trained)} were "
-            "trained on and do not count."
+            f"The means are over {slices_text(evaluation.averaged)}; those of {slices_text(trained)}, on "
+            "which the run was trained, do not count."
         )
     if set(trained) == set(evaluation.averaged):
         return "All scored slices were trained on: these figures prove nothing."
-    return f"The means include slices {as_ranges(trained)}, which were trained on: they prove nothing."
+    return f"The means include {slices_text(trained)}, on which the run was trained: they prove nothing."
 
 
 def honesty_of(pair: Pairing, evaluation: Evaluation) -> str:
@@ -54,15 +54,15 @@ def honesty_of(pair: Pairing, evaluation: Evaluation) -> str:
     trained, held_out, unknown = overlap.by_kind(evaluation.per_slice).values()
     seen = list(pair.dependence)
     if trained:
-        seen.append(f"The run was trained on slices {as_ranges(trained)}: their figures prove nothing.")
+        seen.append(f"The run was trained on {slices_text(trained)}: figures there prove nothing.")
     if held_out:
         seen.append(
-            f"By slices {as_ranges(held_out)} it chose its threshold and weights: their figures are too high."
+            f"By {slices_text(held_out)} it chose its threshold and weights: figures there are too high."
         )
     if unknown:
         seen.append(
-            f"Not known is which run predicted slices {as_ranges(unknown)}, and so whether it was trained on "
-            "them: their figures may prove nothing."
+            f"Not known is which run predicted {slices_text(unknown)}, and so whether it was trained "
+            "there: these figures may prove nothing."
         )
     rest = [] if pair.dependence else [z for z in scored if z not in {*trained, *held_out, *unknown}]
     assumed = any(z in overlap.assumed for z in rest)
@@ -96,4 +96,4 @@ def _rest(seen: list[str], rest: list[int], assumed: bool) -> list[str]:
     if not seen or not rest:
         return []
     as_far = ", as far as the numbers of the slices tell" if assumed else ""
-    return [f"Only the figures of slices {as_ranges(rest)} tell of new ones{as_far}."]
+    return [f"Only the figures of {slices_text(rest)} tell of new ones{as_far}."]

@@ -12,8 +12,8 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
-from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import Prediction
+from emseg_napari.io.axes import slices_text
 from emseg_napari.io.records import Kind, other_scale, recorded_kind
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import Run
@@ -57,7 +57,7 @@ def doubts_of_equal(prediction: str, slices: list[int]) -> list[str]:
     if not slices:
         return []
     return [
-        f"{prediction} equals the labels in every pixel of slices {as_ranges(slices)}: if one was made from "
+        f"{prediction} equals the labels in every pixel of {slices_text(slices)}: if one was made from "
         "the other, the scores there prove nothing."
     ]
 

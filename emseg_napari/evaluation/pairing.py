@@ -13,12 +13,12 @@ from typing import Any, Literal
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.independence import doubts_of_choices, doubts_of_equal, equal_slices
 from emseg_napari.evaluation.predictions import Prediction, interior_threshold
 from emseg_napari.evaluation.recognition import Part
 from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment, aligned_slices, taken_for
 from emseg_napari.evaluation.training_overlap import Overlap, overlap_of, parts_of, refuse_image, run_of
+from emseg_napari.io.axes import slice_spans, slices_text
 from emseg_napari.io.records import Kind
 from emseg_napari.io.sparse_stack import SparseStack, exchanged
 from emseg_napari.io.volume import Volume
@@ -172,7 +172,7 @@ def _scored(
     if not found:
         raise UserError(
             f"{prediction.name} has no prediction in the slices that {names.labels} labels "
-            f"({as_ranges(match.compared)}); predict these slices first."
+            f"({slices_text(match.compared)}); predict them first."
         )
     return found
 
@@ -227,10 +227,11 @@ def _placed_otherwise(prediction: Prediction, match: SliceAlignment, names: Name
     """Return which slices are compared with those of other numbers in the image."""
     if not match.shift:
         return []
-    first, end = match.begin, match.begin + len(prediction.values)
+    here = range(match.begin, match.begin + len(prediction.values))
+    shown = slices_text(z + match.shift for z in here)
     return [
-        f"{prediction.name} shows the slices {first + match.shift}:{end + match.shift} of its image, as it "
-        f"says itself, and is compared with {first}:{end} of {names.labels}."
+        f"{prediction.name} shows {shown} of its image, as it says itself, and is compared with "
+        f"{slice_spans(here)} of {names.labels}."
     ]
 
 
@@ -242,9 +243,7 @@ def _notes(
     if waiting := [z for z in match.compared if z not in scored]:
         on_disk = isinstance(prediction.values, Volume)
         why = "Not predicted yet, or not all there on disk" if on_disk else "Not predicted yet"
-        notes.append(f"{why}, so not scored: slices {as_ranges(waiting)}.")
+        notes.append(f"{why}, so not scored: {slices_text(waiting)}.")
     if part := [z for z in scored if not truth[z - scored[0]].all()]:
-        notes.append(
-            f"Labelled only in part: slices {as_ranges(part)}; V_rand and V_info see just that part."
-        )
+        notes.append(f"Labelled only in part: {slices_text(part)}; V_rand and V_info see just that part.")
     return notes

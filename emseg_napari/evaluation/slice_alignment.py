@@ -38,7 +38,7 @@ class Names:
     run: str = "add run"
     interior: str = 'add kind="interior"'
     run_is_gone: str = "Not known which slices it was trained on: its run is no longer in {folder}; {run}."
-    held_out: str = "On slices {slices} the run chose its threshold and weights: their scores are too high."
+    held_out: str = "On {slices} the run chose its threshold and weights: scores there are too high."
 
 
 @dataclass(frozen=True)

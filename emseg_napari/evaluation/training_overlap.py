@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import Prediction
 from emseg_napari.evaluation.recognition import Part, Recognition, Shape
 from emseg_napari.evaluation.scores import SliceEvaluation
 from emseg_napari.evaluation.slice_alignment import Names, SliceAlignment
+from emseg_napari.io.axes import slices_text
 from emseg_napari.io.fingerprint import seen
 from emseg_napari.models.run import Run, is_run, open_run
 
@@ -176,7 +176,7 @@ def overlap_of(
         notes += [*_naming_another(prediction, part.run, len(parts)), *found.notes()]
     held_out, trained = sorted(held_out), sorted(trained)
     if held_out:
-        notes.append(names.held_out.format(slices=as_ranges(held_out)))
+        notes.append(names.held_out.format(slices=slices_text(held_out)))
     return Overlap([*runs.values()], sorted(unknown), trained, held_out, sorted(assumed), notes)
 
 
@@ -207,7 +207,7 @@ def _naming_several(prediction: Prediction, parts: Sequence[Part], match: SliceA
     """Return which slices to score are of which run, if there are several."""
     scored = [(part, match.only_compared(part.slices)) for part in parts]
     named = [
-        f"slices {as_ranges(slices)} by {Path(part.folder).name or 'a run that is not known'}"
+        f"{slices_text(slices)} by {Path(part.folder).name or 'a run that is not known'}"
         for part, slices in scored
         if slices
     ]

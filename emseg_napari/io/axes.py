@@ -61,6 +61,25 @@ def shape_text(sizes: Iterable[float]) -> str:
     )
 
 
+def slices_text(slices: Iterable[int]) -> str:
+    """Name ascending slices in a sentence: "slice 3", or "slices 3, 5-7"."""
+    ordered = list(slices)
+    return f"slice{'' if len(ordered) == 1 else 's'} {slice_spans(ordered)}"
+
+
+def slice_spans(slices: Iterable[int]) -> str:
+    """Write the numbers of ascending slices for a reader: 3, 5, 6, 7 are "3, 5-7", the last one included.
+
+    What the user types has its end excluded: `evaluation.evaluation.as_ranges` writes that.
+    """
+    ordered = list(slices)
+    known = frozenset(ordered)
+    firsts = [z for z in ordered if z - 1 not in known]
+    lasts = [z for z in ordered if z + 1 not in known]
+    pairs = zip(firsts, lasts, strict=True)
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in pairs)
+
+
 def name_of(path: Path, dataset: str = "") -> str:
     """Return what a file, or a dataset in it, is called in sentences."""
     return f"{path.name}/{dataset}" if dataset else path.name

@@ -18,7 +18,7 @@ from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, CONVENTIONS, INTERIOR, UNLABELLED, to_isbi
 from emseg_napari.io import stacks
-from emseg_napari.io.axes import NOWHERE, Point
+from emseg_napari.io.axes import NOWHERE, Point, slices_text
 from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.formats.png import encoded_png
@@ -156,13 +156,9 @@ def _check_chosen(labels: np.ndarray | SparseStack, chosen: list[int], allow_unl
     holes = [z for z in chosen if (labels[z] == UNLABELLED).any()]
     if holes and not allow_unlabelled:
         raise UserError(
-            f"Slices with unlabelled pixels ({_listed(holes)}) are not exported; "
-            "label them, choose other slices, or allow unlabelled pixels."
+            f"There are unlabelled pixels in {slices_text(holes)}, so nothing is exported; "
+            "label them, choose other slices, or tick 'With unlabelled pixels'."
         )
-
-
-def _listed(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
 
 
 def _record(

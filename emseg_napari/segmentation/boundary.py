@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.open import read_whole
 from emseg_napari.io.records import (
@@ -181,6 +182,25 @@ def boundary_of(volume: Volume, record: Mapping[str, Any] | None = None) -> Boun
     """
     record = record_of_volume(volume) if record is None else record
     return Boundary(volume, recorded_kind(record) or "probability")
+
+
+def with_labels(probability: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return a boundary probability that is certain where there are labels.
+
+    Parameters
+    ----------
+    probability : numpy.ndarray
+        Float from 0 to 1, or uint8 from 0 to 255.
+    labels : numpy.ndarray
+        uint8 of the same shape: 0 unlabelled, 1 boundary, 2 interior.
+
+    Returns
+    -------
+    numpy.ndarray
+        A copy of the same type.
+    """
+    certain = probability.dtype.type(255 if probability.dtype == np.uint8 else 1)
+    return np.where(labels == UNLABELLED, probability, certain * (labels == BOUNDARY))
 
 
 def waiting_in(volume: Volume) -> frozenset[int]:

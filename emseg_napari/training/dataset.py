@@ -15,8 +15,7 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.label_survey import distinct
 from emseg_napari.core.labels import check_trainable, normalise
-from emseg_napari.evaluation.evaluation import as_ranges
-from emseg_napari.io.axes import shape_text
+from emseg_napari.io.axes import shape_text, slices_text
 from emseg_napari.io.fingerprint import fingerprint, seen
 from emseg_napari.io.slabs import in_slabs, kept
 from emseg_napari.io.sparse_stack import SparseStack, Stack, exchanged
@@ -279,7 +278,7 @@ def _differing(image: Stack, record: RunRecord) -> str:
     others = [z for z in record.trained_slices if not seen(image[z], record.fingerprints)]
     if record.held_out_fingerprints:
         others += [z for z in record.held_out_slices if not seen(image[z], record.held_out_fingerprints)]
-    return f"other grey values in the slices {as_ranges(sorted(others))}" if others else ""
+    return f"other grey values in {slices_text(sorted(others))}" if others else ""
 
 
 def _changed_labels(labels: SparseStack, run: Run) -> list[str]:
@@ -289,7 +288,7 @@ def _changed_labels(labels: SparseStack, run: Run) -> list[str]:
     if not changed:
         return []
     return [
-        f"The labels of the slices {as_ranges(changed)} are not those that {run.folder.name} began with: it "
+        f"The labels of {slices_text(changed)} are not those that {run.folder.name} began with: it "
         "goes on with those of now."
     ]
 

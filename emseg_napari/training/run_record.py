@@ -7,7 +7,8 @@ from typing import Any, Literal
 import numpy as np
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED
-from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.core.text import counted
+from emseg_napari.io.axes import slices_text
 from emseg_napari.io.fingerprint import seen
 from emseg_napari.io.sparse_stack import Stack
 from emseg_napari.models.earlier_run import STARTER_NETWORK, mark_of
@@ -96,23 +97,25 @@ def _start_sentence(run: Run) -> str:
     if set(record.validation_slices).isdisjoint(record.start_slices):
         return f"It starts from '{record.start}'."
     return (
-        f"It starts from '{record.start}', which had been trained on slices "
-        f"{as_ranges(record.start_slices)} of this image, so the score is too good."
+        f"It starts from '{record.start}', which had been trained on "
+        f"{slices_text(record.start_slices)} of this image, so the score is too good."
     )
 
 
 def split_description(record: RunRecord) -> str:
     """Describe in a sentence what a run is trained on and what its score is from."""
-    count = len(record.trained_slices)
+    trained = counted(len(record.trained_slices), "labelled slice")
     if record.held_out_slices:
-        return f"Training on {count} slices; validation on {len(record.held_out_slices)} that are held out."
+        held_out = counted(len(record.held_out_slices), "held-out slice")
+        return f"Training on {trained}; validation on {held_out}."
     if record.held_out_tile:
         top, bottom, left, right = record.held_out_tile
+        corner = f"y {top}-{bottom - 1}, x {left}-{right - 1}"
         return (
-            f"Training on {count} labelled slice(s), validation on a corner of them that is held out "
-            f"(y {top}:{bottom}, x {left}:{right}); label four slices for a score on whole ones."
+            f"Training on {trained}, validation on a corner that is held out ({corner}); with four labelled "
+            "slices, a whole one is held out."
         )
-    return f"Training on {count} labelled slice(s): none is held out, so this run has no score of its own."
+    return f"Training on {trained}: none is held out, so this run has no score of its own."
 
 
 def share_sentence(record: RunRecord) -> str:

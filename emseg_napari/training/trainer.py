@@ -291,7 +291,7 @@ class _Training:
 
     def finish(self) -> Run:
         """Export the kept weights and choose their thresholds."""
-        self._report(Progress(1.0, None, "keeping the best network"))
+        self._report(Progress(1.0, self._schedule.ending_seconds, "keeping the best network"))
         if self._learner.is_anchored and self._run.record.kept_share is None:
             self._blend_with_start()
         if self._run.blended_checkpoint.is_file():

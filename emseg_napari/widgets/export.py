@@ -9,8 +9,10 @@ from typing import Any
 from qtpy.QtWidgets import QFileDialog, QLabel
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import UNLABELLED
+from emseg_napari.io.axes import slices_text
 from emseg_napari.io.export import chosen_slices, export_training_labels
-from emseg_napari.io.sparse_stack import exchanged
+from emseg_napari.io.sparse_stack import SparseStack, exchanged
 from emseg_napari.io.stacks import check_pair
 from emseg_napari.settings import ExportSettings, validated
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
@@ -64,6 +66,8 @@ class ExportStep(StepWidget):
             confirmed = set(confirmed_in(layer)) if is_managed(layer) else set()
             trusted = trusted_of(layer, labels, settings.include_proposals)
             chosen = chosen_slices(trusted, confirmed, settings)
+            if not settings.allow_unlabelled:
+                _refuse_proposals(labels, trusted, chosen)
             export_training_labels(image, trusted, chosen, settings, folder, voxel, origin)
             return len(chosen), exchanged(trusted, layer.name) or ""
 
@@ -73,3 +77,13 @@ class ExportStep(StepWidget):
         remember("export", settings.model_dump(mode="json"))
         remember_folder("exports", folder.parent)
         self.say(f"Exported {slice_count(count)} to {folder}. {doubt}".strip())
+
+
+def _refuse_proposals(labels: SparseStack, trusted: SparseStack, chosen: list[int]) -> None:
+    """Raise `UserError` if pixels of the chosen slices have no other labels than unconfirmed proposals."""
+    proposed = [z for z in chosen if ((labels[z] != UNLABELLED) & (trusted[z] == UNLABELLED)).any()]
+    if proposed:
+        raise UserError(
+            f"There are unconfirmed proposals in {slices_text(proposed)}, so nothing is exported; confirm "
+            "them, choose confirmed slices, or tick 'With unconfirmed proposals'."
+        )

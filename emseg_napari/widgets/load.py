@@ -24,7 +24,7 @@ from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.file_layers import description_of, opened_layers
 from emseg_napari.widgets.layers.label_files import labels_from
-from emseg_napari.widgets.layers.labels_layer import add_empty_labels, add_labels, dense
+from emseg_napari.widgets.layers.labels_layer import add_empty_labels, add_labels, dense, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerData
 from emseg_napari.widgets.layers.layer_pixels import fits
 from emseg_napari.widgets.layers.selection import hide_covered
@@ -214,7 +214,7 @@ class LoadStep(SessionStep):
         self.read(path.name, read, lambda found: self._show_labels(path, *found))
 
     def _show_layers(self, path: Path, layers: list[LayerData]) -> None:
-        shown = [self.viewer.add_layer(Layer.create(*one)) for one in layers]
+        shown, before = [self.viewer.add_layer(Layer.create(*one)) for one in layers], self.workspace.labels
         for kind, of_kind in (("labels", Labels), ("image", Image)):
             fit = [layer for layer in shown if isinstance(layer, of_kind)]
             if fit:
@@ -222,15 +222,16 @@ class LoadStep(SessionStep):
             if fit and kind == "labels":
                 hide_covered(self.viewer, fit[0])
         self.remember_folder_of(path)
-        self.say(f"Opened {path.name}: {description_of(shown[0])}.")
+        instead = _instead_of(before, self.workspace.labels)
+        self.say(f"Opened {path.name}: {description_of(shown[0])}.{instead}")
 
     def _show_labels(self, path: Path, labels: Any, described: str) -> None:
         image = self.workspace.image
-        like = image if fits(image, labels.shape) else None
+        like, before = image if fits(image, labels.shape) else None, self.workspace.labels
         self.workspace.choose("labels", add_labels(self.viewer, labels, path.stem, like))
         self.remember_folder_of(path)
         warning = "" if like is not None or image is None else " Its shape differs from the image's."
-        self.say(f"Opened {path.name}: {described}.{warning}")
+        self.say(f"Opened {path.name}: {described}.{_instead_of(before, self.workspace.labels)}{warning}")
 
     # -- work that was not saved ----------------------------------------------------------
 
@@ -253,3 +254,10 @@ class LoadStep(SessionStep):
             self.lost_work.offer(written)
         if self._left:
             self._soon.start()
+
+
+def _instead_of(before: Any, now: Any) -> str:
+    """Return in a sentence that a layer that was opened took the place of the user's own labels."""
+    if not is_managed(before) or now == before:
+        return ""
+    return f" Tools and Train work on '{now.name}' now; for '{before.name}' choose that in Labels again."

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Layer
+from napari.layers import Image, Labels, Layer
 from qtpy.QtWidgets import QFormLayout, QLabel
 
 from emseg_napari.core.jobs import Finished, Message, UserError
-from emseg_napari.core.labels import BOUNDARY, UNLABELLED
+from emseg_napari.core.text import counted
 from emseg_napari.io.sparse_stack import exchanged
-from emseg_napari.io.volume import volume_of, with_fill_value
+from emseg_napari.io.volume import with_fill_value
 from emseg_napari.segmentation.boundary import boundary_of
+from emseg_napari.segmentation.cell_table import Table, write_table
 from emseg_napari.segmentation.cells_record import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells
 from emseg_napari.settings import CellSettings, validated
+from emseg_napari.widgets.base.dialogs import ask_new_file
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.layer_picker import PredictionPicker
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
-from emseg_napari.widgets.base.preferences import recall, remember
+from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import choice_of, primary
+from emseg_napari.widgets.base.step import choice_of, enable, in_row, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
-from emseg_napari.widgets.layers.cell_layers import CellLayers
-from emseg_napari.widgets.layers.labels_layer import understood
+from emseg_napari.widgets.layers.cell_boundaries import certain, labels_beside, mixed
+from emseg_napari.widgets.layers.cell_layers import CellLayers, show_features, table_of
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, understood
 from emseg_napari.widgets.layers.layer_pixels import placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
 from emseg_napari.widgets.layers.placement import shown_slice
@@ -36,12 +40,12 @@ SLICE, STACK = "slice in view", "whole stack"
 LAYER = "a labels layer"
 _INSTEAD = f"choose '{SLICE}' in 'Divide', or {FILE} in 'Write to'"
 _SOURCE = (
-    "A boundary probability (0 to 1; 8 bit: 0 to 255), or labels of boundary and interior. A file of "
-    "'emseg predict' is taken for what it was written as."
+    "A boundary probability (0 to 1; 8 bit: 0 to 255), beside which slices that you confirmed count as you "
+    "labelled them; or labels of boundary and interior. A file of 'emseg predict' is taken for what it was "
+    "written as."
 )
 _SCOPE = "Try settings on the slice in view; linking needs the whole stack."
 _TARGET = "Where the cell numbers are written. On disk: for a stack that may be larger than memory."
-_WHOLE = (slice(None), slice(None))
 
 
 class CellsStep(JobStep):
@@ -54,6 +58,9 @@ class CellsStep(JobStep):
         self._slices = (0, 0)
         self._highest = 0  # of the numbers in other slices
         self._linked = False
+        self._cells: Any = None  # the layer of the last ones
+        self._cells_linked = False
+        self._measured = 0  # how often
         self._output: Path | None = None
         self._notes: list[str] = []
         self._layers = CellLayers(self.viewer)
@@ -71,9 +78,13 @@ class CellsStep(JobStep):
         self.volume = VolumeTarget("cells", "the number of each pixel's cell")
         self.form = SettingsForm(CellSettings)
         self.find = primary(self.button("Find cells", "Give every cell a number and a colour.", self.start))
+        self.save_table = self.button(
+            "Save table...", "Slices and size of every cell, as a CSV file for spreadsheets.", self._ask_table
+        )
         self.add_job_line("Finding cells", "Stop; nothing is changed.")
-        for widget in (self.volume, self.form, self.find):
+        for widget in (self.volume, self.form):
             self.rows.addWidget(widget)
+        self.rows.addLayout(in_row(self.find, self.save_table))
 
     def _choices(self) -> QFormLayout:
         """Make the choosers of the source, the slices and the target."""
@@ -104,6 +115,8 @@ class CellsStep(JobStep):
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""
         self.enable_start(self.find, "find cells")
+        found = self._cells is not None and self._cells in self.viewer.layers
+        enable(self.save_table, None if found else "find cells first")
         if self.source.layer is not None:
             self.volume.suggest(self.source.layer.name)
 
@@ -124,8 +137,10 @@ class CellsStep(JobStep):
             raise UserError("Choose a boundary probability or labels first.")
         settings = validated(CellSettings, **self.form.values())
         remember("cells", settings.model_dump(mode="json") | {"scope": self.scope.currentText()})
-        self._source, self._linked, self._notes, self._output = source, settings.link, [], None
-        if self.target.currentText() == FILE:
+        to_file = self.target.currentText() == FILE
+        self._linked = settings.link and (to_file or self.scope.currentText() == STACK)
+        self._source, self._notes, self._output = source, [], None
+        if to_file:
             self._start_volume(settings)
         else:
             self._start_layer(settings)
@@ -138,6 +153,9 @@ class CellsStep(JobStep):
         path, scheduler = self.volume.chosen()
         self._output = path
         volume = placed_volume(source)
+        labels = self._labels_beside(source, volume.shape)
+        if labels is not None and confirmed_in(labels):
+            self._notes.append("On disk, the labels that you confirmed do not count.")
 
         def prepare() -> dict[str, Any]:
             record = record_of_layer(source)
@@ -159,20 +177,25 @@ class CellsStep(JobStep):
         first, end = self._range(source, len(stack))
         refuse_many(source.name, (end - first, *stack.shape[1:]), "divide in memory", _INSTEAD)
         self._shape, self._slices = stack.shape, (first, end)
+        labels_layer = self._labels_beside(source, stack.shape)
 
         def prepare() -> dict[str, Any]:
             if isinstance(source, Image):
-                boundary = boundary_of(volume_of(stack, source.name), record_of_layer(source))
-                probability = np.stack([boundary.part(z, _WHOLE) for z in range(first, end)])
+                probability, made_of = mixed(source, stack, range(first, end), labels_layer)
+                self._notes.extend(made_of)
             else:
                 labels, _ = understood(source, self.ask_convention)
                 self._notes.extend(filter(None, [exchanged(labels, source.name)]))
-                probability = _certain(labels[first:end], source.name, first)
+                probability = certain(labels, source.name, range(first, end))
             self._highest = self._layers.highest_beside(source, stack.shape, first, end)
             return {"probability": probability, "settings": settings, "first_slice": first}
 
         self.say("Finding cells...")
         self.job.start("segment", "Finding cells", prepare)
+
+    def _labels_beside(self, source: Layer, shape: tuple[int, ...]) -> Labels | None:
+        """Return the chosen labels if their confirmed slices count beside a probability, or None."""
+        return labels_beside(source, shape, self.workspace.labels, self.workspace.candidates("image"))
 
     def _range(self, layer: Layer, depth: int) -> tuple[int, int]:
         if self.scope.currentText() == STACK:
@@ -199,35 +222,61 @@ class CellsStep(JobStep):
 
     def _show_volume(self, result: VolumeCells) -> None:
         layer = self._layers.show_volume(self._source, result.output.path)
+        self._keep_for_table(layer)
         if result.failures:
             first = result.failures[0]
             raise UserError(
-                f"{len(result.failures)} parts have no cells, the first {first.index}: "
+                f"{counted(len(result.failures), 'part')} without cells, the first {first.index}: "
                 f"{with_field_locations(first)} All others are in {self._output}; press Find cells to "
                 "try these again."
             )
-        count = "All" if result.cells is None else f"{result.cells}"
-        self.say(" ".join([f"{count} cells are in '{layer.name}', on disk in {self._output}.", *self._notes]))
+        cells = "All cells" if result.cells is None else counted(result.cells, "cell")
+        self.say(" ".join([f"{cells}, in '{layer.name}', on disk in {self._output}.", *self._notes]))
 
     def _show_cells(self, cells: np.ndarray) -> None:
         numbered = np.where(cells > 0, cells + self._highest, 0) if self._highest else cells
         layer = self._layers.show(self._source, numbered, self._shape, self._slices[0])
+        self._keep_for_table(layer)
+        self._measure(layer)
         self.say(" ".join([self._result(int(cells.max()), layer.name), *self._notes]))
+
+    # -- their table --------------------------------------------------------------------
+
+    def _keep_for_table(self, layer: Labels) -> None:
+        self._cells, self._cells_linked = layer, self._linked
+        self.update_buttons()
+
+    def _measure(self, layer: Labels) -> None:
+        """Fill the layer's features in the background, unless cells were found again meanwhile."""
+        self._measured += 1
+        latest = self._measured
+
+        def show(table: Table) -> None:
+            if latest == self._measured:
+                show_features(layer, table)
+
+        self.in_background(None, partial(table_of, layer, self._linked), show)
+
+    def _ask_table(self) -> None:
+        start = recall_folder("reports", Path.home()) / "cells.csv"
+        path = ask_new_file(self, "Save the table of cells", start, "CSV (*.csv)")
+        if path is not None:
+            self.write_table(path)
+
+    def write_table(self, path: Path) -> None:
+        """Write the table of the cells as they are now, in the background."""
+        layer, is_linked = self._cells, self._cells_linked
+
+        def written(_: Any) -> None:
+            remember_folder("reports", path.parent)
+            self.say(f"Wrote {path}.")
+
+        write = partial(write_table, path)
+        self.in_background(f"Writing {path.name}...", lambda: write(table_of(layer, is_linked)), written)
 
     def _result(self, count: int, name: str) -> str:
         first, end = self._slices
         if end - first == 1:
-            return f"{count} cells in slice {first}, in '{name}'."
+            return f"{counted(count, 'cell')} in slice {first}, in '{name}'."
         linked = ", linked through them" if self._linked else ", each of one slice"
-        return f"{count} cells in {end - first} slices{linked}, in '{name}'."
-
-
-def _certain(labels: np.ndarray, name: str, first: int) -> np.ndarray:
-    """Return labels (z, y, x) as the boundary probability that they are: uint8, 0 or 255."""
-    unlabelled = np.flatnonzero((labels == UNLABELLED).any(axis=(1, 2)))
-    if len(unlabelled):
-        raise UserError(
-            f"{name} has unlabelled pixels, the first in slice {first + unlabelled[0]}; label or propose "
-            "them first, or choose a boundary probability."
-        )
-    return np.multiply(labels == BOUNDARY, np.uint8(255))
+        return f"{counted(count, 'cell')} in {end - first} slices{linked}, in '{name}'."

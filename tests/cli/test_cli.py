@@ -237,7 +237,7 @@ def test_without_a_terminal_progress_is_plain_lines_on_stderr(
 def test_nothing_of_tensorflows_own_chatter_is_shown(
     training: tuple[Run, subprocess.CompletedProcess[str]],
 ) -> None:
-    said = ("Training on 4 slices; validation on 1", "Computing on the processor")
+    said = ("Training on 4 labelled slices; validation on 1", "Computing on the processor")
     stages = (*said, "starting TensorFlow", "building the network", "keeping the best network", "epoch ")
     assert [line for line in training[1].stderr.splitlines() if not line.startswith(stages)] == []
 

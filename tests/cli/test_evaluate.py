@@ -209,14 +209,14 @@ def test_slices_the_run_was_trained_on_are_left_out_and_named(desk: Desk) -> Non
     desk.run()
     result = desk.evaluate(desk.predicted())
     assert "Mean over 4 slices (4:8)" in result.stdout
-    assert "Left out, since the run was trained on them: slices 0:4." in result.stderr
-    assert "On slices 4 the run chose its threshold and weights: their scores are too high." in result.stderr
+    assert "Left out, since the run was trained on them: slices 0-3." in result.stderr
+    assert "On slice 4 the run chose its threshold and weights: scores there are too high." in result.stderr
 
 
 def test_trained_slices_that_are_asked_for_are_marked(desk: Desk) -> None:
     desk.run()
     result = desk.evaluate(desk.predicted(), "--slices", "3:6")
-    assert "The run was trained on slices 3: their scores prove nothing." in result.stderr
+    assert "The run was trained on slice 3: scores there prove nothing." in result.stderr
     rows = [line.split("  ") for line in result.stdout.splitlines() if re.match(r"\d ", line)]
     assert [(row[0].strip(), row[-1].strip()) for row in rows][:2] == [
         ("3", "trained on (by its number)"),
@@ -313,7 +313,7 @@ def test_the_best_stands_beside_the_score_at_the_threshold(desk: Desk) -> None:
 def test_json_is_the_only_thing_on_stdout(desk: Desk) -> None:
     result = desk.evaluate(desk.write("p.tif", desk.probability), "--json")
     assert result.stdout.count("\n") == 1
-    assert "scoring slices 0:8" in result.stderr
+    assert "scoring slices 0-7" in result.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
@@ -428,7 +428,7 @@ def test_one_dataset_is_not_prediction_and_labels_both_but_two_of_a_file_may_be(
 def test_a_perfect_prediction_is_scored_and_what_that_may_mean_is_said(desk: Desk) -> None:
     said = desk.evaluate(desk.perfect)
     assert said.exit_code == 0
-    assert "perfect.tif equals the labels in every pixel of slices 0:8: if one was made from" in said.stderr
+    assert "perfect.tif equals the labels in every pixel of slices 0-7: if one was made from" in said.stderr
 
 
 def test_what_is_not_there_is_not_called_the_same(desk: Desk) -> None:
@@ -446,9 +446,7 @@ def test_labels_that_were_predicted_are_said_or_refused(desk: Desk) -> None:
 
 def test_slices_that_are_compared_with_those_of_other_numbers_are_said(desk: Desk) -> None:
     said = desk.evaluate(desk.predicted(4, 7), "--slices", "0:3").stderr
-    assert (
-        "predicted.tif shows the slices 4:7 of its image, as it says itself, and is compared with 0:3" in said
-    )
+    assert "predicted.tif shows slices 4-6 of its image, as it says itself, and is compared with 0-2" in said
     assert "is compared with" not in desk.evaluate(desk.predicted(4, 7)).stderr
 
 

@@ -114,7 +114,7 @@ def test_unlabelled_pixels_count_for_nothing(prediction, truth):
 def test_trained_slices_are_left_out(prediction, truth, events):
     found = evaluate(prediction, truth, context=JobContext(report=events.append), trained_slices=[0, 1, 3])
     assert (scored(found), found.left_out, found.trained_slices) == ([2, 4], (0, 1, 3), ())
-    assert texts(events) == ["Left out, since the run was trained on them: slices 0:2, 3."]
+    assert texts(events) == ["Left out, since the run was trained on them: slices 0-1, 3."]
 
 
 def test_trained_slices_that_are_asked_for_are_scored_and_marked(prediction, truth, events):
@@ -127,7 +127,7 @@ def test_trained_slices_that_are_asked_for_are_scored_and_marked(prediction, tru
     )
     assert [(one.z, one.trained) for one in found.per_slice] == [(1, True), (2, True), (3, False)]
     assert (found.trained_slices, found.left_out) == ((1, 2), ())
-    assert texts(events) == ["The run was trained on slices 1:3: their scores prove nothing."]
+    assert texts(events) == ["The run was trained on slices 1-2: scores there prove nothing."]
 
 
 def test_trained_slices_are_scored_where_there_are_no_others(prediction, truth, events):
@@ -152,7 +152,7 @@ def test_trained_slices_that_are_scored_beside_others_count_for_no_mean(predicti
     assert found.at_threshold == others.at_threshold
     assert (found.per_threshold, found.pixel_error) == (others.per_threshold, others.pixel_error)
     sentence = (
-        "The run was trained on slices 0, 3: their scores prove nothing and do not count for the means."
+        "The run was trained on slices 0, 3: scores there prove nothing and do not count for the means."
     )
     assert texts(events) == [sentence]
     only = evaluate(prediction, truth, trained_slices=range(5), with_trained=True)

@@ -41,9 +41,13 @@ def test_of_new_slices_the_figures_at_the_runs_threshold_are_the_honest_ones(run
     ("trained", "averaged", "sentence"),
     [
         ([], [0, 1, 2], ""),
-        ([0, 1], [2], "The means are over slices 2; slices 0:2 were trained on and do not count."),
+        (
+            [0, 1],
+            [2],
+            "The means are over slice 2; those of slices 0-1, on which the run was trained, do not count.",
+        ),
         ([0, 1, 2], [0, 1, 2], "All scored slices were trained on: these figures prove nothing."),
-        ([1], [0, 1, 2], "The means include slices 1, which were trained on: they prove nothing."),
+        ([1], [0, 1, 2], "The means include slice 1, on which the run was trained: they prove nothing."),
     ],
 )
 def test_what_means_are_worth_is_said_where_trained_slices_are_scored(trained, averaged, sentence):
@@ -63,12 +67,12 @@ def test_means_over_slices_that_chose_the_threshold_or_of_an_unknown_run_are_dou
     pair = scored(IMAGE, run)
     found = evaluate(**pair.job, with_trained=True)
     assert about_mean(found, pair.overlap) == (
-        "The means are over slices 2:6; slices 0:2 were trained on and do not count. By slices 5 the run "
-        "chose its threshold and weights: the means are too high."
+        "The means are over slices 2-5; those of slices 0-1, on which the run was trained, do not count. By "
+        "slice 5 the run chose its threshold and weights: the means are too high."
     )
     pair = scored(IMAGE, None)
     assert about_mean(evaluate(**pair.job), pair.overlap) == (
-        "Not known is which run predicted slices 0:6: the means may prove nothing."
+        "Not known is which run predicted slices 0-5: the means may prove nothing."
     )
 
 
@@ -80,15 +84,15 @@ def test_where_only_numbers_tell_that_is_said(run):
 def test_slices_that_chose_the_threshold_or_were_trained_on_are_named(run):
     found = said(scored(IMAGE, run))  # trained ones are left out
     assert found == (
-        "The threshold 0.60 is the run's own. By slices 5 it chose its threshold and weights: their figures "
-        "are too high. Only the figures of slices 2:5 tell of new ones."
+        "The threshold 0.60 is the run's own. By slice 5 it chose its threshold and weights: figures there "
+        "are too high. Only the figures of slices 2-4 tell of new ones."
     )
     found = said(scored(IMAGE, run), (0, 6))
-    assert "The run was trained on slices 0:2: their figures prove nothing." in found
-    assert "By slices 5 it chose" in found
+    assert "The run was trained on slices 0-1: figures there prove nothing." in found
+    assert "By slice 5 it chose" in found
     assert "chosen without" not in found
     found = said(scored(IMAGE[:2], run, [0, 1]))
-    assert found.endswith("The run was trained on slices 0:2: their figures prove nothing.")
+    assert found.endswith("The run was trained on slices 0-1: figures there prove nothing.")
 
 
 def test_of_an_unknown_run_nothing_is_promised():
@@ -119,6 +123,6 @@ def test_the_page_says_it_and_promises_nothing_by_itself(run):
     pair = scored(IMAGE, run)
     review = Review(evaluate(**pair.job), [])
     page = report_html(EvaluationReport("t", review, {}, honesty=honesty_of(pair, review.evaluation)))
-    assert "By slices 5 it chose its threshold and weights" in page
+    assert "By slice 5 it chose its threshold and weights" in page
     assert "is the honest one" not in page
     assert np.isfinite(review.evaluation.v_rand)

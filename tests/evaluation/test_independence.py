@@ -34,7 +34,7 @@ def test_slices_that_equal_the_labels_are_said_and_nothing_is_promised_of_them()
     found[2:4] = TRUTH[2:4]
     prediction = Prediction("p", found, "labels", {}, "recorded")
     pair = paired(prediction, TRUTH, EvaluationSettings())
-    assert any(note.startswith(f"{EQUAL} 2:4") for note in pair.notes)
+    assert any(note.startswith(f"{EQUAL} 2-3") for note in pair.notes)
     assert not any(
         EQUAL in note for note in paired(prediction, TRUTH, EvaluationSettings(slices=(0, 2))).notes
     )

@@ -35,7 +35,7 @@ def test_only_the_image_of_scored_slices_is_read(run):
     pair = paired(prediction, TRUTH, EvaluationSettings(), run, image=Image())
     assert pair.slices == [0, 1, 3]
     assert pair.overlap.trained == [0]
-    assert any("not scored: slices 2" in note for note in pair.notes)
+    assert any("not scored: slice 2" in note for note in pair.notes)
 
 
 def test_slices_that_a_record_names_are_aligned_by_it():

@@ -28,7 +28,7 @@ def test_slices_are_recognised_wherever_they_lie_and_the_same_numbers_of_another
 def test_held_out_slices_in_a_file_of_their_own_are_recognised(run):
     found = scored(IMAGE[[5, 3]], run, [5, 3])
     assert (found.overlap.trained, found.overlap.held_out) == ([], [0])
-    assert "On slices 0 the run chose its threshold and weights: their scores are too high." in found.notes
+    assert "On slice 0 the run chose its threshold and weights: scores there are too high." in found.notes
 
 
 def test_an_image_is_asked_where_the_record_has_no_marks(run):
@@ -92,7 +92,7 @@ def test_each_slice_counts_for_the_run_that_predicted_it(run, tmp_path, kind):
     assert (found.overlap.trained, found.overlap.held_out) == ([0, 1, 3], [4])
     assert found.overlap.unknown == [5]
     assert (found.overlap.run, found.overlap.run_names) == (None, "first, second")
-    said = "p was predicted by several runs: slices 0:3 by first; slices 3:5 by second; slices 5 by a run"
+    said = "p was predicted by several runs: slices 0-2 by first; slices 3-4 by second; slice 5 by a run"
     assert found.notes[0].startswith(said)
     assert any("p names no run" in note for note in found.notes)
     threshold = "The threshold of first counts for all of them."

@@ -10,7 +10,7 @@ from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.resume_check import PARTIAL
 from emseg_napari.io.volume import volume_of
-from emseg_napari.segmentation.boundary import Boundary, boundary_of, open_boundary, waiting_in
+from emseg_napari.segmentation.boundary import Boundary, boundary_of, open_boundary, waiting_in, with_labels
 
 PART = np.s_[0:1, 1:3]
 
@@ -106,3 +106,11 @@ def test_chunks_without_a_file_are_filled_only_if_that_is_said(tmp_path):
     assert not open_boundary(tmp_path / "f.zarr", fills=True)[0].part(1, PART).any()
     with pytest.raises(UserError):
         open_boundary(tmp_path / "f.zarr")[0].part(1, PART)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(np.uint8, 255), (np.float32, 1), (np.float16, 1)])
+def test_labels_make_a_probability_certain_and_unlabelled_pixels_keep_it(dtype, most):
+    probability = np.array([[0, most, most]], dtype)
+    found = with_labels(probability, np.array([[1, 2, 0]], np.uint8))
+    assert found.dtype == dtype
+    assert found.tolist() == [[most, 0, most]]

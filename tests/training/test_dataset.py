@@ -153,9 +153,9 @@ def test_a_run_is_compared_with_its_start_on_slices_that_neither_had_been_traine
     ("change", "said"),
     [
         (lambda i: i[:7], "7 x 128 x 128 voxels and not 8 x 128 x 128"),
-        (lambda i: np.concatenate([i[:2], i[2:5] + 1, i[5:]]), "other grey values in the slices 2:5;"),
-        (lambda i: np.concatenate([i[:7], i[7:] + 1]), "other grey values in the slices 7;"),
-        (lambda i: np.roll(i, 1, 0), "other grey values in the slices 0, 7;"),
+        (lambda i: np.concatenate([i[:2], i[2:5] + 1, i[5:]]), "other grey values in slices 2-4;"),
+        (lambda i: np.concatenate([i[:7], i[7:] + 1]), "other grey values in slice 7;"),
+        (lambda i: np.roll(i, 1, 0), "other grey values in slices 0, 7;"),
     ],
 )
 def test_a_run_is_resumed_on_its_own_image_only_and_what_differs_is_said(stack, tmp_path, change, said):
@@ -174,7 +174,7 @@ def test_labels_that_changed_since_a_run_began_are_said_when_it_is_resumed(stack
     assert prepare(image, labels, settings(), run).notes == []
     labels[[2, 3, 7], :9] = 0
     [note] = prepare(image, labels, settings(), run).notes
-    assert note.startswith("The labels of the slices 2:4, 7 are not those that run began with")
+    assert note.startswith("The labels of slices 2-3, 7 are not those that run began with")
 
 
 def test_a_run_knows_held_out_slices_by_their_marks_those_of_its_start_too(stack, tmp_path):
@@ -208,10 +208,10 @@ def test_what_a_training_starts_from_is_said_and_whether_that_had_seen_what_is_h
         run = Run(tmp_path, settings(network=network), record.model_copy(update=changes))
         return training_description(run)
 
-    assert said().endswith("held out. It starts from nothing: random weights.")
-    assert said(start="starter", start_slices=[0]).endswith("held out. It starts from 'starter'.")
+    assert said().endswith("1 held-out slice. It starts from nothing: random weights.")
+    assert said(start="starter", start_slices=[0]).endswith("1 held-out slice. It starts from 'starter'.")
     assert said(start="starter", start_slices=[6, 7]).endswith(
-        "'starter', which had been trained on slices 6:8 of this image, so the score is too good."
+        "'starter', which had been trained on slices 6-7 of this image, so the score is too good."
     )
     monkeypatch.setattr(run_module, "STARTER_FOLDER", tmp_path / "none")
     assert said().endswith("random weights; this installation has no starter network.")

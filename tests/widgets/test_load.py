@@ -161,6 +161,7 @@ def test_what_is_opened_is_chosen_described_and_its_folder_remembered(step, stac
     assert step.workspace.labels.name == "truth"
     assert step.workspace.labels.scale.tolist() == [5, 2, 2]
     assert "differs" not in step.status.text()
+    assert "Train work on 'truth' now; for 'before" in step.status.text()
     assert recall_folder("images", Path()) == stack.parent
 
 

@@ -233,7 +233,7 @@ def test_where_all_pixels_have_labels_of_the_user_nothing_is_proposed_and_that_i
     step.job.event.emit(Finished(None))
     assert step.status.text() == (
         "Nothing was changed in 'mine': confirmed slices stay as they are (1; C unconfirms); all pixels of "
-        "slices 0, 2:4 have labels of yours; press 'New' beside Labels for an empty layer."
+        "slices 0, 2-3 have labels of yours; press 'New' beside Labels for an empty layer."
     )
 
 

@@ -1,17 +1,19 @@
 """Step Cells in a real window; the engine divides small stacks for real."""
 
+import re
 import threading
 
 import numpy as np
 import pytest
 from napari.layers import Labels
+from qtpy.QtWidgets import QFileDialog
 
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.core.jobs import Failed, Message
 from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.stack import segment_stack
 from emseg_napari.settings import CellSettings
-from emseg_napari.widgets.layers.labels_layer import add_labels, is_managed
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of
 from emseg_napari.widgets.segment import SLICE, STACK, CellsStep
 from helpers.timing import within
@@ -58,7 +60,7 @@ def find(qtbot):
         step.find.click()
         assert step.job.running, step.status.text()
         wait_for(qtbot, lambda: not step.job.running)
-        assert "cells in" in step.status.text()
+        assert re.match(r"\d+ cells? in ", step.status.text())
         new = [layer for layer in step.viewer.layers if layer not in before]
         return new[0] if new else step.viewer.layers["tissue cells"]
 
@@ -300,3 +302,62 @@ def test_while_cells_are_found_the_dock_shows_a_line_with_cancel(predicted):
     assert line.isAncestorOf(predicted.cancel)
     assert line.isAncestorOf(predicted.bar)
     assert not predicted.isAncestorOf(predicted.bar)
+
+
+# -- beside the user's corrections ----------------------------------------------------------
+
+
+def test_confirmed_slices_are_divided_as_the_user_labelled_them_and_others_as_the_network_sees_them(
+    predicted, find
+):
+    labels = predicted.viewer.layers["truth"]
+    labels.data[3] += 2  # a proposal, confirmed as it is
+    labels.data[1, :8] = 0  # here only the network knows
+    confirmed_in(labels).update({1, 3})
+    cells = find(predicted)
+    mixed = PROBABILITY.copy()
+    mixed[1, 8:], mixed[3] = TRUTH[1, 8:] == 1, TRUTH[3] == 1
+    np.testing.assert_array_equal(cells.data, segment_stack(mixed))
+    assert (cells.data != segment_stack(PROBABILITY)).any()
+    assert (
+        "boundaries are 'truth' in slices 1, 3, which you confirmed, else 'found'" in predicted.status.text()
+    )
+
+
+def test_cells_of_the_network_alone_say_so(predicted, find):
+    confirmed_in(predicted.viewer.layers["truth"]).add(3)
+    predicted.viewer.dims.set_current_step(0, 0)
+    cells = find(predicted, SLICE)
+    np.testing.assert_array_equal(cells.data[0], segment_stack(PROBABILITY[:1])[0])
+    assert "are those of 'found' alone" in predicted.status.text()
+
+
+def test_confirmed_labels_of_another_image_do_not_count(predicted, find):
+    other = predicted.viewer.add_image(IMAGE.copy(), name="other")
+    labels = add_labels(predicted.viewer, TRUTH.copy(), "other labels", other, confirmed=range(4))
+    predicted.workspace.choose("labels", labels)
+    np.testing.assert_array_equal(find(predicted).data, segment_stack(PROBABILITY))
+    assert "confirmed" not in predicted.status.text()
+
+
+# -- their table ----------------------------------------------------------------------------
+
+
+def test_cells_have_a_table_in_napari_and_as_a_file_with_slices_and_sizes(
+    predicted, find, qtbot, tmp_path, monkeypatch
+):
+    assert not predicted.save_table.isEnabled()
+    cells = find(predicted, link=True)
+    wait_for(qtbot, lambda: len(cells.features) > 0)
+    assert cells.features["index"].tolist() == list(range(1, cells.data.max() + 1))
+    assert cells.features["area_px"].sum() == cells.data.size
+    assert cells.features["volume_unit3"].sum() == cells.data.size * 50 * 4 * 4
+    cells.data[cells.data == 1] = 2  # as the user changes them
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "mine"), ""))
+    predicted.save_table.click()
+    wait_for(qtbot, lambda: predicted.status.text() == f"Wrote {tmp_path / 'mine.csv'}.")
+    lines = (tmp_path / "mine.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "cell,first_slice,last_slice,slices,area_px,volume_unit3"
+    assert lines[1].startswith(f"2,0,3,4,{(cells.data == 2).sum()},")
+    predicted.viewer.layers.remove(cells)
+    assert not predicted.save_table.isEnabled()

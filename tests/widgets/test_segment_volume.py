@@ -10,6 +10,7 @@ from emseg_napari.io.open import open_levels
 from emseg_napari.segmentation.stack import segment_stack
 from emseg_napari.settings import CellSettings
 from emseg_napari.widgets.base.output_target import FILE
+from emseg_napari.widgets.layers.labels_layer import add_labels
 from emseg_napari.widgets.layers.volume_layers import layer_of
 from emseg_napari.widgets.segment import LAYER
 from helpers.window import striped, wait_for
@@ -52,6 +53,13 @@ def test_cells_of_a_lazy_stack_go_to_disk_and_are_those_found_in_memory(desk, qt
     assert str(tmp_path / "cells.zarr") in desk.status.text()
 
 
+def test_cells_on_disk_say_that_confirmed_labels_do_not_count(desk, qtbot, probability):
+    labels = (probability < 100).astype(np.uint8) + 1
+    add_labels(desk.viewer, labels, "mine", desk.source.layer, confirmed=[1])
+    find(desk, qtbot)
+    assert "labels that you confirmed do not count" in desk.status.text()
+
+
 @pytest.mark.parametrize("target", [FILE, LAYER])
 def test_an_interior_that_says_it_is_one_is_divided_as_such(desk, qtbot, probability, tmp_path, target):
     layout = Layout(probability.shape, "uint8", chunk=(1, 200, 260), shard=None)
@@ -71,7 +79,7 @@ def test_found_again_they_are_there_already_and_shown_once(desk, qtbot):
     find(desk, qtbot)
     layers = list(desk.viewer.layers)
     find(desk, qtbot)
-    assert "All cells are in" in desk.status.text()
+    assert "All cells, in" in desk.status.text()
     assert list(desk.viewer.layers) == layers  # the layer is used again: none was removed or added
 
 

@@ -365,6 +365,24 @@ def test_export_leaves_unconfirmed_proposals_out(loaded, qtbot, tmp_path):
     assert (read_labels(tmp_path / "out" / "labels.tif")[:, :, 32:] == 0).all()
 
 
+def test_export_of_proposals_names_them_and_the_control_that_lets_them_in(loaded, tmp_path):
+    layer = loaded.workspace.labels
+    layer.data[3:5, :, 32:] = 0
+    fill(layer, 3, np.full(layer.data.shape[1:], 2, np.uint8))
+    fill(layer, 4, np.full(layer.data.shape[1:], 2, np.uint8))
+    loaded.export.form.widgets["which"].value = "all"
+    loaded.export.export_to(tmp_path / "out")
+    settle(loaded.export)
+    said = loaded.export.status.text()
+    assert "unconfirmed proposals in slices 3-4, " in said
+    assert f"tick '{ExportSettings.model_fields['include_proposals'].title}'" in said
+    assert not (tmp_path / "out").exists()
+    loaded.export.form.widgets["include_proposals"].value = True
+    loaded.export.export_to(tmp_path / "out")
+    settle(loaded.export)
+    assert loaded.export.status.text().startswith("Exported 6 slices")
+
+
 def test_nothing_confirmed_is_a_sentence_and_writes_nothing(loaded, qtbot, tmp_path):
     with loaded.export.guard():
         loaded.export.export_to(tmp_path / "out")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QInputDialog, QMessageBox, QWidget
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QWidget
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
@@ -41,6 +42,30 @@ def ask_dataset(parent: QWidget, several: SeveralVolumes) -> str | None:
         parent, "Which dataset?", f"{sentence}. Which one is meant?", list(several.datasets), 0, False
     )
     return chosen if is_chosen else None
+
+
+def ask_new_file(parent: QWidget, title: str, start: Path, kind: str) -> Path | None:
+    """Ask for the name of a file to write; one without the suffix of `start` gets it.
+
+    Parameters
+    ----------
+    parent : QWidget
+    title : str
+    start : Path
+        Offered at first.
+    kind : str
+        Such as "CSV (*.csv)".
+
+    Returns
+    -------
+    Path or None
+        None if the user gives up.
+    """
+    name, _ = QFileDialog.getSaveFileName(parent, title, str(start), kind)
+    if not name or Path(name).suffix.lower() == start.suffix:
+        return Path(name) if name else None
+    path = Path(name + start.suffix)  # which the dialog has not looked for
+    return path if not path.exists() or is_sure(parent, f"{path} is there already.", "Replace") else None
 
 
 def is_sure(parent: QWidget, sentence: str, action: str) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.io.axes import slice_spans, slices_text
 from emseg_napari.widgets.layers.proposal_layers import ProposalLayers
 
 
@@ -21,16 +19,13 @@ def outcome(proposals: ProposalLayers, is_chosen: bool) -> str:
 
 def _confirmed(proposals: ProposalLayers) -> str:
     slices = proposals.confirmed
-    return f"confirmed slices stay as they are ({_ranges(slices)}; C unconfirms)" if slices else ""
+    return (
+        f"confirmed slices stay as they are ({slice_spans(sorted(slices))}; C unconfirms)" if slices else ""
+    )
 
 
 def _own(proposals: ProposalLayers) -> str:
-    slices = proposals.own
-    if not slices:
+    if not proposals.own:
         return ""
-    which = f"slice{'' if len(slices) == 1 else 's'} {_ranges(slices)}"
+    which = slices_text(sorted(proposals.own))
     return f"all pixels of {which} have labels of yours; press 'New' beside Labels for an empty layer"
-
-
-def _ranges(slices: Iterable[int]) -> str:
-    return as_ranges(sorted(slices))

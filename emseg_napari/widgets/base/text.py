@@ -7,7 +7,8 @@ import time
 from collections.abc import Sequence
 
 from emseg_napari.core.jobs import EpochEnded
-from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.core.text import counted
+from emseg_napari.io.axes import slices_text
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.models.run_list import ListedRun
 from emseg_napari.training.run_record import comparison_sentence, share_sentence
@@ -19,7 +20,7 @@ _SHIPPED = "It comes with emseg-napari: a first proposal without any training."
 
 def figures(row: EpochEnded, where: str) -> str:
     """Return the scores of an epoch; `where` names what is held out."""
-    scores = _scores(row.held_out_accuracy, row.held_out_v_rand)
+    scores = _scores(row.held_out_accuracy, row.held_out_v_rand, "before gaps are closed")
     return (
         f"Epoch {row.epoch} (step {row.step}): pixel accuracy on trained slices {100 * row.accuracy:.1f} %, "
         + (f"on {where} {scores}" if scores else "nothing is held out")
@@ -49,7 +50,7 @@ def listed_title(listed: ListedRun) -> str:
 
 def slice_count(count: int) -> str:
     """Return a number of slices in words: "1 slice", "2 slices"."""
-    return f"{count} slice{'' if count == 1 else 's'}"
+    return counted(count, "slice")
 
 
 def shortened(name: str, letters: int) -> str:
@@ -67,7 +68,7 @@ def listed_details(listed: ListedRun) -> str:
     lines = [
         _SHIPPED if listed.is_shipped else str(listed.folder),
         f"{run.settings.network}, started from {record.start or 'nothing'}, scale {record.scale[0]:g}",
-        f"trained on slices {as_ranges(record.trained_slices)}",
+        f"trained on {slices_text(record.trained_slices)}",
         f"{_score(record)}{_flattery(record)}" if record.finished else "",
         comparison_sentence(record) or share_sentence(record),
     ]
@@ -101,7 +102,7 @@ def outcome(run: Run) -> str:
     seen = run.record.start_slices
     if seen:
         sentences.append(
-            f"'{run.record.start}', from which it started, had been trained on slices {as_ranges(seen)} "
+            f"'{run.record.start}', from which it started, had been trained on {slices_text(seen)} "
             f"of this image.{_flattery(run.record)}"
         )
     return " ".join(filter(None, sentences))
@@ -109,7 +110,7 @@ def outcome(run: Run) -> str:
 
 def validation_name(held_out: Sequence[int]) -> str:
     """Name what a network is judged on; where no slice is held out, it can only be a corner."""
-    return f"held-out slices {as_ranges(held_out)}" if held_out else "the held-out corner"
+    return f"held-out {slices_text(held_out)}" if held_out else "the held-out corner"
 
 
 def duration(seconds: float) -> str:
@@ -132,7 +133,7 @@ def _kept(run: Run) -> str:
 
 
 def _score(record: RunRecord) -> str:
-    scores = _scores(record.kept_accuracy, record.kept_v_rand)
+    scores = _scores(record.kept_accuracy, record.kept_v_rand, "with gaps closed")
     if not scores:
         return "No score: nothing was held out."
     return (
@@ -146,7 +147,7 @@ def _flattery(record: RunRecord) -> str:
     return " The score counts slices that the start was trained on, so it is too high."
 
 
-def _scores(accuracy: float | None, v_rand: float | None) -> str:
+def _scores(accuracy: float | None, v_rand: float | None, gaps: str) -> str:
     if accuracy is None:
         return ""
-    return f"{100 * accuracy:.1f} %" + ("" if v_rand is None else f", V_rand {v_rand:.3f}")
+    return f"{100 * accuracy:.1f} %" + ("" if v_rand is None else f", V_rand {v_rand:.3f} ({gaps})")

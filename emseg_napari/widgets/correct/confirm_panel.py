@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from emseg_napari.annotation.label_state import is_proposal, summary
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
-from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.io.axes import slice_spans
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import WrappingLabel, enable, in_row, primary
@@ -129,7 +129,7 @@ class ConfirmPanel(QWidget):
         totals = self._strip.totals()
         counts = ", ".join(f"{count} {state}" for state, count in totals.items() if count)
         confirmed = sorted(z for z, found in self._strip.found.items() if found.confirmed)
-        which = f" ({as_ranges(confirmed)})" if confirmed else ""
+        which = f" ({slice_spans(confirmed)})" if confirmed else ""
         self.totals.setText(f"{sum(totals.values())} slices: {counts}{which}" if counts else "")
 
 

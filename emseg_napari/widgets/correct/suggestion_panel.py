@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.annotation.suggest import Place
 from emseg_napari.core.jobs import UserError
-from emseg_napari.evaluation.evaluation import as_ranges
+from emseg_napari.io.axes import slice_spans
 from emseg_napari.widgets.base.job_line import JobLine
 from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.labels_step import LabelsStep
@@ -166,7 +166,7 @@ class SuggestionPanel(QWidget):
         queue, z = self.queue, self._slice_in_view()
         sentence = "" if queue is None or z is None else self._sentence(queue, z)
         if queue is not None and queue.left_out:
-            sentence += f" Slices that cannot be read: {as_ranges(sorted(queue.left_out))}."
+            sentence += f" Slices that cannot be read: {slice_spans(sorted(queue.left_out))}."
         self.about.setText(sentence.strip())
 
     def _sentence(self, queue: PlaceQueue, z: int) -> str:

@@ -15,11 +15,11 @@ from emseg_napari.annotation.label_state import is_own
 from emseg_napari.annotation.session.store import Origin
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import INTERIOR
-from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.independence import doubts_of_record, refuse_same
 from emseg_napari.evaluation.pairing import Pairing, paired
 from emseg_napari.evaluation.predictions import Prediction, Reason, prediction_of
 from emseg_napari.evaluation.slice_alignment import Names
+from emseg_napari.io.axes import slices_text
 from emseg_napari.io.records import recorded_kind
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.stack_or_volume import is_one_or_copy
@@ -184,7 +184,7 @@ def _names(prediction: Prediction, truth: str) -> Names:
         run="choose a layer that was proposed here" if is_labels else "choose its run under 'Network'",
         interior="invert it first",
         run_is_gone="The run {name} is not there any more: not known which slices it was trained on.",
-        held_out="By slices {slices} the run chose its threshold and weights: their scores are too high.",
+        held_out="By {slices} the run chose its threshold and weights: scores there are too high.",
     )
 
 
@@ -283,7 +283,7 @@ def _confirmed_as_proposed(layer: Labels, scored: list[int]) -> list[str]:
     if not found:
         return []
     return [
-        f"In slices {as_ranges(found)} of {layer.name}, confirmed proposals count as true: where this "
+        f"In {slices_text(found)} of {layer.name}, confirmed proposals count as true: where this "
         "network made them, the scores are too high."
     ]
 
@@ -295,4 +295,4 @@ def _painted_in(layer: Layer, scored: list[int]) -> list[str]:
     painted = [z for z in scored if is_own(stack_of(layer)[z]).any()]
     if not painted:
         return []
-    return [f"You painted in {layer.name}, slices {as_ranges(painted)}: they count as they are now."]
+    return [f"You painted in {layer.name}, {slices_text(painted)}: they count as they are now."]

@@ -6,12 +6,11 @@ from datetime import datetime
 
 import numpy as np
 
-from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.honesty import honesty_of
 from emseg_napari.evaluation.predictions import boundary_threshold
 from emseg_napari.evaluation.report import EvaluationReport, SlicePicture, worst_slices
 from emseg_napari.evaluation.review import Review
-from emseg_napari.io.axes import shape_text
+from emseg_napari.io.axes import shape_text, slice_spans
 from emseg_napari.models.run import versions
 from emseg_napari.settings import ErrorSettings
 from emseg_napari.widgets.evaluate.comparison import LayerComparison
@@ -42,7 +41,7 @@ def _facts(comparison: LayerComparison, review: Review, error_settings: ErrorSet
         "Prediction": comparison.prediction_name,
         "Truth": comparison.truth_name,
         "Stack (z, y, x)": shape_text(comparison.stack_shape),
-        "Scored slices": as_ranges(scored),
+        "Scored slices": slice_spans(scored),
     }
     if comparison.has_threshold:
         facts["Threshold"] = f"{boundary_threshold(evaluation.threshold):.2f} of the boundary probability"
@@ -50,8 +49,8 @@ def _facts(comparison: LayerComparison, review: Review, error_settings: ErrorSet
     for n, run in enumerate(runs, start=1):
         of = f" of run {n}" if len(runs) > 1 else ""
         facts[f"Run {n}" if of else "Run"] = f"{run.folder.name} ({run.settings.network})"
-        facts[f"Trained on slices{of}"] = as_ranges(run.record.trained_slices)
-        facts[f"Held out of the training{of}"] = as_ranges(run.record.held_out_slices) or "none"
+        facts[f"Trained on slices{of}"] = slice_spans(run.record.trained_slices)
+        facts[f"Held out of the training{of}"] = slice_spans(run.record.held_out_slices) or "none"
     return facts | {"Evaluated": f"{datetime.now():%Y-%m-%d %H:%M}"} | versions()
 
 

@@ -11,8 +11,9 @@ from qtpy.QtWidgets import QHeaderView
 from emseg_napari.annotation.label_state import is_own
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.store import Round
-from emseg_napari.evaluation.evaluation import Evaluation, as_ranges
+from emseg_napari.evaluation.evaluation import Evaluation
 from emseg_napari.evaluation.training_overlap import ABOUT, HELD_OUT, TRAINED, UNKNOWN
+from emseg_napari.io.axes import slices_text
 from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.widgets.base.table import Cell, ScoreTable
@@ -119,7 +120,7 @@ def _scored(one: Round) -> tuple[object, ...]:
 
 def _cells(one: Round, before: Round | None, i: int) -> list[Cell]:
     when = datetime.fromisoformat(one.when).strftime("%d %b %H:%M")
-    run, slices = one.run or "no run", f"slices {as_ranges(one.slices)}"
+    run, slices = one.run or "no run", slices_text(one.slices)
     short = slices if len(slices) <= _LETTERS else f"{len(one.slices)} slices"
     seen = {TRAINED: one.trained, HELD_OUT: one.held_out, UNKNOWN: one.unknown}
     kinds = [kind for kind in seen if seen[kind]]

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QFileDialog, QFormLayout
+from qtpy.QtWidgets import QFormLayout
 
 from emseg_napari.core.jobs import Finished, Message, UserError
-from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import interior_threshold
 from emseg_napari.evaluation.report import write_csv
 from emseg_napari.evaluation.report_html import write_report
 from emseg_napari.evaluation.review import Review
+from emseg_napari.io.axes import slices_text
 from emseg_napari.settings import ErrorSettings, EvaluationSettings, ReviewSettings, validated
+from emseg_napari.widgets.base.dialogs import ask_new_file
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.layer_picker import PredictionPicker, TruthPicker
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
@@ -192,7 +193,7 @@ class EvaluateStep(JobStep):
         self.workspace.set_rounds(with_round(self.workspace.rounds, latest))
         self.results.show_review(comparison, review)
         scored = [one.z for one in review.evaluation.per_slice]
-        self.say(" ".join([f"Scored slices {as_ranges(scored)}.", *notes]))
+        self.say(" ".join([f"Scored {slices_text(scored)}.", *notes]))
 
     # -- files --------------------------------------------------------------------------
 
@@ -207,9 +208,7 @@ class EvaluateStep(JobStep):
             self.write_report(path)
 
     def _ask_path(self, title: str, name: str, kind: str) -> Path | None:
-        start = recall_folder("reports", Path.home()) / name
-        path, _ = QFileDialog.getSaveFileName(self, title, str(start), kind)
-        return Path(path) if path else None
+        return ask_new_file(self, title, recall_folder("reports", Path.home()) / name, kind)
 
     def write_csv(self, path: Path) -> None:
         """Write the scores of the last evaluation in the background."""

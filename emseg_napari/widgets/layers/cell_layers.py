@@ -11,14 +11,26 @@ from napari.layers import Labels, Layer
 
 from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.io.open import open_levels
+from emseg_napari.segmentation.cell_table import Table, measured
 from emseg_napari.widgets.layers.labels_layer import stack_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in, info_of
-from emseg_napari.widgets.layers.layer_pixels import fits
-from emseg_napari.widgets.layers.placement import layer_transform, move_to
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
+from emseg_napari.widgets.layers.placement import layer_transform, move_to, voxel_of_layer
 from emseg_napari.widgets.layers.selection import selection_kept, show_alone
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 Shape = tuple[int, ...]
+
+
+def table_of(layer: Labels, is_linked: bool) -> Table:
+    """Measure the cells of a layer (`segmentation.cell_table.measured`); it reads all slices, in a thread."""
+    stack = volume_of_layer(layer)
+    return measured((stack[z] for z in range(len(stack))), voxel_of_layer(layer), is_linked)
+
+
+def show_features(layer: Labels, table: Table) -> None:
+    """Show a table of cells in napari's table of features, whose column "index" has the labels' numbers."""
+    layer.features = {"index" if name == "cell" else name: column for name, column in table.items()}
 
 
 class CellLayers:

@@ -7,6 +7,7 @@ from pathlib import Path
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar, QPushButton, QWidget
 
 from emseg_napari.settings import BASELINES
+from emseg_napari.widgets.base.dialogs import ask_new_file
 from emseg_napari.widgets.base.engine_job import EngineJob
 from emseg_napari.widgets.base.network_list import networks_of
 from emseg_napari.widgets.base.preferences import remember_folder
@@ -107,9 +108,9 @@ class RunOutputs(QWidget):
         enable(self.save_movie, None if self._preview.frames else "no movie was kept")
 
     def _save_movie(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the movie", "training.gif", "Animated GIF (*.gif)")
+        path = ask_new_file(self, "Save the movie", Path("training.gif"), "Animated GIF (*.gif)")
         if path:
-            self._preview.export_gif(Path(path))
+            self._preview.export_gif(path)
             self._step.say(f"Saved {path}.")
 
     def _ask_folder(self) -> None:

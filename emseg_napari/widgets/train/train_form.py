@@ -78,6 +78,8 @@ class TrainForm(QWidget):
             unit = self.unit.currentText()
             read = number if unit == "minutes" else whole_number
             values[unit] = read(self.amount.text().strip(), "Train for")
+            if not values[unit] > 0:
+                raise UserError(f"Train for: give more than 0 {unit}.")
         return TrainingSettings.recipe(**{k: v for k, v in values.items() if applies(k, network)})
 
     def restore(self) -> None:

@@ -1,12 +1,14 @@
 """Questions: what is offered, and what each answer means."""
 
+from pathlib import Path
+
 import pytest
-from qtpy.QtWidgets import QInputDialog
+from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import AmbiguousLabels, UnknownLabels
 from emseg_napari.io.datasets import SeveralVolumes
-from emseg_napari.widgets.base.dialogs import ask_convention, ask_dataset, is_sure
+from emseg_napari.widgets.base.dialogs import ask_convention, ask_dataset, ask_new_file, is_sure
 from helpers.window import answer_with
 
 
@@ -42,3 +44,24 @@ def test_what_cannot_be_undone_is_done_only_with_its_own_button(qapp, monkeypatc
     asked = answer_with(monkeypatch, button)
     assert is_sure(None, "It is lost then.", "Discard") is sure
     assert asked == ["It is lost then."]
+
+
+@pytest.mark.parametrize(
+    ("typed", "path"),
+    [("", None), ("a/report", "a/report.html"), ("v1.2", "v1.2.html"), ("b.HTML", "b.HTML")],
+)
+def test_a_name_without_the_suffix_of_its_kind_gets_it(qtbot, monkeypatch, typed, path):
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (typed, ""))
+    found = ask_new_file(None, "Save", Path("report.html"), "Web page (*.html)")
+    assert found == (path and Path(path))
+
+
+@pytest.mark.parametrize(("answer", "is_written"), [("Replace", True), (None, False)])
+def test_a_file_that_the_dialog_has_not_seen_is_replaced_only_if_the_user_says_so(
+    monkeypatch, tmp_path, qtbot, answer, is_written
+):
+    (tmp_path / "report.html").touch()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "report"), ""))
+    asked = answer_with(monkeypatch, answer)
+    assert (ask_new_file(None, "Save", Path("report.html"), "(*.html)") is not None) == is_written
+    assert "is there already" in asked[0]

@@ -69,8 +69,8 @@ def test_runs_stand_with_name_date_score_and_slices_after_the_starter_newest_fir
         ANOTHER,
     ]
     details = network.itemData(1, Qt.ItemDataRole.ToolTipRole)
-    assert "compact, started from nothing, scale 1\ntrained on slices 1:3" in details
-    assert "Score on held-out slices 5: 91.7 % pixel accuracy" in details
+    assert "compact, started from nothing, scale 1\ntrained on slices 1-2" in details
+    assert "Score on held-out slice 5: 91.7 % pixel accuracy" in details
 
 
 def test_in_a_narrow_list_name_and_score_are_read_and_the_rest_is_in_the_tooltip(network, qtbot, tmp_path):

@@ -79,7 +79,7 @@ def test_the_run_of_the_layer_gives_threshold_and_trained_slices(step, started, 
     np.testing.assert_allclose(job["prediction"], 1 - PROBABILITY)
     answer(step, a_review(TRUTH, PREDICTED, V_RAND, trained=(1,)), Message("Left out: slices 0."))
     assert "Left out: slices 0." in step.status.text()
-    assert "By slices 3 the run chose" in step.status.text()
+    assert "By slice 3 the run chose" in step.status.text()
 
 
 def fill(step, run, slices, **choices):
@@ -108,7 +108,7 @@ def test_a_layer_that_two_runs_filled_counts_each_slice_for_its_own_run_and_says
     assert step.run_name.text() == "first, second"
     assert [job["trained_slices"] for job in started] == [[0, 1, 3], [0, 1, 3, 5]]
     answer(step, a_review(TRUTH, PREDICTED, V_RAND))
-    assert "predicted by several runs: slices 0:3 by first; slices 3:6 by second." in step.status.text()
+    assert "predicted by several runs: slices 0-2 by first; slices 3-5 by second." in step.status.text()
     assert "The threshold of first counts for all of them." in step.status.text()
     assert step.workspace.rounds[-1].run == "first, second"
     step.prediction.choose(proposal)
@@ -241,7 +241,7 @@ def test_labels_as_prediction_have_no_threshold_and_own_strokes_in_them_are_told
     np.testing.assert_array_equal(job["prediction"], PREDICTED == 2)
     assert job["settings"].threshold == 0.5
     answer(step, a_review(TRUTH, PREDICTED, V_RAND))
-    assert "You painted in proposal, slices 4" in step.status.text()
+    assert "You painted in proposal, slice 4" in step.status.text()
     assert step.results.headline.figures[0, 1].text() == "labels as they are"
     assert step.results.headline.figures[1, 2].text() == ""
 

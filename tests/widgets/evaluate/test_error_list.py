@@ -141,7 +141,7 @@ def test_a_round_is_compared_with_the_last_one_on_the_same_slices(qtbot):
     assert colours[:2] == [BETTER.on(table), WORSE.on(table)]
     assert colours[2] not in colours[:2]
     assert texts[0][0].splitlines()[:2] == ["05 Mar 05:06", "no run"]
-    assert texts[2][0].splitlines()[2] == "slices 1:3"
+    assert texts[2][0].splitlines()[2] == "slices 1-2"
     assert table.item(2, 2).toolTip() == "The first round on these slices."
     assert "a run with a long name" in table.item(2, 0).toolTip()
     assert texts[2][0].splitlines()[1] == "a run wi\u2026name"

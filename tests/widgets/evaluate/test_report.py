@@ -20,8 +20,8 @@ def test_scores_and_report_are_written_from_the_window(evaluated, qtbot, tmp_pat
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "found against truth" in page
     assert page.count("<img") == 12  # three slices, four pictures each
-    assert "1:3, 4:6" in page
-    assert "slices 5 were trained on and do not count" in page
+    assert "1-2, 4-5" in page
+    assert "those of slice 5, on which the run was trained, do not count" in page
     assert "napari" in page
 
 

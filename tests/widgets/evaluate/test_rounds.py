@@ -26,9 +26,9 @@ def test_a_round_shows_the_difference_to_the_last_one_on_the_same_slices(step):
     step.workspace.set_rounds(rounds)
     table = step.results.rounds
     assert [text.split("\n")[1:] for text in column(table, 0)] == [
-        ["second", "slices 1:3"],
-        ["first", "slices 3"],
-        ["first", "slices 1:3"],
+        ["second", "slices 1-2"],
+        ["first", "slice 3"],
+        ["first", "slices 1-2"],
     ]
     assert column(table, 2) == ["0.8500\n+0.0500", "0.5000", "0.8000"]
     assert column(table, 4)[0] == "94.00\n-1.00"
@@ -37,7 +37,7 @@ def test_a_round_shows_the_difference_to_the_last_one_on_the_same_slices(step):
     assert column(table, 2)[:3] == ["0.9500\n+0.0500", "0.9000", "0.9000"]  # of other pixels or labels
     step.workspace.set_rounds([a_round(0.8), a_round(0.99, trained=(1, 2))])
     assert column(table, 2) == ["0.9900", "0.8000"]  # no progress where the run was trained on them since
-    assert column(table, 0)[0].endswith("slices 1:3\ntrained on")
+    assert column(table, 0)[0].endswith("slices 1-2\ntrained on")
     assert table.item(0, 2).foreground().color() == GREY.on(table)
     step.workspace.set_rounds([a_round(0.8, slices=(1, 4, 6, 8, 10), run="stack-compact-20260102-100000")])
     _, run, slices = column(table, 0)[0].split("\n")

@@ -33,12 +33,12 @@ def test_slices_that_were_trained_on_are_scored_and_grey_and_the_means_leave_the
         float(text) for text, z in zip(column(table, 1), column(table, 0), strict=True) if z not in "25"
     ]
     assert headline.figures[1, 1].text() == f"<b>{np.mean(unseen):.4f}</b>"
-    warning = "The means are over slices 0:2, 3:5; slices 2, 5 were trained on and do not count."
+    warning = "over slices 0-1, 3-4; those of slices 2, 5, on which the run was trained, do not count."
     assert warning in headline.warning.text()
     (one,) = step.workspace.rounds
     assert (one.slices, one.trained) == ((0, 1, 3, 4), ())
     assert step.status.text().startswith(
-        "Scored slices 0:6. The run was trained on slices 2, 5: their scores"
+        "Scored slices 0-5. The run was trained on slices 2, 5: scores there"
     )
 
 
@@ -47,11 +47,11 @@ def test_means_over_the_held_out_slices_alone_are_said_to_be_too_high(step, star
     step.workspace.choose_run(run)
     step.evaluate.click()
     answer(step, a_review(TRUTH, PREDICTED, V_RAND, trained=(1, 2, 4)))
-    warning = "By slices 5 the run chose its threshold and weights: the means are too high."
+    warning = "By slice 5 the run chose its threshold and weights: the means are too high."
     assert warning in step.results.headline.warning.text()
     (one,) = step.workspace.rounds
     assert (one.slices, one.trained, one.held_out, one.unknown) == ((5,), (), (5,), ())
-    assert column(step.results.rounds, 0)[0].endswith("slices 5\nheld out")
+    assert column(step.results.rounds, 0)[0].endswith("slice 5\nheld out")
 
 
 def test_where_all_labelled_slices_were_trained_on_they_are_scored_and_said_to_prove_nothing(

@@ -8,7 +8,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from emseg_napari.core.jobs import EpochEnded, Finished, Message, PreviewReady, Progress
+from emseg_napari.core.jobs import EpochEnded, Finished, Message, PreviewReady, Progress, UserError
 from emseg_napari.models import run as run_module
 from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.settings import TrainingSettings
@@ -140,7 +140,8 @@ def test_messages_of_one_second_all_stay(pretended):
 def test_an_epoch_adds_v_rand_to_curves_and_figures(pretended):
     pretended.handle_event(ROW)
     pretended.handle_event(EpochEnded(2, 60, 24.0, 0.4, 0.92, 0.91, 1e-3, None))
-    assert "on held-out slices 5 91.0 %" in pretended.figures.text()
+    assert "on held-out slice 5 91.0 %" in pretended.figures.text()
+    assert "V_rand, held out, before gaps are closed" in pretended.plot._key.text()  # unlike the final one
     curve = pretended.plot._curves["held_out_v_rand"]
     np.testing.assert_allclose(curve.getData(), [[12.0], [87.5]])
 
@@ -149,7 +150,7 @@ def test_the_end_says_what_was_kept_and_its_score(pretended):
     two = (ROW, EpochEnded(2, 60, 24.0, 0.4, 0.92, 0.89, 1e-3, 0.86))
     said = finished(pretended, two, kept_epoch=1, kept_accuracy=0.925, kept_v_rand=0.9712)
     assert "averaged weights of epoch 1 of 2" in said
-    assert "held-out slices 5: 92.5 % pixel accuracy, V_rand 0.971" in said
+    assert "held-out slice 5: 92.5 % pixel accuracy, V_rand 0.971 (with gaps closed)" in said
     assert "had been trained" not in said
 
 
@@ -597,3 +598,11 @@ def test_a_new_run_predicts_at_the_scale_at_which_it_learned(pretended, tiny_run
     pretended.workspace.choose_scale(2.0)
     pretended.job.event.emit(Finished(run))
     assert pretended.workspace.scale == left
+
+
+@pytest.mark.parametrize(("unit", "amount"), [("minutes", "0"), ("minutes", "nan"), ("epochs", "-1")])
+def test_a_length_that_is_none_is_refused_by_the_name_of_its_field(pretended, unit, amount):
+    pretended.unit.setCurrentText(unit)
+    pretended.amount.setText(amount)
+    with pytest.raises(UserError, match=f"^Train for: give more than 0 {unit}"):
+        pretended.settings()

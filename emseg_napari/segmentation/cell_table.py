@@ -1,0 +1,72 @@
+"""Table of cells: the slices, the pixels and the size of each, for a spreadsheet and for napari."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from emseg_napari.core.owned_output import writing_file
+from emseg_napari.io.axes import Voxel
+
+Table = dict[str, np.ndarray]
+
+
+def measured(slices: Iterable[np.ndarray], voxel: Voxel | None, is_linked: bool) -> Table:
+    """Measure the cells of a stack, slice by slice.
+
+    Parameters
+    ----------
+    slices : iterable of numpy.ndarray
+        (y, x) each, from the first slice on: the number of every pixel's cell, 0 for none.
+    voxel : Voxel, optional
+        Without one, sizes are in pixels only.
+    is_linked : bool
+        Whether cells have one number through the slices: then they have a volume, else an area.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        Columns, a row for every cell in the order of the numbers: "cell", its number; "first_slice",
+        "last_slice" and "slices", in how many it lies; "area_px", its pixels in all slices; and
+        "area_UNIT2" or "volume_UNIT3" ("unit" where the voxel names none).
+    """
+    found = [(z, *np.unique(plane, return_counts=True)) for z, plane in enumerate(slices)]
+    numbers = np.concatenate([cells for _, cells, _ in found])
+    where = np.concatenate([np.full(len(cells), z) for z, cells, _ in found])
+    cells, first, row = np.unique(numbers, return_index=True, return_inverse=True)
+    pixels, last = np.zeros(len(cells), np.int64), np.zeros(len(cells), np.int64)
+    np.add.at(pixels, row, np.concatenate([counts for _, _, counts in found]))
+    np.maximum.at(last, row, where)
+    table = {
+        "cell": cells,
+        "first_slice": where[first],
+        "last_slice": last,
+        "slices": np.bincount(row, minlength=len(cells)),
+        "area_px": pixels,
+    }
+    if voxel is not None:
+        name = "volume_{}3" if is_linked else "area_{}2"
+        size = np.prod(voxel.size if is_linked else voxel.size[1:])
+        table[name.format("unit" if voxel.unit == "pixel" else voxel.unit)] = pixels * size
+    return {name: column[cells != 0] for name, column in table.items()}
+
+
+def write_table(path: Path, table: Table) -> None:
+    """Write a table as CSV, whole or not at all.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    for row in zip(*table.values(), strict=True):
+        writer.writerow(f"{value:.6g}" if isinstance(value, np.floating) else value for value in row)
+    with writing_file(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")

@@ -1,0 +1,74 @@
+"""The boundaries that are divided into cells: of a probability and confirmed labels, or of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from napari.layers import Image, Labels, Layer
+
+from emseg_napari.core.jobs import UserError
+from emseg_napari.core.labels import BOUNDARY, UNLABELLED
+from emseg_napari.io.axes import slices_text
+from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.volume import Volume, volume_of
+from emseg_napari.segmentation.boundary import boundary_of, with_labels
+from emseg_napari.widgets.layers.labels_layer import confirmed_planes, is_managed
+from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.layers.layer_pixels import fits
+from emseg_napari.widgets.layers.layer_records import record_of_layer
+
+_WHOLE = (slice(None), slice(None))
+
+
+def labels_beside(
+    source: Layer, shape: tuple[int, ...], labels: Labels | None, images: Iterable[Image]
+) -> Labels | None:
+    """Return labels if their confirmed slices count beside a probability of this shape, or None.
+
+    They do not if they belong to another one of the images in the viewer.
+    """
+    if labels is None or not is_managed(labels) or not fits(labels, shape):
+        return None
+    present = {image.unique_id for image in images}
+    named = {info_of(source).proposal_of, info_of(labels).made_over} & present
+    return labels if len(named) < 2 else None
+
+
+def mixed(
+    source: Image, stack: np.ndarray | Volume, slices: range, labels: Labels | None
+) -> tuple[np.ndarray, list[str]]:
+    """Return the boundary probability (z, y, x) of some slices, and in sentences what it is made of.
+
+    Confirmed slices are as the user labelled them. It reads a file, and may be called in any thread.
+    """
+    boundary = boundary_of(volume_of(stack, source.name), record_of_layer(source))
+    planes = confirmed_planes(labels) if labels is not None else {}
+    parts = [boundary.part(z, _WHOLE) for z in slices]
+    parts = [
+        with_labels(part, planes[z]) if z in planes else part for z, part in zip(slices, parts, strict=True)
+    ]
+    if labels is None:
+        return np.stack(parts), []
+    used = [z for z in slices if z in planes]
+    where = f"'{labels.name}' in {slices_text(used)}, which you confirmed, else '{source.name}'"
+    alone = f"those of '{source.name}' alone; labels of yours count once confirmed"
+    return np.stack(parts), [f"The boundaries are {where if used else alone}."]
+
+
+def certain(labels: SparseStack, name: str, slices: range) -> np.ndarray:
+    """Return slices of labels as the boundary probability that they are: uint8 (z, y, x), 0 or 255.
+
+    Raises
+    ------
+    UserError
+        If pixels of them are unlabelled.
+    """
+    planes = labels[slices.start : slices.stop]
+    unlabelled = np.flatnonzero((planes == UNLABELLED).any(axis=(1, 2)))
+    if len(unlabelled):
+        raise UserError(
+            f"{name} has unlabelled pixels, the first in slice {slices.start + unlabelled[0]}; label or "
+            "propose them first, or choose a boundary probability."
+        )
+    return np.multiply(planes == BOUNDARY, np.uint8(255))
