@@ -137,7 +137,7 @@ def reconstructed(marker: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 @compiled
 def flooded(height: np.ndarray, levels: int, seeds: np.ndarray) -> np.ndarray:
-    """Grow seeds over their four neighbours, low pixels first, and of a level those first that were met first.
+    """Grow seeds over their four neighbours, the lowest pixels first, of a level the first met.
 
     A queue for each level (Meyer 1991). Water that came over a higher level does not fall below it: so
     levels are emptied from the lowest to the highest.
@@ -148,7 +148,8 @@ def flooded(height: np.ndarray, levels: int, seeds: np.ndarray) -> np.ndarray:
         int32 (y, x), 0 to `levels` - 1.
     levels : int
     seeds : numpy.ndarray
-        int32 (y, x), 0 outside of the seeds; those of one level start in reading order.
+        int32 (y, x), 0 outside of the seeds, beside which nothing is lower; those of one level start in
+        reading order.
 
     Returns
     -------
