@@ -21,7 +21,7 @@ from emseg_napari.io.volume import Volume, with_fill_value
 from emseg_napari.models.resampling import check_scale
 from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.models.starter import STARTER
-from emseg_napari.segmentation.close_gaps import close_gaps
+from emseg_napari.segmentation.close_gaps import close_gaps, load_closing
 from emseg_napari.settings import BASELINES, PredictionSettings
 
 # Of a slice as the network sees it: its probability, and what brings that back to full size.
@@ -113,6 +113,7 @@ def warm_up(should_stop: ShouldStop = never) -> None:
     `should_stop` says whether another job waits.
     """
     predict(np.eye(_WARM_UP_PX, dtype=np.uint8), STARTER, context=JobContext(should_stop=should_stop))
+    load_closing()
 
 
 def _refuse_unknown(plane: np.ndarray, z: int) -> None:

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
-from skimage.morphology import local_maxima, reconstruction
-from skimage.segmentation import watershed
+from skimage.morphology import local_maxima
 
 from emseg_napari.core.jobs import Cancelled, ShouldStop, never
 from emseg_napari.segmentation.agglomeration import first_pixels
 from emseg_napari.settings import CellSettings
 
-# Times the pixels of a slice that is divided at once it is less than two distances can differ by, 1 / 8192.
-_LESS = 4e-12
 _PER_PX = 4  # distances are counted in quarter pixels: whole numbers compare exactly
 
 
@@ -45,24 +42,23 @@ def watershed_fragments(
     interior = probability < settings.seed_below
     if interior.all():  # then nothing would be there to measure distances to
         return _one(probability.shape)
-    distance = ndimage.distance_transform_edt(interior)
-    seeds, count = seeds_of(distance, settings.neck_px)
+    from emseg_napari.segmentation.watershed_kernel import flooded, squared_distances
+
+    squares = squared_distances(interior)
+    seeds, count = seeds_of(np.sqrt(squares), settings.neck_px)
     if count <= 1:
         return _one(probability.shape)
     ask(should_stop)
-    height = _with_order(np.where(interior, -distance, probability), seeds)
-    return watershed(height, seeds), first_pixels(seeds)[1:]
+    return flooded(*_levels(probability, squares), seeds), first_pixels(seeds)[1:]
 
 
-def _with_order(height: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """Let seeds of one height start in reading order.
-
-    Left to the watershed, their order would follow from all of the picture; so it is the same in every
-    part of a slice that one looks at.
-    """
-    places = np.flatnonzero(seeds)
-    height.flat[places] -= _LESS * (seeds.size - places)
-    return height
+def _levels(probability: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the order in which pixels are flooded, int32 (y, x) from 0, and how many levels it has."""
+    interior, widest = squares > 0, int(squares.max())
+    values, order = np.unique(probability[~interior], return_inverse=True)
+    levels = (widest - squares).astype(np.int32)
+    levels[~interior] = order + widest
+    return levels, widest + len(values)
 
 
 def _one(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -89,8 +85,10 @@ def seeds_of(distance: np.ndarray, neck_px: float) -> tuple[np.ndarray, int]:
     count : int
         How many there are.
     """
+    from emseg_napari.segmentation.watershed_kernel import reconstructed
+
     steps = np.round(_PER_PX * distance).astype(np.int32)
-    lowered = reconstruction(steps - round(_PER_PX * neck_px), steps)
+    lowered = reconstructed(steps - np.int32(round(_PER_PX * neck_px)), steps)
     wide = local_maxima(lowered)  # not `h_maxima`, which parts equally wide places whatever the neck
     regions, count = ndimage.label(distance > 0)
     thin = np.ones(count + 1, bool)

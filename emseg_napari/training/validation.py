@@ -25,7 +25,7 @@ from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.io.sparse_stack import SparseStack, Stack, labelled_slices
 from emseg_napari.models.run import RunRecord
-from emseg_napari.segmentation.close_gaps import close_gaps, closings
+from emseg_napari.segmentation.close_gaps import close_gaps, closings, load_closing
 from emseg_napari.settings import MERGE_THRESHOLD
 from emseg_napari.training.run_record import BY_CHANCE
 from emseg_napari.training.splits import (
@@ -70,6 +70,7 @@ def load_comparisons() -> None:
     """Load now what the first comparison would load, in a second: numba, and what it compiled earlier."""
     with suppress(Exception):  # that comparison will say what is wrong
         thinned_regions(np.eye(3, dtype=bool))
+        load_closing()
 
 
 class Scorer:
