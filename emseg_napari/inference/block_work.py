@@ -178,7 +178,7 @@ class PredictionWork:
             lines = close_gaps(probability[seen], self._threshold, self._merge_threshold, should_stop)
             closed[tile] = lines[within(tile, seen)]
 
-        # Unlike the network it uses one thread, and takes as long as the network in all orientations.
+        # Unlike the network it uses one thread.
         with ThreadPoolExecutor(min(_GAPS_THREADS, threads(self.settings.threads))) as pool:
             list(pool.map(close, tiles(whole(probability.shape), _GAPS_TILE_PX)))
         return closed

@@ -37,7 +37,7 @@ _PAUSE_SECONDS = 0.1
 _MEASURED_AT = 10, 50
 # The network is written, and predicts: a pixel in such a part of the time that it takes in a step. To close
 # the gaps of a slice takes as long as to predict it in so many orientations.
-_EXPORT_SECONDS, _PREDICTED_PART, _CLOSING = 1.5, 0.4, 4
+_EXPORT_SECONDS, _PREDICTED_PART, _CLOSING = 1.5, 0.4, 1
 _SHARES = 0.0, 0.5, 1.0  # of what was learned, that are compared first
 _UNCHOSEN_SHARE = 0.5  # of what was learned, where no held-out labels can compare it with the start
 
