@@ -64,6 +64,11 @@ class Boundary:
         if self.kind != "labels":
             check_probability(np.zeros((1, 1, 1), self.volume.dtype), self.volume.name)
 
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the boundary probability: uint8 or a float."""
+        return np.dtype(np.uint8) if self.kind == "labels" else self.volume.dtype
+
     def part(self, z: int, part: SliceWindow) -> np.ndarray:
         """Read a part of a slice.
 

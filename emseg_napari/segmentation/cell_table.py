@@ -10,20 +10,22 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.core.owned_output import writing_file
-from emseg_napari.io.axes import Voxel
 
 Table = dict[str, np.ndarray]
 
 
-def measured(slices: Iterable[np.ndarray], voxel: Voxel | None, is_linked: bool) -> Table:
+def measured(
+    slices: Iterable[tuple[int, np.ndarray]], pixel: tuple[float, str] | None, is_linked: bool
+) -> Table:
     """Measure the cells of a stack, slice by slice.
 
     Parameters
     ----------
-    slices : iterable of numpy.ndarray
-        (y, x) each, from the first slice on: the number of every pixel's cell, 0 for none.
-    voxel : Voxel, optional
-        Without one, sizes are in pixels only.
+    slices : iterable of (int, numpy.ndarray)
+        Ascending, at least one: its index, and (y, x) the number of every pixel's cell, 0 for none.
+    pixel : (float, str), optional
+        Its size, a volume if the cells are linked, else an area; and the unit of its edges. Without it, sizes
+        are in pixels only.
     is_linked : bool
         Whether cells have one number through the slices: then they have a volume, else an area.
 
@@ -32,9 +34,9 @@ def measured(slices: Iterable[np.ndarray], voxel: Voxel | None, is_linked: bool)
     dict of str to numpy.ndarray
         Columns, a row for every cell in the order of the numbers: "cell", its number; "first_slice",
         "last_slice" and "slices", in how many it lies; "area_px", its pixels in all slices; and
-        "area_UNIT2" or "volume_UNIT3" ("unit" where the voxel names none).
+        "area_UNIT2" or "volume_UNIT3" ("unit" where the pixel names none).
     """
-    found = [(z, *np.unique(plane, return_counts=True)) for z, plane in enumerate(slices)]
+    found = [(z, *np.unique(plane, return_counts=True)) for z, plane in slices]
     numbers = np.concatenate([cells for _, cells, _ in found])
     where = np.concatenate([np.full(len(cells), z) for z, cells, _ in found])
     cells, first, row = np.unique(numbers, return_index=True, return_inverse=True)
@@ -48,10 +50,10 @@ def measured(slices: Iterable[np.ndarray], voxel: Voxel | None, is_linked: bool)
         "slices": np.bincount(row, minlength=len(cells)),
         "area_px": pixels,
     }
-    if voxel is not None:
+    if pixel is not None:
+        size, unit = pixel
         name = "volume_{}3" if is_linked else "area_{}2"
-        size = np.prod(voxel.size if is_linked else voxel.size[1:])
-        table[name.format("unit" if voxel.unit == "pixel" else voxel.unit)] = pixels * size
+        table[name.format("unit" if unit == "pixel" else unit)] = pixels * size
     return {name: column[cells != 0] for name, column in table.items()}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,21 +50,28 @@ _SCOPE = "Try settings on the slice in view; linking needs the whole stack."
 _TARGET = "Where the cell numbers are written. On disk: for a stack that may be larger than memory."
 
 
+@dataclass
+class _Search:
+    """One search for cells. Each has its own notes: the thread of a cancelled one may still write some."""
+
+    source: Any
+    is_linked: bool
+    output: Path | None = None
+    shape: tuple[int, ...] = ()
+    slices: tuple[int, int] = (0, 0)
+    highest: int = 0  # of the numbers in other slices
+    notes: list[str] = field(default_factory=list)
+
+
 class CellsStep(JobStep):
     """Divides slices of a boundary probability into cells and links them through the slices."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self._source: Any = None
-        self._shape: tuple[int, ...] = ()
-        self._slices = (0, 0)
-        self._highest = 0  # of the numbers in other slices
-        self._linked = False
+        self._search = _Search(None, False)  # the last one
         self._cells: Any = None  # the layer of the last ones
-        self._cells_linked = False
-        self._measured = 0  # how often
-        self._output: Path | None = None
-        self._notes: list[str] = []
+        self._parts_missing = 0  # in that layer
+        self._measured: Counter[Any] = Counter()  # how often, by the layer's id
         self._layers = CellLayers(self.viewer)
         self._build()
         self._restore()
@@ -138,24 +147,24 @@ class CellsStep(JobStep):
         settings = validated(CellSettings, **self.form.values())
         remember("cells", settings.model_dump(mode="json") | {"scope": self.scope.currentText()})
         to_file = self.target.currentText() == FILE
-        self._linked = settings.link and (to_file or self.scope.currentText() == STACK)
-        self._source, self._notes, self._output = source, [], None
+        is_stack = source.ndim > 2 and (to_file or self.scope.currentText() == STACK)
+        self._search = _Search(source, settings.link and is_stack)
         if to_file:
-            self._start_volume(settings)
+            self._start_volume(settings, self._search)
         else:
-            self._start_layer(settings)
+            self._start_layer(settings, self._search)
 
-    def _start_volume(self, settings: CellSettings) -> None:
+    def _start_volume(self, settings: CellSettings, search: _Search) -> None:
         """Find the cells of the whole stack, to an output on disk."""
-        source = self._source
+        source = search.source
         if not isinstance(source, Image):
             raise UserError(f"{source.name} holds labels; cells on disk need a boundary probability.")
         path, scheduler = self.volume.chosen()
-        self._output = path
+        search.output = path
         volume = placed_volume(source)
         labels = self._labels_beside(source, volume.shape)
         if labels is not None and confirmed_in(labels):
-            self._notes.append("On disk, the labels that you confirmed do not count.")
+            search.notes.append("On disk, the labels that you confirmed do not count.")
 
         def prepare() -> dict[str, Any]:
             record = record_of_layer(source)
@@ -171,23 +180,24 @@ class CellsStep(JobStep):
         self.say(f"Finding cells, to {path}...")
         self.job.start("segment_volume", "Finding cells", prepare)
 
-    def _start_layer(self, settings: CellSettings) -> None:
-        source = self._source
+    def _start_layer(self, settings: CellSettings, search: _Search) -> None:
+        source = search.source
         stack = with_fill_value(volume_of_layer(source), settings.missing_is_empty)
         first, end = self._range(source, len(stack))
         refuse_many(source.name, (end - first, *stack.shape[1:]), "divide in memory", _INSTEAD)
-        self._shape, self._slices = stack.shape, (first, end)
+        search.shape, search.slices = stack.shape, (first, end)
         labels_layer = self._labels_beside(source, stack.shape)
+        confirmed = sorted(confirmed_in(labels_layer)) if labels_layer is not None else []
 
         def prepare() -> dict[str, Any]:
             if isinstance(source, Image):
-                probability, made_of = mixed(source, stack, range(first, end), labels_layer)
-                self._notes.extend(made_of)
+                probability, made_of = mixed(source, stack, range(first, end), labels_layer, confirmed)
+                search.notes.extend(made_of)
             else:
                 labels, _ = understood(source, self.ask_convention)
-                self._notes.extend(filter(None, [exchanged(labels, source.name)]))
+                search.notes.extend(filter(None, [exchanged(labels, source.name)]))
                 probability = certain(labels, source.name, range(first, end))
-            self._highest = self._layers.highest_beside(source, stack.shape, first, end)
+            search.highest = self._layers.highest_beside(source, stack.shape, first, end)
             return {"probability": probability, "settings": settings, "first_slice": first}
 
         self.say("Finding cells...")
@@ -207,55 +217,59 @@ class CellsStep(JobStep):
 
     def on_message(self, event: Message) -> None:
         """Keep a sentence for the end."""
-        self._notes.append(event.text)
+        self._search.notes.append(event.text)
 
     def on_finished(self, event: Finished) -> None:
         """Show the cells."""
         self.bar.setFormat("done")
-        self._show_cells(event.result) if self._output is None else self._show_volume(event.result)
+        self._show_cells(event.result) if self._search.output is None else self._show_volume(event.result)
 
     def cancelled_sentence(self) -> str:
         """Return what is left of a cancelled search for cells."""
-        if self._output is None:
+        if self._search.output is None:
             return "Cancelled; nothing was changed."
-        return f"Cancelled; finished parts stay beside {self._output}: press Find cells to resume."
+        return f"Cancelled; finished parts stay beside {self._search.output}: press Find cells to resume."
 
     def _show_volume(self, result: VolumeCells) -> None:
-        layer = self._layers.show_volume(self._source, result.output.path)
-        self._keep_for_table(layer)
+        search = self._search
+        layer = self._layers.show_volume(search.source, result.output.path, search.is_linked)
+        self._keep_for_table(layer, len(result.failures))
         if result.failures:
             first = result.failures[0]
             raise UserError(
                 f"{counted(len(result.failures), 'part')} without cells, the first {first.index}: "
-                f"{with_field_locations(first)} All others are in {self._output}; press Find cells to "
+                f"{with_field_locations(first)} All others are in {search.output}; press Find cells to "
                 "try these again."
             )
         cells = "All cells" if result.cells is None else counted(result.cells, "cell")
-        self.say(" ".join([f"{cells}, in '{layer.name}', on disk in {self._output}.", *self._notes]))
+        self.say(" ".join([f"{cells}, in '{layer.name}', on disk in {search.output}.", *search.notes]))
 
     def _show_cells(self, cells: np.ndarray) -> None:
-        numbered = np.where(cells > 0, cells + self._highest, 0) if self._highest else cells
-        layer = self._layers.show(self._source, numbered, self._shape, self._slices[0])
+        search = self._search
+        numbered = np.where(cells > 0, cells + search.highest, 0) if search.highest else cells
+        layer = self._layers.show(
+            search.source, numbered, search.shape, search.slices[0], is_linked=search.is_linked
+        )
         self._keep_for_table(layer)
         self._measure(layer)
-        self.say(" ".join([self._result(int(cells.max()), layer.name), *self._notes]))
+        self.say(" ".join([self._result(int(cells.max()), layer.name), *search.notes]))
 
     # -- their table --------------------------------------------------------------------
 
-    def _keep_for_table(self, layer: Labels) -> None:
-        self._cells, self._cells_linked = layer, self._linked
+    def _keep_for_table(self, layer: Labels, parts_missing: int = 0) -> None:
+        self._cells, self._parts_missing = layer, parts_missing
         self.update_buttons()
 
     def _measure(self, layer: Labels) -> None:
-        """Fill the layer's features in the background, unless cells were found again meanwhile."""
-        self._measured += 1
-        latest = self._measured
+        """Fill the layer's features in the background, unless its cells were found again meanwhile."""
+        self._measured[layer.unique_id] += 1
+        latest = self._measured[layer.unique_id]
 
         def show(table: Table) -> None:
-            if latest == self._measured:
+            if latest == self._measured[layer.unique_id]:
                 show_features(layer, table)
 
-        self.in_background(None, partial(table_of, layer, self._linked), show)
+        self.in_background(None, partial(table_of, layer), show)
 
     def _ask_table(self) -> None:
         start = recall_folder("reports", Path.home()) / "cells.csv"
@@ -265,18 +279,18 @@ class CellsStep(JobStep):
 
     def write_table(self, path: Path) -> None:
         """Write the table of the cells as they are now, in the background."""
-        layer, is_linked = self._cells, self._cells_linked
+        layer, missing = self._cells, self._parts_missing
 
         def written(_: Any) -> None:
             remember_folder("reports", path.parent)
-            self.say(f"Wrote {path}.")
+            without = f", without the cells of {counted(missing, 'part')}" if missing else ""
+            self.say(f"Wrote {path}{without}.")
 
-        write = partial(write_table, path)
-        self.in_background(f"Writing {path.name}...", lambda: write(table_of(layer, is_linked)), written)
+        self.in_background(f"Writing {path.name}...", lambda: write_table(path, table_of(layer)), written)
 
     def _result(self, count: int, name: str) -> str:
-        first, end = self._slices
+        first, end = self._search.slices
         if end - first == 1:
             return f"{counted(count, 'cell')} in slice {first}, in '{name}'."
-        linked = ", linked through them" if self._linked else ", each of one slice"
+        linked = ", linked through them" if self._search.is_linked else ", each of one slice"
         return f"{counted(count, 'cell')} in {end - first} slices{linked}, in '{name}'."

@@ -3,16 +3,14 @@
 import numpy as np
 import pytest
 
-from emseg_napari.io.axes import Voxel
 from emseg_napari.segmentation.cell_table import measured, write_table
 
 # Cell 7 lies in slices 0 and 2, cell 3 in slice 1.
 CELLS = np.array([[[0, 7, 7]], [[3, 3, 3]], [[0, 0, 7]]])
-VOXEL = Voxel((50, 4, 5), "nanometer")
 
 
 def test_every_cell_has_its_slices_and_its_size():
-    found = {name: column.tolist() for name, column in measured(CELLS, None, True).items()}
+    found = {name: column.tolist() for name, column in measured(enumerate(CELLS), None, True).items()}
     assert found == {
         "cell": [3, 7],
         "first_slice": [1, 0],
@@ -22,19 +20,18 @@ def test_every_cell_has_its_slices_and_its_size():
     }
 
 
-@pytest.mark.parametrize(
-    ("linked", "name", "size"), [(True, "volume_nanometer3", 3000), (False, "area_nanometer2", 60)]
-)
-def test_sizes_have_the_units_of_the_voxel(linked, name, size):
-    assert measured(CELLS, VOXEL, linked)[name].tolist() == [size, size]
+@pytest.mark.parametrize(("linked", "name"), [(True, "volume_nanometer3"), (False, "area_nanometer2")])
+def test_sizes_have_the_units_of_the_pixel(linked, name):
+    assert measured(enumerate(CELLS), (20, "nanometer"), linked)[name].tolist() == [60, 60]
 
 
 def test_the_table_is_written_as_csv(tmp_path):
-    write_table(tmp_path / "cells.csv", measured(CELLS, Voxel((1, 0.1, 0.1), "micrometer"), False))
+    write_table(tmp_path / "cells.csv", measured(enumerate(CELLS), (0.01, "micrometer"), False))
     lines = (tmp_path / "cells.csv").read_text(encoding="utf-8").split("\n")
     assert lines[0] == "cell,first_slice,last_slice,slices,area_px,area_micrometer2"
     assert lines[1:] == ["3,1,1,1,3,0.03", "7,0,2,2,3,0.03", ""]
 
 
 def test_no_cells_are_an_empty_table():
-    assert all(not len(column) for column in measured(np.zeros((2, 1, 3), int), VOXEL, True).values())
+    table = measured(enumerate(np.zeros((2, 1, 3), int)), (1000, "nanometer"), True)
+    assert all(not len(column) for column in table.values())

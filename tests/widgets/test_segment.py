@@ -3,6 +3,7 @@
 import re
 import threading
 
+import dask.array as da
 import numpy as np
 import pytest
 from napari.layers import Labels
@@ -13,10 +14,12 @@ from emseg_napari.core.jobs import Failed, Message
 from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.stack import segment_stack
 from emseg_napari.settings import CellSettings
+from emseg_napari.widgets import segment
+from emseg_napari.widgets.layers.cell_layers import table_of
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of
 from emseg_napari.widgets.segment import SLICE, STACK, CellsStep
-from helpers.timing import within
+from helpers.timing import PATIENCE_S, within
 from helpers.window import end_jobs, settle, striped, wait_for
 
 IMAGE, TRUTH = striped((4, 64, 64))
@@ -340,6 +343,63 @@ def test_confirmed_labels_of_another_image_do_not_count(predicted, find):
     assert "confirmed" not in predicted.status.text()
 
 
+def test_confirmed_labels_that_lie_elsewhere_do_not_count(predicted, find):
+    labels = predicted.viewer.layers["truth"]
+    confirmed_in(labels).update(range(4))
+    labels.translate = (100, 8, 112)
+    np.testing.assert_array_equal(find(predicted).data, segment_stack(PROBABILITY))
+    assert "confirmed" not in predicted.status.text()
+
+
+def test_a_probability_that_cannot_be_read_where_all_is_labelled_is_not_read(predicted, qtbot):
+    def read(block, block_info=None):
+        if block_info and block_info[0]["chunk-location"][0] == 1:
+            raise OSError("broken")
+        return block
+
+    layer = predicted.source.layer
+    lazy = da.from_array(layer.data, (1, 64, 64)).map_blocks(read, dtype=np.float32)
+    confirmed_in(predicted.viewer.layers["truth"]).add(1)
+    broken = predicted.viewer.add_image(
+        lazy, name="broken", scale=layer.scale, translate=layer.translate, contrast_limits=(0, 1)
+    )
+    predicted.source.choose(broken)
+    predicted.scope.setCurrentText(STACK)
+    predicted.find.click()
+    wait_for(qtbot, lambda: not predicted.job.running)
+    assert "'truth' in slice 1, which you confirmed" in predicted.status.text()
+
+
+def test_what_a_cancelled_search_still_finds_out_does_not_get_into_the_next(predicted, qtbot, monkeypatch):
+    go, stale_done, calls = threading.Event(), threading.Event(), []
+    mixed, beside = segment.mixed, predicted._layers.highest_beside
+
+    def slow(*given):
+        calls.append(given)
+        if len(calls) > 1:
+            go.set()
+            assert stale_done.wait(PATIENCE_S)
+            return mixed(*given)
+        assert go.wait(PATIENCE_S)
+        return mixed(*given)[0], ["A stale note."]
+
+    def highest(*given):
+        if stale_done.is_set():
+            return beside(*given)
+        stale_done.set()
+        return 1000
+
+    monkeypatch.setattr(segment, "mixed", slow)
+    monkeypatch.setattr(predicted._layers, "highest_beside", highest)
+    predicted.find.click()
+    wait_for(qtbot, lambda: calls)
+    predicted.cancel.click()
+    predicted.find.click()
+    wait_for(qtbot, lambda: not predicted.job.running)
+    assert " in 4 slices" in predicted.status.text()
+    assert "stale" not in predicted.status.text()
+
+
 # -- their table ----------------------------------------------------------------------------
 
 
@@ -361,3 +421,47 @@ def test_cells_have_a_table_in_napari_and_as_a_file_with_slices_and_sizes(
     assert lines[1].startswith(f"2,0,3,4,{(cells.data == 2).sum()},")
     predicted.viewer.layers.remove(cells)
     assert not predicted.save_table.isEnabled()
+
+
+def test_linked_cells_stay_linked_when_one_slice_is_tried(predicted, find):
+    assert "volume_unit3" in table_of(find(predicted, link=True))
+    assert "volume_unit3" in table_of(find(predicted, SLICE))
+    assert "area_unit2" in table_of(find(predicted, link=False))
+    assert "area_unit2" in table_of(find(predicted, SLICE, link=True))
+
+
+def test_cells_of_a_single_image_have_an_area_though_link_is_ticked(step, find):
+    image = step.viewer.add_image(IMAGE[0], name="tissue", scale=(4, 4))
+    step.viewer.add_image(
+        PROBABILITY[0], metadata=LayerInfo(proposal_of=image.unique_id).as_metadata(), scale=(4, 4)
+    )
+    table = table_of(find(step, link=True))
+    assert table["area_unit2"].sum() == 16 * 64 * 64
+
+
+def test_only_slices_in_use_are_measured(predicted, find, monkeypatch):
+    cells = find(predicted)
+    monkeypatch.setattr("emseg_napari.widgets.layers.cell_layers.slices_in_use", lambda _: [2])
+    assert set(table_of(cells)["first_slice"]) == {2}
+    monkeypatch.setattr("emseg_napari.widgets.layers.cell_layers.slices_in_use", lambda _: [])
+    cells.data[:] = 0
+    assert not len(table_of(cells)["cell"])
+
+
+def test_a_table_that_takes_long_is_shown_though_cells_of_another_layer_were_found(
+    predicted, find, qtbot, monkeypatch
+):
+    go = threading.Event()
+
+    def slow(layer, *given):
+        assert layer.name != "tissue cells" or go.wait(PATIENCE_S)
+        return table_of(layer, *given)
+
+    monkeypatch.setattr(segment, "table_of", slow)
+    cells = find(predicted)
+    predicted.source.choose(predicted.viewer.layers["truth"])
+    others = find(predicted)
+    assert others != cells
+    wait_for(qtbot, lambda: len(others.features) > 0)
+    go.set()
+    wait_for(qtbot, lambda: len(cells.features) > 0)

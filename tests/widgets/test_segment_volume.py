@@ -83,6 +83,22 @@ def test_found_again_they_are_there_already_and_shown_once(desk, qtbot):
     assert list(desk.viewer.layers) == layers  # the layer is used again: none was removed or added
 
 
+def test_a_table_says_of_how_many_parts_it_has_no_cells(desk, qtbot, probability, tmp_path):
+    torn = (probability / 255).astype(np.float32)
+    torn[1, 7, 7] = np.nan
+    layer = desk.viewer.add_image(
+        da.from_array(torn, (1, 200, 260)), name="torn", scale=(50, 4, 4), contrast_limits=(0, 1)
+    )
+    desk.source.choose(layer)
+    desk.volume.path.setText(str(tmp_path / "cells.zarr"))
+    desk.form.set_values({"link": False})
+    find(desk, qtbot)
+    assert "1 part without cells" in desk.status.text()
+    desk.write_table(tmp_path / "cells.csv")
+    wait_for(qtbot, lambda: desk.status.text().startswith("Wrote"))
+    assert desk.status.text() == f"Wrote {tmp_path / 'cells.csv'}, without the cells of 1 part."
+
+
 @pytest.mark.slow
 def test_other_settings_do_not_overwrite_them(desk, qtbot):
     find(desk, qtbot)

@@ -151,7 +151,9 @@ class SessionStep(StepWidget):
         opened = info_in(of_labels["metadata"]).opened
         assert opened is not None  # the labels of a session
         session = opened.session
-        hide_covered(self.viewer, self.viewer.add_labels(labels, **of_labels))
+        layer = self.viewer.add_labels(labels, **of_labels)
+        update_info(layer, made_over=image.unique_id)
+        hide_covered(self.viewer, layer)
         self.remember_folder_of(folder)
         warnings = " ".join(["", *session.warnings])
         self.say(f"Opened the session ({slice_count(len(session.confirmed))} confirmed).{warnings}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
@@ -12,11 +12,12 @@ from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.axes import slices_text
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume, volume_of
-from emseg_napari.segmentation.boundary import boundary_of, with_labels
+from emseg_napari.segmentation.boundary import Boundary, boundary_of, with_labels
 from emseg_napari.widgets.layers.labels_layer import confirmed_planes, is_managed
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.layer_pixels import fits
 from emseg_napari.widgets.layers.layer_records import record_of_layer
+from emseg_napari.widgets.layers.placement import lie_together
 
 _WHOLE = (slice(None), slice(None))
 
@@ -26,9 +27,11 @@ def labels_beside(
 ) -> Labels | None:
     """Return labels if their confirmed slices count beside a probability of this shape, or None.
 
-    They do not if they belong to another one of the images in the viewer.
+    They do not if they lie elsewhere, or belong to another one of the images in the viewer.
     """
     if labels is None or not is_managed(labels) or not fits(labels, shape):
+        return None
+    if not lie_together(labels, source):
         return None
     present = {image.unique_id for image in images}
     named = {info_of(source).proposal_of, info_of(labels).made_over} & present
@@ -36,24 +39,33 @@ def labels_beside(
 
 
 def mixed(
-    source: Image, stack: np.ndarray | Volume, slices: range, labels: Labels | None
+    source: Image,
+    stack: np.ndarray | Volume,
+    slices: range,
+    labels: Labels | None,
+    confirmed: Collection[int],
 ) -> tuple[np.ndarray, list[str]]:
     """Return the boundary probability (z, y, x) of some slices, and in sentences what it is made of.
 
-    Confirmed slices are as the user labelled them. It reads a file, and may be called in any thread.
+    Confirmed slices of the labels are as the user labelled them. It reads a file, and may be called in any thread.
     """
     boundary = boundary_of(volume_of(stack, source.name), record_of_layer(source))
-    planes = confirmed_planes(labels) if labels is not None else {}
-    parts = [boundary.part(z, _WHOLE) for z in slices]
-    parts = [
-        with_labels(part, planes[z]) if z in planes else part for z, part in zip(slices, parts, strict=True)
-    ]
+    used = [z for z in slices if z in confirmed]
+    planes = confirmed_planes(labels, used) if labels is not None else {}
+    probability = np.stack([_plane(boundary, z, planes.get(z)) for z in slices])
     if labels is None:
-        return np.stack(parts), []
-    used = [z for z in slices if z in planes]
+        return probability, []
     where = f"'{labels.name}' in {slices_text(used)}, which you confirmed, else '{source.name}'"
     alone = f"those of '{source.name}' alone; labels of yours count once confirmed"
-    return np.stack(parts), [f"The boundaries are {where if used else alone}."]
+    return probability, [f"The boundaries are {where if used else alone}."]
+
+
+def _plane(boundary: Boundary, z: int, labels: np.ndarray | None) -> np.ndarray:
+    """Return a slice of the probability, certain where there are labels; read only where it is needed."""
+    if labels is None:
+        return boundary.part(z, _WHOLE)
+    is_whole = (labels != UNLABELLED).all()
+    return with_labels(np.zeros(labels.shape, boundary.dtype) if is_whole else boundary.part(z, _WHOLE), labels)
 
 
 def certain(labels: SparseStack, name: str, slices: range) -> np.ndarray:

@@ -13,19 +13,20 @@ from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.io.open import open_levels
 from emseg_napari.segmentation.cell_table import Table, measured
 from emseg_napari.widgets.layers.labels_layer import stack_of
-from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in, info_of
+from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in, info_of, update_info
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
-from emseg_napari.widgets.layers.placement import layer_transform, move_to, voxel_of_layer
+from emseg_napari.widgets.layers.placement import layer_transform, move_to, pixel_extent
 from emseg_napari.widgets.layers.selection import selection_kept, show_alone
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 Shape = tuple[int, ...]
 
 
-def table_of(layer: Labels, is_linked: bool) -> Table:
-    """Measure the cells of a layer (`segmentation.cell_table.measured`); it reads all slices, in a thread."""
-    stack = volume_of_layer(layer)
-    return measured((stack[z] for z in range(len(stack))), voxel_of_layer(layer), is_linked)
+def table_of(layer: Labels) -> Table:
+    """Measure the cells of a layer (`segmentation.cell_table.measured`); it reads their slices, in a thread."""
+    stack, is_linked = volume_of_layer(layer), info_of(layer).is_linked
+    used = slices_in_use(stack) if isinstance(stack, np.ndarray) else range(len(stack))
+    return measured(((z, stack[z]) for z in used or [0]), pixel_extent(layer, 3 if is_linked else 2), is_linked)
 
 
 def show_features(layer: Labels, table: Table) -> None:
@@ -53,7 +54,9 @@ class CellLayers:
         stack = stack_of(layer)
         return max((int(stack[z].max()) for z in slices_in_use(stack) if not first <= z < end), default=0)
 
-    def show(self, source: Layer, cells: np.ndarray, shape: Shape, first: int) -> Labels:
+    def show(
+        self, source: Layer, cells: np.ndarray, shape: Shape, first: int, *, is_linked: bool
+    ) -> Labels:
         """Show cells in the layer of their source.
 
         Parameters
@@ -64,21 +67,26 @@ class CellLayers:
         shape : tuple of int
             Of all slices.
         first : int
+        is_linked : bool
+            Whether cells have one number through the slices. The layer keeps its own word when one slice
+            is tried, since its other cells stay as they are.
         """
         with selection_kept(self._viewer):
             layer = self._layer(source, shape)
             show_alone(self._viewer, layer)
         if len(cells) == shape[0]:
             layer.data = cells.reshape(layer.data.shape)
+            update_info(layer, is_linked=is_linked)
         else:
             stack_of(layer)[first : first + len(cells)] = cells
             layer.refresh()
         return layer
 
-    def show_volume(self, source: Layer, path: Path) -> Labels:
+    def show_volume(self, source: Layer, path: Path, is_linked: bool) -> Labels:
         """Show cells on disk, in an earlier layer of the same output if it is there."""
         data, shown, _ = layer_of(open_levels(path, fills=True))
-        info, lying = replace(info_in(shown["metadata"]), is_cells=True), layer_transform(source, 3)
+        info = replace(info_in(shown["metadata"]), is_cells=True, is_linked=is_linked)
+        lying = layer_transform(source, 3)
         with selection_kept(self._viewer):
             known = (one for one in self._viewer.layers if info_of(one).source == info.source)
             layer = next(known, None)

@@ -127,9 +127,9 @@ def trusted_plane(plane: np.ndarray, with_proposals: bool) -> np.ndarray:
     return trusted(plane[np.newaxis], {0} if with_proposals else ())[0]
 
 
-def confirmed_planes(layer: Labels) -> dict[int, np.ndarray]:
-    """Return the labels of the confirmed slices of a managed layer, uint8 (y, x) each, copies: 0, 1, 2."""
-    return {z: trusted_plane(stack_of(layer)[z], True) for z in sorted(confirmed_in(layer))}
+def confirmed_planes(layer: Labels, slices: Iterable[int]) -> dict[int, np.ndarray]:
+    """Return the labels of confirmed slices of a managed layer, uint8 (y, x) each, copies: 0, 1, 2."""
+    return {z: trusted_plane(stack_of(layer)[z], True) for z in slices}
 
 
 def dense(labels: SparseStack) -> np.ndarray:

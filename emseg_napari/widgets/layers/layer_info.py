@@ -75,6 +75,8 @@ class LayerInfo:
         The layer only shows something, such as a live proposal, a movie or an overlay.
     is_cells : bool
         It holds the numbers of cells that the plugin found: it is not chosen as boundary labels unasked.
+    is_linked : bool
+        Of cells: they have one number through the slices.
     """
 
     confirmed: set[int] | None = None
@@ -92,6 +94,7 @@ class LayerInfo:
     notes: tuple[str, ...] = ()
     is_aid: bool = False
     is_cells: bool = False
+    is_linked: bool = False
 
     def as_metadata(self) -> dict[str, Any]:
         """Return the metadata of a new layer of which this is known."""

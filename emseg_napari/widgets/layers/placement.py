@@ -168,6 +168,14 @@ def lies_at(layer: Layer, transform: Mapping[str, Any]) -> bool:
     return all(_has(layer, name, value) for name, value in transform.items())
 
 
+def lie_together(layer: Layer, other: Layer) -> bool:
+    """Whether the pixels of two layers lie on each other, but for rounding."""
+    ndim = min(layer.ndim, other.ndim)
+    one, two = _to_world(layer, ndim), _to_world(other, ndim)
+    same_units = layer.units[-ndim:] == other.units[-ndim:]
+    return same_units and np.allclose(one, two, rtol=_ROUGH, atol=_ROUGH * np.abs(one).max())
+
+
 def _has(layer: Layer, name: str, value: Any) -> bool:
     present = getattr(layer, name)
     return bool(present == value if isinstance(value, tuple) else np.array_equal(np.asarray(present), value))
@@ -189,8 +197,13 @@ def _with_axes(transform: Affine, ndim: int) -> Affine:
 
 def _linear(layer: Layer, ndim: int) -> np.ndarray:
     """Return the matrix from the last axes of a layer to those of the world; the origin aside."""
+    return _to_world(layer, ndim)[:-1, :-1]
+
+
+def _to_world(layer: Layer, ndim: int) -> np.ndarray:
+    """Return the matrix, with the origin in the last column, from the last axes of a layer to the world's."""
     further, physical = _with_axes(layer.affine, ndim), _with_axes(_physical(layer), ndim)
-    return cast(np.ndarray, further.linear_matrix @ physical.linear_matrix)
+    return cast(np.ndarray, further.affine_matrix @ physical.affine_matrix)
 
 
 def _pixel_size(layer: Layer) -> list[float]:
@@ -210,6 +223,22 @@ def _unit_of(layer: Layer) -> str:
     """Return the unit of a layer's last axes; of units that differ from axis to axis, none."""
     names = {str(unit) for unit in layer.units[-3:]}
     return names.pop() if len(names) == 1 else _NO_UNIT
+
+
+def pixel_extent(layer: Layer, axes: int) -> tuple[float, str] | None:
+    """Return how large a layer's pixel is in the world, and the unit of its edges; None if it is unknown.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+    axes : int
+        2 for the area in the plane of the slices, 3 for the volume.
+    """
+    units = {str(unit) for unit in layer.units[-axes:]}
+    if len(units) > 1 or (units == {_NO_UNIT} and set(_pixel_size(layer)) == {1.0}):
+        return None
+    edges = _linear(layer, 3)[:, -axes:]  # a column for each; the Gram determinant holds at any angle
+    return float(f"{np.sqrt(np.linalg.det(edges.T @ edges)):.12g}"), units.pop()
 
 
 # -- in a session ---------------------------------------------------------------------------

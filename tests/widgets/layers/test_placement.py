@@ -13,6 +13,8 @@ from emseg_napari.widgets.evaluate.error_list import ErrorList
 from emseg_napari.widgets.layers.labels_layer import add_labels, converted, history_of
 from emseg_napari.widgets.layers.placement import (
     layer_transform,
+    lie_together,
+    pixel_extent,
     placement_of,
     show_pixel,
     show_slice,
@@ -184,6 +186,42 @@ def test_no_slice_is_in_view_where_slices_are_not_what_the_viewer_shows(viewer):
     viewer.dims.set_point(0, 40)
     with pytest.raises(UserError, match="shows no slice of cells"):
         shown_slice(viewer, image)
+
+
+@pytest.mark.parametrize(
+    ("place", "area", "volume"),
+    [
+        ({"scale": (50, 4, 5)}, (20, "pixel"), (1000, "pixel")),
+        ({"scale": (2, 2, 2), "shear": (0, 0, 1)}, (4, "pixel"), (8, "pixel")),
+        ({"units": ("micrometer", "nanometer", "nanometer")}, (1, "nanometer"), None),
+        ({"scale": (50, 4, 5), "units": ("nanometer", "micrometer", "nanometer")}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_a_pixel_has_the_area_and_volume_that_one_unit_can_express(place, area, volume):
+    layer = Image(np.zeros(SHAPE), **place)
+    assert (pixel_extent(layer, 2), pixel_extent(layer, 3)) == (area, volume)
+
+
+def test_the_area_of_a_tilted_pixel_is_that_in_its_own_plane():
+    turned = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]])
+    assert pixel_extent(Image(np.zeros(SHAPE), scale=(50, 4, 5), rotate=turned), 2) == (20, "pixel")
+
+
+@pytest.mark.parametrize(
+    ("place", "together"),
+    [
+        ({}, True),
+        ({"scale": (50, 4, 4 + 1e-12)}, True),
+        ({"translate": (0, 0, 100)}, False),
+        ({"scale": (50, 4, 8)}, False),
+        ({"units": ("nanometer",) * 3}, False),
+    ],
+)
+def test_layers_lie_together_where_their_pixels_do_but_for_rounding(place, together):
+    one, other = (Image(np.zeros(SHAPE), **{"scale": (50, 4, 4), **more}) for more in ({}, place))
+    assert lie_together(one, other) == together
+    assert lie_together(other, one) == together
 
 
 def test_layers_that_are_filled_again_lie_where_the_image_lies_now(viewer, qapp):
