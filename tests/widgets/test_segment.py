@@ -15,7 +15,7 @@ from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.stack import segment_stack
 from emseg_napari.settings import CellSettings
 from emseg_napari.widgets import segment
-from emseg_napari.widgets.layers.cell_layers import table_of
+from emseg_napari.widgets.layers.cell_layers import CellLayers, table_of
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of
 from emseg_napari.widgets.segment import SLICE, STACK, CellsStep
@@ -360,6 +360,7 @@ def test_a_probability_that_cannot_be_read_where_all_is_labelled_is_not_read(pre
     layer = predicted.source.layer
     lazy = da.from_array(layer.data, (1, 64, 64)).map_blocks(read, dtype=np.float32)
     confirmed_in(predicted.viewer.layers["truth"]).add(1)
+    predicted.viewer.dims.set_current_step(0, 0)  # napari reads the slice in view
     broken = predicted.viewer.add_image(
         lazy, name="broken", scale=layer.scale, translate=layer.translate, contrast_limits=(0, 1)
     )
@@ -372,27 +373,26 @@ def test_a_probability_that_cannot_be_read_where_all_is_labelled_is_not_read(pre
 
 def test_what_a_cancelled_search_still_finds_out_does_not_get_into_the_next(predicted, qtbot, monkeypatch):
     go, stale_done, calls = threading.Event(), threading.Event(), []
-    mixed, beside = segment.mixed, predicted._layers.highest_beside
+    mixed = segment.mixed
 
     def slow(*given):
         calls.append(given)
-        if len(calls) > 1:
-            go.set()
-            assert stale_done.wait(PATIENCE_S)
-            return mixed(*given)
-        assert go.wait(PATIENCE_S)
-        return mixed(*given)[0], ["A stale note."]
+        if len(calls) == 1:
+            assert go.wait(PATIENCE_S)
+            return mixed(*given)[0], ["A stale note."]
+        go.set()
+        assert stale_done.wait(PATIENCE_S)
+        return mixed(*given)
 
-    def highest(*given):
-        if stale_done.is_set():
-            return beside(*given)
+    def highest(*_):
+        is_stale = not stale_done.is_set()
         stale_done.set()
-        return 1000
+        return 1000 if is_stale else 0
 
     monkeypatch.setattr(segment, "mixed", slow)
-    monkeypatch.setattr(predicted._layers, "highest_beside", highest)
+    monkeypatch.setattr(CellLayers, "highest_beside", highest)
     predicted.find.click()
-    wait_for(qtbot, lambda: calls)
+    wait_for(qtbot, lambda: bool(calls))
     predicted.cancel.click()
     predicted.find.click()
     wait_for(qtbot, lambda: not predicted.job.running)

@@ -22,6 +22,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     is_managed,
     stack_of,
 )
+from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.proposal_layers import fill
 from emseg_napari.widgets.layers.undo_history import Filled
 from emseg_napari.widgets.train.step import TrainStep
@@ -137,6 +138,7 @@ def test_a_session_saved_and_opened_is_the_same(loaded, qtbot, tmp_path):
     loaded.load.open_session(tmp_path / "work.emseg")
     wait_for(qtbot, lambda: loaded.workspace.labels is not None)
     np.testing.assert_array_equal(loaded.workspace.labels.data, kept)
+    assert info_of(loaded.workspace.labels).made_over == loaded.workspace.image.unique_id
     assert confirmed_in(loaded.workspace.labels) == {2}
     assert load_session(tmp_path / "work.emseg").confirmed == {2}
 

@@ -47,7 +47,7 @@ def mixed(
 ) -> tuple[np.ndarray, list[str]]:
     """Return the boundary probability (z, y, x) of some slices, and in sentences what it is made of.
 
-    Confirmed slices of the labels are as the user labelled them. It reads a file, and may be called in any thread.
+    Confirmed slices are as the user labelled them. It reads a file, and may be called in any thread.
     """
     boundary = boundary_of(volume_of(stack, source.name), record_of_layer(source))
     used = [z for z in slices if z in confirmed]
@@ -65,7 +65,9 @@ def _plane(boundary: Boundary, z: int, labels: np.ndarray | None) -> np.ndarray:
     if labels is None:
         return boundary.part(z, _WHOLE)
     is_whole = (labels != UNLABELLED).all()
-    return with_labels(np.zeros(labels.shape, boundary.dtype) if is_whole else boundary.part(z, _WHOLE), labels)
+    return with_labels(
+        np.zeros(labels.shape, boundary.dtype) if is_whole else boundary.part(z, _WHOLE), labels
+    )
 
 
 def certain(labels: SparseStack, name: str, slices: range) -> np.ndarray:

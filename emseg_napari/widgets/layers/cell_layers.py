@@ -23,10 +23,12 @@ Shape = tuple[int, ...]
 
 
 def table_of(layer: Labels) -> Table:
-    """Measure the cells of a layer (`segmentation.cell_table.measured`); it reads their slices, in a thread."""
+    """Measure the cells of a layer (`segmentation.cell_table.measured`); it reads slices, in a thread."""
     stack, is_linked = volume_of_layer(layer), info_of(layer).is_linked
     used = slices_in_use(stack) if isinstance(stack, np.ndarray) else range(len(stack))
-    return measured(((z, stack[z]) for z in used or [0]), pixel_extent(layer, 3 if is_linked else 2), is_linked)
+    return measured(
+        ((z, stack[z]) for z in used or [0]), pixel_extent(layer, 3 if is_linked else 2), is_linked
+    )
 
 
 def show_features(layer: Labels, table: Table) -> None:
@@ -54,9 +56,7 @@ class CellLayers:
         stack = stack_of(layer)
         return max((int(stack[z].max()) for z in slices_in_use(stack) if not first <= z < end), default=0)
 
-    def show(
-        self, source: Layer, cells: np.ndarray, shape: Shape, first: int, *, is_linked: bool
-    ) -> Labels:
+    def show(self, source: Layer, cells: np.ndarray, shape: Shape, first: int, *, is_linked: bool) -> Labels:
         """Show cells in the layer of their source.
 
         Parameters

@@ -203,6 +203,7 @@ def test_a_pixel_has_the_area_and_volume_that_one_unit_can_express(place, area, 
     assert (pixel_extent(layer, 2), pixel_extent(layer, 3)) == (area, volume)
 
 
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
 def test_the_area_of_a_tilted_pixel_is_that_in_its_own_plane():
     turned = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]])
     assert pixel_extent(Image(np.zeros(SHAPE), scale=(50, 4, 5), rotate=turned), 2) == (20, "pixel")
