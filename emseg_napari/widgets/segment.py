@@ -187,7 +187,7 @@ class CellsStep(JobStep):
         refuse_many(source.name, (end - first, *stack.shape[1:]), "divide in memory", _INSTEAD)
         search.shape, search.slices = stack.shape, (first, end)
         labels_layer = self._labels_beside(source, stack.shape)
-        confirmed = sorted(confirmed_in(labels_layer)) if labels_layer is not None else []
+        confirmed = set(confirmed_in(labels_layer)) if labels_layer is not None else set()
 
         def prepare() -> dict[str, Any]:
             if isinstance(source, Image):

@@ -68,7 +68,7 @@ class CellLayers:
             Of all slices.
         first : int
         is_linked : bool
-            Whether cells have one number through the slices. The layer keeps its own word when one slice
+            Whether cells have one number through the slices. The layer keeps its value when one slice
             is tried, since its other cells stay as they are.
         """
         with selection_kept(self._viewer):
