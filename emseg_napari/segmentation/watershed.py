@@ -54,7 +54,10 @@ def watershed_fragments(
 
 def _levels(probability: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the order in which pixels are flooded, int32 (y, x) from 0, and how many levels it has."""
-    interior, widest = squares > 0, int(squares.max())
+    interior = squares > 0
+    if squares.max() > squares.size:  # of a long strip: as many levels as there are distances
+        squares = np.unique(squares, return_inverse=True)[1].reshape(squares.shape)
+    widest = int(squares.max())
     values, order = np.unique(probability[~interior], return_inverse=True)
     levels = (widest - squares).astype(np.int32)
     levels[~interior] = order + widest

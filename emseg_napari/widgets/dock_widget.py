@@ -91,8 +91,7 @@ class DockWidget(QWidget):
         try:
             is_more = self._built.build_next()
         except Exception as error:
-            self._built.deleteLater()  # half of a dock is of no use
-            self._built = None
+            self._discard(self._built)
             self._refuse(_named(error))
             return
         if is_more:
@@ -126,8 +125,18 @@ class DockWidget(QWidget):
     def _end(self) -> None:
         self._has_ended = True
         if self._window is not None and self._built is not None and self._built.parentWidget() is self:
-            self._built.put_away(self._window)
+            try:
+                self._built.put_away(self._window)
+            except Exception:  # a part cannot be built: the next opening says so
+                self._discard(self._built)
         self.deleteLater()
+
+    def _discard(self, dock: Dock) -> None:
+        """Delete half of a dock, which is of no use."""
+        dock.hide()
+        dock.setParent(None)
+        dock.deleteLater()
+        self._built = None
 
 
 def _import_dock() -> str:

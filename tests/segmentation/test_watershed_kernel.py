@@ -8,6 +8,7 @@ from scipy import ndimage
 from skimage.morphology import reconstruction
 from skimage.segmentation import watershed
 
+from emseg_napari.segmentation.watershed import _levels
 from emseg_napari.segmentation.watershed_kernel import flooded, reconstructed, squared_distances
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12))
@@ -44,3 +45,13 @@ def test_a_flood_is_that_of_the_library_with_seeds_in_reading_order(pictures):
     ordered.flat[places] -= (seeds.size - places) / (2 * seeds.size)
     expected = watershed(ordered, seeds) if seeds.any() else seeds
     np.testing.assert_array_equal(flooded(height, 5, seeds), expected)
+
+
+def test_a_long_blank_strip_needs_no_level_for_every_square_of_a_distance():
+    probability = np.zeros((4, 3000), np.float32)
+    probability[:, 0] = probability[1:3, 1500] = 1
+    squares = squared_distances(probability < 0.5)
+    levels, count = _levels(probability, squares)
+    assert squares.max() > squares.size > count > levels.max()
+    order = np.argsort(-squares[squares > 0], kind="stable")
+    assert (np.diff(levels[squares > 0][order]) >= 0).all()

@@ -86,6 +86,21 @@ def test_a_session_is_not_saved_where_unsaved_work_is_deleted(card, dock, qtbot,
     wait_for(qtbot, lambda: not list(recovery_folder().glob("*.emseg")))
 
 
+@pytest.mark.parametrize(("answer", "is_saved"), [("Replace", True), ("Cancel", False)])
+def test_another_session_is_replaced_only_if_the_user_says_so(
+    card, dock, qtbot, tmp_path, monkeypatch, answer, is_saved
+):
+    restore(card, dock, qtbot)
+    other, saved = tmp_path / "brain.emseg", []
+    other.mkdir()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(other.with_suffix("")), ""))
+    monkeypatch.setattr(dock.load, "save_session", saved.append)
+    asked = answer_with(monkeypatch, answer)
+    entry(dock, "Save session...").click()
+    assert f"brain.emseg in {tmp_path} is replaced" in asked[0]
+    assert bool(saved) is is_saved
+
+
 def test_the_question_says_what_is_deleted_and_what_stays(stack, dock, monkeypatch):
     card, named = dock.load.lost_work, lost_with_name(stack)
     card.refresh()

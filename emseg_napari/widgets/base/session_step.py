@@ -17,6 +17,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.open import FILE_SUFFIXES
 from emseg_napari.widgets.base.autosave import checked_source
+from emseg_napari.widgets.base.dialogs import is_sure
 from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.base.step import StepWidget
@@ -70,8 +71,14 @@ class SessionStep(StepWidget):
         path, _ = QFileDialog.getSaveFileName(
             self, "Save the session", str(Path(self.last_folder()) / "session.emseg")
         )
-        if path:
+        if path and self._may_replace(session_folder(Path(path))):
             self.save_session(Path(path))
+
+    def _may_replace(self, folder: Path) -> bool:
+        """Ask before another session is lost; the dialog has not seen the ending."""
+        if not folder.exists() or folder == self.autosave.folder(self.workspace.labels):
+            return True
+        return is_sure(self, f"{folder.name} in {folder.parent} is replaced, with its labels.", "Replace")
 
     def last_folder(self) -> str:
         """Return the folder in which a file dialog begins: that of the last file."""
@@ -88,8 +95,7 @@ class SessionStep(StepWidget):
 
     def save_session(self, folder: Path) -> None:
         """Save image path, labels, confirmed slices and run, and autosave them there from then on."""
-        folder = folder.absolute()
-        folder = folder if folder.suffix == ".emseg" else folder.with_name(f"{folder.name}.emseg")
+        folder = session_folder(folder)
         image, labels = self.workspace.image, self.workspace.labels
         if not is_managed(labels) or image is None:
             raise UserError("Choose an image and a labels layer that emseg made or opened; then save.")
@@ -155,3 +161,9 @@ class SessionStep(StepWidget):
         self.remember_folder_of(folder)
         warnings = " ".join(["", *session.warnings])
         self.say(f"Opened the session ({slice_count(len(session.confirmed))} confirmed).{warnings}")
+
+
+def session_folder(path: Path) -> Path:
+    """Return the folder of a session, which ends in .emseg."""
+    path = path.absolute()
+    return path if path.suffix == ".emseg" else path.with_name(f"{path.name}.emseg")

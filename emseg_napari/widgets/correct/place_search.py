@@ -168,7 +168,9 @@ class PlaceSearch(JobListener, QObject):
         """Say what was found in all slices; that of one slice is seen in the page."""
         if self.searches_all:
             assert self._now is not None  # it runs
-            self._step.say(f"All slices are searched: {self._now.queue.count()}.")
+            queue = self._now.queue
+            which = "All slices that can be read" if queue.left_out else "All slices"
+            self._step.say(f"{which} are searched: {queue.count()}.")
 
     def on_failed(self, event: Failed) -> None:
         """Report why the search ended early, unless it was cancelled."""

@@ -36,6 +36,7 @@ class RepairPanel(QWidget):
         super().__init__()
         self._step = step
         self._awaited: WholeSliceTool | None = None  # that is in hand once its preview is drawn
+        self._escaping: Labels | None = None  # the layer whose Escape key ends tools
         self.repair = RepairController(step.viewer, self._probability, step.image_plane, self)
         self.repair.changed.connect(self._show_tool)
         self.repair.message.connect(lambda text, wrong: (step.complain if wrong else step.say)(text))
@@ -150,6 +151,9 @@ class RepairPanel(QWidget):
         layer = self._step.workspace.labels
         if self.repair.layer is not None and self.repair.layer != layer:
             self.repair.deactivate()
+        if self._escaping is not None:
+            self._escaping.bind_key("Escape", None)
+        self._escaping = layer
         if layer is not None:
             layer.bind_key("Escape", self._escape, overwrite=True)
 

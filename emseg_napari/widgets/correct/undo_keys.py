@@ -22,12 +22,12 @@ class UndoKeys(QObject):
     ----------
     workspace : Workspace
     owner : QWidget
-        While it is seen, the keys work with a layer selected that is no labels layer.
+        Unless it is seen, the keys change the selected layer only.
     """
 
     def __init__(self, workspace: Workspace, owner: QWidget) -> None:
         super().__init__(owner)
-        self._workspace = workspace
+        self._workspace, self._owner = workspace, owner
         self._actions = {"Control-Z": self._undo, "Control-Shift-Z": self._redo}
         bind(workspace.viewer, owner, self._actions)
         workspace.layers_changed.connect(self._bind_layers)
@@ -51,5 +51,6 @@ class UndoKeys(QObject):
     def _histories(self, selected: Labels | None) -> list[Any]:
         """Return the history that is meant, if any: of a foreign layer its own, which napari keeps."""
         is_painted = selected is not None and selected.mode != "pan_zoom"
-        layer = selected if is_painted else self._workspace.labels
+        is_meant = is_painted or not self._owner.isVisible()
+        layer = selected if is_meant else self._workspace.labels
         return [] if layer is None else [history_of(layer) if is_managed(layer) else layer]

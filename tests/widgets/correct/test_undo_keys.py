@@ -81,3 +81,21 @@ def test_labels_that_are_undone_are_seen(desk):
     press(desk, UNDO)
     assert painted(desk) == ["second", "foreign"]
     assert desk.first.visible
+
+
+def test_the_selected_layer_is_undone_while_the_dock_is_not_seen(desk):
+    desk.workspace.viewer.layers.selection.active = desk.second
+    canvas = canvas_of(desk)
+    desk.hide()
+    QTest.keyClick(canvas, Qt.Key.Key_Z, UNDO)
+    assert painted(desk) == ["first", "foreign"]
+
+
+def test_escape_is_free_again_in_labels_that_are_no_longer_chosen(desk):
+    desk.workspace.choose("labels", desk.second)
+    viewer = desk.workspace.viewer
+    viewer.layers.selection.active = desk.first
+    desk.correct.repairs.tools["Drop piece"].click()
+    viewer.layers.selection.active = desk.first
+    QTest.keyClick(canvas_of(desk), Qt.Key.Key_Escape)
+    assert desk.correct.repairs.repair.tool is not None
