@@ -12,8 +12,7 @@ from emseg_napari.cli.inputs import STACK, JsonOption
 from emseg_napari.cli.outputinfo import file_figures, file_lines, read_file
 from emseg_napari.cli.reporting import show_result
 from emseg_napari.core.text import counted
-from emseg_napari.evaluation.evaluation import as_ranges
-from emseg_napari.io.axes import shape_text
+from emseg_napari.io.axes import shape_text, slices_text
 from emseg_napari.io.open import is_container
 from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.settings import TrainingSettings, applies
@@ -88,7 +87,7 @@ def _lines(run: Run, f: dict[str, Any]) -> list[str]:
     lines = [
         f"{f['run']}: {f['network']}, {state}; {counted(f['steps'], 'step')}, "
         f"{counted(f['epochs'], 'epoch')}, {f['seconds']:.0f} s",
-        f"trained on slices {as_ranges(f['trained_slices'])} of a stack of {size} "
+        f"trained on {slices_text(f['trained_slices'])} of a stack of {size} "
         f"({', '.join(f'{count} {name}' for name, count in f['label_counts'].items())} pixels)",
         _start(f),
         *filter(None, [share_sentence(run.record)]),
@@ -104,7 +103,7 @@ def _lines(run: Run, f: dict[str, Any]) -> list[str]:
 def _start(f: dict[str, Any]) -> str:
     if f["start"] is None:
         return "started from nothing"
-    seen = f"which had seen slices {as_ranges(f['start_slices'])} of this stack: scores there prove nothing"
+    seen = f"which had seen {slices_text(f['start_slices'])} of this stack: scores there prove nothing"
     return f"started from {f['start']}" + (
         f", {seen}" if f["start_slices"] else ", which had not seen this stack"
     )
@@ -112,10 +111,11 @@ def _start(f: dict[str, Any]) -> str:
 
 def _score(f: dict[str, Any]) -> str:
     if f["held_out_slices"]:
-        place = f"held-out slices {as_ranges(f['held_out_slices'])}"
+        place = f"held-out {slices_text(f['held_out_slices'])}"
     elif f["held_out_tile"]:
         top, bottom, left, right = f["held_out_tile"]
-        place = f"the held-out corner y {top}:{bottom}, x {left}:{right} (scores on small areas are too high)"
+        corner = f"y {top}-{bottom - 1}, x {left}-{right - 1}"
+        place = f"the held-out corner {corner} (scores on small areas are too high)"
     else:
         return f"nothing was held out, so there is no score; threshold {f['threshold']:.2f}"
     if f["accuracy"] is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.axes import slices_text
 from emseg_napari.io.description import FileDescription, stack_axes
 from emseg_napari.io.open import describe, is_container
 from emseg_napari.io.records import KINDS, PREDICT_SOFTWARE, SEGMENT_SOFTWARE, other_scale, record_of_path
@@ -76,8 +77,7 @@ def output_lines(path: Path, record: dict[str, Any]) -> list[str]:
         choices = _threshold(record) + _scale(record)
         lines.append(f"predicted by the run {record['run']} in {record['run_folder']}{choices}")
     if {"image", "slices"} <= record.keys():
-        first, end = record["slices"]
-        lines.append(f"slices {first}:{end} of {record['image']}")
+        lines.append(f"{slices_text(range(*record['slices']))} of {record['image']}")
     if changed := _changed(record.get("settings", {})):
         lines.append("other than by default: " + ", ".join(f"{k} {v}" for k, v in changed.items()))
     return [*lines, f"made with emseg-napari {record['version']}"]

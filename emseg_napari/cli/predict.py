@@ -28,6 +28,7 @@ from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
 from emseg_napari.core.owned_output import owned
+from emseg_napari.io.axes import slices_text
 from emseg_napari.io.fingerprint import known_as
 from emseg_napari.io.open import display_name, open_volume, read_whole
 from emseg_napari.io.placing import shifted
@@ -136,9 +137,9 @@ def _figures(
 
 
 def _show(output: Path, figures: dict[str, Any], seconds: float, as_json: bool) -> None:
-    first, end = figures["slices"]
+    slices = slices_text(range(*figures["slices"]))
     sentence = (
-        f"{output}: slices {first}:{end} of {figures['image']}, {figures['values']}; "
+        f"{output}: {slices} of {figures['image']}, {figures['values']}; "
         f"threshold {figures['threshold']:.2f}, {seconds:.1f} s"
     )
     show_result(sentence, {"output": str(output)} | figures | {"seconds": round(seconds, 2)}, as_json)

@@ -16,6 +16,7 @@ from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.machine import free_memory
+from emseg_napari.io.axes import slices_text
 from emseg_napari.io.open import display_name, open_volume
 from emseg_napari.io.records import Kind
 from emseg_napari.io.resume_check import MARKS
@@ -113,9 +114,9 @@ def check_memory(image: Path, settings: PredictionSettings) -> None:
 
 
 def _sentence(task: PredictTask, found: VolumePrediction) -> str:
-    first, end = found.record["slices"]
+    slices = slices_text(range(*found.record["slices"]))
     parts = [
-        f"{task.output}: slices {first}:{end} of {display_name(task.image)}, {found.record['values']}; "
+        f"{task.output}: {slices} of {display_name(task.image)}, {found.record['values']}; "
         f"threshold {found.record['threshold']:.2f}; {blocks(found.done)} predicted in {found.seconds:.1f} s"
     ]
     if found.done:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from emseg_napari.cli.streams import echo
+from emseg_napari.io.axes import slice_spans
 
 if TYPE_CHECKING:
     from emseg_napari.evaluation.pairing import Source
@@ -36,12 +37,10 @@ def show_scores(evaluation: Evaluation, source: Source | None, overlap: Overlap)
     overlap : Overlap
         What the run has seen of the scored slices.
     """
-    from emseg_napari.evaluation.evaluation import as_ranges
-
     slices = [one.z for one in evaluation.per_slice]
     words = "slice" if len(slices) == 1 else "slices"
     head, means = _means_of_labels(evaluation) if source is None else _means(evaluation)
-    _show(f"Mean over {len(slices)} {words} ({as_ranges(slices)})", head, means)
+    _show(f"Mean over {len(slices)} {words} ({slice_spans(slices)})", head, means)
     _show(
         "Each slice" if source is None else f"Each slice {_at(evaluation)} ({_SOURCES[source]})",
         ("slice", "V_rand", "V_info", "accuracy", "boundary F1", ""),

@@ -157,7 +157,7 @@ def _check_chosen(labels: np.ndarray | SparseStack, chosen: list[int], allow_unl
     if holes and not allow_unlabelled:
         raise UserError(
             f"There are unlabelled pixels in {slices_text(holes)}, so nothing is exported; "
-            "label them, choose other slices, or tick 'With unlabelled pixels'."
+            "label them, choose other slices, or allow unlabelled pixels."
         )
 
 

@@ -68,6 +68,7 @@ class ExportStep(StepWidget):
             chosen = chosen_slices(trusted, confirmed, settings)
             if not settings.allow_unlabelled:
                 _refuse_proposals(labels, trusted, chosen)
+                _refuse_unlabelled(trusted, chosen)
             export_training_labels(image, trusted, chosen, settings, folder, voxel, origin)
             return len(chosen), exchanged(trusted, layer.name) or ""
 
@@ -86,4 +87,14 @@ def _refuse_proposals(labels: SparseStack, trusted: SparseStack, chosen: list[in
         raise UserError(
             f"There are unconfirmed proposals in {slices_text(proposed)}, so nothing is exported; confirm "
             "them, choose confirmed slices, or tick 'With unconfirmed proposals'."
+        )
+
+
+def _refuse_unlabelled(trusted: SparseStack, chosen: list[int]) -> None:
+    """Raise `UserError` if chosen slices have unlabelled pixels; unlike the export, it names the tick box."""
+    holes = [z for z in chosen if (trusted[z] == UNLABELLED).any()]
+    if holes:
+        raise UserError(
+            f"There are unlabelled pixels in {slices_text(holes)}, so nothing is exported; "
+            "label them, choose other slices, or tick 'With unlabelled pixels'."
         )

@@ -296,7 +296,7 @@ def test_prediction_through_the_real_command_line(
     output = tmp_path / "labels.tif"
     done = emseg("predict", training[0].folder, sample[0], "--output", output, "--slices", "0:2")
     assert done.returncode == 0
-    assert done.stdout.startswith(f"{output}: slices 0:2 of image.tif")
+    assert done.stdout.startswith(f"{output}: slices 0-1 of image.tif")
     assert re.fullmatch(r"slice 0 predicted, 50%, \d+:\d\d left\nslice 1 predicted, 100%\n", done.stderr)
 
 

@@ -208,7 +208,7 @@ def test_a_file_of_ours_is_taken_for_what_it_says(desk: Desk) -> None:
 def test_slices_the_run_was_trained_on_are_left_out_and_named(desk: Desk) -> None:
     desk.run()
     result = desk.evaluate(desk.predicted())
-    assert "Mean over 4 slices (4:8)" in result.stdout
+    assert "Mean over 4 slices (4-7)" in result.stdout
     assert "Left out, since the run was trained on them: slices 0-3." in result.stderr
     assert "On slice 4 the run chose its threshold and weights: scores there are too high." in result.stderr
 
@@ -283,7 +283,7 @@ def test_slices_of_another_size_are_all_new_to_the_run(desk: Desk) -> None:
     desk.run(image_shape=(20, 35, 40))
     result = desk.evaluate(desk.predicted())
     assert "was trained on another stack, of 20 x 35 x 40 and not 8 x 70 x 80" in result.stderr
-    assert "Mean over 8 slices (0:8)" in result.stdout
+    assert "Mean over 8 slices (0-7)" in result.stdout
     assert "too high" not in result.stderr
 
 
@@ -300,7 +300,7 @@ def test_a_part_that_was_cut_out_of_the_runs_stack_is_known_by_the_numbers_of_it
 def test_the_best_stands_beside_the_score_at_the_threshold(desk: Desk) -> None:
     lines = desk.evaluate(desk.write("p.tif", desk.probability), "--threshold", 0.55).stdout.splitlines()
     expected = desk.expected(threshold=0.55)
-    assert lines[0] == "Mean over 8 slices (0:8)"
+    assert lines[0] == "Mean over 8 slices (0-7)"
     assert lines[1].split() == ["best", "at", "0.55", "split", "merge"]
     best, _, place, own, split, merge = lines[2].split()[1:]
     assert (best, place) == (f"{expected['v_rand']:.4f}", f"{expected['v_rand_threshold']:.1f}")

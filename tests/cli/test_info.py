@@ -44,15 +44,15 @@ def saved(tmp_path):
 def test_info_says_what_was_trained_on_and_how_it_scored(saved):
     said = saved()
     assert "compact, finished; 100 steps, 2 epochs, 8 s" in said
-    assert "trained on slices 0:3, 5 of a stack of 9 x 64 x 64" in said
-    assert "accuracy 91.25%, V_rand 0.9712 on held-out slices 6:8, at threshold 0.40" in said
+    assert "trained on slices 0-2, 5 of a stack of 9 x 64 x 64" in said
+    assert "accuracy 91.25%, V_rand 0.9712 on held-out slices 6-7, at threshold 0.40" in said
     assert "started from nothing" in said
     assert "minutes 1.0, seed 7" in said
 
 
 def test_info_warns_of_a_start_that_had_seen_the_stack(saved):
     said = saved(start="starter", start_slices=[6, 7])
-    assert "started from starter, which had seen slices 6:8 of this stack: scores there prove nothing" in said
+    assert "started from starter, which had seen slices 6-7 of this stack: scores there prove nothing" in said
 
 
 def test_info_says_when_nothing_was_held_out(saved):
@@ -61,7 +61,7 @@ def test_info_says_when_nothing_was_held_out(saved):
 
 
 def test_info_says_that_a_corner_flatters(saved):
-    assert "corner y 0:22, x 42:64 (scores on small areas are too high)" in saved(
+    assert "corner y 0-21, x 42-63 (scores on small areas are too high)" in saved(
         held_out_slices=[], held_out_tile=(0, 22, 42, 64)
     )
 
@@ -109,7 +109,7 @@ def test_info_of_a_prediction_says_who_made_it_of_what(tmp_path):
         f"{tmp_path / 'p.tif'}: prediction, boundary probability, 0 to 1",
         "1 slice of 4 x 4, 32 bit float",
         "predicted by the run r in /runs/r, threshold 0.40",
-        "slices 2:3 of i.tif",
+        "slice 2 of i.tif",
         "made with emseg-napari 0.1.0",
     ]
 

@@ -114,7 +114,7 @@ def test_what_cells_were_made_from_is_told(tmp_path, probability, kind, what, na
         f"{tmp_path / name}: cells, every cell has a number of its own",
         f"made from the {what} p.tif",
         "predicted by the run mine in /runs/mine",
-        "slices 19:24 of i.tif",
+        "slices 19-23 of i.tif",
     ]
     assert "other than by default: neck_px 3.0" in lines
 

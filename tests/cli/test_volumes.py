@@ -78,7 +78,7 @@ def test_zarr_is_predicted_into_zarr(run, image, values, tmp_path, kind):
     assert abs(output[:] - expected).max() <= (kind != "labels")
     assert output.record["kind"] == kind
     (line,) = result.stdout.strip().splitlines()
-    assert "slices 0:4 of image.zarr" in line
+    assert "slices 0-3 of image.zarr" in line
     assert "24 blocks predicted" in line
     assert "megavoxels a second" in line
 

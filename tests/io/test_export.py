@@ -125,7 +125,7 @@ def test_the_record_says_what_was_exported(tmp_path):
 def test_slices_with_unlabelled_pixels_are_listed_and_refused(tmp_path):
     labels = complete_labels()
     labels[[2, 7], 3, 3] = 0
-    with pytest.raises(UserError, match=r"pixels in slices 2, 7, so .* tick 'With unlabelled pixels'"):
+    with pytest.raises(UserError, match=r"pixels in slices 2, 7, so .* or allow unlabelled pixels.$"):
         export.export_training_labels(noise(), labels, [1, 2, 7], settings(), tmp_path / "e")
     labels[:] = 0
     with pytest.raises(UserError, match="in slices 0-12, "):

@@ -213,6 +213,27 @@ def test_an_image_without_a_file_gets_no_second_copy_when_its_labels_are_restore
     assert images_in(dock) == ["cells"]
 
 
+def test_a_single_image_without_a_file_gets_no_second_copy_beside_a_colour_image(dock, qtbot, tmp_path):
+    colours = np.zeros((*IMAGE.shape[1:], 3), np.uint8)
+    dock.workspace.viewer.add_image(colours, name="colours", rgb=True)
+    image = dock.workspace.viewer.add_image(IMAGE[0], name="cells")
+    dock.workspace.choose("image", image)
+    session = Session(None, IMAGE[:1], LABELS[:1], image_place=placement_of(image))
+    save_session(tmp_path / "work.emseg", session)
+    dock.load.open_session(tmp_path / "work.emseg")
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
+    assert images_in(dock) == ["colours", "cells"]
+
+
+def test_a_session_with_a_copied_image_opens_over_the_file_of_that_image(dock, qtbot, stack):
+    image = open_image(dock, qtbot, stack)
+    session = Session(stack, IMAGE, LABELS, image_place=placement_of(image))
+    save_session(stack.with_name("work.emseg"), session, copy_image=True)
+    dock.load.open_session(stack.with_name("work.emseg"))
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
+    assert images_in(dock) == ["stack"]
+
+
 def test_a_session_comes_with_its_image_where_the_open_one_lies_elsewhere(dock, qtbot, stack):
     image = open_image(dock, qtbot, stack)
     save_session(stack.with_name("work.emseg"), Session(stack, None, LABELS, image_place=placement_of(image)))

@@ -385,6 +385,17 @@ def test_export_of_proposals_names_them_and_the_control_that_lets_them_in(loaded
     assert loaded.export.status.text().startswith("Exported 6 slices")
 
 
+def test_export_of_unlabelled_pixels_names_the_slices_and_the_control_that_lets_them_in(loaded, tmp_path):
+    loaded.workspace.labels.data[3:5, :, 32:] = 0
+    loaded.export.form.widgets["which"].value = "all"
+    loaded.export.export_to(tmp_path / "out")
+    settle(loaded.export)
+    said = loaded.export.status.text()
+    assert "unlabelled pixels in slices 3-4, " in said
+    assert f"tick '{ExportSettings.model_fields['allow_unlabelled'].title}'" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_confirmed_is_a_sentence_and_writes_nothing(loaded, qtbot, tmp_path):
     with loaded.export.guard():
         loaded.export.export_to(tmp_path / "out")

@@ -18,7 +18,7 @@ from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.layers.label_colours import label_colours
 from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo, OpenedSession, info_in
-from emseg_napari.widgets.layers.layer_pixels import finest
+from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.layer_sources import is_in_memory, known_source
 from emseg_napari.widgets.layers.placement import placement_of, transform_at
 from emseg_napari.widgets.layers.slice_checksums import slice_checksums
@@ -79,9 +79,9 @@ def _shows(layer: Image, session: Session) -> bool:
     source, pixels = known_source(layer), session.image
     if session.image_path is not None:
         return source is not None and os.path.realpath(source) == os.path.realpath(session.image_path)
-    if source is not None or not is_in_memory(layer) or not isinstance(pixels, np.ndarray):
+    if layer.rgb or not is_in_memory(layer) or not isinstance(pixels, np.ndarray):
         return False
-    return np.array_equal(finest(layer), pixels)
+    return fits(layer, pixels.shape) and np.array_equal(volume_of_layer(layer), pixels)
 
 
 def _image_layer(session: Session, path: Path | None, name: str, folder: Path) -> LayerData:
