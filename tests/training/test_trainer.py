@@ -29,7 +29,7 @@ from emseg_napari.settings import TrainingSettings
 from emseg_napari.training import learner, trainer
 from emseg_napari.training.devices import Devices
 from emseg_napari.training.run_record import comparison_sentence, share_sentence
-from emseg_napari.training.trainer import train_network
+from emseg_napari.training.trainer import _Training, train_network
 from emseg_napari.training.validation import Scorer, ValidationScore, Validator
 from helpers.slow import slow_case
 from helpers.small_network import small_network
@@ -469,7 +469,7 @@ def test_a_corner_is_held_out_where_no_slice_can_be(tmp_path):
     run = train_network(image, labels, tiny(epochs=1), context=JobContext(report=story), folder=tmp_path)
     top, bottom, left, right = run.record.held_out_tile
     assert (bottom - top, right - left) == (45, 57)
-    assert f"y {top}:{bottom}, x {left}:{right}" in story.of(Message)[0].text
+    assert f"y {top}-{bottom - 1}, x {left}-{right - 1}" in story.of(Message)[0].text
     assert 0 <= run.history[0].held_out_accuracy <= 1
     assert 0 <= run.history[0].held_out_v_rand <= 1
 
@@ -641,6 +641,7 @@ def test_a_start_has_its_own_thresholds_also_after_a_cancel_while_it_was_scored(
     second, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(Scorer, "choose", lambda *_: (0.95, 0.3))
+    monkeypatch.setattr(_Training, "_best_share", lambda _: 1.0)  # with 0 the start's own would stay
     whole = second(folder=tmp_path / "whole").record
 
     def cancelled(*_: object) -> None:

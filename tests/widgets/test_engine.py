@@ -58,7 +58,7 @@ def test_the_main_job_from_training_to_training_again(ready, qtbot, tmp_path):
     assert run.record.trained_slices == [0, 1, 2, 3]
     assert run.record.held_out_slices == [4]
     assert [row.epoch for row in ready.train.plot.rows] == [1, 2]
-    assert "on held-out slices" in ready.train.figures.text()
+    assert "on held-out slice" in ready.train.figures.text()
     assert viewer.layers["training movie (epochs)"].data.shape == (2, 1, 96, 96)
     ready.train.preview.export_gif(tmp_path / "movie.gif")
     assert len(imageio.imread(tmp_path / "movie.gif", index=None)) == 2

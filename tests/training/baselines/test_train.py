@@ -98,7 +98,7 @@ def test_the_record_says_what_was_trained_on_and_how_it_scored(runs, stack, netw
 def test_the_fit_tells_what_a_training_tells(runs, told, network):
     events = told[network]
     assert isinstance(events[0], Message)
-    assert "5 slices" in events[0].text
+    assert "5 labelled slices" in events[0].text
     fractions = [event.fraction for event in events if isinstance(event, Progress)]
     assert fractions == sorted(fractions)
     assert (fractions[0], fractions[-1]) == (0, 1)
