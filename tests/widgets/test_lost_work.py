@@ -93,6 +93,7 @@ def test_another_session_is_replaced_only_if_the_user_says_so(
     restore(card, dock, qtbot)
     other, saved = tmp_path / "brain.emseg", []
     other.mkdir()
+    (other / "session.json").write_text("{}")
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(other.with_suffix("")), ""))
     monkeypatch.setattr(dock.load, "save_session", saved.append)
     asked = answer_with(monkeypatch, answer)

@@ -76,7 +76,7 @@ class SessionStep(StepWidget):
 
     def _may_replace(self, folder: Path) -> bool:
         """Ask before another session is lost; the dialog has not seen the ending."""
-        if not folder.exists() or folder == self.autosave.folder(self.workspace.labels):
+        if not (folder / "session.json").exists() or folder == self.autosave.folder(self.workspace.labels):
             return True
         return is_sure(self, f"{folder.name} in {folder.parent} is replaced, with its labels.", "Replace")
 
