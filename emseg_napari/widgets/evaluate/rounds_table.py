@@ -25,7 +25,7 @@ from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, s
 from emseg_napari.widgets.layers.layer_pixels import fits
 
 BETTER, WORSE = GREEN, VERMILLION
-_LETTERS = 13  # of the first column, so that the figures stay in view
+_LETTERS = 11  # of the first column, so that the figures stay in view
 _DIFFERENCE = "below it the difference to the last round that scored the same slices."
 _COLUMNS = {
     "Round": "When, with which run, on which slices of which labels. Grey: not all of them are new to the "

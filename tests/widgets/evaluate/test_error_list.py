@@ -144,7 +144,7 @@ def test_a_round_is_compared_with_the_last_one_on_the_same_slices(qtbot):
     assert texts[2][0].splitlines()[2] == "slices 1-2"
     assert table.item(2, 2).toolTip() == "The first round on these slices."
     assert "a run with a long name" in table.item(2, 0).toolTip()
-    assert texts[2][0].splitlines()[1] == "a run wi\u2026name"
+    assert texts[2][0].splitlines()[1] == "a run w\u2026ame"
 
 
 def test_a_narrow_history_cuts_names_and_does_not_scroll_sideways(qtbot):

@@ -41,7 +41,7 @@ def test_a_round_shows_the_difference_to_the_last_one_on_the_same_slices(step):
     assert table.item(0, 2).foreground().color() == GREY.on(table)
     step.workspace.set_rounds([a_round(0.8, slices=(1, 4, 6, 8, 10), run="stack-compact-20260102-100000")])
     _, run, slices = column(table, 0)[0].split("\n")
-    assert (run, slices) == ("stack-co\u20260000", "5 slices")
+    assert (run, slices) == ("stack-c\u2026000", "5 slices")
     assert "stack-compact-20260102-100000\nslices 1, 4, 6, 8, 10" in table.item(0, 0).toolTip()
 
 
