@@ -188,6 +188,13 @@ class Dock(QWidget):
         hidden.setWidget(self)
         hidden.hide()
 
+    def discard(self) -> None:
+        """End half a dock, of which a part cannot be built: the next opening begins anew."""
+        _DOCKS.discard(self)
+        self.hide()
+        self.setParent(None)
+        self.deleteLater()
+
 
 def dock_of(viewer: Any) -> Dock:
     """Return the dock of a viewer, or a new one to build; napari hands plugins a new proxy each time."""

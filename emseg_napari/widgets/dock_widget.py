@@ -91,7 +91,7 @@ class DockWidget(QWidget):
         try:
             is_more = self._built.build_next()
         except Exception as error:
-            self._discard(self._built)
+            self._discard()
             self._refuse(_named(error))
             return
         if is_more:
@@ -128,14 +128,12 @@ class DockWidget(QWidget):
             try:
                 self._built.put_away(self._window)
             except Exception:  # a part cannot be built: the next opening says so
-                self._discard(self._built)
+                self._discard()
         self.deleteLater()
 
-    def _discard(self, dock: Dock) -> None:
-        """Delete half of a dock, which is of no use."""
-        dock.hide()
-        dock.setParent(None)
-        dock.deleteLater()
+    def _discard(self) -> None:
+        if self._built is not None:
+            self._built.discard()
         self._built = None
 
 

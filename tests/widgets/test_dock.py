@@ -228,6 +228,12 @@ def test_a_part_that_cannot_be_built_is_said_and_the_next_opening_begins_anew(vi
     assert opened(viewer, qtbot)[1].dock.pages.count() == 4
 
 
+def test_half_a_dock_is_not_found_from_the_moment_that_it_is_discarded(viewer):
+    half = dock_module.dock_of(viewer)
+    half.discard()
+    assert dock_module.dock_of(viewer) is not half
+
+
 def test_no_part_is_a_window_of_its_own_while_the_dock_is_built(viewer, qtbot):
     before = {id(one) for one in QApplication.topLevelWidgets() if one.isVisible()}
     shown, windows, timer = viewer.window.add_plugin_dock_widget(PLUGIN)[1], [], QTimer()

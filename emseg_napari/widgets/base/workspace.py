@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
-from napari.components.overlays import BrushCircleOverlay
+from napari.components.overlays import BrushCircleOverlay, TextOverlay
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox, QWidget
@@ -158,15 +158,13 @@ class Workspace(QObject):
 
 
 def _survive_mesa(viewer: Any) -> None:
-    """Let the viewer draw a blank text over its layers.
+    """Let the viewer draw a box that adds nothing to what is below it.
 
     Mesa's software OpenGL ends the process when a layer is removed and the next frame begins with the program
-    that drew last. A text is drawn last, by a program that stays.
+    that drew last. The box of a text is drawn last, by a program that stays.
     """
-    overlay = viewer.canvas.overlays.text
-    if not overlay.visible:
-        overlay.text = overlay.text or " "
-        overlay.visible = True
+    box = {"box_color": "transparent", "blending": "additive", "position": "bottom_center"}
+    viewer.canvas.overlays["emseg"] = TextOverlay(text=" ", visible=True, **box)
 
 
 def _clear_brush(viewer: Any) -> None:
