@@ -226,9 +226,12 @@ class WrappingLabel(QLabel):
         self.setWordWrap(True)  # after the policy, which forgets that the height depends on the width
 
     def setText(self, text: str) -> None:
-        """Show a text, and ask for the height that it needs."""
+        """Show a text, and take the height that it needs."""
         super().setText(text)
+        before = self.minimumHeight()
         self._fit()
+        if self.isVisible() and self.minimumHeight() != before:
+            _lay_out_above(self)
 
     def event(self, event: QEvent) -> bool:
         """Ask for another height with another width, font or margin."""
@@ -241,6 +244,18 @@ class WrappingLabel(QLabel):
         # A minimum: layouts above do not always ask for the height at a width, and none that is aligned does.
         self.setMinimumHeight(0)
         self.setMinimumHeight(max(0, self.heightForWidth(self.width())))
+
+
+def _lay_out_above(widget: QWidget) -> None:
+    """Lay out now, from the inside outwards, what Qt would lay out with one more picture for each level.
+
+    In these pictures the widget would be drawn over what is below it.
+    """
+    above = widget.parentWidget()
+    while above is not None and not above.isWindow():
+        if (layout := above.layout()) is not None:
+            layout.activate()
+        above = above.parentWidget()
 
 
 def first_obstacle(obstacles: Iterable[tuple[bool, str]]) -> str | None:

@@ -4,8 +4,17 @@ import threading
 
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtCore import QThreadPool
-from qtpy.QtWidgets import QApplication, QGridLayout, QLabel, QPushButton, QScrollArea, QSizePolicy, QWidget
+from qtpy.QtCore import Qt, QThreadPool
+from qtpy.QtWidgets import (
+    QApplication,
+    QGridLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.widgets.base.step import (
@@ -63,6 +72,26 @@ def test_rows_keep_their_height_beside_a_long_sentence(step, qtbot):
         assert row.height() == 200
         assert sentence.height() >= sentence.heightForWidth(sentence.width())
     area.takeWidget()
+
+
+def test_a_sentence_that_becomes_longer_moves_what_is_below_it_before_it_is_drawn(qtbot):
+    window, page, panel, sentence, below = (
+        *(QWidget() for _ in range(3)),
+        WrappingLabel("Short."),
+        QPushButton(),
+    )
+    qtbot.addWidget(window)
+    rows = QVBoxLayout(panel)
+    rows.addWidget(sentence)
+    rows.addWidget(below)
+    QVBoxLayout(page).addWidget(panel, alignment=Qt.AlignmentFlag.AlignTop)
+    QVBoxLayout(window).addWidget(page)
+    window.resize(200, 400)
+    window.show()
+    QApplication.processEvents()
+    sentence.setText("A long sentence about the slice in view.")
+    assert sentence.height() >= sentence.heightForWidth(sentence.width())
+    assert below.y() >= sentence.geometry().bottom()
 
 
 def test_a_long_choice_leaves_room_for_its_title(qtbot):
