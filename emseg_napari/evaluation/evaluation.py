@@ -146,18 +146,6 @@ def _say_what_is_trained(
         report(Message(f"The run was trained on {slices}: scores there prove nothing{counts}."))
 
 
-def as_ranges(slices: Sequence[int]) -> str:
-    """Write ascending indices as the user types ranges, the end excluded: 3, 5, 6, 7 are ``3, 5:8``.
-
-    Sentences name slices by `io.axes.slices_text`, the last one included.
-    """
-    known = frozenset(slices)
-    ends = [z for z in slices if z + 1 not in known]
-    firsts = [z for z in slices if z - 1 not in known]
-    pairs = zip(firsts, ends, strict=True)
-    return ", ".join(str(first) if first == last else f"{first}:{last + 1}" for first, last in pairs)
-
-
 def _in_threads(
     compare: Callable[[int], Iterator[SliceComparison]],
     slices: Sequence[int],

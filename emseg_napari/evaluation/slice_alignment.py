@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.evaluation.evaluation import as_ranges
 from emseg_napari.evaluation.predictions import Prediction, Reason
-from emseg_napari.io.axes import shape_text
+from emseg_napari.io.axes import shape_text, slice_ranges
 from emseg_napari.io.records import KINDS, Kind
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.io.stacks import check_range
@@ -110,7 +109,7 @@ def aligned_slices(
     labelled = labelled_slices(known, range(begin, begin + count))
     match = SliceAlignment(begin, first, end, (prediction.slices or (begin, 0))[0] - begin, labelled)
     if not match.compared:
-        among = f"choose among {as_ranges(labelled)}" if labelled else "choose labelled slices"
+        among = f"choose among {slice_ranges(labelled)}" if labelled else "choose labelled slices"
         raise UserError(
             f"{names.labels} has no labels in the slices {first}:{end}; {among} ({names.slices})."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,16 +68,24 @@ def slices_text(slices: Iterable[int]) -> str:
 
 
 def slice_spans(slices: Iterable[int]) -> str:
-    """Write the numbers of ascending slices for a reader: 3, 5, 6, 7 are "3, 5-7", the last one included.
-
-    What the user types has its end excluded: `evaluation.evaluation.as_ranges` writes that.
-    """
-    ordered = list(slices)
-    known = frozenset(ordered)
-    firsts = [z for z in ordered if z - 1 not in known]
-    lasts = [z for z in ordered if z + 1 not in known]
-    pairs = zip(firsts, lasts, strict=True)
+    """Write the numbers of ascending slices for a reader: 3, 5, 6, 7 are "3, 5-7", the last one included."""
+    pairs = _runs(slices)
     return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in pairs)
+
+
+def slice_ranges(slices: Iterable[int]) -> str:
+    """Write the numbers of ascending slices as the user types them, the end excluded: "3, 5:8"."""
+    pairs = _runs(slices)
+    return ", ".join(str(first) if first == last else f"{first}:{last + 1}" for first, last in pairs)
+
+
+def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last of numbers that follow each other."""
+    ordered = list(numbers)
+    known = frozenset(ordered)
+    firsts = (z for z in ordered if z - 1 not in known)
+    lasts = (z for z in ordered if z + 1 not in known)
+    return zip(firsts, lasts, strict=True)
 
 
 def name_of(path: Path, dataset: str = "") -> str:

@@ -14,8 +14,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, INTERIOR, UNLABELLED, check_trainable
-from emseg_napari.evaluation.evaluation import as_ranges
-from emseg_napari.io.axes import SliceWindow
+from emseg_napari.io.axes import SliceWindow, slice_ranges
 from emseg_napari.io.sparse_stack import SparseStack, labelled_slices
 from emseg_napari.io.stacks import check_range
 from emseg_napari.settings import TrainingSettings
@@ -103,7 +102,7 @@ def _held_out(labels: Labels, labelled: list[int], settings: TrainingSettings, n
     if labelled and not found:
         raise UserError(
             f"{names.validate_slices}: {wanted[0]}:{wanted[1]} has no labels, so nothing would be held out; "
-            f"choose among the labelled slices {as_ranges(labelled)}, or leave it out."
+            f"choose among the labelled slices {slice_ranges(labelled)}, or leave it out."
         )
     return found
 

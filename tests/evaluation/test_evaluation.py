@@ -7,7 +7,7 @@ import pytest
 
 from emseg_napari.core.jobs import Cancelled, Finished, JobContext, Message, Progress, UserError
 from emseg_napari.evaluation import evaluation
-from emseg_napari.evaluation.evaluation import as_ranges, evaluate
+from emseg_napari.evaluation.evaluation import evaluate
 from emseg_napari.evaluation.metrics import THRESHOLDS, pixel_error, v_info, v_rand
 from emseg_napari.settings import EvaluationSettings
 from helpers.timing import settled, within
@@ -286,10 +286,3 @@ def test_the_engine_evaluates(engine, prediction, truth):
     assert isinstance(events[-1], Finished)
     assert events[-1].result == evaluate(prediction, truth, settings, trained_slices=[1])
     assert any(isinstance(event, Progress) for event in events)
-
-
-@pytest.mark.parametrize(
-    ("slices", "written"), [([], ""), ([3], "3"), ([0, 1, 2], "0:3"), ([0, 2, 3, 9], "0, 2:4, 9")]
-)
-def test_slices_are_written_as_ranges(slices, written):
-    assert as_ranges(slices) == written

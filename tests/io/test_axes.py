@@ -2,7 +2,7 @@
 
 import pytest
 
-from emseg_napari.io.axes import slices_text
+from emseg_napari.io.axes import slice_ranges, slices_text
 
 
 @pytest.mark.parametrize(
@@ -11,3 +11,10 @@ from emseg_napari.io.axes import slices_text
 )
 def test_slices_of_a_sentence_include_the_last(slices, written):
     assert slices_text(slices) == written
+
+
+@pytest.mark.parametrize(
+    ("slices", "written"), [([], ""), ([3], "3"), ([0, 1, 2], "0:3"), ([0, 2, 3, 9], "0, 2:4, 9")]
+)
+def test_slices_are_written_as_ranges(slices, written):
+    assert slice_ranges(slices) == written
