@@ -109,7 +109,7 @@ class PlaceQueue:
     @property
     def place(self) -> Place | None:
         """The place that is looked at."""
-        return self._visited[self._at] if self._visited else None
+        return self._visited[self._at] if 0 <= self._at < len(self._visited) else None
 
     @property
     def has_previous(self) -> bool:
@@ -130,9 +130,13 @@ class PlaceQueue:
             return True
         waiting = self.waiting(z) if by > 0 else []
         if waiting:
-            self._at += 1
+            self._at = min(self._at + 1, len(self._visited))
             self._visited.insert(self._at, waiting[0])
         return bool(waiting)
+
+    def leave(self) -> None:
+        """Look at no place, after the last that was looked at."""
+        self._at = len(self._visited)
 
     def settle(self, place: Place) -> None:
         """Ask never again about a place."""

@@ -216,14 +216,22 @@ class PlaceWalk(QObject):
         show_if_hidden(self._step.viewer, queue.layer)
         with history_of(queue.layer).named("accept place"):
             set_pixels(queue.layer, place.z, rows, columns, plain(plane[rows, columns]))
-        queue.settle(place)
-        self.go(1)
+        self._settle(queue, place)
 
     def skip(self) -> None:
         """Do not ask about the place again."""
-        queue, place = self._current_place()
+        self._settle(*self._current_place())
+
+    def _settle(self, queue: PlaceQueue, place: Place) -> None:
+        """Ask never again about a place, and go to the next one; from the last, to none."""
         queue.settle(place)
-        self.go(1)
+        try:
+            self.go(1)
+        finally:
+            if queue.place is place:
+                queue.leave()
+                self.mark_place()
+                self.changed.emit()
 
     def _current_place(self) -> tuple[PlaceQueue, Place]:
         """Return the place that the user looks at, in the slice in view."""

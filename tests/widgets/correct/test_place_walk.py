@@ -272,6 +272,20 @@ def test_the_ring_and_its_question_go_when_the_slice_is_confirmed(alone):
     assert ring.visible
 
 
+@pytest.mark.parametrize("answer", ["accept", "skip"])
+def test_ring_and_question_go_with_the_answer_to_the_last_place(alone, answer):
+    search(alone, place(4, 25, 17, 0.3), place(4, 40, 33, 0.2))
+    alone.next.click()
+    getattr(alone, answer).click()
+    assert (alone.place.y, alone.place.x) == (40, 33)
+    getattr(alone, answer).click()
+    ring = alone.step.viewer.layers["place to look at"]
+    assert (alone.place, ring.visible, alone.accept.isEnabled()) == (None, False, False)
+    assert alone.about.text() == "No place is left in this slice."
+    alone.back.click()
+    assert ((alone.place.y, alone.place.x), ring.visible) == ((40, 33), True)
+
+
 def test_a_place_out_of_view_is_not_accepted(alone):
     search(alone, place(4, 25, 17, 0.3))
     before = alone.step.workspace.labels.data.copy()
