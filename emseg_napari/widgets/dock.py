@@ -89,7 +89,6 @@ class Dock(QWidget):
         self.status = StatusLine()
         self.steps: list[StepWidget] = []
         self._parts = self._build_parts(napari_viewer)
-        FocusReturn(self)
 
     def build_next(self) -> bool:
         """Build the next part; return False when there is none."""
@@ -112,6 +111,7 @@ class Dock(QWidget):
             yield True
         self._build_header()
         self._lay_out()
+        FocusReturn(self)
         self.workspace.changed.connect(self._follow)
         self._follow()
         prepare_colours()  # not before: beside it, the parts would take twice as long

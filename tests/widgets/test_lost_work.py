@@ -184,6 +184,17 @@ def test_a_field_keeps_the_focus_when_another_control_goes(focused, dock, qtbot)
     assert dock.header.image.hasFocus()
 
 
+@pytest.mark.parametrize("which", ["image", "labels"])
+def test_keys_work_after_a_choice_from_a_list(focused, dock, qtbot, which):
+    choice = getattr(dock.header, which)
+    dock.window().centralWidget().setFocus()
+    qtbot.mouseClick(choice, Qt.MouseButton.LeftButton)
+    wait_for(qtbot, choice.view().isVisible)
+    QTest.keyClick(choice.view(), Qt.Key.Key_Return)
+    wait_for(qtbot, lambda: not choice.view().isVisible())
+    assert confirmed_by_key(dock)
+
+
 def open_image(dock, qtbot, stack):
     dock.load.open_image(stack)
     wait_for(qtbot, lambda: dock.workspace.image is not None)

@@ -1,12 +1,12 @@
-"""Keyboard focus: the canvas gets it when a control of the dock goes, so that keys keep working."""
+"""Keyboard focus: no control of the dock takes it from the canvas unasked, so that keys keep working."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtCore import QObject, Qt
+from qtpy.QtWidgets import QApplication, QComboBox, QWidget
 
 from emseg_napari.widgets.base.closing import main_window_of
 
@@ -14,7 +14,8 @@ from emseg_napari.widgets.base.closing import main_window_of
 class FocusReturn(QObject):
     """Gives the focus to the canvas when a control hides or is disabled while it has the focus.
 
-    Qt would give it to the next control, often a list of choices, which takes letters for itself.
+    Qt would give it to the next control. Lists of choices, which take letters for themselves, have the focus
+    only if it was brought to them by the key Tab.
 
     Parameters
     ----------
@@ -27,6 +28,8 @@ class FocusReturn(QObject):
         self._area = area
         application: Any = QApplication.instance()
         application.focusChanged.connect(self._follow)
+        for choices in area.findChildren(QComboBox):
+            choices.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def _follow(self, before: QWidget | None, now: QWidget | None) -> None:
         if before is None or not isalive(before) or not self._area.isAncestorOf(before):

@@ -1,6 +1,7 @@
 """Keyboard shortcuts of the correction loop, and the page that lists them.
 
-None of them means anything to napari while a labels layer is selected.
+None of them means anything to napari while a labels layer is selected. Some do while an image is: while the
+user sees what binds them, they do the same as ever.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from napari.layers import Image
+from napari.utils.key_bindings import coerce_keybinding
 from qtpy.compat import isalive
 from qtpy.QtWidgets import QDialog, QLabel, QVBoxLayout, QWidget
 
@@ -67,13 +70,37 @@ class _Shortcut:
         self.__name__ = type(self).__name__  # napari asks every function for its name
         self._viewer, self._key, self._before = viewer, key, before
         self._claims: list[tuple[QWidget, Callable[[], Any]]] = []
+        self._of_images = Image.class_keymap.get(coerce_keybinding(key))
+        viewer.layers.events.inserted.connect(self._bind_images)
+        self._bind_images()
 
     def __call__(self, viewer: Any) -> Any:
+        if self._act():
+            return None
+        return self._before(viewer) if callable(self._before) else None
+
+    def _act(self) -> bool:
+        """Do the action of the owner in view; return whether there is one."""
         for owner, action in reversed(self._claims):
             if owner.isVisible():
                 action()
-                return None
-        return self._before(viewer) if callable(self._before) else None
+                return True
+        return False
+
+    def _act_on_image(self, image: Image) -> None:
+        """Do it while an image is selected, or else what napari does."""
+        if not self._act():
+            self._of_images(image)
+
+    def _bind_images(self, *_: Any) -> None:
+        """Take the place of what images have: napari asks the selected layer before the viewer."""
+        for layer in self._images():
+            layer.bind_key(self._key, self._act_on_image, overwrite=True)
+
+    def _images(self) -> list[Image]:
+        if self._of_images is None:
+            return []
+        return [layer for layer in self._viewer.layers if isinstance(layer, Image)]
 
     def claim(self, owner: QWidget, action: Callable[[], Any]) -> None:
         """Do this from now on while an owner is visible."""
@@ -86,6 +113,10 @@ class _Shortcut:
         left = self._before if bound is self and not self._claims else bound
         if left is not None:
             self._viewer.bind_key(self._key, left, overwrite=True)
+        if not self._claims:
+            self._viewer.layers.events.inserted.disconnect(self._bind_images)
+            for layer in self._images():
+                layer.bind_key(self._key, None)
 
 
 def _shortcut(viewer: Any, key: str) -> _Shortcut:

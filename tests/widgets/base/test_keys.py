@@ -3,11 +3,13 @@
 import gc
 import weakref
 
+import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QTabWidget, QWidget
 
 from emseg_napari.widgets.base.keys import KEYS, bind
+from helpers.window import canvas_of
 
 
 @pytest.fixture
@@ -51,6 +53,25 @@ def test_what_a_key_did_before_it_does_while_no_page_has_it_and_after_the_last_i
     press(viewer)
     assert pressed == ["user", "plugin", "user"]
     assert user in viewer.keymap.values()
+
+
+def test_a_selected_image_does_not_take_a_key_from_the_page_in_view(make_napari_viewer, qtbot, pressed):
+    viewer, page = make_napari_viewer(show=True), QWidget()
+    canvas = canvas_of(viewer.window.add_dock_widget(page))
+    for layer in ("before", "after"):
+        image = viewer.add_image(np.arange(12).reshape(3, 4), name=layer, contrast_limits=(0, 1))
+        if layer == "before":
+            bind(viewer, page, {"C": lambda: pressed.append("plugin")})
+        page.show()
+        qtbot.keyClick(canvas, "c")
+        assert image.contrast_limits == [0, 1]
+        page.hide()
+        qtbot.keyClick(canvas, "c")
+        assert image.contrast_limits == [0, 11]  # what the key does in napari
+    assert pressed == ["plugin", "plugin"]
+    with qtbot.waitSignal(page.destroyed):
+        page.deleteLater()
+    assert image.keymap == {}
 
 
 def test_a_key_is_of_the_page_that_is_left(qtbot, pressed):
