@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from napari.layers import Labels
+from napari.layers import Image, Labels
 
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.layer_pixels import fits
@@ -56,6 +56,15 @@ def show_alone(viewer: Any, layer: Labels) -> None:
     if not layer.visible:  # else napari would take up the tool that it had before it was hidden last
         layer.visible = True
     hide_covered(viewer, layer)
+
+
+def show_stack(viewer: Any, image: Image) -> None:
+    """Show an image, and hide the images and labels of other sizes: they belong to other stacks."""
+    image.visible = True
+    for other in viewer.layers:
+        is_stack = isinstance(other, (Image, Labels)) and not info_of(other).is_aid
+        if is_stack and other.visible and not fits(other, tuple(image.data.shape)):
+            other.visible = False
 
 
 def show_if_hidden(viewer: Any, layer: Labels) -> None:
