@@ -30,19 +30,20 @@ def squared_distances(interior: np.ndarray) -> np.ndarray:
     numpy.ndarray
         int32 (y, x): squares of distances in pixels, 0 outside; all from `FARTHEST_PX` on count as that.
     """
-    return _squared_along_rows(_distances_in_columns(interior))
+    distances = _distances_in_columns(interior)
+    _square_along_rows(distances)
+    return distances
 
 
 @compiled
-def _squared_along_rows(down: np.ndarray) -> np.ndarray:
-    """Return the squares of distances, int32 (y, x), from those within columns, int32 (y, x)."""
-    height, width = down.shape
-    found = np.empty(down.shape, np.int32)
+def _square_along_rows(distances: np.ndarray) -> None:
+    """Replace distances within columns, int32 (y, x), by the squares of distances."""
+    height, width = distances.shape
     column, begin, lowest = np.empty((3, width), np.int64)  # of each parabola; `begin` is its part of the row
     for y in range(height):
-        count, here = 0, found[y]
+        count, here = 0, distances[y]
         for x in range(width):
-            low, meet = np.int64(down[y, x]) ** 2, 0
+            low, meet = np.int64(here[x]) ** 2, 0
             while count > 0:
                 other, at, level = column[count - 1], begin[count - 1], lowest[count - 1]
                 if (at - other) ** 2 + level <= (at - x) ** 2 + low:
@@ -58,7 +59,6 @@ def _squared_along_rows(down: np.ndarray) -> np.ndarray:
             for x in range(begin[count], end):
                 here[x] = min(FARTHEST_PX**2, (x - column[count]) ** 2 + lowest[count])
             end = begin[count]
-    return found
 
 
 @compiled
