@@ -22,6 +22,7 @@ from emseg_napari.models.resampling import check_scale
 from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.segmentation.close_gaps import close_gaps, load_closing
+from emseg_napari.segmentation.watershed import check_size
 from emseg_napari.settings import BASELINES, PredictionSettings
 
 # Of a slice as the network sees it: its probability, and what brings that back to full size.
@@ -86,6 +87,8 @@ def predict(
     check_image(image, "The image", [] if one_by_one else range(first, end))
     run = run if isinstance(run, Run) else open_run(run)
     check_prediction_scale(run, settings, image.shape[1:], math.prod(image.shape[1:]))
+    if settings.close_gaps:
+        check_size(image.shape[1:])
     predictor = load_predictor(run, settings)
     result = np.empty((end - first, *image.shape[1:]), np.float32)
     order = sorted(range(first, end), key=lambda z: (abs(z - (near or 0)), z))

@@ -11,6 +11,7 @@ from emseg_napari.inference.tiles import GRID_PX, HALOS, ORIENTATIONS, Halo, til
 from emseg_napari.models.checkpoints import export_onnx
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.models.unet import build
+from emseg_napari.segmentation import watershed
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.patches import network_scale
 from helpers.slow import slow_case
@@ -469,3 +470,12 @@ def test_cancel_ends_between_any_two_tiles(compact_run, questions):
 def test_what_cannot_be_predicted_gets_a_sentence(compact_run, image, settings, sentence):
     with pytest.raises(UserError, match=sentence):
         predict(image, compact_run, PredictionSettings(**settings))
+
+
+def test_a_slice_in_which_gaps_cannot_be_closed_is_refused_before_it_is_predicted(compact_run, monkeypatch):
+    monkeypatch.setattr(watershed, "_MOST_PX", 20 * 20)
+    events = []
+    with pytest.raises(UserError, match="Gaps cannot be closed in a slice of 20 x 20 pixels"):
+        predict(noise(2, 20, 20), compact_run, context=JobContext(report=events.append))
+    assert not events
+    predict(noise(2, 20, 20), compact_run, PredictionSettings(close_gaps=False, **FAST))
