@@ -133,6 +133,7 @@ class Dock(QWidget):
         self.pages = QTabWidget()
         for title, parts in self._pages().items():
             self.pages.addTab(_scrolling(_stacked(parts)), title)
+        self.pages.currentChanged.connect(self._put_brush_down)
         self._work = _stacked([self.correct.strip, self.predict, self.pages])
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
@@ -163,6 +164,11 @@ class Dock(QWidget):
             self.status.show_sentence("", wrong=False)
         self.load.setVisible(not has_image)
         self._work.setVisible(has_image)
+
+    def _put_brush_down(self, page: int) -> None:
+        """Put a brush down on pages on which nothing is painted: a drag is meant to move the image there."""
+        if not any(step in (self.correct, self.train) for step in list(self._pages().values())[page]):
+            self.correct.brushes.put_down()
 
     def show_step(self, step: QWidget) -> None:
         """Open the page that a step lies in, if it lies in one."""

@@ -73,6 +73,12 @@ class BrushPanel(QWidget):
             layer.selected_label = label
         layer.mode = mode
 
+    def put_down(self) -> None:
+        """Leave no brush in hand, where nothing is painted."""
+        layer = self._step.workspace.labels
+        if layer is not None and layer.mode in {mode for _, _, mode, _ in _TOOLS}:
+            layer.mode = "pan_zoom"
+
     def _follow(self) -> None:
         layer = self._step.workspace.labels
         if layer == self._watched:
