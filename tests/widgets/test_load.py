@@ -93,6 +93,7 @@ def test_labels_that_are_not_in_the_session_are_named(step, tmp_path, qtbot):
     wait_for(qtbot, lambda: step.status.text().startswith("Saved"))
     assert step.status.text() == (
         f"Saved a.emseg in {tmp_path}; your changes are saved there from now on. "
+        "The image was not opened from a file by emseg, so the session holds a copy of it. "
         "It contains 'mine', not 'second', 'third'."
     )
 

@@ -32,7 +32,10 @@ from emseg_napari.widgets.layers.session_layers import session_layers, shown_ima
 
 STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
 _SAVE = "Labels, confirmed slices and run, in a folder NAME.emseg."
-_COPY = "Off: a session stores only the path of the image. On: a copy moves with the session."
+_COPY = (
+    "Off: a session stores only the path of an image that emseg opened. On: a copy moves with the session."
+)
+_COPIED = " The image was not opened from a file by emseg, so the session holds a copy of it."
 
 
 class SessionStep(StepWidget):
@@ -102,15 +105,15 @@ class SessionStep(StepWidget):
         copy, text = self.copies_image, f"Saving {folder.name}..."
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
         warning = f" It contains '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
-        saved = f"Saved {folder.name} in {folder.parent}; your changes are saved there from now on.{warning}"
 
         def save(source: Path | None) -> None:
             save_as = self.autosave.saving(labels, image, folder, copy, source)
-            self.in_background(text, save_as, done)
+            self.in_background(text, save_as, partial(done, _COPIED if source is None and not copy else ""))
 
-        def done(_: None) -> None:
+        def done(copied: str, _: None) -> None:
             self.autosave.follow_state(labels)
-            self.say(saved)
+            where = f"Saved {folder.name} in {folder.parent}; your changes are saved there from now on."
+            self.say(f"{where}{copied}{warning}")
 
         self.in_background(text, lambda: checked_source(labels, image), save)
 
