@@ -111,6 +111,7 @@ class Dock(QWidget):
             self.steps.append(step)
             setattr(self, name, step)
             yield True
+        self.predict.proposed.connect(self.correct.show_proposed)
         self._build_header()
         self._lay_out()
         self.workspace.changed.connect(self._follow)

@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog
 
 from emseg_napari.annotation.session.recovery import Recovery
-from emseg_napari.widgets.base import lost_work
+from emseg_napari.widgets.base import lost_work, session_step
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
 from emseg_napari.widgets.load import LoadStep
@@ -123,13 +123,11 @@ def test_a_session_opens_with_its_image_and_the_next_dialog_begins_beside_it(ste
         ("Open a folder...", "getExistingDirectory", "open_path"),
         ("Open labels...", "getOpenFileName", "open_labels"),
         ("Open a folder of labels...", "getExistingDirectory", "open_labels"),
-        ("Save session...", "getSaveFileName", "save_session"),
     ],
 )
 def test_dialogs_begin_in_the_last_folder_and_a_cancelled_one_opens_nothing(
     step, monkeypatch, tmp_path, button, dialog, opened
 ):
-    add_labels(step.viewer, LABELS.copy(), "mine")
     remember_folder("images", tmp_path)
     asked, got, answers = [], [], ["", "a/b"]
 
@@ -143,7 +141,32 @@ def test_dialogs_begin_in_the_last_folder_and_a_cancelled_one_opens_nothing(
     for _ in range(2):
         entry_of(step, button).action()
     assert got == [Path("a/b")]
-    assert asked == [tmp_path / "session.emseg" if "Save" in button else tmp_path] * 2
+    assert asked == [tmp_path] * 2
+
+
+def test_the_dialog_of_a_session_begins_in_the_last_folder_and_a_cancelled_one_saves_nothing(
+    step, monkeypatch, tmp_path
+):
+    add_labels(step.viewer, LABELS.copy(), "mine", step.viewer.add_image(IMAGE))
+    remember_folder("images", tmp_path)
+    asked, got, answers = [], [], [None, Path("a/b")]
+    monkeypatch.setattr(
+        session_step, "ask_new_folder", lambda *given: asked.append(given[2]) or answers.pop(0)
+    )
+    monkeypatch.setattr(step, "save_session", got.append)
+    for _ in range(2):
+        entry_of(step, "Save session...").action()
+    assert got == [Path("a/b")]
+    assert asked == [tmp_path / "session.emseg"] * 2
+
+
+def test_a_session_that_cannot_be_saved_is_refused_before_a_name_is_asked(step, monkeypatch):
+    asked = []
+    monkeypatch.setattr(session_step, "ask_new_folder", lambda *given: asked.append(given))
+    step.workspace.choose("labels", step.viewer.add_labels(LABELS.copy(), name="foreign"))
+    entry_of(step, "Save session...").action()
+    assert "labels layer that emseg made or opened" in step.status.text()
+    assert asked == []
 
 
 def test_what_is_opened_is_chosen_described_and_its_folder_remembered(step, stack, qtbot):

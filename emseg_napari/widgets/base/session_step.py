@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari.layers import Layer
+from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog
 
@@ -17,7 +17,8 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.open import FILE_SUFFIXES
 from emseg_napari.widgets.base.autosave import checked_source
-from emseg_napari.widgets.base.dialogs import is_sure
+from emseg_napari.widgets.base.dialogs import ask_new_folder, is_sure
+from emseg_napari.widgets.base.first_view import FirstView
 from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.base.step import StepWidget
@@ -57,6 +58,7 @@ class SessionStep(StepWidget):
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self.copies_image = False
+        self.first_view = FirstView(napari_viewer, self)
 
     def save_entries(self) -> list[MenuEntry]:
         """Return the entries of the menu that save."""
@@ -71,11 +73,17 @@ class SessionStep(StepWidget):
     def _ask_save(self) -> None:
         if self.workspace.labels is None:
             raise UserError("There are no labels to save yet; paint, propose or open some.")
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save the session", str(Path(self.last_folder()) / "session.emseg")
-        )
-        if path and self._may_replace(session_folder(Path(path))):
-            self.save_session(Path(path))
+        self._savable()
+        path = ask_new_folder(self, "Save the session", Path(self.last_folder()) / "session.emseg")
+        if path is not None and self._may_replace(session_folder(path)):
+            self.save_session(path)
+
+    def _savable(self) -> tuple[Image, Labels]:
+        """Return image and labels that a session can hold, or raise what is missing."""
+        image, labels = self.workspace.image, self.workspace.labels
+        if not is_managed(labels) or image is None:
+            raise UserError("Choose an image and a labels layer that emseg made or opened; then save.")
+        return image, labels
 
     def _may_replace(self, folder: Path) -> bool:
         """Ask before another session is lost; the dialog has not seen the ending."""
@@ -99,9 +107,7 @@ class SessionStep(StepWidget):
     def save_session(self, folder: Path) -> None:
         """Save image path, labels, confirmed slices and run, and autosave them there from then on."""
         folder = session_folder(folder)
-        image, labels = self.workspace.image, self.workspace.labels
-        if not is_managed(labels) or image is None:
-            raise UserError("Choose an image and a labels layer that emseg made or opened; then save.")
+        image, labels = self._savable()
         copy, text = self.copies_image, f"Saving {folder.name}..."
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
         warning = f" It contains '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
@@ -155,7 +161,8 @@ class SessionStep(StepWidget):
             update_info(image, session_folder=folder)
             image.visible = True
         else:
-            image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
+            with self.first_view.of_new_layers():
+                image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
         self.workspace.choose("image", image)
         opened = info_in(of_labels["metadata"]).opened
         assert opened is not None  # the labels of a session

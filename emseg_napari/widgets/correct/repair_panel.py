@@ -40,6 +40,7 @@ class RepairPanel(QWidget):
         self.repair = RepairController(step.viewer, self._probability, step.image_plane, self)
         self.repair.changed.connect(self._show_tool)
         self.repair.message.connect(lambda text, wrong: (step.complain if wrong else step.say)(text))
+        self.repair.over.connect(step.say_for_now)
         self.redraws = redraws(step)
         self.tools = {tool.name: self._button(tool, partial(self.activate, tool)) for tool in TOOLS}
         *self.copies, self.interpolate = [
