@@ -160,6 +160,16 @@ def test_the_dialog_of_a_session_begins_in_the_last_folder_and_a_cancelled_one_s
     assert asked == [tmp_path / "session.emseg"] * 2
 
 
+def test_a_session_that_has_a_name_is_offered_by_it(step, monkeypatch, tmp_path, qtbot):
+    add_labels(step.viewer, LABELS.copy(), "mine", step.viewer.add_image(IMAGE))
+    step.save_session(tmp_path / "brain")
+    wait_for(qtbot, lambda: step.status.text().startswith("Saved"))
+    asked = []
+    monkeypatch.setattr(session_step, "ask_new_folder", lambda *given: asked.append(given[2]))
+    entry_of(step, "Save session...").action()
+    assert asked == [tmp_path / "brain.emseg"]
+
+
 def test_a_session_that_cannot_be_saved_is_refused_before_a_name_is_asked(step, monkeypatch):
     asked = []
     monkeypatch.setattr(session_step, "ask_new_folder", lambda *given: asked.append(given))

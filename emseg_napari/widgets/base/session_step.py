@@ -73,10 +73,17 @@ class SessionStep(StepWidget):
     def _ask_save(self) -> None:
         if self.workspace.labels is None:
             raise UserError("There are no labels to save yet; paint, propose or open some.")
-        self._savable()
-        path = ask_new_folder(self, "Save the session", Path(self.last_folder()) / "session.emseg")
+        _, labels = self._savable()
+        path = ask_new_folder(self, "Save the session", self._session_name(labels))
         if path is not None and self._may_replace(session_folder(path)):
             self.save_session(path)
+
+    def _session_name(self, labels: Labels) -> Path:
+        """Return the name that labels were saved under last, or a first one."""
+        known = self.autosave.folder(labels)
+        if known is None or is_in_recovery(known):
+            return Path(self.last_folder()) / "session.emseg"
+        return known
 
     def _savable(self) -> tuple[Image, Labels]:
         """Return image and labels that a session can hold, or raise what is missing."""
