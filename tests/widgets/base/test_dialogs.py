@@ -101,9 +101,11 @@ def test_another_folder_that_is_there_is_entered(qtbot, tmp_path):
     assert Path(dialog.directory().absolutePath()) == tmp_path / "other"
 
 
-@pytest.mark.parametrize(("answer", "path"), [(1, "/x/labels"), (0, None)])
-def test_a_folder_is_only_taken_from_a_dialog_that_was_not_cancelled(qtbot, monkeypatch, answer, path):
+@pytest.mark.parametrize(("answer", "path"), [(1, "labels"), (0, None)])
+def test_a_folder_is_only_taken_from_a_dialog_that_was_not_cancelled(
+    qtbot, tmp_path, monkeypatch, answer, path
+):
     for name in ("exec", "exec_"):
         if hasattr(FolderDialog, name):
             monkeypatch.setattr(FolderDialog, name, lambda _: answer)
-    assert ask_new_folder(None, "Export", Path("/x/labels")) == (path and Path(path))
+    assert ask_new_folder(None, "Export", tmp_path / "labels") == (path and tmp_path / path)

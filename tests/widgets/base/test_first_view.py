@@ -53,7 +53,7 @@ def test_it_is_fitted_once_only(view, qtbot):
 def test_a_picture_that_the_user_has_moved_meanwhile_stays(view, qtbot, by):
     open_image(view)
     for callback in list(getattr(view.viewer, by)):
-        callback(view.viewer, SimpleNamespace())
+        callback(view.viewer, SimpleNamespace(modifiers=[]))
     view.camera.zoom = 7
     settle(view, qtbot)
     assert view.camera.zoom == 7
