@@ -30,6 +30,7 @@ from qtpy.QtWidgets import (
 from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.focus import FocusReturn
 from emseg_napari.widgets.base.header import Header, MenuEntry
+from emseg_napari.widgets.base.keys import with_key
 from emseg_napari.widgets.base.labels_offer import LabelsOffer
 from emseg_napari.widgets.base.status_line import StatusLine
 from emseg_napari.widgets.base.step import StepWidget
@@ -109,6 +110,7 @@ class Dock(QWidget):
             self.steps.append(step)
             setattr(self, name, step)
             yield True
+        self.predict.proposed.connect(self.correct.show_proposed)
         self._build_header()
         self._lay_out()
         FocusReturn(self)
@@ -123,7 +125,7 @@ class Dock(QWidget):
         for choice in (self.header.image, self.header.labels):
             choice.activated.connect(self._forget_sentence)
         keys = MenuEntry(
-            "Keys (F1)",
+            with_key("Keys", "F1"),
             "All keys.",
             partial(self.correct.guarded, self.correct.show_keys),
         )

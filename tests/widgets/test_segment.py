@@ -410,14 +410,14 @@ def test_cells_have_a_table_in_napari_and_as_a_file_with_slices_and_sizes(
     cells = find(predicted, link=True)
     wait_for(qtbot, lambda: len(cells.features) > 0)
     assert cells.features["index"].tolist() == list(range(1, cells.data.max() + 1))
-    assert cells.features["area_px"].sum() == cells.data.size
+    assert cells.features["voxels"].sum() == cells.data.size
     assert cells.features["volume_unit3"].sum() == cells.data.size * 50 * 4 * 4
     cells.data[cells.data == 1] = 2  # as the user changes them
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "mine"), ""))
     predicted.save_table.click()
     wait_for(qtbot, lambda: predicted.status.text() == f"Wrote {tmp_path / 'mine.csv'}.")
     lines = (tmp_path / "mine.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "cell,first_slice,last_slice,slices,area_px,volume_unit3"
+    assert lines[0] == "cell,first_slice,last_slice,slices,voxels,volume_unit3"
     assert lines[1].startswith(f"2,0,3,4,{(cells.data == 2).sum()},")
     predicted.viewer.layers.remove(cells)
     assert not predicted.save_table.isEnabled()

@@ -133,7 +133,7 @@ class Contents(BaseModel):
         Slice to the path of a run, as `reference` writes it, and a fingerprint.
     choices : dict
         Slice to what was chosen for its proposals, see `Origin`; older sessions have none.
-    confirmed, rounds, settings, name, image_place, labels_place
+    confirmed, rounds, settings, name, image_name, image_place, labels_place
         As in `Session`.
     """
 
@@ -150,6 +150,7 @@ class Contents(BaseModel):
     rounds: list[Round] = []
     settings: dict[str, Any] = {}
     name: str = ""
+    image_name: str = ""
     image_place: Placement | None = None
     labels_place: Placement | None = None
 

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from emseg_napari.annotation.session.scratch import new_labels
 from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, error_map
 from emseg_napari.evaluation.training_overlap import ABOUT, TRAINED
+from emseg_napari.widgets.base.keys import with_key
 from emseg_napari.widgets.base.step import WrappingLabel, in_row
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.theme_colours import BLUE, GREY, ThemeColour
@@ -20,7 +21,7 @@ from emseg_napari.widgets.layers.layer_info import LayerInfo
 from emseg_napari.widgets.layers.placement import layer_transform, move_to, show_pixel, zoom_to
 from emseg_napari.widgets.layers.selection import selection_kept
 
-NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
+NEXT_KEY, PREVIOUS_KEY = "N", "Shift+N"
 MERGE_COLOUR, SPLIT_COLOUR = "#ff1f70", "#3f8cff"  # on the image
 WORDS = {"merge": ThemeColour("#c2004f", "#ff5c97"), "split": BLUE}
 MOST_ROWS = 1000
@@ -54,7 +55,9 @@ class ErrorList(QWidget):
         self.summary = WrappingLabel()
         self.table = ScoreTable(_COLUMNS)
         self.table.chosen.connect(self._go)
-        previous, following = QPushButton(f"Previous ({PREVIOUS_KEY})"), QPushButton(f"Next ({NEXT_KEY})")
+        previous, following = (
+            QPushButton(with_key(text, key)) for text, key in (("Previous", PREVIOUS_KEY), ("Next", NEXT_KEY))
+        )
         for button, by in ((previous, -1), (following, 1)):
             button.setToolTip("Show the slice, with the wall in the middle.")
             button.clicked.connect(lambda *_, by=by: self.table.step(by))
