@@ -30,8 +30,8 @@ from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 from helpers.tiny_runs import tiny_network_run
 
-FAST = ("--no-average-orientations", "--no-close-gaps")
-SETTINGS = PredictionSettings(average_orientations=False, close_gaps=False)
+FAST = ("--orientations", "1", "--no-close-gaps")
+SETTINGS = PredictionSettings(orientations=1, close_gaps=False)
 
 
 def emseg(*words: object) -> Result:
