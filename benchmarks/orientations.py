@@ -5,12 +5,12 @@
 IMAGE and LABELS are the ISBI 2012 stack, MEDULLA is what `make_starter.py` takes. Three tables:
 
 scores   V_rand, V_info and accuracy at the run's own threshold, gaps closed. Phantoms are stacks of three
-         slices, of seeds that neither trained the starter nor chose its thresholds; the windows of the medulla
-         are some that trained it; of ISBI 2012 the given slices.
+         slices, of seeds that neither trained the starter nor chose its thresholds; the windows of the
+         medulla are some that trained it; of ISBI 2012 the given slices.
 places   slices are proposed with the default and searched with so many orientations: of the first twenty
          places of each slice, how many show an error; how many of the errors that cost .001 of V_rand or more
-         they show, and which part of their cost; processor time of the search. A place shows an error if it is
-         of its kind and comes within 5 pixels.
+         they show, and which part of their cost; processor time of the search. A place shows an error if it
+         is of its kind and comes within 5 pixels.
 time     processor time of one thread for a megapixel, by turns, and that of closing its gaps beside it.
 """
 
@@ -118,9 +118,7 @@ class Searched:
 def search(run: Run, stacks: list[Slices]) -> dict[int, Searched]:
     """Search slices that are proposed with the default for places, with more and fewer orientations."""
     result = {n: Searched() for n in ORIENTATIONS}
-    predictors = {
-        n: load_predictor(run, PredictionSettings(orientations=n, threads=1)) for n in ORIENTATIONS
-    }
+    predictors = {n: load_predictor(run, PredictionSettings(orientations=n, threads=1)) for n in ORIENTATIONS}
     for image, truth in stacks:
         labels = np.stack([from_probability(one, run.record.threshold) for one in predict(image, run)])
         for z, plane in enumerate(image):
@@ -138,9 +136,7 @@ def search(run: Run, stacks: list[Slices]) -> dict[int, Searched]:
 def times(run: Run, plane: np.ndarray, rounds: int) -> dict[str, float]:
     """Return seconds of the processor for a megapixel by what was done, medians of rounds in turns."""
     record = run.record
-    predictors = {
-        n: load_predictor(run, PredictionSettings(orientations=n, threads=1)) for n in ORIENTATIONS
-    }
+    predictors = {n: load_predictor(run, PredictionSettings(orientations=n, threads=1)) for n in ORIENTATIONS}
     probability = predictors[1].probability(plane)
     works: dict[str, Callable[[], object]] = {
         f"{n}": lambda one=one: one.probability(plane) for n, one in predictors.items()

@@ -29,7 +29,7 @@ from emseg_napari.settings import PredictionSettings
 SPEEDS = {
     "once, gaps left": (PredictionSettings(orientations=1, close_gaps=False, threads=1), 3.4),
     "once": (PredictionSettings(orientations=1, threads=1), 0.67),
-    "8 orientations": (PredictionSettings(threads=1), 0.29),
+    "8 orientations": (PredictionSettings(orientations=8, threads=1), 0.29),
 }
 ORDERING_S, COMPRESSED, BYTES_PER_BLOCK = 0.0025, 0.5, 520
 # Sources in docs/scaling.md.

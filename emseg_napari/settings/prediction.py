@@ -34,9 +34,9 @@ class PredictionSettings(Settings):
     orientations: Literal[1, 2, 4, 8] = Field(
         2,
         title="Orientations",
-        description="The network sees each slice in so many orientations, and the mean counts: 1 = as it "
-        "lies, 2 = also turned by half, 4 = also mirrored, 8 = all flips and turns. More are better and take as "
-        "many times longer; 2 bring most of it. Used for `compact` only.",
+        description="In how many orientations the network sees each slice; the mean counts. 1 = as it lies, "
+        "2 = also turned by half, 4 = also both mirrored, 8 = all flips and turns. Each doubling takes twice "
+        "as long and is a little better. Used for `compact` only.",
     )
     close_gaps: bool = Field(
         True,

@@ -338,8 +338,7 @@ def test_prediction_of_a_turned_image_is_the_turned_prediction(compact_run):
 def test_compact_is_averaged_when_asked_and_reference_never(compact_run, network):
     run = Run(compact_run.folder, TrainingSettings.recipe(network), record())
     once, averaged = (
-        load_predictor(run, PredictionSettings(orientations=n)).probability(noise(64, 64))
-        for n in (1, 2)
+        load_predictor(run, PredictionSettings(orientations=n)).probability(noise(64, 64)) for n in (1, 2)
     )
     assert np.array_equal(once, averaged) == (network == "reference")
 
