@@ -85,8 +85,8 @@ class Orientation:
         return rows, columns
 
 
-# The first one, two, four or eight are averaged, in this order since half a turn brings more than others do
-# (measured: benchmarks/README.md).
+# The first one, two, four or eight are averaged: half a turn comes first, then both mirrored (measured:
+# benchmarks/README.md).
 ORIENTATIONS = tuple(
     Orientation(turns, flip)
     for quarter in (0, 1)
