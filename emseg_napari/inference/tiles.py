@@ -85,8 +85,8 @@ class Orientation:
         return rows, columns
 
 
-# The first one, two, four or eight are averaged: half a turn comes first, then both mirrored (measured:
-# benchmarks/README.md).
+# The first one, two, four or eight are averaged (measured: benchmarks/README.md). All but the last four keep
+# rows as rows.
 ORIENTATIONS = tuple(
     Orientation(turns, flip)
     for quarter in (0, 1)
