@@ -27,9 +27,9 @@ from emseg_napari.settings import PredictionSettings
 
 # Taken with --measure; docs/scaling.md says where and when. Megavoxels per second of one thread.
 SPEEDS = {
-    "once, gaps left": (PredictionSettings(average_orientations=False, close_gaps=False, threads=1), 3.4),
-    "once": (PredictionSettings(average_orientations=False, threads=1), 0.67),
-    "8 orientations": (PredictionSettings(threads=1), 0.29),
+    "once, gaps left": (PredictionSettings(orientations=1, close_gaps=False, threads=1), 3.4),
+    "once": (PredictionSettings(orientations=1, threads=1), 0.67),
+    "8 orientations": (PredictionSettings(orientations=8, threads=1), 0.29),
 }
 ORDERING_S, COMPRESSED, BYTES_PER_BLOCK = 0.0025, 0.5, 520
 # Sources in docs/scaling.md.

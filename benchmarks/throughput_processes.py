@@ -64,7 +64,7 @@ def our_works(given: Given, threads: int) -> dict[str, Work]:
     from emseg_napari.settings.cells import MERGE_THRESHOLD
 
     run = open_run(given.run)
-    settings = PredictionSettings(average_orientations=False, close_gaps=False, threads=threads)
+    settings = PredictionSettings(orientations=1, close_gaps=False, threads=threads)
     predictor = load_predictor(run, settings)
 
     def slice_(side: int) -> np.ndarray:

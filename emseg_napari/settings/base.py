@@ -25,12 +25,18 @@ SliceRange = Annotated[tuple[int, int], AfterValidator(_half_open)]
 
 
 # Earlier names of fields, as older files have them.
-_RENAMED = {"join_below": "merge_threshold"}
+_RENAMED = {"join_below": "merge_threshold", "average_orientations": "orientations"}
 
 
 def with_present_names(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings of a file with earlier names replaced by those that the fields have now."""
-    return {_RENAMED.get(name, name): value for name, value in values.items()}
+    return {_RENAMED.get(name, name): _present_value(name, value) for name, value in values.items()}
+
+
+def _present_value(name: str, value: Any) -> Any:
+    """Return the value of a field as it is written now."""
+    was_switch = name == "average_orientations" and value in (True, False)
+    return (8 if value else 1) if was_switch else value
 
 
 class Settings(BaseModel):

@@ -30,8 +30,8 @@ from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 from helpers.tiny_runs import tiny_network_run
 
-FAST = ("--no-average-orientations", "--no-close-gaps")
-SETTINGS = PredictionSettings(average_orientations=False, close_gaps=False)
+FAST = ("--orientations", "1", "--no-close-gaps")
+SETTINGS = PredictionSettings(orientations=1, close_gaps=False)
 
 
 def emseg(*words: object) -> Result:
@@ -309,9 +309,10 @@ def test_mistakes_get_a_sentence_and_write_nothing(run, image, tmp_path, words, 
 def test_other_settings_are_refused_with_what_differs(run, image, tmp_path):
     words = ("predict", run.folder, image, "--output", tmp_path / "o.zarr", *FAST)
     assert emseg(*words).exit_code == 0
-    result = emseg(*words, "--threshold", "0.5")
-    assert result.exit_code == 2
-    assert "'Threshold' (--threshold) was 0.6 and is 0.5" in result.stderr
+    for other, said in (("--threshold=0.5", "was 0.6 and is 0.5"), ("--orientations=2", "was 1 and is 2")):
+        result = emseg(*words, other)
+        assert result.exit_code == 2
+        assert f"({other.split('=')[0]}) {said}" in result.stderr
 
 
 def test_somebody_elses_folder_is_left_alone(run, image):

@@ -16,7 +16,7 @@ from emseg_napari.settings import PredictionSettings
 from helpers.slow import slow_case
 from helpers.tiny_runs import tiny_network_run
 
-FAST = PredictionSettings(average_orientations=False, close_gaps=False)
+FAST = PredictionSettings(orientations=1, close_gaps=False)
 SHAPE = (2, 260, 300)
 ALL = 2 * 5 * 5  # blocks
 

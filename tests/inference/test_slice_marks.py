@@ -18,7 +18,7 @@ from emseg_napari.settings import PredictionSettings
 from helpers.thread_workers import thread_workers
 from helpers.tiny_runs import tiny_network_run
 
-FAST = PredictionSettings(close_gaps=False, average_orientations=False)
+FAST = PredictionSettings(close_gaps=False, orientations=1)
 IMAGE = np.random.default_rng(0).integers(0, 256, (5, 70, 80)).astype(np.uint8)
 MARKS = [fingerprint(one) for one in IMAGE]
 

@@ -43,7 +43,7 @@ from helpers.tiny_runs import tiny_network_run
 
 SHAPE = (4, 150, 200)
 PLAIN = PredictionSettings(close_gaps=False)
-FAST = PredictionSettings(close_gaps=False, average_orientations=False)
+FAST = PredictionSettings(close_gaps=False, orientations=1)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_closed_gaps_are_those_of_the_whole_slice_where_it_is_one_tile(run, tmp_
 def test_number_of_threads_changes_no_byte(run, image, tmp_path, monkeypatch):
     monkeypatch.setattr(block_work, "_GAPS_TILE_PX", 48)
     for threads in (1, 4):
-        settings = PredictionSettings(average_orientations=False, threads=threads)
+        settings = PredictionSettings(orientations=1, threads=threads)
         predict_volume(image[:1, :100, :100], run, VolumeTask(tmp_path / f"{threads}" / "out.zarr", settings))
     assert bytes_of(tmp_path / "1" / "out.zarr") == bytes_of(tmp_path / "4" / "out.zarr")
 
@@ -228,7 +228,7 @@ def test_slice_in_view_comes_first_and_the_others_by_their_distance(run, image, 
 
 def test_near_counts_in_slices_of_the_volume(run, image, tmp_path):
     told = []
-    settings = PredictionSettings(slices=(2, 4), close_gaps=False, average_orientations=False)
+    settings = PredictionSettings(slices=(2, 4), close_gaps=False, orientations=1)
     predict_volume(
         image,
         run,
@@ -238,7 +238,7 @@ def test_near_counts_in_slices_of_the_volume(run, image, tmp_path):
     assert next(event.block.index[0] for event in told if isinstance(event, BlockDone)) == 1
 
 
-@pytest.mark.parametrize("settings", [FAST, PredictionSettings(average_orientations=False)])
+@pytest.mark.parametrize("settings", [FAST, PredictionSettings(orientations=1)])
 def test_no_more_is_read_than_a_block_and_its_halo(run, tmp_path, settings, monkeypatch):
     monkeypatch.setattr(plan, "_BLOCK_PX", 128)
     read = []
@@ -376,7 +376,7 @@ SCRIPT = """
             print("done", flush=True)
             time.sleep(float(sys.argv[4]))
 
-    settings = PredictionSettings(close_gaps=False, average_orientations=False)
+    settings = PredictionSettings(close_gaps=False, orientations=1)
     predict_volume(image, sys.argv[2], VolumeTask(sys.argv[3], settings), JobContext(told))
 """
 
@@ -407,7 +407,7 @@ def test_killed_prediction_goes_on_and_ends_with_the_same_bytes(run, image, tmp_
     ("other", "named"),
     [
         slow_case({"threshold": 0.4}, r"'Threshold' was 0.6 and is 0.4\. To resume"),
-        slow_case({"average_orientations": True}, r"'Average orientations' was off and is on\. To"),
+        slow_case({"orientations": 2}, r"'Orientations' was 1 and is 2\. To"),
         ({"tile_px": 64}, r"'Tile size \(px\)' was 2304 and is 64\. To"),
         slow_case({"close_gaps": True}, r"'Close gaps' was off and is on\. To"),
         ({"slices": (0, 2)}, r"other choices: 'Slices' was 0:4 and is 0:2\. To"),

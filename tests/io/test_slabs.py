@@ -17,7 +17,7 @@ from helpers.counted_chunks import CountedChunks
 from helpers.tiny_runs import tiny_network_run
 
 SHAPE = (40, 32, 40)
-FAST = PredictionSettings(close_gaps=False, average_orientations=False)
+FAST = PredictionSettings(close_gaps=False, orientations=1)
 
 
 @pytest.fixture

@@ -155,7 +155,17 @@ def test_a_training_has_a_scale_for_compact_only_and_live_learning_that_of_its_s
         TrainingSettings.recipe(scale=5)
 
 
-def test_only_compact_is_averaged_over_orientations():
-    chosen = PredictionSettings(average_orientations=True)
-    assert [chosen.orientations_for(name) for name in ("compact", "reference", "ridge")] == [8, 1, 1]
-    assert PredictionSettings(average_orientations=False).orientations_for("compact") == 1
+@pytest.mark.parametrize("chosen", [1, 2, 4, 8])
+def test_only_compact_is_averaged_over_orientations(chosen):
+    settings = PredictionSettings(orientations=chosen)
+    found = [settings.orientations_for(name) for name in ("compact", "reference", "ridge")]
+    assert found == [chosen, 1, 1]
+
+
+def test_predictions_are_averaged_over_two_orientations_unless_told_otherwise():
+    assert PredictionSettings().orientations_for("compact") == 2
+
+
+def test_a_number_of_orientations_that_is_none_is_refused_with_those_that_there_are():
+    with pytest.raises(UserError, match=r"Orientations: Input should be 1, 2, 4 or 8 \(given: 3\)"):
+        validated(PredictionSettings, orientations=3)

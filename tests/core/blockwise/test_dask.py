@@ -164,7 +164,7 @@ def test_workers_predict_what_one_process_predicts(hands, tmp_path, monkeypatch)
     monkeypatch.setattr(pyramid, "_FEW", 1)
     image = np.random.default_rng(0).integers(0, 255, (2, 140, 96), np.uint8)
     tifffile.imwrite(tmp_path / "image.tif", image, photometric="minisblack")
-    settings = PredictionSettings(average_orientations=False, close_gaps=False)
+    settings = PredictionSettings(orientations=1, close_gaps=False)
     for name, scheduler in (("here", Scheduler()), ("there", Scheduler(hands.address))):
         (tmp_path / name).mkdir()
         task = VolumeTask(tmp_path / name / "out.zarr", settings, scheduler=scheduler)

@@ -447,7 +447,7 @@ def test_at_another_scale_it_shows_and_keeps_that_scale_as_the_runs_own(begin, s
     image, labels = tiny_stack
     session = begin(scale=2)
     shown = session.until(PreviewReady).probability
-    settings = PredictionSettings(scale=2, close_gaps=False, average_orientations=False)
+    settings = PredictionSettings(scale=2, close_gaps=False, orientations=1)
     np.testing.assert_allclose(shown, predict(image[1:2], start, settings)[0], atol=1e-3)
     session.update_labels(2, labels[2])
     session.until(PreviewReady, lambda e: e.epoch == 1)

@@ -105,7 +105,7 @@ def test_a_prediction_of_the_step_before_is_signed_with_its_run(dock, qtbot, tin
     add_labels(viewer, labels.copy(), "truth", layer)
     dock.workspace.choose_run(tiny_run.folder)
     dock.predict.with_probability.setChecked(True)
-    dock.predict.form.widgets["average_orientations"].value = False
+    dock.predict.form.widgets["orientations"].value = 1
     dock.predict.whole_stack.click()
     wait_for(qtbot, lambda: not dock.predict.job.running)
     assert dock.evaluate.prediction.layer.name == "lines boundary probability"
