@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.blockwise.dask_checks import Versions, check_this_worker
-from emseg_napari.core.blockwise.work import Block, BlockWork, FatalBlockError, failure, write
-from emseg_napari.core.jobs import never
+from emseg_napari.core.blockwise.work import Block, BlockWork, FatalBlockError, failure, processed
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def _run(pickled: bytes, job: str, versions: Versions, paths: tuple[Path, ...], 
     check_this_worker(versions, paths)
     work = _unpickled(pickled, job)
     try:
-        return write(work, block, work.compute(block, work.read(block), never))
+        return processed(work, block)
     except FatalBlockError as error:
         raise FatalBlockError(f"On the host {socket.gethostname()}: {error}", error.settings) from error
     except Exception as error:

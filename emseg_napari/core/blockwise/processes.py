@@ -15,7 +15,7 @@ from contextlib import suppress
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from emseg_napari.core.blockwise.work import (
     Block,
@@ -26,9 +26,9 @@ from emseg_napari.core.blockwise.work import (
     died,
     failure,
     pickled,
-    write,
+    processed,
 )
-from emseg_napari.core.jobs import BlockFailed, Cancelled, ShouldStop, UserError, never
+from emseg_napari.core.jobs import BlockFailed, Cancelled, ShouldStop, UserError
 
 _IN_HAND = 2  # blocks of a worker: one in work, one waiting
 _MOST_DEATHS = 3  # of workers, over one block
@@ -101,6 +101,9 @@ class Workers:
                     continue
                 if isinstance(result, FatalBlockError):  # perhaps before it had a block
                     raise result
+                if isinstance(result, _PartDone):
+                    progress.part_done(worker.in_hand[0], *result)
+                    continue
                 _report(worker.in_hand.popleft(), result, progress)
 
     def _give(self, waiting: deque[Block]) -> None:
@@ -138,6 +141,13 @@ class Workers:
         self._workers[self._workers.index(worker)] = new
         new.check_began()
         new.send(task)
+
+
+class _PartDone(NamedTuple):
+    """What a worker sends while it computes a block: how many of how many parts are computed."""
+
+    part: int
+    parts: int
 
 
 class _Worker:
@@ -180,7 +190,7 @@ class _Worker:
             self.pipe.send_bytes(message)
 
     def result(self) -> Any:
-        """Return what came of its first block."""
+        """Return what came of its first block, or of a part of it."""
         return pickle.loads(self.pipe.recv_bytes())
 
     def end(self) -> None:
@@ -221,7 +231,7 @@ def _serve(pipe: Connection) -> None:
             if hasattr(received, "compute"):
                 work = received
             else:
-                pipe.send_bytes(pickle.dumps(_outcome(work, received)))
+                pipe.send_bytes(pickle.dumps(_outcome(work, received, pipe)))
 
 
 def _end_with_parent() -> None:
@@ -232,9 +242,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _outcome(work: BlockWork, block: Block) -> Any:
+def _outcome(work: BlockWork, block: Block, pipe: Connection) -> Any:
+    def report(part: int, parts: int) -> None:
+        pipe.send_bytes(pickle.dumps(_PartDone(part, parts)))
+
     try:
-        return write(work, block, work.compute(block, work.read(block), never))
+        return processed(work, block, report)
     except FatalBlockError as error:
         return error
     except Exception as error:
