@@ -7,7 +7,7 @@ before, until a slice is about one chunk.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def write_levels(folder: Path, layout: Layout, context: JobContext, scheduler: S
     for n in range(1, len(levels)):
         z, y, x = (b // a for a, b in zip(factors[n - 1], factors[n], strict=True))
         halving = Halving(levels[n - 1], levels[n], (z, y, x), layout)
-        missing = list(levels[n].missing())
+        missing = levels[n].missing()
         progress.start_level(len(missing), len(levels[n].blocks))
         place = scheduler if len(missing) > _FEW else LOCAL
         failures = run_blocks(halving, missing, place, context.reporting_to(progress))
@@ -128,7 +128,7 @@ class Halving:
         self.target.write(block, result)
 
 
-def remove_coarser(folder: Path, layout: Layout, missing: list[Block]) -> None:
+def remove_coarser(folder: Path, layout: Layout, missing: Iterable[Block]) -> None:
     """Remove the coarser blocks that were made while the blocks `missing` of level 0 were not there."""
     for n, factor in enumerate(level_factors(layout)[1:], start=1):
         if not (folder / str(n)).is_dir():

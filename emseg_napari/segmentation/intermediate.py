@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.core import files
-from emseg_napari.io.axes import SliceWindow
+from emseg_napari.io.axes import Size, SliceWindow
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.segmentation.overlaps import Overlaps
@@ -64,7 +64,7 @@ class IntermediateFiles:
         return parts
 
     @property
-    def broken(self) -> frozenset[tuple[int, ...]]:
+    def broken(self) -> frozenset[Size]:
         """Tiles without fragments, (z, y, x), for want of readable probabilities."""
         return frozenset() if self.mark == _ALL else _tiles_in(self._links / "broken.npz")
 
@@ -173,8 +173,8 @@ def loaded(path: Path) -> Tables:
 
 
 @lru_cache(maxsize=2)
-def _tiles_in(path: Path) -> frozenset[tuple[int, ...]]:
-    return frozenset(map(tuple, load(path)["tiles"].tolist()))
+def _tiles_in(path: Path) -> frozenset[Size]:
+    return frozenset((z, j, i) for z, j, i in load(path)["tiles"].tolist())
 
 
 @lru_cache(maxsize=16)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from emseg_napari.settings.base import SCALE_LIMITS, Settings, SliceRange, advanced, missing_is_empty_field
+from emseg_napari.settings.base import (
+    SCALE_LIMITS,
+    Settings,
+    SliceRange,
+    VoxelSizes,
+    advanced,
+    missing_is_empty_field,
+    shards_field,
+)
 
 
 class PredictionSettings(Settings):
@@ -50,6 +58,7 @@ class PredictionSettings(Settings):
         le=8192,
         multiple_of=32,
     )
+    shards: VoxelSizes | None = shards_field()
     threads: int = advanced(
         0, "Threads", "Processor threads to use; 0 = as many as the process may.", ge=0, le=1024
     )

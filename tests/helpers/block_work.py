@@ -83,7 +83,7 @@ class Layer:
 class InLayers(Writing):
     """The same in four parts; trouble with a part is called by its number among all parts."""
 
-    def parts(self, block: Cube) -> list[Layer]:
+    def divide(self, block: Cube) -> list[Layer]:
         return [Layer(block.index, number) for number in range(4)]
 
     def read(self, block: Layer) -> int:

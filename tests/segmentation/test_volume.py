@@ -469,3 +469,38 @@ def test_cells_that_another_process_computes_are_not_computed_a_second_time(tmp_
     assert list(tmp_path.iterdir()) == []
     segmented(field((1, 24, 24), 0), tmp_path / "cells.zarr")
     assert [path.name for path in tmp_path.iterdir()] == ["cells.zarr"]
+
+
+# -- deep shards ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [SMALL, SMALL.model_copy(update={"outlines": True, "link": True})])
+def test_deep_shards_hold_the_same_cells_in_fewer_files(tmp_path, how):
+    probability = field((5, 60, 72), 3)
+    deep = segmented(probability, tmp_path / "deep.zarr", how.model_copy(update={"shards": (2, 512, 512)}))
+    flat = segmented(probability, tmp_path / "flat.zarr", how)
+    np.testing.assert_array_equal(deep.output[:], flat.output[:])
+    assert (len(deep.output.blocks), len(flat.output.blocks)) == (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("shards", "version", "said"),
+    [
+        ((2, 500, 512), "0.5", "not a multiple"),
+        ((6, 512, 512), "0.5", "larger than the output"),
+        ((1, 512, 512), "0.4", "has no shards"),
+    ],
+)
+def test_shards_that_do_not_fit_are_refused_and_nothing_is_written(tmp_path, shards, version, said):
+    boundary = Boundary(volume_of(field((5, 60, 72), 3)))
+    how = SMALL.model_copy(update={"shards": shards})
+    with pytest.raises(UserError, match=said):
+        segment_volume(boundary, Destination(tmp_path / "cells.zarr", {}, version=version), how)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cells_with_other_shards_are_not_resumed(tmp_path):
+    probability = field((5, 60, 72), 3)
+    segmented(probability, tmp_path / "cells.zarr")
+    with pytest.raises(UserError, match=r"use the former as 'Shards"):
+        segmented(probability, tmp_path / "cells.zarr", SMALL.model_copy(update={"shards": (2, 512, 512)}))

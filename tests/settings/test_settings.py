@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import (
+    CellSettings,
     ExportSettings,
     LiveSettings,
     PredictionSettings,
@@ -159,3 +160,13 @@ def test_only_compact_is_averaged_over_orientations():
     chosen = PredictionSettings(average_orientations=True)
     assert [chosen.orientations_for(name) for name in ("compact", "reference", "ridge")] == [8, 1, 1]
     assert PredictionSettings(average_orientations=False).orientations_for("compact") == 1
+
+
+@pytest.mark.parametrize("settings", [PredictionSettings, CellSettings])
+@pytest.mark.parametrize(
+    "wrong", [(16, 2048), (0, 2048, 2048), (1.5, 2048, 2048), "16x2048x2048", 5, (True, 512, 512)], ids=str
+)
+def test_shards_are_three_whole_numbers(settings, wrong):
+    assert settings(shards=[16, 2048, 2048]).shards == (16, 2048, 2048)
+    with pytest.raises(UserError, match=r"^Shards \(voxels\): three whole numbers of 1 or more are needed"):
+        validated(settings, shards=wrong)

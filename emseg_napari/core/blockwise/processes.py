@@ -10,8 +10,9 @@ import os
 import pickle
 import signal
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import islice
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from threading import Thread
@@ -70,7 +71,7 @@ class Workers:
             worker.check_began()
 
     def run(
-        self, work: BlockWork, blocks: Sequence[Block], progress: BlockProgress, should_stop: ShouldStop
+        self, work: BlockWork, blocks: Iterable[Block], progress: BlockProgress, should_stop: ShouldStop
     ) -> None:
         """Process blocks in their order; parameters as of `run_blocks`."""
         try:
@@ -81,9 +82,9 @@ class Workers:
                 worker.end()
 
     def _run(
-        self, work: BlockWork, blocks: Sequence[Block], progress: BlockProgress, should_stop: ShouldStop
+        self, work: BlockWork, blocks: Iterable[Block], progress: BlockProgress, should_stop: ShouldStop
     ) -> None:
-        task, waiting, deaths = pickled(work, pickle.dumps), deque(blocks), Counter[tuple[int, ...]]()
+        task, waiting, deaths = pickled(work, pickle.dumps), _Waiting(blocks), Counter[tuple[int, ...]]()
         self._start_missing()
         for worker in self._workers:
             worker.send(task)
@@ -106,12 +107,12 @@ class Workers:
                     continue
                 _report(worker.in_hand.popleft(), result, progress)
 
-    def _give(self, waiting: deque[Block]) -> None:
+    def _give(self, waiting: _Waiting) -> None:
         """Give each worker something to do, before any gets a second block."""
         for most in range(1, _IN_HAND + 1):
             for worker in self._workers:
                 if waiting and len(worker.in_hand) < most:
-                    block = waiting.popleft()
+                    block = waiting.take()
                     worker.in_hand.append(block)
                     worker.send(pickle.dumps(block))
 
@@ -124,7 +125,7 @@ class Workers:
         self,
         worker: _Worker,
         task: bytes,
-        waiting: deque[Block],
+        waiting: _Waiting,
         deaths: Counter[tuple[int, ...]],
         progress: BlockProgress,
     ) -> None:
@@ -136,11 +137,32 @@ class Workers:
             if deaths[index] == _MOST_DEATHS:
                 worker.in_hand.popleft()
                 progress.failed(died(index, deaths[index]))
-        waiting.extendleft(reversed(worker.in_hand))
+        waiting.put_back(worker.in_hand)
         new = _Worker()
         self._workers[self._workers.index(worker)] = new
         new.check_began()
         new.send(task)
+
+
+class _Waiting:
+    """Blocks that no worker has, of which few are made before they are given to one."""
+
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        self._first: deque[Block] = deque()
+        self._rest = iter(blocks)
+
+    def __bool__(self) -> bool:
+        if not self._first:
+            self._first.extend(islice(self._rest, 1))
+        return bool(self._first)
+
+    def take(self) -> Block:
+        """Return the next block; there must be one."""
+        return self._first.popleft() if self else next(self._rest)
+
+    def put_back(self, blocks: Sequence[Block]) -> None:
+        """Let some blocks be the next ones."""
+        self._first.extendleft(reversed(blocks))
 
 
 class _PartDone(NamedTuple):

@@ -49,8 +49,8 @@ class BlockWork(Protocol):
     bytes wherever and however often it is done, and its file is replaced as a whole: on a cluster a block
     whose worker was lost is processed again.
 
-    Work on deep blocks may have two more steps: ``parts(block)`` returns the parts of a block, which are read
-    and computed one after the other, so that what one of them needs is all that is in memory; and
+    Work on deep blocks may have two more steps: ``divide(block)`` returns the parts of a block, which are
+    read and computed one after the other, so that no more is in memory than what some of them need; and
     ``join(block, results)`` returns the block's result from those of its parts.
     """
 
@@ -74,7 +74,7 @@ class BlockWork(Protocol):
 
 def parts_of(work: BlockWork, block: Block) -> Sequence[Any]:
     """Return what of a block is read and computed at once, one after the other: mostly the block itself."""
-    divide = getattr(work, "parts", None)
+    divide = getattr(work, "divide", None)
     parts: Sequence[Any] = divide(block) if divide else (block,)
     return parts
 

@@ -227,8 +227,8 @@ def test_a_first_part_that_fails_leaves_the_rest_of_its_block_unread(tmp_path):
     read = []
 
     class Many(InLayers):
-        def parts(self, block):
-            return [replace(super(Many, self).parts(block)[0], number=n) for n in range(50)]
+        def divide(self, block):
+            return [replace(super(Many, self).divide(block)[0], number=n) for n in range(50)]
 
         def read(self, block):
             read.append(block.number)

@@ -221,3 +221,30 @@ def test_parts_of_a_block_are_reported_as_they_are_computed(tmp_path):
     fractions = [event.fraction for event in events if isinstance(event, Progress)]
     assert len(fractions) == 8
     assert fractions[-1] == 1
+
+
+class Endless:
+    """Blocks of which few may be made before they are needed."""
+
+    def __init__(self, most: int) -> None:
+        self.made, self.most = 0, most
+
+    def __len__(self) -> int:
+        return 10**9
+
+    def __iter__(self):
+        for block in cubes(self.most):
+            self.made += 1
+            yield block
+        raise AssertionError("too many blocks were made")
+
+    def __contains__(self, block):
+        return True
+
+
+@pytest.mark.parametrize("scheduler", [Scheduler(), TWO])
+def test_blocks_are_made_when_they_are_needed(tmp_path, scheduler):
+    events: list[Event] = []
+    context = JobContext(events.append, lambda: len(done(events)) > 5)
+    with pytest.raises(Cancelled):
+        run_blocks(Writing(tmp_path), Endless(30), scheduler, context)
