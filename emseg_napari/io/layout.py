@@ -107,20 +107,23 @@ class Block:
         """The slices of the output that it covers."""
         return range(self.window[0].start, self.window[0].stop)
 
-    def by_slice(self) -> list[Block]:
-        """Return its slices, each as a block of one slice with the same index."""
-        return [Block(self.index, (slice(z, z + 1), *self.window[1:])) for z in self.slices]
+    def by_slice(self, thick: int = 1) -> list[Block]:
+        """Return its slices, `thick` at a time, as blocks with the same index."""
+        end, starts = self.window[0].stop, self.slices[::thick]
+        return [Block(self.index, (slice(z, min(z + thick, end)), *self.window[1:])) for z in starts]
 
     def joined(self, results: list[np.ndarray]) -> np.ndarray:
-        """Return its values (z, y, x) from those of its slices, (1, y, x) each, and empty that list.
+        """Return its values (z, y, x) from those of `by_slice`, and empty that list.
 
         So the values of a deep block are not in memory twice.
         """
         if len(results) == 1:
             return results.pop()
-        values = np.empty(self.shape, results[0].dtype)
-        for n in range(len(values)):
-            values[n] = results.pop(0)[0]
+        values, first = np.empty(self.shape, results[0].dtype), 0
+        while results:
+            part = results.pop(0)
+            values[first : first + len(part)] = part
+            first += len(part)
         return values
 
 

@@ -104,20 +104,21 @@ class Halving:
         """The output."""
         return (self.source.folder,)
 
+    def divide(self, block: Block) -> list[Block]:
+        """Return the layers of chunks of a block: no more is in memory than one needs, and the block."""
+        return block.by_slice(self.layout.chunk[0])
+
+    def join(self, block: Block, results: list[np.ndarray]) -> np.ndarray:
+        """Return the values of a block from those of its layers."""
+        return block.joined(results)
+
     def read(self, block: Block) -> np.ndarray:
-        """Return the values of a block, reading no more at once than a layer of its chunks needs.
+        """Return the values of a layer.
 
         Reducing here and not in `compute` keeps what waits in memory small.
         """
-        window = block.window
-        values = np.empty(block.shape, self.layout.dtype)
-        thick = self.layout.chunk[0]
-        for first in range(0, block.shape[0], thick):
-            last = min(first + thick, block.shape[0])
-            layer = (slice(window[0].start + first, window[0].start + last), *window[1:])
-            source = self.source.read(_multiplied(layer, self.step, self.source.shape))
-            values[first:last] = reduced(source, self.step, self.layout.labels)
-        return values
+        source = self.source.read(_multiplied(block.window, self.step, self.source.shape))
+        return reduced(source, self.step, self.layout.labels)
 
     def compute(self, block: Block, given: np.ndarray, should_stop: ShouldStop) -> np.ndarray:
         """Return what was read."""

@@ -388,6 +388,16 @@ def test_a_deep_block_is_predicted_slice_by_slice(run, tmp_path, monkeypatch):
     assert fractions[:16] == [n / 16 for n in range(1, 17)]
 
 
+@pytest.mark.slow
+def test_worker_processes_write_deep_blocks_with_the_same_bytes(run, image, tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", image, photometric="minisblack")
+    volume = open_volume(tmp_path / "in.tif")
+    for name, scheduler in (("here", Scheduler()), ("there", Scheduler("local", 2))):
+        task = VolumeTask(tmp_path / name / "out.zarr", DEEP, scheduler=scheduler)
+        assert predict_volume(volume, run, task).done == 24
+    assert bytes_of(tmp_path / "here" / "out.zarr" / "0") == bytes_of(tmp_path / "there" / "out.zarr" / "0")
+
+
 def test_the_deep_block_of_the_slice_in_view_comes_first(run, image, tmp_path):
     told = []
     stack = np.concatenate([image, image])

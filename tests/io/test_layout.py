@@ -69,3 +69,5 @@ def test_a_block_is_cut_into_slices_and_put_together_again():
     results = [values[n : n + 1] for n in range(3)]
     assert (block.joined(results) == values).all()
     assert results == []
+    assert [one.window[0] for one in block.by_slice(2)] == [slice(4, 6), slice(6, 7)]
+    assert (block.joined([values[:2], values[2:]]) == values).all()
