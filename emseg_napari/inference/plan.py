@@ -16,7 +16,7 @@ from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.inference.prediction_record import record_of
 from emseg_napari.inference.stack import check_prediction_scale
 from emseg_napari.io.chosen_blocks import ChosenBlocks, layers_of
-from emseg_napari.io.layout import CHUNK_PX, SHARD_PX, Block, Blocks, Layout, shard_of
+from emseg_napari.io.layout import CHUNK_PX, SHARD_PX, Block, Blocks, Layout, flat_shard, shard_of
 from emseg_napari.io.placing import shifted
 from emseg_napari.io.records import Kind
 from emseg_napari.io.stacks import check_range
@@ -116,7 +116,7 @@ def _layout(work: PredictionWork, depth: int) -> Layout:
         shape,
         "uint8",
         chunk=chunk,
-        shard=shard_of(shape, work.settings.shards, chunk, _BLOCK_PX),
+        shard=shard_of(shape, work.settings.shards, chunk, flat_shard(shape, chunk, _BLOCK_PX)),
         voxel=work.volume.voxel,
         labels=work.kind == "labels",
         origin=shifted(work.volume.origin, work.first, work.volume.voxel),

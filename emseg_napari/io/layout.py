@@ -187,12 +187,12 @@ class Blocks(Sequence[Block]):
         return [self.at((k, j, i)) for k in ks for j in js for i in iis]
 
 
-def shard_of(shape: Size, chosen: Size | None, chunk: Size, side_px: int = SHARD_PX) -> Size:
+def shard_of(shape: Size, chosen: Size | None, chunk: Size, flat: Size) -> Size:
     """Return what of an output is written into one file.
 
-    Where nothing is chosen, it is one slice deep and at most `side_px` wide, so that little is lost with
-    a file. Where that makes more than `MOST_BLOCKS` files, it is 2, 4, 8, ... slices deep: 1 for volumes of
-    10^12 voxels, 32 for a cube of 10^15.
+    Where nothing is chosen, it is `flat`, so that little is lost with a file. Where that makes more than
+    `MOST_BLOCKS` files, it is 2, 4, 8, ... times as deep: once for volumes of 10^12 voxels, 32 times for a
+    cube of 10^15.
 
     Parameters
     ----------
@@ -202,28 +202,34 @@ def shard_of(shape: Size, chosen: Size | None, chunk: Size, side_px: int = SHARD
         What the user chose.
     chunk : (int, int, int)
         Of the output.
-    side_px : int
+    flat : (int, int, int)
+        What is one file of a small volume.
 
     Raises
     ------
     UserError
-        If what is chosen is not a multiple of the chunk, or larger than the output.
+        If what is chosen is not a multiple of the chunk, or larger than the output and than `flat`.
     """
-    whole = _multiple(shape, chunk)  # the output in whole chunks
-    if chosen is not None:
-        _check_multiple(chosen, chunk)
-        if any(size > end for size, end in zip(chosen, whole, strict=True)):
-            raise UserError(
-                f"{title_of('shards')} of {shape_text(chosen)} are larger than the output, which has "
-                f"{shape_text(shape)} voxels; choose at most {shape_text(whole)}.",
-                ("shards",),
-            )
-        return chosen
-    height, width = (min(side_px, end) for end in whole[1:])
-    depth = 1
-    while len(Blocks(shape, (depth, height, width))) > MOST_BLOCKS:
-        depth *= 2
-    return depth, height, width
+    if chosen is None:
+        depth = 1
+        while len(Blocks(shape, (depth * flat[0], *flat[1:]))) > MOST_BLOCKS:
+            depth *= 2
+        return depth * flat[0], *flat[1:]
+    _check_multiple(chosen, chunk)
+    most = tuple(map(max, _multiple(shape, chunk), flat))
+    if any(size > end for size, end in zip(chosen, most, strict=True)):
+        raise UserError(
+            f"{title_of('shards')} of {shape_text(chosen)} are larger than the output, which has "
+            f"{shape_text(shape)} voxels; choose at most {shape_text(most)}.",
+            ("shards",),
+        )
+    return chosen
+
+
+def flat_shard(shape: Size, chunk: Size, side_px: int = SHARD_PX) -> Size:
+    """Return one slice of an output, in whole chunks and at most `side_px` wide."""
+    height, width = (min(side_px, end) for end in _multiple(shape, chunk)[1:])
+    return 1, height, width
 
 
 def _check_multiple(shard: Size, chunk: Size) -> None:

@@ -63,18 +63,18 @@ def scratch_copy(volume: Volume, window: VolumeWindow, band_bytes: int) -> Scrat
     Returns
     -------
     ScratchArray or None
-        None if the disk of temporary files has not twice as much room as it needs.
+        None if it cannot be written, or the disk of temporary files has not twice as much room as it needs.
 
     Raises
     ------
     BrokenChunk
         If a chunk of the window is missing or damaged.
     """
-    shape, free = size_of(window), shutil.disk_usage(tempfile.gettempdir()).free
-    if 2 * math.prod(shape) * volume.dtype.itemsize > free:
-        return None
-    found = ScratchArray(shape, volume.dtype)
+    shape = size_of(window)
     try:
+        if 2 * math.prod(shape) * volume.dtype.itemsize > shutil.disk_usage(tempfile.gettempdir()).free:
+            return None
+        found = ScratchArray(shape, volume.dtype)
         for rows in _bands(volume, window, band_bytes):
             found.put(rows.start - window[1].start, volume[window[0], rows, window[2]])
     except OSError:  # another program filled the disk meanwhile

@@ -30,7 +30,7 @@ from emseg_napari.core import files
 from emseg_napari.core.blockwise import LOCAL, Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
 from emseg_napari.core.owned_output import owned, refuse_outside
-from emseg_napari.io.layout import CHUNK_PX, Layout, Version, shard_of
+from emseg_napari.io.layout import CHUNK_PX, SHARD_PX, Layout, Version, shard_of
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.records import record_of_path
 from emseg_napari.io.resume_check import LATER, check_unchanged
@@ -171,7 +171,8 @@ class _Segmentation:
 
     def _layout_of(self, destination: Destination) -> Layout:
         volume, chosen = self._boundary.volume, self._settings.shards
-        shard = shard_of(volume.shape, chosen, (1, CHUNK_PX, CHUNK_PX))
+        # Also of slices that are smaller, as in outputs that were begun by earlier versions.
+        shard = shard_of(volume.shape, chosen, (1, CHUNK_PX, CHUNK_PX), (1, SHARD_PX, SHARD_PX))
         return Layout(
             volume.shape,
             "int32",

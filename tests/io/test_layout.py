@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.layout import MOST_BLOCKS, Block, Blocks, Layout, shard_of
+from emseg_napari.io.layout import MOST_BLOCKS, Block, Blocks, Layout, flat_shard, shard_of
 from emseg_napari.io.option_text import parse_size
 
-CHUNK = (1, 512, 512)
+CHUNK, FLAT = (1, 512, 512), (1, 2048, 2048)
 
 
 @pytest.mark.parametrize(
@@ -22,15 +22,18 @@ CHUNK = (1, 512, 512)
     ],
 )
 def test_shards_are_deeper_where_there_would_be_too_many_files(shape, shard):
-    assert shard_of(shape, None, CHUNK) == shard
+    assert shard_of(shape, None, CHUNK, flat_shard(shape, CHUNK)) == shard
     assert len(Blocks(shape, shard)) <= MOST_BLOCKS
     assert shard[0] == 1 or len(Blocks(shape, (shard[0] // 2, *shard[1:]))) > MOST_BLOCKS
     Layout(shape, "uint8", CHUNK, shard)
 
 
 def test_chosen_shards_are_taken():
-    assert shard_of((100, 3000, 3000), (16, 2048, 2048), CHUNK) == (16, 2048, 2048)
-    assert shard_of((100, 500, 500), (100, 512, 512), CHUNK) == (100, 512, 512)
+    assert shard_of((100, 3000, 3000), (16, 2048, 2048), CHUNK, FLAT) == (16, 2048, 2048)
+    assert shard_of((100, 500, 500), (100, 512, 512), CHUNK, CHUNK) == (100, 512, 512)
+    assert (
+        shard_of((100, 500, 500), FLAT, CHUNK, FLAT) == shard_of((100, 500, 500), None, CHUNK, FLAT) == FLAT
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +46,7 @@ def test_chosen_shards_are_taken():
 )
 def test_shards_that_do_not_fit_are_refused_with_those_that_do(chosen, said):
     with pytest.raises(UserError, match=said) as error:
-        shard_of((100, 3000, 3000), chosen, CHUNK)
+        shard_of((100, 3000, 3000), chosen, CHUNK, FLAT)
     assert error.value.settings == ("shards",)
 
 

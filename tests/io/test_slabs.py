@@ -65,12 +65,13 @@ def test_slabs_are_thinner_where_there_is_no_room_for_all_slices(deep, monkeypat
     assert deep.most == 4  # slices 0-4, 5-9, 10-14 and 15
 
 
-def test_a_disk_that_fills_up_costs_time_only(deep, monkeypatch):
+@pytest.mark.parametrize("place", ["scratch_array.ScratchArray.put", "scratch_array.tempfile.gettempdir"])
+def test_a_disk_that_fills_up_or_cannot_be_used_costs_time_only(deep, monkeypatch, place):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(slabs, "SLAB_BYTES", 5 * 32 * 40)
-    monkeypatch.setattr(scratch_array.ScratchArray, "put", fail)
+    monkeypatch.setattr(f"emseg_napari.io.{place}", fail)
     np.testing.assert_array_equal(Slabs(deep.volume).read(7, np.s_[0:32, 0:40]), deep.values[7])
 
 

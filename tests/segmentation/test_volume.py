@@ -1,5 +1,6 @@
 import pickle
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -504,3 +505,20 @@ def test_cells_with_other_shards_are_not_resumed(tmp_path):
     segmented(probability, tmp_path / "cells.zarr")
     with pytest.raises(UserError, match=r"use the former as 'Shards"):
         segmented(probability, tmp_path / "cells.zarr", SMALL.model_copy(update={"shards": (2, 512, 512)}))
+
+
+def test_tables_of_a_deep_block_are_read_once_and_not_for_every_block(tmp_path, monkeypatch):
+    read, load = Counter(), intermediate.load
+    monkeypatch.setattr(volume, "Layout", partial(Layout, chunk=(1, 24, 24)))
+    monkeypatch.setattr(volume, "CHUNK_PX", 24)
+
+    def counted(path):
+        read[path.parent.name, path.name] += 1
+        return load(path)
+
+    monkeypatch.setattr(intermediate, "load", counted)
+    how = SMALL.model_copy(update={"shards": (20, 24, 24)})
+    found = segmented(field((20, 60, 72), 3), tmp_path / "cells.zarr", how, TILES)
+    assert len(found.output.blocks) == 9
+    assert max(count for (table, _), count in read.items() if table == "numbers") == 1
+    assert max(count for (table, _), count in read.items() if table == "cells") <= 2
