@@ -130,7 +130,8 @@ def check_resumable(path: Path, old: OutputState, new: OutputState) -> None:
     if any(getattr(old.layout, part) != getattr(new.layout, part) for part in _CUT):
         raise UserError(
             f"{path} is cut into {_cut(old.layout)}, not into {_cut(new.layout)}, so that several workers "
-            "would write one file; use the former, or choose another output."
+            f"would write one file; use the former as {title_of('shards')}, or choose another output.",
+            ("shards",),
         )
 
 

@@ -6,7 +6,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from emseg_napari.settings.base import SCALE_LIMITS, Settings, SliceRange, advanced, missing_is_empty_field
+from emseg_napari.settings.base import (
+    SCALE_LIMITS,
+    Settings,
+    SliceRange,
+    VoxelSizes,
+    advanced,
+    missing_is_empty_field,
+    shards_field,
+)
 
 
 class PredictionSettings(Settings):
@@ -53,6 +61,7 @@ class PredictionSettings(Settings):
         le=8192,
         multiple_of=32,
     )
+    shards: VoxelSizes | None = shards_field()
     threads: int = advanced(
         0, "Threads", "Processor threads to use; 0 = as many as the process may.", ge=0, le=1024
     )

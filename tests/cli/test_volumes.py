@@ -69,6 +69,47 @@ def damage(image: Path, *index: int) -> None:
     chunk.write_bytes(b"no chunk")
 
 
+@pytest.mark.parametrize(
+    ("shards", "said"),
+    [
+        ("2x60x64", "2 x 60 x 64 voxels is not a multiple of a chunk of 1 x 32 x 32"),
+        ("5x64x64", "'Shards (voxels)' (--shards) of 5 x 64 x 64 are larger than the output"),
+        ("2x64", "'2x64' is not a size in voxels; write three whole numbers of 1 or more, ZxYxX"),
+        ("0x64x64", "such as 16x2048x2048"),
+        ("deep", "'deep' is not a size"),
+    ],
+)
+def test_shards_that_do_not_fit_are_refused_in_a_sentence(run, image, tmp_path, shards, said):
+    before = sorted(tmp_path.rglob("*"))
+    result = emseg("predict", run.folder, image, "--output", tmp_path / "o.zarr", "--shards", shards)
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["predict", "segment"])
+def test_shards_of_one_file_are_refused(run, image, tmp_path, command):
+    first = (run.folder, image) if command == "predict" else (image,)
+    result = emseg(command, *first, "--output", tmp_path / "o.tif", "--shards", "2x64x64")
+    assert result.exit_code == 2
+    assert "o.tif is one file, which has no shards; let its name end in .zarr." in result.stderr
+    assert not (tmp_path / "o.tif").exists()
+
+
+def test_shards_are_chosen_for_predictions_and_cells(run, image, tmp_path):
+    words = ("predict", run.folder, image, "--output", tmp_path / "o.zarr", "--as", "probability", *FAST)
+    assert emseg(*words, "--shards", "2x64x64").exit_code == 0
+    assert VolumeOutput(tmp_path / "o.zarr").layout.shard == (2, 64, 64)
+    assert emseg(*words, "--shards", "2x64x64").exit_code == 0
+    again = emseg(*words)
+    assert again.exit_code == 2
+    assert "use the former as 'Shards (voxels)' (--shards), or choose another output." in again.stderr
+    cells = ("segment", tmp_path / "o.zarr", "--output", tmp_path / "cells.zarr", "--shards", "4x512x512")
+    assert emseg(*cells).exit_code == 0
+    assert VolumeOutput(tmp_path / "cells.zarr").layout.shard == (4, 512, 512)
+
+
 @pytest.mark.parametrize("kind", ["labels", "probability", "interior"])
 def test_zarr_is_predicted_into_zarr(run, image, values, tmp_path, kind):
     result = emseg("predict", run.folder, image, "--output", tmp_path / "o.zarr", "--as", kind, *FAST)

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import (
+    CellSettings,
     ExportSettings,
     LiveSettings,
     PredictionSettings,
@@ -169,3 +170,13 @@ def test_predictions_are_averaged_over_two_orientations_unless_told_otherwise():
 def test_a_number_of_orientations_that_is_none_is_refused_with_those_that_there_are():
     with pytest.raises(UserError, match=r"Orientations: Input should be 1, 2, 4 or 8 \(given: 3\)"):
         validated(PredictionSettings, orientations=3)
+
+
+@pytest.mark.parametrize("settings", [PredictionSettings, CellSettings])
+@pytest.mark.parametrize(
+    "wrong", [(16, 2048), (0, 2048, 2048), (1.5, 2048, 2048), "16x2048x2048", 5, (True, 512, 512)], ids=str
+)
+def test_shards_are_three_whole_numbers(settings, wrong):
+    assert settings(shards=[16, 2048, 2048]).shards == (16, 2048, 2048)
+    with pytest.raises(UserError, match=r"^Shards \(voxels\): three whole numbers of 1 or more are needed"):
+        validated(settings, shards=wrong)

@@ -264,3 +264,15 @@ def test_a_prediction_to_layers_after_one_to_disk_is_told_as_what_it_is(desk, mo
     desk.target.setCurrentText(FILE)  # and the other way round
     desk.whole_stack.click()
     assert "blocks stay on disk" in desk.cancelled_sentence()
+
+
+def test_shards_are_chosen_under_options_and_those_that_do_not_fit_are_refused(desk, qtbot, tmp_path):
+    desk.form.set_values({"shards": (5, 512, 512)})
+    finish(desk, qtbot)
+    assert (
+        "'Shards (voxels)' under 'Advanced' of 5 x 512 x 512 are larger than the output" in desk.status.text()
+    )
+    assert not (tmp_path / "out.zarr").exists()
+    desk.form.set_values({"shards": (2, 512, 512)})
+    finish(desk, qtbot)
+    assert VolumeOutput(tmp_path / "out.zarr").layout.shard == (2, 512, 512)
