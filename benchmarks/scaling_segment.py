@@ -52,7 +52,7 @@ class CellsMeasured:
 
 def measured_cells(image: np.ndarray) -> CellsMeasured:
     """Divide large slices into cells, in a process of its own; `image` is (1, y, x)."""
-    settings = PredictionSettings(average_orientations=False, close_gaps=False)
+    settings = PredictionSettings(orientations=1, close_gaps=False)
     slice_ = predict(image[:, : SIDE_PX // 4, : SIDE_PX // 4], STARTER, settings)[0]
     probability = mirrored(np.round(255 * slice_).astype(np.uint8), _TILES * SIDE_PX)[:, :SIDE_PX]
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
