@@ -39,10 +39,10 @@ from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view, view_events
 from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampler_of
-from emseg_napari.widgets.train.live_preview import LivePreview
 from emseg_napari.widgets.train.run_controls import RunControls, RunOutputs
 from emseg_napari.widgets.train.train_form import TrainForm
 from emseg_napari.widgets.train.train_options import TrainOptions
+from emseg_napari.widgets.train.training_preview import TrainingPreview
 
 _SAMPLES = "Nine patches of your own data with their labels, changed at random as in training."
 _TRAIN = "Train a network in the background; you can keep painting."
@@ -61,7 +61,7 @@ class TrainStep(JobStep):
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self.preview = LivePreview(napari_viewer)
+        self.preview = TrainingPreview(napari_viewer)
         self.folder: Path | None = None
         self._trained_image: Any = None
         self._subject = self._validation_name = ""

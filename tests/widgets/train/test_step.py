@@ -239,8 +239,8 @@ def test_a_movie_has_one_frame_an_epoch_however_many_previews(pretended):
     assert [round(float(frame[0, 0]), 1) for frame in pretended.preview.frames] == [0.2, 0.3]
 
 
-def test_the_live_proposal_lies_on_its_slice_and_comes_again_when_it_was_removed(pretended):
-    layers, name = pretended.viewer.layers, "live proposal (boundary probability)"
+def test_the_preview_lies_on_its_slice_and_comes_again_when_it_was_removed(pretended):
+    layers, name = pretended.viewer.layers, "training preview (boundary probability)"
     layers["cells"].scale = (5, 1, 1)
     for z, value in ((1, 0.25), (4, 0.5)):
         pretended.handle_event(PreviewReady(1, z, np.full((64, 64), value, np.float32)))
@@ -252,7 +252,7 @@ def test_the_live_proposal_lies_on_its_slice_and_comes_again_when_it_was_removed
 
 def test_no_proposal_comes_while_the_dock_is_put_away(pretended, dock):
     pretended.keep_movie.setChecked(True)
-    frame, name = dock.parentWidget(), "live proposal (boundary probability)"
+    frame, name = dock.parentWidget(), "training preview (boundary probability)"
 
     def preview(epoch):
         pretended.handle_event(PreviewReady(epoch, 0, np.zeros((64, 64), np.float32)))
