@@ -163,7 +163,7 @@ def compared_with_start(record: RunRecord) -> Comparison | None:
 
 
 def _held_out_is_proposed(record: RunRecord) -> bool:
-    """Say whether the held-out labels are the start's own proposals: nearly all pixels have labels, and agree."""
+    """Say whether the start proposed the held-out labels: nearly all pixels have labels, and it agrees."""
     dense = record.start_v_rand is not None
     return dense and record.start_accuracy is not None and record.start_accuracy >= _OWN_ACCURACY
 
@@ -221,7 +221,7 @@ def _ranked(record: RunRecord, start: str) -> str:
         "better": f"better than '{start}' on what was held out",
         "no different": f"no different from '{start}' on what was held out",
         "worse": f"worse than '{start}' on what was held out",
-        "circular": f"the held-out labels are unchanged proposals of '{start}'",
+        "circular": f"'{start}' itself proposed the held-out labels",
     }
     compared = compared_with_start(record)
     return "" if compared is None else clauses[compared]

@@ -73,8 +73,8 @@ def test_where_the_start_proposed_the_held_out_labels_it_cannot_be_beaten_and_th
     found = scored(**changes)
     assert (compared_with_start(found), is_worse_than_start(found)) == ("circular", False)
     assert comparison_sentence(found) == (
-        "The held-out labels are unchanged proposals of 'starter', so nothing can beat it there: hold out a "
-        "slice that was corrected, or look at what the new run proposes."
+        "'starter' itself proposed the held-out labels, so nothing can beat it there: hold out a slice that "
+        "was corrected, or look at what the new run proposes."
     )
 
 

@@ -108,7 +108,7 @@ def verdict(run: Run) -> str:
 
 
 def why_not_chosen(run: Run) -> str:
-    """Return in short why a network does not propose from now on, and what to do; the page has the figures."""
+    """Return in short why a new network is not chosen, and what to do; the page has the figures."""
     why = comparison_clause(run.record, short_name(run.record.start or ""))
     choose = "choose the new run in 'Network'"
     todo = {
@@ -120,7 +120,7 @@ def why_not_chosen(run: Run) -> str:
 
 
 def outcome(run: Run) -> str:
-    """Return which weights a training kept, how good they are, and whether they are better than the start's."""
+    """Return which weights a training kept, how good they are, and whether the start was better."""
     record = run.record
     sentences = [_kept(run), share_sentence(record), _score(record), comparison_sentence(record)]
     seen = run.record.start_slices

@@ -218,8 +218,8 @@ def test_where_the_start_proposed_the_held_out_labels_nothing_is_wrong_and_what_
 ):
     said = finished(pretended, **BESIDE, **CIRCULAR)
     assert pretended.status.text() == (
-        "Trained, not chosen: the held-out labels are unchanged proposals of 'starter'. Confirm a corrected "
-        "slice, or choose the new run in 'Network'."
+        "Trained, not chosen: 'starter' itself proposed the held-out labels. Confirm a corrected slice, or "
+        "choose the new run in 'Network'."
     )
     assert "so nothing can beat it there" in said  # on the page
     assert not pretended.is_wrong
