@@ -56,6 +56,8 @@ class Round:
     held_out, unknown : tuple of int
         Those by which the run chose its threshold and weights, and those whose run is not known. Older
         sessions have none.
+    image_name : str
+        Name of the image's layer; empty in older sessions.
     """
 
     when: str
@@ -71,6 +73,7 @@ class Round:
     trained: tuple[int, ...] = ()
     held_out: tuple[int, ...] = ()
     unknown: tuple[int, ...] = ()
+    image_name: str = ""
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ class EvaluateStep(JobStep):
             "Save report...", "One page with pictures, for any browser and for paper.", self._ask_report
         )
         self.results = Results(self.viewer, self.workspace)
+        self.results.errors.described.connect(self.say)
         for widget in (self.evaluate, self._form(), self.results):
             self.rows.addWidget(widget)
         self.rows.addLayout(in_row(self.save_csv, self.save_report))
