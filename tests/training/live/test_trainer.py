@@ -172,7 +172,7 @@ def test_before_anything_is_taught_the_start_s_opinion_shows_and_nothing_is_lear
     session = begin()
     session.until_told(WAITING)
     preview = session.until(PreviewReady)
-    settings = PredictionSettings(average_orientations=False)
+    settings = PredictionSettings(orientations=1)
     expected = predict(tiny_stack[0][1:2], start, settings)
     assert preview.epoch == 0
     np.testing.assert_allclose(preview.probability, expected[0], atol=1e-3)
