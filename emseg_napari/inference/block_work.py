@@ -18,7 +18,9 @@ from emseg_napari.inference.grid import Known
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
 from emseg_napari.inference.tiles import common, grown, hull, tiles, whole, within
+from emseg_napari.io.address import Location
 from emseg_napari.io.axes import SliceWindow
+from emseg_napari.io.containers import files_of
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.records import Kind, complement
@@ -46,7 +48,7 @@ class PredictionWork:
     ----------
     volume : Volume
     run : Path
-    output : Path
+    output : Path or Address
         As `VolumeOutput.prepare` made it.
     settings : PredictionSettings
         With the threshold to use.
@@ -61,7 +63,7 @@ class PredictionWork:
 
     volume: Volume
     run: Path
-    output: Path
+    output: Location
     settings: PredictionSettings
     kind: Kind
     first: int = 0
@@ -74,9 +76,7 @@ class PredictionWork:
     @property
     def paths(self) -> Sequence[Path]:
         """Files and folders that every worker must see."""
-        source = Path(self.volume.source)
-        file = next(one for one in (source, *source.parents) if one.exists())
-        return [self.run, self.output, *([file] if self.volume.source else [])]
+        return [self.run, *files_of(str(self.output)), *files_of(self.volume.source)]
 
     def read(self, block: Block) -> list[tuple[Known, Levels]]:
         """Read what the network sees of a block, slice by slice.

@@ -1,8 +1,11 @@
-"""A Zarr array on disk that is written block by block, each block one file.
+"""A Zarr array that is written block by block, each block one file, or one object of a store.
 
 Zarr's own `LocalStore` already writes under a temporary name and renames, so a killed writer leaves
 no half of a block. `DurableStore` adds that the bytes are on the disk before the name is, since a file
 that exists counts as complete, and that a full disk is reported in a sentence.
+
+An object of a store (`AddressStore`) appears whole or not at all by itself. There are no locks there: two
+writers of one output write the same bytes.
 """
 
 from __future__ import annotations
@@ -10,21 +13,27 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from zarr.abc.store import Store
 from zarr.codecs import BloscCodec
 from zarr.core.buffer import Buffer
 from zarr.storage import LocalStore
 
 from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io import object_store
+from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import Size, VolumeWindow
+from emseg_napari.io.containers import ZARR
 from emseg_napari.io.layout import Block, Blocks, Layout
+from emseg_napari.io.object_store import StoreError
+from emseg_napari.io.zarr_store import AddressStore, failing
 
 # Fast before small: writing must not delay prediction.
 _COMPRESSION: Any = {"cname": "zstd", "clevel": 1}
@@ -49,6 +58,23 @@ class DurableStore(LocalStore):
         await asyncio.to_thread(_put, self.root / key, value.to_bytes())
 
 
+def output_store(location: Location) -> Store:
+    """Return what Zarr writes a folder or an address by."""
+    return AddressStore(location) if isinstance(location, Address) else DurableStore(location)
+
+
+def is_begun(location: Location) -> bool:
+    """Whether an output, or a level of it, is there; of a store one that is complete but for its blocks."""
+    return ZARR.is_node(location) if isinstance(location, Address) else location.is_dir()
+
+
+@contextmanager
+def owned(location: Location) -> Iterator[None]:
+    """Own an output within a block, see `owned_output.owned`; in a store there is nothing to lock."""
+    with nullcontext() if isinstance(location, Address) else owned_output.owned(location):
+        yield
+
+
 def _put(path: Path, content: bytes) -> None:
     if not path.parent.is_dir():
         files.writable_folder(path.parent)
@@ -61,27 +87,27 @@ class BlockFiles:
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or Address
         The output, also an attribute.
     level : int
         0 for full resolution; the name of the array in the folder.
     """
 
-    def __init__(self, folder: Path, level: int = 0) -> None:
+    def __init__(self, folder: Location, level: int = 0) -> None:
         self.folder, self._level = folder, level
 
-    def __reduce__(self) -> tuple[type[BlockFiles], tuple[Path, int]]:
+    def __reduce__(self) -> tuple[type[BlockFiles], tuple[Location, int]]:
         return BlockFiles, (self.folder, self._level)
 
     @cached_property
     def array(self) -> zarr.Array:
         """The Zarr array, opened for reading and writing."""
-        if not self.folder.is_dir():  # Zarr would create it
+        if not is_begun(self.folder):  # Zarr would create it
             raise UserError(
                 f"{self.folder} is not there; every process that works on it needs it under this name."
             )
-        store = DurableStore(self.folder)
-        array = zarr.open_array(store=store, path=str(self._level), mode="r+")
+        with failing():
+            array = zarr.open_array(store=output_store(self.folder), path=str(self._level), mode="r+")
         return array.with_config(_CONFIG)  # open_array takes a configuration too, and forgets it
 
     @cached_property
@@ -97,7 +123,8 @@ class BlockFiles:
         return z, y, x
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        return np.asarray(self.array[key])
+        with failing():
+            return np.asarray(self.array[key])
 
     def read(self, window: VolumeWindow) -> np.ndarray:
         """Read a window that lies inside the shape.
@@ -109,6 +136,8 @@ class BlockFiles:
         """
         try:
             return self[window]
+        except StoreError:
+            raise
         except Exception:  # decoders raise anything at all
             for block in self.blocks.over(window):
                 self._check(block)
@@ -122,12 +151,15 @@ class BlockFiles:
                 f"{self.file(block)} is damaged; remove this file and start again, which writes it again."
             ) from error
 
-    def file(self, block: Block) -> Path:
+    def file(self, block: Block) -> Location:
         """Return where the block is, or is going to be."""
         return self.folder / str(self._level) / self.array.metadata.encode_chunk_key(block.index)
 
     def missing(self) -> Iterator[Block]:
         """Give the blocks whose file is not there, asking for folders and not for files, which are many."""
+        if isinstance(self.folder, Address):
+            yield from self._missing_objects(self.folder / str(self._level))
+            return
         layers, rows, columns = self.blocks.grid
         place = str(self.file(self.blocks.at((0, 0, 0))).parents[2])  # of layers, which are folders of rows
         begun = _names(place)
@@ -136,6 +168,13 @@ class BlockFiles:
             for i in range(columns):
                 if str(i) not in there:
                     yield self.blocks.at((int(k), int(j), i))
+
+    def _missing_objects(self, level: Address) -> Iterator[Block]:
+        there = set(object_store.keys_below(level))
+        for index in np.ndindex(*self.blocks.grid):
+            block = self.blocks.at((int(index[0]), int(index[1]), int(index[2])))
+            if self.array.metadata.encode_chunk_key(block.index) not in there:
+                yield block
 
     def write(self, block: Block, values: np.ndarray) -> None:
         """Write one block, whole or not at all; the same values give the same bytes.
@@ -157,7 +196,8 @@ class BlockFiles:
                 f"block {block.index} is {block.shape} of {self.array.dtype}, "
                 f"but the values are {values.shape} of {values.dtype}"
             )
-        self.array[block.window] = values
+        with failing():
+            self.array[block.window] = values
 
     def remove(self, block: Block) -> None:
         """Remove one block, if it is there.
@@ -168,12 +208,19 @@ class BlockFiles:
             If it cannot be removed, or a link leads out of the output.
         """
         path = self.file(block)
-        owned_output.refuse_outside(self.folder, path.parent)
+        if isinstance(path, Address):
+            object_store.remove(path)
+            return
+        owned_output.refuse_outside(str(self.folder), path.parent)
         with files.explained(path, path, "removed"):
             path.unlink(missing_ok=True)
 
     def remove_all(self) -> None:
         """Remove all blocks, and nothing else; a killed removal leaves some of them, whole."""
+        if isinstance(self.folder, Address):
+            for block in self.blocks:
+                self.remove(block)
+            return
         top = self.folder / str(self._level)
         first = self.file(self.blocks.at((0, 0, 0))).relative_to(top).parts[0]
         layers = [first] if first == "c" else [str(k) for k in range(self.blocks.grid[0])]
@@ -182,33 +229,44 @@ class BlockFiles:
             files.remove(top / name)
 
     def remove_leftovers(self) -> None:
-        """Remove the temporary files of killed writers."""
+        """Remove the temporary files of killed writers, of which a store has none."""
+        if isinstance(self.folder, Address):
+            return
+        level = self.folder / str(self._level)
         with suppress(UserError):  # what lies outside is not ours
-            owned_output.refuse_outside(self.folder, self.folder / str(self._level))
-            self._remove_leftovers()
-
-    def _remove_leftovers(self) -> None:
-        for folder, folders, names in os.walk(self.folder / str(self._level)):
-            if any(files.is_temporary(name) for name in (*folders, *names)):
-                files.remove_leftovers(folder, IN_USE_S)
+            owned_output.refuse_outside(self.folder, level)
+            for folder, folders, names in os.walk(level):
+                if any(files.is_temporary(name) for name in (*folders, *names)):
+                    files.remove_leftovers(folder, IN_USE_S)
 
 
-def create_level(folder: Path, level: int, layout: Layout, shape: Size) -> BlockFiles:
+def create_level(folder: Location, level: int, layout: Layout, shape: Size) -> BlockFiles:
     """Create an array without blocks, whole or not at all, unless it is there."""
     place = folder / str(level)
-    if not place.is_dir():
-        owned_output.refuse_outside(folder, place)
+    if is_begun(place):
+        return BlockFiles(folder, level)
+    if isinstance(place, Address):
+        _create_array(place, layout, shape)
+    else:
+        owned_output.refuse_outside(str(folder), place)
         with owned_output.replacing_folder(place) as temporary:
-            store = DurableStore(temporary)
-            zarr.create_array(store, shape=shape, dtype=layout.dtype, fill_value=0, **_cut(layout))
+            _create_array(temporary, layout, shape)
     return BlockFiles(folder, level)
 
 
-def create_group(folder: Path, layout: Layout, attributes: dict[str, Any]) -> None:
+def _create_array(place: Location, layout: Layout, shape: Size) -> None:
+    store = output_store(place)
+    with failing():
+        zarr.create_array(store, shape=shape, dtype=layout.dtype, fill_value=0, **_cut(layout))
+
+
+def create_group(folder: Location, layout: Layout, attributes: dict[str, Any]) -> None:
     """Create the group of an output with its level 0 in an empty folder."""
     format_: Any = 3 if layout.version == "0.5" else 2
-    zarr.create_group(store=DurableStore(folder), zarr_format=format_, attributes=attributes)
     create_level(folder, 0, layout, layout.shape)
+    # The last: in a store, where nothing is renamed, an output without its group counts as none.
+    with failing():
+        zarr.create_group(store=output_store(folder), zarr_format=format_, attributes=attributes)
 
 
 def _cut(layout: Layout) -> dict[str, Any]:

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.owned_output import finish_replacing
+from emseg_napari.io.address import Address, Location, location_of
+
+L = TypeVar("L", Path, Address)
 
 
 @dataclass(frozen=True)
@@ -27,15 +31,15 @@ class FolderFormat:
     suffix: str
     marks: tuple[str, ...]
 
-    def is_node(self, folder: Path) -> bool:
+    def is_node(self, folder: Location) -> bool:
         """Whether a folder is an array or a group of this format."""
         return any((folder / mark).is_file() for mark in self.marks)
 
-    def root(self, folder: Path) -> Path | None:
+    def root(self, folder: L) -> L | None:
         """Return the container that a folder lies in, the outermost one with the suffix or else the marks."""
         around = [folder, *folder.parents]
         named = [one for one in around if one.suffix.lower() == self.suffix]
-        if named:
+        if named and (isinstance(folder, Path) or self.is_node(named[-1])):
             return named[-1]
         beyond = next((n for n, one in enumerate(around) if not self.is_node(one)), len(around))
         return around[beyond - 1] if beyond else None
@@ -46,7 +50,7 @@ N5 = FolderFormat(".n5", ("attributes.json",))
 FOLDER_SUFFIXES = (ZARR.suffix, N5.suffix)
 
 
-def container_of(folder: Path) -> Path | None:
+def container_of(folder: L) -> L | None:
     """Return the Zarr or N5 container that a folder lies in, if it lies in one."""
     return ZARR.root(folder) or N5.root(folder)
 
@@ -67,6 +71,14 @@ def existing_part(path: Path) -> Path:
         raise UserError(f"{path} cannot be read ({reason}); check its name and permissions.") from error
 
 
-def path_inside(container: Path, path: Path) -> str:
+def files_of(source: str) -> list[Path]:
+    """Return the file or folder on a disk that a volume lies in, by its source; none of a store."""
+    location = location_of(source)
+    if not source or isinstance(location, Address):
+        return []
+    return [next(one for one in (location, *location.parents) if one.exists())]
+
+
+def path_inside(container: Location, path: Location) -> str:
     """Return the path of a dataset in its container, empty for the container itself."""
-    return "" if path == container else path.relative_to(container).as_posix()
+    return "" if path == container else path.relative_to(container).as_posix()  # type: ignore[arg-type]

@@ -139,7 +139,7 @@ def segment_volume(
 class _Segmentation:
     def __init__(self, boundary: Boundary, destination: Destination, settings: CellSettings) -> None:
         self._boundary, self._settings, self._cut = boundary, settings, destination.cut
-        self._path, self._version = Path(destination.path), destination.version
+        self._path, self._version = destination.path, destination.version
         self._record = {**destination.record, "settings": settings.model_dump(exclude={LATER})}
         begun = record_of_path(self._path)
         self._record |= {LATER: settings.missing_is_empty, STATE: state_of(boundary.volume, begun.get(STATE))}
