@@ -34,7 +34,7 @@ from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.owned_output import owned
 from emseg_napari.core.text import counted
-from emseg_napari.io.address import Location
+from emseg_napari.io.address import Location, local_path
 from emseg_napari.io.open import display_name, is_container
 from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind
 from emseg_napari.io.stack_or_volume import open_prediction
@@ -68,7 +68,7 @@ def segment(
     """Divide the slices of a boundary probability into cells, and write their numbers."""
     holds = checked_kind(kind, interior)
     settings = validated(CellSettings, **given_values(CellSettings, options))
-    chosen = Scheduler(scheduler, workers)
+    chosen, output = Scheduler(scheduler, workers), local_path(output)
     if output.suffix.lower() == SUFFIX:
         from emseg_napari.cli.segment_volume import (  # loads scipy, which others do without
             SegmentTask,
@@ -78,7 +78,7 @@ def segment(
         segment_to_zarr(SegmentTask(probability, holds, output, settings), chosen, as_json)
         return
     refuse_scheduler(scheduler, output)
-    output = check_tiff_place(output)
+    check_tiff_place(output)
     with owned(output):
         _check_target(output, probability)
         _segment_to_tiff(_Source(probability, holds), output, settings, as_json)

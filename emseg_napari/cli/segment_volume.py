@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from emseg_napari.core.jobs import Cancelled
 from emseg_napari.core.text import counted
 from emseg_napari.evaluation.predictions import Reason
 from emseg_napari.evaluation.slice_alignment import Names, reading_of
-from emseg_napari.io.address import Location, local_path
+from emseg_napari.io.address import Location
 from emseg_napari.io.records import Kind
 from emseg_napari.io.resume_check import MARKS
 from emseg_napari.io.source_id import STATE
@@ -39,7 +40,7 @@ class SegmentTask:
 
     probability: Location
     kind: Kind | None
-    output: Location
+    output: Path
     settings: CellSettings
 
 
@@ -54,7 +55,7 @@ def segment_to_zarr(task: SegmentTask, scheduler: Scheduler, as_json: bool) -> N
     boundary, record = open_boundary(task.probability, task.kind, fills=task.settings.missing_is_empty)
     say_notes(task.probability, boundary.volume)
     say_taken_for(boundary, task.kind, record)
-    destination = Destination(local_path(task.output), cells_record(boundary, record, task.settings))
+    destination = Destination(task.output, cells_record(boundary, record, task.settings))
     started = time.monotonic()
     try:
         with job_context(sys.stderr, by_slices=True) as context:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.blockwise.work import FatalBlockError
-from emseg_napari.io.address import Address, Location
+from emseg_napari.io.pure_address import PureAddress
 
 # TensorStore reads them when it is first used: a connection that gives nothing for so long has broken off.
 os.environ.setdefault("TENSORSTORE_CURL_CONNECT_TIMEOUT_SECONDS", "10")
@@ -55,7 +55,7 @@ class Refused(StoreError):
     """An object store does not permit what was asked for."""
 
 
-def read(address: Address, part: slice | None = None) -> bytes:
+def read(address: PureAddress, part: slice | None = None) -> bytes:
     """Return an object or a part of it, see `Address.read_bytes`."""
     with explained(address):
         found = _read(address, part)
@@ -64,7 +64,7 @@ def read(address: Address, part: slice | None = None) -> bytes:
     return found
 
 
-def _read(address: Address, part: slice | None) -> bytes | None:
+def _read(address: PureAddress, part: slice | None) -> bytes | None:
     store = _bucket(address)
     try:
         found = store.read(address.key, byte_range=part).result(timeout=PATIENCE_S)
@@ -76,7 +76,7 @@ def _read(address: Address, part: slice | None) -> bytes | None:
     return None if found.state == "missing" else bytes(found.value)
 
 
-def is_there(address: Address) -> bool:
+def is_there(address: PureAddress) -> bool:
     """Whether there is an object; one that may not be read counts as none.
 
     Stores that do not let be listed what they have refuse what is missing, too.
@@ -87,12 +87,12 @@ def is_there(address: Address) -> bool:
         return False
 
 
-def _read_or_explain(address: Address) -> bytes | None:
+def _read_or_explain(address: PureAddress) -> bytes | None:
     with explained(address):
         return _read(address, slice(0, 0))
 
 
-def mark_of(address: Address) -> bytes:
+def mark_of(address: PureAddress) -> bytes:
     """Return what tells two contents of an object apart: the store's own mark (ETag), or else all of it.
 
     Raises
@@ -109,7 +109,7 @@ def mark_of(address: Address) -> bytes:
     return mark if mark.startswith(_KNOWN_MARK) else read(address)
 
 
-def keys_below(address: Address) -> Iterator[str]:
+def keys_below(address: PureAddress) -> Iterator[str]:
     """Give the keys of all objects below an address, relative to it.
 
     Raises
@@ -132,12 +132,12 @@ def keys_below(address: Address) -> Iterator[str]:
     return (key.decode("utf-8", "replace") for key in keys)
 
 
-def names_below(address: Address) -> list[str]:
+def names_below(address: PureAddress) -> list[str]:
     """Return the names directly below an address; see `keys_below`, all of which it takes."""
     return sorted({key.partition("/")[0] for key in keys_below(address)} - {""})
 
 
-def write(address: Address, content: bytes) -> None:
+def write(address: PureAddress, content: bytes) -> None:
     """Write an object, which appears whole or not at all.
 
     Raises
@@ -148,19 +148,19 @@ def write(address: Address, content: bytes) -> None:
     _change(address, content)
 
 
-def remove(address: Address) -> None:
+def remove(address: PureAddress) -> None:
     """Remove an object, if it is there."""
     _change(address, None)
 
 
-def _change(address: Address, content: bytes | None) -> None:
+def _change(address: PureAddress, content: bytes | None) -> None:
     if address.is_web:
         raise StoreError(f"{address} is on a web server, where nothing is written; choose an s3:// address.")
     with explained(address, "written"):
         _bucket(address).write(address.key, content).result(timeout=PATIENCE_S)
 
 
-def kvstore(location: Location) -> dict[str, Any]:
+def kvstore(location: Path | PureAddress) -> dict[str, Any]:
     """Return TensorStore's specification of a folder, or of what lies below an address.
 
     Credentials and the server of S3 come from the environment, as with other programs: AWS_ACCESS_KEY_ID,
@@ -171,7 +171,7 @@ def kvstore(location: Location) -> dict[str, Any]:
     return {**_store(location), "path": f"{location.key}/".lstrip("/")}
 
 
-def _store(address: Address) -> dict[str, Any]:
+def _store(address: PureAddress) -> dict[str, Any]:
     """Return the specification of a whole bucket or server."""
     retries = {f"{driver}_request_retries": RETRIES for driver in ("http", "s3", "gcs")}
     if address.is_web:
@@ -198,7 +198,7 @@ def _of_aws() -> dict[str, Any]:
     return {"aws_credentials": {"type": kind}} | {name: one for name, one in stated.items() if one}
 
 
-def _bucket(address: Address) -> Any:
+def _bucket(address: PureAddress) -> Any:
     return _opened(json.dumps(_store(address)))
 
 
@@ -209,7 +209,7 @@ def _opened(specification: str) -> Any:
     return tensorstore.KvStore.open(json.loads(specification)).result()
 
 
-def open_array(location: Location, driver: dict[str, Any]) -> Any:
+def open_array(location: Path | PureAddress, driver: dict[str, Any]) -> Any:
     """Open an array with TensorStore, to read.
 
     Parameters
@@ -233,14 +233,16 @@ def open_array(location: Location, driver: dict[str, Any]) -> Any:
         return tensorstore.open(specification, read=True, open=True).result(timeout=PATIENCE_S)
 
 
-def read_array(location: Location, part: Any) -> Any:
+def read_array(location: Path | PureAddress, part: Any) -> Any:
     """Return the values of a part of an array of `open_array`, with its errors."""
     with explained(location, pattern=_OF_THE_STORE):
         return part.read().result(timeout=PATIENCE_S)
 
 
 @contextmanager
-def explained(location: Location, wish: str = "read", pattern: re.Pattern[str] = _ANY) -> Iterator[None]:
+def explained(
+    location: Path | PureAddress, wish: str = "read", pattern: re.Pattern[str] = _ANY
+) -> Iterator[None]:
     """Turn TensorStore's error about a store into a sentence; one that does not fit a pattern stays.
 
     Raises
@@ -258,7 +260,7 @@ def explained(location: Location, wish: str = "read", pattern: re.Pattern[str] =
         raise _error(location, wish, str(error)) from None
 
 
-def _error(address: Address, wish: str, text: str) -> StoreError:
+def _error(address: PureAddress, wish: str, text: str) -> StoreError:
     code = re.search(r"HTTP code (\d+)|http_response_code='(\d+)'", text)
     number = next(filter(None, code.groups()), "") if code else ""
     if "NoSuchBucket" in text:
