@@ -25,8 +25,8 @@ from emseg_napari.io.volume import Volume
 from emseg_napari.settings import PredictionSettings
 
 STACK = (
-    "TIFF, PNG, OME-Zarr, N5, HDF5 or MRC, a folder of numbered slices, or an address (s3://, gs://, "
-    "https://) of an OME-Zarr, Zarr or N5"
+    "TIFF, PNG, OME-Zarr, N5, precomputed, HDF5 or MRC, a folder of numbered slices, or an address (s3://, "
+    "gs://, https://) of an OME-Zarr, Zarr, N5 or precomputed volume"
 )
 
 

@@ -23,8 +23,8 @@ from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_marks import forget_marks, mark_slices
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
-from emseg_napari.io.block_store import is_begun, owned
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.output_place import is_begun, owned
 from emseg_napari.io.resume_check import check_unchanged
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.models.run import Run, open_run

@@ -1,85 +1,36 @@
 """A Zarr array that is written block by block, each block one file, or one object of a store.
 
-Zarr's own `LocalStore` already writes under a temporary name and renames, so a killed writer leaves
-no half of a block. `DurableStore` adds that the bytes are on the disk before the name is, since a file
-that exists counts as complete, and that a full disk is reported in a sentence.
-
-An object of a store (`AddressStore`) appears whole or not at all by itself. There are no locks there: two
-writers of one output write the same bytes.
+What exists is complete: see `output_place`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
-from zarr.abc.store import Store
 from zarr.codecs import BloscCodec
-from zarr.core.buffer import Buffer
-from zarr.storage import LocalStore
 
 from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io import object_store
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import Size, VolumeWindow
-from emseg_napari.io.containers import ZARR
+from emseg_napari.io.containers import check_access
 from emseg_napari.io.layout import Block, Blocks, Layout
 from emseg_napari.io.object_store import StoreError
-from emseg_napari.io.zarr_store import AddressStore, failing
+from emseg_napari.io.output_place import is_begun, output_store
+from emseg_napari.io.zarr_store import failing
 
 # Fast before small: writing must not delay prediction.
 _COMPRESSION: Any = {"cname": "zstd", "clevel": 1}
 # Without this a block of zeros would have no file, and be done again when the output is resumed.
 _CONFIG: Any = {"write_empty_chunks": True}
 IN_USE_S = 60.0  # younger temporary files may be of a writer that is still running
-
-
-class DurableStore(LocalStore):
-    """A folder whose files are written whole or not at all, and outlive a power cut."""
-
-    async def set(self, key: str, value: Buffer) -> None:
-        """Write one file.
-
-        Raises
-        ------
-        UserError
-            If the folder is not writable, the disk is full, or a link leads out of the folder.
-        """
-        self._check_writable()
-        owned_output.refuse_outside(self.root, self.root / key)
-        await asyncio.to_thread(_put, self.root / key, value.to_bytes())
-
-
-def output_store(location: Location) -> Store:
-    """Return what Zarr writes a folder or an address by."""
-    return AddressStore(location) if isinstance(location, Address) else DurableStore(location)
-
-
-def is_begun(location: Location) -> bool:
-    """Whether an output, or a level of it, is there; of a store one that is complete but for its blocks."""
-    return ZARR.is_node(location) if isinstance(location, Address) else location.is_dir()
-
-
-@contextmanager
-def owned(location: Location) -> Iterator[None]:
-    """Own an output within a block, see `owned_output.owned`; in a store there is nothing to lock."""
-    with nullcontext() if isinstance(location, Address) else owned_output.owned(location):
-        yield
-
-
-def _put(path: Path, content: bytes) -> None:
-    if not path.parent.is_dir():
-        files.writable_folder(path.parent)
-    with files.atomic_write(path) as temporary:
-        temporary.write_bytes(content)
 
 
 class BlockFiles:
@@ -103,6 +54,8 @@ class BlockFiles:
     def array(self) -> zarr.Array:
         """The Zarr array, opened for reading and writing."""
         if not is_begun(self.folder):  # Zarr would create it
+            if isinstance(self.folder, Address):
+                check_access(self.folder)
             raise UserError(
                 f"{self.folder} is not there; every process that works on it needs it under this name."
             )
@@ -260,7 +213,16 @@ def _create_array(place: Location, layout: Layout, shape: Size) -> None:
         zarr.create_array(store, shape=shape, dtype=layout.dtype, fill_value=0, **_cut(layout))
 
 
-def create_group(folder: Location, layout: Layout, attributes: dict[str, Any]) -> None:
+def create_output(path: Location, layout: Layout, attributes: dict[str, Any]) -> None:
+    """Create the group of an output with its level 0, whole or not at all."""
+    if isinstance(path, Address):
+        _create_group(path, layout, attributes)
+        return
+    with owned_output.replacing_folder(path) as temporary:
+        _create_group(temporary, layout, attributes)
+
+
+def _create_group(folder: Location, layout: Layout, attributes: dict[str, Any]) -> None:
     """Create the group of an output with its level 0 in an empty folder."""
     format_: Any = 3 if layout.version == "0.5" else 2
     create_level(folder, 0, layout, layout.shape)

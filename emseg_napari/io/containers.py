@@ -1,13 +1,16 @@
-"""Folders that are a Zarr or an N5 container: how they are recognised, and what lies where in them.
+"""Folders that are a container (Zarr, N5, precomputed): how they are recognised, and what lies where in them.
 
 Reading one takes a library that is slow to import; recognising one takes none.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.owned_output import finish_replacing
@@ -50,9 +53,31 @@ N5 = FolderFormat(".n5", ("attributes.json",))
 FOLDER_SUFFIXES = (ZARR.suffix, N5.suffix)
 
 
+def check_access(address: Address) -> None:
+    """Raise `StoreError` if a store refuses what lies below an address, where nothing was found."""
+    with suppress(FileNotFoundError):
+        (address / ZARR.marks[0]).read_bytes()
+
+
+def precomputed_info(folder: Location) -> Mapping[str, Any] | None:
+    """Return the content of the file ``info`` of a precomputed volume of Neuroglancer; None if it is none."""
+    file = folder / "info"
+    try:
+        content = json.loads(file.read_text("utf-8")) if file.is_file() else None
+    except (OSError, ValueError, RecursionError):  # a file of another program
+        return None
+    return content if isinstance(content, Mapping) and "scales" in content else None
+
+
+def precomputed_root(folder: L) -> L | None:
+    """Return the precomputed volume that a folder is, or is a scale of."""
+    around = (folder, folder.parent)
+    return next((one for one in around if precomputed_info(one) is not None), None)
+
+
 def container_of(folder: L) -> L | None:
-    """Return the Zarr or N5 container that a folder lies in, if it lies in one."""
-    return ZARR.root(folder) or N5.root(folder)
+    """Return the container that a folder lies in, if it lies in one: Zarr, N5 or precomputed."""
+    return ZARR.root(folder) or N5.root(folder) or precomputed_root(folder)
 
 
 def existing_part(path: Path) -> Path:

@@ -1,7 +1,7 @@
 """Outputs of any size: multiscale OME-Zarr that is written block by block and can be resumed.
 
-A block is one file, which is written whole or not at all: a file that exists is done, no matter which
-process wrote it. So writers need no lock and no list of what is done, and a killed one loses one block.
+A block is one file, or one object of a store, written whole or not at all: what exists is done, no matter
+which process wrote it. So writers need no list of what is done, and a killed one loses one block.
 """
 
 from __future__ import annotations
@@ -14,22 +14,16 @@ from typing import Any
 import numpy as np
 import zarr
 
-from emseg_napari.core import files, owned_output
+from emseg_napari.core import files
 from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import JobContext, UserError
 from emseg_napari.io import ome_zarr_metadata, pyramid
 from emseg_napari.io.address import Address, Location, location_of
 from emseg_napari.io.axes import Size, VolumeWindow
-from emseg_napari.io.block_store import (
-    IN_USE_S,
-    BlockFiles,
-    create_group,
-    is_begun,
-    output_store,
-    owned,
-)
+from emseg_napari.io.block_store import IN_USE_S, BlockFiles, create_output
 from emseg_napari.io.layout import Block, Blocks, Layout
 from emseg_napari.io.multiscale import Multiscale
+from emseg_napari.io.output_place import is_begun, is_free, output_store, owned
 from emseg_napari.io.resume_check import LATER, MARKS, UNREAD, OutputState, check_resumable
 from emseg_napari.io.source_id import STATE
 from emseg_napari.io.volume import Voxel
@@ -100,8 +94,9 @@ class VolumeOutput:
         """
         output = cls(path)
         with owned(output.path):
-            if _is_free(output.path):
-                _create(output.path, layout, record or {})
+            if is_free(output.path):
+                attributes = _attributes(layout, record or {}, output.path.name, levels=1)
+                create_output(output.path, layout, attributes)
             else:
                 _check_earlier_output(output)
                 found = OutputState(output.layout, output.record)
@@ -293,25 +288,6 @@ def _attributes(layout: Layout, record: Mapping[str, Any], name: str, levels: in
         **ome_zarr_metadata.attributes(layout, factors, name.removesuffix(".zarr")),
         _RECORD: dict(record),
     }
-
-
-def _create(path: Location, layout: Layout, record: Mapping[str, Any]) -> None:
-    attributes = _attributes(layout, record, path.name, levels=1)
-    if isinstance(path, Address):
-        create_group(path, layout, attributes)
-        return
-    with owned_output.replacing_folder(path) as temporary:
-        create_group(temporary, layout, attributes)
-
-
-def _is_free(path: Location) -> bool:
-    if isinstance(path, Address):
-        return not is_begun(path)
-    if path.is_dir():
-        return all(files.is_temporary(one.name) for one in path.iterdir())
-    if path.exists() or path.is_symlink():
-        raise UserError(f"{path} is a file, but an output is a folder; choose another name.")
-    return True
 
 
 def _check_earlier_output(output: VolumeOutput) -> None:

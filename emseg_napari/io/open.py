@@ -6,7 +6,6 @@ Libraries are imported with the format that needs them: together they take most 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,17 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.machine import free_memory
 from emseg_napari.io.address import Address, Location, location_of
 from emseg_napari.io.axes import name_of
-from emseg_napari.io.containers import N5, ZARR, L, container_of, existing_part, path_inside
+from emseg_napari.io.containers import (
+    N5,
+    ZARR,
+    L,
+    check_access,
+    container_of,
+    existing_part,
+    path_inside,
+    precomputed_info,
+    precomputed_root,
+)
 from emseg_napari.io.datasets import Wanted
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.description import FileDescription
@@ -40,10 +49,11 @@ def open_volume(
     Parameters
     ----------
     path : str, Path or Address
-        OME-Zarr, Zarr, N5, HDF5, MRC, TIFF, PNG, or a folder of numbered slices; or the address of an
-        OME-Zarr, Zarr or N5 (``s3://bucket/b.zarr``, ``gs://...``, ``https://...``). A dataset inside a
-        container is addressed by appending its path (``a.h5/volumes/raw``, ``b.zarr/0``). Where none
-        is given it is a multiscale image's full resolution, CREMI's volumes/raw, or the only volume.
+        OME-Zarr, Zarr, N5, precomputed (Neuroglancer), HDF5, MRC, TIFF, PNG, or a folder of numbered slices;
+        or the address (``s3://bucket/b.zarr``, ``gs://...``, ``https://...``) of one of the first four. A
+        dataset inside a container is addressed by appending its path (``a.h5/volumes/raw``, ``b.zarr/0``).
+        Where none is given it is a multiscale image's full resolution, CREMI's volumes/raw, or the only
+        volume.
     dataset : str, optional
         Path of a dataset in the container, instead of appending it to the path.
     fills : bool
@@ -193,7 +203,7 @@ def _open_container(there: Path, whole: Path, fills: bool, wanted: Wanted) -> Vo
 
 
 def _open_chunks(there: L, whole: Location, fills: bool, wanted: Wanted) -> Volume | None:
-    """Open a dataset of the Zarr or N5 that a folder or address lies in; None if it lies in none."""
+    """Open a dataset of the container that a folder or address lies in; None if it lies in none."""
     if (root := ZARR.root(there)) is not None:
         from emseg_napari.io.formats.zarr import open_zarr
 
@@ -202,6 +212,10 @@ def _open_chunks(there: L, whole: Location, fills: bool, wanted: Wanted) -> Volu
         from emseg_napari.io.formats.n5 import open_n5
 
         return open_n5(root, path_inside(root, whole), fills, wanted)
+    if (root := precomputed_root(there)) is not None:
+        from emseg_napari.io.formats.precomputed import open_precomputed
+
+        return open_precomputed(root, path_inside(root, whole), fills)
     return None
 
 
@@ -209,11 +223,10 @@ def _open_address(address: Address, fills: bool, wanted: Wanted) -> Volume:
     volume = _open_chunks(address, address, fills, wanted)
     if volume is not None:
         return volume
-    with suppress(FileNotFoundError):
-        (address / ZARR.marks[0]).read_bytes()  # says it if this store refuses
+    check_access(address)
     raise UserError(
-        f"At {address} there is no OME-Zarr, Zarr or N5; check the address, or download a file of another "
-        "format and open that."
+        f"At {address} there is no OME-Zarr, Zarr, N5 or precomputed volume; check the address, or download "
+        "a file of another format and open that."
     )
 
 
@@ -239,4 +252,8 @@ def _levels(folder: Location) -> Sequence[Location]:
         from emseg_napari.io.formats.n5 import n5_levels
 
         return n5_levels(folder)
+    if precomputed_info(folder.parent) is not None:
+        from emseg_napari.io.formats.precomputed import precomputed_levels
+
+        return precomputed_levels(folder.parent)
     return [folder]

@@ -17,9 +17,10 @@ from emseg_napari.core.blockwise import LOCAL, Scheduler, run_blocks
 from emseg_napari.core.jobs import Event, JobContext, Message, Progress, Report, ShouldStop, UserError
 from emseg_napari.io.address import Location
 from emseg_napari.io.axes import Size, VolumeWindow
-from emseg_napari.io.block_store import BlockFiles, create_level, is_begun
+from emseg_napari.io.block_store import BlockFiles, create_level
 from emseg_napari.io.containers import files_of
 from emseg_napari.io.layout import Block, Layout, ceil_divided
+from emseg_napari.io.output_place import is_begun
 
 _FEW = 32  # blocks that one process writes sooner than workers start
 _ISOTROPIC = 2**0.5  # an axis this much coarser than the finest one waits; halving would overshoot

@@ -61,6 +61,31 @@ def write_n5(folder: Path) -> Path:
     return folder
 
 
+def write_precomputed(folder: Path, sharded: bool = False, offset: Any = (0, 0, 0)) -> Path:
+    sharding = {
+        "@type": "neuroglancer_uint64_sharded_v1",
+        "preshift_bits": 1,
+        "minishard_bits": 1,
+        "shard_bits": 1,
+        "hash": "identity",
+    }
+    scale = {
+        "size": list(SHAPE[::-1]),
+        "chunk_size": [32, 32, 1],
+        "resolution": [4, 4, 40],
+        "encoding": "raw",
+        "voxel_offset": list(offset),
+    }
+    spec = {
+        "driver": "neuroglancer_precomputed",
+        "kvstore": {"driver": "file", "path": f"{folder}/"},
+        "multiscale_metadata": {"type": "image", "data_type": "uint8", "num_channels": 1},
+        "scale_metadata": scale | ({"sharding": sharding} if sharded else {}),
+    }
+    tensorstore.open(spec, create=True).result()[..., 0] = VALUES.T
+    return folder
+
+
 Written = Callable[[Path], Path]
 FORMATS: dict[str, tuple[Written, str]] = {
     "ome-zarr 0.4": (lambda folder: write_ome_zarr(folder, "0.4"), "a.zarr"),
@@ -68,6 +93,7 @@ FORMATS: dict[str, tuple[Written, str]] = {
     "sharded": (lambda folder: write_ome_zarr(folder, shard=(1, 64, 64)), "a.zarr"),
     "zarr 2": (write_zarr, "a.zarr"),
     "n5": (write_n5, "a.n5"),
+    "precomputed": (write_precomputed, "a"),
 }
 
 
@@ -145,7 +171,7 @@ def test_a_server_that_gives_whole_objects_only_will_do(store: Store, tmp_path: 
 def test_a_missing_chunk_is_an_error_or_the_fill_value(store: Store, uploaded: tuple[Path, str]) -> None:
     _, name = uploaded
     inner = "/raw" if name.endswith(".n5") else ""
-    chunks = [key for key in store.below(name) if re.search(r"\d[/.]\d[/.]\d$", key)]
+    chunks = [key for key in store.below(name) if re.search(r"\d[/.]\d[/.]\d$|\d-\d", key)]
     lost = next(key for key in sorted(chunks) if not key.startswith(("1/", "2/")))
     del store.objects[f"em-images/{name}/{lost}"]
     for base in (store.web, store.s3):
@@ -174,6 +200,30 @@ def test_another_content_is_noticed(store: Store, address: str, has_marks: bool)
     assert not is_changed(then, state_of(open_volume(address)))
     store.objects["em-images/a.zarr/0/c/2/2/2"] = store.objects["em-images/a.zarr/0/c/2/2/1"]
     assert is_changed(then, state_of(open_volume(address)))
+
+
+def test_a_precomputed_volume_has_size_and_place_and_says_whether_it_is_labels(tmp_path: Path) -> None:
+    volume = open_volume(write_precomputed(tmp_path / "a", offset=(5, 6, 7)))
+    np.testing.assert_array_equal(volume[...], VALUES)
+    assert (volume.name, volume.voxel, volume.origin) == ("a/4_4_40", NM, (280.0, 24.0, 20.0))
+    assert not volume.is_labels
+    assert [level.shape for level in open_levels(tmp_path / "a")] == [SHAPE]
+    assert open_volume(tmp_path / "a" / "4_4_40").source == volume.source
+    with pytest.raises(UserError, match="a has no scale 9; it has 4_4_40"):
+        open_volume(tmp_path / "a" / "9")
+
+
+def test_a_sharded_precomputed_volume_is_read(store: Store, tmp_path: Path) -> None:
+    store.upload(write_precomputed(tmp_path / "a", sharded=True), "a")
+    for place in (tmp_path / "a", f"{store.web}/a", f"{store.s3}/a"):
+        np.testing.assert_array_equal(open_volume(place)[...], VALUES)
+
+
+def test_a_file_called_info_makes_no_precomputed_volume(tmp_path: Path) -> None:
+    (tmp_path / "info").write_text('{"made": "by hand"}')
+    with pytest.raises(UserError) as raised:
+        open_volume(tmp_path)
+    assert "precomputed" not in str(raised.value)
 
 
 # -- failures -------------------------------------------------------------------------------
@@ -321,6 +371,12 @@ def test_a_bucket_that_may_not_be_written_is_said_and_stays_as_it_was(store: Sto
     with pytest.raises(StoreError, match=r"may not be written \(403\)"):
         written(f"{store.s3}/out.zarr")
     assert not store.objects
+
+
+def test_a_bucket_that_may_be_written_but_not_read_is_said(store: Store) -> None:
+    store.fault = lambda method, key: None if method == "PUT" else 403
+    with pytest.raises(StoreError, match=r"may not be read \(403\)"):
+        written(f"{store.s3}/out.zarr")
 
 
 def test_a_bucket_that_is_not_there_is_named(store: Store) -> None:
