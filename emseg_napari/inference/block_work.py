@@ -76,7 +76,8 @@ class PredictionWork:
     @property
     def paths(self) -> Sequence[Path]:
         """Files and folders that every worker must see."""
-        return [self.run, *files_of(str(self.output)), *files_of(self.volume.source)]
+        output = [self.output] if isinstance(self.output, Path) else []
+        return [self.run, *output, *files_of(self.volume.source)]
 
     def read(self, block: Block) -> list[tuple[Known, Levels]]:
         """Read what the network sees of a block, slice by slice.

@@ -30,7 +30,6 @@ from emseg_napari.io.volume import Voxel
 from emseg_napari.io.zarr_store import failing
 
 __all__ = ["Block", "Blocks", "Layout", "VolumeOutput"]
-
 _RECORD = "emseg"  # the attribute that holds the record
 
 

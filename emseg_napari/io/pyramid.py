@@ -18,7 +18,6 @@ from emseg_napari.core.jobs import Event, JobContext, Message, Progress, Report,
 from emseg_napari.io.address import Location
 from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.block_store import BlockFiles, create_level
-from emseg_napari.io.containers import files_of
 from emseg_napari.io.layout import Block, Layout, ceil_divided
 from emseg_napari.io.output_place import is_begun
 
@@ -105,7 +104,7 @@ class Halving:
     @property
     def paths(self) -> Sequence[Path]:
         """The output, if it is a folder."""
-        return files_of(str(self.source.folder))
+        return [self.source.folder] if isinstance(self.source.folder, Path) else []
 
     def read(self, block: Block) -> np.ndarray:
         """Return the values of a block, reading no more at once than a layer of its chunks needs.

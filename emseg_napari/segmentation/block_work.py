@@ -147,7 +147,8 @@ class NumberStep(SegmentationStep):
     @property
     def paths(self) -> Sequence[Path]:
         """Files and folders that every worker must see under these names."""
-        return [*files_of(str(self.output.path)), *super().paths]
+        output = [self.output.path] if isinstance(self.output.path, Path) else []
+        return [*output, *super().paths]
 
     def read(self, block: Block) -> np.ndarray:
         """Read numbers, for outlines of one row and column more."""
