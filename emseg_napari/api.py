@@ -14,6 +14,7 @@ from emseg_napari.evaluation.independence import doubts_of_record, refuse_same
 from emseg_napari.evaluation.pairing import paired
 from emseg_napari.evaluation.predictions import Prediction, prediction_of
 from emseg_napari.evaluation.scores import Evaluation
+from emseg_napari.io.address import location_of
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.open import read_whole
 from emseg_napari.io.records import Kind, record_of_volume
@@ -226,7 +227,7 @@ def _prediction(array: Any, name: str, kind: Kind | None) -> Prediction:
 def _are_one(one: Any, other: Any) -> bool:
     """Whether two stacks are one array, or read one file or copies of it."""
     if isinstance(one, Volume) and isinstance(other, Volume) and one.source and other.source:
-        return is_one_or_copy(Path(one.source), Path(other.source))
+        return is_one_or_copy(location_of(one.source), location_of(other.source))
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         return one.shape == other.shape and np.shares_memory(one, other)
     return one is other

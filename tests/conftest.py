@@ -20,6 +20,7 @@ import qtpy
 from hypothesis import settings
 
 from helpers.paths import TEST_DATA
+from helpers.stores import QUICK_RETRIES, Store, running_store
 
 if TYPE_CHECKING:
     from emseg_napari.core.jobs import Event
@@ -257,3 +258,18 @@ def tiny_events(
 def tiny_run(tiny_events: list["Event"]) -> "Run":
     """The finished run of that training."""
     return tiny_events[-1].result  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A web server and an object store on this machine, to which the environment leads."""
+    from emseg_napari.io import object_store
+
+    monkeypatch.setattr(object_store, "RETRIES", QUICK_RETRIES)
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    with running_store() as running:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", running.endpoint)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a-name")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret")
+        yield running

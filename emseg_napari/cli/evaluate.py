@@ -19,6 +19,7 @@ from emseg_napari.cli.inputs import (
     checked_kind,
     interior_option,
     kind_option,
+    parsed_location,
     read_known,
     say_notes,
 )
@@ -27,6 +28,7 @@ from emseg_napari.cli.reporting import job_context, show_result
 from emseg_napari.cli.scoretables import show_scores
 from emseg_napari.core.jobs import Cancelled, Message
 from emseg_napari.core.labels import Convention
+from emseg_napari.io.address import Location, location_of
 from emseg_napari.io.open import display_name
 from emseg_napari.io.records import Kind, record_of_path
 from emseg_napari.io.stack_or_volume import is_one_or_copy, open_prediction, source_of
@@ -38,7 +40,12 @@ if TYPE_CHECKING:
     from emseg_napari.evaluation.predictions import Prediction
 
 PredictionArgument = Annotated[
-    Path, typer.Argument(metavar="PREDICTION", help=f"Prediction of all slices or of the range: {STACK}.")
+    Any,
+    typer.Argument(
+        parser=parsed_location,
+        metavar="PREDICTION",
+        help=f"Prediction of all slices or of the range: {STACK}.",
+    ),
 ]
 RunOption = Annotated[
     Path | None,
@@ -77,14 +84,14 @@ def evaluate(
     show_result("", evaluation.as_dict() | sources | _origin(pair) | {"seconds": seconds}, True)
 
 
-def _read(path: Path, labels: Path, kind: Kind | None, fills: bool) -> Prediction:
+def _read(path: Location, labels: Location, kind: Kind | None, fills: bool) -> Prediction:
     """Read the prediction; refuse what the labels are read from, too."""
     # These load scipy, which no other command needs.
     from emseg_napari.evaluation.independence import refuse_same
     from emseg_napari.evaluation.predictions import prediction_in
 
     volume, record = open_prediction(path, kind, fills=fills)
-    if is_one_or_copy(Path(volume.source), source_of(labels, is_labels=True)):
+    if is_one_or_copy(location_of(volume.source), source_of(labels, is_labels=True)):
         refuse_same(display_name(path), display_name(labels))
     found = prediction_in(volume, path, kind, record)
     say_notes(path, volume)
@@ -93,7 +100,7 @@ def _read(path: Path, labels: Path, kind: Kind | None, fills: bool) -> Predictio
 
 def _paired(
     found: Prediction,
-    labels: Path,
+    labels: Location,
     convention: Convention | None,
     settings: EvaluationSettings,
     run: Path | None,

@@ -8,13 +8,21 @@ from typing import Annotated, Any
 import typer
 
 from emseg_napari.cli.guard import guarded
-from emseg_napari.cli.inputs import ConventionOption, JsonOption, LabelsArgument, open_pair
+from emseg_napari.cli.inputs import (
+    ConventionOption,
+    JsonOption,
+    LabelsArgument,
+    open_pair,
+    parsed_location,
+    parsed_path,
+)
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import show_result
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
 from emseg_napari.core.text import counted
+from emseg_napari.io.address import Location
 from emseg_napari.io.export import chosen_slices, export_training_labels
 from emseg_napari.io.open import display_name
 from emseg_napari.io.sparse_stack import SparseStack, exchanged
@@ -30,10 +38,14 @@ WITHOUT_MEANING = ("which", "include_proposals", "file_format")
 @with_options_of(ExportSettings, leave_out=WITHOUT_MEANING)
 def export(
     labels: LabelsArgument,
-    image: Annotated[Path, typer.Option(metavar="IMAGE", help="Image stack that the labels belong to.")],
+    image: Annotated[
+        Any,
+        typer.Option(parser=parsed_location, metavar="IMAGE", help="Image stack that the labels belong to."),
+    ],
     output: Annotated[
         Path,
         typer.Option(
+            parser=parsed_path,
             metavar="FOLDER_OR_TIF",
             help="Folder for images and labels; or a .tif for the labels, with the image beside it.",
         ),
@@ -64,18 +76,20 @@ def export(
     show_result(sentence, {"output": str(output)} | record, as_json)
 
 
-def _check_target(output: Path, *sources: Path) -> None:
+def _check_target(output: Path, *sources: Location) -> None:
     """Refuse an output that would take the place of its own input."""
     beside = output.with_name(f"{output.stem}-images.tif").resolve()
     for source in sources:
-        if source.resolve().is_relative_to(output.resolve()) or source.resolve() == beside:
+        if isinstance(source, Path) and (
+            source.resolve().is_relative_to(output.resolve()) or source.resolve() == beside
+        ):
             raise UserError(
                 f"{output} would take the place of {source}, which is an input; choose another --output."
             )
 
 
 def _chosen(
-    known: SparseStack, wanted: tuple[int, int] | None, settings: ExportSettings, path: Path
+    known: SparseStack, wanted: tuple[int, int] | None, settings: ExportSettings, path: Location
 ) -> list[int]:
     """Return the slices to export, all of them free of unlabelled pixels unless these are allowed."""
     if wanted is None and not known.stored_slices:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from emseg_napari.cli.guard import guarded
-from emseg_napari.cli.inputs import STACK, JsonOption
+from emseg_napari.cli.inputs import STACK, JsonOption, parsed_location
 from emseg_napari.cli.outputinfo import file_figures, file_lines, read_file
 from emseg_napari.cli.reporting import show_result
 from emseg_napari.core.text import counted
+from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import shape_text, slices_text
 from emseg_napari.io.open import is_container
 from emseg_napari.models.run import Run, is_run, open_run
@@ -19,8 +19,9 @@ from emseg_napari.settings import TrainingSettings, applies
 from emseg_napari.training.run_record import comparison_sentence, share_sentence
 
 WhatArgument = Annotated[
-    Path,
+    Any,
     typer.Argument(
+        parser=parsed_location,
         metavar="RUN|FILE",
         help=f"Run folder that a training wrote, or 'starter'; or an image or labels: {STACK}.",
     ),
@@ -30,13 +31,19 @@ WhatArgument = Annotated[
 @guarded
 def info(what: WhatArgument, as_json: JsonOption = False) -> None:
     """Print what a run was trained on and how it scored, or what is in an image and what it was made from."""
-    if (what.exists() or is_container(what)) and not is_run(what):
+    if _is_stack(what):
         file, record = read_file(what)
         show_result("\n".join(file_lines(what, file, record)), file_figures(what, file, record), as_json)
         return
     run = open_run(what)
     figures = _figures(run)
     show_result("\n".join(_lines(run, figures)), figures, as_json)
+
+
+def _is_stack(what: Location) -> bool:
+    if isinstance(what, Address):
+        return True
+    return (what.exists() or is_container(what)) and not is_run(what)
 
 
 def _figures(run: Run) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from emseg_napari.cli.streams import echo
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
+from emseg_napari.io.address import Location, local_path, location_of
 from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.open import display_name, open_volume
 from emseg_napari.io.records import Kind, read_description
@@ -23,9 +24,32 @@ from emseg_napari.io.stacks import check_image, check_pair, check_range
 from emseg_napari.io.volume import Volume
 from emseg_napari.settings import PredictionSettings
 
-STACK = "TIFF, PNG, OME-Zarr, N5, HDF5 or MRC, or a folder of numbered slices"
+STACK = (
+    "TIFF, PNG, OME-Zarr, N5, precomputed, HDF5 or MRC, a folder of numbered slices, or an address (s3://, "
+    "gs://, https://) of an OME-Zarr, Zarr, N5 or precomputed volume"
+)
 
-ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help=f"Image stack: {STACK}.")]
+
+def parsed_location(text: str) -> Location:
+    """Return the path or address that a word of the command line is."""
+    try:
+        return location_of(text)
+    except UserError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def parsed_path(text: str) -> Path:
+    """Return the path that a word of the command line is, which cannot be an address."""
+    try:
+        return local_path(text)
+    except UserError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+# Typer takes no unions of types: each of them is a Location.
+ImageArgument = Annotated[
+    Any, typer.Argument(parser=parsed_location, metavar="IMAGE", help=f"Image stack: {STACK}.")
+]
 RunArgument = Annotated[
     Path,
     typer.Argument(
@@ -33,7 +57,9 @@ RunArgument = Annotated[
         help="Run folder that a training wrote, or 'starter', the network that comes with the package.",
     ),
 ]
-LabelsArgument = Annotated[Path, typer.Argument(metavar="LABELS", help=f"Labels of the same size: {STACK}.")]
+LabelsArgument = Annotated[
+    Any, typer.Argument(parser=parsed_location, metavar="LABELS", help=f"Labels of the same size: {STACK}.")
+]
 ConventionOption = Annotated[
     Convention | None,
     typer.Option(
@@ -51,6 +77,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write the figures as o
 def output_option(name: str) -> Any:
     """Declare where a command writes a stack, `name` being what it is called in the help."""
     return typer.Option(
+        parser=parsed_location,
         metavar=f"{name}.tif|{name}.zarr",
         help="TIFF file to write, or for volumes of any size an OME-Zarr folder, with which the same "
         "command resumes if it was interrupted.",
@@ -79,7 +106,7 @@ def checked_kind(kind: Literal["labels", "probability"] | None, interior: bool) 
 
 
 def open_pair(
-    image_path: Path, labels_path: Path, convention: Convention | None, *, fills: bool = False
+    image_path: Location, labels_path: Location, convention: Convention | None, *, fills: bool = False
 ) -> tuple[Stack, SparseStack]:
     """Open an image of any size, with `fills` as for `stack_or_volume.open_image`, and read its labels.
 
@@ -105,7 +132,7 @@ def open_pair(
     return image, labels
 
 
-def read_known(path: Path, convention: Convention | None) -> SparseStack:
+def read_known(path: Location, convention: Convention | None) -> SparseStack:
     """Read labels; if their convention is not clear, the sentence names the option to add.
 
     Returns
@@ -124,7 +151,7 @@ def read_known(path: Path, convention: Convention | None) -> SparseStack:
     return known
 
 
-def say_notes(path: Path, volume: Volume) -> None:
+def say_notes(path: Location, volume: Volume) -> None:
     """Say on stderr what of a file, opened as a volume, was read in another way than it is stored."""
     for note in volume.description.notes if volume.description else ():
         echo(f"note: {display_name(path)}: {note}", err=True)
@@ -145,7 +172,7 @@ def _naming_the_option() -> Iterator[None]:
 
 
 def checked_range(
-    chosen: tuple[int, int] | None, image: np.ndarray, path: Path, flag: str = "--slices"
+    chosen: tuple[int, int] | None, image: np.ndarray, path: Location, flag: str = "--slices"
 ) -> tuple[int, int]:
     """Return the half-open range of slices that `flag` asks for, checked, with usable grey values.
 
@@ -172,8 +199,9 @@ def refuse_other_output(output: Path, software: str) -> None:
         )
 
 
-def check_tiff_place(output: Path) -> None:
-    """Raise `UserError` at once if no TIFF file could be written as `output` at the end."""
+def check_tiff_place(output: Location) -> Path:
+    """Return the path of a TIFF file; raise `UserError` at once if it could not be written at the end."""
+    output = local_path(output)
     if output.suffix.lower() not in TIFF_SUFFIXES:
         raise UserError(f"{output} is not a TIFF name; let the name end in .tif, or in .zarr.")
     if output.is_dir():
@@ -181,3 +209,4 @@ def check_tiff_place(output: Path) -> None:
     if not output.parent.is_dir():
         raise UserError(f"{output} cannot be written: {output.parent} is not a folder; make it first.")
     writable_folder(output.parent)
+    return output

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.address import Location
 from emseg_napari.io.axes import slices_text
 from emseg_napari.io.description import FileDescription, stack_axes
 from emseg_napari.io.open import describe, is_container
@@ -19,7 +20,7 @@ _SOURCES = {kind: f"the {words}" for kind, words in KINDS.items()} | {
 }
 
 
-def read_file(path: Path) -> tuple[FileDescription, dict[str, Any]]:
+def read_file(path: Location) -> tuple[FileDescription, dict[str, Any]]:
     """Return what a file or folder says of its image or labels, and the record of what emseg wrote itself.
 
     Raises
@@ -30,7 +31,7 @@ def read_file(path: Path) -> tuple[FileDescription, dict[str, Any]]:
     return _described(path), record_of_path(path)
 
 
-def _described(path: Path) -> FileDescription:
+def _described(path: Location) -> FileDescription:
     """Describe an image, or labels if it can only be that."""
     try:
         return describe(path)
@@ -39,12 +40,12 @@ def _described(path: Path) -> FileDescription:
             return describe(path, labels=True)
         except UserError:
             pass
-        if path.is_dir() and not is_container(path):
+        if isinstance(path, Path) and path.is_dir() and not is_container(path):
             raise UserError(f"{path} is neither a run folder nor an image: {error}") from error
         raise
 
 
-def file_lines(path: Path, file: FileDescription, record: dict[str, Any]) -> list[str]:
+def file_lines(path: Location, file: FileDescription, record: dict[str, Any]) -> list[str]:
     """Return in words what is in a file, and of an output of emseg what it was made from, and how."""
     if record.get("software") not in _CONTENT:
         return [f"{path}: {file.sentence()}"]
@@ -52,7 +53,7 @@ def file_lines(path: Path, file: FileDescription, record: dict[str, Any]) -> lis
     return [first, file.sentence(), *others]
 
 
-def file_figures(path: Path, file: FileDescription, record: dict[str, Any]) -> dict[str, Any]:
+def file_figures(path: Location, file: FileDescription, record: dict[str, Any]) -> dict[str, Any]:
     """Return the same for --json."""
     figures = {
         "format": file.container,
@@ -67,7 +68,7 @@ def file_figures(path: Path, file: FileDescription, record: dict[str, Any]) -> d
     return {"output": str(path)} | figures | record
 
 
-def output_lines(path: Path, record: dict[str, Any]) -> list[str]:
+def output_lines(path: Location, record: dict[str, Any]) -> list[str]:
     """Return in words what is in an output, what it was made from, and how."""
     lines = [f"{path}: {_CONTENT[record['software']]}, {record['values']}"]
     if "probability" in record:

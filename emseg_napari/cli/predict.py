@@ -28,6 +28,7 @@ from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
 from emseg_napari.core.owned_output import owned
+from emseg_napari.io.address import Location
 from emseg_napari.io.axes import slices_text
 from emseg_napari.io.fingerprint import known_as
 from emseg_napari.io.open import display_name, open_volume, read_whole
@@ -43,7 +44,7 @@ from emseg_napari.settings import PredictionSettings, validated
 def predict(
     run: RunArgument,
     image: ImageArgument,
-    output: Annotated[Path, output_option("OUT")],
+    output: Annotated[Any, output_option("OUT")],
     kind: Annotated[
         Kind,
         typer.Option(
@@ -66,7 +67,7 @@ def predict(
         )
         return
     predict_volume.refuse_for_one_file(output, scheduler, settings)
-    check_tiff_place(output)
+    output = check_tiff_place(output)
     with owned(output):
         _check_target(output, image)
         predict_volume.check_memory(image, settings)
@@ -74,7 +75,7 @@ def predict(
 
 
 def _predict_to_tiff(
-    trained: Run, image: Path, output: Path, kind: Kind, settings: PredictionSettings, as_json: bool
+    trained: Run, image: Location, output: Path, kind: Kind, settings: PredictionSettings, as_json: bool
 ) -> None:
     volume = open_volume(image, fills=settings.missing_is_empty)
     stack = supported(read_whole(volume))
@@ -94,9 +95,9 @@ def _predict_to_tiff(
     _show(output, figures, time.monotonic() - started, as_json)
 
 
-def _check_target(output: Path, image: Path) -> None:
+def _check_target(output: Path, image: Location) -> None:
     """Refuse at once what could not be written at the end, and to overwrite a file of other origin."""
-    if output.exists() and image.exists() and output.samefile(image):
+    if isinstance(image, Path) and output.exists() and image.exists() and output.samefile(image):
         raise UserError(f"{output} is the image itself and would be lost; choose another --output.")
     refuse_other_output(output, PREDICT_SOFTWARE)
 
@@ -118,7 +119,7 @@ def _values(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarray
 
 
 def _figures(
-    run: Run, image: Path, kind: Kind, chosen: tuple[int, int], settings: PredictionSettings
+    run: Run, image: Location, kind: Kind, chosen: tuple[int, int], settings: PredictionSettings
 ) -> dict[str, Any]:
     figures = {
         "software": PREDICT_SOFTWARE,

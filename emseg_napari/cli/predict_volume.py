@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +15,7 @@ from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.machine import free_memory
+from emseg_napari.io.address import Location
 from emseg_napari.io.axes import slices_text
 from emseg_napari.io.open import display_name, open_volume
 from emseg_napari.io.records import Kind
@@ -49,7 +49,7 @@ WorkersOption = Annotated[
 
 
 def refuse_for_one_file(
-    output: Path, scheduler: str | None, settings: PredictionSettings | CellSettings
+    output: Location, scheduler: str | None, settings: PredictionSettings | CellSettings
 ) -> None:
     """Raise `UserError` if an output that is one file were to be spread over processes, or over files."""
     if settings.shards is not None:
@@ -63,8 +63,8 @@ class PredictTask:
     """What is predicted, and into what."""
 
     run: Run
-    image: Path
-    output: Path
+    image: Location
+    output: Location
     kind: Kind
     settings: PredictionSettings
 
@@ -100,7 +100,7 @@ def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> N
         raise typer.Exit(FAULT)
 
 
-def check_memory(image: Path, settings: PredictionSettings) -> None:
+def check_memory(image: Location, settings: PredictionSettings) -> None:
     """Raise `UserError` if an image is too large to be predicted as a whole, as into a TIFF file."""
     try:
         volume = open_volume(image)

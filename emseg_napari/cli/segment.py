@@ -22,6 +22,7 @@ from emseg_napari.cli.inputs import (
     interior_option,
     kind_option,
     output_option,
+    parsed_location,
     refuse_other_output,
     say_notes,
 )
@@ -33,6 +34,7 @@ from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.owned_output import owned
 from emseg_napari.core.text import counted
+from emseg_napari.io.address import Location, local_path
 from emseg_napari.io.open import display_name, is_container
 from emseg_napari.io.records import SEGMENT_SOFTWARE, Kind
 from emseg_napari.io.stack_or_volume import open_prediction
@@ -42,9 +44,11 @@ from emseg_napari.segmentation.cells_record import inherited, meaning
 from emseg_napari.settings import CellSettings, validated
 
 ProbabilityArgument = Annotated[
-    Path,
+    Any,
     typer.Argument(
-        metavar="PROBABILITY", help=f"Boundary probability as 'emseg predict' writes it: {STACK}."
+        parser=parsed_location,
+        metavar="PROBABILITY",
+        help=f"Boundary probability as 'emseg predict' writes it: {STACK}.",
     ),
 ]
 
@@ -53,7 +57,7 @@ ProbabilityArgument = Annotated[
 @with_options_of(CellSettings)
 def segment(
     probability: ProbabilityArgument,
-    output: Annotated[Path, output_option("CELLS")],
+    output: Annotated[Any, output_option("CELLS")],
     kind: Annotated[Literal["labels", "probability"] | None, kind_option("PROBABILITY")] = None,
     interior: Annotated[bool, interior_option("PROBABILITY")] = False,
     scheduler: SchedulerOption = None,
@@ -64,7 +68,7 @@ def segment(
     """Divide the slices of a boundary probability into cells, and write their numbers."""
     holds = checked_kind(kind, interior)
     settings = validated(CellSettings, **given_values(CellSettings, options))
-    chosen = Scheduler(scheduler, workers)
+    chosen, output = Scheduler(scheduler, workers), local_path(output)
     if output.suffix.lower() == SUFFIX:
         from emseg_napari.cli.segment_volume import (  # loads scipy, which others do without
             SegmentTask,
@@ -84,7 +88,7 @@ def segment(
 class _Source:
     """What is divided into cells, and what the user states of it."""
 
-    path: Path
+    path: Location
     kind: Kind | None
 
 
@@ -123,9 +127,9 @@ def _read(
     return boundary, found.kind, found.record
 
 
-def _check_target(output: Path, source: Path) -> None:
+def _check_target(output: Path, source: Location) -> None:
     """Refuse at once what could not be written at the end, and to overwrite a file of other origin."""
-    if output.exists() and source.exists() and output.samefile(source):
+    if isinstance(source, Path) and output.exists() and source.exists() and output.samefile(source):
         raise UserError(f"{output} is the probability itself and would be lost; choose another --output.")
     refuse_other_output(output, SEGMENT_SOFTWARE)
 
@@ -137,7 +141,7 @@ def _segment(boundary: np.ndarray, settings: CellSettings) -> np.ndarray:
         return segment_stack(boundary, settings, context)
 
 
-def _figures(cells: np.ndarray, source: Path, made_from: str, settings: CellSettings) -> dict[str, Any]:
+def _figures(cells: np.ndarray, source: Location, made_from: str, settings: CellSettings) -> dict[str, Any]:
     return {
         "software": SEGMENT_SOFTWARE,
         "version": __version__,

@@ -22,6 +22,7 @@ from emseg_napari.core.jobs import Cancelled
 from emseg_napari.core.text import counted
 from emseg_napari.evaluation.predictions import Reason
 from emseg_napari.evaluation.slice_alignment import Names, reading_of
+from emseg_napari.io.address import Location
 from emseg_napari.io.records import Kind
 from emseg_napari.io.resume_check import MARKS
 from emseg_napari.io.source_id import STATE
@@ -37,7 +38,7 @@ NAMES = Names(interior="add --interior")
 class SegmentTask:
     """What is divided into cells, and where they go."""
 
-    probability: Path
+    probability: Location
     kind: Kind | None
     output: Path
     settings: CellSettings

@@ -18,11 +18,13 @@ from emseg_napari.cli.inputs import (
     JsonOption,
     LabelsArgument,
     open_pair,
+    parsed_path,
 )
 from emseg_napari.cli.options import flag_of, given_values, with_options_of
 from emseg_napari.cli.reporting import accuracies, job_context, quiet_libraries, show_result
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import Cancelled, Progress, UserError
+from emseg_napari.io.address import Location
 from emseg_napari.io.open import display_name
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.models.earlier_run import opened_replay, opened_start, with_default_start
@@ -45,7 +47,9 @@ def train(
     output: Annotated[
         Path,
         typer.Option(
-            metavar="RUN", help="Run folder to write: new or empty, or with --resume that of the run."
+            parser=parsed_path,
+            metavar="RUN",
+            help="Run folder to write: new or empty, or with --resume that of the run.",
         ),
     ],
     convention: ConventionOption = None,
@@ -109,7 +113,7 @@ def _flag(name: str) -> str:
     return flag_of(name, FLAGS)
 
 
-def _names(image: Path, labels: Path) -> DataNames:
+def _names(image: Location, labels: Location) -> DataNames:
     ranges = [f"{_flag(name)} of {display_name(image)}" for name in ("slices", "validate_slices")]
     return DataNames(display_name(image), display_name(labels), *ranges)
 
@@ -134,7 +138,7 @@ def _train(stack: Stack, known: SparseStack, settings: TrainingSettings, argumen
         return run_training(stack, known, settings, context, **arguments)
 
 
-def _how_to_resume(stacks: list[Path], output: Path, convention: str | None, replay: Path | None) -> str:
+def _how_to_resume(stacks: list[Location], output: Path, convention: str | None, replay: Path | None) -> str:
     if not is_run(output):
         return "Stopped; nothing was written."
     words = ["emseg", "train", *map(str, stacks), "--output", str(output), "--resume"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +25,7 @@ from emseg_napari.core.labels import (
     normalise,
 )
 from emseg_napari.evaluation.metrics import ROUNDING
+from emseg_napari.io.address import Location
 from emseg_napari.io.open import display_name, read_whole
 from emseg_napari.io.records import Kind, complement, kind_of, recorded_kind
 from emseg_napari.io.sparse_stack import exchanged
@@ -171,7 +171,7 @@ def boundary_threshold(threshold: float) -> float:
 
 
 def read_prediction(
-    path: str | Path,
+    path: str | Location,
     kind: Kind | None = None,
     interior: bool = False,
     *,
@@ -181,7 +181,7 @@ def read_prediction(
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or Address
         As for `emseg_napari.io.stacks.read_image`.
     kind : str, optional
         What it holds. When not given, what its record states; else whole numbers are labels, but uint8
@@ -204,7 +204,7 @@ def read_prediction(
 
 
 def prediction_in(
-    volume: Volume, path: str | Path, kind: Kind | None, record: Mapping[str, Any]
+    volume: Volume, path: str | Location, kind: Kind | None, record: Mapping[str, Any]
 ) -> Prediction:
     """Find out what a volume holds, as `prediction_of`; it is read unless it is large and has a record.
 

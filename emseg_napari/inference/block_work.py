@@ -18,8 +18,10 @@ from emseg_napari.inference.grid import Known
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
 from emseg_napari.inference.tiles import common, grown, hull, tiles, whole, within
+from emseg_napari.io.address import Location
 from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.chunk_errors import BrokenChunk
+from emseg_napari.io.containers import files_of
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.records import Kind, complement
@@ -47,7 +49,7 @@ class PredictionWork:
     ----------
     volume : Volume
     run : Path
-    output : Path
+    output : Path or Address
         As `VolumeOutput.prepare` made it.
     settings : PredictionSettings
         With the threshold to use.
@@ -62,7 +64,7 @@ class PredictionWork:
 
     volume: Volume
     run: Path
-    output: Path
+    output: Location
     settings: PredictionSettings
     kind: Kind
     first: int = 0
@@ -75,9 +77,8 @@ class PredictionWork:
     @property
     def paths(self) -> Sequence[Path]:
         """Files and folders that every worker must see."""
-        source = Path(self.volume.source)
-        file = next(one for one in (source, *source.parents) if one.exists())
-        return [self.run, self.output, *([file] if self.volume.source else [])]
+        output = [self.output] if isinstance(self.output, Path) else []
+        return [self.run, *output, *files_of(self.volume.source)]
 
     def divide(self, block: Block) -> list[Block]:
         """Return the slices of a block: no more than one needs is in memory, whatever its depth."""

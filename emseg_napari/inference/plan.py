@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.blockwise import LOCAL, Scheduler
@@ -15,6 +14,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.inference.prediction_record import record_of
 from emseg_napari.inference.stack import check_prediction_scale
+from emseg_napari.io.address import Location, location_of
 from emseg_napari.io.chosen_blocks import ChosenBlocks, layers_of
 from emseg_napari.io.layout import CHUNK_PX, SHARD_PX, Block, Blocks, Layout, flat_shard, shard_of
 from emseg_napari.io.placing import shifted
@@ -33,8 +33,9 @@ class VolumeTask:
 
     Attributes
     ----------
-    output : Path or str
-        The folder to write, usually NAME.zarr: a new one, or one that the same prediction began.
+    output : Path, Address or str
+        The folder or the address in an object store to write, usually NAME.zarr: a new one, or one that the
+        same prediction began.
     settings : PredictionSettings
     kind : str
         "probability" of the boundary or of the "interior", uint8 0 to 255, or "labels", 0 = boundary and
@@ -46,7 +47,7 @@ class VolumeTask:
         Which processes predict.
     """
 
-    output: Path | str
+    output: Location | str
     settings: PredictionSettings = field(default_factory=PredictionSettings)
     kind: Kind = "probability"
     near: int | None = None
@@ -99,7 +100,7 @@ def planned(volume: Volume, run: Run, task: VolumeTask) -> Plan:
     first, end = check_range(settings.slices, len(volume), volume.name)
     threads = settings.threads or task.scheduler.threads
     settings = settings.model_copy(update={"threads": threads})
-    output = Path(task.output).absolute()
+    output = location_of(task.output).absolute()
     work = PredictionWork(volume, run.folder.resolve(), output, settings, task.kind, first)
     return Plan(work, _layout(work, end - first), record_of(work, run, end - first), task.near)
 

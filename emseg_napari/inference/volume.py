@@ -17,7 +17,6 @@ import numpy as np
 
 from emseg_napari.core.blockwise import Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
-from emseg_napari.core.owned_output import owned
 from emseg_napari.inference.partial_slices import PartialLevels, sentence_on
 from emseg_napari.inference.plan import Plan, VolumeTask, outward, planned
 from emseg_napari.inference.quick_look import quick_look
@@ -26,6 +25,7 @@ from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
 from emseg_napari.io.chosen_blocks import indices_of
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.output_place import is_begun, owned
 from emseg_napari.io.resume_check import check_unchanged
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.models.run import Run, open_run
@@ -102,7 +102,7 @@ def predict_volume(
     # Errors that prevent prediction are raised before a new output is made.
     predictor = load_predictor(run, task.settings)
     plan = planned(volume_of(volume), run, task)
-    is_new = not plan.work.output.exists()
+    is_new = not is_begun(plan.work.output)
     processes = connected(task.scheduler) if is_new else nullcontext(task.scheduler)
     with owned(plan.work.output), processes as scheduler:
         written = VolumeOutput.create_or_open(plan.work.output, plan.layout, plan.record)

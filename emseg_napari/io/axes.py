@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from emseg_napari.io.address import Location
 
 Size = tuple[int, int, int]
 VolumeWindow = tuple[slice, slice, slice]
@@ -88,6 +89,6 @@ def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
     return zip(firsts, lasts, strict=True)
 
 
-def name_of(path: Path, dataset: str = "") -> str:
+def name_of(path: Location, dataset: str = "") -> str:
     """Return what a file, or a dataset in it, is called in sentences."""
     return f"{path.name}/{dataset}" if dataset else path.name

@@ -1,30 +1,30 @@
-"""A Zarr array on disk that is written block by block, each block one file.
+"""A Zarr array that is written block by block, each block one file, or one object of a store.
 
-Zarr's own `LocalStore` already writes under a temporary name and renames, so a killed writer leaves
-no half of a block. `DurableStore` adds that the bytes are on the disk before the name is, since a file
-that exists counts as complete, and that a full disk is reported in a sentence.
+What exists is complete: see `output_place`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
-from zarr.core.buffer import Buffer
-from zarr.storage import LocalStore
 
 from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io import object_store
+from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.chosen_blocks import ChosenBlocks
+from emseg_napari.io.containers import check_access
 from emseg_napari.io.layout import Block, Blocks, Layout
+from emseg_napari.io.object_store import StoreError
+from emseg_napari.io.output_place import is_begun, output_store
+from emseg_napari.io.zarr_store import failing
 
 # Fast before small: writing must not delay prediction.
 _COMPRESSION: Any = {"cname": "zstd", "clevel": 1}
@@ -33,55 +33,34 @@ _CONFIG: Any = {"write_empty_chunks": True}
 IN_USE_S = 60.0  # younger temporary files may be of a writer that is still running
 
 
-class DurableStore(LocalStore):
-    """A folder whose files are written whole or not at all, and outlive a power cut."""
-
-    async def set(self, key: str, value: Buffer) -> None:
-        """Write one file.
-
-        Raises
-        ------
-        UserError
-            If the folder is not writable, the disk is full, or a link leads out of the folder.
-        """
-        self._check_writable()
-        owned_output.refuse_outside(self.root, self.root / key)
-        await asyncio.to_thread(_put, self.root / key, value.to_bytes())
-
-
-def _put(path: Path, content: bytes) -> None:
-    if not path.parent.is_dir():
-        files.writable_folder(path.parent)
-    with files.atomic_write(path) as temporary:
-        temporary.write_bytes(content)
-
-
 class BlockFiles:
     """One level of an output.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or Address
         The output, also an attribute.
     level : int
         0 for full resolution; the name of the array in the folder.
     """
 
-    def __init__(self, folder: Path, level: int = 0) -> None:
+    def __init__(self, folder: Location, level: int = 0) -> None:
         self.folder, self._level = folder, level
 
-    def __reduce__(self) -> tuple[type[BlockFiles], tuple[Path, int]]:
+    def __reduce__(self) -> tuple[type[BlockFiles], tuple[Location, int]]:
         return BlockFiles, (self.folder, self._level)
 
     @cached_property
     def array(self) -> zarr.Array:
         """The Zarr array, opened for reading and writing."""
-        if not self.folder.is_dir():  # Zarr would create it
+        if not is_begun(self.folder):  # Zarr would create it
+            if isinstance(self.folder, Address):
+                check_access(self.folder)
             raise UserError(
                 f"{self.folder} is not there; every process that works on it needs it under this name."
             )
-        store = DurableStore(self.folder)
-        array = zarr.open_array(store=store, path=str(self._level), mode="r+")
+        with failing():
+            array = zarr.open_array(store=output_store(self.folder), path=str(self._level), mode="r+")
         return array.with_config(_CONFIG)  # open_array takes a configuration too, and forgets it
 
     @cached_property
@@ -97,7 +76,8 @@ class BlockFiles:
         return z, y, x
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        return np.asarray(self.array[key])
+        with failing():
+            return np.asarray(self.array[key])
 
     def read(self, window: VolumeWindow) -> np.ndarray:
         """Read a window that lies inside the shape.
@@ -109,6 +89,8 @@ class BlockFiles:
         """
         try:
             return self[window]
+        except StoreError:
+            raise
         except Exception:  # decoders raise anything at all
             for block in self.blocks.over(window):
                 self._check(block)
@@ -122,12 +104,14 @@ class BlockFiles:
                 f"{self.file(block)} is damaged; remove this file and start again, which writes it again."
             ) from error
 
-    def file(self, block: Block) -> Path:
+    def file(self, block: Block) -> Location:
         """Return where the block is, or is going to be."""
         return self.folder / str(self._level) / self.array.metadata.encode_chunk_key(block.index)
 
     def missing(self) -> ChosenBlocks:
         """Return the blocks whose file is not there, asking for folders and not for files, which are many."""
+        if isinstance(self.folder, Address):
+            return ChosenBlocks(self.blocks, self._missing_objects(self.folder / str(self._level)))
         layers, rows, columns = self.blocks.grid
         place = str(self.file(self.blocks.at((0, 0, 0))).parents[2])  # of layers, which are folders of rows
         missing = np.ones((layers, rows, columns), bool)
@@ -135,6 +119,14 @@ class BlockFiles:
             for j in range(rows):
                 missing[k, j, _numbers(os.path.join(place, str(k), str(j)), columns)] = False
         return ChosenBlocks(self.blocks, missing)
+
+    def _missing_objects(self, level: Address) -> np.ndarray:
+        there = set(object_store.keys_below(level))
+        missing = np.ones(self.blocks.grid, bool)
+        for index in np.ndindex(missing.shape):
+            block = self.blocks.at((int(index[0]), int(index[1]), int(index[2])))
+            missing[index] = self.array.metadata.encode_chunk_key(block.index) not in there
+        return missing
 
     def write(self, block: Block, values: np.ndarray) -> None:
         """Write one block, whole or not at all; the same values give the same bytes.
@@ -156,7 +148,8 @@ class BlockFiles:
                 f"block {block.index} is {block.shape} of {self.array.dtype}, "
                 f"but the values are {values.shape} of {values.dtype}"
             )
-        self.array[block.window] = values
+        with failing():
+            self.array[block.window] = values
 
     def remove(self, block: Block) -> None:
         """Remove one block, if it is there.
@@ -167,12 +160,19 @@ class BlockFiles:
             If it cannot be removed, or a link leads out of the output.
         """
         path = self.file(block)
-        owned_output.refuse_outside(self.folder, path.parent)
+        if isinstance(path, Address):
+            object_store.remove(path)
+            return
+        owned_output.refuse_outside(str(self.folder), path.parent)
         with files.explained(path, path, "removed"):
             path.unlink(missing_ok=True)
 
     def remove_all(self) -> None:
         """Remove all blocks, and nothing else; a killed removal leaves some of them, whole."""
+        if isinstance(self.folder, Address):
+            for block in self.blocks:
+                self.remove(block)
+            return
         top = self.folder / str(self._level)
         first = self.file(self.blocks.at((0, 0, 0))).relative_to(top).parts[0]
         layers = [first] if first == "c" else [str(k) for k in range(self.blocks.grid[0])]
@@ -181,33 +181,53 @@ class BlockFiles:
             files.remove(top / name)
 
     def remove_leftovers(self) -> None:
-        """Remove the temporary files of killed writers."""
+        """Remove the temporary files of killed writers, of which a store has none."""
+        if isinstance(self.folder, Address):
+            return
+        level = self.folder / str(self._level)
         with suppress(UserError):  # what lies outside is not ours
-            owned_output.refuse_outside(self.folder, self.folder / str(self._level))
-            self._remove_leftovers()
-
-    def _remove_leftovers(self) -> None:
-        for folder, folders, names in os.walk(self.folder / str(self._level)):
-            if any(files.is_temporary(name) for name in (*folders, *names)):
-                files.remove_leftovers(folder, IN_USE_S)
+            owned_output.refuse_outside(self.folder, level)
+            for folder, folders, names in os.walk(level):
+                if any(files.is_temporary(name) for name in (*folders, *names)):
+                    files.remove_leftovers(folder, IN_USE_S)
 
 
-def create_level(folder: Path, level: int, layout: Layout, shape: Size) -> BlockFiles:
+def create_level(folder: Location, level: int, layout: Layout, shape: Size) -> BlockFiles:
     """Create an array without blocks, whole or not at all, unless it is there."""
     place = folder / str(level)
-    if not place.is_dir():
-        owned_output.refuse_outside(folder, place)
+    if is_begun(place):
+        return BlockFiles(folder, level)
+    if isinstance(place, Address):
+        _create_array(place, layout, shape)
+    else:
+        owned_output.refuse_outside(str(folder), place)
         with owned_output.replacing_folder(place) as temporary:
-            store = DurableStore(temporary)
-            zarr.create_array(store, shape=shape, dtype=layout.dtype, fill_value=0, **_cut(layout))
+            _create_array(temporary, layout, shape)
     return BlockFiles(folder, level)
 
 
-def create_group(folder: Path, layout: Layout, attributes: dict[str, Any]) -> None:
+def _create_array(place: Location, layout: Layout, shape: Size) -> None:
+    store = output_store(place)
+    with failing():
+        zarr.create_array(store, shape=shape, dtype=layout.dtype, fill_value=0, **_cut(layout))
+
+
+def create_output(path: Location, layout: Layout, attributes: dict[str, Any]) -> None:
+    """Create the group of an output with its level 0, whole or not at all."""
+    if isinstance(path, Address):
+        _create_group(path, layout, attributes)
+        return
+    with owned_output.replacing_folder(path) as temporary:
+        _create_group(temporary, layout, attributes)
+
+
+def _create_group(folder: Location, layout: Layout, attributes: dict[str, Any]) -> None:
     """Create the group of an output with its level 0 in an empty folder."""
     format_: Any = 3 if layout.version == "0.5" else 2
-    zarr.create_group(store=DurableStore(folder), zarr_format=format_, attributes=attributes)
     create_level(folder, 0, layout, layout.shape)
+    # The last: in a store, where nothing is renamed, an output without its group counts as none.
+    with failing():
+        zarr.create_group(store=output_store(folder), zarr_format=format_, attributes=attributes)
 
 
 def _cut(layout: Layout) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Outputs of any size: multiscale OME-Zarr that is written block by block and can be resumed.
 
-A block is one file, which is written whole or not at all: a file that exists is done, no matter which
-process wrote it. So writers need no lock and no list of what is done, and a killed one loses one block.
+A block is one file, or one object of a store, written whole or not at all: what exists is done, no matter
+which process wrote it. So writers need no list of what is done, and a killed one loses one block.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ from typing import Any
 import numpy as np
 import zarr
 
-from emseg_napari.core import files, owned_output
+from emseg_napari.core import files
 from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import JobContext, UserError
 from emseg_napari.io import ome_zarr_metadata, pyramid
+from emseg_napari.io.address import Address, Location, location_of
 from emseg_napari.io.axes import Size, VolumeWindow
-from emseg_napari.io.block_store import IN_USE_S, BlockFiles, DurableStore, create_group
+from emseg_napari.io.block_store import IN_USE_S, BlockFiles, create_output
 from emseg_napari.io.chosen_blocks import ChosenBlocks
 from emseg_napari.io.layout import Block, Blocks, Layout
 from emseg_napari.io.multiscale import Multiscale
+from emseg_napari.io.output_place import is_begun, is_free, output_store, owned
 from emseg_napari.io.resume_check import LATER, MARKS, UNREAD, OutputState, check_resumable
 from emseg_napari.io.source_id import STATE
 from emseg_napari.io.volume import Voxel
+from emseg_napari.io.zarr_store import failing
 
 __all__ = ["Block", "Blocks", "Layout", "VolumeOutput"]
-
 _RECORD = "emseg"  # the attribute that holds the record
 
 
@@ -37,24 +39,24 @@ class VolumeOutput:
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or Address
         Of an output that `prepare` made. Nothing is opened before it is needed, and only the path is
         pickled.
 
     Attributes
     ----------
-    path : Path
+    path : Path or Address
     ndim : int
         3.
     """
 
     ndim = 3
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).absolute()  # workers may have another working folder
+    def __init__(self, path: str | Location) -> None:
+        self.path = location_of(path).absolute()  # workers may have another working folder
         self._files = BlockFiles(self.path)
 
-    def __reduce__(self) -> tuple[type[VolumeOutput], tuple[Path]]:
+    def __reduce__(self) -> tuple[type[VolumeOutput], tuple[Location]]:
         return VolumeOutput, (self.path,)
 
     def __repr__(self) -> str:
@@ -62,7 +64,7 @@ class VolumeOutput:
 
     @classmethod
     def prepare(
-        cls, path: str | Path, layout: Layout, record: Mapping[str, Any] | None = None
+        cls, path: str | Location, layout: Layout, record: Mapping[str, Any] | None = None
     ) -> VolumeOutput:
         """Create an output, or open one to resume, as `create_or_open` does, and `prepare_missing`."""
         output = cls.create_or_open(path, layout, record)
@@ -71,14 +73,15 @@ class VolumeOutput:
 
     @classmethod
     def create_or_open(
-        cls, path: str | Path, layout: Layout, record: Mapping[str, Any] | None = None
+        cls, path: str | Location, layout: Layout, record: Mapping[str, Any] | None = None
     ) -> VolumeOutput:
         """Create an output, whole or not at all, or open an earlier one.
 
         Parameters
         ----------
-        path : str or Path
-            The folder, usually NAME.zarr; none, an empty one, or an earlier output.
+        path : str, Path or Address
+            The folder, or the address in an object store, usually NAME.zarr; none, an empty one, or an
+            earlier output.
         layout : Layout
             What it holds and how it is cut into files.
         record : mapping
@@ -90,11 +93,10 @@ class VolumeOutput:
             If something else is there, layout or record differ, or it cannot be written.
         """
         output = cls(path)
-        with owned_output.owned(path):
-            if _is_free(output.path):
-                with owned_output.replacing_folder(path) as temporary:
-                    attributes = _attributes(layout, record or {}, output.path.name, levels=1)
-                    create_group(temporary, layout, attributes)
+        with owned(output.path):
+            if is_free(output.path):
+                attributes = _attributes(layout, record or {}, output.path.name, levels=1)
+                create_output(output.path, layout, attributes)
             else:
                 _check_earlier_output(output)
                 found = OutputState(output.layout, output.record)
@@ -117,7 +119,8 @@ class VolumeOutput:
         """
         missing = self.missing()
         if missing:
-            files.writable_folder(self.path)
+            if isinstance(self.path, Path):
+                files.writable_folder(self.path)
             pyramid.remove_coarser(self.path, self.layout, missing)
             self._publish_levels(1)  # coarser ones are listed when they are complete
         self._remove_leftovers()
@@ -125,9 +128,10 @@ class VolumeOutput:
 
     @cached_property
     def _group(self) -> zarr.Group:
-        if not self.path.is_dir():  # Zarr would create it
+        if not is_begun(self.path):  # Zarr would create it
             raise FileNotFoundError(f"{self.path} is not there")
-        return zarr.open_group(store=DurableStore(self.path), mode="r+")
+        with failing():
+            return zarr.open_group(store=output_store(self.path), mode="r+")
 
     @cached_property
     def layout(self) -> Layout:
@@ -142,7 +146,7 @@ class VolumeOutput:
 
     def update_record(self, changes: Mapping[str, Any]) -> None:
         """Change values of the record."""
-        self._group.update_attributes({_RECORD: {**self.record, **changes}})
+        self._update_attributes({_RECORD: {**self.record, **changes}})
 
     def note_unread(self, is_so: bool) -> None:
         """Record whether a part of the input could not be read: when it is repaired the input is another."""
@@ -182,15 +186,15 @@ class VolumeOutput:
 
     def holds(self, window: VolumeWindow) -> bool:
         """Say whether all blocks that have voxels in a window (z, y, x) of slices are there."""
-        return all(self._files.file(block).exists() for block in self.blocks.over(window))
+        return all(self._files.file(block).is_file() for block in self.blocks.over(window))
 
     def holds_slice(self, z: int) -> bool:
         """Say whether all blocks that have voxels in slice `z` are there."""
-        return all(self._files.file(block).exists() for block in self._over_slice(z))
+        return all(self._files.file(block).is_file() for block in self._over_slice(z))
 
     def holds_any(self, z: int) -> bool:
         """Say whether a block that has voxels in slice `z` is there."""
-        return any(self._files.file(block).exists() for block in self._over_slice(z))
+        return any(self._files.file(block).is_file() for block in self._over_slice(z))
 
     def remove_slices(self, slices: Iterable[int]) -> None:
         """Remove all blocks that have voxels in some slices; call `prepare_missing` after it."""
@@ -202,7 +206,7 @@ class VolumeOutput:
         """Remove all blocks of all levels, and nothing else; call `prepare_missing` after it."""
         self._publish_levels(1)
         for level in reversed(range(len(pyramid.level_factors(self.layout)))):
-            if (self.path / str(level)).is_dir():
+            if is_begun(self.path / str(level)):
                 BlockFiles(self.path, level).remove_all()
 
     def _over_slice(self, z: int) -> list[Block]:
@@ -260,6 +264,8 @@ class VolumeOutput:
             self.update_record(changes)
 
     def _remove_leftovers(self) -> None:
+        if isinstance(self.path, Address):
+            return
         files.remove_leftovers(self.path, IN_USE_S)
         for level in range(len(pyramid.level_factors(self.layout))):
             BlockFiles(self.path, level).remove_leftovers()
@@ -267,9 +273,13 @@ class VolumeOutput:
     def _level_count(self) -> int:
         return len(Multiscale(self._group.attrs.asdict()).paths)
 
+    def _update_attributes(self, changes: dict[str, Any]) -> None:
+        with failing():
+            self._group.update_attributes(changes)
+
     def _publish_levels(self, levels: int) -> None:
         if self._level_count() != levels:
-            self._group.update_attributes(_attributes(self.layout, self.record, self.path.name, levels))
+            self._update_attributes(_attributes(self.layout, self.record, self.path.name, levels))
 
 
 def _attributes(layout: Layout, record: Mapping[str, Any], name: str, levels: int) -> dict[str, Any]:
@@ -278,14 +288,6 @@ def _attributes(layout: Layout, record: Mapping[str, Any], name: str, levels: in
         **ome_zarr_metadata.attributes(layout, factors, name.removesuffix(".zarr")),
         _RECORD: dict(record),
     }
-
-
-def _is_free(path: Path) -> bool:
-    if path.is_dir():
-        return all(files.is_temporary(one.name) for one in path.iterdir())
-    if path.exists() or path.is_symlink():
-        raise UserError(f"{path} is a file, but an output is a folder; choose another name.")
-    return True
 
 
 def _check_earlier_output(output: VolumeOutput) -> None:

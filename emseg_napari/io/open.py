@@ -1,18 +1,30 @@
-"""Opening of any file or folder as a volume.
+"""Opening of any file, folder or address of a store as a volume.
 
 Libraries are imported with the format that needs them: together they take most of a second.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.machine import free_memory
+from emseg_napari.io.address import Address, Location, location_of
 from emseg_napari.io.axes import name_of
-from emseg_napari.io.containers import N5, ZARR, container_of, existing_part, path_inside
+from emseg_napari.io.containers import (
+    N5,
+    ZARR,
+    L,
+    check_access,
+    container_of,
+    existing_part,
+    path_inside,
+    precomputed_info,
+    precomputed_root,
+)
 from emseg_napari.io.datasets import Wanted
 from emseg_napari.io.decode import PNG_SUFFIXES, TIFF_SUFFIXES
 from emseg_napari.io.description import FileDescription
@@ -25,7 +37,7 @@ _GIB = 1 << 30
 
 
 def open_volume(
-    path: str | Path,
+    path: str | Location,
     dataset: str | None = None,
     *,
     fills: bool = False,
@@ -36,10 +48,12 @@ def open_volume(
 
     Parameters
     ----------
-    path : str or Path
-        OME-Zarr, Zarr, N5, HDF5, MRC, TIFF, PNG, or a folder of numbered slices. A dataset inside a
-        container is addressed by appending its path (``a.h5/volumes/raw``, ``b.zarr/0``). Where none
-        is given it is a multiscale image's full resolution, CREMI's volumes/raw, or the only volume.
+    path : str, Path or Address
+        OME-Zarr, Zarr, N5, precomputed (Neuroglancer), HDF5, MRC, TIFF, PNG, or a folder of numbered slices;
+        or the address (``s3://bucket/b.zarr``, ``gs://...``, ``https://...``) of one of the first four. A
+        dataset inside a container is addressed by appending its path (``a.h5/volumes/raw``, ``b.zarr/0``).
+        Where none is given it is a multiscale image's full resolution, CREMI's volumes/raw, or the only
+        volume.
     dataset : str, optional
         Path of a dataset in the container, instead of appending it to the path.
     fills : bool
@@ -64,16 +78,18 @@ def open_volume(
         If it is missing, damaged, of another format or not a single grey stack, or several datasets could
         be meant.
     """
-    whole = Path(path).absolute() / (dataset or "").strip("/")
+    whole = location_of(path).absolute() / (dataset or "").strip("/")
+    wanted: Wanted = "prediction" if prediction else "labels" if labels else "image"
+    if isinstance(whole, Address):
+        return _open_address(whole, fills, wanted)
     there = existing_part(whole)
     inner = path_inside(there, whole)
-    wanted: Wanted = "prediction" if prediction else "labels" if labels else "image"
     if there.is_file() and there.suffix.lower() not in HDF5_SUFFIXES:
         return _open_file(there, inner, whole, labels)
     return _open_container(there, whole, fills, wanted) or _open_folder(there, inner, whole, labels)
 
 
-def describe(path: str | Path, *, labels: bool = False) -> FileDescription:
+def describe(path: str | Location, *, labels: bool = False) -> FileDescription:
     """Return what a file or folder says of the image in it, without reading the pixels.
 
     Parameters
@@ -92,12 +108,12 @@ def describe(path: str | Path, *, labels: bool = False) -> FileDescription:
     )
 
 
-def open_levels(path: str | Path, *, fills: bool = False) -> list[Volume]:
+def open_levels(path: str | Location, *, fills: bool = False) -> list[Volume]:
     """Open all resolutions of a multiscale image, the finest first.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or Address
         As for `open_volume`. Where it names one level, or anything that has no others, that is all.
     fills : bool
         As for `open_volume`.
@@ -108,24 +124,29 @@ def open_levels(path: str | Path, *, fills: bool = False) -> list[Volume]:
         As `open_volume`.
     """
     volume = open_volume(path, fills=fills)
-    source = Path(volume.source)
-    if source == Path(path).absolute():
+    source = location_of(volume.source)
+    if source == location_of(path).absolute():
         return [volume]
     others = [level for level in _levels(source) if level != source]
     return [volume, *(open_volume(level, fills=fills) for level in others)]
 
 
-def display_name(path: str | Path) -> str:
+def display_name(path: str | Location) -> str:
     """Return what a file, or a dataset in a container, is called in sentences: ``a.h5/volumes/raw``."""
-    whole = Path(path).absolute()
+    whole = location_of(path).absolute()
+    if isinstance(whole, Address):
+        return whole.name_in_container
     there = existing_part(whole)
     container = container_of(there) if there.is_dir() else there
-    return name_of(container, path_inside(container, whole)) if container else Path(path).name
+    return name_of(container, path_inside(container, whole)) if container else whole.name
 
 
-def is_container(path: str | Path) -> bool:
-    """Whether a path is a container, and not a file or folder of slices."""
-    there = existing_part(Path(path).absolute())
+def is_container(path: str | Location) -> bool:
+    """Whether a path is a container, as all addresses are, and not a file or folder of slices."""
+    whole = location_of(path).absolute()
+    if isinstance(whole, Address):
+        return True
+    there = existing_part(whole)
     if there.is_dir():
         return container_of(there) is not None
     return there.suffix.lower() in HDF5_SUFFIXES + MRC_SUFFIXES
@@ -178,6 +199,11 @@ def _open_container(there: Path, whole: Path, fills: bool, wanted: Wanted) -> Vo
         from emseg_napari.io.formats.hdf5 import open_hdf5
 
         return open_hdf5(there, path_inside(there, whole), wanted)
+    return _open_chunks(there, whole, fills, wanted)
+
+
+def _open_chunks(there: L, whole: Location, fills: bool, wanted: Wanted) -> Volume | None:
+    """Open a dataset of the container that a folder or address lies in; None if it lies in none."""
     if (root := ZARR.root(there)) is not None:
         from emseg_napari.io.formats.zarr import open_zarr
 
@@ -186,7 +212,22 @@ def _open_container(there: Path, whole: Path, fills: bool, wanted: Wanted) -> Vo
         from emseg_napari.io.formats.n5 import open_n5
 
         return open_n5(root, path_inside(root, whole), fills, wanted)
+    if (root := precomputed_root(there)) is not None:
+        from emseg_napari.io.formats.precomputed import open_precomputed
+
+        return open_precomputed(root, path_inside(root, whole), fills)
     return None
+
+
+def _open_address(address: Address, fills: bool, wanted: Wanted) -> Volume:
+    volume = _open_chunks(address, address, fills, wanted)
+    if volume is not None:
+        return volume
+    check_access(address)
+    raise UserError(
+        f"At {address} there is no OME-Zarr, Zarr, N5 or precomputed volume; check the address, or download "
+        "a file of another format and open that."
+    )
 
 
 def _open_folder(folder: Path, inner: str, whole: Path, labels: bool) -> Volume:
@@ -197,9 +238,9 @@ def _open_folder(folder: Path, inner: str, whole: Path, labels: bool) -> Volume:
     return open_slices(folder, labels)
 
 
-def _levels(folder: Path) -> list[Path]:
-    file = existing_part(folder)
-    if file.is_file() and file.suffix.lower() in HDF5_SUFFIXES:
+def _levels(folder: Location) -> Sequence[Location]:
+    file = None if isinstance(folder, Address) else existing_part(folder)
+    if file is not None and file.is_file() and file.suffix.lower() in HDF5_SUFFIXES:
         from emseg_napari.io.formats.hdf5 import hdf5_levels
 
         return [file / level for level in hdf5_levels(file, path_inside(file, folder))]
@@ -211,4 +252,8 @@ def _levels(folder: Path) -> list[Path]:
         from emseg_napari.io.formats.n5 import n5_levels
 
         return n5_levels(folder)
+    if precomputed_info(folder.parent) is not None:
+        from emseg_napari.io.formats.precomputed import precomputed_levels
+
+        return precomputed_levels(folder.parent)
     return [folder]

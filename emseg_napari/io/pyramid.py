@@ -15,9 +15,11 @@ import numpy as np
 
 from emseg_napari.core.blockwise import LOCAL, Scheduler, run_blocks
 from emseg_napari.core.jobs import Event, JobContext, Message, Progress, Report, ShouldStop, UserError
+from emseg_napari.io.address import Location
 from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.block_store import BlockFiles, create_level
 from emseg_napari.io.layout import Block, Layout, ceil_divided
+from emseg_napari.io.output_place import is_begun
 
 _FEW = 32  # blocks that one process writes sooner than workers start
 _ISOTROPIC = 2**0.5  # an axis this much coarser than the finest one waits; halving would overshoot
@@ -45,12 +47,12 @@ def _step(layout: Layout, factor: Size, shape: Size) -> Size:
     return z, y, x
 
 
-def write_levels(folder: Path, layout: Layout, context: JobContext, scheduler: Scheduler = LOCAL) -> None:
+def write_levels(folder: Location, layout: Layout, context: JobContext, scheduler: Scheduler = LOCAL) -> None:
     """Write the blocks of all coarser levels that are not there, each from the level before.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or Address
         The output, whose level 0 is there.
     layout : Layout
         Of level 0.
@@ -101,8 +103,8 @@ class Halving:
 
     @property
     def paths(self) -> Sequence[Path]:
-        """The output."""
-        return (self.source.folder,)
+        """The output, if it is a folder."""
+        return [self.source.folder] if isinstance(self.source.folder, Path) else []
 
     def divide(self, block: Block) -> list[Block]:
         """Return the layers of chunks of a block: no more is in memory than one needs, and the block."""
@@ -129,10 +131,10 @@ class Halving:
         self.target.write(block, result)
 
 
-def remove_coarser(folder: Path, layout: Layout, missing: Iterable[Block]) -> None:
+def remove_coarser(folder: Location, layout: Layout, missing: Iterable[Block]) -> None:
     """Remove the coarser blocks that were made while the blocks `missing` of level 0 were not there."""
     for n, factor in enumerate(level_factors(layout)[1:], start=1):
-        if not (folder / str(n)).is_dir():
+        if not is_begun(folder / str(n)):
             return
         level = BlockFiles(folder, n)
         for block in missing:

@@ -14,6 +14,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS
+from emseg_napari.io.address import Location, location_of
 from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.own_record import own_record
 from emseg_napari.io.volume import Volume
@@ -46,12 +47,12 @@ def read_description(path: str | Path) -> dict[str, Any]:
     return own_record(tiff_text(path), path.name)
 
 
-def record_of_path(path: str | Path) -> dict[str, Any]:
-    """Return the record of a file or folder; empty for one of other origin.
+def record_of_path(path: str | Location) -> dict[str, Any]:
+    """Return the record of a file, folder or address; empty for one of other origin.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or Address
         A TIFF file, an OME-Zarr, or one of its levels (``a.zarr/0``), which has the record of the whole.
 
     Raises
@@ -59,16 +60,16 @@ def record_of_path(path: str | Path) -> dict[str, Any]:
     UserError
         If a TIFF file or the record is damaged.
     """
-    path = Path(path)
-    if path.is_file():
+    path = location_of(path)
+    if isinstance(path, Path) and path.is_file():
         return _checked(read_description(path), path)
-    if not path.is_dir():
+    if isinstance(path, Path) and not path.is_dir():
         return {}
     is_level = path.name.isdecimal()  # anything else in an output, such as its `labels`, is of other origin
     return _checked(_record_of_folder(path) or (_record_of_folder(path.parent) if is_level else {}), path)
 
 
-def _checked(record: dict[str, Any], path: Path) -> dict[str, Any]:
+def _checked(record: dict[str, Any], path: Location) -> dict[str, Any]:
     """Return a record all of whose values are of the kind that is written.
 
     Raises
@@ -131,7 +132,7 @@ def record_of_volume(volume: Volume) -> dict[str, Any]:
     return record_of_path(volume.source) if volume.source else {}
 
 
-def _record_of_folder(folder: Path) -> dict[str, Any]:
+def _record_of_folder(folder: Location) -> dict[str, Any]:
     from emseg_napari.io.ome_zarr_writer import VolumeOutput  # loads Zarr, which TIFF files do without
 
     try:

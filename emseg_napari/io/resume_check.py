@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.address import Location
 from emseg_napari.io.axes import shape_text
 from emseg_napari.io.layout import Layout
 from emseg_napari.io.source_id import IN_MEMORY, STATE, is_changed, state_of, state_text
@@ -96,13 +96,13 @@ class ChangedChoices(UserError):
 
     Parameters
     ----------
-    path : Path
+    path : Path or Address
         Of the output.
     differences : sequence of Difference
         Also an attribute.
     """
 
-    def __init__(self, path: Path, differences: Sequence[Difference]) -> None:
+    def __init__(self, path: Location, differences: Sequence[Difference]) -> None:
         listed = "; ".join(one.text for one in differences)
         super().__init__(
             f"{path} was begun with other choices: {listed}. To resume it choose what was chosen then; else "
@@ -115,7 +115,7 @@ class ChangedChoices(UserError):
         return ChangedChoices, (self.path, self.differences)
 
 
-def check_resumable(path: Path, old: OutputState, new: OutputState) -> None:
+def check_resumable(path: Location, old: OutputState, new: OutputState) -> None:
     """Raise `UserError` if an output at `path`, begun as `old`, cannot be resumed as `new`."""
     wrote, writes = (one.record.get("software") for one in (old, new))
     if wrote != writes:
@@ -135,10 +135,10 @@ def check_resumable(path: Path, old: OutputState, new: OutputState) -> None:
         )
 
 
-def check_unchanged(path: Path, volume: Volume, record: Mapping[str, Any]) -> None:
+def check_unchanged(path: Location, volume: Volume, record: Mapping[str, Any]) -> None:
     """Raise `UserError` if the input of an output at `path` has changed while it was read."""
     then = record.get(STATE)
-    if volume.chunks and then and not state_text(then):
+    if volume.chunks and not volume.source:
         return  # what no file holds would be computed again to be looked at
     if then and is_changed(then, state_of(volume, then), repaired=bool(record.get(UNREAD))):
         raise UserError(

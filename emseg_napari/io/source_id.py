@@ -1,12 +1,14 @@
 """Identity of a volume: its path, or a hash of its pixels; and its state, by which changes are noticed.
 
 The state is made of the bytes on disk, since decoding takes long: all of a small file, of a large one parts
-that lie evenly. They are hashed in groups: a repair of what could not be read leaves most of them the same.
+that lie evenly; of an object store the marks that it has of some objects. They are hashed in groups: a repair
+of what could not be read leaves most of them the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from emseg_napari.io import object_store
+from emseg_napari.io.address import Address, is_address
 from emseg_napari.io.axes import VolumeWindow
 from emseg_napari.io.chunk_errors import BrokenChunk
 from emseg_napari.io.containers import existing_part
@@ -28,6 +32,7 @@ _WHOLE_BYTES = 1 << 28
 _MOST_PARTS, _MOST_GROUPS = 1024, 128
 _PART_BYTES = 1 << 12
 _MOST_READ = 1 << 24  # at once
+_MOST_OBJECTS, _REQUESTS = 128, 8  # of a store, and at once
 _LAZY_PARTS, _ROWS, _MOST_DAMAGED = 8, 16, 16
 _DIGITS = 16
 
@@ -54,10 +59,12 @@ def state_of(volume: Volume, then: Mapping[str, Any] | None = None) -> dict[str,
     -------
     dict
         JSON values: "content", marks of groups of its parts, empty where a part cannot be read; of a file
-        also "bytes" and "modified" (ISO 8601).
+        on a disk also "bytes" and "modified" (ISO 8601).
     """
     if not volume.source:
         return {"content": _grouped(_marks_in_memory(volume))}
+    if is_address(volume.source):
+        return {"content": _grouped(_marks_of_objects(volume))}
     files = _files(volume)
     sizes = [_size_and_time(file) for file in files]
     there = [one for one in sizes if one is not None]
@@ -174,6 +181,21 @@ def _mark_of_part(part: _Part, is_small: bool, fills: bool) -> str:
     except OSError:
         return ""
     return _digits(found)
+
+
+def _marks_of_objects(volume: Volume) -> list[str]:
+    stored = _stored(volume)
+    fills = bool(getattr(stored, "fills", False))
+    objects = stored.some_files(_MOST_OBJECTS)
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        return list(pool.map(lambda one: _mark_of_object(one, fills), objects))
+
+
+def _mark_of_object(address: Address, fills: bool) -> str:
+    try:
+        return _digits(sha256(object_store.mark_of(address)))
+    except FileNotFoundError:
+        return "missing" if fills else ""
 
 
 def _marks_in_memory(volume: Volume) -> list[str]:

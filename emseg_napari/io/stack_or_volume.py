@@ -10,6 +10,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention, normalise
+from emseg_napari.io.address import Address, Location, location_of
 from emseg_napari.io.axes import NOWHERE, Point
 from emseg_napari.io.containers import existing_part
 from emseg_napari.io.open import display_name, is_container, open_volume, read_whole
@@ -22,7 +23,7 @@ from emseg_napari.io.volume import Volume, Voxel
 LARGE_BYTES = 2**30
 
 
-def open_image(path: str | Path, *, fills: bool = False) -> np.ndarray | Volume:
+def open_image(path: str | Location, *, fills: bool = False) -> np.ndarray | Volume:
     """Open an image.
 
     Parameters
@@ -51,7 +52,7 @@ def loaded(volume: Volume) -> np.ndarray | Volume:
     return volume if volume.nbytes > LARGE_BYTES else supported(read_whole(volume))
 
 
-def open_labels(path: str | Path, convention: Convention | None = None) -> SparseStack:
+def open_labels(path: str | Location, convention: Convention | None = None) -> SparseStack:
     """Read the slices that have labels; chunks without a file have none.
 
     Parameters
@@ -78,7 +79,7 @@ def labels_in(volume: Volume, convention: Convention | None = None) -> SparseSta
 
 
 def open_prediction(
-    path: str | Path, kind: Kind | None = None, *, fills: bool = False
+    path: str | Location, kind: Kind | None = None, *, fills: bool = False
 ) -> tuple[Volume, dict[str, Any]]:
     """Open a prediction; what its values mean is found out later.
 
@@ -107,7 +108,7 @@ def open_prediction(
     return open_volume(path, fills=fills, labels=labels, prediction=True), record
 
 
-def place_of_file(path: str | Path) -> tuple[Voxel | None, Point]:
+def place_of_file(path: str | Location) -> tuple[Voxel | None, Point]:
     """Return the size of a voxel as a file states it, if it does, and the origin, as of a `Volume`."""
     try:
         volume = _of_image_or_labels(path)
@@ -116,37 +117,41 @@ def place_of_file(path: str | Path) -> tuple[Voxel | None, Point]:
     return volume.voxel, volume.origin
 
 
-def _of_image_or_labels(path: str | Path) -> Volume:
+def _of_image_or_labels(path: str | Location) -> Volume:
     try:
         return open_volume(path, fills=True)
     except UserError:  # such as a table of colours
         return open_volume(path, fills=True, labels=True)
 
 
-def refuse_image(labels: str | Path, image: str | Path) -> None:
+def refuse_image(labels: str | Location, image: str | Location) -> None:
     """Raise `UserError` if labels are read from where the image lies."""
     if same_source(labels, image):
         name = display_name(source_of(labels, is_labels=True).resolve())
         raise UserError(f"{name} is the image itself; choose the labels that belong to it.")
 
 
-def same_source(labels: str | Path, image: str | Path) -> bool:
+def same_source(labels: str | Location, image: str | Location) -> bool:
     """Whether labels are read from the file, or the dataset in a container, that an image is read from."""
     return is_one_place(source_of(labels, is_labels=True), source_of(image, is_labels=False))
 
 
-def is_one_place(one: Path, other: Path) -> bool:
+def is_one_place(one: Location, other: Location) -> bool:
     """Whether two paths of files, or of datasets in containers, are one, also through links."""
+    if isinstance(one, Address) or isinstance(other, Address):
+        return one == other
     files, inside = _parts(one, other)
     are_there = files[0].is_file() or inside[0] == Path()
     return are_there and inside[0] == inside[1] and files[0].samefile(files[1])
 
 
-def is_one_or_copy(one: Path, other: Path) -> bool:
+def is_one_or_copy(one: Location, other: Location) -> bool:
     """Whether two paths are one, or of files that are equal byte by byte.
 
     Equal pixels alone make no copy: a prediction may be perfect.
     """
+    if isinstance(one, Address) or isinstance(other, Address):
+        return one == other
     files, inside = _parts(one, other)
     both = inside[0] == inside[1] and all(file.is_file() for file in files)
     return is_one_place(one, other) or (both and cmp(files[0], files[1], shallow=False))
@@ -159,7 +164,9 @@ def _parts(one: Path, other: Path) -> tuple[list[Path], list[Path]]:
     return files, [path.relative_to(file) for path, file in zip(paths, files, strict=True)]
 
 
-def source_of(path: str | Path, is_labels: bool) -> Path:
+def source_of(path: str | Location, is_labels: bool) -> Location:
     """Return the file, or the dataset in a container, that is read for a path."""
-    path = Path(path)
-    return Path(open_volume(path, fills=True, labels=is_labels).source) if is_container(path) else path
+    path = location_of(path)
+    if not is_container(path):
+        return path
+    return location_of(open_volume(path, fills=True, labels=is_labels).source)

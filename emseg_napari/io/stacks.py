@@ -19,6 +19,7 @@ from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, Convention, normalise
 from emseg_napari.core.owned_output import writing_file
+from emseg_napari.io.address import Location, location_of
 from emseg_napari.io.axes import NOWHERE, Point, shape_text
 from emseg_napari.io.decode import BIGTIFF_SUFFIXES
 from emseg_napari.io.description import GREY_NEEDED
@@ -40,7 +41,7 @@ _PER_CENTIMETRE = {
 }
 
 
-def read_image(path: str | Path, *, fills: bool = False) -> np.ndarray:
+def read_image(path: str | Location, *, fills: bool = False) -> np.ndarray:
     """Read an image stack.
 
     Parameters
@@ -65,7 +66,7 @@ def read_image(path: str | Path, *, fills: bool = False) -> np.ndarray:
     return supported(read_whole(open_volume(path, fills=fills)))
 
 
-def read_labels(path: str | Path, convention: Convention | None = None) -> np.ndarray:
+def read_labels(path: str | Location, convention: Convention | None = None) -> np.ndarray:
     """Read labels.
 
     Parameters
@@ -259,7 +260,7 @@ def supported(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32)
 
 
-def recorded_convention(source: str | Path) -> Convention | None:
+def recorded_convention(source: str | Location) -> Convention | None:
     """Return the convention that the record of a file, a level of an OME-Zarr or an export states.
 
     Parameters
@@ -267,8 +268,8 @@ def recorded_convention(source: str | Path) -> Convention | None:
     source : str or Path
         Where the labels themselves lie, as of a `Volume`: a container may hold others beside its own.
     """
-    path = Path(source)
-    if path.is_dir():
+    path = location_of(source)
+    if isinstance(path, Path) and path.is_dir():
         record = path.parent / "export.json"
         stated = files.read_json(record) if record.is_file() else record_of_path(path)
     else:

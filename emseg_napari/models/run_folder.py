@@ -10,6 +10,7 @@ from typing import Any
 from emseg_napari.core.files import is_temporary, remove_leftovers
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.owned_output import owned, refuse_links
+from emseg_napari.io.address import local_path
 from emseg_napari.models.earlier_run import refuse_baseline
 from emseg_napari.models.run import Run, is_run, open_run
 from emseg_napari.settings import TrainingSettings, validated
@@ -17,7 +18,7 @@ from emseg_napari.settings import TrainingSettings, validated
 
 def check_new_run(folder: Path | str) -> None:
     """Raise `UserError` unless a new run can be written to a folder: it is not there, or empty."""
-    folder = Path(folder)
+    folder = local_path(folder)
     if is_run(folder):
         raise UserError(
             f"{folder} holds a run already; choose another folder, or, if that run was interrupted, resume "

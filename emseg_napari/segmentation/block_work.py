@@ -10,6 +10,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import ShouldStop
 from emseg_napari.io.axes import SliceWindow
+from emseg_napari.io.containers import files_of
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.segmentation.agglomeration import outlined
@@ -43,9 +44,7 @@ class SegmentationStep:
     @property
     def paths(self) -> Sequence[Path]:
         """Files and folders that every worker must see under these names."""
-        source = Path(self.boundary.volume.source)  # may be a dataset inside a file
-        found = [path for path in (source, *source.parents) if path.exists()]
-        return [self.parts.folder, *(found[:1] if self.boundary.volume.source else [])]
+        return [self.parts.folder, *files_of(self.boundary.volume.source)]
 
     @property
     def reach(self) -> int:
@@ -143,7 +142,8 @@ class NumberStep(SegmentationStep):
     @property
     def paths(self) -> Sequence[Path]:
         """Files and folders that every worker must see under these names."""
-        return [self.output.path, *super().paths]
+        output = [self.output.path] if isinstance(self.output.path, Path) else []
+        return [*output, *super().paths]
 
     def divide(self, block: Block) -> list[Block]:
         """Return the slices of a block."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
+from emseg_napari.io.address import Location
 from emseg_napari.io.axes import SliceWindow
 from emseg_napari.io.chosen_blocks import layers_of
 from emseg_napari.io.open import read_whole
@@ -136,13 +136,13 @@ class Boundary:
 
 
 def open_boundary(
-    path: str | Path, kind: Kind | None = None, *, fills: bool = False
+    path: str | Location, kind: Kind | None = None, *, fills: bool = False
 ) -> tuple[Boundary, dict[str, Any]]:
     """Open what is to be divided into cells.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or Address
         As for `emseg_napari.io.stack_or_volume.open_prediction`.
     kind : str, optional
         What it holds; when not given, what its record states, else floats are a probability of the

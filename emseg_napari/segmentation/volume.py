@@ -138,7 +138,7 @@ def segment_volume(
 class _Segmentation:
     def __init__(self, boundary: Boundary, destination: Destination, settings: CellSettings) -> None:
         self._boundary, self._settings, self._cut = boundary, settings, destination.cut
-        self._path, self._output = Path(destination.path), self._layout_of(destination)
+        self._path, self._output = destination.path, self._layout_of(destination)
         # Shards are a part of the layout.
         self._record = {**destination.record, "settings": settings.model_dump(exclude={LATER, "shards"})}
         begun = record_of_path(self._path)

@@ -14,7 +14,9 @@ from qtpy.QtWidgets import QFileDialog
 from emseg_napari.annotation.session.recovery import open_elsewhere
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
+from emseg_napari.io.address import Location
 from emseg_napari.io.samples import isbi2012
+from emseg_napari.widgets.base.dialogs import ask_address
 from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.lost_work import LostWork
 from emseg_napari.widgets.base.session_step import STACKS, SessionStep
@@ -34,6 +36,7 @@ _FOLDERS = (
     "A folder: numbered PNG or TIFF slices, a volume of any size in Zarr, OME-Zarr or N5, or a session "
     "(NAME.emseg)."
 )
+_ADDRESS = "An OME-Zarr, Zarr or N5 in an object store or on a web server: s3://, gs:// or https://."
 _VALUES = "Boundary masks (0/255, 0/1, 0/1/2) or cells with numbers; if two readings fit, you are asked."
 _LABELS_FOLDER = f"Numbered PNG or TIFF slices, or a volume in Zarr, OME-Zarr or N5. {_VALUES}"
 _SAMPLE = "A made-up stack with exact labels, to try things out."
@@ -98,9 +101,13 @@ class LoadStep(SessionStep):
         return [
             MenuEntry("Open...", _FILE, partial(self.guarded, self._ask_file)),
             MenuEntry("Open a folder...", _FOLDERS, partial(self.guarded, self._ask_folder)),
+            MenuEntry("Open an address...", _ADDRESS, partial(self.guarded, self._ask_address)),
             MenuEntry("Open labels...", _VALUES, partial(self.guarded, self._ask_labels)),
             MenuEntry(
                 "Open a folder of labels...", _LABELS_FOLDER, partial(self.guarded, self._ask_labels_folder)
+            ),
+            MenuEntry(
+                "Open an address of labels...", _ADDRESS, partial(self.guarded, self._ask_labels_address)
             ),
             MenuEntry("Open the sample", _SAMPLE, partial(self.guarded, self.open_sample)),
             MenuEntry("Open ISBI 2012", _ISBI, partial(self.guarded, self.open_isbi2012)),
@@ -159,6 +166,16 @@ class LoadStep(SessionStep):
         if path:
             self.open_path(Path(path))
 
+    def _ask_address(self) -> None:
+        address = ask_address(self, "Open an address")
+        if address is not None:
+            self.open_path(address)
+
+    def _ask_labels_address(self) -> None:
+        address = ask_address(self, "Open an address of labels")
+        if address is not None:
+            self.open_labels(address)
+
     def _ask_labels(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open labels", self.last_folder(), STACKS)
         if path:
@@ -194,18 +211,18 @@ class LoadStep(SessionStep):
 
     # -- opening ------------------------------------------------------------------------
 
-    def open_path(self, path: Path) -> None:
-        """Open an image, labels or a session, whichever a file or folder holds."""
-        if path.suffix == ".emseg":
+    def open_path(self, path: Location) -> None:
+        """Open an image, labels or a session, whichever a file, folder or address holds."""
+        if isinstance(path, Path) and path.suffix == ".emseg":
             self.open_session(path)
         else:
             self.open_image(path)
 
-    def open_image(self, path: Path) -> None:
+    def open_image(self, path: Location) -> None:
         """Open an image in the background and show it; what is large is read as it is looked at."""
         self.read(path.name, lambda: opened_layers(path), lambda layers: self._show_layers(path, layers))
 
-    def open_labels(self, path: Path, convention: Convention | None = None) -> None:
+    def open_labels(self, path: Location, convention: Convention | None = None) -> None:
         """Read labels in the background; asks for the convention when the values leave it open."""
         image = self.workspace.image
 
@@ -215,7 +232,7 @@ class LoadStep(SessionStep):
 
         self.read(path.name, read, lambda found: self._show_labels(path, *found))
 
-    def _show_layers(self, path: Path, layers: list[LayerData]) -> None:
+    def _show_layers(self, path: Location, layers: list[LayerData]) -> None:
         before = self.workspace.labels
         with self.first_view.of_new_layers():
             shown = [self.viewer.add_layer(Layer.create(*one)) for one in layers]
@@ -229,7 +246,7 @@ class LoadStep(SessionStep):
         instead = _instead_of(before, self.workspace.labels)
         self.say(f"Opened {path.name}: {description_of(shown[0])}.{instead}")
 
-    def _show_labels(self, path: Path, labels: Any, described: str) -> None:
+    def _show_labels(self, path: Location, labels: Any, described: str) -> None:
         image = self.workspace.image
         like, before = image if fits(image, labels.shape) else None, self.workspace.labels
         self.workspace.choose("labels", add_labels(self.viewer, labels, path.stem, like))

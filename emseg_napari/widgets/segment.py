@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QFormLayout, QLabel
 
 from emseg_napari.core.jobs import Finished, Message, UserError
 from emseg_napari.core.text import counted
+from emseg_napari.io.address import local_path
 from emseg_napari.io.sparse_stack import exchanged
 from emseg_napari.io.volume import with_fill_value
 from emseg_napari.segmentation.boundary import boundary_of
@@ -233,7 +234,7 @@ class CellsStep(JobStep):
 
     def _show_volume(self, result: VolumeCells) -> None:
         search = self._search
-        layer = self._layers.show_volume(search.source, result.output.path, search.is_linked)
+        layer = self._layers.show_volume(search.source, local_path(result.output.path), search.is_linked)
         self._keep_for_table(layer, len(result.failures))
         if result.failures:
             first = result.failures[0]

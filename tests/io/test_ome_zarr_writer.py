@@ -260,7 +260,7 @@ def test_every_block_is_one_file_also_where_all_is_zero(output):
 def test_a_block_is_written_with_one_write_also_at_the_end_of_the_volume(tmp_path, layout, monkeypatch):
     output = VolumeOutput.prepare(tmp_path / "out.zarr", layout, RECORD)
     written = []
-    monkeypatch.setattr("emseg_napari.io.block_store._put", lambda path, content: written.append(path))
+    monkeypatch.setattr("emseg_napari.io.output_place._put", lambda path, content: written.append(path))
     for block in (output.blocks[0], output.blocks[-1]):
         output.write(block, values_of(layout)[block.window])
     assert len(written) == 2

@@ -19,6 +19,7 @@ from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.store import Origin, Placement, Round, Session
 from emseg_napari.annotation.session.writer import SessionWriter
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.address import Location
 
 PAUSE_S = 0.25  # between two writes of one file
 RETRY_S = 1.0  # after a write that failed
@@ -40,7 +41,7 @@ class State(TypedDict, total=False):
     image_name: str
     image_place: Placement | None
     labels_place: Placement | None
-    image_path: Path | None  # found later than the rest
+    image_path: Location | None  # found later than the rest
 
 
 def image_mark(session: Session) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.owned_output import finish_replacing, refuse_links, refuse_outside
+from emseg_napari.io.address import Address, Location, location_of
 
 FORMAT: Literal[2] = 2
 _PlainName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
@@ -221,9 +222,11 @@ def refuse_links_in(folder: Path, contents: Contents) -> None:
         refuse_links(labels)
 
 
-def reference(path: Path, folder: Path) -> str:
-    """Return how a session refers to a path: relative if it lies in the session's own parent folder."""
-    path, folder = Path(path).absolute(), folder.absolute()
+def reference(path: str | Location, folder: Path) -> str:
+    """Return how a session refers to a place: relative if it lies in the session's own parent folder."""
+    path, folder = location_of(path).absolute(), folder.absolute()
+    if isinstance(path, Address):
+        return str(path)
     if path.is_relative_to(folder):
         return path.relative_to(folder).as_posix()
     if path.is_relative_to(folder.parent):
@@ -231,9 +234,12 @@ def reference(path: Path, folder: Path) -> str:
     return str(path)
 
 
-def resolved(stated: str | None, folder: Path) -> Path | None:
-    """Return the path that `reference` wrote, from where the session lies now."""
-    return None if stated is None else _resolved(stated, folder)
+def resolved(stated: str | None, folder: Path) -> Location | None:
+    """Return the path or address that `reference` wrote, from where the session lies now."""
+    if stated is None:
+        return None
+    location = location_of(stated)
+    return location if isinstance(location, Address) else _resolved(stated, folder)
 
 
 def _resolved(stated: str, folder: Path) -> Path:

@@ -10,12 +10,18 @@ import tifffile
 
 from emseg_napari.core import files
 from emseg_napari.io import stacks
+from emseg_napari.io.address import Address, Location
 from emseg_napari.io.stacks import BIGTIFF_BYTES
 from emseg_napari.io.volume import Volume
 
 
-def is_there(path: Path) -> bool:
-    """Whether a file or folder exists, or the container file that a path points into."""
+def is_there(path: Location) -> bool:
+    """Whether a file or folder exists, or the container file that a path points into.
+
+    Of an address it is assumed: what is wrong with it is said when it is opened.
+    """
+    if isinstance(path, Address):
+        return True
     return path.exists() or any(parent.is_file() for parent in path.parents)
 
 

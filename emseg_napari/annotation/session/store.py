@@ -43,6 +43,7 @@ from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.owned_output import adding_files, owned
 from emseg_napari.io import stacks
+from emseg_napari.io.address import Location, location_of
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.stack_or_volume import open_image
 from emseg_napari.io.volume import BrokenChunk, Volume
@@ -65,9 +66,9 @@ class Session:
 
     Attributes
     ----------
-    image_path : Path or None
-        The image's own file or folder, with the dataset inside a container; None when the image lives in
-        the session, or where it is is unknown.
+    image_path : Path, Address or None
+        The image's own file, folder or address, with the dataset inside a container; None when the image
+        lives in the session, or where it is is unknown.
     image : numpy.ndarray, Volume or None
         (z, y, x); None only in a session to be saved, whose image has a path, or is not kept.
     labels : numpy.ndarray
@@ -94,7 +95,7 @@ class Session:
         Where it was read, and so where these slices' files are; None if it was not.
     """
 
-    image_path: Path | None
+    image_path: Location | None
     image: np.ndarray | Volume | None
     labels: np.ndarray
     confirmed: set[int] = field(default_factory=set)
@@ -116,11 +117,11 @@ class MissingImage(UserError):
 
     Attributes
     ----------
-    path : Path
+    path : Path or Address
         Where it was expected.
     """
 
-    def __init__(self, path: Path, session: str) -> None:
+    def __init__(self, path: Location, session: str) -> None:
         super().__init__(
             f"The image {path} of {session} is missing; put it back there or choose its new place."
         )
@@ -218,14 +219,14 @@ def _keep_unreadable(folder: Path, session: Session, new: Path) -> None:
         shutil.copy2(path, new / path.name)
 
 
-def load_session(folder: str | Path, image: str | Path | None = None) -> Session:
+def load_session(folder: str | Path, image: str | Location | None = None) -> Session:
     """Read a session with its image.
 
     Parameters
     ----------
     folder : str or Path
         NAME.emseg.
-    image : str or Path, optional
+    image : str, Path or Address, optional
         The new path of an image that is not where the session refers to.
 
     Returns
@@ -243,7 +244,7 @@ def load_session(folder: str | Path, image: str | Path | None = None) -> Session
     folder = Path(folder)
     stated = read_contents(folder)
     refuse_links_in(folder, stated)
-    path = resolved(stated.image, folder) if image is None else Path(image)
+    path = resolved(stated.image, folder) if image is None else location_of(image)
     source = folder / stated.copied if path is None else path
     if not is_there(source):
         raise MissingImage(source, folder.name)
@@ -256,7 +257,7 @@ def load_session(folder: str | Path, image: str | Path | None = None) -> Session
         labels=found.labels,
         confirmed={z for z in stated.confirmed if z < len(found.labels)},
         origins=resolved_origins(stated, folder),
-        run=resolved(stated.run, folder),
+        run=_run(stated, folder),
         rounds=stated.rounds,
         settings=stated.settings,
         name=stated.name,
@@ -269,7 +270,12 @@ def load_session(folder: str | Path, image: str | Path | None = None) -> Session
     )
 
 
-def _open_image(source: Path) -> np.ndarray | Volume:
+def _run(stated: Contents, folder: Path) -> Path | None:
+    run = resolved(stated.run, folder)
+    return run if isinstance(run, Path) else None
+
+
+def _open_image(source: Location) -> np.ndarray | Volume:
     """Open an image; one with a broken chunk is a volume, since the labels can be read."""
     try:
         return open_image(source)

@@ -1,4 +1,4 @@
-"""Base of Zarr and N5 arrays, which are a folder with a file for every chunk."""
+"""Base of Zarr and N5 arrays, which have a file, or an object of a store, for every chunk."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.machine import free_memory
+from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import Size, VolumeWindow, shape_text, size_of
 from emseg_napari.io.chunk_errors import LazyFile, MissingChunk, chunks_over, read_or_find_broken
 from emseg_napari.io.description import StackAxes
@@ -24,11 +24,11 @@ _GIB = 1 << 30
 
 @dataclass(frozen=True)
 class ChunkFilePixels(LazyFile):
-    """An array in a folder, opened in each process when it is first read.
+    """An array in a folder or at an address, opened in each process when it is first read.
 
     Attributes
     ----------
-    folder : Path
+    folder : Path or Address
         Of the array itself.
     name : str
         What the user calls it.
@@ -40,7 +40,7 @@ class ChunkFilePixels(LazyFile):
         Whether chunks without a file are the array's fill value, and no error.
     """
 
-    folder: Path
+    folder: Location
     name: str
     shape: Size
     dtype: np.dtype[Any]
@@ -71,7 +71,7 @@ class ChunkFilePixels(LazyFile):
     def _values(self, window: tuple[int | slice, ...]) -> Any:
         """Return the values in a window on all axes."""
 
-    def some_files(self, most: int) -> list[Path]:
+    def some_files(self, most: int) -> list[Location]:
         """Return at most so many of the files, evenly spread; some may not be there."""
         return [self.folder / file for one in self.some_windows(most) for _, file in self._files(one)]
 
@@ -81,6 +81,8 @@ class ChunkFilePixels(LazyFile):
 
     def read(self, window: VolumeWindow) -> np.ndarray:
         """Return the voxels of a window."""
+        if isinstance(self.folder, Address):
+            return read_or_find_broken(self._read_of_store, window, self.shape, self.chunks, self.name)
         if not self.fills:
             self._check_files(window)
         elif not any((self.folder / file).is_file() for _, file in self._files(window)):
@@ -90,6 +92,16 @@ class ChunkFilePixels(LazyFile):
 
     def _read(self, window: VolumeWindow) -> np.ndarray:
         return self.axes.stack(np.asarray(self._values(self.axes.key(window))))
+
+    def _read_of_store(self, window: VolumeWindow) -> np.ndarray:
+        """Read, and look for what is missing only where that fails: to ask takes as long as to read."""
+        try:
+            return self._read(window)
+        except UserError:
+            raise
+        except Exception:
+            self._check_files(window)
+            raise
 
     def _check_files(self, window: VolumeWindow) -> None:
         """Raise `BrokenChunk` where a file is not there; a library would return the fill value."""

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorstore
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import Size, name_of
 from emseg_napari.io.containers import N5
 from emseg_napari.io.datasets import Dataset, Wanted, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
 from emseg_napari.io.formats.chunk_files import ChunkFilePixels, check_chunks
+from emseg_napari.io.object_store import open_array, read_array
 from emseg_napari.io.placing import along_zyx, placed
 from emseg_napari.io.stated_axes import Named, attribute_axes, named_axes
 from emseg_napari.io.volume import Volume
@@ -29,13 +30,13 @@ _SHOWN = 200  # characters of what is wrong
 
 
 class N5Pixels(ChunkFilePixels):
-    """An N5 dataset in a folder."""
+    """An N5 dataset in a folder or at an address."""
 
     _fill_value = 0
 
     @cached_property
     def _array(self) -> Any:
-        return _open(self.folder)
+        return _open(self.folder, self.fills)
 
     @property
     def _in_a_file(self) -> Size:
@@ -45,15 +46,15 @@ class N5Pixels(ChunkFilePixels):
         return "/".join(map(str, reversed(place)))
 
     def _values(self, window: tuple[int | slice, ...]) -> Any:
-        return self._array[window].read().result()
+        return read_array(self.folder, self._array[window])
 
 
-def open_n5(root: Path, dataset: str = "", fills: bool = False, wanted: Wanted = "image") -> Volume:
+def open_n5(root: Location, dataset: str = "", fills: bool = False, wanted: Wanted = "image") -> Volume:
     """Open a dataset of an N5 container.
 
     Parameters
     ----------
-    root : Path
+    root : Path or Address
         The container's folder.
     dataset : str
         Path of a dataset or group in it. Of a multiscale group (s0, s1, ...) the level of full
@@ -76,7 +77,7 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False, wanted: Wanted =
         dataset = f"{dataset}/{inner}".strip("/")
     folder, name = root / dataset, name_of(root, dataset)
     try:
-        array = _open(folder)
+        array = _open(folder, fills)
     except ValueError as error:
         raise UserError(
             f"{name} is damaged or not an N5 dataset ({_reason(error)}); copy it again."
@@ -91,16 +92,15 @@ def open_n5(root: Path, dataset: str = "", fills: bool = False, wanted: Wanted =
     return Volume.described(file, str(folder), pixels)
 
 
-def n5_levels(folder: Path) -> list[Path]:
+def n5_levels(folder: Location) -> list[Location]:
     """Return the datasets of all levels of the image that a dataset is a level of, the finest first."""
     siblings = _children(folder.parent)
     levels = folder.name in siblings and _are_levels(siblings)
     return [folder.parent / f"s{n}" for n in range(len(siblings))] if levels else [folder]
 
 
-def _open(folder: Path) -> Any:
-    spec = {"driver": "n5", "kvstore": {"driver": "file", "path": str(folder)}}
-    return tensorstore.open(spec, read=True, open=True).result().T
+def _open(folder: Location, fills: bool) -> Any:
+    return open_array(folder, {"driver": "n5", "fill_missing_data_reads": fills}).T
 
 
 def _reason(error: ValueError) -> str:
@@ -109,7 +109,7 @@ def _reason(error: ValueError) -> str:
     return text.rpartition(f'{_ATTRIBUTES}": ')[2][:_SHOWN]
 
 
-def _datasets(folder: Path, above: str = "") -> dict[str, Dataset]:
+def _datasets(folder: Location, above: str = "") -> dict[str, Dataset]:
     """Return the datasets of a group; of a multiscale group the level of full resolution only."""
     datasets: dict[str, Dataset] = {}
     children = _children(folder)
@@ -123,7 +123,7 @@ def _datasets(folder: Path, above: str = "") -> dict[str, Dataset]:
     return datasets
 
 
-def _shape(attributes: Mapping[str, Any], folder: Path) -> tuple[int, ...]:
+def _shape(attributes: Mapping[str, Any], folder: Location) -> tuple[int, ...]:
     stated = attributes["dimensions"]
     if not isinstance(stated, list) or not all(isinstance(one, int) and one >= 0 for one in stated):
         raise UserError(
@@ -137,7 +137,12 @@ def _dtype(attributes: Mapping[str, Any]) -> np.dtype[Any]:
     return np.dtype(stated if re.fullmatch(r"u?int\d+|float\d+", stated) else object)
 
 
-def _children(folder: Path) -> list[str]:
+def _children(folder: Location) -> list[str]:
+    if isinstance(folder, Address) and N5.is_node(
+        folder / "s0"
+    ):  # cheaper than to list all chunks, or to fail
+        levels = (f"s{n}" for n in itertools.count())
+        return list(itertools.takewhile(lambda level: N5.is_node(folder / level), levels))
     return sorted(one.name for one in folder.iterdir() if one.is_dir())
 
 
@@ -145,7 +150,7 @@ def _are_levels(children: list[str]) -> bool:
     return len(children) > 1 and sorted(children) == sorted(f"s{n}" for n in range(len(children)))
 
 
-def _attributes(folder: Path) -> Mapping[str, Any]:
+def _attributes(folder: Location) -> Mapping[str, Any]:
     file = folder / _ATTRIBUTES
     try:
         content = json.loads(file.read_text("utf-8")) if file.is_file() else {}
@@ -175,7 +180,7 @@ def _known_axes(attributes: Mapping[str, Any], ndim: int) -> tuple[str, ...]:
         return ()
 
 
-def _placed(file: FileDescription, axes: StackAxes, folder: Path) -> FileDescription:
+def _placed(file: FileDescription, axes: StackAxes, folder: Location) -> FileDescription:
     """Add size and place of the voxels.
 
     They are in COSEM's `transform`; or `pixelResolution` or `resolution` (nm where no unit is stated) and

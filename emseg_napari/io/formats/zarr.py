@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import Any
 import zarr
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.address import Location
 from emseg_napari.io.axes import Size, name_of, shape_text
-from emseg_napari.io.containers import ZARR
+from emseg_napari.io.containers import ZARR, path_inside
 from emseg_napari.io.datasets import Dataset, Wanted, choose, looks_like_labels, unknown_dataset
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
 from emseg_napari.io.formats.chunk_files import ChunkFilePixels, check_chunks
@@ -20,14 +21,16 @@ from emseg_napari.io.multiscale import Multiscale
 from emseg_napari.io.placing import along_zyx, placed, plain_place
 from emseg_napari.io.stated_axes import Named, attribute_axes, named_axes
 from emseg_napari.io.volume import Volume
+from emseg_napari.io.zarr_store import failing, readable_store
 
 
 class ZarrPixels(ChunkFilePixels):
-    """A Zarr array in a folder."""
+    """A Zarr array in a folder or at an address."""
 
     @cached_property
     def _array(self) -> zarr.Array:
-        return zarr.open_array(self.folder, mode="r")
+        with failing():
+            return zarr.open_array(readable_store(self.folder, not self.fills), mode="r")
 
     @cached_property
     def _in_a_file(self) -> Size:
@@ -41,15 +44,16 @@ class ZarrPixels(ChunkFilePixels):
         return self._array.metadata.encode_chunk_key(place)
 
     def _values(self, window: tuple[int | slice, ...]) -> Any:
-        return self._array[window]
+        with failing():
+            return self._array[window]
 
 
-def open_zarr(root: Path, dataset: str = "", fills: bool = False, wanted: Wanted = "image") -> Volume:
+def open_zarr(root: Location, dataset: str = "", fills: bool = False, wanted: Wanted = "image") -> Volume:
     """Open an array of a Zarr folder.
 
     Parameters
     ----------
-    root : Path
+    root : Path or Address
         The folder.
     dataset : str
         Path of an array or group in it. Of a multiscale image the level of full resolution is opened; of
@@ -74,7 +78,7 @@ def open_zarr(root: Path, dataset: str = "", fills: bool = False, wanted: Wanted
     return _volume(found, root, dataset, fills)
 
 
-def zarr_levels(folder: Path) -> list[Path]:
+def zarr_levels(folder: Location) -> list[Location]:
     """Return the arrays of all levels of the image that an array is a level of, the finest first.
 
     Raises
@@ -88,27 +92,34 @@ def zarr_levels(folder: Path) -> list[Path]:
     return [_inside(image.group, one) for one in image.multiscale.paths]
 
 
-def _node(folder: Path, name: str) -> zarr.Array | zarr.Group:
+def _node(folder: Location, name: str) -> zarr.Array | zarr.Group:
     try:
-        found = zarr.open(folder, mode="r")
-        found.attrs.asdict()
-        if isinstance(found, zarr.Array) and not all(found.chunks):
-            raise ValueError(f"chunks of {shape_text(found.chunks)} voxels")
-        return found
+        return _opened(folder)
+    except UserError:
+        raise
     except Exception as error:  # malformed metadata raises anything at all
         raise UserError(f"{name} is damaged or not a Zarr folder ({error}); copy it again.") from error
+
+
+def _opened(folder: Location) -> zarr.Array | zarr.Group:
+    with failing():
+        found = zarr.open(readable_store(folder), mode="r")
+        found.attrs.asdict()
+    if isinstance(found, zarr.Array) and not all(found.chunks):
+        raise ValueError(f"chunks of {shape_text(found.chunks)} voxels")
+    return found
 
 
 @dataclass(frozen=True)
 class _Level:
     """Where an array belongs: the group of the image, and its own path there."""
 
-    group: Path
+    group: Location
     multiscale: Multiscale
     path: str
 
 
-def _volume(array: Any, root: Path, dataset: str, fills: bool) -> Volume:
+def _volume(array: Any, root: Location, dataset: str, fills: bool) -> Volume:
     name = name_of(root, dataset)
     if not isinstance(array, zarr.Array):
         raise UserError(f"{name} is not an array; choose another dataset.")
@@ -167,7 +178,7 @@ def _placed(
     return placed(file, sizes, along_zyx(axes, units, units[axes.order[2]]), shifts)
 
 
-def _default(group: zarr.Group, root: Path, path: str, wanted: Wanted) -> str:
+def _default(group: zarr.Group, root: Location, path: str, wanted: Wanted) -> str:
     name = name_of(root, path)
     image = Multiscale(group.attrs.asdict(), name)
     levels = image.paths
@@ -179,7 +190,7 @@ def _default(group: zarr.Group, root: Path, path: str, wanted: Wanted) -> str:
     return levels[0]
 
 
-def _inside(group: Path, path: str) -> Path:
+def _inside(group: Location, path: str) -> Location:
     """Return where the level of an image lies.
 
     Raises
@@ -187,19 +198,20 @@ def _inside(group: Path, path: str) -> Path:
     UserError
         If a link leads out of the group.
     """
-    if not (group / path).resolve().is_relative_to(group.resolve()):
+    if isinstance(group, Path) and not (group / path).resolve().is_relative_to(group.resolve()):
         raise UserError(
             f"{group.name} has a level {path} that is a link to another place; open that one by its own name."
         )
     return group / path
 
 
-def _datasets(group: Any, folder: Path) -> dict[str, Dataset]:
+def _datasets(group: Any, folder: Location) -> dict[str, Dataset]:
     """Return the arrays of a group; of a multiscale image the level of full resolution only."""
-    return dict(_walk(group, folder)) if isinstance(group, zarr.Group) else {}
+    with failing():
+        return dict(_walk(group, folder)) if isinstance(group, zarr.Group) else {}
 
 
-def _walk(group: zarr.Group, folder: Path, above: str = "") -> Iterator[tuple[str, Dataset]]:
+def _walk(group: zarr.Group, folder: Location, above: str = "") -> Iterator[tuple[str, Dataset]]:
     image = Multiscale(group.attrs.asdict(), folder.name)
     shown = [image.paths[0], "labels"] if image.paths else sorted(name for name, _ in group.members())
     for path in shown:
@@ -211,12 +223,13 @@ def _walk(group: zarr.Group, folder: Path, above: str = "") -> Iterator[tuple[st
             yield from _walk(member, folder / path, f"{above}{path}/")
 
 
-def _image_around(folder: Path) -> _Level | None:
+def _image_around(folder: Location) -> _Level | None:
     """Return the multiscale image that an array is a level of."""
-    for parent in list(folder.parents)[:3]:
+    around: Sequence[Location] = folder.parents
+    for parent in around[:3]:
         if ZARR.is_node(parent):
             image = Multiscale(_node(parent, parent.name).attrs.asdict(), parent.name)
-            path = folder.relative_to(parent).as_posix()
+            path = path_inside(parent, folder)
             if path in image.paths:
                 return _Level(parent, image, path)
     return None

@@ -17,6 +17,7 @@ from emseg_napari.annotation.session.recovery import keep_unsaved_in, open_elsew
 from emseg_napari.annotation.session.scratch import low_disk_warning
 from emseg_napari.annotation.session.store import Round, Session
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.address import Location
 from emseg_napari.io.stacks import check_pair
 from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.widgets.base.layer_autosave import LayerAutosave, unknown_file
@@ -117,7 +118,7 @@ class SessionAutosave(QObject):
         self._workspace.add_rounds(session.rounds)
 
     def saving(
-        self, layer: Labels, image: Image, folder: Path, copy_image: bool, source: Path | None = None
+        self, layer: Labels, image: Image, folder: Path, copy_image: bool, source: Location | None = None
     ) -> Callable[[], None]:
         """Return what saves a layer as a named session, where it is autosaved from then on; takes a while.
 
@@ -129,7 +130,7 @@ class SessionAutosave(QObject):
             NAME.emseg.
         copy_image : bool
             Copy the image in although it has a file.
-        source : Path, optional
+        source : Path or Address, optional
             That file, as `checked_source` found it.
 
         Raises
@@ -263,8 +264,8 @@ def autosave_of(workspace: Workspace) -> SessionAutosave:
     return workspace.findChild(SessionAutosave) or SessionAutosave(workspace)
 
 
-def checked_source(layer: Labels, image: Image) -> Path | None:
-    """Return the file of an image with which a layer is to be saved; it reads, in any thread.
+def checked_source(layer: Labels, image: Image) -> Location | None:
+    """Return the file or address of an image with which a layer is to be saved; it reads, in any thread.
 
     Raises
     ------

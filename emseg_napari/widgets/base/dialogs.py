@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox, QWid
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
+from emseg_napari.io.address import Location, location_of
 from emseg_napari.io.datasets import SeveralVolumes
 
 
@@ -42,6 +43,18 @@ def ask_dataset(parent: QWidget, several: SeveralVolumes) -> str | None:
         parent, "Which dataset?", f"{sentence}. Which one is meant?", list(several.datasets), 0, False
     )
     return chosen if is_chosen else None
+
+
+def ask_address(parent: QWidget, title: str) -> Location | None:
+    """Ask for an address; a path is taken, too. None if the user gives up.
+
+    Raises
+    ------
+    UserError
+        If it is not a whole address.
+    """
+    text, is_given = QInputDialog.getText(parent, title, "Address, such as s3://bucket/name.zarr:")
+    return location_of(text) if is_given and text.strip() else None
 
 
 def ask_new_file(parent: QWidget, title: str, start: Path, kind: str) -> Path | None:

@@ -14,6 +14,7 @@ from emseg_napari.annotation.session.autosave import Autosave
 from emseg_napari.annotation.session.recovery import new_recovery
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.store import Session
+from emseg_napari.io.address import Location
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, stack_of
 from emseg_napari.widgets.layers.layer_info import info_of, update_info
 from emseg_napari.widgets.layers.layer_sources import found_source
@@ -80,7 +81,7 @@ class LayerAutosave:
         worker.returned.connect(lambda found: self._name_file(image, found))
         worker.start()
 
-    def _name_file(self, image: Image, found: Path | None) -> None:
+    def _name_file(self, image: Image, found: Location | None) -> None:
         if self._searched != image:
             return  # it was found meanwhile, or the session has another image
         self._searched = None

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWi
 
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.address import local_path
 from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.widgets.base.dialogs import ask_new_folder
 from emseg_napari.widgets.base.number_text import whole_number
@@ -101,7 +102,8 @@ class VolumeTarget(QWidget):
             If the scheduler's address is not an address, the workers are not a number, or the folder lies in
             another container.
         """
-        path = Path(self.path.text().strip() or self.path.placeholderText()).expanduser().absolute()
+        text = self.path.text().strip() or self.path.placeholderText()
+        path = local_path(text).expanduser().absolute()
         if any(parent.suffix in FOLDER_SUFFIXES for parent in path.parents):
             raise UserError(f"{path} lies inside another volume; choose a folder beside it.")
         scheduler = self.scheduler.text().strip() or None

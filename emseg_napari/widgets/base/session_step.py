@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog
 from emseg_napari.annotation.session.recovery import is_in_recovery
 from emseg_napari.annotation.session.store import MissingImage
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.address import Location
 from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.open import FILE_SUFFIXES
 from emseg_napari.widgets.base.autosave import checked_source
@@ -102,9 +103,9 @@ class SessionStep(StepWidget):
         """Return the folder in which a file dialog begins: that of the last file."""
         return str(recall_folder("images", Path.home()))
 
-    def remember_folder_of(self, path: Path) -> None:
+    def remember_folder_of(self, path: Location) -> None:
         """Let file dialogs begin beside a path, but not among the work that was not saved."""
-        if not is_in_recovery(path):
+        if isinstance(path, Path) and not is_in_recovery(path):
             remember_folder("images", path.parent)
 
     def read(self, name: str, read: Callable[[], Any], show: Callable[[Any], None]) -> None:
@@ -119,7 +120,7 @@ class SessionStep(StepWidget):
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
         warning = f" It contains '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
 
-        def save(source: Path | None) -> None:
+        def save(source: Location | None) -> None:
             save_as = self.autosave.saving(labels, image, folder, copy, source)
             self.in_background(text, save_as, partial(done, _COPIED if source is None and not copy else ""))
 

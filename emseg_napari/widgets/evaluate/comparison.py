@@ -19,6 +19,7 @@ from emseg_napari.evaluation.independence import doubts_of_record, refuse_same
 from emseg_napari.evaluation.pairing import Pairing, paired
 from emseg_napari.evaluation.predictions import Prediction, Reason, prediction_of
 from emseg_napari.evaluation.slice_alignment import Names
+from emseg_napari.io.address import location_of
 from emseg_napari.io.axes import slices_text
 from emseg_napari.io.records import recorded_kind
 from emseg_napari.io.sparse_stack import SparseStack
@@ -143,7 +144,7 @@ def _are_one(prediction: Layer, truth: Layer) -> bool:
     arrays = [layer.data for layer in (prediction, truth)]
     if all(isinstance(array, np.ndarray) for array in arrays) and np.shares_memory(*arrays):
         return True
-    places = [[Path(path) for path in files_of(layer)] for layer in (prediction, truth)]
+    places = [[location_of(path) for path in files_of(layer)] for layer in (prediction, truth)]
     return any(is_one_or_copy(*pair) for pair in product(*places))
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from napari.layers import Layer
 
-from emseg_napari.io.containers import FOLDER_SUFFIXES
+from emseg_napari.io.address import Address, Location
+from emseg_napari.io.containers import FOLDER_SUFFIXES, path_inside
 from emseg_napari.io.description import FileDescription, plain_axes
 from emseg_napari.io.open import HDF5_SUFFIXES, is_container, open_volume, read_whole
 from emseg_napari.io.stack_or_volume import LARGE_BYTES
@@ -18,8 +19,10 @@ from emseg_napari.widgets.layers.layer_pixels import finest
 from emseg_napari.widgets.layers.placement import transform_of_voxel, voxel_of_layer
 from emseg_napari.widgets.layers.volume_layers import volume_layers
 
+_LARGE_AT_ADDRESS_BYTES = 2**26  # more takes too long to be fetched before it is shown
 
-def opened_layers(path: Path) -> list[LayerData]:
+
+def opened_layers(path: Location) -> list[LayerData]:
     """Open a file or folder as layers; what is small is in memory.
 
     Raises
@@ -28,7 +31,8 @@ def opened_layers(path: Path) -> list[LayerData]:
         If it cannot be read.
     """
     if is_container(path):
-        return [_in_memory(one) for one in volume_layers(path)]
+        most = _LARGE_AT_ADDRESS_BYTES if isinstance(path, Address) else LARGE_BYTES
+        return [_in_memory(one, most) for one in volume_layers(path)]
     volume = open_volume(path)
     if volume.nbytes > LARGE_BYTES:
         return volume_layers(path)
@@ -39,14 +43,14 @@ def opened_layers(path: Path) -> list[LayerData]:
     return [(image, {"name": path.stem, "metadata": known.as_metadata()} | place, "image")]
 
 
-def _in_memory(layer: LayerData) -> LayerData:
+def _in_memory(layer: LayerData, most: int) -> LayerData:
     """Return the layer of a volume with its pixels in memory if they are few and all there."""
     _, shown, kind = layer
     behind = info_in(shown["metadata"]).volume
     if behind is None:
         return layer
     volume = behind[1]
-    if volume.nbytes > LARGE_BYTES:
+    if volume.nbytes > most:
         return layer
     try:
         pixels = volume[...]
@@ -58,15 +62,16 @@ def _in_memory(layer: LayerData) -> LayerData:
     return pixels, kept, kind
 
 
-def container_of(path: Path) -> Path:
+def container_of(path: Location) -> Location:
     """Return the file or folder that contains a path such as ``a.h5/volumes/raw``; else the path itself."""
     suffixes = (*HDF5_SUFFIXES, *FOLDER_SUFFIXES)
-    return next((one for one in reversed(path.parents) if one.suffix.lower() in suffixes), path)
+    around: list[Location] = [*path.parents]
+    return next((one for one in reversed(around) if one.suffix.lower() in suffixes), path)
 
 
-def moved_to(old: Path, new: Path) -> Path:
+def moved_to(old: Location, new: Path) -> Path:
     """Return where an image is whose container the user has found again: the same dataset in it."""
-    inner = old.relative_to(container_of(old))
+    inner = path_inside(container_of(old), old)
     has_inner = new.suffix.lower() in HDF5_SUFFIXES if new.is_file() else (new / inner).exists()
     return new / inner if has_inner else new
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from napari.layers import Layer
 
 from emseg_napari.core.labels import AmbiguousLabels, Convention, UnknownLabels
+from emseg_napari.io.address import Location
 from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.open import describe
 from emseg_napari.io.sparse_stack import SparseStack, exchanged
@@ -19,13 +19,13 @@ AskDataset = Callable[[SeveralVolumes], str | None]
 
 
 def labels_from(
-    path: Path, convention: Convention | None, image: Layer | None, ask: Ask, ask_dataset: AskDataset
+    path: Location, convention: Convention | None, image: Layer | None, ask: Ask, ask_dataset: AskDataset
 ) -> tuple[SparseStack, str]:
     """Read labels, and ask for what their file leaves open; in a thread.
 
     Parameters
     ----------
-    path : Path
+    path : Path or Address
     convention : Convention, optional
         What the values mean, if it is known.
     image : napari.layers.Image, optional
@@ -57,7 +57,7 @@ def labels_from(
     return labels, ". ".join(filter(None, words)).removesuffix(".")
 
 
-def _known(path: Path, convention: Convention | None, ask: Ask) -> SparseStack:
+def _known(path: Location, convention: Convention | None, ask: Ask) -> SparseStack:
     try:
         return open_labels(path, convention)
     except (AmbiguousLabels, UnknownLabels) as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from napari.layers import Image, Layer
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
+from emseg_napari.io.address import Location, location_of
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.stack_or_volume import same_source
 from emseg_napari.io.stacks import recorded_convention
@@ -17,7 +17,7 @@ from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.layer_pixels import finest, fits, volume_of_layer
 
 
-def files_of(layer: Layer) -> Iterator[str | Path]:
+def files_of(layer: Layer) -> Iterator[str | Location]:
     """Yield where a layer's pixels may come from, the surest first."""
     info = info_of(layer)
     known = ["" if info.volume is None else info.volume[1].source, info.source]
@@ -30,7 +30,7 @@ def convention_of(layer: Layer) -> Convention | None:
     """Return what the values of a labels layer mean by the record of its file; it reads that file."""
     for path in files_of(layer):
         try:
-            found = recorded_convention(Path(path))
+            found = recorded_convention(path)
         except (UserError, OSError):  # the file is gone
             continue
         if found is not None:
@@ -43,13 +43,13 @@ def is_in_memory(layer: Layer) -> bool:
     return isinstance(finest(layer), np.ndarray) and not isinstance(finest(layer), np.memmap)
 
 
-def known_source(image: Image | None) -> Path | None:
-    """Return the file from which the plugin can open an image again, None where it knows none yet."""
+def known_source(image: Image | None) -> Location | None:
+    """Return the file or address from which the plugin can open an image again, None where it knows none."""
     known = "" if image is None else info_of(image).source
-    return Path(known) if known else None
+    return location_of(known) if known else None
 
 
-def found_source(image: Image) -> Path | None:
+def found_source(image: Image) -> Location | None:
     """Return `known_source`, or the file that napari or another plugin opened; None if neither will do.
 
     That is enough only if the image is too large to be copied and the slice in its middle is read alike:
@@ -63,10 +63,10 @@ def found_source(image: Image) -> Path | None:
         is_same = read.shape == shown.shape and np.array_equal(read[middle], shown[middle])
     except (UserError, OSError):  # the file is gone, or was changed
         return None
-    return Path(image.source.path).absolute() if is_same else None
+    return location_of(image.source.path).absolute() if is_same else None
 
 
-def refuse_image_of(layer: Layer | None, labels: Path) -> None:
+def refuse_image_of(layer: Layer | None, labels: Location) -> None:
     """Raise `UserError` if labels are read from where the pixels of an image layer are from."""
     for path in () if layer is None else files_of(layer):
         try:

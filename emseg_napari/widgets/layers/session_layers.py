@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from napari.layers import Image
 from emseg_napari.annotation.session.recovery import open_elsewhere
 from emseg_napari.annotation.session.store import Session, load_session
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.address import Location, real_place
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.layers.label_colours import label_colours
@@ -25,14 +25,14 @@ from emseg_napari.widgets.layers.slice_checksums import slice_checksums
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 
-def session_layers(folder: Path, image: Path | None = None) -> list[LayerData]:
+def session_layers(folder: Path, image: Location | None = None) -> list[LayerData]:
     """Read a session and return its image and its labels as napari layers.
 
     Parameters
     ----------
     folder : Path
         NAME.emseg.
-    image : Path, optional
+    image : Path or Address, optional
         The new place of an image that was moved.
 
     Raises
@@ -78,13 +78,13 @@ def shown_image(layers: list[LayerData], images: Sequence[Image]) -> Image | Non
 def _shows(layer: Image, session: Session) -> bool:
     source, pixels = known_source(layer), session.image
     if session.image_path is not None:
-        return source is not None and os.path.realpath(source) == os.path.realpath(session.image_path)
+        return source is not None and real_place(source) == real_place(session.image_path)
     if layer.rgb or not is_in_memory(layer) or not isinstance(pixels, np.ndarray):
         return False
     return fits(layer, pixels.shape) and np.array_equal(volume_of_layer(layer), pixels)
 
 
-def _image_layer(session: Session, path: Path | None, name: str, folder: Path) -> LayerData:
+def _image_layer(session: Session, path: Location | None, name: str, folder: Path) -> LayerData:
     pixels: Any = session.image
     shown: dict[str, Any] = {"name": name, "metadata": {}}
     if isinstance(pixels, Volume):

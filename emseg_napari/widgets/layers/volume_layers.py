@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import dask.array
 import numpy as np
 from napari.utils.notifications import show_warning
 
+from emseg_napari.core.jobs import UserError
+from emseg_napari.io.address import Location, location_of
 from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import BrokenChunk, Size, Volume, with_fill_value
@@ -21,12 +22,12 @@ _TASK_PX = 2048
 _SAMPLE_PX = 1024
 
 
-def volume_layers(path: str | Path) -> list[LayerData]:
+def volume_layers(path: str | Location) -> list[LayerData]:
     """Open a volume as the layers of its image or its labels; of a container without a default, all.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or Address
         As for `io.open.open_volume`. Chunks without a file are shown as what is empty.
 
     Raises
@@ -37,24 +38,24 @@ def volume_layers(path: str | Path) -> list[LayerData]:
     try:
         return [layer_of(open_levels(path, fills=True), path)]
     except SeveralVolumes as several:
-        inside = [Path(path) / dataset for dataset in several.datasets]
+        inside = [location_of(path) / dataset for dataset in several.datasets]
         return [layer_of(open_levels(one, fills=True), one) for one in inside]
 
 
-def layer_of(levels: Sequence[Volume], path: str | Path | None = None) -> LayerData:
+def layer_of(levels: Sequence[Volume], path: str | Location | None = None) -> LayerData:
     """Return the layer that shows a volume.
 
     Parameters
     ----------
     levels : sequence of Volume
         All resolutions, the finest first. Of labels only that is shown, since napari edits no others.
-    path : str or Path, optional
+    path : str, Path or Address, optional
         By which all of them were opened, and will be again; the finest itself stands for no others.
     """
     finest = levels[0]
     arrays = [lazy(level) for level in levels]
     several = len(levels) > 1 and not finest.is_labels
-    source = str(Path(path).absolute()) if several and path is not None else finest.source
+    source = str(location_of(path).absolute()) if several and path is not None else finest.source
     notes = finest.description.notes if finest.description else ()
     info = LayerInfo(source=source, volume=(arrays[0], _for_work(finest)), notes=notes)
     shown: dict[str, Any] = {"name": finest.name, "metadata": info.as_metadata()}
@@ -70,7 +71,7 @@ def layer_of(levels: Sequence[Volume], path: str | Path | None = None) -> LayerD
 def lazy(volume: Volume) -> dask.array.Array:
     """Return a dask array over a volume, whose tasks are made of chunks as they lie on disk.
 
-    A task with a chunk that cannot be read is 0, with a warning: else nothing at all would be shown.
+    A task with a chunk that cannot be read now is 0, with a warning: else nothing at all would be shown.
     Jobs, which must not use wrong values, read the volume itself: it is the `volume` of
     the layer's `LayerInfo`.
 
@@ -91,22 +92,23 @@ def _for_work(volume: Volume) -> Volume:
 
 
 class _Shown:
-    """A volume to be shown: what cannot be read is 0, with one warning for each chunk."""
+    """A volume to be shown: what cannot be read is 0, with one warning for each chunk, or for a store."""
 
     ndim = 3
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
-        self._warned: set[Size] = set()
+        self._warned: set[object] = set()
         self.shape, self.dtype = volume.shape, volume.dtype
 
     def __getitem__(self, key: Any) -> np.ndarray:
         try:
             return self._volume[key]
-        except BrokenChunk as broken:
-            if broken.index not in self._warned:
-                self._warned.add(broken.index)
-                show_warning(str(broken))
+        except UserError as error:  # a chunk that is broken, or a store that cannot be reached
+            what = error.index if isinstance(error, BrokenChunk) else type(error)
+            if what not in self._warned:
+                self._warned.add(what)
+                show_warning(str(error))
             return np.broadcast_to(np.zeros((), self.dtype), self.shape)[key].copy()
 
 

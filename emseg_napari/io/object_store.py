@@ -1,0 +1,280 @@
+"""Reading and writing of objects by their addresses, with TensorStore's drivers for HTTP, S3 and GCS.
+
+What fails for a moment is tried again, for a limited time; then it is a `StoreError`: a sentence with the
+address and without any secret. An object appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from emseg_napari.core.blockwise.work import FatalBlockError
+from emseg_napari.io.pure_address import PureAddress
+
+# TensorStore reads them when it is first used: a connection that gives nothing for so long has broken off.
+os.environ.setdefault("TENSORSTORE_CURL_CONNECT_TIMEOUT_SECONDS", "10")
+os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_TIME_SECONDS", "20")
+os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES", "1")
+
+RETRIES = {"max_retries": 4, "initial_delay": "500ms", "max_delay": "8s"}
+_KNOWN_MARK = b"\0"  # begins TensorStore's generation of an object with an ETag
+PATIENCE_S = 300.0  # for all tries together
+_SHOWN = 100  # characters of a reason that is not known here
+_OF_THE_STORE = re.compile(
+    r"PERMISSION_DENIED|ABORTED: All|CURL error|HTTP code|http_response_code|NoSuchBucket"
+)
+_ANY = re.compile("")
+_CURL = {
+    "6": "the server is not known; check the address and the network",
+    "7": "the server cannot be reached; check the address and the network",
+    "28": "the server does not answer in time; try again later",
+    "35": "no secure connection can be made; check whether the address begins with https:// or http://",
+    "51": "the certificate of the server is not valid; check the address",
+    "60": "the certificate of the server is not valid; check the address",
+}
+_BROKE_OFF = "the connection broke off; check the network and try again"
+_CREDENTIALS = {
+    "s3": "the credentials in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)",
+    "gs": "the credentials in the environment (GOOGLE_APPLICATION_CREDENTIALS)",
+}
+_SIGNATURE = "whether its signature has expired, if it has one"
+
+
+class StoreError(FatalBlockError):
+    """An object store cannot be reached, refuses or broke off, after all tries."""
+
+
+class Refused(StoreError):
+    """An object store does not permit what was asked for."""
+
+
+def read(address: PureAddress, part: slice | None = None) -> bytes:
+    """Return an object or a part of it, see `Address.read_bytes`."""
+    with explained(address):
+        found = _read(address, part)
+    if found is None:
+        raise FileNotFoundError(f"{address} does not exist")
+    return found
+
+
+def _read(address: PureAddress, part: slice | None) -> bytes | None:
+    store = _bucket(address)
+    try:
+        found = store.read(address.key, byte_range=part).result(timeout=PATIENCE_S)
+    except ValueError as error:
+        if "was ignored by server" not in str(error):  # which gives whole objects only
+            raise
+        found = store.read(address.key).result(timeout=PATIENCE_S)
+        return None if found.state == "missing" else bytes(found.value)[part or slice(None)]
+    return None if found.state == "missing" else bytes(found.value)
+
+
+def is_there(address: PureAddress) -> bool:
+    """Whether there is an object; one that may not be read counts as none.
+
+    Stores that do not let be listed what they have refuse what is missing, too.
+    """
+    try:
+        return _read_or_explain(address) is not None
+    except Refused:
+        return False
+
+
+def _read_or_explain(address: PureAddress) -> bytes | None:
+    with explained(address):
+        return _read(address, slice(0, 0))
+
+
+def mark_of(address: PureAddress) -> bytes:
+    """Return what tells two contents of an object apart: the store's own mark (ETag), or else all of it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    StoreError
+    """
+    with explained(address):
+        found = _bucket(address).read(address.key, byte_range=slice(0, 0)).result(timeout=PATIENCE_S)
+    if found.state == "missing":
+        raise FileNotFoundError(f"{address} does not exist")
+    mark = bytes(found.stamp.generation)
+    return mark if mark.startswith(_KNOWN_MARK) else read(address)
+
+
+def keys_below(address: PureAddress) -> Iterator[str]:
+    """Give the keys of all objects below an address, relative to it.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be listed, as on a web server.
+    """
+    if address.is_web:
+        raise StoreError(
+            f"{address} is on a web server, which does not list what it has; append the path of what to open."
+        )
+    import tensorstore
+
+    prefix = f"{address.key}/".lstrip("/")
+    every = tensorstore.KvStore.KeyRange(prefix, prefix[:-1] + "0" if prefix else "")  # "0" follows "/"
+    with explained(address):
+        keys = (
+            _bucket(address).list(every, strip_prefix_length=len(prefix.encode())).result(timeout=PATIENCE_S)
+        )
+    return (key.decode("utf-8", "replace") for key in keys)
+
+
+def names_below(address: PureAddress) -> list[str]:
+    """Return the names directly below an address; see `keys_below`, all of which it takes."""
+    return sorted({key.partition("/")[0] for key in keys_below(address)} - {""})
+
+
+def write(address: PureAddress, content: bytes) -> None:
+    """Write an object, which appears whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
+    _change(address, content)
+
+
+def remove(address: PureAddress) -> None:
+    """Remove an object, if it is there."""
+    _change(address, None)
+
+
+def _change(address: PureAddress, content: bytes | None) -> None:
+    if address.is_web:
+        raise StoreError(f"{address} is on a web server, where nothing is written; choose an s3:// address.")
+    with explained(address, "written"):
+        _bucket(address).write(address.key, content).result(timeout=PATIENCE_S)
+
+
+def kvstore(location: Path | PureAddress) -> dict[str, Any]:
+    """Return TensorStore's specification of a folder, or of what lies below an address.
+
+    Credentials and the server of S3 come from the environment, as with other programs: AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY, AWS_PROFILE, AWS_ENDPOINT_URL, AWS_REGION; of GCS GOOGLE_APPLICATION_CREDENTIALS.
+    """
+    if isinstance(location, Path):
+        return {"driver": "file", "path": f"{location}{os.sep}"}
+    return {**_store(location), "path": f"{location.key}/".lstrip("/")}
+
+
+def _store(address: PureAddress) -> dict[str, Any]:
+    """Return the specification of a whole bucket or server."""
+    retries = {f"{driver}_request_retries": RETRIES for driver in ("http", "s3", "gcs")}
+    if address.is_web:
+        query = f"?{address.query}" if address.query else ""
+        return {"driver": "http", "base_url": address.base + query, "context": retries}
+    bucket = {"bucket": address.base.partition("://")[2], "context": retries}
+    return {"driver": "gcs", **bucket} if address.scheme == "gs" else {"driver": "s3", **bucket, **_of_aws()}
+
+
+def _of_aws() -> dict[str, Any]:
+    """Return what the environment says of S3; without credentials only public buckets can be read."""
+    known = os.environ
+    endpoint = known.get("AWS_ENDPOINT_URL_S3") or known.get("AWS_ENDPOINT_URL")
+    region = known.get("AWS_REGION") or known.get("AWS_DEFAULT_REGION") or ("us-east-1" if endpoint else None)
+    files = ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"), ("AWS_CONFIG_FILE", "~/.aws/config")
+    kind = "anonymous"
+    if "AWS_ACCESS_KEY_ID" in known:
+        kind = "environment"
+    elif any(Path(known.get(name) or usual).expanduser().is_file() for name, usual in files):
+        kind = "default"
+    elif "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" in known or "AWS_CONTAINER_CREDENTIALS_FULL_URI" in known:
+        kind = "ecs"
+    stated = {"endpoint": endpoint, "aws_region": region}
+    return {"aws_credentials": {"type": kind}} | {name: one for name, one in stated.items() if one}
+
+
+def _bucket(address: PureAddress) -> Any:
+    return _opened(json.dumps(_store(address)))
+
+
+@lru_cache(64)
+def _opened(specification: str) -> Any:
+    import tensorstore  # takes a while
+
+    return tensorstore.KvStore.open(json.loads(specification)).result()
+
+
+def open_array(location: Path | PureAddress, driver: dict[str, Any]) -> Any:
+    """Open an array with TensorStore, to read.
+
+    Parameters
+    ----------
+    location : Path or Address
+        Of the array.
+    driver : dict
+        The specification without its "kvstore".
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be reached, or refuses.
+    ValueError
+        If it is damaged or not such an array.
+    """
+    import tensorstore
+
+    specification = {**driver, "kvstore": kvstore(location)}
+    with explained(location, pattern=_OF_THE_STORE):
+        return tensorstore.open(specification, read=True, open=True).result(timeout=PATIENCE_S)
+
+
+def read_array(location: Path | PureAddress, part: Any) -> Any:
+    """Return the values of a part of an array of `open_array`, with its errors."""
+    with explained(location, pattern=_OF_THE_STORE):
+        return part.read().result(timeout=PATIENCE_S)
+
+
+@contextmanager
+def explained(
+    location: Path | PureAddress, wish: str = "read", pattern: re.Pattern[str] = _ANY
+) -> Iterator[None]:
+    """Turn TensorStore's error about a store into a sentence; one that does not fit a pattern stays.
+
+    Raises
+    ------
+    StoreError
+    """
+    try:
+        yield
+    except TimeoutError:
+        raise StoreError(f"{location} cannot be {wish}: {_CURL['28']}.") from None
+    except (ValueError, NotImplementedError) as error:
+        if isinstance(location, Path) or not pattern.search(str(error)):
+            raise
+        # Not "from error": it holds the query of a signed address.
+        raise _error(location, wish, str(error)) from None
+
+
+def _error(address: PureAddress, wish: str, text: str) -> StoreError:
+    code = re.search(r"HTTP code (\d+)|http_response_code='(\d+)'", text)
+    number = next(filter(None, code.groups()), "") if code else ""
+    if "NoSuchBucket" in text:
+        return StoreError(f"{address} cannot be {wish}: there is no bucket {address.base}; check its name.")
+    if "PERMISSION_DENIED" in text or number in ("401", "403"):
+        check = _CREDENTIALS.get(address.scheme, _SIGNATURE)
+        return Refused(f"{address} may not be {wish} ({number or 403}); check the address, and {check}.")
+    curl = re.search(r"curl_code='(\d+)'", text)
+    if curl:
+        return StoreError(f"{address} cannot be {wish}: {_CURL.get(curl[1], _BROKE_OFF)}.")
+    if number:
+        return StoreError(
+            f"{address} cannot be {wish}: the server answers with the error {number}; check the address, or "
+            "try again later."
+        )
+    reason = " ".join(text.partition(" [")[0].split())[:_SHOWN]
+    return StoreError(f"{address} cannot be {wish} ({reason}); check the address, or try again later.")
