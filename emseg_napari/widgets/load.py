@@ -16,6 +16,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import Convention
 from emseg_napari.io.address import Location
 from emseg_napari.io.samples import isbi2012
+from emseg_napari.widgets.base.closing import CloseQuestion
 from emseg_napari.widgets.base.dialogs import ask_address
 from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.lost_work import LostWork
@@ -65,7 +66,9 @@ class LoadStep(SessionStep):
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self._described: Any = None
+        self._followed: set[Any] = set()  # unique ids of images
         self._build()
+        self._close_question = CloseQuestion(self, self._loss)
         self.autosave.noted.connect(self.say)
         self.autosave.trouble.connect(self._show_trouble)
         self.workspace.changed.connect(self._update)
@@ -74,10 +77,11 @@ class LoadStep(SessionStep):
         self._soon.timeout.connect(self._offer_left)
         self.autosave.left.connect(self._note_left)
         self.not_opened.connect(lambda folder: self.lost_work.offer([folder]))
+        self.saved.connect(lambda: self.lost_work.offer([]))  # it may have replaced one of them
         self._update()
 
     def _build(self) -> None:
-        self.lost_work = LostWork(self, lambda folder: self.open_session(folder))
+        self.lost_work = LostWork(self, lambda folder: self.open_session(folder), self.taken)
         self.about = WrappingLabel()
         self.about.setParent(self)  # the header takes it
         self.about.setToolTip(
@@ -125,8 +129,9 @@ class LoadStep(SessionStep):
         self._describe()
 
     def _follow_size(self) -> None:
-        """Follow what may change the size of a voxel of the described image."""
-        if self._described is not None:
+        """Follow what may change the size of a voxel of the described image, once for each image."""
+        if self._described is not None and self._described.unique_id not in self._followed:
+            self._followed.add(self._described.unique_id)
             events = self._described.events
             for event in (events.scale, events.affine, events.units):
                 connect_while(self, event, self._describe)
@@ -148,9 +153,15 @@ class LoadStep(SessionStep):
         self.trouble.show_sentence(text, wrong=True)
         self.trouble.setVisible(bool(text))
         if text:
+            self._close_question.watch()
             self.complain(text)
         else:
             self.say("All is on disk again.")
+
+    def _loss(self) -> str:
+        """Return what is lost if the window is closed now; empty if nothing."""
+        sentence = self.autosave.unwritten
+        return f"{sentence} The last strokes are not on disk and would be lost." if sentence else ""
 
     # -- asking -------------------------------------------------------------------------
 
@@ -263,12 +274,12 @@ class LoadStep(SessionStep):
             self.say("There is no work that was not saved.")
 
     def _note_left(self, folder: Path) -> None:
-        self._left.add(folder)
+        self._left.add(folder.resolve())
         self._soon.start()
 
     def _offer_left(self) -> None:
         """Offer the labels that were removed, once they are written."""
-        self._left -= set(map(self.autosave.folder, self.workspace.managed_labels))  # opened again
+        self._left -= self.autosave.folders()  # opened again
         if not self._workers:  # one may read the session that is being restored
             written = {folder for folder in self._left if not open_elsewhere(folder)}
             self._left -= written

@@ -5,7 +5,7 @@ import threading
 from threading import Event
 
 import pytest
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QCheckBox, QMainWindow
 
 from emseg_napari.annotation.session.recovery import new_recovery
@@ -241,6 +241,18 @@ def test_half_a_dock_is_not_found_from_the_moment_that_it_is_discarded(viewer):
     half = dock_module.dock_of(viewer)
     half.discard()
     assert dock_module.dock_of(viewer) is not half
+
+
+def test_keys_of_labels_do_what_napari_does_once_half_a_dock_was_discarded(viewer):
+    layer = viewer.layers["mine"]
+    before = dict(layer.keymap)
+    half = Dock(viewer)
+    while not hasattr(half, "correct"):
+        half.build_next()
+    assert layer.keymap != before
+    half.discard()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert layer.keymap == before
 
 
 def test_no_part_is_a_window_of_its_own_while_the_dock_is_built(viewer, qtbot):

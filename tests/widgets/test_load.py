@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog
 from emseg_napari.annotation.session.recovery import Recovery
 from emseg_napari.widgets.base import lost_work, session_step
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
+from emseg_napari.widgets.layers import destruction
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
 from emseg_napari.widgets.load import LoadStep
 from helpers.window import answer_with, settle, striped, wait_for, wait_until_left
@@ -57,6 +58,17 @@ def test_the_chosen_image_is_described_also_when_its_scale_or_the_choice_changes
         seen.append(step.about.text())
     first.scale = (1, 1, 1)  # is not the chosen one any more
     assert step.about.text() == seen[-1]
+
+
+def test_the_size_of_an_image_is_followed_once_however_often_it_is_chosen(step):
+    images = [step.viewer.add_image(IMAGE, name=name) for name in "ab"]
+    for image in images * 2:
+        step.workspace.choose("image", image)
+    before = [len(image.events.scale.callbacks) for image in images], len(destruction._PENDING)
+    for image in images * 5:
+        step.workspace.choose("image", image)
+    after = [len(image.events.scale.callbacks) for image in images], len(destruction._PENDING)
+    assert after == before
 
 
 def test_there_is_nothing_to_save_without_labels(step):

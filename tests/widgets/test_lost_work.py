@@ -1,5 +1,6 @@
 """Work that was not saved: what is offered and when, and what becomes of it."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,12 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from emseg_napari.annotation.session.recovery import Marker, new_recovery, recoverable, recovery_folder
-from emseg_napari.annotation.session.store import Session, save_session
+from emseg_napari.annotation.session.store import Session, load_session, save_session
 from emseg_napari.widgets.base import session_step
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
 from emseg_napari.widgets.layers.placement import placement_of
-from helpers.window import answer_with, canvas_of, entry, striped, wait_for
+from helpers.window import answer_with, canvas_of, entry, striped, wait_for, wait_until_left
 
 IMAGE, LABELS = striped((6, 64, 64))
 
@@ -254,3 +255,74 @@ def test_a_session_comes_with_its_image_where_the_open_one_lies_elsewhere(dock, 
     wait_for(qtbot, lambda: dock.workspace.labels is not None)
     assert images_in(dock) == ["stack", "stack [1]"]
     assert dock.workspace.image.name == "stack [1]"
+
+
+def test_a_session_opens_with_its_own_image_where_the_pixels_in_view_were_replaced(dock, qtbot, stack):
+    image = open_image(dock, qtbot, stack)
+    save_session(stack.with_name("work.emseg"), Session(stack, None, LABELS, image_place=placement_of(image)))
+    image.data = image.data[:3]
+    dock.load.open_session(stack.with_name("work.emseg"))
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
+    assert dock.workspace.image.data.shape == LABELS.shape
+    assert images_in(dock) == ["stack", "stack [1]"]
+
+
+def test_a_session_that_is_opened_by_a_relative_path_stays_with_the_image_in_view(
+    dock, qtbot, stack, monkeypatch
+):
+    image = open_image(dock, qtbot, stack)
+    save_session(stack.with_name("work.emseg"), Session(stack, None, LABELS, image_place=placement_of(image)))
+    monkeypatch.chdir(stack.parent)
+    dock.load.open_session(Path("work.emseg"))
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
+    dock.workspace.choose("image", dock.workspace.viewer.add_image(IMAGE[::-1].copy(), name="another"))
+    labels = dock.workspace.labels
+    labels.data = labels.data[::-1].copy()  # it begins anew, and stays with its image
+    folder = dock.autosave.folder(labels)
+    wait_for(qtbot, lambda: np.array_equal(load_session(folder).labels, labels.data))
+    assert load_session(folder).image_path == stack
+
+
+def test_a_session_is_not_offered_again_while_it_is_opened(card, dock, qtbot, lost):
+    card.restore.click()
+    entry(dock, "Work that was not saved...").click()
+    assert card.isHidden()
+    assert dock.load.status.text() == "There is no work that was not saved."
+    dock.load.open_session(lost)
+    assert dock.load.status.text() == f"{lost.name} is open in a window already, or is being opened."
+    wait_for(qtbot, lambda: dock.load.status.text().startswith("Opened the session"))
+    entry(dock, "Work that was not saved...").click()
+    assert card.isHidden()
+    assert images_in(dock) == ["stack"]
+
+
+def test_a_session_that_was_replaced_is_no_longer_offered(dock, qtbot, stack):
+    named, card = lost_with_name(stack), dock.load.lost_work
+    card.refresh()
+    image = open_image(dock, qtbot, stack)
+    add_labels(dock.workspace.viewer, LABELS.copy(), "mine", image)
+    dock.load.save_session(named)
+    wait_for(qtbot, lambda: dock.load.status.text().startswith("Saved"))
+    assert card.isHidden()
+
+
+@pytest.fixture
+def linked(tmp_path, monkeypatch):
+    """Unsaved work lies behind a symbolic link."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.setenv("EMSEG_DATA_DIR", str(tmp_path / "link"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_nothing_is_looked_for_any_more_once_removed_labels_are_back(linked, dock, qtbot):
+    image = dock.workspace.viewer.add_image(IMAGE, name="cells")
+    labels = add_labels(dock.workspace.viewer, LABELS.copy(), "mine", image)
+    folder = paint(dock, labels, qtbot)
+    dock.load._soon.setInterval(10**8)  # it is opened again before that
+    dock.workspace.viewer.layers.remove(labels)
+    wait_until_left(qtbot, folder)
+    entry(dock, "Work that was not saved...").click()
+    restore(dock.load.lost_work, dock, qtbot)
+    dock.load._offer_left()
+    assert not dock.load._left

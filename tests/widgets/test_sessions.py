@@ -1,8 +1,10 @@
 """What the user paints is kept on disk without being asked, and comes back."""
 
+import gc
 import os
 import shutil
 import threading
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +14,9 @@ import pytest
 import tifffile
 import zarr
 from napari.layers import Image
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtCore import QEvent
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from emseg_napari.annotation.session import autosave
 from emseg_napari.annotation.session.autosave import Autosave
@@ -225,6 +229,20 @@ def test_a_session_that_is_open_is_saved_through_a_link_to_it(loaded, qtbot, tmp
         assert loaded.load.status.text().startswith("Saved")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_nobody_is_asked_about_a_session_of_ones_own_that_a_link_leads_to(
+    loaded, qtbot, tmp_path, monkeypatch
+):
+    save_as(loaded, qtbot, tmp_path / "work.emseg")
+    (tmp_path / "link").symlink_to(tmp_path)
+    asked = answer_with(monkeypatch, None)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "link/work.emseg"), ""))
+    loaded.load.say("")
+    entry(loaded, "Save session...").click()
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
+    assert asked == []
+
+
 def test_a_session_whose_image_moved_asks_where_it_is(desk, qtbot, tmp_path, monkeypatch):
     dock, labels = desk
     folder = lost_session(tmp_path, labels).rename(tmp_path / "moved.emseg")
@@ -304,6 +322,79 @@ def test_a_copy_of_the_image_moves_with_the_session(loaded, qtbot, tmp_path):
     )
 
 
+@pytest.fixture
+def with_copy(loaded, qtbot, tmp_path):
+    """The folder of a session that holds a copy of the image, which is in view from its file."""
+    entry(loaded, "Sessions hold a copy of the image").click()
+    save_as(loaded, qtbot, tmp_path / "whole.emseg")
+    entry(loaded, "Sessions hold a copy of the image").click()
+    return tmp_path / "whole.emseg"
+
+
+def save_as(dock, qtbot, folder):
+    dock.load.say("")
+    dock.load.save_session(folder)
+    wait_for(qtbot, lambda: dock.load.status.text().startswith("Saved"))
+
+
+def open_again(dock, qtbot, folder):
+    """Open a session over the image that is in view."""
+    dock.workspace.viewer.layers.remove(dock.workspace.labels)
+    wait_until_left(qtbot, folder)
+    dock.load.open_session(folder)
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
+    assert len(dock.workspace.candidates("image")) == 1
+
+
+def replace_pixels(dock, qtbot):
+    """Give the labels another array, with which their autosave begins anew."""
+    labels = dock.workspace.labels
+    labels.data = np.roll(labels.data, 3, axis=1)
+    wait_for(qtbot, lambda: np.array_equal(kept(dock), labels.data))
+
+
+@pytest.mark.parametrize("opened_again", [False, True])
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_copy_of_the_image_stays_in_its_session(loaded, qtbot, with_copy, opened_again, anew):
+    if opened_again:
+        open_again(loaded, qtbot, with_copy)
+    if anew:
+        replace_pixels(loaded, qtbot)
+    save_as(loaded, qtbot, with_copy)
+    wait_for(qtbot, lambda: np.array_equal(kept(loaded), loaded.workspace.labels.data))
+    assert load_session(with_copy).image_path is None
+    np.testing.assert_array_equal(load_session(with_copy).image, loaded.workspace.image.data)
+    assert len(list(with_copy.glob("*.tif"))) == 1
+
+
+def test_a_session_with_another_name_holds_no_copy_unasked(loaded, qtbot, with_copy, tmp_path):
+    open_again(loaded, qtbot, with_copy)
+    save_as(loaded, qtbot, tmp_path / "light.emseg")
+    assert load_session(tmp_path / "light.emseg").image_path == tmp_path / "stack.tif"
+    assert load_session(with_copy).image_path is None
+    replace_pixels(loaded, qtbot)
+    assert load_session(tmp_path / "light.emseg").image_path == tmp_path / "stack.tif"
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_session_over_an_image_in_view_keeps_no_second_one_in_memory(
+    loaded, qtbot, tmp_path, monkeypatch, copied
+):
+    if copied:
+        entry(loaded, "Sessions hold a copy of the image").click()
+    save_as(loaded, qtbot, tmp_path / "work.emseg")
+    read = []
+
+    def noted(*given):
+        session = load_session(*given)
+        read.append(weakref.ref(session.image))
+        return session
+
+    monkeypatch.setattr("emseg_napari.widgets.layers.session_layers.load_session", noted)
+    open_again(loaded, qtbot, tmp_path / "work.emseg")
+    wait_for(qtbot, lambda: gc.collect() >= 0 and read[0]() is None)
+
+
 def test_a_disk_that_fails_is_said_and_tried_again(loaded, qtbot, monkeypatch):
     stroke(loaded)
     folder = loaded.autosave.folder(loaded.workspace.labels)
@@ -319,6 +410,60 @@ def test_a_disk_that_fails_is_said_and_tried_again(loaded, qtbot, monkeypatch):
         wait_for(qtbot, lambda: "not on disk" in loaded.load.status.text())
     wait_for(qtbot, lambda: loaded.load.status.text() == "All is on disk again.")
     wait_for(qtbot, lambda: np.array_equal(kept(loaded), loaded.workspace.labels.data))
+
+
+@pytest.fixture
+def full_disk(loaded, qtbot):
+    """Labels that are in view, or were removed, while the disk is full; a pixel of them is not on disk."""
+    stroke(loaded)
+    folder = loaded.autosave.folder(loaded.workspace.labels)
+    wait_for(qtbot, lambda: is_session(folder))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr("emseg_napari.annotation.session.writer.write_slice", full)
+        set_pixel(loaded.workspace.labels)
+        wait_for(qtbot, loaded.load.trouble.isVisible)
+        yield SimpleNamespace(labels=loaded.workspace.labels, folder=folder, free=broken.undo)
+    wait_for(qtbot, loaded.load.trouble.isHidden)
+
+
+def test_labels_that_were_removed_are_not_said_to_be_on_disk_before_they_are(loaded, qtbot, full_disk):
+    loaded.workspace.viewer.layers.remove(full_disk.labels)
+    with qtbot.assertNotEmitted(loaded.autosave.trouble, wait=1200):
+        pass
+    assert "not on disk" in loaded.load.trouble.text()
+    full_disk.free()
+    wait_for(qtbot, lambda: loaded.load.status.text() == "All is on disk again.")
+    assert np.array_equal(load_session(full_disk.folder).labels, full_disk.labels.data)
+    wait_for(qtbot, loaded.load.lost_work.isVisible)
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_the_window_does_not_close_unasked_while_something_is_not_on_disk(
+    loaded, qtbot, monkeypatch, full_disk, removed
+):
+    if removed:
+        loaded.workspace.viewer.layers.remove(full_disk.labels)
+    asked, window = answer_with(monkeypatch, None), loaded.window()
+    event = QCloseEvent()
+    QApplication.sendEvent(window, event)
+    assert not event.isAccepted()
+    assert window.isVisible()
+    assert "No space left" in asked[0]
+    assert asked[0].endswith("The last strokes are not on disk and would be lost.")
+
+
+def test_strokes_that_are_lost_at_the_end_are_logged(loaded, monkeypatch, caplog):
+    monkeypatch.setattr(Autosave, "close", lambda *_, **__: False)
+    other = Workspace(loaded.workspace.viewer)
+    set_pixel(loaded.workspace.labels)
+    autosave_of(other).record_edit(loaded.workspace.labels, {2})
+    other.deleteLater()
+    QApplication.sendPostedEvents(other, QEvent.Type.DeferredDelete)
+    assert "'mine' is not on disk" in caplog.text
 
 
 def test_two_workspaces_keep_a_layer_in_one_session_and_one_may_go(loaded, qtbot, tmp_path):
@@ -535,3 +680,19 @@ def test_a_session_whose_layer_is_removed_while_it_is_saved_can_be_opened_again(
     saving.gate.set()
     wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))
     wait_until_left(qtbot, tmp_path / "work.emseg")
+
+
+def test_labels_that_are_removed_while_they_are_saved_are_only_under_their_name(
+    loaded, qtbot, tmp_path, saving
+):
+    stroke(loaded)
+    labels, unsaved = loaded.workspace.labels, loaded.autosave.folder(loaded.workspace.labels)
+    wait_for(qtbot, lambda: is_session(unsaved))
+    saving(tmp_path / "work.emseg")
+    loaded.workspace.viewer.layers.remove(labels)
+    saving.gate.set()
+    wait_for(qtbot, lambda: loaded.load.status.text() == f"Saved work.emseg in {tmp_path}.")
+    wait_until_left(qtbot, tmp_path / "work.emseg")
+    assert np.array_equal(load_session(tmp_path / "work.emseg").labels, labels.data)
+    wait_for(qtbot, lambda: not unsaved.exists())
+    assert recoverable() == []

@@ -66,6 +66,12 @@ class Autosave:
         current = self._current
         return None if current is None else current.folder
 
+    @property
+    def left(self) -> bool:
+        """Whether there is no session, and nothing of an earlier one is left to be written."""
+        with self._changed:
+            return self._current is None and not self._backlogs
+
     def start_session(self, folder: str | Path, session: Session) -> None:
         """Keep another session on disk from now on; what was recorded before is still written.
 
@@ -105,11 +111,11 @@ class Autosave:
                 self._current.enqueue_state(dict(copied))
                 self._changed.notify_all()
 
-    def save_as(self, folder: str | Path, session: Session, copy_image: bool = False) -> None:
+    def save_as(self, folder: str | Path, session: Session) -> None:
         """Save the session under a name, and keep it on disk there from then on.
 
         It takes as long as `save_session`; strokes that come meanwhile are kept. A session without a name
-        is removed from the recovery folder.
+        is removed from the recovery folder, also if it is closed meanwhile.
 
         Raises
         ------
@@ -122,24 +128,23 @@ class Autosave:
                 "another folder."
             )
         with self._saving:  # one after the other: a backlog tracks what changes for one of them only
-            self._save_as(folder, session, copy_image)
+            self._save_as(folder, session)
 
-    def _save_as(self, folder: str | Path, session: Session, copy_image: bool) -> None:
-        folder, old, image = self._named(folder), self._current, image_mark(session)
+    def _save_as(self, folder: str | Path, session: Session) -> None:
+        folder, old = self._named(folder), self._current
         if old is not None and old.folder == folder:
-            if old.writer.exists and old.image == image and not copy_image:
+            if old.writer.exists and old.image == image_mark(session):
                 self._save_here(old, session)
                 return
             session = replace(session, folder=folder, unreadable=old.writer.unreadable)
         self._wait_for_others(folder, old)
         with self._claims.claimed(folder):
             with self._tracking(old, pause=folder == self.folder):
-                save_session(folder, session, copy_image)
-                session = replace(session, unreadable=set())  # these slices' files are set aside now
-                kept = replace(session, image_path=None) if copy_image else session
-                new = Backlog(folder, replace(kept, folder=folder), self._claims, image)
+                save_session(folder, session)
+                # The files of slices that could not be read are set aside now.
+                new = Backlog(folder, replace(session, folder=folder, unreadable=set()), self._claims)
                 with self._changed:
-                    if old is not None and old is self._current:
+                    if old is not None and self._current in (old, None):  # else another one was started
                         old.hand_changes_to(new)
                     self._switch_to(new)
             with self._changed:  # after saving, the session is marked as open
@@ -152,8 +157,7 @@ class Autosave:
 
     def _save_here(self, backlog: Backlog, session: Session) -> None:
         """Write what waits, and slices that were changed by a program that tells of no stroke."""
-        names = State.__annotations__.keys() - {"image_path"}  # a copy of the image stays in the session
-        self.record_state(**cast(State, {name: getattr(session, name) for name in names}))
+        self.record_state(**cast(State, {name: getattr(session, name) for name in State.__annotations__}))
         self._flush_or_raise()
         used = slices_in_use(session.labels)
         for z in changed_slices(backlog.writer.labels_folder, session.labels, used):
@@ -278,7 +282,7 @@ class Autosave:
         # A successor in another folder has to be complete, one in the same folder to be marked as open.
         same_folder = successor is not None and successor.folder == backlog.folder
         taken_over = successor is None or (successor.opened if same_folder else successor.idle())
-        if not (backlog.ended and backlog.idle() and taken_over):
+        if backlog.tracked or not (backlog.ended and backlog.idle() and taken_over):
             return
         with suppress(Exception):  # what stays behind only takes space and is offered for recovery
             backlog.writer.close()

@@ -51,7 +51,7 @@ def image_mark(session: Session) -> tuple[Any, ...]:
         return (session.image_path,)
     if isinstance(pixels, np.ndarray):
         return (pixels.__array_interface__["data"][0], pixels.shape, pixels.strides, pixels.dtype.str)
-    return (id(pixels),)
+    return (pixels.source or id(pixels),)
 
 
 class Backlog:
@@ -67,11 +67,11 @@ class Backlog:
         Its labels are the array that the user changes.
     claims : Claims, optional
         Lock the folder.
-    image : tuple, optional
-        What tells the image of the session from others: `image_mark`, as of this session when not given.
 
     Attributes
     ----------
+    image : tuple
+        What tells the image of the session from others: `image_mark`.
     writer : SessionWriter
         Of the folder.
     ended : bool
@@ -86,15 +86,8 @@ class Backlog:
         The queue that has taken over what waited here.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        session: Session,
-        claims: Claims | None = None,
-        image: tuple[Any, ...] | None = None,
-    ) -> None:
-        self.folder, self.session = folder, session
-        self.image = image or image_mark(session)
+    def __init__(self, folder: Path, session: Session, claims: Claims | None = None) -> None:
+        self.folder, self.session, self.image = folder, session, image_mark(session)
         self.writer = SessionWriter(folder, claims)
         self.ended = self.urgent = self.busy = False
         self.trouble = ""
@@ -148,6 +141,11 @@ class Backlog:
         assert self.successor is not None
         for z in sorted(slices.intersection(range(len(self.successor.session.labels)))):
             self.successor.enqueue(z, None)
+
+    @property
+    def tracked(self) -> bool:
+        """Whether the session is being saved elsewhere, where it may be continued."""
+        return self._tracked is not None
 
     @property
     def opened(self) -> bool:

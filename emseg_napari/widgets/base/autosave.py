@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -15,30 +16,19 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from emseg_napari.annotation.session.autosave import Autosave
 from emseg_napari.annotation.session.recovery import keep_unsaved_in, open_elsewhere, recovery_folder
 from emseg_napari.annotation.session.scratch import low_disk_warning
-from emseg_napari.annotation.session.store import Round, Session
+from emseg_napari.annotation.session.store import Session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.address import Location
-from emseg_napari.io.stacks import check_pair
-from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.widgets.base.layer_autosave import LayerAutosave, unknown_file
 from emseg_napari.widgets.base.preferences import recall_folder
+from emseg_napari.widgets.base.session_contents import scale_in, session_of, work_in
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.destruction import when_destroyed
-from emseg_napari.widgets.layers.labels_layer import confirmed_in, labels_of, stack_of
+from emseg_napari.widgets.layers.labels_layer import stack_of
 from emseg_napari.widgets.layers.layer_info import OpenedSession, info_of, update_info
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
-from emseg_napari.widgets.layers.layer_sources import found_source, is_in_memory, known_source
-from emseg_napari.widgets.layers.placement import placement_of
 
 _ASK_MS = 500
-
-
-class _Work(TypedDict):
-    """What a session keeps of a workspace beside its layers, by the names of its fields."""
-
-    run: Path | None
-    rounds: list[Round]
-    settings: dict[str, Any]
 
 
 class SessionAutosave(QObject):
@@ -63,7 +53,8 @@ class SessionAutosave(QObject):
         keep_unsaved_in(recall_folder("unsaved", recovery_folder().parent))
         self._workspace = workspace
         self._autosaved: list[LayerAutosave] = []
-        self._work = _work_in(workspace)
+        self._leaving: list[LayerAutosave] = []  # of removed layers, until all is written
+        self._work = work_in(workspace)
         self._soon = QTimer(self, singleShot=True, interval=0)
         self._soon.timeout.connect(partial(_flush, self._autosaved))
         # Polled here, not signalled by the threads that write: they may outlive this object.
@@ -73,13 +64,22 @@ class SessionAutosave(QObject):
         workspace.edited.connect(self.record_edit)
         workspace.changed.connect(self._record_work)
         workspace.managed_changed.connect(self.follow)
-        when_destroyed(workspace, partial(_close, self._autosaved))
+        when_destroyed(workspace, partial(_close, self._autosaved, self._leaving))
         self.follow()
 
     def folder(self, layer: Any) -> Path | None:
         """Return the session folder of a layer, None before its first stroke."""
         kept = self._kept(layer)
         return None if kept is None else kept.autosave.folder
+
+    def folders(self) -> set[Path]:
+        """Return the real folders of the sessions that layers are kept in."""
+        found = [kept.autosave.folder for kept in self._autosaved]
+        return {folder.resolve() for folder in found if folder is not None}
+
+    def is_kept_in(self, layer: Any, folder: Path) -> bool:
+        """Whether a layer is kept in a folder, by whichever of its names."""
+        return _is_same(self.folder(layer), folder)
 
     def follow(self) -> None:
         """End the autosave of removed layers, and resume the sessions from which others were opened."""
@@ -99,22 +99,27 @@ class SessionAutosave(QObject):
                 folder = kept.autosave.folder
                 kept.autosave.close(timeout=0)  # its thread writes what is left
                 self._autosaved.remove(kept)
+                self._leaving.append(kept)
                 if folder is not None:
                     self.left.emit(folder)
 
     def _resume(self, layer: Labels, opened: OpenedSession) -> None:
         """Keep a layer where it was opened from, with what was painted since."""
-        labels, session = stack_of(layer), opened.session
-        kept = self._ensure(layer)
+        session, kept = opened.session, self._ensure(layer)
         found = self._workspace.candidates("image")
         images = [one for one in found if info_of(one).session_folder == opened.folder]
-        kept.start(opened.folder, replace(session, labels=labels), images[-1] if images else None)
+        # The layer's own array, if any: what the session has read would be a second one.
+        pixels = volume_of_layer(images[-1]) if images else session.image
+        session = replace(
+            session, labels=stack_of(layer), image=pixels if session.image_path is None else None
+        )
+        kept.start(opened.folder, session, images[-1] if images else None)
         kept.compare(opened.checksums)
         if images:
             self._workspace.choose("image", images[-1])
         self._workspace.choose("labels", layer)
         self._workspace.choose_run(session.run)
-        self._workspace.choose_scale(_scale_in(session))
+        self._workspace.choose_scale(scale_in(session))
         self._workspace.add_rounds(session.rounds)
 
     def saving(
@@ -138,24 +143,24 @@ class SessionAutosave(QObject):
         UserError
             From this call or from the returned one, if it cannot be written.
         """
-        if open_elsewhere(folder) and not _is_same(self.folder(layer), folder):
+        if open_elsewhere(folder) and not self.is_kept_in(layer, folder):
             raise UserError(f"{folder.name} is open in a window; choose another name.")
         if source is not None:
             update_info(image, source=str(source))
-        session, kept = self._session(layer, image), self._ensure(layer)
-        if session.image is None and session.image_path is None:
-            if not copy_image:
-                raise UserError(
-                    f"{unknown_file(image)}; tick 'Sessions hold a copy of the image' in the Menu, then save "
-                    "again."
-                )
-            session = replace(session, image=volume_of_layer(image))
+        session, kept = self._session(layer, image, folder), self._ensure(layer)
+        if session.image is None and session.image_path is None and not copy_image:
+            raise UserError(
+                f"{unknown_file(image)}; tick 'Sessions hold a copy of the image' in the Menu, then save "
+                "again."
+            )
         if not kept.is_current:  # strokes during the saving have a place then, too
-            kept.start(None, session, image)
+            kept.start(None, self._session(layer, image), image)
+        if copy_image:
+            session = replace(session, image_path=None, image=volume_of_layer(image))
         kept.image = image
         kept.forget_search()
         kept.flush()
-        return partial(kept.autosave.save_as, folder, session, copy_image)
+        return partial(kept.save_as, folder, session)
 
     def follow_state(self, layer: Labels) -> None:
         """Record what was confirmed or evaluated while a layer was being saved, or that it was removed."""
@@ -164,19 +169,27 @@ class SessionAutosave(QObject):
             return
         kept.flush()
         if layer == workspace.labels:  # the run of another layer is not its own
-            kept.autosave.record_state(**_work_in(workspace))
+            kept.autosave.record_state(**work_in(workspace))
         if layer not in workspace.managed_labels:
             kept.autosave.close(timeout=0)
 
+    @property
+    def unwritten(self) -> str:
+        """Why something is not on disk, of removed layers, too; empty if nothing is known to be missing."""
+        troubles = (kept.autosave.trouble for kept in (*self._autosaved, *self._leaving))
+        return next(filter(None, troubles), "")
+
     def _report_trouble(self) -> None:
-        sentence = next((kept.autosave.trouble for kept in self._autosaved if kept.autosave.trouble), "")
+        sentence = self.unwritten
         if sentence != self._reported:
             self._reported = sentence
             self.trouble.emit(sentence)
-        for kept in self._autosaved:
+        for kept in (*self._autosaved, *self._leaving):
             if kept.note:
                 self.noted.emit(kept.note)
                 kept.note = ""
+            if kept in self._leaving and (kept in self._autosaved or kept.autosave.left):
+                self._leaving.remove(kept)
         room = next(filter(None, (low_disk_warning(kept.layer.data) for kept in self._autosaved)), "")
         if room and room != self._warned:
             self.noted.emit(room)
@@ -210,7 +223,7 @@ class SessionAutosave(QObject):
         self._soon.start()
 
     def _record_work(self) -> None:
-        layer, work = self._workspace.labels, _work_in(self._workspace)
+        layer, work = self._workspace.labels, work_in(self._workspace)
         kept = None if layer is None else self._kept(layer)
         if kept is not None and work != self._work:  # not where only another layer was chosen
             kept.autosave.record_state(**work)
@@ -230,50 +243,18 @@ class SessionAutosave(QObject):
             yield chosen
         yield from found
 
-    def _session(self, layer: Labels, image: Image) -> Session:
-        source = known_source(image)
-        keeps_pixels = source is None and image is not None and is_in_memory(image)
-        return Session(
-            image_path=source,
-            image=volume_of_layer(image) if keeps_pixels else None,
-            labels=stack_of(layer),
-            confirmed=set(confirmed_in(layer)),
-            origins=dict(info_of(layer).origins),
-            **_work_in(self._workspace),
-            name=layer.name,
-            image_name="" if image is None else image.name,
-            image_place=None if image is None else placement_of(image),
-            labels_place=placement_of(layer),
-        )
-
-
-def _work_in(workspace: Workspace) -> _Work:
-    return {"run": workspace.run, "rounds": workspace.rounds, "settings": {"scale": workspace.scale}}
-
-
-def _scale_in(session: Session) -> float | None:
-    """Return the scale that a session states; None if it states none, or one of another version."""
-    try:
-        return validated(PredictionSettings, scale=session.settings.get("scale")).scale
-    except UserError:
-        return None
+    def _session(self, layer: Labels, image: Image, folder: Path | None = None) -> Session:
+        """Return the session of a layer in a folder, or in its own, where a copy of the image stays."""
+        kept = self._kept(layer)
+        holds_copy = kept is not None and kept.copied == image
+        if kept is not None and folder is not None:
+            holds_copy = holds_copy and _is_same(kept.folder, folder)
+        return session_of(self._workspace, layer, image, holds_copy)
 
 
 def autosave_of(workspace: Workspace) -> SessionAutosave:
     """Return the autosave of a workspace, made for the first of its steps that asks."""
     return workspace.findChild(SessionAutosave) or SessionAutosave(workspace)
-
-
-def checked_source(layer: Labels, image: Image) -> Location | None:
-    """Return the file or address of an image with which a layer is to be saved; it reads, in any thread.
-
-    Raises
-    ------
-    UserError
-        If both do not fit each other, or cannot be saved.
-    """
-    check_pair(volume_of_layer(image), labels_of(layer), image.name, layer.name)
-    return found_source(image)
 
 
 def _is_same(known: Path | None, folder: Path) -> bool:
@@ -285,10 +266,12 @@ def _flush(autosaved: list[LayerAutosave]) -> None:
         kept.flush()
 
 
-def _close(autosaved: list[LayerAutosave]) -> None:
+def _close(autosaved: list[LayerAutosave], leaving: list[LayerAutosave]) -> None:
     """Write what is left."""
     for kept in autosaved:
         kept.end_searching()
     _flush(autosaved)
-    for kept in autosaved:
-        kept.autosave.close()
+    for kept in (*autosaved, *leaving):
+        if not kept.autosave.close():
+            why = kept.autosave.trouble or "It could not be written in time."
+            logging.getLogger(__name__).error("'%s' is not on disk: %s", kept.layer.name, why)

@@ -1,11 +1,44 @@
-"""Windows and docks: in which window a widget lies, and whether the user has put its dock away."""
+"""Windows and docks: where a widget lies, whether the user has put it away, and what is asked at the end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+
+from emseg_napari.widgets.base.dialogs import is_sure
+
+
+class CloseQuestion(QObject):
+    """Asks whether a window is closed although something would be lost.
+
+    Parameters
+    ----------
+    widget : QWidget
+        Lies in that window.
+    loss : callable
+        Returns what would be lost, in sentences; empty if nothing.
+    """
+
+    def __init__(self, widget: QWidget, loss: Callable[[], str]) -> None:
+        super().__init__(widget)
+        self._widget, self._loss = widget, loss
+
+    def watch(self) -> None:
+        """Ask from now on."""
+        window = main_window_of(self._widget)
+        if window is not None:
+            window.installEventFilter(self)  # a second call has no effect: Qt keeps one
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Keep the window open if the user says so."""
+        loss = self._loss() if event.type() == QEvent.Type.Close else ""
+        if not loss or is_sure(self._widget, loss, "Close"):
+            return False
+        event.ignore()
+        return True
 
 
 def main_window_of(widget: QWidget) -> QMainWindow | None:

@@ -45,7 +45,7 @@ NAPARI_KEYS = {
     "6 or Z": "move the image",
     "[ and ]": "brush size",
     "Escape": "end the tool",
-    "Ctrl+Z": "undo the last change of the labels chosen at the top",
+    "Ctrl+Z": "undo the last change of the labels chosen at the top, or of others while you paint in them",
     "Ctrl+Shift+Z": "redo it",
 }
 

@@ -33,6 +33,8 @@ class LayerAutosave:
         Of its session; an autosave that was closed resumes there when labels change again.
     image : napari.layers.Image or None
         That the session names.
+    copied : napari.layers.Image or None
+        That image, if the session holds a copy of it; also where the image has a file.
     note : str
         What the user should know; empty again once it is shown.
     """
@@ -41,6 +43,7 @@ class LayerAutosave:
         self.layer, self.autosave = layer, autosave
         self.folder: Path | None = None
         self.image: Any = None
+        self.copied: Any = None
         self.note = ""
         self._searched: Any = None  # the image whose file is looked for
         self._array: Any = None
@@ -54,7 +57,7 @@ class LayerAutosave:
 
     def start(self, folder: Path | None, session: Session, image: Image | None) -> None:
         """Autosave the layer to a folder, or to its earlier one, or to a new recovery folder."""
-        self.image = image
+        self.image, self.copied = image, None if session.image is None else image
         before, self.folder = self.folder, folder or self.folder or new_recovery()
         self._array = self.layer.data
         self.autosave.start_session(self.folder, session)
@@ -62,6 +65,11 @@ class LayerAutosave:
             self._search_file(image)
         if before is not None:  # changes in between were not recorded
             self.record_edit(slices_in_use(session.labels))
+
+    def save_as(self, folder: Path, session: Session) -> None:
+        """Save the layer under a name, and autosave it there from then on; in any thread."""
+        self.autosave.save_as(folder, session)
+        self.copied = None if session.image is None else self.image
 
     def record_edit(self, slices: Iterable[int]) -> None:
         """Record that slices changed or are about to change: napari often sends the event before it acts."""

@@ -26,11 +26,15 @@ class LostWork(QGroupBox):
         Shows the errors.
     open_session : callable
         Opens the session in a folder.
+    taken : callable
+        Returns the real folders of the sessions that this window has open or is opening.
     """
 
-    def __init__(self, step: StepWidget, open_session: Callable[[Path], None]) -> None:
+    def __init__(
+        self, step: StepWidget, open_session: Callable[[Path], None], taken: Callable[[], set[Path]]
+    ) -> None:
         super().__init__("Work that was not saved", step)  # without a parent it would be shown as a window
-        self._open_session = open_session
+        self._open_session, self._taken = open_session, taken
         self._works: list[Recovery] = []
         self.choice = QComboBox()
         self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -56,16 +60,16 @@ class LostWork(QGroupBox):
         self._list([one for one in recoverable() if one.folder in wanted])
 
     def _list(self, works: Sequence[Recovery]) -> None:
-        """Show these sessions; the chosen one stays chosen."""
-        chosen = self._chosen().folder if self._works else None
-        self._works = list(works)
+        """Show these sessions, of which none is opened yet; the chosen one stays chosen."""
+        chosen, taken = self._chosen().folder if self._works else None, self._taken()
+        self._works = [one for one in works if one.folder not in taken]
         self.choice.clear()
-        for i, one in enumerate(works):
+        for i, one in enumerate(self._works):
             self.choice.addItem(_title(one))
             self.choice.setItemData(i, _details(one), Qt.ItemDataRole.ToolTipRole)
             if one.folder == chosen:
                 self.choice.setCurrentIndex(i)
-        self.setVisible(bool(works))
+        self.setVisible(bool(self._works))
 
     def _chosen(self) -> Recovery:
         return self._works[self.choice.currentIndex()]

@@ -17,11 +17,11 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.address import Location
 from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.open import FILE_SUFFIXES
-from emseg_napari.widgets.base.autosave import checked_source
 from emseg_napari.widgets.base.dialogs import ask_new_folder, is_sure
 from emseg_napari.widgets.base.first_view import FirstView
 from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
+from emseg_napari.widgets.base.session_contents import checked_source
 from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.base.text import slice_count
 from emseg_napari.widgets.base.threads import outcome_of
@@ -50,16 +50,20 @@ class SessionStep(StepWidget):
 
     Signals
     -------
+    saved
+        A session was saved.
     not_opened : Path
         The session in this folder could not be opened.
     """
 
+    saved = Signal()
     not_opened = Signal(object)
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self.copies_image = False
         self.first_view = FirstView(napari_viewer, self)
+        self._opening: set[Path] = set()  # real folders of sessions that are being read
 
     def save_entries(self) -> list[MenuEntry]:
         """Return the entries of the menu that save."""
@@ -95,7 +99,8 @@ class SessionStep(StepWidget):
 
     def _may_replace(self, folder: Path) -> bool:
         """Ask before another session is lost; the dialog has not seen the ending."""
-        if not (folder / "session.json").exists() or folder == self.autosave.folder(self.workspace.labels):
+        is_own = self.autosave.is_kept_in(self.workspace.labels, folder)
+        if is_own or not (folder / "session.json").exists():
             return True
         return is_sure(self, f"{folder.name} in {folder.parent} is replaced, with its labels.", "Replace")
 
@@ -119,6 +124,7 @@ class SessionStep(StepWidget):
         copy, text = self.copies_image, f"Saving {folder.name}..."
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
         warning = f" It contains '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
+        saved = f"Saved {folder.name} in {folder.parent}"
 
         def save(source: Location | None) -> None:
             save_as = self.autosave.saving(labels, image, folder, copy, source)
@@ -126,14 +132,24 @@ class SessionStep(StepWidget):
 
         def done(copied: str, _: None) -> None:
             self.autosave.follow_state(labels)
-            where = f"Saved {folder.name} in {folder.parent}; your changes are saved there from now on."
+            goes_on = labels in self.workspace.managed_labels  # else it was removed meanwhile
+            where = f"{saved}{'; your changes are saved there from now on' if goes_on else ''}."
             self.say(f"{where}{copied}{warning}")
+            self.saved.emit()
 
         self.in_background(text, lambda: checked_source(labels, image), save)
 
+    def taken(self) -> set[Path]:
+        """Return the real folders of sessions that this window has open, or is opening."""
+        return self._opening | self.autosave.folders()
+
     def open_session(self, folder: Path, image: Path | None = None) -> None:
         """Open a saved session in the background; asks where its image is if that has moved."""
-        images = self.workspace.candidates("image")
+        real, images = folder.resolve(), self.workspace.candidates("image")
+        if real in self.taken():
+            self.complain(f"{folder.name} is open in a window already, or is being opened.")
+            return
+        self._opening.add(real)
 
         def read() -> tuple[list[LayerData], Any]:
             layers = session_layers(folder, image)
@@ -141,15 +157,15 @@ class SessionStep(StepWidget):
 
         def show(outcome: tuple[Any, Exception | None]) -> None:
             found, error = outcome
-            if isinstance(error, MissingImage):
-                moved = self._ask_moved(error)
-                if moved is not None:
-                    self.open_session(folder, moved)
-                    return
+            moved = self._ask_moved(error) if isinstance(error, MissingImage) else None
+            self._opening.discard(real)
+            if moved is not None:
+                self.open_session(folder, moved)
+                return
             if error is not None:
                 self.not_opened.emit(folder)
                 raise error
-            self._show_session(folder, *found)
+            self._show_session(*found)
 
         self.read(folder.name, lambda: outcome_of(read), show)
 
@@ -162,24 +178,23 @@ class SessionStep(StepWidget):
             path, _ = QFileDialog.getOpenFileName(self, title, self.last_folder(), STACKS)
         return moved_to(error.path, Path(path)) if path else None
 
-    def _show_session(self, folder: Path, layers: list[LayerData], image: Any) -> None:
+    def _show_session(self, layers: list[LayerData], image: Any) -> None:
         """Show a session over the layer that shows its image already, if there is one."""
         (pixels, of_image, _), (labels, of_labels, _) = layers
+        opened = info_in(of_labels["metadata"]).opened
+        assert opened is not None  # the labels of a session
         if image in self.viewer.layers:
-            update_info(image, session_folder=folder)
+            update_info(image, session_folder=opened.folder)
             image.visible = True
         else:
             with self.first_view.of_new_layers():
                 image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
         self.workspace.choose("image", image)
-        opened = info_in(of_labels["metadata"]).opened
-        assert opened is not None  # the labels of a session
-        session = opened.session
         layer = self.viewer.add_labels(labels, **of_labels)
         update_info(layer, made_over=image.unique_id)
         hide_covered(self.viewer, layer)
-        self.remember_folder_of(folder)
-        warnings = " ".join(["", *session.warnings])
+        self.remember_folder_of(opened.folder)
+        session, warnings = opened.session, " ".join(["", *opened.session.warnings])
         self.say(f"Opened the session ({slice_count(len(session.confirmed))} confirmed).{warnings}")
 
 

@@ -14,6 +14,7 @@ from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.keys import bind, with_key
 from emseg_napari.widgets.base.labels_step import LabelsStep
+from emseg_napari.widgets.base.layer_keys import LayerKeys
 from emseg_napari.widgets.base.step import enable, in_columns
 from emseg_napari.widgets.correct.repair_controller import RepairController
 from emseg_napari.widgets.correct.repair_tools import TOOLS, Tool
@@ -36,7 +37,7 @@ class RepairPanel(QWidget):
         super().__init__()
         self._step = step
         self._awaited: WholeSliceTool | None = None  # that is in hand once its preview is drawn
-        self._escaping: Labels | None = None  # the layer whose Escape key ends tools
+        self._keys = LayerKeys(self, {"Escape": self._escape})
         self.repair = RepairController(step.viewer, self._probability, step.image_plane, self)
         self.repair.changed.connect(self._show_tool)
         self.repair.message.connect(lambda text, wrong: (step.complain if wrong else step.say)(text))
@@ -152,11 +153,7 @@ class RepairPanel(QWidget):
         layer = self._step.workspace.labels
         if self.repair.layer is not None and self.repair.layer != layer:
             self.repair.deactivate()
-        if self._escaping is not None:
-            self._escaping.bind_key("Escape", None)
-        self._escaping = layer
-        if layer is not None:
-            layer.bind_key("Escape", self._escape, overwrite=True)
+        self._keys.follow([] if layer is None else [layer])
 
     def _escape(self, *_: Any) -> None:
         """Forget the first point of the tool in hand, or put the tool away: a brush, too."""

@@ -102,7 +102,8 @@ class CorrectStep(LabelsStep):
         }
         guarded = {key: partial(self.guarded, action) for key, action in looks.items()}
         bind(self.viewer, self.strip, guarded)  # which is seen on every page
-        self._undo_keys = UndoKeys(self.workspace, self.strip)
+        self._undo_keys = UndoKeys(self.workspace, self.strip, self)
+        self._undo_keys.said.connect(self.say)
 
     # -- following the user -------------------------------------------------------------
 

@@ -77,11 +77,13 @@ def shown_image(layers: list[LayerData], images: Sequence[Image]) -> Image | Non
 
 def _shows(layer: Image, session: Session) -> bool:
     source, pixels = known_source(layer), session.image
+    if not fits(layer, session.labels.shape):  # the pixels of the file may have been replaced by a part
+        return False
     if session.image_path is not None:
         return source is not None and real_place(source) == real_place(session.image_path)
     if layer.rgb or not is_in_memory(layer) or not isinstance(pixels, np.ndarray):
         return False
-    return fits(layer, pixels.shape) and np.array_equal(volume_of_layer(layer), pixels)
+    return np.array_equal(volume_of_layer(layer), pixels)
 
 
 def _image_layer(session: Session, path: Location | None, name: str, folder: Path) -> LayerData:

@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -185,7 +186,8 @@ def test_disk_and_window_agree_in_the_end_whatever_was_done(steps):
                 session.confirmed = session.confirmed ^ {z}
                 autosave.record_state(confirmed=session.confirmed)
             elif action == "name":
-                autosave.save_as(here / f"{z}.emseg", session, copy_image=bool(value))
+                other = session.image.copy() if value else session.image
+                autosave.save_as(here / f"{z}.emseg", replace(session, image=other))
             else:
                 assert autosave.flush(PATIENCE_S)
         assert autosave.flush(PATIENCE_S)

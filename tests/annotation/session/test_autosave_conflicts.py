@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from emseg_napari.annotation.session.autosave import Autosave
+from emseg_napari.annotation.session.contents import read_contents
 from emseg_napari.annotation.session.recovery import new_recovery, open_elsewhere
 from emseg_napari.annotation.session.store import load_session, save_session
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.locks import OutputLock
 from emseg_napari.io import stacks
+from emseg_napari.io.open import open_volume
 from helpers.faults import another_process, needs_fork
 from helpers.odd_arrays import odd_arrays
 from helpers.sessions import SHAPE, a_session, paint
@@ -46,7 +48,9 @@ def test_saved_again_with_another_image_the_session_has_the_one_that_is_open(aut
     session.image_path, session.image = first, None
     autosave.save_as(folder, session)
     other = replace(session, image_path=second)
-    autosave.save_as(folder, other, copy_image=copy)
+    if copy:
+        other = replace(session, image_path=None, image=stacks.read_image(second))
+    autosave.save_as(folder, other)
     assert load_session(folder).image.min() == 100
     paint(autosave, other, 2)
     autosave.record_state(confirmed={2})
@@ -68,10 +72,27 @@ def test_saved_again_with_other_pixels_in_memory_the_session_has_the_new_ones(au
 
 def test_saved_again_with_the_same_image_a_copy_of_it_stays(autosave, tmp_path):
     folder, session = tmp_path / "named.emseg", a_session(tmp_path / "cells.tif")
-    autosave.save_as(folder, session, copy_image=True)
+    session.image_path = None
+    autosave.save_as(folder, session)
+    copy = folder / read_contents(folder).copied
+    before = copy.stat().st_ino
     autosave.save_as(folder, session)
     assert autosave.flush(PATIENCE_S)
     assert load_session(folder).image_path is None
+    assert copy.stat().st_ino == before  # not copied again
+
+
+def test_saved_again_with_a_copy_that_is_too_large_for_memory_it_stays(autosave, tmp_path):
+    folder, session = tmp_path / "named.emseg", a_session(tmp_path / "cells.tif")
+    session.image_path = None
+    save_session(folder, session)
+    copy = folder / read_contents(folder).copied
+    before = copy.stat().st_ino
+    autosave.start_session(folder, replace(load_session(folder), image=open_volume(copy)))
+    assert autosave.flush(PATIENCE_S)
+    autosave.save_as(folder, replace(session, image=open_volume(copy)))
+    assert autosave.flush(PATIENCE_S)
+    assert copy.stat().st_ino == before
 
 
 def test_saved_over_another_session_nothing_of_that_is_mixed_in(autosave, tmp_path):
@@ -181,8 +202,8 @@ def test_strokes_are_kept_while_two_names_are_given_at_once(autosave, unsaved, t
 
     written, go_on = threading.Event(), threading.Event()
 
-    def slowly(folder, session, copy_image):
-        save_session(folder, session, copy_image)
+    def slowly(folder, session):
+        save_session(folder, session)
         if folder.name == "second.emseg":
             written.set()
         go_on.wait(PATIENCE_S)

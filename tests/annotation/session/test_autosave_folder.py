@@ -2,7 +2,7 @@
 
 import errno
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -66,8 +66,8 @@ def test_work_with_a_name_leaves_the_recovery_folder(autosave, unsaved, tmp_path
 def test_strokes_while_a_name_is_given_are_kept(autosave, unsaved, tmp_path, monkeypatch):
     import emseg_napari.annotation.session.autosave as module
 
-    def painted_meanwhile(folder, session, copy_image):
-        save_session(folder, session, copy_image)
+    def painted_meanwhile(folder, session):
+        save_session(folder, session)
         paint(autosave, unsaved, 5)
         autosave.record_state(confirmed={5})
         assert autosave.flush(PATIENCE_S)  # where it was until now
@@ -79,6 +79,32 @@ def test_strokes_while_a_name_is_given_are_kept(autosave, unsaved, tmp_path, mon
     read = load_session(tmp_path / "named.emseg")
     assert np.array_equal(read.labels, unsaved.labels)
     assert read.confirmed == {5}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_work_that_is_closed_while_it_is_given_a_name_lies_in_one_place(
+    autosave, unsaved, tmp_path, monkeypatch, fails
+):
+    import emseg_napari.annotation.session.autosave as module
+
+    def closed_meanwhile(folder, session):
+        paint(autosave, unsaved, 5)
+        autosave.close(timeout=0)
+        if fails:
+            raise UserError("The disk is full.")
+        save_session(folder, session)
+
+    paint(autosave, unsaved, 1)
+    assert autosave.flush(PATIENCE_S)
+    old = autosave.folder
+    monkeypatch.setattr(module, "save_session", closed_meanwhile)
+    with pytest.raises(UserError) if fails else nullcontext():
+        autosave.save_as(tmp_path / "named.emseg", unsaved)
+    assert autosave.close(PATIENCE_S)
+    places = [folder for folder in (old, tmp_path / "named.emseg") if folder.exists()]
+    assert places == [old if fails else tmp_path / "named.emseg"]
+    assert np.array_equal(load_session(places[0]).labels, unsaved.labels)
+    assert autosave.left
 
 
 def test_a_name_that_cannot_be_given_leaves_the_work_where_it_was(autosave, unsaved, tmp_path):
@@ -97,7 +123,8 @@ def test_saving_again_under_the_same_name_keeps_everything(autosave, unsaved, tm
     folder = tmp_path / "named.emseg"
     autosave.save_as(folder, unsaved)
     paint(autosave, unsaved, 1)
-    autosave.save_as(folder, unsaved, copy_image)
+    again = replace(unsaved, image_path=None) if copy_image else unsaved
+    autosave.save_as(folder, again)
     assert np.array_equal(load_session(folder).labels, unsaved.labels)
     paint(autosave, unsaved, 2)
     assert autosave.flush(PATIENCE_S)
@@ -194,8 +221,8 @@ def test_a_name_that_is_taken_again_keeps_the_image(tmp_path, monkeypatch):
         with closing(Autosave()) as autosave:
             autosave.start_session(first, session)
             time.sleep(wait_s)
-            autosave.save_as(second, session, copy_image=True)
-            autosave.save_as(first, session, copy_image=True)
+            autosave.save_as(second, session)
+            autosave.save_as(first, session)
             assert autosave.flush(PATIENCE_S)
             time.sleep(0.3)
             assert (load_session(first).image == 1).all()

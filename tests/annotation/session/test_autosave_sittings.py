@@ -51,7 +51,8 @@ class Window:
         self.saver.record_state(name=name)
 
     def do_save(self, name, copy):
-        self.saver.save_as(self.folder / f"{name}.emseg", self.session, copy)
+        session = replace(self.session, image_path=None) if copy else self.session
+        self.saver.save_as(self.folder / f"{name}.emseg", session)
         self.check(load_session(self.folder / f"{name}.emseg"))
 
     def do_image(self, number):

@@ -4,6 +4,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from emseg_napari.widgets.base.keys import NAPARI_KEYS
 from emseg_napari.widgets.layers.labels_layer import add_labels
 from helpers.window import canvas_of, striped
 
@@ -61,8 +62,25 @@ def test_labels_that_the_user_paints_in_are_undone_instead_and_named(desk, selec
     layer.mode = "paint"
     press(desk, UNDO)
     assert painted(desk) == left
-    said = "Undone: stroke, slice 2, in 'second'." if selected == "second" else ""
-    assert desk.correct.status.text() == said
+    what = {"second": "stroke, slice 2, in", "foreign": "the last change in"}[selected]
+    assert desk.correct.status.text() == f"Undone: {what} '{selected}'."
+    press(desk, REDO)
+    assert len(painted(desk)) == 3
+    assert desk.correct.status.text() == f"Redone: {what} '{selected}'."
+
+
+def test_nothing_is_said_where_there_is_nothing_to_undo(desk):
+    desk.foreign.visible = True
+    desk.workspace.viewer.layers.selection.active = desk.foreign
+    desk.foreign.mode = "paint"
+    for _ in range(2):
+        desk.correct.say("")
+        press(desk, UNDO)
+    assert desk.correct.status.text() == ""
+
+
+def test_the_list_of_keys_says_of_which_labels_a_change_is_undone():
+    assert "while you paint in them" in NAPARI_KEYS["Ctrl+Z"]
 
 
 def test_a_layer_that_is_chosen_at_the_top_is_selected_and_undone_and_the_last_sentence_goes(desk):
