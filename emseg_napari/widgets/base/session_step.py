@@ -28,7 +28,7 @@ from emseg_napari.widgets.layers.file_layers import container_of, moved_to
 from emseg_napari.widgets.layers.labels_layer import is_managed
 from emseg_napari.widgets.layers.layer_info import LayerData, info_in, update_info
 from emseg_napari.widgets.layers.selection import hide_covered
-from emseg_napari.widgets.layers.session_layers import session_layers, shown_image
+from emseg_napari.widgets.layers.session_layers import session_layers, shown_image, units_over
 
 STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
 _SAVE = "Labels, confirmed slices and run, in a folder NAME.emseg."
@@ -148,15 +148,16 @@ class SessionStep(StepWidget):
     def _show_session(self, folder: Path, layers: list[LayerData], image: Any) -> None:
         """Show a session over the layer that shows its image already, if there is one."""
         (pixels, of_image, _), (labels, of_labels, _) = layers
+        opened = info_in(of_labels["metadata"]).opened
+        assert opened is not None  # the labels of a session
+        session = opened.session
         if image in self.viewer.layers:
+            of_labels = of_labels | units_over(image, session)
             update_info(image, session_folder=folder)
             image.visible = True
         else:
             image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
         self.workspace.choose("image", image)
-        opened = info_in(of_labels["metadata"]).opened
-        assert opened is not None  # the labels of a session
-        session = opened.session
         layer = self.viewer.add_labels(labels, **of_labels)
         update_info(layer, made_over=image.unique_id)
         hide_covered(self.viewer, layer)
