@@ -303,7 +303,8 @@ def test_labels_that_are_being_painted_stay_in_view_with_their_brush(predicted, 
 
 
 def test_while_cells_are_found_the_dock_shows_a_line_with_cancel(predicted):
-    (line,) = predicted.job_lines
+    line, of_table = predicted.job_lines
+    assert of_table is predicted.table.line
     assert line.isAncestorOf(predicted.cancel)
     assert line.isAncestorOf(predicted.bar)
     assert not predicted.isAncestorOf(predicted.bar)
@@ -431,23 +432,28 @@ def test_what_a_cancelled_search_still_finds_out_does_not_get_into_the_next(pred
 # -- cells of layers that were removed --------------------------------------------------------
 
 
-def test_cells_of_a_removed_layer_are_gone_from_memory_and_their_numbers_count_no_more(predicted, find):
+def is_gone(pixels):
+    gc.collect()
+    return pixels() is None
+
+
+def test_cells_of_a_removed_layer_are_gone_from_memory_and_their_numbers_count_no_more(
+    predicted, find, qtbot
+):
     cells = find(predicted)
     pixels = weakref.ref(cells.data)
     predicted.viewer.layers.remove(cells)
     del cells
-    gc.collect()
-    assert pixels() is None
+    wait_for(qtbot, lambda: is_gone(pixels))
     again = find(predicted, SLICE)
     assert again.data[again.data > 0].min() == 1
 
 
-def test_a_source_that_was_removed_is_gone_from_memory(predicted, find):
+def test_a_source_that_was_removed_is_gone_from_memory(predicted, find, qtbot):
     find(predicted)
     source = weakref.ref(predicted.source.layer.data)
     predicted.viewer.layers.remove("found")
-    gc.collect()
-    assert source() is None
+    wait_for(qtbot, lambda: is_gone(source))
 
 
 # -- their table ----------------------------------------------------------------------------
@@ -484,13 +490,13 @@ def test_cells_have_a_table_in_napari_and_as_a_file_with_slices_and_sizes(
 
 
 def test_linked_cells_stay_linked_when_one_slice_is_tried(predicted, find, qtbot):
-    for scope, link, size in (
+    for scope, linked, size in (
         (STACK, True, "volume_unit3"),
         (SLICE, False, "volume_unit3"),
         (STACK, False, "area_unit2"),
         (SLICE, True, "area_unit2"),
     ):
-        cells = find(predicted, scope, link=link)
+        cells = find(predicted, scope, link=linked)
         wait_for(qtbot, lambda size=size, cells=cells: size in cells.features)
         assert axes_of_size(cells) == (3 if size.startswith("volume") else 2)
 
