@@ -146,11 +146,11 @@ class CellsStep(JobStep):
         remember("cells", settings.model_dump(mode="json") | {"scope": self.scope.currentText()})
         to_file = self.target.currentText() == FILE
         is_stack = source.ndim > 2 and (to_file or self.scope.currentText() == STACK)
-        self._search = _Search(source, settings.link and is_stack)
+        search = _Search(source, settings.link and is_stack)
         if to_file:
-            self._start_volume(settings, self._search)
+            self._start_volume(settings, search)
         else:
-            self._start_layer(settings, self._search)
+            self._start_layer(settings, search)
 
     def _start_volume(self, settings: CellSettings, search: _Search) -> None:
         """Find the cells of the whole stack, to an output on disk."""
@@ -175,6 +175,7 @@ class CellsStep(JobStep):
                 "scheduler": scheduler,
             }
 
+        self._search = search
         self.say(f"Finding cells, to {path}...")
         self.job.start("segment_volume", "Finding cells", prepare)
 
@@ -198,6 +199,7 @@ class CellsStep(JobStep):
             search.highest = self._layers.highest_beside(source, stack.shape, first, end)
             return {"probability": probability, "settings": settings, "first_slice": first}
 
+        self._search = search
         self.say("Finding cells...")
         self.job.start("segment", "Finding cells", prepare)
 
