@@ -63,7 +63,7 @@ def volume(image: Path, gib: float) -> Volume:
 def predict(chosen: argparse.Namespace) -> dict[str, float]:
     """Predict the beginning of a volume; tells how much of it was done."""
     ends, voxels = time.monotonic() + chosen.serve, 0
-    quick = {"average_orientations": False, "close_gaps": False} if chosen.quick else {}
+    quick = {"orientations": 1, "close_gaps": False} if chosen.quick else {}
 
     def report(event: Any) -> None:
         nonlocal voxels

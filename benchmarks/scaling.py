@@ -3,8 +3,8 @@
     python benchmarks/scaling.py [--measure IMAGE]
 
 Prints the tables of `docs/scaling.md` from the figures below. With `--measure` it first takes these figures
-anew (a few minutes): IMAGE is a stack such as ISBI's, whose first slice is mirrored and repeated. Speeds are
-those of one thread per second of the processor, so that other programs matter little.
+anew (a few minutes), and those of cells: IMAGE is a stack such as ISBI's, whose first slice is mirrored and
+repeated. Speeds are those of one thread per second of the processor, so that other programs matter little.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from scaling_measurements import (
     show_two_workers,
 )
 from scaling_model import Job, Measured, Store, limits, simulated_efficiency
+from scaling_segment import CellsMeasured, files_at_work, measured_cells
 
 from emseg_napari.io.open import open_volume
 from emseg_napari.settings import PredictionSettings
 
 # Taken with --measure; docs/scaling.md says where and when. Megavoxels per second of one thread.
 SPEEDS = {
-    "once, gaps left": (PredictionSettings(average_orientations=False, close_gaps=False, threads=1), 3.4),
-    "once": (PredictionSettings(average_orientations=False, threads=1), 0.67),
-    "8 orientations": (PredictionSettings(threads=1), 0.29),
+    "once, gaps left": (PredictionSettings(orientations=1, close_gaps=False, threads=1), 3.4),
+    "once": (PredictionSettings(orientations=1, threads=1), 0.67),
+    "8 orientations": (PredictionSettings(orientations=8, threads=1), 0.29),
 }
-ORDERING_S, COMPRESSED, BYTES_PER_BLOCK = 0.0025, 0.5, 520
+ORDERING_S, COMPRESSED, BYTES_PER_BLOCK = 0.0025, 0.5, 1
 # Sources in docs/scaling.md.
 STORES = [
     Store("file server, 10 Gb/s", 10e9 / 8, 5_000, 1_000),
@@ -62,6 +63,7 @@ def main() -> None:
         image = mirrored(open_volume(given.measure)[0], SIDE_PX + 2 * MARGIN_PX)
         speeds = {name: measured_speed(image, settings) for name, (settings, _) in SPEEDS.items()}
         ordering_s = measured_ordering_s()
+        show_cells(measured_cells(image))
         show_two_workers(image)
     measured = {name: Measured(speed, ordering_s, COMPRESSED) for name, speed in speeds.items()}
     fast = measured["once, gaps left"]
@@ -87,6 +89,17 @@ def show_files() -> None:
             job = Job(shape, shard=shard)
             memory = job.blocks * BYTES_PER_BLOCK / 1e9
             print(row(name, spelt(shard), f"{job.blocks:.1e}", f"{job.files():.1e}", f"{memory:.1g}"))
+
+
+def show_cells(measured: CellsMeasured) -> None:
+    """Print what cells cost; nothing of it is known before it is measured."""
+    titles = ("cells", "core-hours", "files while at work", "TB while at work")
+    print("", row(*titles), row(*["---"] * len(titles)), sep="\n")
+    seconds = sum(measured.seconds.values())
+    for name, shape in CUBES.items():
+        voxels = Job(shape).voxels
+        stored = f"{voxels * measured.bytes_per_voxel / 1e12:,.1f}"
+        print(row(name, f"{voxels / 1e6 * seconds / 3600:,.0f}", f"{files_at_work(shape):.1e}", stored))
 
 
 def show_reading(measured: Measured) -> None:

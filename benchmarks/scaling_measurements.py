@@ -138,7 +138,7 @@ def predicted(file: Path, output: Path, workers: int) -> list[Spent]:
 
     volume = open_volume(file)
     written = VolumeOutput.prepare(output, Layout(volume.shape, "uint8", shard=(1, 1024, 1024)))
-    settings = PredictionSettings(average_orientations=False, close_gaps=False, threads=1)
+    settings = PredictionSettings(orientations=1, close_gaps=False, threads=1)
     work = PredictionWork(volume, open_run(STARTER).folder, output, settings, "probability")
     run_blocks(Timed(work), written.blocks, Scheduler("local", workers), context=JobContext(report=report))
     return sorted(spent, key=lambda one: one.begin)[2 * workers :]

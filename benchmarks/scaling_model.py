@@ -84,13 +84,13 @@ class Job:
 
     @property
     def blocks(self) -> int:
-        return _cut(self.shape, self.shard)
+        return blocks_of(self.shape, self.shard)
 
     def files(self) -> int:
         """Count those of the result: one a block at every resolution, voxels of 40 x 4 x 4 nm."""
         layout = Layout(self.shape, "uint8", shard=self.shard, voxel=Voxel((40.0, 4.0, 4.0), "nanometer"))
         levels = level_factors(layout)
-        return sum(_cut(ceil_divided(self.shape, factor), self.shard) for factor in levels)
+        return sum(blocks_of(ceil_divided(self.shape, factor), self.shard) for factor in levels)
 
     @property
     def chunks_per_block(self) -> int:
@@ -115,7 +115,8 @@ class Job:
         return prod(self.shard) / 1e6 / measured.megavoxels_per_s
 
 
-def _cut(shape: Size, by: Size) -> int:
+def blocks_of(shape: Size, by: Size) -> int:
+    """Count the blocks of such a size that a volume is cut into."""
     return prod(ceil_divided(shape, by))
 
 

@@ -64,9 +64,9 @@ def differences(slice_: np.ndarray, run: Run, tile_sizes: list[int]) -> Iterator
     """Yield the largest difference for each size of tiles, and for odd windows."""
     expected = untiled(slice_, run)
     for tile_px in tile_sizes:
-        predictor = load_predictor(run, PredictionSettings(tile_px=tile_px))
+        predictor = load_predictor(run, PredictionSettings(orientations=8, tile_px=tile_px))
         yield abs(predictor.probability(slice_) - expected).max()
-    predictor = load_predictor(run, PredictionSettings())
+    predictor = load_predictor(run, PredictionSettings(orientations=8))
     levels = predictor.levels(slice_)
     windows = tiles(whole(slice_.shape), _WINDOW_PX - 1)
     yield max(abs(predictor.window(slice_, w, levels) - expected[w]).max() for w in windows)

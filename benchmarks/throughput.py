@@ -7,6 +7,7 @@ they meet the same machine:
 
 network  the exported network in ONNX Runtime, the whole slice, normalised, in memory
 slice    `SlicePredictor`, from grey values, in tiles, one orientation
+gaps     closing of the gaps in it
 volume   `predict_volume` of some such slices into an OME-Zarr on disk, one orientation, gaps left open
 keras    the model as it was trained, float32 and bfloat16
 torch    the same network in PyTorch (channels_last, inference mode), float32 and bfloat16; PYTHON is an

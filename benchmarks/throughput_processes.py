@@ -59,18 +59,28 @@ def our_works(given: Given, threads: int) -> dict[str, Work]:
     from emseg_napari.inference import load_predictor
     from emseg_napari.inference.volume import VolumeTask, predict_volume
     from emseg_napari.models.run import open_run
+    from emseg_napari.segmentation.close_gaps import close_gaps
     from emseg_napari.settings import PredictionSettings
+    from emseg_napari.settings.cells import MERGE_THRESHOLD
 
     run = open_run(given.run)
-    settings = PredictionSettings(average_orientations=False, close_gaps=False, threads=threads)
+    settings = PredictionSettings(orientations=1, close_gaps=False, threads=threads)
     predictor = load_predictor(run, settings)
+
+    def slice_(side: int) -> np.ndarray:
+        return predictor.probability(given.slice(side))
+
+    open_slice = cache(slice_)
+
+    def gaps(side: int) -> None:
+        close_gaps(open_slice(side), 0.5, MERGE_THRESHOLD)
 
     def volume(side: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             slices = np.broadcast_to(given.slice(side), (depth(side), side, side))
             predict_volume(slices, run, VolumeTask(Path(folder) / "out.zarr", settings))
 
-    return {"slice": lambda side: predictor.probability(given.slice(side)), "volume": volume}
+    return {"slice": slice_, "gaps": gaps, "volume": volume}
 
 
 def keras_works(given: Given, threads: int) -> dict[str, Work]:

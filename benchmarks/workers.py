@@ -61,7 +61,7 @@ class Trial:
 
     def predict(self, name: str, scheduler: Scheduler, watched: Watched) -> None:
         # One thread also here: what the processor adds up in another order must not differ.
-        settings = PredictionSettings(average_orientations=False, threads=1)
+        settings = PredictionSettings(orientations=1, threads=1)
         output = self.folder / name / "out.zarr"
         output.parent.mkdir(exist_ok=True)
         started = time.monotonic()

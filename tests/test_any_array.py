@@ -74,7 +74,7 @@ def test_an_array_means_the_same_however_it_lies_in_memory_or_is_refused(run, mo
     monkeypatch.setattr(api, "Engine", EngineHere)
     labels = np.random.default_rng(0).integers(0 if sparse else 1, 3, pair[0].shape, dtype=np.uint8)
     for work in (
-        lambda array: api.predict(array, run, average_orientations=False),
+        lambda array: api.predict(array, run, orientations=1),
         api.segment,
         lambda array: api.evaluate(array, labels).per_slice,
         lambda array: api.evaluate(labels, array).per_slice,

@@ -112,7 +112,7 @@ def test_a_finished_run_is_neither_trained_over_nor_resumed(monkeypatch, tiny_ru
 @pytest.mark.parametrize("given", [slow_case("run"), "folder", slow_case("text")])
 def test_prediction_takes_a_run_or_its_folder(tiny_stack, tiny_run, given):
     run = {"run": tiny_run, "folder": tiny_run.folder, "text": str(tiny_run.folder)}[given]
-    result = predict(tiny_stack[0], run, slices=(0, 1), average_orientations=False)
+    result = predict(tiny_stack[0], run, slices=(0, 1), orientations=1)
     assert (result.shape, result.dtype) == ((1, 48, 40), np.float32)
     assert 0 <= result.min() < result.max() <= 1
 

@@ -139,6 +139,9 @@ def test_cells_that_were_broken_off_are_completed_to_the_same_bytes(written):
 
 def test_settings_are_read_under_their_old_names():
     assert CellSettings(**{"join_below": 0.6}) == CellSettings(merge_threshold=0.6)
+    for averaged, orientations in ((True, 8), (False, 1)):
+        found = PredictionSettings(**{"average_orientations": averaged})
+        assert found == PredictionSettings(orientations=orientations)
 
 
 @pytest.mark.parametrize("name", ["export", "export-pngs"])

@@ -152,7 +152,7 @@ def test_napari_finds_a_valid_manifest(ask) -> None:
         "p = m.get_manifest('emseg-napari');"
         "print(p.display_name, [widget.display_name for widget in p.contributions.widgets])"
     )
-    assert answer == "emseg: EM segmentation ['Segment boundaries']"
+    assert answer == "emseg-napari ['Segment boundaries']"
 
 
 def test_manifest_names_only_things_that_exist(ask) -> None:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from emseg_napari.io.stacks import parse_range
+from emseg_napari.io.option_text import text_kind
 from emseg_napari.models.starter import STARTER
-from emseg_napari.settings import Settings, TrainingSettings, is_advanced, is_range
+from emseg_napari.settings import Settings, TrainingSettings, is_advanced
 
 C = TypeVar("C", bound=Callable[..., None])
 
@@ -53,17 +53,17 @@ def with_options_of(
 
 
 def given_values(settings_class: type[Settings], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that the user gave, ranges as pairs of numbers.
+    """Return the options that the user gave, ranges and sizes as numbers.
 
     Raises
     ------
     UserError
-        If a range is malformed or empty.
+        If a range is malformed or empty, or a size is malformed.
     """
     given = {name: value for name, value in options.items() if value is not None}
     for name, value in given.items():
-        if is_range(settings_class.model_fields[name]):
-            given[name] = parse_range(value)
+        if text := text_kind(settings_class.model_fields[name]):
+            given[name] = text.parse(value)
     return given
 
 
@@ -78,11 +78,11 @@ def _parameters(
     for name, field in settings_class.model_fields.items():
         if name in leave_out:
             continue
-        kind = _kind(field)
+        kind, text = _kind(field), text_kind(field)
         option = typer.Option(
             _spelling(flag_of(name, flags), kind),
             help=_help(settings_class, name),
-            metavar="FIRST:END" if is_range(field) else None,
+            metavar=text.form if text else None,
             show_default=False,
             rich_help_panel="Advanced" if is_advanced(field) else None,
         )
@@ -92,7 +92,7 @@ def _parameters(
 
 
 def _kind(field: FieldInfo) -> Any:
-    """Return the type that the command line reads: a range is text there, and None cannot be given."""
+    """Return the type that the command line reads: ranges and sizes are text, and None cannot be given."""
     kind: Any = field.annotation
     if get_origin(kind) in (Union, UnionType):
         kind = next(k for k in get_args(kind) if k is not type(None))

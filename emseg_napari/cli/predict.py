@@ -65,7 +65,7 @@ def predict(
             predict_volume.PredictTask(open_run(run), image, output, kind, settings), chosen, as_json
         )
         return
-    predict_volume.refuse_scheduler(scheduler, output)
+    predict_volume.refuse_for_one_file(output, scheduler, settings)
     check_tiff_place(output)
     with owned(output):
         _check_target(output, image)

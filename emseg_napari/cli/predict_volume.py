@@ -22,7 +22,7 @@ from emseg_napari.io.records import Kind
 from emseg_napari.io.resume_check import MARKS
 from emseg_napari.io.source_id import STATE
 from emseg_napari.models.run import Run
-from emseg_napari.settings import PredictionSettings
+from emseg_napari.settings import CellSettings, PredictionSettings
 
 if TYPE_CHECKING:
     from emseg_napari.inference.volume import VolumePrediction
@@ -48,8 +48,12 @@ WorkersOption = Annotated[
 ]
 
 
-def refuse_scheduler(scheduler: str | None, output: Path) -> None:
-    """Raise `UserError` if an output that is one file were to be spread over processes."""
+def refuse_for_one_file(
+    output: Path, scheduler: str | None, settings: PredictionSettings | CellSettings
+) -> None:
+    """Raise `UserError` if an output that is one file were to be spread over processes, or over files."""
+    if settings.shards is not None:
+        raise UserError(f"{output} is one file, which has no shards; let its name end in .zarr.")
     if scheduler is not None:
         raise UserError(f"{output} is one file, which a scheduler cannot spread; let its name end in .zarr.")
 

@@ -26,7 +26,7 @@ from emseg_napari.cli.inputs import (
     say_notes,
 )
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.predict_volume import SUFFIX, SchedulerOption, WorkersOption, refuse_scheduler
+from emseg_napari.cli.predict_volume import SUFFIX, SchedulerOption, WorkersOption, refuse_for_one_file
 from emseg_napari.cli.reporting import job_context, show_result
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
@@ -73,7 +73,7 @@ def segment(
 
         segment_to_zarr(SegmentTask(probability, holds, output, settings), chosen, as_json)
         return
-    refuse_scheduler(scheduler, output)
+    refuse_for_one_file(output, scheduler, settings)
     check_tiff_place(output)
     with owned(output):
         _check_target(output, probability)
@@ -148,7 +148,7 @@ def _figures(cells: np.ndarray, source: Path, made_from: str, settings: CellSett
         "values": meaning(settings),
         "cells": len(np.unique(cells[cells > 0])),
         "cells_per_slice": [len(np.unique(slice_[slice_ > 0])) for slice_ in cells],
-        "settings": settings.model_dump(),
+        "settings": settings.model_dump(exclude={"shards"}),
     }
 
 

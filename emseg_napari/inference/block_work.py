@@ -19,12 +19,13 @@ from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
 from emseg_napari.inference.tiles import common, grown, hull, tiles, whole, within
 from emseg_napari.io.axes import SliceWindow
+from emseg_napari.io.chunk_errors import BrokenChunk
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.records import Kind, complement
-from emseg_napari.io.slabs import Plane, Slabs, slab_of
+from emseg_napari.io.slabs import Plane, Slabs, layer_of
 from emseg_napari.io.volume import Volume
-from emseg_napari.models.normalisation import Levels
+from emseg_napari.models.normalisation import Levels, sample_windows
 from emseg_napari.models.run import open_run
 from emseg_napari.segmentation.close_gaps import close_gaps
 from emseg_napari.settings import PredictionSettings
@@ -78,8 +79,16 @@ class PredictionWork:
         file = next(one for one in (source, *source.parents) if one.exists())
         return [self.run, self.output, *([file] if self.volume.source else [])]
 
-    def read(self, block: Block) -> list[tuple[Known, Levels]]:
-        """Read what the network sees of a block, slice by slice.
+    def divide(self, block: Block) -> list[Block]:
+        """Return the slices of a block: no more than one needs is in memory, whatever its depth."""
+        return block.by_slice()
+
+    def join(self, block: Block, results: list[np.ndarray]) -> np.ndarray:
+        """Return a block, uint8 (z, y, x), from its slices."""
+        return block.joined(results)
+
+    def read(self, block: Block) -> tuple[Known, Levels]:
+        """Read what the network sees of a slice of a block.
 
         Raises
         ------
@@ -89,7 +98,7 @@ class PredictionWork:
             If pixels of it are no finite numbers.
         """
         slices, *window = block.window
-        return [self._read(z, (window[0], window[1])) for z in range(slices.start, slices.stop)]
+        return self._read(slices.start, (window[0], window[1]))
 
     def _read(self, z: int, window: SliceWindow) -> tuple[Known, Levels]:
         plane = self.plane(self.first + z)
@@ -125,17 +134,16 @@ class PredictionWork:
 
     def slices(self, block: Block) -> range:
         """Return the slices of the volume that a block covers."""
-        return range(self.first + block.window[0].start, self.first + block.window[0].stop)
+        return range(self.first + block.slices.start, self.first + block.slices.stop)
 
     def together(self, block: Block) -> range:
-        """Return the slices of the volume that are read together with a block's first."""
-        window = self._seen((block.window[1], block.window[2]))
-        return slab_of(self.volume, self.slices(block).start, window)
+        """Return the slices of the volume that lie in the same chunks as a block's first."""
+        return layer_of(self.volume, self.slices(block).start)
 
-    def compute(self, block: Block, given: list[tuple[Known, Levels]], should_stop: ShouldStop) -> np.ndarray:
-        """Predict a block, uint8 (z, y, x)."""
+    def compute(self, block: Block, given: tuple[Known, Levels], should_stop: ShouldStop) -> np.ndarray:
+        """Predict a slice of a block, uint8 (1, y, x)."""
         _, rows, columns = block.window
-        return np.stack([self._predict(*one, (rows, columns), should_stop) for one in given])
+        return self._predict(*given, (rows, columns), should_stop)[None]
 
     def _predict(
         self, slice_: Known, levels: Levels, window: SliceWindow, should_stop: ShouldStop
@@ -201,11 +209,39 @@ class PredictionWork:
 
     @cached_property
     def _levels(self) -> Callable[[int], Levels]:
-        return lru_cache(_SLICES_REMEMBERED)(lambda z: self._predictor.levels(self.plane(z)))
+        return _remembered(lambda z: self._predictor.levels(Plane(self._level_slabs, self.plane(z).shape, z)))
 
     @cached_property
     def _slabs(self) -> Slabs:
         return Slabs(self.volume)
+
+    @cached_property
+    def _level_slabs(self) -> Slabs:
+        """Of small slices, which are read whole for their grey levels, those of the blocks, too."""
+        windows = sample_windows(self.volume.shape[1:])
+        return self._slabs if windows == 1 else Slabs(self.volume, windows)
+
+
+def _remembered(levels: Callable[[int], Levels]) -> Callable[[int], Levels]:
+    """Return a function that remembers the levels of slices, and of which slices they cannot be read.
+
+    Else every block of such a slice would read its windows again.
+    """
+
+    @lru_cache(_SLICES_REMEMBERED)
+    def outcome(z: int) -> Levels | BrokenChunk:
+        try:
+            return levels(z)
+        except BrokenChunk as error:
+            return error
+
+    def levels_or_error(z: int) -> Levels:
+        found = outcome(z)
+        if isinstance(found, BrokenChunk):
+            raise found.with_traceback(None)
+        return found
+
+    return levels_or_error
 
 
 def encoded(probability: np.ndarray, kind: Kind, threshold: float) -> np.ndarray:

@@ -8,19 +8,19 @@ readings, and in the end the bytes are those of a volume that never was broken.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from emseg_napari.core.blockwise import Scheduler, run_blocks
 from emseg_napari.core.jobs import BlockFailed, Event, JobContext, Message, UserError
 from emseg_napari.inference.block_work import PredictionWork
-from emseg_napari.io.layout import Block
+from emseg_napari.io.chosen_blocks import ChosenBlocks, indices_of
 from emseg_napari.io.nan_holes import holed
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.resume_check import PARTIAL
 from emseg_napari.io.slabs import Plane, Slabs
-from emseg_napari.models.normalisation import Levels
+from emseg_napari.models.normalisation import Levels, sample_windows
 from emseg_napari.models.run import open_run
 
 _MOST_LISTED = 8
@@ -39,7 +39,8 @@ class PartialLevels:
     def __init__(self, work: PredictionWork, output: VolumeOutput, context: JobContext) -> None:
         self._work, self._output, self._context = work, output, context
         self._normalisation = open_run(work.run).record.normalisation
-        self._slabs, self._holed = Slabs(work.volume), Slabs(holed(work.volume))
+        windows = sample_windows(work.volume.shape[1:])
+        self._slabs, self._holed = Slabs(work.volume, windows), Slabs(holed(work.volume), windows)
 
     def still_valid(self) -> dict[int, Levels]:
         """Return the levels that an earlier prediction noted, by the volume's slices.
@@ -57,7 +58,7 @@ class PartialLevels:
         return self._note({z: noted[z] for z in noted if z not in changed and whole[z] is None})
 
     def done(
-        self, work: PredictionWork, blocks: Sequence[Block], scheduler: Scheduler
+        self, work: PredictionWork, blocks: ChosenBlocks, scheduler: Scheduler
     ) -> tuple[BlockFailed, ...]:
         """Predict blocks, those that fail once more if other grey levels than the slice's may help.
 
@@ -65,7 +66,7 @@ class PartialLevels:
         ----------
         work : PredictionWork
             With the levels that are still valid.
-        blocks : sequence of Block
+        blocks : ChosenBlocks
             The most wanted first.
         scheduler : Scheduler
             What predicts.
@@ -76,8 +77,7 @@ class PartialLevels:
             The blocks that are missing now, and why.
         """
         failures = run_blocks(work, blocks, scheduler, self._context.reporting_to(self._held_back))
-        failed = {failure.index for failure in failures}
-        again = [block for block in blocks if block.index in failed]
+        again = list(blocks.only(indices_of(failures)))
         found = self._found({z for block in again for z in work.slices(block)} - set(work.levels))
         again = [block for block in again if found.keys() & set(work.slices(block))]
         waiting = {block.index for block in again}

@@ -6,7 +6,6 @@ Nothing is written before all of it is known to be possible.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.inference.prediction_record import record_of
 from emseg_napari.inference.stack import check_prediction_scale
-from emseg_napari.io.layout import Block, Layout
+from emseg_napari.io.chosen_blocks import ChosenBlocks, layers_of
+from emseg_napari.io.layout import CHUNK_PX, SHARD_PX, Block, Blocks, Layout, flat_shard, shard_of
 from emseg_napari.io.placing import shifted
 from emseg_napari.io.records import Kind
 from emseg_napari.io.stacks import check_range
@@ -24,7 +24,7 @@ from emseg_napari.io.volume import Volume, with_fill_value
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 
-_CHUNK_PX, _BLOCK_PX = 512, 2048
+_CHUNK_PX, _BLOCK_PX = CHUNK_PX, SHARD_PX
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def planned(volume: Volume, run: Run, task: VolumeTask) -> Plan:
     Raises
     ------
     UserError
-        If the volume has no grey values or no such slices, or they cannot be predicted at this scale.
+        If the volume has no grey values or no such slices, they cannot be predicted at this scale, or cannot
+        be cut into such shards.
     """
     settings = task.settings
     volume = with_fill_value(volume, settings.missing_is_empty)
@@ -110,36 +111,32 @@ def at_once_px(shape: tuple[int, ...]) -> int:
 
 def _layout(work: PredictionWork, depth: int) -> Layout:
     height, width = work.volume.shape[1:]
+    shape, chunk = (depth, height, width), (1, _CHUNK_PX, _CHUNK_PX)
     return Layout(
-        (depth, height, width),
+        shape,
         "uint8",
-        chunk=(1, _CHUNK_PX, _CHUNK_PX),
-        shard=(1, _block_px(height), _block_px(width)),
+        chunk=chunk,
+        shard=shard_of(shape, work.settings.shards, chunk, flat_shard(shape, chunk, _BLOCK_PX)),
         voxel=work.volume.voxel,
         labels=work.kind == "labels",
         origin=shifted(work.volume.origin, work.first, work.volume.voxel),
     )
 
 
-def _block_px(length: int) -> int:
-    """Return the side of a block: large ones have less halo, a gigabyte of memory bounds them."""
-    return min(_BLOCK_PX, _CHUNK_PX * -(-length // _CHUNK_PX))
-
-
-def outward(blocks: Sequence[Block], work: PredictionWork, near: int | None) -> list[Block]:
+def outward(missing: ChosenBlocks, work: PredictionWork, blocks: Blocks, near: int | None) -> ChosenBlocks:
     """Order blocks: those of slice `near` of the volume first, then others by their distance from it.
 
-    Where chunks are deep, slices that are read together go together, column by column. None is the first
-    slice.
+    Slices that lie in the same chunks go together, column by column, so that each chunk is decoded once for
+    all blocks of a column; for slice `near` once more. None is the first slice, without a turn of its own.
     """
-    near = work.first if near is None else near
+    is_in_view, near = near is not None, work.first if near is None else near
 
     def key(block: Block) -> tuple[int, ...]:
         slices, together = work.slices(block), work.together(block)
-        away = -1 if near in slices else _distance(together, near)
-        return away, together.start, *block.index[1:], _distance(slices, near), block.index[0]
+        away = -1 if is_in_view and near in slices else _distance(together, near)
+        return away, together.start, _distance(slices, near)
 
-    return sorted(blocks, key=key)
+    return missing.ordered(layers_of(key(blocks.at((k, 0, 0))) for k in range(blocks.grid[0])))
 
 
 def _distance(slices: range, near: int) -> int:

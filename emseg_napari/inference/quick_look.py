@@ -1,4 +1,4 @@
-"""Quick look at a large slice: eight times sooner than its prediction, and drawn part by part."""
+"""Quick look at a large slice: in one orientation, sooner than its prediction, and drawn part by part."""
 
 from __future__ import annotations
 

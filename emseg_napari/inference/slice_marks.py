@@ -118,7 +118,8 @@ def mark_slices(
     """
     marks, is_same = _marks(output), STATE in output.record
     waiting = [z for z in range(len(output)) if not marks[z] and (is_same or z in predicted)]
-    wanted = [z for z in waiting if output.holds_slice(z)]
+    incomplete = output.missing().slices if waiting else set()
+    wanted = [z for z in waiting if z not in incomplete]
     groups = list(_groups(work, [work.first + z for z in wanted]))
     found: dict[int, str] = {}
 

@@ -88,7 +88,7 @@ class SlicePredictor:
     method : Method or callable
         What it predicts with, or only its network.
     orientations : int
-        Over how many of the eight flips and turns to average.
+        Over how many flips and turns to average: 1, 2, 4 or 8, see `ORIENTATIONS`.
     tile_px : int
         Side of a tile in pixels of the network.
     """

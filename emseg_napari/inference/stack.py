@@ -22,6 +22,7 @@ from emseg_napari.models.resampling import check_scale
 from emseg_napari.models.run import Run, RunRecord, open_run
 from emseg_napari.models.starter import STARTER
 from emseg_napari.segmentation.close_gaps import close_gaps, load_closing
+from emseg_napari.segmentation.watershed import check_size
 from emseg_napari.settings import BASELINES, PredictionSettings
 
 # Of a slice as the network sees it: its probability, and what brings that back to full size.
@@ -86,6 +87,8 @@ def predict(
     check_image(image, "The image", [] if one_by_one else range(first, end))
     run = run if isinstance(run, Run) else open_run(run)
     check_prediction_scale(run, settings, image.shape[1:], math.prod(image.shape[1:]))
+    if settings.close_gaps:
+        check_size(image.shape[1:])
     predictor = load_predictor(run, settings)
     result = np.empty((end - first, *image.shape[1:]), np.float32)
     order = sorted(range(first, end), key=lambda z: (abs(z - (near or 0)), z))
@@ -96,10 +99,7 @@ def predict(
         plane = image[z]
         if one_by_one:
             _refuse_unknown(plane, z)
-        levels = predictor.levels(plane)
-        probability = predictor.window(plane, whole(plane.shape), levels, context.should_stop)
-        inside = levels.inside or whole(plane.shape)  # no gap is closed along a border
-        probability[inside] = _closed(probability[inside], run.record, settings, context.should_stop)
+        probability = _predicted(predictor, plane, run.record, settings, context.should_stop)
         result[z - first] = probability
         mark = known_as(plane, run.record.fingerprints)
         context.report(SlicePredicted(z, probability, mark))
@@ -123,13 +123,48 @@ def _refuse_unknown(plane: np.ndarray, z: int) -> None:
         raise UserError(f"Slice {z} cannot be predicted: {error}") from None
 
 
-def _closed(
-    probability: np.ndarray, record: RunRecord, settings: PredictionSettings, should_stop: ShouldStop
+def _predicted(
+    predictor: SlicePredictor,
+    plane: np.ndarray,
+    record: RunRecord,
+    settings: PredictionSettings,
+    should_stop: ShouldStop,
 ) -> np.ndarray:
     if not settings.close_gaps:
-        return probability
+        return predictor.probability(plane, should_stop)
     threshold = settings.threshold_for(record.threshold)
-    return close_gaps(probability, threshold, record.merge_threshold, should_stop)
+    return predict_closed(predictor, plane, threshold, record.merge_threshold, should_stop)
+
+
+def predict_closed(
+    predictor: SlicePredictor,
+    plane: np.ndarray,
+    threshold: float,
+    merge_threshold: float,
+    should_stop: ShouldStop = never,
+) -> np.ndarray:
+    """Predict a slice, and close the gaps of its membranes.
+
+    Parameters
+    ----------
+    predictor : SlicePredictor
+    plane : numpy.ndarray
+        (y, x), any dtype and size.
+    threshold, merge_threshold : float
+        See `close_gaps`, 0 to 1.
+    should_stop : callable
+        When it answers True, `Cancelled` is raised.
+
+    Returns
+    -------
+    numpy.ndarray
+        Boundary probability, float32 (y, x), 0 to 1.
+    """
+    levels, everything = predictor.levels(plane), whole(plane.shape)
+    probability = predictor.window(plane, everything, levels, should_stop)
+    inside = levels.inside or everything  # no gap is closed along a border
+    probability[inside] = close_gaps(probability[inside], threshold, merge_threshold, should_stop)
+    return probability
 
 
 def _clock(total: int) -> Callable[[int], float]:

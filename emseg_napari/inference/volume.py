@@ -24,6 +24,7 @@ from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_marks import forget_marks, mark_slices
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
+from emseg_napari.io.chosen_blocks import indices_of
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.resume_check import check_unchanged
 from emseg_napari.io.volume import Volume, volume_of
@@ -125,20 +126,20 @@ def _run(plan: Plan, written: VolumeOutput, scheduler: Scheduler, context: JobCo
     work = replace(plan.work, levels=partial.still_valid())
     missing = written.prepare_missing()
     skipped = len(written.blocks) - len(missing)
-    now = {z for block in missing for z in range(block.window[0].start, block.window[0].stop)}
+    now = missing.slices
     forget_marks(written, now)
     if skipped and missing:
         context.report(
             Message(f"{work.output}: {skipped} of {len(written.blocks)} blocks are there already.")
         )
     began = time.monotonic()
-    failures = partial.done(work, outward(missing, work, plan.near), scheduler)
+    wanted = outward(missing, work, written.blocks, plan.near)
+    failures = partial.done(work, wanted, scheduler)
     seconds = time.monotonic() - began
     if missing:
         check_unchanged(work.output, work.volume, written.record)
     written.note_unread(bool(failures))
     mark_slices(work, written, now, context, scheduler)
     written.finish(context, scheduler)
-    failed = {failure.index for failure in failures}
-    voxels = sum(int(np.prod(block.shape)) for block in missing if block.index not in failed)
-    return VolumePrediction(written.record, len(missing) - len(failed), skipped, failures, voxels, seconds)
+    done = missing.without(indices_of(failures))
+    return VolumePrediction(written.record, len(done), skipped, failures, done.voxels, seconds)

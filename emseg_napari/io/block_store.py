@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +23,7 @@ from zarr.storage import LocalStore
 from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import Size, VolumeWindow
+from emseg_napari.io.chosen_blocks import ChosenBlocks
 from emseg_napari.io.layout import Block, Blocks, Layout
 
 # Fast before small: writing must not delay prediction.
@@ -126,16 +126,15 @@ class BlockFiles:
         """Return where the block is, or is going to be."""
         return self.folder / str(self._level) / self.array.metadata.encode_chunk_key(block.index)
 
-    def missing(self) -> Iterator[Block]:
-        """Give the blocks whose file is not there, asking for folders and not for files, which are many."""
+    def missing(self) -> ChosenBlocks:
+        """Return the blocks whose file is not there, asking for folders and not for files, which are many."""
         layers, rows, columns = self.blocks.grid
         place = str(self.file(self.blocks.at((0, 0, 0))).parents[2])  # of layers, which are folders of rows
-        begun = _names(place)
-        for k, j in np.ndindex(layers, rows):
-            there = _names(os.path.join(place, str(k), str(j))) if str(k) in begun else begun - begun
-            for i in range(columns):
-                if str(i) not in there:
-                    yield self.blocks.at((int(k), int(j), i))
+        missing = np.ones((layers, rows, columns), bool)
+        for k in _numbers(place, layers):
+            for j in range(rows):
+                missing[k, j, _numbers(os.path.join(place, str(k), str(j)), columns)] = False
+        return ChosenBlocks(self.blocks, missing)
 
     def write(self, block: Block, values: np.ndarray) -> None:
         """Write one block, whole or not at all; the same values give the same bytes.
@@ -230,8 +229,10 @@ def _cut(layout: Layout) -> dict[str, Any]:
     }
 
 
-def _names(folder: str) -> set[str]:
+def _numbers(folder: str, end: int) -> list[int]:
+    """Return the numbers below `end` that are names of files or folders in a folder."""
     try:
-        return set(os.listdir(folder))
+        names = [name for name in os.listdir(folder) if name.isdecimal() and str(int(name)) == name]
     except FileNotFoundError:
-        return set()
+        return []
+    return [number for number in map(int, names) if number < end]

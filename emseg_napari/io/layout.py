@@ -11,9 +11,18 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import NOWHERE, Point, Size, VolumeWindow, shape_text
 from emseg_napari.io.volume import Voxel
+from emseg_napari.settings.titles import title_of
 
 OutputType = Literal["uint8", "uint16", "int32", "float32"]
 Version = Literal["0.5", "0.4"]
+
+
+# Chunks and, where no shards are chosen, the largest side of one: larger ones have less halo, and a gigabyte
+# of memory bounds them.
+CHUNK_PX, SHARD_PX = 512, 2048
+MOST_BLOCKS = (
+    10_000_000  # files of full resolution, where no shards are chosen; a third more in coarser levels
+)
 
 
 @dataclass(frozen=True)
@@ -48,8 +57,8 @@ class Layout:
 
     shape: Size
     dtype: OutputType
-    chunk: Size = (1, 512, 512)
-    shard: Size | None = (1, 2048, 2048)
+    chunk: Size = (1, CHUNK_PX, CHUNK_PX)
+    shard: Size | None = (1, SHARD_PX, SHARD_PX)
     voxel: Voxel | None = None
     version: Version = "0.5"
     labels: bool = False
@@ -64,12 +73,7 @@ class Layout:
                 )
         if self.version == "0.4" and self.shard is not None:
             raise UserError("OME-Zarr 0.4 has no shards; leave them out, or write version 0.5.")
-        if any(of % by for of, by in zip(self.block, self.chunk, strict=True)):
-            raise UserError(
-                f"A shard of {shape_text(self.block)} voxels is not a multiple of a chunk of "
-                f"{shape_text(self.chunk)}; "
-                f"make it {shape_text(_multiple(self.block, self.chunk))}."
-            )
+        _check_multiple(self.block, self.chunk)
 
     @property
     def block(self) -> Size:
@@ -97,6 +101,30 @@ class Block:
         """Voxels along z, y, x."""
         z, y, x = (part.stop - part.start for part in self.window)
         return z, y, x
+
+    @property
+    def slices(self) -> range:
+        """The slices of the output that it covers."""
+        return range(self.window[0].start, self.window[0].stop)
+
+    def by_slice(self, thick: int = 1) -> list[Block]:
+        """Return its slices, `thick` at a time, as blocks with the same index."""
+        end, starts = self.window[0].stop, self.slices[::thick]
+        return [Block(self.index, (slice(z, min(z + thick, end)), *self.window[1:])) for z in starts]
+
+    def joined(self, results: list[np.ndarray]) -> np.ndarray:
+        """Return its values (z, y, x) from those of `by_slice`, and empty that list.
+
+        So the values of a deep block are not in memory twice.
+        """
+        if len(results) == 1:
+            return results.pop()
+        values, first = np.empty(self.shape, results[0].dtype), 0
+        while results:
+            part = results.pop(0)
+            values[first : first + len(part)] = part
+            first += len(part)
+        return values
 
 
 class Blocks(Sequence[Block]):
@@ -140,6 +168,11 @@ class Blocks(Sequence[Block]):
         )
         return Block(index, (z, y, x))
 
+    def lengths(self, axis: int) -> np.ndarray:
+        """Return how many voxels the blocks along an axis have: all of a block, at the end what is left."""
+        size, end = self._size[axis], self._shape[axis]
+        return np.minimum(size, end - size * np.arange(self.grid[axis]))
+
     def some(self, most: int) -> list[Block]:
         """Return at most so many of the blocks, evenly spread."""
         places = np.unique(np.linspace(0, len(self) - 1, min(len(self), most)).round())
@@ -152,6 +185,60 @@ class Blocks(Sequence[Block]):
             for part, size in zip(window, self._size, strict=True)
         )
         return [self.at((k, j, i)) for k in ks for j in js for i in iis]
+
+
+def shard_of(shape: Size, chosen: Size | None, chunk: Size, flat: Size) -> Size:
+    """Return what of an output is written into one file.
+
+    Where nothing is chosen, it is `flat`, so that little is lost with a file. Where that makes more than
+    `MOST_BLOCKS` files, it is 2, 4, 8, ... times as deep: once for volumes of 10^12 voxels, 32 times for a
+    cube of 10^15.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Of the output in voxels along z, y, x.
+    chosen : (int, int, int) or None
+        What the user chose.
+    chunk : (int, int, int)
+        Of the output.
+    flat : (int, int, int)
+        What is one file of a small volume.
+
+    Raises
+    ------
+    UserError
+        If what is chosen is not a multiple of the chunk, or larger than the output and than `flat`.
+    """
+    if chosen is None:
+        depth = 1
+        while len(Blocks(shape, (depth * flat[0], *flat[1:]))) > MOST_BLOCKS:
+            depth *= 2
+        return depth * flat[0], *flat[1:]
+    _check_multiple(chosen, chunk)
+    most = tuple(map(max, _multiple(shape, chunk), flat))
+    if any(size > end for size, end in zip(chosen, most, strict=True)):
+        raise UserError(
+            f"{title_of('shards')} of {shape_text(chosen)} are larger than the output, which has "
+            f"{shape_text(shape)} voxels; choose at most {shape_text(most)}.",
+            ("shards",),
+        )
+    return chosen
+
+
+def flat_shard(shape: Size, chunk: Size, side_px: int = SHARD_PX) -> Size:
+    """Return one slice of an output, in whole chunks and at most `side_px` wide."""
+    height, width = (min(side_px, end) for end in _multiple(shape, chunk)[1:])
+    return 1, height, width
+
+
+def _check_multiple(shard: Size, chunk: Size) -> None:
+    if any(of % by for of, by in zip(shard, chunk, strict=True)):
+        raise UserError(
+            f"A shard of {shape_text(shard)} voxels is not a multiple of a chunk of {shape_text(chunk)}; "
+            f"make it {shape_text(_multiple(shard, chunk))}.",
+            ("shards",),
+        )
 
 
 def ceil_divided(size: Size, by: Size) -> Size:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from emseg_napari.io.axes import Size, VolumeWindow, size_of
-from emseg_napari.io.chunk_errors import BrokenChunk
+from emseg_napari.io.chunk_errors import BrokenChunk, chunks_over
 from emseg_napari.io.volume import PixelSource, Volume
 
 
@@ -44,23 +44,18 @@ class HoledPixels:
             return self.pixels.read(window).astype(np.float32)
         except BrokenChunk:
             found = np.full(size_of(window), np.nan, np.float32)
-        for part in self._halves(window):
+        # Chunk by chunk, so that many broken ones cost no more than each of them a look.
+        for _, chunk in chunks_over(window, self.shape, self.chunks or self.shape):
+            part = _common(window, chunk)
             z, y, x = (slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, window, strict=True))
-            found[z, y, x] = self.read(part)
+            with suppress(BrokenChunk):
+                found[z, y, x] = self.pixels.read(part)
         return found
 
-    def _halves(self, window: VolumeWindow) -> Iterator[VolumeWindow]:
-        """Give two parts of a window that share no chunk; none if it lies in a single one."""
-        chunks = self.chunks or self.shape
-        places = [(w.start // c, -(-w.stop // c)) for w, c in zip(window, chunks, strict=True)]
-        axis = int(np.argmax([last - first for first, last in places]))
-        first, last = places[axis]
-        if last - first < 2:
-            return
-        middle = (first + last) // 2 * chunks[axis]
-        for part in (slice(window[axis].start, middle), slice(middle, window[axis].stop)):
-            z, y, x = (part if n == axis else one for n, one in enumerate(window))
-            yield z, y, x
+
+def _common(window: VolumeWindow, chunk: VolumeWindow) -> VolumeWindow:
+    z, y, x = (slice(max(w.start, c.start), min(w.stop, c.stop)) for w, c in zip(window, chunk, strict=True))
+    return z, y, x
 
 
 def holed(volume: Volume) -> Volume:

@@ -20,6 +20,7 @@ from emseg_napari.core.jobs import JobContext, UserError
 from emseg_napari.io import ome_zarr_metadata, pyramid
 from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.block_store import IN_USE_S, BlockFiles, DurableStore, create_group
+from emseg_napari.io.chosen_blocks import ChosenBlocks
 from emseg_napari.io.layout import Block, Blocks, Layout
 from emseg_napari.io.multiscale import Multiscale
 from emseg_napari.io.resume_check import LATER, MARKS, UNREAD, OutputState, check_resumable
@@ -101,12 +102,12 @@ class VolumeOutput:
                 output._record_changes(record or {})
         return output
 
-    def prepare_missing(self) -> list[Block]:
+    def prepare_missing(self) -> ChosenBlocks:
         """Prepare the output for writing what is missing of level 0; takes a while if it is large.
 
         Returns
         -------
-        list of Block
+        ChosenBlocks
             Those that are `missing`.
 
         Raises
@@ -175,9 +176,9 @@ class VolumeOutput:
         """The parts that are one file each, x fastest."""
         return self._files.blocks
 
-    def missing(self) -> list[Block]:
+    def missing(self) -> ChosenBlocks:
         """Return the blocks that are still to write, in the order of `blocks`."""
-        return list(self._files.missing())
+        return self._files.missing()
 
     def holds(self, window: VolumeWindow) -> bool:
         """Say whether all blocks that have voxels in a window (z, y, x) of slices are there."""

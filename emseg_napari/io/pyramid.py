@@ -7,7 +7,7 @@ before, until a slice is about one chunk.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def write_levels(folder: Path, layout: Layout, context: JobContext, scheduler: S
     for n in range(1, len(levels)):
         z, y, x = (b // a for a, b in zip(factors[n - 1], factors[n], strict=True))
         halving = Halving(levels[n - 1], levels[n], (z, y, x), layout)
-        missing = list(levels[n].missing())
+        missing = levels[n].missing()
         progress.start_level(len(missing), len(levels[n].blocks))
         place = scheduler if len(missing) > _FEW else LOCAL
         failures = run_blocks(halving, missing, place, context.reporting_to(progress))
@@ -104,20 +104,21 @@ class Halving:
         """The output."""
         return (self.source.folder,)
 
+    def divide(self, block: Block) -> list[Block]:
+        """Return the layers of chunks of a block: no more is in memory than one needs, and the block."""
+        return block.by_slice(self.layout.chunk[0])
+
+    def join(self, block: Block, results: list[np.ndarray]) -> np.ndarray:
+        """Return the values of a block from those of its layers."""
+        return block.joined(results)
+
     def read(self, block: Block) -> np.ndarray:
-        """Return the values of a block, reading no more at once than a layer of its chunks needs.
+        """Return the values of a layer.
 
         Reducing here and not in `compute` keeps what waits in memory small.
         """
-        window = block.window
-        values = np.empty(block.shape, self.layout.dtype)
-        thick = self.layout.chunk[0]
-        for first in range(0, block.shape[0], thick):
-            last = min(first + thick, block.shape[0])
-            layer = (slice(window[0].start + first, window[0].start + last), *window[1:])
-            source = self.source.read(_multiplied(layer, self.step, self.source.shape))
-            values[first:last] = reduced(source, self.step, self.layout.labels)
-        return values
+        source = self.source.read(_multiplied(block.window, self.step, self.source.shape))
+        return reduced(source, self.step, self.layout.labels)
 
     def compute(self, block: Block, given: np.ndarray, should_stop: ShouldStop) -> np.ndarray:
         """Return what was read."""
@@ -128,7 +129,7 @@ class Halving:
         self.target.write(block, result)
 
 
-def remove_coarser(folder: Path, layout: Layout, missing: list[Block]) -> None:
+def remove_coarser(folder: Path, layout: Layout, missing: Iterable[Block]) -> None:
     """Remove the coarser blocks that were made while the blocks `missing` of level 0 were not there."""
     for n, factor in enumerate(level_factors(layout)[1:], start=1):
         if not (folder / str(n)).is_dir():

@@ -68,7 +68,7 @@ _CHOICES = (
     _Choice("what is written", ("kind", "values", "convention", "labels", "dtype")),
 )
 # The name of the setting that a key of a record follows from.
-_SETTINGS = {"orientations": "average_orientations", "closed_gaps": "close_gaps"}
+_SETTINGS = {"closed_gaps": "close_gaps"}
 _OTHER = {"version": "the version of emseg-napari", "ome_version": "the version of OME-Zarr"}
 # Hashes, which are not shown: only that they differ.
 _MARKS = ("network", "predicted_by")
@@ -130,7 +130,8 @@ def check_resumable(path: Path, old: OutputState, new: OutputState) -> None:
     if any(getattr(old.layout, part) != getattr(new.layout, part) for part in _CUT):
         raise UserError(
             f"{path} is cut into {_cut(old.layout)}, not into {_cut(new.layout)}, so that several workers "
-            "would write one file; use the former, or choose another output."
+            f"would write one file; use the former as {title_of('shards')}, or choose another output.",
+            ("shards",),
         )
 
 
@@ -202,9 +203,7 @@ def _clause(words: str, name: str, old: Mapping[str, Any], new: Mapping[str, Any
 
 
 def _shown(name: str, value: Any) -> str:
-    if name == "orientations":
-        value = value != 1
-    elif name == "closed_gaps":
+    if name == "closed_gaps":
         value = value is not None
     if name == "slices" and value:
         return "{}:{}".format(*value)

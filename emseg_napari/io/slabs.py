@@ -1,6 +1,8 @@
 """Cache of slabs: a chunk that is many slices deep is decoded once, not once for every slice.
 
-Where slices are so large that not all of a chunk's fit into a slab, it is decoded once for each slab.
+A slab is a window of all slices that lie in the same chunks. It is kept in memory, and where it is too large
+for that in a temporary file. Where there is no room for that, either, it is read in thinner slabs, for each
+of which its chunks are decoded again.
 """
 
 from __future__ import annotations
@@ -9,36 +11,62 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from emseg_napari.io.axes import Size, SliceWindow, VolumeWindow
+from emseg_napari.io.chunk_errors import BrokenChunk
+from emseg_napari.io.scratch_array import ScratchArray, scratch_copy
 from emseg_napari.io.volume import Volume
 
 S = TypeVar("S")
 
-# Two of these, one of a block and one for the grey levels of slices, are kept.
-SLAB_BYTES = 192 << 20
+# That a slab may take in memory, of which two are kept, and in a temporary file.
+SLAB_BYTES, SCRATCH_BYTES = 192 << 20, 8 << 30
+_MOST_KEPT = 256
+
+
+class _Place(NamedTuple):
+    """Which voxels a slab holds."""
+
+    first: int
+    end: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @classmethod
+    def of(cls, slices: range, window: SliceWindow) -> _Place:
+        rows, columns = window
+        return cls(slices.start, slices.stop, rows.start, rows.stop, columns.start, columns.stop)
+
+    def holds(self, z: int, window: SliceWindow) -> bool:
+        rows, columns = window
+        is_between = self.top <= rows.start and rows.stop <= self.bottom and self.first <= z < self.end
+        return is_between and self.left <= columns.start and columns.stop <= self.right
 
 
 class Slabs:
-    """Reads windows of slices, and keeps those of the next slices where they lie in the same chunks.
+    """Reads windows of slices, and keeps those of the other slices that lie in the same chunks.
 
-    Threads may share it; pickled, it keeps nothing.
+    Threads may share it; pickled, it keeps nothing. What cannot be read is not tried again.
 
     Parameters
     ----------
     volume : Volume
+    windows : int
+        How many windows of a slice are read before those of the next one: the slabs of all are kept.
     """
 
-    def __init__(self, volume: Volume) -> None:
-        self._volume = volume
-        self._kept: OrderedDict[tuple[int, str], np.ndarray] = OrderedDict()
+    def __init__(self, volume: Volume, windows: int = 1) -> None:
+        self._volume, self._windows = volume, windows
+        self._kept: OrderedDict[_Place, np.ndarray | ScratchArray | BrokenChunk] = OrderedDict()
         self._lock = Lock()
 
-    def __reduce__(self) -> tuple[type[Slabs], tuple[Volume]]:
-        return Slabs, (self._volume,)
+    def __reduce__(self) -> tuple[type[Slabs], tuple[Volume, int]]:
+        return Slabs, (self._volume, self._windows)
 
     def read(self, z: int, window: SliceWindow) -> np.ndarray:
         """Return a window of a slice.
@@ -48,39 +76,97 @@ class Slabs:
         BrokenChunk
             If a chunk of it is missing or damaged.
         """
-        slab = slab_of(self._volume, z, window)
-        if len(slab) == 1:
+        slices = layer_of(self._volume, z)
+        if len(slices) == 1:
             return self._volume[z, window[0], window[1]]
+        rows, columns = (
+            slice(*part.indices(length)[:2])
+            for part, length in zip(window, self._volume.shape[1:], strict=True)
+        )
         with self._lock:  # a thread waits for a slab that another thread is reading
-            return self._slab(slab, window)[z - slab.start].copy()  # a view would keep the slab alive
+            return self._read(slices, z, (rows, columns))
 
-    def _slab(self, slab: range, window: SliceWindow) -> np.ndarray:
-        key = slab.start, str(window)
-        if key not in self._kept:
-            self._make_room(len(slab) * _bytes(self._volume, window))
-            self._kept[key] = self._volume[slab.start : slab.stop, window[0], window[1]]
-        self._kept.move_to_end(key)
-        return self._kept[key]
+    def _read(self, slices: range, z: int, window: SliceWindow) -> np.ndarray:
+        place = self._place_over(z, window) or self._add(slices, z, window)
+        self._kept.move_to_end(place)
+        slab, (rows, columns) = self._kept[place], window
+        if isinstance(slab, BrokenChunk):
+            raise slab.with_traceback(None)  # else it would grow by every time
+        part = (
+            slice(rows.start - place.top, rows.stop - place.top),
+            slice(columns.start - place.left, columns.stop - place.left),
+        )
+        if isinstance(slab, ScratchArray):
+            return slab.read(z - place.first, part)
+        return slab[z - place.first, *part].copy()  # a view would keep the slab alive
+
+    def _place_over(self, z: int, window: SliceWindow) -> _Place | None:
+        """Return the place of a slab that holds a window of a slice.
+
+        Of one that cannot be read, a part may be: only the same window is known not to be.
+        """
+        for place, slab in self._kept.items():
+            if place.holds(z, window) and (
+                not isinstance(slab, BrokenChunk) or place[2:] == _Place.of(range(z), window)[2:]
+            ):
+                return place
+        return None
+
+    def _add(self, slices: range, z: int, window: SliceWindow) -> _Place:
+        """Read a slab, or find out that it cannot be read, and return its place."""
+        try:
+            place, slab = self._slab(slices, z, window)
+        except BrokenChunk as error:
+            place = _Place.of(slices, window)
+            self._kept[place] = error
+        else:
+            self._kept[place] = slab
+        return place
+
+    def _slab(self, slices: range, z: int, window: SliceWindow) -> tuple[_Place, np.ndarray | ScratchArray]:
+        in_a_slice = max(1, _bytes(self._volume, window))
+        needed = len(slices) * in_a_slice
+        if self._windows * needed > SLAB_BYTES:
+            self._make_room(0)
+            whole = (slice(slices.start, slices.stop), *window)
+            slab = scratch_copy(self._volume, whole, SLAB_BYTES) if needed <= SCRATCH_BYTES else None
+            if slab is not None:
+                return _Place.of(slices, window), slab
+            slices = _thinner(slices, z, max(1, SLAB_BYTES // in_a_slice))
+        self._make_room(len(slices) * in_a_slice)
+        return _Place.of(slices, window), self._volume[slices.start : slices.stop, window[0], window[1]]
 
     def _make_room(self, wanted: int) -> None:
-        while self._kept and sum(one.nbytes for one in self._kept.values()) + wanted > 2 * SLAB_BYTES:
+        """Forget slabs until another one fits beside the rest, the one that was read longest ago first."""
+        while self._kept and not self._has_room(wanted):
             self._kept.popitem(last=False)
 
+    def _has_room(self, wanted: int) -> bool:
+        in_memory = sum(one.nbytes for one in self._kept.values() if isinstance(one, np.ndarray))
+        in_files = sum(isinstance(one, ScratchArray) for one in self._kept.values())
+        return (
+            in_memory + wanted <= 2 * SLAB_BYTES
+            and in_files < 2 * self._windows
+            and len(self._kept) < _MOST_KEPT
+        )
 
-def slab_of(volume: Volume, z: int, window: SliceWindow) -> range:
-    """Return the slices that are read together with slice `z`: in the same chunks, as many as may be kept."""
-    chunk = volume.chunks[0] if volume.chunks else 1
-    depth = max(1, min(chunk, SLAB_BYTES // max(1, _bytes(volume, window))))
-    first = z // chunk * chunk
-    start = first + (z - first) // depth * depth
-    return range(start, min(start + depth, first + chunk, len(volume)))
+
+def layer_of(volume: Volume, z: int) -> range:
+    """Return the slices that lie in the same chunks as slice `z`."""
+    depth = volume.chunks[0] if volume.chunks else 1
+    first = z // depth * depth
+    return range(first, min(first + depth, len(volume)))
+
+
+def _thinner(slices: range, z: int, depth: int) -> range:
+    """Return those of some slices that are read with slice `z` where no more than `depth` fit."""
+    first = slices.start + (z - slices.start) // depth * depth
+    return range(first, min(first + depth, slices.stop))
 
 
 def _bytes(volume: Volume, window: SliceWindow) -> int:
-    height, width = (
-        len(range(*part.indices(length))) for part, length in zip(window, volume.shape[1:], strict=True)
-    )
-    return height * width * volume.dtype.itemsize
+    height, width = (part.stop - part.start for part in window)
+    return max(0, height) * max(0, width) * volume.dtype.itemsize
 
 
 @dataclass(frozen=True)

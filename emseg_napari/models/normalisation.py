@@ -142,10 +142,15 @@ def _sample_of(slice_: Readable) -> tuple[np.ndarray, bool]:
     Those at the edges of the slice lie at the edges of what is returned, where a border is looked for.
     """
     height, width = slice_.shape
-    if height * width <= _WHOLE_PIXELS:
+    if sample_windows((height, width)) == 1:
         return slice_[0:height, 0:width], True
     rows, columns = (_window_positions(n) for n in slice_.shape)
     return np.block([[slice_[row, column] for column in columns] for row in rows]), False
+
+
+def sample_windows(shape: tuple[int, int]) -> int:
+    """Return how many windows of a slice (y, x) are read for its levels: 1 if it is read as a whole."""
+    return 1 if shape[0] * shape[1] <= _WHOLE_PIXELS else _WINDOWS**2
 
 
 def _step(size: int) -> int:

@@ -3,6 +3,7 @@
 boundary       boundary probability as a volume states it
 watershed      fragments of cells: seeds and a watershed
 watershed_kernel  what of it looks at every pixel (compiled)
+seed_kernel    where it begins (compiled)
 agglomeration  joins fragments where the boundary between them is weak
 close_gaps     closes gaps in membranes by means of the cells
 stack          the cells of a stack in memory

@@ -16,7 +16,6 @@ from typing import NamedTuple
 import numpy as np
 
 SHORT, PER_DOUBLING = 30, 0.055  # steps up to which length does not count, and what it counts then
-_STEPS = ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]))
 
 
 class Borders(NamedTuple):
@@ -50,11 +49,12 @@ class Borders(NamedTuple):
     @classmethod
     def within(cls, numbers: np.ndarray, probability: np.ndarray) -> Borders:
         """Measure those of a picture; parameters as of `Regions`."""
-        steps = []
-        for here, there in _STEPS:
-            apart = numbers[here] != numbers[there]
-            steps.append([a[side][apart] for a in (numbers, probability) for side in (here, there)])
-        return cls.across(*(np.concatenate(parts) for parts in zip(*steps, strict=True)))
+        regions, strengths, width = numbers.ravel(), probability.ravel(), numbers.shape[1]
+        down = np.flatnonzero(regions[width:] != regions[:-width])
+        across = np.flatnonzero(regions[1:] != regions[:-1])
+        across = across[(across + 1) % width > 0]  # the next of a row's last pixel is in the row below
+        here, there = np.concatenate([down, across]), np.concatenate([down + width, across + 1])
+        return cls.across(regions[here], regions[there], strengths[here], strengths[there])
 
     @classmethod
     def across(
@@ -86,7 +86,7 @@ class Regions:
     """
 
     def __init__(self, numbers: np.ndarray, probability: np.ndarray) -> None:
-        self._keep(numbers, np.bincount(numbers.ravel()), Borders.within(numbers, probability))
+        self._keep(numbers, _sizes(numbers), Borders.within(numbers, probability))
 
     @classmethod
     def of_parts(cls, sizes: np.ndarray, borders: Borders) -> Regions:
@@ -110,6 +110,8 @@ class Regions:
 
     def _keep(self, numbers: np.ndarray, sizes: np.ndarray, borders: Borders) -> None:
         self._numbers = numbers
+        first = first_pixels(numbers)
+        self._in_order = np.argsort(first)[np.count_nonzero(first < 0) :]  # without those that do not occur
         self._size = sizes.tolist()
         self._joined_to = list(range(len(self._size)))
         # Of each region its neighbours, and of each of them the border: sum of probability, and steps.
@@ -152,7 +154,9 @@ class Regions:
         """Return the regions as they are now: int32 (y, x), 1, 2, ... in reading order."""
         for one in range(len(self._joined_to)):
             self._joined_to[one] = self._last(one)
-        return in_reading_order(np.array(self._joined_to)[self._numbers] + 1)
+        new = np.zeros(len(self._joined_to), np.int32)
+        new[self._in_order] = in_reading_order(np.array(self._joined_to)[self._in_order] + 1)
+        return new[self._numbers]
 
     def _last(self, one: int) -> int:
         while self._joined_to[one] != one:
@@ -207,24 +211,48 @@ def first_pixels(numbers: np.ndarray) -> np.ndarray:
     numpy.ndarray
         int64 (n,): of number 0, 1, 2, ... the place of its first pixel; -1 for what does not occur.
     """
-    pixels = numbers.ravel()
-    first = np.full(int(pixels.max(initial=0)) + 1, -1)
-    first[pixels[::-1]] = np.arange(pixels.size)[::-1]  # the last to be written is the first pixel
+    first = np.full(int(numbers.max(initial=0)) + 1, -1)
+    begin = _begins(numbers)[::-1]
+    first[numbers.ravel()[begin]] = begin  # the last to be written is the first pixel
     return first
 
 
+def _sizes(numbers: np.ndarray) -> np.ndarray:
+    """Count the pixels of region 0, 1, 2, ...: int64 (n,)."""
+    begin = _begins(numbers)
+    lengths = np.diff(begin, append=numbers.size)
+    return np.bincount(numbers.ravel()[begin], lengths).astype(np.int64)
+
+
+def _begins(numbers: np.ndarray) -> np.ndarray:
+    """Return the places at which a number follows another in reading order: few, where regions are wide."""
+    pixels = numbers.ravel()
+    return np.concatenate([np.arange(min(pixels.size, 1)), np.flatnonzero(pixels[1:] != pixels[:-1]) + 1])
+
+
 def outlined(numbers: np.ndarray) -> np.ndarray:
-    """Return regions with 0 where one touches another at its next pixel in y or x.
+    """Return regions with 0 at their `edges`.
 
     Parameters
     ----------
     numbers : numpy.ndarray
         int (y, x).
     """
-    edge = np.zeros(numbers.shape, bool)
-    for here, there in _STEPS:
-        edge[here] |= numbers[here] != numbers[there]
-    return np.where(edge, 0, numbers)
+    return np.where(edges(numbers), 0, numbers)
+
+
+def edges(numbers: np.ndarray) -> np.ndarray:
+    """Return where regions touch another at their next pixel in y or x: bool (y, x).
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray
+        int (y, x).
+    """
+    found = np.zeros(numbers.shape, bool)
+    found[:-1] = numbers[:-1] != numbers[1:]
+    found[:, :-1] |= numbers[:, :-1] != numbers[:, 1:]
+    return found
 
 
 def _exact(probability: np.ndarray) -> np.ndarray:

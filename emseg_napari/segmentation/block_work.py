@@ -78,11 +78,6 @@ class WatershedStep(SegmentationStep):
             self.parts.save_piece(block.index, piece)
         self.parts.fragments.write(block, fragments[None])
 
-    def order(self, block: Block) -> tuple[int, ...]:
-        """Return a key that brings blocks together whose probability is read together."""
-        z, *place = block.index
-        return self.boundary.together(z, self._seen(block)).start, *place, z
-
     def _seen(self, block: Block) -> SliceWindow:
         return self.parts.cut.seen(_part(block), self.parts.shape)
 
@@ -150,22 +145,29 @@ class NumberStep(SegmentationStep):
         """Files and folders that every worker must see under these names."""
         return [self.output.path, *super().paths]
 
+    def divide(self, block: Block) -> list[Block]:
+        """Return the slices of a block."""
+        return block.by_slice()
+
+    def join(self, block: Block, results: list[np.ndarray]) -> np.ndarray:
+        """Return a block, int32 (z, y, x), from its slices."""
+        return block.joined(results)
+
     def read(self, block: Block) -> np.ndarray:
-        """Read numbers, for outlines of one row and column more."""
+        """Read the numbers of a slice of a block, for outlines of one row and column more."""
         more = int(self.settings.outlines)
         y, x = (
             slice(part.start, min(part.stop + more, end))
             for part, end in zip(_part(block), self.parts.shape, strict=True)
         )
-        return np.stack(
-            [self.parts.numbered(z, (y, x)) for z in range(*block.window[0].indices(len(self.output)))]
-        )
+        return self.parts.numbered(block.window[0].start, (y, x))
 
     def compute(self, block: Block, given: np.ndarray, should_stop: ShouldStop) -> np.ndarray:
-        """Return int32 (z, y, x) of the block."""
+        """Return int32 (1, y, x) of the slice."""
         ask(should_stop)
-        shown = np.stack([outlined(slice_) for slice_ in given]) if self.settings.outlines else given
-        return shown[tuple(slice(length) for length in block.shape)]
+        shown = outlined(given) if self.settings.outlines else given
+        _, height, width = block.shape
+        return shown[None, :height, :width]
 
     def write(self, block: Block, result: np.ndarray) -> None:
         """Write them."""

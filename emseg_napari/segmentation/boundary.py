@@ -16,6 +16,7 @@ import numpy as np
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import BOUNDARY, UNLABELLED
 from emseg_napari.io.axes import SliceWindow
+from emseg_napari.io.chosen_blocks import layers_of
 from emseg_napari.io.open import read_whole
 from emseg_napari.io.records import (
     Kind,
@@ -26,7 +27,7 @@ from emseg_napari.io.records import (
     recorded_kind,
 )
 from emseg_napari.io.resume_check import PARTIAL
-from emseg_napari.io.slabs import Slabs, slab_of
+from emseg_napari.io.slabs import Slabs, layer_of
 from emseg_napari.io.stack_or_volume import open_prediction
 from emseg_napari.io.volume import Volume
 from emseg_napari.segmentation.stack import check_probability
@@ -89,9 +90,9 @@ class Boundary:
             )
         return self._converted(self._slabs.read(z, part), z)
 
-    def together(self, z: int, part: SliceWindow) -> range:
-        """Return the slices whose part is read together with that of slice `z`."""
-        return slab_of(self.volume, z, part)
+    def layers(self) -> list[list[int]]:
+        """Return the slices in groups that lie in the same chunks, and so are read together."""
+        return layers_of((layer_of(self.volume, z).start, z) for z in range(len(self.volume)))
 
     def __getstate__(self) -> dict[str, Any]:
         # What was read stays in its process.

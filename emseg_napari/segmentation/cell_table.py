@@ -1,4 +1,4 @@
-"""Table of cells: the slices, the pixels and the size of each, for a spreadsheet and for napari."""
+"""Table of cells: the slices and the size of each, for a spreadsheet and for napari."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def measured(
     -------
     dict of str to numpy.ndarray
         Columns, a row for every cell in the order of the numbers: "cell", its number; "first_slice",
-        "last_slice" and "slices", in how many it lies; "area_px", its pixels in all slices; and
-        "area_UNIT2" or "volume_UNIT3" ("unit" where the pixel names none).
+        "last_slice" and "slices", in how many it lies; "pixels" and "area_UNIT2", or of linked
+        cells "voxels" and "volume_UNIT3" ("UNIT" is "unit" where the pixel names none).
     """
     found = [(0, *_NO_CELLS), *((z, *cells) for z, cells in slices)]
     numbers = np.concatenate([cells for _, cells, _ in found])
@@ -112,7 +112,7 @@ def measured(
         "first_slice": where[first],
         "last_slice": last,
         "slices": np.bincount(row, minlength=len(cells)),
-        "area_px": pixels,
+        "voxels" if is_linked else "pixels": pixels,
     }
     if pixel is not None:
         size, unit = pixel

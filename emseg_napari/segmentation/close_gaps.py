@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from emseg_napari.core.jobs import ShouldStop, never
-from emseg_napari.segmentation.agglomeration import outlined
+from emseg_napari.segmentation.agglomeration import edges
 from emseg_napari.segmentation.stack import fragments_of_slice
 from emseg_napari.settings import CellSettings
 
@@ -53,7 +53,7 @@ def closings(
     regions = fragments_of_slice(probability, CellSettings(), should_stop)
     for level in levels:
         regions.join_weak(level)
-        lines = (outlined(regions.numbers()) == 0) & (probability < threshold)
+        lines = edges(regions.numbers()) & (probability < threshold)
         yield np.where(lines, raised, probability)
 
 

@@ -12,15 +12,17 @@ A file that is there is whole, and is what any other process would have written.
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
 from emseg_napari.core import files
-from emseg_napari.io.axes import SliceWindow
+from emseg_napari.io.axes import Size, SliceWindow
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.segmentation.overlaps import Overlaps
@@ -28,6 +30,7 @@ from emseg_napari.segmentation.tiles import Cut, Piece, TileIndex
 
 Tables = dict[str, np.ndarray]
 _ALL = "all"  # tiles have fragments
+_MOST_BYTES, _MOST_TABLES = 256 << 20, 256  # of tables that were read and are kept
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class IntermediateFiles:
         return parts
 
     @property
-    def broken(self) -> frozenset[tuple[int, ...]]:
+    def broken(self) -> frozenset[Size]:
         """Tiles without fragments, (z, y, x), for want of readable probabilities."""
         return frozenset() if self.mark == _ALL else _tiles_in(self._links / "broken.npz")
 
@@ -169,17 +172,40 @@ def load(path: Path) -> Tables:
 def loaded(path: Path) -> Tables:
     """Read what `save` wrote, from memory if it was read lately."""
     stat = path.stat()  # the name alone may be that of an earlier segmentation
-    return _loaded(path, stat.st_ino, stat.st_mtime_ns)
+    return _READ.get((path, stat.st_ino, stat.st_mtime_ns))
 
 
 @lru_cache(maxsize=2)
-def _tiles_in(path: Path) -> frozenset[tuple[int, ...]]:
-    return frozenset(map(tuple, load(path)["tiles"].tolist()))
+def _tiles_in(path: Path) -> frozenset[Size]:
+    return frozenset((z, j, i) for z, j, i in load(path)["tiles"].tolist())
 
 
-@lru_cache(maxsize=16)
-def _loaded(path: Path, *_: int) -> Tables:
-    return load(path)
+class _TablesRead:
+    """Tables that were read lately: as many as memory may hold, for a deep block those of all its slices."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Path, int, int], Tables] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: tuple[Path, int, int]) -> Tables:
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = load(key[0])
+            self._kept.move_to_end(key)
+            while len(self._kept) > 1 and self._is_full():
+                self._kept.popitem(last=False)
+            return self._kept[key]
+
+    def _is_full(self) -> bool:
+        is_many = len(self._kept) > _MOST_TABLES
+        return is_many or sum(map(_bytes_of, self._kept.values())) > _MOST_BYTES
+
+
+_READ = _TablesRead()
+
+
+def _bytes_of(tables: Tables) -> int:
+    return sum(table.nbytes for table in tables.values())
 
 
 def _inside(tile: SliceWindow, part: SliceWindow) -> SliceWindow | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from emseg_napari.core.blockwise import BlockWork, Scheduler, run_blocks
 from emseg_napari.core.jobs import (
@@ -36,13 +36,13 @@ class Stages:
         """Report something that belongs to no single stage."""
         self._context.report(event)
 
-    def do(self, stage: str, step: BlockWork, blocks: Sequence[Block]) -> list[BlockFailed]:
+    def do(self, stage: str, step: BlockWork, blocks: Collection[Block]) -> list[BlockFailed]:
         """Do a stage, and return what failed."""
         if not blocks:  # nothing to start workers for
             return []
         return run_blocks(step, blocks, self.scheduler, self.context(stage))
 
-    def must(self, stage: str, step: BlockWork, blocks: Sequence[Block]) -> None:
+    def must(self, stage: str, step: BlockWork, blocks: Collection[Block]) -> None:
         """Do a stage of which every block is needed."""
         failures = self.do(stage, step, blocks)
         if failures:

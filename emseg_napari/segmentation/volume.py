@@ -30,7 +30,7 @@ from emseg_napari.core import files
 from emseg_napari.core.blockwise import LOCAL, Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
 from emseg_napari.core.owned_output import owned, refuse_outside
-from emseg_napari.io.layout import Block, Layout, Version
+from emseg_napari.io.layout import CHUNK_PX, SHARD_PX, Layout, Version, shard_of
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.records import record_of_path
 from emseg_napari.io.resume_check import LATER, check_unchanged
@@ -50,7 +50,6 @@ from emseg_napari.segmentation.stages import FINISH, FLOOD, JOIN, NUMBER, OVERLA
 from emseg_napari.segmentation.tiles import CUT, Cut
 from emseg_napari.settings import CellSettings
 
-_CHUNK_PX = 512
 _MOST = np.iinfo(np.int32).max
 
 
@@ -139,8 +138,9 @@ def segment_volume(
 class _Segmentation:
     def __init__(self, boundary: Boundary, destination: Destination, settings: CellSettings) -> None:
         self._boundary, self._settings, self._cut = boundary, settings, destination.cut
-        self._path, self._version = Path(destination.path), destination.version
-        self._record = {**destination.record, "settings": settings.model_dump(exclude={LATER})}
+        self._path, self._output = Path(destination.path), self._layout_of(destination)
+        # Shards are a part of the layout.
+        self._record = {**destination.record, "settings": settings.model_dump(exclude={LATER, "shards"})}
         begun = record_of_path(self._path)
         self._record |= {LATER: settings.missing_is_empty, STATE: state_of(boundary.volume, begun.get(STATE))}
         self._folder = self._path.parent / f".{self._path.name}.cells"
@@ -154,7 +154,7 @@ class _Segmentation:
         output = self._begin(output, parts)
         output.note_unread(bool(parts.broken))
         count = self._number(parts, stages)
-        blocks = [block for block in output.missing() if not _is_broken(block, parts)]
+        blocks = output.missing().without(_touched(parts, output))
         failures += stages.do(NUMBER, NumberStep(self._boundary, parts, self._settings, output), blocks)
         try:
             check_unchanged(self._path, self._boundary.volume, output.record)
@@ -169,18 +169,22 @@ class _Segmentation:
             files.remove(self._folder)
         return result
 
-    def _prepare(self) -> VolumeOutput:
-        shard = None if self._version == "0.4" else Layout.shard
-        layout = Layout(
-            self._boundary.volume.shape,
+    def _layout_of(self, destination: Destination) -> Layout:
+        volume, chosen = self._boundary.volume, self._settings.shards
+        # Also of slices that are smaller, as in outputs that were begun by earlier versions.
+        shard = shard_of(volume.shape, chosen, (1, CHUNK_PX, CHUNK_PX), (1, SHARD_PX, SHARD_PX))
+        return Layout(
+            volume.shape,
             "int32",
-            shard=shard,
-            voxel=self._boundary.volume.voxel,
-            version=self._version,
+            shard=None if destination.version == "0.4" and chosen is None else shard,
+            voxel=volume.voxel,
+            version=destination.version,
             labels=True,
-            origin=self._boundary.volume.origin,
+            origin=volume.origin,
         )
-        return VolumeOutput.prepare(self._path, layout, self._record)
+
+    def _prepare(self) -> VolumeOutput:
+        return VolumeOutput.prepare(self._path, self._output, self._record)
 
     def _begin(self, output: VolumeOutput, parts: IntermediateFiles) -> VolumeOutput:
         """Empty the output if it was numbered while other tiles were broken."""
@@ -198,7 +202,8 @@ class _Segmentation:
         fragments = VolumeOutput.prepare(self._folder / "fragments.zarr", layout, self._record)
         parts = IntermediateFiles(self._folder, self._cut, fragments)
         step = WatershedStep(self._boundary, parts, self._settings)
-        failures = stages.do(FLOOD, step, sorted(fragments.missing(), key=step.order))
+        tiles = fragments.missing().ordered(self._boundary.layers())
+        failures = stages.do(FLOOD, step, tiles)
         broken = [block.index for block in fragments.missing()]
         fragments.note_unread(bool(broken))
         return parts.without_tiles(broken), failures
@@ -227,11 +232,13 @@ class _Segmentation:
 def _layout(shape: Size, cut: Cut) -> Layout:
     """Return the layout in which every tile is one file."""
     tile = cut.size(shape[1:])
-    if cut.grid(shape[1:]) != (1, 1) and any(side % _CHUNK_PX for side in tile):
+    if cut.grid(shape[1:]) != (1, 1) and any(side % CHUNK_PX for side in tile):
         return Layout(shape, "int32", chunk=(1, *tile), shard=None)
-    height, width = (-(-side // _CHUNK_PX) * _CHUNK_PX for side in tile)
-    return Layout(shape, "int32", chunk=(1, _CHUNK_PX, _CHUNK_PX), shard=(1, height, width))
+    height, width = (-(-side // CHUNK_PX) * CHUNK_PX for side in tile)
+    return Layout(shape, "int32", chunk=(1, CHUNK_PX, CHUNK_PX), shard=(1, height, width))
 
 
-def _is_broken(block: Block, parts: IntermediateFiles) -> bool:
-    return any(tile.index in parts.broken for tile in parts.fragments.blocks.over(block.window))
+def _touched(parts: IntermediateFiles, output: VolumeOutput) -> set[Size]:
+    """Return the indices of the blocks that have voxels in tiles without fragments."""
+    tiles = (parts.fragments.blocks.at(index) for index in parts.broken)
+    return {block.index for tile in tiles for block in output.blocks.over(tile.window)}

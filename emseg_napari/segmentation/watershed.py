@@ -7,15 +7,15 @@ the boundary, so that they meet on its ridge.
 
 from __future__ import annotations
 
-import numpy as np
-from scipy import ndimage
-from skimage.morphology import local_maxima
+import math
 
-from emseg_napari.core.jobs import Cancelled, ShouldStop, never
-from emseg_napari.segmentation.agglomeration import first_pixels
+import numpy as np
+
+from emseg_napari.core.jobs import Cancelled, ShouldStop, UserError, never
+from emseg_napari.io.axes import shape_text
 from emseg_napari.settings import CellSettings
 
-_PER_PX = 4  # distances are counted in quarter pixels: whole numbers compare exactly
+_MOST_PX, _RIM_PX = 2**31 - 1, 2  # places of pixels are int32, of a picture with a rim on both sides
 
 
 def watershed_fragments(
@@ -37,7 +37,13 @@ def watershed_fragments(
         int32 (y, x): the seed from which a pixel was reached, from 1 in reading order of the seeds.
     first : numpy.ndarray
         int64 (n,): place of the first pixel of seed 1, 2, ... in reading order, counted from 0.
+
+    Raises
+    ------
+    UserError
+        If it has more pixels than can be counted, see `check_size`.
     """
+    check_size(probability.shape)
     ask(should_stop)
     interior = probability < settings.seed_below
     if interior.all():  # then nothing would be there to measure distances to
@@ -45,30 +51,42 @@ def watershed_fragments(
     from emseg_napari.segmentation.watershed_kernel import flooded, squared_distances
 
     squares = squared_distances(interior)
-    seeds, count = seeds_of(np.sqrt(squares), settings.neck_px)
-    if count <= 1:
+    seeds, first = seeds_of(squares, settings.neck_px)
+    if len(first) <= 1:
         return _one(probability.shape)
     ask(should_stop)
-    return flooded(*_levels(probability, squares), seeds), first_pixels(seeds)[1:]
+    return flooded(*_levels(probability, squares), seeds), first
+
+
+def check_size(shape: tuple[int, ...]) -> None:
+    """Raise `UserError` if a slice (y, x), or a part of one, is too large to be divided at once."""
+    if math.prod(n + _RIM_PX for n in shape) > _MOST_PX:
+        raise UserError(
+            f"Gaps cannot be closed in a slice of {shape_text(shape)} pixels at once (at most "
+            f"{_MOST_PX:,} pixels). Write the prediction into an OME-Zarr, which is done in blocks, or leave "
+            "gaps open."
+        )
 
 
 def _levels(probability: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the order in which pixels are flooded, int32 (y, x) from 0, and how many levels it has."""
-    interior = squares > 0
-    if squares.max() > squares.size:  # of a long strip: as many levels as there are distances
-        squares = np.unique(squares, return_inverse=True)[1].reshape(squares.shape)
-    widest = int(squares.max())
-    values, order = np.unique(probability[~interior], return_inverse=True)
-    levels = (widest - squares).astype(np.int32)
-    levels[~interior] = order + widest
-    return levels, widest + len(values)
+    from emseg_napari.segmentation.watershed_kernel import ranked
+
+    boundary = np.flatnonzero(squares == 0)
+    if squares.max() > squares.size - boundary.size:  # of a long strip: as many levels as there are distances
+        squares = np.unique(squares, return_inverse=True)[1].reshape(squares.shape).astype(np.int32)
+    widest = squares.max()
+    ranks, count = ranked(probability.ravel()[boundary].astype(np.float64))
+    levels = widest - squares
+    levels.ravel()[boundary] = widest + ranks
+    return levels, int(widest) + count
 
 
 def _one(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     return np.ones(shape, np.int32), np.zeros(1, np.int64)
 
 
-def seeds_of(distance: np.ndarray, neck_px: float) -> tuple[np.ndarray, int]:
+def seeds_of(squares: np.ndarray, neck_px: float) -> tuple[np.ndarray, np.ndarray]:
     """Return where the cells of one slice begin to grow.
 
     Seeds are the wide places of the interior: those from which every way to another, or out, comes
@@ -77,26 +95,21 @@ def seeds_of(distance: np.ndarray, neck_px: float) -> tuple[np.ndarray, int]:
 
     Parameters
     ----------
-    distance : numpy.ndarray
-        float (y, x): of interior pixels to the nearest boundary pixel, in pixels; 0 elsewhere.
+    squares : numpy.ndarray
+        int32 (y, x): of the distances of interior pixels to the nearest boundary pixel, in pixels; 0
+        elsewhere. See `watershed_kernel.squared_distances`.
     neck_px : float
 
     Returns
     -------
     seeds : numpy.ndarray
         int32 (y, x): 0 outside the seeds, each of which is connected by the sides of its pixels.
-    count : int
-        How many there are.
+    first : numpy.ndarray
+        int64 (n,): place of the first pixel of seed 1, 2, ... in reading order, counted from 0.
     """
-    from emseg_napari.segmentation.watershed_kernel import reconstructed
+    from emseg_napari.segmentation.seed_kernel import PER_PX, numbered_seeds, wide_places
 
-    steps = np.round(_PER_PX * distance).astype(np.int32)
-    lowered = reconstructed(steps - np.int32(round(_PER_PX * neck_px)), steps)
-    wide = local_maxima(lowered)  # not `h_maxima`, which parts equally wide places whatever the neck
-    regions, count = ndimage.label(distance > 0)
-    thin = np.ones(count + 1, bool)
-    thin[0], thin[regions[wide]] = False, False
-    return ndimage.label(wide | thin[regions])
+    return numbered_seeds(wide_places(squares, round(PER_PX * neck_px)))
 
 
 def ask(should_stop: ShouldStop) -> None:

@@ -5,7 +5,14 @@ folder are all made from these classes. A field's ``title`` is its name in the f
 its ``description`` the tooltip and the command line's help; units stand in both.
 """
 
-from emseg_napari.settings.base import Settings, is_advanced, is_range, validated, with_present_names
+from emseg_napari.settings.base import (
+    Settings,
+    is_advanced,
+    is_range,
+    is_size,
+    validated,
+    with_present_names,
+)
 from emseg_napari.settings.cells import MERGE_THRESHOLD, CellSettings
 from emseg_napari.settings.evaluation import ErrorSettings, EvaluationSettings, ReviewSettings
 from emseg_napari.settings.export import ExportSettings
@@ -29,6 +36,7 @@ __all__ = [
     "applies",
     "is_advanced",
     "is_range",
+    "is_size",
     "validated",
     "with_present_names",
 ]

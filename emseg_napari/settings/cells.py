@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from emseg_napari.settings.base import Settings, advanced, missing_is_empty_field
+from emseg_napari.settings.base import Settings, VoxelSizes, advanced, missing_is_empty_field, shards_field
 
 # From this mean boundary probability on, a boundary separates two cells (benchmarks/README.md).
 MERGE_THRESHOLD = 0.7
@@ -73,3 +73,4 @@ class CellSettings(Settings):
         le=20,
     )
     missing_is_empty: bool = missing_is_empty_field()
+    shards: VoxelSizes | None = shards_field()

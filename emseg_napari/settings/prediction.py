@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from emseg_napari.settings.base import SCALE_LIMITS, Settings, SliceRange, advanced, missing_is_empty_field
+from emseg_napari.settings.base import (
+    SCALE_LIMITS,
+    Settings,
+    SliceRange,
+    VoxelSizes,
+    advanced,
+    missing_is_empty_field,
+    shards_field,
+)
 
 
 class PredictionSettings(Settings):
@@ -29,11 +39,12 @@ class PredictionSettings(Settings):
         "learned; the result has the size of the image. The run's own when not given.",
         **SCALE_LIMITS,
     )
-    average_orientations: bool = Field(
-        True,
-        title="Average orientations",
-        description="Mean over the eight flips and turns: better, and eight times slower. "
-        "Used for `compact` only; the recipes of the others do not have it.",
+    orientations: Literal[1, 2, 4, 8] = Field(
+        2,
+        title="Orientations",
+        description="In how many orientations the network sees each slice; the mean counts. 1 = as it lies, "
+        "2 = also turned by half, 4 = also both mirrored, 8 = all flips and turns. Each doubling takes twice "
+        "as long and is a little better. Used for `compact` only.",
     )
     close_gaps: bool = Field(
         True,
@@ -50,6 +61,7 @@ class PredictionSettings(Settings):
         le=8192,
         multiple_of=32,
     )
+    shards: VoxelSizes | None = shards_field()
     threads: int = advanced(
         0, "Threads", "Processor threads to use; 0 = as many as the process may.", ge=0, le=1024
     )
@@ -76,5 +88,5 @@ class PredictionSettings(Settings):
         return {name: value for name, value in given.items() if value is not None}
 
     def orientations_for(self, network: str) -> int:
-        """Return over how many flips and turns a network of that name is averaged: 8 or 1."""
-        return 8 if self.average_orientations and network == "compact" else 1
+        """Return over how many orientations a network of that name is averaged: 1, 2, 4 or 8."""
+        return self.orientations if network == "compact" else 1

@@ -34,8 +34,6 @@ class Schedule:
     ----------
     step : int
         Optimiser steps done.
-    ending_seconds : float
-        Kept for what follows the last step.
     """
 
     def __init__(
@@ -46,17 +44,17 @@ class Schedule:
         earlier = float(spent[-1, 1]) if self.step and spent is not None else 0.0
         self._started = time.monotonic() - earlier
         self._epoch_began = self._previewed = earlier
-        self._late_seconds, self.ending_seconds = late_seconds, _ENDING_SECONDS
+        self._late_seconds, self._ending_seconds = late_seconds, _ENDING_SECONDS
 
     def reserve(self, seconds: float) -> None:
         """Keep so many seconds of the training's minutes for what follows the last step."""
-        self.ending_seconds = seconds
+        self._ending_seconds = seconds
 
     @property
     def _allotted_seconds(self) -> float:
         budget = 60 * (self._settings.minutes or 3.0)
         # Two fifths are for training even where the time is too short for the rest.
-        return max(0.4 * budget, budget - self._late_seconds - self.ending_seconds)
+        return max(0.4 * budget, budget - self._late_seconds - self._ending_seconds)
 
     @property
     def seconds(self) -> float:

@@ -291,16 +291,22 @@ class _Training:
 
     def finish(self) -> Run:
         """Export the kept weights and choose their thresholds."""
-        self._report(Progress(1.0, self._schedule.ending_seconds, "keeping the best network"))
+        self._report_end("")
         if self._learner.is_anchored and self._run.record.kept_share is None:
             self._blend_with_start()
         if self._run.blended_checkpoint.is_file():
             replace(self._run.blended_checkpoint, self._run.best_checkpoint)
+        self._report_end(": exporting it")
         self._learner.export(self._run)
+        self._report_end(": choosing its thresholds")
         self._score_kept()
         self._run.update(finished=True)
         self._run.start_checkpoint.unlink(missing_ok=True)  # last: a run that is not finished is resumed
         return self._run
+
+    def _report_end(self, part: str) -> None:
+        """Report what is being done at the end; how long each part takes is not known."""
+        self._report(Progress(1.0, None, f"keeping the best network{part}"))
 
     def _blend_with_start(self) -> None:
         """Write beside the learned weights what is kept of them: what suits the held-out labels best."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 from qtpy.compat import isalive
-from qtpy.QtCore import QPoint, QSize, Qt, QThreadPool
+from qtpy.QtCore import QPoint, QRect, QSize, Qt, QThreadPool
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
 
@@ -65,6 +65,7 @@ def open_window(
     from emseg_napari.widgets.dock import dock_of
 
     dock = dock_of(viewer).build()  # where it was closed meanwhile, it is put away
+    enlarge(window)  # before the image comes, which is fitted into the view
     if path is not None:
         dock.load.open_path(path)
     elif sample:
@@ -73,14 +74,18 @@ def open_window(
 
 
 def enlarge(window: QWidget) -> None:
-    """Make a window as large as the whole page, in the middle of the screen, unless it is larger."""
-    room = window.screen().availableGeometry()
-    wanted = window.size().expandedTo(_WHOLE_PAGE).boundedTo(room.size())
-    if wanted != window.size():
-        window.resize(wanted)
-        frame = window.frameGeometry()
-        frame.moveCenter(room.center())
-        window.move(frame.topLeft())
+    """Make a window as large as the whole page, unless it is larger, in the middle of the screen.
+
+    Its frame, which the window manager draws around it once it is shown, stays on the screen, too.
+    """
+    room, frame, inside = window.screen().availableGeometry(), window.frameGeometry(), window.geometry()
+    border = frame.size() - inside.size()
+    wanted = inside.size().expandedTo(_WHOLE_PAGE).boundedTo(room.size() - border)
+    if wanted == inside.size() and room.contains(frame):
+        return
+    outside = QRect(QPoint(), wanted + border)
+    outside.moveCenter(room.center())
+    window.setGeometry(QRect(outside.topLeft() + inside.topLeft() - frame.topLeft(), wanted))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -221,7 +226,6 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"emseg: {error}\n")
         return 1
     if not chosen.by_itself:
-        enlarge(dock.window())
         napari.run()
         return 0
     return _by_itself(viewer, dock, chosen.output, chosen.minutes)

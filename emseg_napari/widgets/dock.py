@@ -30,6 +30,7 @@ from qtpy.QtWidgets import (
 from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.focus import FocusReturn
 from emseg_napari.widgets.base.header import Header, MenuEntry
+from emseg_napari.widgets.base.keys import with_key
 from emseg_napari.widgets.base.labels_offer import LabelsOffer
 from emseg_napari.widgets.base.status_line import StatusLine
 from emseg_napari.widgets.base.step import StepWidget
@@ -109,6 +110,7 @@ class Dock(QWidget):
             self.steps.append(step)
             setattr(self, name, step)
             yield True
+        self.predict.proposed.connect(self.correct.show_proposed)
         self._build_header()
         self._lay_out()
         FocusReturn(self)
@@ -123,7 +125,7 @@ class Dock(QWidget):
         for choice in (self.header.image, self.header.labels):
             choice.activated.connect(self._forget_sentence)
         keys = MenuEntry(
-            "Keys (F1)",
+            with_key("Keys", "F1"),
             "All keys.",
             partial(self.correct.guarded, self.correct.show_keys),
         )
@@ -133,6 +135,7 @@ class Dock(QWidget):
         self.pages = QTabWidget()
         for title, parts in self._pages().items():
             self.pages.addTab(_scrolling(_stacked(parts)), title)
+        self.pages.currentChanged.connect(self._put_brush_down)
         self._work = _stacked([self.correct.strip, self.predict, self.pages])
         column = QVBoxLayout(self)
         column.setContentsMargins(6, 6, 6, 6)
@@ -163,6 +166,11 @@ class Dock(QWidget):
             self.status.show_sentence("", wrong=False)
         self.load.setVisible(not has_image)
         self._work.setVisible(has_image)
+
+    def _put_brush_down(self, page: int) -> None:
+        """Put a brush down on pages on which nothing is painted: a drag is meant to move the image there."""
+        if not any(step in (self.correct, self.train) for step in list(self._pages().values())[page]):
+            self.correct.brushes.put_down()
 
     def show_step(self, step: QWidget) -> None:
         """Open the page that a step lies in, if it lies in one."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QFileDialog, QLabel
+from qtpy.QtWidgets import QLabel
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
@@ -15,6 +16,7 @@ from emseg_napari.io.export import chosen_slices, export_training_labels
 from emseg_napari.io.sparse_stack import SparseStack, exchanged
 from emseg_napari.io.stacks import check_pair
 from emseg_napari.settings import ExportSettings, validated
+from emseg_napari.widgets.base.dialogs import ask_new_folder, is_sure
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import StepWidget, enable
@@ -30,6 +32,7 @@ class ExportStep(StepWidget):
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
+        self._name = "training-labels"  # of the last export
         self.form = SettingsForm(ExportSettings)
         self.export = self.button(
             "Export...", "Write images and labels (0 = boundary, 255 = interior) to a folder.", self._ask
@@ -48,19 +51,42 @@ class ExportStep(StepWidget):
         self.hint(obstacle, "export")
 
     def _ask(self) -> None:
-        start = recall_folder("exports", Path.home()) / "training-labels"
-        path, _ = QFileDialog.getSaveFileName(self, "Export to a new folder", str(start))
-        if path:
-            self.export_to(Path(path))
+        """Ask for the folder, once it is known that there is something to export."""
+        self.in_background("Checking the labels...", self._selecting(), lambda _: self._ask_folder())
+
+    def _ask_folder(self) -> None:
+        self.unsay()
+        start = recall_folder("exports", Path.home()) / self._name
+        folder = ask_new_folder(self, "Export to a folder", start)
+        if folder is not None and self._may_replace(folder):
+            self.export_to(folder)
+
+    def _may_replace(self, folder: Path) -> bool:
+        """Ask before an earlier export is lost; of a file the dialog has asked."""
+        if not folder.is_dir() or not any(folder.iterdir()):
+            return True
+        return is_sure(self, f"{folder.name} in {folder.parent} is replaced.", "Replace")
 
     def export_to(self, folder: Path) -> None:
         """Export in the background to `folder`."""
-        settings = validated(ExportSettings, **self.form.values())
-        image_layer, labels_layer = self.workspace.image, self.workspace.labels
-        image, voxel = volume_of_layer(image_layer), voxel_of_layer(image_layer)
-        origin = placement_of(image_layer).translate
+        settings, select = validated(ExportSettings, **self.form.values()), self._selecting()
+        image, voxel = volume_of_layer(self.workspace.image), voxel_of_layer(self.workspace.image)
+        origin = placement_of(self.workspace.image).translate
 
         def export() -> tuple[int, str]:
+            trusted, chosen, doubt = select()
+            export_training_labels(image, trusted, chosen, settings, folder, voxel, origin)
+            return len(chosen), doubt
+
+        self.in_background("Exporting...", export, lambda done: self._finished(folder, settings, *done))
+
+    def _selecting(self) -> Callable[[], tuple[SparseStack, list[int], str]]:
+        """Return what reads the labels that count, the slices to export and a doubt; it takes a while."""
+        settings = validated(ExportSettings, **self.form.values())
+        image_layer, labels_layer = self.workspace.image, self.workspace.labels
+        image = volume_of_layer(image_layer)
+
+        def select() -> tuple[SparseStack, list[int], str]:
             layer, labels = self.known_labels(labels_layer)
             check_pair(image, labels, image_layer.name, layer.name)
             confirmed = set(confirmed_in(layer)) if is_managed(layer) else set()
@@ -69,14 +95,14 @@ class ExportStep(StepWidget):
             if not settings.allow_unlabelled:
                 _refuse_proposals(labels, trusted, chosen)
                 _refuse_unlabelled(trusted, chosen)
-            export_training_labels(image, trusted, chosen, settings, folder, voxel, origin)
-            return len(chosen), exchanged(trusted, layer.name) or ""
+            return trusted, chosen, exchanged(trusted, layer.name) or ""
 
-        self.in_background("Exporting...", export, lambda done: self._finished(folder, settings, *done))
+        return select
 
     def _finished(self, folder: Path, settings: ExportSettings, count: int, doubt: str) -> None:
         remember("export", settings.model_dump(mode="json"))
         remember_folder("exports", folder.parent)
+        self._name = folder.name
         self.say(f"Exported {slice_count(count)} to {folder}. {doubt}".strip())
 
 

@@ -171,7 +171,8 @@ class LoadStep(SessionStep):
 
     def open_sample(self) -> None:
         """Open the sample stack with empty labels, and its true ones hidden."""
-        image, truth = self.viewer.open_sample("emseg-napari", "phantom")
+        with self.first_view.of_new_layers():
+            image, truth = self.viewer.open_sample("emseg-napari", "phantom")
         self.workspace.choose("image", image)
         self.workspace.choose("labels", add_empty_labels(self.viewer, image))
         self.say(f"Opened the sample. Press 'Propose this slice'; '{truth.name}' has the true labels.")
@@ -180,7 +181,8 @@ class LoadStep(SessionStep):
         """Download, unless that was done before, and show the ISBI 2012 training stack."""
 
         def show(pair: tuple[Any, Any]) -> None:
-            image = self.viewer.add_image(pair[0], name="ISBI 2012")
+            with self.first_view.of_new_layers():
+                image = self.viewer.add_image(pair[0], name="ISBI 2012")
             self.workspace.choose("image", image)
             self.workspace.choose("labels", add_labels(self.viewer, pair[1], "ISBI 2012 labels", image))
             self.say(
@@ -214,7 +216,9 @@ class LoadStep(SessionStep):
         self.read(path.name, read, lambda found: self._show_labels(path, *found))
 
     def _show_layers(self, path: Path, layers: list[LayerData]) -> None:
-        shown, before = [self.viewer.add_layer(Layer.create(*one)) for one in layers], self.workspace.labels
+        before = self.workspace.labels
+        with self.first_view.of_new_layers():
+            shown = [self.viewer.add_layer(Layer.create(*one)) for one in layers]
         for kind, of_kind in (("labels", Labels), ("image", Image)):
             fit = [layer for layer in shown if isinstance(layer, of_kind)]
             if fit:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels
+from qtpy.QtCore import Signal
 
 from emseg_napari.core.jobs import (
     BlockDone,
@@ -50,7 +51,15 @@ _INSTEAD = f"press 'Propose this slice', or choose {FILE} in 'Write to' under Op
 
 
 class PredictStep(JobStep, LabelsStep):
-    """Predicts slices of an image layer with a run's network."""
+    """Predicts slices of an image layer with a run's network.
+
+    Signals
+    -------
+    proposed : napari.layers.Labels, int
+        A slice was proposed; others of the same prediction may follow.
+    """
+
+    proposed = Signal(object, int)
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
@@ -58,12 +67,11 @@ class PredictStep(JobStep, LabelsStep):
         self._proposals: ProposalLayers | None = None
         self._streaming: StreamingLayer | None = None
         self._quick_look = QuickLookLayer(self.viewer)
-        self._unchanged = ""  # the sentence that nothing was changed
         self._build()
         self.workspace.changed.connect(self.update_buttons)
         self.closing.connect(self._quick_look.hide)
         for event in view_events(self.viewer):
-            connect_while(self, event, self._drop_outcome)
+            connect_while(self, event, self.drop_for_now)
         self.update_buttons()
 
     def _build(self) -> None:
@@ -247,6 +255,8 @@ class PredictStep(JobStep, LabelsStep):
         assert self._proposals is not None
         self._quick_look.hide()
         self._proposals.show(event)
+        if self._proposals.target in self.viewer.layers:
+            self.proposed.emit(self._proposals.target, event.z)
 
     def _show_block(self, event: BlockDone) -> None:
         assert self._streaming is not None
@@ -268,12 +278,8 @@ class PredictStep(JobStep, LabelsStep):
         if target not in self.viewer.layers:
             raise UserError(f"'{target.name}' was removed in the meantime; propose again.")
         sentence = outcome(self._proposals, target == self.workspace.labels)
-        self._unchanged = "" if self._proposals.pixels else sentence
-        self.say(sentence)
-
-    def _drop_outcome(self, *_: Any) -> None:
-        """Say no longer that nothing was changed, once another slice is in view."""
-        self.take_back(self._unchanged)
+        # That nothing was changed in a slice is said while that is in view.
+        (self.say if self._proposals.pixels else self.say_for_now)(sentence)
 
     def _written(self, streaming: StreamingLayer, result: VolumePrediction) -> None:
         self.bar.setFormat("done")

@@ -143,7 +143,8 @@ class CellsStep(JobStep):
         if source is None:
             raise UserError("Choose a boundary probability or labels first.")
         settings = validated(CellSettings, **self.form.values())
-        remember("cells", settings.model_dump(mode="json") | {"scope": self.scope.currentText()})
+        kept = settings.model_dump(mode="json", exclude={"shards"})  # which suit one volume
+        remember("cells", kept | {"scope": self.scope.currentText()})
         to_file = self.target.currentText() == FILE
         is_stack = source.ndim > 2 and (to_file or self.scope.currentText() == STACK)
         search = _Search(source, settings.link and is_stack)

@@ -10,7 +10,6 @@ from emseg_napari.io.chunk_errors import MissingChunk
 from emseg_napari.io.resume_check import ChangedChoices, differences
 
 MISSING = MissingChunk("a.zarr", (3, 0, 1), "c/3/0/1")
-AVERAGED = "'Average orientations' (--average-orientations) was off and is on"
 CHOICE = "choose 'Missing chunks are empty' (--missing-is-empty)."
 
 
@@ -18,7 +17,7 @@ CHOICE = "choose 'Missing chunks are empty' (--missing-is-empty)."
     ("old", "new", "clause"),
     [
         ({"threshold": 0.6}, {"threshold": 0.5}, "'Threshold' (--threshold) was 0.6 and is 0.5"),
-        ({"orientations": 1}, {"orientations": 8}, AVERAGED),
+        ({"orientations": 8}, {"orientations": 2}, "'Orientations' (--orientations) was 8 and is 2"),
         ({"kind": "labels"}, {"kind": "interior"}, "what is written (--as) was labels and is interior"),
         ({"flips": None}, {"flips": True}, "flips was none and is on"),
     ],

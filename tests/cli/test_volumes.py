@@ -30,8 +30,8 @@ from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 from helpers.tiny_runs import tiny_network_run
 
-FAST = ("--no-average-orientations", "--no-close-gaps")
-SETTINGS = PredictionSettings(average_orientations=False, close_gaps=False)
+FAST = ("--orientations", "1", "--no-close-gaps")
+SETTINGS = PredictionSettings(orientations=1, close_gaps=False)
 
 
 def emseg(*words: object) -> Result:
@@ -67,6 +67,47 @@ def damage(image: Path, *index: int) -> None:
     chunk = image / "c" / "/".join(map(str, index))
     assert chunk.is_file()
     chunk.write_bytes(b"no chunk")
+
+
+@pytest.mark.parametrize(
+    ("shards", "said"),
+    [
+        ("2x60x64", "2 x 60 x 64 voxels is not a multiple of a chunk of 1 x 32 x 32"),
+        ("5x64x64", "'Shards (voxels)' (--shards) of 5 x 64 x 64 are larger than the output"),
+        ("2x64", "'2x64' is not a size in voxels; write three whole numbers of 1 or more, ZxYxX"),
+        ("0x64x64", "such as 16x2048x2048"),
+        ("deep", "'deep' is not a size"),
+    ],
+)
+def test_shards_that_do_not_fit_are_refused_in_a_sentence(run, image, tmp_path, shards, said):
+    before = sorted(tmp_path.rglob("*"))
+    result = emseg("predict", run.folder, image, "--output", tmp_path / "o.zarr", "--shards", shards)
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["predict", "segment"])
+def test_shards_of_one_file_are_refused(run, image, tmp_path, command):
+    first = (run.folder, image) if command == "predict" else (image,)
+    result = emseg(command, *first, "--output", tmp_path / "o.tif", "--shards", "2x64x64")
+    assert result.exit_code == 2
+    assert "o.tif is one file, which has no shards; let its name end in .zarr." in result.stderr
+    assert not (tmp_path / "o.tif").exists()
+
+
+def test_shards_are_chosen_for_predictions_and_cells(run, image, tmp_path):
+    words = ("predict", run.folder, image, "--output", tmp_path / "o.zarr", "--as", "probability", *FAST)
+    assert emseg(*words, "--shards", "2x64x64").exit_code == 0
+    assert VolumeOutput(tmp_path / "o.zarr").layout.shard == (2, 64, 64)
+    assert emseg(*words, "--shards", "2x64x64").exit_code == 0
+    again = emseg(*words)
+    assert again.exit_code == 2
+    assert "use the former as 'Shards (voxels)' (--shards), or choose another output." in again.stderr
+    cells = ("segment", tmp_path / "o.zarr", "--output", tmp_path / "cells.zarr", "--shards", "4x512x512")
+    assert emseg(*cells).exit_code == 0
+    assert VolumeOutput(tmp_path / "cells.zarr").layout.shard == (4, 512, 512)
 
 
 @pytest.mark.parametrize("kind", ["labels", "probability", "interior"])
@@ -309,9 +350,10 @@ def test_mistakes_get_a_sentence_and_write_nothing(run, image, tmp_path, words, 
 def test_other_settings_are_refused_with_what_differs(run, image, tmp_path):
     words = ("predict", run.folder, image, "--output", tmp_path / "o.zarr", *FAST)
     assert emseg(*words).exit_code == 0
-    result = emseg(*words, "--threshold", "0.5")
-    assert result.exit_code == 2
-    assert "'Threshold' (--threshold) was 0.6 and is 0.5" in result.stderr
+    for other, said in (("--threshold=0.5", "was 0.6 and is 0.5"), ("--orientations=2", "was 1 and is 2")):
+        result = emseg(*words, other)
+        assert result.exit_code == 2
+        assert f"({other.split('=')[0]}) {said}" in result.stderr
 
 
 def test_somebody_elses_folder_is_left_alone(run, image):

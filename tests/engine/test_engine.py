@@ -543,7 +543,7 @@ def test_modules_in_the_working_folder_are_not_python_s(
 
 @linux
 def test_prediction_needs_no_tensorflow(own_engine, tiny_stack, tiny_run):
-    settings = PredictionSettings(average_orientations=False)
+    settings = PredictionSettings(orientations=1)
     list(own_engine.run("predict", image=tiny_stack[0], run=tiny_run.folder, settings=settings))
     loaded = Path(f"/proc/{own_engine.process_id}/maps").read_text()
     assert "onnxruntime" in loaded

@@ -1,18 +1,24 @@
 """Pixels in deep chunks that count how often each chunk is decoded."""
 
 from collections import Counter
+from collections.abc import Collection
 
 import numpy as np
 
-from emseg_napari.io.chunk_errors import chunks_over
+from emseg_napari.io.chunk_errors import BrokenChunk, chunks_over
 from emseg_napari.io.volume import Volume
 
 
 class CountedChunks:
-    """An array as if it lay in chunks on disk."""
+    """An array as if it lay in chunks on disk, some of which are broken."""
 
-    def __init__(self, values: np.ndarray, chunks: tuple[int, int, int]) -> None:
-        self.values, self.chunks = values, chunks
+    def __init__(
+        self,
+        values: np.ndarray,
+        chunks: tuple[int, int, int],
+        broken: Collection[tuple[int, int, int]] = (),
+    ) -> None:
+        self.values, self.chunks, self.broken = values, chunks, broken
         self.shape, self.dtype = values.shape, values.dtype
         self.decoded: Counter[tuple[int, ...]] = Counter()
 
@@ -26,5 +32,9 @@ class CountedChunks:
         return Volume("V", "", self)
 
     def read(self, window):
-        self.decoded.update(index for index, _ in chunks_over(window, self.shape, self.chunks))
+        indices = [index for index, _ in chunks_over(window, self.shape, self.chunks)]
+        self.decoded.update(indices)
+        for index in indices:
+            if index in self.broken:
+                raise BrokenChunk(f"Chunk {index} is damaged.", index)
         return self.values[window]

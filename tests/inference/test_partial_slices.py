@@ -1,5 +1,7 @@
 """What becomes of a slice of which a part cannot be read."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import zarr
@@ -13,10 +15,11 @@ from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.settings import PredictionSettings
+from helpers.counted_chunks import CountedChunks
 from helpers.slow import slow_case
 from helpers.tiny_runs import tiny_network_run
 
-FAST = PredictionSettings(average_orientations=False, close_gaps=False)
+FAST = PredictionSettings(orientations=1, close_gaps=False)
 SHAPE = (2, 260, 300)
 ALL = 2 * 5 * 5  # blocks
 
@@ -192,3 +195,26 @@ def test_a_slice_of_which_nothing_can_be_read_fails(run, disk, task):
     found = predict_volume(disk.volume, run, task)
     assert len(failed(found)) == 25
     assert noted_in(found.record) == []
+
+
+def test_the_readable_rest_of_a_window_costs_few_looks_at_each_chunk_however_many_are_broken():
+    values = np.zeros((1, 160, 160), np.uint8)
+    indices = [(0, int(j), int(i)) for j, i in np.ndindex(16, 16)]
+    for broken in (indices, indices[::2], indices[-1:]):
+        pixels = CountedChunks(values, (1, 10, 10), broken)
+        read = holed(pixels.volume)[0]
+        assert np.isnan(read).sum() == 100 * len(broken)
+        assert pixels.most <= 2
+
+
+def test_blocks_of_a_slice_that_cannot_be_read_cost_time_by_their_number(run, tmp_path):
+    """And not by its square: the grey levels of the slice are tried once, not once for every block."""
+    decoded = {}
+    for columns in (8, 16):
+        values = np.random.default_rng(0).integers(0, 255, (1, 64, 64 * columns)).astype(np.uint8)
+        pixels = CountedChunks(values, (1, 32, 32), [(0, 0, 0)])
+        volume = replace(pixels.volume, source="v.zarr")
+        found = predict_volume(volume, run, VolumeTask(tmp_path / f"{columns}.zarr", FAST))
+        assert 0 < len(found.failures) <= 3
+        decoded[columns] = sum(pixels.decoded.values())
+    assert decoded[16] <= 2.2 * decoded[8]

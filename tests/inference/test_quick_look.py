@@ -11,7 +11,7 @@ from emseg_napari.settings import PredictionSettings
 from helpers.tiny_runs import tiny_network_run
 
 PLAIN = PredictionSettings(close_gaps=False)
-QUICK = PredictionSettings(close_gaps=False, average_orientations=False)
+QUICK = PredictionSettings(close_gaps=False, orientations=1)
 
 
 @pytest.fixture(scope="module")

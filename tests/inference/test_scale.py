@@ -18,7 +18,7 @@ from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 from helpers.tiny_runs import tiny_network_run
 
-TWICE = PredictionSettings(scale=2, close_gaps=False, average_orientations=False, tile_px=128)
+TWICE = PredictionSettings(scale=2, close_gaps=False, orientations=1, tile_px=128)
 OWN = TWICE.model_copy(update={"scale": None})
 
 
@@ -70,7 +70,7 @@ def test_a_block_that_goes_to_a_worker_takes_the_scale_along(run, image, tmp_pat
 
 def test_the_quick_look_is_at_the_scale_of_the_prediction(run, image, monkeypatch):
     monkeypatch.setattr(quick_look, "_TILE_PX", 64)
-    settings = TWICE.model_copy(update={"average_orientations": True})
+    settings = TWICE.model_copy(update={"orientations": 8})
     parts = []
     predict(image, run, settings, JobContext(report=parts.append), near=0)
     looks = [part for part in parts if isinstance(part, QuickLookReady)]

@@ -11,6 +11,7 @@ from emseg_napari.inference.tiles import GRID_PX, HALOS, ORIENTATIONS, Halo, til
 from emseg_napari.models.checkpoints import export_onnx
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.models.unet import build
+from emseg_napari.segmentation import watershed
 from emseg_napari.settings import PredictionSettings, TrainingSettings
 from emseg_napari.training.patches import network_scale
 from helpers.slow import slow_case
@@ -162,8 +163,8 @@ def untiled(slice_: np.ndarray, run_record: RunRecord, network, orientations: in
     shape = [max(1, round(n * s)) for n, s in zip(slice_.shape, run_record.scale, strict=True)]
     image = resize(run_record.normalisation.apply(slice_), shape, order=1, preserve_range=True)
     total = np.zeros(shape)
-    for flip in (False, True)[: 1 + orientations // 5]:
-        for turns in range(min(4, orientations)):
+    for flip in (False, True)[: 1 + orientations // 3]:
+        for turns in {1: [0], 2: [0, 2], 4: [0, 2], 8: [0, 1, 2, 3]}[orientations]:
             turned = np.rot90(image[:, ::-1] if flip else image, turns)
             padded = np.pad(turned, [(0, -n % GRID_PX) for n in turned.shape], mode="reflect")
             found = network(padded.astype(np.float32)[None, ..., None])[0, ..., 0]
@@ -196,7 +197,7 @@ def corners(shape: tuple[int, int]) -> list[tuple[slice, slice]]:
     ]
 
 
-@pytest.mark.parametrize("orientations", [1, 8])
+@pytest.mark.parametrize("orientations", [1, 2, 4, 8])
 @pytest.mark.parametrize("shape", [(513, 300), (340, 333), (64, 450)])
 def test_windows_of_compact_are_those_of_the_untiled_prediction(compact, shape, orientations):
     image = noise(*shape)
@@ -273,9 +274,22 @@ def test_every_orientation_is_turned_back(orientations):
 
 
 def test_eight_orientations_are_eight_different_ones():
-    seen = set()
-    SlicePredictor(record(), lambda tile: (seen.add(tile.tobytes()), tile)[1], 8).probability(noise(32, 32))
-    assert len(seen) == 8
+    assert len({tile.tobytes() for tile in seen_in(8)}) == 8
+
+
+def test_two_orientations_are_half_a_turn_apart_and_four_add_their_mirror_images():
+    tile = seen_in(1)[0]
+    two, four = [tile, tile[::-1, ::-1]], [tile, tile[::-1, ::-1], tile[:, ::-1], tile[::-1]]
+    for expected in (two, four):
+        np.testing.assert_array_equal(seen_in(len(expected)), expected)
+
+
+def seen_in(orientations: int) -> list[np.ndarray]:
+    """What the network sees of a square slice, each (y, x)."""
+    seen = []
+    predictor = SlicePredictor(record(), lambda tile: (seen.append(tile[0, ..., 0]), tile)[1], orientations)
+    predictor.probability(noise(32, 32))
+    return seen
 
 
 def test_where_orientations_disagree_the_spread_says_so():
@@ -315,7 +329,7 @@ def test_averaging_forgets_what_the_network_knows_of_up_and_down():
 
 def test_prediction_of_a_turned_image_is_the_turned_prediction(compact_run):
     image = noise(45, 70)
-    predictor = load_predictor(compact_run, PredictionSettings())
+    predictor = load_predictor(compact_run, PredictionSettings(orientations=8))
     upright = predictor.probability(image)
     for turn in (np.rot90, np.flipud, np.transpose):
         np.testing.assert_allclose(predictor.probability(turn(image)), turn(upright), atol=1e-5)
@@ -325,8 +339,7 @@ def test_prediction_of_a_turned_image_is_the_turned_prediction(compact_run):
 def test_compact_is_averaged_when_asked_and_reference_never(compact_run, network):
     run = Run(compact_run.folder, TrainingSettings.recipe(network), record())
     once, averaged = (
-        load_predictor(run, PredictionSettings(average_orientations=a)).probability(noise(64, 64))
-        for a in (False, True)
+        load_predictor(run, PredictionSettings(orientations=n)).probability(noise(64, 64)) for n in (1, 2)
     )
     assert np.array_equal(once, averaged) == (network == "reference")
 
@@ -360,7 +373,7 @@ def test_reference_s_resampling_puts_things_back_where_they_were():
 
 def test_onnx_runtime_answers_as_keras_does_for_compact(compact, compact_run):
     image = noise(90, 130)
-    settings = PredictionSettings(average_orientations=False)
+    settings = PredictionSettings(orientations=1)
     expected = SlicePredictor(compact_run.record, compact.predict_on_batch).probability(image)
     np.testing.assert_allclose(load_predictor(compact_run, settings).probability(image), expected, atol=1e-5)
 
@@ -407,7 +420,7 @@ class Story:
         return self.left < 0
 
 
-FAST = {"average_orientations": False}
+FAST = {"orientations": 1}
 
 
 def test_chosen_slices_are_predicted_and_told_one_by_one(compact_run):
@@ -469,3 +482,12 @@ def test_cancel_ends_between_any_two_tiles(compact_run, questions):
 def test_what_cannot_be_predicted_gets_a_sentence(compact_run, image, settings, sentence):
     with pytest.raises(UserError, match=sentence):
         predict(image, compact_run, PredictionSettings(**settings))
+
+
+def test_a_slice_in_which_gaps_cannot_be_closed_is_refused_before_it_is_predicted(compact_run, monkeypatch):
+    monkeypatch.setattr(watershed, "_MOST_PX", 20 * 20)
+    events = []
+    with pytest.raises(UserError, match="Gaps cannot be closed in a slice of 20 x 20 pixels"):
+        predict(noise(2, 20, 20), compact_run, context=JobContext(report=events.append))
+    assert not events
+    predict(noise(2, 20, 20), compact_run, PredictionSettings(close_gaps=False, **FAST))

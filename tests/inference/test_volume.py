@@ -32,6 +32,7 @@ from emseg_napari.io import slabs
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
+from emseg_napari.models import normalisation
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
 from helpers.counted_chunks import CountedChunks
@@ -43,7 +44,7 @@ from helpers.tiny_runs import tiny_network_run
 
 SHAPE = (4, 150, 200)
 PLAIN = PredictionSettings(close_gaps=False)
-FAST = PredictionSettings(close_gaps=False, average_orientations=False)
+FAST = PredictionSettings(close_gaps=False, orientations=1)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +167,7 @@ def test_closed_gaps_are_those_of_the_whole_slice_where_it_is_one_tile(run, tmp_
 def test_number_of_threads_changes_no_byte(run, image, tmp_path, monkeypatch):
     monkeypatch.setattr(block_work, "_GAPS_TILE_PX", 48)
     for threads in (1, 4):
-        settings = PredictionSettings(average_orientations=False, threads=threads)
+        settings = PredictionSettings(orientations=1, threads=threads)
         predict_volume(image[:1, :100, :100], run, VolumeTask(tmp_path / f"{threads}" / "out.zarr", settings))
     assert bytes_of(tmp_path / "1" / "out.zarr") == bytes_of(tmp_path / "4" / "out.zarr")
 
@@ -228,7 +229,7 @@ def test_slice_in_view_comes_first_and_the_others_by_their_distance(run, image, 
 
 def test_near_counts_in_slices_of_the_volume(run, image, tmp_path):
     told = []
-    settings = PredictionSettings(slices=(2, 4), close_gaps=False, average_orientations=False)
+    settings = PredictionSettings(slices=(2, 4), close_gaps=False, orientations=1)
     predict_volume(
         image,
         run,
@@ -238,7 +239,7 @@ def test_near_counts_in_slices_of_the_volume(run, image, tmp_path):
     assert next(event.block.index[0] for event in told if isinstance(event, BlockDone)) == 1
 
 
-@pytest.mark.parametrize("settings", [FAST, PredictionSettings(average_orientations=False)])
+@pytest.mark.parametrize("settings", [FAST, PredictionSettings(orientations=1)])
 def test_no_more_is_read_than_a_block_and_its_halo(run, tmp_path, settings, monkeypatch):
     monkeypatch.setattr(plan, "_BLOCK_PX", 128)
     read = []
@@ -255,6 +256,41 @@ def test_no_more_is_read_than_a_block_and_its_halo(run, tmp_path, settings, monk
 @dataclass(frozen=True)
 class DeepPixels(Pixels):
     chunks = (3, 32, 32)
+
+
+@pytest.mark.parametrize("memory", [slabs.SLAB_BYTES, 1000])
+@pytest.mark.parametrize("settings", [FAST, FAST.model_copy(update={"shards": (3, 64, 64)})])
+def test_chunks_are_decoded_twice_however_deep_they_are_and_into_however_many_blocks(
+    run, tmp_path, monkeypatch, memory, settings
+):
+    """Once for the blocks of all slices, and once for the marks of the slices."""
+    monkeypatch.setattr(slabs, "SLAB_BYTES", memory)
+    values = np.random.default_rng(0).integers(0, 256, (12, 150, 200)).astype(np.uint8)
+    pixels = CountedChunks(values, (12, 64, 64))
+    volume = replace(pixels.volume, source="v.zarr")  # else parts of it are read to know it again
+    predict_volume(volume, run, VolumeTask(tmp_path / "deep.zarr", settings))
+    assert pixels.most <= 2
+    predict_volume(values, run, VolumeTask(tmp_path / "flat.zarr", settings))
+    assert bytes_of(tmp_path / "deep.zarr" / "0") == bytes_of(tmp_path / "flat.zarr" / "0")
+
+
+@pytest.mark.parametrize("memory", [slabs.SLAB_BYTES, 1000])
+def test_deep_chunks_of_large_slices_are_decoded_no_more_often_than_flat_ones(
+    run, tmp_path, monkeypatch, memory
+):
+    """Whose grey levels come from windows; neighbouring blocks see each other's edges."""
+    monkeypatch.setattr(slabs, "SLAB_BYTES", memory)
+    monkeypatch.setattr(normalisation, "_WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(normalisation, "_WINDOW_PX", 16)
+    values = np.random.default_rng(0).integers(0, 256, (8, 150, 400)).astype(np.uint8)
+    most = {}
+    for depth in (8, 1):
+        pixels = CountedChunks(values, (depth, 32, 32))
+        volume = replace(pixels.volume, source="v.zarr")
+        predict_volume(volume, run, VolumeTask(tmp_path / f"{depth}.zarr", FAST))
+        most[depth] = pixels.most
+    assert most[8] <= most[1]
+    assert bytes_of(tmp_path / "8.zarr" / "0") == bytes_of(tmp_path / "1.zarr" / "0")
 
 
 @pytest.mark.slow
@@ -276,8 +312,10 @@ def test_slices_that_share_chunks_are_read_together(run, image, tmp_path):
     assert bytes_of(tmp_path / "deep.zarr" / "0") == bytes_of(tmp_path / "flat.zarr" / "0")
 
 
-def test_deep_chunks_of_slices_with_other_borders_are_read_together(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("memory", [slabs.SLAB_BYTES, 1000])
+def test_deep_chunks_of_slices_with_other_borders_are_read_together(run, tmp_path, monkeypatch, memory):
     monkeypatch.setattr(plan, "_BLOCK_PX", 512)  # a slice is a block
+    monkeypatch.setattr(slabs, "SLAB_BYTES", memory)
     stack = np.random.default_rng(0).integers(1, 255, (24, 150, 200)).astype(np.uint8)
     for z, slice_ in enumerate(stack):
         slice_[: 10 + z], slice_[:, 180 - z :] = 0, 0
@@ -287,22 +325,6 @@ def test_deep_chunks_of_slices_with_other_borders_are_read_together(run, tmp_pat
     assert pixels.most <= 2
     predict_volume(stack, run, VolumeTask(tmp_path / "flat.zarr", FAST))
     assert bytes_of(tmp_path / "deep.zarr" / "0") == bytes_of(tmp_path / "flat.zarr" / "0")
-
-
-def test_slabs_take_no_more_memory_than_they_may(image, monkeypatch):
-    monkeypatch.setattr(slabs, "SLAB_BYTES", 2 * 150 * 200)
-    volume = Volume("V", "v.zarr", DeepPixels(np.concatenate([image] * 3)))
-    found = slabs.Slabs(volume)
-    whole = (slice(0, 150), slice(0, 200))
-    for z in range(12):
-        np.testing.assert_array_equal(found.read(z, whole), image[z % 4])
-        assert sum(one.nbytes for one in found._kept.values()) <= 2 * slabs.SLAB_BYTES
-    assert [tuple(slabs.slab_of(volume, z, whole)) for z in (0, 1, 2, 3)] == [
-        (0, 1),
-        (0, 1),
-        (2,),
-        (3, 4),
-    ]
 
 
 class SlowPixels(DeepPixels):
@@ -321,6 +343,114 @@ def test_threads_share_slabs(image, monkeypatch):
             np.testing.assert_array_equal(values, image[z % 4])
     assert len(read) < 12
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(found)).read(5, whole), image[1])
+
+
+# Deep shards
+
+DEEP = FAST.model_copy(update={"shards": (3, 64, 64)})
+
+
+def test_deep_shards_hold_the_same_voxels_in_fewer_files(run, image, tmp_path):
+    for name, settings in (("deep", DEEP), ("flat", FAST)):
+        predict_volume(image, run, VolumeTask(tmp_path / f"{name}.zarr", settings))
+    deep, flat = (VolumeOutput(tmp_path / f"{name}.zarr") for name in ("deep", "flat"))
+    np.testing.assert_array_equal(deep[:], flat[:])
+    for one, other in zip(deep.levels, flat.levels, strict=True):
+        np.testing.assert_array_equal(one[:], other[:])
+    assert (deep.layout.shard, len(deep.blocks), len(flat.blocks)) == ((3, 64, 64), 24, 48)
+    assert len(list((tmp_path / "deep.zarr" / "0" / "c").rglob("*/*/*"))) == 24
+
+
+def test_a_deep_block_is_predicted_slice_by_slice(run, tmp_path, monkeypatch):
+    """So a block needs the memory of one slice, and its result."""
+    monkeypatch.setattr(plan, "_BLOCK_PX", 256)
+    stack = np.random.default_rng(0).integers(0, 256, (16, 150, 200)).astype(np.uint8)
+    told, waiting, most = [], [], []
+    read, compute = block_work.PredictionWork.read, block_work.PredictionWork.compute
+
+    def counted_read(work, block):
+        waiting.append(block)
+        most.append(len(waiting))
+        assert len(block.slices) == 1
+        return read(work, block)
+
+    def counted_compute(work, block, given, should_stop):
+        result = compute(work, block, given, should_stop)
+        waiting.pop()
+        return result
+
+    monkeypatch.setattr(block_work.PredictionWork, "read", counted_read)
+    monkeypatch.setattr(block_work.PredictionWork, "compute", counted_compute)
+    settings = FAST.model_copy(update={"shards": (16, 160, 224)})
+    predict_volume(stack, run, VolumeTask(tmp_path / "o.zarr", settings), JobContext(report=told.append))
+    assert max(most) <= 4
+    fractions = [event.fraction for event in told if isinstance(event, Progress)]
+    assert fractions[:16] == [n / 16 for n in range(1, 17)]
+
+
+@pytest.mark.slow
+def test_worker_processes_write_deep_blocks_with_the_same_bytes(run, image, tmp_path):
+    tifffile.imwrite(tmp_path / "in.tif", image, photometric="minisblack")
+    volume = open_volume(tmp_path / "in.tif")
+    for name, scheduler in (("here", Scheduler()), ("there", Scheduler("local", 2))):
+        task = VolumeTask(tmp_path / name / "out.zarr", DEEP, scheduler=scheduler)
+        assert predict_volume(volume, run, task).done == 24
+    assert bytes_of(tmp_path / "here" / "out.zarr" / "0") == bytes_of(tmp_path / "there" / "out.zarr" / "0")
+
+
+def test_the_deep_block_of_the_slice_in_view_comes_first(run, image, tmp_path):
+    told = []
+    stack = np.concatenate([image, image])
+    settings = FAST.model_copy(update={"shards": (2, 64, 64)})
+    task = VolumeTask(tmp_path / "out.zarr", settings, near=5)
+    predict_volume(stack, run, task, JobContext(report=told.append))
+    order = [event.block.index[0] for event in told if isinstance(event, BlockDone)]
+    assert order[:12] == [2] * 12
+    assert set(order[12:36]) == {1, 3}
+    assert order[36:] == [0] * 12
+
+
+def test_deep_blocks_are_resumed_with_the_same_bytes(run, image, tmp_path):
+    told = []
+
+    def enough() -> bool:
+        return sum(isinstance(event, Progress) for event in told) >= 7  # in the middle of the third block
+
+    task = VolumeTask(tmp_path / "out.zarr", DEEP)
+    with pytest.raises(Cancelled):
+        predict_volume(image, run, task, JobContext(report=told.append, should_stop=enough))
+    assert 22 <= len(VolumeOutput(task.output).missing()) < 24
+    predict_volume(image, run, task)
+    predict_volume(image, run, VolumeTask(tmp_path / "whole" / "out.zarr", DEEP))
+    assert bytes_of(tmp_path / "out.zarr") == bytes_of(tmp_path / "whole" / "out.zarr")
+
+
+@pytest.mark.parametrize(("first", "then"), [(DEEP, FAST), (FAST, DEEP)])
+def test_an_output_with_other_shards_is_not_resumed(run, image, tmp_path, first, then):
+    predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", first))
+    before = bytes_of(tmp_path / "out.zarr")
+    with pytest.raises(UserError, match=r"use the former as 'Shards \(voxels\)', or choose") as error:
+        predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", then))
+    assert error.value.settings == ("shards",)
+    assert bytes_of(tmp_path / "out.zarr") == before
+
+
+@pytest.mark.parametrize("shards", [(3, 60, 64), (5, 64, 64), (1, 192, 64)])
+def test_shards_that_do_not_fit_are_refused_and_nothing_is_written(run, image, tmp_path, shards):
+    settings = FAST.model_copy(update={"shards": shards})
+    with pytest.raises(UserError, match=r"not a multiple|larger than the output"):
+        predict_volume(image, run, VolumeTask(tmp_path / "out.zarr", settings))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_slice_costs_the_deep_blocks_that_hold_it_until_it_is_repaired(run, image, tmp_path):
+    broken, task = Volume("V", "", Pixels(image, ((1, 0, 0),))), VolumeTask(tmp_path / "out.zarr", DEEP)
+    failed = predict_volume(broken, run, task).failures
+    assert failed
+    assert {failure.index[0] for failure in failed} == {0}
+    predict_volume(Volume("V", "", Pixels(image)), run, task)
+    predict_volume(Volume("V", "", Pixels(image)), run, VolumeTask(tmp_path / "whole.zarr", DEEP))
+    assert bytes_of(tmp_path / "out.zarr" / "0") == bytes_of(tmp_path / "whole.zarr" / "0")
 
 
 # Going on
@@ -376,7 +506,7 @@ SCRIPT = """
             print("done", flush=True)
             time.sleep(float(sys.argv[4]))
 
-    settings = PredictionSettings(close_gaps=False, average_orientations=False)
+    settings = PredictionSettings(close_gaps=False, orientations=1)
     predict_volume(image, sys.argv[2], VolumeTask(sys.argv[3], settings), JobContext(told))
 """
 
@@ -407,7 +537,7 @@ def test_killed_prediction_goes_on_and_ends_with_the_same_bytes(run, image, tmp_
     ("other", "named"),
     [
         slow_case({"threshold": 0.4}, r"'Threshold' was 0.6 and is 0.4\. To resume"),
-        slow_case({"average_orientations": True}, r"'Average orientations' was off and is on\. To"),
+        slow_case({"orientations": 2}, r"'Orientations' was 1 and is 2\. To"),
         ({"tile_px": 64}, r"'Tile size \(px\)' was 2304 and is 64\. To"),
         slow_case({"close_gaps": True}, r"'Close gaps' was off and is on\. To"),
         ({"slices": (0, 2)}, r"other choices: 'Slices' was 0:4 and is 0:2\. To"),

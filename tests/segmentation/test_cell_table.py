@@ -65,14 +65,15 @@ def test_sizes_are_written_exactly(tmp_path):
     assert (tmp_path / "cells.csv").read_text(encoding="utf-8").splitlines()[1].endswith(",640123400")
 
 
-def test_every_cell_has_its_slices_and_its_size():
-    found = {name: column.tolist() for name, column in measured(enumerate(CELLS), None, True).items()}
+@pytest.mark.parametrize(("linked", "size"), [(True, "voxels"), (False, "pixels")])
+def test_every_cell_has_its_slices_and_its_size(linked, size):
+    found = {name: column.tolist() for name, column in measured(enumerate(CELLS), None, linked).items()}
     assert found == {
         "cell": [3, 7],
         "first_slice": [1, 0],
         "last_slice": [1, 2],
         "slices": [1, 2],
-        "area_px": [3, 3],
+        size: [3, 3],
     }
 
 
@@ -84,7 +85,7 @@ def test_sizes_have_the_units_of_the_pixel(linked, name):
 def test_the_table_is_written_as_csv(tmp_path):
     write_table(tmp_path / "cells.csv", measured(enumerate(CELLS), (0.01, "micrometer"), False))
     lines = (tmp_path / "cells.csv").read_text(encoding="utf-8").split("\n")
-    assert lines[0] == "cell,first_slice,last_slice,slices,area_px,area_micrometer2"
+    assert lines[0] == "cell,first_slice,last_slice,slices,pixels,area_micrometer2"
     assert lines[1:] == ["3,1,1,1,3,0.03", "7,0,2,2,3,0.03", ""]
 
 

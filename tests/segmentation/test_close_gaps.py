@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from emseg_napari.core.jobs import UserError
+from emseg_napari.segmentation import watershed
 from emseg_napari.segmentation.close_gaps import close_gaps, closings
 
 
@@ -45,6 +47,14 @@ def test_no_line_grows_inside_a_cell():
     probability = np.full((40, 40), 0.05, np.float32)
     probability[18:22, 18:22] = 0.9  # a vesicle, all around it one cell
     np.testing.assert_array_equal(close_gaps(probability, 0.5, 0.7), probability)
+
+
+def test_a_slice_of_more_pixels_than_can_be_counted_is_refused(monkeypatch):
+    monkeypatch.setattr(watershed, "_MOST_PX", 62 * 63)  # with the rim
+    close_gaps(two_cells(), 0.5, 0.7)
+    monkeypatch.setattr(watershed, "_MOST_PX", 62 * 63 - 1)
+    with pytest.raises(UserError, match=r"in a slice of 60 x 61 pixels .*OME-Zarr, .*leave gaps open"):
+        close_gaps(two_cells(), 0.5, 0.7)
 
 
 noise = st.integers(0, 1000).map(

@@ -1,5 +1,6 @@
 import pickle
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -469,3 +470,55 @@ def test_cells_that_another_process_computes_are_not_computed_a_second_time(tmp_
     assert list(tmp_path.iterdir()) == []
     segmented(field((1, 24, 24), 0), tmp_path / "cells.zarr")
     assert [path.name for path in tmp_path.iterdir()] == ["cells.zarr"]
+
+
+# -- deep shards ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [SMALL, SMALL.model_copy(update={"outlines": True, "link": True})])
+def test_deep_shards_hold_the_same_cells_in_fewer_files(tmp_path, how):
+    probability = field((5, 60, 72), 3)
+    deep = segmented(probability, tmp_path / "deep.zarr", how.model_copy(update={"shards": (2, 512, 512)}))
+    flat = segmented(probability, tmp_path / "flat.zarr", how)
+    np.testing.assert_array_equal(deep.output[:], flat.output[:])
+    assert (len(deep.output.blocks), len(flat.output.blocks)) == (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("shards", "version", "said"),
+    [
+        ((2, 500, 512), "0.5", "not a multiple"),
+        ((6, 512, 512), "0.5", "larger than the output"),
+        ((1, 512, 512), "0.4", "has no shards"),
+    ],
+)
+def test_shards_that_do_not_fit_are_refused_and_nothing_is_written(tmp_path, shards, version, said):
+    boundary = Boundary(volume_of(field((5, 60, 72), 3)))
+    how = SMALL.model_copy(update={"shards": shards})
+    with pytest.raises(UserError, match=said):
+        segment_volume(boundary, Destination(tmp_path / "cells.zarr", {}, version=version), how)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cells_with_other_shards_are_not_resumed(tmp_path):
+    probability = field((5, 60, 72), 3)
+    segmented(probability, tmp_path / "cells.zarr")
+    with pytest.raises(UserError, match=r"use the former as 'Shards"):
+        segmented(probability, tmp_path / "cells.zarr", SMALL.model_copy(update={"shards": (2, 512, 512)}))
+
+
+def test_tables_of_a_deep_block_are_read_once_and_not_for_every_block(tmp_path, monkeypatch):
+    read, load = Counter(), intermediate.load
+    monkeypatch.setattr(volume, "Layout", partial(Layout, chunk=(1, 24, 24)))
+    monkeypatch.setattr(volume, "CHUNK_PX", 24)
+
+    def counted(path):
+        read[path.parent.name, path.name] += 1
+        return load(path)
+
+    monkeypatch.setattr(intermediate, "load", counted)
+    how = SMALL.model_copy(update={"shards": (20, 24, 24)})
+    found = segmented(field((20, 60, 72), 3), tmp_path / "cells.zarr", how, TILES)
+    assert len(found.output.blocks) == 9
+    assert max(count for (table, _), count in read.items() if table == "numbers") == 1
+    assert max(count for (table, _), count in read.items() if table == "cells") <= 2

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.settings import (
+    CellSettings,
     ExportSettings,
     LiveSettings,
     PredictionSettings,
@@ -155,7 +156,27 @@ def test_a_training_has_a_scale_for_compact_only_and_live_learning_that_of_its_s
         TrainingSettings.recipe(scale=5)
 
 
-def test_only_compact_is_averaged_over_orientations():
-    chosen = PredictionSettings(average_orientations=True)
-    assert [chosen.orientations_for(name) for name in ("compact", "reference", "ridge")] == [8, 1, 1]
-    assert PredictionSettings(average_orientations=False).orientations_for("compact") == 1
+@pytest.mark.parametrize("chosen", [1, 2, 4, 8])
+def test_only_compact_is_averaged_over_orientations(chosen):
+    settings = PredictionSettings(orientations=chosen)
+    found = [settings.orientations_for(name) for name in ("compact", "reference", "ridge")]
+    assert found == [chosen, 1, 1]
+
+
+def test_predictions_are_averaged_over_two_orientations_unless_told_otherwise():
+    assert PredictionSettings().orientations_for("compact") == 2
+
+
+def test_a_number_of_orientations_that_is_none_is_refused_with_those_that_there_are():
+    with pytest.raises(UserError, match=r"Orientations: Input should be 1, 2, 4 or 8 \(given: 3\)"):
+        validated(PredictionSettings, orientations=3)
+
+
+@pytest.mark.parametrize("settings", [PredictionSettings, CellSettings])
+@pytest.mark.parametrize(
+    "wrong", [(16, 2048), (0, 2048, 2048), (1.5, 2048, 2048), "16x2048x2048", 5, (True, 512, 512)], ids=str
+)
+def test_shards_are_three_whole_numbers(settings, wrong):
+    assert settings(shards=[16, 2048, 2048]).shards == (16, 2048, 2048)
+    with pytest.raises(UserError, match=r"^Shards \(voxels\): three whole numbers of 1 or more are needed"):
+        validated(settings, shards=wrong)

@@ -5,6 +5,7 @@ import pytest
 from emseg_napari.models.run import RunRecord
 from emseg_napari.training.run_record import (
     compared_with_start,
+    comparison_clause,
     comparison_sentence,
     floods,
     is_worse_than_start,
@@ -58,6 +59,37 @@ def test_of_a_run_that_kept_nothing_no_score_is_compared_unless_it_has_another_s
     assert comparison_sentence(found) == ""
     other = scored(0.917, 0.902, kept_share=0.0, start_scale=(2.0, 2.0))
     assert compared_with_start(other) == "better"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"accuracy": 0.988, "start_accuracy": 1.0, "v_rand": 0.993, "start_v_rand": 1.0},
+        {"accuracy": 0.9996, "start_accuracy": 0.9996, "v_rand": 0.99, "start_v_rand": 0.99},
+        {"accuracy": 1.0, "start_accuracy": 1.0, "v_rand": 1.0, "start_v_rand": 1.0, "kept_share": 0.0},
+    ],
+)
+def test_where_the_start_proposed_the_held_out_labels_it_cannot_be_beaten_and_that_is_said(changes):
+    found = scored(**changes)
+    assert (compared_with_start(found), is_worse_than_start(found)) == ("circular", False)
+    assert comparison_sentence(found) == (
+        "'starter' itself proposed the held-out labels, so nothing can beat it there: hold out a slice that "
+        "was corrected, or look at what the new run proposes."
+    )
+
+
+@pytest.mark.parametrize("scores", [(0.988, 0.9994, 0.9, 0.99), (0.98, 1.0), (0.98, 1.0, 0.97, None)])
+def test_few_strokes_that_a_start_gets_right_and_labels_that_were_corrected_do_compare(scores):
+    assert compared_with_start(scored(*scores)) == "worse"
+
+
+def test_in_short_a_flood_goes_first_and_the_start_is_called_as_asked():
+    assert comparison_clause(scored(0.9, 0.95), "mine") == "worse than 'mine' on what was held out"
+    flood = scored(0.9, 0.95, boundary_share=0.8, start_boundary_share=0.2)
+    assert comparison_clause(flood, "mine") == "it floods slices with boundary"
+    kept_nothing = scored(0.9, 0.9, kept_share=0.0)
+    assert comparison_clause(kept_nothing, "mine") == "nothing of what was learned is kept"
+    assert comparison_clause(record(held_out_slices=[]), "mine") == ""
 
 
 @pytest.mark.parametrize(

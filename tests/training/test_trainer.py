@@ -162,6 +162,13 @@ def test_progress_goes_from_nothing_to_all(run, told):
     assert (fractions[0], fractions[-1]) == (0, 1)
 
 
+def test_of_the_end_each_part_is_reported_and_no_time_that_nobody_knows(run, told):
+    ending = [event for event in told.of(Progress) if event.fraction == 1 and "keeping" in event.text]
+    parts = ["", ": exporting it", ": choosing its thresholds"]
+    assert [event.text for event in ending] == [f"keeping the best network{part}" for part in parts]
+    assert {event.seconds_left for event in ending} == {None}
+
+
 def test_exported_network_is_the_kept_one(run):
     model = unet.build("compact")
     load_checkpoint(model, run.best_checkpoint)

@@ -37,6 +37,29 @@ def test_a_small_window_is_enlarged_to_show_the_whole_page_and_stays_on_the_scre
     assert screen.contains(window.frameGeometry())
 
 
+class _Framed(QWidget):
+    """A window with a frame, as a window manager draws it."""
+
+    def frameGeometry(self):
+        return self.geometry().adjusted(-3, -30, 4, 5)
+
+
+@pytest.mark.parametrize("before", [(800, 600), (5000, 4000)])
+@pytest.mark.parametrize("corner", [(400, 400), (0, 0)])
+def test_the_frame_of_the_window_stays_on_the_screen_too(qtbot, before, corner):
+    window = _Framed()
+    qtbot.addWidget(window)
+    window.resize(*before)
+    window.move(*corner)
+    window.show()
+    enlarge(window)
+    screen = window.screen().availableGeometry()
+    assert screen.contains(window.frameGeometry())
+    assert window.size() == QSize(1280, 800).expandedTo(QSize(*before)).boundedTo(
+        screen.size() - QSize(7, 35)
+    )
+
+
 _NOTICES = """
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget

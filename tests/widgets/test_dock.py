@@ -228,6 +228,15 @@ def test_a_part_that_cannot_be_built_is_said_and_the_next_opening_begins_anew(vi
     assert opened(viewer, qtbot)[1].dock.pages.count() == 4
 
 
+def test_a_brush_stays_in_hand_on_page_train_and_is_put_down_on_those_where_nothing_is_painted(dock):
+    layer = add_labels(dock.workspace.viewer, striped()[1], "mine")
+    for step, mode in ((dock.train, "paint"), (dock.evaluate, "pan_zoom"), (dock.cells, "pan_zoom")):
+        dock.show_step(dock.correct)
+        dock.correct.brushes.buttons[0].click()
+        dock.show_step(step)
+        assert layer.mode == mode
+
+
 def test_half_a_dock_is_not_found_from_the_moment_that_it_is_discarded(viewer):
     half = dock_module.dock_of(viewer)
     half.discard()

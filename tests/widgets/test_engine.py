@@ -211,11 +211,11 @@ def test_closing_the_window_in_mid_training_leaves_no_process_and_no_broken_chec
 
 
 @pytest.mark.slow
-def test_the_live_proposal_follows_the_slice_in_view_and_goes_when_done(ready, qtbot):
+def test_the_preview_of_a_training_follows_the_slice_in_view_and_goes_when_done(ready, qtbot):
     viewer = ready.workspace.viewer
     ready.train.amount.setText("500")
     ready.train.train.click()
-    name = "live proposal (boundary probability)"
+    name = "training preview (boundary probability)"
     wait_for(qtbot, lambda: name in viewer.layers, 120)
     viewer.dims.set_point(0, 1)
     wait_for(qtbot, lambda: name in viewer.layers and viewer.layers[name].translate[0] == 1)

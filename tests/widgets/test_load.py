@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog
 
 from emseg_napari.annotation.session.recovery import Recovery
-from emseg_napari.widgets.base import lost_work
+from emseg_napari.widgets.base import lost_work, session_step
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
 from emseg_napari.widgets.load import LoadStep
@@ -93,6 +93,7 @@ def test_labels_that_are_not_in_the_session_are_named(step, tmp_path, qtbot):
     wait_for(qtbot, lambda: step.status.text().startswith("Saved"))
     assert step.status.text() == (
         f"Saved a.emseg in {tmp_path}; your changes are saved there from now on. "
+        "The image was not opened from a file by emseg, so the session holds a copy of it. "
         "It contains 'mine', not 'second', 'third'."
     )
 
@@ -122,13 +123,11 @@ def test_a_session_opens_with_its_image_and_the_next_dialog_begins_beside_it(ste
         ("Open a folder...", "getExistingDirectory", "open_path"),
         ("Open labels...", "getOpenFileName", "open_labels"),
         ("Open a folder of labels...", "getExistingDirectory", "open_labels"),
-        ("Save session...", "getSaveFileName", "save_session"),
     ],
 )
 def test_dialogs_begin_in_the_last_folder_and_a_cancelled_one_opens_nothing(
     step, monkeypatch, tmp_path, button, dialog, opened
 ):
-    add_labels(step.viewer, LABELS.copy(), "mine")
     remember_folder("images", tmp_path)
     asked, got, answers = [], [], ["", "a/b"]
 
@@ -142,7 +141,42 @@ def test_dialogs_begin_in_the_last_folder_and_a_cancelled_one_opens_nothing(
     for _ in range(2):
         entry_of(step, button).action()
     assert got == [Path("a/b")]
-    assert asked == [tmp_path / "session.emseg" if "Save" in button else tmp_path] * 2
+    assert asked == [tmp_path] * 2
+
+
+def test_the_dialog_of_a_session_begins_in_the_last_folder_and_a_cancelled_one_saves_nothing(
+    step, monkeypatch, tmp_path
+):
+    add_labels(step.viewer, LABELS.copy(), "mine", step.viewer.add_image(IMAGE))
+    remember_folder("images", tmp_path)
+    asked, got, answers = [], [], [None, Path("a/b")]
+    monkeypatch.setattr(
+        session_step, "ask_new_folder", lambda *given: asked.append(given[2]) or answers.pop(0)
+    )
+    monkeypatch.setattr(step, "save_session", got.append)
+    for _ in range(2):
+        entry_of(step, "Save session...").action()
+    assert got == [Path("a/b")]
+    assert asked == [tmp_path / "session.emseg"] * 2
+
+
+def test_a_session_that_has_a_name_is_offered_by_it(step, monkeypatch, tmp_path, qtbot):
+    add_labels(step.viewer, LABELS.copy(), "mine", step.viewer.add_image(IMAGE))
+    step.save_session(tmp_path / "brain")
+    wait_for(qtbot, lambda: step.status.text().startswith("Saved"))
+    asked = []
+    monkeypatch.setattr(session_step, "ask_new_folder", lambda *given: asked.append(given[2]))
+    entry_of(step, "Save session...").action()
+    assert asked == [tmp_path / "brain.emseg"]
+
+
+def test_a_session_that_cannot_be_saved_is_refused_before_a_name_is_asked(step, monkeypatch):
+    asked = []
+    monkeypatch.setattr(session_step, "ask_new_folder", lambda *given: asked.append(given))
+    step.workspace.choose("labels", step.viewer.add_labels(LABELS.copy(), name="foreign"))
+    entry_of(step, "Save session...").action()
+    assert "labels layer that emseg made or opened" in step.status.text()
+    assert asked == []
 
 
 def test_what_is_opened_is_chosen_described_and_its_folder_remembered(step, stack, qtbot):

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 
 from emseg_napari.annotation.session.recovery import Marker, new_recovery, recoverable, recovery_folder
 from emseg_napari.annotation.session.store import Session, save_session
+from emseg_napari.widgets.base import session_step
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
 from emseg_napari.widgets.layers.placement import placement_of
@@ -75,8 +76,7 @@ def test_no_file_dialog_begins_among_unsaved_work_after_it_was_restored(card, do
 def test_a_session_is_not_saved_where_unsaved_work_is_deleted(card, dock, qtbot, tmp_path, lost, monkeypatch):
     restore(card, dock, qtbot)
     for refused in (lost.with_name("session"), lost / "inside.emseg"):
-        answers = {"getSaveFileName": lambda *_, path=refused: (str(path), "")}
-        monkeypatch.setattr(QFileDialog, "getSaveFileName", answers["getSaveFileName"])
+        monkeypatch.setattr(session_step, "ask_new_folder", lambda *_, path=refused: path)
         dock.load.say("")
         entry(dock, "Save session...").click()
         wait_for(qtbot, lambda: "save in another folder" in dock.load.status.text())
@@ -94,7 +94,7 @@ def test_another_session_is_replaced_only_if_the_user_says_so(
     other, saved = tmp_path / "brain.emseg", []
     other.mkdir()
     (other / "session.json").write_text("{}")
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(other.with_suffix("")), ""))
+    monkeypatch.setattr(session_step, "ask_new_folder", lambda *_: other.with_suffix(""))
     monkeypatch.setattr(dock.load, "save_session", saved.append)
     asked = answer_with(monkeypatch, answer)
     entry(dock, "Save session...").click()

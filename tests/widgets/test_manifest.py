@@ -39,6 +39,20 @@ def test_the_plugin_menu_opens_the_dock_in_two_clicks(viewer):
     assert any(isinstance(one, DockWidget) for one in viewer.window.dock_widgets.values())
 
 
+def test_the_dock_has_one_title_whether_the_menu_or_its_name_opens_it_and_is_one(viewer):
+    (entry,) = [one for one in viewer.window.plugins_menu.actions() if TITLE in one.text()]
+    frame, _ = viewer.window.add_plugin_dock_widget("emseg-napari", TITLE)
+    frame.close()
+    entry.trigger()  # shows it again
+    assert [name for name, one in viewer.window.dock_widgets.items() if isinstance(one, DockWidget)] == [
+        "Segment boundaries (emseg-napari)"
+    ]
+    assert frame.isVisible()
+    bar = frame.titleBarWidget()
+    (title,) = [one for one in bar.findChildren(QLabel) if TITLE in one.text()]
+    assert title.fontMetrics().horizontalAdvance(title.text()) <= title.width()
+
+
 @pytest.mark.parametrize("name", ["Open a session", "Open a volume", "Save labels as an ISBI"])
 def test_the_palette_offers_nothing_that_needs_a_file(palette, monkeypatch, name):
     assert not [row for row in rows(palette, "") if row.startswith(name)]

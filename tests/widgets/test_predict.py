@@ -145,6 +145,19 @@ def test_proposals_and_their_probability_follow_the_threshold_of_the_run(step, t
     assert step.status.text() == "Cancelled; finished slices stay."
 
 
+def test_the_strip_and_its_counts_follow_each_slice_of_a_stack_that_is_being_proposed(dock, qtbot, tmp_path):
+    dock.workspace.viewer.add_image(IMAGE, name="cells")
+    dock.load.new_labels_button.click()
+    dock.workspace.viewer.dims.set_point(0, 1)
+    dock.workspace.choose_run(a_run(tmp_path / "run", [0], [1]).folder)
+    dock.predict.job.start = noting([])
+    dock.predict.whole_stack.click()
+    for count, z in enumerate((1, 2, 3), start=1):
+        dock.predict.job.event.emit(predicted(0.1, z))
+        wait_for(qtbot, lambda count=count: dock.correct.strip.totals()["proposed"] == count)
+        wait_for(qtbot, lambda count=count: f"{count} proposed" in dock.correct.slices.totals.text())
+
+
 def test_without_labels_the_proposals_make_the_labels_layer_and_the_next_ones_fill_it(step):
     for value in (0.9, 0.1):
         step.this_slice.click()

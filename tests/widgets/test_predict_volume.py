@@ -19,7 +19,7 @@ from helpers.tiny_runs import tiny_network_run
 from helpers.window import noting, wait_for
 
 SHAPE = (4, 600, 700)
-PLAIN = PredictionSettings(average_orientations=False, close_gaps=False)
+PLAIN = PredictionSettings(orientations=1, close_gaps=False)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def desk(dock, volume, tmp_path, qtbot):
     step.set_run(tiny_network_run(tmp_path / "tiny").folder)
     step.target.setCurrentText(FILE)
     step.volume.path.setText(str(tmp_path / "out.zarr"))
-    step.form.set_values({"average_orientations": False, "close_gaps": False})
+    step.form.set_values({"orientations": 1, "close_gaps": False})
     return step
 
 
@@ -82,7 +82,7 @@ def test_a_large_slice_is_drawn_at_once_until_its_blocks_are_there(desk, qtbot):
     large = np.random.default_rng(1).integers(0, 256, (2, 1100, 1300)).astype(np.uint8)
     layer = desk.viewer.add_image(large, name="large", translate=(7, 0, 0), contrast_limits=(0, 255))
     desk.workspace.choose("image", layer)
-    desk.form.set_values({"average_orientations": True})
+    desk.form.set_values({"orientations": 8})
     desk.viewer.dims.set_point(0, 8)
     looks = []
 
@@ -108,7 +108,7 @@ def test_cancel_keeps_what_is_done_and_predict_goes_on(desk, qtbot, tmp_path):
         da.from_array(deep, (1, *SHAPE[1:])), name="brain", contrast_limits=(0, 255)
     )
     desk.workspace.choose("image", image)
-    desk.form.set_values({"average_orientations": True, "close_gaps": True})
+    desk.form.set_values({"orientations": 8, "close_gaps": True})
     done = []
     desk.job.event.connect(lambda event: done.append(event) if isinstance(event, BlockDone) else None)
     desk.whole_stack.click()
@@ -197,7 +197,7 @@ def test_more_than_can_be_proposed_at_once_is_sent_to_disk(desk, monkeypatch):
 def test_a_slice_on_disk_by_other_settings_is_predicted_anew(desk, qtbot):
     finish(desk, qtbot)
     desk.target.setCurrentText(OWN_LAYER)
-    desk.form.set_values({"average_orientations": True})
+    desk.form.set_values({"orientations": 8})
     started = []
     desk.job.event.connect(started.append)
     finish(desk, qtbot, "this_slice")
@@ -264,3 +264,15 @@ def test_a_prediction_to_layers_after_one_to_disk_is_told_as_what_it_is(desk, mo
     desk.target.setCurrentText(FILE)  # and the other way round
     desk.whole_stack.click()
     assert "blocks stay on disk" in desk.cancelled_sentence()
+
+
+def test_shards_are_chosen_under_options_and_those_that_do_not_fit_are_refused(desk, qtbot, tmp_path):
+    desk.form.set_values({"shards": (5, 512, 512)})
+    finish(desk, qtbot)
+    assert (
+        "'Shards (voxels)' under 'Advanced' of 5 x 512 x 512 are larger than the output" in desk.status.text()
+    )
+    assert not (tmp_path / "out.zarr").exists()
+    desk.form.set_values({"shards": (2, 512, 512)})
+    finish(desk, qtbot)
+    assert VolumeOutput(tmp_path / "out.zarr").layout.shard == (2, 512, 512)

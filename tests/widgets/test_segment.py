@@ -474,7 +474,7 @@ def test_cells_have_a_table_in_napari_and_as_a_file_with_slices_and_sizes(
     cells = find(predicted, link=True)
     wait_for(qtbot, lambda: len(cells.features) > 0)
     assert cells.features["index"].tolist() == list(range(1, cells.data.max() + 1))
-    assert cells.features["area_px"].sum() == cells.data.size
+    assert cells.features["voxels"].sum() == cells.data.size
     assert cells.features["volume_unit3"].sum() == cells.data.size * 50 * 4 * 4
     cells.data[cells.data == 1] = 2  # as the user changes them
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "mine"), ""))
@@ -482,7 +482,7 @@ def test_cells_have_a_table_in_napari_and_as_a_file_with_slices_and_sizes(
     assert not save.isEnabled()
     wait_for(qtbot, lambda: predicted.status.text() == f"Wrote {tmp_path / 'mine.csv'}.")
     lines = (tmp_path / "mine.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "cell,first_slice,last_slice,slices,area_px,volume_unit3"
+    assert lines[0] == "cell,first_slice,last_slice,slices,voxels,volume_unit3"
     assert lines[1].startswith(f"2,0,3,4,{(cells.data == 2).sum()},")
     wait_for(qtbot, save.isEnabled)
     predicted.viewer.layers.remove(cells)
@@ -516,7 +516,7 @@ def test_axes_with_different_units_of_length_have_one_in_the_table(predicted, fi
         layer.scale, layer.units = (0.05, 4, 4), ("um", "nm", "nm")
     find(predicted, link=True)
     head, first, *_ = saved(predicted, qtbot, tmp_path / "cells.csv")
-    assert head.endswith(",area_px,volume_nanometer3")
+    assert head.endswith(",voxels,volume_nanometer3")
     pixels, volume = first.split(",")[-2:]
     assert int(volume) == 800 * int(pixels)
 
@@ -525,7 +525,7 @@ def test_a_table_without_sizes_says_why(predicted, find, qtbot, tmp_path):
     for layer in predicted.viewer.layers:
         layer.units = ("nm", "pixel", "pixel")
     find(predicted, link=True)
-    assert saved(predicted, qtbot, tmp_path / "cells.csv")[0].endswith(",area_px")
+    assert saved(predicted, qtbot, tmp_path / "cells.csv")[0].endswith(",voxels")
     assert predicted.status.text().endswith(
         "cells.csv. It has no volumes: the units of the axes differ (nanometer, pixel)."
     )
@@ -538,7 +538,7 @@ def test_features_are_those_of_all_slices_after_one_was_tried(predicted, find, q
     lines = saved(predicted, qtbot, tmp_path / "cells.csv")
     numbers = [int(line.split(",")[0]) for line in lines[1:]]
     wait_for(qtbot, lambda: cells.features.get("index", np.zeros(0)).tolist() == numbers)
-    assert cells.features["area_px"].tolist() == [int(line.split(",")[4]) for line in lines[1:]]
+    assert cells.features["pixels"].tolist() == [int(line.split(",")[4]) for line in lines[1:]]
 
 
 def test_only_slices_in_use_are_measured(predicted, find, qtbot, tmp_path, monkeypatch):

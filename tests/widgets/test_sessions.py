@@ -282,6 +282,33 @@ def test_labels_on_an_image_with_a_broken_chunk_come_back(tmp_path):
         work[2]
 
 
+def test_an_image_that_napari_opened_is_copied_into_the_session_said_and_keeps_its_name(
+    dock, qtbot, tmp_path
+):
+    image, labels = striped()
+    layer = dock.workspace.viewer.add_image(image, name="train-volume")
+    add_labels(dock.workspace.viewer, labels, "mine", layer)
+    dock.load.save_session(tmp_path / "a.emseg")
+    wait_for(qtbot, lambda: dock.load.status.text().startswith("Saved a.emseg"))
+    assert dock.load.status.text().endswith(
+        "The image was not opened from a file by emseg, so the session holds a copy of it."
+    )
+    shutil.copytree(tmp_path / "a.emseg", tmp_path / "b.emseg")
+    assert [shown["name"] for _, shown, _ in session_layers(tmp_path / "b.emseg")] == ["train-volume", "mine"]
+    layer.name = "slab"
+    stroke(dock)
+    wait_for(qtbot, lambda: read_contents(tmp_path / "a.emseg").image_name == "slab")
+
+
+def test_an_image_with_a_file_comes_back_by_the_name_of_its_layer(loaded, qtbot, tmp_path):
+    loaded.workspace.image.name = "slab"
+    loaded.load.save_session(tmp_path / "a.emseg")
+    wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved a.emseg"))
+    assert "copy" not in loaded.load.status.text()
+    shutil.copytree(tmp_path / "a.emseg", tmp_path / "b.emseg")
+    assert session_layers(tmp_path / "b.emseg")[0][1]["name"] == "slab"
+
+
 def test_a_copy_of_the_image_moves_with_the_session(loaded, qtbot, tmp_path):
     entry(loaded, "Sessions hold a copy of the image").click()
     loaded.load.save_session(tmp_path / "whole.emseg")

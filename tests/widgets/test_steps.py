@@ -13,6 +13,7 @@ from emseg_napari.core.labels import to_isbi
 from emseg_napari.io.stacks import read_image, read_labels
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import ExportSettings, PredictionSettings, TrainingSettings
+from emseg_napari.widgets import export as export_module
 from emseg_napari.widgets.base.prediction_options import OWN_LAYER
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.layers.labels_layer import (
@@ -365,6 +366,37 @@ def test_export_leaves_unconfirmed_proposals_out(loaded, qtbot, tmp_path):
     loaded.export.export_to(tmp_path / "out")
     wait_for(qtbot, lambda: loaded.export.status.text().startswith("Exported"))
     assert (read_labels(tmp_path / "out" / "labels.tif")[:, :, 32:] == 0).all()
+
+
+@pytest.mark.parametrize("which", ["confirmed", "labelled"])
+def test_an_export_of_nothing_is_refused_before_a_folder_is_asked(loaded, monkeypatch, which):
+    asked = []
+    monkeypatch.setattr(export_module, "ask_new_folder", lambda *given: asked.append(given))
+    loaded.workspace.labels.data[:] = 0
+    loaded.export.form.widgets["which"].value = which
+    loaded.export.export.click()
+    settle(loaded.export)
+    assert "There is nothing to export" in loaded.export.status.text()
+    assert asked == []
+
+
+@pytest.mark.parametrize(("answer", "is_replaced"), [("Replace", True), (None, False)])
+def test_a_second_export_offers_the_same_folder_and_asks_before_it_replaces(
+    loaded, qtbot, tmp_path, monkeypatch, answer, is_replaced
+):
+    step, asked = loaded.export, []
+    monkeypatch.setattr(export_module, "ask_new_folder", lambda *given: asked.append(given[2]) or given[2])
+    confirmed_in(loaded.workspace.labels).add(1)
+    step.export_to(tmp_path / "mine")
+    wait_for(qtbot, lambda: step.status.text().startswith("Exported 1 slice"))
+    confirmed_in(loaded.workspace.labels).add(2)
+    sure = answer_with(monkeypatch, answer)
+    step.export.click()
+    wait_for(qtbot, lambda: bool(sure))
+    settle(step)
+    assert asked == [tmp_path / "mine"]
+    assert step.status.text().startswith("Exported 2 slices") is is_replaced
+    assert len(read_image(tmp_path / "mine" / "images.tif")) == (2 if is_replaced else 1)
 
 
 def test_export_of_proposals_names_them_and_the_control_that_lets_them_in(loaded, tmp_path):

@@ -37,6 +37,7 @@ class State(TypedDict, total=False):
     rounds: list[Round]
     settings: dict[str, Any]
     name: str
+    image_name: str
     image_place: Placement | None
     labels_place: Placement | None
     image_path: Path | None  # found later than the rest

@@ -56,6 +56,8 @@ class Round:
     held_out, unknown : tuple of int
         Those by which the run chose its threshold and weights, and those whose run is not known. Older
         sessions have none.
+    image_name : str
+        Name of the image's layer; empty in older sessions.
     """
 
     when: str
@@ -71,6 +73,7 @@ class Round:
     trained: tuple[int, ...] = ()
     held_out: tuple[int, ...] = ()
     unknown: tuple[int, ...] = ()
+    image_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ class Contents(BaseModel):
         Slice to the path of a run, as `reference` writes it, and a fingerprint.
     choices : dict
         Slice to what was chosen for its proposals, see `Origin`; older sessions have none.
-    confirmed, rounds, settings, name, image_place, labels_place
+    confirmed, rounds, settings, name, image_name, image_place, labels_place
         As in `Session`.
     """
 
@@ -150,6 +153,7 @@ class Contents(BaseModel):
     rounds: list[Round] = []
     settings: dict[str, Any] = {}
     name: str = ""
+    image_name: str = ""
     image_place: Placement | None = None
     labels_place: Placement | None = None
 

@@ -82,8 +82,8 @@ class Session:
         What was evaluated so far, oldest first.
     settings : dict
         JSON values that the window keeps.
-    name : str
-        Of the labels layer; empty if none is known.
+    name, image_name : str
+        Of the layers of labels and image; empty if none is known.
     image_place, labels_place : Placement or None
         Where the layers lie, and so the size of a voxel; None if that is not known.
     warnings : list of str
@@ -103,6 +103,7 @@ class Session:
     rounds: list[Round] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    image_name: str = ""
     image_place: Placement | None = None
     labels_place: Placement | None = None
     warnings: list[str] = field(default_factory=list)
@@ -190,6 +191,7 @@ def contents_of(folder: Path, session: Session) -> Contents:
         rounds=session.rounds,
         settings=session.settings,
         name=session.name,
+        image_name=session.image_name,
         image_place=session.image_place,
         labels_place=session.labels_place,
     )
@@ -258,6 +260,7 @@ def load_session(folder: str | Path, image: str | Path | None = None) -> Session
         rounds=stated.rounds,
         settings=stated.settings,
         name=stated.name,
+        image_name=stated.image_name,
         image_place=stated.image_place,
         labels_place=stated.labels_place,
         warnings=found.warnings,

@@ -121,12 +121,14 @@ def _distance_and_seeds(sure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     In blocks of 2 x 2 pixels, of which all must be sure: four times faster, and no way through a
     boundary opens by it.
     """
+    from emseg_napari.segmentation.watershed_kernel import squared_distances
+
     padded = np.pad(sure, [(0, n % 2) for n in sure.shape], mode="edge")
     blocks = padded[::2, ::2] & padded[1::2, ::2] & padded[::2, 1::2] & padded[1::2, 1::2]
-    distance = ndimage.distance_transform_edt(blocks)
-    seeds, _ = seeds_of(distance, _NECK_PX / 2)
+    squares = squared_distances(blocks)
+    seeds, _ = seeds_of(squares, _NECK_PX / 2)
     y, x = (np.arange(n) // 2 for n in sure.shape)
-    return distance[np.ix_(y, x)], seeds[np.ix_(y, x)]
+    return np.sqrt(squares)[np.ix_(y, x)], seeds[np.ix_(y, x)]
 
 
 def _with_every_part(seeds: np.ndarray, interior: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def places_of_slice(
     probability : numpy.ndarray
         Boundary probability, float32 (y, x), 0 to 1, as the network gave it: before gaps were closed.
     disagreement : numpy.ndarray, optional
-        float32 (y, x): standard deviation of the probability over the eight flips and turns of the image.
+        float32 (y, x): standard deviation of the probability over the orientations.
     neighbours : sequence of numpy.ndarray or None
         Labels of the slice before and of the slice after, with the values of `labels`.
 

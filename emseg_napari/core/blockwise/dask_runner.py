@@ -1,7 +1,7 @@
 """Block-wise processing by the workers of a Dask scheduler.
 
 Every worker has a few blocks in its queue, so that none waits for this process. The work, which may name many
-files, travels to each worker once and not with every block.
+files, and what a worker is checked by travel to each worker once and not with every block.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import pickle
 import queue
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from itertools import islice
 from types import NoneType
@@ -29,11 +29,15 @@ _SECONDS_TO_FETCH = 0.5
 
 
 def run_on_dask(
-    work: BlockWork, blocks: Sequence[Block], scheduler: Any, progress: BlockProgress, should_stop: ShouldStop
+    work: BlockWork,
+    blocks: Collection[Block],
+    scheduler: Any,
+    progress: BlockProgress,
+    should_stop: ShouldStop,
 ) -> None:
     """Process blocks on workers; parameters as of `run_blocks`."""
     with open_client(scheduler.address) as client:
-        task = DaskTask(_pickled(work), versions_here(), tuple(work.paths))
+        task = DaskTask.of(_pickled(work), versions_here(), tuple(work.paths))
         check_cluster(client, task.paths)
         progress.message(_scheduler_message(client))
         runner = DaskRunner(client, task, progress, should_stop)
@@ -70,12 +74,12 @@ class DaskRunner:
         self._client, self._task, self._progress, self._should_stop = client, task, progress, should_stop
         self._name = f"emseg-{uuid.uuid4().hex[:8]}"
         # It travels to each worker once; of one that is lost, the scheduler makes it again.
-        self._work = client.submit(bytes, task.work, key=f"{self._name}-work", pure=False)
+        self._work = client.submit(bytes, task.job, key=f"{self._name}-work", pure=False)
         self._pending: dict[str, tuple[Block, Any]] = {}  # blocks and futures, by their keys
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()  # keys
         self._capacity, self._counted = 0, float("-inf")
 
-    def run(self, blocks: Sequence[Block]) -> None:
+    def run(self, blocks: Collection[Block]) -> None:
         """Process all blocks."""
         waiting = iter(enumerate(blocks))
         left = len(blocks)

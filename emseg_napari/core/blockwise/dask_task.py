@@ -6,14 +6,26 @@ import pickle
 import socket
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from emseg_napari.core.blockwise.dask_checks import Versions, check_this_worker
-from emseg_napari.core.blockwise.work import Block, BlockWork, FatalBlockError, failure, write
-from emseg_napari.core.jobs import never
+from emseg_napari.core.blockwise.work import Block, BlockWork, FatalBlockError, failure, processed
+
+
+class _Job(NamedTuple):
+    """What all blocks of one call of `run_blocks` share; read by a worker before it unpickles the work.
+
+    `name` tells it from any other: a worker outlives a job, and the next one, which may send the same work,
+    must not get what was opened for this one, such as a run that has been trained anew.
+    """
+
+    work: bytes
+    versions: Versions
+    paths: tuple[Path, ...]
+    name: str
 
 
 @dataclass(frozen=True)
@@ -22,24 +34,22 @@ class DaskTask:
 
     Attributes
     ----------
-    work : bytes
-        The pickled `BlockWork`.
-    versions : tuple
-        Package versions of the process that sends it.
+    job : bytes
+        What travels to each worker once: the pickled `BlockWork`, and what a worker is checked by.
     paths : tuple of Path
         Files and folders that the worker must see.
-    job : str
-        Of one call of `run_blocks`: a worker outlives it, and the next one, which may send the same work,
-        must not get what was opened for this one, such as a run that has been trained anew.
     """
 
-    work: bytes
-    versions: Versions
+    job: bytes
     paths: tuple[Path, ...]
-    job: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @classmethod
+    def of(cls, work: bytes, versions: Versions, paths: tuple[Path, ...]) -> DaskTask:
+        """Make the task of a pickled `BlockWork`, for workers with such package versions."""
+        return cls(pickle.dumps(_Job(work, versions, paths, uuid.uuid4().hex)), paths)
 
     def payload(self, block: Block) -> bytes:
-        """Return the bytes that a worker unpickles, with `work` as their only buffer, to process `block`.
+        """Return the bytes that a worker unpickles, with `job` as their only buffer, to process `block`.
 
         Thus a worker that lacks a module fails at this block, with an error that can be reported. If it
         had to import the module to read the message, it would lose its connection without a reason.
@@ -53,16 +63,14 @@ class _TaskForBlock:
     block: Block
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        task = self.task
-        return _run, (pickle.PickleBuffer(task.work), task.job, task.versions, task.paths, self.block)
+        return _run, (pickle.PickleBuffer(self.task.job), self.block)
 
 
-def _run(pickled: bytes, job: str, versions: Versions, paths: tuple[Path, ...], block: Block) -> Any:
+def _run(pickled: bytes, block: Block) -> Any:
     """Process one block, in the worker; a failure that concerns it alone is returned."""
-    check_this_worker(versions, paths)
-    work = _unpickled(pickled, job)
+    work = _work_of(pickled)
     try:
-        return write(work, block, work.compute(block, work.read(block), never))
+        return processed(work, block)
     except FatalBlockError as error:
         raise FatalBlockError(f"On the host {socket.gethostname()}: {error}", error.settings) from error
     except Exception as error:
@@ -70,7 +78,9 @@ def _run(pickled: bytes, job: str, versions: Versions, paths: tuple[Path, ...], 
 
 
 @lru_cache(maxsize=2)
-def _unpickled(work: bytes, job: str) -> BlockWork:
-    """Unpickle the work, once per process and job."""
-    found: BlockWork = pickle.loads(work)
-    return found
+def _work_of(pickled: bytes) -> BlockWork:
+    """Check this worker and unpickle the work, once per process and job."""
+    job: _Job = pickle.loads(pickled)
+    check_this_worker(job.versions, job.paths)
+    work: BlockWork = pickle.loads(job.work)
+    return work

@@ -3,49 +3,85 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-from emseg_napari.core.blockwise.work import Block, BlockProgress, BlockWork, failure, write
+from emseg_napari.core.blockwise.work import Block, BlockProgress, BlockWork, failure, parts_of, write
 from emseg_napari.core.jobs import Cancelled, ShouldStop
 
-AHEAD = 2  # blocks read before they are needed: one that waits, and one that is being read
-BEHIND = 2  # results that wait to be written, or are being written
+AHEAD = 2  # blocks, or parts of them, read before they are needed: one that waits, and one that is being read
+BEHIND = 2  # results that wait to be written, or are being written; of deep blocks, which are large, 1
 _SECONDS_BETWEEN_CHECKS = 0.1
 
 
 def run_locally(
-    work: BlockWork, blocks: Sequence[Block], progress: BlockProgress, should_stop: ShouldStop
+    work: BlockWork, blocks: Iterable[Block], progress: BlockProgress, should_stop: ShouldStop
 ) -> None:
-    """Process blocks in their order; parameters as of `run_blocks`.
+    """Process blocks in their order, part by part; parameters as of `run_blocks`.
 
     When it stops, what was computed is still written.
     """
     with _thread("reads") as reader, _thread("writes") as writer:
         writing: deque[tuple[Block, Future[Any]]] = deque()
-        for block, reading in _ahead(reader, work, blocks):
+        ahead = _Ahead(reader, work, blocks)
+        results: list[Any] = []
+        for block, reading, parts in ahead:
             try:
-                result = work.compute(block, _result(reading, should_stop), should_stop)
+                results.append(work.compute(reading.part, _result(reading.future, should_stop), should_stop))
             except Exception as error:
                 progress.failed(failure(block, error))
+                ahead.leave_out(block)
+                results = []
             else:
-                writing.append((block, writer.submit(write, work, block, result)))
-            _report_written(writing, BEHIND, progress, should_stop)
+                progress.part_done(block, len(results), parts)
+                if len(results) == parts:
+                    writing.append((block, writer.submit(write, work, block, results)))
+                    results = []
+            _report_written(writing, BEHIND if parts == 1 else 1, progress, should_stop)
         _report_written(writing, 0, progress, should_stop)
 
 
-def _ahead(
-    reader: ThreadPoolExecutor, work: BlockWork, blocks: Sequence[Block]
-) -> Iterator[tuple[Block, Future[Any]]]:
-    reading: deque[tuple[Block, Future[Any]]] = deque()
-    for block in blocks:
-        reading.append((block, reader.submit(work.read, block)))
-        if len(reading) > AHEAD:
-            yield reading.popleft()
-    while reading:
-        yield reading.popleft()
+class _Reading(NamedTuple):
+    """A part of a block that is being read, and what comes of it."""
+
+    part: Any
+    future: Future[Any]
+
+
+class _Ahead:
+    """Parts of blocks, in their order, that a thread reads before they are needed."""
+
+    def __init__(self, reader: ThreadPoolExecutor, work: BlockWork, blocks: Iterable[Block]) -> None:
+        self._reader, self._work, self._blocks = reader, work, blocks
+        self._left_out: tuple[int, ...] | None = None
+
+    def leave_out(self, block: Block) -> None:
+        """Give no more parts of the block whose part was given last: another one of them failed."""
+        self._left_out = block.index
+
+    def __iter__(self) -> Iterator[tuple[Block, _Reading, int]]:
+        """Give block, part, and how many parts the block has."""
+        reading: deque[tuple[Block, _Reading, int]] = deque()
+        for block, part, parts in self._parts():
+            reading.append((block, _Reading(part, self._reader.submit(self._work.read, part)), parts))
+            if len(reading) > AHEAD:
+                yield from self._wanted(reading.popleft())
+        while reading:
+            yield from self._wanted(reading.popleft())
+
+    def _parts(self) -> Iterator[tuple[Block, Any, int]]:
+        for block in self._blocks:
+            parts = parts_of(self._work, block)
+            for part in parts:
+                if block.index == self._left_out:
+                    break
+                yield block, part, len(parts)
+
+    def _wanted(self, one: tuple[Block, _Reading, int]) -> Iterator[tuple[Block, _Reading, int]]:
+        if one[0].index != self._left_out:
+            yield one
 
 
 def _report_written(

@@ -10,12 +10,13 @@ import os
 import pickle
 import signal
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import islice
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from emseg_napari.core.blockwise.work import (
     Block,
@@ -26,9 +27,9 @@ from emseg_napari.core.blockwise.work import (
     died,
     failure,
     pickled,
-    write,
+    processed,
 )
-from emseg_napari.core.jobs import BlockFailed, Cancelled, ShouldStop, UserError, never
+from emseg_napari.core.jobs import BlockFailed, Cancelled, ShouldStop, UserError
 
 _IN_HAND = 2  # blocks of a worker: one in work, one waiting
 _MOST_DEATHS = 3  # of workers, over one block
@@ -70,7 +71,7 @@ class Workers:
             worker.check_began()
 
     def run(
-        self, work: BlockWork, blocks: Sequence[Block], progress: BlockProgress, should_stop: ShouldStop
+        self, work: BlockWork, blocks: Iterable[Block], progress: BlockProgress, should_stop: ShouldStop
     ) -> None:
         """Process blocks in their order; parameters as of `run_blocks`."""
         try:
@@ -81,9 +82,9 @@ class Workers:
                 worker.end()
 
     def _run(
-        self, work: BlockWork, blocks: Sequence[Block], progress: BlockProgress, should_stop: ShouldStop
+        self, work: BlockWork, blocks: Iterable[Block], progress: BlockProgress, should_stop: ShouldStop
     ) -> None:
-        task, waiting, deaths = pickled(work, pickle.dumps), deque(blocks), Counter[tuple[int, ...]]()
+        task, waiting, deaths = pickled(work, pickle.dumps), _Waiting(blocks), Counter[tuple[int, ...]]()
         self._start_missing()
         for worker in self._workers:
             worker.send(task)
@@ -101,14 +102,17 @@ class Workers:
                     continue
                 if isinstance(result, FatalBlockError):  # perhaps before it had a block
                     raise result
+                if isinstance(result, _PartDone):
+                    progress.part_done(worker.in_hand[0], *result)
+                    continue
                 _report(worker.in_hand.popleft(), result, progress)
 
-    def _give(self, waiting: deque[Block]) -> None:
+    def _give(self, waiting: _Waiting) -> None:
         """Give each worker something to do, before any gets a second block."""
         for most in range(1, _IN_HAND + 1):
             for worker in self._workers:
                 if waiting and len(worker.in_hand) < most:
-                    block = waiting.popleft()
+                    block = waiting.take()
                     worker.in_hand.append(block)
                     worker.send(pickle.dumps(block))
 
@@ -121,7 +125,7 @@ class Workers:
         self,
         worker: _Worker,
         task: bytes,
-        waiting: deque[Block],
+        waiting: _Waiting,
         deaths: Counter[tuple[int, ...]],
         progress: BlockProgress,
     ) -> None:
@@ -133,11 +137,39 @@ class Workers:
             if deaths[index] == _MOST_DEATHS:
                 worker.in_hand.popleft()
                 progress.failed(died(index, deaths[index]))
-        waiting.extendleft(reversed(worker.in_hand))
+        waiting.put_back(worker.in_hand)
         new = _Worker()
         self._workers[self._workers.index(worker)] = new
         new.check_began()
         new.send(task)
+
+
+class _Waiting:
+    """Blocks that no worker has, of which few are made before they are given to one."""
+
+    def __init__(self, blocks: Iterable[Block]) -> None:
+        self._first: deque[Block] = deque()
+        self._rest = iter(blocks)
+
+    def __bool__(self) -> bool:
+        if not self._first:
+            self._first.extend(islice(self._rest, 1))
+        return bool(self._first)
+
+    def take(self) -> Block:
+        """Return the next block; there must be one."""
+        return self._first.popleft() if self else next(self._rest)
+
+    def put_back(self, blocks: Sequence[Block]) -> None:
+        """Let some blocks be the next ones."""
+        self._first.extendleft(reversed(blocks))
+
+
+class _PartDone(NamedTuple):
+    """What a worker sends while it computes a block: how many of how many parts are computed."""
+
+    part: int
+    parts: int
 
 
 class _Worker:
@@ -180,7 +212,7 @@ class _Worker:
             self.pipe.send_bytes(message)
 
     def result(self) -> Any:
-        """Return what came of its first block."""
+        """Return what came of its first block, or of a part of it."""
         return pickle.loads(self.pipe.recv_bytes())
 
     def end(self) -> None:
@@ -221,7 +253,7 @@ def _serve(pipe: Connection) -> None:
             if hasattr(received, "compute"):
                 work = received
             else:
-                pipe.send_bytes(pickle.dumps(_outcome(work, received)))
+                pipe.send_bytes(pickle.dumps(_outcome(work, received, pipe)))
 
 
 def _end_with_parent() -> None:
@@ -232,9 +264,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _outcome(work: BlockWork, block: Block) -> Any:
+def _outcome(work: BlockWork, block: Block, pipe: Connection) -> Any:
+    def report(part: int, parts: int) -> None:
+        pipe.send_bytes(pickle.dumps(_PartDone(part, parts)))
+
     try:
-        return write(work, block, work.compute(block, work.read(block), never))
+        return processed(work, block, report)
     except FatalBlockError as error:
         return error
     except Exception as error:

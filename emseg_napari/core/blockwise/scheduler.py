@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -90,7 +90,7 @@ def connected(scheduler: Scheduler) -> Iterator[Scheduler]:
 
 def run_blocks(
     work: BlockWork,
-    blocks: Sequence[Block],
+    blocks: Collection[Block],
     scheduler: Scheduler = LOCAL,
     context: JobContext | None = None,
 ) -> list[BlockFailed]:
@@ -103,8 +103,8 @@ def run_blocks(
     ----------
     work : BlockWork
         Done to each block; for a scheduler it must be possible to pickle it.
-    blocks : sequence of Block
-        The most urgent first.
+    blocks : collection of Block
+        The most urgent first; those that are made when they are asked for never are all in memory.
     scheduler : Scheduler
     context : JobContext, optional
         Gets `BlockDone`, `BlockFailed` and `Progress` per block, and a `Message` with the address of a Dask

@@ -18,6 +18,7 @@ from emseg_napari.core.jobs import (
     Report,
     ShouldStop,
     UserError,
+    never,
 )
 
 # Work travels to each worker process once; an image in memory would take long, and the memory of each.
@@ -47,6 +48,10 @@ class BlockWork(Protocol):
     process, at its first use. A block is processed in full by one process. The same block gives the same
     bytes wherever and however often it is done, and its file is replaced as a whole: on a cluster a block
     whose worker was lost is processed again.
+
+    Work on deep blocks may have two more steps: ``divide(block)`` returns the parts of a block, which are
+    read and computed one after the other, so that no more is in memory than what some of them need; and
+    ``join(block, results)`` returns the block's result from those of its parts.
     """
 
     @property
@@ -65,6 +70,13 @@ class BlockWork(Protocol):
     def write(self, block: Any, result: Any) -> Any:
         """Write the result, and return what the caller of `run_blocks` needs to know of it: little."""
         ...
+
+
+def parts_of(work: BlockWork, block: Block) -> Sequence[Any]:
+    """Return what of a block is read and computed at once, one after the other: mostly the block itself."""
+    divide = getattr(work, "divide", None)
+    parts: Sequence[Any] = divide(block) if divide else (block,)
+    return parts
 
 
 class FatalBlockError(UserError):
@@ -94,10 +106,12 @@ class BlockProgress:
         self.workers: int | None = None
         self._total, self._report = total, report
         self._done = self._voxels = 0
+        self._begun: dict[tuple[int, ...], tuple[float, int]] = {}  # share and voxels of blocks in work
         self.restart_clock()
 
     def done(self, block: Block, result: Any) -> None:
         """Report that a block is done, with what its `BlockWork.write` returned."""
+        self._begun.pop(block.index, None)
         self._done += 1
         self._voxels += voxels(block)
         self._report(BlockDone(block, result))
@@ -105,9 +119,16 @@ class BlockProgress:
 
     def failed(self, failure: BlockFailed) -> None:
         """Report that a block failed."""
+        self._begun.pop(failure.index, None)
         self.failures.append(failure)
         self._report(failure)
         self._progress()
+
+    def part_done(self, block: Block, part: int, parts: int) -> None:
+        """Report that part 1, 2, ... of the parts of a block is computed; the last one comes with `done`."""
+        if part < parts:
+            self._begun[block.index] = part / parts, voxels(block) * part // parts
+            self._progress()
 
     def restart_clock(self) -> None:
         """Measure time from now."""
@@ -119,14 +140,16 @@ class BlockProgress:
 
     def _progress(self) -> None:
         ended = self._done + len(self.failures)
+        reached = ended + sum(share for share, _ in self._begun.values())
         seconds = max(time.monotonic() - self._started, _TICK_S)
-        left = seconds / ended * (self._total - ended)
-        self._report(Progress(ended / self._total, left, self._words(ended, seconds)))
+        left = seconds / reached * (self._total - reached)
+        self._report(Progress(reached / self._total, left, self._words(ended, seconds)))
 
     def _words(self, ended: int, seconds: float) -> str:
+        computed = self._voxels + sum(count for _, count in self._begun.values())
         words = [
             f"{ended} of {self._total} blocks",
-            f"{self._voxels / 1e6 / seconds:.2f} megavoxels a second",
+            f"{computed / 1e6 / seconds:.2f} megavoxels a second",
         ]
         if self.workers is not None:
             words.append(f"{self.workers} worker{'s' * (self.workers != 1)}")
@@ -141,6 +164,10 @@ def voxels(block: Block) -> int:
     for side in block.window:
         count *= side.stop - side.start
     return count
+
+
+def _ignore(part: int, parts: int) -> None:
+    """Take no notice of a part."""
 
 
 def died(index: tuple[int, ...], workers: int) -> BlockFailed:
@@ -179,8 +206,17 @@ def cannot_travel(error: Exception) -> str:
     )
 
 
-def write(work: BlockWork, block: Block, result: Any) -> Any:
-    """Write a block's result; an error here would stop all others, too.
+def processed(work: BlockWork, block: Block, report_part: Callable[[int, int], None] = _ignore) -> Any:
+    """Process a block in full, in a worker; `report_part` gets how many of how many parts are computed."""
+    parts, results = parts_of(work, block), []
+    for part in parts:
+        results.append(work.compute(part, work.read(part), never))
+        report_part(len(results), len(parts))
+    return write(work, block, results)
+
+
+def write(work: BlockWork, block: Block, results: list[Any]) -> Any:
+    """Write a block's result, from those of its parts; an error here would stop all others, too.
 
     Raises
     ------
@@ -190,7 +226,7 @@ def write(work: BlockWork, block: Block, result: Any) -> Any:
         If the output is full, read-only or gone.
     """
     try:
-        return work.write(block, result)
+        return work.write(block, _joined(work, block, results))
     except OpenElsewhere:  # a viewer has this one file open
         raise
     except UserError as error:
@@ -200,6 +236,11 @@ def write(work: BlockWork, block: Block, result: Any) -> Any:
             f"Block {block.index} cannot be written ({error.strerror or error}); correct that and start "
             "again, which resumes with the missing blocks."
         ) from error
+
+
+def _joined(work: BlockWork, block: Block, results: list[Any]) -> Any:
+    join = getattr(work, "join", None)
+    return join(block, results) if join else results[0]
 
 
 def failure(block: Block, error: Exception) -> BlockFailed:

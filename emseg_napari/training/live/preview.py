@@ -6,8 +6,10 @@ import time
 
 from emseg_napari.core.jobs import Cancelled, JobContext, PreviewReady
 from emseg_napari.inference import SlicePredictor
+from emseg_napari.inference.stack import predict_closed
 from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.sparse_stack import Stack
+from emseg_napari.models.run import RunRecord
 
 REFRESH_SECONDS = 3.0
 # Seconds of learning for each second of prediction, at least.
@@ -42,15 +44,22 @@ class SlicePreview:
         moved = self._shown is None or self._shown[0] != z
         return z if moved or is_idle or time.monotonic() >= self._due else None
 
-    def show(self, z: int, steps: int, updates: int, predictor: SlicePredictor) -> None:
-        """Predict a slice and report it, unless another slice comes into view meanwhile, or it is broken."""
+    def show(self, z: int, steps: int, updates: int, predictor: SlicePredictor, record: RunRecord) -> None:
+        """Predict a slice and report it, unless another slice comes into view meanwhile, or it is broken.
+
+        Gaps are closed as in every prediction that becomes labels, with the thresholds of the record.
+        """
         context, began = self._context, time.monotonic()
+
+        def should_stop() -> bool:
+            return context.should_stop() or context.control().z != z
+
         if (plane := self._slices.read(z)) is None:
             self._shown, self._due = (z, steps), began + REFRESH_SECONDS
             return
         try:
-            probability = predictor.probability(
-                plane, lambda: context.should_stop() or context.control().z != z
+            probability = predict_closed(
+                predictor, plane, record.threshold, record.merge_threshold, should_stop
             )
         except Cancelled:
             if context.should_stop():

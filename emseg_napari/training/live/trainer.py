@@ -184,8 +184,9 @@ class _Live:
         steps = len(self._spent)
         z = self._preview.slice_due(steps, is_idle)
         if z is not None:
+            record = self._run.record
             with self._learner.averaged(self._settings.blend):
-                self._preview.show(z, steps, self._updates, self._learner.predictor(self._run.record))
+                self._preview.show(z, steps, self._updates, self._learner.predictor(record), record)
 
     def _save(self) -> None:
         with training_on(self._context.report):

@@ -240,6 +240,7 @@ class SessionAutosave(QObject):
             origins=dict(info_of(layer).origins),
             **_work_in(self._workspace),
             name=layer.name,
+            image_name="" if image is None else image.name,
             image_place=None if image is None else placement_of(image),
             labels_place=placement_of(layer),
         )

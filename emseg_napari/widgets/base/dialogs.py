@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QWidget
+from qtpy.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox, QWidget
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
@@ -68,6 +68,44 @@ def ask_new_file(parent: QWidget, title: str, start: Path, kind: str) -> Path | 
     return path if not path.exists() or is_sure(parent, f"{path} is there already.", "Replace") else None
 
 
+class FolderDialog(QFileDialog):
+    """Asks for a folder to write: the one that it offers is taken although it exists.
+
+    Qt's own function would begin inside of it, with no name, and the next output would lie in the last one.
+
+    Parameters
+    ----------
+    parent : QWidget or None
+    title : str
+    start : Path
+        Offered at first, beside what lies in the same folder.
+    kind : str
+        Such as "OME-Zarr (*.zarr)".
+    """
+
+    def __init__(self, parent: QWidget | None, title: str, start: Path, kind: str) -> None:
+        super().__init__(parent, title, str(start.parent), kind)
+        self._offered = start
+        self.setOption(QFileDialog.Option.DontUseNativeDialog)  # others enter every folder that exists
+        self.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        self.selectFile(start.name)
+
+    def accept(self) -> None:
+        """Take the folder that is named; another one that exists is entered."""
+        if self._offered.is_dir() and Path(self.selectedFiles()[0]) == self._offered:
+            self.done(int(QDialog.DialogCode.Accepted))
+        else:
+            super().accept()
+
+
+def ask_new_folder(
+    parent: QWidget | None, title: str, start: Path, kind: str = "All files (*)"
+) -> Path | None:
+    """Ask for the name of a folder to write, as `FolderDialog` does; None if the user gives up."""
+    dialog = FolderDialog(parent, title, start, kind)
+    return Path(dialog.selectedFiles()[0]) if _run(dialog) else None
+
+
 def is_sure(parent: QWidget, sentence: str, action: str) -> bool:
     """Ask before something that cannot be undone; `action` is the button that does it."""
     box = QMessageBox(QMessageBox.Icon.Warning, f"{action}?", sentence, parent=parent)
@@ -77,5 +115,10 @@ def is_sure(parent: QWidget, sentence: str, action: str) -> bool:
 
 def _answer(box: QMessageBox) -> Any:
     box.addButton(QMessageBox.StandardButton.Cancel)
-    box.exec_() if hasattr(box, "exec_") else box.exec()
+    _run(box)
     return box.clickedButton()
+
+
+def _run(dialog: QDialog) -> int:
+    """Show a dialog until it is answered; PyQt5 and PyQt6 name that differently."""
+    return int(dialog.exec_() if hasattr(dialog, "exec_") else dialog.exec())

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QDialog, QLabel, QVBoxLayout, QWidget
 # What each does, in the order of a round; the names are those of napari's key bindings.
 KEYS = {
     "N": "next place; on page Check the next error",
-    "Shift-N": "previous place or error",
+    "Shift+N": "previous place or error",
     "A": "accept: the place is right as it is",
     "S": "skip the place",
     "H": "back to the whole slice",
@@ -61,6 +61,11 @@ def bind(viewer: Any, owner: QWidget, actions: Mapping[str, Callable[[], Any]]) 
         shortcut.claim(owner, action)
         # Qt holds a bound method weakly; a lambda would keep alive all that it names.
         owner.destroyed.connect(shortcut.release)
+
+
+def with_key(text: str, key: str) -> str:
+    """Return a text with the key that does the same, both as they are shown: "Back (Shift+N)"."""
+    return f"{text} ({key})"
 
 
 class _Shortcut:

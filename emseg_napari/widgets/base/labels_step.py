@@ -34,6 +34,7 @@ class LabelsStep(StepWidget):
         super().__init__(napari_viewer, workspace)
         self._waiting: dict[Any, list[Callable[[], Any]]] = {}  # by the layer that is being taken over
         self._plane: tuple[Any, int, np.ndarray] | None = None
+        self._for_now = ""
 
     def managed_layer(self) -> Labels:
         """Return the labels layer, which the plugin manages.
@@ -70,6 +71,17 @@ class LabelsStep(StepWidget):
     def slice_of(self, layer: Labels) -> int:
         """Return the slice in view."""
         return shown_slice(self.viewer, layer)
+
+    def say_for_now(self, sentence: str) -> None:
+        """Say what is over; it goes with the next thing that the user does."""
+        self._for_now = sentence
+        self.say(sentence)
+
+    def drop_for_now(self, *_: Any) -> None:
+        """Take such a sentence back, if it is still there."""
+        if self._for_now:
+            self.take_back(self._for_now)
+            self._for_now = ""
 
     def take_back(self, sentence: str) -> None:
         """Take a sentence back, if it is still the last one of this step."""

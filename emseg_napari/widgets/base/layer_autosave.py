@@ -126,7 +126,7 @@ class LayerAutosave:
             labels_place=placement_of(self.layer),
         )
         if self.image is not None:
-            self.autosave.record_state(image_place=placement_of(self.image))
+            self.autosave.record_state(image_name=self.image.name, image_place=placement_of(self.image))
         for z in changed:
             if z < len(labels):
                 self.autosave.record_edit(z, labels[z] if len(changed) <= _MANY_SLICES else None)

@@ -45,7 +45,8 @@ class LayerPicker(QComboBox):
         self._candidates, self._likely, self._empty = candidates, likely, empty
         self._layers: list[Layer | None] = []
         self._chosen: Layer | None = None
-        self._by_user = False
+        self._workspace = workspace
+        self._chosen_by_user: tuple[Layer, Any] | None = None  # and the image beside which it was
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)
         self.activated.connect(self._choose_index)
@@ -59,11 +60,11 @@ class LayerPicker(QComboBox):
         return self._chosen
 
     def refresh(self) -> None:
-        """Follow the layer list; the user's choice stays as long as its layer does."""
+        """Follow the layer list; the user's choice stays as long as its layer and the chosen image do."""
         found = self._candidates()
         before = self._chosen
-        if not (self._by_user and before in found):
-            self._by_user = False
+        if before not in found or self._chosen_by_user != (before, self._workspace.image):
+            self._chosen_by_user = None
             self._chosen = next((layer for layer in found if self._likely(layer)), None)
         self._layers = [*found] if self._chosen is not None else [None, *found]
         self.clear()
@@ -79,7 +80,8 @@ class LayerPicker(QComboBox):
     def _choose_index(self, index: int) -> None:
         layer = self._layers[index]
         if layer is not None:
-            changed, self._chosen, self._by_user = layer != self._chosen, layer, True
+            changed, self._chosen = layer != self._chosen, layer
+            self._chosen_by_user = layer, self._workspace.image
             self.refresh()
             if changed:
                 self.picked.emit()
@@ -95,7 +97,7 @@ class PredictionPicker(LayerPicker):
 
     def __init__(self, workspace: Workspace) -> None:
         def candidates() -> list[Layer]:
-            layers = workspace.candidates("image") + workspace.candidates("labels")
+            layers = workspace.images + workspace.candidates("labels")
             return sorted(layers, key=lambda layer: _rank(layer, workspace))
 
         super().__init__(workspace, candidates, _is_proposal, "choose a prediction")

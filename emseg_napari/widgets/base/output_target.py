@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.containers import FOLDER_SUFFIXES
+from emseg_napari.widgets.base.dialogs import ask_new_folder
 from emseg_napari.widgets.base.number_text import whole_number
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 
@@ -114,9 +115,7 @@ class VolumeTarget(QWidget):
         self.workers.setEnabled(self.scheduler.text().strip() == _LOCAL)
 
     def _ask(self) -> None:
-        start = self.path.text() or self.path.placeholderText()
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Write to", start, "OME-Zarr (*.zarr)", options=QFileDialog.Option.DontConfirmOverwrite
-        )
-        if path:
-            self.path.setText(path if path.endswith(".zarr") else f"{path}.zarr")
+        start = Path(self.path.text() or self.path.placeholderText())
+        path = ask_new_folder(self, "Write to", start, "OME-Zarr (*.zarr)")
+        if path is not None:
+            self.path.setText(f"{str(path).removesuffix('.zarr')}.zarr")

@@ -26,6 +26,7 @@ from emseg_napari.widgets.base.theme_colours import (
 _SCORES_PX, _LOSS_PX = 190, 120
 # pyqtgraph puts titles 5 pixels outside of their axes, and half a number above the upper end.
 _MARGINS_PX = (5, 9, 1, 5)
+_ROOM = 1.05  # right of the last symbol
 _THRESHOLD = "threshold of the boundary probability"
 
 
@@ -160,6 +161,9 @@ class HistoryPlot(QWidget):
             unit = 1 if name == "loss" else 100
             rows = [row for row in self.rows if getattr(row, name) is not None]
             curve.setData([row.seconds for row in rows], [unit * getattr(row, name) for row in rows])
+        last = max((row.seconds for row in self.rows), default=0) or 1
+        for plot in (self._scores, self._loss):
+            plot.setXRange(0, _ROOM * last, padding=0)  # by itself, that of one point would begin below 0
 
 
 class ThresholdPlot(QWidget):

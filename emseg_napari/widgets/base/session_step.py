@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari.layers import Layer
+from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog
 
@@ -17,7 +17,8 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.containers import FOLDER_SUFFIXES
 from emseg_napari.io.open import FILE_SUFFIXES
 from emseg_napari.widgets.base.autosave import checked_source
-from emseg_napari.widgets.base.dialogs import is_sure
+from emseg_napari.widgets.base.dialogs import ask_new_folder, is_sure
+from emseg_napari.widgets.base.first_view import FirstView
 from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
 from emseg_napari.widgets.base.step import StepWidget
@@ -32,7 +33,10 @@ from emseg_napari.widgets.layers.session_layers import session_layers, shown_ima
 
 STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
 _SAVE = "Labels, confirmed slices and run, in a folder NAME.emseg."
-_COPY = "Off: a session stores only the path of the image. On: a copy moves with the session."
+_COPY = (
+    "Off: a session stores only the path of an image that emseg opened. On: a copy moves with the session."
+)
+_COPIED = " The image was not opened from a file by emseg, so the session holds a copy of it."
 
 
 class SessionStep(StepWidget):
@@ -54,6 +58,7 @@ class SessionStep(StepWidget):
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self.copies_image = False
+        self.first_view = FirstView(napari_viewer, self)
 
     def save_entries(self) -> list[MenuEntry]:
         """Return the entries of the menu that save."""
@@ -68,11 +73,24 @@ class SessionStep(StepWidget):
     def _ask_save(self) -> None:
         if self.workspace.labels is None:
             raise UserError("There are no labels to save yet; paint, propose or open some.")
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save the session", str(Path(self.last_folder()) / "session.emseg")
-        )
-        if path and self._may_replace(session_folder(Path(path))):
-            self.save_session(Path(path))
+        _, labels = self._savable()
+        path = ask_new_folder(self, "Save the session", self._session_name(labels))
+        if path is not None and self._may_replace(session_folder(path)):
+            self.save_session(path)
+
+    def _session_name(self, labels: Labels) -> Path:
+        """Return the name that labels were saved under last, or a first one."""
+        known = self.autosave.folder(labels)
+        if known is None or is_in_recovery(known):
+            return Path(self.last_folder()) / "session.emseg"
+        return known
+
+    def _savable(self) -> tuple[Image, Labels]:
+        """Return image and labels that a session can hold, or raise what is missing."""
+        image, labels = self.workspace.image, self.workspace.labels
+        if not is_managed(labels) or image is None:
+            raise UserError("Choose an image and a labels layer that emseg made or opened; then save.")
+        return image, labels
 
     def _may_replace(self, folder: Path) -> bool:
         """Ask before another session is lost; the dialog has not seen the ending."""
@@ -96,21 +114,19 @@ class SessionStep(StepWidget):
     def save_session(self, folder: Path) -> None:
         """Save image path, labels, confirmed slices and run, and autosave them there from then on."""
         folder = session_folder(folder)
-        image, labels = self.workspace.image, self.workspace.labels
-        if not is_managed(labels) or image is None:
-            raise UserError("Choose an image and a labels layer that emseg made or opened; then save.")
+        image, labels = self._savable()
         copy, text = self.copies_image, f"Saving {folder.name}..."
         others = [layer.name for layer in self.workspace.candidates("labels") if layer != labels]
         warning = f" It contains '{labels.name}', not {', '.join(map(repr, others))}." if others else ""
-        saved = f"Saved {folder.name} in {folder.parent}; your changes are saved there from now on.{warning}"
 
         def save(source: Path | None) -> None:
             save_as = self.autosave.saving(labels, image, folder, copy, source)
-            self.in_background(text, save_as, done)
+            self.in_background(text, save_as, partial(done, _COPIED if source is None and not copy else ""))
 
-        def done(_: None) -> None:
+        def done(copied: str, _: None) -> None:
             self.autosave.follow_state(labels)
-            self.say(saved)
+            where = f"Saved {folder.name} in {folder.parent}; your changes are saved there from now on."
+            self.say(f"{where}{copied}{warning}")
 
         self.in_background(text, lambda: checked_source(labels, image), save)
 
@@ -156,7 +172,8 @@ class SessionStep(StepWidget):
             update_info(image, session_folder=folder)
             image.visible = True
         else:
-            image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
+            with self.first_view.of_new_layers():
+                image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
         self.workspace.choose("image", image)
         layer = self.viewer.add_labels(labels, **of_labels)
         update_info(layer, made_over=image.unique_id)

@@ -12,8 +12,8 @@ from pydantic.fields import FieldInfo
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.stacks import parse_range
-from emseg_napari.settings import Settings, is_advanced, is_range
+from emseg_napari.io.option_text import text_kind
+from emseg_napari.settings import Settings, is_advanced
 from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.number_text import number, whole_number
 
@@ -66,7 +66,7 @@ class SettingsForm(QWidget):
         Raises
         ------
         UserError
-            If a text is not a number or not a range.
+            If a text is not a number, a range or a size.
         """
         return {name: self.value(name) for name in self.widgets}
 
@@ -87,7 +87,7 @@ class SettingsForm(QWidget):
                 widget.value = self._shown(name, after[name])
 
     def _shown(self, name: str, value: Any) -> Any:
-        return _text(value) if isinstance(self.widgets[name], LineEdit) else value
+        return _text(self._fields[name], value) if isinstance(self.widgets[name], LineEdit) else value
 
 
 def _is_optional(field: FieldInfo) -> bool:
@@ -101,21 +101,23 @@ def _widget(name: str, field: FieldInfo) -> ValueWidget:
         return ComboBox(value=field.default, choices=list(get_args(kind)), **about)
     if kind is bool:
         return CheckBox(value=field.default, **(about | {"text": field.title, "label": ""}))
-    text = LineEdit(value=_text(field.default), **about)
+    text = LineEdit(value=_text(field, field.default), **about)
     text.native.setPlaceholderText(_if_empty(field))
     return text
 
 
 def _if_empty(field: FieldInfo) -> str:
     if not _is_optional(field):
-        return _text(field.default)
-    return "FIRST:END" if is_range(field) else "automatic"
+        return _text(field, field.default)
+    text = text_kind(field)
+    return text.form if text else "automatic"
 
 
-def _text(value: Any) -> str:
+def _text(field: FieldInfo, value: Any) -> str:
     if value is None:
         return ""
-    return f"{value[0]}:{value[1]}" if isinstance(value, tuple | list) else f"{value:.15g}"
+    text = text_kind(field)
+    return text.separator.join(map(str, value)) if text else f"{value:.15g}"
 
 
 def _value(field: FieldInfo, widget: ValueWidget) -> Any:
@@ -125,8 +127,8 @@ def _value(field: FieldInfo, widget: ValueWidget) -> Any:
     if not text:
         return None if _is_optional(field) else field.default
     try:
-        if is_range(field):
-            return parse_range(text)
+        if kind := text_kind(field):
+            return kind.parse(text)
     except UserError as error:
         raise UserError(f"{field.title}: {error}") from None
     whole = field.annotation is int or int in get_args(field.annotation)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QPalette
 
 from emseg_napari.widgets.base.step import WrappingLabel
-
-_WRONG = {True: "#ff8a80", False: "#b3261e"}  # on a dark theme, on a light one
+from emseg_napari.widgets.base.theme_colours import RED, is_theme_change
 
 
 class StatusLine(WrappingLabel):
@@ -15,17 +15,27 @@ class StatusLine(WrappingLabel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sentence = ""
+        self._sentence, self._is_wrong = "", False
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
     def show_sentence(self, sentence: str, wrong: bool) -> None:
         """Show a sentence instead of the last one."""
-        is_dark = self.palette().color(QPalette.ColorRole.Window).lightness() < 128
-        self.setStyleSheet(f"color: {_WRONG[is_dark]};" if wrong else "")
-        self._sentence = sentence
+        self._sentence, self._is_wrong = sentence, wrong
+        self._recolour()
         self.setText(f"\u26a0 {sentence}" if wrong else sentence)
 
     def drop(self, sentence: str) -> None:
         """Show nothing, if a sentence is still the last one."""
         if sentence == self._sentence:
             self.show_sentence("", wrong=False)
+
+    def changeEvent(self, event: Any) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if is_theme_change(event):
+            self._recolour()
+
+    def _recolour(self) -> None:
+        look = f"color: {RED.on(self).name()};" if self._is_wrong else ""
+        if look != self.styleSheet():  # else the change of the style would never end
+            self.setStyleSheet(look)

@@ -72,7 +72,6 @@ class ScoreTable(QTableWidget):
         self.setWordWrap(False)
         self.setStyleSheet(_STYLE)
         self.verticalHeader().hide()
-        self.setSortingEnabled(True)
         self.horizontalHeader().setMinimumSectionSize(20)
         self.horizontalHeader().setStretchLastSection(True)
         self.currentCellChanged.connect(self._moved)
@@ -90,7 +89,7 @@ class ScoreTable(QTableWidget):
                 self.setItem(i, j, _Item(cell, i))
         self._recolour()
         self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-        self.setSortingEnabled(True)
+        self.setSortingEnabled(bool(rows))  # an empty one shows no arrow
         self.resizeRowsToContents()
         self._fit_columns()
         self.setCurrentCell(-1, -1)

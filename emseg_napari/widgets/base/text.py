@@ -11,7 +11,13 @@ from emseg_napari.core.text import counted
 from emseg_napari.io.axes import slices_text
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.models.run_list import ListedRun
-from emseg_napari.training.run_record import comparison_sentence, share_sentence
+from emseg_napari.training.run_record import (
+    compared_with_start,
+    comparison_clause,
+    comparison_sentence,
+    is_worse_than_start,
+    share_sentence,
+)
 
 _TIME_IN_NAME = re.compile(r"-\d{8}-\d{6}$")  # as `Workspace.new_run_folder` adds it
 _LETTERS = 26  # of a name, so that the score stays in view
@@ -40,7 +46,7 @@ def listed_title(listed: ListedRun) -> str:
 
     Name and score come first, and a long name is shortened: the end is cut in a narrow list.
     """
-    name = shortened(_TIME_IN_NAME.sub("", listed.folder.name), _LETTERS)
+    name = short_name(listed.folder.name)
     if listed.is_shipped:
         return name
     when = [time.strftime("%d %b %H:%M", time.localtime(listed.changed_at))] if listed.changed_at else []
@@ -57,6 +63,11 @@ def shortened(name: str, letters: int) -> str:
     """Return a name of at most so many letters, both ends of a longer one."""
     end = letters // 3
     return name if len(name) <= letters else f"{name[: letters - end - 1]}\u2026{name[-end:]}"
+
+
+def short_name(run: str) -> str:
+    """Return a run's name without the time in it, and not too long."""
+    return shortened(_TIME_IN_NAME.sub("", run), _LETTERS)
 
 
 def listed_details(listed: ListedRun) -> str:
@@ -96,9 +107,22 @@ def verdict(run: Run) -> str:
     return f"Trained: {run.folder.name}. {about}"
 
 
+def why_not_chosen(run: Run) -> str:
+    """Return in short why a new network is not chosen, and what to do; the page has the figures."""
+    why = comparison_clause(run.record, short_name(run.record.start or ""))
+    choose = "choose the new run in 'Network'"
+    todo = {
+        "worse": f"Look at your labels, or {choose} all the same.",
+        "circular": f"Confirm a corrected slice, or {choose}.",
+    }
+    compared = "worse" if is_worse_than_start(run.record) else compared_with_start(run.record)
+    return f"Trained, not chosen: {why}. {todo.get(str(compared), f'To use it all the same, {choose}.')}"
+
+
 def outcome(run: Run) -> str:
-    """Return which weights a training kept, and how good they are."""
-    sentences = [_kept(run), share_sentence(run.record), _score(run.record)]
+    """Return which weights a training kept, how good they are, and whether the start was better."""
+    record = run.record
+    sentences = [_kept(run), share_sentence(record), _score(record), comparison_sentence(record)]
     seen = run.record.start_slices
     if seen:
         sentences.append(

@@ -29,6 +29,7 @@ class ThemeColour(NamedTuple):
 
 BLUE = ThemeColour("#0072B2", "#56B4E9")
 VERMILLION = ThemeColour("#B34D00", "#D55E00")
+RED = ThemeColour("#b3261e", "#ff8a80")
 GREEN = ThemeColour("#007D5A", "#009E73")
 GREY = ThemeColour("#5c5f64", "#9a9da3")
 

@@ -18,7 +18,8 @@ from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.labels_layer import is_managed, watch
 from emseg_napari.widgets.layers.layer_info import info_of
-from emseg_napari.widgets.layers.selection import show_alone
+from emseg_napari.widgets.layers.layer_pixels import fits
+from emseg_napari.widgets.layers.selection import show_alone, show_stack
 from emseg_napari.widgets.layers.undo_history import UndoHistory
 
 _EMPTY = {"image": "no image layer", "labels": "no labels layer"}
@@ -82,10 +83,28 @@ class Workspace(QObject):
         return self._run
 
     def choose(self, kind: str, layer: Layer | None) -> None:
-        """Choose the "image" or "labels" layer."""
+        """Choose the "image" or "labels" layer; the other follows unless it has the same size."""
         if self._chosen[kind] != layer:  # not `is`: napari hands plugins a new proxy each time
             self._chosen[kind] = layer
+            if kind == "image":
+                self._follow_image()
+            else:
+                self._follow_labels()
             self.changed.emit()
+
+    def _follow_image(self) -> None:
+        """Choose labels of the image, or none."""
+        image, labels = self.image, self.labels
+        if image is not None and labels is not None and not fits(labels, tuple(image.data.shape)):
+            self._chosen["labels"] = self._best("labels")
+
+    def _follow_labels(self) -> None:
+        """Choose the image of the labels, if there is one."""
+        image, labels = self.image, self.labels
+        if image is not None and labels is not None and not fits(image, tuple(labels.data.shape)):
+            of_labels = [one for one in self.candidates("image") if fits(one, tuple(labels.data.shape))]
+            named = [one for one in of_labels if one.unique_id == info_of(labels).made_over]
+            self._chosen["image"] = next(iter(named or of_labels), image)
 
     def choose_run(self, folder: Path | None) -> None:
         """Choose the run folder."""
@@ -127,7 +146,23 @@ class Workspace(QObject):
         """Return the layers that can be chosen as "image" or "labels"."""
         if kind == "labels":
             return [layer for layer in self.viewer.layers if isinstance(layer, Labels) and not _is_aid(layer)]
+        return [layer for layer in self.images if info_of(layer).proposal_of is None]
+
+    @property
+    def images(self) -> list[Image]:
+        """The images that the user may look at, probabilities that were predicted among them."""
         return [layer for layer in self.viewer.layers if isinstance(layer, Image) and not _is_aid(layer)]
+
+    def _best(self, kind: str) -> Layer | None:
+        """Return what is chosen while the user chooses nothing: of labels, those of the image's size.
+
+        A managed layer comes first: what the user has just made or opened with the plugin.
+        """
+        found = self.candidates(kind)
+        if kind == "labels" and self.image is not None:
+            found = [layer for layer in found if fits(layer, tuple(self.image.data.shape))]
+        boundaries = [layer for layer in found if not info_of(layer).is_cells]
+        return next(iter([layer for layer in found if is_managed(layer)] or boundaries), None)
 
     def follow(self, event: Any = None) -> None:
         """Follow layers that came, went, or are managed now."""
@@ -142,13 +177,24 @@ class Workspace(QObject):
         self._histories = histories
         self.managed_changed.emit()
         for kind in self._chosen:
-            found = self.candidates(kind)
-            if self._chosen[kind] not in found:
-                # A managed layer first: what the user has just made or opened with the plugin.
-                boundaries = [layer for layer in found if not info_of(layer).is_cells]
-                best = [layer for layer in found if is_managed(layer)] or boundaries
-                self.choose(kind, best[0] if best else None)
+            if self._chosen[kind] not in self.candidates(kind):
+                self.choose(kind, self._best(kind))
+        if event is not None and event.type == "inserted":
+            self._follow_opened(event.value)
         self.layers_changed.emit()
+
+    def _follow_opened(self, layer: Layer) -> None:
+        """Choose an image that was opened if it is one of another stack."""
+        is_grey = layer in self.candidates("image") and not layer.rgb
+        if is_grey and layer.data.shape[-2:] != self.image.data.shape[-2:]:
+            self.choose("image", layer)
+            self.show_chosen()
+
+    def show_chosen(self) -> None:
+        """Show the chosen image and labels, and hide the images and labels of other stacks."""
+        show_stack(self.viewer, self.image)
+        if self.labels is not None:
+            show_alone(self.viewer, self.labels)
 
     def _emit_edited(self, slices: set[int]) -> None:
         self.edited.emit(cast(UndoHistory, self.sender()).layer, slices)
@@ -195,10 +241,12 @@ class LayerChoice(QComboBox):
         self._refresh()
 
     def _choose(self, index: int) -> None:
-        """Choose a layer; labels are shown and selected, and those that they cover are hidden."""
+        """Choose a layer; it is shown, labels are selected, and what they cover is hidden."""
         if self._layers:
-            layer = self._layers[index]
+            layer, image = self._layers[index], self._workspace.image
             self._workspace.choose(self._kind, layer)
+            if self._workspace.image != image:
+                self._workspace.show_chosen()
             if isinstance(layer, Labels):
                 show_alone(self._workspace.viewer, layer)
                 self._workspace.viewer.layers.selection.active = layer

@@ -11,6 +11,7 @@ from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
+from emseg_napari.widgets.base.keys import with_key
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import enable, in_columns
 from emseg_napari.widgets.layers.label_colours import label_colours
@@ -20,9 +21,9 @@ _SIZE = "[ and ] change the size of the brush."
 _TOOLS = (
     ("Boundary", BOUNDARY, "paint", f"Paint boundary with the brush. {_SIZE}"),
     ("Interior", INTERIOR, "paint", f"Paint interior with the brush. {_SIZE}"),
-    ("Erase (1)", None, "erase", f"Make pixels unlabelled again. {_SIZE}"),
-    ("Fill interior (4)", INTERIOR, "fill", "Click in an area to make all of it interior."),
-    ("Polygon (3)", INTERIOR, "polygon", "Draw around an area to make it interior; Enter ends it."),
+    (with_key("Erase", "1"), None, "erase", f"Make pixels unlabelled again. {_SIZE}"),
+    (with_key("Fill interior", "4"), INTERIOR, "fill", "Click in an area to make all of it interior."),
+    (with_key("Polygon", "3"), INTERIOR, "polygon", "Draw around an area to make it interior; Enter ends."),
 )
 _SWATCH_PX = 10
 
@@ -72,6 +73,12 @@ class BrushPanel(QWidget):
         if label is not None:
             layer.selected_label = label
         layer.mode = mode
+
+    def put_down(self) -> None:
+        """Leave no brush in hand, where nothing is painted."""
+        layer = self._step.workspace.labels
+        if layer is not None and layer.mode in {mode for _, _, mode, _ in _TOOLS}:
+            layer.mode = "pan_zoom"
 
     def _follow(self) -> None:
         layer = self._step.workspace.labels

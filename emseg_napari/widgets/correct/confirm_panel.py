@@ -12,7 +12,7 @@ from emseg_napari.annotation.label_state import is_proposal, summary
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import UNLABELLED
 from emseg_napari.io.axes import slice_spans
-from emseg_napari.widgets.base.keys import bind
+from emseg_napari.widgets.base.keys import bind, with_key
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import WrappingLabel, enable, in_row, primary
 from emseg_napari.widgets.correct.slice_strip import SliceStrip
@@ -134,7 +134,7 @@ class ConfirmPanel(QWidget):
 
 
 def _confirm_text(confirmed: bool) -> str:
-    return f"{'Unconfirm' if confirmed else 'Confirm slice'} ({_KEY})"
+    return with_key("Unconfirm" if confirmed else "Confirm slice", _KEY)
 
 
 def _confirmation(layer: Labels, z: int) -> str:

@@ -28,7 +28,7 @@ from emseg_napari.settings import BASELINES, LiveSettings
 from emseg_napari.widgets.base.engine_job import EngineJob
 from emseg_napari.widgets.base.job_line import JobLine
 from emseg_napari.widgets.base.job_step import JobListener
-from emseg_napari.widgets.base.keys import bind
+from emseg_napari.widgets.base.keys import bind, with_key
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.progress_bar import JobBar
 from emseg_napari.widgets.base.step import enable, first_obstacle
@@ -94,7 +94,7 @@ class LivePanel(JobListener, QWidget):
             connect_while(self, event, self._follow_slice)
 
     def _build(self) -> None:
-        self.switch = self._step.button(f"Live ({KEY})", _ABOUT, self.toggle)
+        self.switch = self._step.button(with_key("Live", KEY), _ABOUT, self.toggle)
         self.switch.setCheckable(True)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)

@@ -100,7 +100,7 @@ class PlaceWalk(QObject):
         self.mark_place()
 
     def forget(self, layer: Labels, z: int) -> None:
-        """Forget the places of a slice that live learning has drawn anew, unless the user looks at one."""
+        """Forget the places of a slice that was proposed anew, unless the user looks at one."""
         queue = self._queues.get(layer.unique_id)
         if queue is not None and (queue.place is None or queue.place.z != z):
             queue.drop(z)

@@ -42,10 +42,13 @@ class RepairController(QObject):
         Another tool, or none, is active.
     message : str, bool
         A sentence, and whether it says that something was wrong.
+    over : str
+        A sentence about what is over.
     """
 
     changed = Signal()
     message = Signal(str, bool)
+    over = Signal(str)
 
     def __init__(
         self,
@@ -101,7 +104,7 @@ class RepairController(QObject):
             layer.mouse_pan = True
             layer.cursor = "standard"
         self._preview.hide()
-        self.message.emit(f"{name} is put away.", False)
+        self.over.emit(f"{name} is put away.")
         self.changed.emit()
 
     def _let_go(self) -> None:

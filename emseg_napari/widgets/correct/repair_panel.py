@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.base.fold import Fold
-from emseg_napari.widgets.base.keys import bind
+from emseg_napari.widgets.base.keys import bind, with_key
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import enable, in_columns
 from emseg_napari.widgets.correct.repair_controller import RepairController
@@ -40,6 +40,7 @@ class RepairPanel(QWidget):
         self.repair = RepairController(step.viewer, self._probability, step.image_plane, self)
         self.repair.changed.connect(self._show_tool)
         self.repair.message.connect(lambda text, wrong: (step.complain if wrong else step.say)(text))
+        self.repair.over.connect(step.say_for_now)
         self.redraws = redraws(step)
         self.tools = {tool.name: self._button(tool, partial(self.activate, tool)) for tool in TOOLS}
         *self.copies, self.interpolate = [
@@ -60,7 +61,7 @@ class RepairPanel(QWidget):
         layout.addWidget(Fold("From neighbours", _grid([*self.copies, self.interpolate])))
 
     def _button(self, tool: Tool | WholeSliceTool, action: Callable[[], None]) -> QPushButton:
-        button = self._step.button(f"{tool.name} ({tool.key})", tool.about, action)
+        button = self._step.button(with_key(tool.name, tool.key), tool.about, action)
         button.setCheckable(True)
         return button
 

@@ -24,7 +24,6 @@ class RepairPreview:
     """
 
     def __init__(self, viewer: Any) -> None:
-        self._viewer = viewer
         self._aid = AidLayer(viewer, "labels", name="repair preview", opacity=0.9)
         self._coloured: tuple[Any, bool] | None = None  # the layer, and whether for a whole slice
 
@@ -44,17 +43,10 @@ class RepairPreview:
         # To draw what is shown already takes napari a while.
         if layer is None or not (np.array_equal(layer.data, picture) and lies_at(layer, place)):
             layer = self._aid.put(picture, place)
-        self._show_over_all(layer, whole)
-
-    def _show_over_all(self, layer: Any, whole: bool) -> None:
-        """Show the layer above those that came after it, in the colours of such a picture."""
-        layers = self._viewer.layers
-        if layers[-1] != layer:
-            layers.move(layers.index(layer), len(layers))
         if self._coloured != (layer, whole):
             self._coloured = layer, whole
             layer.colormap = DirectLabelColormap(color_dict=_colours(whole))
-        layer.visible = True
+        self._aid.reveal()
 
     def hide(self) -> None:
         """Show nothing for now."""

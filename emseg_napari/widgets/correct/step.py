@@ -61,9 +61,10 @@ class CorrectStep(LabelsStep):
         self.workspace.edited.connect(self._show_soon)
         self.workspace.edited.connect(self._show_colours)
         self.workspace.edited.connect(self._count)
+        self.workspace.edited.connect(self.drop_for_now)
         self.workspace.replayed.connect(self._show_replayed)
         for event in view_events(self.viewer):
-            for follow in (self._show_soon, self._show_colours, self._drop_complaint):
+            for follow in (self._show_soon, self._show_colours, self._drop_old):
                 connect_while(self, event, follow)
         self._bind_keys()
         self._follow()
@@ -85,7 +86,7 @@ class CorrectStep(LabelsStep):
         self.strip.setToolTip(_STRIP)
         self.strip.clicked.connect(self._go_to)
         self.places.errors_estimated.connect(self.strip.show_errors)
-        self.live.proposed.connect(self._show_proposed)
+        self.live.proposed.connect(self.show_proposed)
 
     def _add_part(self, title: str, part: QWidget) -> None:
         self.rows.addWidget(QLabel(f"<b>{title}</b>"))
@@ -112,7 +113,7 @@ class CorrectStep(LabelsStep):
             if layer is not None:
                 for event in _shown(layer):
                     event.connect(self._show_soon)
-                layer.events.mode.connect(self._drop_complaint)
+                layer.events.mode.connect(self._drop_old)
             self._watched = layer
         obstacle = None if layer is not None else NO_LABELS_YET
         self.slices.set_obstacle(obstacle)
@@ -137,7 +138,7 @@ class CorrectStep(LabelsStep):
         if self._watched is not None:
             for event in _shown(self._watched):
                 event.disconnect(self._show_soon)
-            self._watched.events.mode.disconnect(self._drop_complaint)
+            self._watched.events.mode.disconnect(self._drop_old)
 
     def _show_soon(self, *_: Any) -> None:
         """Show the state when the user pauses, not at every mouse move."""
@@ -153,26 +154,27 @@ class CorrectStep(LabelsStep):
         for layer in self.workspace.managed_labels:
             show_confirmed(layer, slice_in_view(self.viewer, layer) in confirmed_in(layer))
 
-    def _drop_complaint(self, *_: Any) -> None:
-        """Say no longer what was wrong with another tool, or in another slice."""
+    def _drop_old(self, *_: Any) -> None:
+        """Say no longer what was wrong with another tool, or in another slice, nor what is over."""
         if self.is_wrong:
             self.unsay()
+        self.drop_for_now()
 
     def guarded(self, action: Callable[[], Any], *_: Any) -> None:
         """Do something whose errors become sentences; the last complaint is over."""
-        self._drop_complaint()
+        self._drop_old()
         super().guarded(action)
 
     def _show_replayed(self, layer: Labels, slices: set[int]) -> None:
         """Say what was undone or redone, and bring it into view."""
         sentence = history_of(layer).sentence
         if layer != self.workspace.labels:
-            self.say(f"{sentence.removesuffix('.')}, in '{layer.name}'.")
+            self.say_for_now(f"{sentence.removesuffix('.')}, in '{layer.name}'.")
             return
-        self.say(sentence)
         show_if_hidden(self.viewer, layer)
         if shows_other_slice(self.viewer, layer, slices):
             show_slice(self.viewer, layer, min(slices))
+        self.say_for_now(sentence)  # last: another slice in view would take it back
 
     # -- what the user does -------------------------------------------------------------
 
@@ -207,8 +209,8 @@ class CorrectStep(LabelsStep):
 
     # -- what shows ---------------------------------------------------------------------
 
-    def _show_proposed(self, layer: Labels, z: int) -> None:
-        """Follow a proposal of live learning."""
+    def show_proposed(self, layer: Labels, z: int) -> None:
+        """Follow a slice that was proposed while more of them come."""
         self._count(layer, {z})
         self.places.walk.forget(layer, z)
 

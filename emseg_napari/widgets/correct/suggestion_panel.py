@@ -13,7 +13,7 @@ from emseg_napari.annotation.suggest import Place
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import slice_spans
 from emseg_napari.widgets.base.job_line import JobLine
-from emseg_napari.widgets.base.keys import bind
+from emseg_napari.widgets.base.keys import bind, with_key
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import WrappingLabel, enable, first_obstacle, in_columns
 from emseg_napari.widgets.correct.place_queue import PlaceQueue, place_count
@@ -28,7 +28,7 @@ _NEXT = (
     "itself; once its places are done, the next slice that has some follows."
 )
 _ALL = "Search all slices for places, from the one in view outwards, and estimate the error of each."
-_ACCEPT = "The place is right as it is: its proposed labels become yours."
+_ACCEPT = "The place is right as it is: all proposed labels inside the ring become yours."
 _NEXT_SLICE = "Go to the slice from which the network would learn most."
 _WORDS = {
     "gap": "Are both sides of the dotted line one cell? Accept (A) leaves it open; Close gap (G) closes it.",
@@ -82,11 +82,13 @@ class SuggestionPanel(QWidget):
 
     def _build_buttons(self) -> None:
         button, walk = self._step.button, self.walk
-        self.next = button("Next (N)", _NEXT, partial(walk.go, 1))
-        self.back = button("Back (⇧N)", "Go back to the previous place.", partial(walk.go, -1))
-        self.accept = button("Accept (A)", _ACCEPT, walk.accept)
-        self.skip = button("Skip (S)", "Do not ask again about this place.", walk.skip)
-        self.whole = button("Whole slice (H)", "Show the whole slice again.", self._step.viewer.reset_view)
+        self.next = button(with_key("Next", "N"), _NEXT, partial(walk.go, 1))
+        self.back = button(with_key("Back", "Shift+N"), "Back to the previous place.", partial(walk.go, -1))
+        self.accept = button(with_key("Accept", "A"), _ACCEPT, walk.accept)
+        self.skip = button(with_key("Skip", "S"), "Do not ask again about this place.", walk.skip)
+        self.whole = button(
+            with_key("Whole slice", "H"), "Show the whole slice again.", self._step.viewer.reset_view
+        )
         self.search = button("All slices", _ALL, self.search_all)
         self.next_slice = button("Slice to label", _NEXT_SLICE, walk.go_to_slice)
 
@@ -97,13 +99,15 @@ class SuggestionPanel(QWidget):
         for buttons in (self.buttons[:4], self.buttons[4:]):
             row = QGridLayout()
             in_columns(buttons, row, columns=len(buttons))
+            for i, button in enumerate(buttons):  # the longest, with Shift+N, would be cut in equal columns
+                row.setColumnStretch(i, len(button.text()))
             layout.addLayout(row)
         layout.addWidget(self.about)
 
     def _bind_keys(self) -> None:
         actions: dict[str, Callable[[], Any]] = {
             "N": partial(self.walk.go, 1),
-            "Shift-N": partial(self.walk.go, -1),
+            "Shift+N": partial(self.walk.go, -1),
             "A": self.walk.accept,
             "S": self.walk.skip,
             "H": self._step.viewer.reset_view,

@@ -53,6 +53,8 @@ class LayerComparison:
         (z, y, x) of the truth layer.
     image : numpy.ndarray, Volume or None
         Grey values (z, y, x) of the truth layer's slices, as they were predicted.
+    image_name : str
+        Name of its layer; empty if there is none.
     pair : Pairing
         Both as arrays, the threshold and the run.
     notes : list of str
@@ -64,6 +66,7 @@ class LayerComparison:
     truth_name: str
     stack_shape: tuple[int, ...]
     image: Any
+    image_name: str
     pair: Pairing
     notes: list[str]
 
@@ -129,6 +132,7 @@ def compare(
         truth_name=truth_layer.name,
         stack_shape=truth.shape,
         image=pixels,
+        image_name="" if pixels is None else image.name,
         pair=pair,
         notes=[*taken_for, *pair.notes, *_painted_in(prediction_layer, pair.slices)],
     )

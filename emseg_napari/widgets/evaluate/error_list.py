@@ -6,26 +6,29 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels, Layer
+from napari.layers import Layer
 from napari.utils.colormaps import DirectLabelColormap
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from emseg_napari.annotation.session.scratch import new_labels
+from emseg_napari.core.text import counted
 from emseg_napari.evaluation.errors import MERGE, SPLIT, SegmentationError, error_map
 from emseg_napari.evaluation.training_overlap import ABOUT, TRAINED
+from emseg_napari.widgets.base.keys import with_key
 from emseg_napari.widgets.base.step import WrappingLabel, in_row
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.theme_colours import BLUE, GREY, ThemeColour
-from emseg_napari.widgets.layers.layer_info import LayerInfo
-from emseg_napari.widgets.layers.placement import layer_transform, move_to, show_pixel, zoom_to
-from emseg_napari.widgets.layers.selection import selection_kept
+from emseg_napari.widgets.layers.aid_layer import AidLayer
+from emseg_napari.widgets.layers.placement import layer_transform, show_pixel, zoom_to
 
-NEXT_KEY, PREVIOUS_KEY = "N", "Shift-N"
+NEXT_KEY, PREVIOUS_KEY = "N", "Shift+N"
 MERGE_COLOUR, SPLIT_COLOUR = "#ff1f70", "#3f8cff"  # on the image
 WORDS = {"merge": ThemeColour("#c2004f", "#ff5c97"), "split": BLUE}
 MOST_ROWS = 1000
 _ZOOM = 4.0  # screen pixels for one of the image
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
+_COLOURS = {None: _CLEAR, 0: _CLEAR, MERGE: MERGE_COLOUR, SPLIT: SPLIT_COLOUR}
 _COLUMNS = {
     "Error": "merge: a membrane between two true cells was not found (red); "
     "split: a false membrane cuts a true cell (blue).",
@@ -42,19 +45,34 @@ class ErrorList(QWidget):
     Parameters
     ----------
     viewer : napari.Viewer
+    page : QWidget, optional
+        The errors are drawn over the image only while this is seen, whichever of its tabs is open; without
+        one, while the list is.
+
+    Signals
+    -------
+    described : str
+        What the error is that the user went to.
     """
 
-    def __init__(self, viewer: Any) -> None:
+    described = Signal(str)
+
+    def __init__(self, viewer: Any, page: QWidget | None = None) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer, self._page = viewer, page or self
         self._over: Any = None
-        self._layer: Any = None
+        colours = DirectLabelColormap(color_dict=_COLOURS)
+        self._marks = AidLayer(
+            viewer, "labels", name="errors: merge red, split blue", colormap=colours, opacity=1
+        )
         self._shape: tuple[int, ...] = ()
         self.errors: list[SegmentationError] = []
         self.summary = WrappingLabel()
         self.table = ScoreTable(_COLUMNS)
         self.table.chosen.connect(self._go)
-        previous, following = QPushButton(f"Previous ({PREVIOUS_KEY})"), QPushButton(f"Next ({NEXT_KEY})")
+        previous, following = (
+            QPushButton(with_key(text, key)) for text, key in (("Previous", PREVIOUS_KEY), ("Next", NEXT_KEY))
+        )
         for button, by in ((previous, -1), (following, 1)):
             button.setToolTip("Show the slice, with the wall in the middle.")
             button.clicked.connect(lambda *_, by=by: self.table.step(by))
@@ -90,48 +108,51 @@ class ErrorList(QWidget):
         self._draw()
 
     def _draw(self) -> None:
-        """Show the walls in the previous layer, if it is there: software OpenGL may crash on removed ones."""
+        """Show the walls, if the page is seen."""
         walls = error_map(self.errors, self._shape, new_labels(self._shape))
         shown = walls[0] if self._over.ndim == 2 else walls
-        place = layer_transform(self._over, shown.ndim)
-        if self._layer not in self._viewer.layers:
-            self._layer = self._add_layer(shown, place)
-            return
-        self._layer.data = shown
-        move_to(self._layer, place)
-        self._layer.visible = True
+        self._marks.show(shown, layer_transform(self._over, shown.ndim))
+        if not self._page.isVisible():
+            self._marks.hide()
 
-    def _add_layer(self, shown: np.ndarray, place: dict[str, Any]) -> Labels:
-        colours = {None: _CLEAR, 0: _CLEAR, MERGE: MERGE_COLOUR, SPLIT: SPLIT_COLOUR}
-        with selection_kept(self._viewer):
-            return self._viewer.add_labels(
-                shown,
-                name="errors: merge red, split blue",
-                metadata=LayerInfo(is_aid=True).as_metadata(),
-                colormap=DirectLabelColormap(color_dict=colours),
-                opacity=1,
-                **place,
-            )
+    def show_marks(self) -> None:
+        """Show the walls again that `hide_marks` has hidden."""
+        if self._over in self._viewer.layers:
+            self._marks.show_again()
+
+    def hide_marks(self) -> None:
+        """Show the image without walls for now."""
+        self._marks.hide()
 
     def _go(self, error: SegmentationError) -> None:
         """Bring the slice up, and the wall into the middle of the canvas."""
-        if self._layer not in self._viewer.layers:
+        if self._marks.layer is None:
             if self._over not in self._viewer.layers:
                 self.summary.setText("The true labels were removed; evaluate again.")
                 return
             self._draw()
+        self._marks.move_up()
         y, x = error.centre
-        show_pixel(self._viewer, self._layer, (error.z, y, x))
+        show_pixel(self._viewer, self._marks.layer, (error.z, y, x))
         extent = max(np.ptp(axis) for axis in error.pixels) + 1
-        zoom_to(self._viewer, self._layer, extent, _ZOOM)
+        zoom_to(self._viewer, self._marks.layer, extent, _ZOOM)
+        self.described.emit(_sentence(error))
+
+
+def _sentence(error: SegmentationError) -> str:
+    what = {
+        "merge": "Merge of two cells ({where}, red): the membrane between them was not found.",
+        "split": "Split of a cell ({where}, blue): a false membrane cuts it.",
+    }
+    return what[error.kind].format(where=f"slice {error.z}")
 
 
 def _summary(errors: Sequence[SegmentationError], trained: Collection[int]) -> str:
     merges = sum(error.kind == "merge" for error in errors)
     known = sum(error.z in trained for error in errors)
     sentences = [
-        f"{_count(merges, 'merge')} (red: membrane missing), "
-        f"{_count(len(errors) - merges, 'split')} (blue: false membrane).",
+        f"{counted(merges, 'merge')} (red: membrane missing), "
+        f"{counted(len(errors) - merges, 'split')} (blue: false membrane).",
         f"{known} of them (grey) in slices that were trained on." if known else "",
         f"The {MOST_ROWS} largest are listed." if len(errors) > MOST_ROWS else "",
     ]
@@ -143,7 +164,3 @@ def _cells(error: SegmentationError, is_trained: bool) -> list[Cell]:
     kind = Cell(error.kind, float(error.kind == "split"), why, WORDS[error.kind])
     numbers = (error.z, error.size_px, *error.centre)
     return [kind, *(Cell(str(n), n, why, colour) for n in numbers)]
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

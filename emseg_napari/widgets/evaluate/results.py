@@ -6,8 +6,10 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QGridLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
 
+from emseg_napari.core.text import counted
 from emseg_napari.evaluation.evaluation import Evaluation, SliceEvaluation
 from emseg_napari.evaluation.honesty import about_mean
 from emseg_napari.evaluation.predictions import boundary_threshold
@@ -34,7 +36,7 @@ _COLUMNS = {
     "V_info": "The same of information; the split and merge parts are in the tooltips.",
     "Acc. %": "Per cent of the labelled pixels that are right.",
     "F1": "F1 score of the boundary pixels.",
-    "Errors": "Merges + splits.",
+    "Errors": "Merges + splits: 4+9 are 4 places where two cells were joined, and 9 where a cell was cut.",
     "": "What to know of the slice.",
 }
 
@@ -115,7 +117,7 @@ class Results(QWidget):
         self._show_rounds()
 
     def _build_tabs(self) -> None:
-        self.slices, self.errors = ScoreTable(_COLUMNS), ErrorList(self._viewer)
+        self.slices, self.errors = ScoreTable(_COLUMNS), ErrorList(self._viewer, page=self)
         steps = {key: partial(self.errors.table.step, by) for key, by in ((NEXT_KEY, 1), (PREVIOUS_KEY, -1))}
         bind(self._viewer, self, steps)  # on this page, whichever of its tabs is open
         self.slices.chosen.connect(self._go_to_slice)
@@ -141,6 +143,17 @@ class Results(QWidget):
         self._scores.show()
         self._show_rounds()
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Mark the errors on the image."""
+        super().showEvent(event)
+        self.errors.show_marks()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Mark nothing while another page is open."""
+        super().hideEvent(event)
+        if not event.spontaneous():  # else the window is minimised
+            self.errors.hide_marks()
+
     def _show_rounds(self) -> None:
         rounds = self._workspace.rounds
         self.rounds.show_rounds(rounds)
@@ -160,9 +173,14 @@ def _cells(one: SliceEvaluation, errors: Any, overlap: Overlap) -> list[Cell]:
         Cell(f"{s.v_info:.4f}", s.v_info, _parts(s.v_info_split, s.v_info_merge), colour),
         Cell(f"{100 * s.accuracy:.2f}", s.accuracy, "", colour),
         Cell(f"{s.boundary_f1:.3f}", s.boundary_f1, "", colour),
-        Cell(f"{errors['merge']}+{errors['split']}", errors.total(), "merges + splits", colour),
+        Cell(f"{errors['merge']}+{errors['split']}", errors.total(), _counted(errors), colour),
         Cell(overlap.seen_of(one), [*ABOUT, kind].index(kind), why, colour),
     ]
+
+
+def _counted(errors: Any) -> str:
+    merges, splits = (counted(errors[kind], kind) for kind in ("merge", "split"))
+    return f"{merges} (two cells joined) + {splits} (a cell cut)"
 
 
 def _parts(split: float, merge: float) -> str:

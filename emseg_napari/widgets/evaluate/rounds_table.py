@@ -30,7 +30,8 @@ _DIFFERENCE = "below it the difference to the last round that scored the same sl
 _COLUMNS = {
     "Round": "When, with which run, on which slices of which labels. Grey: not all of them are new to the "
     "run, so the figures may be too high.",
-    "Labels": "Slices that held labels of your own; with a tick, slices that you had confirmed.",
+    "Labels": "Slices of the chosen labels that held labels of your own; with a tick, those that you had "
+    "confirmed.",
     "V_rand": f"At the threshold in use; {_DIFFERENCE}",
     "V_info": f"At the threshold in use; {_DIFFERENCE}",
     "Acc. %": f"Pixel accuracy: per cent of the labelled pixels; {_DIFFERENCE}",
@@ -47,16 +48,16 @@ class Work:
 
 
 def work_done(comparison: LayerComparison, workspace: Workspace) -> Work:
-    """Count over all labels of a managed layer; takes a while, and may be called in any thread."""
-    truth = comparison.truth_layer
-    painted: set[int] = set()
-    confirmed: set[int] = set()
-    for layer in filter(is_managed, workspace.candidates("labels")):
-        if fits(layer, tuple(truth.data.shape)):
-            stack = stack_of(layer)
-            painted |= {z for z in slices_in_use(stack) if is_own(stack[z]).any()}
-            confirmed |= confirmed_in(layer)
-    return Work(len(painted), len(confirmed), _mark_of(comparison))
+    """Count over the chosen labels, on which the user works; takes a while, and may be called in any thread.
+
+    Other labels, such as those of a sample that are taken for true, are nobody's work here.
+    """
+    layer = workspace.labels
+    if not is_managed(layer) or not fits(layer, tuple(comparison.truth_layer.data.shape)):
+        return Work(0, 0, _mark_of(comparison))
+    stack = stack_of(layer)
+    painted = sum(bool(is_own(stack[z]).any()) for z in slices_in_use(stack))
+    return Work(painted, len(confirmed_in(layer)), _mark_of(comparison))
 
 
 def _mark_of(comparison: LayerComparison) -> str:
@@ -82,6 +83,7 @@ def round_of(comparison: LayerComparison, evaluation: Evaluation, work: Work) ->
         accuracy=mean.accuracy,
         truth=comparison.truth_name,
         image=work.image,
+        image_name=comparison.image_name,
         trained=seen[TRAINED],
         held_out=seen[HELD_OUT],
         unknown=seen[UNKNOWN],
@@ -105,7 +107,8 @@ class RoundsTable(ScoreTable):
 
     def show_rounds(self, rounds: Sequence[Round]) -> None:
         """Show a history, which is ordered oldest first."""
-        rows = [(i, _cells(one, _before(rounds, i), i)) for i, one in enumerate(rounds)]
+        several = len({one.image for one in rounds}) > 1
+        rows = [(i, _cells(one, _before(rounds, i), i, several)) for i, one in enumerate(rounds)]
         self.fill(rows[::-1])
 
 
@@ -118,15 +121,16 @@ def _scored(one: Round) -> tuple[object, ...]:
     return one.image, one.truth, one.slices, one.trained, one.held_out, one.unknown
 
 
-def _cells(one: Round, before: Round | None, i: int) -> list[Cell]:
+def _cells(one: Round, before: Round | None, i: int, several_images: bool) -> list[Cell]:
     when = datetime.fromisoformat(one.when).strftime("%d %b %H:%M")
     run, slices = one.run or "no run", slices_text(one.slices)
     short = slices if len(slices) <= _LETTERS else f"{len(one.slices)} slices"
     seen = {TRAINED: one.trained, HELD_OUT: one.held_out, UNKNOWN: one.unknown}
     kinds = [kind for kind in seen if seen[kind]]
     colour = GREY if kinds else None
-    lines = [when, shortened(run, _LETTERS), short, *kinds]
-    about = "\n".join([one.when, run, slices, one.truth, *(ABOUT[kind] for kind in kinds)])
+    image = shortened(one.image_name or "image ?", _LETTERS) if several_images else ""
+    lines = [when, image, shortened(run, _LETTERS), short, *kinds]
+    about = "\n".join([one.when, one.image_name, run, slices, one.truth, *(ABOUT[kind] for kind in kinds)])
     name = Cell("\n".join(filter(None, lines)), i, about, colour)
     labels = Cell(f"{one.corrected} painted\n{one.confirmed} \u2713", one.confirmed, _COLUMNS["Labels"])
     return [

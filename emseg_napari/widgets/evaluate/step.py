@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QFormLayout
+from qtpy.QtWidgets import QFormLayout, QSizePolicy
+from superqt import QElidingLabel
 
 from emseg_napari.core.jobs import Finished, Message, UserError
 from emseg_napari.evaluation.predictions import interior_threshold
@@ -22,7 +23,7 @@ from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.layer_picker import PredictionPicker, TruthPicker
 from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import WrappingLabel, enable, in_row, primary
+from emseg_napari.widgets.base.step import enable, in_row, primary
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.evaluate.comparison import LayerComparison, compare, names_runs, run_folders
 from emseg_napari.widgets.evaluate.report import report_of
@@ -78,6 +79,7 @@ class EvaluateStep(JobStep):
             "Save report...", "One page with pictures, for any browser and for paper.", self._ask_report
         )
         self.results = Results(self.viewer, self.workspace)
+        self.results.errors.described.connect(self.say)
         for widget in (self.evaluate, self._form(), self.results):
             self.rows.addWidget(widget)
         self.rows.addLayout(in_row(self.save_csv, self.save_report))
@@ -86,7 +88,8 @@ class EvaluateStep(JobStep):
         """Make the choosers of prediction and truth."""
         self.prediction = PredictionPicker(self.workspace)
         self.truth = TruthPicker(self.workspace, self.prediction)
-        self.run_name = WrappingLabel()
+        self.run_name = QElidingLabel()  # one line: what lies below must not move under the mouse
+        self.run_name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         rows = QFormLayout()
         rows.addRow("Prediction", self.prediction)
         rows.addRow("Truth", self.truth)
@@ -130,7 +133,9 @@ class EvaluateStep(JobStep):
         runs = run_folders(layer, record or {}, self.workspace) if layer is not None and is_known else []
         names = ", ".join(run.name for run in runs)
         unknown = "unknown" if record is not None else "reading its file..."
-        self.run_name.setText("" if layer is None else names or unknown)
+        text = "" if layer is None else names or unknown
+        self.run_name.setText(text)
+        self.run_name.setToolTip(text)
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of an evaluation."""

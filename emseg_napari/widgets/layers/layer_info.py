@@ -72,7 +72,7 @@ class LayerInfo:
     notes : tuple of str
         What of that file was read in another way than it is stored.
     is_aid : bool
-        The layer only shows something, such as a live proposal, a movie or an overlay.
+        The layer only shows something, such as the preview of a training, a movie or an overlay.
     is_cells : bool
         It holds the numbers of cells that the plugin found: it is not chosen as boundary labels unasked.
     is_linked : bool

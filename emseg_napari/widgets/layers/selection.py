@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from napari.layers import Labels
+from napari.layers import Image, Labels, Layer
 
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.layer_pixels import fits
@@ -18,7 +18,7 @@ def selection_kept(viewer: Any) -> Iterator[None]:
     selection = viewer.layers.selection
     chosen, active = set(selection), selection.active
     mode, visible = getattr(active, "mode", None), active is not None and active.visible
-    in_hand = active is not None and (mode != "pan_zoom" or not active.mouse_pan)
+    in_hand = has_tool_in_hand(active)
     try:
         yield
     finally:
@@ -28,6 +28,11 @@ def selection_kept(viewer: Any) -> Iterator[None]:
             if in_hand and active.visible != visible:  # the user is painting in it
                 active.visible = visible
             active.mode = mode
+
+
+def has_tool_in_hand(layer: Layer | None) -> bool:
+    """Say whether the mouse does more in a layer than move the view: by a tool of napari, or a repair."""
+    return layer is not None and (layer.mode != "pan_zoom" or not layer.mouse_pan)
 
 
 def _select(viewer: Any, chosen: set[Any]) -> None:
@@ -56,6 +61,15 @@ def show_alone(viewer: Any, layer: Labels) -> None:
     if not layer.visible:  # else napari would take up the tool that it had before it was hidden last
         layer.visible = True
     hide_covered(viewer, layer)
+
+
+def show_stack(viewer: Any, image: Image) -> None:
+    """Show an image, and hide the images and labels of other sizes: they belong to other stacks."""
+    image.visible = True
+    for other in viewer.layers:
+        is_stack = isinstance(other, (Image, Labels)) and not info_of(other).is_aid
+        if is_stack and other.visible and not fits(other, tuple(image.data.shape)):
+            other.visible = False
 
 
 def show_if_hidden(viewer: Any, layer: Labels) -> None:

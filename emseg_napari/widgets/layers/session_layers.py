@@ -45,7 +45,7 @@ def session_layers(folder: Path, image: Path | None = None) -> list[LayerData]:
         raise UserError(f"{folder.name} is open in a window already; close it there first.")
     session = load_session(folder, image)
     path = session.image_path
-    name = path.stem if path else "image"
+    name = session.image_name or (path.stem if path else "image")
     labels = session.labels
     opened = OpenedSession(folder, session, slice_checksums(labels))
     info = LayerInfo(confirmed=set(session.confirmed), origins=session.origins, opened=opened)
@@ -101,6 +101,7 @@ def _image_layer(session: Session, path: Path | None, name: str, folder: Path) -
     if isinstance(pixels, Volume):
         levels = [pixels] if path is None else open_levels(path, fills=True)
         pixels, shown, _ = layer_of(levels)
+        shown["name"] = session.image_name or shown["name"]
     info = replace(info_in(shown["metadata"]), source=str(path or ""), session_folder=folder)
     shown["metadata"] = info.as_metadata()
     return pixels, shown | transform_at(session.image_place), "image"

@@ -20,6 +20,7 @@ from emseg_napari.annotation.label_state import is_proposal
 from emseg_napari.core.labels import UNLABELLED
 
 _MOST_PAINTED = 100  # entries that napari keeps
+_TOOLS = {"erase": "erasing", "fill": "fill", "polygon": "polygon"}  # by the mode; all else are strokes
 
 
 class HistoryEntry(Protocol):
@@ -180,7 +181,7 @@ class UndoHistory(QObject):
         super().__init__()
         self.layer = layer
         self.sentence = ""
-        self._name = "stroke"  # of what is painted now
+        self._name = ""  # of what is painted now; else it is named after the tool
         self._done: list[HistoryEntry] = []
         self._undone: list[HistoryEntry] = []
         self._reaches_back = True  # to napari's older entries
@@ -234,7 +235,8 @@ class UndoHistory(QObject):
         self.replayed.emit(entry.slices)
 
     def _painted(self, event: Any) -> None:
-        self.add(Painted(self.layer, _slices_of(event.value, self.layer.ndim), self._name))
+        name = self._name or _TOOLS.get(self.layer.mode, "stroke")
+        self.add(Painted(self.layer, _slices_of(event.value, self.layer.ndim), name))
 
     def _replaced(self, event: Any) -> None:
         """Follow pixels that were exchanged as a whole, which leaves nothing to undo."""

@@ -12,7 +12,7 @@ from emseg_napari.widgets.base.engine_job import EngineJob
 from emseg_napari.widgets.base.network_list import networks_of
 from emseg_napari.widgets.base.preferences import remember_folder
 from emseg_napari.widgets.base.step import StepWidget, enable
-from emseg_napari.widgets.train.live_preview import LivePreview
+from emseg_napari.widgets.train.training_preview import TrainingPreview
 
 
 class RunControls:
@@ -87,11 +87,11 @@ class RunOutputs(QWidget):
     ----------
     step : StepWidget
         Knows the workspace and says the sentences.
-    preview : LivePreview
+    preview : TrainingPreview
         Has the movie.
     """
 
-    def __init__(self, step: StepWidget, preview: LivePreview) -> None:
+    def __init__(self, step: StepWidget, preview: TrainingPreview) -> None:
         super().__init__()
         self._step, self._preview = step, preview
         self.save_movie = step.button(

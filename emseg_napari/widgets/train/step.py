@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,17 @@ from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.plots import HistoryPlot
 from emseg_napari.widgets.base.preferences import remember
 from emseg_napari.widgets.base.step import WrappingLabel, enable, first_obstacle, in_row, primary
-from emseg_napari.widgets.base.text import figures, outcome, validation_name, verdict
+from emseg_napari.widgets.base.text import figures, outcome, validation_name, verdict, why_not_chosen
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.labels_layer import NO_LABELS_YET, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import slice_in_view, view_events
 from emseg_napari.widgets.train.augmented_samples import AugmentedSamples, sampler_of
-from emseg_napari.widgets.train.live_preview import LivePreview
 from emseg_napari.widgets.train.run_controls import RunControls, RunOutputs
 from emseg_napari.widgets.train.train_form import TrainForm
 from emseg_napari.widgets.train.train_options import TrainOptions
+from emseg_napari.widgets.train.training_preview import TrainingPreview
 
 _SAMPLES = "Nine patches of your own data with their labels, changed at random as in training."
 _TRAIN = "Train a network in the background; you can keep painting."
@@ -61,7 +62,7 @@ class TrainStep(JobStep):
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self.preview = LivePreview(napari_viewer)
+        self.preview = TrainingPreview(napari_viewer)
         self.folder: Path | None = None
         self._trained_image: Any = None
         self._subject = self._validation_name = ""
@@ -86,7 +87,8 @@ class TrainStep(JobStep):
         self.rows.addWidget(self.recipe)
         self.rows.addLayout(in_row(self.train, self.resume))
         self.more = self._more()
-        for widget in (self.more, self.plot, self.figures, self.about):
+        self.run_name = WrappingLabel()  # the page may show another run than that of the chosen image
+        for widget in (self.more, self.run_name, self.plot, self.figures, self.about):
             self.rows.addWidget(widget)
         self.plot.hide()  # until it has a point
         self.controls = RunControls(self, self.job, self.bar)
@@ -181,6 +183,7 @@ class TrainStep(JobStep):
             # A scale that was chosen for this image is not one for the next.
             taken = {"scale"} if settings.scale == self.workspace.scale else None
             remember("train", settings.model_dump(mode="json", exclude=taken) | keep_movie)
+        self.run_name.setText(f"Run <b>{escape(folder.name)}</b>")
         self.plot.show_rows(resumed.history if resumed else [])
         self.plot.setVisible(bool(self.plot.rows))
         self.preview.reset()
@@ -267,17 +270,13 @@ class TrainStep(JobStep):
         run: Run = event.result
         self.preview.hide()
         self.about.setText(f"{self.about.text()}\n{outcome(run)}".strip())
-        network = self.workspace.run or starter_folder()
-        worse = is_worse_than_start(run.record)
-        if network is None or not (worse or compared_with_start(run.record) == "no different"):
-            self._choose(run)
-            return
-        instead = "to use the new run all the same, choose it in 'Network'"
-        stays = f"'{network.name}' goes on proposing; {instead}."
-        if worse:
-            self.complain(f"{verdict(run)} Look at your labels. {stays}")
+        has_network = (self.workspace.run or starter_folder()) is not None
+        if has_network and is_worse_than_start(run.record):
+            self.complain(why_not_chosen(run))
+        elif has_network and compared_with_start(run.record) in ("no different", "circular"):
+            self.say(why_not_chosen(run))
         else:
-            self.say(f"{verdict(run)} {stays}")
+            self._choose(run)
 
     def _choose(self, run: Run) -> None:
         """Let the run predict, at the scale at which it learned."""

@@ -29,7 +29,7 @@ class TrainOptions(QWidget):
         self.include_proposals = QCheckBox("Train on unconfirmed proposals too")
         self.include_proposals.setToolTip("Off: the network learns only from what you painted or confirmed.")
         self.keep_movie = QCheckBox("Keep a movie of the epochs")
-        self.keep_movie.setToolTip("Collect the live proposal of the slice in view now, one frame per epoch.")
+        self.keep_movie.setToolTip("Collect the preview of the slice in view now, one frame per epoch.")
         self.keep_movie.setChecked(bool(recall("train").get("keep_movie", False)))
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)

@@ -61,6 +61,11 @@ def test_words_that_are_no_options_or_values(desk: Desk, words: tuple[str, objec
     assert state(desk.folder) == before
 
 
+def test_a_number_of_orientations_that_is_none(desk: Desk, run: Path) -> None:
+    advice = ("--orientations", "'3' is not one of '1', '2', '4', '8'")
+    desk.refuses(lambda: desk.predict("--orientations", 3), *advice)
+
+
 def test_a_command_that_is_none_or_lacks_a_file() -> None:
     assert_sentence(emseg("trian"), "No such command 'trian' (Did you mean 'train'?); see 'emseg --help'")
     assert_sentence(emseg("evaluate"), "Missing argument 'PREDICTION'; see 'emseg evaluate --help'")

@@ -30,6 +30,6 @@ def test_slices_of_odd_size_train_and_are_predicted(desk: Desk) -> None:
     image = desk.write("image-513.tif", random.integers(0, 60_000, (2, 513, 300), np.uint16))
     labels = desk.write("labels-513.tif", random.choice(np.array([0, 255], np.uint8), (2, 513, 300)))
     assert desk.train(*QUICK, image=image, labels=labels).exit_code == 0
-    words = ("--slices", "1:2", "--no-average-orientations")
+    words = ("--slices", "1:2", "--orientations", "1")
     assert desk.predict(*words, image=image, run=desk.folder / "new-run").exit_code == 0
     assert tifffile.imread(desk.folder / "out.tif").shape == (513, 300)

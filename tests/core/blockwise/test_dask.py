@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -18,12 +19,14 @@ import pytest
 import tifffile
 
 from emseg_napari.core.blockwise import Scheduler, dask_client, run_blocks, work
+from emseg_napari.core.blockwise.dask_checks import versions_here
 from emseg_napari.core.blockwise.dask_client import open_client
 from emseg_napari.core.blockwise.dask_task import DaskTask
 from emseg_napari.core.jobs import Cancelled, Event, JobContext, Message, Progress, UserError
 from emseg_napari.inference import plan
 from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io import pyramid
+from emseg_napari.io.layout import Block
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import PredictionSettings
@@ -164,7 +167,7 @@ def test_workers_predict_what_one_process_predicts(hands, tmp_path, monkeypatch)
     monkeypatch.setattr(pyramid, "_FEW", 1)
     image = np.random.default_rng(0).integers(0, 255, (2, 140, 96), np.uint8)
     tifffile.imwrite(tmp_path / "image.tif", image, photometric="minisblack")
-    settings = PredictionSettings(average_orientations=False, close_gaps=False)
+    settings = PredictionSettings(orientations=1, close_gaps=False)
     for name, scheduler in (("here", Scheduler()), ("there", Scheduler(hands.address))):
         (tmp_path / name).mkdir()
         task = VolumeTask(tmp_path / name / "out.zarr", settings, scheduler=scheduler)
@@ -380,6 +383,16 @@ def test_what_names_many_files_travels_once_to_each_worker_and_not_with_every_bl
     assert run_blocks(Writing(output, troubles=many), cubes(20), Scheduler(hands.address)) == []
     assert written(output) == list(range(20))
     assert max(sent) < 10_000
+
+
+@pytest.mark.parametrize(("index", "window"), [((0, 0, 0), 100), ((10**5, 48, 48), 10**5)])
+def test_an_order_is_small_and_does_not_grow_with_paths_and_failures(tmp_path, index, window):
+    block = Block(index, (slice(window, window + 16), slice(window, window + 2048), slice(0, 2048)))
+    few = DaskTask.of(b"work", versions_here(), (tmp_path,))
+    many = DaskTask.of(b"work" * 10**6, versions_here(), tuple(tmp_path / str(n) for n in range(10_000)))
+    orders = [len(task.payload(block)) for task in (few, many)]
+    assert orders[0] == orders[1]
+    assert max(*orders, len(pickle.dumps(block))) < 400
 
 
 class WithRun(Writing):

@@ -2,11 +2,13 @@
 
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from emseg_napari.core.blockwise import Scheduler, run_blocks
+from emseg_napari.core.blockwise.local import AHEAD
 from emseg_napari.core.blockwise.work import BlockProgress
 from emseg_napari.core.files import OpenElsewhere
 from emseg_napari.core.jobs import (
@@ -19,7 +21,7 @@ from emseg_napari.core.jobs import (
     UserError,
     never,
 )
-from helpers.block_work import Writing, cubes, done, written
+from helpers.block_work import InLayers, Writing, cubes, done, written
 from helpers.timing import PATIENCE_S
 
 
@@ -172,3 +174,79 @@ def test_what_waits_to_be_written_when_it_stops_is_still_written(tmp_path):
         run_blocks(SlowToWrite(tmp_path), cubes(9), context=JobContext(should_stop=lambda: len(computed) > 2))
     assert len(computed) == 3
     assert set(written(tmp_path)) >= {0, 1}
+
+
+# Blocks in parts
+
+
+def test_parts_of_a_block_are_computed_one_after_the_other_and_written_together(tmp_path):
+    events: list[Event] = []
+    assert run_blocks(InLayers(tmp_path), cubes(2), context=JobContext(report=events.append)) == []
+    assert (tmp_path / "0").read_text() == "block 0, block 1, block 2, block 3"
+    assert (tmp_path / "1").read_text() == "block 4, block 5, block 6, block 7"
+    fractions = [event.fraction for event in events if isinstance(event, Progress)]
+    assert sorted(fractions) == fractions
+    assert {0.125, 0.25, 0.375, 0.5, 1.0} <= set(fractions)
+
+
+def test_few_parts_of_a_block_are_in_memory(tmp_path):
+    read, computed, most = [], [], []
+
+    class Counted(InLayers):
+        def read(self, block):
+            read.append(block)
+            most.append(len(read) - len(computed))
+            return super().read(block)
+
+        def compute(self, block, given, should_stop):
+            computed.append(block)
+            return super().compute(block, given, should_stop)
+
+    run_blocks(Counted(tmp_path), cubes(8))
+    assert (len(read), max(most)) == (32, max(most))
+    assert max(most) <= AHEAD + 1
+
+
+@pytest.mark.parametrize("step", ["read", "compute"])
+def test_a_part_that_fails_costs_its_block_and_the_rest_of_it_is_left_out(tmp_path, step):
+    read = []
+
+    class Noted(InLayers):
+        def read(self, block):
+            read.append(4 * block.index[0] + block.number)
+            return super().read(block)
+
+    failures = run_blocks(Noted(tmp_path, troubles=[(5, step, UserError("No."))]), cubes(4))
+    assert [failure.index for failure in failures] == [(1, 0, 0)]
+    assert written(tmp_path) == [0, 2, 3]
+    assert (tmp_path / "2").read_text() == "block 8, block 9, block 10, block 11"
+    assert set(range(16)) - {6, 7} <= set(read)
+
+
+def test_a_first_part_that_fails_leaves_the_rest_of_its_block_unread(tmp_path):
+    read = []
+
+    class Many(InLayers):
+        def divide(self, block):
+            return [replace(super(Many, self).divide(block)[0], number=n) for n in range(50)]
+
+        def read(self, block):
+            read.append(block.number)
+            raise UserError("No.")
+
+    assert len(run_blocks(Many(tmp_path), cubes(3))) == 3
+    assert len(read) <= 3 * (AHEAD + 1)
+
+
+def test_cancel_comes_between_the_parts_of_a_block(tmp_path):
+    computed = []
+
+    class Counted(InLayers):
+        def compute(self, block, given, should_stop):
+            computed.append(given)
+            return super().compute(block, given, should_stop)
+
+    with pytest.raises(Cancelled):
+        run_blocks(Counted(tmp_path), cubes(3), context=JobContext(should_stop=lambda: len(computed) > 1))
+    assert len(computed) == 2
+    assert written(tmp_path) == []

@@ -12,7 +12,7 @@ import pytest
 
 from emseg_napari.core.blockwise import Scheduler, connected, run_blocks
 from emseg_napari.core.jobs import Cancelled, Event, JobContext, Progress, UserError
-from helpers.block_work import Cube, Writing, cubes, done, written
+from helpers.block_work import Cube, InLayers, Writing, cubes, done, written
 from helpers.timing import wait_until
 
 TWO = Scheduler("local", 2)
@@ -212,3 +212,39 @@ def test_processes_that_do_not_start_are_told(tmp_path, before, reason):
     assert done_.returncode == 1
     assert f"did not start ({reason}" in done_.stderr
     assert "); leave the scheduler out, or in a script call this below" in done_.stderr
+
+
+def test_parts_of_a_block_are_reported_as_they_are_computed(tmp_path):
+    events: list[Event] = []
+    assert run_blocks(InLayers(tmp_path), cubes(2), TWO, JobContext(report=events.append)) == []
+    assert (tmp_path / "1").read_text() == "block 4, block 5, block 6, block 7"
+    fractions = [event.fraction for event in events if isinstance(event, Progress)]
+    assert len(fractions) == 8
+    assert fractions[-1] == 1
+
+
+class Endless:
+    """Blocks of which few may be made before they are needed."""
+
+    def __init__(self, most: int) -> None:
+        self.made, self.most = 0, most
+
+    def __len__(self) -> int:
+        return 10**9
+
+    def __iter__(self):
+        for block in cubes(self.most):
+            self.made += 1
+            yield block
+        raise AssertionError("too many blocks were made")
+
+    def __contains__(self, block):
+        return True
+
+
+@pytest.mark.parametrize("scheduler", [Scheduler(), TWO])
+def test_blocks_are_made_when_they_are_needed(tmp_path, scheduler):
+    events: list[Event] = []
+    context = JobContext(events.append, lambda: len(done(events)) > 5)
+    with pytest.raises(Cancelled):
+        run_blocks(Writing(tmp_path), Endless(30), scheduler, context)

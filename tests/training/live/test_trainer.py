@@ -172,14 +172,15 @@ def test_before_anything_is_taught_the_start_s_opinion_shows_and_nothing_is_lear
     session = begin()
     session.until_told(WAITING)
     preview = session.until(PreviewReady)
-    expected = predict(tiny_stack[0][1:2], start, live_module.PredictionSettings(close_gaps=False))
+    settings = PredictionSettings(orientations=1)
+    expected = predict(tiny_stack[0][1:2], start, settings)
     assert preview.epoch == 0
-    np.testing.assert_allclose(preview.probability, expected[0], atol=0.2)  # without the orientations
+    np.testing.assert_allclose(preview.probability, expected[0], atol=1e-3)
     time.sleep(0.5)
     assert session.steps() == 0
     run = session.end()
     assert (run.record.trained_slices, run.history) == ([], [])
-    again = predict(tiny_stack[0][1:2], run, live_module.PredictionSettings(close_gaps=False))
+    again = predict(tiny_stack[0][1:2], run, settings)
     np.testing.assert_allclose(again, expected, atol=1e-5)
 
 
@@ -447,7 +448,7 @@ def test_at_another_scale_it_shows_and_keeps_that_scale_as_the_runs_own(begin, s
     image, labels = tiny_stack
     session = begin(scale=2)
     shown = session.until(PreviewReady).probability
-    settings = PredictionSettings(scale=2, close_gaps=False, average_orientations=False)
+    settings = PredictionSettings(scale=2, orientations=1)
     np.testing.assert_allclose(shown, predict(image[1:2], start, settings)[0], atol=1e-3)
     session.update_labels(2, labels[2])
     session.until(PreviewReady, lambda e: e.epoch == 1)

@@ -3,12 +3,19 @@
 from pathlib import Path
 
 import pytest
-from qtpy.QtWidgets import QFileDialog, QInputDialog
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QLineEdit
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import AmbiguousLabels, UnknownLabels
 from emseg_napari.io.datasets import SeveralVolumes
-from emseg_napari.widgets.base.dialogs import ask_convention, ask_dataset, ask_new_file, is_sure
+from emseg_napari.widgets.base.dialogs import (
+    FolderDialog,
+    ask_convention,
+    ask_dataset,
+    ask_new_file,
+    ask_new_folder,
+    is_sure,
+)
 from helpers.window import answer_with
 
 
@@ -65,3 +72,40 @@ def test_a_file_that_the_dialog_has_not_seen_is_replaced_only_if_the_user_says_s
     asked = answer_with(monkeypatch, answer)
     assert (ask_new_file(None, "Save", Path("report.html"), "(*.html)") is not None) == is_written
     assert "is there already" in asked[0]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_folder_that_was_written_before_is_offered_beside_itself_and_taken_not_entered(
+    qtbot, tmp_path, is_there
+):
+    if is_there:
+        (tmp_path / "labels").mkdir()
+    dialog = FolderDialog(None, "Export", tmp_path / "labels", "All files (*)")
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert Path(dialog.directory().absolutePath()) == tmp_path
+    assert dialog.findChild(QLineEdit).text() == "labels"
+    dialog.accept()
+    assert dialog.result() == QFileDialog.DialogCode.Accepted
+    assert [Path(path) for path in dialog.selectedFiles()] == [tmp_path / "labels"]
+
+
+def test_another_folder_that_is_there_is_entered(qtbot, tmp_path):
+    (tmp_path / "other").mkdir()
+    dialog = FolderDialog(None, "Export", tmp_path / "labels", "All files (*)")
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.findChild(QLineEdit).setText("other")
+    dialog.accept()
+    assert dialog.isVisible()
+    assert Path(dialog.directory().absolutePath()) == tmp_path / "other"
+
+
+@pytest.mark.parametrize(("answer", "path"), [(1, "labels"), (0, None)])
+def test_a_folder_is_only_taken_from_a_dialog_that_was_not_cancelled(
+    qtbot, tmp_path, monkeypatch, answer, path
+):
+    for name in ("exec", "exec_"):
+        if hasattr(FolderDialog, name):
+            monkeypatch.setattr(FolderDialog, name, lambda _: answer)
+    assert ask_new_folder(None, "Export", tmp_path / "labels") == (path and tmp_path / path)

@@ -6,9 +6,9 @@ import weakref
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QTabWidget, QWidget
+from qtpy.QtWidgets import QLabel, QTabWidget, QWidget
 
-from emseg_napari.widgets.base.keys import KEYS, bind
+from emseg_napari.widgets.base.keys import KEYS, NAPARI_KEYS, KeySheet, bind, with_key
 from helpers.window import canvas_of
 
 
@@ -96,6 +96,16 @@ def test_a_key_that_somebody_else_has_taken_meanwhile_stays_theirs(qtbot, presse
         owner.deleteLater()
     press(viewer)
     assert pressed == ["user"]
+
+
+def test_keys_are_written_in_one_way(qtbot):
+    assert all("-" not in key for key in (*KEYS, *NAPARI_KEYS))
+    assert "Shift+N" in KEYS
+    assert with_key("Back", "Shift+N") == "Back (Shift+N)"
+    owner = QWidget()
+    qtbot.addWidget(owner)
+    sheet = " ".join(label.text() for label in KeySheet(owner).findChildren(QLabel))
+    assert "<b>Shift+N</b>" in sheet
 
 
 def test_keys_keep_no_viewer_alive(qtbot):

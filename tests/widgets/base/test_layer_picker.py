@@ -18,6 +18,7 @@ IMAGE, LABELS = striped((2, 16, 16))
 class Signals(QObject):
     layers_changed = Signal()
     changed = Signal()
+    image = None
 
 
 @pytest.fixture
@@ -59,6 +60,12 @@ def test_the_users_choice_stays_while_its_layer_does(picker):
     picker.layers.remove(other)
     picker.workspace.layers_changed.emit()
     assert (picker.layer, picker.told) == (likely, [likely, other, likely])
+    picker.layers.append(other)
+    picker.workspace.layers_changed.emit()
+    picker.choose(other)
+    picker.workspace.image = "another stack"
+    picker.workspace.changed.emit()
+    assert picker.layer == likely
     picker.layers.clear()
     picker.workspace.layers_changed.emit()
     assert (picker.layer, picker.told[-1]) == (None, None)

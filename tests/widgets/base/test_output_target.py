@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from qtpy.QtWidgets import QFileDialog, QPushButton
+from qtpy.QtWidgets import QPushButton
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.widgets.base.output_target import VolumeTarget, refuse_many
@@ -65,13 +65,13 @@ def test_a_folder_inside_of_another_volume_is_refused(target, tmp_path):
 
 
 def test_the_dialog_begins_where_the_result_would_go_and_ends_the_name(target, monkeypatch):
-    asked, answers = [], ["", "/x/mine", "/x/mine.zarr"]
+    asked, answers = [], [None, Path("/x/mine"), Path("/x/mine.zarr")]
 
-    def ask(parent, title, start, *_, **__):
-        asked.append(start)
-        return answers.pop(0), ""
+    def ask(parent, title, start, *_):
+        asked.append(str(start))
+        return answers.pop(0)
 
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
+    monkeypatch.setattr("emseg_napari.widgets.base.output_target.ask_new_folder", ask)
     (browse,) = target.findChildren(QPushButton)
     target.suggest("a")
     proposed, seen = target.path.placeholderText(), []

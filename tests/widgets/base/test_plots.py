@@ -49,6 +49,15 @@ def test_a_resumed_training_shows_its_own_rows_and_changes_no_other_list(plot):
     assert rows == [ROW]
 
 
+def test_time_begins_at_nothing_however_few_epochs_there_are(plot):
+    for row in (ROW, replace(ROW, seconds=24.0)):
+        plot.add(row)
+        for one in (plot._scores, plot._loss):
+            (first, last), _ = one.viewRange()
+            assert first == 0
+            assert row.seconds < last < 1.2 * row.seconds
+
+
 def test_the_runs_own_and_the_best_thresholds_are_marked_on_both_curves(qtbot):
     plot = ThresholdPlot()
     qtbot.addWidget(plot)

@@ -1,8 +1,9 @@
-"""The scale of the form of predictions, which is that of the workspace."""
+"""The form of predictions: its scale, which is that of the workspace, and the number of orientations."""
 
 import pytest
 from napari.components import ViewerModel
 
+from emseg_napari.settings import PredictionSettings
 from emseg_napari.widgets.base.prediction_form import PredictionForm
 from emseg_napari.widgets.base.workspace import Workspace
 
@@ -37,3 +38,10 @@ def test_what_is_being_typed_stays_when_something_else_is_chosen(form, tmp_path,
     form.workspace.choose_run(tmp_path)
     assert form.widgets["scale"].value == typed
     assert form.workspace.scale == 1.5
+
+
+def test_orientations_are_chosen_from_a_list_and_are_two_at_first(form):
+    shown = form.widgets["orientations"]
+    assert (shown.value, shown.choices) == (2, (1, 2, 4, 8))
+    shown.native.setCurrentText("8")
+    assert PredictionSettings(**form.values()).orientations == 8

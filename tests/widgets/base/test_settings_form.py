@@ -7,7 +7,7 @@ from magicgui.widgets import CheckBox, ComboBox, LineEdit
 from pydantic import Field
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.settings import TrainingSettings
+from emseg_napari.settings import CellSettings, PredictionSettings, TrainingSettings
 from emseg_napari.settings.base import Settings, advanced
 from emseg_napari.widgets.base.fold import Fold
 from emseg_napari.widgets.base.settings_form import SettingsForm
@@ -102,4 +102,18 @@ def test_ranges_are_written_as_they_are_read_and_named_where_they_are_wrong(qtbo
     assert form.values()["slices"] == (4, 9)
     form.widgets["slices"].value = "a:b"
     with pytest.raises(UserError, match=f"^{TrainingSettings.model_fields['slices'].title}: "):
+        form.values()
+
+
+@pytest.mark.parametrize("settings_class", [PredictionSettings, CellSettings])
+def test_sizes_are_typed_and_shown_as_on_the_command_line(qtbot, settings_class):
+    form = SettingsForm(settings_class)
+    qtbot.addWidget(form)
+    assert form.values()["shards"] is None
+    form.widgets["shards"].value = "16 x 2048 x 2048"
+    assert form.values()["shards"] == (16, 2048, 2048)
+    form.set_values({"shards": [4, 512, 512]})
+    assert form.widgets["shards"].value == "4x512x512"
+    form.widgets["shards"].value = "16x2048"
+    with pytest.raises(UserError, match=r"^Shards \(voxels\): '16x2048' is not a size"):
         form.values()

@@ -1,7 +1,7 @@
 """Tables of figures: their order, what a row is, and which row comes next."""
 
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 
 from emseg_napari.widgets.base.table import Cell, ScoreTable
 from emseg_napari.widgets.base.theme_colours import VERMILLION
@@ -72,6 +72,24 @@ def test_a_click_on_the_row_that_is_current_goes_there_again(table):
     table.setCurrentCell(1, 0)
     table.cellClicked.emit(1, 0)
     assert table.went == ["b", "b"]
+
+
+def test_an_empty_table_is_not_sorted_and_shows_no_arrow(table, qtbot):
+    header = table.horizontalHeader()
+    table.fill([])
+    assert not header.isSortIndicatorShown()
+    table.show()
+    qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(5, header.height() // 2))
+    table.fill(ROWS)
+    assert keys(table) == ["a", "b", "c"]
+    assert header.isSortIndicatorShown()
+    assert header.sortIndicatorSection() == -1
+
+
+def test_a_new_table_shows_no_arrow(qtbot):
+    table = ScoreTable({"Name": "Who."})
+    qtbot.addWidget(table)
+    assert not table.horizontalHeader().isSortIndicatorShown()
 
 
 def test_an_empty_table_has_no_next_row(table):

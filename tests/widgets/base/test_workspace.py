@@ -136,6 +136,64 @@ class SimpleHashed(SimpleNamespace):
         return self.when
 
 
+@pytest.fixture
+def other(workspace):
+    """Image and labels of another stack beside those of the first."""
+    first = image(workspace), labels(workspace)
+    pixels = np.zeros((3, 16, 16), np.uint8)
+    second = workspace.viewer.add_image(pixels, name="other"), add_labels(workspace.viewer, pixels, "theirs")
+    return first, second
+
+
+def chosen_by_user(workspace, qtbot, kind, name):
+    chooser = LayerChoice(workspace, kind)
+    qtbot.addWidget(chooser)
+    chooser.activated.emit(chooser.findText(name))
+    return workspace.image, workspace.labels
+
+
+def test_an_image_of_another_stack_is_chosen_when_it_is_opened_and_hides_the_others(
+    workspace,
+):
+    first = image(workspace), labels(workspace)
+    second = workspace.viewer.add_image(np.zeros((3, 16, 16)), name="other")
+    assert (workspace.image, workspace.labels) == (second, None)
+    assert [layer.visible for layer in (*first, second)] == [False, False, True]
+    theirs = add_labels(workspace.viewer, np.zeros((3, 16, 16), np.uint8), "theirs")
+    assert workspace.labels == theirs
+
+
+def test_an_image_of_the_same_size_is_not_chosen_when_it_is_opened(workspace):
+    first, mine = image(workspace), labels(workspace)
+    part = workspace.viewer.add_image(np.zeros((1, *SHAPE[1:])), name="a part of the stack")
+    assert (workspace.image, workspace.labels) == (first, mine)
+    assert first.visible
+    assert part.visible
+
+
+@pytest.mark.parametrize(("kind", "names"), [("image", ("cells", "other")), ("labels", ("mine", "theirs"))])
+def test_image_and_labels_follow_each_other_to_another_stack(workspace, other, qtbot, kind, names):
+    for name, here, there in zip(names, other, reversed(other), strict=True):
+        assert chosen_by_user(workspace, qtbot, kind, name) == here
+        assert [layer.visible for layer in (*here, *there)] == [True, True, False, False]
+
+
+def test_an_image_without_labels_of_its_size_has_none_chosen(workspace, other, qtbot):
+    chosen_by_user(workspace, qtbot, "image", "cells")
+    workspace.viewer.layers.remove("theirs")
+    assert chosen_by_user(workspace, qtbot, "image", "other") == (other[1][0], None)
+    workspace.follow()
+    assert workspace.labels is None
+
+
+def test_a_probability_that_was_predicted_is_no_image_to_work_on(workspace):
+    cells = image(workspace)
+    found = image(workspace, "probability", proposal_of=cells.unique_id)
+    assert (workspace.candidates("image"), workspace.images) == ([cells], [cells, found])
+    workspace.viewer.layers.remove(cells)
+    assert workspace.image is None
+
+
 def test_a_chooser_shows_the_layers_and_the_chosen_one(workspace, qtbot):
     choice = LayerChoice(workspace, "labels")
     qtbot.addWidget(choice)

@@ -30,6 +30,7 @@ def hand(qapp):
     controller = RepairController(viewer, lambda: None, lambda z: IMAGE[z], owner)
     asked, said, changed = [], [], []
     controller.message.connect(lambda *sentence: said.append(sentence))
+    controller.over.connect(said.append)
     controller.changed.connect(lambda: changed.append(controller.tool))
 
     def change(scene, points):
@@ -128,7 +129,7 @@ def test_what_cannot_be_done_is_said_as_wrong_and_changes_nothing(hand):
     hand.controller.activate(hand.tool(0), hand.layer)
     use(hand, (5, 6))
     stroke = "Draw a stroke across the cell with the button held down."
-    assert hand.said == [("Nothing is there.", True), ("tool of 1 is put away.", False), (stroke, True)]
+    assert hand.said == [("Nothing is there.", True), "tool of 1 is put away.", (stroke, True)]
     np.testing.assert_array_equal(hand.layer.data, before)
 
 

@@ -540,3 +540,38 @@ def test_colours_are_exchanged_only_when_they_change_and_never_pixels_or_the_use
 def test_a_slice_of_the_image_is_that_slice(step):
     np.testing.assert_array_equal(step.image_plane(3), IMAGE[3])
     np.testing.assert_array_equal(step.image()[:], IMAGE)
+
+
+def put_away(step):
+    step.repairs.tools["Close gap"].click()
+    step.repairs.tools["Close gap"].click()
+    return "Close gap is put away."
+
+
+def undone(step):
+    step.workspace.labels.paint((2, 5, 5), 1)
+    history_of(step.workspace.labels).undo()
+    return "Undone: stroke, slice 2."
+
+
+@pytest.mark.parametrize("done", [put_away, undone])
+@pytest.mark.parametrize("by", ["key", "slice", "tool", "stroke"])
+def test_what_is_over_is_said_until_the_user_does_the_next_thing(step, done, by):
+    assert done(step) == step.status.text()
+    if by == "key":
+        press(step, "T")
+    elif by == "slice":
+        step.viewer.dims.set_point(0, 3)
+    elif by == "tool":
+        step.workspace.labels.mode = "paint"
+    else:
+        step.workspace.labels.paint((2, 9, 9), 1)
+    assert step.status.text() == ""
+
+
+def test_an_undo_in_another_slice_is_said_although_it_brings_that_into_view(step):
+    step.workspace.labels.paint((2, 5, 5), 1)
+    step.viewer.dims.set_point(0, 3)
+    history_of(step.workspace.labels).undo()
+    assert step.viewer.dims.point[0] == 2
+    assert step.status.text() == "Undone: stroke, slice 2."

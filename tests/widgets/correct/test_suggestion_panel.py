@@ -67,6 +67,16 @@ def test_n_stays_in_the_slice_until_its_places_are_done_then_goes_on_and_says_so
     assert dock.workspace.labels.name == "proposal"
 
 
+def test_buttons_say_their_keys_in_full_and_what_accept_takes(found):
+    dock, _ = found
+    places = dock.correct.places
+    assert places.back.text() == "Back (Shift+N)"
+    assert "all proposed labels inside the ring" in places.accept.toolTip()
+    for button in places.buttons:
+        letters = button.fontMetrics().horizontalAdvance(button.text())
+        assert letters < button.width()
+
+
 def test_keys_of_the_places_are_those_of_the_page_in_view(found, qtbot):
     dock, _ = found
     canvas, before = canvas_of(dock), in_view(found[0])

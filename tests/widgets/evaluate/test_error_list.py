@@ -34,6 +34,7 @@ def found(qtbot):
     shown = ErrorList(viewer)
     qtbot.addWidget(shown)
     shown.viewer, shown.truth = viewer, truth
+    shown.show()
     shown.show_errors(ERRORS, truth, SHAPE)
     return shown
 
@@ -85,15 +86,45 @@ def test_the_layer_is_used_again_in_whatever_size_and_is_shown(found):
     assert drawn(found) == before
     assert (before.data > 0).sum() == 3
     assert before.scale.tolist() == [20, 2, 2]
-    flat = found.viewer.add_labels(np.ones(SHAPE[1:], np.uint8), name="flat")
-    found.show_errors([error("split", 0, 5, 6)], flat, (1, *SHAPE[1:]))
-    assert drawn(found) == before
-    assert before.data.shape == SHAPE[1:]
     before.visible = False
     found.show_errors(ERRORS, found.truth, SHAPE)
-    assert drawn(found) == before
-    assert (before.data.shape, before.visible) == (SHAPE, True)
-    assert before.scale.tolist() == [20, 2, 2]
+    assert (drawn(found), before.visible) == (before, True)
+    flat = found.viewer.add_labels(np.ones(SHAPE[1:], np.uint8), name="flat")
+    found.show_errors([error("split", 0, 5, 6)], flat, (1, *SHAPE[1:]))
+    assert not before.visible  # one of other axes takes its place
+    assert found.viewer.layers[-1].data.shape == SHAPE[1:]
+
+
+def test_errors_are_seen_over_the_image_only_while_their_page_is(found):
+    found.hide_marks()
+    assert not drawn(found).visible
+    found.viewer.add_image(np.zeros(SHAPE), name="second image")
+    found.show_marks()
+    assert drawn(found).visible
+    assert found.viewer.layers[-1] == drawn(found)
+    drawn(found).visible = False  # by the user
+    found.hide_marks()
+    found.show_marks()
+    assert not drawn(found).visible
+    found.hide()
+    found.show_errors(ERRORS, found.truth, SHAPE)
+    assert not drawn(found).visible  # the evaluation ended while another page was open
+    found.viewer.layers.remove(found.truth)
+    found.show_marks()
+    assert not drawn(found).visible
+
+
+def test_the_error_that_the_user_goes_to_is_described_and_lies_over_an_image_that_came_later(found):
+    said = []
+    found.described.connect(said.append)
+    found.viewer.add_image(np.zeros(SHAPE), name="second image")
+    for _ in ERRORS[:2]:
+        found.table.step(1)
+    assert said == [
+        "Merge of two cells (slice 1, red): the membrane between them was not found.",
+        "Split of a cell (slice 2, blue): a false membrane cuts it.",
+    ]
+    assert found.viewer.layers[-1] == drawn(found)
 
 
 def test_a_row_brings_its_wall_into_the_middle_as_large_as_it_can(found):

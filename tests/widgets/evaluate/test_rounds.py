@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from emseg_napari.annotation.label_state import proposed
@@ -11,7 +12,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.fingerprint import fingerprint
 from emseg_napari.widgets.base.theme_colours import GREY
 from emseg_napari.widgets.evaluate.rounds_table import with_round
-from emseg_napari.widgets.layers.labels_layer import confirmed_in
+from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in
 from helpers.evaluations import IMAGE, PREDICTED, TRUTH, V_RAND, answer, column, layer_of
 from helpers.reviews import a_review
 from helpers.window import wait_for, wait_until_left
@@ -65,6 +66,30 @@ def test_a_round_counts_painted_and_confirmed_slices(evaluated):
     assert (latest.truth, latest.image) == ("truth", fingerprint(IMAGE[3]))
     assert latest.v_rand == pytest.approx(0.83)
     assert len(evaluated.workspace.rounds) == 2
+
+
+def test_painted_and_confirmed_slices_are_counted_in_the_chosen_labels_and_not_in_the_truth(evaluated):
+    viewer, labels = evaluated.viewer, np.zeros_like(TRUTH)
+    labels[2, :4] = 1
+    mine = add_labels(viewer, labels, "mine", layer_of(evaluated, "cells"))
+    evaluated.workspace.choose("labels", mine)
+    evaluated.truth.choose(layer_of(evaluated, "truth"))
+    confirmed_in(layer_of(evaluated, "truth")).update([0, 1, 2])
+    confirmed_in(mine).add(3)
+    evaluated.evaluate.click()
+    answer(evaluated, a_review(TRUTH, PREDICTED, V_RAND))
+    latest = evaluated.workspace.rounds[-1]
+    assert (latest.truth, latest.image_name) == ("truth", "cells")
+    assert (latest.corrected, latest.confirmed) == (1, 1)
+
+
+def test_rounds_of_several_images_name_their_image(step):
+    table, first = step.results.rounds, a_round(0.8, image="1", image_name="first image")
+    step.workspace.set_rounds([first, a_round(0.85, image="1", image_name="first image")])
+    assert "first image" not in column(table, 0)[0]
+    assert "first image" in table.item(0, 0).toolTip()
+    step.workspace.set_rounds([first, a_round(0.9, image="2", image_name="second"), a_round(0.7)])
+    assert [text.split("\n")[1] for text in column(table, 0)] == ["image ?", "second", "first image"]
 
 
 def test_the_history_is_saved_with_the_session_and_comes_back(in_window, dock, qtbot, tmp_path):

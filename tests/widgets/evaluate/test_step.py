@@ -1,9 +1,14 @@
 """Page Check in a real window: the engine scores for real, and the step shows what it found."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from qtpy.QtCore import QPoint
+from qtpy.QtTest import QTest
 
 from emseg_napari.core.jobs import Failed, Progress
+from emseg_napari.widgets.evaluate import step as step_module
 from emseg_napari.widgets.evaluate.step import EvaluateStep
 from emseg_napari.widgets.layers.labels_layer import add_labels
 from emseg_napari.widgets.layers.layer_info import info_of
@@ -100,10 +105,23 @@ def test_a_prediction_of_the_step_before_is_signed_with_its_run(dock, qtbot, tin
     add_labels(viewer, labels.copy(), "truth", layer)
     dock.workspace.choose_run(tiny_run.folder)
     dock.predict.with_probability.setChecked(True)
-    dock.predict.form.widgets["average_orientations"].value = False
+    dock.predict.form.widgets["orientations"].value = 1
     dock.predict.whole_stack.click()
     wait_for(qtbot, lambda: not dock.predict.job.running)
     assert dock.evaluate.prediction.layer.name == "lines boundary probability"
     assert dock.evaluate.truth.layer.name == "truth"
     wait_for(qtbot, lambda: dock.evaluate.run_name.text() == tiny_run.folder.name)
     assert info_of(dock.evaluate.prediction.layer).run == tiny_run.folder
+
+
+def test_a_long_name_of_runs_takes_one_line_and_its_tooltip_has_all_of_it(in_window, monkeypatch):
+    step, name = in_window, "a-run-with-a-long-name-" * 6
+    QTest.qWait(10)  # the layout follows what was shown
+    before = step.evaluate.mapTo(step, QPoint(0, 0)).y()
+    monkeypatch.setattr(step_module, "names_runs", lambda layer: True)
+    monkeypatch.setattr(step_module, "run_folders", lambda *_: [Path(name), Path("second")])
+    step.workspace.changed.emit()
+    QTest.qWait(10)
+    assert step.run_name.text() == step.run_name.toolTip() == f"{name}, second"
+    assert step.evaluate.mapTo(step, QPoint(0, 0)).y() == before
+    assert step.run_name.width() <= step.width()

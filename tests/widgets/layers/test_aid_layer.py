@@ -41,3 +41,52 @@ def test_one_that_the_user_removed_or_of_other_axes_is_replaced(viewer):
     assert second in viewer.layers
     flat = aid.show(np.zeros((8, 10), np.uint8), {"scale": (2, 2)})
     assert (second.visible, flat.visible, flat.ndim) == (False, True, 2)
+
+
+def names(viewer):
+    return [layer.name for layer in viewer.layers]
+
+
+@pytest.mark.parametrize("kind", ["image", "labels"])
+def test_shown_again_it_lies_over_an_image_that_came_after_it_and_layer_and_tool_in_hand_stay(viewer, kind):
+    aid, place = AidLayer(viewer, kind, name="aid"), slice_transform(viewer.layers["cells"], 2)
+    data = np.zeros((1, 8, 10), np.uint8)
+    aid.show(data, place)
+    viewer.add_image(np.zeros((4, 8, 10)), name="second image")
+    labels = viewer.add_labels(np.zeros((4, 8, 10), np.uint8), name="mine")
+    labels.mode = "paint"
+    assert names(viewer) == ["cells", "aid", "second image", "mine"]
+    aid.show(data, place)
+    assert names(viewer) == ["cells", "second image", "mine", "aid"]
+    assert (viewer.layers.selection.active, labels.mode) == (labels, "paint")
+    aid.hide()
+    viewer.add_image(np.zeros((4, 8, 10)), name="third image")
+    aid.show_again()
+    assert names(viewer)[-2:] == ["third image", "aid"]
+
+
+def test_a_picture_lies_over_the_users_layers_and_below_the_marks(viewer):
+    place = slice_transform(viewer.layers["cells"], 2)
+    picture, mark = AidLayer(viewer, "image", name="picture"), AidLayer(viewer, "labels", name="mark")
+    data = np.zeros((1, 8, 10), np.uint8)
+    picture.show(data, place)
+    mark.show(data, place)
+    picture.show(data, place)
+    assert names(viewer) == ["cells", "picture", "mark"]
+    viewer.add_image(np.zeros((4, 8, 10)), name="second image")
+    mark.show(data, place)
+    picture.show(data, place)
+    assert names(viewer) == ["cells", "second image", "picture", "mark"]
+
+
+def test_what_the_user_has_hidden_is_not_shown_again(viewer):
+    aid, place = AidLayer(viewer, "labels", name="aid"), slice_transform(viewer.layers["cells"], 2)
+    layer = aid.show(np.zeros((1, 8, 10), np.uint8), place)
+    layer.visible = False
+    aid.hide()
+    aid.show_again()
+    assert not layer.visible
+    aid.reveal()
+    aid.hide()
+    aid.show_again()
+    assert layer.visible

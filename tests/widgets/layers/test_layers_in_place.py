@@ -88,7 +88,7 @@ def test_axes_of_ilastik_are_in_order_in_a_layer(tmp_path, lazily):
 def test_predicted_slices_and_their_cells_lie_on_their_image(tmp_path, lazily, suffix):
     image, run = write_ome(tmp_path / "a.zarr"), tiny_network_run(tmp_path / "run").folder
     made, cells = tmp_path / f"made.{suffix}", tmp_path / f"cells.{suffix}"
-    fast = ("--no-average-orientations", "--no-close-gaps", "--slices", "2:4", "--as", "probability")
+    fast = ("--orientations", "1", "--no-close-gaps", "--slices", "2:4", "--as", "probability")
     for words in (("predict", run, image, "--output", made, *fast), ("segment", made, "--output", cells)):
         done = CliRunner().invoke(app, list(map(str, words)))
         assert done.exit_code == 0, done.output
@@ -100,7 +100,7 @@ def test_predicted_slices_and_their_cells_lie_on_their_image(tmp_path, lazily, s
 def test_cells_on_disk_of_a_tiff_file_lie_on_their_image(tmp_path):
     image, run = write_ome(tmp_path / "a.zarr"), tiny_network_run(tmp_path / "run").folder
     made, cells = tmp_path / "made.tif", tmp_path / "cells.zarr"
-    fast = ("--no-average-orientations", "--no-close-gaps", "--slices", "2:4", "--as", "probability")
+    fast = ("--orientations", "1", "--no-close-gaps", "--slices", "2:4", "--as", "probability")
     for words in (("predict", run, image, "--output", made, *fast), ("segment", made, "--output", cells)):
         assert CliRunner().invoke(app, list(map(str, words))).exit_code == 0
     volume = open_volume(cells)

@@ -27,7 +27,7 @@ from emseg_napari.widgets.layers.placement import (
 from emseg_napari.widgets.layers.proposal_layers import PredictionSource, ProposalLayers
 from emseg_napari.widgets.layers.quick_look_layer import QuickLookLayer
 from emseg_napari.widgets.layers.session_layers import session_layers
-from emseg_napari.widgets.train.live_preview import LivePreview
+from emseg_napari.widgets.train.training_preview import TrainingPreview
 
 SHAPE = (3, 8, 6)
 IN_PLANE = {
@@ -95,10 +95,10 @@ def test_all_that_is_added_over_an_image_lies_on_it(viewer, qapp, turned, shape)
     look.show(QuickLookReady(z, (slice(0, 8), slice(0, 6)), plane))
     assert lies_on(viewer.layers["first look"], image, (z, 0, 0))
 
-    preview = LivePreview(viewer)
+    preview = TrainingPreview(viewer)
     for epoch in range(3):
         preview.show(PreviewReady(epoch=epoch, z=z, probability=plane), image, keep=True)
-    for name in ("live proposal (boundary probability)", "training movie (epochs)"):
+    for name in ("training preview (boundary probability)", "training movie (epochs)"):
         assert lies_on(viewer.layers[name], image, (z, 0, 0))
 
     repair = RepairPreview(viewer)

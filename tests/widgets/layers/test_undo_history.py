@@ -1,6 +1,7 @@
 """The state rules on a napari labels layer, in any order of what can be done to it."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -195,6 +196,34 @@ def test_what_was_undone_and_redone_is_named():
     assert said[-1] == said[-2]
     desk.redo()
     assert history.sentence == "Redone: proposals, slice 0."
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [
+        ("paint", "stroke"),
+        ("erase", "erasing"),
+        ("fill", "fill"),
+        ("polygon", "polygon"),
+        ("pan_zoom", "stroke"),
+    ],
+)
+def test_what_a_tool_of_napari_did_is_named_after_the_tool(mode, name):
+    desk = Desk()
+    desk.layer.mode = mode
+    desk.paint(1, np.eye(4, 5, dtype=bool), 1)
+    desk.layer.mode = "pan_zoom"
+    desk.undo()
+    assert history_of(desk.layer).sentence == f"Undone: {name}, slice 1."
+
+
+def test_a_repair_keeps_its_own_name_whatever_tool_is_in_hand():
+    desk = Desk()
+    desk.layer.mode = "fill"
+    with history_of(desk.layer).named("accept place"):
+        desk.paint(1, np.eye(4, 5, dtype=bool), 1)
+    desk.undo()
+    assert history_of(desk.layer).sentence == "Undone: accept place, slice 1."
 
 
 def test_an_unconfirmation_is_named_as_such():

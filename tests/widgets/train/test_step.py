@@ -187,7 +187,7 @@ def test_a_run_that_is_worse_than_its_start_is_not_chosen_and_it_is_said(
     with qtbot.waitSignal(pretended.said) as sentence:
         said = finished(pretended, **BESIDE, **record)
     assert why in said
-    assert "'starter' goes on proposing; to use the new run all the same, choose it in 'Network'" in said
+    assert "Look at your labels, or choose the new run in 'Network' all the same." in said
     assert sentence.args[1]  # it is shown as something that is wrong
     assert pretended.workspace.run is None
 
@@ -195,8 +195,8 @@ def test_a_run_that_is_worse_than_its_start_is_not_chosen_and_it_is_said(
 @pytest.mark.parametrize(
     ("record", "why"),
     [
-        ({"kept_accuracy": 0.91704, "start_accuracy": 0.917}, "No different from 'starter' on what was"),
-        (FLOOD | {"kept_share": 0.0}, "Nothing of what was learned is kept: 'starter' suits the"),
+        ({"kept_accuracy": 0.91704, "start_accuracy": 0.917}, "no different from 'starter' on what was held"),
+        (FLOOD | {"kept_share": 0.0}, "nothing of what was learned is kept. To use it all the same"),
     ],
 )
 def test_a_run_that_is_no_different_from_its_start_is_not_chosen_and_nothing_is_wrong(
@@ -204,17 +204,45 @@ def test_a_run_that_is_no_different_from_its_start_is_not_chosen_and_nothing_is_
 ):
     finished(pretended, **BESIDE, **record)
     said = pretended.status.text()
-    assert said.startswith(f"Trained: mine. {why}")
-    assert "'starter' goes on proposing" in said
+    assert said.startswith(f"Trained, not chosen: {why}")
     assert "Look at your labels" not in said
     assert not pretended.is_wrong
     assert pretended.workspace.run is None
 
 
+CIRCULAR = {"kept_accuracy": 0.988, "start_accuracy": 1.0, "kept_v_rand": 0.993, "start_v_rand": 1.0}
+
+
+def test_where_the_start_proposed_the_held_out_labels_nothing_is_wrong_and_what_to_do_is_said(
+    with_starter, pretended
+):
+    said = finished(pretended, **BESIDE, **CIRCULAR)
+    assert pretended.status.text() == (
+        "Trained, not chosen: 'starter' itself proposed the held-out labels. Confirm a corrected slice, or "
+        "choose the new run in 'Network'."
+    )
+    assert "so nothing can beat it there" in said  # on the page
+    assert not pretended.is_wrong
+    assert pretended.workspace.run is None
+
+
+@pytest.mark.parametrize("scores", [CIRCULAR, {"kept_accuracy": 0.89, "start_accuracy": 0.902}])
+def test_why_a_run_is_not_chosen_needs_three_lines_of_a_narrow_dock(with_starter, pretended, scores, dock):
+    finished(pretended, **BESIDE | {"start": "train-volume-live-20261201-095204"}, **scores)
+    line = dock.status
+    assert line.heightForWidth(364) < 4 * line.fontMetrics().lineSpacing()
+
+
+def test_curve_and_figures_name_the_run_that_they_are_of(pretended):
+    name = pretended.folder.name
+    assert name.startswith("cells-")
+    pretended.workspace.choose("image", pretended.viewer.add_image(np.zeros((6, 64, 64)), name="another"))
+    assert f"<b>{name}</b>" in pretended.run_name.text()
+
+
 def test_the_network_that_the_user_chose_stays_where_the_training_made_none_better(pretended, tiny_run):
     pretended.workspace.choose_run(tiny_run.folder)
-    said = finished(pretended, **BESIDE, kept_accuracy=0.8, start_accuracy=0.9)
-    assert f"'{tiny_run.folder.name}' goes on proposing" in said
+    finished(pretended, **BESIDE, kept_accuracy=0.8, start_accuracy=0.9)
     assert pretended.workspace.run == tiny_run.folder
 
 
@@ -239,8 +267,8 @@ def test_a_movie_has_one_frame_an_epoch_however_many_previews(pretended):
     assert [round(float(frame[0, 0]), 1) for frame in pretended.preview.frames] == [0.2, 0.3]
 
 
-def test_the_live_proposal_lies_on_its_slice_and_comes_again_when_it_was_removed(pretended):
-    layers, name = pretended.viewer.layers, "live proposal (boundary probability)"
+def test_the_preview_lies_on_its_slice_and_comes_again_when_it_was_removed(pretended):
+    layers, name = pretended.viewer.layers, "training preview (boundary probability)"
     layers["cells"].scale = (5, 1, 1)
     for z, value in ((1, 0.25), (4, 0.5)):
         pretended.handle_event(PreviewReady(1, z, np.full((64, 64), value, np.float32)))
@@ -252,7 +280,7 @@ def test_the_live_proposal_lies_on_its_slice_and_comes_again_when_it_was_removed
 
 def test_no_proposal_comes_while_the_dock_is_put_away(pretended, dock):
     pretended.keep_movie.setChecked(True)
-    frame, name = dock.parentWidget(), "live proposal (boundary probability)"
+    frame, name = dock.parentWidget(), "training preview (boundary probability)"
 
     def preview(epoch):
         pretended.handle_event(PreviewReady(epoch, 0, np.zeros((64, 64), np.float32)))
