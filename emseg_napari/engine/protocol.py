@@ -27,10 +27,11 @@ class Request:
     ----------
     job : str
         "train", "live", "predict", "predict_volume", "evaluate", "review", "segment",
-        "segment_volume" or "search".
+        "segment_volume", "cell_table" or "search".
     arguments : dict
-        Keyword arguments of the function of that name (of `instances` for "segment"; of
-        `segment_volume` with the volume for its boundary), without `context`.
+        Keyword arguments of the function of that name (of `segment_stack` for "segment", of
+        `save_table` for "cell_table"; of `segment_volume` with the volume for its boundary), without
+        `context`.
     """
 
     job: Literal[
@@ -42,6 +43,7 @@ class Request:
         "review",
         "segment",
         "segment_volume",
+        "cell_table",
         "search",
     ]
     arguments: dict[str, Any] = field(default_factory=dict)

@@ -24,6 +24,7 @@ from emseg_napari.core.jobs import (
     JobControl,
     ShouldStop,
     UserError,
+    ignore,
 )
 from emseg_napari.core.mailbox import Mailbox
 from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, WarmUp, receive, send, unpacked
@@ -140,10 +141,13 @@ def _review(**given: Any) -> Any:
     return review(**given)
 
 
-def _segment(**given: Any) -> Any:
+def _segment(context: JobContext, first_slice: int = 0, **given: Any) -> Any:
+    """Return the cells, and those of each slice for their table: the window need not count pixels."""
+    from emseg_napari.segmentation.cell_table import cells_by_slice
     from emseg_napari.segmentation.stack import segment_stack
 
-    return segment_stack(**given)
+    cells = segment_stack(**given, context=context, first_slice=first_slice)
+    return cells, cells_by_slice(cells, context.reporting_to(ignore), first_slice)
 
 
 def _segment_volume(volume: Any, kind: Any, **given: Any) -> Any:
@@ -151,6 +155,12 @@ def _segment_volume(volume: Any, kind: Any, **given: Any) -> Any:
     from emseg_napari.segmentation.volume import segment_volume
 
     return segment_volume(Boundary(volume, kind), **given)
+
+
+def _cell_table(**given: Any) -> Any:
+    from emseg_napari.segmentation.cell_table import save_table
+
+    return save_table(**given)
 
 
 def _search(**given: Any) -> Any:
@@ -168,6 +178,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
     "review": _review,
     "segment": _segment,
     "segment_volume": _segment_volume,
+    "cell_table": _cell_table,
     "search": _search,
 }
 

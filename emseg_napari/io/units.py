@@ -6,9 +6,13 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from emseg_napari.io.axes import Voxel, shape_text
+
+T = TypeVar("T", float, np.ndarray)
 
 _PREFIXES = {
     "pico": ("p", -12),
@@ -62,8 +66,8 @@ def stated_voxel(
         stated = " x ".join(map(str, listed)) or "an empty list"
         return None, (f"no size of a voxel is known, since {_shown(stated)} is stated",)
     if len(known) == 3 and all(unit in _METRES for unit in known):
-        z, y, x = (_converted(size, unit, known[2]) for size, unit in zip(numbers, known, strict=True))
-        return Voxel((z, y, x), known[2]), ()
+        (z, y, x), unit = in_one_unit(numbers, known) or (numbers, known[2])
+        return Voxel((z, y, x), unit), ()
     if set(numbers) == {1.0} and all(unit in _NONE for unit in known):
         return None, ()  # nothing is stated
     stated = ", ".join(dict.fromkeys(_shown(unit or "no unit") for unit in each))
@@ -71,6 +75,28 @@ def stated_voxel(
     return None, (
         f"no size of a voxel is known, since {size} is stated in {stated}, which is no known length",
     )
+
+
+def in_one_unit(lengths: Sequence[T], units: Sequence[str]) -> tuple[list[T], str] | None:
+    """Return lengths in the unit of the last, and that unit.
+
+    Parameters
+    ----------
+    lengths : sequence of float or numpy.ndarray
+    units : sequence of str
+        Of each, as `spelled` returns them.
+
+    Returns
+    -------
+    (list, str) or None
+        None where units differ, and one of them is not known as a length.
+    """
+    if len(set(units)) == 1:
+        return list(lengths), units[-1]
+    if not all(unit in _METRES for unit in units):
+        return None
+    into = units[-1]
+    return [_converted(length, unit, into) for length, unit in zip(lengths, units, strict=True)], into
 
 
 def not_stated(axes: Sequence[str]) -> tuple[str, ...]:
@@ -112,7 +138,7 @@ def spelled(unit: Any) -> str:
     return "angstrom" if plain.removesuffix("s") == "angstrom" else text
 
 
-def _converted(size: float, unit: str, into: str) -> float:
+def _converted(size: T, unit: str, into: str) -> T:
     power = _METRES[unit] - _METRES[into]
     return size * 10**power if power >= 0 else size / 10**-power
 

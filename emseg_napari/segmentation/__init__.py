@@ -9,6 +9,7 @@ close_gaps     closes gaps in membranes by means of the cells
 stack          the cells of a stack in memory
 overlaps       overlaps between the cells of two slices
 linking        one number for the same cell in all slices
+cell_table     the table of cells: slices and size of each
 
 volume         the cells of a volume of any size, block by block
 stages         the stages of that, with the progress of one job

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,24 +18,25 @@ from emseg_napari.io.address import local_path
 from emseg_napari.io.sparse_stack import exchanged
 from emseg_napari.io.volume import with_fill_value
 from emseg_napari.segmentation.boundary import boundary_of
-from emseg_napari.segmentation.cell_table import Table, write_table
+from emseg_napari.segmentation.cell_table import SliceCells, Table, measured
 from emseg_napari.segmentation.cells_record import cells_record
 from emseg_napari.segmentation.volume import Destination, VolumeCells
 from emseg_napari.settings import CellSettings, validated
-from emseg_napari.widgets.base.dialogs import ask_new_file
+from emseg_napari.widgets.base.cell_table import CellTable
 from emseg_napari.widgets.base.job_step import JobStep
 from emseg_napari.widgets.base.layer_picker import PredictionPicker
 from emseg_napari.widgets.base.output_target import FILE, VolumeTarget, refuse_many
-from emseg_napari.widgets.base.preferences import recall, recall_folder, remember, remember_folder
+from emseg_napari.widgets.base.preferences import recall, remember
 from emseg_napari.widgets.base.settings_form import SettingsForm
-from emseg_napari.widgets.base.step import choice_of, enable, in_row, primary
+from emseg_napari.widgets.base.step import choice_of, in_row, primary
 from emseg_napari.widgets.base.threads import with_field_locations
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.cell_boundaries import certain, labels_beside, mixed
-from emseg_napari.widgets.layers.cell_layers import CellLayers, show_features, table_of
+from emseg_napari.widgets.layers.cell_layers import CellLayers, axes_of_size, show_features
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, understood
 from emseg_napari.widgets.layers.layer_pixels import placed_volume, volume_of_layer
 from emseg_napari.widgets.layers.layer_records import record_of_layer
+from emseg_napari.widgets.layers.pixel_extent import pixel_extent
 from emseg_napari.widgets.layers.placement import shown_slice
 
 SLICE, STACK = "slice in view", "whole stack"
@@ -69,15 +69,12 @@ class CellsStep(JobStep):
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
-        self._search = _Search(None, False)  # the last one
-        self._cells: Any = None  # the layer of the last ones
-        self._parts_missing = 0  # in that layer
-        self._measured: Counter[Any] = Counter()  # how often, by the layer's id
+        self._search = _Search(None, False)  # the one that runs
         self._layers = CellLayers(self.viewer)
         self._build()
         self._restore()
         self.workspace.changed.connect(self.update_buttons)
-        self.workspace.layers_changed.connect(self.update_buttons)
+        self.workspace.layers_changed.connect(self._follow_layers)
         self.update_buttons()
 
     # -- what it looks like -------------------------------------------------------------
@@ -88,13 +85,12 @@ class CellsStep(JobStep):
         self.volume = VolumeTarget("cells", "the number of each pixel's cell")
         self.form = SettingsForm(CellSettings)
         self.find = primary(self.button("Find cells", "Give every cell a number and a colour.", self.start))
-        self.save_table = self.button(
-            "Save table...", "Slices and size of every cell, as a CSV file for spreadsheets.", self._ask_table
-        )
         self.add_job_line("Finding cells", "Stop; nothing is changed.")
+        self.table = CellTable(self)
+        self.job_lines.append(self.table.line)
         for widget in (self.volume, self.form):
             self.rows.addWidget(widget)
-        self.rows.addLayout(in_row(self.find, self.save_table))
+        self.rows.addLayout(in_row(self.find, self.table))
 
     def _choices(self) -> QFormLayout:
         """Make the choosers of the source, the slices and the target."""
@@ -125,10 +121,12 @@ class CellsStep(JobStep):
     def update_buttons(self) -> None:
         """Enable what can be done now, and say what stands in the way of the rest."""
         self.enable_start(self.find, "find cells")
-        found = self._cells is not None and self._cells in self.viewer.layers
-        enable(self.save_table, None if found else "find cells first")
         if self.source.layer is not None:
             self.volume.suggest(self.source.layer.name)
+
+    def _follow_layers(self) -> None:
+        self._layers.forget_removed()
+        self.update_buttons()
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of finding cells."""
@@ -150,11 +148,11 @@ class CellsStep(JobStep):
         remember("cells", kept | {"scope": self.scope.currentText()})
         to_file = self.target.currentText() == FILE
         is_stack = source.ndim > 2 and (to_file or self.scope.currentText() == STACK)
-        self._search = _Search(source, settings.link and is_stack)
+        search = _Search(source, settings.link and is_stack)
         if to_file:
-            self._start_volume(settings, self._search)
+            self._start_volume(settings, search)
         else:
-            self._start_layer(settings, self._search)
+            self._start_layer(settings, search)
 
     def _start_volume(self, settings: CellSettings, search: _Search) -> None:
         """Find the cells of the whole stack, to an output on disk."""
@@ -164,7 +162,7 @@ class CellsStep(JobStep):
         path, scheduler = self.volume.chosen()
         search.output = path
         volume = placed_volume(source)
-        labels = self._labels_beside(source, volume.shape)
+        labels = self._labels_beside(source, volume.shape, search)
         if labels is not None and confirmed_in(labels):
             search.notes.append("On disk, the labels that you confirmed do not count.")
 
@@ -179,6 +177,7 @@ class CellsStep(JobStep):
                 "scheduler": scheduler,
             }
 
+        self._search = search
         self.say(f"Finding cells, to {path}...")
         self.job.start("segment_volume", "Finding cells", prepare)
 
@@ -188,7 +187,7 @@ class CellsStep(JobStep):
         first, end = self._range(source, len(stack))
         refuse_many(source.name, (end - first, *stack.shape[1:]), "divide in memory", _INSTEAD)
         search.shape, search.slices = stack.shape, (first, end)
-        labels_layer = self._labels_beside(source, stack.shape)
+        labels_layer = self._labels_beside(source, stack.shape, search)
         confirmed = set(confirmed_in(labels_layer)) if labels_layer is not None else set()
 
         def prepare() -> dict[str, Any]:
@@ -202,12 +201,18 @@ class CellsStep(JobStep):
             search.highest = self._layers.highest_beside(source, stack.shape, first, end)
             return {"probability": probability, "settings": settings, "first_slice": first}
 
+        self._search = search
         self.say("Finding cells...")
         self.job.start("segment", "Finding cells", prepare)
 
-    def _labels_beside(self, source: Layer, shape: tuple[int, ...]) -> Labels | None:
+    def _labels_beside(self, source: Layer, shape: tuple[int, ...], search: _Search) -> Labels | None:
         """Return the chosen labels if their confirmed slices count beside a probability, or None."""
-        return labels_beside(source, shape, self.workspace.labels, self.workspace.candidates("image"))
+        if not isinstance(source, Image):
+            return None
+        images = self.workspace.candidates("image")
+        labels, notes = labels_beside(source, shape, self.workspace.labels, images)
+        search.notes.extend(notes)
+        return labels
 
     def _range(self, layer: Layer, depth: int) -> tuple[int, int]:
         if self.scope.currentText() == STACK:
@@ -224,7 +229,15 @@ class CellsStep(JobStep):
     def on_finished(self, event: Finished) -> None:
         """Show the cells."""
         self.bar.setFormat("done")
-        self._show_cells(event.result) if self._search.output is None else self._show_volume(event.result)
+        if self._search.output is None:
+            self._show_cells(*event.result)
+        else:
+            self._show_volume(event.result)
+
+    def on_ended(self) -> None:
+        """Keep no layer of the search, which the user may remove."""
+        self._search = _Search(None, False)
+        super().on_ended()
 
     def cancelled_sentence(self) -> str:
         """Return what is left of a cancelled search for cells."""
@@ -235,7 +248,7 @@ class CellsStep(JobStep):
     def _show_volume(self, result: VolumeCells) -> None:
         search = self._search
         layer = self._layers.show_volume(search.source, local_path(result.output.path), search.is_linked)
-        self._keep_for_table(layer, len(result.failures))
+        self.table.keep(layer, len(result.failures))
         if result.failures:
             first = result.failures[0]
             raise UserError(
@@ -246,49 +259,25 @@ class CellsStep(JobStep):
         cells = "All cells" if result.cells is None else counted(result.cells, "cell")
         self.say(" ".join([f"{cells}, in '{layer.name}', on disk in {search.output}.", *search.notes]))
 
-    def _show_cells(self, cells: np.ndarray) -> None:
+    def _show_cells(self, cells: np.ndarray, slices: dict[int, SliceCells]) -> None:
         search = self._search
         numbered = np.where(cells > 0, cells + search.highest, 0) if search.highest else cells
-        layer = self._layers.show(
-            search.source, numbered, search.shape, search.slices[0], is_linked=search.is_linked
-        )
-        self._keep_for_table(layer)
-        self._measure(layer)
+        raised = {z: one.raised(search.highest) for z, one in slices.items()}
+        layer = self._layers.show(search.source, numbered, raised, search.shape, is_linked=search.is_linked)
+        self.table.keep(layer)
+        self._show_features(layer)
         self.say(" ".join([self._result(int(cells.max()), layer.name), *search.notes]))
 
-    # -- their table --------------------------------------------------------------------
-
-    def _keep_for_table(self, layer: Labels, parts_missing: int = 0) -> None:
-        self._cells, self._parts_missing = layer, parts_missing
-        self.update_buttons()
-
-    def _measure(self, layer: Labels) -> None:
+    def _show_features(self, layer: Labels) -> None:
         """Fill the layer's features in the background, unless its cells were found again meanwhile."""
-        self._measured[layer.unique_id] += 1
-        latest = self._measured[layer.unique_id]
+        slices, axes = self._layers.slices_of(layer), axes_of_size(layer)
+        table_of = partial(measured, sorted(slices.items()), pixel_extent(layer, axes), axes == 3)
 
         def show(table: Table) -> None:
-            if latest == self._measured[layer.unique_id]:
+            if self._layers.slices_of(layer) is slices:
                 show_features(layer, table)
 
-        self.in_background(None, partial(table_of, layer), show)
-
-    def _ask_table(self) -> None:
-        start = recall_folder("reports", Path.home()) / "cells.csv"
-        path = ask_new_file(self, "Save the table of cells", start, "CSV (*.csv)")
-        if path is not None:
-            self.write_table(path)
-
-    def write_table(self, path: Path) -> None:
-        """Write the table of the cells as they are now, in the background."""
-        layer, missing = self._cells, self._parts_missing
-
-        def written(_: Any) -> None:
-            remember_folder("reports", path.parent)
-            without = f", without the cells of {counted(missing, 'part')}" if missing else ""
-            self.say(f"Wrote {path}{without}.")
-
-        self.in_background(f"Writing {path.name}...", lambda: write_table(path, table_of(layer)), written)
+        self.in_background(None, table_of, show)
 
     def _result(self, count: int, name: str) -> str:
         first, end = self._search.slices

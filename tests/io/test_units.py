@@ -5,7 +5,7 @@ import re
 import pytest
 
 from emseg_napari.io.axes import Voxel
-from emseg_napari.io.units import spelled, stated_voxel
+from emseg_napari.io.units import in_one_unit, spelled, stated_voxel
 
 SPELLINGS = {
     "nanometer": ["nm", "NM", " nm ", "nanometre", "nanometers", "Nanometres"],
@@ -37,6 +37,13 @@ def test_units_that_differ_become_that_of_x():
     voxel, notes = stated_voxel((0.05, 40, 4), ("\u00b5m", "\u212b", "nm"))
     assert voxel.size == pytest.approx((50, 4, 4))
     assert (voxel.unit, notes) == ("nanometer", ())
+
+
+def test_lengths_are_put_in_one_unit_if_there_is_one():
+    lengths, unit = in_one_unit((0.05, 40, 4), ("micrometer", "angstrom", "nanometer"))
+    assert (lengths, unit) == (pytest.approx([50, 4, 4]), "nanometer")
+    assert in_one_unit((1, 2), ("furlong", "furlong")) == ([1, 2], "furlong")
+    assert in_one_unit((1, 2), ("nanometer", "pixel")) is None
 
 
 @pytest.mark.parametrize("unit", ["pixel", "", None, "px", ("", "pixel", None)])

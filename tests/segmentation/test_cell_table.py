@@ -3,10 +3,66 @@
 import numpy as np
 import pytest
 
-from emseg_napari.segmentation.cell_table import measured, write_table
+from emseg_napari.core.jobs import Cancelled, JobContext, Progress
+from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.segmentation.cell_table import cells_by_slice, cells_in, measured, save_table, write_table
 
 # Cell 7 lies in slices 0 and 2, cell 3 in slice 1.
-CELLS = np.array([[[0, 7, 7]], [[3, 3, 3]], [[0, 0, 7]]])
+STACK = np.array([[[0, 7, 7]], [[3, 3, 3]], [[0, 0, 7]]])
+CELLS = [cells_in(plane) for plane in STACK]
+
+
+@pytest.mark.parametrize(
+    "plane",
+    [
+        STACK[0],
+        np.zeros((2, 3), np.int32),
+        np.random.default_rng(0).integers(0, 90, (20, 30), np.uint16),
+        np.random.default_rng(1).integers(2**31 - 90, 2**31, (20, 30)).astype(np.int32),
+        np.array([[1, 2**31 - 1, 0]], np.int32),  # few pixels, far apart
+        np.array([[-2, -(2**31), 2**31 - 1]], np.int32),
+        np.array([[2**63 - 1, 2**63 - 1, 0]], np.uint64),
+    ],
+)
+def test_every_number_of_a_slice_is_counted_but_0(plane):
+    numbers, pixels = np.unique(plane[plane != 0], return_counts=True)
+    found = cells_in(plane)
+    assert (found.numbers.tolist(), found.pixels.tolist()) == (numbers.tolist(), pixels.tolist())
+    assert (found.numbers.dtype, found.pixels.dtype) == (np.int64, np.int64)
+    assert found.raised(5).numbers.tolist() == (found.numbers + 5).tolist()
+
+
+def test_slices_are_measured_one_by_one_with_progress_and_cancel():
+    events = []
+    found = cells_by_slice(STACK, JobContext(events.append), first_slice=4)
+    assert [(z, cells.numbers.tolist()) for z, cells in found.items()] == [(4, [7]), (5, [3]), (6, [7])]
+    assert [event.fraction for event in events] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert all(isinstance(event, Progress) and event.seconds_left is not None for event in events)
+    assert events[-1].text == "slice 6 measured"
+    asked = []
+    with pytest.raises(Cancelled):
+        cells_by_slice(STACK, JobContext(should_stop=lambda: len(asked) == 2, report=asked.append))
+    assert len(asked) == 2
+
+
+def test_of_a_sparse_stack_only_what_it_stores_is_measured():
+    assert list(cells_by_slice(SparseStack.of(STACK, [2]))) == [2]
+    assert cells_by_slice(SparseStack.of(STACK, [])) == {}
+
+
+def test_no_file_is_left_of_a_table_that_is_cancelled(tmp_path):
+    save_table(STACK, tmp_path / "cells.csv", (20, "nanometer"), True)
+    kept = (tmp_path / "cells.csv").read_bytes()
+    with pytest.raises(Cancelled):
+        save_table(STACK + 1, tmp_path / "cells.csv", None, True, JobContext(should_stop=lambda: True))
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".csv"] == ["cells.csv"]
+    assert (tmp_path / "cells.csv").read_bytes() == kept
+
+
+def test_sizes_are_written_exactly(tmp_path):
+    slices = [(0, cells_in(np.ones((1, 6401234), np.uint8)))]
+    write_table(tmp_path / "cells.csv", measured(slices, (100, "nanometer"), True))
+    assert (tmp_path / "cells.csv").read_text(encoding="utf-8").splitlines()[1].endswith(",640123400")
 
 
 @pytest.mark.parametrize(("linked", "size"), [(True, "voxels"), (False, "pixels")])
@@ -34,5 +90,6 @@ def test_the_table_is_written_as_csv(tmp_path):
 
 
 def test_no_cells_are_an_empty_table():
-    table = measured(enumerate(np.zeros((2, 1, 3), int)), (1000, "nanometer"), True)
+    table = measured([(0, cells_in(np.zeros((1, 3), int)))], (1000, "nanometer"), True)
+    assert list(table) == list(measured([], (1000, "nanometer"), True))
     assert all(not len(column) for column in table.values())

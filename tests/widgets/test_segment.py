@@ -1,7 +1,9 @@
 """Step Cells in a real window; the engine divides small stacks for real."""
 
+import gc
 import re
 import threading
+import weakref
 
 import dask.array as da
 import numpy as np
@@ -15,7 +17,7 @@ from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.stack import segment_stack
 from emseg_napari.settings import CellSettings
 from emseg_napari.widgets import segment
-from emseg_napari.widgets.layers.cell_layers import CellLayers, table_of
+from emseg_napari.widgets.layers.cell_layers import CellLayers, axes_of_size
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_of
 from emseg_napari.widgets.segment import SLICE, STACK, CellsStep
@@ -34,7 +36,7 @@ def step(make_napari_viewer_proxy, qtbot):
     step = CellsStep(viewer)
     viewer.window.add_dock_widget(step)
     yield step
-    end_jobs(qtbot, step)
+    end_jobs(qtbot, step, step.table)
 
 
 @pytest.fixture
@@ -301,7 +303,8 @@ def test_labels_that_are_being_painted_stay_in_view_with_their_brush(predicted, 
 
 
 def test_while_cells_are_found_the_dock_shows_a_line_with_cancel(predicted):
-    (line,) = predicted.job_lines
+    line, of_table = predicted.job_lines
+    assert of_table is predicted.table.line
     assert line.isAncestorOf(predicted.cancel)
     assert line.isAncestorOf(predicted.bar)
     assert not predicted.isAncestorOf(predicted.bar)
@@ -340,15 +343,41 @@ def test_confirmed_labels_of_another_image_do_not_count(predicted, find):
     labels = add_labels(predicted.viewer, TRUTH.copy(), "other labels", other, confirmed=range(4))
     predicted.workspace.choose("labels", labels)
     np.testing.assert_array_equal(find(predicted).data, segment_stack(PROBABILITY))
-    assert "confirmed" not in predicted.status.text()
+    assert (
+        "Labels that you confirmed in 'other labels' do not count: they belong to another image than 'found'."
+        in predicted.status.text()
+    )
 
 
-def test_confirmed_labels_that_lie_elsewhere_do_not_count(predicted, find):
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ({"translate": (100, 8, 112)}, "they lie elsewhere than 'found'"),
+        ({"scale": (50, 4, 4.1)}, "they lie elsewhere than 'found'"),
+        ({"units": ("nm", "nm", "nm")}, "they have other units than 'found'"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Inconsistent units")  # napari's own word
+def test_confirmed_labels_that_lie_elsewhere_do_not_count(predicted, find, place, reason):
     labels = predicted.viewer.layers["truth"]
+    for name, value in place.items():
+        setattr(labels, name, value)
+    found = segment_stack(PROBABILITY)
+    np.testing.assert_array_equal(find(predicted).data, found)
+    assert "do not count" not in predicted.status.text()  # none is confirmed
     confirmed_in(labels).update(range(4))
-    labels.translate = (100, 8, 112)
+    np.testing.assert_array_equal(find(predicted).data, found)
+    assert f"confirmed in 'truth' do not count: {reason}." in predicted.status.text()
+
+
+def test_confirmed_labels_of_another_size_do_not_count(predicted, find):
+    larger = np.pad(TRUTH, ((0, 0), (0, 8), (0, 0)), constant_values=2)
+    labels = add_labels(predicted.viewer, larger, "larger", predicted.viewer.layers["tissue"], confirmed=[1])
+    predicted.workspace.choose("labels", labels)
     np.testing.assert_array_equal(find(predicted).data, segment_stack(PROBABILITY))
-    assert "confirmed" not in predicted.status.text()
+    assert "confirmed in 'larger' do not count: they have another size than 'found'." in (
+        predicted.status.text()
+    )
 
 
 def test_a_probability_that_cannot_be_read_where_all_is_labelled_is_not_read(predicted, qtbot):
@@ -400,13 +429,48 @@ def test_what_a_cancelled_search_still_finds_out_does_not_get_into_the_next(pred
     assert "stale" not in predicted.status.text()
 
 
+# -- cells of layers that were removed --------------------------------------------------------
+
+
+def is_gone(pixels):
+    gc.collect()
+    return pixels() is None
+
+
+def test_cells_of_a_removed_layer_are_gone_from_memory_and_their_numbers_count_no_more(
+    predicted, find, qtbot
+):
+    cells = find(predicted)
+    pixels = weakref.ref(cells.data)
+    predicted.viewer.layers.remove(cells)
+    del cells
+    wait_for(qtbot, lambda: is_gone(pixels))
+    again = find(predicted, SLICE)
+    assert again.data[again.data > 0].min() == 1
+
+
+def test_a_source_that_was_removed_is_gone_from_memory(predicted, find, qtbot):
+    find(predicted)
+    source = weakref.ref(predicted.source.layer.data)
+    predicted.viewer.layers.remove("found")
+    wait_for(qtbot, lambda: is_gone(source))
+
+
 # -- their table ----------------------------------------------------------------------------
+
+
+def saved(step, qtbot, path):
+    """The lines of the table of cells."""
+    step.table.write(path)
+    wait_for(qtbot, lambda: step.status.text().startswith(f"Wrote {path}"))
+    return path.read_text(encoding="utf-8").splitlines()
 
 
 def test_cells_have_a_table_in_napari_and_as_a_file_with_slices_and_sizes(
     predicted, find, qtbot, tmp_path, monkeypatch
 ):
-    assert not predicted.save_table.isEnabled()
+    save = predicted.table.save
+    assert not save.isEnabled()
     cells = find(predicted, link=True)
     wait_for(qtbot, lambda: len(cells.features) > 0)
     assert cells.features["index"].tolist() == list(range(1, cells.data.max() + 1))
@@ -414,50 +478,89 @@ def test_cells_have_a_table_in_napari_and_as_a_file_with_slices_and_sizes(
     assert cells.features["volume_unit3"].sum() == cells.data.size * 50 * 4 * 4
     cells.data[cells.data == 1] = 2  # as the user changes them
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "mine"), ""))
-    predicted.save_table.click()
+    save.click()
+    assert not save.isEnabled()
     wait_for(qtbot, lambda: predicted.status.text() == f"Wrote {tmp_path / 'mine.csv'}.")
     lines = (tmp_path / "mine.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "cell,first_slice,last_slice,slices,voxels,volume_unit3"
     assert lines[1].startswith(f"2,0,3,4,{(cells.data == 2).sum()},")
+    wait_for(qtbot, save.isEnabled)
     predicted.viewer.layers.remove(cells)
-    assert not predicted.save_table.isEnabled()
+    assert not save.isEnabled()
 
 
-def test_linked_cells_stay_linked_when_one_slice_is_tried(predicted, find):
-    assert "volume_unit3" in table_of(find(predicted, link=True))
-    assert "volume_unit3" in table_of(find(predicted, SLICE))
-    assert "area_unit2" in table_of(find(predicted, link=False))
-    assert "area_unit2" in table_of(find(predicted, SLICE, link=True))
+def test_linked_cells_stay_linked_when_one_slice_is_tried(predicted, find, qtbot):
+    for scope, linked, size in (
+        (STACK, True, "volume_unit3"),
+        (SLICE, False, "volume_unit3"),
+        (STACK, False, "area_unit2"),
+        (SLICE, True, "area_unit2"),
+    ):
+        cells = find(predicted, scope, link=linked)
+        wait_for(qtbot, lambda size=size, cells=cells: size in cells.features)
+        assert axes_of_size(cells) == (3 if size.startswith("volume") else 2)
 
 
-def test_cells_of_a_single_image_have_an_area_though_link_is_ticked(step, find):
+def test_cells_of_a_single_image_have_an_area_though_link_is_ticked(step, find, qtbot):
     image = step.viewer.add_image(IMAGE[0], name="tissue", scale=(4, 4))
     step.viewer.add_image(
         PROBABILITY[0], metadata=LayerInfo(proposal_of=image.unique_id).as_metadata(), scale=(4, 4)
     )
-    table = table_of(find(step, link=True))
-    assert table["area_unit2"].sum() == 16 * 64 * 64
+    cells = find(step, link=True)
+    wait_for(qtbot, lambda: "area_unit2" in cells.features)
+    assert cells.features["area_unit2"].sum() == 16 * 64 * 64
 
 
-def test_only_slices_in_use_are_measured(predicted, find, monkeypatch):
-    cells = find(predicted)
+def test_axes_with_different_units_of_length_have_one_in_the_table(predicted, find, qtbot, tmp_path):
+    for layer in predicted.viewer.layers:
+        layer.scale, layer.units = (0.05, 4, 4), ("um", "nm", "nm")
+    find(predicted, link=True)
+    head, first, *_ = saved(predicted, qtbot, tmp_path / "cells.csv")
+    assert head.endswith(",voxels,volume_nanometer3")
+    pixels, volume = first.split(",")[-2:]
+    assert int(volume) == 800 * int(pixels)
+
+
+def test_a_table_without_sizes_says_why(predicted, find, qtbot, tmp_path):
+    for layer in predicted.viewer.layers:
+        layer.units = ("nm", "pixel", "pixel")
+    find(predicted, link=True)
+    assert saved(predicted, qtbot, tmp_path / "cells.csv")[0].endswith(",voxels")
+    assert predicted.status.text().endswith(
+        "cells.csv. It has no volumes: the units of the axes differ (nanometer, pixel)."
+    )
+
+
+def test_features_are_those_of_all_slices_after_one_was_tried(predicted, find, qtbot, tmp_path):
+    predicted.viewer.dims.set_current_step(0, 2)
+    find(predicted)
+    cells = find(predicted, SLICE, merge_threshold=1.0)
+    lines = saved(predicted, qtbot, tmp_path / "cells.csv")
+    numbers = [int(line.split(",")[0]) for line in lines[1:]]
+    wait_for(qtbot, lambda: cells.features.get("index", np.zeros(0)).tolist() == numbers)
+    assert cells.features["pixels"].tolist() == [int(line.split(",")[4]) for line in lines[1:]]
+
+
+def test_only_slices_in_use_are_measured(predicted, find, qtbot, tmp_path, monkeypatch):
+    find(predicted)
     monkeypatch.setattr("emseg_napari.widgets.layers.cell_layers.slices_in_use", lambda _: [2])
-    assert set(table_of(cells)["first_slice"]) == {2}
+    lines = saved(predicted, qtbot, tmp_path / "one.csv")
+    assert {line.split(",")[1] for line in lines[1:]} == {"2"}
     monkeypatch.setattr("emseg_napari.widgets.layers.cell_layers.slices_in_use", lambda _: [])
-    cells.data[:] = 0
-    assert not len(table_of(cells)["cell"])
+    assert len(saved(predicted, qtbot, tmp_path / "none.csv")) == 1
 
 
 def test_a_table_that_takes_long_is_shown_though_cells_of_another_layer_were_found(
     predicted, find, qtbot, monkeypatch
 ):
-    go = threading.Event()
+    go, calls, measured = threading.Event(), [], segment.measured
 
-    def slow(layer, *given):
-        assert layer.name != "tissue cells" or go.wait(PATIENCE_S)
-        return table_of(layer, *given)
+    def slow(*given):
+        calls.append(given)
+        assert len(calls) > 1 or go.wait(PATIENCE_S)
+        return measured(*given)
 
-    monkeypatch.setattr(segment, "table_of", slow)
+    monkeypatch.setattr(segment, "measured", slow)
     cells = find(predicted)
     predicted.source.choose(predicted.viewer.layers["truth"])
     others = find(predicted)
@@ -465,3 +568,57 @@ def test_a_table_that_takes_long_is_shown_though_cells_of_another_layer_were_fou
     wait_for(qtbot, lambda: len(others.features) > 0)
     go.set()
     wait_for(qtbot, lambda: len(cells.features) > 0)
+
+
+def test_a_table_that_was_measured_before_the_cells_were_found_again_is_not_shown(
+    predicted, find, qtbot, monkeypatch
+):
+    go, calls, measured = threading.Event(), [], segment.measured
+
+    def slow(*given):
+        calls.append(given)
+        if len(calls) > 1:
+            return measured(*given)
+        assert go.wait(PATIENCE_S)
+        return {"cell": np.array([77])}
+
+    monkeypatch.setattr(segment, "measured", slow)
+    cells = find(predicted)
+    find(predicted)
+    wait_for(qtbot, lambda: len(cells.features) > 1)
+    go.set()
+    wait_for(qtbot, lambda: not predicted._workers)
+    assert len(cells.features) > 1
+
+
+def test_a_table_is_a_job_with_a_line_and_cancel(predicted, find, qtbot, tmp_path, monkeypatch):
+    go = threading.Event()
+    find(predicted)
+
+    def waiting(layer):
+        assert go.wait(PATIENCE_S)
+        return layer
+
+    monkeypatch.setattr("emseg_napari.widgets.base.cell_table.cells_of", waiting)
+    table = predicted.table
+    assert table.line in predicted.job_lines
+    assert table.line.isAncestorOf(table.cancel)
+    table.write(tmp_path / "cells.csv")
+    assert not table.line.isHidden()
+    assert "a table is being written" in table.save.toolTip()
+    assert predicted.find.isEnabled()
+    table.cancel.click()
+    go.set()
+    assert predicted.status.text() == "Cancelled; no table was written."
+    assert table.line.isHidden()
+    assert table.save.isEnabled()
+    assert not (tmp_path / "cells.csv").exists()
+
+
+def test_a_table_that_cannot_be_written_is_a_sentence(predicted, find, qtbot, tmp_path):
+    find(predicted)
+    (tmp_path / "file").touch()
+    predicted.table.write(tmp_path / "file" / "cells.csv")
+    wait_for(qtbot, lambda: not predicted.table.job.running)
+    assert predicted.is_wrong
+    assert str(tmp_path / "file") in predicted.status.text()

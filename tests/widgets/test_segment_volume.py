@@ -94,7 +94,7 @@ def test_a_table_says_of_how_many_parts_it_has_no_cells(desk, qtbot, probability
     desk.form.set_values({"link": False})
     find(desk, qtbot)
     assert "1 part without cells" in desk.status.text()
-    desk.write_table(tmp_path / "cells.csv")
+    desk.table.write(tmp_path / "cells.csv")
     wait_for(qtbot, lambda: desk.status.text().startswith("Wrote"))
     assert desk.status.text() == f"Wrote {tmp_path / 'cells.csv'}, without the cells of 1 part."
 

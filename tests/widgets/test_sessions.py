@@ -33,6 +33,7 @@ from emseg_napari.widgets.layers.file_layers import moved_to
 from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in
 from emseg_napari.widgets.layers.layer_sources import found_source
+from emseg_napari.widgets.layers.placement import lie_together
 from emseg_napari.widgets.layers.session_layers import session_layers
 from helpers.timing import PATIENCE_S, within
 from helpers.window import answer_with, canvas_of, drag, entry, middle, striped, wait_for, wait_until_left
@@ -209,6 +210,21 @@ def test_a_session_opened_before_the_dock_is_kept_by_the_dock(make_napari_viewer
     dock = Dock(viewer).build()
     viewer.window.add_dock_widget(dock)
     assert dock.autosave.folder(dock.workspace.labels) == folder
+
+
+@pytest.mark.parametrize("units", [("um", "nm", "nm"), ("nm", "nm", "nm")])
+def test_labels_that_are_restored_lie_over_an_image_whose_axes_have_different_units(dock, qtbot, units):
+    image, labels = striped()
+    shown = dock.workspace.viewer.add_image(image, name="tissue", scale=(50, 4, 4), units=units)
+    mine = add_labels(dock.workspace.viewer, labels, "mine", shown)
+    set_pixel(mine)
+    folder = dock.autosave.folder(mine)
+    wait_for(qtbot, lambda: is_session(folder))
+    dock.workspace.viewer.layers.remove(mine)
+    wait_for(qtbot, dock.load.lost_work.isVisible)
+    dock.load.lost_work.restore.click()
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
+    assert lie_together(dock.workspace.labels, shown)
 
 
 def test_a_session_that_is_open_is_not_opened_twice(loaded, qtbot, tmp_path):

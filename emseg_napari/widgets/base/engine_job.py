@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QWidget
 from emseg_napari.core.jobs import Event, Failed, Progress
 from emseg_napari.engine.client import Engine
 from emseg_napari.widgets.base.closing import main_window_of
-from emseg_napari.widgets.base.threads import outcome_of, sentence_of, with_field_locations
+from emseg_napari.widgets.base.threads import in_thread, sentence_of, with_field_locations
 from emseg_napari.widgets.layers.destruction import when_destroyed
 
 Prepare = Callable[[], dict[str, Any]]
@@ -81,14 +81,12 @@ class EngineJob(QObject):
         self._bar = progress(total=100, desc=title)
         self._prepare = prepare
 
-        def prepared(outcome: tuple[dict[str, Any], Exception | None]) -> None:
+        def prepared(arguments: dict[str, Any], error: Exception | None) -> None:
             # Else the window was closed, or it was cancelled, and perhaps another one was started.
             if isalive(self) and prepare is self._prepare:
-                self._start_engine(job, begin, *outcome)
+                self._start_engine(job, begin, arguments, error)
 
-        self._worker = create_worker(outcome_of, prepare, _start_thread=False)
-        self._worker.returned.connect(prepared)
-        self._worker.start()
+        self._worker = in_thread(prepare, prepared)
         self.started.emit()
 
     def _start_engine(

@@ -30,7 +30,7 @@ from emseg_napari.widgets.layers.file_layers import container_of, moved_to
 from emseg_napari.widgets.layers.labels_layer import is_managed
 from emseg_napari.widgets.layers.layer_info import LayerData, info_in, update_info
 from emseg_napari.widgets.layers.selection import hide_covered
-from emseg_napari.widgets.layers.session_layers import session_layers, shown_image
+from emseg_napari.widgets.layers.session_layers import session_layers, shown_image, units_over
 
 STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
 _SAVE = "Labels, confirmed slices and run, in a folder NAME.emseg."
@@ -184,6 +184,7 @@ class SessionStep(StepWidget):
         opened = info_in(of_labels["metadata"]).opened
         assert opened is not None  # the labels of a session
         if image in self.viewer.layers:
+            of_labels = of_labels | units_over(image, opened.session)
             update_info(image, session_folder=opened.folder)
             image.visible = True
         else:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from napari.qt.threading import create_worker
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import (
@@ -27,7 +26,7 @@ from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.dialogs import ask_convention, ask_dataset
-from emseg_napari.widgets.base.threads import in_window, make_room, outcome_of, sentence_of
+from emseg_napari.widgets.base.threads import in_thread, in_window, make_room, sentence_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import converted, dense, understood
 
@@ -139,20 +138,18 @@ class StepWidget(QWidget):
         """Say a sentence, if any, call `work` in a thread, then `done` with its result here."""
         if sentence is not None:
             self.say(sentence)
-        worker = create_worker(outcome_of, work, _start_thread=False)
 
-        def finish(outcome: tuple[Any, Exception | None]) -> None:
+        def finish(result: Any, error: Exception | None) -> None:
             if not isalive(self):
                 return  # the window was closed meanwhile
             self._workers.remove(worker)
             with self.guard():
-                if outcome[1] is not None:
-                    raise outcome[1]
-                done(outcome[0])
+                if error is not None:
+                    raise error
+                done(result)
 
-        worker.returned.connect(finish)
+        worker = in_thread(work, finish)
         self._workers.append(worker)
-        worker.start()
 
     def hint(self, obstacle: str | None, wish: str) -> None:
         """Say in the page what is missing, None if nothing is."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from napari.qt.threading import create_worker
 from qtpy.QtCore import QThreadPool
 from superqt.utils import ensure_main_thread
 
@@ -30,6 +31,29 @@ def outcome_of(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
         return work(), None
     except Exception as error:
         return None, error
+
+
+def in_thread(work: Callable[[], Any], done: Callable[[Any, Exception | None], None]) -> Any:
+    """Call `work` in a thread, then `done` with its result or its error here.
+
+    napari keeps every worker as long as it runs; this one forgets both, and with them the layers that they
+    know, once they were called.
+
+    Returns
+    -------
+    napari.qt.threading.FunctionWorker
+        To be kept until `done` is called, or Python would delete it.
+    """
+    waiting = [work]
+    worker = create_worker(lambda: outcome_of(waiting.pop()), _start_thread=False)
+
+    def finish(outcome: tuple[Any, Exception | None]) -> None:
+        worker.returned.disconnect(finish)
+        done(*outcome)
+
+    worker.returned.connect(finish)
+    worker.start()
+    return worker
 
 
 def in_window(work: Callable[[], T]) -> T:

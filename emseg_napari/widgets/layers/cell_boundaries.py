@@ -13,29 +13,45 @@ from emseg_napari.io.axes import slices_text
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.segmentation.boundary import Boundary, boundary_of, with_labels
-from emseg_napari.widgets.layers.labels_layer import confirmed_planes, is_managed
+from emseg_napari.widgets.layers.labels_layer import confirmed_in, confirmed_planes, is_managed
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.layer_pixels import fits
 from emseg_napari.widgets.layers.layer_records import record_of_layer
-from emseg_napari.widgets.layers.placement import lie_together
+from emseg_napari.widgets.layers.placement import have_same_units, lie_together
 
 _WHOLE = (slice(None), slice(None))
 
 
 def labels_beside(
     source: Layer, shape: tuple[int, ...], labels: Labels | None, images: Iterable[Image]
-) -> Labels | None:
+) -> tuple[Labels | None, list[str]]:
     """Return labels if their confirmed slices count beside a probability of this shape, or None.
 
-    They do not if they lie elsewhere, or belong to another one of the images in the viewer.
+    They do not if they lie elsewhere, or belong to another one of the images in the viewer: if there are
+    any, a sentence says why.
     """
-    if labels is None or not is_managed(labels) or not fits(labels, shape):
-        return None
-    if not lie_together(labels, source):
-        return None
+    if labels is None or not is_managed(labels):
+        return None, []
+    reason = _reason_apart(source, shape, labels, images)
+    if reason is None:
+        return labels, []
+    lost = f"Labels that you confirmed in '{labels.name}' do not count: they {reason}."
+    return None, [lost] if confirmed_in(labels) else []
+
+
+def _reason_apart(
+    source: Layer, shape: tuple[int, ...], labels: Labels, images: Iterable[Image]
+) -> str | None:
+    """Return in words what keeps labels apart from a probability, None if nothing does."""
     present = {image.unique_id for image in images}
     named = {info_of(source).proposal_of, info_of(labels).made_over} & present
-    return labels if len(named) < 2 else None
+    reasons = [
+        (len(named) > 1, f"belong to another image than '{source.name}'"),
+        (not fits(labels, shape), f"have another size than '{source.name}'"),
+        (not have_same_units(labels, source), f"have other units than '{source.name}'"),
+        (not lie_together(labels, source), f"lie elsewhere than '{source.name}'"),
+    ]
+    return next((words for is_so, words in reasons if is_so), None)
 
 
 def mixed(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,36 @@ from napari.layers import Labels, Layer
 
 from emseg_napari.annotation.session.scratch import new_labels, slices_in_use
 from emseg_napari.io.open import open_levels
-from emseg_napari.segmentation.cell_table import Table, measured
+from emseg_napari.io.sparse_stack import SparseStack
+from emseg_napari.io.volume import Volume
+from emseg_napari.segmentation.cell_table import SliceCells, Table
 from emseg_napari.widgets.layers.labels_layer import stack_of
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in, info_of, update_info
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
-from emseg_napari.widgets.layers.placement import layer_transform, move_to, pixel_extent
+from emseg_napari.widgets.layers.placement import layer_transform, move_to
 from emseg_napari.widgets.layers.selection import selection_kept, show_alone
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
 Shape = tuple[int, ...]
 
 
-def table_of(layer: Labels) -> Table:
-    """Measure the cells of a layer (`segmentation.cell_table.measured`); it reads slices, in a thread."""
-    stack, is_linked = volume_of_layer(layer), info_of(layer).is_linked
-    used = slices_in_use(stack) if isinstance(stack, np.ndarray) else range(len(stack))
-    return measured(
-        ((z, stack[z]) for z in used or [0]), pixel_extent(layer, 3 if is_linked else 2), is_linked
-    )
+def cells_of(layer: Labels) -> Volume | SparseStack:
+    """Return the numbers of a layer's cells for another process; it looks at slices, in a thread."""
+    stack = volume_of_layer(layer)
+    return SparseStack.of(stack, slices_in_use(stack)) if isinstance(stack, np.ndarray) else stack
+
+
+def axes_of_size(layer: Labels) -> int:
+    """Return 3 if a layer's cells have a volume, 2 if they have an area."""
+    return 3 if info_of(layer).is_linked else 2
+
+
+@dataclass
+class _Shown:
+    """A layer of cells, and the cells of each of its slices as they were found."""
+
+    layer: Labels
+    slices: dict[int, SliceCells] = field(default_factory=dict)
 
 
 def show_features(layer: Labels, table: Table) -> None:
@@ -46,41 +59,60 @@ class CellLayers:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
-        self._own: dict[Any, Any] = {}  # source layer's id to the layer of its cells
+        self._own: dict[Any, _Shown] = {}  # by the id of the source's layer
+
+    def forget_removed(self) -> None:
+        """Keep no layer, and no number, that was removed from the viewer."""
+        self._keep(lambda layer: layer in self._viewer.layers)
 
     def highest_beside(self, source: Layer, shape: Shape, first: int, end: int) -> int:
         """Return the highest number of a source's cells in other slices; it looks at all, in a thread."""
-        layer = self._own.get(source.unique_id)
-        if layer is None or not fits(layer, shape):
+        own = self._own.get(source.unique_id)
+        if own is None or not fits(own.layer, shape):
             return 0
-        stack = stack_of(layer)
+        stack = stack_of(own.layer)
         return max((int(stack[z].max()) for z in slices_in_use(stack) if not first <= z < end), default=0)
 
-    def show(self, source: Layer, cells: np.ndarray, shape: Shape, first: int, *, is_linked: bool) -> Labels:
+    def slices_of(self, layer: Labels) -> dict[int, SliceCells]:
+        """Return the cells of each slice as they were found last; another dict each time."""
+        return next((own.slices for own in self._own.values() if own.layer == layer), {})
+
+    def show(
+        self,
+        source: Layer,
+        cells: np.ndarray,
+        slices: Mapping[int, SliceCells],
+        shape: Shape,
+        *,
+        is_linked: bool,
+    ) -> Labels:
         """Show cells in the layer of their source.
 
         Parameters
         ----------
         source : napari.layers.Layer
         cells : numpy.ndarray
-            (z, y, x), from slice `first` on; of single slices, with numbers that no other slice has.
+            (z, y, x); of single slices, with numbers that no other slice has.
+        slices : mapping of int to SliceCells
+            The same of each slice, ascending.
         shape : tuple of int
             Of all slices.
-        first : int
         is_linked : bool
             Whether cells have one number through the slices. The layer keeps its value when one slice
             is tried, since its other cells stay as they are.
         """
         with selection_kept(self._viewer):
-            layer = self._layer(source, shape)
-            show_alone(self._viewer, layer)
+            own = self._shown(source, shape)
+            show_alone(self._viewer, own.layer)
+        layer: Any = own.layer
         if len(cells) == shape[0]:
             layer.data = cells.reshape(layer.data.shape)
             update_info(layer, is_linked=is_linked)
         else:
-            stack_of(layer)[first : first + len(cells)] = cells
+            stack_of(layer)[list(slices)] = cells
             layer.refresh()
-        return layer
+        own.slices = {**own.slices, **slices}
+        return own.layer
 
     def show_volume(self, source: Layer, path: Path, is_linked: bool) -> Labels:
         """Show cells on disk, in an earlier layer of the same output if it is there."""
@@ -98,27 +130,30 @@ class CellLayers:
             show_alone(self._viewer, layer)
         return layer
 
-    def _layer(self, source: Layer, shape: Shape) -> Any:
+    def _shown(self, source: Layer, shape: Shape) -> _Shown:
         """Return the layer that holds the cells of a source, a new one if there is none."""
-        layer = self._own.get(source.unique_id)
-        if layer is not None and layer in self._viewer.layers and fits(layer, shape):
-            move_to(layer, layer_transform(source, layer.ndim))  # the source may have been moved
-            return layer
-        return self._add(source, shape)
+        own = self._own.get(source.unique_id)
+        if own is None or not fits(own.layer, shape):
+            return self._add(source, shape)
+        move_to(own.layer, layer_transform(source, own.layer.ndim))  # the source may have been moved
+        return own
 
-    def _add(self, source: Layer, shape: Shape) -> Labels:
+    def _add(self, source: Layer, shape: Shape) -> _Shown:
         """Add an empty layer for the cells, placed as their source is."""
         data = new_labels(shape, np.int32)
         data = data[0] if source.ndim == 2 else data
         place, look = layer_transform(source, data.ndim), self._look(source, LayerInfo(is_cells=True))
         layer = self._viewer.add_labels(data, **place, **look)
-        self._own[source.unique_id] = layer
         layer.events.paint.connect(self._release)
-        return layer
+        self._own[source.unique_id] = _Shown(layer)
+        return self._own[source.unique_id]
 
     def _release(self, event: Any) -> None:
         """Leave a layer in which the user paints to the user: the next cells go to a new one."""
-        self._own = {source: layer for source, layer in self._own.items() if layer != event.source}
+        self._keep(lambda layer: layer != event.source)
+
+    def _keep(self, wanted: Callable[[Labels], bool]) -> None:
+        self._own = {source: own for source, own in self._own.items() if wanted(own.layer)}
 
     def _look(self, source: Layer, info: LayerInfo) -> dict[str, Any]:
         """Return the look of a new layer, named after the image of the source, else after the source."""

@@ -14,7 +14,7 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io.axes import NOWHERE, Point
 from emseg_napari.io.volume import Voxel
 
-_NO_UNIT = "pixel"
+NO_UNIT = "pixel"
 _FIELD_PX = 400.0  # on the screen, into which what is shown must fit
 _ROUGH = 1e-9  # of the largest number in a matrix: what arithmetic leaves
 
@@ -65,7 +65,7 @@ def view_events(viewer: Any) -> tuple[Any, Any, Any]:
 
 def _is_tilted(layer: Layer) -> bool:
     """Whether y and x depend on z or z on them: napari shows that wrongly, a click would go astray."""
-    matrix = np.abs(_linear(layer, 3))
+    matrix = np.abs(linear(layer, 3))
     return bool(max(matrix[0, 1:].max(), matrix[1:, 0].max()) > _ROUGH * matrix.max())
 
 
@@ -172,8 +172,14 @@ def lie_together(layer: Layer, other: Layer) -> bool:
     """Whether the pixels of two layers lie on each other, but for rounding."""
     ndim = min(layer.ndim, other.ndim)
     one, two = _to_world(layer, ndim), _to_world(other, ndim)
-    same_units = layer.units[-ndim:] == other.units[-ndim:]
-    return same_units and np.allclose(one, two, rtol=_ROUGH, atol=_ROUGH * np.abs(one).max())
+    is_near = np.allclose(one, two, rtol=_ROUGH, atol=_ROUGH * np.abs(one).max())
+    return have_same_units(layer, other) and is_near
+
+
+def have_same_units(layer: Layer, other: Layer) -> bool:
+    """Whether the axes that two layers share have the same units."""
+    ndim = min(layer.ndim, other.ndim)
+    return bool(layer.units[-ndim:] == other.units[-ndim:])
 
 
 def _has(layer: Layer, name: str, value: Any) -> bool:
@@ -195,7 +201,7 @@ def _with_axes(transform: Affine, ndim: int) -> Affine:
     )
 
 
-def _linear(layer: Layer, ndim: int) -> np.ndarray:
+def linear(layer: Layer, ndim: int) -> np.ndarray:
     """Return the matrix from the last axes of a layer to those of the world; the origin aside."""
     return _to_world(layer, ndim)[:-1, :-1]
 
@@ -208,37 +214,21 @@ def _to_world(layer: Layer, ndim: int) -> np.ndarray:
 
 def _pixel_size(layer: Layer) -> list[float]:
     """Return how long a pixel's edges are in the world, along z, y, x."""
-    return [float(f"{length:.12g}") for length in np.linalg.norm(_linear(layer, 3), axis=0)]
+    return [float(f"{length:.12g}") for length in np.linalg.norm(linear(layer, 3), axis=0)]
 
 
 def voxel_of_layer(layer: Layer) -> Voxel | None:
     """Return the size of a layer's voxel; None if it is unknown."""
     z, y, x = _pixel_size(layer)
     unit = _unit_of(layer)
-    known = unit != _NO_UNIT or {z, y, x} != {1.0}
+    known = unit != NO_UNIT or {z, y, x} != {1.0}
     return Voxel((z, y, x), unit) if known else None
 
 
 def _unit_of(layer: Layer) -> str:
     """Return the unit of a layer's last axes; of units that differ from axis to axis, none."""
     names = {str(unit) for unit in layer.units[-3:]}
-    return names.pop() if len(names) == 1 else _NO_UNIT
-
-
-def pixel_extent(layer: Layer, axes: int) -> tuple[float, str] | None:
-    """Return how large a layer's pixel is in the world, and the unit of its edges; None if it is unknown.
-
-    Parameters
-    ----------
-    layer : napari.layers.Layer
-    axes : int
-        2 for the area in the plane of the slices, 3 for the volume.
-    """
-    units = {str(unit) for unit in layer.units[-axes:]}
-    if len(units) > 1 or (units == {_NO_UNIT} and set(_pixel_size(layer)) == {1.0}):
-        return None
-    edges = _linear(layer, 3)[:, -axes:]  # a column for each; the Gram determinant holds at any angle
-    return float(f"{np.sqrt(np.linalg.det(edges.T @ edges)):.12g}"), units.pop()
+    return names.pop() if len(names) == 1 else NO_UNIT
 
 
 # -- in a session ---------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from emseg_napari.widgets.layers.label_colours import label_colours
 from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo, OpenedSession, info_in
 from emseg_napari.widgets.layers.layer_pixels import fits, volume_of_layer
 from emseg_napari.widgets.layers.layer_sources import is_in_memory, known_source
-from emseg_napari.widgets.layers.placement import placement_of, transform_at
+from emseg_napari.widgets.layers.placement import layer_transform, placement_of, transform_at
 from emseg_napari.widgets.layers.slice_checksums import slice_checksums
 from emseg_napari.widgets.layers.volume_layers import layer_of
 
@@ -73,6 +73,17 @@ def shown_image(layers: list[LayerData], images: Sequence[Image]) -> Image | Non
     session = opened.session
     there = (layer for layer in images if placement_of(layer) == session.image_place)
     return next((layer for layer in there if _shows(layer, session)), None)
+
+
+def units_over(image: Image, session: Session) -> dict[str, Any]:
+    """Return the units of the labels of a session that opens over the image layer that shows its image.
+
+    They are arguments of a new layer. A session stores no units where they differ from axis to axis.
+    """
+    place = session.labels_place
+    if place is None or place.unit != placement_of(image).unit:
+        return {}
+    return {"units": layer_transform(image, 3)["units"]}
 
 
 def _shows(layer: Image, session: Session) -> bool:

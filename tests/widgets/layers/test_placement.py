@@ -11,10 +11,10 @@ from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.repair_preview import RepairPreview
 from emseg_napari.widgets.evaluate.error_list import ErrorList
 from emseg_napari.widgets.layers.labels_layer import add_labels, converted, history_of
+from emseg_napari.widgets.layers.pixel_extent import differing_units, pixel_extent
 from emseg_napari.widgets.layers.placement import (
     layer_transform,
     lie_together,
-    pixel_extent,
     placement_of,
     show_pixel,
     show_slice,
@@ -193,14 +193,31 @@ def test_no_slice_is_in_view_where_slices_are_not_what_the_viewer_shows(viewer):
     [
         ({"scale": (50, 4, 5)}, (20, "pixel"), (1000, "pixel")),
         ({"scale": (2, 2, 2), "shear": (0, 0, 1)}, (4, "pixel"), (8, "pixel")),
-        ({"units": ("micrometer", "nanometer", "nanometer")}, (1, "nanometer"), None),
-        ({"scale": (50, 4, 5), "units": ("nanometer", "micrometer", "nanometer")}, None, None),
+        (
+            {"scale": (0.05, 4, 4), "units": ("micrometer", "nanometer", "nanometer")},
+            (16, "nanometer"),
+            (800, "nanometer"),
+        ),
+        (
+            {"scale": (50, 4, 5), "units": ("nanometer", "micrometer", "angstrom")},
+            (200000, "angstrom"),
+            (1e8, "angstrom"),
+        ),
+        ({"scale": (50, 4, 5), "units": ("nanometer", "pixel", "pixel")}, (20, "pixel"), None),
+        ({"scale": (50, 4, 5), "units": ("nanometer", "pixel", "nanometer")}, None, None),
         ({}, None, None),
     ],
 )
 def test_a_pixel_has_the_area_and_volume_that_one_unit_can_express(place, area, volume):
     layer = Image(np.zeros(SHAPE), **place)
     assert (pixel_extent(layer, 2), pixel_extent(layer, 3)) == (area, volume)
+
+
+def test_units_are_named_where_no_one_unit_can_express_a_pixel():
+    layer = Image(np.zeros(SHAPE), units=("nanometer", "pixel", "pixel"))
+    assert differing_units(layer, 3) == ["nanometer", "pixel"]
+    assert differing_units(layer, 2) == []
+    assert differing_units(Image(np.zeros(SHAPE), units=("micrometer", "nanometer", "nanometer")), 3) == []
 
 
 @pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
