@@ -50,8 +50,7 @@ class Autosave:
     """
 
     def __init__(self, on_error: Callable[[str], None] = lambda sentence: None) -> None:
-        self.trouble = ""
-        self._on_error = on_error
+        self.trouble, self._on_error = "", on_error
         self._claims = Claims()
         self._changed = threading.Condition()
         self._backlogs: list[Backlog] = []  # those of earlier sessions too, until they are written
@@ -159,8 +158,7 @@ class Autosave:
         """Write what waits, and slices that were changed by a program that tells of no stroke."""
         self.record_state(**cast(State, {name: getattr(session, name) for name in State.__annotations__}))
         self._flush_or_raise()
-        used = slices_in_use(session.labels)
-        for z in changed_slices(backlog.writer.labels_folder, session.labels, used):
+        for z in changed_slices(backlog.writer.labels_folder, session.labels, slices_in_use(session.labels)):
             self.record_edit(z)
         self._flush_or_raise()
 
@@ -220,7 +218,7 @@ class Autosave:
     def _switch_to(self, backlog: Backlog | None) -> None:
         """Make `backlog` the current one, under the lock."""
         if self._current is not None:
-            self._current.ended = True
+            self._current.end_before(backlog)
         self._current, self._closed = backlog, backlog is None
         if backlog is not None:
             for old in self._backlogs:

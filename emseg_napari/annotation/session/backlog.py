@@ -121,6 +121,13 @@ class Backlog:
         self._tracked = (set(), {}) if on else None
         self._retry_at = math.inf if pause else 0.0
 
+    def end_before(self, next_one: Backlog | None) -> None:
+        """End, with another queue or none; an image that is in its folder already is not written again."""
+        self.ended = True
+        is_same = next_one is not None and (self.folder, self.image) == (next_one.folder, next_one.image)
+        if next_one is not None and is_same and self.writer.exists and not self.writer.copying:
+            next_one.session = replace(next_one.session, folder=next_one.folder)
+
     def hand_changes_to(self, successor: Backlog) -> None:
         """Let a successor write what has changed since `track_changes`; nothing is written here any more."""
         slices, changes = self._tracked or (set(), {})

@@ -23,6 +23,7 @@ from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.locks import Occupied
 from emseg_napari.core.owned_output import adding_files, finish_replacing
+from emseg_napari.io.volume import Volume
 
 
 class SessionWriter:
@@ -38,7 +39,7 @@ class SessionWriter:
     Attributes
     ----------
     exists : bool
-        Whether there is a session in the folder, so that its state can be written.
+        Whether there is a session in the folder, so that its state can be written; `copying` is known then.
     """
 
     def __init__(self, folder: Path, claims: Claims | None = None) -> None:
@@ -86,9 +87,10 @@ class SessionWriter:
             raise UserError(f"{self.folder} has labels of another image; save under another name.")
         for folder in (self.folder, self.folder / contents.labels):
             files.remove_leftovers(folder)
-        self._contents, self.exists, self._unreadable = contents, True, set(session.unreadable)
+        self._contents, self._unreadable = contents, set(session.unreadable)
         if session.folder is None:  # it was not read or saved here, and its image may be another one
             self._begin_copy(session)
+        self.exists = True
         return True
 
     def create(self, session: Session) -> None:
@@ -99,8 +101,9 @@ class SessionWriter:
         with adding_files(self.folder) as new:
             (new / contents.labels).mkdir()
             write_contents(new, contents)
-        self._contents, self.exists = contents, True
+        self._contents = contents
         self._begin_copy(session)
+        self.exists = True
 
     def write_slice(self, z: int, plane: np.ndarray) -> None:
         """Write the labels of one slice, uint8 (y, x), 0 to 4; a file that could not be read is kept."""
@@ -133,8 +136,10 @@ class SessionWriter:
     def _begin_copy(self, session: Session) -> None:
         """Copy from the first slice on, if the image has no file."""
         assert self._contents is not None
-        if session.image_path is None and session.image is not None:
-            self._image = pages(self.folder / self._contents.copied, session.image)
+        image, copy = session.image, self.folder / self._contents.copied
+        is_copy = isinstance(image, Volume) and Path(image.source) == copy
+        if session.image_path is None and image is not None and not is_copy:
+            self._image = pages(copy, image)
 
     def close(self) -> None:
         """Close the session; one in the recovery folder without labels is deleted."""

@@ -95,6 +95,30 @@ def test_saved_again_with_a_copy_that_is_too_large_for_memory_it_stays(autosave,
     assert copy.stat().st_ino == before
 
 
+@pytest.mark.parametrize("is_large", [False, True])
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_begun_anew_with_the_same_image_a_copy_of_it_is_not_written_again(
+    autosave, tmp_path, is_large, is_closed
+):
+    folder, session = tmp_path / "named.emseg", a_session(tmp_path / "cells.tif")
+    session.image_path = None
+    save_session(folder, session)
+    copy = folder / read_contents(folder).copied
+    before = copy.stat().st_ino
+    read = load_session(folder)
+    image = open_volume(copy) if is_large else read.image
+    autosave.start_session(folder, replace(read, image=image))
+    assert autosave.flush(PATIENCE_S)
+    if is_closed:
+        assert autosave.close(PATIENCE_S)
+    autosave.start_session(folder, replace(session, image=image))
+    paint(autosave, session, 2)
+    assert autosave.flush(PATIENCE_S)
+    assert np.array_equal(load_session(folder).labels, session.labels)
+    if is_large or not is_closed:  # else the image may be another one
+        assert copy.stat().st_ino == before
+
+
 def test_saved_over_another_session_nothing_of_that_is_mixed_in(autosave, tmp_path):
     other, session = a_session(tmp_path / "other.tif"), a_session(tmp_path / "cells.tif")
     other.labels[:] = 2
