@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from qtpy.QtWidgets import QFileDialog
 
+from emseg_napari.widgets import export
+from emseg_napari.widgets.base import session_step
 from emseg_napari.widgets.layers.labels_layer import add_labels
 from helpers.mistakes import IMAGE, LABELS
 from helpers.window import entry, noting, wait_for
@@ -18,6 +20,8 @@ def choose(monkeypatch):
     for name in ("getOpenFileName", "getSaveFileName"):
         monkeypatch.setattr(QFileDialog, name, lambda *_: (str(chosen[-1]), ""))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(chosen[-1]))
+    for module in (export, session_step):
+        monkeypatch.setattr(module, "ask_new_folder", lambda *_: Path(chosen[-1]))
     return chosen.append
 
 
