@@ -258,8 +258,9 @@ class LoadStep(SessionStep):
         self.say(f"Opened {path.name}: {description_of(shown[0])}.{instead}")
 
     def _show_labels(self, path: Location, labels: Any, described: str) -> None:
-        image = self.workspace.image
-        like, before = image if fits(image, labels.shape) else None, self.workspace.labels
+        image, before = self.workspace.image, self.workspace.labels
+        images = filter(None, [image, *self.workspace.candidates("image")])
+        like = next((one for one in images if fits(one, labels.shape)), None)
         self.workspace.choose("labels", add_labels(self.viewer, labels, path.stem, like))
         self.remember_folder_of(path)
         warning = "" if like is not None or image is None else " Its shape differs from the image's."
@@ -292,4 +293,6 @@ def _instead_of(before: Any, now: Any) -> str:
     """Return in a sentence that a layer that was opened took the place of the user's own labels."""
     if not is_managed(before) or now == before:
         return ""
+    if now is None:
+        return f" To go on with '{before.name}', choose its image in Image again."
     return f" Tools and Train work on '{now.name}' now; for '{before.name}' choose that in Labels again."

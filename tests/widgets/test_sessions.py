@@ -25,6 +25,7 @@ from emseg_napari.annotation.session.recovery import recoverable, recovery_folde
 from emseg_napari.annotation.session.store import Session, load_session, save_session
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk
+from emseg_napari.widgets.base import session_step
 from emseg_napari.widgets.base.autosave import autosave_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.step import CorrectStep
@@ -252,7 +253,7 @@ def test_nobody_is_asked_about_a_session_of_ones_own_that_a_link_leads_to(
     save_as(loaded, qtbot, tmp_path / "work.emseg")
     (tmp_path / "link").symlink_to(tmp_path)
     asked = answer_with(monkeypatch, None)
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "link/work.emseg"), ""))
+    monkeypatch.setattr(session_step, "ask_new_folder", lambda *_: tmp_path / "link/work.emseg")
     loaded.load.say("")
     entry(loaded, "Save session...").click()
     wait_for(qtbot, lambda: loaded.load.status.text().startswith("Saved"))

@@ -6,8 +6,9 @@ user sees what binds them, they do the same as ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from inspect import isgenerator
+from typing import Any, cast
 
 from napari.layers import Image
 from napari.utils.key_bindings import coerce_keybinding
@@ -92,10 +93,11 @@ class _Shortcut:
                 return True
         return False
 
-    def _act_on_image(self, image: Image) -> None:
-        """Do it while an image is selected, or else what napari does."""
+    def _act_on_image(self, image: Image) -> Iterator[None]:
+        """Do it while an image is selected, or else what napari does, as long as the key is held."""
         if not self._act():
-            self._of_images(image)
+            held = self._of_images(image)
+            yield from cast("Iterator[None]", held) if isgenerator(held) else ()
 
     def _bind_images(self, *_: Any) -> None:
         """Take the place of what images have: napari asks the selected layer before the viewer."""

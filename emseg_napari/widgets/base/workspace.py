@@ -18,6 +18,7 @@ from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.labels_layer import is_managed, watch
 from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.layers.layer_pairs import images_of, labels_of_image
 from emseg_napari.widgets.layers.layer_pixels import fits
 from emseg_napari.widgets.layers.selection import show_alone, show_stack
 from emseg_napari.widgets.layers.undo_history import UndoHistory
@@ -54,6 +55,7 @@ class Workspace(QObject):
         _clear_brush(viewer)
         self.viewer = viewer
         self._chosen: dict[str, Layer | None] = {"image": None, "labels": None}
+        self._shape: tuple[int, ...] | None = None  # of the image that was chosen last
         self._run: Path | None = None
         self._scale: float | None = None
         self._histories: list[UndoHistory] = []
@@ -83,28 +85,24 @@ class Workspace(QObject):
         return self._run
 
     def choose(self, kind: str, layer: Layer | None) -> None:
-        """Choose the "image" or "labels" layer; the other follows unless it has the same size."""
+        """Choose the "image" or "labels" layer; the other follows to another stack, which is shown."""
         if self._chosen[kind] != layer:  # not `is`: napari hands plugins a new proxy each time
             self._chosen[kind] = layer
-            if kind == "image":
-                self._follow_image()
-            else:
-                self._follow_labels()
+            other = "labels" if kind == "image" else "image"
+            if None not in (self.image, layer) and not fits(self.labels, tuple(self.image.data.shape)):
+                self._chosen[other] = self._best(other)
+            self._show_other_stack()
             self.changed.emit()
 
-    def _follow_image(self) -> None:
-        """Choose labels of the image, or none."""
-        image, labels = self.image, self.labels
-        if image is not None and labels is not None and not fits(labels, tuple(image.data.shape)):
-            self._chosen["labels"] = self._best("labels")
-
-    def _follow_labels(self) -> None:
-        """Choose the image of the labels, if there is one."""
-        image, labels = self.image, self.labels
-        if image is not None and labels is not None and not fits(image, tuple(labels.data.shape)):
-            of_labels = [one for one in self.candidates("image") if fits(one, tuple(labels.data.shape))]
-            named = [one for one in of_labels if one.unique_id == info_of(labels).made_over]
-            self._chosen["image"] = next(iter(named or of_labels), image)
+    def _show_other_stack(self) -> None:
+        """Show the chosen image if it is one of another stack, and hide the images and labels of others."""
+        image, before = self.image, self._shape
+        if image is not None:
+            self._shape = tuple(image.data.shape)
+            if before is not None and not fits(image, before):
+                show_stack(self.viewer, image)
+                if self.labels is not None:
+                    show_alone(self.viewer, self.labels)
 
     def choose_run(self, folder: Path | None) -> None:
         """Choose the run folder."""
@@ -154,15 +152,12 @@ class Workspace(QObject):
         return [layer for layer in self.viewer.layers if isinstance(layer, Image) and not _is_aid(layer)]
 
     def _best(self, kind: str) -> Layer | None:
-        """Return what is chosen while the user chooses nothing: of labels, those of the image's size.
-
-        A managed layer comes first: what the user has just made or opened with the plugin.
-        """
-        found = self.candidates(kind)
-        if kind == "labels" and self.image is not None:
-            found = [layer for layer in found if fits(layer, tuple(self.image.data.shape))]
-        boundaries = [layer for layer in found if not info_of(layer).is_cells]
-        return next(iter([layer for layer in found if is_managed(layer)] or boundaries), None)
+        """Return what is chosen beside the other layer while the user chooses nothing."""
+        images = self.candidates("image")
+        if kind == "labels":
+            return labels_of_image(self.image, self.candidates("labels"), images)
+        of_labels = [] if self.labels is None else images_of(self.labels, images)
+        return next(iter(of_labels), self.image if self.image in images else next(iter(images), None))
 
     def follow(self, event: Any = None) -> None:
         """Follow layers that came, went, or are managed now."""
@@ -184,17 +179,12 @@ class Workspace(QObject):
         self.layers_changed.emit()
 
     def _follow_opened(self, layer: Layer) -> None:
-        """Choose an image that was opened if it is one of another stack."""
-        is_grey = layer in self.candidates("image") and not layer.rgb
-        if is_grey and layer.data.shape[-2:] != self.image.data.shape[-2:]:
+        """Choose an image that the user opened if it is one of another stack, unless a tool is in hand."""
+        is_painting = self.labels is not None and self.labels.mode != "pan_zoom"
+        is_image = layer in self.candidates("image") and not layer.rgb
+        is_opened = layer.source.path or layer.source.sample
+        if is_image and is_opened and not is_painting and not _as_wide(layer, self.image):
             self.choose("image", layer)
-            self.show_chosen()
-
-    def show_chosen(self) -> None:
-        """Show the chosen image and labels, and hide the images and labels of other stacks."""
-        show_stack(self.viewer, self.image)
-        if self.labels is not None:
-            show_alone(self.viewer, self.labels)
 
     def _emit_edited(self, slices: set[int]) -> None:
         self.edited.emit(cast(UndoHistory, self.sender()).layer, slices)
@@ -220,6 +210,10 @@ def _clear_brush(viewer: Any) -> None:
             overlay.box = False
 
 
+def _as_wide(layer: Image, other: Image) -> bool:
+    return bool(layer.data.shape[-2:] == other.data.shape[-2:])
+
+
 def _is_aid(layer: Layer) -> bool:
     return info_of(layer).is_aid
 
@@ -243,10 +237,8 @@ class LayerChoice(QComboBox):
     def _choose(self, index: int) -> None:
         """Choose a layer; it is shown, labels are selected, and what they cover is hidden."""
         if self._layers:
-            layer, image = self._layers[index], self._workspace.image
+            layer = self._layers[index]
             self._workspace.choose(self._kind, layer)
-            if self._workspace.image != image:
-                self._workspace.show_chosen()
             if isinstance(layer, Labels):
                 show_alone(self._workspace.viewer, layer)
                 self._workspace.viewer.layers.selection.active = layer

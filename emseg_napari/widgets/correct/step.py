@@ -183,6 +183,8 @@ class CorrectStep(LabelsStep):
         """Show or hide the labels."""
         layer = self._shown_layer()
         layer.visible = not layer.visible
+        if not self.isVisible():  # on another page: napari takes up the brush that was in hand before
+            self.brushes.put_down()
 
     def toggle_outlines(self) -> None:
         """Show the labels as outlines, or filled."""

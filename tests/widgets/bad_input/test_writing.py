@@ -54,6 +54,8 @@ def test_a_session_that_could_not_be_opened_again_is_not_saved(loaded, load, qtb
     choose(tmp_path / "work.emseg")
     viewer = loaded.workspace.viewer
     loaded.workspace.choose("image", viewer.add_image(IMAGE[:3], name="other"))
+    viewer.layers.remove("cells")
+    loaded.workspace.choose("labels", viewer.layers["truth"])
     save.click()
     assert_complaint(loaded.load, "truth", "other", "differ in size")
     assert not (tmp_path / "work.emseg").exists()

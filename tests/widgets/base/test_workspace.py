@@ -8,7 +8,13 @@ from napari.components import ViewerModel
 from napari.components.overlays import BrushCircleOverlay
 
 from emseg_napari.widgets.base.workspace import LayerChoice, Workspace
-from emseg_napari.widgets.layers.labels_layer import add_labels, confirmed_in, history_of, set_pixels
+from emseg_napari.widgets.layers.labels_layer import (
+    add_empty_labels,
+    add_labels,
+    confirmed_in,
+    history_of,
+    set_pixels,
+)
 from emseg_napari.widgets.layers.layer_info import LayerInfo
 
 SHAPE = (2, 8, 8)
@@ -152,28 +158,84 @@ def chosen_by_user(workspace, qtbot, kind, name):
     return workspace.image, workspace.labels
 
 
-def test_an_image_of_another_stack_is_chosen_when_it_is_opened_and_hides_the_others(
-    workspace,
-):
+@pytest.fixture
+def opened(workspace, tmp_path):
+    """Opens an image of some shape as napari does, from a file."""
+
+    def opened(shape, name="other"):
+        np.save(tmp_path / f"{name}.npy", np.zeros(shape, np.uint8))
+        (layer,) = workspace.viewer.open(tmp_path / f"{name}.npy", plugin="napari", layer_type="image")
+        return layer
+
+    return opened
+
+
+def seen(*layers):
+    return [layer.visible for layer in layers]
+
+
+def test_an_image_of_another_stack_is_chosen_when_it_is_opened_and_hides_the_others(workspace, opened):
     first = image(workspace), labels(workspace)
-    second = workspace.viewer.add_image(np.zeros((3, 16, 16)), name="other")
+    second = opened((3, 16, 16))
     assert (workspace.image, workspace.labels) == (second, None)
-    assert [layer.visible for layer in (*first, second)] == [False, False, True]
+    assert seen(*first, second) == [False, False, True]
     theirs = add_labels(workspace.viewer, np.zeros((3, 16, 16), np.uint8), "theirs")
     assert workspace.labels == theirs
 
 
-def test_an_image_of_the_same_size_is_not_chosen_when_it_is_opened(workspace):
+def test_no_image_is_chosen_that_is_opened_with_a_brush_in_hand_or_added_by_a_program(workspace, opened):
     first, mine = image(workspace), labels(workspace)
-    part = workspace.viewer.add_image(np.zeros((1, *SHAPE[1:])), name="a part of the stack")
+    workspace.viewer.add_image(np.zeros((3, 16, 16)), name="by a program")
     assert (workspace.image, workspace.labels) == (first, mine)
-    assert first.visible
-    assert part.visible
+    mine.mode = "paint"
+    opened((3, 20, 20))
+    assert (workspace.image, workspace.labels, mine.mode) == (first, mine, "paint")
+
+
+def test_an_image_of_the_same_width_and_height_is_not_chosen_when_it_is_opened(workspace, opened):
+    first, mine = image(workspace), labels(workspace)
+    part = opened((1, *SHAPE[1:]))
+    assert (workspace.image, workspace.labels) == (first, mine)
+    assert seen(first, part) == [True, True]
+
+
+def test_labels_come_back_with_their_image(workspace, opened):
+    first = image(workspace)
+    mine = add_empty_labels(workspace.viewer, first)
+    opened((3, 16, 16))
+    workspace.choose("image", first)
+    assert (workspace.labels, seen(first, mine)) == (mine, [True, True])
+
+
+def test_labels_of_another_image_of_the_same_size_are_not_chosen_unasked(workspace):
+    images = [image(workspace, name) for name in ("a", "b")]
+    other = workspace.viewer.add_image(np.zeros((3, 16, 16)), name="other")
+    mine = add_empty_labels(workspace.viewer, images[1])
+    workspace.choose("image", other)
+    workspace.choose("image", images[0])
+    assert workspace.labels is None
+    workspace.choose("image", other)
+    workspace.choose("image", images[1])
+    assert workspace.labels == mine
+    workspace.choose("image", images[0])  # another channel, say
+    assert workspace.labels == mine
+
+
+def test_after_the_chosen_image_was_removed_one_of_the_labels_or_another_stack_is_shown(workspace, other):
+    (first, mine), (second, theirs) = other
+    again = workspace.viewer.add_image(np.zeros((3, 16, 16)), name="a new version")
+    workspace.choose("image", second)
+    workspace.viewer.layers.remove(second)
+    assert (workspace.image, workspace.labels) == (again, theirs)
+    for layer in (again, theirs):
+        workspace.viewer.layers.remove(layer)
+    assert (workspace.image, workspace.labels) == (first, mine)
+    assert seen(first, mine) == [True, True]
 
 
 @pytest.mark.parametrize(("kind", "names"), [("image", ("cells", "other")), ("labels", ("mine", "theirs"))])
 def test_image_and_labels_follow_each_other_to_another_stack(workspace, other, qtbot, kind, names):
-    for name, here, there in zip(names, other, reversed(other), strict=True):
+    for name, here, there in zip(names[::-1], reversed(other), other, strict=True):
         assert chosen_by_user(workspace, qtbot, kind, name) == here
         assert [layer.visible for layer in (*here, *there)] == [True, True, False, False]
 

@@ -1,0 +1,41 @@
+"""Which labels belong to which image, among several stacks in one window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from napari.layers import Image, Labels
+
+from emseg_napari.widgets.layers.labels_layer import is_managed
+from emseg_napari.widgets.layers.layer_info import info_of
+from emseg_napari.widgets.layers.layer_pixels import fits
+
+
+def images_of(labels: Labels, images: Iterable[Image]) -> list[Image]:
+    """Return the images that have the size of labels, the one over which these were made first."""
+    found = [one for one in images if fits(one, tuple(labels.data.shape))]
+    return sorted(found, key=lambda one: one.unique_id != info_of(labels).made_over)
+
+
+def labels_of_image(image: Image | None, layers: Iterable[Labels], images: Sequence[Image]) -> Labels | None:
+    """Return the labels that are chosen beside an image while the user chooses none.
+
+    Those that were made over it come first, then what the plugin manages, then others that are no cells;
+    never those of another image. Labels that have the size of no image belong to any.
+    """
+    found = [layer for layer in layers if image is None or _may_belong(layer, image, images)]
+    boundaries = [layer for layer in found if is_managed(layer) or not info_of(layer).is_cells]
+    return min(
+        boundaries, key=lambda layer: (not _is_over(layer, image), not is_managed(layer)), default=None
+    )
+
+
+def _may_belong(labels: Labels, image: Image, images: Sequence[Image]) -> bool:
+    of_size = images_of(labels, images)
+    if not of_size or _is_over(labels, image):
+        return True
+    return image in of_size and all(one == image or not _is_over(labels, one) for one in of_size)
+
+
+def _is_over(labels: Labels, image: Image | None) -> bool:
+    return image is not None and info_of(labels).made_over == image.unique_id
