@@ -29,7 +29,7 @@ from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.file_layers import container_of, moved_to
 from emseg_napari.widgets.layers.labels_layer import is_managed
 from emseg_napari.widgets.layers.layer_info import LayerData, info_in, update_info
-from emseg_napari.widgets.layers.selection import hide_covered
+from emseg_napari.widgets.layers.selection import hide_covered, show_stack
 from emseg_napari.widgets.layers.session_layers import session_layers, shown_image, units_over
 
 STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
@@ -186,7 +186,7 @@ class SessionStep(StepWidget):
         if image in self.viewer.layers:
             of_labels = of_labels | units_over(image, opened.session)
             update_info(image, session_folder=opened.folder)
-            image.visible = True
+            show_stack(self.viewer, image)
         else:
             with self.first_view.of_new_layers():
                 image = self.viewer.add_layer(Layer.create(pixels, of_image, "image"))
