@@ -233,6 +233,24 @@ def test_labels_of_another_shape_lie_by_themselves_and_it_is_said(step, stack, q
     assert step.workspace.labels.scale.tolist() == [1, 1, 1]
 
 
+def test_image_and_labels_of_another_stack_are_opened_beside_each_other(step, stack, tmp_path, qtbot):
+    step.open_image(stack)
+    wait_for(qtbot, lambda: step.workspace.image is not None)
+    step.new_labels()
+    other, _ = striped((2, 40, 40))
+    tifffile.imwrite(tmp_path / "other.tif", other, photometric="minisblack")
+    step.open_image(tmp_path / "other.tif")
+    wait_for(qtbot, lambda: step.workspace.image.name == "other")
+    assert step.status.text().endswith("To go on with 'stack labels', choose its image in Image again.")
+    assert step.workspace.labels is None
+    shown = {layer.name for layer in step.viewer.layers if layer.visible}
+    assert shown == {"other"}
+    step.open_labels(stack.with_name("truth.tif"))
+    wait_for(qtbot, lambda: step.workspace.image.name == "stack")
+    assert "differs" not in step.status.text()
+    assert {layer.name for layer in step.viewer.layers if layer.visible} == {"stack", "truth"}
+
+
 def test_a_disk_that_fails_and_works_again_is_said(step):
     step.autosave.trouble.emit("The disk is full.")
     assert step.status.text() == (
