@@ -336,7 +336,7 @@ def test_files_are_called_by_their_name_and_datasets_by_their_path_in_the_contai
     ("words", "sentence"),
     [
         (("--slices", "2:9"), "2:9 does not lie inside the stack"),
-        (("--workers", "2"), "goes with the scheduler 'local' only"),
+        (("--workers", "2"), "goes with the scheduler 'local' or a batch system only"),
         (("--scheduler", "nowhere"), "'nowhere' is not a scheduler"),
     ],
 )
