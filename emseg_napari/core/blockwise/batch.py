@@ -95,6 +95,7 @@ class BatchJobs:
     def __init__(self, plan: JobPlan, cluster: Any, security: Any, refusals: list[str]) -> None:
         self.security = security
         self._plan, self._cluster, self._refusals = plan, cluster, refusals
+        self._at_work: set[str] = set()  # jobs of several workers of which at least one is there
         self._count = math.ceil((plan.workers or 1) / _processes(plan))
 
     @property
@@ -104,7 +105,18 @@ class BatchJobs:
 
     def submit_missing(self) -> None:
         """Submit the jobs that have not been yet, and again those that have ended."""
+        self._forget_ended()
         self._cluster.scale(jobs=self._count)
+
+    def _forget_ended(self) -> None:
+        """Forget jobs of several workers that have lost all; of those of one worker, Dask does it itself."""
+        names = [worker["name"] for worker in self._cluster.scheduler_info["workers"].values()]
+        jobs = self._cluster.workers
+        at_work = {job for job in list(jobs) if any(name.startswith(f"{job}-") for name in names)}
+        for job in self._at_work - at_work:
+            if job in jobs:
+                self._cluster.loop.add_callback(jobs.pop(job).close)
+        self._at_work = at_work
 
     def check(self) -> None:
         """Raise `UserError` if the batch system has refused all jobs."""

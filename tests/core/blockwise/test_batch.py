@@ -10,14 +10,15 @@ import pytest
 import tifffile
 
 from emseg_napari.core.blockwise import BATCH_SYSTEMS, Scheduler, batch, dask_client, job_script, run_blocks
-from emseg_napari.core.jobs import BlockDone, Event, JobContext, Message, UserError
+from emseg_napari.core.jobs import Event, JobContext, Message, UserError
 from emseg_napari.inference import plan
 from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import PredictionSettings
 from helpers.batch_system import BatchSystem
-from helpers.block_work import Writing, cubes, written
+from helpers.block_work import Writing, after, cubes, written
+from helpers.environments import other_numpy
 from helpers.paths import CHECKOUT
 from helpers.timing import PATIENCE_S, wait_until
 
@@ -31,13 +32,13 @@ def settings(tmp_path, monkeypatch) -> Iterator[None]:
     monkeypatch.setattr(dask.config, "PATH", str(tmp_path))
     import dask_jobqueue.config
 
-    with dask.config.set():
-        dask.config.refresh(paths=[], env={})
-        dask_jobqueue.config.reconfigure()
-        (tmp_path / "home").mkdir()
-        monkeypatch.setenv("HOME", str(tmp_path / "home"))
-        monkeypatch.setattr(dask_client, "SECONDS_TO_CONNECT", PATIENCE_S)
-        yield
+    dask.config.refresh(paths=[], env={})
+    dask_jobqueue.config.reconfigure()
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(dask_client, "SECONDS_TO_CONNECT", PATIENCE_S)
+    yield
+    dask.config.refresh()
 
 
 @pytest.fixture
@@ -145,14 +146,7 @@ def test_jobs_killed_by_the_batch_system_are_replaced_and_the_bytes_are_the_same
     monkeypatch.setattr(plan, "_BLOCK_PX", 64)
     image = np.random.default_rng(0).integers(0, 255, (2, 140, 96), np.uint8)
     tifffile.imwrite(tmp_path / "image.tif", image, photometric="minisblack")
-    blocks: list[Event] = []
-
-    def report(event: Event) -> None:
-        if isinstance(event, BlockDone):
-            blocks.append(event)
-            if len(blocks) == 3:
-                slurm.kill(slurm.jobs()[0])
-
+    report = after(3, [], lambda: slurm.kill(slurm.jobs()[0]))
     for name, scheduler in (("here", Scheduler()), ("there", Scheduler("slurm", 1))):
         (tmp_path / name).mkdir()
         task = VolumeTask(
@@ -160,12 +154,36 @@ def test_jobs_killed_by_the_batch_system_are_replaced_and_the_bytes_are_the_same
             PredictionSettings(orientations=1, close_gaps=False),
             scheduler=scheduler,
         )
-        context = JobContext(report=report) if name == "there" else None
+        context = JobContext(report) if name == "there" else None
         assert predict_volume(open_volume(tmp_path / "image.tif"), STARTER, task, context).done == 12
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
     assert len(slurm.jobs()) == 2
     wait_until(lambda: not slurm.running())
     assert list((tmp_path / "home").glob(".emseg-*")) == []  # the certificate is gone
+
+
+def test_a_job_of_several_workers_that_ends_is_replaced(slurm, output):
+    import dask
+
+    events: list[Event] = []
+    report = after(6, events, lambda: slurm.kill(slurm.jobs()[0]))
+    with dask.config.set({"jobqueue.slurm.cores": 2}):
+        assert run_blocks(Writing(output, 0.1), cubes(30), Scheduler("slurm", 2), JobContext(report)) == []
+    assert written(output) == list(range(30))
+    assert len(slurm.jobs()) == 2
+
+
+def test_a_job_with_another_environment_is_named(slurm, output, tmp_path):
+    import dask
+
+    folder = other_numpy(tmp_path / "environment")
+    prologue = [f'export PYTHONPATH="{folder}:$PYTHONPATH"']
+    with (
+        dask.config.set({"jobqueue.slurm.job-script-prologue": prologue}),
+        pytest.raises(UserError, match=r"The worker tls://127.0.0.1:\d+ has numpy 1.2.3, but"),
+    ):
+        run_blocks(Writing(output), cubes(4), Scheduler("slurm", 1))
+    assert written(output) == []
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -222,6 +240,31 @@ def test_packages_that_are_missing_are_asked_for(output, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UserError, match=r'run: pip install "emseg-napari\[cluster\]"'):
         run_blocks(Writing(output), cubes(2), Scheduler("slurm", 2))
+
+
+def test_a_scheduler_with_tls_is_reached_with_the_certificate_of_dasks_settings(output):
+    import dask
+    from distributed import LocalCluster, Security
+
+    made = Security.temporary()
+    there = LocalCluster(
+        processes=False,
+        n_workers=1,
+        threads_per_worker=1,
+        protocol="tls",
+        host="127.0.0.1",
+        dashboard_address=":0",
+        security=made,
+    )
+    tls = {
+        "ca-file": made.tls_ca_file,
+        "client.cert": made.tls_client_cert,
+        "client.key": made.tls_client_key,
+    }
+    files = {f"distributed.comm.tls.{name}": value for name, value in tls.items()}
+    with there, dask.config.set(files):
+        assert run_blocks(Writing(output), cubes(3), Scheduler(there.scheduler_address)) == []
+    assert written(output) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
