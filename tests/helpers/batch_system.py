@@ -3,14 +3,17 @@
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import pytest
 
 # Starts the script as a session of its own, whose number is the job's.
 _SBATCH = """#!{python}
-import pathlib, subprocess, sys
+import pathlib, subprocess, sys, time
 jobs = pathlib.Path({jobs!r})
-script = jobs / f"{{len(list(jobs.glob('*.sh')))}}.sh"
+script = jobs / f"{{time.time_ns()}}.sh"
 script.write_text(pathlib.Path(sys.argv[1]).read_text())
 with open({log!r}, "ab") as log:
     job = subprocess.Popen(
@@ -27,9 +30,25 @@ except ProcessLookupError:
     sys.exit("Invalid job id specified")
 """
 _REFUSING = """#!/bin/sh
+{allowed} && mkdir "$0-once" 2>/dev/null && exec "$0-real" "$@"
 echo "sbatch: error: invalid partition specified: nowhere" >&2
 exit 1
 """
+
+
+@contextmanager
+def without_dask_settings(folder: Path) -> Iterator[None]:
+    """Let Dask's settings be as they are where nobody has changed them; what it writes goes to a folder."""
+    import dask
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dask.config, "PATH", str(folder))  # of a template, at the first import of the next
+        import dask_jobqueue.config
+
+        dask.config.refresh(paths=[], env={})
+        dask_jobqueue.config.reconfigure()
+        yield
+    dask.config.refresh()
 
 
 class BatchSystem:
@@ -43,8 +62,9 @@ class BatchSystem:
         self._write("sbatch", _SBATCH.format(**words))
         self._write("scancel", _SCANCEL.format(**words))
 
-    def refuse_jobs(self) -> None:
-        self._write("sbatch", _REFUSING)
+    def refuse_jobs(self, but_one: bool = False) -> None:
+        (self.commands / "sbatch").rename(self.commands / "sbatch-real")
+        self._write("sbatch", _REFUSING.format(allowed=str(but_one).lower()))
 
     def jobs(self) -> list[int]:
         """The numbers of all jobs so far, in their order."""
@@ -53,7 +73,7 @@ class BatchSystem:
 
     def script(self) -> str:
         """The script of the first job."""
-        return (self._jobs / "0.sh").read_text()
+        return min(self._jobs.glob("*.sh")).read_text()
 
     def kill(self, job: int) -> None:
         with suppress(ProcessLookupError):

@@ -1,7 +1,6 @@
 """Workers that are jobs of a batch system, such as Slurm, and the Dask scheduler that they belong to.
 
-The scheduler runs in this process. It talks to its workers by TLS, with a certificate of its own that is made
-for it: who does not have it can neither read nor send anything.
+The scheduler runs in this process, and talks to its workers by TLS with a certificate of its own.
 """
 
 from __future__ import annotations
@@ -16,8 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from emseg_napari.core.blockwise.certificate import new_certificate, security_of
 from emseg_napari.core.blockwise.dask_client import MISSING, quiet
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.text import counted
 
 # Their names on the command line and in Dask's settings, and their classes in dask-jobqueue.
 BATCH_SYSTEMS = {
@@ -96,6 +97,7 @@ class BatchJobs:
         self.security = security
         self._plan, self._cluster, self._refusals = plan, cluster, refusals
         self._at_work: set[str] = set()  # jobs of several workers of which at least one is there
+        self._told = 0  # of the refusals
         self._count = math.ceil((plan.workers or 1) / _processes(plan))
 
     @property
@@ -118,13 +120,25 @@ class BatchJobs:
                 self._cluster.loop.add_callback(jobs.pop(job).close)
         self._at_work = at_work
 
-    def check(self) -> None:
-        """Raise `UserError` if the batch system has refused all jobs."""
-        if self._refusals and not any(job.job_id for job in list(self._cluster.workers.values())):
+    def check(self) -> str | None:
+        """Return a sentence about jobs that were refused since the last call, None if there are none.
+
+        Raises
+        ------
+        UserError
+            If it has refused all.
+        """
+        jobs = list(self._cluster.workers.values())  # none as long as they are being submitted
+        refused, self._told = len(self._refusals) - self._told, len(self._refusals)
+        if self._refusals and jobs and not any(job.job_id for job in jobs):
             raise UserError(
                 f"{self._plan.system} takes none of the jobs ({self._refusals[-1]}); --dry-run shows what is "
                 "submitted, and Dask's settings (~/.config/dask/jobqueue.yaml) change it."
             )
+        if not refused:
+            return None
+        number, reason = counted(refused, "job"), self._refusals[-1]
+        return f"{self._plan.system} refused {number} ({reason}); the others do the work."
 
 
 def job_script(plan: JobPlan) -> str:
@@ -140,7 +154,7 @@ def job_script(plan: JobPlan) -> str:
     """
     kind = _cluster_class(plan)
     with quiet(), _refused_in_a_sentence(plan):
-        job = kind.job_cls("tls://HOST:PORT", name="emseg-0", **_settings(plan, _security(Path("FOLDER"))))
+        job = kind.job_cls("tls://HOST:PORT", name="emseg-0", **_settings(plan, security_of(Path("FOLDER"))))
         return str(job.job_script())
 
 
@@ -164,7 +178,7 @@ def batch_jobs(plan: JobPlan) -> Iterator[BatchJobs]:
     # In the home folder, which the machines of a batch system share; nobody else can open it.
     home = TemporaryDirectory(prefix=".emseg-", dir=Path.home())
     with home as folder, quiet(), _page_of_this_machine(plan):
-        security = _written_security(Path(folder))
+        security = new_certificate(Path(folder))
         with _refused_in_a_sentence(plan):
             cluster = kind(
                 name="emseg",
@@ -279,27 +293,3 @@ def _reason(error: Exception) -> str:
     """Return what the command said, of the report that dask-jobqueue makes of it."""
     said = str(error).partition("stderr:\n")[2].strip() or str(error).strip() or type(error).__name__
     return said.splitlines()[0].rstrip(".")
-
-
-def _written_security(folder: Path) -> Any:
-    """Write a new certificate and its key into a folder, and return the security that reads them."""
-    from distributed.security import Security
-
-    security, made = _security(folder), Security.temporary()
-    Path(security.tls_ca_file).write_text(made.tls_ca_file)
-    Path(security.tls_worker_key).write_text(made.tls_worker_key)
-    return security
-
-
-def _security(folder: Path) -> Any:
-    """Return the security of all three roles by the files of a folder."""
-    from distributed.security import Security
-
-    certificate, key = str(folder / "certificate.pem"), str(folder / "key.pem")
-    roles = ("client", "scheduler", "worker")
-    return Security(
-        require_encryption=True,
-        tls_ca_file=certificate,
-        **{f"tls_{role}_cert": certificate for role in roles},
-        **{f"tls_{role}_key": key for role in roles},
-    )

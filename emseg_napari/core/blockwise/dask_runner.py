@@ -180,7 +180,9 @@ class DaskRunner:
     def _count(self) -> None:
         if self._jobs:
             self._jobs.submit_missing()
-            self._jobs.check()
+            refused = self._jobs.check()
+            if refused:
+                self._progress.message(refused)
         with suppress(OSError):  # the scheduler is lost, which `_check` reports next
             info = self._client.scheduler_info(n_workers=0)
             if info["n_workers"] == 0 and self._progress.workers != 0:

@@ -16,7 +16,7 @@ from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import PredictionSettings
-from helpers.batch_system import BatchSystem
+from helpers.batch_system import BatchSystem, without_dask_settings
 from helpers.block_work import Writing, after, cubes, written
 from helpers.environments import other_numpy
 from helpers.paths import CHECKOUT
@@ -25,20 +25,12 @@ from helpers.timing import PATIENCE_S, wait_until
 
 @pytest.fixture(autouse=True)
 def settings(tmp_path, monkeypatch) -> Iterator[None]:
-    """Dask's settings as they are where nobody has changed them, and a home of the test's own."""
-    import dask
-
-    # dask-jobqueue writes its settings there when it is imported first
-    monkeypatch.setattr(dask.config, "PATH", str(tmp_path))
-    import dask_jobqueue.config
-
-    dask.config.refresh(paths=[], env={})
-    dask_jobqueue.config.reconfigure()
+    """A home of the test's own, without settings of Dask, and schedulers that may take their time."""
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(dask_client, "SECONDS_TO_CONNECT", PATIENCE_S)
-    yield
-    dask.config.refresh()
+    with without_dask_settings(tmp_path):
+        yield
 
 
 @pytest.fixture
@@ -222,6 +214,17 @@ def test_jobs_that_are_refused_are_a_sentence_with_what_the_command_said(slurm, 
     with pytest.raises(UserError, match=r"slurm takes none of the jobs \(sbatch: error: invalid partition"):
         run_blocks(Writing(output), cubes(2), Scheduler("slurm", 2))
     assert written(output) == []
+
+
+def test_jobs_that_are_refused_are_told_and_the_others_do_the_work(slurm, output):
+    slurm.refuse_jobs(but_one=True)
+    events: list[Event] = []
+    assert run_blocks(Writing(output), cubes(9), Scheduler("slurm", 3), JobContext(events.append)) == []
+    assert written(output) == list(range(9))
+    messages = [event.text for event in events if isinstance(event, Message)]
+    told = [text for text in messages if text.startswith("slurm refused ")]
+    assert sum(int(text.split()[2]) for text in told) == 2
+    assert told[-1].endswith("(sbatch: error: invalid partition specified: nowhere); the others do the work.")
 
 
 def test_no_job_is_submitted_where_nothing_is_to_do(slurm, output):
