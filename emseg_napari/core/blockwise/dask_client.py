@@ -104,7 +104,7 @@ def is_open_to_others(address: str) -> bool:
     """Say whether what is sent to a scheduler leaves this machine without encryption."""
     from distributed.comm import get_address_host, resolve_address
 
-    if not address.startswith("tcp://"):
+    if not address.startswith(("tcp://", "ws://")):
         return False
     return not ip_address(get_address_host(resolve_address(address))).is_loopback
 

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import tifffile
 
-from emseg_napari.core.blockwise import BATCH_SYSTEMS, Scheduler, batch, dask_client, job_script, run_blocks
+from emseg_napari.core.blockwise import (
+    BATCH_SYSTEMS,
+    Scheduler,
+    batch,
+    dask_client,
+    dask_runner,
+    job_script,
+    run_blocks,
+)
 from emseg_napari.core.jobs import Event, JobContext, Message, UserError
 from emseg_napari.inference import plan
 from emseg_napari.inference.volume import VolumeTask, predict_volume
@@ -20,6 +28,7 @@ from helpers.batch_system import BatchSystem, without_dask_settings
 from helpers.block_work import Writing, after, cubes, written
 from helpers.environments import other_numpy
 from helpers.paths import CHECKOUT
+from helpers.thread_workers import thread_workers
 from helpers.timing import PATIENCE_S, wait_until
 
 
@@ -281,6 +290,19 @@ def test_a_scheduler_with_tls_is_reached_with_the_certificate_of_dasks_settings(
 )
 def test_a_connection_without_encryption_is_told_where_it_leaves_the_machine(address, is_open):
     assert dask_client.is_open_to_others(address) == is_open
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_the_message_of_a_scheduler_says_that_its_connection_is_not_encrypted(output, is_open, monkeypatch):
+    monkeypatch.setattr(dask_runner, "is_open_to_others", lambda address: is_open)
+    events: list[Event] = []
+    with thread_workers() as scheduler:
+        run_blocks(Writing(output), cubes(1), scheduler, JobContext(events.append))
+    messages = [event.text for event in events if isinstance(event, Message)]
+    assert (
+        any("is not encrypted, and whoever reaches it can run programs as you" in m for m in messages)
+        == is_open
+    )
 
 
 def test_the_default_memory_of_a_worker_holds_a_block_before_dask_pauses_it():
