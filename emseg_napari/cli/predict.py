@@ -55,12 +55,18 @@ def predict(
     ] = "labels",
     scheduler: predict_volume.SchedulerOption = None,
     workers: predict_volume.WorkersOption = None,
+    worker_memory: predict_volume.MemoryOption = None,
+    walltime: predict_volume.WalltimeOption = None,
+    dry_run: predict_volume.DryRunOption = False,
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
     """Predict the boundaries of a stack's slices and write exactly these slices."""
     settings = validated(PredictionSettings, **given_values(PredictionSettings, options))
-    chosen = Scheduler(scheduler, workers)
+    chosen = Scheduler(scheduler, workers, worker_memory, walltime)
+    if dry_run:
+        predict_volume.show_job_script(chosen, as_json)
+        return
     if output.suffix.lower() == predict_volume.SUFFIX:
         predict_volume.predict_to_zarr(
             predict_volume.PredictTask(open_run(run), image, output, kind, settings), chosen, as_json

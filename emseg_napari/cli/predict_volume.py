@@ -12,7 +12,7 @@ from emseg_napari.cli.inputs import say_notes
 from emseg_napari.cli.reporting import blocks, job_context, list_failures, quiet_libraries, show_result
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.cli.streams import echo
-from emseg_napari.core.blockwise import Scheduler
+from emseg_napari.core.blockwise import BATCH_SYSTEMS, Scheduler, job_script
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.machine import free_memory
 from emseg_napari.io.address import Location
@@ -35,17 +35,52 @@ _BYTES_A_VOXEL = 6
 SchedulerOption = Annotated[
     str | None,
     typer.Option(
-        metavar="local|tcp://HOST:PORT",
-        help="For outputs in .zarr: who computes; 'local' = processes on this machine, or the address of a "
-        "Dask scheduler whose workers see the same folders. This process when not given.",
+        metavar="local|slurm|...|tls://HOST:PORT",
+        help="For outputs in .zarr: who computes; 'local' = processes on this machine, "
+        f"{', '.join(BATCH_SYSTEMS)} = jobs of that batch system, or the address (tls:// or tcp://) of a "
+        "Dask scheduler. Its workers see the same folders. This process when not given.",
     ),
 ]
 WorkersOption = Annotated[
     int | None,
     typer.Option(
-        min=1, help="For --scheduler local: number of processes; one for every core when not given."
+        min=1,
+        help="For --scheduler local or a batch system: number of processes; with 'local' one for every core "
+        "when not given.",
     ),
 ]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--worker-memory",
+        metavar="SIZE",
+        help="For a batch system: memory of one worker, such as 2GiB; when not given, that of Dask's "
+        "settings, else 2GiB.",
+    ),
+]
+WalltimeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="For a batch system: time after which it ends a job, such as 04:00:00; a new job follows. When "
+        "not given, that of Dask's settings, else half an hour.",
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option("--dry-run", help="For a batch system: print the script of a job, and do nothing."),
+]
+
+
+def show_job_script(scheduler: Scheduler, as_json: bool) -> None:
+    """Write the script of a batch system's job to stdout; `UserError` for another scheduler."""
+    if scheduler.plan is None:
+        raise UserError(
+            "--dry-run prints the script of a batch system's job; choose one with --scheduler "
+            f"({', '.join(BATCH_SYSTEMS)})."
+        )
+    script = job_script(scheduler.plan)
+    show_result(script.rstrip("\n"), {"job_script": script}, as_json)
 
 
 def refuse_for_one_file(

@@ -27,7 +27,16 @@ from emseg_napari.cli.inputs import (
     say_notes,
 )
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.predict_volume import SUFFIX, SchedulerOption, WorkersOption, refuse_for_one_file
+from emseg_napari.cli.predict_volume import (
+    SUFFIX,
+    DryRunOption,
+    MemoryOption,
+    SchedulerOption,
+    WalltimeOption,
+    WorkersOption,
+    refuse_for_one_file,
+    show_job_script,
+)
 from emseg_napari.cli.reporting import job_context, show_result
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
@@ -62,13 +71,19 @@ def segment(
     interior: Annotated[bool, interior_option("PROBABILITY")] = False,
     scheduler: SchedulerOption = None,
     workers: WorkersOption = None,
+    worker_memory: MemoryOption = None,
+    walltime: WalltimeOption = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
     """Divide the slices of a boundary probability into cells, and write their numbers."""
     holds = checked_kind(kind, interior)
     settings = validated(CellSettings, **given_values(CellSettings, options))
-    chosen, output = Scheduler(scheduler, workers), local_path(output)
+    chosen, output = Scheduler(scheduler, workers, worker_memory, walltime), local_path(output)
+    if dry_run:
+        show_job_script(chosen, as_json)
+        return
     if output.suffix.lower() == SUFFIX:
         from emseg_napari.cli.segment_volume import (  # loads scipy, which others do without
             SegmentTask,

@@ -103,7 +103,9 @@ def predict_volume(
     predictor = load_predictor(run, task.settings)
     plan = planned(volume_of(volume), run, task)
     is_new = not is_begun(plan.work.output)
-    processes = connected(task.scheduler) if is_new else nullcontext(task.scheduler)
+    # To resume what is complete takes no workers; a batch system's are submitted when there are blocks.
+    early = is_new or task.scheduler.plan
+    processes = connected(task.scheduler) if early else nullcontext(task.scheduler)
     with owned(plan.work.output), processes as scheduler:
         written = VolumeOutput.create_or_open(plan.work.output, plan.layout, plan.record)
         # At once: what is there of a large output takes a while to list.

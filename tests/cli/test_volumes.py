@@ -28,6 +28,7 @@ from emseg_napari.io.stacks import write_stack
 from emseg_napari.io.volume import Voxel
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
+from helpers.batch_system import without_dask_settings
 from helpers.tiny_runs import tiny_network_run
 
 FAST = ("--orientations", "1", "--no-close-gaps")
@@ -336,8 +337,11 @@ def test_files_are_called_by_their_name_and_datasets_by_their_path_in_the_contai
     ("words", "sentence"),
     [
         (("--slices", "2:9"), "2:9 does not lie inside the stack"),
-        (("--workers", "2"), "goes with the scheduler 'local' only"),
+        (("--workers", "2"), "goes with the scheduler 'local' or a batch system only"),
         (("--scheduler", "nowhere"), "'nowhere' is not a scheduler"),
+        (("--scheduler", "slurm"), "'slurm' needs a number of workers"),
+        (("--scheduler", "local", "--walltime", "1:00"), "go with a batch system only"),
+        (("--scheduler", "local", "--dry-run"), "--dry-run prints the script of a batch system's job"),
     ],
 )
 def test_mistakes_get_a_sentence_and_write_nothing(run, image, tmp_path, words, sentence):
@@ -345,6 +349,27 @@ def test_mistakes_get_a_sentence_and_write_nothing(run, image, tmp_path, words, 
     assert result.exit_code == 2
     assert sentence in result.stderr
     assert not (tmp_path / "o.zarr").exists()
+
+
+def test_a_dry_run_prints_the_script_of_a_job_and_does_nothing_else(run, image, tmp_path, tmp_path_factory):
+    before = sorted(tmp_path.rglob("*"))
+    asked = ("--scheduler", "slurm", "--workers", 8, "--worker-memory", "3GiB", "--walltime", "04:00:00")
+    words = ("predict", run.folder, image, "--output", tmp_path / "o.zarr", *asked, "--dry-run")
+    with without_dask_settings(tmp_path_factory.mktemp("settings")):
+        result, as_json = emseg(*words), emseg(*words, "--json")
+        segment = emseg("segment", image, "--output", tmp_path / "c.zarr", *asked, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("#!/usr/bin/env bash\n")
+    for part in (
+        "#SBATCH --mem=3G\n",
+        "#SBATCH -t 04:00:00\n",
+        " tls://HOST:PORT ",
+        "--tls-key FOLDER/key.pem",
+    ):
+        assert part in result.stdout
+    assert json.loads(as_json.stdout)["job_script"].strip() == result.stdout.strip()
+    assert segment.stdout == result.stdout
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_other_settings_are_refused_with_what_differs(run, image, tmp_path):

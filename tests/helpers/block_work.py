@@ -1,7 +1,7 @@
 """Work on blocks that costs nothing; in a module of its own, since workers import it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +64,17 @@ def written(folder: Path) -> list[int]:
 
 def done(events: list[Event]) -> list[int]:
     return [event.block.index[0] for event in events if isinstance(event, BlockDone)]
+
+
+def after(count: int, events: list[Event], action: Callable[[], object]) -> Callable[[Event], None]:
+    """Give a report that collects events, and acts once when so many blocks are done."""
+
+    def report(event: Event) -> None:
+        events.append(event)
+        if len(done(events)) == count and done([event]):
+            action()
+
+    return report
 
 
 @dataclass(frozen=True)

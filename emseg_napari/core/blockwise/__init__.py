@@ -1,6 +1,16 @@
-"""Block-wise processing of volumes: in this process, or on the workers of a Dask scheduler."""
+"""Block-wise processing of volumes: in this process, in others, or on the workers of a Dask scheduler."""
 
+from emseg_napari.core.blockwise.batch import BATCH_SYSTEMS, job_script
 from emseg_napari.core.blockwise.scheduler import LOCAL, Scheduler, connected, run_blocks
 from emseg_napari.core.blockwise.work import Block, BlockWork
 
-__all__ = ["LOCAL", "Block", "BlockWork", "Scheduler", "connected", "run_blocks"]
+__all__ = [
+    "BATCH_SYSTEMS",
+    "LOCAL",
+    "Block",
+    "BlockWork",
+    "Scheduler",
+    "connected",
+    "job_script",
+    "run_blocks",
+]

@@ -1,4 +1,4 @@
-"""Connections to Dask schedulers that run already."""
+"""Connections to Dask schedulers."""
 
 from __future__ import annotations
 
@@ -8,22 +8,29 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 from typing import Any
 
 from emseg_napari.core.jobs import UserError
 
 SECONDS_TO_CONNECT = 5.0
 SECONDS_TO_CLOSE = 5.0
+MISSING = (
+    "Schedulers need Dask, and batch systems dask-jobqueue, which are not all installed; run: "
+    'pip install "emseg-napari[cluster]"'
+)
 
 
 @contextmanager
-def open_client(scheduler: str) -> Iterator[Any]:
+def open_client(scheduler: str, security: Any = None) -> Iterator[Any]:
     """Connect to a scheduler for a while.
 
     Parameters
     ----------
     scheduler : str
         Its address.
+    security : distributed.Security, optional
+        The certificate for a tls:// address; when not given, that of Dask's settings.
 
     Yields
     ------
@@ -35,26 +42,25 @@ def open_client(scheduler: str) -> Iterator[Any]:
         If Dask is not installed, or no scheduler answers at the address.
     """
     try:
-        from distributed import Client
+        from distributed import Client, Security
     except ImportError:
-        raise UserError(
-            'Schedulers need Dask, which is not installed; run: pip install "emseg-napari[cluster]"'
-        ) from None
-    with _quiet():
-        _check_answers(scheduler)
-        client = Client(scheduler, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+        raise UserError(MISSING) from None
+    with quiet():
+        security = security or Security()
+        _check_answers(scheduler, security)
+        client = Client(scheduler, timeout=SECONDS_TO_CONNECT, set_as_default=False, security=security)
         try:
             yield client
         finally:
             client.close(timeout=SECONDS_TO_CLOSE)
 
 
-def _check_answers(address: str) -> None:
+def _check_answers(address: str, security: Any) -> None:
     """Check that a scheduler answers; a `Client` would wait for ever for one that does not."""
     # In a thread of its own: the caller's may run an event loop, as in a notebook.
     with ThreadPoolExecutor(1, "emseg-check") as pool:
         try:
-            kind = pool.submit(asyncio.run, _kind(address)).result()
+            kind = pool.submit(asyncio.run, _kind(address, security)).result()
         except (
             OSError,
             ValueError,
@@ -66,14 +72,23 @@ def _check_answers(address: str) -> None:
         raise UserError(_no_answer(address))
 
 
-async def _kind(address: str) -> Any:
+async def _kind(address: str, security: Any) -> Any:
     from distributed import rpc
 
-    async with asyncio.timeout(SECONDS_TO_CONNECT), rpc(address) as there:
+    with_certificate = security.get_connection_args("client")
+    async with (
+        asyncio.timeout(SECONDS_TO_CONNECT),
+        rpc(address, connection_args=with_certificate) as there,
+    ):
         return (await there.identity()).get("type")
 
 
 def _no_answer(address: str) -> str:
+    if address.startswith("tls://"):
+        return (
+            f"No Dask scheduler answers at {address} to the certificate that Dask's settings name "
+            "(distributed.comm.tls in ~/.config/dask/distributed.yaml); check both."
+        )
     return (
         f"No Dask scheduler answers at {address}; check the address, start one there with 'dask scheduler', "
         "or leave it out to work without one."
@@ -85,6 +100,15 @@ def lost(client: Any) -> bool:
     return client.status != "running"
 
 
+def is_open_to_others(address: str) -> bool:
+    """Say whether what is sent to a scheduler leaves this machine without encryption."""
+    from distributed.comm import get_address_host, resolve_address
+
+    if not address.startswith(("tcp://", "ws://")):
+        return False
+    return not ip_address(get_address_host(resolve_address(address))).is_loopback
+
+
 def dashboard(client: Any) -> str | None:
     """Return the address of the page that shows what the workers do, None if there is none."""
     with suppress(KeyError):
@@ -93,7 +117,7 @@ def dashboard(client: Any) -> str | None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep Dask's own log off the terminal: what concerns the user is reported as an event."""
     names = ("distributed", "tornado", "bokeh")
     loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith(names)]

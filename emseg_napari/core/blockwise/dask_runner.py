@@ -16,8 +16,9 @@ from itertools import islice
 from types import NoneType
 from typing import Any
 
+from emseg_napari.core.blockwise.batch import BatchJobs
 from emseg_napari.core.blockwise.dask_checks import check_cluster, versions_here
-from emseg_napari.core.blockwise.dask_client import dashboard, lost, open_client
+from emseg_napari.core.blockwise.dask_client import dashboard, is_open_to_others, lost, open_client
 from emseg_napari.core.blockwise.dask_task import DaskTask
 from emseg_napari.core.blockwise.work import AGAIN, Block, BlockProgress, BlockWork, died, failure, pickled
 from emseg_napari.core.jobs import BlockFailed, Cancelled, ShouldStop, UserError
@@ -36,11 +37,12 @@ def run_on_dask(
     should_stop: ShouldStop,
 ) -> None:
     """Process blocks on workers; parameters as of `run_blocks`."""
-    with open_client(scheduler.address) as client:
+    jobs = scheduler.jobs
+    with open_client(scheduler.address, jobs and jobs.security) as client:
         task = DaskTask.of(_pickled(work), versions_here(), tuple(work.paths))
         check_cluster(client, task.paths)
         progress.message(_scheduler_message(client))
-        runner = DaskRunner(client, task, progress, should_stop)
+        runner = DaskRunner(client, task, progress, should_stop, jobs)
         try:
             runner.run(blocks)
         finally:
@@ -56,7 +58,12 @@ def _pickled(work: BlockWork) -> bytes:
 def _scheduler_message(client: Any) -> str:
     page = dashboard(client)
     link = f"; watch it at {page}" if page else ""
-    return f"Working with the scheduler {client.scheduler.address}{link}."
+    address = client.scheduler.address
+    warning = (
+        " The connection is not encrypted, and whoever reaches it can run programs as you: keep it inside "
+        "a network that you trust, or start the scheduler with TLS (tls://)."
+    )
+    return f"Working with the scheduler {address}{link}." + (warning if is_open_to_others(address) else "")
 
 
 class DaskRunner:
@@ -68,10 +75,20 @@ class DaskRunner:
     task : DaskTask
     progress : BlockProgress
     should_stop : callable
+    jobs : BatchJobs, optional
+        The workers, if they are jobs of a batch system.
     """
 
-    def __init__(self, client: Any, task: DaskTask, progress: BlockProgress, should_stop: ShouldStop) -> None:
+    def __init__(
+        self,
+        client: Any,
+        task: DaskTask,
+        progress: BlockProgress,
+        should_stop: ShouldStop,
+        jobs: BatchJobs | None = None,
+    ) -> None:
         self._client, self._task, self._progress, self._should_stop = client, task, progress, should_stop
+        self._jobs = jobs
         self._name = f"emseg-{uuid.uuid4().hex[:8]}"
         # It travels to each worker once; of one that is lost, the scheduler makes it again.
         self._work = client.submit(bytes, task.job, key=f"{self._name}-work", pure=False)
@@ -161,12 +178,23 @@ class DaskRunner:
             )
 
     def _count(self) -> None:
+        if self._jobs:
+            self._jobs.submit_missing()
+            refused = self._jobs.check()
+            if refused:
+                self._progress.message(refused)
         with suppress(OSError):  # the scheduler is lost, which `_check` reports next
             info = self._client.scheduler_info(n_workers=0)
             if info["n_workers"] == 0 and self._progress.workers != 0:
-                address = self._client.scheduler.address
-                self._progress.message(
-                    f"The scheduler has no workers; waiting for some: 'dask worker {address}' starts them."
-                )
+                self._progress.message(self._no_workers())
             self._progress.workers, self._capacity = info["n_workers"], PER_THREAD * info["total_threads"]
             self._counted = time.monotonic()
+
+    def _no_workers(self) -> str:
+        if self._jobs:
+            return (
+                "No job is at work; waiting for the batch system to begin one. If none begins, its queue and "
+                "the jobs' own output say why."
+            )
+        address = self._client.scheduler.address
+        return f"The scheduler has no workers; waiting for some: 'dask worker {address}' starts them."

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from emseg_napari.core.blockwise.batch import BATCH_SYSTEMS, BatchJobs, JobPlan, batch_jobs
 from emseg_napari.core.blockwise.local import run_locally
 from emseg_napari.core.blockwise.processes import Workers
 from emseg_napari.core.blockwise.work import Block, BlockProgress, BlockWork
@@ -22,39 +23,59 @@ class Scheduler:
     Attributes
     ----------
     address : str or None
-        None: this process; "local": worker processes on this machine; "tcp://HOST:PORT": the workers of
-        that Dask scheduler.
+        None: this process; "local": worker processes on this machine; one of `BATCH_SYSTEMS`: jobs of that
+        batch system; "tcp://HOST:PORT" or "tls://HOST:PORT": the workers of that Dask scheduler.
     workers : int or None
-        How many processes "local" starts; None = one for every processor core that this process may use.
+        How many processes "local" and a batch system start; None = one for every processor core that this
+        process may use, of "local" only.
+    worker_memory, walltime : str or None
+        Of a batch system's jobs, as of `JobPlan`.
     started : Workers or None
         Those of "local", once `connected` has started them.
+    jobs : BatchJobs or None
+        Those of the scheduler at the address, if `connected` has started it for a batch system.
 
     Raises
     ------
     UserError
-        If the address or the number of workers cannot be used.
+        If the address, the number of workers or what is asked of their jobs cannot be used.
     """
 
     address: str | None = None
     workers: int | None = None
+    worker_memory: str | None = None
+    walltime: str | None = None
     started: Workers | None = field(default=None, compare=False, repr=False)
+    jobs: BatchJobs | None = field(default=None, compare=False, repr=False)
 
     @property
     def threads(self) -> int:
         """Processor threads for one block: all (0) in this process, 1 where workers share a machine."""
         return 0 if self.address is None else 1
 
+    @property
+    def plan(self) -> JobPlan | None:
+        """What a batch system is asked for, None of another scheduler."""
+        if self.address not in BATCH_SYSTEMS:
+            return None
+        return JobPlan(str(self.address), self.workers, self.worker_memory, self.walltime)
+
     def __post_init__(self) -> None:
-        if self.workers is not None and self.address != "local":
+        if self.workers is not None and self.address not in ("local", *BATCH_SYSTEMS):
             raise UserError(
-                "A number of workers goes with the scheduler 'local' only; a scheduler that runs already has "
-                "its own workers."
+                "A number of workers goes with the scheduler 'local' or a batch system only; a scheduler "
+                "that runs already has its own workers."
             )
         if self.workers is not None and not 1 <= self.workers <= _MOST_WORKERS:
             raise UserError(f"{self.workers} workers cannot be started; choose 1 to {_MOST_WORKERS}.")
-        if self.address not in (None, "local") and "://" not in str(self.address):
+        if self.address not in (None, "local", *BATCH_SYSTEMS) and "://" not in str(self.address):
             raise UserError(
-                f"{self.address!r} is not a scheduler; write 'local' or an address such as tcp://HOST:8786."
+                f"{self.address!r} is not a scheduler; write 'local', a batch system "
+                f"({', '.join(BATCH_SYSTEMS)}) or an address such as tls://HOST:8786."
+            )
+        if not self.plan and (self.worker_memory is not None or self.walltime is not None):
+            raise UserError(
+                f"Memory and walltime of workers go with a batch system only ({', '.join(BATCH_SYSTEMS)})."
             )
 
 
@@ -63,7 +84,9 @@ LOCAL = Scheduler()
 
 @contextmanager
 def connected(scheduler: Scheduler) -> Iterator[Scheduler]:
-    """Connect to the workers, or start those of "local" once, for several calls of `run_blocks`.
+    """Connect to the workers, or start them once, for several calls of `run_blocks`.
+
+    Those of a batch system are submitted when there are blocks.
 
     Yields
     ------
@@ -75,12 +98,16 @@ def connected(scheduler: Scheduler) -> Iterator[Scheduler]:
     UserError
         If they cannot be started or reached.
     """
-    if scheduler.address is None or scheduler.started:
+    if scheduler.address is None or scheduler.started or scheduler.jobs:
         yield scheduler
         return
     if scheduler.address == "local":
         with Workers(scheduler.workers or processors()) as workers:
             yield replace(scheduler, started=workers)
+        return
+    if scheduler.plan:
+        with batch_jobs(scheduler.plan) as jobs:
+            yield Scheduler(jobs.address, jobs=jobs)
         return
     from emseg_napari.core.blockwise.dask_client import open_client  # loads Dask, an extra
 
@@ -123,6 +150,9 @@ def run_blocks(
     Cancelled
     """
     context = context or JobContext()
+    if blocks and scheduler.plan:
+        with connected(scheduler) as there:
+            return run_blocks(work, blocks, there, context)
     progress = BlockProgress(len(blocks), context.report)
     if scheduler.address is None:
         run_locally(work, blocks, progress, context.should_stop)

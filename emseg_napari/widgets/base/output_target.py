@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
-from emseg_napari.core.blockwise import Scheduler
+from emseg_napari.core.blockwise import BATCH_SYSTEMS, Scheduler
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.address import local_path
 from emseg_napari.io.containers import FOLDER_SUFFIXES
@@ -17,7 +17,8 @@ from emseg_napari.widgets.base.preferences import recall, recall_folder, remembe
 
 FILE = "an OME-Zarr on disk (any size)"
 MOST_VOXELS = 2**30  # that a layer in memory may hold
-_HERE, _LOCAL = "", "local"
+_HERE = ""
+_WITH_WORKERS = ("local", *BATCH_SYSTEMS)  # schedulers of which the user chooses how many workers they start
 
 
 def refuse_many(name: str, shape: tuple[int, ...], doing: str, instead: str) -> None:
@@ -78,10 +79,11 @@ class VolumeTarget(QWidget):
         self.scheduler = QLineEdit(placeholderText="this computer")
         self.scheduler.setToolTip(
             "Where to compute: empty for this window, 'local' for several processes of this "
-            "computer, or tcp://HOST:PORT of a Dask scheduler whose workers see the same folders."
+            f"computer, jobs of a batch system ({', '.join(BATCH_SYSTEMS)}), or tls://HOST:PORT of a Dask "
+            "scheduler. All workers must see the same folders."
         )
         self.workers = QLineEdit(placeholderText="one per core")
-        self.workers.setToolTip("Processes that 'local' starts.")
+        self.workers.setToolTip("Processes that 'local' or a batch system starts.")
         self.scheduler.setText(str(recall("volume").get("scheduler", _HERE)))
         self.scheduler.textChanged.connect(self._update)
         rows.addRow("Scheduler", self.scheduler)
@@ -107,14 +109,14 @@ class VolumeTarget(QWidget):
         if any(parent.suffix in FOLDER_SUFFIXES for parent in path.parents):
             raise UserError(f"{path} lies inside another volume; choose a folder beside it.")
         scheduler = self.scheduler.text().strip() or None
-        workers = self.workers.text().strip() if scheduler == _LOCAL else ""
+        workers = self.workers.text().strip() if scheduler in _WITH_WORKERS else ""
         chosen = Scheduler(scheduler, whole_number(workers, "Workers") if workers else None)
         remember("volume", {"scheduler": scheduler or _HERE})
         remember_folder("volumes", path.parent)
         return path, chosen
 
     def _update(self) -> None:
-        self.workers.setEnabled(self.scheduler.text().strip() == _LOCAL)
+        self.workers.setEnabled(self.scheduler.text().strip() in _WITH_WORKERS)
 
     def _ask(self) -> None:
         start = Path(self.path.text() or self.path.placeholderText())

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,8 @@ from emseg_napari.io.layout import Block
 from emseg_napari.io.open import open_volume
 from emseg_napari.models.starter import STARTER
 from emseg_napari.settings import PredictionSettings
-from helpers.block_work import Writing, cubes, done, written
+from helpers.block_work import Writing, after, cubes, done, written
+from helpers.environments import other_numpy
 from helpers.paths import CHECKOUT
 from helpers.thread_workers import thread_workers
 from helpers.timing import PATIENCE_S, settled, wait_until, within
@@ -148,17 +149,6 @@ def output(tmp_path: Path) -> Path:
 def wait_for_workers(address: str, count: int) -> None:
     with open_client(address) as client:
         client.wait_for_workers(count, timeout=PATIENCE_S)
-
-
-def after(count: int, events: list[Event], action: Callable[[], object]) -> Callable[[Event], None]:
-    """Give a report that collects events, and acts once when so many blocks are done."""
-
-    def report(event: Event) -> None:
-        events.append(event)
-        if len(done(events)) == count and done([event]):
-            action()
-
-    return report
 
 
 def test_workers_predict_what_one_process_predicts(hands, tmp_path, monkeypatch):
@@ -303,14 +293,6 @@ def test_workers_that_come_late_are_waited_for(own_hands, output):
         == []
     )
     assert written(output) == [0, 1, 2]
-
-
-def other_numpy(folder: Path) -> Path:
-    """Make a folder of packages with a numpy that says that it has another version."""
-    about = folder / "numpy-1.2.3.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.2.3\n")
-    return folder
 
 
 def all_but_ours(folder: Path) -> Path:

@@ -42,15 +42,20 @@ def test_a_name_is_proposed_from_the_image_and_its_container(target, tmp_path):
     assert recall_folder("volumes", Path()) == tmp_path
 
 
-def test_workers_are_asked_for_only_of_this_computer(target, qtbot):
+def test_workers_are_asked_for_only_where_they_are_started(target, qtbot):
     target.suggest("a")
     target.workers.setText("3")
     seen = []
-    for text in ("", " local ", "tcp://host:1"):
+    for text in ("", " local ", "slurm", "tcp://host:1"):
         target.scheduler.setText(text)
         chosen = target.chosen()[1]
         seen.append((target.workers.isEnabled(), chosen.address, chosen.workers))
-    assert seen == [(False, None, None), (True, "local", 3), (False, "tcp://host:1", None)]
+    assert seen == [
+        (False, None, None),
+        (True, "local", 3),
+        (True, "slurm", 3),
+        (False, "tcp://host:1", None),
+    ]
     assert shown(qtbot).scheduler.text() == "tcp://host:1"
     target.scheduler.setText("")
     target.chosen()

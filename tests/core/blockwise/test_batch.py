@@ -1,0 +1,309 @@
+"""Workers that are jobs of a batch system: its commands are stand-ins that start and end processes."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from emseg_napari.core.blockwise import (
+    BATCH_SYSTEMS,
+    Scheduler,
+    batch,
+    dask_client,
+    dask_runner,
+    job_script,
+    run_blocks,
+)
+from emseg_napari.core.jobs import Event, JobContext, Message, UserError
+from emseg_napari.inference import plan
+from emseg_napari.inference.volume import VolumeTask, predict_volume
+from emseg_napari.io.open import open_volume
+from emseg_napari.models.starter import STARTER
+from emseg_napari.settings import PredictionSettings
+from helpers.batch_system import BatchSystem, without_dask_settings
+from helpers.block_work import Writing, after, cubes, written
+from helpers.environments import other_numpy
+from helpers.paths import CHECKOUT
+from helpers.thread_workers import thread_workers
+from helpers.timing import PATIENCE_S, wait_until
+
+
+@pytest.fixture(autouse=True)
+def settings(tmp_path, monkeypatch) -> Iterator[None]:
+    """A home of the test's own, without settings of Dask, and schedulers that may take their time."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(dask_client, "SECONDS_TO_CONNECT", PATIENCE_S)
+    with without_dask_settings(tmp_path):
+        yield
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch) -> Iterator[BatchSystem]:
+    import dask
+
+    (tmp_path / "slurm").mkdir()
+    found = BatchSystem(tmp_path / "slurm")
+    monkeypatch.setenv("PATH", f"{found.commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (CHECKOUT / "tests", CHECKOUT))))
+    options = {"jobqueue.slurm.interface": "lo", "distributed.deploy.lost-worker-timeout": "100ms"}
+    with dask.config.set(
+        options | {"jobqueue.slurm.scheduler-options": {"dashboard_address": "127.0.0.1:0"}}
+    ):
+        yield found
+    for job in found.running():
+        found.kill(job)
+
+
+@pytest.fixture
+def output(tmp_path) -> Path:
+    (tmp_path / "output").mkdir()
+    return tmp_path / "output"
+
+
+def script_of(*asked: object) -> str:
+    plan_of_jobs = Scheduler(*asked).plan
+    assert plan_of_jobs
+    return job_script(plan_of_jobs)
+
+
+def test_a_job_is_one_worker_of_one_core_and_connects_by_tls():
+    lines = script_of("slurm", 8, "3GiB", "04:00:00").splitlines()
+    assert lines[0] == "#!/usr/bin/env bash"
+    for line in ("-n 1", "--cpus-per-task=1", "--mem=3G", "-t 04:00:00"):
+        assert f"#SBATCH {line}" in lines
+    command = lines[-1]
+    assert command.startswith(f"{sys.executable} -m distributed.cli.dask_worker tls://HOST:PORT ")
+    for words in ("--nthreads 1", "--memory-limit 3.00GiB", "--protocol tls://", "--tls-key FOLDER/key.pem"):
+        assert words in command
+    assert "--nworkers" not in command
+
+
+def test_dask_settings_of_the_user_count_where_no_option_is_given():
+    import dask
+
+    user = {
+        "queue": "normal",
+        "cores": 4,
+        "walltime": "01:00:00",
+        "job-script-prologue": ["module load emseg"],
+    }
+    with dask.config.set({f"jobqueue.slurm.{name}": value for name, value in user.items()}):
+        script = script_of("slurm", 8)
+        later = script_of("slurm", 8, None, "02:00:00")
+    for line in (
+        "#SBATCH -p normal",
+        "#SBATCH --cpus-per-task=4",
+        "#SBATCH -t 01:00:00",
+        "module load emseg",
+    ):
+        assert line in script.splitlines()
+    assert "#SBATCH --mem=8G" in script  # 2 GiB for each of four workers
+    assert "--nworkers 4" in script
+    assert "#SBATCH -t 02:00:00" in later
+
+
+@pytest.mark.parametrize("system", [name for name in BATCH_SYSTEMS if name not in ("htcondor", "oar")])
+def test_every_batch_system_has_its_job(system):
+    script = script_of(system, 2, "2GiB", "04:00")
+    assert "04:00" in script
+    assert "tls://HOST:PORT" in script
+
+
+def test_what_a_batch_system_does_not_have_is_a_sentence():
+    with pytest.raises(UserError, match=r"no such jobs of htcondor .*disk.*jobqueue.yaml"):
+        script_of("htcondor", 2)
+    with pytest.raises(UserError, match=r"no such jobs of htcondor .*walltime"):
+        script_of("htcondor", 2, None, "04:00:00")
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (("slurm",), "'slurm' needs a number of workers"),
+        (("slurm", 2, "much"), "'much' is not an amount of memory"),
+        (("slurm", 2, "3"), "'3' is not an amount of memory"),
+        (("slurm", 2, None, "all night"), "'all night' is not a walltime"),
+        (("slurm", 5000), "5000 workers cannot be started"),
+        (("local", 2, "2GiB"), "go with a batch system only"),
+        ((None, None, None, "1:00"), "go with a batch system only"),
+        (("tcp://127.0.0.1:1", 2), "goes with the scheduler 'local' or a batch system only"),
+        (("slurmm", None), "'slurmm' is not a scheduler; write 'local', a batch system .slurm, pbs"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_a_sentence(asked, sentence):
+    with pytest.raises(UserError, match=sentence):
+        Scheduler(*asked)
+
+
+def test_jobs_killed_by_the_batch_system_are_replaced_and_the_bytes_are_the_same(
+    slurm, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(plan, "_CHUNK_PX", 32)
+    monkeypatch.setattr(plan, "_BLOCK_PX", 64)
+    image = np.random.default_rng(0).integers(0, 255, (2, 140, 96), np.uint8)
+    tifffile.imwrite(tmp_path / "image.tif", image, photometric="minisblack")
+    report = after(3, [], lambda: slurm.kill(slurm.jobs()[0]))
+    for name, scheduler in (("here", Scheduler()), ("there", Scheduler("slurm", 1))):
+        (tmp_path / name).mkdir()
+        task = VolumeTask(
+            tmp_path / name / "out.zarr",
+            PredictionSettings(orientations=1, close_gaps=False),
+            scheduler=scheduler,
+        )
+        context = JobContext(report) if name == "there" else None
+        assert predict_volume(open_volume(tmp_path / "image.tif"), STARTER, task, context).done == 12
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
+    assert len(slurm.jobs()) == 2
+    wait_until(lambda: not slurm.running())
+    assert list((tmp_path / "home").glob(".emseg-*")) == []  # the certificate is gone
+
+
+def test_a_job_of_several_workers_that_ends_is_replaced(slurm, output):
+    import dask
+
+    events: list[Event] = []
+    report = after(6, events, lambda: slurm.kill(slurm.jobs()[0]))
+    with dask.config.set({"jobqueue.slurm.cores": 2}):
+        assert run_blocks(Writing(output, 0.1), cubes(30), Scheduler("slurm", 2), JobContext(report)) == []
+    assert written(output) == list(range(30))
+    assert len(slurm.jobs()) == 2
+
+
+def test_a_job_with_another_environment_is_named(slurm, output, tmp_path):
+    import dask
+
+    folder = other_numpy(tmp_path / "environment")
+    prologue = [f'export PYTHONPATH="{folder}:$PYTHONPATH"']
+    with (
+        dask.config.set({"jobqueue.slurm.job-script-prologue": prologue}),
+        pytest.raises(UserError, match=r"The worker tls://127.0.0.1:\d+ has numpy 1.2.3, but"),
+    ):
+        run_blocks(Writing(output), cubes(4), Scheduler("slurm", 1))
+    assert written(output) == []
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_connection_of_jobs_is_encrypted_and_needs_the_certificate(slurm, output):
+    from distributed import Security
+
+    strangers: list[str] = []
+    events: list[Event] = []
+
+    def report(event: Event) -> None:
+        events.append(event)
+        if not strangers and isinstance(event, Message):
+            address = event.text.removeprefix("Working with the scheduler ").split(";")[0].rstrip(".")
+            monkey.setattr(dask_client, "SECONDS_TO_CONNECT", 2.0)
+            for security in (None, Security.temporary()):
+                with (
+                    pytest.raises(UserError, match="to the certificate"),
+                    dask_client.open_client(address, security),
+                ):
+                    pass
+            strangers.append(address)
+
+    with pytest.MonkeyPatch.context() as monkey:
+        assert run_blocks(Writing(output), cubes(2), Scheduler("slurm", 1), JobContext(report=report)) == []
+    assert written(output) == [0, 1]
+    assert strangers[0].startswith("tls://")
+    assert not any("not encrypted" in event.text for event in events if isinstance(event, Message))
+    assert f"dask_worker {strangers[0]} " in slurm.script()
+
+
+def test_jobs_that_are_refused_are_a_sentence_with_what_the_command_said(slurm, output):
+    slurm.refuse_jobs()
+    with pytest.raises(UserError, match=r"slurm takes none of the jobs \(sbatch: error: invalid partition"):
+        run_blocks(Writing(output), cubes(2), Scheduler("slurm", 2))
+    assert written(output) == []
+
+
+def test_jobs_that_are_refused_are_told_and_the_others_do_the_work(slurm, output):
+    slurm.refuse_jobs(but_one=True)
+    events: list[Event] = []
+    assert run_blocks(Writing(output), cubes(9), Scheduler("slurm", 3), JobContext(events.append)) == []
+    assert written(output) == list(range(9))
+    messages = [event.text for event in events if isinstance(event, Message)]
+    told = [text for text in messages if text.startswith("slurm refused ")]
+    assert sum(int(text.split()[2]) for text in told) == 2
+    assert told[-1].endswith("(sbatch: error: invalid partition specified: nowhere); the others do the work.")
+
+
+def test_no_job_is_submitted_where_nothing_is_to_do(slurm, output):
+    assert run_blocks(Writing(output), [], Scheduler("slurm", 2)) == []
+    assert slurm.jobs() == []
+
+
+def test_a_batch_system_that_is_not_there_is_a_sentence(output, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="The command sbatch is not on this machine"):
+        run_blocks(Writing(output), cubes(2), Scheduler("slurm", 2))
+
+
+@pytest.mark.parametrize("package", ["dask_jobqueue", "cryptography"])
+def test_packages_that_are_missing_are_asked_for(output, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=r'run: pip install "emseg-napari\[cluster\]"'):
+        run_blocks(Writing(output), cubes(2), Scheduler("slurm", 2))
+
+
+def test_a_scheduler_with_tls_is_reached_with_the_certificate_of_dasks_settings(output):
+    import dask
+    from distributed import LocalCluster, Security
+
+    made = Security.temporary()
+    there = LocalCluster(
+        processes=False,
+        n_workers=1,
+        threads_per_worker=1,
+        protocol="tls",
+        host="127.0.0.1",
+        dashboard_address=":0",
+        security=made,
+    )
+    tls = {
+        "ca-file": made.tls_ca_file,
+        "client.cert": made.tls_client_cert,
+        "client.key": made.tls_client_key,
+    }
+    files = {f"distributed.comm.tls.{name}": value for name, value in tls.items()}
+    with there, dask.config.set(files):
+        assert run_blocks(Writing(output), cubes(3), Scheduler(there.scheduler_address)) == []
+    assert written(output) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("address", "is_open"),
+    [
+        ("tcp://127.0.0.1:8786", False),
+        ("tcp://localhost:8786", False),
+        ("tls://192.0.2.1:8786", False),
+        ("tcp://192.0.2.1:8786", True),
+    ],
+)
+def test_a_connection_without_encryption_is_told_where_it_leaves_the_machine(address, is_open):
+    assert dask_client.is_open_to_others(address) == is_open
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_the_message_of_a_scheduler_says_that_its_connection_is_not_encrypted(output, is_open, monkeypatch):
+    monkeypatch.setattr(dask_runner, "is_open_to_others", lambda address: is_open)
+    events: list[Event] = []
+    with thread_workers() as scheduler:
+        run_blocks(Writing(output), cubes(1), scheduler, JobContext(events.append))
+    messages = [event.text for event in events if isinstance(event, Message)]
+    assert (
+        any("is not encrypted, and whoever reaches it can run programs as you" in m for m in messages)
+        == is_open
+    )
+
+
+def test_the_default_memory_of_a_worker_holds_a_block_before_dask_pauses_it():
+    assert 0.8 * batch._DEFAULT_MEMORY > 1.4 * 2**30
