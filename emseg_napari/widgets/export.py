@@ -56,9 +56,10 @@ class ExportStep(StepWidget):
         """Ask for the folder, once it is known that there is something to export."""
         select = self._selecting()
         self._set_asking(True)  # else a second press would open a second dialog inside of the first
-        self.in_background("Checking the labels...", lambda: outcome_of(select), lambda end: self._checked(*end))
+        self.in_background("Checking the labels...", lambda: outcome_of(select), self._checked)
 
-    def _checked(self, _: Any, error: Exception | None) -> None:
+    def _checked(self, outcome: tuple[Any, Exception | None]) -> None:
+        _, error = outcome
         try:
             if error is not None:
                 raise error

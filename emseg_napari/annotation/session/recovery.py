@@ -85,7 +85,7 @@ def is_in_recovery(path: Path) -> bool:
 
 
 def refuse_place(folder: Path) -> None:
-    """Raise `UserError` if no session may be saved in a folder: among unsaved work, or inside of a session."""
+    """Raise `UserError` if no session may be saved there: among unsaved work, or inside of a session."""
     if is_in_recovery(folder):
         raise UserError(
             f"{folder.parent} is for work that was not saved, which can be deleted there; save in another "
