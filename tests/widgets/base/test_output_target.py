@@ -106,5 +106,5 @@ def test_where_what_was_typed_is_no_place_the_dialog_begins_at_the_proposed_name
     target.path.setText(typed)
     target.findChildren(QPushButton)[0].click()
     assert asked == [Path(target.path.placeholderText())]
-    with pytest.raises(UserError, match="bucket|no-such-user"):
+    with pytest.raises(UserError, match=r"bucket|no-such-user"):
         target.chosen()
