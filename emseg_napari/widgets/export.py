@@ -21,6 +21,7 @@ from emseg_napari.widgets.base.preferences import recall, recall_folder, remembe
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import StepWidget, enable
 from emseg_napari.widgets.base.text import slice_count
+from emseg_napari.widgets.base.threads import outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import confirmed_in, is_managed, trusted_of
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
@@ -33,6 +34,7 @@ class ExportStep(StepWidget):
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self._name = "training-labels"  # of the last export
+        self._is_asking = False
         self.form = SettingsForm(ExportSettings)
         self.export = self.button(
             "Export...", "Write images and labels (0 = boundary, 255 = interior) to a folder.", self._ask
@@ -47,12 +49,27 @@ class ExportStep(StepWidget):
     def _update(self) -> None:
         missing = self.workspace.image is None or self.workspace.labels is None
         obstacle = "open an image and its labels first" if missing else None
-        enable(self.export, obstacle)
+        enable(self.export, "the export is being prepared" if self._is_asking else obstacle)
         self.hint(obstacle, "export")
 
     def _ask(self) -> None:
         """Ask for the folder, once it is known that there is something to export."""
-        self.in_background("Checking the labels...", self._selecting(), lambda _: self._ask_folder())
+        select = self._selecting()
+        self._set_asking(True)  # else a second press would open a second dialog inside of the first
+        self.in_background("Checking the labels...", lambda: outcome_of(select), self._checked)
+
+    def _checked(self, outcome: tuple[Any, Exception | None]) -> None:
+        _, error = outcome
+        try:
+            if error is not None:
+                raise error
+            self._ask_folder()
+        finally:
+            self._set_asking(False)
+
+    def _set_asking(self, is_asking: bool) -> None:
+        self._is_asking = is_asking
+        self._update()
 
     def _ask_folder(self) -> None:
         self.unsay()

@@ -216,8 +216,8 @@ class PredictStep(JobStep, LabelsStep):
         layer.visible = False  # labels show now what it shows
         assert self._proposals is not None
         self._proposals.show(stored)
-        self.on_ended()
         self._proposed()
+        self.on_ended()
         return True
 
     # -- events of the engine -----------------------------------------------------------
@@ -265,10 +265,11 @@ class PredictStep(JobStep, LabelsStep):
         self._quick_look.clear(event.block)
 
     def on_ended(self) -> None:
-        """Hide the first look, and close the history entry of this prediction."""
-        self._quick_look.hide()
+        """Hide the first look, close the history entry of this prediction, and forget its layers."""
+        self._quick_look.end()
         if self._proposals is not None:
             self._proposals.end()
+        self._image = self._streaming = self._proposals = None  # else what is removed would stay in memory
         self.update_buttons()
 
     def _proposed(self) -> None:

@@ -87,6 +87,15 @@ def test_a_session_is_not_saved_where_unsaved_work_is_deleted(card, dock, qtbot,
     wait_for(qtbot, lambda: not list(recovery_folder().glob("*.emseg")))
 
 
+def test_no_session_is_saved_inside_of_another_one(card, dock, qtbot, tmp_path):
+    restore(card, dock, qtbot)
+    for inside in (tmp_path / "y.emseg" / "y.emseg", tmp_path / "y.emseg" / "more" / "z"):
+        dock.load.say("")
+        dock.load.save_session(inside)
+        wait_for(qtbot, lambda: "inside another session" in dock.load.status.text())
+    assert not (tmp_path / "y.emseg").exists()
+
+
 @pytest.mark.parametrize(("answer", "is_saved"), [("Replace", True), ("Cancel", False)])
 def test_another_session_is_replaced_only_if_the_user_says_so(
     card, dock, qtbot, tmp_path, monkeypatch, answer, is_saved

@@ -1,5 +1,7 @@
 """The propose bar without a window: what is asked of the engine, what is remembered, and what is said."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -318,3 +320,18 @@ def test_what_the_engine_says_and_blocks_that_failed_are_said(step, tmp_path, mo
     )
     step.job.event.emit(Finished(SimpleNamespace(failures=[], warning="")))
     assert step.status.text().startswith(f"'probability' is in {tmp_path / 'out.zarr'}. To correct a slice")
+
+
+@pytest.mark.parametrize("to", ["a layer", FILE])
+def test_an_image_that_is_removed_after_its_prediction_goes(step, tmp_path, to):
+    if to == FILE:
+        step.target.setCurrentText(FILE)
+        step.volume.path.setText(str(tmp_path / "out.zarr"))
+    step.whole_stack.click()
+    step.jobs.clear()
+    step.job.ended.emit()
+    layer = weakref.ref(step.viewer.layers["cells"])
+    step.viewer.layers.clear()
+    step.viewer.add_image(IMAGE, name="another one")
+    gc.collect()
+    assert layer() is None

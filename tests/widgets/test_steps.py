@@ -380,6 +380,27 @@ def test_an_export_of_nothing_is_refused_before_a_folder_is_asked(loaded, monkey
     assert asked == []
 
 
+def test_export_pressed_again_opens_no_second_dialog_inside_of_the_first(loaded, monkeypatch):
+    step, depths = loaded.export, []
+    confirmed_in(loaded.workspace.labels).add(1)
+
+    def ask(*_):
+        depths.append(step.export.isEnabled())
+        step.export.click()
+        settle(step)
+
+    monkeypatch.setattr(export_module, "ask_new_folder", ask)
+    step.export.click()
+    step.export.click()
+    settle(step)
+    assert depths == [False]
+    assert step.export.isEnabled()
+    loaded.workspace.labels.data[:] = 0
+    step.export.click()
+    settle(step)
+    assert step.export.isEnabled()  # also where there is nothing to ask
+
+
 @pytest.mark.parametrize(("answer", "is_replaced"), [("Replace", True), (None, False)])
 def test_a_second_export_offers_the_same_folder_and_asks_before_it_replaces(
     loaded, qtbot, tmp_path, monkeypatch, answer, is_replaced

@@ -20,7 +20,7 @@ import numpy as np
 
 from emseg_napari.annotation.session.backlog import Backlog, State, image_mark
 from emseg_napari.annotation.session.claims import Claims
-from emseg_napari.annotation.session.recovery import discard, is_in_recovery, is_unsaved
+from emseg_napari.annotation.session.recovery import discard, is_unsaved, refuse_place
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.slicefiles import changed_slices
 from emseg_napari.annotation.session.store import Session, save_session
@@ -121,11 +121,7 @@ class Autosave:
         UserError
             If it cannot be written, or not there; it is then kept where it was.
         """
-        if is_in_recovery(Path(folder)):
-            raise UserError(
-                f"{Path(folder).parent} is for work that was not saved, which can be deleted there; save in "
-                "another folder."
-            )
+        refuse_place(Path(folder))
         with self._saving:  # one after the other: a backlog tracks what changes for one of them only
             self._save_as(folder, session)
 

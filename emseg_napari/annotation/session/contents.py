@@ -15,6 +15,8 @@ from emseg_napari.core.owned_output import finish_replacing, refuse_links, refus
 from emseg_napari.io.address import Address, Location, location_of
 
 FORMAT: Literal[2] = 2
+SUFFIX = ".emseg"  # of the folder of a session
+CONTENTS = "session.json"
 _PlainName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
 _Length = Annotated[int, Field(ge=1)]
 _Slice = Annotated[int, Field(ge=0)]
@@ -167,7 +169,7 @@ def read_contents(folder: Path) -> Contents:
     UserError
         If the folder is not a session, or one of another format, or the file is damaged.
     """
-    path = folder / "session.json"
+    path = folder / CONTENTS
     finish_replacing(path)
     if not path.is_file():
         raise UserError(
@@ -197,7 +199,7 @@ def _check_format(stated: Any, path: Path) -> None:
 
 def write_contents(folder: Path, contents: Contents) -> None:
     """Write ``session.json``, whole or not at all."""
-    files.write_json(folder / "session.json", contents.model_dump(mode="json"))
+    files.write_json(folder / CONTENTS, contents.model_dump(mode="json"))
 
 
 def referred(origins: Mapping[int, Origin], folder: Path) -> dict[int, tuple[str, str]]:

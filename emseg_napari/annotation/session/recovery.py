@@ -18,7 +18,7 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
-from emseg_napari.annotation.session.contents import read_contents
+from emseg_napari.annotation.session.contents import CONTENTS, SUFFIX, read_contents
 from emseg_napari.annotation.session.slicefiles import slice_files
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
@@ -82,6 +82,19 @@ def is_unsaved(folder: Path) -> bool:
 def is_in_recovery(path: Path) -> bool:
     """Whether a path is the recovery folder or lies in it, where *Discard* deletes."""
     return _real(path).is_relative_to(_real(recovery_folder()))
+
+
+def refuse_place(folder: Path) -> None:
+    """Raise `UserError` if no session may be saved there: among unsaved work, or inside of a session."""
+    if is_in_recovery(folder):
+        raise UserError(
+            f"{folder.parent} is for work that was not saved, which can be deleted there; save in another "
+            "folder."
+        )
+    around = (*folder.absolute().parents, *_real(folder).parents)
+    session = next((one for one in around if one.suffix == SUFFIX), None)
+    if session is not None:
+        raise UserError(f"{folder} lies inside another session; choose a folder beside {session.name}.")
 
 
 def recoverable() -> list[Recovery]:
@@ -165,7 +178,7 @@ def _described(folder: Path) -> Recovery:
         image, labels = Path(contents.image or contents.name).name, contents.labels
     slices = list(slice_files(folder / labels).values())
     times = [0.0]
-    for path in (folder / "session.json", *slices):
+    for path in (folder / CONTENTS, *slices):
         with suppress(OSError):  # another window may be discarding it
             times.append(path.stat().st_mtime)
     when = datetime.fromtimestamp(max(times))

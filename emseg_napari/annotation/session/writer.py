@@ -10,6 +10,7 @@ import numpy as np
 
 from emseg_napari.annotation.session.claims import Claims
 from emseg_napari.annotation.session.contents import (
+    CONTENTS,
     Contents,
     read_contents,
     refuse_links_in,
@@ -76,8 +77,8 @@ class SessionWriter:
         UserError
             If another session is there, another window has it open, or it cannot be read or written.
         """
-        finish_replacing(self.folder / "session.json")
-        if not (self.folder / "session.json").exists():
+        finish_replacing(self.folder / CONTENTS)
+        if not (self.folder / CONTENTS).exists():
             return False
         self._claim()
         self._mark()

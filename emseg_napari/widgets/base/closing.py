@@ -2,42 +2,55 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from emseg_napari.widgets.base.dialogs import is_sure
 
+if TYPE_CHECKING:
+    from emseg_napari.widgets.base.step import StepWidget
+
 
 class CloseQuestion(QObject):
     """Asks whether a window is closed although something would be lost.
 
+    Where a program closes the viewer, nobody may be there to answer: the loss is logged.
+
     Parameters
     ----------
-    widget : QWidget
+    step : StepWidget
         Lies in that window.
     loss : callable
         Returns what would be lost, in sentences; empty if nothing.
     """
 
-    def __init__(self, widget: QWidget, loss: Callable[[], str]) -> None:
-        super().__init__(widget)
-        self._widget, self._loss = widget, loss
+    def __init__(self, step: StepWidget, loss: Callable[[], str]) -> None:
+        super().__init__(step)
+        self._step, self._loss = step, loss
 
     def watch(self) -> None:
         """Ask from now on."""
-        window = main_window_of(self._widget)
+        window = main_window_of(self._step)
         if window is not None:
             window.installEventFilter(self)  # a second call has no effect: Qt keeps one
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Keep the window open if the user says so."""
         loss = self._loss() if event.type() == QEvent.Type.Close else ""
-        if not loss or is_sure(self._widget, loss, "Close"):
+        if not loss or self._may_close(event, loss):
             return False
         event.ignore()
+        return True
+
+    def _may_close(self, event: QEvent, loss: str) -> bool:
+        # `Viewer.close` takes all layers out before; the menu of napari does not.
+        if event.spontaneous() or self._step.viewer.layers:
+            return is_sure(self._step, loss, "Close")
+        logging.getLogger(__name__).error("the window was closed by a program: %s", loss)
         return True
 
 

@@ -7,10 +7,13 @@ from typing import Any
 
 from qtpy.QtWidgets import QDialog, QFileDialog, QInputDialog, QMessageBox, QWidget
 
+from emseg_napari.annotation.session.contents import CONTENTS, SUFFIX
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, UnknownLabels
 from emseg_napari.io.address import Location, location_of
+from emseg_napari.io.containers import FOLDER_SUFFIXES, N5, ZARR
 from emseg_napari.io.datasets import SeveralVolumes
+from emseg_napari.io.export import RECORD
 
 
 def ask_convention(parent: QWidget, error: UserError) -> Convention | None:
@@ -82,9 +85,9 @@ def ask_new_file(parent: QWidget, title: str, start: Path, kind: str) -> Path | 
 
 
 class FolderDialog(QFileDialog):
-    """Asks for a folder to write: the one that it offers is taken although it exists.
+    """Asks for a folder to write: the one that it offers, or another output, is taken although it exists.
 
-    Qt's own function would begin inside of it, with no name, and the next output would lie in the last one.
+    Qt's own function would enter it, and the next output would lie in the last one.
 
     Parameters
     ----------
@@ -104,11 +107,19 @@ class FolderDialog(QFileDialog):
         self.selectFile(start.name)
 
     def accept(self) -> None:
-        """Take the folder that is named; another one that exists is entered."""
-        if self._offered.is_dir() and Path(self.selectedFiles()[0]) == self._offered:
+        """Take the folder that is named; one that exists and is no output is entered."""
+        named = Path(self.selectedFiles()[0])
+        if named.is_dir() and (named == self._offered or _is_output(named)):
             self.done(int(QDialog.DialogCode.Accepted))
         else:
             super().accept()
+
+
+def _is_output(folder: Path) -> bool:
+    """Whether a folder is a session, a container or an export, in which no other output lies."""
+    is_container = any(one.is_node(folder) for one in (ZARR, N5))
+    holds_record = any((folder / name).is_file() for name in (CONTENTS, RECORD))
+    return folder.suffix in (SUFFIX, *FOLDER_SUFFIXES) or is_container or holds_record
 
 
 def ask_new_folder(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
@@ -101,11 +102,10 @@ class VolumeTarget(QWidget):
         Raises
         ------
         UserError
-            If the scheduler's address is not an address, the workers are not a number, or the folder lies in
-            another container.
+            If the scheduler's address is not an address, the workers are not a number, or the folder is none
+            of this machine or lies in another container.
         """
-        text = self.path.text().strip() or self.path.placeholderText()
-        path = local_path(text).expanduser().absolute()
+        path = self._folder()
         if any(parent.suffix in FOLDER_SUFFIXES for parent in path.parents):
             raise UserError(f"{path} lies inside another volume; choose a folder beside it.")
         scheduler = self.scheduler.text().strip() or None
@@ -115,11 +115,20 @@ class VolumeTarget(QWidget):
         remember_folder("volumes", path.parent)
         return path, chosen
 
+    def _folder(self) -> Path:
+        text = self.path.text().strip() or self.path.placeholderText()
+        try:
+            return local_path(text).expanduser().absolute()
+        except RuntimeError:
+            raise UserError(f"{text} names the folder of a user who is not known; give the path.") from None
+
     def _update(self) -> None:
         self.workers.setEnabled(self.scheduler.text().strip() in _WITH_WORKERS)
 
     def _ask(self) -> None:
-        start = Path(self.path.text() or self.path.placeholderText())
+        start = Path(self.path.placeholderText())
+        with suppress(UserError):  # which is said when the job starts
+            start = self._folder()
         path = ask_new_folder(self, "Write to", start, "OME-Zarr (*.zarr)")
         if path is not None:
             self.path.setText(f"{str(path).removesuffix('.zarr')}.zarr")

@@ -13,7 +13,7 @@ from emseg_napari.widgets.base.keys import bind
 from emseg_napari.widgets.base.layer_keys import LayerKeys
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import history_of, is_managed
-from emseg_napari.widgets.layers.selection import show_if_hidden
+from emseg_napari.widgets.layers.selection import hide_covered
 
 
 class UndoKeys(QObject):
@@ -70,15 +70,21 @@ class UndoKeys(QObject):
         return selected if is_painted or not self._owner.isVisible() else self._workspace.labels
 
     def _replay(self, layer: Labels, replay: Callable[[], None], done: str) -> None:
-        """Let napari undo or redo in a foreign layer, and say so if it did something."""
+        """Let napari undo or redo in a foreign layer; show it and say so if that did something."""
         drawn: list[Any] = []
 
         def note(event: Any) -> None:
             drawn.append(event)
 
-        show_if_hidden(self._workspace.viewer, layer)  # else napari draws nothing
+        was_hidden = not layer.visible
+        if was_hidden:
+            layer.visible = True  # else napari draws nothing, and nothing tells whether there was a step
         layer.events.set_data.connect(note)
         replay()
         layer.events.set_data.disconnect(note)
         if drawn:
+            if was_hidden:
+                hide_covered(self._workspace.viewer, layer)
             self.said.emit(f"{done}: the last change in '{layer.name}'.")
+        elif was_hidden:
+            layer.visible = False

@@ -62,7 +62,8 @@ class AidLayer:
         self.is_hidden = False
         if self.layer is not None:
             self.move_up()
-            self.layer.visible = True
+            if not self.layer.visible:  # else napari would draw it again
+                self.layer.visible = True
 
     def hide(self) -> None:
         """Show nothing for now."""

@@ -53,6 +53,11 @@ class QuickLookLayer:
         self._aid.hide()
         self._z = None
 
+    def end(self) -> None:
+        """Hide it, and forget the image."""
+        self.hide()
+        self._image = None
+
     def _draw(self, window: Iterable[slice], values: Any) -> None:
         layer = self._aid.layer
         if layer is not None:

@@ -98,7 +98,7 @@ class StreamingLayer:
         """Read the slice again, though not for every block of many workers."""
         if not self._waits:
             self._waits = True
-            QTimer.singleShot(_REFRESH_MS, self._refresh)
+            QTimer.singleShot(_REFRESH_MS, lambda: self._refresh())  # it is kept until then, unlike a method
 
     def _refresh(self) -> None:
         self._waits = False

@@ -16,7 +16,7 @@ from emseg_napari.widgets.base.dialogs import (
     ask_new_folder,
     is_sure,
 )
-from helpers.window import answer_with
+from helpers.window import answer_with, wait_for
 
 
 def test_only_readings_that_fit_are_offered(qapp, monkeypatch):
@@ -99,6 +99,39 @@ def test_another_folder_that_is_there_is_entered(qtbot, tmp_path):
     dialog.accept()
     assert dialog.isVisible()
     assert Path(dialog.directory().absolutePath()) == tmp_path / "other"
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("y.emseg", "session.json"),
+        ("y.emseg", None),
+        ("renamed", "session.json"),
+        ("y.zarr", "zarr.json"),
+        ("y.n5", None),
+        ("volume", ".zgroup"),
+        ("exported", "export.json"),
+    ],
+)
+def test_another_output_that_is_there_is_taken_not_entered_so_that_nothing_is_written_inside_of_it(
+    qtbot, tmp_path, name, file
+):
+    (tmp_path / name).mkdir()
+    (tmp_path / "x.emseg").mkdir()
+    if file is not None:
+        (tmp_path / name / file).touch()
+    dialog = FolderDialog(None, "Save", tmp_path / "x.emseg", "All files (*)")
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.activateWindow()
+    line = dialog.findChild(QLineEdit)
+    line.setFocus()
+    wait_for(qtbot, line.hasFocus)  # else Qt goes on to select the offered one, too
+    line.selectAll()
+    qtbot.keyClicks(line, name)
+    dialog.accept()
+    assert dialog.result() == QFileDialog.DialogCode.Accepted
+    assert [Path(path) for path in dialog.selectedFiles()] == [tmp_path / name]
 
 
 @pytest.mark.parametrize(("answer", "path"), [(1, "labels"), (0, None)])

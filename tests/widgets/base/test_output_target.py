@@ -85,3 +85,31 @@ def test_the_dialog_begins_where_the_result_would_go_and_ends_the_name(target, m
         seen.append(target.path.text())
     assert seen == ["", "/x/mine.zarr", "/x/mine.zarr"]
     assert asked == [proposed, proposed, "/x/mine.zarr"]
+
+
+@pytest.mark.parametrize("typed", ["out.zarr", "./out.zarr", "~/out.zarr"])
+def test_the_dialog_begins_at_the_output_that_a_short_path_means(target, monkeypatch, tmp_path, typed):
+    asked = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setattr(
+        "emseg_napari.widgets.base.output_target.ask_new_folder", lambda *given: asked.append(given[2])
+    )
+    target.path.setText(f" {typed} ")
+    target.findChildren(QPushButton)[0].click()
+    assert asked == [target.chosen()[0]] == [tmp_path / "out.zarr"]
+
+
+@pytest.mark.parametrize("typed", ["s3://bucket/a.zarr", "~no-such-user/a.zarr"])
+def test_where_what_was_typed_is_no_place_the_dialog_begins_at_the_proposed_name(target, monkeypatch, typed):
+    asked = []
+    monkeypatch.setattr(
+        "emseg_napari.widgets.base.output_target.ask_new_folder", lambda *given: asked.append(given[2])
+    )
+    target.suggest("a")
+    target.path.setText(typed)
+    target.findChildren(QPushButton)[0].click()
+    assert asked == [Path(target.path.placeholderText())]
+    with pytest.raises(UserError, match=r"bucket|no-such-user"):
+        target.chosen()

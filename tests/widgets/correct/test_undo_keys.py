@@ -101,6 +101,27 @@ def test_labels_that_are_undone_are_seen(desk):
     assert desk.first.visible
 
 
+@pytest.mark.parametrize("modifiers", [UNDO, REDO])
+def test_where_there_is_nothing_to_undo_hidden_foreign_labels_stay_hidden_and_those_in_view_in_view(
+    desk, modifiers
+):
+    viewer = desk.workspace.viewer
+    unpainted = viewer.add_labels(desk.foreign.data.copy(), name="unpainted")
+    desk.workspace.choose("labels", unpainted)
+    unpainted.visible, desk.foreign.visible = False, True
+    press(desk, modifiers)
+    assert (unpainted.visible, desk.foreign.visible) == (False, True)
+    assert desk.correct.status.text() == ""
+
+
+def test_foreign_labels_that_are_undone_are_seen_alone(desk):
+    desk.workspace.choose("labels", desk.foreign)
+    desk.foreign.visible, desk.second.visible = False, True
+    press(desk, UNDO)
+    assert painted(desk) == ["first", "second"]
+    assert (desk.foreign.visible, desk.second.visible) == (True, False)
+
+
 def test_the_selected_layer_is_undone_while_the_dock_is_not_seen(desk):
     desk.workspace.viewer.layers.selection.active = desk.second
     canvas = canvas_of(desk)

@@ -90,3 +90,17 @@ def test_what_the_user_has_hidden_is_not_shown_again(viewer):
     aid.hide()
     aid.show_again()
     assert layer.visible
+
+
+@pytest.mark.parametrize("kind", ["image", "labels"])
+def test_a_layer_that_is_seen_already_is_neither_drawn_nor_moved_again(viewer, kind):
+    aid, place = AidLayer(viewer, kind, name="aid"), slice_transform(viewer.layers["cells"], 2)
+    layer, events = aid.show(np.zeros((1, 8, 10), np.uint8), place), []
+    for event in (layer.events.visible, layer.events.set_data, viewer.layers.events.moved):
+        event.connect(events.append)
+    for _ in range(3):
+        aid.reveal()
+    assert events == []
+    layer.visible = False
+    aid.reveal()
+    assert layer.visible
