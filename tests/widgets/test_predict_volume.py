@@ -216,7 +216,7 @@ def test_cells_of_a_broken_off_prediction_are_not_made_of_what_is_missing(desk, 
     cells.volume.path.setText(str(tmp_path / "cells.zarr"))
     cells.find.click()
     wait_for(qtbot, lambda: not cells.job.running)
-    assert "1 parts have no cells, the first (2, 0, 0)" in cells.status.text()
+    assert "1 part without cells, the first (2, 0, 0)" in cells.status.text()
 
 
 def test_a_name_is_proposed_beside_the_volume_not_in_it(desk, monkeypatch, tmp_path):
