@@ -339,7 +339,9 @@ def test_the_user_may_try_a_search_again_that_failed(running):
 
 def test_labels_of_another_size_than_the_image_are_not_searched_unasked(alone):
     alone.step.show()
-    alone.step.workspace.choose("image", alone.step.viewer.add_image(np.zeros((6, 8, 8)), name="small"))
+    viewer, first = alone.step.viewer, alone.step.workspace.image
+    alone.step.workspace.choose("image", viewer.add_image(np.zeros((6, 8, 8)), name="small"))
+    viewer.layers.remove(first)
     rest(alone)
     assert (alone.jobs, alone.step.status.text()) == ([], "")
     alone.next.click()

@@ -130,6 +130,7 @@ def test_a_probability_on_disk_is_scored_where_there_is_truth(walls, qtbot, tmp_
     dock.load.new_labels_button.click()
     put_labels(dock.workspace.labels, [2, 58], stack.shape)
     layer = viewer.add_image(lazy, name="on disk", contrast_limits=(0, 255), scale=(50, 4, 4))
+    wait_for(qtbot, lambda: not dock.offer.isHidden())  # it has looked whether this may be labels
     dock.evaluate.prediction.choose(layer)
     shown = probability.seen()
     dock.evaluate.evaluate.click()
