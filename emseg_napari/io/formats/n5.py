@@ -106,7 +106,7 @@ def _open(folder: Location, fills: bool) -> Any:
 def _reason(error: ValueError) -> str:
     """Return what TensorStore says is wrong, without its code, the file and what it was asked for."""
     text = " ".join(str(error).split()).partition(" [tensorstore_spec")[0]
-    return text.rpartition(f'{_ATTRIBUTES}": ')[2][:_SHOWN]
+    return re.split(rf'{re.escape(_ATTRIBUTES)}"?: ', text)[-1][:_SHOWN]
 
 
 def _datasets(folder: Location, above: str = "") -> dict[str, Dataset]:
