@@ -139,13 +139,7 @@ def names_below(address: PureAddress) -> list[str]:
 
 
 def write(address: PureAddress, content: bytes) -> None:
-    """Write an object, which appears whole or not at all.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
+    """Write an object, which appears whole or not at all; `StoreError` if it cannot be written."""
     _change(address, content)
 
 
@@ -154,9 +148,14 @@ def remove(address: PureAddress) -> None:
     _change(address, None)
 
 
-def _change(address: PureAddress, content: bytes | None) -> None:
+def check_writable(address: PureAddress) -> None:
+    """Raise `StoreError` if an address is on a web server."""
     if address.is_web:
         raise StoreError(f"{address} is on a web server, where nothing is written; choose an s3:// address.")
+
+
+def _change(address: PureAddress, content: bytes | None) -> None:
+    check_writable(address)
     with explained(address, "written"):
         _bucket(address).write(address.key, content).result(timeout=PATIENCE_S)
 
