@@ -12,8 +12,9 @@ import zarr
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.chunk_errors import BrokenChunk, read_or_find_broken
-from emseg_napari.io.object_store import StoreError
+from emseg_napari.io.object_store import Refused, StoreError
 from emseg_napari.io.open import open_volume
+from emseg_napari.io.source_id import state_of
 from helpers.stores import BUCKET, Store
 
 SHAPE = (4, 64, 64)
@@ -100,3 +101,52 @@ def test_a_store_that_fails_while_a_damaged_chunk_is_looked_for_is_no_damage() -
 
     with pytest.raises(StoreError, match="away"):
         read_or_find_broken(read, (slice(0, 1), slice(0, 1), slice(0, 2)), (1, 1, 2), (1, 1, 1), "a.zarr")
+
+
+def without_lists(store: Store) -> None:
+    """Refuse what is missing, as a bucket does that does not let be listed what it has."""
+    store.fault = lambda method, key: None if key in store.objects else 403
+
+
+def remove_first_chunks(store: Store) -> None:
+    for chunk in ("a.n5/0/0/0", "pre/4_4_40/0-32_0-32_0-1", "plain.zarr/c/0/0/0", "sharded.zarr/c/0/0/0"):
+        del store.objects[f"{BUCKET}/{chunk}"]
+
+
+@pytest.mark.parametrize("name", ["a.n5", "pre", "plain.zarr", "sharded.zarr"])
+def test_missing_chunks_are_empty_in_a_bucket_that_refuses_what_is_missing(filled: Store, name: str) -> None:
+    remove_first_chunks(filled)
+    without_lists(filled)
+    part = 64 if name == "sharded.zarr" else 32
+    expected = VALUES.copy()
+    expected[0, :part, :part] = 0
+    for base in (filled.web, filled.s3):
+        volume = open_volume(f"{base}/{name}", fills=True)
+        np.testing.assert_array_equal(volume[...], expected)
+        np.testing.assert_array_equal(volume[0, 10:50, 20:60], expected[0, 10:50, 20:60])
+        states = [state_of(volume)]
+        filled.fault = lambda method, key: None
+        assert [state_of(volume)] == states
+        without_lists(filled)
+
+
+@pytest.mark.parametrize("name", ["a.n5", "pre", "plain.zarr", "sharded.zarr"])
+def test_a_chunk_that_is_refused_may_be_missing_as_the_sentence_says(filled: Store, name: str) -> None:
+    remove_first_chunks(filled)
+    without_lists(filled)
+    with pytest.raises(Refused, match="refuses what is missing, too") as raised:
+        open_volume(f"{filled.web}/{name}")[...]
+    assert "'Missing chunks are empty'" in str(raised.value)
+    assert raised.value.settings == ("missing_is_empty",)
+
+
+@pytest.mark.parametrize("name", ["a.n5", "pre", "plain.zarr", "sharded.zarr"])
+def test_a_store_that_refuses_all_has_no_empty_chunks(filled: Store, name: str) -> None:
+    volume = open_volume(f"{filled.web}/{name}", fills=True)
+    volume[0]
+    filled.fault = lambda method, key: 403
+    with pytest.raises(Refused, match=r"may not be read \(403\)") as raised:
+        volume[1]
+    assert "too" not in str(raised.value)
+    with pytest.raises(Refused):
+        state_of(volume)
