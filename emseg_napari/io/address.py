@@ -13,9 +13,10 @@ from urllib.parse import unquote
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io import object_store
-from emseg_napari.io.pure_address import QUERIES, PureAddress
+from emseg_napari.io.pure_address import PureAddress, keep_query
 
 _ADDRESS = re.compile(r"(https?|s3|gs)://([^/?#]*)/?([^?#]*)\??([^#]*)", re.IGNORECASE)
+_SERVER = re.compile(r"[^:]*(:\d*)?|\[[^\]]*\](:\d*)?")  # a server without one or with one, also of IPv6
 _STORE_ADDRESS = re.compile(r"(s3|gs)://([^/]*)/?(.*)()", re.IGNORECASE)
 
 
@@ -90,16 +91,16 @@ def location_of(path: str | Location) -> Location:
     if found is None:
         return Path(path)
     scheme, server, key, query = found.groups()
-    address = Address(f"{scheme.lower()}://{server}", _plain(key, scheme))
-    if "@" in server:
-        address = Address(f"{scheme.lower()}://{server.rpartition('@')[2]}", address.key)
+    if "@" in server or ("@" in text and not _SERVER.fullmatch(server)):  # a password may hold any sign
         raise UserError(
-            f"{address} was given with a name or password, which an address must not hold; leave it out."
+            f"An address {scheme.lower()}://... was given with a name or password, which it must not hold; "
+            "leave it out."
         )
     if not server:
         raise UserError(f"{scheme.lower()}:// is not a whole address; write one such as s3://bucket/a.zarr.")
+    address = Address(f"{scheme.lower()}://{server}", _plain(key, scheme))
     if query:
-        QUERIES[str(address)] = query
+        keep_query(address, query)
     return address
 
 

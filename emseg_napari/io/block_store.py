@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.abc.store import Store
 from zarr.codecs import BloscCodec
+from zarr.errors import ContainsArrayError, ContainsGroupError
+from zarr.storage import MemoryStore
 
 from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
@@ -20,7 +23,6 @@ from emseg_napari.io import object_store
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.chosen_blocks import ChosenBlocks
-from emseg_napari.io.containers import check_access
 from emseg_napari.io.layout import Block, Blocks, Layout
 from emseg_napari.io.object_store import StoreError
 from emseg_napari.io.output_place import is_begun, output_store
@@ -54,8 +56,6 @@ class BlockFiles:
     def array(self) -> zarr.Array:
         """The Zarr array, opened for reading and writing."""
         if not is_begun(self.folder):  # Zarr would create it
-            if isinstance(self.folder, Address):
-                check_access(self.folder)
             raise UserError(
                 f"{self.folder} is not there; every process that works on it needs it under this name."
             )
@@ -198,24 +198,29 @@ def create_level(folder: Location, level: int, layout: Layout, shape: Size) -> B
     if is_begun(place):
         return BlockFiles(folder, level)
     if isinstance(place, Address):
-        _create_array(place, layout, shape)
+        _create_array(output_store(place), layout, shape)
     else:
         owned_output.refuse_outside(str(folder), place)
         with owned_output.replacing_folder(place) as temporary:
-            _create_array(temporary, layout, shape)
+            _create_array(output_store(temporary), layout, shape)
     return BlockFiles(folder, level)
 
 
-def _create_array(place: Location, layout: Layout, shape: Size) -> None:
-    store = output_store(place)
+def _create_array(store: Store, layout: Layout, shape: Size) -> zarr.Array:
     with failing():
-        zarr.create_array(store, shape=shape, dtype=layout.dtype, fill_value=0, **_cut(layout))
+        return zarr.create_array(store, shape=shape, dtype=layout.dtype, fill_value=0, **_cut(layout))
 
 
 def create_output(path: Location, layout: Layout, attributes: dict[str, Any]) -> None:
     """Create the group of an output with its level 0, whole or not at all."""
     if isinstance(path, Address):
-        _create_group(path, layout, attributes)
+        try:
+            _create_group(path, layout, attributes)
+        except (ContainsArrayError, ContainsGroupError):
+            raise UserError(
+                f"At the same moment another program began an output at {path}; start again, which resumes "
+                "it if all choices are the same."
+            ) from None
         return
     with owned_output.replacing_folder(path) as temporary:
         _create_group(temporary, layout, attributes)
@@ -225,9 +230,22 @@ def _create_group(folder: Location, layout: Layout, attributes: dict[str, Any]) 
     """Create the group of an output with its level 0 in an empty folder."""
     format_: Any = 3 if layout.version == "0.5" else 2
     create_level(folder, 0, layout, layout.shape)
+    if isinstance(folder, Address):  # where it may be from a beginning that was killed
+        _check_level(folder, layout)
     # The last: in a store, where nothing is renamed, an output without its group counts as none.
     with failing():
         zarr.create_group(store=output_store(folder), zarr_format=format_, attributes=attributes)
+
+
+def _check_level(folder: Address, layout: Layout) -> None:
+    """Raise `UserError` if level 0 of an output without its group has not the wanted layout."""
+    with failing():
+        found = zarr.open_array(output_store(folder / "0"), mode="r")
+    if found.metadata.to_dict() != _create_array(MemoryStore(), layout, layout.shape).metadata.to_dict():
+        raise UserError(
+            f"An output at {folder} was begun with another layout, and then killed; remove it, or choose "
+            "another name."
+        )
 
 
 def _cut(layout: Layout) -> dict[str, Any]:

@@ -116,6 +116,8 @@ def read_or_find_broken(read: Read, window: VolumeWindow, shape: Size, chunks: S
 def _try(read: Read, index: Size, part: VolumeWindow, name: str) -> None:
     try:
         read(part)
+    except UserError:  # as of a store that cannot be reached now
+        raise
     except Exception as error:
         sentence = f"chunk {index} of {name} is damaged ({one_line(error)}); copy the volume again."
         raise BrokenChunk(sentence, index) from error

@@ -31,6 +31,7 @@ _OF_THE_STORE = re.compile(
     r"PERMISSION_DENIED|ABORTED: All|CURL error|HTTP code|http_response_code|NoSuchBucket"
 )
 _ANY = re.compile("")
+_TOO_SHORT = re.compile(r"OUT_OF_RANGE|HTTP code 416|http_response_code='416'")  # for the part that is wanted
 _CURL = {
     "6": "the server is not known; check the address and the network",
     "7": "the server cannot be reached; check the address and the network",
@@ -56,7 +57,7 @@ class Refused(StoreError):
 
 
 def read(address: PureAddress, part: slice | None = None) -> bytes:
-    """Return an object or a part of it, see `Address.read_bytes`."""
+    """Return an object or a part of it, see `Address.read_bytes`; `ValueError` if it is too short."""
     with explained(address):
         found = _read(address, part)
     if found is None:
@@ -138,13 +139,7 @@ def names_below(address: PureAddress) -> list[str]:
 
 
 def write(address: PureAddress, content: bytes) -> None:
-    """Write an object, which appears whole or not at all.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
+    """Write an object, which appears whole or not at all; `StoreError` if it cannot be written."""
     _change(address, content)
 
 
@@ -153,9 +148,14 @@ def remove(address: PureAddress) -> None:
     _change(address, None)
 
 
-def _change(address: PureAddress, content: bytes | None) -> None:
+def check_writable(address: PureAddress) -> None:
+    """Raise `StoreError` if an address is on a web server."""
     if address.is_web:
         raise StoreError(f"{address} is on a web server, where nothing is written; choose an s3:// address.")
+
+
+def _change(address: PureAddress, content: bytes | None) -> None:
+    check_writable(address)
     with explained(address, "written"):
         _bucket(address).write(address.key, content).result(timeout=PATIENCE_S)
 
@@ -243,20 +243,25 @@ def read_array(location: Path | PureAddress, part: Any) -> Any:
 def explained(
     location: Path | PureAddress, wish: str = "read", pattern: re.Pattern[str] = _ANY
 ) -> Iterator[None]:
-    """Turn TensorStore's error about a store into a sentence; one that does not fit a pattern stays.
+    """Turn TensorStore's error about a store into a sentence.
 
     Raises
     ------
     StoreError
+    ValueError
+        Of a file, as it was; of an address, if it does not fit the pattern or an object is too short: it is
+        about what the store holds. It says nothing of a signature.
     """
     try:
         yield
     except TimeoutError:
         raise StoreError(f"{location} cannot be {wish}: {_CURL['28']}.") from None
     except (ValueError, NotImplementedError) as error:
-        if isinstance(location, Path) or not pattern.search(str(error)):
+        if isinstance(location, Path):
             raise
         # Not "from error": it holds the query of a signed address.
+        if _TOO_SHORT.search(str(error)) or not pattern.search(str(error)):
+            raise ValueError(_reason(location, str(error))) from None
         raise _error(location, wish, str(error)) from None
 
 
@@ -276,5 +281,14 @@ def _error(address: PureAddress, wish: str, text: str) -> StoreError:
             f"{address} cannot be {wish}: the server answers with the error {number}; check the address, or "
             "try again later."
         )
-    reason = " ".join(text.partition(" [")[0].split())[:_SHOWN]
+    reason = _reason(address, text)[:_SHOWN]
     return StoreError(f"{address} cannot be {wish} ({reason}); check the address, or try again later.")
+
+
+def _reason(address: PureAddress, text: str) -> str:
+    """Return what TensorStore says is wrong, without what it was asked for and any signature."""
+    text = " ".join(text.partition(" [")[0].split())
+    if address.query:
+        # However it was encoded on the way: up to the end of the word, or the colon there.
+        text = re.sub(r"\?\S*?(?=:?(\s|$))", "", text.replace(f"?{address.query}", ""))
+    return text

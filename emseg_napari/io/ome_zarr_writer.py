@@ -24,6 +24,7 @@ from emseg_napari.io.block_store import IN_USE_S, BlockFiles, create_output
 from emseg_napari.io.chosen_blocks import ChosenBlocks
 from emseg_napari.io.layout import Block, Blocks, Layout
 from emseg_napari.io.multiscale import Multiscale
+from emseg_napari.io.object_store import StoreError
 from emseg_napari.io.output_place import is_begun, is_free, output_store, owned
 from emseg_napari.io.resume_check import LATER, MARKS, UNREAD, OutputState, check_resumable
 from emseg_napari.io.source_id import STATE
@@ -145,7 +146,8 @@ class VolumeOutput:
         return dict(record)
 
     def update_record(self, changes: Mapping[str, Any]) -> None:
-        """Change values of the record."""
+        """Change values of the record as it is now; see `output_place` for several writers in a store."""
+        self.__dict__.pop("_group", None)  # which holds the record as it was read first
         self._update_attributes({_RECORD: {**self.record, **changes}})
 
     def note_unread(self, is_so: bool) -> None:
@@ -219,18 +221,7 @@ class VolumeOutput:
         return [BlockFiles(self.path, level).array for level in range(self._level_count())]
 
     def write(self, block: Block, values: np.ndarray) -> None:
-        """Write one block, whole or not at all; the same values give the same bytes.
-
-        Parameters
-        ----------
-        block, values
-            As for `BlockFiles.write`.
-
-        Raises
-        ------
-        UserError
-            If the folder is not writable or the disk is full; what was written before stays.
-        """
+        """Write one block, whole or not at all; see `BlockFiles.write`. What was written before stays."""
         self._files.write(block, values)
 
     def finish(self, context: JobContext | None = None, scheduler: Scheduler = LOCAL) -> None:
@@ -278,6 +269,7 @@ class VolumeOutput:
             self._group.update_attributes(changes)
 
     def _publish_levels(self, levels: int) -> None:
+        self.__dict__.pop("_group", None)
         if self._level_count() != levels:
             self._update_attributes(_attributes(self.layout, self.record, self.path.name, levels))
 
@@ -293,6 +285,8 @@ def _attributes(layout: Layout, record: Mapping[str, Any], name: str, levels: in
 def _check_earlier_output(output: VolumeOutput) -> None:
     try:
         written_here = _RECORD in output._group.attrs and bool(output.layout)
+    except StoreError:
+        raise
     except (OSError, ValueError, LookupError, TypeError, UserError):
         written_here = False
     if not written_here:

@@ -5,7 +5,8 @@ leaves no half of a block. `DurableStore` adds that the bytes are on the disk be
 that exists counts as complete, and that a full disk is reported in a sentence.
 
 An object of a store (`AddressStore`) appears whole or not at all by itself. There are no locks there: two
-writers of one output write the same bytes.
+writers with the same choices write the same blocks, others are refused (of two that begin at the same moment
+perhaps both). A change of the record is made to what is there then; of two at the same moment one is lost.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from zarr.storage import LocalStore
 
 from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io import object_store
 from emseg_napari.io.address import Address, Location
-from emseg_napari.io.containers import ZARR
+from emseg_napari.io.containers import ZARR, check_access
 from emseg_napari.io.zarr_store import AddressStore
+
+_BEFORE_GROUP = frozenset(f"0/{mark}" for mark in ZARR.marks)  # what a killed beginning leaves in a store
 
 
 class DurableStore(LocalStore):
@@ -48,8 +52,19 @@ def output_store(location: Location) -> Store:
 
 
 def is_begun(location: Location) -> bool:
-    """Whether an output, or a level of it, is there; of a store one that is complete but for its blocks."""
-    return ZARR.is_node(location) if isinstance(location, Address) else location.is_dir()
+    """Whether an output, or a level of it, is there; of a store one that is complete but for its blocks.
+
+    Raises
+    ------
+    StoreError
+        If a store refuses to say so: what is there must not be begun anew.
+    """
+    if isinstance(location, Path):
+        return location.is_dir()
+    found = ZARR.is_node(location)
+    if not found:
+        check_access(location)
+    return found
 
 
 @contextmanager
@@ -65,10 +80,11 @@ def is_free(path: Location) -> bool:
     Raises
     ------
     UserError
-        If it is a file.
+        If it is a file, or an address that cannot be listed or written to.
     """
     if isinstance(path, Address):
-        return not is_begun(path)
+        object_store.check_writable(path)
+        return not is_begun(path) and _BEFORE_GROUP.issuperset(object_store.keys_below(path))
     if path.is_dir():
         return all(files.is_temporary(one.name) for one in path.iterdir())
     if path.exists() or path.is_symlink():

@@ -6,12 +6,22 @@ where it is pickled.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
-QUERIES: dict[str, str] = {}  # by the text of the address that it was given with
+
+class _Query(NamedTuple):
+    """What a user gave behind a question mark, with which address, and when (ns since 1970)."""
+
+    text: str
+    place: str
+    given: int
+
+
+QUERIES: dict[str, _Query] = {}  # by the text of the address that it was given with
 _CONTAINERS = (".zarr", ".n5")
 _UNQUOTED = "/~-._:@!$&'()*+,;="
 
@@ -36,7 +46,7 @@ class PureAddress:
         return f"{self.base}/{key}".rstrip("/")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), self.base, self.key, self.query)
+        return _restored, (type(self), self.base, self.key, self._query)
 
     def __truediv__(self, name: str) -> Self:
         return type(self)(self.base, f"{self.key}/{str(name).strip('/')}".strip("/"))
@@ -54,8 +64,13 @@ class PureAddress:
     @property
     def query(self) -> str:
         """What the user gave behind the question mark, here or above: a secret, never to be shown or kept."""
+        found = self._query
+        return found.text if found else ""
+
+    @property
+    def _query(self) -> _Query | None:
         around = map(str, (self, *self.parents))
-        return next((QUERIES[one] for one in around if one in QUERIES), "")
+        return next((QUERIES[one] for one in around if one in QUERIES), None)
 
     @property
     def name(self) -> str:
@@ -112,8 +127,22 @@ class PureAddress:
         return PurePosixPath(self.key).relative_to(other.key)
 
 
-def _restored(kind: type[PureAddress], base: str, key: str, query: str) -> PureAddress:
+def keep_query(address: PureAddress, text: str) -> None:
+    """Send what a user gave behind a question mark along with all requests at an address and below it."""
+    _keep(_Query(text, str(address), time.time_ns()))
+
+
+def _keep(query: _Query) -> None:
+    """Keep a query in place of all earlier ones at its address and below."""
+    for place, known in list(QUERIES.items()):
+        if f"{place}/".startswith(f"{query.place}/") and known.given <= query.given:
+            QUERIES.pop(place, None)
+    QUERIES[query.place] = query
+
+
+def _restored(kind: type[PureAddress], base: str, key: str, query: _Query | None) -> PureAddress:
     address = kind(base, key)
-    if query and not address.query:
-        QUERIES[str(address)] = query
+    known = address._query
+    if query and (known is None or known.given < query.given):  # a signature that was renewed
+        _keep(query)
     return address

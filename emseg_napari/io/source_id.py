@@ -21,6 +21,7 @@ from emseg_napari.io.address import Address, is_address
 from emseg_napari.io.axes import VolumeWindow
 from emseg_napari.io.chunk_errors import BrokenChunk
 from emseg_napari.io.containers import existing_part
+from emseg_napari.io.formats.chunk_files import ChunkFilePixels
 from emseg_napari.io.slabs import in_slabs
 from emseg_napari.io.volume import Volume
 
@@ -185,17 +186,20 @@ def _mark_of_part(part: _Part, is_small: bool, fills: bool) -> str:
 
 def _marks_of_objects(volume: Volume) -> list[str]:
     stored = _stored(volume)
-    fills = bool(getattr(stored, "fills", False))
     objects = stored.some_files(_MOST_OBJECTS)
     with ThreadPoolExecutor(_REQUESTS) as pool:
-        return list(pool.map(lambda one: _mark_of_object(one, fills), objects))
+        return list(pool.map(lambda one: _mark_of_object(one, stored), objects))
 
 
-def _mark_of_object(address: Address, fills: bool) -> str:
+def _mark_of_object(address: Address, stored: ChunkFilePixels) -> str:
     try:
         return _digits(sha256(object_store.mark_of(address)))
     except FileNotFoundError:
-        return "missing" if fills else ""
+        return "missing" if stored.fills else ""
+    except object_store.Refused:
+        if not (stored.fills and stored.may_refuse_missing()):
+            raise
+        return "missing"
 
 
 def _marks_in_memory(volume: Volume) -> list[str]:

@@ -41,6 +41,8 @@ def failing() -> Iterator[None]:
     StoreError
     FileNotFoundError
         If a chunk of a complete array is missing.
+    ValueError
+        If an object is empty or too short.
     """
     failures: list[Exception] = []
     token = _failures.set(failures)
@@ -96,9 +98,11 @@ class AddressStore(Store):
         """Return an object or a part of it; None if it is not there."""
         is_metadata = key.rpartition("/")[2] in _METADATA
         found = await self._do(_metadata if is_metadata else object_store.read, key, _part(byte_range))
+        failures = _failures.get()
+        if found == b"" and failures is not None and not is_metadata:  # Zarr would take it for missing
+            failures.append(ValueError(f"{self._address / key} is empty (0 bytes)"))
         if found is not None:
             return prototype.buffer.from_bytes(found)
-        failures = _failures.get()
         if self._is_complete and failures is not None and not is_metadata:
             failures.append(FileNotFoundError(f"{self._address / key} does not exist"))
         return None
@@ -144,7 +148,7 @@ class AddressStore(Store):
         """Return the result of a request, None if there is no such object, or it failed within `failing`."""
         outcome = await asyncio.to_thread(_outcome, request, self._address / key, *more)
         failures = _failures.get()
-        if not isinstance(outcome, StoreError):
+        if not isinstance(outcome, Exception):
             return outcome
         if failures is None:
             raise outcome
@@ -153,12 +157,12 @@ class AddressStore(Store):
 
 
 def _outcome(request: Callable[..., Any], address: Address, *more: Any) -> Any:
-    """Return what a request returns, or the `StoreError` that it raises."""
+    """Return what a request returns, or the error that it raises."""
     try:
         return request(address, *more)
     except FileNotFoundError:
         return None
-    except StoreError as error:
+    except (StoreError, ValueError) as error:
         return error
 
 

@@ -153,6 +153,9 @@ class _Handler(BaseHTTPRequestHandler):
         if wanted and self._store.knows_ranges:
             self._store.on_range(wanted)
             first, end = _range(wanted, len(content))
+            if first >= len(content):
+                self._send(416, b"<Error><Code>InvalidRange</Code></Error>", with_content=with_content)
+                return
             headers["Content-Range"] = f"bytes {first}-{end - 1}/{len(content)}"
             content, code = content[first:end], 206
         self._send(code, content, headers, with_content)

@@ -55,10 +55,52 @@ def test_a_signature_is_sent_but_never_shown(monkeypatch: pytest.MonkeyPatch) ->
     assert kvstore(pickle.loads(travelling))["base_url"] == "https://server?sig=secret"
 
 
-def test_a_password_in_an_address_is_refused_without_repeating_it() -> None:
+def test_a_renewed_signature_reaches_a_process_that_lives_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    level = pickle.dumps(location_of("https://server/em/a.zarr?sig=old") / "0")
+    renewed = pickle.dumps(location_of("https://server/em/a.zarr?sig=new") / "1")
+    monkeypatch.setattr(pure_address, "QUERIES", {})  # as in another process
+    assert pickle.loads(level).query == "sig=old"
+    assert pickle.loads(renewed).query == "sig=new"
+    assert location_of("https://server/em/a.zarr/0").query == "sig=new"
+    assert pickle.loads(level).query == "sig=new"  # an answer that was under way does not bring it back
+
+
+def test_a_signature_stands_for_all_below_that_had_another_one() -> None:
+    location_of("https://server/em/a.zarr/0?sig=old")
+    location_of("https://server/em/a.zarr2?sig=other")
+    location_of("https://server/em/a.zarr?sig=new")
+    assert location_of("https://server/em/a.zarr/0").query == "sig=new"
+    assert location_of("https://server/em/a.zarr2").query == "sig=other"
+
+
+def test_a_signature_from_elsewhere_leaves_later_ones_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    travelling = pickle.dumps(location_of("https://server/em/a.zarr?sig=old") / "1")
+    monkeypatch.setattr(pure_address, "QUERIES", {})
+    level = location_of("https://server/em/a.zarr/0?sig=new")
+    assert pickle.loads(travelling).query == "sig=old"
+    assert level.query == "sig=new"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://me:secret@server/a.zarr",
+        "https://me:the/secret@server/a.zarr",
+        "https://me:the?secret@server/a.zarr",
+        "https://me:the#secret@server/a.zarr",
+        "https://me:with@/secret@server/a.zarr",
+        "s3://me:the/secret@bucket/a.zarr",
+    ],
+)
+def test_a_password_in_an_address_is_refused_without_repeating_it(text: str) -> None:
     with pytest.raises(UserError, match="was given with a name or password") as raised:
-        location_of("https://me:secret@server/a.zarr")
+        location_of(text)
     assert "secret" not in str(raised.value)
+
+
+def test_an_at_sign_in_a_key_is_no_password() -> None:
+    assert location_of("https://server:8000/a@b.zarr") == Address("https://server:8000", "a@b.zarr")
+    assert location_of("s3://bucket/a:1@b.zarr") == Address("s3://bucket", "a:1@b.zarr")
 
 
 def test_an_address_without_a_bucket_is_refused() -> None:

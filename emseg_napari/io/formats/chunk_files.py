@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from emseg_napari.io.axes import Size, VolumeWindow, shape_text, size_of
 from emseg_napari.io.chunk_errors import LazyFile, MissingChunk, chunks_over, read_or_find_broken
 from emseg_napari.io.description import StackAxes
 from emseg_napari.io.layout import Blocks
+from emseg_napari.io.object_store import Refused
+from emseg_napari.settings.titles import title_of
 
 _GIB = 1 << 30
 
@@ -47,6 +50,8 @@ class ChunkFilePixels(LazyFile):
     chunks: Size
     axes: StackAxes
     fills: bool = False
+
+    _metadata: ClassVar[tuple[str, ...]]  # its files, one or more of which are in the folder
 
     @cached_property
     @abstractmethod
@@ -97,11 +102,33 @@ class ChunkFilePixels(LazyFile):
         """Read, and look for what is missing only where that fails: to ask takes as long as to read."""
         try:
             return self._read(window)
+        except Refused as error:
+            if not self.may_refuse_missing():
+                raise
+            if self.fills:
+                return self._read_permitted(window)
+            raise _maybe_missing(error) from None
         except UserError:
             raise
         except Exception:
             self._check_files(window)
             raise
+
+    def may_refuse_missing(self) -> bool:
+        """Whether chunks that a store refuses may be missing: at least it lets the metadata be read.
+
+        A store that does not let be listed what it has refuses what is missing, too.
+        """
+        return any((self.folder / name).is_file() for name in self._metadata)
+
+    def _read_permitted(self, window: VolumeWindow) -> np.ndarray:
+        """Read file by file; what is refused is the fill value."""
+        values = np.full(size_of(window), self._fill_value, self.dtype)
+        for whole, _ in self._files(window):
+            part = _common(whole, window)
+            with suppress(Refused):
+                values[_shifted(part, window)] = self._read(part)
+        return values
 
     def _check_files(self, window: VolumeWindow) -> None:
         """Raise `BrokenChunk` where a file is not there; a library would return the fill value."""
@@ -123,6 +150,27 @@ def check_chunks(chunks: Size, dtype: np.dtype[Any], name: str) -> None:
             f"{name} has chunks of {shape_text(chunks)} voxels, each of which takes {size / _GIB:.1f} GiB of "
             f"memory, and {free / _GIB:.1f} GiB are free; save it with smaller chunks."
         )
+
+
+def _maybe_missing(error: Refused) -> Refused:
+    return Refused(
+        f"{str(error).rstrip('.')}. A store that does not let be listed what it has refuses what is missing, "
+        "too: if the program that wrote the volume leaves out empty chunks, choose "
+        f"{title_of('missing_is_empty')}.",
+        ("missing_is_empty",),
+    )
+
+
+def _common(one: VolumeWindow, other: VolumeWindow) -> VolumeWindow:
+    """Return what lies in both windows."""
+    z, y, x = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    return z, y, x
+
+
+def _shifted(part: VolumeWindow, window: VolumeWindow) -> VolumeWindow:
+    """Return a part of a window as seen from the beginning of that."""
+    z, y, x = (slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, window, strict=True))
+    return z, y, x
 
 
 def _first(part: VolumeWindow, window: VolumeWindow, chunks: Size) -> Size:

@@ -33,6 +33,7 @@ class N5Pixels(ChunkFilePixels):
     """An N5 dataset in a folder or at an address."""
 
     _fill_value = 0
+    _metadata = N5.marks
 
     @cached_property
     def _array(self) -> Any:
@@ -69,7 +70,8 @@ def open_n5(root: Location, dataset: str = "", fills: bool = False, wanted: Want
     UserError
         If there is no such dataset, several could be meant, or it is not a grey stack.
     """
-    if not (root / dataset).is_dir():
+    # Asked in this order, as a store may not list what it has, or take long to.
+    if not N5.is_node(root / dataset) and not (root / dataset).is_dir():
         raise unknown_dataset(_datasets(root), dataset, root.name)
     if "dimensions" not in _attributes(root / dataset):
         found = _datasets(root / dataset)
@@ -106,7 +108,7 @@ def _open(folder: Location, fills: bool) -> Any:
 def _reason(error: ValueError) -> str:
     """Return what TensorStore says is wrong, without its code, the file and what it was asked for."""
     text = " ".join(str(error).split()).partition(" [tensorstore_spec")[0]
-    return text.rpartition(f'{_ATTRIBUTES}": ')[2][:_SHOWN]
+    return re.split(rf'{re.escape(_ATTRIBUTES)}"?: ', text)[-1][:_SHOWN]
 
 
 def _datasets(folder: Location, above: str = "") -> dict[str, Dataset]:

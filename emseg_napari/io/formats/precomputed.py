@@ -48,6 +48,7 @@ class PrecomputedPixels(ChunkFilePixels):
     is_sharded: bool = False
 
     _fill_value = 0
+    _metadata = ("info",)
 
     @cached_property
     def _array(self) -> Any:

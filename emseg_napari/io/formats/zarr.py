@@ -27,6 +27,8 @@ from emseg_napari.io.zarr_store import failing, readable_store
 class ZarrPixels(ChunkFilePixels):
     """A Zarr array in a folder or at an address."""
 
+    _metadata = ZARR.marks
+
     @cached_property
     def _array(self) -> zarr.Array:
         with failing():

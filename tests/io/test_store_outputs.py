@@ -1,0 +1,111 @@
+"""Outputs in a store: they take nothing that is not their own, and two writers mix nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from emseg_napari.core.jobs import UserError
+from emseg_napari.io import ome_zarr_writer
+from emseg_napari.io.address import location_of
+from emseg_napari.io.block_store import create_level
+from emseg_napari.io.object_store import StoreError
+from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
+from helpers.stores import BUCKET, Store
+
+SHAPE = (2, 70, 90)
+LAYOUT = Layout(SHAPE, "uint8", chunk=(1, 32, 32), shard=(1, 64, 64))
+DEEPER = Layout(SHAPE, "uint8", chunk=(1, 32, 32), shard=(2, 64, 64))
+
+
+def prepared(store: Store, layout: Layout = LAYOUT, **record: Any) -> VolumeOutput:
+    return VolumeOutput.prepare(f"{store.s3}/out.zarr", layout, {"software": "me", **record})
+
+
+def refused(store: Store, words: str) -> None:
+    """Whether an output is refused in a sentence, and nothing in the store has changed."""
+    before = dict(store.objects)
+    with pytest.raises(UserError, match=words):
+        prepared(store)
+    assert store.objects == before
+
+
+def test_arrays_of_others_without_a_group_are_not_taken(store: Store, tmp_path: Path) -> None:
+    array = zarr.create_array(tmp_path / "0", shape=SHAPE, chunks=(1, 64, 64), dtype="uint8")
+    array[...] = 7
+    store.upload(tmp_path, "out.zarr")
+    refused(store, r"s3://em-images/out\.zarr exists and is not an earlier output of emseg")
+
+
+def test_what_is_no_zarr_is_not_taken(store: Store) -> None:
+    store.objects[f"{BUCKET}/out.zarr/info"] = b'{"scales": []}'
+    refused(store, "is not an earlier output of emseg")
+
+
+def test_what_lies_beside_an_output_does_not_hinder_it(store: Store) -> None:
+    store.objects[f"{BUCKET}/out.zarr2/info"] = b"{}"
+    assert prepared(store).shape == SHAPE
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_an_output_that_was_killed_while_it_was_begun_is_begun_again(store: Store, version: Any) -> None:
+    layout = Layout(SHAPE, "uint8", chunk=(1, 32, 32), shard=None, version=version)
+    create_level(location_of(f"{store.s3}/out.zarr"), 0, layout, SHAPE)
+    assert prepared(store, layout).layout == layout
+
+
+def test_an_output_that_was_killed_while_it_was_begun_otherwise_is_refused(store: Store) -> None:
+    create_level(location_of(f"{store.s3}/out.zarr"), 0, DEEPER, SHAPE)
+    refused(store, "was begun with another layout")
+
+
+def test_an_output_whose_metadata_may_not_be_read_is_not_begun_anew(store: Store) -> None:
+    prepared(store)
+    store.fault = lambda method, key: 403 if method != "PUT" and key.endswith("zarr.json") else None
+    with pytest.raises(StoreError, match=r"may not be read \(403\)"):
+        prepared(store, threshold=2)
+    store.fault = lambda method, key: None
+    assert "threshold" not in prepared(store).record
+
+
+def test_the_second_of_two_that_begin_at_the_same_moment_is_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ome_zarr_writer.is_free
+
+    def free_until_another_begins(path: Any) -> bool:
+        found = real(path)
+        monkeypatch.setattr(ome_zarr_writer, "is_free", real)
+        prepared(store, threshold=2)
+        return found
+
+    monkeypatch.setattr(ome_zarr_writer, "is_free", free_until_another_begins)
+    with pytest.raises(UserError, match=r"another program began an output at s3://em-images/out\.zarr"):
+        prepared(store, threshold=1)
+    assert VolumeOutput(f"{store.s3}/out.zarr").record["threshold"] == 2
+
+
+def test_what_another_writer_recorded_is_kept(store: Store) -> None:
+    one, other = prepared(store), prepared(store)
+    assert one.record == other.record
+    one.update_record({"of one": 1})
+    other.update_record({"of the other": 2})
+    one.finish()
+    assert VolumeOutput(one.path).record == {"software": "me", "of one": 1, "of the other": 2}
+
+
+def test_two_writers_of_one_output_leave_the_bytes_of_one(store: Store) -> None:
+    one, other = prepared(store), prepared(store)
+    for block in one.blocks:
+        for writer in (one, other):
+            writer.write(block, np.full(block.shape, 9, np.uint8))
+    one.finish()
+    twice = store.below("out.zarr")
+    store.objects.clear()
+    alone = prepared(store)
+    for block in alone.blocks:
+        alone.write(block, np.full(block.shape, 9, np.uint8))
+    alone.finish()
+    assert store.below("out.zarr") == twice
