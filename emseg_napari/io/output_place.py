@@ -17,16 +17,15 @@ from pathlib import Path
 
 from zarr.abc.store import Store
 from zarr.core.buffer import Buffer
-from zarr.storage import LocalStore
 
 from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.containers import ZARR
-from emseg_napari.io.zarr_store import AddressStore
+from emseg_napari.io.zarr_store import AddressStore, FolderStore
 
 
-class DurableStore(LocalStore):
+class DurableStore(FolderStore):
     """A folder whose files are written whole or not at all, and outlive a power cut."""
 
     async def set(self, key: str, value: Buffer) -> None:
