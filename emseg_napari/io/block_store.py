@@ -109,7 +109,10 @@ class BlockFiles:
         return self.folder / str(self._level) / self.array.metadata.encode_chunk_key(block.index)
 
     def missing(self) -> ChosenBlocks:
-        """Return the blocks whose file is not there, asking for folders and not for files, which are many."""
+        """Return the blocks whose file is not there, asking for folders and not for files, which are many.
+
+        So an empty file is not among them; reading it says that it is damaged.
+        """
         if isinstance(self.folder, Address):
             return ChosenBlocks(self.blocks, self._missing_objects(self.folder / str(self._level)))
         layers, rows, columns = self.blocks.grid

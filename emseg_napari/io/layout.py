@@ -192,7 +192,7 @@ def shard_of(shape: Size, chosen: Size | None, chunk: Size, flat: Size) -> Size:
 
     Where nothing is chosen, it is `flat`, so that little is lost with a file. Where that makes more than
     `MOST_BLOCKS` files, it is 2, 4, 8, ... times as deep: once for volumes of 10^12 voxels, 32 times for a
-    cube of 10^15.
+    cube of 10^15, and never deeper than it takes to hold all slices.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def shard_of(shape: Size, chosen: Size | None, chunk: Size, flat: Size) -> Size:
     """
     if chosen is None:
         depth = 1
-        while len(Blocks(shape, (depth * flat[0], *flat[1:]))) > MOST_BLOCKS:
+        while depth * flat[0] < shape[0] and len(Blocks(shape, (depth * flat[0], *flat[1:]))) > MOST_BLOCKS:
             depth *= 2
         return depth * flat[0], *flat[1:]
     _check_multiple(chosen, chunk)

@@ -18,19 +18,18 @@ from pathlib import Path
 
 from zarr.abc.store import Store
 from zarr.core.buffer import Buffer
-from zarr.storage import LocalStore
 
 from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io import object_store
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.containers import ZARR, check_access
-from emseg_napari.io.zarr_store import AddressStore
+from emseg_napari.io.zarr_store import AddressStore, FolderStore
 
 _BEFORE_GROUP = frozenset(f"0/{mark}" for mark in ZARR.marks)  # what a killed beginning leaves in a store
 
 
-class DurableStore(LocalStore):
+class DurableStore(FolderStore):
     """A folder whose files are written whole or not at all, and outlive a power cut."""
 
     async def set(self, key: str, value: Buffer) -> None:

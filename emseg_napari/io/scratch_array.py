@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
 
 from emseg_napari.io.axes import Size, SliceWindow, VolumeWindow, size_of
 from emseg_napari.io.volume import Volume
+
+_MOUNTS, _ON_DISK = Path("/proc/mounts"), Path("/var/tmp")  # what Linux mounts; a folder that stays on a disk
+
+
+def scratch_folder() -> Path:
+    """Return where temporary files lie: the usual folder, or another one if that is memory (tmpfs)."""
+    usual = Path(tempfile.gettempdir()).resolve()
+    return _ON_DISK if _is_in_memory(usual) and os.access(_ON_DISK, os.W_OK) else usual
+
+
+def _is_in_memory(folder: Path) -> bool:
+    """Whether what is mounted nearest above a folder is memory; where nobody can tell, it is not."""
+    try:
+        lines = _MOUNTS.read_text("utf-8", "replace").splitlines()
+    except OSError:  # another system
+        return False
+    mounts = {place: kind for _, place, kind, *_ in map(str.split, lines)}  # of two, the later is seen
+    nearest = next((one for one in map(str, (folder, *folder.parents)) if one in mounts), "")
+    return mounts.get(nearest) in ("tmpfs", "ramfs")
 
 
 class ScratchArray:
@@ -26,7 +47,7 @@ class ScratchArray:
 
     def __init__(self, shape: Size, dtype: np.dtype) -> None:
         self._shape, self._dtype = shape, dtype
-        self._file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - closed with the array
+        self._file = cast(BinaryIO, tempfile.TemporaryFile(dir=scratch_folder()))  # noqa: SIM115 - closed with the array
         weakref.finalize(self, self._file.close)
 
     def put(self, row: int, values: np.ndarray) -> None:
@@ -72,7 +93,7 @@ def scratch_copy(volume: Volume, window: VolumeWindow, band_bytes: int) -> Scrat
     """
     shape = size_of(window)
     try:
-        if 2 * math.prod(shape) * volume.dtype.itemsize > shutil.disk_usage(tempfile.gettempdir()).free:
+        if 2 * math.prod(shape) * volume.dtype.itemsize > shutil.disk_usage(scratch_folder()).free:
             return None
         found = ScratchArray(shape, volume.dtype)
         for rows in _bands(volume, window, band_bytes):

@@ -10,6 +10,7 @@ from typing import Any
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import LocalStore
 
 from emseg_napari.io import object_store
 from emseg_napari.io.address import Address, Location
@@ -23,10 +24,10 @@ _Buffers = list[Buffer | None]
 
 
 def readable_store(location: Location, is_complete: bool = False) -> Any:
-    """Return what `zarr.open` reads a folder or an address from, see `AddressStore`."""
+    """Return what `zarr.open` reads a folder or an address from, see `FolderStore` and `AddressStore`."""
     if isinstance(location, Address):
         return AddressStore(location, read_only=True, is_complete=is_complete)
-    return location
+    return FolderStore(location, read_only=True)
 
 
 @contextmanager
@@ -56,6 +57,21 @@ def failing() -> Iterator[None]:
         _failures.reset(token)
     if failures:
         raise failures[0]
+
+
+class FolderStore(LocalStore):
+    """What lies in a folder, for Zarr; an empty file of chunks is an error, raised by `failing`."""
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Return a file or a part of it; None if it is not there."""
+        found = await super().get(key, prototype, byte_range)
+        failures = _failures.get()
+        is_empty = found is not None and not len(found) and key.rpartition("/")[2] not in _METADATA
+        if is_empty and failures is not None:  # Zarr would take a shard for missing
+            failures.append(ValueError(f"{self.root / key} is empty (0 bytes)"))
+        return found
 
 
 class AddressStore(Store):

@@ -30,6 +30,7 @@ from emseg_napari.core import files
 from emseg_napari.core.blockwise import LOCAL, Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
 from emseg_napari.core.owned_output import owned, refuse_outside
+from emseg_napari.io.address import local_path
 from emseg_napari.io.layout import CHUNK_PX, SHARD_PX, Layout, Version, shard_of
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.records import record_of_path
@@ -78,7 +79,7 @@ class Destination:
 
     Attributes
     ----------
-    path : Path
+    path : str or Path
         The folder, NAME.zarr.
     record : mapping
         JSON values to be kept with the output, beside the settings.
@@ -88,7 +89,7 @@ class Destination:
         Which slices are cut into tiles, and how; meanwhile every tile is a file.
     """
 
-    path: Path
+    path: str | Path
     record: Mapping[str, Any]
     version: Version = "0.5"
     cut: Cut = CUT
@@ -138,7 +139,7 @@ def segment_volume(
 class _Segmentation:
     def __init__(self, boundary: Boundary, destination: Destination, settings: CellSettings) -> None:
         self._boundary, self._settings, self._cut = boundary, settings, destination.cut
-        self._path, self._output = destination.path, self._layout_of(destination)
+        self._path, self._output = local_path(destination.path), self._layout_of(destination)
         # Shards are a part of the layout.
         self._record = {**destination.record, "settings": settings.model_dump(exclude={LATER, "shards"})}
         begun = record_of_path(self._path)

@@ -62,9 +62,9 @@ def check_size(shape: tuple[int, ...]) -> None:
     """Raise `UserError` if a slice (y, x), or a part of one, is too large to be divided at once."""
     if math.prod(n + _RIM_PX for n in shape) > _MOST_PX:
         raise UserError(
-            f"Gaps cannot be closed in a slice of {shape_text(shape)} pixels at once (at most "
-            f"{_MOST_PX:,} pixels). Write the prediction into an OME-Zarr, which is done in blocks, or leave "
-            "gaps open."
+            f"A slice of {shape_text(shape)} pixels is too large to close its gaps or to divide it into "
+            f"cells at once (at most {_MOST_PX:,} pixels). Write the output into an OME-Zarr, which is done "
+            "in blocks; a prediction can also leave gaps open."
         )
 
 

@@ -487,7 +487,7 @@ def test_what_cannot_be_predicted_gets_a_sentence(compact_run, image, settings, 
 def test_a_slice_in_which_gaps_cannot_be_closed_is_refused_before_it_is_predicted(compact_run, monkeypatch):
     monkeypatch.setattr(watershed, "_MOST_PX", 20 * 20)
     events = []
-    with pytest.raises(UserError, match="Gaps cannot be closed in a slice of 20 x 20 pixels"):
+    with pytest.raises(UserError, match="A slice of 20 x 20 pixels is too large to close its gaps"):
         predict(noise(2, 20, 20), compact_run, context=JobContext(report=events.append))
     assert not events
     predict(noise(2, 20, 20), compact_run, PredictionSettings(close_gaps=False, **FAST))

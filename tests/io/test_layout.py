@@ -36,6 +36,10 @@ def test_chosen_shards_are_taken():
     )
 
 
+def test_shards_are_no_deeper_than_the_output_however_many_files_one_layer_has():
+    assert shard_of((10, 7_000_000, 7_000_000), None, CHUNK, FLAT) == (16, 2048, 2048)
+
+
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [

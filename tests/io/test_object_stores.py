@@ -260,6 +260,30 @@ def test_a_bucket_that_refuses_what_is_missing_can_be_read(store: Store, address
     np.testing.assert_array_equal(open_volume(f"{store.s3}/a.zarr")[...], VALUES)
 
 
+@pytest.mark.parametrize(
+    ("places", "opened"),
+    [
+        (["a.n5"], "a.n5"),
+        (["a.n5/raw"], "a.n5/raw"),
+        (["a.n5/raw/s0", "a.n5/raw/s1"], "a.n5/raw"),
+        (["a.n5/raw/s0", "a.n5/raw/s1"], "a.n5/raw/s0"),
+    ],
+)
+def test_nothing_is_listed_to_open_n5_by_the_name_of_its_image(
+    store: Store, tmp_path: Path, places: list[str], opened: str
+) -> None:
+    image = write_n5(tmp_path / "a.n5") / "raw"
+    for place in places:
+        store.upload(image, place)
+    store.objects.setdefault("em-images/a.n5/raw/attributes.json", b"{}")  # of the group
+    store.fault = lambda method, key: None if key in store.objects else 403  # GET is allowed, to list is not
+    levels = open_levels(f"{store.s3}/{opened}")
+    assert len(levels) == (1 if opened in places else len(places))
+    for volume in (open_volume(f"{store.s3}/{opened}"), *levels):
+        np.testing.assert_array_equal(volume[...], VALUES)
+    assert not [key for _, key in store.requests if "list-type" in key]
+
+
 @pytest.mark.parametrize("fault", [500, 503, 429, "break off"])
 def test_what_fails_for_a_moment_is_tried_again(store: Store, address: str, fault: Any) -> None:
     failed: set[str] = set()

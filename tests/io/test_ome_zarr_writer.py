@@ -340,12 +340,13 @@ def test_finishing_tells_how_far_it_is_and_stops_when_asked(tmp_path):
     assert told[-1].text.startswith("coarser level 3: ")
 
 
-def test_a_damaged_block_is_named_and_can_be_written_anew(output, layout):
+@pytest.mark.parametrize("content", [b"no block", b""], ids=["other", "empty"])
+def test_a_damaged_block_is_named_and_can_be_written_anew(output, layout, content):
     before = contents(output.path)
-    path = output._files.file(output.blocks[-1])
+    path = output._files.file(output.blocks[0])
     for damaged in [path, *(p for level in (1, 2, 3) for p in block_files(output.path, level))]:
         damaged.unlink()
-    path.write_bytes(b"no block")
+    path.write_bytes(content)
     with pytest.raises(
         UserError, match=f"{re.escape(str(path))} is damaged; remove this file and start again"
     ):

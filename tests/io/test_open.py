@@ -591,6 +591,21 @@ def test_a_damaged_chunk_is_named_and_the_rest_is_read(tmp_path, name, write, da
     assert np.array_equal(volume[:2], grey()[:2])
 
 
+@pytest.mark.parametrize("fills", [False, True])
+@pytest.mark.parametrize("window", [np.s_[:], np.s_[:, 70:80, :8]], ids=["whole shards", "a part of one"])
+def test_a_shard_that_is_an_empty_file_is_damaged_and_not_black(tmp_path, fills, window):
+    array = zarr.create_array(
+        tmp_path / "a.zarr", shape=(4, 128, 128), chunks=(1, 32, 32), shards=(1, 64, 64), dtype="uint8"
+    )
+    array[...] = 7
+    (tmp_path / "a.zarr/c/2/1/0").write_bytes(b"")
+    volume = open_volume(tmp_path / "a.zarr", fills=fills)
+    with pytest.raises(BrokenChunk, match=r"chunk \(2, 2, 0\) of a.zarr is damaged \(.* is empty") as caught:
+        volume[window]
+    assert caught.value.index == (2, 2, 0)
+    assert (volume[:2] == 7).all()
+
+
 def test_a_slice_unlike_the_first_is_named_when_it_is_read(tmp_path):
     folder = write_pngs(tmp_path / "slices", grey(shape=(12, 20, 30)))
     assert np.array_equal(open_volume(folder)[:], grey(shape=(12, 20, 30)))  # 2 comes before 10

@@ -8,6 +8,7 @@ from scipy import ndimage
 from emseg_napari.core.jobs import Cancelled, JobContext, Message, Progress, UserError
 from emseg_napari.core.labels import INTERIOR, normalise
 from emseg_napari.evaluation.metrics import v_rand
+from emseg_napari.segmentation import watershed
 from emseg_napari.segmentation.agglomeration import Borders, Regions, in_reading_order, outlined
 from emseg_napari.segmentation.linking import link
 from emseg_napari.segmentation.overlaps import Shared, overlaps
@@ -201,6 +202,12 @@ def test_what_is_no_probability_is_refused_with_a_sentence(wrong, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         segment_stack(wrong)
     assert "boundary probability is needed" in str(caught.value)
+
+
+def test_a_slice_that_is_too_large_is_refused_with_words_for_cells_and_for_gaps(monkeypatch):
+    monkeypatch.setattr(watershed, "_MOST_PX", 20 * 20)
+    with pytest.raises(UserError, match=r"to divide it into cells at once .*OME-Zarr, which is done in"):
+        segment_stack(np.zeros((1, 20, 20), np.float32))
 
 
 def test_progress_comes_with_every_slice_and_ends_at_one():

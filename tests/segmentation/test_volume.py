@@ -373,6 +373,12 @@ def test_size_of_voxels_record_and_settings_are_kept(tmp_path):
     assert result.cells == result.output[:].max()
 
 
+def test_a_destination_may_be_named_by_a_text(tmp_path):
+    boundary = Boundary(volume_of(field((2, 30, 30), 3)))
+    result = segment_volume(boundary, Destination(str(tmp_path / "cells.zarr"), {}), SMALL)
+    assert (result.output.path, result.cells) == (tmp_path / "cells.zarr", result.output[:].max())
+
+
 def test_a_single_cell_is_told_of_and_progress_ends_at_one(tmp_path):
     probability = np.zeros((2, 30, 30), np.uint8)
     probability[0, 14:16] = 255

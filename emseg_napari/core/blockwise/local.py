@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+from types import TracebackType
 from typing import Any, NamedTuple
 
 from emseg_napari.core.blockwise.work import Block, BlockProgress, BlockWork, failure, parts_of, write
@@ -14,6 +17,7 @@ from emseg_napari.core.jobs import Cancelled, ShouldStop
 AHEAD = 2  # blocks, or parts of them, read before they are needed: one that waits, and one that is being read
 BEHIND = 2  # results that wait to be written, or are being written; of deep blocks, which are large, 1
 _SECONDS_BETWEEN_CHECKS = 0.1
+_SECONDS_FOR_A_READ = 1.0  # that is not needed any more: a disk has answered by then, a store may hang
 
 
 def run_locally(
@@ -21,9 +25,9 @@ def run_locally(
 ) -> None:
     """Process blocks in their order, part by part; parameters as of `run_blocks`.
 
-    When it stops, what was computed is still written.
+    When it stops, what was computed is still written; what was read ahead is not needed any more.
     """
-    with _thread("reads") as reader, _thread("writes") as writer:
+    with _Reader() as reader, ThreadPoolExecutor(1, "emseg-writes") as writer:
         writing: deque[tuple[Block, Future[Any]]] = deque()
         ahead = _Ahead(reader, work, blocks)
         results: list[Any] = []
@@ -43,6 +47,52 @@ def run_locally(
         _report_written(writing, 0, progress, should_stop)
 
 
+class _Reader:
+    """A thread that reads ahead.
+
+    It is a daemon, unlike those of a pool: neither a stop nor the end of the process waits for a store that
+    hangs.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: SimpleQueue[tuple[Future[Any], Callable[[Any], Any], Any] | None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name="emseg-reads", daemon=True)
+
+    def __enter__(self) -> _Reader:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(Empty):
+            while True:
+                self._wanted.get_nowait()
+        self._wanted.put(None)
+        self._thread.join(_SECONDS_FOR_A_READ)
+
+    def submit(self, read: Callable[[Any], Any], part: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._wanted.put((future, read, part))
+        return future
+
+    def _run(self) -> None:
+        while self._read_one():
+            pass  # what was read is not held here while the next is waited for
+
+    def _read_one(self) -> bool:
+        """Read the next part that is wanted; says whether there was one."""
+        wanted = self._wanted.get()
+        if wanted is None:
+            return False
+        future, read, part = wanted
+        try:
+            future.set_result(read(part))
+        except BaseException as error:  # for whom it is read, as in a pool
+            future.set_exception(error)
+        return True
+
+
 class _Reading(NamedTuple):
     """A part of a block that is being read, and what comes of it."""
 
@@ -53,7 +103,7 @@ class _Reading(NamedTuple):
 class _Ahead:
     """Parts of blocks, in their order, that a thread reads before they are needed."""
 
-    def __init__(self, reader: ThreadPoolExecutor, work: BlockWork, blocks: Iterable[Block]) -> None:
+    def __init__(self, reader: _Reader, work: BlockWork, blocks: Iterable[Block]) -> None:
         self._reader, self._work, self._blocks = reader, work, blocks
         self._left_out: tuple[int, ...] | None = None
 
@@ -105,13 +155,3 @@ def _result(future: Future[Any], should_stop: ShouldStop) -> Any:
             raise Cancelled
         if wait([future], timeout=_SECONDS_BETWEEN_CHECKS).done:
             return future.result()
-
-
-@contextmanager
-def _thread(name: str) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(1, f"emseg-{name}")
-    try:
-        yield pool
-    finally:
-        # What was read ahead is not needed any more; what was computed is still written.
-        pool.shutdown(wait=True, cancel_futures=name == "reads")

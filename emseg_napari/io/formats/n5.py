@@ -70,8 +70,7 @@ def open_n5(root: Location, dataset: str = "", fills: bool = False, wanted: Want
     UserError
         If there is no such dataset, several could be meant, or it is not a grey stack.
     """
-    # Asked in this order, as a store may not list what it has, or take long to.
-    if not N5.is_node(root / dataset) and not (root / dataset).is_dir():
+    if not _is_there(root / dataset):
         raise unknown_dataset(_datasets(root), dataset, root.name)
     if "dimensions" not in _attributes(root / dataset):
         found = _datasets(root / dataset)
@@ -96,7 +95,7 @@ def open_n5(root: Location, dataset: str = "", fills: bool = False, wanted: Want
 
 def n5_levels(folder: Location) -> list[Location]:
     """Return the datasets of all levels of the image that a dataset is a level of, the finest first."""
-    siblings = _children(folder.parent)
+    siblings = _children(folder.parent) if re.fullmatch(r"s\d+", folder.name) else []
     levels = folder.name in siblings and _are_levels(siblings)
     return [folder.parent / f"s{n}" for n in range(len(siblings))] if levels else [folder]
 
@@ -139,13 +138,17 @@ def _dtype(attributes: Mapping[str, Any]) -> np.dtype[Any]:
     return np.dtype(stated if re.fullmatch(r"u?int\d+|float\d+", stated) else object)
 
 
+def _is_there(folder: Location) -> bool:
+    """Whether there is a dataset or group; of a store objects are listed only where none has attributes."""
+    return N5.is_node(folder) or N5.is_node(folder / "s0") or folder.is_dir()
+
+
 def _children(folder: Location) -> list[str]:
-    if isinstance(folder, Address) and N5.is_node(
-        folder / "s0"
-    ):  # cheaper than to list all chunks, or to fail
+    if isinstance(folder, Address) and N5.is_node(folder / "s0"):
+        # Cheaper than to list all chunks, which a store may refuse, too.
         levels = (f"s{n}" for n in itertools.count())
         return list(itertools.takewhile(lambda level: N5.is_node(folder / level), levels))
-    return sorted(one.name for one in folder.iterdir() if one.is_dir())
+    return sorted(one.name for one in folder.iterdir() if _is_there(one))
 
 
 def _are_levels(children: list[str]) -> bool:

@@ -113,7 +113,7 @@ def why_not_chosen(run: Run) -> str:
     choose = "choose the new run in 'Network'"
     todo = {
         "worse": f"Look at your labels, or {choose} all the same.",
-        "circular": f"Confirm a corrected slice, or {choose}.",
+        "nothing to gain": f"Confirm a corrected slice, or {choose}.",
     }
     compared = "worse" if is_worse_than_start(run.record) else compared_with_start(run.record)
     return f"Trained, not chosen: {why}. {todo.get(str(compared), f'To use it all the same, {choose}.')}"

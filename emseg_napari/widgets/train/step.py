@@ -273,7 +273,7 @@ class TrainStep(JobStep):
         has_network = (self.workspace.run or starter_folder()) is not None
         if has_network and is_worse_than_start(run.record):
             self.complain(why_not_chosen(run))
-        elif has_network and compared_with_start(run.record) in ("no different", "circular"):
+        elif has_network and compared_with_start(run.record) in ("no different", "nothing to gain"):
             self.say(why_not_chosen(run))
         else:
             self._choose(run)

@@ -1,5 +1,8 @@
 """Blocks done in this process."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -174,6 +177,40 @@ def test_what_waits_to_be_written_when_it_stops_is_still_written(tmp_path):
         run_blocks(SlowToWrite(tmp_path), cubes(9), context=JobContext(should_stop=lambda: len(computed) > 2))
     assert len(computed) == 3
     assert set(written(tmp_path)) >= {0, 1}
+
+
+HANGS = f"""
+import threading
+from pathlib import Path
+from emseg_napari.core.blockwise import run_blocks
+from emseg_napari.core.jobs import Cancelled, JobContext
+from helpers.block_work import Writing, cubes
+
+begun = threading.Event()
+
+class Hanging(Writing):
+    def read(self, block):
+        begun.set()
+        threading.Event().wait({PATIENCE_S})
+        print("was read", flush=True)
+
+try:
+    run_blocks(Hanging(Path()), cubes(5), context=JobContext(should_stop=begun.is_set))
+except Cancelled:
+    print("stopped", flush=True)
+"""
+
+
+def test_neither_cancel_nor_the_end_of_the_process_waits_for_a_store_that_hangs(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("stopped\n", "", 0)
 
 
 # Blocks in parts

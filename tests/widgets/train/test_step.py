@@ -210,23 +210,23 @@ def test_a_run_that_is_no_different_from_its_start_is_not_chosen_and_nothing_is_
     assert pretended.workspace.run is None
 
 
-CIRCULAR = {"kept_accuracy": 0.988, "start_accuracy": 1.0, "kept_v_rand": 0.993, "start_v_rand": 1.0}
+NOTHING_TO_GAIN = {"kept_accuracy": 0.988, "start_accuracy": 1.0, "kept_v_rand": 0.993, "start_v_rand": 1.0}
 
 
-def test_where_the_start_proposed_the_held_out_labels_nothing_is_wrong_and_what_to_do_is_said(
+def test_where_the_start_agrees_with_the_held_out_labels_nothing_is_wrong_and_what_to_do_is_said(
     with_starter, pretended
 ):
-    said = finished(pretended, **BESIDE, **CIRCULAR)
+    said = finished(pretended, **BESIDE, **NOTHING_TO_GAIN)
     assert pretended.status.text() == (
-        "Trained, not chosen: 'starter' itself proposed the held-out labels. Confirm a corrected slice, or "
-        "choose the new run in 'Network'."
+        "Trained, not chosen: 'starter' matches nearly all held-out labels. Confirm a corrected slice, "
+        "or choose the new run in 'Network'."
     )
-    assert "so nothing can beat it there" in said  # on the page
+    assert "so nothing is left to gain there" in said  # on the page
     assert not pretended.is_wrong
     assert pretended.workspace.run is None
 
 
-@pytest.mark.parametrize("scores", [CIRCULAR, {"kept_accuracy": 0.89, "start_accuracy": 0.902}])
+@pytest.mark.parametrize("scores", [NOTHING_TO_GAIN, {"kept_accuracy": 0.89, "start_accuracy": 0.902}])
 def test_why_a_run_is_not_chosen_needs_three_lines_of_a_narrow_dock(with_starter, pretended, scores, dock):
     finished(pretended, **BESIDE | {"start": "train-volume-live-20261201-095204"}, **scores)
     line = dock.status
