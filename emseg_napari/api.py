@@ -214,7 +214,8 @@ def segment(
     chosen = validated(CellSettings, **settings)
     boundary = _prediction(probability, "The probability", kind).boundary()
     _say_notes(report, probability)
-    return _do("segment", report, probability=boundary, settings=chosen)
+    cells: np.ndarray = _do("segment", report, probability=boundary, settings=chosen)[0]
+    return cells
 
 
 def _prediction(array: Any, name: str, kind: Kind | None) -> Prediction:

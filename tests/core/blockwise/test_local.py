@@ -149,8 +149,8 @@ def test_reading_and_writing_go_on_while_a_block_is_computed(tmp_path):
 @pytest.mark.parametrize(
     ("scheduler", "workers", "text"),
     [
-        (None, 2, "goes with the scheduler 'local' only"),
-        ("tcp://127.0.0.1:8786", 2, "goes with the scheduler 'local' only"),
+        (None, 2, "goes with the scheduler 'local' or a batch system only"),
+        ("tcp://127.0.0.1:8786", 2, "goes with the scheduler 'local' or a batch system only"),
         ("local", 0, "0 workers cannot be started"),
         ("local", 1025, "choose 1 to 1024"),
         ("somewhere", None, "'somewhere' is not a scheduler"),
