@@ -86,7 +86,7 @@ def check_probability(probability: np.ndarray, name: str, first_slice: int = 0) 
         What the sentence calls the first slice.
     """
     if probability.dtype.kind != "f" and probability.dtype != np.uint8:
-        raise UserError(f"{name} holds {probability.dtype} values; {_NEEDED}.")
+        raise UserError(f"{name} holds {probability.dtype.name} values; {_NEEDED}.")
     if probability.ndim not in (2, 3) or probability.size == 0:
         size = shape_text(probability.shape) or "a single number"
         raise UserError(f"{name} is not a stack of slices ({size}); {_NEEDED}, with the axes (z, y, x).")
