@@ -166,7 +166,8 @@ def _refuse_fractions(survey: Survey, name: str) -> None:
         return
     value = "" if survey.fraction is None else f" such as {survey.fraction:g}"
     raise UnknownLabels(
-        f"{name} holds {survey.dtype.name} values{value}, which are not labels; use whole numbers "
+        f"{name} holds {survey.dtype.newbyteorder('=')} values{value}, which are not labels; "
+        "use whole numbers "
         f"({CONVENTIONS['napari']}, or {CONVENTIONS['isbi']})."
     )
 

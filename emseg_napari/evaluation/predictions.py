@@ -288,6 +288,6 @@ def _as_probability(values: Any, name: str, convention: Convention | None) -> An
     if values.dtype == np.uint8 or isinstance(values, Volume):
         return values
     if values.dtype.kind != "f":
-        raise UserError(f"{name} holds {values.dtype.name} values; {_PROBABILITY} is needed.")
+        raise UserError(f"{name} holds {values.dtype.newbyteorder('=')} values; {_PROBABILITY} is needed.")
     with np.errstate(over="ignore"):  # what becomes infinite is refused with its place
         return values.astype(np.float32, copy=False)

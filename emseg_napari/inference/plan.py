@@ -94,7 +94,7 @@ def planned(volume: Volume, run: Run, task: VolumeTask) -> Plan:
     volume = with_fill_value(volume, settings.missing_is_empty)
     if volume.dtype.kind not in "uif":
         raise UserError(
-            f"{volume.name} holds {volume.dtype.name} values; an image of plain grey values is needed."
+            f"{volume.name} holds {volume.dtype} values; an image of plain grey values is needed."
         )
     check_prediction_scale(run, settings, volume.shape[1:], at_once_px(volume.shape))
     first, end = check_range(settings.slices, len(volume), volume.name)

@@ -173,8 +173,7 @@ def stack_axes(file: FileDescription) -> StackAxes:
 def _check_values(file: FileDescription) -> None:
     sizes = shape_text(file.shape)
     if file.dtype.kind not in "buif":
-        holds = f"{file.name} holds {file.dtype.name} values"
-        raise UserError(f"{holds}; an image of plain grey values is needed.")
+        raise UserError(f"{file.name} holds {file.dtype} values; an image of plain grey values is needed.")
     if len(file.shape) < 2:
         raise UserError(
             f"{file.name} has the shape {sizes or 'of one number'}; an image (z, y, x) is needed."

@@ -81,7 +81,7 @@ def isbi2012(address: str = ADDRESS, folder: Path | None = None) -> tuple[np.nda
     datasets = _read(path)
     image, labels = datasets[IMAGE_DATASET], datasets[LABELS_DATASET]
     if image.dtype != np.uint8:
-        raise _unexpected(path, f"{IMAGE_DATASET} holds {image.dtype.name} values instead of uint8")
+        raise _unexpected(path, f"{IMAGE_DATASET} holds {image.dtype} values instead of uint8")
     return image, _boundary_is_rarer(labels, path)
 
 

@@ -156,7 +156,9 @@ def check_image(image: Any, name: str, slices: Sequence[int] | None = None) -> N
         The slices that are used; the others may hold anything. All when not given.
     """
     if image.dtype.kind not in "uif":
-        raise UserError(f"{name} holds {image.dtype.name} values; an image of plain grey values is needed.")
+        raise UserError(
+            f"{name} holds {image.dtype.newbyteorder('=')} values; an image of plain grey values is needed."
+        )
     if image.ndim == 3 and image.shape[-1] in (3, 4) and min(image.shape[:2]) > 4:
         raise UserError(f"{name} looks like a colour image (shape {shape_text(image.shape)}); {GREY_NEEDED}.")
     if image.ndim not in (2, 3):

@@ -59,7 +59,7 @@ class Boundary:
     def __post_init__(self) -> None:
         if self.kind == "labels" and self.volume.dtype.kind not in "bui":
             raise UserError(
-                f"{self.volume.name} holds {self.volume.dtype.name} values, which are not labels; "
+                f"{self.volume.name} holds {self.volume.dtype} values, which are not labels; "
                 "say that it is a probability."
             )
         if self.kind != "labels":
@@ -170,8 +170,8 @@ def boundary_in(volume: Volume, kind: Kind | None, record: dict[str, Any]) -> tu
     found = kind_of(volume.name, record, kind) or ("probability" if volume.dtype.kind == "f" else None)
     if found is None:
         raise UserError(
-            f"{volume.name} does not say what its {volume.dtype.name} values mean; say that they are labels, "
-            "or a probability.",
+            f"{volume.name} does not say what its {volume.dtype} values mean; say that they are labels, or a "
+            "probability.",
             ("input_kind",),
         )
     return Boundary(volume, found), record if recorded_kind(record) else {}
