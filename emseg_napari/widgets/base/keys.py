@@ -1,7 +1,7 @@
 """Keyboard shortcuts of the correction loop, and the page that lists them.
 
-None of them means anything to napari while a labels layer is selected. Some do while an image is: while the
-user sees what binds them, they do the same as ever.
+None of them means anything to napari while a labels layer is selected. Some do while an image is selected;
+what binds them here comes first, as long as the user sees it.
 """
 
 from __future__ import annotations
