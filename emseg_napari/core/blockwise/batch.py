@@ -182,7 +182,7 @@ def batch_jobs(plan: JobPlan) -> Iterator[BatchJobs]:
         with _refused_in_a_sentence(plan):
             cluster = kind(
                 name="emseg",
-                job_cls=_noting(kind.job_cls, refusals),
+                job_cls=_telling_job(kind.job_cls, refusals),
                 scheduler_options=_scheduler_options(plan),
                 **_settings(plan, security),
             )
@@ -274,11 +274,15 @@ def _refused_in_a_sentence(plan: JobPlan) -> Iterator[None]:
         ) from error
 
 
-def _noting(job: Any, refusals: list[str]) -> Any:
-    """Return the class of a job that notes why it could not be submitted; Dask only logs that."""
+def _telling_job(job: Any, refusals: list[str]) -> Any:
+    """Return the class of a job that notes why it could not be submitted, which Dask only logs.
+
+    It says as well that it is closed: dask-jobqueue's own does not, and a cluster that is closed while one
+    is still in memory takes that for a job that runs, and fails.
+    """
     from distributed.core import Status
 
-    class NotingJob(job):
+    class TellingJob(job):
         async def start(self) -> None:
             try:
                 await super().start()
@@ -286,7 +290,11 @@ def _noting(job: Any, refusals: list[str]) -> Any:
                 refusals.append(_reason(error))
                 self.status = Status.failed
 
-    return NotingJob
+        async def close(self) -> None:
+            await super().close()
+            self.status = Status.closed
+
+    return TellingJob
 
 
 def _reason(error: Exception) -> str:

@@ -236,6 +236,15 @@ def test_jobs_that_are_refused_are_told_and_the_others_do_the_work(slurm, output
     assert told[-1].endswith("(sbatch: error: invalid partition specified: nowhere); the others do the work.")
 
 
+def test_a_job_that_is_still_in_memory_does_not_keep_its_scheduler_from_closing(slurm):
+    with batch.batch_jobs(batch.JobPlan("slurm", 2)) as jobs:
+        jobs.submit_missing()
+        wait_until(lambda: len(jobs._cluster.workers) == 2)
+        kept = list(jobs._cluster.workers.values())
+    assert [job.status.name for job in kept] == ["closed", "closed"]
+    wait_until(lambda: not slurm.running())
+
+
 def test_no_job_is_submitted_where_nothing_is_to_do(slurm, output):
     assert run_blocks(Writing(output), [], Scheduler("slurm", 2)) == []
     assert slurm.jobs() == []
