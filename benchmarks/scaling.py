@@ -3,8 +3,9 @@
     python benchmarks/scaling.py [--measure IMAGE]
 
 Prints the tables of `docs/scaling.md` from the figures below. With `--measure` it first takes these figures
-anew (a few minutes), and those of cells: IMAGE is a stack such as ISBI's, whose first slice is mirrored and
-repeated. Speeds are those of one thread per second of the processor, so that other programs matter little.
+anew (a few minutes), and how well two workers scale: IMAGE is a stack such as ISBI's, whose first slice is
+mirrored and repeated. Speeds are those of one thread per second of the processor, so that other programs
+matter little.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ from scaling_model import Job, Measured, Store, limits, simulated_efficiency
 from scaling_segment import CellsMeasured, files_at_work, measured_cells
 
 from emseg_napari.io.open import open_volume
+from emseg_napari.segmentation.stages import FINISH, FLOOD, JOIN, NUMBER, OVERLAP
 from emseg_napari.settings import PredictionSettings
 
 # Taken with --measure; docs/scaling.md says where and when. Megavoxels per second of one thread.
 SPEEDS = {
     "once, gaps left": (PredictionSettings(orientations=1, close_gaps=False, threads=1), 3.4),
     "once": (PredictionSettings(orientations=1, threads=1), 0.67),
+    "2 orientations": (PredictionSettings(orientations=2, threads=1), 0.5),
     "8 orientations": (PredictionSettings(orientations=8, threads=1), 0.29),
 }
+CELLS = CellsMeasured({FLOOD: 1.0, JOIN: 1.0, OVERLAP: 1.0, NUMBER: 1.0, FINISH: 1.0}, 1_000_000_000, 1.0)
 ORDERING_S, COMPRESSED, BYTES_PER_BLOCK = 0.0025, 0.5, 1
 # Sources in docs/scaling.md.
 STORES = [
@@ -58,16 +62,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--measure", type=Path, metavar="IMAGE")
     given = parser.parse_args()
-    speeds, ordering_s = {name: speed for name, (_, speed) in SPEEDS.items()}, ORDERING_S
+    speeds, ordering_s, cells = {name: speed for name, (_, speed) in SPEEDS.items()}, ORDERING_S, CELLS
     if given.measure:
         image = mirrored(open_volume(given.measure)[0], SIDE_PX + 2 * MARGIN_PX)
         speeds = {name: measured_speed(image, settings) for name, (settings, _) in SPEEDS.items()}
-        ordering_s = measured_ordering_s()
-        show_cells(measured_cells(image))
+        ordering_s, cells = measured_ordering_s(), measured_cells(image)
         show_two_workers(image)
     measured = {name: Measured(speed, ordering_s, COMPRESSED) for name, speed in speeds.items()}
     fast = measured["once, gaps left"]
     show_core_hours(measured)
+    show_cells(cells)
     show_files()
     show_reading(fast)
     show_limits(measured)
@@ -92,7 +96,6 @@ def show_files() -> None:
 
 
 def show_cells(measured: CellsMeasured) -> None:
-    """Print what cells cost; nothing of it is known before it is measured."""
     titles = ("cells", "core-hours", "files while at work", "TB while at work")
     print("", row(*titles), row(*["---"] * len(titles)), sep="\n")
     seconds = sum(measured.seconds.values())
