@@ -1,6 +1,7 @@
 """A Zarr array that is written block by block, each block one file, or one object of a store.
 
-What exists is complete: see `output_place`.
+What exists is complete: see `output_place`. An empty file, as a crash or a full disk may leave one, counts as
+missing. A store's list says nothing of sizes: there an empty object is found when it is read, and removed.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,19 +102,27 @@ class BlockFiles:
         try:
             self[block.window]
         except Exception as error:
+            file = self.file(block)
+            if isinstance(file, Address) and object_store.read(file) == b"":
+                object_store.remove(file)
+                raise UserError(
+                    f"{file} was empty (0 bytes) and is removed; start again, which writes it again."
+                ) from error
             raise UserError(
-                f"{self.file(block)} is damaged; remove this file and start again, which writes it again."
+                f"{file} is damaged; remove this file and start again, which writes it again."
             ) from error
 
     def file(self, block: Block) -> Location:
         """Return where the block is, or is going to be."""
         return self.folder / str(self._level) / self.array.metadata.encode_chunk_key(block.index)
 
-    def missing(self) -> ChosenBlocks:
-        """Return the blocks whose file is not there, asking for folders and not for files, which are many.
+    def holds(self, block: Block) -> bool:
+        """Say whether a block is there."""
+        file = self.file(block)
+        return file.is_file() if isinstance(file, Address) else files.is_filled(file)
 
-        So an empty file is not among them; reading it says that it is damaged.
-        """
+    def missing(self) -> ChosenBlocks:
+        """Return the blocks that are not there; folders are listed, which takes less than to ask for each."""
         if isinstance(self.folder, Address):
             return ChosenBlocks(self.blocks, self._missing_objects(self.folder / str(self._level)))
         layers, rows, columns = self.blocks.grid
@@ -151,6 +161,8 @@ class BlockFiles:
                 f"block {block.index} is {block.shape} of {self.array.dtype}, "
                 f"but the values are {values.shape} of {values.dtype}"
             )
+        if isinstance(self.folder, Path) and not self.holds(block):
+            self.remove(block)  # Zarr would read an empty file first
         with failing():
             self.array[block.window] = values
 
@@ -271,9 +283,14 @@ def _cut(layout: Layout) -> dict[str, Any]:
 
 
 def _numbers(folder: str, end: int) -> list[int]:
-    """Return the numbers below `end` that are names of files or folders in a folder."""
+    """Return the numbers below `end` that are names of folders, or of files that are not empty, in a folder."""
     try:
-        names = [name for name in os.listdir(folder) if name.isdecimal() and str(int(name)) == name]
+        with os.scandir(folder) as entries:
+            names = [one.name for one in entries if one.name.isdecimal() and _is_done(one)]
     except FileNotFoundError:
         return []
-    return [number for number in map(int, names) if number < end]
+    return [int(name) for name in names if str(int(name)) == name and int(name) < end]
+
+
+def _is_done(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir() or files.is_filled(entry.path)

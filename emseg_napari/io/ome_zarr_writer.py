@@ -188,15 +188,15 @@ class VolumeOutput:
 
     def holds(self, window: VolumeWindow) -> bool:
         """Say whether all blocks that have voxels in a window (z, y, x) of slices are there."""
-        return all(self._files.file(block).is_file() for block in self.blocks.over(window))
+        return all(map(self._files.holds, self.blocks.over(window)))
 
     def holds_slice(self, z: int) -> bool:
         """Say whether all blocks that have voxels in slice `z` are there."""
-        return all(self._files.file(block).is_file() for block in self._over_slice(z))
+        return all(map(self._files.holds, self._over_slice(z)))
 
     def holds_any(self, z: int) -> bool:
         """Say whether a block that has voxels in slice `z` is there."""
-        return any(self._files.file(block).is_file() for block in self._over_slice(z))
+        return any(map(self._files.holds, self._over_slice(z)))
 
     def remove_slices(self, slices: Iterable[int]) -> None:
         """Remove all blocks that have voxels in some slices; call `prepare_missing` after it."""

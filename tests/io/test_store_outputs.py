@@ -96,6 +96,16 @@ def test_what_another_writer_recorded_is_kept(store: Store) -> None:
     assert VolumeOutput(one.path).record == {"software": "me", "of one": 1, "of the other": 2}
 
 
+def test_an_empty_object_is_removed_when_it_is_read_and_then_counts_as_missing(store: Store) -> None:
+    output = prepared(store)
+    for block in output.blocks:
+        output.write(block, np.full(block.shape, 9, np.uint8))
+    store.objects[f"{BUCKET}/out.zarr/0/c/0/0/0"] = b""
+    with pytest.raises(UserError, match=r"out\.zarr/0/c/0/0/0 was empty \(0 bytes\) and is removed"):
+        output.finish()
+    assert [block.index for block in prepared(store).missing()] == [(0, 0, 0)]
+
+
 def test_two_writers_of_one_output_leave_the_bytes_of_one(store: Store) -> None:
     one, other = prepared(store), prepared(store)
     for block in one.blocks:
