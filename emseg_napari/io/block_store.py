@@ -26,7 +26,7 @@ from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import Size, VolumeWindow
 from emseg_napari.io.chosen_blocks import ChosenBlocks
 from emseg_napari.io.layout import Block, Blocks, Layout
-from emseg_napari.io.object_store import StoreError
+from emseg_napari.io.object_store import StoreError, Taken
 from emseg_napari.io.output_place import is_begun, output_store
 from emseg_napari.io.zarr_store import failing
 
@@ -213,7 +213,8 @@ def create_level(folder: Location, level: int, layout: Layout, shape: Size) -> B
     if is_begun(place):
         return BlockFiles(folder, level)
     if isinstance(place, Address):
-        _create_array(output_store(place), layout, shape)
+        with suppress(Taken):  # of two that begin at the same moment, the layout is that of the first
+            _create_array(output_store(place, is_new=True), layout, shape)
     else:
         owned_output.refuse_outside(str(folder), place)
         with owned_output.replacing_folder(place) as temporary:
@@ -231,7 +232,7 @@ def create_output(path: Location, layout: Layout, attributes: dict[str, Any]) ->
     if isinstance(path, Address):
         try:
             _create_group(path, layout, attributes)
-        except (ContainsArrayError, ContainsGroupError):
+        except (ContainsArrayError, ContainsGroupError, Taken):
             raise UserError(
                 f"At the same moment another program began an output at {path}; start again, which resumes "
                 "it if all choices are the same."
@@ -249,7 +250,7 @@ def _create_group(folder: Location, layout: Layout, attributes: dict[str, Any]) 
         _check_level(folder, layout)
     # The last: in a store, where nothing is renamed, an output without its group counts as none.
     with failing():
-        zarr.create_group(store=output_store(folder), zarr_format=format_, attributes=attributes)
+        zarr.create_group(store=output_store(folder, is_new=True), zarr_format=format_, attributes=attributes)
 
 
 def _check_level(folder: Address, layout: Layout) -> None:
@@ -258,8 +259,8 @@ def _check_level(folder: Address, layout: Layout) -> None:
         found = zarr.open_array(output_store(folder / "0"), mode="r")
     if found.metadata.to_dict() != _create_array(MemoryStore(), layout, layout.shape).metadata.to_dict():
         raise UserError(
-            f"An output at {folder} was begun with another layout, and then killed; remove it, or choose "
-            "another name."
+            f"An output at {folder} was begun with another layout, and then killed, or is just being begun; "
+            "choose another name, or remove it if nobody else works on it."
         )
 
 
@@ -283,7 +284,7 @@ def _cut(layout: Layout) -> dict[str, Any]:
 
 
 def _numbers(folder: str, end: int) -> list[int]:
-    """Return the numbers below `end` that are names of folders, or of files that are not empty, in a folder."""
+    """Return the numbers below `end` that are names in a folder, of folders or of files with content."""
     try:
         with os.scandir(folder) as entries:
             names = [one.name for one in entries if one.name.isdecimal() and _is_done(one)]

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,10 @@ class StoreError(FatalBlockError):
 
 class Refused(StoreError):
     """An object store does not permit what was asked for."""
+
+
+class Taken(StoreError):
+    """An object that was to be new is there already."""
 
 
 def read(address: PureAddress, part: slice | None = None) -> bytes:
@@ -138,26 +142,58 @@ def names_below(address: PureAddress) -> list[str]:
     return sorted({key.partition("/")[0] for key in keys_below(address)} - {""})
 
 
-def write(address: PureAddress, content: bytes) -> None:
-    """Write an object, which appears whole or not at all; `StoreError` if it cannot be written."""
-    _change(address, content)
+def write(address: PureAddress, content: bytes, is_new: bool = False) -> None:
+    """Write an object, which appears whole or not at all.
+
+    Parameters
+    ----------
+    address : Address
+    content : bytes
+    is_new : bool
+        Whether no object may be there: of two writers at the same moment the store takes one. A store that
+        knows no such condition is only asked before.
+
+    Raises
+    ------
+    Taken
+        If one is there that must not be.
+    StoreError
+        If it cannot be written.
+    """
+    check_writable(address)
+    with explained(address, "written"):
+        if is_new:
+            _write_new(address, content)
+        else:
+            _bucket(address).write(address.key, content).result(timeout=PATIENCE_S)
+
+
+def _write_new(address: PureAddress, content: bytes) -> None:
+    store = _bucket(address)
+    found = store.read(address.key, byte_range=slice(0, 0)).result(timeout=PATIENCE_S)
+    if found.state == "missing":
+        nothing = found.stamp.generation
+        with suppress(NotImplementedError):
+            written = store.write(address.key, content, if_equal=nothing).result(timeout=PATIENCE_S)
+            if written.generation:  # empty if the condition does not hold
+                return
+        if _read(address, slice(0, 0)) is None:  # the store knows no conditions, or there is no bucket
+            store.write(address.key, content).result(timeout=PATIENCE_S)
+            return
+    raise Taken(f"{address} is there already; choose another name.")
 
 
 def remove(address: PureAddress) -> None:
     """Remove an object, if it is there."""
-    _change(address, None)
+    check_writable(address)
+    with explained(address, "removed"):
+        _bucket(address).write(address.key, None).result(timeout=PATIENCE_S)
 
 
 def check_writable(address: PureAddress) -> None:
     """Raise `StoreError` if an address is on a web server."""
     if address.is_web:
         raise StoreError(f"{address} is on a web server, where nothing is written; choose an s3:// address.")
-
-
-def _change(address: PureAddress, content: bytes | None) -> None:
-    check_writable(address)
-    with explained(address, "written"):
-        _bucket(address).write(address.key, content).result(timeout=PATIENCE_S)
 
 
 def kvstore(location: Path | PureAddress) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import pytest
 import zarr
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io import ome_zarr_writer
+from emseg_napari.io import object_store, ome_zarr_writer
 from emseg_napari.io.address import location_of
 from emseg_napari.io.block_store import create_level
-from emseg_napari.io.object_store import StoreError
+from emseg_napari.io.object_store import StoreError, Taken
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
 from helpers.stores import BUCKET, Store
 
@@ -85,6 +85,40 @@ def test_the_second_of_two_that_begin_at_the_same_moment_is_told(
     with pytest.raises(UserError, match=r"another program began an output at s3://em-images/out\.zarr"):
         prepared(store, threshold=1)
     assert VolumeOutput(f"{store.s3}/out.zarr").record["threshold"] == 2
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_an_output_that_appears_just_before_it_is_written_is_not_replaced(store: Store, version: Any) -> None:
+    layout = Layout(SHAPE, "uint8", chunk=(1, 32, 32), shard=None, version=version)
+    mark = "zarr.json" if version == "0.5" else ".zattrs"
+
+    def another_is_first(method: str, key: str) -> None:
+        if method == "PUT" and key.endswith(f"out.zarr/{mark}"):
+            store.fault = lambda method, key: None
+            store.objects[key] = b"of another"
+
+    store.fault = another_is_first
+    with pytest.raises(UserError, match=r"another program began an output at s3://em-images/out\.zarr"):
+        prepared(store, layout)
+    assert store.objects[f"{BUCKET}/out.zarr/{mark}"] == b"of another"
+
+
+def test_another_layout_that_appears_just_before_it_is_written_is_not_replaced(store: Store) -> None:
+    def another_is_first(method: str, key: str) -> None:
+        if method == "PUT":
+            store.fault = lambda method, key: None
+            create_level(location_of(f"{store.s3}/out.zarr"), 0, DEEPER, SHAPE)
+
+    store.fault = another_is_first
+    with pytest.raises(UserError, match="was begun with another layout"):
+        prepared(store)
+
+
+def test_a_store_that_knows_no_conditions_is_asked_before(store: Store) -> None:
+    store.knows_conditions = False
+    assert prepared(store, threshold=1).record["threshold"] == 1
+    with pytest.raises(Taken, match=r"out\.zarr/zarr\.json is there already"):
+        object_store.write(location_of(f"{store.s3}/out.zarr/zarr.json"), b"", is_new=True)
 
 
 def test_what_another_writer_recorded_is_kept(store: Store) -> None:
