@@ -6,7 +6,11 @@ missing. A store's list says nothing of sizes: there an empty object is found wh
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +38,7 @@ from emseg_napari.io.zarr_store import failing
 _COMPRESSION: Any = {"cname": "zstd", "clevel": 1}
 # Without this a block of zeros would have no file, and be done again when the output is resumed.
 _CONFIG: Any = {"write_empty_chunks": True}
+_MOST_LISTED, _LISTS = 100_000, 32  # blocks in one list of a store, and lists at the same time
 IN_USE_S = 60.0  # younger temporary files may be of a writer that is still running
 
 
@@ -123,22 +128,28 @@ class BlockFiles:
 
     def missing(self) -> ChosenBlocks:
         """Return the blocks that are not there; folders are listed, which takes less than to ask for each."""
-        if isinstance(self.folder, Address):
-            return ChosenBlocks(self.blocks, self._missing_objects(self.folder / str(self._level)))
+        place = self.file(self.blocks.at((0, 0, 0))).parents[2]  # of layers, which are folders of rows
+        if isinstance(place, Address):
+            return ChosenBlocks(self.blocks, self._missing_objects(place))
         layers, rows, columns = self.blocks.grid
-        place = str(self.file(self.blocks.at((0, 0, 0))).parents[2])  # of layers, which are folders of rows
         missing = np.ones((layers, rows, columns), bool)
-        for k in _numbers(place, layers):
+        for k in _numbers(str(place), layers):
             for j in range(rows):
                 missing[k, j, _numbers(os.path.join(place, str(k), str(j)), columns)] = False
         return ChosenBlocks(self.blocks, missing)
 
-    def _missing_objects(self, level: Address) -> np.ndarray:
-        there = set(object_store.keys_below(level))
+    def _missing_objects(self, place: Address) -> np.ndarray:
         missing = np.ones(self.blocks.grid, bool)
-        for index in np.ndindex(missing.shape):
-            block = self.blocks.at((int(index[0]), int(index[1]), int(index[2])))
-            missing[index] = self.array.metadata.encode_chunk_key(block.index) not in there
+        parts = list(_parts_to_list(missing.shape))
+        with ThreadPoolExecutor(_LISTS) as pool:
+            for n in range(0, len(parts), _LISTS):
+                some = parts[n : n + _LISTS]
+                listed = pool.map(lambda part: object_store.keys_below(place / "/".join(part)), some)
+                for part, keys in zip(some, listed, strict=True):
+                    for key in keys:
+                        index = _index_of((*part, *key.split("/")), missing.shape)
+                        if index is not None:
+                            missing[index] = False
         return missing
 
     def write(self, block: Block, values: np.ndarray) -> None:
@@ -281,6 +292,20 @@ def _cut(layout: Layout) -> dict[str, Any]:
         "compressors": BloscCodec(**_COMPRESSION, shuffle="shuffle" if shuffled else "noshuffle"),
         "dimension_names": ("z", "y", "x"),
     }
+
+
+def _parts_to_list(grid: tuple[int, ...]) -> Iterator[tuple[str, ...]]:
+    """Give the beginnings of keys below which a store lists a part of the blocks, of which none is large."""
+    split = next(n for n in range(3) if n == 2 or math.prod(grid[n:]) <= _MOST_LISTED)
+    return itertools.product(*(map(str, range(length)) for length in grid[:split]))
+
+
+def _index_of(numbers: Sequence[str], grid: tuple[int, ...]) -> Size | None:
+    """Return the index that a key names; None if it is none of a block."""
+    if len(numbers) != 3 or not all(map(str.isdecimal, numbers)):
+        return None
+    k, j, i = map(int, numbers)
+    return (k, j, i) if k < grid[0] and j < grid[1] and i < grid[2] else None
 
 
 def _numbers(folder: str, end: int) -> list[int]:

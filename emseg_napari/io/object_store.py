@@ -115,12 +115,12 @@ def mark_of(address: PureAddress) -> bytes:
 
 
 def keys_below(address: PureAddress) -> Iterator[str]:
-    """Give the keys of all objects below an address, relative to it.
+    """Give the keys of all objects below an address, relative to it; TensorStore lists no single level.
 
     Raises
     ------
     StoreError
-        If it cannot be listed, as on a web server.
+        If it cannot be listed, as on a web server, or there are too many: some millions.
     """
     if address.is_web:
         raise StoreError(
@@ -131,14 +131,22 @@ def keys_below(address: PureAddress) -> Iterator[str]:
     prefix = f"{address.key}/".lstrip("/")
     every = tensorstore.KvStore.KeyRange(prefix, prefix[:-1] + "0" if prefix else "")  # "0" follows "/"
     with explained(address):
-        keys = (
-            _bucket(address).list(every, strip_prefix_length=len(prefix.encode())).result(timeout=PATIENCE_S)
-        )
+        listing = _bucket(address).list(every, strip_prefix_length=len(prefix.encode()))
+        try:
+            keys = listing.result(timeout=PATIENCE_S)
+        except TimeoutError:
+            raise StoreError(
+                f"{address} has more objects below it than the store lists in {PATIENCE_S:g} s; append the "
+                "path of what is meant, or choose another address."
+            ) from None
     return (key.decode("utf-8", "replace") for key in keys)
 
 
 def names_below(address: PureAddress) -> list[str]:
-    """Return the names directly below an address; see `keys_below`, all of which it takes."""
+    """Return the names directly below an address; see `keys_below`, all of which it takes.
+
+    So what has a known name, such as the metadata of an array, is asked for by it and not looked for here.
+    """
     return sorted({key.partition("/")[0] for key in keys_below(address)} - {""})
 
 

@@ -6,8 +6,8 @@ that exists counts as complete, and that a full disk is reported in a sentence.
 
 An object of a store (`AddressStore`) appears whole or not at all by itself. There are no locks there: two
 writers with the same choices write the same blocks, others are refused. An output is begun by objects that
-the store takes only where none is, so of two that begin at the same moment one is told. A change of the record
-is made to what is there then; of two at the same moment one is lost.
+the store takes only where none is, so of two that begin at the same moment one is told. A change of the
+record is made to what is there then; of two at the same moment one is lost.
 """
 
 from __future__ import annotations

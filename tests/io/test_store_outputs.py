@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io import object_store, ome_zarr_writer
+from emseg_napari.io import block_store, object_store, ome_zarr_writer
 from emseg_napari.io.address import location_of
 from emseg_napari.io.block_store import create_level
 from emseg_napari.io.object_store import StoreError, Taken
@@ -138,6 +138,35 @@ def test_an_empty_object_is_removed_when_it_is_read_and_then_counts_as_missing(s
     with pytest.raises(UserError, match=r"out\.zarr/0/c/0/0/0 was empty \(0 bytes\) and is removed"):
         output.finish()
     assert [block.index for block in prepared(store).missing()] == [(0, 0, 0)]
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize(("most", "lists"), [(8, 1), (4, 2), (2, 4)])
+def test_what_is_there_of_a_large_output_is_listed_part_by_part(
+    store: Store, monkeypatch: pytest.MonkeyPatch, version: Any, most: int, lists: int
+) -> None:
+    monkeypatch.setattr(block_store, "_MOST_LISTED", most)
+    output = prepared(store, Layout(SHAPE, "uint8", chunk=(1, 64, 64), shard=None, version=version))
+    for block in output.blocks[1::2]:
+        output.write(block, np.zeros(block.shape, np.uint8))
+    top = str(output._files.file(output.blocks[0])).removesuffix("/0/0/0")
+    for foreign in ("9/9/9", "0/0", "0/0/0/0", "0/0/x"):
+        object_store.write(location_of(f"{top}/{foreign}"), b"of another")
+    store.requests.clear()
+    assert [block.index for block in output.missing()] == [block.index for block in output.blocks[::2]]
+    assert sum("list-type" in key for _, key in store.requests) == lists
+
+
+def test_more_objects_than_a_store_lists_in_time_are_a_sentence(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "PATIENCE_S", 0.5)
+    store.objects[f"{BUCKET}/em/0/0/0"] = b"a chunk"
+    store.fault = lambda method, key: "silent" if key.strip("/") == BUCKET else None
+    with pytest.raises(
+        StoreError, match=r"s3://em-images/em has more objects below it than the store lists in"
+    ):
+        list(object_store.keys_below(location_of(f"{store.s3}/em")))
 
 
 def test_two_writers_of_one_output_leave_the_bytes_of_one(store: Store) -> None:
