@@ -6,11 +6,7 @@ missing. A store's list says nothing of sizes: there an empty object is found wh
 
 from __future__ import annotations
 
-import itertools
-import math
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -28,17 +24,17 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io import object_store
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import Size, VolumeWindow
+from emseg_napari.io.blocks_there import blocks_in
 from emseg_napari.io.chosen_blocks import ChosenBlocks
 from emseg_napari.io.layout import Block, Blocks, Layout
-from emseg_napari.io.object_store import StoreError, Taken
 from emseg_napari.io.output_place import is_begun, output_store
+from emseg_napari.io.store_errors import StoreError, Taken
 from emseg_napari.io.zarr_store import failing
 
 # Fast before small: writing must not delay prediction.
 _COMPRESSION: Any = {"cname": "zstd", "clevel": 1}
 # Without this a block of zeros would have no file, and be done again when the output is resumed.
 _CONFIG: Any = {"write_empty_chunks": True}
-_MOST_LISTED, _LISTS = 100_000, 32  # blocks in one list of a store, and lists at the same time
 IN_USE_S = 60.0  # younger temporary files may be of a writer that is still running
 
 
@@ -129,28 +125,7 @@ class BlockFiles:
     def missing(self) -> ChosenBlocks:
         """Return the blocks that are not there; folders are listed, which takes less than to ask for each."""
         place = self.file(self.blocks.at((0, 0, 0))).parents[2]  # of layers, which are folders of rows
-        if isinstance(place, Address):
-            return ChosenBlocks(self.blocks, self._missing_objects(place))
-        layers, rows, columns = self.blocks.grid
-        missing = np.ones((layers, rows, columns), bool)
-        for k in _numbers(str(place), layers):
-            for j in range(rows):
-                missing[k, j, _numbers(os.path.join(place, str(k), str(j)), columns)] = False
-        return ChosenBlocks(self.blocks, missing)
-
-    def _missing_objects(self, place: Address) -> np.ndarray:
-        missing = np.ones(self.blocks.grid, bool)
-        parts = list(_parts_to_list(missing.shape))
-        with ThreadPoolExecutor(_LISTS) as pool:
-            for n in range(0, len(parts), _LISTS):
-                some = parts[n : n + _LISTS]
-                listed = pool.map(lambda part: object_store.keys_below(place / "/".join(part)), some)
-                for part, keys in zip(some, listed, strict=True):
-                    for key in keys:
-                        index = _index_of((*part, *key.split("/")), missing.shape)
-                        if index is not None:
-                            missing[index] = False
-        return missing
+        return ChosenBlocks(self.blocks, ~blocks_in(place, self.blocks.grid))
 
     def write(self, block: Block, values: np.ndarray) -> None:
         """Write one block, whole or not at all; the same values give the same bytes.
@@ -292,31 +267,3 @@ def _cut(layout: Layout) -> dict[str, Any]:
         "compressors": BloscCodec(**_COMPRESSION, shuffle="shuffle" if shuffled else "noshuffle"),
         "dimension_names": ("z", "y", "x"),
     }
-
-
-def _parts_to_list(grid: tuple[int, ...]) -> Iterator[tuple[str, ...]]:
-    """Give the beginnings of keys below which a store lists a part of the blocks, of which none is large."""
-    split = next(n for n in range(3) if n == 2 or math.prod(grid[n:]) <= _MOST_LISTED)
-    return itertools.product(*(map(str, range(length)) for length in grid[:split]))
-
-
-def _index_of(numbers: Sequence[str], grid: tuple[int, ...]) -> Size | None:
-    """Return the index that a key names; None if it is none of a block."""
-    if len(numbers) != 3 or not all(map(str.isdecimal, numbers)):
-        return None
-    k, j, i = map(int, numbers)
-    return (k, j, i) if k < grid[0] and j < grid[1] and i < grid[2] else None
-
-
-def _numbers(folder: str, end: int) -> list[int]:
-    """Return the numbers below `end` that are names in a folder, of folders or of files with content."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [one.name for one in entries if one.name.isdecimal() and _is_done(one)]
-    except FileNotFoundError:
-        return []
-    return [int(name) for name in names if str(int(name)) == name and int(name) < end]
-
-
-def _is_done(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir() or files.is_filled(entry.path)

@@ -24,10 +24,10 @@ from emseg_napari.io.block_store import IN_USE_S, BlockFiles, create_output
 from emseg_napari.io.chosen_blocks import ChosenBlocks
 from emseg_napari.io.layout import Block, Blocks, Layout
 from emseg_napari.io.multiscale import Multiscale
-from emseg_napari.io.object_store import StoreError
 from emseg_napari.io.output_place import is_begun, is_free, output_store, owned
 from emseg_napari.io.resume_check import LATER, MARKS, UNREAD, OutputState, check_resumable
 from emseg_napari.io.source_id import STATE
+from emseg_napari.io.store_errors import StoreError
 from emseg_napari.io.volume import Voxel
 from emseg_napari.io.zarr_store import failing
 

@@ -15,7 +15,7 @@ from zarr.storage import LocalStore
 from emseg_napari.io import object_store
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.containers import ZARR
-from emseg_napari.io.object_store import Refused, StoreError
+from emseg_napari.io.store_errors import Refused, StoreError
 
 # Of the thread that calls Zarr, and so of all that Zarr does for it.
 _failures: ContextVar[list[Exception] | None] = ContextVar("failures", default=None)

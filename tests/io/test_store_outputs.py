@@ -8,11 +8,11 @@ import pytest
 import zarr
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io import block_store, object_store, ome_zarr_writer
+from emseg_napari.io import blocks_there, object_store, ome_zarr_writer
 from emseg_napari.io.address import location_of
 from emseg_napari.io.block_store import create_level
-from emseg_napari.io.object_store import StoreError, Taken
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
+from emseg_napari.io.store_errors import StoreError, Taken
 from helpers.stores import BUCKET, Store
 
 SHAPE = (2, 70, 90)
@@ -145,7 +145,7 @@ def test_an_empty_object_is_removed_when_it_is_read_and_then_counts_as_missing(s
 def test_what_is_there_of_a_large_output_is_listed_part_by_part(
     store: Store, monkeypatch: pytest.MonkeyPatch, version: Any, most: int, lists: int
 ) -> None:
-    monkeypatch.setattr(block_store, "_MOST_LISTED", most)
+    monkeypatch.setattr(blocks_there, "_MOST_LISTED", most)
     output = prepared(store, Layout(SHAPE, "uint8", chunk=(1, 64, 64), shard=None, version=version))
     for block in output.blocks[1::2]:
         output.write(block, np.zeros(block.shape, np.uint8))
