@@ -142,6 +142,13 @@ def remove(path: str | Path) -> None:
         flush_folder(path.parent)
 
 
+def is_filled(path: str | Path) -> bool:
+    """Whether a file is there and holds anything: a crash or a full disk may leave one of 0 bytes."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return os.stat(path).st_size > 0
+    return False
+
+
 def is_temporary(name: str) -> bool:
     """Say whether a file or folder has the name of an unfinished one."""
     return name.startswith(_PREFIX) or _HIDDEN.fullmatch(name) is not None

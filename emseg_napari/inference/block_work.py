@@ -141,6 +141,14 @@ class PredictionWork:
         """Return the slices of the volume that lie in the same chunks as a block's first."""
         return layer_of(self.volume, self.slices(block).start)
 
+    def column(self, block: Block) -> tuple[int, ...]:
+        """Return what the blocks of one worker have in common: the chunks along z, and the place.
+
+        Of small slices, which are read whole for their grey levels, the place counts nothing.
+        """
+        is_whole = sample_windows(self.volume.shape[1:]) == 1
+        return self.together(block).start, *(() if is_whole else block.index[1:])
+
     def compute(self, block: Block, given: tuple[Known, Levels], should_stop: ShouldStop) -> np.ndarray:
         """Predict a slice of a block, uint8 (1, y, x)."""
         _, rows, columns = block.window

@@ -29,7 +29,7 @@ class Address(PureAddress):
 
     def is_dir(self) -> bool:
         """Whether objects lie below; of a web server, which lists nothing, that is assumed."""
-        return self.is_web or any(self.iterdir())
+        return self.is_web or any(object_store.keys_below(self))
 
     def exists(self) -> bool:
         """Whether there is an object, or some lie below."""

@@ -1,6 +1,7 @@
 """A Zarr array that is written block by block, each block one file, or one object of a store.
 
-What exists is complete: see `output_place`.
+What exists is complete: see `output_place`. An empty file, as a crash or a full disk may leave one, counts as
+missing. A store's list says nothing of sizes: there an empty object is found when it is read, and removed.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,10 +24,11 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io import object_store
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import Size, VolumeWindow
+from emseg_napari.io.blocks_there import blocks_in
 from emseg_napari.io.chosen_blocks import ChosenBlocks
 from emseg_napari.io.layout import Block, Blocks, Layout
-from emseg_napari.io.object_store import StoreError
 from emseg_napari.io.output_place import is_begun, output_store
+from emseg_napari.io.store_errors import StoreError, Taken
 from emseg_napari.io.zarr_store import failing
 
 # Fast before small: writing must not delay prediction.
@@ -100,36 +103,29 @@ class BlockFiles:
         try:
             self[block.window]
         except Exception as error:
+            file = self.file(block)
+            if isinstance(file, Address) and object_store.read(file) == b"":
+                object_store.remove(file)
+                raise UserError(
+                    f"{file} was empty (0 bytes) and is removed; start again, which writes it again."
+                ) from error
             raise UserError(
-                f"{self.file(block)} is damaged; remove this file and start again, which writes it again."
+                f"{file} is damaged; remove this file and start again, which writes it again."
             ) from error
 
     def file(self, block: Block) -> Location:
         """Return where the block is, or is going to be."""
         return self.folder / str(self._level) / self.array.metadata.encode_chunk_key(block.index)
 
+    def holds(self, block: Block) -> bool:
+        """Say whether a block is there."""
+        file = self.file(block)
+        return file.is_file() if isinstance(file, Address) else files.is_filled(file)
+
     def missing(self) -> ChosenBlocks:
-        """Return the blocks whose file is not there, asking for folders and not for files, which are many.
-
-        So an empty file is not among them; reading it says that it is damaged.
-        """
-        if isinstance(self.folder, Address):
-            return ChosenBlocks(self.blocks, self._missing_objects(self.folder / str(self._level)))
-        layers, rows, columns = self.blocks.grid
-        place = str(self.file(self.blocks.at((0, 0, 0))).parents[2])  # of layers, which are folders of rows
-        missing = np.ones((layers, rows, columns), bool)
-        for k in _numbers(place, layers):
-            for j in range(rows):
-                missing[k, j, _numbers(os.path.join(place, str(k), str(j)), columns)] = False
-        return ChosenBlocks(self.blocks, missing)
-
-    def _missing_objects(self, level: Address) -> np.ndarray:
-        there = set(object_store.keys_below(level))
-        missing = np.ones(self.blocks.grid, bool)
-        for index in np.ndindex(missing.shape):
-            block = self.blocks.at((int(index[0]), int(index[1]), int(index[2])))
-            missing[index] = self.array.metadata.encode_chunk_key(block.index) not in there
-        return missing
+        """Return the blocks that are not there; folders are listed, which takes less than to ask for each."""
+        place = self.file(self.blocks.at((0, 0, 0))).parents[2]  # of layers, which are folders of rows
+        return ChosenBlocks(self.blocks, ~blocks_in(place, self.blocks.grid))
 
     def write(self, block: Block, values: np.ndarray) -> None:
         """Write one block, whole or not at all; the same values give the same bytes.
@@ -151,6 +147,8 @@ class BlockFiles:
                 f"block {block.index} is {block.shape} of {self.array.dtype}, "
                 f"but the values are {values.shape} of {values.dtype}"
             )
+        if isinstance(self.folder, Path) and not self.holds(block):
+            self.remove(block)  # Zarr would read an empty file first
         with failing():
             self.array[block.window] = values
 
@@ -201,7 +199,8 @@ def create_level(folder: Location, level: int, layout: Layout, shape: Size) -> B
     if is_begun(place):
         return BlockFiles(folder, level)
     if isinstance(place, Address):
-        _create_array(output_store(place), layout, shape)
+        with suppress(Taken):  # of two that begin at the same moment, the layout is that of the first
+            _create_array(output_store(place, is_new=True), layout, shape)
     else:
         owned_output.refuse_outside(str(folder), place)
         with owned_output.replacing_folder(place) as temporary:
@@ -219,7 +218,7 @@ def create_output(path: Location, layout: Layout, attributes: dict[str, Any]) ->
     if isinstance(path, Address):
         try:
             _create_group(path, layout, attributes)
-        except (ContainsArrayError, ContainsGroupError):
+        except (ContainsArrayError, ContainsGroupError, Taken):
             raise UserError(
                 f"At the same moment another program began an output at {path}; start again, which resumes "
                 "it if all choices are the same."
@@ -237,7 +236,7 @@ def _create_group(folder: Location, layout: Layout, attributes: dict[str, Any]) 
         _check_level(folder, layout)
     # The last: in a store, where nothing is renamed, an output without its group counts as none.
     with failing():
-        zarr.create_group(store=output_store(folder), zarr_format=format_, attributes=attributes)
+        zarr.create_group(store=output_store(folder, is_new=True), zarr_format=format_, attributes=attributes)
 
 
 def _check_level(folder: Address, layout: Layout) -> None:
@@ -246,8 +245,8 @@ def _check_level(folder: Address, layout: Layout) -> None:
         found = zarr.open_array(output_store(folder / "0"), mode="r")
     if found.metadata.to_dict() != _create_array(MemoryStore(), layout, layout.shape).metadata.to_dict():
         raise UserError(
-            f"An output at {folder} was begun with another layout, and then killed; remove it, or choose "
-            "another name."
+            f"An output at {folder} was begun with another layout, and then killed, or is just being begun; "
+            "choose another name, or remove it if nobody else works on it."
         )
 
 
@@ -268,12 +267,3 @@ def _cut(layout: Layout) -> dict[str, Any]:
         "compressors": BloscCodec(**_COMPRESSION, shuffle="shuffle" if shuffled else "noshuffle"),
         "dimension_names": ("z", "y", "x"),
     }
-
-
-def _numbers(folder: str, end: int) -> list[int]:
-    """Return the numbers below `end` that are names of files or folders in a folder."""
-    try:
-        names = [name for name in os.listdir(folder) if name.isdecimal() and str(int(name)) == name]
-    except FileNotFoundError:
-        return []
-    return [number for number in map(int, names) if number < end]

@@ -76,6 +76,13 @@ class ChosenBlocks(Collection[Block]):
             wanted[index] = self._chosen[index]
         return ChosenBlocks(self._blocks, wanted, self._layers)
 
+    def also(self, indices: Iterable[Size]) -> ChosenBlocks:
+        """Return the blocks, and those that have one of some indices, in the same order."""
+        chosen = self._chosen.copy()
+        for index in indices:
+            chosen[index] = True
+        return ChosenBlocks(self._blocks, chosen, self._layers)
+
     def without(self, indices: Iterable[Size]) -> ChosenBlocks:
         """Return the blocks that have none of some indices, in the same order."""
         left = self._chosen.copy()

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from emseg_napari.core.blockwise.work import FatalBlockError
 from emseg_napari.io.pure_address import PureAddress
+from emseg_napari.io.store_errors import OF_THE_STORE, Refused, StoreError, Taken, explained
 
 # TensorStore reads them when it is first used: a connection that gives nothing for so long has broken off.
 os.environ.setdefault("TENSORSTORE_CURL_CONNECT_TIMEOUT_SECONDS", "10")
@@ -26,34 +25,6 @@ os.environ.setdefault("TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES", "1")
 RETRIES = {"max_retries": 4, "initial_delay": "500ms", "max_delay": "8s"}
 _KNOWN_MARK = b"\0"  # begins TensorStore's generation of an object with an ETag
 PATIENCE_S = 300.0  # for all tries together
-_SHOWN = 100  # characters of a reason that is not known here
-_OF_THE_STORE = re.compile(
-    r"PERMISSION_DENIED|ABORTED: All|CURL error|HTTP code|http_response_code|NoSuchBucket"
-)
-_ANY = re.compile("")
-_TOO_SHORT = re.compile(r"OUT_OF_RANGE|HTTP code 416|http_response_code='416'")  # for the part that is wanted
-_CURL = {
-    "6": "the server is not known; check the address and the network",
-    "7": "the server cannot be reached; check the address and the network",
-    "28": "the server does not answer in time; try again later",
-    "35": "no secure connection can be made; check whether the address begins with https:// or http://",
-    "51": "the certificate of the server is not valid; check the address",
-    "60": "the certificate of the server is not valid; check the address",
-}
-_BROKE_OFF = "the connection broke off; check the network and try again"
-_CREDENTIALS = {
-    "s3": "the credentials in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)",
-    "gs": "the credentials in the environment (GOOGLE_APPLICATION_CREDENTIALS)",
-}
-_SIGNATURE = "whether its signature has expired, if it has one"
-
-
-class StoreError(FatalBlockError):
-    """An object store cannot be reached, refuses or broke off, after all tries."""
-
-
-class Refused(StoreError):
-    """An object store does not permit what was asked for."""
 
 
 def read(address: PureAddress, part: slice | None = None) -> bytes:
@@ -111,12 +82,12 @@ def mark_of(address: PureAddress) -> bytes:
 
 
 def keys_below(address: PureAddress) -> Iterator[str]:
-    """Give the keys of all objects below an address, relative to it.
+    """Give the keys of all objects below an address, relative to it; TensorStore lists no single level.
 
     Raises
     ------
     StoreError
-        If it cannot be listed, as on a web server.
+        If it cannot be listed, as on a web server, or there are too many: some millions.
     """
     if address.is_web:
         raise StoreError(
@@ -127,37 +98,77 @@ def keys_below(address: PureAddress) -> Iterator[str]:
     prefix = f"{address.key}/".lstrip("/")
     every = tensorstore.KvStore.KeyRange(prefix, prefix[:-1] + "0" if prefix else "")  # "0" follows "/"
     with explained(address):
-        keys = (
-            _bucket(address).list(every, strip_prefix_length=len(prefix.encode())).result(timeout=PATIENCE_S)
-        )
+        listing = _bucket(address).list(every, strip_prefix_length=len(prefix.encode()))
+        try:
+            keys = listing.result(timeout=PATIENCE_S)
+        except TimeoutError:
+            raise StoreError(
+                f"{address} has more objects below it than the store lists in {PATIENCE_S:g} s; append the "
+                "path of what is meant, or choose another address."
+            ) from None
     return (key.decode("utf-8", "replace") for key in keys)
 
 
 def names_below(address: PureAddress) -> list[str]:
-    """Return the names directly below an address; see `keys_below`, all of which it takes."""
+    """Return the names directly below an address; see `keys_below`, all of which it takes.
+
+    So what has a known name, such as the metadata of an array, is asked for by it and not looked for here.
+    """
     return sorted({key.partition("/")[0] for key in keys_below(address)} - {""})
 
 
-def write(address: PureAddress, content: bytes) -> None:
-    """Write an object, which appears whole or not at all; `StoreError` if it cannot be written."""
-    _change(address, content)
+def write(address: PureAddress, content: bytes, is_new: bool = False) -> None:
+    """Write an object, which appears whole or not at all.
+
+    Parameters
+    ----------
+    address : Address
+    content : bytes
+    is_new : bool
+        Whether no object may be there: of two writers at the same moment the store takes one. A store that
+        knows no such condition is only asked before.
+
+    Raises
+    ------
+    Taken
+        If one is there that must not be.
+    StoreError
+        If it cannot be written.
+    """
+    check_writable(address)
+    with explained(address, "written"):
+        if is_new:
+            _write_new(address, content)
+        else:
+            _bucket(address).write(address.key, content).result(timeout=PATIENCE_S)
+
+
+def _write_new(address: PureAddress, content: bytes) -> None:
+    store = _bucket(address)
+    found = store.read(address.key, byte_range=slice(0, 0)).result(timeout=PATIENCE_S)
+    if found.state == "missing":
+        nothing = found.stamp.generation
+        with suppress(NotImplementedError):
+            written = store.write(address.key, content, if_equal=nothing).result(timeout=PATIENCE_S)
+            if written.generation:  # empty if the condition does not hold
+                return
+        if _read(address, slice(0, 0)) is None:  # the store knows no conditions, or there is no bucket
+            store.write(address.key, content).result(timeout=PATIENCE_S)
+            return
+    raise Taken(f"{address} is there already; choose another name.")
 
 
 def remove(address: PureAddress) -> None:
     """Remove an object, if it is there."""
-    _change(address, None)
+    check_writable(address)
+    with explained(address, "removed"):
+        _bucket(address).write(address.key, None).result(timeout=PATIENCE_S)
 
 
 def check_writable(address: PureAddress) -> None:
     """Raise `StoreError` if an address is on a web server."""
     if address.is_web:
         raise StoreError(f"{address} is on a web server, where nothing is written; choose an s3:// address.")
-
-
-def _change(address: PureAddress, content: bytes | None) -> None:
-    check_writable(address)
-    with explained(address, "written"):
-        _bucket(address).write(address.key, content).result(timeout=PATIENCE_S)
 
 
 def kvstore(location: Path | PureAddress) -> dict[str, Any]:
@@ -229,66 +240,11 @@ def open_array(location: Path | PureAddress, driver: dict[str, Any]) -> Any:
     import tensorstore
 
     specification = {**driver, "kvstore": kvstore(location)}
-    with explained(location, pattern=_OF_THE_STORE):
+    with explained(location, pattern=OF_THE_STORE):
         return tensorstore.open(specification, read=True, open=True).result(timeout=PATIENCE_S)
 
 
 def read_array(location: Path | PureAddress, part: Any) -> Any:
     """Return the values of a part of an array of `open_array`, with its errors."""
-    with explained(location, pattern=_OF_THE_STORE):
+    with explained(location, pattern=OF_THE_STORE):
         return part.read().result(timeout=PATIENCE_S)
-
-
-@contextmanager
-def explained(
-    location: Path | PureAddress, wish: str = "read", pattern: re.Pattern[str] = _ANY
-) -> Iterator[None]:
-    """Turn TensorStore's error about a store into a sentence.
-
-    Raises
-    ------
-    StoreError
-    ValueError
-        Of a file, as it was; of an address, if it does not fit the pattern or an object is too short: it is
-        about what the store holds. It says nothing of a signature.
-    """
-    try:
-        yield
-    except TimeoutError:
-        raise StoreError(f"{location} cannot be {wish}: {_CURL['28']}.") from None
-    except (ValueError, NotImplementedError) as error:
-        if isinstance(location, Path):
-            raise
-        # Not "from error": it holds the query of a signed address.
-        if _TOO_SHORT.search(str(error)) or not pattern.search(str(error)):
-            raise ValueError(_reason(location, str(error))) from None
-        raise _error(location, wish, str(error)) from None
-
-
-def _error(address: PureAddress, wish: str, text: str) -> StoreError:
-    code = re.search(r"HTTP code (\d+)|http_response_code='(\d+)'", text)
-    number = next(filter(None, code.groups()), "") if code else ""
-    if "NoSuchBucket" in text:
-        return StoreError(f"{address} cannot be {wish}: there is no bucket {address.base}; check its name.")
-    if "PERMISSION_DENIED" in text or number in ("401", "403"):
-        check = _CREDENTIALS.get(address.scheme, _SIGNATURE)
-        return Refused(f"{address} may not be {wish} ({number or 403}); check the address, and {check}.")
-    curl = re.search(r"curl_code='(\d+)'", text)
-    if curl:
-        return StoreError(f"{address} cannot be {wish}: {_CURL.get(curl[1], _BROKE_OFF)}.")
-    if number:
-        return StoreError(
-            f"{address} cannot be {wish}: the server answers with the error {number}; check the address, or "
-            "try again later."
-        )
-    reason = _reason(address, text)[:_SHOWN]
-    return StoreError(f"{address} cannot be {wish} ({reason}); check the address, or try again later.")
-
-
-def _reason(address: PureAddress, text: str) -> str:
-    """Return what TensorStore says is wrong, without what it was asked for and any signature."""
-    text = " ".join(text.partition(" [")[0].split())
-    if address.query:
-        # However it was encoded on the way: up to the end of the word, or the colon there.
-        text = re.sub(r"\?\S*?(?=:?(\s|$))", "", text.replace(f"?{address.query}", ""))
-    return text

@@ -24,10 +24,10 @@ from emseg_napari.io.block_store import IN_USE_S, BlockFiles, create_output
 from emseg_napari.io.chosen_blocks import ChosenBlocks
 from emseg_napari.io.layout import Block, Blocks, Layout
 from emseg_napari.io.multiscale import Multiscale
-from emseg_napari.io.object_store import StoreError
 from emseg_napari.io.output_place import is_begun, is_free, output_store, owned
 from emseg_napari.io.resume_check import LATER, MARKS, UNREAD, OutputState, check_resumable
 from emseg_napari.io.source_id import STATE
+from emseg_napari.io.store_errors import StoreError
 from emseg_napari.io.volume import Voxel
 from emseg_napari.io.zarr_store import failing
 
@@ -188,15 +188,15 @@ class VolumeOutput:
 
     def holds(self, window: VolumeWindow) -> bool:
         """Say whether all blocks that have voxels in a window (z, y, x) of slices are there."""
-        return all(self._files.file(block).is_file() for block in self.blocks.over(window))
+        return all(map(self._files.holds, self.blocks.over(window)))
 
     def holds_slice(self, z: int) -> bool:
         """Say whether all blocks that have voxels in slice `z` are there."""
-        return all(self._files.file(block).is_file() for block in self._over_slice(z))
+        return all(map(self._files.holds, self._over_slice(z)))
 
     def holds_any(self, z: int) -> bool:
         """Say whether a block that has voxels in slice `z` is there."""
-        return any(self._files.file(block).is_file() for block in self._over_slice(z))
+        return any(map(self._files.holds, self._over_slice(z)))
 
     def remove_slices(self, slices: Iterable[int]) -> None:
         """Remove all blocks that have voxels in some slices; call `prepare_missing` after it."""

@@ -5,8 +5,9 @@ leaves no half of a block. `DurableStore` adds that the bytes are on the disk be
 that exists counts as complete, and that a full disk is reported in a sentence.
 
 An object of a store (`AddressStore`) appears whole or not at all by itself. There are no locks there: two
-writers with the same choices write the same blocks, others are refused (of two that begin at the same moment
-perhaps both). A change of the record is made to what is there then; of two at the same moment one is lost.
+writers with the same choices write the same blocks, others are refused. An output is begun by objects that
+the store takes only where none is, so of two that begin at the same moment one is told. A change of the
+record is made to what is there then; of two at the same moment one is lost.
 """
 
 from __future__ import annotations
@@ -45,9 +46,11 @@ class DurableStore(FolderStore):
         await asyncio.to_thread(_put, self.root / key, value.to_bytes())
 
 
-def output_store(location: Location) -> Store:
-    """Return what Zarr writes a folder or an address by."""
-    return AddressStore(location) if isinstance(location, Address) else DurableStore(location)
+def output_store(location: Location, is_new: bool = False) -> Store:
+    """Return what Zarr writes a folder or an address by; `is_new` as of `AddressStore`."""
+    if isinstance(location, Address):
+        return AddressStore(location, is_new=is_new)
+    return DurableStore(location)
 
 
 def is_begun(location: Location) -> bool:

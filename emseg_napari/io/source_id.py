@@ -23,6 +23,7 @@ from emseg_napari.io.chunk_errors import BrokenChunk
 from emseg_napari.io.containers import existing_part
 from emseg_napari.io.formats.chunk_files import ChunkFilePixels
 from emseg_napari.io.slabs import in_slabs
+from emseg_napari.io.store_errors import Refused
 from emseg_napari.io.volume import Volume
 
 T = TypeVar("T")
@@ -196,7 +197,7 @@ def _mark_of_object(address: Address, stored: ChunkFilePixels) -> str:
         return _digits(sha256(object_store.mark_of(address)))
     except FileNotFoundError:
         return "missing" if stored.fills else ""
-    except object_store.Refused:
+    except Refused:
         if not (stored.fills and stored.may_refuse_missing()):
             raise
         return "missing"

@@ -15,7 +15,7 @@ from zarr.storage import LocalStore
 from emseg_napari.io import object_store
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.containers import ZARR
-from emseg_napari.io.object_store import Refused, StoreError
+from emseg_napari.io.store_errors import Refused, StoreError
 
 # Of the thread that calls Zarr, and so of all that Zarr does for it.
 _failures: ContextVar[list[Exception] | None] = ContextVar("failures", default=None)
@@ -83,15 +83,19 @@ class AddressStore(Store):
     read_only : bool
     is_complete : bool
         Whether a chunk that is missing is an error, raised by `failing`, and not the fill value.
+    is_new : bool
+        Whether to write over an object that is there is an error, `Taken`, raised by `failing`.
     """
 
     supports_writes = True
     supports_deletes = True
     supports_listing = True  # of a web server a sentence
 
-    def __init__(self, address: Address, *, read_only: bool = False, is_complete: bool = False) -> None:
+    def __init__(
+        self, address: Address, *, read_only: bool = False, is_complete: bool = False, is_new: bool = False
+    ) -> None:
         super().__init__(read_only=read_only)
-        self._address, self._is_complete = address, is_complete
+        self._address, self._is_complete, self._is_new = address, is_complete, is_new
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AddressStore) and other._address == self._address
@@ -106,7 +110,9 @@ class AddressStore(Store):
 
     def with_read_only(self, read_only: bool = False) -> AddressStore:
         """Return the same for reading only, or not."""
-        return AddressStore(self._address, read_only=read_only, is_complete=self._is_complete)
+        return AddressStore(
+            self._address, read_only=read_only, is_complete=self._is_complete, is_new=self._is_new
+        )
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -136,7 +142,7 @@ class AddressStore(Store):
     async def set(self, key: str, value: Buffer) -> None:
         """Write an object, whole or not at all."""
         self._check_writable()
-        await self._do(object_store.write, key, value.to_bytes())
+        await self._do(object_store.write, key, value.to_bytes(), self._is_new)
 
     async def delete(self, key: str) -> None:
         """Remove an object, if it is there."""

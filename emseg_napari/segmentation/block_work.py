@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.core.jobs import ShouldStop
-from emseg_napari.io.axes import SliceWindow
+from emseg_napari.io.axes import Size, SliceWindow
 from emseg_napari.io.containers import files_of
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
+from emseg_napari.io.slabs import layer_of
 from emseg_napari.segmentation.agglomeration import outlined
 from emseg_napari.segmentation.boundary import Boundary
 from emseg_napari.segmentation.intermediate import IntermediateFiles
@@ -55,6 +56,10 @@ class SegmentationStep:
 @dataclass(frozen=True)
 class WatershedStep(SegmentationStep):
     """The cells of a slice, or the fragments of one of its tiles."""
+
+    def column(self, block: Block) -> Size:
+        """Return what the tiles of one worker have in common: the chunks along z, and the place."""
+        return layer_of(self.boundary.volume, block.index[0]).start, *block.index[1:]
 
     def read(self, block: Block) -> np.ndarray:
         """Read the boundary probability that the tile sees."""

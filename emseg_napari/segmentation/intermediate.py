@@ -6,14 +6,18 @@ It lies in a hidden folder beside the output, and goes when all cells have their
     pieces/          of every tile what joins its fragments with those of other tiles
     links.../        what depends on all slices: broken tiles, cells of tiles, overlaps of slices, numbers
 
-A file that is there is whole, and is what any other process would have written.
+A file that is there is whole, and is what any other process would have written; an empty one, as a crash or a
+full disk may leave it, counts as missing.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +27,7 @@ import numpy as np
 
 from emseg_napari.core import files
 from emseg_napari.io.axes import Size, SliceWindow
+from emseg_napari.io.chosen_blocks import ChosenBlocks
 from emseg_napari.io.layout import Block
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.segmentation.overlaps import Overlaps
@@ -30,6 +35,7 @@ from emseg_napari.segmentation.tiles import Cut, Piece, TileIndex
 
 Tables = dict[str, np.ndarray]
 _ALL = "all"  # tiles have fragments
+_PIECE = re.compile(r"(\d+)-(\d+)-(\d+)\.npz")
 _MOST_BYTES, _MOST_TABLES = 256 << 20, 256  # of tables that were read and are kept
 
 
@@ -86,6 +92,18 @@ class IntermediateFiles:
         tiles, broken = self.cut.tiles(self.shape), self.broken
         return {place: tile for place, tile in tiles.items() if (z, *place) not in broken}
 
+    def missing(self) -> ChosenBlocks:
+        """Return the tiles that are still to do: without fragments, or with an empty piece."""
+        return self.fragments.missing().also(self._empty_pieces())
+
+    def _empty_pieces(self) -> Iterator[Size]:
+        with suppress(FileNotFoundError), os.scandir(self.folder / "pieces") as entries:
+            for entry in entries:
+                name = _PIECE.fullmatch(entry.name)
+                if name and not files.is_filled(entry.path):
+                    z, j, i = map(int, name.groups())
+                    yield z, j, i
+
     # -- tables --------------------------------------------------------------------------------
 
     def save_piece(self, index: tuple[int, int, int], piece: Piece) -> None:
@@ -114,7 +132,7 @@ class IntermediateFiles:
 
     def save_numbers(self, z: int, numbers: np.ndarray) -> None:
         """Keep the numbers of the cells 0, 1, 2, ... of a slice."""
-        if not self._link("numbers", z).exists():
+        if not files.is_filled(self._link("numbers", z)):
             save(self._link("numbers", z), {"numbers": numbers})
 
     def without(self, table: str) -> list[Block]:
@@ -124,7 +142,7 @@ class IntermediateFiles:
         return [
             Block((z, 0, 0), (slice(z, z + 1), slice(0, height), slice(0, width)))
             for z in slices
-            if not self._link(table, z).exists()
+            if not files.is_filled(self._link(table, z))
         ]
 
     def _piece(self, index: tuple[int, int, int]) -> Path:

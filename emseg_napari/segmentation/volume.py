@@ -190,7 +190,7 @@ class _Segmentation:
     def _begin(self, output: VolumeOutput, parts: IntermediateFiles) -> VolumeOutput:
         """Empty the output if it was numbered while other tiles were broken."""
         mark, broken = self._folder / "numbered.json", [list(index) for index in sorted(parts.broken)]
-        if mark.exists() and files.read_json(mark) != broken:
+        if mark.exists() and not (files.is_filled(mark) and files.read_json(mark) == broken):
             output.remove_blocks()
             output = self._prepare()
         files.write_json(mark, broken)
@@ -203,9 +203,9 @@ class _Segmentation:
         fragments = VolumeOutput.prepare(self._folder / "fragments.zarr", layout, self._record)
         parts = IntermediateFiles(self._folder, self._cut, fragments)
         step = WatershedStep(self._boundary, parts, self._settings)
-        tiles = fragments.missing().ordered(self._boundary.layers())
+        tiles = parts.missing().ordered(self._boundary.layers())
         failures = stages.do(FLOOD, step, tiles)
-        broken = [block.index for block in fragments.missing()]
+        broken = [block.index for block in parts.missing()]
         fragments.note_unread(bool(broken))
         return parts.without_tiles(broken), failures
 

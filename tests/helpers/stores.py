@@ -33,11 +33,11 @@ class Store:
         (method, key) to what goes wrong with a request.
     on_range : callable
         Gets the header of each request for a part.
-    knows_ranges, has_marks : bool
-        Whether it gives parts of objects, and their ETags.
+    knows_ranges, has_marks, knows_conditions : bool
+        Whether it gives parts of objects, and their ETags, and writes an object only if there is none.
     """
 
-    knows_ranges = has_marks = True
+    knows_ranges = has_marks = knows_conditions = True
 
     def __init__(self, port: int) -> None:
         self.objects: dict[str, bytes] = {}
@@ -97,11 +97,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.headers.get("If-None-Match") and not self._store.knows_conditions:
+            self._send(501, b"<Error><Code>NotImplemented</Code></Error>")
+            return
         key = self._begin()
         if key is None:
             return
         if key.split("/")[0] != BUCKET:
             self._send(404, b"<Error><Code>NoSuchBucket</Code></Error>")
+            return
+        if self.headers.get("If-None-Match") == "*" and key in self._store.objects:
+            self._send(412, b"<Error><Code>PreconditionFailed</Code></Error>")
             return
         self._store.objects[key] = content
         self._send(200, b"", {"ETag": _etag(content)})

@@ -35,7 +35,7 @@ from emseg_napari.io.volume import BrokenChunk, Volume, Voxel, volume_of
 from emseg_napari.models import normalisation
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
-from helpers.counted_chunks import CountedChunks
+from helpers.counted_chunks import ChunksOfWorkers, CountedChunks
 from helpers.faults import another_process
 from helpers.odd_arrays import ODD
 from helpers.slow import slow_case
@@ -272,6 +272,20 @@ def test_chunks_are_decoded_twice_however_deep_they_are_and_into_however_many_bl
     assert pixels.most <= 2
     predict_volume(values, run, VolumeTask(tmp_path / "flat.zarr", settings))
     assert bytes_of(tmp_path / "deep.zarr" / "0") == bytes_of(tmp_path / "flat.zarr" / "0")
+
+
+@pytest.mark.slow
+def test_worker_processes_decode_deep_chunks_no_more_often_than_one_process(run, tmp_path):
+    (tmp_path / "noted").mkdir()
+    values = np.random.default_rng(0).integers(0, 256, (48, 150, 200)).astype(np.uint8)
+    pixels = ChunksOfWorkers(values, (8, 64, 64), tmp_path / "noted")
+    volume = replace(pixels.volume, source="v.zarr")
+    task = VolumeTask(tmp_path / "out.zarr", FAST, scheduler=Scheduler("local", 3))
+    assert predict_volume(volume, run, task).failures == ()
+    decoded = pixels.in_all()
+    assert len(decoded) == 6 * 12
+    assert sum(decoded.values()) <= 6 * 12 * 2 + 12 * 2  # two workers may help at the end
+    assert sorted(decoded.values())[:48] == [2] * 48
 
 
 @pytest.mark.parametrize("memory", [slabs.SLAB_BYTES, 1000])

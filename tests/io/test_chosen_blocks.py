@@ -44,6 +44,8 @@ def test_some_blocks_are_kept_and_some_left_out_in_the_same_order(chosen):
     assert list(found.without(indices)) == list(found)[0::2]
     other = next(block.index for block in BLOCKS if not chosen[block.index])
     assert list(found.only([other])) == []
+    both = {block.index for block in (*found, BLOCKS.at(other))}
+    assert {block.index for block in found.also([other])} == both
 
 
 def test_places_are_put_into_groups_by_their_keys():

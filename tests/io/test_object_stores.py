@@ -15,12 +15,12 @@ from emseg_napari.core.jobs import UserError
 from emseg_napari.io import object_store
 from emseg_napari.io.address import location_of
 from emseg_napari.io.chunk_errors import MissingChunk
-from emseg_napari.io.object_store import StoreError
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
 from emseg_napari.io.open import describe, display_name, open_levels, open_volume
 from emseg_napari.io.records import record_of_path, record_of_volume
 from emseg_napari.io.source_id import is_changed, state_of
 from emseg_napari.io.stack_or_volume import same_source
+from emseg_napari.io.store_errors import StoreError
 from emseg_napari.io.volume import Voxel
 from helpers.stores import Store
 

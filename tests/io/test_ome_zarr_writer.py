@@ -358,6 +358,19 @@ def test_a_damaged_block_is_named_and_can_be_written_anew(output, layout, conten
     assert contents(output.path) == before
 
 
+@pytest.mark.parametrize("level", [0, 1])
+def test_an_empty_file_as_a_crash_leaves_it_counts_as_missing(output, layout, level):
+    before = contents(output.path)
+    emptied = min(block_files(output.path, level))
+    emptied.write_bytes(b"")
+    assert output.holds_slice(0) is (level > 0)
+    again = VolumeOutput.prepare(output.path, layout, RECORD)
+    assert len(again.missing()) == (level == 0)
+    write_missing(again)
+    again.finish()
+    assert contents(output.path) == before
+
+
 def test_coarser_levels_take_no_more_memory_than_a_block_needs(tmp_path, monkeypatch):
     output = VolumeOutput.prepare(tmp_path / "out.zarr", replace(IMAGE, shape=(2, 1100, 1100)), RECORD)
     write_missing(output)

@@ -12,9 +12,9 @@ import zarr
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.chunk_errors import BrokenChunk, read_or_find_broken
-from emseg_napari.io.object_store import Refused, StoreError
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.source_id import state_of
+from emseg_napari.io.store_errors import Refused, StoreError
 from helpers.stores import BUCKET, Store
 
 SHAPE = (4, 64, 64)

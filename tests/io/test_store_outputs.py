@@ -8,11 +8,11 @@ import pytest
 import zarr
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io import ome_zarr_writer
+from emseg_napari.io import blocks_there, object_store, ome_zarr_writer
 from emseg_napari.io.address import location_of
 from emseg_napari.io.block_store import create_level
-from emseg_napari.io.object_store import StoreError
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
+from emseg_napari.io.store_errors import StoreError, Taken
 from helpers.stores import BUCKET, Store
 
 SHAPE = (2, 70, 90)
@@ -87,6 +87,40 @@ def test_the_second_of_two_that_begin_at_the_same_moment_is_told(
     assert VolumeOutput(f"{store.s3}/out.zarr").record["threshold"] == 2
 
 
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_an_output_that_appears_just_before_it_is_written_is_not_replaced(store: Store, version: Any) -> None:
+    layout = Layout(SHAPE, "uint8", chunk=(1, 32, 32), shard=None, version=version)
+    mark = "zarr.json" if version == "0.5" else ".zattrs"
+
+    def another_is_first(method: str, key: str) -> None:
+        if method == "PUT" and key.endswith(f"out.zarr/{mark}"):
+            store.fault = lambda method, key: None
+            store.objects[key] = b"of another"
+
+    store.fault = another_is_first
+    with pytest.raises(UserError, match=r"another program began an output at s3://em-images/out\.zarr"):
+        prepared(store, layout)
+    assert store.objects[f"{BUCKET}/out.zarr/{mark}"] == b"of another"
+
+
+def test_another_layout_that_appears_just_before_it_is_written_is_not_replaced(store: Store) -> None:
+    def another_is_first(method: str, key: str) -> None:
+        if method == "PUT":
+            store.fault = lambda method, key: None
+            create_level(location_of(f"{store.s3}/out.zarr"), 0, DEEPER, SHAPE)
+
+    store.fault = another_is_first
+    with pytest.raises(UserError, match="was begun with another layout"):
+        prepared(store)
+
+
+def test_a_store_that_knows_no_conditions_is_asked_before(store: Store) -> None:
+    store.knows_conditions = False
+    assert prepared(store, threshold=1).record["threshold"] == 1
+    with pytest.raises(Taken, match=r"out\.zarr/zarr\.json is there already"):
+        object_store.write(location_of(f"{store.s3}/out.zarr/zarr.json"), b"", is_new=True)
+
+
 def test_what_another_writer_recorded_is_kept(store: Store) -> None:
     one, other = prepared(store), prepared(store)
     assert one.record == other.record
@@ -94,6 +128,45 @@ def test_what_another_writer_recorded_is_kept(store: Store) -> None:
     other.update_record({"of the other": 2})
     one.finish()
     assert VolumeOutput(one.path).record == {"software": "me", "of one": 1, "of the other": 2}
+
+
+def test_an_empty_object_is_removed_when_it_is_read_and_then_counts_as_missing(store: Store) -> None:
+    output = prepared(store)
+    for block in output.blocks:
+        output.write(block, np.full(block.shape, 9, np.uint8))
+    store.objects[f"{BUCKET}/out.zarr/0/c/0/0/0"] = b""
+    with pytest.raises(UserError, match=r"out\.zarr/0/c/0/0/0 was empty \(0 bytes\) and is removed"):
+        output.finish()
+    assert [block.index for block in prepared(store).missing()] == [(0, 0, 0)]
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize(("most", "lists"), [(8, 1), (4, 2), (2, 4)])
+def test_what_is_there_of_a_large_output_is_listed_part_by_part(
+    store: Store, monkeypatch: pytest.MonkeyPatch, version: Any, most: int, lists: int
+) -> None:
+    monkeypatch.setattr(blocks_there, "_MOST_LISTED", most)
+    output = prepared(store, Layout(SHAPE, "uint8", chunk=(1, 64, 64), shard=None, version=version))
+    for block in output.blocks[1::2]:
+        output.write(block, np.zeros(block.shape, np.uint8))
+    top = str(output._files.file(output.blocks[0])).removesuffix("/0/0/0")
+    for foreign in ("9/9/9", "0/0", "0/0/0/0", "0/0/x"):
+        object_store.write(location_of(f"{top}/{foreign}"), b"of another")
+    store.requests.clear()
+    assert [block.index for block in output.missing()] == [block.index for block in output.blocks[::2]]
+    assert sum("list-type" in key for _, key in store.requests) == lists
+
+
+def test_more_objects_than_a_store_lists_in_time_are_a_sentence(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "PATIENCE_S", 0.5)
+    store.objects[f"{BUCKET}/em/0/0/0"] = b"a chunk"
+    store.fault = lambda method, key: "silent" if key.strip("/") == BUCKET else None
+    with pytest.raises(
+        StoreError, match=r"s3://em-images/em has more objects below it than the store lists in"
+    ):
+        list(object_store.keys_below(location_of(f"{store.s3}/em")))
 
 
 def test_two_writers_of_one_output_leave_the_bytes_of_one(store: Store) -> None:

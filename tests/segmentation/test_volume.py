@@ -232,6 +232,24 @@ def test_a_segmentation_that_was_broken_off_goes_on_to_the_same_bytes(tmp_path, 
     assert [p.name for p in broken.parent.iterdir()] == ["cells.zarr"]
 
 
+def test_empty_files_that_a_crash_left_are_done_again(tmp_path, cut):
+    probability = field((4, 60, 72), 2)
+    unbroken, broken = tmp_path / "a" / "cells.zarr", tmp_path / "b" / "cells.zarr"
+    unbroken.parent.mkdir()
+    broken.parent.mkdir()
+    segmented(probability, unbroken, LINKED, cut)
+    emptied = set()
+    for _ in broken_off(probability, broken, cut):
+        for path in broken.parent.rglob("*"):
+            is_new = path.parent.name + path.name not in emptied and "zarr.json" not in path.name
+            if is_new and path.is_file() and not path.name.startswith("."):
+                emptied.add(path.parent.name + path.name)
+                path.write_bytes(b"")
+    assert len(emptied) > 8
+    segmented(probability, broken, LINKED, cut)
+    assert files_of(unbroken) == files_of(broken)
+
+
 def test_what_was_done_is_not_done_again(tmp_path, cut):
     path = tmp_path / "cells.zarr"
     probability = field((12, 60, 72), 2)

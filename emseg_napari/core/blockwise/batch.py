@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from emseg_napari.core.blockwise.batch_job import telling_job
 from emseg_napari.core.blockwise.certificate import new_certificate, security_of
 from emseg_napari.core.blockwise.dask_client import MISSING, quiet
 from emseg_napari.core.jobs import UserError
@@ -36,6 +37,7 @@ _WALLTIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}")
 # A block takes up to 1.4 GiB, and Dask pauses a worker that uses 80 % of its memory.
 _DEFAULT_MEMORY = 2 * 2**30
 _SECONDS_TO_CLOSE = 60.0
+_MOST_REPLACED = 2  # jobs in a row that ended before a worker came
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class BatchJobs:
         self._plan, self._cluster, self._refusals = plan, cluster, refusals
         self._at_work: set[str] = set()  # jobs of several workers of which at least one is there
         self._told = 0  # of the refusals
+        self._replaced = 0  # jobs that ended before a worker came, since the last one that came
         self._count = math.ceil((plan.workers or 1) / _processes(plan))
 
     @property
@@ -111,14 +114,31 @@ class BatchJobs:
         self._cluster.scale(jobs=self._count)
 
     def _forget_ended(self) -> None:
-        """Forget jobs of several workers that have lost all; of those of one worker, Dask does it itself."""
-        names = [worker["name"] for worker in self._cluster.scheduler_info["workers"].values()]
-        jobs = self._cluster.workers
+        """Forget jobs of several workers that have lost all, and those that ended before a worker came.
+
+        A job of one worker that was there, Dask forgets itself.
+        """
+        names, jobs = self._names(), self._cluster.workers
         at_work = {job for job in list(jobs) if any(name.startswith(f"{job}-") for name in names)}
-        for job in self._at_work - at_work:
-            if job in jobs:
-                self._cluster.loop.add_callback(jobs.pop(job).close)
+        for name in self._at_work - at_work:
+            self._forget(name)
         self._at_work = at_work
+        for name, job in list(jobs.items()):
+            if not job.has_worked and (name in names or name in at_work):
+                job.has_worked = True
+                self._replaced = 0
+            if job.has_ended and not job.has_worked and self._replaced < _MOST_REPLACED:
+                self._replaced += 1
+                self._forget(name)
+
+    def _names(self) -> list[str]:
+        """Return the names of the workers: of their jobs, with a number if a job has several."""
+        return [worker["name"] for worker in self._cluster.scheduler_info["workers"].values()]
+
+    def _forget(self, name: str) -> None:
+        job = self._cluster.workers.pop(name, None)
+        if job:
+            self._cluster.loop.add_callback(job.close)
 
     def check(self) -> str | None:
         """Return a sentence about jobs that were refused since the last call, None if there are none.
@@ -126,9 +146,10 @@ class BatchJobs:
         Raises
         ------
         UserError
-            If it has refused all.
+            If it has refused all, or all ended before a worker came, those too that were submitted again.
         """
         jobs = list(self._cluster.workers.values())  # none as long as they are being submitted
+        self._check_not_all_ended(jobs)
         refused, self._told = len(self._refusals) - self._told, len(self._refusals)
         if self._refusals and jobs and not any(job.job_id for job in jobs):
             raise UserError(
@@ -139,6 +160,17 @@ class BatchJobs:
             return None
         number, reason = counted(refused, "job"), self._refusals[-1]
         return f"{self._plan.system} refused {number} ({reason}); the others do the work."
+
+    def _check_not_all_ended(self, jobs: Sequence[Any]) -> None:
+        is_hopeless = self._replaced == _MOST_REPLACED and not self._names()
+        if jobs and is_hopeless and all(job.has_ended and not job.has_worked for job in jobs):
+            folder = _setting(self._plan, "log-directory")
+            settings = "; 'log-directory' in Dask's settings (~/.config/dask/jobqueue.yaml) is its place"
+            raise UserError(
+                f"All jobs of {self._plan.system} ended before a worker of theirs came, those too that were "
+                f"submitted again. The output of job {jobs[-1].job_id} says why"
+                + (f", in {folder}." if folder else f"{settings}.")
+            )
 
 
 def job_script(plan: JobPlan) -> str:
@@ -154,7 +186,8 @@ def job_script(plan: JobPlan) -> str:
     """
     kind = _cluster_class(plan)
     with quiet(), _refused_in_a_sentence(plan):
-        job = kind.job_cls("tls://HOST:PORT", name="emseg-0", **_settings(plan, security_of(Path("FOLDER"))))
+        telling = telling_job(kind.job_cls, Path("FOLDER"), _prologue(plan), [])
+        job = telling("tls://HOST:PORT", name="emseg-0", **_settings(plan, security_of(Path("FOLDER"))))
         return str(job.job_script())
 
 
@@ -176,13 +209,13 @@ def batch_jobs(plan: JobPlan) -> Iterator[BatchJobs]:
     _check_command(plan, kind)
     refusals: list[str] = []
     # In the home folder, which the machines of a batch system share; nobody else can open it.
-    home = TemporaryDirectory(prefix=".emseg-", dir=Path.home())
+    home = TemporaryDirectory(prefix=".emseg-", dir=Path.home(), ignore_cleanup_errors=True)
     with home as folder, quiet(), _page_of_this_machine(plan):
         security = new_certificate(Path(folder))
         with _refused_in_a_sentence(plan):
             cluster = kind(
                 name="emseg",
-                job_cls=_telling_job(kind.job_cls, refusals),
+                job_cls=telling_job(kind.job_cls, Path(folder), _prologue(plan), refusals),
                 scheduler_options=_scheduler_options(plan),
                 **_settings(plan, security),
             )
@@ -216,6 +249,10 @@ def _setting(plan: JobPlan, name: str) -> Any:
     import dask
 
     return dask.config.get(f"jobqueue.{plan.system}.{name}", None)
+
+
+def _prologue(plan: JobPlan) -> list[str]:
+    return list(_setting(plan, "job-script-prologue") or _setting(plan, "env-extra") or [])
 
 
 def _cores(plan: JobPlan) -> int:
@@ -272,32 +309,3 @@ def _refused_in_a_sentence(plan: JobPlan) -> Iterator[None]:
             f"There can be no such jobs of {plan.system} ({reason}); Dask's settings "
             "(~/.config/dask/jobqueue.yaml) have what the options do not."
         ) from error
-
-
-def _telling_job(job: Any, refusals: list[str]) -> Any:
-    """Return the class of a job that notes why it could not be submitted, which Dask only logs.
-
-    It says as well that it is closed: dask-jobqueue's own does not, and a cluster that is closed while one
-    is still in memory takes that for a job that runs, and fails.
-    """
-    from distributed.core import Status
-
-    class TellingJob(job):
-        async def start(self) -> None:
-            try:
-                await super().start()
-            except Exception as error:
-                refusals.append(_reason(error))
-                self.status = Status.failed
-
-        async def close(self) -> None:
-            await super().close()
-            self.status = Status.closed
-
-    return TellingJob
-
-
-def _reason(error: Exception) -> str:
-    """Return what the command said, of the report that dask-jobqueue makes of it."""
-    said = str(error).partition("stderr:\n")[2].strip() or str(error).strip() or type(error).__name__
-    return said.splitlines()[0].rstrip(".")

@@ -10,14 +10,14 @@ import os
 import pickle
 import signal
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
-from itertools import islice
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from threading import Thread
 from typing import Any, NamedTuple
 
+from emseg_napari.core.blockwise.waiting import Waiting
 from emseg_napari.core.blockwise.work import (
     Block,
     BlockProgress,
@@ -73,7 +73,7 @@ class Workers:
     def run(
         self, work: BlockWork, blocks: Iterable[Block], progress: BlockProgress, should_stop: ShouldStop
     ) -> None:
-        """Process blocks in their order; parameters as of `run_blocks`."""
+        """Process blocks in their order, see `Waiting`; parameters as of `run_blocks`."""
         try:
             self._run(work, blocks, progress, should_stop)
         finally:
@@ -84,7 +84,7 @@ class Workers:
     def _run(
         self, work: BlockWork, blocks: Iterable[Block], progress: BlockProgress, should_stop: ShouldStop
     ) -> None:
-        task, waiting, deaths = pickled(work, pickle.dumps), _Waiting(blocks), Counter[tuple[int, ...]]()
+        task, waiting, deaths = pickled(work, pickle.dumps), Waiting(work, blocks), Counter[tuple[int, ...]]()
         self._start_missing()
         for worker in self._workers:
             worker.send(task)
@@ -107,12 +107,12 @@ class Workers:
                     continue
                 _report(worker.in_hand.popleft(), result, progress)
 
-    def _give(self, waiting: _Waiting) -> None:
+    def _give(self, waiting: Waiting) -> None:
         """Give each worker something to do, before any gets a second block."""
         for most in range(1, _IN_HAND + 1):
             for worker in self._workers:
                 if waiting and len(worker.in_hand) < most:
-                    block = waiting.take()
+                    block = waiting.take(worker)
                     worker.in_hand.append(block)
                     worker.send(pickle.dumps(block))
 
@@ -125,7 +125,7 @@ class Workers:
         self,
         worker: _Worker,
         task: bytes,
-        waiting: _Waiting,
+        waiting: Waiting,
         deaths: Counter[tuple[int, ...]],
         progress: BlockProgress,
     ) -> None:
@@ -142,27 +142,6 @@ class Workers:
         self._workers[self._workers.index(worker)] = new
         new.check_began()
         new.send(task)
-
-
-class _Waiting:
-    """Blocks that no worker has, of which few are made before they are given to one."""
-
-    def __init__(self, blocks: Iterable[Block]) -> None:
-        self._first: deque[Block] = deque()
-        self._rest = iter(blocks)
-
-    def __bool__(self) -> bool:
-        if not self._first:
-            self._first.extend(islice(self._rest, 1))
-        return bool(self._first)
-
-    def take(self) -> Block:
-        """Return the next block; there must be one."""
-        return self._first.popleft() if self else next(self._rest)
-
-    def put_back(self, blocks: Sequence[Block]) -> None:
-        """Let some blocks be the next ones."""
-        self._first.extendleft(reversed(blocks))
 
 
 class _PartDone(NamedTuple):

@@ -52,6 +52,10 @@ class BlockWork(Protocol):
     Work on deep blocks may have two more steps: ``divide(block)`` returns the parts of a block, which are
     read and computed one after the other, so that no more is in memory than what some of them need; and
     ``join(block, results)`` returns the block's result from those of its parts.
+
+    Work on blocks that follow each other and are computed from the same chunks of the input, in which each
+    chunk is decoded once for all, has ``column(block)``: it returns the same for all of them, so that worker
+    processes of this machine share columns out and not blocks.
     """
 
     @property

@@ -19,7 +19,7 @@ from emseg_napari.io.axes import Size, VolumeWindow, shape_text, size_of
 from emseg_napari.io.chunk_errors import LazyFile, MissingChunk, chunks_over, read_or_find_broken
 from emseg_napari.io.description import StackAxes
 from emseg_napari.io.layout import Blocks
-from emseg_napari.io.object_store import Refused
+from emseg_napari.io.store_errors import Refused
 from emseg_napari.settings.titles import title_of
 
 _GIB = 1 << 30

@@ -236,6 +236,37 @@ def test_jobs_that_are_refused_are_told_and_the_others_do_the_work(slurm, output
     assert told[-1].endswith("(sbatch: error: invalid partition specified: nowhere); the others do the work.")
 
 
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_job_that_ends_before_its_worker_came_is_replaced(slurm, output, tmp_path, monkeypatch, cores):
+    import dask
+
+    monkeypatch.setattr(dask_runner, "_SECONDS_BETWEEN_COUNTS", 0.2)
+    prologue = [f"mkdir {tmp_path / 'once'} && exit 1"]
+    with dask.config.set({"jobqueue.slurm.job-script-prologue": prologue, "jobqueue.slurm.cores": cores}):
+        assert run_blocks(Writing(output), cubes(4), Scheduler("slurm", 1)) == []
+    assert written(output) == [0, 1, 2, 3]
+    assert len(slurm.jobs()) == 2
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [(None, "says why; 'log-directory' in Dask's settings"), ("logs", "says why, in .*logs")],
+)
+def test_jobs_that_end_at_once_again_and_again_are_a_sentence(
+    slurm, output, tmp_path, monkeypatch, folder, said
+):
+    import dask
+
+    monkeypatch.setattr(dask_runner, "_SECONDS_BETWEEN_COUNTS", 0.2)
+    user = {"job-script-prologue": ["exit 1"], "log-directory": folder and str(tmp_path / folder)}
+    with (
+        dask.config.set({f"jobqueue.slurm.{name}": value for name, value in user.items()}),
+        pytest.raises(UserError, match=rf"All jobs of slurm ended before .* The output of job \d+ {said}"),
+    ):
+        run_blocks(Writing(output), cubes(4), Scheduler("slurm", 1))
+    assert len(slurm.jobs()) == 3
+
+
 def test_a_job_that_is_still_in_memory_does_not_keep_its_scheduler_from_closing(slurm):
     with batch.batch_jobs(batch.JobPlan("slurm", 2)) as jobs:
         jobs.submit_missing()
