@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from emseg_napari.core.blockwise.certificate import new_certificate, security_of
+from emseg_napari.core.blockwise.certificate import certificate_folder, new_certificate, security_of
 from emseg_napari.core.blockwise.dask_client import MISSING, quiet
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.text import counted
@@ -175,10 +174,8 @@ def batch_jobs(plan: JobPlan) -> Iterator[BatchJobs]:
     kind = _cluster_class(plan)
     _check_command(plan, kind)
     refusals: list[str] = []
-    # In the home folder, which the machines of a batch system share; nobody else can open it.
-    home = TemporaryDirectory(prefix=".emseg-", dir=Path.home())
-    with home as folder, quiet(), _page_of_this_machine(plan):
-        security = new_certificate(Path(folder))
+    with certificate_folder() as folder, quiet(), _page_of_this_machine(plan):
+        security = new_certificate(folder)
         with _refused_in_a_sentence(plan):
             cluster = kind(
                 name="emseg",
