@@ -175,11 +175,8 @@ def _start_has_nearly_all(record: RunRecord) -> bool:
 
 def _has_far_less(record: RunRecord) -> bool:
     """Say whether a run has far less of the held-out labels than its start, in pixels or in cells."""
-    losses = (
-        (record.start_accuracy, record.kept_accuracy),
-        (record.start_v_rand, record.kept_v_rand),
-    )
-    return any(None not in pair and pair[0] - pair[1] > _FAR_LESS for pair in losses)
+    scores = ((record.start_accuracy, record.kept_accuracy), (record.start_v_rand, record.kept_v_rand))
+    return any(before is not None and now is not None and before - now > _FAR_LESS for before, now in scores)
 
 
 def _is_its_start(record: RunRecord) -> bool:
