@@ -151,7 +151,9 @@ class Autosave:
         if current is old:
             self._switch_to(new)
         elif current is not None and current.folder == new.folder:
-            current.write_again(new.session)
+            again = Backlog(new.folder, current.session, self._claims)  # the folder has other files now
+            self._switch_to(again)
+            again.write_again(current.session, new.session)
         else:
             new.ended = True
             self._backlogs.append(new)

@@ -150,10 +150,11 @@ class Backlog:
         for z in sorted(slices.intersection(range(len(self.successor.session.labels)))):
             self.successor.enqueue(z, None)
 
-    def write_again(self, other: Session) -> None:
-        """Write all again, since another session has been saved in the same folder."""
+    def write_again(self, session: Session, other: Session) -> None:
+        """Write all of a session, image and all, since another one has been saved in its folder."""
+        self.session = session
         self.enqueue_state({})
-        for z in sorted({*slices_in_use(self.session.labels), *slices_in_use(other.labels)}):
+        for z in sorted({*slices_in_use(session.labels), *slices_in_use(other.labels)}):
             self.enqueue(z, None)
 
     @property
