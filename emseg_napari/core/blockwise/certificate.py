@@ -26,7 +26,7 @@ def certificate_folder() -> Iterator[Path]:
     """
     _delete_left()
     with (
-        TemporaryDirectory(prefix=_PREFIX, dir=Path.home()) as name,
+        TemporaryDirectory(prefix=_PREFIX, dir=Path.home(), ignore_cleanup_errors=True) as name,
         (Path(name) / "new").open("w", encoding="utf-8") as file,
     ):
         file.write(platform.node())
