@@ -214,7 +214,7 @@ def segment(
     chosen = validated(CellSettings, **settings)
     boundary = _prediction(probability, "The probability", kind).boundary()
     _say_notes(report, probability)
-    cells: np.ndarray = _do("segment", report, probability=boundary, settings=chosen)[0]
+    cells: np.ndarray = _do("segment", report, probability=boundary, settings=chosen)
     return cells
 
 

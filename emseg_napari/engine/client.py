@@ -24,6 +24,9 @@ from emseg_napari.core.mailbox import Mailbox
 from emseg_napari.engine.protocol import LabelUpdate, Request, Stop, WarmUp, packed, receive, send
 
 CANCEL_SECONDS = 0.7
+# By then a batch system's jobs are ended and their certificate is deleted: `core.blockwise.batch` gives them
+# a minute, after the connection is closed.
+CANCEL_BATCH_SECONDS = 75.0
 # After this time a thread that sends messages checks whether its job is over.
 _LOOK_SECONDS = 0.5
 
@@ -47,6 +50,7 @@ class Engine:
         self._sending = threading.Lock()
         self._cancelled, self._is_fresh = False, True
         self._job = 0
+        self._system = ""  # the batch system that works for the job
         self._control = JobControl()
         self._outbox = Mailbox()
 
@@ -65,6 +69,11 @@ class Engine:
     def process_id(self) -> int | None:
         """Process id of the engine; None while it does not run."""
         return self._process.pid if self._process and self._process.poll() is None else None
+
+    @property
+    def batch_system(self) -> str:
+        """The batch system whose jobs work for the running job, such as "slurm"; empty if none."""
+        return self._system if self.busy else ""
 
     def run(self, job: str, **arguments: Any) -> Iterator[Event]:
         """Do a job and yield its events; the last is `Finished` or `Failed`.
@@ -93,6 +102,8 @@ class Engine:
             self._is_fresh = False
             self._control = JobControl(self._control.z)
             self._job += 1
+            plan = getattr(arguments.get("scheduler"), "plan", None)
+            self._system = plan.system if plan else ""
             request = Request(cast(Any, job), packed(arguments))
             for event in self._events(request):
                 over = isinstance(event, Finished | Failed)  # a caller that leaves then keeps the engine
@@ -152,13 +163,15 @@ class Engine:
     def cancel(self) -> None:
         """Stop the running job within a second: by a message, or else by ending the process.
 
-        Checkpoints on disk are whole either way. Callable from any thread.
+        One for which a `batch_system` works gets a minute to end its jobs. Checkpoints on disk are whole
+        either way. Callable from any thread.
         """
         self._cancelled = True
         if not self.busy:  # a job that is about to start finds it
             return
         # First: while a large request is being sent, the message has to wait.
-        timer = threading.Timer(CANCEL_SECONDS, self._end_if_not_stopped, (self._job,))
+        seconds = CANCEL_BATCH_SECONDS if self._system else CANCEL_SECONDS
+        timer = threading.Timer(seconds, self._end_if_not_stopped, (self._job,))
         timer.daemon = True
         timer.start()
         with contextlib.suppress(OSError, ValueError):

@@ -141,13 +141,13 @@ def _review(**given: Any) -> Any:
     return review(**given)
 
 
-def _segment(context: JobContext, first_slice: int = 0, **given: Any) -> Any:
-    """Return the cells, and those of each slice for their table: the window need not count pixels."""
+def _segment(context: JobContext, first_slice: int = 0, by_slice: bool = False, **given: Any) -> Any:
+    """Return the cells; with `by_slice` those of each slice, too: the window need not count pixels."""
     from emseg_napari.segmentation.cell_table import cells_by_slice
     from emseg_napari.segmentation.stack import segment_stack
 
     cells = segment_stack(**given, context=context, first_slice=first_slice)
-    return cells, cells_by_slice(cells, context.reporting_to(ignore), first_slice)
+    return (cells, cells_by_slice(cells, context.reporting_to(ignore), first_slice)) if by_slice else cells
 
 
 def _segment_volume(volume: Any, kind: Any, **given: Any) -> Any:

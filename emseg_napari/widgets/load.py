@@ -29,6 +29,7 @@ from emseg_napari.widgets.layers.file_layers import description_of, opened_layer
 from emseg_napari.widgets.layers.label_files import labels_from
 from emseg_napari.widgets.layers.labels_layer import add_empty_labels, add_labels, dense, is_managed
 from emseg_napari.widgets.layers.layer_info import LayerData
+from emseg_napari.widgets.layers.layer_pairs import made_elsewhere
 from emseg_napari.widgets.layers.layer_pixels import fits
 from emseg_napari.widgets.layers.selection import hide_covered
 
@@ -137,8 +138,11 @@ class LoadStep(SessionStep):
                 connect_while(self, event, self._describe)
 
     def _describe(self, *_: Any) -> None:
-        self.about.setText("" if self._described is None else description_of(self._described))
-        self.about.setVisible(self._described is not None)
+        image, labels, images = self._described, self.workspace.labels, self.workspace.candidates("image")
+        self.about.setText(
+            "" if image is None else description_of(image) + made_elsewhere(labels, image, images)
+        )
+        self.about.setVisible(image is not None)
 
     def new_labels(self) -> None:
         """Add an empty labels layer over the image, and choose it."""

@@ -199,7 +199,7 @@ class CellsStep(JobStep):
                 search.notes.extend(filter(None, [exchanged(labels, source.name)]))
                 probability = certain(labels, source.name, range(first, end))
             search.highest = self._layers.highest_beside(source, stack.shape, first, end)
-            return {"probability": probability, "settings": settings, "first_slice": first}
+            return {"probability": probability, "settings": settings, "first_slice": first, "by_slice": True}
 
         self._search = search
         self.say("Finding cells...")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import (
     EpochEnded,
     Event,
@@ -25,7 +26,7 @@ from emseg_napari.core.mailbox import Mailbox
 from emseg_napari.engine import client
 from emseg_napari.engine.client import Engine
 from emseg_napari.models.run import Run, open_run
-from emseg_napari.settings import LiveSettings, PredictionSettings, TrainingSettings
+from emseg_napari.settings import CellSettings, LiveSettings, PredictionSettings, TrainingSettings
 from helpers.timing import PATIENCE_S, within
 from helpers.tiny_runs import tiny_network_run
 
@@ -147,6 +148,15 @@ def test_an_image_unlike_what_the_run_has_seen_is_reported_unless_the_window_has
         said = [event.text for event in events if isinstance(event, Message)]
         assert [text.split(" Label")[0] for text in said] == expected
         assert isinstance(events[-1], Finished)
+
+
+def test_cells_are_counted_by_slice_only_where_that_is_asked_for(engine):
+    job = {"probability": np.zeros((2, 9, 9), np.float32), "settings": CellSettings()}
+    *_, plain = engine.run("segment", **job)
+    *_, counted = engine.run("segment", **job, first_slice=3, by_slice=True)
+    cells, slices = counted.result
+    assert np.array_equal(plain.result, cells)
+    assert list(slices) == [3, 4]
 
 
 def test_user_s_mistake_comes_as_its_sentence(engine, tiny_stack, tmp_path):
@@ -382,6 +392,39 @@ def test_cancel_while_a_large_stack_goes_out_neither_waits_nor_is_lost(fake_engi
     thread.join(PATIENCE_S)
     assert time.monotonic() - began < within(1.2)
     assert [event.cancelled for event in failures] == [True]
+
+
+SLOW_TO_END = """
+events, commands = os.fdopen(os.dup(1), 'wb'), os.fdopen(os.dup(0), 'rb')
+send(events, Message('at work'))
+while not isinstance(receive(commands), Stop):
+    pass
+time.sleep(1.5)
+send(events, Failed('Cancelled.', cancelled=True))
+time.sleep(60)
+"""
+
+
+def test_cancel_lets_a_job_end_those_of_its_batch_system(fake_engine):
+    engine = fake_engine(SLOW_TO_END)
+    events = engine.run("predict_volume", scheduler=Scheduler("slurm", 1))
+    next(events)
+    assert engine.batch_system == "slurm"
+    engine.cancel()
+    assert until(events, Failed).cancelled
+    assert engine.process_id is not None  # it was not ended in the middle
+    assert next(events, None) is None
+    assert engine.batch_system == ""
+
+
+@pytest.mark.parametrize("scheduler", [None, Scheduler(), Scheduler("local", 2)])
+def test_cancel_ends_other_jobs_at_once(fake_engine, scheduler):
+    engine = fake_engine(SLOW_TO_END)
+    events = engine.run("predict_volume", scheduler=scheduler)
+    next(events)
+    engine.cancel()
+    assert until(events, Failed).cancelled
+    assert engine.process_id is None
 
 
 def test_cancel_before_the_process_has_started_is_not_lost(fake_engine, monkeypatch):

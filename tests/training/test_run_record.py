@@ -64,20 +64,31 @@ def test_of_a_run_that_kept_nothing_no_score_is_compared_unless_it_has_another_s
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("scores", "figures"),
     [
-        {"accuracy": 0.988, "start_accuracy": 1.0, "v_rand": 0.993, "start_v_rand": 1.0},
-        {"accuracy": 0.9996, "start_accuracy": 0.9996, "v_rand": 0.99, "start_v_rand": 0.99},
-        {"accuracy": 1.0, "start_accuracy": 1.0, "v_rand": 1.0, "start_v_rand": 1.0, "kept_share": 0.0},
+        ((0.988, 1.0, 0.993, 1.0), " (accuracy 98.8 % against 100.0 %, V_rand 0.993 against 1.000)"),
+        ((0.9996, 0.9996, 0.99, 0.99), " (accuracy 100.0 % against 100.0 %, V_rand 0.990 against 0.990)"),
+        ((0.915, 1.0, 0.94, 1.0), " (accuracy 91.5 % against 100.0 %, V_rand 0.940 against 1.000)"),
+        ((None, 1.0, None, 1.0), ""),
     ],
 )
-def test_where_the_start_agrees_with_nearly_all_held_out_labels_nothing_is_compared_and_that_is_said(changes):
-    found = scored(**changes)
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_where_the_start_agrees_with_nearly_all_held_out_labels_nothing_is_ranked_and_that_is_said(
+    scores, figures, share
+):
+    found = scored(*scores, kept_share=share)
     assert (compared_with_start(found), is_worse_than_start(found)) == ("nothing to gain", False)
     assert comparison_sentence(found) == (
-        "'starter' matches nearly all held-out labels, so nothing is left to gain there: hold out a "
-        "slice that was corrected, or look at what the new run proposes."
+        f"'starter' matches nearly all held-out labels, so nothing is left to gain there{figures}: hold out "
+        "a slice that was corrected, or look at what the new run proposes."
     )
+
+
+@pytest.mark.parametrize("scores", [(0.8, 0.9999, 0.5, 0.999), (0.84, 1.0, 0.95, 1.0), (0.9, 1.0, 0.84, 1.0)])
+def test_far_less_of_labels_of_which_the_start_has_nearly_all_is_worse(scores):
+    found = scored(*scores)
+    assert (compared_with_start(found), is_worse_than_start(found)) == ("worse", True)
+    assert comparison_sentence(found).startswith("Worse than 'starter' on what was held out")
 
 
 @pytest.mark.parametrize("scores", [(0.988, 0.9994, 0.9, 0.99), (0.98, 1.0), (0.98, 1.0, 0.97, None)])

@@ -60,6 +60,17 @@ def test_the_chosen_image_is_described_also_when_its_scale_or_the_choice_changes
     assert step.about.text() == seen[-1]
 
 
+def test_labels_that_were_made_over_another_image_say_so_below_the_image(step):
+    step.viewer.add_image(np.zeros((2, 8, 8)), name="first")
+    second = step.viewer.add_image(np.zeros((2, 8, 8)), name="second")
+    step.new_labels()
+    assert "made over" not in step.about.text()
+    step.workspace.choose("image", second)  # which has none of its own
+    assert step.about.text().endswith(". 'first labels' were made over 'first'.")
+    step.new_labels()
+    assert "made over" not in step.about.text()
+
+
 def test_the_size_of_an_image_is_followed_once_however_often_it_is_chosen(step):
     images = [step.viewer.add_image(IMAGE, name=name) for name in "ab"]
     for image in images * 2:

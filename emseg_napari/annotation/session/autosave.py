@@ -20,7 +20,7 @@ import numpy as np
 
 from emseg_napari.annotation.session.backlog import Backlog, State, image_mark
 from emseg_napari.annotation.session.claims import Claims
-from emseg_napari.annotation.session.recovery import discard, is_unsaved, refuse_place
+from emseg_napari.annotation.session.recovery import refuse_place
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.slicefiles import changed_slices
 from emseg_napari.annotation.session.store import Session, save_session
@@ -139,11 +139,25 @@ class Autosave:
                 # The files of slices that could not be read are set aside now.
                 new = Backlog(folder, replace(session, folder=folder, unreadable=set()), self._claims)
                 with self._changed:
-                    if old is not None and self._current in (old, None):  # else another one was started
-                        old.hand_changes_to(new)
-                    self._switch_to(new)
+                    self._go_on_in(new, old)
             with self._changed:  # after saving, the session is marked as open
-                self._changed.wait_for(lambda: new.opened, _MARK_S)
+                self._changed.wait_for(lambda: new.opened or new not in self._backlogs, _MARK_S)
+
+    def _go_on_in(self, new: Backlog, old: Backlog | None) -> None:
+        """Go on where `old` was saved, under the lock, unless it has ended meanwhile."""
+        current = self._current
+        if old is not None and current in (old, None):
+            old.hand_changes_to(new)
+        if current is old:
+            self._switch_to(new)
+        elif current is not None and current.folder == new.folder:
+            again = Backlog(new.folder, current.session, self._claims)  # the folder has other files now
+            self._switch_to(again)
+            again.write_again(current.session, new.session)
+        else:
+            new.ended = True
+            self._backlogs.append(new)
+        self._changed.notify_all()
 
     def _named(self, folder: str | Path) -> Path:
         """Return a folder by the name under which it is written to already: a link may lead to it, too."""
@@ -272,16 +286,10 @@ class Autosave:
 
     def _finish(self, backlog: Backlog) -> None:
         """Close a session that has ended, once all of it is on disk, here or in its successor."""
-        successor = backlog.successor
-        # A successor in another folder has to be complete, one in the same folder to be marked as open.
-        same_folder = successor is not None and successor.folder == backlog.folder
-        taken_over = successor is None or (successor.opened if same_folder else successor.idle())
-        if backlog.tracked or not (backlog.ended and backlog.idle() and taken_over):
+        if not backlog.is_over():
             return
         with suppress(Exception):  # what stays behind only takes space and is offered for recovery
-            backlog.writer.close()
-            if successor is not None and not same_folder and is_unsaved(backlog.folder):
-                discard(backlog.folder)
+            backlog.close()
         with self._changed:
             self._backlogs.remove(backlog)
             self._changed.notify_all()

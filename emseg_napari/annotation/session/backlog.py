@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from emseg_napari.annotation.session.claims import Claims
+from emseg_napari.annotation.session.recovery import discard, is_unsaved
 from emseg_napari.annotation.session.scratch import slices_in_use
 from emseg_napari.annotation.session.store import Origin, Placement, Round, Session
 from emseg_napari.annotation.session.writer import SessionWriter
@@ -149,10 +150,12 @@ class Backlog:
         for z in sorted(slices.intersection(range(len(self.successor.session.labels)))):
             self.successor.enqueue(z, None)
 
-    @property
-    def tracked(self) -> bool:
-        """Whether the session is being saved elsewhere, where it may be continued."""
-        return self._tracked is not None
+    def write_again(self, session: Session, other: Session) -> None:
+        """Write all of a session, image and all, since another one has been saved in its folder."""
+        self.session = session
+        self.enqueue_state({})
+        for z in sorted({*slices_in_use(session.labels), *slices_in_use(other.labels)}):
+            self.enqueue(z, None)
 
     @property
     def opened(self) -> bool:
@@ -164,6 +167,24 @@ class Backlog:
         state = self._state and self.writer.exists
         waiting = self.busy or self._copies or self._live or state or self.writer.copying
         return self._opened and not waiting
+
+    def is_over(self) -> bool:
+        """Whether the session has ended, and all of it is on disk, here or in the successor."""
+        is_saved_elsewhere = self._tracked is not None  # where it may be continued
+        if is_saved_elsewhere or not (self.ended and self.idle()):
+            return False
+        # A successor in another folder has to be complete, one in the same folder to be marked as open.
+        return self.successor is None or (self.successor.opened if self._stays() else self.successor.idle())
+
+    def close(self) -> None:
+        """Leave the folder; one without a name is removed if the session has another one now."""
+        self.writer.close()
+        if self.successor is not None and not self._stays() and is_unsaved(self.folder):
+            discard(self.folder)
+
+    def _stays(self) -> bool:
+        """Whether the successor has the same folder."""
+        return self.successor is not None and self.successor.folder == self.folder
 
     def next_job(self) -> Job | None:
         """Return the next job; None if there is none, or not yet."""

@@ -12,11 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from emseg_napari.core.blockwise.batch_job import telling_job
-from emseg_napari.core.blockwise.certificate import new_certificate, security_of
+from emseg_napari.core.blockwise.certificate import certificate_folder, new_certificate, security_of
 from emseg_napari.core.blockwise.dask_client import MISSING, quiet
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.text import counted
@@ -208,14 +207,12 @@ def batch_jobs(plan: JobPlan) -> Iterator[BatchJobs]:
     kind = _cluster_class(plan)
     _check_command(plan, kind)
     refusals: list[str] = []
-    # In the home folder, which the machines of a batch system share; nobody else can open it.
-    home = TemporaryDirectory(prefix=".emseg-", dir=Path.home(), ignore_cleanup_errors=True)
-    with home as folder, quiet(), _page_of_this_machine(plan):
-        security = new_certificate(Path(folder))
+    with certificate_folder() as folder, quiet(), _page_of_this_machine(plan):
+        security = new_certificate(folder)
         with _refused_in_a_sentence(plan):
             cluster = kind(
                 name="emseg",
-                job_cls=telling_job(kind.job_cls, Path(folder), _prologue(plan), refusals),
+                job_cls=telling_job(kind.job_cls, folder, _prologue(plan), refusals),
                 scheduler_options=_scheduler_options(plan),
                 **_settings(plan, security),
             )

@@ -62,6 +62,11 @@ class EngineJob(QObject):
         """Of the engine process."""
         return self._engine.process_id
 
+    @property
+    def batch_system(self) -> str:
+        """The batch system that works for the job, such as "slurm"; empty if none does."""
+        return self._engine.batch_system
+
     def start(self, job: str, title: str, prepare: Prepare, begin: Callable[[], None] = lambda: None) -> None:
         """Start a job.
 
@@ -110,7 +115,7 @@ class EngineJob(QObject):
             self._engine.warm_up(job)
 
     def cancel(self) -> None:
-        """Stop the job within a second."""
+        """Stop the job within a second, or once the jobs of a `batch_system` are ended."""
         if self.preparing:
             self._prepare = None
             self._end_before_start(Failed("Cancelled.", cancelled=True))

@@ -98,8 +98,13 @@ class JobStep(JobListener, StepWidget):
 
     def add_job_line(self, title: str, cancel_tooltip: str) -> None:
         """Make Cancel, and the line that the dock shows while the job runs."""
-        self.cancel = self.button("Cancel", cancel_tooltip, self.job.cancel)
+        self.cancel = self.button("Cancel", cancel_tooltip, self._cancel)
         self.job_lines.append(JobLine(self.job, title, self.bar, self.cancel))
+
+    def _cancel(self) -> None:
+        self.job.cancel()
+        if self.job.batch_system:
+            self.bar.setFormat(f"ending the jobs of {self.job.batch_system}")
 
     def obstacles(self) -> list[tuple[bool, str]]:
         """Return what may stand in the way of a start: whether it does, and the words for it."""

@@ -18,7 +18,7 @@ from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.labels_layer import is_managed, watch
 from emseg_napari.widgets.layers.layer_info import info_of
-from emseg_napari.widgets.layers.layer_pairs import images_of, labels_of_image
+from emseg_napari.widgets.layers.layer_pairs import images_of, labels_of_image, may_go_together
 from emseg_napari.widgets.layers.layer_pixels import fits
 from emseg_napari.widgets.layers.selection import show_alone, show_stack
 from emseg_napari.widgets.layers.undo_history import UndoHistory
@@ -87,22 +87,35 @@ class Workspace(QObject):
     def choose(self, kind: str, layer: Layer | None) -> None:
         """Choose the "image" or "labels" layer; the other follows to another stack, which is shown."""
         if self._chosen[kind] != layer:  # not `is`: napari hands plugins a new proxy each time
+            before = dict(self._chosen)
             self._chosen[kind] = layer
             other = "labels" if kind == "image" else "image"
-            if None not in (self.image, layer) and not fits(self.labels, tuple(self.image.data.shape)):
+            if None not in (self.image, layer) and not may_go_together(
+                self.image, self.labels, self.candidates("labels")
+            ):
                 self._chosen[other] = self._best(other)
-            self._show_other_stack()
+            self._show_other_stack(before)
             self.changed.emit()
 
-    def _show_other_stack(self) -> None:
+    def _show_other_stack(self, before: dict[str, Any]) -> None:
         """Show the chosen image if it is one of another stack, and hide the images and labels of others."""
-        image, before = self.image, self._shape
-        if image is not None:
-            self._shape = tuple(image.data.shape)
-            if before is not None and not fits(image, before):
-                show_stack(self.viewer, image)
-                if self.labels is not None:
-                    show_alone(self.viewer, self.labels)
+        image, shape = self.image, self._shape
+        if image is None:
+            return
+        self._shape = tuple(image.data.shape)
+        if shape is not None and not fits(image, shape):
+            show_stack(self.viewer, image)
+        elif all(
+            None not in (now, before[kind]) and now != before[kind] for kind, now in self._chosen.items()
+        ):
+            before["image"].visible, image.visible = (
+                False,
+                True,
+            )  # they have one size, and one covers the other
+        else:
+            return
+        if self.labels is not None:
+            show_alone(self.viewer, self.labels)
 
     def choose_run(self, folder: Path | None) -> None:
         """Choose the run folder."""
@@ -153,7 +166,7 @@ class Workspace(QObject):
 
     def _best(self, kind: str) -> Layer | None:
         """Return what is chosen beside the other layer while the user chooses nothing."""
-        images = self.candidates("image")
+        images = sorted(self.candidates("image"), key=lambda one: one != self.image)
         if kind == "labels":
             return labels_of_image(self.image, self.candidates("labels"), images)
         of_labels = [] if self.labels is None else images_of(self.labels, images)

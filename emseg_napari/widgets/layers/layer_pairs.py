@@ -30,6 +30,27 @@ def labels_of_image(image: Image | None, layers: Iterable[Labels], images: Seque
     )
 
 
+def may_go_together(image: Image, labels: Labels | None, layers: Iterable[Labels]) -> bool:
+    """Say whether an image and labels stay chosen beside each other.
+
+    Labels that were made over another image do where this one, such as another channel, has none of its own.
+    """
+    if labels is None or not fits(labels, tuple(image.data.shape)):
+        return False
+    of_another = info_of(labels).made_over not in (None, image.unique_id)
+    return not of_another or not any(_is_own(one, image) for one in layers)
+
+
+def made_elsewhere(labels: Labels | None, image: Image, images: Iterable[Image]) -> str:
+    """Return in a sentence, to stand behind words, that labels were made over another image that is there."""
+    others = [] if labels is None else [one for one in images if one != image and _is_over(labels, one)]
+    return "".join(f". '{labels.name}' were made over '{other.name}'." for other in others if labels)
+
+
+def _is_own(labels: Labels, image: Image) -> bool:
+    return _is_over(labels, image) and info_of(labels).proposal_of is None
+
+
 def _may_belong(labels: Labels, image: Image, images: Sequence[Image]) -> bool:
     of_size = images_of(labels, images)
     if not of_size or _is_over(labels, image):

@@ -4,6 +4,7 @@ import errno
 import time
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -105,6 +106,62 @@ def test_work_that_is_closed_while_it_is_given_a_name_lies_in_one_place(
     assert places == [old if fails else tmp_path / "named.emseg"]
     assert np.array_equal(load_session(places[0]).labels, unsaved.labels)
     assert autosave.left
+
+
+def test_work_that_is_closed_while_it_is_given_a_name_is_on_disk_when_that_is_done(
+    autosave, unsaved, tmp_path, monkeypatch
+):
+    import emseg_napari.annotation.session.autosave as module
+
+    saved, go_on = Event(), Event()
+
+    def slowly(folder, session):
+        save_session(folder, session)
+        saved.set()
+        go_on.wait(PATIENCE_S)
+
+    paint(autosave, unsaved, 1)
+    monkeypatch.setattr(module, "save_session", slowly)
+    naming = Thread(target=autosave.save_as, args=(tmp_path / "named.emseg", unsaved))
+    naming.start()
+    assert saved.wait(PATIENCE_S)
+    assert not autosave.close(timeout=0)
+    go_on.set()
+    assert autosave.close(PATIENCE_S)
+    naming.join(PATIENCE_S)
+    assert autosave.left
+    assert not open_elsewhere(tmp_path / "named.emseg")
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_work_that_begins_while_a_name_is_given_to_what_was_before_goes_on_where_it_began(
+    autosave, unsaved, tmp_path, monkeypatch, again
+):
+    import emseg_napari.annotation.session.autosave as module
+
+    named, later = tmp_path / "named.emseg", a_session(tmp_path / "cells.tif")
+    place = named if again else new_recovery()
+
+    def begun_meanwhile(folder, session):
+        autosave.start_session(place, later)
+        paint(autosave, later, 2)
+        autosave.flush(0.1)
+        save_session(folder, session)
+
+    paint(autosave, unsaved, 1)
+    first = unsaved.labels.copy()
+    if again:
+        autosave.save_as(named, unsaved)
+        unsaved = replace(unsaved, image_path=None)  # a copy of the image is written
+    monkeypatch.setattr(module, "save_session", begun_meanwhile)
+    autosave.save_as(named, unsaved)
+    assert autosave.folder == place
+    paint(autosave, later, 3)
+    assert autosave.flush(PATIENCE_S)
+    assert np.array_equal(load_session(place).labels, later.labels)
+    if not again:
+        assert np.array_equal(load_session(named).labels, first)
+        wait_until(lambda: not open_elsewhere(named))
 
 
 def test_a_name_that_cannot_be_given_leaves_the_work_where_it_was(autosave, unsaved, tmp_path):

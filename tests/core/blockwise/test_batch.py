@@ -1,6 +1,7 @@
 """Workers that are jobs of a batch system: its commands are stand-ins that start and end processes."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,13 @@ from emseg_napari.core.blockwise import (
     BATCH_SYSTEMS,
     Scheduler,
     batch,
+    certificate,
     dask_client,
     dask_runner,
     job_script,
     run_blocks,
 )
+from emseg_napari.core.blockwise.certificate import certificate_folder
 from emseg_napari.core.jobs import Event, JobContext, Message, UserError
 from emseg_napari.inference import plan
 from emseg_napari.inference.volume import VolumeTask, predict_volume
@@ -274,6 +277,53 @@ def test_a_job_that_is_still_in_memory_does_not_keep_its_scheduler_from_closing(
         kept = list(jobs._cluster.workers.values())
     assert [job.status.name for job in kept] == ["closed", "closed"]
     wait_until(lambda: not slurm.running())
+
+
+KILLED = """
+import os, signal
+from emseg_napari.core.blockwise.certificate import certificate_folder
+with certificate_folder() as folder:
+    (folder / "key.pem").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_certificate_of_a_process_that_was_killed_goes_with_the_next_and_that_of_a_living_one_stays():
+    def found():
+        return sorted(Path.home().glob(".emseg-*"))
+
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", KILLED], env=os.environ | {"PYTHONPATH": str(CHECKOUT)})
+        (left,) = found()
+        assert (left / "key.pem").exists()
+    with certificate_folder() as living:
+        assert found() == [living]
+        with certificate_folder() as other:
+            assert found() == sorted([living, other])
+            assert (living.stat().st_mode & 0o777) == 0o700
+        assert found() == [living]
+    assert found() == []
+
+
+@pytest.mark.parametrize("name", ["another-machine", ""])
+def test_a_certificate_of_another_machine_stays(name):
+    folder = Path.home() / ".emseg-there"
+    folder.mkdir()
+    (folder / "lock").write_text(name)
+    with certificate_folder():
+        pass
+    assert folder.exists()
+
+
+def test_a_certificate_that_cannot_be_locked_is_never_taken_for_one_that_was_left(monkeypatch):
+    def no_locks(*_: object) -> bool:
+        raise OSError("No locks available")
+
+    monkeypatch.setattr(certificate, "lock_file", no_locks)
+    with certificate_folder() as living:
+        with certificate_folder():
+            pass
+        assert living.exists()
 
 
 def test_no_job_is_submitted_where_nothing_is_to_do(slurm, output):

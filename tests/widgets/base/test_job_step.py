@@ -33,6 +33,19 @@ def test_each_event_of_a_job_is_shown_by_its_own_method_and_unknown_ones_are_lef
     assert listener.heard == [*events.items(), ("on_message", left_out)]
 
 
+def test_cancel_says_that_the_jobs_of_a_batch_system_are_being_ended(qtbot, monkeypatch):
+    step = OneStep(ViewerModel())
+    step.add_job_line("Going", "Stop.")
+    for widget in (step, *step.job_lines):
+        qtbot.addWidget(widget)
+    step.bar.show_progress(Progress(0.5, None, "block 5 of 10"))
+    for system, said in (("", "block 5 of 10"), ("slurm", "ending the jobs of slurm")):
+        monkeypatch.setattr(type(step.job), "batch_system", system)
+        step.cancel.setEnabled(True)
+        step.cancel.click()
+        assert step.bar.format() == said
+
+
 class OneStep(JobStep):
     def __init__(self, viewer):
         super().__init__(viewer)

@@ -15,7 +15,7 @@ from emseg_napari.widgets.layers.labels_layer import (
     history_of,
     set_pixels,
 )
-from emseg_napari.widgets.layers.layer_info import LayerInfo
+from emseg_napari.widgets.layers.layer_info import LayerInfo, update_info
 
 SHAPE = (2, 8, 8)
 
@@ -238,6 +238,42 @@ def test_image_and_labels_follow_each_other_to_another_stack(workspace, other, q
     for name, here, there in zip(names[::-1], reversed(other), other, strict=True):
         assert chosen_by_user(workspace, qtbot, kind, name) == here
         assert [layer.visible for layer in (*here, *there)] == [True, True, False, False]
+
+
+@pytest.fixture
+def twins(workspace):
+    """Two images of one size, each with labels that were made over it; the first is chosen."""
+    images = [image(workspace, name) for name in ("a", "b")]
+    for one in images:
+        add_empty_labels(workspace.viewer, one).name = f"of {one.name}"
+    of_images = [workspace.viewer.layers[f"of {one.name}"] for one in images]
+    workspace.choose("image", images[0])
+    workspace.choose("labels", of_images[0])
+    return list(zip(images, of_images, strict=True))
+
+
+@pytest.mark.parametrize(("kind", "names"), [("image", ("a", "b")), ("labels", ("of a", "of b"))])
+def test_image_and_labels_follow_each_other_to_a_stack_of_the_same_size(workspace, twins, qtbot, kind, names):
+    for name, here, there in zip(names[::-1], reversed(twins), twins, strict=True):
+        assert chosen_by_user(workspace, qtbot, kind, name) == here
+        assert seen(*here, *there) == [True, True, False, False]
+
+
+def test_after_an_image_was_removed_its_labels_are_not_those_of_another_that_has_its_own(workspace, twins):
+    first, second = twins
+    workspace.viewer.layers.remove(first[0])
+    assert (workspace.image, workspace.labels) == second
+    workspace.choose("labels", first[1])  # which the user may still want
+    assert (workspace.image, workspace.labels) == (second[0], first[1])
+
+
+def test_an_image_whose_only_labels_are_proposals_in_a_layer_of_their_own_keeps_the_chosen_ones(workspace):
+    images = [image(workspace, name) for name in ("a", "b")]
+    mine = add_empty_labels(workspace.viewer, images[0])
+    update_info(add_empty_labels(workspace.viewer, images[1]), proposal_of=images[1].unique_id)
+    workspace.choose("labels", mine)
+    workspace.choose("image", images[1])
+    assert (workspace.image, workspace.labels) == (images[1], mine)
 
 
 def test_an_image_without_labels_of_its_size_has_none_chosen(workspace, other, qtbot):
