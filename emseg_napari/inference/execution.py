@@ -65,8 +65,8 @@ def candidates() -> list[Execution]:
     """Return what may be faster on this machine than `PROCESSOR`; on most there is nothing.
 
     Of processors only ARM's: on x86 (one thread of an AMD EPYC with avx512_vnni, ONNX Runtime 1.32, December
-    2026) the starter takes as long in float16; in int8 it takes 0.4 times as long, but differs on the phantom by
-    0.19, and by 0.04 at least if only one convolution is in int8.
+    2026) the starter takes as long in float16; in int8 it takes 0.4 times as long, but differs on the phantom
+    by 0.19, and by 0.04 at least if only one convolution is in int8.
     """
     found = [
         Execution(provider, precision)

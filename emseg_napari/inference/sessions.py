@@ -59,18 +59,20 @@ def held(path: Path, threads: int, execution: Execution) -> onnxruntime.Inferenc
     threads = machine.threads(threads)  # left to itself, ONNX Runtime would take all of the machine
     stat = path.stat()
     key = path.resolve(), stat.st_mtime_ns, stat.st_size, threads, execution
-    session = _HELD.get(key) or loaded(path.read_bytes(), threads, execution)
+    session = _HELD.get(key) or loaded(str(path), threads, execution)
     _HELD[key] = session
     return session
 
 
-def loaded(network: bytes, threads: int, execution: Execution = PROCESSOR) -> onnxruntime.InferenceSession:
-    """Load an ONNX file's content.
+def loaded(
+    network: str | bytes, threads: int, execution: Execution = PROCESSOR
+) -> onnxruntime.InferenceSession:
+    """Load an ONNX file, or its content.
 
     Raises
     ------
     Exception
-        Of ONNX Runtime, and `RuntimeError` if it does not compute on the GPU.
+        Of ONNX Runtime, and `RuntimeError` if this machine cannot compute so.
     """
     if execution not in (PROCESSOR, *candidates()):
         raise RuntimeError("ONNX Runtime does not offer it here")
@@ -89,12 +91,11 @@ def loaded(network: bytes, threads: int, execution: Execution = PROCESSOR) -> on
     if execution.precision == "float16":
         from emseg_napari.inference.half_precision import in_half_precision  # loads onnx
 
-        network = in_half_precision(network)
+        network = in_half_precision(network if isinstance(network, bytes) else Path(network).read_bytes())
     # Without its fallback, with which it would compute on the processor and print that.
     session = onnxruntime.InferenceSession(network, options, providers=execution.providers, enable_fallback=0)
-    if (
-        session.get_providers()[0] != execution.provider
-    ):  # it falls back by itself where libraries are missing
+    # It falls back by itself where libraries are missing.
+    if session.get_providers()[0] != execution.provider:
         raise RuntimeError("its libraries are missing, or there is no such GPU")
     return session
 

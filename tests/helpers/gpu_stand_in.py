@@ -57,7 +57,7 @@ def plug_in(monkeypatch: pytest.MonkeyPatch, *providers: str) -> Gpus:
         def __init__(self, network: Any, options: Any, providers: Any, enable_fallback: int = 1) -> None:
             (provider, how), *_ = providers
             precision = "TF32" if how.get("use_tf32") == "1" else "float32"
-            precision = "float16" if b"/float16" in network else precision
+            precision = "float16" if isinstance(network, bytes) and b"/float16" in network else precision
             words = {PROCESSOR: "processor", CUDA: "CUDA", DIRECTML: "DirectML"}[provider]
             self._name = f"{words}, {precision}"
             gpus.loaded.append(self._name)
