@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from emseg_napari.inference import execution_choice
+from emseg_napari.inference import execution_trials
 
 PROCESSOR, CUDA, DIRECTML = "CPUExecutionProvider", "CUDAExecutionProvider", "DmlExecutionProvider"
 _Session = onnxruntime.InferenceSession
@@ -51,7 +51,7 @@ class Gpus:
 def plug_in(monkeypatch: pytest.MonkeyPatch, *providers: str) -> Gpus:
     """Let ONNX Runtime offer some providers besides the processor."""
     gpus = Gpus()
-    execution_choice._check.cache_clear()
+    execution_trials.check.cache_clear()
 
     class Session:
         def __init__(self, network: Any, options: Any, providers: Any, enable_fallback: int = 1) -> None:
