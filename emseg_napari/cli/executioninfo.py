@@ -9,7 +9,7 @@ from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
 from emseg_napari.core.jobs import Cancelled
 
 if TYPE_CHECKING:
-    from emseg_napari.inference.execution_choice import Trial
+    from emseg_napari.inference.execution_trials import Trial
 
 
 def show_execution(as_json: bool) -> None:
