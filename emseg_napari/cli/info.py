@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from emseg_napari.cli.executioninfo import show_execution
 from emseg_napari.cli.guard import guarded
 from emseg_napari.cli.inputs import STACK, JsonOption, parsed_location
 from emseg_napari.cli.outputinfo import file_figures, file_lines, read_file
@@ -22,15 +23,19 @@ WhatArgument = Annotated[
     Any,
     typer.Argument(
         parser=parsed_location,
-        metavar="RUN|FILE",
-        help=f"Run folder that a training wrote, or 'starter'; or an image or labels: {STACK}.",
+        metavar="[RUN|FILE]",
+        help=f"Run folder that a training wrote, or 'starter'; or an image or labels: {STACK}. When not "
+        "given, what this machine computes predictions on.",
     ),
 ]
 
 
 @guarded
-def info(what: WhatArgument, as_json: JsonOption = False) -> None:
+def info(what: WhatArgument = None, as_json: JsonOption = False) -> None:
     """Print what a run was trained on and how it scored, or what is in an image and what it was made from."""
+    if what is None:
+        show_execution(as_json)
+        return
     if _is_stack(what):
         file, record = read_file(what)
         show_result("\n".join(file_lines(what, file, record)), file_figures(what, file, record), as_json)

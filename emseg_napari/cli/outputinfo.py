@@ -11,7 +11,14 @@ from emseg_napari.io.address import Location
 from emseg_napari.io.axes import slices_text
 from emseg_napari.io.description import FileDescription, stack_axes
 from emseg_napari.io.open import describe, is_container
-from emseg_napari.io.records import KINDS, PREDICT_SOFTWARE, SEGMENT_SOFTWARE, other_scale, record_of_path
+from emseg_napari.io.records import (
+    COMPUTED_ON,
+    KINDS,
+    PREDICT_SOFTWARE,
+    SEGMENT_SOFTWARE,
+    other_scale,
+    record_of_path,
+)
 from emseg_napari.settings import CellSettings, with_present_names
 
 _CONTENT = {PREDICT_SOFTWARE: "prediction", SEGMENT_SOFTWARE: "cells"}
@@ -75,7 +82,7 @@ def output_lines(path: Location, record: dict[str, Any]) -> list[str]:
         source = _SOURCES.get(record.get("made_from", ""), "")
         lines.append("made from " + f"{source} {record['probability']}".strip())
     if "run" in record:
-        choices = _threshold(record) + _scale(record)
+        choices = _threshold(record) + _scale(record) + _computed_on(record)
         lines.append(f"predicted by the run {record['run']} in {record['run_folder']}{choices}")
     if {"image", "slices"} <= record.keys():
         lines.append(f"{slices_text(range(*record['slices']))} of {record['image']}")
@@ -91,6 +98,10 @@ def _threshold(record: dict[str, Any]) -> str:
 def _scale(record: dict[str, Any]) -> str:
     scale = other_scale(record)
     return "" if scale is None else f", scale {scale:g}"
+
+
+def _computed_on(record: dict[str, Any]) -> str:
+    return f"; computed on {record[COMPUTED_ON]}" if COMPUTED_ON in record else ""
 
 
 def _changed(settings: dict[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from threading import Event, Thread
-from weakref import WeakValueDictionary
+from threading import Event, Lock, Thread
 
 import numpy as np
 import onnxruntime
@@ -15,22 +15,25 @@ from scipy import ndimage
 from emseg_napari.core import machine
 from emseg_napari.core.files import read_json
 from emseg_napari.core.jobs import Cancelled, ShouldStop, UserError, never
+from emseg_napari.inference.execution import PROCESSOR, Execution
+from emseg_napari.inference.sessions import first_line, is_on_gpu, loaded, session_of
 from emseg_napari.inference.slice_predictor import Backend, Network, StoppableNetwork
 from emseg_napari.inference.tiles import HALOS, halo_of
 from emseg_napari.models import ridge
 from emseg_napari.models.pixel_features import RECIPE_KEY, FeatureRecipe, pixel_features
 from emseg_napari.models.run import Run
+from emseg_napari.settings.titles import title_of
 
 # What two strokes of the ridge filter's clean-up are seen to be connected by, where it sees but a window.
 _CONTEXT_PX = 128
 # The published network and the trees keep so much of a pixel that larger tiles would need several gigabytes.
 _LARGEST_PX = {"compact": 2304, "reference": 512, "trees": 1024}
 _SECONDS_BETWEEN_QUESTIONS = 0.05
-# A network that is in use is not loaded again, which would cost its buffers once more, too.
-_HELD: WeakValueDictionary[tuple[Path, int, int, int], onnxruntime.InferenceSession] = WeakValueDictionary()
+# A GPU computes one tile after the other, and DirectML takes no second one of a session meanwhile.
+_GPU = Lock()
 
 
-def load_backend(run: Run, threads: int) -> Backend:
+def load_backend(run: Run, threads: int, execution: Execution = PROCESSOR) -> Backend:
     """Load what a run predicts with.
 
     Parameters
@@ -38,6 +41,8 @@ def load_backend(run: Run, threads: int) -> Backend:
     run : Run
     threads : int
         Processor threads to use; 0 = as many as the process may.
+    execution : Execution
+        What a U-Net is computed on.
 
     Raises
     ------
@@ -53,7 +58,7 @@ def load_backend(run: Run, threads: int) -> Backend:
             finish=lambda strength: ridge.probability(strength, fit),
             context_px=_CONTEXT_PX,
         )
-    session = _session(run.network_file, threads)
+    session = session_of(run.network_file, threads, execution)
     if network == "trees":
         recipe = _recipe(session, run.network_file)
         return Backend(_per_slice(_trees(session, recipe)), halo_of(recipe.reach_px), _LARGEST_PX[network])
@@ -62,7 +67,7 @@ def load_backend(run: Run, threads: int) -> Backend:
 
 def backend_of(network: bytes, name: str) -> Backend:
     """Return what a U-Net predicts with: an ONNX file's content, and "compact" or "reference"."""
-    return _network_backend(_loaded(network, machine.threads()), name)
+    return _network_backend(loaded(network, machine.threads()), name)
 
 
 def _network_backend(session: onnxruntime.InferenceSession, name: str) -> Backend:
@@ -77,16 +82,20 @@ def stoppable(session: onnxruntime.InferenceSession) -> StoppableNetwork:
     the next job would have to wait for a new one.
     """
     name = session.get_inputs()[0].name
+    turn = _GPU if is_on_gpu(session) else nullcontext()
 
     def run(image: np.ndarray, should_stop: ShouldStop) -> np.ndarray:
         options, over = onnxruntime.RunOptions(), Event()
         watch = Thread(target=_watch, args=(options, over, should_stop), daemon=True)
         watch.start()
         try:
-            found: np.ndarray = session.run(None, {name: image}, options)[0]
+            with turn:
+                found: np.ndarray = session.run(None, {name: image}, options)[0]
         except Exception as error:  # ONNX Runtime has one class for all that fails
             if options.terminate:
                 raise Cancelled from error
+            if is_on_gpu(session):
+                raise UserError(_gpu_failed(error), ("tile_px",)) from error
             raise
         finally:
             over.set()
@@ -94,6 +103,13 @@ def stoppable(session: onnxruntime.InferenceSession) -> StoppableNetwork:
         return found
 
     return run
+
+
+def _gpu_failed(error: Exception) -> str:
+    return (
+        f"The GPU could not compute a tile ({first_line(error)}); close other programs that use it, or "
+        f"choose a smaller {title_of('tile_px')}."
+    )
 
 
 def _watch(options: onnxruntime.RunOptions, over: Event, should_stop: ShouldStop) -> None:
@@ -132,36 +148,3 @@ def _ridge_fit(path: Path) -> ridge.RidgeFit:
         return ridge.RidgeFit(**read_json(path))
     except (ValidationError, TypeError):
         raise UserError(f"{path} is damaged; train again.") from None
-
-
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    if not path.is_file():
-        raise UserError(
-            f"{path.parent} has no finished network (network.onnx); let its training end, or resume it."
-        )
-    threads = machine.threads(threads)  # left to itself, ONNX Runtime would take all of the machine
-    stat = path.stat()
-    key = path.resolve(), stat.st_mtime_ns, stat.st_size, threads
-    try:
-        session = _HELD.get(key) or _loaded(str(path), threads)
-    except Exception as error:  # ONNX Runtime has an exception class for every status
-        raise UserError(
-            f"{path} cannot be loaded ({_first_line(error)}); it is damaged: train again."
-        ) from None
-    _HELD[key] = session
-    return session
-
-
-def _loaded(network: str | bytes, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # Threads that wait for each other would spin, at the cost of those that read, write and draw.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # A second run would get all of its memory again, as one piece, which is not quicker.
-    options.enable_mem_pattern = False
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

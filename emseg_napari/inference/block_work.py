@@ -14,6 +14,7 @@ import numpy as np
 from emseg_napari.core.jobs import ShouldStop, UserError
 from emseg_napari.core.labels import ISBI_BOUNDARY, ISBI_INTERIOR
 from emseg_napari.core.machine import threads
+from emseg_napari.inference.execution import PROCESSOR, Execution
 from emseg_napari.inference.grid import Known
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
@@ -60,6 +61,8 @@ class PredictionWork:
         The slice of the volume that is slice 0 of the output.
     levels : mapping
         What grey levels mean in those slices of the volume of which a part cannot be read.
+    execution : Execution
+        What every block is computed on, whichever process does it.
     """
 
     volume: Volume
@@ -69,6 +72,7 @@ class PredictionWork:
     kind: Kind
     first: int = 0
     levels: Mapping[int, Levels] = field(default_factory=dict, hash=False)
+    execution: Execution = PROCESSOR
 
     def __getstate__(self) -> dict[str, Any]:
         # What was opened stays in its process.
@@ -206,7 +210,7 @@ class PredictionWork:
 
     @cached_property
     def _predictor(self) -> SlicePredictor:
-        return load_predictor(open_run(self.run), self.settings)
+        return load_predictor(open_run(self.run), self.settings, self.execution)
 
     @cached_property
     def _threshold(self) -> float:

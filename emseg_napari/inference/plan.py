@@ -12,6 +12,7 @@ from typing import Any
 from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import UserError
 from emseg_napari.inference.block_work import PredictionWork
+from emseg_napari.inference.execution import PROCESSOR, Execution
 from emseg_napari.inference.prediction_record import record_of
 from emseg_napari.inference.stack import check_prediction_scale
 from emseg_napari.io.address import Location, location_of
@@ -81,8 +82,8 @@ class Plan:
         return range(self.work.first, self.work.first + self.layout.shape[0])
 
 
-def planned(volume: Volume, run: Run, task: VolumeTask) -> Plan:
-    """Plan a prediction; nothing is written.
+def planned(volume: Volume, run: Run, task: VolumeTask, execution: Execution = PROCESSOR) -> Plan:
+    """Plan a prediction, computed on something; nothing is written.
 
     Raises
     ------
@@ -101,7 +102,9 @@ def planned(volume: Volume, run: Run, task: VolumeTask) -> Plan:
     threads = settings.threads or task.scheduler.threads
     settings = settings.model_copy(update={"threads": threads})
     output = location_of(task.output).absolute()
-    work = PredictionWork(volume, run.folder.resolve(), output, settings, task.kind, first)
+    work = PredictionWork(
+        volume, run.folder.resolve(), output, settings, task.kind, first, execution=execution
+    )
     return Plan(work, _layout(work, end - first), record_of(work, run, end - first), task.near)
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
+from emseg_napari.core.jobs import UserError
 from emseg_napari.inference.block_work import PredictionWork
+from emseg_napari.inference.execution import PROCESSOR, Execution, candidates
+from emseg_napari.io.address import Location
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
-from emseg_napari.io.records import PREDICT_SOFTWARE, meaning_of, record_of_path
+from emseg_napari.io.records import COMPUTED_ON, PREDICT_SOFTWARE, meaning_of, record_of_path
 from emseg_napari.io.source_id import STATE, origin, state_of
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
@@ -33,6 +36,27 @@ def record_of(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
     return record | {name: begun[name] for names in same for name in names if name in begun}
 
 
+def begun_on(output: Location) -> Execution | None:
+    """Return what the blocks of an output are computed on, None if it is not begun.
+
+    Raises
+    ------
+    UserError
+        If this machine cannot compute so.
+    """
+    begun = record_of_path(output)
+    if not begun:
+        return None
+    stated = begun.get(COMPUTED_ON, str(PROCESSOR))  # earlier versions computed on nothing else
+    for execution in (PROCESSOR, *candidates()):
+        if str(execution) == stated:
+            return execution
+    raise UserError(
+        f"{output} was begun on {stated}, which this machine does not have; resume it on one that has, or "
+        "choose another output."
+    )
+
+
 def is_predicted_by(output: VolumeOutput, run: Run, settings: PredictionSettings) -> bool:
     """Whether an output holds the boundary probability by a run as it is now, with such settings."""
     wanted = {"kind": "probability", **_method(run, settings)}
@@ -41,6 +65,7 @@ def is_predicted_by(output: VolumeOutput, run: Run, settings: PredictionSettings
 
 def _record(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
     settings, volume = work.settings, work.volume
+    computed_on = {} if work.execution == PROCESSOR else {COMPUTED_ON: str(work.execution)}
     return {
         "software": PREDICT_SOFTWARE,
         "version": version("emseg-napari"),
@@ -56,6 +81,7 @@ def _record(work: PredictionWork, run: Run, depth: int) -> dict[str, Any]:
         "tile_px": settings.tile_px,
         "missing_is_empty": settings.missing_is_empty,
         **_method(run, settings),
+        **computed_on,
     } | ({"convention": "isbi"} if work.kind == "labels" else {})
 
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredicted, UserError, never
 from emseg_napari.inference.backends import load_backend
+from emseg_napari.inference.execution import PROCESSOR, Execution
+from emseg_napari.inference.execution_choice import chosen_for
 from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.tiles import whole
@@ -30,8 +32,18 @@ _BYTES_A_PX = 16
 _WARM_UP_PX = 64
 
 
-def load_predictor(run: Run, settings: PredictionSettings) -> SlicePredictor:
+def load_predictor(
+    run: Run, settings: PredictionSettings, execution: Execution = PROCESSOR
+) -> SlicePredictor:
     """Load what a run predicts with.
+
+    Parameters
+    ----------
+    run : Run
+    settings : PredictionSettings
+    execution : Execution
+        What its network is computed on: of `chosen_for`, or the processor, so that what is found (thresholds,
+        scores, whether an image fits) is the same on every machine.
 
     Raises
     ------
@@ -40,7 +52,8 @@ def load_predictor(run: Run, settings: PredictionSettings) -> SlicePredictor:
     """
     orientations = settings.orientations_for(run.settings.network)
     record = run.record.model_copy(update={"scale": settings.scale_for(run.record.scale)})
-    return SlicePredictor(record, load_backend(run, settings.threads), orientations, settings.tile_px)
+    backend = load_backend(run, settings.threads, execution)
+    return SlicePredictor(record, backend, orientations, settings.tile_px)
 
 
 def check_prediction_scale(run: Run, settings: PredictionSettings, shape: tuple[int, ...], px: int) -> None:
@@ -89,7 +102,7 @@ def predict(
     check_prediction_scale(run, settings, image.shape[1:], math.prod(image.shape[1:]))
     if settings.close_gaps:
         check_size(image.shape[1:])
-    predictor = load_predictor(run, settings)
+    predictor = load_predictor(run, settings, chosen_for(run, context, settings.threads))
     result = np.empty((end - first, *image.shape[1:]), np.float32)
     order = sorted(range(first, end), key=lambda z: (abs(z - (near or 0)), z))
     if near is not None:

@@ -17,12 +17,15 @@ import numpy as np
 
 from emseg_napari.core.blockwise import Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
+from emseg_napari.inference.execution_choice import chosen_for
 from emseg_napari.inference.partial_slices import PartialLevels, sentence_on
 from emseg_napari.inference.plan import Plan, VolumeTask, outward, planned
+from emseg_napari.inference.prediction_record import begun_on
 from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_marks import forget_marks, mark_slices
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.stack import load_predictor
+from emseg_napari.io.address import location_of
 from emseg_napari.io.chosen_blocks import indices_of
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
 from emseg_napari.io.output_place import is_begun, owned
@@ -100,8 +103,9 @@ def predict_volume(
     context = context or JobContext()
     run = run if isinstance(run, Run) else open_run(run)
     # Errors that prevent prediction are raised before a new output is made.
-    predictor = load_predictor(run, task.settings)
-    plan = planned(volume_of(volume), run, task)
+    execution = begun_on(location_of(task.output)) or chosen_for(run, context, task.settings.threads)
+    predictor = load_predictor(run, task.settings, execution)
+    plan = planned(volume_of(volume), run, task, execution)
     is_new = not is_begun(plan.work.output)
     # To resume what is complete takes no workers; a batch system's are submitted when there are blocks.
     early = is_new or task.scheduler.plan

@@ -22,6 +22,9 @@ from emseg_napari.io.volume import Volume
 # Who wrote a file, under "software" in its record.
 PREDICT_SOFTWARE, SEGMENT_SOFTWARE = "emseg-napari predict", "emseg-napari segment"
 
+# What a network was computed on, if not on the processor in float32.
+COMPUTED_ON = "computed_on"
+
 # What the values of a prediction are, under "kind" in its record.
 Kind = Literal["labels", "probability", "interior"]
 KINDS: dict[Kind, str] = {
@@ -115,7 +118,7 @@ def _is_of_slices(value: Any) -> bool:
 # What readers of records rely on.
 _KINDS_OF_VALUES: tuple[tuple[tuple[str, ...], Callable[[Any], bool]], ...] = (
     (
-        ("software", "kind", "run", "run_folder", "network", "image", "made_from"),
+        ("software", "kind", "run", "run_folder", "network", "image", "made_from", COMPUTED_ON),
         lambda value: isinstance(value, str),
     ),
     (("convention",), lambda value: any(value == one for one in CONVENTIONS)),

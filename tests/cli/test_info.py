@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,9 +8,14 @@ from typer.testing import CliRunner
 
 from emseg_napari.cli import app
 from emseg_napari.core.jobs import EpochEnded
+from emseg_napari.inference.execution import Execution
+from emseg_napari.inference.volume import VolumeTask, predict_volume
 from emseg_napari.io.stacks import write_stack
+from emseg_napari.models import run as run_module
 from emseg_napari.models.run import Run, RunRecord
 from emseg_napari.settings import TrainingSettings
+from helpers.gpu_stand_in import CUDA, DIRECTML, plug_in
+from helpers.tiny_runs import tiny_network_run
 
 
 @pytest.fixture
@@ -163,3 +169,50 @@ def test_commands_say_on_stderr_how_images_and_labels_were_read(tmp_path):
         app, ["segment", str(tmp_path / "l.tif"), "--output", str(tmp_path / "c.tif")]
     )
     assert f"note: l.tif: {NOTE}" in result.stderr
+
+
+def test_info_alone_says_what_this_machine_computes_on(monkeypatch):
+    plug_in(monkeypatch)
+    said = CliRunner().invoke(app, ["info"]).stdout.splitlines()
+    assert said[0] == "predictions are computed on: processor, float32"
+    assert said[1].startswith("nothing was measured")
+    assert "CPUExecutionProvider" in said[2]
+
+
+def test_info_alone_measures_and_says_what_was_tried_and_why_it_is_not_used(monkeypatch, tmp_path, capfd):
+    monkeypatch.setattr(run_module, "STARTER_FOLDER", tiny_network_run(tmp_path / "starter").folder)
+    gpus = plug_in(monkeypatch, DIRECTML)
+    gpus.errors = {"DirectML, float16": 0.1}
+    result = CliRunner().invoke(app, ["info"])
+    assert capfd.readouterr().err.startswith(
+        "It is measured once whether this machine predicts faster on: DirectML"
+    )
+    said = result.stdout
+    assert "processor, float32: 0." in said
+    assert "DirectML, float32: 0." in said
+    assert "DirectML, float16: not used, a probability differs by 0.1" in said
+    (remembered,) = (tmp for tmp in said.splitlines() if tmp.startswith("remembered in "))
+    again = CliRunner().invoke(app, ["info", "--json"])
+    assert capfd.readouterr().err == ""
+    figures = json.loads(again.stdout)
+    assert f"predictions are computed on: {figures['computes_on']}" in said
+    assert figures["providers"] == ["DmlExecutionProvider", "CPUExecutionProvider"]
+    assert [one["execution"] for one in figures["tried"]] == [
+        "processor, float32",
+        "DirectML, float32",
+        "DirectML, float16",
+    ]
+    assert figures["tried"][2]["dropped"].startswith("a probability differs")
+    assert figures["remembered_in"] in remembered
+    assert Path(figures["remembered_in"]).is_file()
+
+
+def test_info_says_what_a_prediction_was_computed_on(monkeypatch, tmp_path):
+    run = tiny_network_run(tmp_path / "run")
+    plug_in(monkeypatch, CUDA)
+    on_gpu = Execution("CUDAExecutionProvider")
+    monkeypatch.setattr("emseg_napari.inference.volume.chosen_for", lambda *_: on_gpu)
+    image = np.zeros((1, 40, 40), np.uint8)
+    predict_volume(image, run, VolumeTask(tmp_path / "p.zarr"))
+    said = CliRunner().invoke(app, ["info", str(tmp_path / "p.zarr")]).stdout
+    assert "threshold 0.60; computed on CUDA, float32\n" in said

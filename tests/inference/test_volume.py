@@ -739,6 +739,9 @@ class Waiting:
     def get_inputs(self):
         return [SimpleNamespace(name="image")]
 
+    def get_providers(self):
+        return ["CPUExecutionProvider"]
+
     def run(self, _, feeds, options):
         ends = time.monotonic() + PATIENCE_S
         while not options.terminate and time.monotonic() < ends:

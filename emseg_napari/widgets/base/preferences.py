@@ -5,21 +5,19 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from napari.settings import get_plugin_settings
-from platformdirs import user_config_path
 
 from emseg_napari.core.files import read_json, write_json
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.user_folder import config_folder
 
 
 def _file() -> Path:
-    """Where the settings are; EMSEG_CONFIG_DIR moves them."""
-    return Path(os.environ.get("EMSEG_CONFIG_DIR") or user_config_path("emseg-napari")) / "settings.json"
+    return config_folder() / "settings.json"
 
 
 def _all() -> dict[str, Any]:
