@@ -148,6 +148,12 @@ def test_an_address_with_a_password_is_refused_without_repeating_it(store: Store
 SIGNED = "https://server/run?sig=secret"
 
 
+def test_the_demo_of_an_address_says_where_it_is_opened() -> None:
+    result = emseg("demo", SIGNED)
+    assert_sentence(result, "https://server/run is an address", "Open an address...")
+    assert "secret" not in result.output
+
+
 @pytest.mark.parametrize(
     "words",
     [

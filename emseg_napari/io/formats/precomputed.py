@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.address import Location
+from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import Size, VolumeWindow, name_of
 from emseg_napari.io.containers import precomputed_info
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
@@ -139,9 +139,10 @@ def open_precomputed(root: Location, key: str = "", fills: bool = False) -> Volu
 
 def _refuse_compressed(folder: Location, name: str) -> None:
     """Refuse chunks that CloudVolume compressed on a disk: by their names TensorStore finds none of them."""
-    if not isinstance(folder, Path) or not folder.is_dir():
+    if isinstance(folder, Address):
         return
-    with os.scandir(folder) as files:
+    found = None
+    with suppress(OSError), os.scandir(folder) as files:  # which may be read without being listed
         found = next((one.name for one in files if one.name.endswith(_COMPRESSED)), None)
     if found:
         how = f", as 'gunzip -r {folder}' does" if found.endswith(".gz") else ""
