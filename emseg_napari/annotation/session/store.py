@@ -113,7 +113,7 @@ class Session:
 
 
 class MissingImage(UserError):
-    """The image to which a session refers is missing; `load_session` takes its new path.
+    """The image to which a session refers is missing or out of reach; `load_session` takes its new path.
 
     Attributes
     ----------
@@ -122,10 +122,8 @@ class MissingImage(UserError):
     """
 
     def __init__(self, path: Location, session: str, reason: str = "") -> None:
-        cause = f" ({reason.rstrip('.')})" if reason else ""
-        super().__init__(
-            f"The image {path} of {session} is missing{cause}; put it back there or choose its new place."
-        )
+        fault = f"cannot be opened ({reason.rstrip('.')})" if reason else "is missing"
+        super().__init__(f"The image {path} of {session} {fault}; put it back there or choose its new place.")
         self.path = path
 
 
