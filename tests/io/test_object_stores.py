@@ -268,7 +268,7 @@ def test_a_volume_of_other_origin_has_no_record_in_a_bucket_that_refuses_what_is
     store.fault = lambda method, key: None if key in store.objects else 403
     volume = open_volume(f"{store.s3}/{name}")
     assert record_of_volume(volume) == record_of_path(f"{store.s3}/{name}") == {}
-    assert open_prediction(volume.source, "interior").shape == SHAPE
+    assert open_prediction(volume.source, "interior")[0].shape == SHAPE
 
 
 @pytest.mark.parametrize(
