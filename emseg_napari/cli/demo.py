@@ -5,23 +5,30 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from emseg_napari.cli.guard import guarded
+from emseg_napari.cli.inputs import parsed_location
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.address import Address
 
 
 @guarded
 def demo(
     path: Annotated[
-        Path | None,
-        typer.Argument(metavar="SESSION_OR_STACK", help="What to open; the sample when not given."),
+        Any,
+        typer.Argument(
+            parser=parsed_location,
+            metavar="SESSION_OR_STACK",
+            help="What to open; the sample when not given.",
+        ),
     ] = None,
 ) -> None:
     """Open napari with the sample stack, or with a session or stack of yours."""
+    if isinstance(path, Address):
+        raise UserError(f"{path} is an address; open it in the window: Menu > Open an address...")
     if path is not None and not path.exists():
         raise UserError(f"{path} does not exist; check the name, or leave it out to open the sample.")
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):

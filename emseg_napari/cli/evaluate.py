@@ -20,6 +20,7 @@ from emseg_napari.cli.inputs import (
     interior_option,
     kind_option,
     parsed_location,
+    parsed_run,
     read_known,
     say_notes,
 )
@@ -50,6 +51,7 @@ PredictionArgument = Annotated[
 RunOption = Annotated[
     Path | None,
     typer.Option(
+        parser=parsed_run,
         metavar="RUN",
         help="Run folder that PREDICTION came from: tells its threshold and which slices it was "
         "trained on. The one that the file names when not given.",

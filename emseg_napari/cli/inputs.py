@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import typer
@@ -22,8 +22,10 @@ from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stack_or_volume import labels_in, loaded, refuse_image
 from emseg_napari.io.stacks import check_image, check_pair, check_range
 from emseg_napari.io.volume import Volume
+from emseg_napari.models.run import run_path
 from emseg_napari.settings import PredictionSettings
 
+L = TypeVar("L", bound=Location)
 STACK = (
     "TIFF, PNG, OME-Zarr, N5, precomputed, HDF5 or MRC, a folder of numbered slices, or an address (s3://, "
     "gs://, https://) of an OME-Zarr, Zarr, N5 or precomputed volume"
@@ -32,16 +34,22 @@ STACK = (
 
 def parsed_location(text: str) -> Location:
     """Return the path or address that a word of the command line is."""
-    try:
-        return location_of(text)
-    except UserError as error:
-        raise typer.BadParameter(str(error)) from None
+    return _parsed(location_of, text)
 
 
 def parsed_path(text: str) -> Path:
     """Return the path that a word of the command line is, which cannot be an address."""
+    return _parsed(local_path, text)
+
+
+def parsed_run(text: str) -> Path:
+    """Return the path of a run that a word of the command line is, which cannot be an address."""
+    return _parsed(run_path, text)
+
+
+def _parsed(read: Callable[[str], L], text: str) -> L:
     try:
-        return local_path(text)
+        return read(text)
     except UserError as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -53,6 +61,7 @@ ImageArgument = Annotated[
 RunArgument = Annotated[
     Path,
     typer.Argument(
+        parser=parsed_run,
         metavar="RUN",
         help="Run folder that a training wrote, or 'starter', the network that comes with the package.",
     ),

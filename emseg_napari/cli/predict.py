@@ -134,6 +134,7 @@ def _figures(
         "run_folder": str(run.folder.resolve()),
         "network": run.network_mark,
         "scale": settings.other_scale(run.record.scale),
+        "orientations": settings.orientations_for(run.settings.network),
         "image": display_name(image),
         "slices": list(chosen),
         "kind": kind,

@@ -19,6 +19,7 @@ from emseg_napari.cli.inputs import (
     LabelsArgument,
     open_pair,
     parsed_path,
+    parsed_run,
 )
 from emseg_napari.cli.options import flag_of, given_values, with_options_of
 from emseg_napari.cli.reporting import accuracies, job_context, quiet_libraries, show_result
@@ -57,7 +58,9 @@ def train(
     replay: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN", help="Repeat this run step by step: its settings and its learning rates."
+            parser=parsed_run,
+            metavar="RUN",
+            help="Repeat this run step by step: its settings and its learning rates.",
         ),
     ] = None,
     as_json: JsonOption = False,

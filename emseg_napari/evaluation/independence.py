@@ -17,7 +17,7 @@ from emseg_napari.io.axes import slices_text
 from emseg_napari.io.records import Kind, other_scale, recorded_kind
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.models.run import Run
-from emseg_napari.settings import CellSettings, with_present_names
+from emseg_napari.settings import CellSettings, PredictionSettings, usual_orientations, with_present_names
 from emseg_napari.settings.titles import title_of
 
 _ROUNDING = 1e-6
@@ -117,13 +117,26 @@ def doubts_of_choices(prediction: Prediction, run: Run | None, slices: Sequence[
 
 def _choices_of(record: Mapping[str, Any], kind: Kind, run: Run | None) -> list[str]:
     of_labels = [*_threshold_of(record, run), *_settings_of(record)] if kind == "labels" else []
-    return [*_scale_of(record), *of_labels]
+    return [*_scale_of(record), *_orientations_of(record, run), *of_labels]
 
 
 def _choices_of_slice(choices: Mapping[str, float], kind: Kind) -> list[str]:
     """Return the words for what a layer knows of a slice: only what is not its run's own."""
     names = ("scale", "threshold") if kind == "labels" else ("scale",)
-    return [f"{name} {choices[name]:g} instead of the run's own" for name in names if name in choices]
+    of_run = [f"{name} {choices[name]:g} instead of the run's own" for name in names if name in choices]
+    return of_run + ([_other_orientations(choices["orientations"])] if "orientations" in choices else [])
+
+
+def _other_orientations(orientations: float) -> str:
+    return f"orientations {orientations:g} instead of {PredictionSettings().orientations}"
+
+
+def _orientations_of(record: Mapping[str, Any], run: Run | None) -> list[str]:
+    usual = PredictionSettings().orientations
+    orientations = {**record.get("predicted_by", {}), **record}.get("orientations", usual)
+    # A network that is not known may see each slice once.
+    fitting = (1, usual) if run is None else (usual_orientations(run.settings.network),)
+    return [] if orientations in fitting else [_other_orientations(orientations)]
 
 
 def _scale_of(record: Mapping[str, Any]) -> list[str]:

@@ -59,8 +59,8 @@ class Prediction:
     runs : mapping
         Index into `values` to the folder of the run that made that slice, where it need not be the record's.
     choices : mapping
-        Index into `values` to the "scale" and "threshold" of that slice, as a record states them, where they
-        are not the run's own.
+        Index into `values` to the "scale", "threshold" and "orientations" of that slice, as a record states
+        them, where they are not the run's own or the usual ones.
     """
 
     name: str
@@ -189,7 +189,7 @@ def read_prediction(
     interior : bool
         The kind is "interior".
     fills : bool
-        Whether chunks of Zarr or N5 without a file are the fill value, and no error.
+        Whether chunks of Zarr, N5 or precomputed without a file are the fill value, and no error.
 
     Raises
     ------

@@ -14,7 +14,8 @@ import numpy as np
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import CONVENTIONS
-from emseg_napari.io.address import Location, location_of
+from emseg_napari.io.address import Address, Location, location_of
+from emseg_napari.io.containers import ZARR
 from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.own_record import own_record
 from emseg_napari.io.volume import Volume
@@ -122,7 +123,7 @@ _KINDS_OF_VALUES: tuple[tuple[tuple[str, ...], Callable[[Any], bool]], ...] = (
         lambda value: isinstance(value, str),
     ),
     (("convention",), lambda value: any(value == one for one in CONVENTIONS)),
-    (("threshold", "scale"), _is_number),
+    (("threshold", "scale", "orientations"), _is_number),
     (("slices",), _is_range),
     (("fingerprints",), _is_texts),
     (("levels_of_a_part",), _is_of_slices),
@@ -136,6 +137,8 @@ def record_of_volume(volume: Volume) -> dict[str, Any]:
 
 
 def _record_of_folder(folder: Location) -> dict[str, Any]:
+    if isinstance(folder, Address) and not ZARR.is_node(folder):  # a store may refuse what is missing
+        return {}
     from emseg_napari.io.ome_zarr_writer import VolumeOutput  # loads Zarr, which TIFF files do without
 
     try:

@@ -7,7 +7,8 @@ of what could not be read leaves most of them the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -68,11 +69,11 @@ def state_of(volume: Volume, then: Mapping[str, Any] | None = None) -> dict[str,
     if is_address(volume.source):
         return {"content": _grouped(_marks_of_objects(volume))}
     files = _files(volume)
-    sizes = [_size_and_time(file) for file in files]
-    there = [one for one in sizes if one is not None]
+    sizes = {file: _size_and_time(file) for file in files}
+    there = [one for one in sizes.values() if one is not None]
     total = sum(size for size, _ in there)
     latest = max((time for _, time in there), default=0.0)
-    parts = _parts_of(files[0], total) if len(files) == 1 else [_Part(file, 0, None) for file in files]
+    parts = _parts_of(files[0], total) if len(files) == 1 else list(_one_of_each(files, sizes))
     is_small, fills = total <= _WHOLE_BYTES, bool(getattr(_stored(volume), "fills", False))
     content = _grouped([_mark_of_part(part, is_small, fills) for part in parts])
     return {
@@ -160,6 +161,19 @@ def _parts_of(file: Path, size: int) -> list[_Part]:
     return [_Part(file, first, min(length, size - first)) for first in range(0, size, length)]
 
 
+def _one_of_each(files: Sequence[Path], sizes: Mapping[Path, tuple[int, float] | None]) -> Iterator[_Part]:
+    """Give a part for each file: all of it, or another each time where one, such as a shard, is repeated."""
+    counts, given = Counter(files), Counter[Path]()
+    for file in files:
+        if counts[file] == 1:
+            yield _Part(file, 0, None)
+            continue
+        size, _ = sizes[file] or (0, 0.0)
+        length = max(_PART_BYTES, -(-size // counts[file]))
+        yield _Part(file, given[file] * length, length)
+        given[file] += 1
+
+
 def _mark_of_part(part: _Part, is_small: bool, fills: bool) -> str:
     """Return the mark of a part, of a large one of its beginning and end; "" if it cannot be read."""
     found = sha256()
@@ -188,8 +202,10 @@ def _mark_of_part(part: _Part, is_small: bool, fills: bool) -> str:
 def _marks_of_objects(volume: Volume) -> list[str]:
     stored = _stored(volume)
     objects = stored.some_files(_MOST_OBJECTS)
+    others = list(dict.fromkeys(objects))  # a shard is there for each of its chunks
     with ThreadPoolExecutor(_REQUESTS) as pool:
-        return list(pool.map(lambda one: _mark_of_object(one, stored), objects))
+        marks = dict(zip(others, pool.map(lambda one: _mark_of_object(one, stored), others), strict=True))
+    return [marks[one] for one in objects]
 
 
 def _mark_of_object(address: Address, stored: ChunkFilePixels) -> str:

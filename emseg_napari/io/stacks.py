@@ -50,7 +50,7 @@ def read_image(path: str | Location, *, fills: bool = False) -> np.ndarray:
         A TIFF or PNG file, or a folder of slices, which are ordered by the numbers in their names; or
         whatever `open.open_volume` takes.
     fills : bool
-        Whether chunks of Zarr or N5 without a file are the fill value, and no error.
+        Whether chunks of Zarr, N5 or precomputed without a file are the fill value, and no error.
 
     Returns
     -------

@@ -26,6 +26,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from emseg_napari.core.files import atomic_write, read_json, write_json
 from emseg_napari.core.jobs import EpochEnded, UserError
 from emseg_napari.core.owned_output import finish_replacing
+from emseg_napari.io.address import Address, location_of
 from emseg_napari.models.normalisation import Normalisation
 from emseg_napari.models.starter import STARTER, STARTER_FOLDER
 from emseg_napari.settings import BASELINES, MERGE_THRESHOLD, Settings, TrainingSettings
@@ -274,10 +275,25 @@ def present_folder(folder: Path | str) -> Path:
     """Return where a run lies that records and sessions of an earlier version name.
 
     Until November 2026 the starter lay in ``emseg_napari/starter``.
+
+    Raises
+    ------
+    UserError
+        If it is an address.
     """
-    folder = Path(folder)
+    folder = run_path(folder)
     was_starter = folder.parts[-2:] == ("emseg_napari", STARTER) and not folder.exists()
     return STARTER_FOLDER if was_starter else folder
+
+
+def run_path(folder: Path | str) -> Path:
+    """Return the path of a run that its user names; raise `UserError` if it is an address."""
+    location = location_of(folder)
+    if isinstance(location, Address):
+        raise UserError(
+            f"{location} is an address, but a run lies on a disk; choose the folder that a training wrote."
+        )
+    return location
 
 
 def starter_folder() -> Path | None:

@@ -148,7 +148,7 @@ def open_boundary(
         What it holds; when not given, what its record states, else floats are a probability of the
         boundary.
     fills : bool
-        Whether chunks of Zarr or N5 without a file are the fill value, and no error.
+        Whether chunks of Zarr, N5 or precomputed without a file are the fill value, and no error.
 
     Returns
     -------

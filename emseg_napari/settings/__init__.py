@@ -17,7 +17,7 @@ from emseg_napari.settings.cells import MERGE_THRESHOLD, CellSettings
 from emseg_napari.settings.evaluation import ErrorSettings, EvaluationSettings, ReviewSettings
 from emseg_napari.settings.export import ExportSettings
 from emseg_napari.settings.live import LiveSettings
-from emseg_napari.settings.prediction import PredictionSettings
+from emseg_napari.settings.prediction import PredictionSettings, usual_orientations
 from emseg_napari.settings.training import BASELINES, NetworkName, TrainingSettings, applies
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "is_advanced",
     "is_range",
     "is_size",
+    "usual_orientations",
     "validated",
     "with_present_names",
 ]

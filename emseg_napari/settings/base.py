@@ -78,8 +78,8 @@ def missing_is_empty_field() -> Any:
     return advanced(
         False,
         "Missing chunks are empty",
-        "Read chunks of a Zarr or N5 volume that have no file as empty (the fill value): some programs do "
-        "not write empty chunks. Off: missing chunks are reported, and what needs them fails.",
+        "Read chunks of a Zarr, N5 or precomputed volume that have no file as empty (the fill value): some "
+        "programs do not write empty chunks. Off: missing chunks are reported, and what needs them fails.",
     )
 
 

@@ -78,15 +78,21 @@ class PredictionSettings(Settings):
         """Return the scale, None if it is the run's own: as a record states it."""
         return self.scale if self.scale_for(run_scale) != run_scale else None
 
-    def choices(self, run_scale: tuple[float, float], run_threshold: float) -> dict[str, float]:
-        """Return the scale and the threshold that are not the run's own, as a record names them."""
-        threshold = self.threshold_for(run_threshold)
+    def choices(self, run_scale: tuple[float, float], run_threshold: float, network: str) -> dict[str, float]:
+        """Return scale and threshold that are not the run's own, and unusual orientations, as records do."""
+        threshold, orientations = self.threshold_for(run_threshold), self.orientations_for(network)
         given = {
             "scale": self.other_scale(run_scale),
             "threshold": None if threshold == run_threshold else threshold,
+            "orientations": None if orientations == usual_orientations(network) else orientations,
         }
         return {name: value for name, value in given.items() if value is not None}
 
     def orientations_for(self, network: str) -> int:
         """Return over how many orientations a network of that name is averaged: 1, 2, 4 or 8."""
         return self.orientations if network == "compact" else 1
+
+
+def usual_orientations(network: str) -> int:
+    """Return over how many orientations a network of that name is averaged if none is chosen."""
+    return PredictionSettings().orientations_for(network)

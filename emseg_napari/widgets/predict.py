@@ -196,7 +196,7 @@ class PredictStep(JobStep, LabelsStep):
         self, run: Run, settings: PredictionSettings, target: Labels | None, shape: tuple[int, ...]
     ) -> ProposalLayers:
         threshold = settings.threshold_for(run.record.threshold)
-        choices = settings.choices(run.record.scale, run.record.threshold)
+        choices = settings.choices(run.record.scale, run.record.threshold, run.settings.network)
         source = PredictionSource(self._image, shape, run.folder, threshold, choices)
         own_layer = self.target.currentText() == OWN_LAYER
 

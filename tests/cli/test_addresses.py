@@ -143,3 +143,35 @@ def test_an_address_with_a_password_is_refused_without_repeating_it(store: Store
     result = emseg("info", "https://me:secret@127.0.0.1/a.zarr")
     assert_sentence(result, "An address https://... was given with a name or password")
     assert "secret" not in result.stderr
+
+
+SIGNED = "https://server/run?sig=secret"
+
+
+def test_the_demo_of_an_address_says_where_it_is_opened() -> None:
+    result = emseg("demo", SIGNED)
+    assert_sentence(result, "https://server/run is an address", "Open an address...")
+    assert "secret" not in result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", SIGNED, "https://server/a.zarr", "--output", "out.zarr"),
+        ("evaluate", "p.tif", "l.tif", "--run", SIGNED),
+        ("train", "i.tif", "l.tif", "--output", "run", "--from", SIGNED),
+        ("train", "i.tif", "l.tif", "--output", "run", "--replay", SIGNED),
+    ],
+)
+def test_a_run_at_an_address_is_refused_and_no_signature_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = emseg(*words)
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.replace("\u2502", " ").split())
+    assert (
+        "https://server/run is an address, but a run lies on a disk; choose the folder that a training"
+        in said
+    )
+    assert "secret" not in result.output

@@ -151,7 +151,8 @@ def test_another_scale_is_recorded_told_by_info_and_doubted_by_evaluate(run, val
     np.testing.assert_array_equal(found == 0, expected >= run.record.threshold)
     write_stack(tmp_path / "truth.tif", np.where(values[:1] < 128, 0, 255).astype(np.uint8))
     scored = emseg("evaluate", tmp_path / "out.tif", tmp_path / "truth.tif")
-    assert "was made with scale 2 instead of the run's own: its scores are honest only" in scored.output
+    doubt = "scale 2 instead of the run's own, orientations 1 instead of 2"
+    assert f"was made with {doubt}: its scores are honest only" in scored.output
 
 
 def test_a_scale_that_cannot_be_is_an_error_of_the_user_and_nothing_is_written(run, values, tmp_path):

@@ -66,6 +66,8 @@ def test_labels_that_were_predicted_tell_how_alike_two_predictions_are():
         ),
         ({"scale": 2.0, "threshold": 0.6}, "scale 2 instead of the run's own"),
         ({"predicted_by": {"scale": 2.0}}, "scale 2 instead of the run's own"),
+        ({"orientations": 8}, "orientations 8 instead of 2"),
+        ({"predicted_by": {"orientations": 1}}, "orientations 1 instead of 2"),
         ({"settings": {"merge_threshold": 0.5, "link": True}}, "'Merge threshold' 0.5 instead of 0.7"),
         ({"settings": {"join_below": 0.5}}, "'Merge threshold' 0.5 instead of 0.7"),  # its earlier name
     ],
@@ -80,7 +82,8 @@ def test_labels_made_with_a_choice_of_ones_own_are_honest_only_if_these_slices_d
 
 
 @pytest.mark.parametrize(
-    "record", [{"threshold": 0.6}, {"settings": {"merge_threshold": 0.7, "overlap": 0.4}}]
+    "record",
+    [{"threshold": 0.6}, {"orientations": 2}, {"settings": {"merge_threshold": 0.7, "overlap": 0.4}}],
 )
 def test_labels_made_as_usual_are_not_doubted(run, record):
     pair = scored(OTHER, run, kind="labels", **record)

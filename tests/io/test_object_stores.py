@@ -19,7 +19,7 @@ from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
 from emseg_napari.io.open import describe, display_name, open_levels, open_volume
 from emseg_napari.io.records import record_of_path, record_of_volume
 from emseg_napari.io.source_id import is_changed, state_of
-from emseg_napari.io.stack_or_volume import same_source
+from emseg_napari.io.stack_or_volume import open_prediction, same_source
 from emseg_napari.io.store_errors import StoreError
 from emseg_napari.io.volume import Voxel
 from helpers.stores import Store
@@ -258,6 +258,17 @@ def test_a_store_that_refuses_is_asked_once_and_named(store: Store, address: str
 def test_a_bucket_that_refuses_what_is_missing_can_be_read(store: Store, address: str) -> None:
     store.fault = lambda method, key: None if key in store.objects else 403
     np.testing.assert_array_equal(open_volume(f"{store.s3}/a.zarr")[...], VALUES)
+
+
+@pytest.mark.parametrize(("write", "name"), [(write_n5, "a.n5/raw"), (write_precomputed, "a")])
+def test_a_volume_of_other_origin_has_no_record_in_a_bucket_that_refuses_what_is_missing(
+    store: Store, tmp_path: Path, write: Written, name: str
+) -> None:
+    store.upload(write(tmp_path / name.partition("/")[0]), name.partition("/")[0])
+    store.fault = lambda method, key: None if key in store.objects else 403
+    volume = open_volume(f"{store.s3}/{name}")
+    assert record_of_volume(volume) == record_of_path(f"{store.s3}/{name}") == {}
+    assert open_prediction(volume.source, "interior")[0].shape == SHAPE
 
 
 @pytest.mark.parametrize(

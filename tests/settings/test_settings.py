@@ -136,10 +136,12 @@ def test_the_scale_that_is_given_counts_before_the_runs_and_is_recorded_only_whe
 
 
 def test_choices_are_what_is_given_and_differs_from_the_run():
-    own = {"run_scale": (1.0, 1.0), "run_threshold": 0.6}
+    own = {"run_scale": (1.0, 1.0), "run_threshold": 0.6, "network": "compact"}
     assert PredictionSettings().choices(**own) == {}
     assert PredictionSettings(scale=1, threshold=0.6).choices(**own) == {}
     assert PredictionSettings(scale=2, threshold=0.3).choices(**own) == {"scale": 2, "threshold": 0.3}
+    assert PredictionSettings(orientations=8).choices(**own) == {"orientations": 8}
+    assert PredictionSettings(orientations=8).choices(**own | {"network": "reference"}) == {}
 
 
 def test_a_training_has_a_scale_for_compact_only_and_live_learning_that_of_its_start_or_another():

@@ -249,8 +249,8 @@ def test_a_single_image_without_a_file_gets_no_second_copy_beside_a_colour_image
 
 def test_a_session_with_a_copied_image_opens_over_the_file_of_that_image(dock, qtbot, stack):
     image = open_image(dock, qtbot, stack)
-    session = Session(stack, IMAGE, LABELS, image_place=placement_of(image))
-    save_session(stack.with_name("work.emseg"), session, copy_image=True)
+    session = Session(None, IMAGE, LABELS, image_place=placement_of(image))
+    save_session(stack.with_name("work.emseg"), session)
     dock.load.open_session(stack.with_name("work.emseg"))
     wait_for(qtbot, lambda: dock.workspace.labels is not None)
     assert images_in(dock) == ["stack"]

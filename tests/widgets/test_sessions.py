@@ -23,6 +23,7 @@ from emseg_napari.annotation.session.autosave import Autosave
 from emseg_napari.annotation.session.contents import read_contents
 from emseg_napari.annotation.session.recovery import recoverable, recovery_folder
 from emseg_napari.annotation.session.store import Session, load_session, save_session
+from emseg_napari.io.address import location_of
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.volume import BrokenChunk
 from emseg_napari.widgets.base import session_step
@@ -271,6 +272,21 @@ def test_a_session_whose_image_moved_asks_where_it_is(desk, qtbot, tmp_path, mon
     dock.load.open_session(folder)
     wait_for(qtbot, lambda: dock.workspace.labels is not None)
     assert asked == ["Where is stack.tif now?"]
+    np.testing.assert_array_equal(dock.workspace.labels.data, labels)
+
+
+def test_a_session_whose_image_at_an_address_is_gone_asks_where_it_is(
+    desk, store, qtbot, tmp_path, monkeypatch
+):
+    dock, labels = desk
+    folder = tmp_path / "work.emseg"
+    address = location_of(f"{store.web}/stack.zarr")
+    save_session(folder, Session(address, None, labels, {1}, name="mine"))
+    new, asked = Path(shutil.move(tmp_path / "stack.tif", tmp_path / "new.tif")), []
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *a: (asked.append(a[1]), str(new))[1])
+    dock.load.open_session(folder)
+    wait_for(qtbot, lambda: dock.workspace.labels is not None)
+    assert asked == ["Where is stack.zarr now?"]
     np.testing.assert_array_equal(dock.workspace.labels.data, labels)
 
 

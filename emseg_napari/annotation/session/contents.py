@@ -114,7 +114,8 @@ class Origin:
     fingerprint : str
         Of the slice of the image; empty if it is not known.
     choices : mapping
-        The "scale" and the "threshold" with which the user predicted it, where they are not the run's own.
+        The "scale", "threshold" and "orientations" with which the user predicted it, where they are not the
+        run's own or the usual ones.
     """
 
     run: Path

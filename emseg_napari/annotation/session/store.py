@@ -43,7 +43,7 @@ from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.owned_output import adding_files, owned
 from emseg_napari.io import stacks
-from emseg_napari.io.address import Location, location_of
+from emseg_napari.io.address import Address, Location, location_of
 from emseg_napari.io.open import open_volume
 from emseg_napari.io.stack_or_volume import open_image
 from emseg_napari.io.volume import BrokenChunk, Volume
@@ -113,7 +113,7 @@ class Session:
 
 
 class MissingImage(UserError):
-    """The image to which a session refers is missing; `load_session` takes its new path.
+    """The image to which a session refers is missing or out of reach; `load_session` takes its new path.
 
     Attributes
     ----------
@@ -121,14 +121,13 @@ class MissingImage(UserError):
         Where it was expected.
     """
 
-    def __init__(self, path: Location, session: str) -> None:
-        super().__init__(
-            f"The image {path} of {session} is missing; put it back there or choose its new place."
-        )
+    def __init__(self, path: Location, session: str, reason: str = "") -> None:
+        fault = f"cannot be opened ({reason.rstrip('.')})" if reason else "is missing"
+        super().__init__(f"The image {path} of {session} {fault}; put it back there or choose its new place.")
         self.path = path
 
 
-def save_session(folder: str | Path, session: Session, copy_image: bool = False) -> None:
+def save_session(folder: str | Path, session: Session) -> None:
     """Write a whole session; an older one in the folder counts until the new one is complete.
 
     Parameters
@@ -136,21 +135,20 @@ def save_session(folder: str | Path, session: Session, copy_image: bool = False)
     folder : str or Path
         NAME.emseg; made if it is not there.
     session : Session
-        What to write.
-    copy_image : bool
-        Copy the image in although it has a path.
+        What to write; an image without a path is copied in.
 
     Raises
     ------
     UserError
-        If the folder cannot be written, or an image that is to be copied cannot be read.
+        If the folder cannot be written.
     ValueError
         If the session has neither an image nor its path.
     """
     folder = Path(folder)
-    image = _image_to_copy(session) if copy_image or session.image_path is None else None
+    if session.image is None and session.image_path is None:
+        raise ValueError("a session needs an image or its path")
     with owned(folder):
-        _save(folder, session, image)
+        _save(folder, session, session.image if session.image_path is None else None)
 
 
 def _save(folder: Path, session: Session, image: np.ndarray | Volume | None) -> None:
@@ -158,7 +156,6 @@ def _save(folder: Path, session: Session, image: np.ndarray | Volume | None) -> 
     contents = contents_of(folder, session).model_copy(update=free_names(folder))
     with adding_files(folder) as new:
         if image is not None:
-            contents.image = None
             write_image(new / contents.copied, image)
         write_all_slices(new / contents.labels, session.labels)
         _keep_unreadable(folder, session, new / contents.labels)
@@ -237,7 +234,7 @@ def load_session(folder: str | Path, image: str | Location | None = None) -> Ses
     Raises
     ------
     MissingImage
-        If the image is gone.
+        If the image is gone, or the store in which it lies cannot be reached.
     UserError
         If the folder is no session, or a part is missing, damaged or does not fit the others.
     """
@@ -248,7 +245,7 @@ def load_session(folder: str | Path, image: str | Location | None = None) -> Ses
     source = folder / stated.copied if path is None else path
     if not is_there(source):
         raise MissingImage(source, folder.name)
-    pixels = _open_image(source)
+    pixels = _open_image(source, folder.name)
     found = read_slices(folder / stated.labels, new_labels(stated.shape))
     stacks.check_pair(pixels, found.labels, source.name, f"the labels of {folder.name}")
     return Session(
@@ -275,20 +272,16 @@ def _run(stated: Contents, folder: Path) -> Path | None:
     return run if isinstance(run, Path) else None
 
 
-def _open_image(source: Location) -> np.ndarray | Volume:
+def _open_image(source: Location, session: str) -> np.ndarray | Volume:
     """Open an image; one with a broken chunk is a volume, since the labels can be read."""
     try:
         return open_image(source)
     except BrokenChunk:
         return open_volume(source)
-
-
-def _image_to_copy(session: Session) -> np.ndarray | Volume:
-    if session.image is not None:
-        return session.image
-    if session.image_path is None:
-        raise ValueError("a session needs an image or its path")
-    return open_image(session.image_path)
+    except UserError as error:
+        if isinstance(source, Address):  # gone, refused or offline: there may be a copy elsewhere
+            raise MissingImage(source, session, str(error)) from None
+        raise
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -125,9 +125,9 @@ class ChunkFilePixels(LazyFile):
         """Read file by file; what is refused is the fill value."""
         values = np.full(size_of(window), self._fill_value, self.dtype)
         for whole, _ in self._files(window):
-            part = _common(whole, window)
+            part = common(whole, window)
             with suppress(Refused):
-                values[_shifted(part, window)] = self._read(part)
+                values[shifted(part, window)] = self._read(part)
         return values
 
     def _check_files(self, window: VolumeWindow) -> None:
@@ -161,13 +161,13 @@ def _maybe_missing(error: Refused) -> Refused:
     )
 
 
-def _common(one: VolumeWindow, other: VolumeWindow) -> VolumeWindow:
+def common(one: VolumeWindow, other: VolumeWindow) -> VolumeWindow:
     """Return what lies in both windows."""
     z, y, x = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
     return z, y, x
 
 
-def _shifted(part: VolumeWindow, window: VolumeWindow) -> VolumeWindow:
+def shifted(part: VolumeWindow, window: VolumeWindow) -> VolumeWindow:
     """Return a part of a window as seen from the beginning of that."""
     z, y, x = (slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, window, strict=True))
     return z, y, x

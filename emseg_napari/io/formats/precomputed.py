@@ -5,22 +5,29 @@ Specification: https://github.com/google/neuroglancer/tree/master/src/datasource
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.address import Location
-from emseg_napari.io.axes import Size, name_of
+from emseg_napari.io.address import Address, Location
+from emseg_napari.io.axes import Size, VolumeWindow, name_of
 from emseg_napari.io.containers import precomputed_info
 from emseg_napari.io.description import FileDescription, StackAxes, stack_axes
-from emseg_napari.io.formats.chunk_files import ChunkFilePixels, check_chunks
+from emseg_napari.io.formats.chunk_files import ChunkFilePixels, check_chunks, common, shifted
+from emseg_napari.io.formats.precomputed_shards import Sharding
+from emseg_napari.io.layout import ceil_divided
 from emseg_napari.io.object_store import open_array, read_array
 from emseg_napari.io.placing import along_zyx, placed
 from emseg_napari.io.volume import Volume
 
 _AXES = ("c", "z", "y", "x")
+_COMPRESSED = (".gz", ".br", ".zstd", ".bz2", ".xz")
 _SHOWN = 200  # characters of what is wrong
 
 
@@ -36,39 +43,45 @@ class PrecomputedPixels(ChunkFilePixels):
         Its folder.
     offset, size : (int, int, int)
         Of the scale along x, y, z, in its voxels.
-    is_sharded : bool
-        Whether many chunks lie in one file. What such a file lacks is 0, as it states itself; by its files
-        another content is not noticed.
+    sharding : Sharding or None
+        How chunks lie in files, if many lie in one. What such a file lacks is 0, as it states itself.
     """
 
     scale: int = 0
     key: str = ""
     offset: Size = (0, 0, 0)
     size: Size = (0, 0, 0)
-    is_sharded: bool = False
+    sharding: Sharding | None = None
 
     _fill_value = 0
     _metadata = ("info",)
 
     @cached_property
     def _array(self) -> Any:
-        return _open(self.folder, self.scale, self.fills or self.is_sharded)
+        return _open(self.folder, self.scale, self.fills or self.sharding is not None)
 
     @property
     def _in_a_file(self) -> Size:
         return self.chunks
 
     def _file(self, place: tuple[int, ...]) -> str:
-        if self.is_sharded:
-            return "info"
-        firsts = (n * chunk for n, chunk in zip(reversed(place[1:]), reversed(self.chunks), strict=True))
-        ends = [
-            (first + shift, min(first + chunk, size) + shift)
-            for first, chunk, size, shift in zip(
-                firsts, reversed(self.chunks), self.size, self.offset, strict=True
-            )
-        ]
-        return f"{self.key}/" + "_".join(f"{first}-{end}" for first, end in ends)
+        (z, y, x), chunks = place[1:], _xyz(self.chunks)
+        if self.sharding:
+            return f"{self.key}/{self.sharding.file((x, y, z), ceil_divided(self.size, chunks))}"
+        spans = (
+            f"{n * chunk + shift}-{min((n + 1) * chunk, size) + shift}"
+            for n, chunk, size, shift in zip((x, y, z), chunks, self.size, self.offset, strict=True)
+        )
+        return f"{self.key}/{'_'.join(spans)}"
+
+    def _read_of_store(self, window: VolumeWindow) -> np.ndarray:
+        values = super()._read_of_store(window)
+        if self.sharding and not self.fills:  # TensorStore returns 0 of a lost shard, too
+            parts = {file: common(part, window) for part, file in reversed(list(self._files(window)))}
+            for part in parts.values():
+                if not values[shifted(part, window)].any():
+                    self._check_files(part)
+        return values
 
     def _values(self, window: tuple[int | slice, ...]) -> Any:
         return read_array(self.folder, self._array[window])
@@ -89,7 +102,7 @@ def open_precomputed(root: Location, key: str = "", fills: bool = False) -> Volu
     Raises
     ------
     UserError
-        If there is no such scale, it is damaged, or it has several channels.
+        If there is no such scale, it is damaged, it has several channels, or its chunks are compressed files.
     """
     info = precomputed_info(root) or {}
     scales = {str(scale.get("key")): scale for scale in _scales(info, root.name)}
@@ -98,6 +111,7 @@ def open_precomputed(root: Location, key: str = "", fills: bool = False) -> Volu
     number = list(scales).index(key) if key else 0
     key = list(scales)[number]
     name = name_of(root, key)
+    _refuse_compressed(root / key, name)
     try:
         array = _open(root, number, fills)
     except ValueError as error:
@@ -117,10 +131,25 @@ def open_precomputed(root: Location, key: str = "", fills: bool = False) -> Volu
         scale=number,
         key=key,
         offset=_offset(scale),
-        size=(size[2], size[1], size[0]),
-        is_sharded="sharding" in scale and scale["sharding"] is not None,
+        size=_xyz(size),
+        sharding=Sharding.stated(scale),
     )
     return Volume.described(file, str(root / key), pixels)
+
+
+def _refuse_compressed(folder: Location, name: str) -> None:
+    """Refuse chunks that CloudVolume compressed on a disk: by their names TensorStore finds none of them."""
+    if isinstance(folder, Address):
+        return
+    found = None
+    with suppress(OSError), os.scandir(folder) as files:  # which may be read without being listed
+        found = next((one.name for one in files if one.name.endswith(_COMPRESSED)), None)
+    if found:
+        how = f", as 'gunzip -r {folder}' does" if found.endswith(".gz") else ""
+        raise UserError(
+            f"{name} has chunks that are compressed as files (such as {found}), which cannot be read; unpack "
+            f"them all{how}, or write the volume without that compression."
+        )
 
 
 def precomputed_levels(root: Location) -> list[Location]:
@@ -144,6 +173,11 @@ def _scales(info: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     if not isinstance(scales, list) or not scales or not all(isinstance(one, Mapping) for one in scales):
         raise UserError(f"{name} states no scales in its file info; copy it again.")
     return scales
+
+
+def _xyz(size: Size) -> Size:
+    z, y, x = size
+    return x, y, z
 
 
 def _offset(scale: Mapping[str, Any]) -> Size:

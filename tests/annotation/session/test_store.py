@@ -21,6 +21,7 @@ from emseg_napari.annotation.session.writer import SessionWriter
 from emseg_napari.core import files
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io import stacks
+from emseg_napari.io.address import location_of
 from helpers.faults import kills, needs_fork
 from helpers.odd_arrays import odd_arrays
 
@@ -118,10 +119,9 @@ def test_a_session_without_any_image_is_refused(tmp_path):
         save_session(tmp_path / "cells.emseg", session)
 
 
-def test_a_copied_image_is_no_longer_needed_where_it_was(tmp_path):
-    saved = a_session(tmp_path / "cells.tif")
-    save_session(tmp_path / "cells.emseg", saved, copy_image=True)
-    (tmp_path / "cells.tif").unlink()
+def test_an_image_without_a_path_is_copied(tmp_path):
+    saved = a_session()
+    save_session(tmp_path / "cells.emseg", saved)
     read = load_session(tmp_path / "cells.emseg")
     check_resumable(read, saved)
     assert read.image_path is None
@@ -168,6 +168,25 @@ def test_a_missing_image_is_taken_from_its_new_place(tmp_path):
     read = load_session(tmp_path / "cells.emseg", image=new)
     check_resumable(read, saved)
     assert read.image_path == new
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [(None, "there is no OME-Zarr"), (403, r"may not be read \(403\)"), (500, "the error 500")],
+)
+def test_an_image_at_an_address_that_is_gone_or_offline_is_taken_from_its_new_place(
+    store, tmp_path, fault, words
+):
+    saved = a_session(tmp_path / "cells.tif")
+    saved.image_path = location_of(f"{store.web}/cells.zarr?sig=secret")
+    save_session(tmp_path / "cells.emseg", saved)
+    store.fault = lambda method, key: fault
+    with pytest.raises(MissingImage, match=words) as caught:
+        load_session(tmp_path / "cells.emseg")
+    assert caught.value.path == saved.image_path
+    assert "secret" not in str(caught.value)
+    assert "choose its new place" in str(caught.value)
+    check_resumable(load_session(tmp_path / "cells.emseg", image=tmp_path / "cells.tif"), saved)
 
 
 def test_another_image_in_its_place_is_refused(tmp_path):
@@ -334,8 +353,8 @@ def test_a_size_of_nothing_is_damage(saved):
 
 def test_a_session_saved_over_itself_keeps_files_that_nobody_could_read(saved):
     read = spoiled(saved)
-    read.image = np.zeros(SHAPE, np.uint16)
-    save_session(saved, read, copy_image=True)
+    read.image_path, read.image = None, np.zeros(SHAPE, np.uint16)
+    save_session(saved, read)
     assert [p.read_bytes() for p in saved.rglob("0001-unreadable.png")] == [b"what is left of a slice"]
     assert load_session(saved).warnings == []
 
@@ -430,8 +449,8 @@ def test_a_session_saved_over_another_one_takes_nothing_of_it(saved, tmp_path):
     """Not even the slices that could not be read where it came from, under the same numbers."""
     save_session(tmp_path / "other.emseg", a_session())
     read = spoiled(saved)
-    read.image = np.zeros(SHAPE, np.uint16)
-    save_session(tmp_path / "other.emseg", read, copy_image=True)
+    read.image_path, read.image = None, np.zeros(SHAPE, np.uint16)
+    save_session(tmp_path / "other.emseg", read)
     check = load_session(tmp_path / "other.emseg")
     assert np.array_equal(check.labels, read.labels)
     assert not check.labels[1].any()

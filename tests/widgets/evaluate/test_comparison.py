@@ -123,15 +123,16 @@ def test_another_scale_or_threshold_of_scored_slices_is_doubted_and_that_of_othe
 ):
     run = a_run(tmp_path / "run", trained=(0,), image=IMAGE, threshold=0.6)
     fill(step, run, (1, 2))
-    labels = fill(step, run, (3, 4), scale=2.0, threshold=0.3)
-    doubts = {labels: "scale 2 instead of the run's own, threshold 0.3 instead of the run's own"}
+    labels = fill(step, run, (3, 4), scale=2.0, threshold=0.3, orientations=8)
+    scale, orientations = "scale 2 instead of the run's own", "orientations 8 instead of 2"
+    doubts = {labels: f"{scale}, threshold 0.3 instead of the run's own, {orientations}"}
     for layer in (labels, layer_of(step, "found")):
         step.prediction.choose(layer)
         for slices, is_doubted in (("1:3", False), ("2:4", True)):
             step.form.widgets["slices"].value = slices
             step.evaluate.click()
             answer(step, a_review(TRUTH, PREDICTED, V_RAND))
-            doubt = doubts.get(layer, "scale 2 instead of the run's own")
+            doubt = doubts.get(layer, f"{scale}, {orientations}")
             sentence = f"{layer.name} was made with {doubt}: its scores are honest only if that was chosen"
             assert (sentence in step.status.text()) == is_doubted
             assert ("was made with" in step.status.text()) == is_doubted
