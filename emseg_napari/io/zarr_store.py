@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Thread
 from typing import Any
 
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store
@@ -168,7 +170,7 @@ class AddressStore(Store):
 
     async def _do(self, request: Callable[..., Any], key: str, *more: Any) -> Any:
         """Return the result of a request, None if there is no such object, or it failed within `failing`."""
-        outcome = await asyncio.to_thread(_outcome, request, self._address / key, *more)
+        outcome = await _in_thread(request, self._address / key, *more)
         failures = _failures.get()
         if not isinstance(outcome, Exception):
             return outcome
@@ -176,6 +178,24 @@ class AddressStore(Store):
             raise outcome
         failures.append(outcome)
         return None
+
+
+async def _in_thread(request: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the outcome of a request, made in a daemon thread.
+
+    For the threads of asyncio, Python would wait at its end, until the server answers.
+    """
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    Thread(target=_fulfil, args=(future, request, *arguments), name="emseg-store", daemon=True).start()
+    return await asyncio.wrap_future(future)
+
+
+def _fulfil(future: Future[Any], request: Callable[..., Any], *arguments: Any) -> None:
+    try:
+        future.set_result(_outcome(request, *arguments))
+    except BaseException as error:
+        future.set_exception(error)
 
 
 def _outcome(request: Callable[..., Any], address: Address, *more: Any) -> Any:

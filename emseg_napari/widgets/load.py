@@ -20,6 +20,7 @@ from emseg_napari.widgets.base.closing import CloseQuestion
 from emseg_napari.widgets.base.dialogs import ask_address
 from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.lost_work import LostWork
+from emseg_napari.widgets.base.reading_line import Reading
 from emseg_napari.widgets.base.session_step import STACKS, SessionStep
 from emseg_napari.widgets.base.status_line import StatusLine
 from emseg_napari.widgets.base.step import WrappingLabel, enable, in_row, primary
@@ -122,8 +123,7 @@ class LoadStep(SessionStep):
         ]
 
     def _update(self) -> None:
-        missing = None if self.workspace.image is not None else "open an image first"
-        enable(self.new_labels_button, missing)
+        enable(self.new_labels_button, None if self.workspace.image is not None else "open an image first")
         if self.workspace.image != self._described:
             self._described = self.workspace.image
             self._follow_size()
@@ -222,7 +222,7 @@ class LoadStep(SessionStep):
                 "yourself, press 'New' beside Labels."
             )
 
-        self.read("ISBI 2012 (the first time it is downloaded)", isbi2012, show)
+        self.read(Reading("ISBI 2012 (the first time it is downloaded)"), isbi2012, show)
 
     # -- opening ------------------------------------------------------------------------
 
@@ -235,17 +235,19 @@ class LoadStep(SessionStep):
 
     def open_image(self, path: Location) -> None:
         """Open an image in the background and show it; what is large is read as it is looked at."""
-        self.read(path.name, lambda: opened_layers(path), lambda layers: self._show_layers(path, layers))
+        show = partial(self._show_layers, path)
+        self.read(Reading(path.name), lambda: opened_layers(path), show)
 
     def open_labels(self, path: Location, convention: Convention | None = None) -> None:
         """Read labels in the background; asks for the convention when the values leave it open."""
-        image = self.workspace.image
+        image, reading = self.workspace.image, Reading(path.name)
+        ask, ask_dataset = reading.while_wanted(self.ask_convention), reading.while_wanted(self.ask_dataset)
 
         def read() -> tuple[np.ndarray, str]:
-            labels, words = labels_from(path, convention, image, self.ask_convention, self.ask_dataset)
+            labels, words = labels_from(path, convention, image, ask, ask_dataset)
             return dense(labels), words
 
-        self.read(path.name, read, lambda found: self._show_labels(path, *found))
+        self.read(reading, read, lambda found: self._show_labels(path, *found))
 
     def _show_layers(self, path: Location, layers: list[LayerData]) -> None:
         before = self.workspace.labels

@@ -11,14 +11,17 @@ from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
 
 from emseg_napari.annotation.label_state import trusted
+from emseg_napari.annotation.session.contents import read_contents
 from emseg_napari.annotation.session.scratch import ScratchLabels
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.labels import normalise, to_isbi
+from emseg_napari.io.address import is_address
 from emseg_napari.io.samples import isbi2012, phantom
 from emseg_napari.io.stacks import as_stack, write_stack
 from emseg_napari.widgets.layers.label_colours import label_colours
 from emseg_napari.widgets.layers.layer_info import LayerInfo, info_in
 from emseg_napari.widgets.layers.placement import placement_of, voxel_of_layer
+from emseg_napari.widgets.layers.remote_layers import read_for_napari
 from emseg_napari.widgets.layers.session_layers import session_layers
 
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units")
@@ -68,8 +71,11 @@ def _is_session(path: str | list[str]) -> bool:
 
 
 def _open_session(path: str) -> list[Any]:
+    folder = Path(path)
     try:
-        return session_layers(Path(path))
+        if is_address(read_contents(folder).image):
+            return read_for_napari(lambda: session_layers(folder))
+        return session_layers(folder)
     except UserError as error:
         show_error(str(error))
         return [(None,)]
@@ -87,6 +93,8 @@ def _open_volume(path: str) -> list[Any]:
     from emseg_napari.widgets.layers.volume_layers import volume_layers
 
     try:
+        if is_address(path):
+            return read_for_napari(lambda: volume_layers(path))
         return list(volume_layers(path))
     except UserError as error:
         show_error(str(error))

@@ -83,16 +83,5 @@ def test_a_large_image_at_an_address_is_read_where_it_is_looked_at(store, addres
     assert (kind, shown["name"]) == ("image", "a.zarr/0")
     store.requests.clear()
     finest = levels[0] if isinstance(levels, list) else levels
-    np.testing.assert_array_equal(finest[1].compute(), IMAGE[1])
+    np.testing.assert_array_equal(finest[1], IMAGE[1])
     assert not [key for _, key in store.requests if "/c/2/" in key]
-
-
-def test_a_store_that_cannot_be_reached_is_one_warning_and_no_error(store, address, monkeypatch):
-    warned = []
-    monkeypatch.setattr(volume_layers, "show_warning", warned.append)
-    ((levels, _, _),) = volume_layers.volume_layers(address)
-    finest = levels[0] if isinstance(levels, list) else levels
-    store.fault = lambda method, key: 500
-    assert not finest.compute().any()
-    assert len(warned) == 1
-    assert "the server answers with the error 500" in warned[0]

@@ -27,7 +27,7 @@ def drop_island(labels: np.ndarray, point: Point, probability: np.ndarray | None
     A click on membrane, or close to an island, removes the island with all that it encloses. A click
     inside a cell gives the cell to the one that has most of its outline, or else to the one from which
     the weakest membrane separates it: that membrane goes, and so do loose pieces in the cell; what separates
-    it from others stays.
+    it from others stays. A cell is not given to a smaller one: an organelle is smaller than its cell.
 
     Parameters
     ----------
@@ -46,7 +46,8 @@ def drop_island(labels: np.ndarray, point: Point, probability: np.ndarray | None
     Raises
     ------
     UserError
-        If the membrane under the click is not an island, or the cell lies between several others.
+        If the membrane under the click is not an island, or the cell lies between several others, or is
+        larger than the one that it would become a part of.
     """
     pixel, near = pixel_at(point, labels.shape), membrane_near(labels, point)
     island = None if near is None else _island(labels, near)
@@ -111,6 +112,11 @@ def _without_cell(labels: np.ndarray, pixel: Pixel, probability: np.ndarray | No
     wall = max(walls, key=np.count_nonzero)
     if np.count_nonzero(wall) < LEAST_SHARE * np.count_nonzero(outline):
         wall = _weakest(walls, skeleton, None if probability is None else window.of(probability))
+    if _size(labels, pixel) > _size(labels, _other_side(labels, window, skeleton, own, wall)):
+        raise UserError(
+            "This cell is larger than the one beside it, so it is not an island in that; "
+            "if the two are one cell, use 'Join cells' (J)."
+        )
     loose = own.any(axis=0) & (own | (skeleton.beside == 0)).all(axis=0)
     return removal(labels, window, skeleton, wall | loose)
 
@@ -123,6 +129,24 @@ def _walls(labels: np.ndarray, window: RepairWindow, skeleton: Skeleton, own: np
     neighbours = np.where(own | (skeleton.beside == 0), 0, cell_of[skeleton.beside])
     walls = (parted(skeleton, own, neighbours == n) for n in np.unique(neighbours[:, own.any(axis=0)]) if n)
     return [wall for wall in walls if np.count_nonzero(wall) >= _SHORTEST_PX]
+
+
+def _other_side(
+    labels: np.ndarray, window: RepairWindow, skeleton: Skeleton, own: np.ndarray, wall: np.ndarray
+) -> Pixel:
+    """Return a pixel of the slice in the cell from which a wall parts a cell."""
+    others = np.where(own, 0, skeleton.beside)[:, wall]
+    cell = np.isin(skeleton.regions, others[others > 0]) & ~is_membrane(window.of(labels)) & window.in_slice
+    y, x = np.argwhere(cell)[0] + window.origin
+    return int(y), int(x)
+
+
+def _size(labels: np.ndarray, pixel: Pixel) -> float:
+    """Return how many pixels the cell of a pixel has; infinity where it is larger than any organelle."""
+    window = _room(labels, pixel)
+    if window is None:
+        return np.inf
+    return float(np.count_nonzero(interior_under(labels, window, [pixel])[0]))
 
 
 def _weakest(walls: list[np.ndarray], skeleton: Skeleton, probability: np.ndarray | None) -> np.ndarray:

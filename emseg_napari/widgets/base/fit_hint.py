@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.settings import PredictionSettings, validated
 from emseg_napari.widgets.base.settings_form import SettingsForm
 from emseg_napari.widgets.base.step import StepWidget, WrappingLabel
+from emseg_napari.widgets.base.threads import in_daemon
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 
 if TYPE_CHECKING:
@@ -64,7 +66,8 @@ class FitHint(QWidget):
         self._show(None)
         if asked is not None:
             pixels = volume_of_layer(self._step.workspace.image)
-            self._step.in_background(None, lambda: self._look(asked, pixels), self._show_if_asked(asked))
+            look = partial(self._look, asked, pixels)
+            self._step.in_background(None, look, self._show_if_asked(asked), in_daemon)
 
     def _asked(self) -> tuple[Any, ...] | None:
         """Return what is looked at, and how; None if there is no image or no run."""

@@ -7,16 +7,19 @@ where its pixels cannot be painted as they are.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import current_thread, main_thread
 from typing import Any
 
 import numpy as np
 from napari.layers import Labels
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.io.address import is_address
 from emseg_napari.io.sparse_stack import SparseStack, exchanged
 from emseg_napari.io.volume import Volume
 from emseg_napari.widgets.base.step import StepWidget
-from emseg_napari.widgets.base.threads import outcome_of
+from emseg_napari.widgets.base.threads import in_daemon, outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import NO_LABELS, adopt, is_managed, is_paintable, stack_of
 from emseg_napari.widgets.layers.layer_pixels import finest, volume_of_layer
@@ -27,13 +30,25 @@ class ForeignLayerError(UserError):
     """The labels layer is not managed by the plugin: it has to be taken over first."""
 
 
+@dataclass(eq=False)
+class _Planes:
+    """Two slices of an image, (y, x) each, that were asked for last, and those that are being read."""
+
+    pixels: Any
+    known: dict[int, np.ndarray] = field(default_factory=dict)
+    awaited: set[int] = field(default_factory=set)
+
+    def keep(self, z: int, plane: np.ndarray) -> None:
+        self.known = dict([*self.known.items()][-1:]) | {z: plane}
+
+
 class LabelsStep(StepWidget):
     """Base of a step that changes labels."""
 
     def __init__(self, napari_viewer: Any, workspace: Workspace | None = None) -> None:
         super().__init__(napari_viewer, workspace)
         self._waiting: dict[Any, list[Callable[[], Any]]] = {}  # by the layer that is being taken over
-        self._plane: tuple[Any, int, np.ndarray] | None = None
+        self._planes = _Planes(None)
         self._for_now = ""
 
     def managed_layer(self) -> Labels:
@@ -60,13 +75,42 @@ class LabelsStep(StepWidget):
         return pixels
 
     def image_plane(self, z: int) -> np.ndarray:
-        """Return a slice of the image, (y, x); a tool that asks for it at every move reads it once."""
+        """Return a slice of the image, (y, x); a tool that asks for it at every move reads it once.
+
+        It may be called in any thread; the window's does not wait for an address.
+
+        Raises
+        ------
+        UserError
+            If it cannot be read; in the window's thread, if it lies at an address and has not come yet.
+        """
         image, pixels = self.image(), finest(self.workspace.image)
         if isinstance(image, np.ndarray):
             return image[z]
-        if self._plane is None or self._plane[0] is not pixels or self._plane[1] != z:
-            self._plane = pixels, z, image[z]
-        return self._plane[2]
+        if self._planes.pixels is not pixels:
+            self._planes = _Planes(pixels)
+        planes = self._planes
+        if z not in planes.known:
+            if is_address(image.source) and current_thread() is main_thread():
+                self._fetch_plane(image, planes, z)
+                raise UserError(f"Slice {z} of {image.name} is still being read; try again in a moment.")
+            planes.keep(z, image[z])
+        return planes.known[z]
+
+    def _fetch_plane(self, image: Volume, planes: _Planes, z: int) -> None:
+        """Read a slice of the image in a thread, for the next time that it is asked for."""
+        if z in planes.awaited:
+            return
+        planes.awaited.add(z)
+
+        def take(outcome: tuple[Any, Exception | None]) -> None:
+            planes.awaited.discard(z)
+            plane, error = outcome
+            if error is not None:
+                raise error
+            planes.keep(z, plane)
+
+        self.in_background(None, lambda: outcome_of(lambda: image[z]), take, in_daemon)
 
     def slice_of(self, layer: Labels) -> int:
         """Return the slice in view."""

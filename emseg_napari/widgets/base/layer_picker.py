@@ -7,13 +7,13 @@ from typing import Any
 
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox
 
+from emseg_napari.widgets.base.choice import Choice
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.layer_info import info_of
 
 
-class LayerPicker(QComboBox):
+class LayerPicker(Choice):
     """Chooses one of some layers; offers the likeliest until the user chooses.
 
     Parameters
@@ -47,8 +47,6 @@ class LayerPicker(QComboBox):
         self._chosen: Layer | None = None
         self._workspace = workspace
         self._chosen_by_user: tuple[Layer, Any] | None = None  # and the image beside which it was
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(12)
         self.activated.connect(self._choose_index)
         workspace.layers_changed.connect(self.refresh)
         workspace.changed.connect(self.refresh)

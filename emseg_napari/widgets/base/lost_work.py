@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QGroupBox, QVBoxLayout
+from qtpy.QtWidgets import QGroupBox, QVBoxLayout
 
 from emseg_napari.annotation.session.recovery import Recovery, discard, recoverable
+from emseg_napari.widgets.base.choice import Choice
 from emseg_napari.widgets.base.dialogs import is_sure
 from emseg_napari.widgets.base.step import StepWidget, in_row, primary
 from emseg_napari.widgets.base.text import shortened, slice_count
@@ -36,9 +37,7 @@ class LostWork(QGroupBox):
         super().__init__("Work that was not saved", step)  # without a parent it would be shown as a window
         self._open_session, self._taken = open_session, taken
         self._works: list[Recovery] = []
-        self.choice = QComboBox()
-        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.choice.setMinimumContentsLength(12)
+        self.choice = Choice()
         self.choice.setToolTip(_ABOUT)
         self.restore = primary(step.button("Restore", "Open the session and continue.", self._restore))
         about = "Delete these labels; a session that has a name stays."

@@ -9,11 +9,12 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QStandardItemModel
-from qtpy.QtWidgets import QComboBox, QFileDialog, QStyle, QStyleOptionComboBox, QStylePainter
+from qtpy.QtWidgets import QFileDialog
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.models.run import open_run, starter_folder
 from emseg_napari.models.run_list import ListedRun, add_missing, listed_run, recent_runs, shipped_runs
+from emseg_napari.widgets.base.choice import Choice
 from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.base.text import chosen, listed_details, listed_title
 
@@ -112,7 +113,7 @@ class Entry:
     obstacle: str | None = None
 
 
-class RunChoice(QComboBox):
+class RunChoice(Choice):
     """Base of the lists of networks.
 
     Parameters
@@ -124,8 +125,6 @@ class RunChoice(QComboBox):
     def __init__(self, step: StepWidget) -> None:
         super().__init__()
         self.step, self.networks = step, networks_of(step)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(12)
         self.networks.changed.connect(self.fill)
         self.activated.connect(lambda index: step.guarded(partial(self._activate, index)))
 
@@ -209,17 +208,6 @@ class RunChoice(QComboBox):
         """Show the list, and look if it has changed."""
         self.networks.refresh()
         super().showPopup()
-
-    def paintEvent(self, event: Any) -> None:
-        """Mark a title that is cut: name and score stand first in it."""
-        option, painter, style = QStyleOptionComboBox(), QStylePainter(self), self.style()
-        self.initStyleOption(option)
-        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
-        edit = QStyle.SubControl.SC_ComboBoxEditField
-        room = style.subControlRect(QStyle.ComplexControl.CC_ComboBox, option, edit, self).width()
-        elided = self.fontMetrics().elidedText(option.currentText, Qt.TextElideMode.ElideRight, room - 8)
-        option.currentText = elided
-        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def wheelEvent(self, event: Any) -> None:
         """Leave the wheel to the page: it would ask for a folder."""

@@ -21,10 +21,11 @@ from emseg_napari.widgets.base.dialogs import ask_new_folder, is_sure
 from emseg_napari.widgets.base.first_view import FirstView
 from emseg_napari.widgets.base.header import MenuEntry
 from emseg_napari.widgets.base.preferences import recall_folder, remember_folder
+from emseg_napari.widgets.base.reading_line import Reading, ReadingLine, SlicesLine
 from emseg_napari.widgets.base.session_contents import checked_source
 from emseg_napari.widgets.base.step import StepWidget
 from emseg_napari.widgets.base.text import slice_count
-from emseg_napari.widgets.base.threads import outcome_of
+from emseg_napari.widgets.base.threads import in_daemon, outcome_of
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.file_layers import container_of, moved_to
 from emseg_napari.widgets.layers.labels_layer import is_managed
@@ -64,6 +65,11 @@ class SessionStep(StepWidget):
         self.copies_image = False
         self.first_view = FirstView(napari_viewer, self)
         self._opening: set[Path] = set()  # real folders of sessions that are being read
+        self._readings: list[Reading] = []
+        self.cancel = self.button("Cancel", "Stop waiting for it; nothing is opened.", self.cancel_reading)
+        self.reading_line = ReadingLine("It is opened when all that is needed has come.", self.cancel)
+        self.slices_line = SlicesLine(napari_viewer)
+        self.job_lines += [self.reading_line, self.slices_line]
 
     def save_entries(self) -> list[MenuEntry]:
         """Return the entries of the menu that save."""
@@ -113,9 +119,35 @@ class SessionStep(StepWidget):
         if isinstance(path, Path) and not is_in_recovery(path):
             remember_folder("images", path.parent)
 
-    def read(self, name: str, read: Callable[[], Any], show: Callable[[Any], None]) -> None:
-        """Read something in the background, and say so; then show it."""
-        self.in_background(f"Reading {name}...", read, show)
+    def read(self, reading: Reading, read: Callable[[], Any], show: Callable[[Any], None]) -> None:
+        """Read something in the background, and say so; then show it, unless it was cancelled."""
+
+        def take(outcome: tuple[Any, Exception | None]) -> None:
+            if reading.is_cancelled:
+                return
+            self._readings.remove(reading)
+            self._follow_readings()
+            result, error = outcome
+            if error is not None:
+                raise error
+            show(result)
+
+        self._readings.append(reading)
+        self._follow_readings()
+        self.in_background(f"Reading {reading.name}...", lambda: outcome_of(read), take, in_daemon)
+
+    def _follow_readings(self) -> None:
+        self.reading_line.follow([reading.name for reading in self._readings])
+
+    def cancel_reading(self) -> None:
+        """Open nothing of what is being read."""
+        for reading in self._readings:
+            reading.is_cancelled = True
+        names = ", ".join(reading.name for reading in self._readings)
+        self._readings.clear()
+        self._opening.clear()
+        self._follow_readings()
+        self.say(f"Cancelled: {names} was not opened.")
 
     def save_session(self, folder: Path) -> None:
         """Save image path, labels, confirmed slices and run, and autosave them there from then on."""
@@ -167,7 +199,7 @@ class SessionStep(StepWidget):
                 raise error
             self._show_session(*found)
 
-        self.read(folder.name, lambda: outcome_of(read), show)
+        self.read(Reading(folder.name), lambda: outcome_of(read), show)
 
     def _ask_moved(self, error: MissingImage) -> Path | None:
         container = container_of(error.path)

@@ -10,7 +10,6 @@ from typing import Any
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import (
-    QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -25,6 +24,7 @@ from emseg_napari.core.labels import Convention
 from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.sparse_stack import SparseStack
 from emseg_napari.widgets.base.autosave import autosave_of
+from emseg_napari.widgets.base.choice import Choice
 from emseg_napari.widgets.base.dialogs import ask_convention, ask_dataset
 from emseg_napari.widgets.base.threads import in_thread, in_window, make_room, sentence_of
 from emseg_napari.widgets.base.workspace import Workspace
@@ -133,9 +133,16 @@ class StepWidget(QWidget):
             self.complain(sentence_of(error))
 
     def in_background(
-        self, sentence: str | None, work: Callable[[], Any], done: Callable[[Any], None]
+        self,
+        sentence: str | None,
+        work: Callable[[], Any],
+        done: Callable[[Any], None],
+        thread: Callable[..., Any] = in_thread,
     ) -> None:
-        """Say a sentence, if any, call `work` in a thread, then `done` with its result here."""
+        """Say a sentence, if any, call `work` in a thread, then `done` with its result here.
+
+        What only reads, perhaps from an address, is done `in_daemon`.
+        """
         if sentence is not None:
             self.say(sentence)
 
@@ -148,7 +155,7 @@ class StepWidget(QWidget):
                     raise error
                 done(result)
 
-        worker = in_thread(work, finish)
+        worker = thread(work, finish)
         self._workers.append(worker)
 
     def hint(self, obstacle: str | None, wish: str) -> None:
@@ -191,11 +198,9 @@ def primary(button: QPushButton) -> QPushButton:
     return button
 
 
-def choice_of(options: Sequence[str], tooltip: str) -> QComboBox:
+def choice_of(options: Sequence[str], tooltip: str) -> Choice:
     """Make a chooser of one of several texts, whose longest leaves room for a title beside it."""
-    choice = QComboBox()
-    choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    choice.setMinimumContentsLength(12)
+    choice = Choice()
     choice.addItems(options)
     choice.setToolTip(tooltip)
     return choice

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from threading import Thread
 from typing import Any, TypeVar
 
 from napari.qt.threading import create_worker
@@ -54,6 +55,21 @@ def in_thread(work: Callable[[], Any], done: Callable[[Any, Exception | None], N
     worker.returned.connect(finish)
     worker.start()
     return worker
+
+
+def in_daemon(work: Callable[[], Any], done: Callable[[Any, Exception | None], None]) -> Thread:
+    """Do the same as `in_thread` where nothing is lost if the program ends meanwhile, as by reading.
+
+    For the workers of napari it would wait, and they may wait for a server.
+    """
+    thread = Thread(target=lambda: _pass_on(done, outcome_of(work)), name="emseg-reading", daemon=True)
+    thread.start()
+    return thread
+
+
+@ensure_main_thread
+def _pass_on(done: Callable[[Any, Exception | None], None], outcome: tuple[Any, Exception | None]) -> None:
+    done(*outcome)
 
 
 def in_window(work: Callable[[], T]) -> T:

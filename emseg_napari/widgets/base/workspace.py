@@ -11,9 +11,9 @@ from typing import Any, cast
 from napari.components.overlays import BrushCircleOverlay, TextOverlay
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QComboBox, QWidget
 
 from emseg_napari.annotation.session.store import Round
+from emseg_napari.widgets.base.choice import Choice
 from emseg_napari.widgets.base.preferences import recall_folder
 from emseg_napari.widgets.layers.destruction import connect_while
 from emseg_napari.widgets.layers.labels_layer import is_managed, watch
@@ -231,16 +231,14 @@ def _is_aid(layer: Layer) -> bool:
     return info_of(layer).is_aid
 
 
-class LayerChoice(QComboBox):
+class LayerChoice(Choice):
     """Chooses the workspace's image or labels layer."""
 
-    def __init__(self, workspace: Workspace, kind: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, workspace: Workspace, kind: str) -> None:
+        super().__init__()
         self._workspace, self._kind = workspace, kind
         self._layers: list[Layer] = []
         self.setToolTip(f"The {kind} layer that all pages work on.")
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(12)
         self.setPlaceholderText(_EMPTY[kind])
         workspace.layers_changed.connect(self._refresh)
         workspace.changed.connect(self._refresh)

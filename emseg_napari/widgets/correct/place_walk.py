@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QWidget
 from emseg_napari.annotation.label_state import is_proposal, plain
 from emseg_napari.annotation.suggest import Place
 from emseg_napari.core.jobs import UserError
+from emseg_napari.widgets.base.drawn_frame import DrawnFrame
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.correct.place_queue import PlaceQueue
 from emseg_napari.widgets.correct.place_search import NO_RUN, PlaceSearch
@@ -31,6 +32,7 @@ from emseg_napari.widgets.layers.placement import (
     show_slice,
     zoom_to,
 )
+from emseg_napari.widgets.layers.remote_layers import remote_layers_of
 from emseg_napari.widgets.layers.selection import show_if_hidden
 
 _RING_WIDTH, _DOT_PX, _DOT_GAP_PX = 0.012, 1.2, 4  # of the ring's size; in pixels of the image
@@ -67,6 +69,7 @@ class PlaceWalk(QObject):
         self._queues: dict[Any, PlaceQueue] = {}  # by the unique id of the layer
         self._ring = AidLayer(step.viewer, "points", name="place to look at", border_color="white")
         self._marked: Place | None = None
+        self._frame, self._remote = DrawnFrame(page), remote_layers_of(step.viewer)
         self.waits_for: int | None = None
         searches.searched.connect(self._arrive)
         searches.changed.connect(self._follow_search)
@@ -178,6 +181,7 @@ class PlaceWalk(QObject):
         if not fits_the_view(viewer, layer, 2 * place.radius_px, _LEAST_ZOOM):
             zoom_to(viewer, layer, 2 * place.radius_px, _ZOOM)
         self._mark(queue, place)
+        self._frame.request()
         self.changed.emit()
 
     # -- the mark on the canvas ---------------------------------------------------------
@@ -234,11 +238,19 @@ class PlaceWalk(QObject):
                 self.changed.emit()
 
     def _current_place(self) -> tuple[PlaceQueue, Place]:
-        """Return the place that the user looks at, in the slice in view."""
+        """Return the place that the user looks at, in the slice in view.
+
+        Raises
+        ------
+        UserError
+            If there is none, or it was not drawn yet: the user cannot have judged it.
+        """
         z = self._step.slice_of(self._step.managed_layer())
         queue, place = self.queue, self.open_place
         if queue is None or place is None or place.z != z:
             raise UserError("Go to a place first (N).")
+        if self._frame.is_awaited or self._remote.names:
+            raise UserError("This place is not drawn yet; press the key again when you see it.")
         return queue, place
 
     def go_to_slice(self) -> None:

@@ -178,7 +178,7 @@ class RepairController(QObject):
     def _scene(self) -> tuple[Scene, int]:
         z = self._slice()
         labels = np.asarray(stack_of(self._layer)[z], np.uint8)
-        return Scene(labels, self._probability_plane(z), np.asarray(self._image_plane(z))), z
+        return Scene(labels, self._probability_plane(z), lambda: np.asarray(self._image_plane(z))), z
 
     def _probability_plane(self, z: int) -> np.ndarray | None:
         """Return a slice of the probability, which is read once; None if it was not predicted yet."""

@@ -16,11 +16,17 @@ from emseg_napari.annotation.repair.split_cell import split_cell
 
 @dataclass(frozen=True)
 class Scene:
-    """The slice under the cursor: labels uint8, boundary probability or None, and image, all (y, x)."""
+    """The slice under the cursor: labels uint8, boundary probability or None, both (y, x).
+
+    Attributes
+    ----------
+    image : callable
+        Returns the image, (y, x), or raises `UserError`; only few tools need it.
+    """
 
     labels: np.ndarray
     probability: np.ndarray | None
-    image: np.ndarray
+    image: Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ TOOLS = (
         "Click both ends of a gap in a membrane, or drag from one to the other: the darkest path between "
         "them becomes membrane. Loose ends attract the cursor.",
         2,
-        lambda scene, p: close_gap(scene.labels, scene.probability, scene.image, p[0], p[-1]),
+        lambda scene, p: close_gap(scene.labels, scene.probability, scene.image(), p[0], p[-1]),
     ),
     Tool(
         "Drop piece",
@@ -72,7 +78,7 @@ TOOLS = (
         "K",
         "Draw a stroke across a cell: it is split along the darkest path near the stroke.",
         0,
-        lambda scene, p: split_cell(scene.labels, scene.probability, scene.image, np.array(p)),
+        lambda scene, p: split_cell(scene.labels, scene.probability, scene.image(), np.array(p)),
     ),
     Tool(
         "Drop island",

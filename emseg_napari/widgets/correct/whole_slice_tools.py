@@ -58,14 +58,14 @@ def redraws(step: LabelsStep) -> tuple[WholeSliceTool, ...]:
 
 
 def _copied(step: LabelsStep, by: int, layer: Labels, z: int) -> tuple[np.ndarray, str]:
-    image, labels = step.image(), stack_of(layer)
+    labels = stack_of(layer)
     if not 0 <= z + by < len(labels):
         raise UserError(f"Slice {z} has no neighbour on that side.")
     refuse_confirmed(layer, z)
     source = trusted_plane(labels[z + by], z + by in confirmed_in(layer))
     if not source.any():
         raise UserError(f"Slice {z + by} has no labels of yours to copy; confirm it first.")
-    drawn = copy_neighbour(source, image[z + by], image[z])
+    drawn = copy_neighbour(source, step.image_plane(z + by), step.image_plane(z))
     return drawn, f"Copied the labels of slice {z + by} to where slice {z} had no labels of yours."
 
 

@@ -10,9 +10,10 @@ from napari.layers import Layer
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.io.stacks import as_stack
-from emseg_napari.io.volume import Volume, volume_of
+from emseg_napari.io.volume import Volume, volume_of, with_fill_value
 from emseg_napari.widgets.layers.layer_info import info_of
 from emseg_napari.widgets.layers.placement import placement_of, voxel_of_layer
+from emseg_napari.widgets.layers.remote_array import RemoteArray
 
 
 def volume_of_layer(layer: Layer | None) -> np.ndarray | Volume:
@@ -39,7 +40,12 @@ def volume_of_layer(layer: Layer | None) -> np.ndarray | Volume:
     if isinstance(data, np.ndarray):
         return as_stack(data[(0,) * (data.ndim - 3)] if data.ndim > 3 else data)
     behind = info_of(layer).volume
-    known = behind[1] if behind and behind[0] is data else volume_of(data, layer.name)
+    if behind and behind[0] is data:
+        known = behind[1]
+    elif isinstance(data, RemoteArray):  # which gives 0 in the window's thread for what has not come yet
+        known = with_fill_value(data.volume, data.volume.is_labels)
+    else:
+        known = volume_of(data, layer.name)
     return replace(known, name=layer.name, voxel=voxel_of_layer(layer), origin=placement_of(layer).translate)
 
 

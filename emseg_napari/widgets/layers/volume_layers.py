@@ -10,12 +10,13 @@ import numpy as np
 from napari.utils.notifications import show_warning
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.address import Location, location_of
+from emseg_napari.io.address import Location, is_address, location_of
 from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.open import open_levels
 from emseg_napari.io.volume import BrokenChunk, Size, Volume, with_fill_value
 from emseg_napari.widgets.layers.layer_info import LayerData, LayerInfo
 from emseg_napari.widgets.layers.placement import transform_of_voxel
+from emseg_napari.widgets.layers.remote_array import RemoteArray
 
 # Many small chunks are read as one: dask needs a good part of a millisecond for each.
 _TASK_PX = 2048
@@ -53,7 +54,7 @@ def layer_of(levels: Sequence[Volume], path: str | Location | None = None) -> La
         By which all of them were opened, and will be again; the finest itself stands for no others.
     """
     finest = levels[0]
-    arrays = [lazy(level) for level in levels]
+    arrays = [(remote if is_address(level.source) else lazy)(level) for level in levels]
     several = len(levels) > 1 and not finest.is_labels
     source = str(location_of(path).absolute()) if several and path is not None else finest.source
     notes = finest.description.notes if finest.description else ()
@@ -81,6 +82,12 @@ def lazy(volume: Volume) -> dask.array.Array:
     meta = np.empty((0, 0, 0), volume.dtype)
     array = dask.array.from_array(_Shown(volume), _tasks(volume), name=False, meta=meta)
     return array.astype(np.uint8) if volume.is_labels and volume.dtype == bool else array
+
+
+def remote(volume: Volume) -> RemoteArray:
+    """Return an array over a volume at an address, for which the window does not wait."""
+    is_binary = volume.is_labels and volume.dtype == bool
+    return RemoteArray(volume, _tasks(volume), np.dtype(np.uint8) if is_binary else volume.dtype)
 
 
 def _for_work(volume: Volume) -> Volume:

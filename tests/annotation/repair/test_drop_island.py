@@ -117,16 +117,35 @@ def test_a_cell_goes_to_the_one_that_has_half_of_its_outline():
 
 
 def test_a_cell_of_which_each_neighbour_has_less_than_half_goes_where_membrane_is_weak():
-    labels = strips(20, 20, 20)
-    labels[:20, 30] = labels[40:, 30] = BOUNDARY
+    labels = strips(60, 20, 60)
+    labels[:60, 30] = labels[80:, 30] = BOUNDARY
     with pytest.raises(UserError, match="between several others"):
-        drop_island(labels, (30, 30))
+        drop_island(labels, (70, 30))
     likely = np.ones(labels.shape, np.float32)
-    likely[39, 31:] = 0.5
-    after = drop_island(labels, (30, 30), likely).applied_to(labels)
-    assert (after[39, 35:] == INTERIOR).all()
-    assert (after[39, :29] == BOUNDARY).all()
-    assert (after[19] == BOUNDARY).all()
+    likely[79, 31:] = 0.5
+    after = drop_island(labels, (70, 30), likely).applied_to(labels)
+    assert (after[79, 35:] == INTERIOR).all()
+    assert (after[79, :29] == BOUNDARY).all()
+    assert (after[59] == BOUNDARY).all()
+
+
+@pytest.mark.parametrize(("heights", "is_island"), [((20, 19), True), ((20, 20), False)])
+def test_a_cell_that_is_larger_than_the_one_beside_it_is_no_island(heights, is_island):
+    labels = strips(*heights)  # the upper one has a row of membrane, too
+    if is_island:
+        after = drop_island(labels, (30, 30)).applied_to(labels)
+        assert (after == INTERIOR).all()
+    else:
+        with pytest.raises(UserError, match="larger than the one beside it"):
+            drop_island(labels, (30, 30))
+
+
+def test_an_organelle_is_given_to_a_cell_that_is_larger_than_any_organelle():
+    labels = empty(560, 200)
+    labels[:, 60] = BOUNDARY
+    labels[200:300, 30] = labels[200, 30:60] = labels[299, 30:60] = BOUNDARY
+    after = drop_island(labels, (250, 45)).applied_to(labels)
+    assert (after[201:299, 30] == INTERIOR).all()
 
 
 def line_of(length: int) -> Skeleton:

@@ -307,4 +307,4 @@ def test_a_probability_on_disk_is_0_to_1_for_a_tool(hand):
         controller.deactivate()
     for scene in seen:
         np.testing.assert_allclose(scene.probability, 0.2, rtol=1e-6)
-        np.testing.assert_array_equal(scene.image, IMAGE[Z])
+        np.testing.assert_array_equal(scene.image(), IMAGE[Z])

@@ -109,6 +109,7 @@ def test_accepting_makes_what_lies_around_the_users_in_one_step_and_goes_on(foun
     before = layer.data.copy()
     canvas = canvas_of(dock)
     qtbot.keyClick(canvas, "n")
+    canvas.repaint()
     qtbot.keyClick(canvas, "a")
     own = layer.data[best.z] < 3
     y, x = np.nonzero(own)
@@ -121,10 +122,27 @@ def test_accepting_makes_what_lies_around_the_users_in_one_step_and_goes_on(foun
     assert dock.correct.status.text() == "Undone: accept place, slice 3."
 
 
+@pytest.mark.parametrize("key", ["a", "s"])
+def test_a_place_that_is_not_drawn_yet_is_neither_accepted_nor_skipped(found, qtbot, key):
+    dock, (best, _, least) = found
+    before, canvas = dock.workspace.labels.data.copy(), canvas_of(dock)
+    qtbot.keyClick(canvas, "n")
+    qtbot.keyClick(canvas, key)
+    assert "not drawn yet" in dock.correct.status.text()
+    assert dock.correct.places.place == best
+    np.testing.assert_array_equal(dock.workspace.labels.data, before)
+    canvas.repaint()
+    qtbot.keyClick(canvas, key)
+    assert dock.correct.places.place == least
+    qtbot.keyClick(canvas, key)  # the next one came by the same key
+    assert dock.correct.places.place == least
+
+
 def test_skipped_places_and_confirmed_slices_are_not_asked_about(found, qtbot):
     dock, (best, middling, least) = found
     canvas = canvas_of(dock)
     qtbot.keyClick(canvas, "n")
+    canvas.repaint()
     qtbot.keyClick(canvas, "s")
     assert dock.correct.places.place == least
     confirmed_in(dock.workspace.labels).add(middling.z)

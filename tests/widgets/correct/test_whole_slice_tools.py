@@ -70,12 +70,12 @@ def test_what_was_drawn_is_remembered_until_an_end_or_the_slice_is_another():
 
 
 def copies(labels, confirmed=(), image=IMAGE):
-    before, after, _ = redraws(SimpleNamespace(image=lambda: image))
+    before, after, _ = redraws(SimpleNamespace(image_plane=lambda z: image[z]))
     return before, after, layer_of(labels, confirmed)
 
 
 def test_the_tools_have_keys_and_say_where_they_copy_from():
-    tools = redraws(SimpleNamespace(image=lambda: IMAGE))
+    tools = redraws(SimpleNamespace())
     assert [(tool.name, tool.key, tool.points) for tool in tools] == [
         ("Copy before", "Q", 1),
         ("Copy after", "W", 1),
