@@ -16,12 +16,14 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
-def palette(viewer, qtbot):
+def palette(viewer, mock_app_model):
     """The command palette, opened as a user opens it."""
     (action,) = [one for one in viewer.window.view_menu.actions() if "Command Palette" in one.text()]
     action.trigger()
     window = viewer.window.view_menu.parentWidget().window()
-    return next(w for w in window.findChildren(QWidget) if type(w).__name__ == "QCommandPalette")
+    yield next(w for w in window.findChildren(QWidget) if type(w).__name__ == "QCommandPalette")
+    # Or napari would tell a closed palette of each of its entries that goes: 20 seconds of errors.
+    mock_app_model.menus.menus_changed.disconnect()
 
 
 def rows(palette, text):
