@@ -52,6 +52,7 @@ def _emseg(
 
 def main() -> None:
     """Run the command line of this process."""
-    # What tifffile logs of a damaged file comes as our own sentence, or is checked by us.
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    # What tifffile logs of a damaged file, and asyncio of a store that broke off, comes as our own sentence.
+    for library in ("tifffile", "asyncio"):
+        logging.getLogger(library).addHandler(logging.NullHandler())
     app(prog_name="emseg")

@@ -17,6 +17,7 @@ from emseg_napari.core.labels import CONVENTIONS, AmbiguousLabels, Convention, U
 from emseg_napari.io.address import Location, local_path, location_of
 from emseg_napari.io.decode import TIFF_SUFFIXES
 from emseg_napari.io.open import display_name, open_volume
+from emseg_napari.io.output_place import check_writable
 from emseg_napari.io.records import Kind, read_description
 from emseg_napari.io.sparse_stack import SparseStack, Stack
 from emseg_napari.io.stack_or_volume import labels_in, loaded, refuse_image
@@ -83,10 +84,19 @@ MissingIsEmptyOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the figures as one JSON object to stdout.")]
 
 
+def _parsed_output(text: str) -> Location:
+    output = parsed_location(text)
+    try:
+        check_writable(output)
+    except UserError as error:
+        raise typer.BadParameter(str(error)) from None
+    return output
+
+
 def output_option(name: str) -> Any:
     """Declare where a command writes a stack, `name` being what it is called in the help."""
     return typer.Option(
-        parser=parsed_location,
+        parser=_parsed_output,
         metavar=f"{name}.tif|{name}.zarr",
         help="TIFF file to write, or for volumes of any size an OME-Zarr folder, with which the same "
         "command resumes if it was interrupted.",

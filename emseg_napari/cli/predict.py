@@ -24,7 +24,8 @@ from emseg_napari.cli.inputs import (
 )
 from emseg_napari.cli.options import given_values, with_options_of
 from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
-from emseg_napari.core.blockwise import Scheduler
+from emseg_napari.cli.scheduling import DryRunOption, is_volume, show_job_script, with_scheduler
+from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.labels import from_probability, to_isbi
 from emseg_napari.core.owned_output import owned
@@ -41,6 +42,7 @@ from emseg_napari.settings import PredictionSettings, validated
 
 @guarded
 @with_options_of(PredictionSettings)
+@with_scheduler
 def predict(
     run: RunArgument,
     image: ImageArgument,
@@ -53,26 +55,22 @@ def predict(
             "interior: float32, 1 = interior; in OUT.zarr both are uint8, 255 = 1.",
         ),
     ] = "labels",
-    scheduler: predict_volume.SchedulerOption = None,
-    workers: predict_volume.WorkersOption = None,
-    worker_memory: predict_volume.MemoryOption = None,
-    walltime: predict_volume.WalltimeOption = None,
-    dry_run: predict_volume.DryRunOption = False,
+    scheduler: Scheduler = LOCAL,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     **options: Any,
 ) -> None:
     """Predict the boundaries of a stack's slices and write exactly these slices."""
     settings = validated(PredictionSettings, **given_values(PredictionSettings, options))
-    chosen = Scheduler(scheduler, workers, worker_memory, walltime)
+    into_volume = is_volume(output, scheduler, settings)
     if dry_run:
-        predict_volume.show_job_script(chosen, as_json)
+        show_job_script(scheduler, as_json)
         return
-    if output.suffix.lower() == predict_volume.SUFFIX:
+    if into_volume:
         predict_volume.predict_to_zarr(
-            predict_volume.PredictTask(open_run(run), image, output, kind, settings), chosen, as_json
+            predict_volume.PredictTask(open_run(run), image, output, kind, settings), scheduler, as_json
         )
         return
-    predict_volume.refuse_for_one_file(output, scheduler, settings)
     output = check_tiff_place(output)
     with owned(output):
         _check_target(output, image)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from emseg_napari.cli.guard import FAULT, Stopped
+from emseg_napari.cli.guard import FAULT
 from emseg_napari.cli.inputs import say_notes
-from emseg_napari.cli.reporting import blocks, job_context, list_failures, quiet_libraries, show_result
+from emseg_napari.cli.reporting import blocks, list_failures, quiet_libraries, resumable_job, show_result
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.cli.streams import echo
-from emseg_napari.core.blockwise import BATCH_SYSTEMS, Scheduler, job_script
-from emseg_napari.core.jobs import Cancelled, UserError
+from emseg_napari.core.blockwise import Scheduler
+from emseg_napari.core.jobs import UserError
 from emseg_napari.core.machine import free_memory
 from emseg_napari.io.address import Location
 from emseg_napari.io.axes import slices_text
@@ -22,75 +22,14 @@ from emseg_napari.io.records import Kind
 from emseg_napari.io.resume_check import MARKS
 from emseg_napari.io.source_id import STATE
 from emseg_napari.models.run import Run
-from emseg_napari.settings import CellSettings, PredictionSettings
+from emseg_napari.settings import PredictionSettings
 
 if TYPE_CHECKING:
     from emseg_napari.inference.volume import VolumePrediction
 
-SUFFIX = ".zarr"
 _GIB = 2**30
 # Of a stack that is predicted as a whole: the image, its probability and what is written.
 _BYTES_A_VOXEL = 6
-
-SchedulerOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="local|slurm|...|tls://HOST:PORT",
-        help="For outputs in .zarr: who computes; 'local' = processes on this machine, "
-        f"{', '.join(BATCH_SYSTEMS)} = jobs of that batch system, or the address (tls:// or tcp://) of a "
-        "Dask scheduler. Its workers see the same folders. This process when not given.",
-    ),
-]
-WorkersOption = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="For --scheduler local or a batch system: number of processes; with 'local' one for every core "
-        "when not given.",
-    ),
-]
-MemoryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--worker-memory",
-        metavar="SIZE",
-        help="For a batch system: memory of one worker, such as 2GiB; when not given, that of Dask's "
-        "settings, else 2GiB.",
-    ),
-]
-WalltimeOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME",
-        help="For a batch system: time after which it ends a job, such as 04:00:00; a new job follows. When "
-        "not given, that of Dask's settings, else half an hour.",
-    ),
-]
-DryRunOption = Annotated[
-    bool,
-    typer.Option("--dry-run", help="For a batch system: print the script of a job, and do nothing."),
-]
-
-
-def show_job_script(scheduler: Scheduler, as_json: bool) -> None:
-    """Write the script of a batch system's job to stdout; `UserError` for another scheduler."""
-    if scheduler.plan is None:
-        raise UserError(
-            "--dry-run prints the script of a batch system's job; choose one with --scheduler "
-            f"({', '.join(BATCH_SYSTEMS)})."
-        )
-    script = job_script(scheduler.plan)
-    show_result(script.rstrip("\n"), {"job_script": script}, as_json)
-
-
-def refuse_for_one_file(
-    output: Location, scheduler: str | None, settings: PredictionSettings | CellSettings
-) -> None:
-    """Raise `UserError` if an output that is one file were to be spread over processes, or over files."""
-    if settings.shards is not None:
-        raise UserError(f"{output} is one file, which has no shards; let its name end in .zarr.")
-    if scheduler is not None:
-        raise UserError(f"{output} is one file, which a scheduler cannot spread; let its name end in .zarr.")
 
 
 @dataclass(frozen=True)
@@ -114,19 +53,14 @@ def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> N
     """
     volume = open_volume(task.image)
     say_notes(task.image, volume)
-    try:
-        with quiet_libraries() as stream, job_context(stream, by_slices=True) as context:
-            from emseg_napari.inference.fit import report_fit  # loads ONNX Runtime
-            from emseg_napari.inference.plan import at_once_px
-            from emseg_napari.inference.volume import VolumeTask, predict_volume
+    with quiet_libraries() as stream, resumable_job(stream, f"in {task.output}") as context:
+        from emseg_napari.inference.fit import report_fit  # loads ONNX Runtime
+        from emseg_napari.inference.plan import at_once_px
+        from emseg_napari.inference.volume import VolumeTask, predict_volume
 
-            report_fit(volume, task.run, task.settings, context, at_once_px(volume.shape))
-            wanted = VolumeTask(task.output, task.settings, task.kind, scheduler=scheduler)
-            found = predict_volume(volume, task.run, wanted, context)
-    except (Cancelled, KeyboardInterrupt):
-        raise Stopped(
-            f"Stopped; finished parts stay in {task.output}: run the same command again to resume."
-        ) from None
+        report_fit(volume, task.run, task.settings, context, at_once_px(volume.shape))
+        wanted = VolumeTask(task.output, task.settings, task.kind, scheduler=scheduler)
+        found = predict_volume(volume, task.run, wanted, context)
     show_result(_sentence(task, found), _figures(task, found), as_json)
     if found.failures:
         list_failures(found.failures)

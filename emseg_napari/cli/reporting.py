@@ -15,10 +15,20 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
-from emseg_napari.cli.guard import stop_on_interrupt
+from emseg_napari.cli.guard import Stopped, stop_on_interrupt
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.cli.streams import echo
-from emseg_napari.core.jobs import BlockFailed, EpochEnded, Event, JobContext, Message, Progress, Report
+from emseg_napari.core.jobs import (
+    BlockDone,
+    BlockFailed,
+    Cancelled,
+    EpochEnded,
+    Event,
+    JobContext,
+    Message,
+    Progress,
+    Report,
+)
 from emseg_napari.core.text import counted
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -102,6 +112,36 @@ def job_context(stream: TextIO, by_slices: bool = False) -> Iterator[JobContext]
     """Yield the context of a long job that is shown as `reporting` does, and that Ctrl+C stops."""
     with stop_on_interrupt() as should_stop, reporting(stream, by_slices) as report:
         yield JobContext(report, should_stop)
+
+
+@contextmanager
+def resumable_job(stream: TextIO, place: str) -> Iterator[JobContext]:
+    """Yield the context of a long job on blocks, see `job_context`; when it is stopped, finished blocks stay.
+
+    Parameters
+    ----------
+    stream : TextIO
+    place : str
+        Where they stay, such as "in OUT.zarr".
+
+    Raises
+    ------
+    Stopped
+        With a sentence on what stays.
+    """
+    finished = False
+    try:
+        with job_context(stream, by_slices=True) as context:
+
+            def report(event: Event) -> None:
+                nonlocal finished
+                finished = finished or isinstance(event, BlockDone)
+                context.report(event)
+
+            yield context.reporting_to(report)
+    except (Cancelled, KeyboardInterrupt):
+        stays = f"; finished parts stay {place}" if finished else " before a part was finished"
+        raise Stopped(f"Stopped{stays}: run the same command again to resume.") from None
 
 
 class _Bar:

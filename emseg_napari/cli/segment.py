@@ -27,19 +27,10 @@ from emseg_napari.cli.inputs import (
     say_notes,
 )
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.predict_volume import (
-    SUFFIX,
-    DryRunOption,
-    MemoryOption,
-    SchedulerOption,
-    WalltimeOption,
-    WorkersOption,
-    refuse_for_one_file,
-    show_job_script,
-)
 from emseg_napari.cli.reporting import job_context, show_result
+from emseg_napari.cli.scheduling import DryRunOption, is_volume, show_job_script, with_scheduler
 from emseg_napari.cli.streams import echo
-from emseg_napari.core.blockwise import Scheduler
+from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
 from emseg_napari.core.owned_output import owned
 from emseg_napari.core.text import counted
@@ -64,15 +55,13 @@ ProbabilityArgument = Annotated[
 
 @guarded
 @with_options_of(CellSettings)
+@with_scheduler
 def segment(
     probability: ProbabilityArgument,
     output: Annotated[Any, output_option("CELLS")],
     kind: Annotated[Literal["labels", "probability"] | None, kind_option("PROBABILITY")] = None,
     interior: Annotated[bool, interior_option("PROBABILITY")] = False,
-    scheduler: SchedulerOption = None,
-    workers: WorkersOption = None,
-    worker_memory: MemoryOption = None,
-    walltime: WalltimeOption = None,
+    scheduler: Scheduler = LOCAL,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     **options: Any,
@@ -80,19 +69,19 @@ def segment(
     """Divide the slices of a boundary probability into cells, and write their numbers."""
     holds = checked_kind(kind, interior)
     settings = validated(CellSettings, **given_values(CellSettings, options))
-    chosen, output = Scheduler(scheduler, workers, worker_memory, walltime), local_path(output)
+    output = local_path(output)
+    into_volume = is_volume(output, scheduler, settings)
     if dry_run:
-        show_job_script(chosen, as_json)
+        show_job_script(scheduler, as_json)
         return
-    if output.suffix.lower() == SUFFIX:
+    if into_volume:
         from emseg_napari.cli.segment_volume import (  # loads scipy, which others do without
             SegmentTask,
             segment_to_zarr,
         )
 
-        segment_to_zarr(SegmentTask(probability, holds, output, settings), chosen, as_json)
+        segment_to_zarr(SegmentTask(probability, holds, output, settings), scheduler, as_json)
         return
-    refuse_for_one_file(output, scheduler, settings)
     check_tiff_place(output)
     with owned(output):
         _check_target(output, probability)

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import typer
 
-from emseg_napari.cli.guard import FAULT, Stopped
+from emseg_napari.cli.guard import FAULT
 from emseg_napari.cli.inputs import say_notes
-from emseg_napari.cli.reporting import blocks, job_context, list_failures, show_result
+from emseg_napari.cli.reporting import blocks, list_failures, resumable_job, show_result
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
-from emseg_napari.core.jobs import Cancelled
 from emseg_napari.core.text import counted
 from emseg_napari.evaluation.predictions import Reason
 from emseg_napari.evaluation.slice_alignment import Names, reading_of
@@ -57,13 +56,8 @@ def segment_to_zarr(task: SegmentTask, scheduler: Scheduler, as_json: bool) -> N
     say_taken_for(boundary, task.kind, record)
     destination = Destination(task.output, cells_record(boundary, record, task.settings))
     started = time.monotonic()
-    try:
-        with job_context(sys.stderr, by_slices=True) as context:
-            found = segment_volume(boundary, destination, task.settings, context, scheduler)
-    except (Cancelled, KeyboardInterrupt):
-        raise Stopped(
-            f"Stopped; finished parts are kept beside {task.output}: run the same command again to resume."
-        ) from None
+    with resumable_job(sys.stderr, f"beside {task.output}") as context:
+        found = segment_volume(boundary, destination, task.settings, context, scheduler)
     seconds = round(time.monotonic() - started, 2)
     show_result(_sentence(task, found, seconds), _figures(task, found, seconds), as_json)
     if found.failures:

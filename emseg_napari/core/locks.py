@@ -133,10 +133,9 @@ class OutputLock:
                 raise Occupied(sentence)
             return False
         self._file = file
-        with suppress(OSError):
+        with suppress(OSError):  # `file` itself would keep what a full disk refuses, and fail again
             file.truncate(0)
-            file.write(f"{os.getpid()} {platform.node()}")
-            file.flush()
+            os.write(file.fileno(), f"{os.getpid()} {platform.node()}".encode())
         return True
 
     def _make_parents(self) -> None:

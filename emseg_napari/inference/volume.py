@@ -28,7 +28,7 @@ from emseg_napari.inference.stack import load_predictor
 from emseg_napari.io.address import location_of
 from emseg_napari.io.chosen_blocks import indices_of
 from emseg_napari.io.ome_zarr_writer import VolumeOutput
-from emseg_napari.io.output_place import is_begun, owned
+from emseg_napari.io.output_place import check_writable, is_begun, owned
 from emseg_napari.io.resume_check import check_unchanged
 from emseg_napari.io.volume import Volume, volume_of
 from emseg_napari.models.run import Run, open_run
@@ -101,6 +101,7 @@ def predict_volume(
     Cancelled
     """
     context = context or JobContext()
+    check_writable(location_of(task.output))
     run = run if isinstance(run, Run) else open_run(run)
     # Errors that prevent prediction are raised before a new output is made.
     execution = begun_on(location_of(task.output)) or chosen_for(run, context, task.settings.threads)

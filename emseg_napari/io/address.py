@@ -17,6 +17,7 @@ from emseg_napari.io.pure_address import PureAddress, keep_query
 
 _ADDRESS = re.compile(r"(https?|s3|gs)://([^/?#]*)/?([^?#]*)\??([^#]*)", re.IGNORECASE)
 _SERVER = re.compile(r"[^:]*(:\d*)?|\[[^\]]*\](:\d*)?")  # a server without one or with one, also of IPv6
+_OTHER_KIND = re.compile(r"([a-z][a-z0-9+.-]+):/+", re.IGNORECASE)  # one letter is a drive of Windows
 _STORE_ADDRESS = re.compile(r"(s3|gs)://([^/]*)/?(.*)()", re.IGNORECASE)
 
 
@@ -82,13 +83,14 @@ def location_of(path: str | Location) -> Location:
     Raises
     ------
     UserError
-        If it is an address without a server or bucket, or with a password in it.
+        If it is an address without a server or bucket, with a password in it, or of a kind that is not read.
     """
     if isinstance(path, Address):
         return path
     text = str(path).strip()
     found = (_STORE_ADDRESS.fullmatch(text) or _ADDRESS.match(text)) if isinstance(path, str) else None
     if found is None:
+        _check_kind(text)
         return Path(path)
     scheme, server, key, query = found.groups()
     if "@" in server or ("@" in text and not _SERVER.fullmatch(server)):  # a password may hold any sign
@@ -102,6 +104,15 @@ def location_of(path: str | Location) -> Location:
     if query:
         keep_query(address, query)
     return address
+
+
+def _check_kind(text: str) -> None:
+    found = _OTHER_KIND.match(text)
+    if found and not Path(text).exists():
+        raise UserError(
+            f"{found[0]} is not a kind of address that emseg reads: http://, https://, s3:// or gs://; write "
+            "one of these, or the path of a file or folder."
+        )
 
 
 def local_path(path: str | Location) -> Path:

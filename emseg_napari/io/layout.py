@@ -215,14 +215,14 @@ def shard_of(shape: Size, chosen: Size | None, chunk: Size, flat: Size) -> Size:
         while depth * flat[0] < shape[0] and len(Blocks(shape, (depth * flat[0], *flat[1:]))) > MOST_BLOCKS:
             depth *= 2
         return depth * flat[0], *flat[1:]
-    _check_multiple(chosen, chunk)
     most = tuple(map(max, _multiple(shape, chunk), flat))
     if any(size > end for size, end in zip(chosen, most, strict=True)):
         raise UserError(
             f"{title_of('shards')} of {shape_text(chosen)} are larger than the output, which has "
-            f"{shape_text(shape)} voxels; choose at most {shape_text(most)}.",
+            f"{shape_text(shape)} voxels; choose at most {shape_text(most)}, which is whole chunks.",
             ("shards",),
         )
+    _check_multiple(chosen, chunk)
     return chosen
 
 

@@ -166,9 +166,13 @@ def remove(address: PureAddress) -> None:
 
 
 def check_writable(address: PureAddress) -> None:
-    """Raise `StoreError` if an address is on a web server."""
-    if address.is_web:
-        raise StoreError(f"{address} is on a web server, where nothing is written; choose an s3:// address.")
+    """Raise `StoreError` if an address is not in S3; no store is asked."""
+    if address.scheme != "s3":
+        where = "on a web server" if address.is_web else "in Google Cloud Storage"
+        raise StoreError(
+            f"{address} is {where}, where nothing is written; choose a folder, or for predictions an s3:// "
+            "address."
+        )
 
 
 def kvstore(location: Path | PureAddress) -> dict[str, Any]:

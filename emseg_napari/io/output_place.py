@@ -53,6 +53,12 @@ def output_store(location: Location, is_new: bool = False) -> Store:
     return DurableStore(location)
 
 
+def check_writable(location: Location) -> None:
+    """Raise `StoreError` of an address to which nothing can be written, whatever is there."""
+    if isinstance(location, Address):
+        object_store.check_writable(location)
+
+
 def is_begun(location: Location) -> bool:
     """Whether an output, or a level of it, is there; of a store one that is complete but for its blocks.
 
@@ -84,8 +90,8 @@ def is_free(path: Location) -> bool:
     UserError
         If it is a file, or an address that cannot be listed or written to.
     """
+    check_writable(path)
     if isinstance(path, Address):
-        object_store.check_writable(path)
         return not is_begun(path) and _BEFORE_GROUP.issuperset(object_store.keys_below(path))
     if path.is_dir():
         return all(files.is_temporary(one.name) for one in path.iterdir())

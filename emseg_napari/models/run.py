@@ -15,6 +15,7 @@ ridge.json      of a ridge filter instead: its numbers
 from __future__ import annotations
 
 from dataclasses import asdict
+from difflib import get_close_matches
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -328,8 +329,10 @@ def open_run(folder: Path | str) -> Run:
             raise UserError("This version comes without a starter network; choose a run folder instead.")
         folder = starter
     if not is_run(folder):
+        is_slip = get_close_matches(str(folder).lower(), [STARTER]) and not folder.exists()
         raise UserError(
-            f"{folder} is not a run folder (it has no run.json); choose the folder that a training wrote."
+            f"{folder} is not a run folder (it has no run.json); choose the folder that a training wrote"
+            + (f", or write '{STARTER}' for the network that comes with the package." if is_slip else ".")
         )
     return _read_run(folder)
 

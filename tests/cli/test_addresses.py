@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emseg_napari.io import object_store
 from emseg_napari.io.ome_zarr_writer import Layout, VolumeOutput
 from emseg_napari.io.samples import phantom
 from emseg_napari.io.volume import Voxel
@@ -65,6 +66,18 @@ def test_a_prediction_of_an_address_has_the_bytes_of_one_of_its_files(
     assert local
     assert files_below(tmp_path / "fetched.zarr") == local
     assert objects_below(store, "there.zarr") == local
+
+
+@pytest.mark.parametrize("output", ["https://server.invalid/o.zarr", "gs://bucket/o.zarr"])
+def test_an_output_where_nothing_is_written_is_refused_before_any_store_is_asked(
+    output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(object_store, "_bucket", asked.append)
+    result = emseg("predict", "starter", "https://server.invalid/in.zarr", "--output", output)
+    assert_sentence(result, f"{output} is ")
+    assert "where nothing is written; choose a folder, or for predictions an s3:// address" in result.stderr
+    assert asked == []
 
 
 def test_a_prediction_that_a_store_cut_short_is_resumed_with_the_same_bytes(

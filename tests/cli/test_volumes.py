@@ -28,7 +28,9 @@ from emseg_napari.io.stacks import write_stack
 from emseg_napari.io.volume import Voxel
 from emseg_napari.models.run import Run
 from emseg_napari.settings import PredictionSettings
-from helpers.batch_system import without_dask_settings
+from helpers.batch_system import BatchSystem, without_dask_settings
+from helpers.paths import CHECKOUT
+from helpers.timing import PATIENCE_S, wait_until
 from helpers.tiny_runs import tiny_network_run
 
 FAST = ("--orientations", "1", "--no-close-gaps")
@@ -368,7 +370,10 @@ def test_a_dry_run_prints_the_script_of_a_job_and_does_nothing_else(run, image, 
         "--tls-key FOLDER/key.pem",
     ):
         assert part in result.stdout
-    assert json.loads(as_json.stdout)["job_script"].strip() == result.stdout.strip()
+    assert result.stderr == "8 jobs of 1 worker would be submitted; nothing was done.\n"
+    figures = json.loads(as_json.stdout)
+    assert figures.pop("job_script").strip() == result.stdout.strip()
+    assert figures == {"jobs": 8, "workers_per_job": 1}
     assert segment.stdout == result.stdout
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -415,6 +420,48 @@ def test_missing_folder_is_told_at_once(run, image, tmp_path):
     result = emseg("predict", run.folder, image, "--output", "/proc/none/o.zarr")
     assert result.exit_code == 2
     assert "/proc/none" in result.stderr
+
+
+def test_a_dry_run_of_an_output_that_cannot_be_spread_is_a_mistake(run, image, tmp_path):
+    asked = ("--scheduler", "slurm", "--workers", 8, "--dry-run")
+    result = emseg("predict", run.folder, image, "--output", tmp_path / "o.tif", *asked)
+    assert result.exit_code == 2
+    assert "o.tif is one file, which a scheduler cannot spread" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins for a batch system are scripts of Unix")
+@pytest.mark.parametrize("is_at_work", [False, True])
+def test_ctrl_c_under_a_batch_system_cancels_its_jobs_and_says_how_to_go_on(
+    run, image, tmp_path, monkeypatch, is_at_work
+):
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "home").mkdir()
+    slurm = BatchSystem(tmp_path / "slurm")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PATH", f"{slurm.commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+    monkeypatch.setenv("DASK_JOBQUEUE__SLURM__INTERFACE", "lo")
+    script = (
+        "import os, signal\n"
+        "from emseg_napari.cli import main\n"
+        "from emseg_napari.core.blockwise import dask_client, dask_runner\n"
+        f"dask_client.SECONDS_TO_CONNECT = {PATIENCE_S}\n"
+        "interrupt = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+        + (
+            "dask_runner.DaskRunner._report_outcome, report = (\n"
+            "    lambda *one: [report(*one), interrupt()], dask_runner.DaskRunner._report_outcome)\n"
+            if is_at_work
+            else "dask_runner.DaskRunner._no_workers = lambda self: interrupt() or 'No workers.'\n"
+        )
+        + "main()\n"
+    )
+    asked = ("--scheduler", "slurm", "--workers", 1)
+    words = ["predict", run.folder, image, "--output", tmp_path / "o.zarr", *FAST, *asked]
+    done = subprocess.run([sys.executable, "-c", script, *map(str, words)], capture_output=True, text=True)
+    stays = f"; finished parts stay in {tmp_path / 'o.zarr'}" if is_at_work else " before a part was finished"
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.endswith(f"emseg: Stopped{stays}: run the same command again to resume.\n")
+    wait_until(lambda: not slurm.running())
 
 
 def test_interrupted_command_says_how_to_go_on(run, image, tmp_path):

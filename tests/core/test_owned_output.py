@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import sys
 import threading
 
 import pytest
@@ -301,3 +302,20 @@ def test_of_files_that_could_not_be_added_the_user_hears_the_names_that_they_wer
         fail_to_add(tmp_path, error)
     assert str(caught.value).startswith(str(tmp_path))
     assert ".emseg-" not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of file sizes")
+def test_a_full_disk_does_not_fail_a_lock_but_the_writing_that_names_its_file(tmp_path):
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with (
+            pytest.raises(UserError, match=r"o\.tif cannot be written"),
+            owned(tmp_path / "o.tif") as output,
+            files.atomic_write(output) as temporary,
+        ):
+            temporary.write_bytes(b"1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -30,9 +30,13 @@ except ProcessLookupError:
     sys.exit("Invalid job id specified")
 """
 _REFUSING = """#!/bin/sh
-{allowed} && mkdir "$0-once" 2>/dev/null && exec "$0-real" "$@"
-echo "sbatch: error: invalid partition specified: nowhere" >&2
-exit 1
+n=1
+while ! mkdir "$0-$n" 2>/dev/null; do n=$((n + 1)); done
+case " {refused} " in *" $n "* | " all ")
+    echo "sbatch: error: invalid partition specified: nowhere" >&2
+    exit 1
+esac
+exec "$0-real" "$@"
 """
 
 
@@ -62,9 +66,10 @@ class BatchSystem:
         self._write("sbatch", _SBATCH.format(**words))
         self._write("scancel", _SCANCEL.format(**words))
 
-    def refuse_jobs(self, but_one: bool = False) -> None:
+    def refuse_jobs(self, *numbers: int) -> None:
+        """Refuse some submissions, 1 being the first; all if none are given."""
         (self.commands / "sbatch").rename(self.commands / "sbatch-real")
-        self._write("sbatch", _REFUSING.format(allowed=str(but_one).lower()))
+        self._write("sbatch", _REFUSING.format(refused=" ".join(map(str, numbers)) or "all"))
 
     def jobs(self) -> list[int]:
         """The numbers of all jobs so far, in their order."""

@@ -1,5 +1,6 @@
 """Addresses: what they are made of, what they say and what they keep to themselves."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def test_an_address_has_a_server_or_bucket_and_a_key(text: str, base: str, key: 
     assert location_of(text) == Address(base, key)
 
 
-@pytest.mark.parametrize("text", ["a.zarr", "/data/a.zarr", "C:/data/a.zarr", "s3.zarr", "https", "s3:/a"])
+@pytest.mark.parametrize("text", ["a.zarr", "/data/a.zarr", "C:/data/a.zarr", "s3.zarr", "https"])
 def test_all_else_is_a_path(text: str) -> None:
     assert location_of(text) == Path(text)
 
@@ -106,6 +107,24 @@ def test_an_at_sign_in_a_key_is_no_password() -> None:
 def test_an_address_without_a_bucket_is_refused() -> None:
     with pytest.raises(UserError, match="not a whole address"):
         location_of("s3:///a.zarr")
+
+
+@pytest.mark.parametrize(
+    "text", ["htp://127.0.0.1/a.zarr", "http:/127.0.0.1/a.zarr", "s3:/bucket/a.zarr", "ftp://server/a.zarr"]
+)
+def test_a_kind_of_address_that_is_not_read_is_named(text: str) -> None:
+    kind = text.partition("/")[0]
+    with pytest.raises(UserError, match=rf"^{kind}//? is not a kind of address that emseg reads: http://, "):
+        location_of(text)
+
+
+def test_a_folder_that_is_there_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if os.name != "nt":
+        (tmp_path / "em:").mkdir()
+        (tmp_path / "em:" / "a.tif").touch()
+        assert location_of("em:/a.tif") == Path("em:/a.tif")
+    assert location_of("C:/em/a.tif") == Path("C:/em/a.tif")
 
 
 def test_what_lies_on_a_disk_has_no_address() -> None:

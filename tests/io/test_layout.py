@@ -45,6 +45,7 @@ def test_shards_are_no_deeper_than_the_output_however_many_files_one_layer_has()
     [
         ((16, 2000, 2048), "16 x 2000 x 2048 voxels is not a multiple.*make it 16 x 2048 x 2048"),
         ((128, 2048, 2048), "128 x 2048 x 2048 are larger than the output.*at most 100 x 3072 x 3072"),
+        ((128, 2000, 2048), "are larger than the output.*at most 100 x 3072 x 3072"),
         ((16, 4096, 2048), "larger than the output, which has 100 x 3000 x 3000 voxels"),
     ],
 )

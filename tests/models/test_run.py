@@ -179,6 +179,15 @@ def test_folder_without_a_run_gets_a_sentence(tmp_path, folder):
         open_run(tmp_path / folder)
 
 
+def test_a_slip_in_the_name_of_the_starter_is_pointed_to_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"strter is not a run folder .*, or write 'starter' for the network"):
+        open_run("strter")
+    (tmp_path / "strter").mkdir()  # a folder of the user's
+    with pytest.raises(UserError, match=r"choose the folder that a training wrote\.$"):
+        open_run("strter")
+
+
 @pytest.mark.parametrize("written", [FORMAT + 1, 0, "1", None])
 def test_run_of_another_format_gets_a_sentence(run, written):
     edit(run.folder / "run.json", format=written, something="new")

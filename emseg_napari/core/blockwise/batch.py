@@ -5,80 +5,21 @@ The scheduler runs in this process, and talks to its workers by TLS with a certi
 
 from __future__ import annotations
 
-import math
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.blockwise.batch_job import telling_job
-from emseg_napari.core.blockwise.certificate import certificate_folder, new_certificate, security_of
-from emseg_napari.core.blockwise.dask_client import MISSING, quiet
+from emseg_napari.core.blockwise.certificate import certificate_folder, new_certificate
+from emseg_napari.core.blockwise.dask_client import imported, quiet
+from emseg_napari.core.blockwise.job_plan import BATCH_SYSTEMS, DASK_SETTINGS, JobPlan
 from emseg_napari.core.jobs import UserError
 from emseg_napari.core.text import counted
 
-# Their names on the command line and in Dask's settings, and their classes in dask-jobqueue.
-BATCH_SYSTEMS = {
-    "slurm": "SLURMCluster",
-    "pbs": "PBSCluster",
-    "sge": "SGECluster",
-    "lsf": "LSFCluster",
-    "htcondor": "HTCondorCluster",
-    "oar": "OARCluster",
-    "moab": "MoabCluster",
-}
-
-_MEMORY = re.compile(r"\d+(\.\d+)? ?[kMGT]i?B")
-_WALLTIME = re.compile(r"(\d+-)?\d+(:\d\d){0,2}")
-# A block takes up to 1.4 GiB, and Dask pauses a worker that uses 80 % of its memory.
-_DEFAULT_MEMORY = 2 * 2**30
 _SECONDS_TO_CLOSE = 60.0
 _MOST_REPLACED = 2  # jobs in a row that ended before a worker came
-
-
-@dataclass(frozen=True)
-class JobPlan:
-    """What a batch system is asked for.
-
-    Attributes
-    ----------
-    system : str
-        One of `BATCH_SYSTEMS`.
-    workers : int or None
-        Worker processes in all; as many jobs are submitted as hold them: one for each worker, unless Dask's
-        settings name more `processes` for a job.
-    worker_memory : str or None
-        Memory of one worker, such as "2GiB"; None = that of Dask's settings, else 2 GiB.
-    walltime : str or None
-        Time after which the batch system ends a job, as it writes it; None = that of Dask's settings.
-
-    Raises
-    ------
-    UserError
-        If the number of workers is missing, or memory or walltime cannot be read.
-    """
-
-    system: str
-    workers: int | None
-    worker_memory: str | None = None
-    walltime: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.workers is None:
-            raise UserError(
-                f"The scheduler {self.system!r} needs a number of workers; say how many, such as 8."
-            )
-        if self.worker_memory is not None and not _MEMORY.fullmatch(self.worker_memory):
-            raise UserError(
-                f"{self.worker_memory!r} is not an amount of memory; write it with its unit, such as 2GiB."
-            )
-        if self.walltime is not None and not _WALLTIME.fullmatch(self.walltime):
-            raise UserError(
-                f"{self.walltime!r} is not a walltime; write it as the batch system does, such as 04:00:00."
-            )
 
 
 class BatchJobs:
@@ -100,7 +41,6 @@ class BatchJobs:
         self._at_work: set[str] = set()  # jobs of several workers of which at least one is there
         self._told = 0  # of the refusals
         self._replaced = 0  # jobs that ended before a worker came, since the last one that came
-        self._count = math.ceil((plan.workers or 1) / _processes(plan))
 
     @property
     def address(self) -> str:
@@ -110,7 +50,7 @@ class BatchJobs:
     def submit_missing(self) -> None:
         """Submit the jobs that have not been yet, and again those that have ended."""
         self._forget_ended()
-        self._cluster.scale(jobs=self._count)
+        self._cluster.scale(jobs=self._plan.jobs)
 
     def _forget_ended(self) -> None:
         """Forget jobs of several workers that have lost all, and those that ended before a worker came.
@@ -132,7 +72,7 @@ class BatchJobs:
 
     def _names(self) -> list[str]:
         """Return the names of the workers: of their jobs, with a number if a job has several."""
-        return [worker["name"] for worker in self._cluster.scheduler_info["workers"].values()]
+        return [worker["name"] for worker in list(self._cluster.scheduler_info["workers"].values())]
 
     def _forget(self, name: str) -> None:
         job = self._cluster.workers.pop(name, None)
@@ -145,29 +85,35 @@ class BatchJobs:
         Raises
         ------
         UserError
-            If it has refused all, or all ended before a worker came, those too that were submitted again.
+            If none is left to wait for: each was refused, or ended before a worker came as did those that
+            were submitted in its place.
         """
-        jobs = list(self._cluster.workers.values())  # none as long as they are being submitted
-        self._check_not_all_ended(jobs)
+        jobs = list(self._cluster.workers.values())  # those that are being submitted are not there yet
         refused, self._told = len(self._refusals) - self._told, len(self._refusals)
-        if self._refusals and jobs and not any(job.job_id for job in jobs):
-            raise UserError(
-                f"{self._plan.system} takes none of the jobs ({self._refusals[-1]}); --dry-run shows what is "
-                "submitted, and Dask's settings (~/.config/dask/jobqueue.yaml) change it."
-            )
+        if len(jobs) >= self._plan.jobs:
+            self._check_not_all_refused(jobs)
+            self._check_not_all_ended(jobs)
         if not refused:
             return None
         number, reason = counted(refused, "job"), self._refusals[-1]
         return f"{self._plan.system} refused {number} ({reason}); the others do the work."
 
-    def _check_not_all_ended(self, jobs: Sequence[Any]) -> None:
-        is_hopeless = self._replaced == _MOST_REPLACED and not self._names()
-        if jobs and is_hopeless and all(job.has_ended and not job.has_worked for job in jobs):
-            folder = _setting(self._plan, "log-directory")
-            settings = "; 'log-directory' in Dask's settings (~/.config/dask/jobqueue.yaml) is its place"
+    def _check_not_all_refused(self, jobs: Sequence[Any]) -> None:
+        if not any(job.job_id for job in jobs):
             raise UserError(
-                f"All jobs of {self._plan.system} ended before a worker of theirs came, those too that were "
-                f"submitted again. The output of job {jobs[-1].job_id} says why"
+                f"{self._plan.system} takes none of the jobs ({self._refusals[-1]}); --dry-run shows what is "
+                f"submitted, and Dask's settings ({DASK_SETTINGS}) change it."
+            )
+
+    def _check_not_all_ended(self, jobs: Sequence[Any]) -> None:
+        taken = [job for job in jobs if job.job_id]
+        is_hopeless = self._replaced == _MOST_REPLACED and not self._names()
+        if is_hopeless and all(job.has_ended and not job.has_worked for job in taken):
+            folder = self._plan.setting("log-directory")
+            settings = f"; 'log-directory' in Dask's settings ({DASK_SETTINGS}) is its place"
+            raise UserError(
+                f"All jobs that {self._plan.system} took ended before a worker of theirs came, those too "
+                f"that were submitted again. The output of job {taken[-1].job_id} says why"
                 + (f", in {folder}." if folder else f"{settings}.")
             )
 
@@ -185,8 +131,8 @@ def job_script(plan: JobPlan) -> str:
     """
     kind = _cluster_class(plan)
     with quiet(), _refused_in_a_sentence(plan):
-        telling = telling_job(kind.job_cls, Path("FOLDER"), _prologue(plan), [])
-        job = telling("tls://HOST:PORT", name="emseg-0", **_settings(plan, security_of(Path("FOLDER"))))
+        telling = telling_job(kind.job_cls, Path("FOLDER"), plan.prologue, [])
+        job = telling("tls://HOST:PORT", name="emseg-0", **plan.settings(Path("FOLDER")))
         return str(job.job_script())
 
 
@@ -212,9 +158,9 @@ def batch_jobs(plan: JobPlan) -> Iterator[BatchJobs]:
         with _refused_in_a_sentence(plan):
             cluster = kind(
                 name="emseg",
-                job_cls=telling_job(kind.job_cls, folder, _prologue(plan), refusals),
-                scheduler_options=_scheduler_options(plan),
-                **_settings(plan, security),
+                job_cls=telling_job(kind.job_cls, folder, plan.prologue, refusals),
+                scheduler_options=plan.scheduler_options,
+                **plan.settings(folder),
             )
         try:
             yield BatchJobs(plan, cluster, security, refusals)
@@ -224,11 +170,9 @@ def batch_jobs(plan: JobPlan) -> Iterator[BatchJobs]:
 
 
 def _cluster_class(plan: JobPlan) -> Any:
-    try:
+    with imported():
         import cryptography  # noqa: F401  # Dask makes certificates with it
         import dask_jobqueue
-    except ImportError:
-        raise UserError(MISSING) from None
     return getattr(dask_jobqueue, BATCH_SYSTEMS[plan.system])
 
 
@@ -241,54 +185,12 @@ def _check_command(plan: JobPlan, kind: Any) -> None:
         )
 
 
-def _setting(plan: JobPlan, name: str) -> Any:
-    """Return a setting of the user's own Dask settings, None if it is not set."""
-    import dask
-
-    return dask.config.get(f"jobqueue.{plan.system}.{name}", None)
-
-
-def _prologue(plan: JobPlan) -> list[str]:
-    return list(_setting(plan, "job-script-prologue") or _setting(plan, "env-extra") or [])
-
-
-def _cores(plan: JobPlan) -> int:
-    return int(_setting(plan, "cores") or _setting(plan, "processes") or 1)
-
-
-def _processes(plan: JobPlan) -> int:
-    """Return how many workers one job holds: one for each of its cores, unless the user has set it."""
-    return int(_setting(plan, "processes") or _cores(plan))
-
-
-def _settings(plan: JobPlan, security: Any) -> dict[str, Any]:
-    """Return what dask-jobqueue is told; it takes all else from the user's own settings."""
-    from dask.utils import parse_bytes
-
-    settings = {
-        "cores": _cores(plan),
-        "processes": _processes(plan),
-        "protocol": "tls://",
-        "security": security,
-    }
-    if plan.worker_memory is not None:
-        settings["memory"] = parse_bytes(plan.worker_memory) * _processes(plan)
-    elif _setting(plan, "memory") is None:
-        settings["memory"] = _DEFAULT_MEMORY * _processes(plan)
-    return settings | ({} if plan.walltime is None else {"walltime": plan.walltime})
-
-
-def _scheduler_options(plan: JobPlan) -> dict[str, Any]:
-    """Return the user's options; Dask's page, which has no TLS, is for this machine only unless they say."""
-    return {"dashboard_address": "127.0.0.1:8787"} | dict(_setting(plan, "scheduler-options") or {})
-
-
 @contextmanager
 def _page_of_this_machine(plan: JobPlan) -> Iterator[None]:
     """Let Dask name its page by the address at which it opens."""
     import dask
 
-    if "dashboard_address" in (_setting(plan, "scheduler-options") or {}):
+    if "dashboard_address" in (plan.setting("scheduler-options") or {}):
         yield
         return
     with dask.config.set({"distributed.dashboard.link": "http://127.0.0.1:{port}/status"}):
@@ -304,5 +206,5 @@ def _refused_in_a_sentence(plan: JobPlan) -> Iterator[None]:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise UserError(
             f"There can be no such jobs of {plan.system} ({reason}); Dask's settings "
-            "(~/.config/dask/jobqueue.yaml) have what the options do not."
+            f"({DASK_SETTINGS}) have what the options do not."
         ) from error

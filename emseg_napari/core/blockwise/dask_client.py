@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import signal
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +17,45 @@ from emseg_napari.core.jobs import UserError
 
 SECONDS_TO_CONNECT = 5.0
 SECONDS_TO_CLOSE = 5.0
-MISSING = (
+_MISSING = (
     "Schedulers need Dask, and batch systems dask-jobqueue, which are not all installed; run: "
     'pip install "emseg-napari[cluster]"'
 )
+
+# What Dask says of a file of settings that is not YAML.
+_MALFORMED = re.compile(r"A dask config file at '(.*?)' is malformed(.*)", re.DOTALL)
+
+
+@contextmanager
+def imported() -> Iterator[None]:
+    """Import Dask and what belongs to it within a block, which takes no signals.
+
+    dask-jobqueue would take Ctrl+C for itself, and end the process without a word.
+
+    Raises
+    ------
+    UserError
+        If it is not installed, or a file of its settings cannot be read.
+    """
+    take = signal.signal
+    signal.signal = lambda *_: None  # type: ignore[assignment]
+    try:
+        yield
+    except ImportError:
+        raise UserError(_MISSING) from None
+    except ValueError as error:
+        if (found := _MALFORMED.match(str(error))) is None:
+            raise
+        raise UserError(_unreadable(found[1], found[2])) from None
+    finally:
+        signal.signal = take
+
+
+def _unreadable(file: str, details: str) -> str:
+    """Return the sentence about a file of settings: the line, and what the reader of YAML says of it."""
+    problems = re.findall(r"(.*)\n *in .*, line (\d+)", details)
+    reason = "line {1}: {0}".format(*problems[-1]) if problems else details.strip(" -")
+    return f"{file}, a file of Dask's settings, cannot be read ({reason}); correct it there."
 
 
 @contextmanager
@@ -41,10 +78,8 @@ def open_client(scheduler: str, security: Any = None) -> Iterator[Any]:
     UserError
         If Dask is not installed, or no scheduler answers at the address.
     """
-    try:
+    with imported():
         from distributed import Client, Security
-    except ImportError:
-        raise UserError(MISSING) from None
     with quiet():
         security = security or Security()
         _check_answers(scheduler, security)
@@ -67,9 +102,9 @@ def _check_answers(address: str, security: Any) -> None:
             TypeError,
             MemoryError,
         ) as error:  # other servers answer with absurd lengths
-            raise UserError(_no_answer(address)) from error
+            raise UserError(_no_answer(address, security)) from error
     if kind != "Scheduler":
-        raise UserError(_no_answer(address))
+        raise UserError(_no_answer(address, security))
 
 
 async def _kind(address: str, security: Any) -> Any:
@@ -83,7 +118,12 @@ async def _kind(address: str, security: Any) -> Any:
         return (await there.identity()).get("type")
 
 
-def _no_answer(address: str) -> str:
+def _no_answer(address: str, security: Any) -> str:
+    if address.startswith("tls://") and not security.tls_client_cert:
+        return (
+            f"No certificate is there for {address}: Dask's settings name none; write its files under "
+            "distributed.comm.tls (ca-file, client.cert, client.key) in ~/.config/dask/distributed.yaml."
+        )
     if address.startswith("tls://"):
         return (
             f"No Dask scheduler answers at {address} to the certificate that Dask's settings name "
@@ -128,6 +168,8 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             # Versions that differ are named in a sentence.
             warnings.filterwarnings("ignore", module="distributed")
+            # That OAR is not asked for memory, as the guide to clusters says.
+            warnings.filterwarnings("ignore", module="dask_jobqueue")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

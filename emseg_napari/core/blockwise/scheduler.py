@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from emseg_napari.core.blockwise.batch import BATCH_SYSTEMS, BatchJobs, JobPlan, batch_jobs
+from emseg_napari.core.blockwise.batch import BatchJobs, batch_jobs
+from emseg_napari.core.blockwise.job_plan import BATCH_SYSTEMS, JobPlan
 from emseg_napari.core.blockwise.local import run_locally
 from emseg_napari.core.blockwise.processes import Workers
 from emseg_napari.core.blockwise.work import Block, BlockProgress, BlockWork

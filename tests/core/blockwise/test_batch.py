@@ -1,6 +1,7 @@
 """Workers that are jobs of a batch system: its commands are stand-ins that start and end processes."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,10 +18,12 @@ from emseg_napari.core.blockwise import (
     certificate,
     dask_client,
     dask_runner,
+    job_plan,
     job_script,
     run_blocks,
 )
 from emseg_napari.core.blockwise.certificate import certificate_folder
+from emseg_napari.core.files import is_temporary
 from emseg_napari.core.jobs import Event, JobContext, Message, UserError
 from emseg_napari.inference import plan
 from emseg_napari.inference.volume import VolumeTask, predict_volume
@@ -110,11 +113,85 @@ def test_dask_settings_of_the_user_count_where_no_option_is_given():
     assert "#SBATCH -t 02:00:00" in later
 
 
-@pytest.mark.parametrize("system", [name for name in BATCH_SYSTEMS if name not in ("htcondor", "oar")])
+@pytest.mark.parametrize(
+    ("text", "asked"), [("2G", "2G"), ("3 GiB", "3G"), ("1GB", "954M"), ("1.5G", "2G"), ("2048M", "2G")]
+)
+def test_memory_is_read_in_the_spellings_of_dask_and_of_slurm(text, asked):
+    assert f"#SBATCH --mem={asked}" in script_of("slurm", 8, text).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "sentence"),
+    [
+        ("memory", 2, "2 is not an amount of memory"),
+        ("memory", "1GB", "1GB for 2 workers is too little memory"),
+        ("walltime", "tomorrow", "'tomorrow' is not a walltime"),
+        ("walltime", 43200, "43200 is not a walltime; .* in quotes"),  # 12:00:00 without quotes
+        ("cores", "many", "'many' is not a whole number"),
+    ],
+)
+def test_settings_of_dask_that_cannot_be_used_are_a_sentence(setting, value, sentence):
+    import dask
+
+    with (
+        dask.config.set({"jobqueue.slurm.cores": 2, f"jobqueue.slurm.{setting}": value}),
+        pytest.raises(
+            UserError, match=rf"'{setting}' of slurm in Dask's settings .*jobqueue.yaml.: {sentence}"
+        ),
+    ):
+        script_of("slurm", 2)
+
+
+def test_workers_are_rounded_up_to_whole_jobs():
+    import dask
+
+    with dask.config.set({"jobqueue.slurm.cores": 3}):
+        asked = Scheduler("slurm", 4).plan
+        assert asked
+        assert (asked.jobs, asked.processes) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("jobqueue:\n  slurm:\n\tcores: 2\n", r"line 3: found character .* that cannot start any token"),
+        ("jobqueue: [a\nslurm: 3\n", "line 2: expected"),
+        ("cores", "config files must have a dict"),
+    ],
+)
+def test_a_file_of_settings_that_cannot_be_read_is_named_with_its_line(tmp_path, text, reason):
+    import dask
+
+    file = tmp_path / "jobqueue.yaml"
+    file.write_text(text)
+    sentence = (
+        rf"{re.escape(str(file))}, a file of Dask's settings, cannot be read \({reason}.*correct it there"
+    )
+    with pytest.raises(UserError, match=sentence), dask_client.imported():
+        dask.config.collect(paths=[str(file)], env={})
+
+
+def test_importing_dask_jobqueue_takes_no_signal(tmp_path):
+    code = (
+        "import signal; from emseg_napari.core.blockwise.dask_client import imported\n"
+        "with imported(): import dask_jobqueue\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("system", [name for name in BATCH_SYSTEMS if name != "htcondor"])
 def test_every_batch_system_has_its_job(system):
     script = script_of(system, 2, "2GiB", "04:00")
     assert "04:00" in script
     assert "tls://HOST:PORT" in script
+
+
+def test_what_dask_jobqueue_warns_of_does_not_reach_the_terminal(recwarn):
+    assert "#OAR -l /nodes=1/core=1" in script_of("oar", 2)
+    assert not list(recwarn)
 
 
 def test_what_a_batch_system_does_not_have_is_a_sentence():
@@ -130,7 +207,9 @@ def test_what_a_batch_system_does_not_have_is_a_sentence():
         (("slurm",), "'slurm' needs a number of workers"),
         (("slurm", 2, "much"), "'much' is not an amount of memory"),
         (("slurm", 2, "3"), "'3' is not an amount of memory"),
+        (("slurm", 2, "900MB"), "900MB is too little memory: a block takes up to 0.7 GiB"),
         (("slurm", 2, None, "all night"), "'all night' is not a walltime"),
+        (("slurm", 2, None, "00:00:00"), "'00:00:00' is not a walltime"),
         (("slurm", 5000), "5000 workers cannot be started"),
         (("local", 2, "2GiB"), "go with a batch system only"),
         ((None, None, None, "1:00"), "go with a batch system only"),
@@ -191,7 +270,9 @@ def test_a_job_with_another_environment_is_named(slurm, output, tmp_path):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """All files but those of which a killed worker had written a part, which nothing reads."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not is_temporary(path.name)]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_the_connection_of_jobs_is_encrypted_and_needs_the_certificate(slurm, output):
@@ -205,9 +286,12 @@ def test_the_connection_of_jobs_is_encrypted_and_needs_the_certificate(slurm, ou
         if not strangers and isinstance(event, Message):
             address = event.text.removeprefix("Working with the scheduler ").split(";")[0].rstrip(".")
             monkey.setattr(dask_client, "SECONDS_TO_CONNECT", 2.0)
-            for security in (None, Security.temporary()):
+            for security, reason in (
+                (None, "Dask's settings name none"),
+                (Security.temporary(), "to the certificate"),
+            ):
                 with (
-                    pytest.raises(UserError, match="to the certificate"),
+                    pytest.raises(UserError, match=reason),
                     dask_client.open_client(address, security),
                 ):
                     pass
@@ -229,7 +313,7 @@ def test_jobs_that_are_refused_are_a_sentence_with_what_the_command_said(slurm, 
 
 
 def test_jobs_that_are_refused_are_told_and_the_others_do_the_work(slurm, output):
-    slurm.refuse_jobs(but_one=True)
+    slurm.refuse_jobs(2, 3)
     events: list[Event] = []
     assert run_blocks(Writing(output), cubes(9), Scheduler("slurm", 3), JobContext(events.append)) == []
     assert written(output) == list(range(9))
@@ -237,6 +321,27 @@ def test_jobs_that_are_refused_are_told_and_the_others_do_the_work(slurm, output
     told = [text for text in messages if text.startswith("slurm refused ")]
     assert sum(int(text.split()[2]) for text in told) == 2
     assert told[-1].endswith("(sbatch: error: invalid partition specified: nowhere); the others do the work.")
+
+
+def test_a_job_that_was_refused_does_not_end_the_work_while_another_is_submitted_again(slurm, output):
+    slurm.refuse_jobs(2)
+    events: list[Event] = []
+    report = after(4, events, lambda: slurm.kill(slurm.jobs()[0]))
+    assert run_blocks(Writing(output, 0.2), cubes(20), Scheduler("slurm", 2), JobContext(report)) == []
+    assert written(output) == list(range(20))
+    assert len(slurm.jobs()) == 2
+
+
+def test_jobs_of_which_some_are_refused_and_the_others_end_at_once_are_a_sentence(slurm, output, monkeypatch):
+    import dask
+
+    monkeypatch.setattr(dask_runner, "_SECONDS_BETWEEN_COUNTS", 0.2)
+    slurm.refuse_jobs(2)
+    with (
+        dask.config.set({"jobqueue.slurm.job-script-prologue": ["exit 1"]}),
+        pytest.raises(UserError, match=r"All jobs that slurm took ended before"),
+    ):
+        run_blocks(Writing(output), cubes(4), Scheduler("slurm", 2))
 
 
 @pytest.mark.parametrize("cores", [1, 2])
@@ -264,14 +369,14 @@ def test_jobs_that_end_at_once_again_and_again_are_a_sentence(
     user = {"job-script-prologue": ["exit 1"], "log-directory": folder and str(tmp_path / folder)}
     with (
         dask.config.set({f"jobqueue.slurm.{name}": value for name, value in user.items()}),
-        pytest.raises(UserError, match=rf"All jobs of slurm ended before .* The output of job \d+ {said}"),
+        pytest.raises(UserError, match=rf"All jobs that slurm took ended .* The output of job \d+ {said}"),
     ):
         run_blocks(Writing(output), cubes(4), Scheduler("slurm", 1))
     assert len(slurm.jobs()) == 3
 
 
 def test_a_job_that_is_still_in_memory_does_not_keep_its_scheduler_from_closing(slurm):
-    with batch.batch_jobs(batch.JobPlan("slurm", 2)) as jobs:
+    with batch.batch_jobs(job_plan.JobPlan("slurm", 2)) as jobs:
         jobs.submit_missing()
         wait_until(lambda: len(jobs._cluster.workers) == 2)
         kept = list(jobs._cluster.workers.values())
@@ -396,4 +501,4 @@ def test_the_message_of_a_scheduler_says_that_its_connection_is_not_encrypted(ou
 
 
 def test_the_default_memory_of_a_worker_holds_a_block_before_dask_pauses_it():
-    assert 0.8 * batch._DEFAULT_MEMORY > 1.4 * 2**30
+    assert 0.8 * job_plan._DEFAULT_MEMORY > 1.4 * 2**30
