@@ -25,7 +25,7 @@ from emseg_napari.cli.inputs import (
     say_notes,
 )
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.reporting import job_context, show_result
+from emseg_napari.cli.reporting import job_context, quietly, show_result
 from emseg_napari.cli.scoretables import show_scores
 from emseg_napari.core.jobs import Cancelled, Message
 from emseg_napari.core.labels import Convention
@@ -92,7 +92,7 @@ def _read(path: Location, labels: Location, kind: Kind | None, fills: bool) -> P
     from emseg_napari.evaluation.independence import refuse_same
     from emseg_napari.evaluation.predictions import prediction_in
 
-    volume, record = open_prediction(path, kind, fills=fills)
+    volume, record = quietly(open_prediction, path, kind, fills=fills)
     if is_one_or_copy(location_of(volume.source), source_of(labels, is_labels=True)):
         refuse_same(display_name(path), display_name(labels))
     found = prediction_in(volume, path, kind, record)

@@ -10,7 +10,7 @@ from emseg_napari.cli.executioninfo import show_execution
 from emseg_napari.cli.guard import guarded
 from emseg_napari.cli.inputs import STACK, JsonOption, parsed_location
 from emseg_napari.cli.outputinfo import file_figures, file_lines, read_file
-from emseg_napari.cli.reporting import show_result
+from emseg_napari.cli.reporting import quietly, show_result
 from emseg_napari.core.text import counted
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import shape_text, slices_text
@@ -37,7 +37,7 @@ def info(what: WhatArgument = None, as_json: JsonOption = False) -> None:
         show_execution(as_json)
         return
     if _is_stack(what):
-        file, record = read_file(what)
+        file, record = quietly(read_file, what)
         show_result("\n".join(file_lines(what, file, record)), file_figures(what, file, record), as_json)
         return
     run = open_run(what)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 import typer
 
+from emseg_napari.cli.reporting import quietly
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.files import writable_folder
 from emseg_napari.core.jobs import UserError
@@ -142,7 +143,8 @@ def open_pair(
         If one cannot be read or they do not belong together.
     """
     refuse_image(labels_path, image_path)
-    volume, known = open_volume(image_path, fills=fills), open_volume(labels_path, fills=True, labels=True)
+    volume = quietly(open_volume, image_path, fills=fills)
+    known = quietly(open_volume, labels_path, fills=True, labels=True)
     with _naming_the_option():
         image, labels = loaded(volume), labels_in(known, convention)
     say_notes(image_path, volume)
@@ -163,7 +165,7 @@ def read_known(path: Location, convention: Convention | None) -> SparseStack:
     ------
     UserError
     """
-    volume = open_volume(path, fills=True, labels=True)
+    volume = quietly(open_volume, path, fills=True, labels=True)
     with _naming_the_option():
         known = labels_in(volume, convention)
     say_notes(path, volume)

@@ -23,7 +23,7 @@ from emseg_napari.cli.inputs import (
     say_notes,
 )
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.reporting import job_context, quiet_libraries, show_result
+from emseg_napari.cli.reporting import job_context, quiet_libraries, quietly, show_result
 from emseg_napari.cli.scheduling import DryRunOption, is_volume, show_job_script, with_scheduler
 from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import Cancelled, UserError
@@ -81,7 +81,7 @@ def predict(
 def _predict_to_tiff(
     trained: Run, image: Location, output: Path, kind: Kind, settings: PredictionSettings, as_json: bool
 ) -> None:
-    volume = open_volume(image, fills=settings.missing_is_empty)
+    volume = quietly(open_volume, image, fills=settings.missing_is_empty)
     stack = supported(read_whole(volume))
     say_notes(image, volume)
     chosen = checked_range(settings.slices, stack, image)

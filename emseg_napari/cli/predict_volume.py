@@ -9,7 +9,14 @@ import typer
 
 from emseg_napari.cli.guard import FAULT
 from emseg_napari.cli.inputs import say_notes
-from emseg_napari.cli.reporting import blocks, list_failures, quiet_libraries, resumable_job, show_result
+from emseg_napari.cli.reporting import (
+    blocks,
+    list_failures,
+    quiet_libraries,
+    quietly,
+    resumable_job,
+    show_result,
+)
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
@@ -51,7 +58,7 @@ def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> N
     typer.Exit
         If some blocks failed.
     """
-    volume = open_volume(task.image)
+    volume = quietly(open_volume, task.image)
     say_notes(task.image, volume)
     with quiet_libraries() as stream, resumable_job(stream, f"in {task.output}") as context:
         from emseg_napari.inference.fit import report_fit  # loads ONNX Runtime
@@ -72,7 +79,7 @@ def predict_to_zarr(task: PredictTask, scheduler: Scheduler, as_json: bool) -> N
 def check_memory(image: Location, settings: PredictionSettings) -> None:
     """Raise `UserError` if an image is too large to be predicted as a whole, as into a TIFF file."""
     try:
-        volume = open_volume(image)
+        volume = quietly(open_volume, image)
     except UserError:
         return  # reading it raises the reason
     first, end = settings.slices or (0, len(volume))

@@ -7,9 +7,9 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, ParamSpec, TextIO, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
@@ -31,6 +31,8 @@ from emseg_napari.core.jobs import (
 )
 from emseg_napari.core.text import counted
 
+P = ParamSpec("P")
+T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 5.0
 _LISTED = 20
 
@@ -78,6 +80,12 @@ def quiet_libraries() -> Iterator[TextIO]:
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
+
+
+def quietly(open_: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    """Call a function that opens a file or an address, within `quiet_libraries`."""
+    with quiet_libraries():
+        return open_(*arguments, **options)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from emseg_napari.cli.inputs import (
     say_notes,
 )
 from emseg_napari.cli.options import given_values, with_options_of
-from emseg_napari.cli.reporting import job_context, show_result
+from emseg_napari.cli.reporting import job_context, quietly, show_result
 from emseg_napari.cli.scheduling import DryRunOption, is_volume, show_job_script, with_scheduler
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import LOCAL, Scheduler
@@ -98,7 +98,7 @@ class _Source:
 
 def _segment_to_tiff(source: _Source, output: Path, settings: CellSettings, as_json: bool) -> None:
     started = time.monotonic()
-    volume, record = open_prediction(source.path, source.kind, fills=settings.missing_is_empty)
+    volume, record = quietly(open_prediction, source.path, source.kind, fills=settings.missing_is_empty)
     say_notes(source.path, volume)
     boundary, made_from, predicted = _read(source, volume, record)
     try:

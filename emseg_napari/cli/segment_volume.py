@@ -14,7 +14,7 @@ import typer
 
 from emseg_napari.cli.guard import FAULT
 from emseg_napari.cli.inputs import say_notes
-from emseg_napari.cli.reporting import blocks, list_failures, resumable_job, show_result
+from emseg_napari.cli.reporting import blocks, list_failures, quietly, resumable_job, show_result
 from emseg_napari.cli.sentences import sentence_of
 from emseg_napari.cli.streams import echo
 from emseg_napari.core.blockwise import Scheduler
@@ -51,7 +51,9 @@ def segment_to_zarr(task: SegmentTask, scheduler: Scheduler, as_json: bool) -> N
     typer.Exit
         If some slices have no cells.
     """
-    boundary, record = open_boundary(task.probability, task.kind, fills=task.settings.missing_is_empty)
+    boundary, record = quietly(
+        open_boundary, task.probability, task.kind, fills=task.settings.missing_is_empty
+    )
     say_notes(task.probability, boundary.volume)
     say_taken_for(boundary, task.kind, record)
     destination = Destination(task.output, cells_record(boundary, record, task.settings))

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from emseg_napari import __version__, inference
 from emseg_napari.cli import app, main
 from emseg_napari.cli.options import flag_of
+from emseg_napari.cli.reporting import quietly
 from emseg_napari.cli.train import FLAGS, _figures, _sentence
 from emseg_napari.core.jobs import Cancelled, EpochEnded, JobContext
 from emseg_napari.core.labels import INTERIOR, to_isbi
@@ -375,6 +376,24 @@ def test_ctrl_c_in_a_prediction_writes_nothing(
     assert result.stderr == f"emseg: Stopped; {tmp_path / 'o.tif'} was not written.\n"
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_what_libraries_log_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    code = (
+        "import logging, sys; from emseg_napari.cli import main\n"
+        "sys.argv = ['emseg', '--version']\n"
+        "try: main()\n"
+        "except SystemExit: logging.getLogger('asyncio').error('Task was destroyed but it is pending!')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_what_libraries_write_past_python_while_a_file_is_opened_does_not_reach_the_terminal(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert quietly(lambda text: os.write(2, text), b"E1201 google_auth_provider.cc:188] no credentials") == 49
+    assert capfd.readouterr().err == ""
 
 
 def test_a_fault_of_ours_is_one_sentence_and_its_details_are_in_a_file(

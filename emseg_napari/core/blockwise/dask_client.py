@@ -38,7 +38,7 @@ def imported() -> Iterator[None]:
         If it is not installed, or a file of its settings cannot be read.
     """
     take = signal.signal
-    signal.signal = lambda *_: None  # type: ignore[assignment]
+    signal.signal = lambda *_: None
     try:
         yield
     except ImportError:
