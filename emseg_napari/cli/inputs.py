@@ -30,7 +30,7 @@ from emseg_napari.settings import PredictionSettings
 L = TypeVar("L", bound=Location)
 STACK = (
     "TIFF, PNG, OME-Zarr, N5, precomputed, HDF5 or MRC, a folder of numbered slices, or an address (s3://, "
-    "gs://, https://) of an OME-Zarr, Zarr, N5 or precomputed volume"
+    "gs://, https://, http://) of an OME-Zarr, Zarr, N5 or precomputed volume"
 )
 
 
