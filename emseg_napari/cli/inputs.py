@@ -86,11 +86,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write the figures as o
 
 
 def _parsed_output(text: str) -> Location:
-    output = parsed_location(text)
-    try:
-        check_writable(output)
-    except UserError as error:
-        raise typer.BadParameter(str(error)) from None
+    return _parsed(_output_location, text)
+
+
+def _output_location(text: str) -> Location:
+    output = location_of(text)
+    check_writable(output)
     return output
 
 
