@@ -71,13 +71,14 @@ def largest_tile(run: Run, settings: PredictionSettings, shape: tuple[int, ...])
     """Return (y, x) in pixels of the network: it is given no more of slices (y, x) at once."""
     network = run.settings.network
     px, halo = min(settings.tile_px, _LARGEST_PX.get(network, settings.tile_px)), HALOS.get(network, WIDEST)
+    # It may begin between two lines of the grid.
+    most = _on_grid(px) + GRID_PX + halo.before + halo.after
     rows, columns = Grid(shape, settings.scale_for(run.record.scale)).shape
-    around = halo.before + halo.after
-    return _on_grid(min(rows, px)) + around, _on_grid(min(columns, px)) + around
+    return min(_on_grid(rows), most), min(_on_grid(columns), most)
 
 
 def _on_grid(px: int) -> int:
-    return (-(-px // GRID_PX) + 1) * GRID_PX  # it may begin between two of the grid's lines
+    return -(-px // GRID_PX) * GRID_PX
 
 
 def backend_of(network: bytes, name: str) -> Backend:

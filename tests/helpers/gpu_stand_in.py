@@ -94,7 +94,8 @@ def plug_in(monkeypatch: pytest.MonkeyPatch, *providers: str) -> Gpus:
             gpus.now += gpus.seconds.get(self._name, 1.0)
             gpus.while_running()
             gpus.pixels.append(next(iter(given.values())).size)
-            if self._name in gpus.full or (gpus.pixels[-1] > gpus.most_px and self._providers[0] != PROCESSOR):
+            too_large = gpus.pixels[-1] > gpus.most_px and self._providers[0] != PROCESSOR
+            if self._name in gpus.full or too_large:
                 raise RuntimeError("Failed to allocate memory for requested buffer of size 1000\nat a line")
             return [
                 found + gpus.errors.get(self._name, 0) for found in self._session.run(outputs, given, options)

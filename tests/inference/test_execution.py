@@ -146,7 +146,7 @@ def test_a_gpu_without_memory_is_left_for_the_processor_before_the_first_slice(g
 
 def test_a_gpu_without_memory_for_the_tile_that_is_used_is_left_before_the_first_slice(gpus, run, tmp_path):
     measured(gpus)
-    gpus.most_px, said = 300**2, []
+    gpus.most_px, said = 250**2, []
     image = np.random.default_rng(0).integers(0, 256, (1, 128, 512)).astype(np.uint8)
     predict(image, run, PLAIN, JobContext(said.append))
     assert sum("Failed to allocate" in one.text for one in said if isinstance(one, Message)) == 3
@@ -159,7 +159,7 @@ def test_a_gpu_without_memory_for_the_tile_that_is_used_is_left_before_the_first
     assert gpus.ran[-1] == "CUDA, float16"
 
 
-@pytest.mark.parametrize("settings", [{}, {"tile_px": 64}, {"tile_px": 64, "scale": 1.7}, {"scale": 0.6}])
+@pytest.mark.parametrize("settings", [{}, {"tile_px": 64}, {"tile_px": 64, "scale": 1.7}, {"scale": 0.93}])
 def test_a_network_is_given_no_more_than_the_tile_that_is_checked(monkeypatch, run, settings):
     gpus, settings = plug_in(monkeypatch), PLAIN.model_copy(update=settings)
     image = np.random.default_rng(0).integers(0, 256, (1, 210, 330)).astype(np.uint8)
@@ -244,6 +244,7 @@ def test_what_could_not_be_loaded_is_used_as_soon_as_it_can_be(gpus, run):
     assert chosen_for(run, JobContext()) == PROCESSOR
     gpus.absent = set()
     next_process()
+    measured(gpus)
     assert chosen_for(run, JobContext()) == FLOAT16
 
 
