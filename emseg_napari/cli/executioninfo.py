@@ -45,7 +45,10 @@ def _figures(trial: Trial) -> dict[str, Any]:
 def _lines(figures: dict[str, Any]) -> list[str]:
     lines = [f"predictions are computed on: {figures['computes_on']}"]
     if figures["remembered_in"] is None:
-        lines.append("nothing was measured: the installed ONNX Runtime has nothing else for this machine")
+        lines.append(
+            "nothing was measured: the installed ONNX Runtime has nothing else for this machine, or "
+            "EMSEG_ON_PROCESSOR is set"
+        )
     else:
         lines += [_line(one) for one in figures["tried"]]
         lines.append(f"remembered in {figures['remembered_in']}: remove it to measure again")

@@ -16,12 +16,14 @@ from emseg_napari.core import machine
 from emseg_napari.core.files import read_json
 from emseg_napari.core.jobs import Cancelled, ShouldStop, UserError, never
 from emseg_napari.inference.execution import PROCESSOR, Execution
+from emseg_napari.inference.grid import Grid
 from emseg_napari.inference.sessions import first_line, is_on_gpu, loaded, session_of
 from emseg_napari.inference.slice_predictor import Backend, Network, StoppableNetwork
-from emseg_napari.inference.tiles import HALOS, halo_of
+from emseg_napari.inference.tiles import GRID_PX, HALOS, WIDEST, halo_of
 from emseg_napari.models import ridge
 from emseg_napari.models.pixel_features import RECIPE_KEY, FeatureRecipe, pixel_features
 from emseg_napari.models.run import Run
+from emseg_napari.settings import PredictionSettings
 from emseg_napari.settings.titles import title_of
 
 # What two strokes of the ridge filter's clean-up are seen to be connected by, where it sees but a window.
@@ -63,6 +65,20 @@ def load_backend(run: Run, threads: int, execution: Execution = PROCESSOR) -> Ba
         recipe = _recipe(session, run.network_file)
         return Backend(_per_slice(_trees(session, recipe)), halo_of(recipe.reach_px), _LARGEST_PX[network])
     return _network_backend(session, network)
+
+
+def largest_tile(run: Run, settings: PredictionSettings, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return (y, x) in pixels of the network: it is given no more of slices (y, x) at once."""
+    network = run.settings.network
+    px, halo = min(settings.tile_px, _LARGEST_PX.get(network, settings.tile_px)), HALOS.get(network, WIDEST)
+    # It may begin between two lines of the grid.
+    most = _on_grid(px) + GRID_PX + halo.before + halo.after
+    rows, columns = Grid(shape, settings.scale_for(run.record.scale)).shape
+    return min(_on_grid(rows), most), min(_on_grid(columns), most)
+
+
+def _on_grid(px: int) -> int:
+    return -(-px // GRID_PX) * GRID_PX
 
 
 def backend_of(network: bytes, name: str) -> Backend:

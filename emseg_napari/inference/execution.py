@@ -6,6 +6,7 @@ computes on one kind of device.
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,10 +65,14 @@ PROCESSOR = Execution()
 def candidates() -> list[Execution]:
     """Return what may be faster on this machine than `PROCESSOR`; on most there is nothing.
 
+    Nor is there if the environment variable EMSEG_ON_PROCESSOR is set.
+
     Of processors only ARM's: on x86 (one thread of an AMD EPYC with avx512_vnni, ONNX Runtime 1.32, December
     2026) the starter takes as long in float16; in int8 it takes 0.4 times as long, but differs on the phantom
     by 0.19, and by 0.04 at least if only one convolution is in int8.
     """
+    if os.environ.get("EMSEG_ON_PROCESSOR"):
+        return []
     found = [
         Execution(provider, precision)
         for provider in onnxruntime.get_available_providers()

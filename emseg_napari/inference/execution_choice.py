@@ -1,15 +1,16 @@
 """Choice of what networks are computed on: what a short measurement finds fastest and accurate.
 
-It is made once for each machine and version and remembered in a file. Where there is nothing to choose
-from, nothing is measured.
+It is made once for each machine and version and remembered in a file. Where a GPU could compute nothing at
+all, its libraries, its memory or the GPU itself may be missing only now: each process tries that once more.
+Where there is nothing to choose from, nothing is measured.
 """
 
 from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
@@ -24,7 +25,7 @@ from emseg_napari.core.jobs import JobContext, Message, UserError
 from emseg_napari.core.locks import Occupied, locked
 from emseg_napari.core.user_folder import config_folder
 from emseg_napari.inference.execution import PROCESSOR, Execution, candidates
-from emseg_napari.inference.execution_trials import Trial, check, measured
+from emseg_napari.inference.execution_trials import Trial, check, is_settled, measured
 from emseg_napari.inference.sessions import first_line, session_of
 from emseg_napari.models.run import Run
 from emseg_napari.settings import BASELINES
@@ -32,9 +33,13 @@ from emseg_napari.settings import BASELINES
 _LEAST_GAIN = 1.2  # less may be noise, and is no reason to be bound to a kind of machine
 _PATIENCE_S = 60.0  # for which another process may measure
 _TRIALS = TypeAdapter(list[Trial])
+# Of this process, by file: where nothing can be written, it would be measured for each prediction.
+_known: dict[Path, list[Trial]] = {}
 
 
-def chosen_for(run: Run, context: JobContext, threads: int = 0) -> Execution:
+def chosen_for(
+    run: Run, context: JobContext, threads: int = 0, tile: tuple[int, int] | None = None
+) -> Execution:
     """Return what the network of a run is best computed on here.
 
     Parameters
@@ -45,6 +50,8 @@ def chosen_for(run: Run, context: JobContext, threads: int = 0) -> Execution:
         fastest.
     threads : int
         Processor threads; 0 = as many as the process may.
+    tile : (int, int), optional
+        (y, x) of the largest tile that it is given, for which a GPU must have the memory.
 
     Raises
     ------
@@ -62,7 +69,7 @@ def chosen_for(run: Run, context: JobContext, threads: int = 0) -> Execution:
         return PROCESSOR
     for execution in faster:
         try:
-            check(run.network_file, stat.st_mtime_ns, stat.st_size, threads, execution)
+            check(run.network_file, stat.st_mtime_ns, stat.st_size, threads, execution, tile)
             return execution
         except Exception as error:  # also of ONNX Runtime, such as for lack of memory
             context.report(Message(f"This network is not computed on {execution}: {first_line(error)}."))
@@ -100,16 +107,36 @@ def trials(context: JobContext, clock: Callable[[], float] = time.perf_counter) 
     if not candidates():
         return [Trial(PROCESSOR)]
     target = file_here()
-    found = _remembered(target)
-    if all(trial.is_over for trial in found):
-        return found
+    if target not in _known and is_settled(found := _remembered(target)):
+        _known[target] = found
+    if target not in _known:
+        with _turn(target, context):
+            found = _remembered(target)  # another process may have measured meanwhile
+            _known[target] = measured(found, lambda known: _remember(target, known), context, clock)
+    return _known[target]
+
+
+def is_measured() -> bool:
+    """Whether `trials` has nothing to measure nor to try."""
+    return file_here() in _known or is_settled(_remembered(file_here()))
+
+
+@contextmanager
+def _turn(target: Path, context: JobContext) -> Iterator[None]:
+    """Wait until no other process measures, or nothing can be locked."""
     with suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target, _PATIENCE_S) if target.parent.is_dir() else nullcontext():
-        found = _remembered(target)  # another process may have measured meanwhile
-        if all(trial.is_over for trial in found):
-            return found
-        return measured(found, lambda known: _remember(target, known), context, clock)
+    end = time.monotonic() + _PATIENCE_S
+    with ExitStack() as stack:
+        while target.parent.is_dir():
+            context.check_stop()
+            try:
+                stack.enter_context(locked(target))
+                break
+            except Occupied:
+                if time.monotonic() > end:
+                    raise
+        yield
 
 
 def file_here() -> Path:

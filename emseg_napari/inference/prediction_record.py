@@ -52,8 +52,8 @@ def begun_on(output: Location) -> Execution | None:
         if str(execution) == stated:
             return execution
     raise UserError(
-        f"{output} was begun on {stated}, which this machine does not have; resume it on one that has, or "
-        "choose another output."
+        f"{output} was begun on {stated}, which this machine does not have, or may not use "
+        "(EMSEG_ON_PROCESSOR); resume it on one that has, or choose another output."
     )
 
 

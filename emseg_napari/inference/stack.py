@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from emseg_napari.core.jobs import JobContext, Progress, ShouldStop, SlicePredicted, UserError, never
-from emseg_napari.inference.backends import load_backend
+from emseg_napari.inference.backends import largest_tile, load_backend
 from emseg_napari.inference.execution import PROCESSOR, Execution
-from emseg_napari.inference.execution_choice import chosen_for
+from emseg_napari.inference.execution_choice import chosen_for, is_measured
 from emseg_napari.inference.quick_look import quick_look
 from emseg_napari.inference.slice_predictor import SlicePredictor
 from emseg_napari.inference.tiles import whole
@@ -102,7 +102,8 @@ def predict(
     check_prediction_scale(run, settings, image.shape[1:], math.prod(image.shape[1:]))
     if settings.close_gaps:
         check_size(image.shape[1:])
-    predictor = load_predictor(run, settings, chosen_for(run, context, settings.threads))
+    tile = largest_tile(run, settings, image.shape[1:])
+    predictor = load_predictor(run, settings, chosen_for(run, context, settings.threads, tile))
     result = np.empty((end - first, *image.shape[1:]), np.float32)
     order = sorted(range(first, end), key=lambda z: (abs(z - (near or 0)), z))
     if near is not None:
@@ -123,9 +124,13 @@ def predict(
 def warm_up(should_stop: ShouldStop = never) -> None:
     """Spend now the seconds that the first prediction would spend before its first slice.
 
-    `should_stop` says whether another job waits.
+    `should_stop` says whether another job waits. Nothing is measured, since the window may be closed at any
+    moment, which would count as an end of the program.
     """
-    predict(np.eye(_WARM_UP_PX, dtype=np.uint8), STARTER, context=JobContext(should_stop=should_stop))
+    run, context = open_run(STARTER), JobContext(should_stop=should_stop)
+    execution = chosen_for(run, context) if is_measured() else PROCESSOR
+    predictor = load_predictor(run, PredictionSettings(), execution)
+    predictor.probability(np.eye(_WARM_UP_PX, dtype=np.uint8), should_stop)
     load_closing()
 
 

@@ -17,6 +17,8 @@ import numpy as np
 
 from emseg_napari.core.blockwise import Scheduler, connected
 from emseg_napari.core.jobs import BlockFailed, JobContext, Message, UserError
+from emseg_napari.inference.backends import largest_tile
+from emseg_napari.inference.execution import PROCESSOR, Execution
 from emseg_napari.inference.execution_choice import chosen_for
 from emseg_napari.inference.partial_slices import PartialLevels, sentence_on
 from emseg_napari.inference.plan import Plan, VolumeTask, outward, planned
@@ -104,9 +106,10 @@ def predict_volume(
     check_writable(location_of(task.output))
     run = run if isinstance(run, Run) else open_run(run)
     # Errors that prevent prediction are raised before a new output is made.
-    execution = begun_on(location_of(task.output)) or chosen_for(run, context, task.settings.threads)
+    volume = volume_of(volume)
+    execution = begun_on(location_of(task.output)) or _chosen(volume, run, task, context)
     predictor = load_predictor(run, task.settings, execution)
-    plan = planned(volume_of(volume), run, task, execution)
+    plan = planned(volume, run, task, execution)
     is_new = not is_begun(plan.work.output)
     # To resume what is complete takes no workers; a batch system's are submitted when there are blocks.
     early = is_new or task.scheduler.plan
@@ -116,6 +119,14 @@ def predict_volume(
         # At once: what is there of a large output takes a while to list.
         _look(predictor, plan, written, context)
         return _run(plan, written, scheduler, context)
+
+
+def _chosen(volume: Volume, run: Run, task: VolumeTask, context: JobContext) -> Execution:
+    """Workers may have other GPUs or none, and those of one machine would share the memory of its GPU."""
+    if task.scheduler.address is not None:
+        return PROCESSOR
+    tile = largest_tile(run, task.settings, volume.shape[1:])
+    return chosen_for(run, context, task.settings.threads, tile)
 
 
 def _look(predictor: SlicePredictor, plan: Plan, written: VolumeOutput, context: JobContext) -> None:

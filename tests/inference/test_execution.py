@@ -9,10 +9,12 @@ import onnx
 import onnxruntime
 import pytest
 
+from emseg_napari.annotation.suggest.search_stack import search_places
 from emseg_napari.core.blockwise import Scheduler
 from emseg_napari.core.jobs import Cancelled, JobContext, Message, UserError
 from emseg_napari.core.locks import OutputLock
 from emseg_napari.inference import execution_choice, execution_trials, load_predictor, plan, predict
+from emseg_napari.inference.backends import largest_tile
 from emseg_napari.inference.execution import PROCESSOR, Execution
 from emseg_napari.inference.execution_choice import chosen_for, file_here, ranked, trials
 from emseg_napari.inference.fit import fit_to_run
@@ -25,7 +27,8 @@ from emseg_napari.models import run as run_module
 from emseg_napari.models.starter import STARTER_FOLDER
 from emseg_napari.settings import PredictionSettings
 from helpers.faults import another_process
-from helpers.gpu_stand_in import CUDA, DIRECTML, plug_in
+from helpers.gpu_stand_in import CUDA, DIRECTML, next_process, plug_in
+from helpers.timing import wait_until, within
 from helpers.tiny_runs import tiny_network_run
 
 FLOAT32, TF32, FLOAT16 = (Execution(CUDA, precision) for precision in ("float32", "TF32", "float16"))
@@ -141,6 +144,38 @@ def test_a_gpu_without_memory_is_left_for_the_processor_before_the_first_slice(g
     assert chosen_for(run, JobContext()) == FLOAT16
 
 
+def test_a_gpu_without_memory_for_the_tile_that_is_used_is_left_before_the_first_slice(gpus, run, tmp_path):
+    measured(gpus)
+    gpus.most_px, said = 250**2, []
+    image = np.random.default_rng(0).integers(0, 256, (1, 128, 512)).astype(np.uint8)
+    predict(image, run, PLAIN, JobContext(said.append))
+    assert sum("Failed to allocate" in one.text for one in said if isinstance(one, Message)) == 3
+    predict_volume(image, run, VolumeTask(tmp_path / "p.zarr", PLAIN))
+    assert "computed_on" not in VolumeOutput(tmp_path / "p.zarr").record
+    gpus.ran.clear()
+    predict(image[:, :32, :32], run, PLAIN)
+    assert gpus.ran[-1] == "CUDA, float16"
+    predict(image, run, PLAIN.model_copy(update={"tile_px": 64}))
+    assert gpus.ran[-1] == "CUDA, float16"
+
+
+@pytest.mark.parametrize("settings", [{}, {"tile_px": 64}, {"tile_px": 64, "scale": 1.7}, {"scale": 0.93}])
+def test_a_network_is_given_no_more_than_the_tile_that_is_checked(monkeypatch, run, settings):
+    gpus, settings = plug_in(monkeypatch), PLAIN.model_copy(update=settings)
+    image = np.random.default_rng(0).integers(0, 256, (1, 210, 330)).astype(np.uint8)
+    predict(image, run, settings)
+    most = np.prod(largest_tile(run, settings, image.shape[1:]))
+    assert 0.8 * most < max(gpus.pixels) <= most
+
+
+@pytest.mark.parametrize("providers", [(CUDA,), (DIRECTML,)])
+def test_a_user_may_keep_predictions_on_the_processor(monkeypatch, run, providers):
+    gpus = plug_in(monkeypatch, *providers)
+    monkeypatch.setenv("EMSEG_ON_PROCESSOR", "1")
+    assert chosen_for(run, JobContext()) == PROCESSOR
+    assert gpus.loaded == []
+
+
 @pytest.mark.parametrize("network", ["trees", "ridge"])
 def test_baselines_are_computed_on_the_processor(gpus, tmp_path, network):
     assert chosen_for(tiny_network_run(tmp_path / "run", network), JobContext()) == PROCESSOR
@@ -182,6 +217,7 @@ def test_another_machine_or_version_is_measured_for_itself(gpus, monkeypatch, ch
 def test_a_damaged_file_is_measured_again(gpus, text):
     found = measured(gpus)
     file_here().write_text(text)
+    next_process()
     assert measured(gpus) == found
     assert json.loads(file_here().read_text())
 
@@ -198,10 +234,80 @@ def test_what_ended_the_program_twice_is_not_tried_again(gpus):
 
 
 def test_a_stop_between_two_candidates_leaves_the_measurement_to_the_next(gpus):
-    stops = iter([False, False, True])
     with pytest.raises(Cancelled):
-        trials(JobContext(should_stop=lambda: next(stops)), gpus.clock)
+        trials(JobContext(should_stop=lambda: len(gpus.loaded) > 2), gpus.clock)
     assert [name for name, trial in measured(gpus).items() if not trial.seconds] == []
+
+
+def test_what_could_not_be_loaded_is_used_as_soon_as_it_can_be(gpus, run):
+    gpus.absent = {CUDA}
+    assert chosen_for(run, JobContext()) == PROCESSOR
+    gpus.absent = set()
+    next_process()
+    measured(gpus)
+    assert chosen_for(run, JobContext()) == FLOAT16
+
+
+def test_a_process_tries_once_and_cheaply_what_could_not_be_loaded(gpus):
+    gpus.absent = {CUDA}
+    found = measured(gpus)
+    next_process()
+    gpus.loaded.clear()
+    gpus.ran.clear()
+    said = []
+    assert measured(gpus, said) == measured(gpus, said) == found
+    assert (gpus.loaded, gpus.ran, said) == (["CUDA, float32"], [], [])
+
+
+def test_what_a_gpu_that_computes_otherwise_cannot_is_not_tried_again(gpus):
+    gpus.broken = {"CUDA, float16": RuntimeError("no such kernel")}
+    measured(gpus)
+    next_process()
+    gpus.loaded.clear()
+    measured(gpus)
+    assert gpus.loaded == []
+
+
+def test_what_ends_the_program_when_it_is_tried_once_more_is_counted(gpus):
+    gpus.absent = {CUDA}
+    measured(gpus)
+    gpus.broken = {"CUDA, float32": KeyboardInterrupt()}
+    for _ in range(2):
+        next_process()
+        with pytest.raises(KeyboardInterrupt):
+            measured(gpus)
+    next_process()
+    assert measured(gpus)["CUDA, float32"].dropped == "the program ended while it was tried"
+
+
+def test_an_end_after_a_stop_is_the_users_and_is_not_counted(gpus):
+    """The window ends an engine that does not answer, such as one that loads CUDA."""
+    asked = Event()
+
+    class Ended(BaseException):
+        pass
+
+    def load_until_ended():
+        asked.set()
+        wait_until(lambda: "the program ended" not in file_here().read_text(), within(1))
+        raise Ended
+
+    for _ in range(3):
+        asked.clear()
+        next_process()
+        gpus.while_loading = {"CUDA, TF32": load_until_ended}
+        with pytest.raises(Ended):
+            trials(JobContext(should_stop=asked.is_set), gpus.clock)
+    gpus.while_loading = {}
+    assert all(trial.seconds for trial in measured(gpus).values())
+
+
+def test_an_end_while_the_time_is_taken_is_no_candidates(gpus):
+    for _ in range(3):
+        next_process()
+        with pytest.raises(KeyboardInterrupt):
+            trials(JobContext(), lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert all(trial.seconds for trial in measured(gpus).values())
 
 
 def test_while_another_process_measures_for_long_the_processor_computes(gpus, run, monkeypatch):
@@ -211,10 +317,19 @@ def test_while_another_process_measures_for_long_the_processor_computes(gpus, ru
     assert len(measured(gpus)) == 4
 
 
-def test_where_nothing_can_be_written_it_is_measured_all_the_same(gpus, run, monkeypatch, tmp_path):
+def test_a_stop_is_heard_while_another_process_measures(gpus):
+    stops = iter([False, True])
+    with another_process(lambda: OutputLock(file_here())), pytest.raises(Cancelled):
+        trials(JobContext(should_stop=lambda: next(stops)), gpus.clock)
+
+
+def test_where_nothing_can_be_written_it_is_measured_once_in_a_process(gpus, run, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("EMSEG_CONFIG_DIR", str(tmp_path / "file"))
-    assert len(measured(gpus)) == 4
+    said = []
+    assert len(measured(gpus, said)) == 4
+    assert len(measured(gpus, said)) == 4
+    assert len(said) == 1
 
 
 # -- how it is computed ---------------------------------------------------------------------
@@ -238,13 +353,26 @@ def test_slices_are_predicted_on_the_choice_and_all_else_on_the_processor(gpus, 
     gpus.ran.clear()
     fit_to_run(image, run, PLAIN)
     load_predictor(run, PLAIN).probability(image[0])
+    search_places(image, np.zeros_like(image), run)
     assert {*gpus.ran} == {"processor, float32"}
 
 
-def test_warming_up_measures_and_ends_when_a_job_waits(gpus):
+def test_warming_up_loads_what_is_chosen_but_measures_nothing(gpus):
+    """A window that is closed ends it at any moment."""
     with pytest.raises(Cancelled):
         warm_up(lambda: True)
-    assert "CUDA, float32" not in gpus.loaded
+    warm_up()
+    assert {*gpus.loaded} == {"processor, float32"}
+    gpus.absent = {CUDA}
+    measured(gpus)
+    next_process()
+    gpus.loaded.clear()
+    warm_up()
+    assert {*gpus.loaded} == {"processor, float32"}
+    gpus.absent = set()
+    measured(gpus)
+    warm_up()
+    assert gpus.loaded[-1] == "CUDA, float16"
 
 
 def test_a_tile_for_which_the_gpu_has_no_memory_is_said_in_a_sentence(gpus, run, image):
@@ -293,6 +421,7 @@ def test_all_blocks_of_an_output_are_computed_as_the_first(gpus, run, image, tmp
     half_done(image, run, tmp_path / "p.zarr", monkeypatch)
     assert VolumeOutput(tmp_path / "p.zarr").record["computed_on"] == "CUDA, float16"
     file_here().unlink()
+    next_process()
     gpus.seconds = {"CUDA, float32": 0.01}  # chosen now
     measured(gpus)
     gpus.ran.clear()
@@ -325,8 +454,16 @@ def test_a_machine_that_cannot_compute_so_does_not_resume(gpus, run, image, tmp_
         predict_volume(image, run, VolumeTask(tmp_path / "p.zarr", otherwise))
 
 
-def test_a_worker_that_cannot_compute_so_is_refused(gpus, run, image, tmp_path):
+def test_workers_compute_on_the_processor(gpus, run, image, tmp_path):
+    measured(gpus)
+    task = VolumeTask(tmp_path / "p.zarr", PLAIN, scheduler=Scheduler("local", 1))
+    assert predict_volume(image, run, task).failures == ()
+    assert "computed_on" not in VolumeOutput(tmp_path / "p.zarr").record
+
+
+def test_a_worker_that_cannot_compute_as_was_begun_is_refused(gpus, run, image, tmp_path, monkeypatch):
     """Processes of this machine stand for those of another one: they have no stand-in."""
     measured(gpus)
+    half_done(image, run, tmp_path / "p.zarr", monkeypatch)
     with pytest.raises(UserError, match="cannot compute on CUDA, float16"):
         predict_volume(image, run, VolumeTask(tmp_path / "p.zarr", PLAIN, scheduler=Scheduler("local", 1)))

@@ -13,7 +13,6 @@ import numpy as np
 from emseg_napari.annotation.suggest import Place, places_of_slice
 from emseg_napari.core.jobs import Event, JobContext, Progress
 from emseg_napari.inference import load_predictor
-from emseg_napari.inference.execution_choice import chosen_for
 from emseg_napari.inference.stack import check_prediction_scale
 from emseg_napari.io.readable_slices import ReadableSlices
 from emseg_napari.io.slabs import in_slabs
@@ -67,7 +66,7 @@ def search_places(
     context, settings = context or JobContext(), settings or PredictionSettings()
     run = run if isinstance(run, Run) else open_run(run)
     check_prediction_scale(run, settings, image.shape[1:], math.prod(image.shape[1:]))
-    predictor = load_predictor(run, settings, chosen_for(run, context, settings.threads))
+    predictor = load_predictor(run, settings)
     slices = ReadableSlices(in_slabs(image), context.report)
     order = sorted(set(range(len(labels))).difference(confirmed), key=lambda z: (abs(z - first), z))
     started = time.monotonic()
