@@ -132,10 +132,11 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(fault, int):
             self._send(fault, b"<Error><Code>Told</Code></Error>")
         elif fault == "break off":
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(b"only this")
+            if self.command != "HEAD":  # whose answer has no content: it would be taken for the next one
+                self.send_response(200)
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(b"only this")
             self.close_connection = True
         elif fault == "silent":
             self._store.released.wait(30)
