@@ -17,6 +17,7 @@ from emseg_napari.widgets.layers import file_layers, remote_layers
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.remote_layers import arrays_of
 from emseg_napari.widgets.layers.volume_layers import volume_layers
+from helpers.timing import PATIENCE_S
 from helpers.window import settle, striped, wait_for
 
 IMAGE = striped((3, 64, 64))[0]
@@ -289,7 +290,10 @@ def test_a_window_closes_and_its_program_ends_while_a_volume_and_a_slice_do_not_
     with Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as program:
         assert program.stdout.readline() == "opened\n"
         store.fault = lambda *_: store.released.wait()
-        said, errors = program.communicate("\n")
+        try:
+            said, errors = program.communicate("\n", timeout=PATIENCE_S)
+        finally:
+            program.kill()  # where it has not ended by itself
     assert not store.released.is_set()
     assert (program.returncode, said) == (0, "ended\n")
     assert "Traceback" not in errors

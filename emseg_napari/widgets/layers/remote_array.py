@@ -15,7 +15,7 @@ from qtpy.QtCore import QCoreApplication
 from superqt.utils import ensure_main_thread
 
 from emseg_napari.core.jobs import UserError
-from emseg_napari.io.axes import VolumeWindow, size_of
+from emseg_napari.io.axes import Size, VolumeWindow, size_of
 from emseg_napari.io.indexing import ALL, AxisSelection
 from emseg_napari.io.volume import BrokenChunk, Volume
 
@@ -60,7 +60,7 @@ class RemoteArray:
 
     ndim = 3
 
-    def __init__(self, volume: Volume, tile: _Tile, dtype: np.dtype[Any]) -> None:
+    def __init__(self, volume: Volume, tile: Size, dtype: np.dtype[Any]) -> None:
         self.shape, self.dtype = volume.shape, dtype
         self.size = volume.size
         self.volume, self._tile = volume, tile
