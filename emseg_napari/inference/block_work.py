@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from emseg_napari.core.jobs import ShouldStop, UserError
 from emseg_napari.core.labels import ISBI_BOUNDARY, ISBI_INTERIOR
+from emseg_napari.core.lazy_property import lazy_property
 from emseg_napari.core.machine import threads
 from emseg_napari.inference.execution import PROCESSOR, Execution
 from emseg_napari.inference.grid import Known
@@ -177,7 +178,7 @@ class PredictionWork:
         rows, columns = window
         return self._seen_of(rows.start, rows.stop, columns.start, columns.stop)
 
-    @cached_property
+    @lazy_property
     def _seen_of(self) -> Callable[[int, int, int, int], SliceWindow]:
         """The pixels that a window needs; blocks of all slices have the same windows."""
 
@@ -204,31 +205,31 @@ class PredictionWork:
             list(pool.map(close, tiles(whole(probability.shape), _GAPS_TILE_PX)))
         return closed
 
-    @cached_property
+    @lazy_property
     def _files(self) -> VolumeOutput:
         return VolumeOutput(self.output)
 
-    @cached_property
+    @lazy_property
     def _predictor(self) -> SlicePredictor:
         return load_predictor(open_run(self.run), self.settings, self.execution)
 
-    @cached_property
+    @lazy_property
     def _threshold(self) -> float:
         return self.settings.threshold_for(open_run(self.run).record.threshold)
 
-    @cached_property
+    @lazy_property
     def _merge_threshold(self) -> float:
         return open_run(self.run).record.merge_threshold
 
-    @cached_property
+    @lazy_property
     def _levels(self) -> Callable[[int], Levels]:
         return _remembered(lambda z: self._predictor.levels(Plane(self._level_slabs, self.plane(z).shape, z)))
 
-    @cached_property
+    @lazy_property
     def _slabs(self) -> Slabs:
         return Slabs(self.volume)
 
-    @cached_property
+    @lazy_property
     def _level_slabs(self) -> Slabs:
         """Of small slices, which are read whole for their grey levels, those of the blocks, too."""
         windows = sample_windows(self.volume.shape[1:])

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from emseg_napari.core.blockwise import LOCAL, Scheduler, run_blocks
 from emseg_napari.core.jobs import BlockDone, Cancelled, Event, JobContext, Message, Progress, ShouldStop
+from emseg_napari.core.lazy_property import lazy_property
 from emseg_napari.inference.block_work import PredictionWork
 from emseg_napari.io.chunk_errors import BrokenChunk
 from emseg_napari.io.fingerprint import SliceMarker
@@ -76,11 +76,11 @@ class MarkWork:
         rows = max(1, _BAND_BYTES // max(1, row) // chunk) * chunk
         return (slice(first, min(first + rows, height)) for first in range(0, height, rows))
 
-    @cached_property
+    @lazy_property
     def _record(self) -> RunRecord:
         return open_run(self.run).record
 
-    @cached_property
+    @lazy_property
     def _earlier(self) -> bool:
         """Whether the run may have marks of an earlier version of these slices, which take 8 times as long.
 

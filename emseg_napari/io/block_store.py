@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from zarr.storage import MemoryStore
 
 from emseg_napari.core import files, owned_output
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.lazy_property import lazy_property
 from emseg_napari.io import object_store
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import Size, VolumeWindow
@@ -55,7 +55,7 @@ class BlockFiles:
     def __reduce__(self) -> tuple[type[BlockFiles], tuple[Location, int]]:
         return BlockFiles, (self.folder, self._level)
 
-    @cached_property
+    @lazy_property
     def array(self) -> zarr.Array:
         """The Zarr array, opened for reading and writing."""
         if not is_begun(self.folder):  # Zarr would create it
@@ -66,7 +66,7 @@ class BlockFiles:
             array = zarr.open_array(store=output_store(self.folder), path=str(self._level), mode="r+")
         return array.with_config(_CONFIG)  # open_array takes a configuration too, and forgets it
 
-    @cached_property
+    @lazy_property
     def blocks(self) -> Blocks:
         """The parts that are one file each, x fastest."""
         z, y, x = self.array.shards or self.array.chunks

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import mmap
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from emseg_napari.core.lazy_property import lazy_property
 from emseg_napari.io.axes import Size, VolumeWindow, last_three, size_of
 from emseg_napari.io.chunk_errors import BrokenChunk, LazyFile
 
@@ -37,7 +37,7 @@ class MappedPixels(LazyFile):
     chunks: None = None
     order: Size = (0, 1, 2)
 
-    @cached_property
+    @lazy_property
     def _array(self) -> np.ndarray:
         stored = tuple(self.shape[self.order.index(axis)] for axis in range(3))
         return np.memmap(self.path, self.dtype, "r", self.offset, stored).transpose(self.order)

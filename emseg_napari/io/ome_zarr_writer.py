@@ -7,7 +7,6 @@ which process wrote it. So writers need no list of what is done, and a killed on
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import zarr
 from emseg_napari.core import files
 from emseg_napari.core.blockwise import LOCAL, Scheduler
 from emseg_napari.core.jobs import JobContext, UserError
+from emseg_napari.core.lazy_property import lazy_property
 from emseg_napari.io import ome_zarr_metadata, pyramid
 from emseg_napari.io.address import Address, Location, location_of
 from emseg_napari.io.axes import Size, VolumeWindow
@@ -127,14 +127,14 @@ class VolumeOutput:
         self._remove_leftovers()
         return missing
 
-    @cached_property
+    @lazy_property
     def _group(self) -> zarr.Group:
         if not is_begun(self.path):  # Zarr would create it
             raise FileNotFoundError(f"{self.path} is not there")
         with failing():
             return zarr.open_group(store=output_store(self.path), mode="r+")
 
-    @cached_property
+    @lazy_property
     def layout(self) -> Layout:
         """What it holds and how it is cut into files."""
         return ome_zarr_metadata.layout_of(self._group, self._files.array)

@@ -91,6 +91,12 @@ def test_far_less_of_labels_of_which_the_start_has_nearly_all_is_worse(scores):
     assert comparison_sentence(found).startswith("Worse than 'starter' on what was held out")
 
 
+@pytest.mark.parametrize(("accuracy", "compared"), [(0.995, "nothing to gain"), (0.84, "worse")])
+def test_in_a_corner_cells_are_too_few_to_say_that_a_run_is_far_worse_and_pixels_are_not(accuracy, compared):
+    corner = {"held_out_slices": [], "held_out_tile": (0, 136, 0, 136)}
+    assert compared_with_start(scored(accuracy, 1.0, 0.8, 1.0, **corner)) == compared
+
+
 @pytest.mark.parametrize("scores", [(0.988, 0.9994, 0.9, 0.99), (0.98, 1.0), (0.98, 1.0, 0.97, None)])
 def test_few_strokes_that_a_start_gets_right_and_labels_that_were_corrected_do_compare(scores):
     assert compared_with_start(scored(*scores)) == "worse"

@@ -155,6 +155,15 @@ def test_work_that_could_not_be_opened_is_offered_again(card, dock, qtbot, stack
     assert dock.load.is_wrong
 
 
+def test_work_whose_reading_was_cancelled_is_offered_again(card, dock, lost):
+    card.restore.click()
+    assert card.isHidden()
+    dock.load.cancel_reading()
+    assert card.isVisible()
+    assert card.choice.count() == 1
+    assert dock.load.status.text() == f"Cancelled: {lost.name} was not opened."
+
+
 def press(key):
     """Press a key wherever the focus is, as a keyboard does."""
     QTest.keyClick(QApplication.focusWidget() or QApplication.activeWindow(), key)

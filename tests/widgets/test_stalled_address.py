@@ -1,6 +1,8 @@
 """An address whose server does not answer: the window goes on, and what was asked for comes when it does."""
 
+import sys
 from copy import deepcopy
+from subprocess import PIPE, Popen
 from threading import Thread
 
 import numpy as np
@@ -15,6 +17,7 @@ from emseg_napari.widgets.layers import file_layers, remote_layers
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.remote_layers import arrays_of
 from emseg_napari.widgets.layers.volume_layers import volume_layers
+from helpers.timing import PATIENCE_S
 from helpers.window import settle, striped, wait_for
 
 IMAGE = striped((3, 64, 64))[0]
@@ -253,3 +256,44 @@ def test_a_script_gets_the_layers_at_once_and_they_are_drawn_when_they_came(
     (layer,) = viewer.open(str(address), plugin="emseg-napari")
     viewer.dims.set_current_step(0, 2)
     wait_for(qtbot, lambda: is_drawn(layer, 2))
+
+
+CLOSES_WHILE_IT_READS = """
+import sys
+import napari
+from qtpy.QtCore import QTimer
+from emseg_napari.io.address import location_of
+from emseg_napari.widgets.demo import open_window
+
+viewer, dock = open_window()
+(layer,) = viewer.open(sys.argv[1], plugin="emseg-napari")
+print("opened", flush=True)
+sys.stdin.readline()  # from now on, the server does not answer
+viewer.dims.set_current_step(0, 2)
+dock.load.open_path(location_of(sys.argv[1]))
+
+def close_while_it_reads():
+    if dock.load.reading_line.isVisible() and dock.load.slices_line.isVisible():
+        timer.stop()
+        dock.window().close()
+
+timer = QTimer()
+timer.timeout.connect(close_while_it_reads)
+timer.start(50)
+napari.run()
+print("ended", flush=True)
+"""
+
+
+def test_a_window_closes_and_its_program_ends_while_a_volume_and_a_slice_do_not_come(store, address):
+    command = [sys.executable, "-c", CLOSES_WHILE_IT_READS, str(address)]
+    with Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as program:
+        assert program.stdout.readline() == "opened\n"
+        store.fault = lambda *_: store.released.wait()
+        try:
+            said, errors = program.communicate("\n", timeout=PATIENCE_S)
+        finally:
+            program.kill()  # where it has not ended by itself
+    assert not store.released.is_set()
+    assert (program.returncode, said) == (0, "ended\n")
+    assert "Traceback" not in errors

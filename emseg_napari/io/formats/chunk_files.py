@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,12 +52,12 @@ class ChunkFilePixels(LazyFile):
 
     _metadata: ClassVar[tuple[str, ...]]  # its files, one or more of which are in the folder
 
-    @cached_property
+    @property
     @abstractmethod
     def _array(self) -> Any:
         """The array, as its library opens it."""
 
-    @cached_property
+    @property
     @abstractmethod
     def _in_a_file(self) -> Size:
         """Voxels along z, y, x that lie in one file."""

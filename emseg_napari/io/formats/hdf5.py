@@ -7,7 +7,6 @@ import os
 import re
 import threading
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import h5py
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.lazy_property import lazy_property
 from emseg_napari.io.axes import Size, VolumeWindow, name_of
 from emseg_napari.io.chunk_errors import LazyFile, read_or_find_broken
 from emseg_napari.io.datasets import Dataset, Wanted, choose, looks_like_labels, unknown_dataset
@@ -58,7 +58,7 @@ class Hdf5Pixels(LazyFile):
     chunks: Size | None
     axes: StackAxes
 
-    @cached_property
+    @lazy_property
     def _array(self) -> h5py.Dataset:
         with _OPENING:
             return h5py.File(self.path, "r")[self.dataset]

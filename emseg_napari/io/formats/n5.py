@@ -7,12 +7,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.lazy_property import lazy_property
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import Size, name_of
 from emseg_napari.io.containers import N5
@@ -35,7 +35,7 @@ class N5Pixels(ChunkFilePixels):
     _fill_value = 0
     _metadata = N5.marks
 
-    @cached_property
+    @lazy_property
     def _array(self) -> Any:
         return _open(self.folder, self.fills)
 

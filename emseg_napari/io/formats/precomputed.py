@@ -9,12 +9,12 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.lazy_property import lazy_property
 from emseg_napari.io.address import Address, Location
 from emseg_napari.io.axes import Size, VolumeWindow, name_of
 from emseg_napari.io.containers import precomputed_info
@@ -56,7 +56,7 @@ class PrecomputedPixels(ChunkFilePixels):
     _fill_value = 0
     _metadata = ("info",)
 
-    @cached_property
+    @lazy_property
     def _array(self) -> Any:
         return _open(self.folder, self.scale, self.fills or self.sharding is not None)
 

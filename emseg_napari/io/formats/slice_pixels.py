@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from emseg_napari.core.lazy_property import lazy_property
 from emseg_napari.io.axes import Size, VolumeWindow, size_of
 from emseg_napari.io.chunk_errors import LazyFile
 
@@ -26,7 +27,7 @@ class SlicePixels(LazyFile, ABC):
         """One slice."""
         return 1, self.shape[1], self.shape[2]
 
-    @cached_property
+    @lazy_property
     def _slice(self) -> Callable[[int], np.ndarray]:
         return lru_cache(_KEPT)(self.read_slice)
 

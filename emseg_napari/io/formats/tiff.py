@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import tifffile
 import zarr
 
+from emseg_napari.core.lazy_property import lazy_property
 from emseg_napari.io.axes import Size, VolumeWindow, size_of
 from emseg_napari.io.chunk_errors import read_or_find_broken
 from emseg_napari.io.decode import guarded
@@ -53,7 +53,7 @@ class TiffPixels(SlicePixels):
         """A tile, or else one slice."""
         return self.tile or super().chunks
 
-    @cached_property
+    @lazy_property
     def _array(self) -> zarr.Array:
         """Open the file for as long as this lives."""
         file = tifffile.TiffFile(self.path)

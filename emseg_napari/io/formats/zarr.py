@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import zarr
 
 from emseg_napari.core.jobs import UserError
+from emseg_napari.core.lazy_property import lazy_property
 from emseg_napari.io.address import Location
 from emseg_napari.io.axes import Size, name_of, shape_text
 from emseg_napari.io.containers import ZARR, path_inside
@@ -29,12 +29,12 @@ class ZarrPixels(ChunkFilePixels):
 
     _metadata = ZARR.marks
 
-    @cached_property
+    @lazy_property
     def _array(self) -> zarr.Array:
         with failing():
             return zarr.open_array(readable_store(self.folder, not self.fills), mode="r")
 
-    @cached_property
+    @lazy_property
     def _in_a_file(self) -> Size:
         return self.axes.size(self._array.shards or self._array.chunks)
 

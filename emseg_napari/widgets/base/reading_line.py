@@ -79,7 +79,10 @@ class SlicesLine(ReadingLine):
     """
 
     def __init__(self, viewer: Any) -> None:
-        super().__init__("What has not come yet is shown as 0; it is drawn when it is there.")
+        super().__init__(
+            "What has not come yet is 0, in the console, too, and is drawn when it is there; layer.data[5] "
+            "waits for slice 5."
+        )
         self._layers = remote_layers_of(viewer)
         self._layers.changed.connect(self._follow_layers)
 

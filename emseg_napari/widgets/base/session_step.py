@@ -54,7 +54,7 @@ class SessionStep(StepWidget):
     saved
         A session was saved.
     not_opened : Path
-        The session in this folder could not be opened.
+        The session in this folder could not be opened, or was not waited for.
     """
 
     saved = Signal()
@@ -144,9 +144,12 @@ class SessionStep(StepWidget):
         for reading in self._readings:
             reading.is_cancelled = True
         names = ", ".join(reading.name for reading in self._readings)
+        sessions = list(self._opening)
         self._readings.clear()
         self._opening.clear()
         self._follow_readings()
+        for session in sessions:
+            self.not_opened.emit(session)
         self.say(f"Cancelled: {names} was not opened.")
 
     def save_session(self, folder: Path) -> None:

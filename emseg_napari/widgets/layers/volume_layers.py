@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from emseg_napari.widgets.layers.remote_array import RemoteArray
 
 # Many small chunks are read as one: dask needs a good part of a millisecond for each.
 _TASK_PX = 2048
+_TILE_BYTES = 2**24  # of what is asked of a server at once, unless one chunk has more
 _SAMPLE_PX = 1024
 
 
@@ -87,7 +89,9 @@ def lazy(volume: Volume) -> dask.array.Array:
 def remote(volume: Volume) -> RemoteArray:
     """Return an array over a volume at an address, for which the window does not wait."""
     is_binary = volume.is_labels and volume.dtype == bool
-    return RemoteArray(volume, _tasks(volume), np.dtype(np.uint8) if is_binary else volume.dtype)
+    of_a_pixel = _tasks(volume)[0] * volume.dtype.itemsize
+    tile = _tasks(volume, min(_TASK_PX, math.isqrt(_TILE_BYTES // of_a_pixel)))
+    return RemoteArray(volume, tile, np.dtype(np.uint8) if is_binary else volume.dtype)
 
 
 def _for_work(volume: Volume) -> Volume:
@@ -119,12 +123,12 @@ class _Shown:
             return np.broadcast_to(np.zeros((), self.dtype), self.shape)[key].copy()
 
 
-def _tasks(volume: Volume) -> Size:
+def _tasks(volume: Volume, px: int = _TASK_PX) -> Size:
+    """Return as many whole chunks as have at most so many pixels along y and x, but at least one."""
     _, height, width = volume.shape
     depth, *sizes = volume.chunks or (1, height, width)
     y, x = (
-        min(length, size * max(1, _TASK_PX // size))
-        for length, size in zip((height, width), sizes, strict=True)
+        min(length, size * max(1, px // size)) for length, size in zip((height, width), sizes, strict=True)
     )
     return min(depth, len(volume)), y, x
 
