@@ -1,4 +1,4 @@
-"""First view of the first image: all of it, in a window that has its size."""
+"""First view of an image: all of it, in a window that has its size."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer
 
 from emseg_napari.widgets.layers.destruction import connect_while
+from emseg_napari.widgets.layers.layer_pixels import fits
+from emseg_napari.widgets.layers.placement import lie_together
+from emseg_napari.widgets.layers.whole_view import is_in_view, show_nearest_slice, show_whole_slice
 
 _SETTLED_MS = 300  # without another size of the canvas
 
 
 class FirstView(QObject):
-    """Fits the first image into the view once the canvas has kept its size for a moment.
+    """Fits an image of another stack into the view; the first once the canvas has kept its size for a moment.
 
-    napari fits it when it comes: before sliders, docks and window have taken their room.
+    napari fits the first when it comes: before sliders, docks and window have taken their room.
 
     Parameters
     ----------
@@ -28,6 +31,8 @@ class FirstView(QObject):
     def __init__(self, viewer: Any, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        self._image: Any = None
+        self._seen: set[Any] = set()  # unique ids of images
         self._has_moved = False
         self._settled = QTimer(self, singleShot=True, interval=_SETTLED_MS)
         self._settled.timeout.connect(self._fit)
@@ -37,6 +42,19 @@ class FirstView(QObject):
     def is_awaited(self) -> bool:
         """Whether the image is still to be fitted."""
         return self._settled.isActive()
+
+    def follow(self, image: Any) -> None:
+        """Show a slice of the chosen image; fit it, if it is of another stack that is not seen yet or now."""
+        before, self._image = self._image, image
+        if image is None or image == before:
+            return
+        is_other = before is not None and not _lie_alike(image, before)
+        is_seen = image.unique_id in self._seen and is_in_view(self._viewer, image)
+        self._seen.add(image.unique_id)
+        if is_other:
+            show_nearest_slice(self._viewer, image)
+        if is_other and not is_seen:
+            show_whole_slice(self._viewer, image)
 
     @contextmanager
     def of_new_layers(self) -> Iterator[None]:
@@ -66,3 +84,7 @@ class FirstView(QObject):
             callbacks.remove(self._note_move)
         if not self._has_moved:
             self._viewer.reset_view()
+
+
+def _lie_alike(image: Image, other: Image) -> bool:
+    return lie_together(image, other) and fits(image, tuple(other.data.shape))
