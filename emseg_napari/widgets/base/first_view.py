@@ -10,9 +10,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer
 
 from emseg_napari.widgets.layers.destruction import connect_while
-from emseg_napari.widgets.layers.layer_pixels import fits
-from emseg_napari.widgets.layers.placement import lie_together
-from emseg_napari.widgets.layers.whole_view import is_in_view, show_nearest_slice, show_whole_slice
+from emseg_napari.widgets.layers.whole_view import lie_alike, show_whole_slice
 
 _SETTLED_MS = 300  # without another size of the canvas
 
@@ -31,8 +29,7 @@ class FirstView(QObject):
     def __init__(self, viewer: Any, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._image: Any = None
-        self._seen: set[Any] = set()  # unique ids of images
+        self._image: Any = None  # that is chosen
         self._has_moved = False
         self._settled = QTimer(self, singleShot=True, interval=_SETTLED_MS)
         self._settled.timeout.connect(self._fit)
@@ -44,16 +41,9 @@ class FirstView(QObject):
         return self._settled.isActive()
 
     def follow(self, image: Any) -> None:
-        """Show a slice of the chosen image; fit it, if it is of another stack that is not seen yet or now."""
+        """Fit the chosen image if it is of another stack than the one before."""
         before, self._image = self._image, image
-        if image is None or image == before:
-            return
-        is_other = before is not None and not _lie_alike(image, before)
-        is_seen = image.unique_id in self._seen and is_in_view(self._viewer, image)
-        self._seen.add(image.unique_id)
-        if is_other:
-            show_nearest_slice(self._viewer, image)
-        if is_other and not is_seen:
+        if None not in (image, before) and image != before and not lie_alike(image, before):
             show_whole_slice(self._viewer, image)
 
     @contextmanager
@@ -84,7 +74,3 @@ class FirstView(QObject):
             callbacks.remove(self._note_move)
         if not self._has_moved:
             self._viewer.reset_view()
-
-
-def _lie_alike(image: Image, other: Image) -> bool:
-    return lie_together(image, other) and fits(image, tuple(other.data.shape))

@@ -9,14 +9,16 @@ from napari.layers import Layer
 
 from emseg_napari.widgets.layers.placement import show_slice, shows_slices
 
+_ALIKE = 0.02  # of the length along an axis
+
 
 def show_whole_slice(viewer: Any, layer: Layer) -> None:
     """Fit a layer into the view; where none of its slices is in view, the nearest one comes there."""
-    show_nearest_slice(viewer, layer)
+    _show_nearest_slice(viewer, layer)
     viewer.reset_view(layers=[layer])  # else napari fits all stacks, hidden ones, too
 
 
-def show_nearest_slice(viewer: Any, layer: Layer) -> None:
+def _show_nearest_slice(viewer: Any, layer: Layer) -> None:
     """Show the nearest slice of a layer, unless one is in view."""
     if layer.ndim < 3 or not shows_slices(viewer):
         return
@@ -26,9 +28,8 @@ def show_nearest_slice(viewer: Any, layer: Layer) -> None:
         show_slice(viewer, layer, nearest)
 
 
-def is_in_view(viewer: Any, layer: Layer) -> bool:
-    """Whether the canvas shows some part of a layer, as far as rows and columns tell."""
-    camera, axes = viewer.scene.camera, [axis - viewer.dims.ndim for axis in viewer.dims.displayed[-2:]]
-    first, last = layer.extent.world[:, axes]
-    middle, half = np.array(camera.center[-2:]), np.array(viewer.canvas.size) / camera.zoom / 2
-    return bool(np.all(first < middle + half) and np.all(last > middle - half))
+def lie_alike(layer: Layer, other: Layer) -> bool:
+    """Whether two layers fill the same part of the world, but for a few pixels of a coarser one."""
+    ndim = min(layer.ndim, other.ndim)
+    one, two = (each.extent.world[:, -ndim:] for each in (layer, other))
+    return bool(np.all(np.abs(one - two) <= _ALIKE * np.ptp(one, axis=0)))
