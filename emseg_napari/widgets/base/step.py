@@ -252,9 +252,12 @@ class WrappingLabel(QLabel):
 
     def _fit(self) -> None:
         # A minimum: layouts above do not always ask for the height at a width, and none that is aligned does.
-        least = self._least_lines * self.fontMetrics().lineSpacing()
         self.setMinimumHeight(0)
-        self.setMinimumHeight(max(least, self.heightForWidth(self.width())))
+        self.setMinimumHeight(max(self._least_height(), self.heightForWidth(self.width())))
+
+    def _least_height(self) -> int:
+        lines = "\n".join("x" * self._least_lines)
+        return self.fontMetrics().boundingRect(self.rect(), 0, lines).height() if lines else 0
 
 
 def _lay_out_above(widget: QWidget) -> None:

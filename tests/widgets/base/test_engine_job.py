@@ -42,6 +42,7 @@ def test_a_job_runs_until_the_engine_is_free_and_its_end_does_not_end_the_next(j
     assert ends == [False, False]
 
 
+@pytest.mark.usefixtures("warm_engines")
 def test_an_engine_that_does_nothing_ends_after_a_while_and_is_warmed_up_again(job, qtbot, monkeypatch):
     job.warm_up("predict")
     first = job.process_id

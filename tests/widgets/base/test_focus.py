@@ -18,12 +18,10 @@ def desk(dock):
 def test_a_key_in_the_list_of_layers_is_no_search_for_a_layer(desk, qtbot):
     viewer, labels = desk.workspace.viewer, desk.workspace.labels
     canvas = canvas_of(desk)
-    layers = next(
-        one
-        for one in canvas.window().findChildren(QAbstractItemView)
-        if one.isVisible() and not desk.isAncestorOf(one)
-    )
+    lists = canvas.window().findChildren(QAbstractItemView)
+    layers = next(one for one in lists if type(one).__name__ == "QtLayerList")
     viewer.layers.selection.active = labels
+    canvas.window().activateWindow()
     layers.setFocus()
     qtbot.waitUntil(layers.hasFocus)
     qtbot.keyClick(layers, "t")
