@@ -148,7 +148,7 @@ def test_skipped_places_and_confirmed_slices_are_not_asked_about(found, qtbot):
     dock, (best, middling, least) = found
     canvas = canvas_of(dock)
     qtbot.keyClick(canvas, "n")
-    canvas.repaint()
+    wait_until_seen(dock, qtbot)
     qtbot.keyClick(canvas, "s")
     assert dock.correct.places.place == least
     confirmed_in(dock.workspace.labels).add(middling.z)
