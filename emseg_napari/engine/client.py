@@ -147,7 +147,7 @@ class Engine:
                 return
 
     def warm_up(self, job: Literal["train", "predict"]) -> None:
-        """Start the process and prepare it for a job, once, unless it did one already.
+        """Start the process and prepare it for a job, once, unless it did one since it last rested.
 
         A job may follow at once. It says what is wrong, should this fail.
         """
@@ -212,6 +212,15 @@ class Engine:
             for message in outbox.take_all(_LOOK_SECONDS):
                 with contextlib.suppress(OSError, ValueError):
                     self._send(message, outbox)
+
+    def rest(self) -> None:
+        """End a process that does nothing; the next job, or another warm-up, starts one."""
+        if self._busy.acquire(blocking=False):
+            try:
+                self._end()
+                self._is_fresh = True
+            finally:
+                self._busy.release()
 
     def close(self) -> None:
         """End the engine process, which cancels its job; a later job would start another."""

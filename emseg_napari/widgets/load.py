@@ -84,7 +84,7 @@ class LoadStep(SessionStep):
 
     def _build(self) -> None:
         self.lost_work = LostWork(self, lambda folder: self.open_session(folder), self.taken)
-        self.about = WrappingLabel()
+        self.about = WrappingLabel(least_lines=2)
         self.about.setParent(self)  # the header takes it
         self.about.setToolTip(
             "Size of the chosen image and of its voxels (z, y, x), and how its file was read."
@@ -236,7 +236,8 @@ class LoadStep(SessionStep):
     def open_image(self, path: Location) -> None:
         """Open an image in the background and show it; what is large is read as it is looked at."""
         show = partial(self._show_layers, path)
-        self.read(Reading(path.name), lambda: opened_layers(path), show)
+        reading = Reading(path.name)
+        self.read(reading, lambda: opened_layers(path, reading.context), show)
 
     def open_labels(self, path: Location, convention: Convention | None = None) -> None:
         """Read labels in the background; asks for the convention when the values leave it open."""

@@ -103,6 +103,19 @@ def test_an_opening_that_was_cancelled_opens_nothing_and_the_next_one_does(
     assert len(dock.workspace.viewer.layers) == 1
 
 
+def test_an_opening_that_was_cancelled_asks_for_nothing_more(
+    dock, qtbot, store, address, stalls, monkeypatch
+):
+    monkeypatch.setattr(file_layers, "_CHUNKS", 1)
+    stalls("/0/c/1/")
+    dock.load.open_path(address)
+    wait_for(qtbot, lambda: dock.load.reading_line.bar.value() == 33)
+    dock.load.cancel.click()
+    store.released.set()
+    wait_for(qtbot, lambda: not dock.load._workers)
+    assert not [key for _, key in store.requests if "/0/c/2/" in key]
+
+
 def test_a_failure_after_cancel_is_not_said(dock, qtbot, store, address, stalls):
     stalls()
     dock.load.open_path(address)

@@ -101,7 +101,7 @@ def _without_cell(labels: np.ndarray, pixel: Pixel, probability: np.ndarray | No
     window = _room(labels, pixel)
     if window is None:
         raise UserError(
-            f"This cell is larger than {LARGEST_PX} px; merge it with the one to which it belongs."
+            f"This cell is larger than {LARGEST_PX} px; press 'Join cells' (J) and join it to its cell."
         )
     skeleton = skeleton_of(window.of(labels))
     own = beside(skeleton, *interior_under(labels, window, [pixel]))
@@ -156,4 +156,4 @@ def _weakest(walls: list[np.ndarray], skeleton: Skeleton, probability: np.ndarra
         weakest = min(walls, key=lambda wall: likely[wall].mean())
         if likely[weakest].mean() <= _SURE:
             return weakest
-    raise UserError("This cell lies between several others; merge it with the one to which it belongs.")
+    raise UserError("This cell lies between several others; press 'Join cells' (J) and join it to its cell.")

@@ -15,6 +15,12 @@ from emseg_napari.io.containers import FOLDER_SUFFIXES, N5, ZARR
 from emseg_napari.io.datasets import SeveralVolumes
 from emseg_napari.io.export import RECORD
 
+# The field is as wide as this line, and most addresses are long.
+_ADDRESS = (
+    "Address of an OME-Zarr, Zarr or N5, such as s3://bucket/folder/name.zarr or "
+    "https://server/folder/name.zarr/images/em:"
+)
+
 
 def ask_convention(parent: QWidget, error: UserError) -> Convention | None:
     """Ask which convention labels follow, when their values leave it open.
@@ -56,7 +62,7 @@ def ask_address(parent: QWidget, title: str) -> Location | None:
     UserError
         If it is not a whole address.
     """
-    text, is_given = QInputDialog.getText(parent, title, "Address, such as s3://bucket/name.zarr:")
+    text, is_given = QInputDialog.getText(parent, title, _ADDRESS)
     return location_of(text) if is_given and text.strip() else None
 
 

@@ -20,10 +20,11 @@ from emseg_napari.widgets.base.threads import in_thread, sentence_of, with_field
 from emseg_napari.widgets.layers.destruction import when_destroyed
 
 Prepare = Callable[[], dict[str, Any]]
+_IDLE_MS = 120_000  # a process keeps up to 1 GB
 
 
 class EngineJob(QObject):
-    """One engine and the job that it does now.
+    """One engine and the job that it does now; its process ends when it did nothing for a while.
 
     Signals
     -------
@@ -45,6 +46,8 @@ class EngineJob(QObject):
         self._worker: Any = None
         self._prepare: Prepare | None = None  # while that is being called
         self._bar: progress | None = None
+        self._idle = QTimer(owner, singleShot=True, interval=_IDLE_MS)
+        self._idle.timeout.connect(self._engine.rest)
         when_destroyed(owner, self._engine.close)
 
     @property
@@ -83,6 +86,7 @@ class EngineJob(QObject):
             Called here once the job was found possible, just before the engine starts it.
         """
         self._watch_window()
+        self._idle.stop()
         self._bar = progress(total=100, desc=title)
         self._prepare = prepare
 
@@ -113,6 +117,7 @@ class EngineJob(QObject):
         if not self.running:
             self._watch_window()
             self._engine.warm_up(job)
+            self._idle.start()
 
     def cancel(self) -> None:
         """Stop the job within a second, or once the jobs of a `batch_system` are ended."""
@@ -159,6 +164,7 @@ class EngineJob(QObject):
     def _finish(self) -> None:
         self._worker = None
         self._close_bar()
+        self._idle.start()
         self.ended.emit()
 
     def _close_bar(self) -> None:

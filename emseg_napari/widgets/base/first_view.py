@@ -1,4 +1,4 @@
-"""First view of the first image: all of it, in a window that has its size."""
+"""First view of an image: all of it, in a window that has its size."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer
 
 from emseg_napari.widgets.layers.destruction import connect_while
+from emseg_napari.widgets.layers.whole_view import lie_alike, show_whole_slice
 
 _SETTLED_MS = 300  # without another size of the canvas
 
 
 class FirstView(QObject):
-    """Fits the first image into the view once the canvas has kept its size for a moment.
+    """Fits an image of another stack into the view; the first once the canvas has kept its size for a moment.
 
-    napari fits it when it comes: before sliders, docks and window have taken their room.
+    napari fits the first when it comes: before sliders, docks and window have taken their room.
 
     Parameters
     ----------
@@ -28,6 +29,7 @@ class FirstView(QObject):
     def __init__(self, viewer: Any, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        self._image: Any = None  # that is chosen
         self._has_moved = False
         self._settled = QTimer(self, singleShot=True, interval=_SETTLED_MS)
         self._settled.timeout.connect(self._fit)
@@ -37,6 +39,12 @@ class FirstView(QObject):
     def is_awaited(self) -> bool:
         """Whether the image is still to be fitted."""
         return self._settled.isActive()
+
+    def follow(self, image: Any) -> None:
+        """Fit the chosen image if it is of another stack than the one before."""
+        before, self._image = self._image, image
+        if None not in (image, before) and image != before and not lie_alike(image, before):
+            show_whole_slice(self._viewer, image)
 
     @contextmanager
     def of_new_layers(self) -> Iterator[None]:

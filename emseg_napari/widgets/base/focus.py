@@ -1,12 +1,12 @@
-"""Keyboard focus: no control of the dock takes it from the canvas unasked, so that keys keep working."""
+"""Keyboard focus: no control takes keys from the canvas unasked, so that they keep working."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, Qt
-from qtpy.QtWidgets import QApplication, QComboBox, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import QAbstractItemView, QApplication, QComboBox, QWidget
 
 from emseg_napari.widgets.base.closing import main_window_of
 
@@ -15,7 +15,7 @@ class FocusReturn(QObject):
     """Gives the focus to the canvas when a control hides or is disabled while it has the focus.
 
     Qt would give it to the next control. Lists of choices, which take letters for themselves, have the focus
-    only if it was brought to them by the key Tab.
+    only if it was brought to them by the key Tab. In napari's list of layers, letters search no layer.
 
     Parameters
     ----------
@@ -32,9 +32,18 @@ class FocusReturn(QObject):
             choices.setFocusPolicy(Qt.FocusPolicy.TabFocus)
 
     def _follow(self, before: QWidget | None, now: QWidget | None) -> None:
+        window = main_window_of(self._area)
+        if isinstance(now, QAbstractItemView) and window is not None and window.isAncestorOf(now):
+            now.installEventFilter(self)  # a second call has no effect: Qt keeps one
         if before is None or not isalive(before) or not self._area.isAncestorOf(before):
             return
-        window = main_window_of(self._area)
         is_gone = not (before.isVisible() and before.isEnabled())
         if is_gone and window is not None and window.isVisible():
             window.centralWidget().setFocus()
+
+    def eventFilter(self, watched: QObject, event: Any) -> bool:
+        """Pass letters that were typed in a list on to the window, where they are keys."""
+        is_letter = event.type() == QEvent.Type.KeyPress and event.text().isprintable() and event.text() != ""
+        if is_letter:
+            event.ignore()
+        return is_letter

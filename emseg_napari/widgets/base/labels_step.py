@@ -24,6 +24,9 @@ from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.layers.labels_layer import NO_LABELS, adopt, is_managed, is_paintable, stack_of
 from emseg_napari.widgets.layers.layer_pixels import finest, volume_of_layer
 from emseg_napari.widgets.layers.placement import shown_slice, slice_in_view
+from emseg_napari.widgets.layers.whole_view import show_whole_slice
+
+NO_IMAGE = "No image is open; open one first."
 
 
 class ForeignLayerError(UserError):
@@ -111,6 +114,12 @@ class LabelsStep(StepWidget):
             planes.keep(z, plane)
 
         self.in_background(None, lambda: outcome_of(lambda: image[z]), take, in_daemon)
+
+    def show_whole_slice(self) -> None:
+        """Fit the chosen image into the view, with the slice in view, or else the nearest one."""
+        if self.workspace.image is None:
+            raise UserError(NO_IMAGE)
+        show_whole_slice(self.viewer, self.workspace.image)
 
     def slice_of(self, layer: Labels) -> int:
         """Return the slice in view."""

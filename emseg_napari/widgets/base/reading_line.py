@@ -9,6 +9,7 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QWidget
 
+from emseg_napari.core.jobs import Event, JobContext, Progress
 from emseg_napari.widgets.base.step import in_row
 from emseg_napari.widgets.base.text import shortened
 from emseg_napari.widgets.layers.remote_layers import remote_layers_of
@@ -26,12 +27,24 @@ class Reading:
     name : str
         What the user calls it.
     is_cancelled : bool
-        Whether nobody wants it any more. A thread that waits for a server cannot be ended: what it brings is
-        left aside.
+        Whether nobody wants it any more. A thread that waits for a server cannot be ended: it asks
+        for nothing more, and what it brings is left aside.
+    fraction : float or None
+        How much of it is read, 0 to 1, where that is known.
     """
 
     name: str
     is_cancelled: bool = False
+    fraction: float | None = None
+
+    @property
+    def context(self) -> JobContext:
+        """For what reads it."""
+        return JobContext(self._follow, lambda: self.is_cancelled)
+
+    def _follow(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self.fraction = event.fraction
 
     def while_wanted(self, ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Return what asks the user a question, and gives no answer once it is cancelled."""
@@ -50,18 +63,20 @@ class ReadingLine(QWidget):
 
     def __init__(self, about: str, cancel: QPushButton | None = None) -> None:
         super().__init__()
-        self.title, bar = QLabel(), QProgressBar(maximum=0)
+        self.title, self.bar = QLabel(), QProgressBar(maximum=0)
         self.setToolTip(about)
-        line = in_row(self.title, bar, *filter(None, [cancel]))
+        line = in_row(self.title, self.bar, *filter(None, [cancel]))
         line.setContentsMargins(0, 0, 0, 0)
-        line.setStretchFactor(bar, 1)
+        line.setStretchFactor(self.bar, 1)
         self.setLayout(line)
         self._soon = QTimer(self, singleShot=True, interval=_SOON_MS)
         self._soon.timeout.connect(self.show)
         self.hide()
 
-    def follow(self, names: Sequence[str]) -> None:
-        """Show what is being read, or hide if that is nothing."""
+    def follow(self, names: Sequence[str], fraction: float | None = None) -> None:
+        """Show what is being read, and how much of it, or hide if that is nothing."""
+        self.bar.setMaximum(0 if fraction is None else 100)
+        self.bar.setValue(round(100 * (fraction or 0)))
         self.title.setText(f"Reading {shortened(', '.join(names), _LETTERS)}" if names else "")
         if not names:
             self._soon.stop()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Image, Labels, Layer
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from emseg_napari.annotation.session.recovery import is_in_recovery
@@ -34,6 +34,7 @@ from emseg_napari.widgets.layers.selection import hide_covered, show_stack
 from emseg_napari.widgets.layers.session_layers import session_layers, shown_image, units_over
 
 STACKS = f"Images ({' '.join(f'*{suffix}' for suffix in FILE_SUFFIXES)});;All files (*)"
+_LOOK_MS = 200
 _SAVE = "Labels, confirmed slices and run, in a folder NAME.emseg."
 _COPY = (
     "Off: a session stores only the path of an image that emseg opened. On: a copy moves with the session."
@@ -64,8 +65,11 @@ class SessionStep(StepWidget):
         super().__init__(napari_viewer, workspace)
         self.copies_image = False
         self.first_view = FirstView(napari_viewer, self)
+        self.workspace.changed.connect(lambda: self.first_view.follow(self.workspace.image))
         self._opening: set[Path] = set()  # real folders of sessions that are being read
         self._readings: list[Reading] = []
+        self._look_again = QTimer(self, singleShot=True, interval=_LOOK_MS)
+        self._look_again.timeout.connect(self._follow_readings)
         self.cancel = self.button("Cancel", "Stop waiting for it; nothing is opened.", self.cancel_reading)
         self.reading_line = ReadingLine("It is opened when all that is needed has come.", self.cancel)
         self.slices_line = SlicesLine(napari_viewer)
@@ -137,7 +141,13 @@ class SessionStep(StepWidget):
         self.in_background(f"Reading {reading.name}...", lambda: outcome_of(read), take, in_daemon)
 
     def _follow_readings(self) -> None:
-        self.reading_line.follow([reading.name for reading in self._readings])
+        """Show what is being read, and again while there is some: threads only note how far they are."""
+        fractions = [reading.fraction for reading in self._readings]
+        self.reading_line.follow(
+            [reading.name for reading in self._readings], fractions[0] if len(fractions) == 1 else None
+        )
+        if self._readings:
+            self._look_again.start()
 
     def cancel_reading(self) -> None:
         """Open nothing of what is being read."""

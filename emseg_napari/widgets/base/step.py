@@ -220,10 +220,18 @@ _RESIZING = (QEvent.Type.Resize, QEvent.Type.FontChange, QEvent.Type.ContentsRec
 
 
 class WrappingLabel(QLabel):
-    """A label that wraps, and whose long words do not widen the dock."""
+    """A label that wraps, and whose long words do not widen the dock.
 
-    def __init__(self, text: str = "") -> None:
+    Parameters
+    ----------
+    text : str
+    least_lines : int
+        It is never lower, so that what lies below stays where it is.
+    """
+
+    def __init__(self, text: str = "", least_lines: int = 0) -> None:
         super().__init__(text)
+        self._least_lines = least_lines
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.setWordWrap(True)  # after the policy, which forgets that the height depends on the width
 
@@ -245,7 +253,11 @@ class WrappingLabel(QLabel):
     def _fit(self) -> None:
         # A minimum: layouts above do not always ask for the height at a width, and none that is aligned does.
         self.setMinimumHeight(0)
-        self.setMinimumHeight(max(0, self.heightForWidth(self.width())))
+        self.setMinimumHeight(max(self._least_height(), self.heightForWidth(self.width())))
+
+    def _least_height(self) -> int:
+        lines = "\n".join("x" * self._least_lines)
+        return self.fontMetrics().boundingRect(self.rect(), 0, lines).height() if lines else 0
 
 
 def _lay_out_above(widget: QWidget) -> None:

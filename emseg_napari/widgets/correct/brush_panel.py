@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from emseg_napari.core.labels import BOUNDARY, INTERIOR
-from emseg_napari.widgets.base.keys import with_key
+from emseg_napari.widgets.base.keys import bind, with_key
 from emseg_napari.widgets.base.labels_step import LabelsStep
 from emseg_napari.widgets.base.step import enable, in_columns
 from emseg_napari.widgets.layers.label_colours import label_colours
@@ -45,6 +45,8 @@ class BrushPanel(QWidget):
         self._watched: Any = None
         self.buttons = [self._button(*tool) for tool in _TOOLS]
         in_columns(self.buttons, QGridLayout(self))
+        _, _, erase, fill, polygon = self.buttons  # whose keys are napari's, while labels are selected
+        bind(step.viewer, self, {"1": erase.click, "4": fill.click, "3": polygon.click})
         step.workspace.changed.connect(self._follow)
         self._follow()
 

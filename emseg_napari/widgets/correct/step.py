@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QLabel, QWidget
 
 from emseg_napari.core.jobs import UserError
 from emseg_napari.widgets.base.keys import KeySheet, bind
-from emseg_napari.widgets.base.labels_step import LabelsStep
+from emseg_napari.widgets.base.labels_step import NO_IMAGE, LabelsStep
 from emseg_napari.widgets.base.workspace import Workspace
 from emseg_napari.widgets.correct.brush_panel import BrushPanel
 from emseg_napari.widgets.correct.confirm_panel import ConfirmPanel
@@ -33,6 +33,7 @@ from emseg_napari.widgets.layers.labels_layer import (
 from emseg_napari.widgets.layers.layer_pixels import volume_of_layer
 from emseg_napari.widgets.layers.placement import (
     show_slice,
+    shown_slice,
     shows_other_slice,
     slice_in_view,
     view_events,
@@ -98,6 +99,7 @@ class CorrectStep(LabelsStep):
             "O": self.toggle_outlines,
             ",": partial(self._move, -1),
             ".": partial(self._move, 1),
+            "H": self.show_whole_slice,
             "F1": self.show_keys,
         }
         guarded = {key: partial(self.guarded, action) for key, action in looks.items()}
@@ -197,8 +199,10 @@ class CorrectStep(LabelsStep):
         return self.workspace.labels
 
     def _move(self, by: int) -> None:
-        layer = self._shown_layer()
-        z = self.slice_of(layer) + by
+        layer = self.workspace.labels if self.workspace.labels is not None else self.workspace.image
+        if layer is None:
+            raise UserError(NO_IMAGE)
+        z = shown_slice(self.viewer, layer) + by
         if 0 <= z < len(volume_of_layer(layer)):
             show_slice(self.viewer, layer, z)
 

@@ -87,7 +87,7 @@ class SuggestionPanel(QWidget):
         self.accept = button(with_key("Accept", "A"), _ACCEPT, walk.accept)
         self.skip = button(with_key("Skip", "S"), "Do not ask again about this place.", walk.skip)
         self.whole = button(
-            with_key("Whole slice", "H"), "Show the whole slice again.", self._step.viewer.reset_view
+            with_key("Whole slice", "H"), "Show the whole slice again.", self._step.show_whole_slice
         )
         self.search = button("All slices", _ALL, self.search_all)
         self.next_slice = button("Slice to label", _NEXT_SLICE, walk.go_to_slice)
@@ -110,7 +110,6 @@ class SuggestionPanel(QWidget):
             "Shift+N": partial(self.walk.go, -1),
             "A": self.walk.accept,
             "S": self.walk.skip,
-            "H": self._step.viewer.reset_view,
         }
         guarded = {key: partial(self._step.guarded, action) for key, action in actions.items()}
         bind(self._step.viewer, self, guarded)
@@ -158,7 +157,6 @@ class SuggestionPanel(QWidget):
             self.back: [(not (self.queue and self.queue.has_previous), "this is the first place")],
             self.accept: [no_place],
             self.skip: [no_place],
-            self.whole: [],
         }
 
     def _show_found(self, *_: Any) -> None:

@@ -30,7 +30,7 @@ def shown_slice(viewer: Any, layer: Layer) -> int:
         If it shows none, or no slices at all: in 3-D, with its axes in another order, or since the layer is
         tilted. What acts on the slice in view would else act on a slice that nobody sees.
     """
-    if not _shows_slices(viewer):
+    if not shows_slices(viewer):
         raise UserError(
             "This needs the slice view: turn 3-D off and restore the order of the axes (the buttons below "
             "the layer list)."
@@ -69,14 +69,14 @@ def _is_tilted(layer: Layer) -> bool:
     return bool(max(matrix[0, 1:].max(), matrix[1:, 0].max()) > _ROUGH * matrix.max())
 
 
-def _shows_slices(viewer: Any) -> bool:
+def shows_slices(viewer: Any) -> bool:
     """Whether the two axes on the screen are those of the slices, whichever runs down."""
     dims = viewer.dims
     return set(dims.displayed) == {dims.ndim - 2, dims.ndim - 1}
 
 
 def _show_slices(viewer: Any) -> None:
-    if not _shows_slices(viewer):
+    if not shows_slices(viewer):
         viewer.dims.ndisplay = 2
         viewer.dims.order = tuple(range(viewer.dims.ndim))
 
@@ -115,7 +115,7 @@ def show_slice(viewer: Any, layer: Layer, z: int) -> None:
 
 def shows_other_slice(viewer: Any, layer: Layer, slices: set[int]) -> bool:
     """Whether the viewer shows slices, and of a layer none of these."""
-    return bool(slices) and _shows_slices(viewer) and slice_in_view(viewer, layer) not in slices
+    return bool(slices) and shows_slices(viewer) and slice_in_view(viewer, layer) not in slices
 
 
 # -- where a layer lies ---------------------------------------------------------------------

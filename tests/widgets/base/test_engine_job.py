@@ -42,6 +42,23 @@ def test_a_job_runs_until_the_engine_is_free_and_its_end_does_not_end_the_next(j
     assert ends == [False, False]
 
 
+@pytest.mark.usefixtures("warm_engines")
+def test_an_engine_that_does_nothing_ends_after_a_while_and_is_warmed_up_again(job, qtbot, monkeypatch):
+    job.warm_up("predict")
+    first = job.process_id
+    assert first is not None
+    job._idle.setInterval(1)
+    job.warm_up("predict")
+    wait_for(qtbot, lambda: job.process_id is None)
+    job._idle.setInterval(100_000)
+    job.warm_up("predict")
+    assert job.process_id not in (None, first)
+    job.start("train", "one", dict)
+    assert not job._idle.isActive()
+    wait_for(qtbot, lambda: not job.running)
+    assert job._idle.isActive()
+
+
 def test_a_cancel_that_comes_before_the_engine_begins_is_heard(job, qtbot, monkeypatch):
     begun, asked = [], threading.Event()
 

@@ -49,6 +49,37 @@ def test_it_is_fitted_once_only(view, qtbot):
     assert view.camera.zoom == 7
 
 
+def choose(view, name, size, **place):
+    image = view.viewer.add_image(np.zeros((size // 2, size, size), np.uint8), name=name, **place)
+    view.first.follow(image)
+    return image
+
+
+def is_fitted(view, image):
+    found = view.camera.zoom, view.camera.center
+    view.viewer.reset_view(layers=[image])
+    return found == (view.camera.zoom, view.camera.center)
+
+
+def test_an_image_of_another_stack_is_fitted_with_its_nearest_slice(view):
+    large = choose(view, "large", 40, scale=(50, 4, 4))
+    view.viewer.dims.set_point(0, 900)
+    view.camera.zoom, view.camera.center = 9, (0, 80, 80)
+    small = choose(view, "small", 20)
+    assert round(small.world_to_data(view.viewer.dims.point)[0]) == 9
+    assert is_fitted(view, small)
+    view.first.follow(large)
+    assert is_fitted(view, large)
+
+
+def test_another_channel_or_resolution_of_the_same_stack_moves_nothing(view):
+    choose(view, "one", 100)
+    view.camera.zoom = 9
+    choose(view, "two", 100)
+    choose(view, "coarse", 50, scale=(2, 2, 2), translate=(0.5, 0.5, 0.5))
+    assert view.camera.zoom == 9
+
+
 @pytest.mark.parametrize("by", ["mouse_drag_callbacks", "mouse_wheel_callbacks"])
 def test_a_picture_that_the_user_has_moved_meanwhile_stays(view, qtbot, by):
     open_image(view)

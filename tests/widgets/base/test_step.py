@@ -171,3 +171,14 @@ def test_small_parts_are_as_asked(qtbot):
     assert label.wordWrap()
     row = in_row(*buttons)
     assert [row.itemAt(n).widget() for n in range(row.count())] == buttons
+
+
+def test_a_label_with_least_lines_keeps_its_height_whether_its_text_wraps_or_not(qtbot):
+    label = WrappingLabel(least_lines=2)
+    qtbot.addWidget(label)
+    label.resize(200, 10)
+    heights = set()
+    for text in ("short", "words " * 8):
+        label.setText(text)
+        heights.add(label.minimumHeight())
+    assert len(heights) == 1

@@ -113,7 +113,25 @@ def test_keys_go_from_slice_to_slice_and_not_beyond_the_ends(step):
     assert [went(z, ".") for z in (0, 4, 5)] == [1, 5, 5]
 
 
-@pytest.mark.parametrize("key", ["T", "O", ",", "."])
+def test_pages_of_an_image_without_labels_are_turned_and_it_is_fitted(empty):
+    press(empty, "H")
+    assert empty.status.text().startswith("No image is open")
+    image = empty.viewer.add_image(np.zeros((4, 20, 30), np.uint8))
+    empty.viewer.add_image(np.zeros((4, 900, 900), np.uint8), visible=False, translate=(90, 0, 0))
+    empty.workspace.choose("image", image)
+    empty.viewer.dims.set_point(0, 1)
+    press(empty, ".")
+    assert empty.viewer.dims.point[0] == 2
+    assert empty.places.whole.isEnabled()
+    empty.viewer.dims.set_point(0, 91)
+    press(empty, "H")
+    assert empty.viewer.dims.point[0] == 3
+    zoom = empty.viewer.scene.camera.zoom
+    empty.viewer.reset_view(layers=[image])
+    assert zoom == empty.viewer.scene.camera.zoom
+
+
+@pytest.mark.parametrize("key", ["T", "O"])
 def test_keys_without_labels_say_so(empty, key):
     press(empty, key)
     assert empty.status.text().startswith("No labels layer is chosen; press 'New' beside Labels")
@@ -129,7 +147,7 @@ def test_all_keys_are_on_one_page_that_is_made_once(step):
         assert f"<b>{key}</b>" in text
         assert about in text
     bound = {str(key) for key in step.viewer.keymap}
-    assert bound == {key.replace("Shift-", "Shift+") for key in KEYS} | {"Ctrl+Z", "Ctrl+Shift+Z"}
+    assert bound == {key.replace("Shift-", "Shift+") for key in KEYS} | {"Ctrl+Z", "Ctrl+Shift+Z", *"134"}
     sheet.close()
 
 

@@ -43,6 +43,11 @@ def found(desk, monkeypatch):
     return desk, [best, middling, least]
 
 
+def wait_until_seen(dock, qtbot):
+    """Wait until the place could be seen."""
+    wait_for(qtbot, lambda: not dock.correct.places.walk._frame.is_awaited)
+
+
 def in_view(dock):
     """Slice, row and column in the middle of the canvas."""
     viewer, layer = dock.workspace.viewer, dock.workspace.labels
@@ -109,7 +114,7 @@ def test_accepting_makes_what_lies_around_the_users_in_one_step_and_goes_on(foun
     before = layer.data.copy()
     canvas = canvas_of(dock)
     qtbot.keyClick(canvas, "n")
-    canvas.repaint()
+    wait_until_seen(dock, qtbot)
     qtbot.keyClick(canvas, "a")
     own = layer.data[best.z] < 3
     y, x = np.nonzero(own)
@@ -127,11 +132,12 @@ def test_a_place_that_is_not_drawn_yet_is_neither_accepted_nor_skipped(found, qt
     dock, (best, _, least) = found
     before, canvas = dock.workspace.labels.data.copy(), canvas_of(dock)
     qtbot.keyClick(canvas, "n")
+    canvas.repaint()  # the key was pressed while it was drawn
     qtbot.keyClick(canvas, key)
     assert "not drawn yet" in dock.correct.status.text()
     assert dock.correct.places.place == best
     np.testing.assert_array_equal(dock.workspace.labels.data, before)
-    canvas.repaint()
+    wait_until_seen(dock, qtbot)
     qtbot.keyClick(canvas, key)
     assert dock.correct.places.place == least
     qtbot.keyClick(canvas, key)  # the next one came by the same key
@@ -142,7 +148,7 @@ def test_skipped_places_and_confirmed_slices_are_not_asked_about(found, qtbot):
     dock, (best, middling, least) = found
     canvas = canvas_of(dock)
     qtbot.keyClick(canvas, "n")
-    canvas.repaint()
+    wait_until_seen(dock, qtbot)
     qtbot.keyClick(canvas, "s")
     assert dock.correct.places.place == least
     confirmed_in(dock.workspace.labels).add(middling.z)
