@@ -44,7 +44,7 @@ def _select(viewer: Any, chosen: set[Any]) -> None:
         selection.update(left)
 
 
-def hide_covered(viewer: Any, layer: Labels) -> None:
+def hide_covered(viewer: Any, layer: Layer) -> None:
     """Hide the labels layers that lie where a layer lies."""
     for other in _beside(viewer, layer):
         other.visible = False
@@ -57,10 +57,11 @@ def hide_if_covered(viewer: Any, layer: Labels) -> None:
 
 
 def show_alone(viewer: Any, layer: Labels) -> None:
-    """Show a labels layer, and hide those that it covers."""
+    """Show a labels layer above the images that cover it, and hide the labels that it covers."""
     if not layer.visible:  # else napari would take up the tool that it had before it was hidden last
         layer.visible = True
     hide_covered(viewer, layer)
+    _raise(viewer, layer)
 
 
 def show_stack(viewer: Any, image: Image) -> None:
@@ -76,9 +77,31 @@ def show_if_hidden(viewer: Any, layer: Labels) -> None:
     """Show a labels layer that is about to be changed, so that the change is seen."""
     if not layer.visible:
         show_alone(viewer, layer)
+    else:
+        _raise(viewer, layer)
 
 
-def _beside(viewer: Any, layer: Labels) -> Iterator[Labels]:
+def _raise(viewer: Any, layer: Labels) -> None:
+    """Move a layer above the images that let nothing of it be seen."""
+    shape, index = tuple(layer.data.shape), viewer.layers.index(layer)
+    above = [
+        i
+        for i, other in enumerate(viewer.layers)
+        if i > index
+        and isinstance(other, Image)
+        and other.visible
+        and fits(other, shape)
+        and _is_opaque(other)
+    ]
+    if above:
+        viewer.layers.move(index, above[-1] + 1)
+
+
+def _is_opaque(image: Image) -> bool:
+    return image.opacity == 1 and image.blending in ("opaque", "translucent", "translucent_no_depth")
+
+
+def _beside(viewer: Any, layer: Layer) -> Iterator[Labels]:
     """Yield the other labels layers that are seen where a layer lies."""
     shape = tuple(layer.data.shape)
     for other in viewer.layers:
