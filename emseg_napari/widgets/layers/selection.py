@@ -82,23 +82,20 @@ def show_if_hidden(viewer: Any, layer: Labels) -> None:
 
 
 def _raise(viewer: Any, layer: Labels) -> None:
-    """Move a layer above the images that let nothing of it be seen."""
-    shape, index = tuple(layer.data.shape), viewer.layers.index(layer)
-    above = [
-        i
-        for i, other in enumerate(viewer.layers)
-        if i > index
-        and isinstance(other, Image)
-        and other.visible
-        and fits(other, shape)
-        and _is_opaque(other)
-    ]
-    if above:
-        viewer.layers.move(index, above[-1] + 1)
+    """Move a layer that is there above the images that let nothing of it be seen."""
+    if layer not in viewer.layers:
+        return
+    index, shape = viewer.layers.index(layer), tuple(layer.data.shape)
+    covering = [i for i, other in enumerate(viewer.layers) if i > index and _covers(other, shape)]
+    if covering:
+        viewer.layers.move(index, covering[-1] + 1)
 
 
-def _is_opaque(image: Image) -> bool:
-    return image.opacity == 1 and image.blending in ("opaque", "translucent", "translucent_no_depth")
+def _covers(layer: Layer, shape: tuple[int, ...]) -> bool:
+    """Whether nothing is seen through a layer, where others of a shape lie."""
+    is_opaque = layer.opacity == 1 and layer.blending in ("opaque", "translucent", "translucent_no_depth")
+    is_image = isinstance(layer, Image) and not info_of(layer).is_aid
+    return is_image and layer.visible and is_opaque and fits(layer, shape)
 
 
 def _beside(viewer: Any, layer: Layer) -> Iterator[Labels]:

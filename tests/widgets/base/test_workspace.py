@@ -255,11 +255,13 @@ def test_channels_of_one_file_keep_the_chosen_labels(workspace, stacks, sources)
 
 def test_labels_that_the_user_chose_for_an_image_of_another_file_stay_and_are_seen(workspace, stacks, qtbot):
     first, mine, second = stacks("a.tif", "b.tif")
+    layers = workspace.viewer.layers
+    layers.move(layers.index(second), len(layers))  # as where it was opened last
     workspace.choose("image", second)
     for _ in range(2):
         assert chosen_by_user(workspace, qtbot, "labels", mine.name) == (second, mine)
         assert seen(mine, second) == [True, True]
-        assert workspace.viewer.layers.index(mine) > workspace.viewer.layers.index(second)
+        assert layers.index(mine) > layers.index(second)
     for one in (first, second):
         workspace.choose("image", one)
         assert workspace.labels == mine
